@@ -1,0 +1,77 @@
+"""A label map: which structure each voxel of a CT belongs to."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+from napari_xreg.images.volume import Volume, check_affine
+
+
+@dataclass(frozen=True, eq=False)
+class LabelMap:
+    """Integer structure ids on a grid, 0 = background.
+
+    Parameters
+    ----------
+    ids
+        One id per voxel, stored (z, y, x).
+    world_from_index
+        (x, y, z) of a voxel centre to patient LPS mm.
+    names
+        What the ids mean, where known.
+    """
+
+    ids: Int[Tensor, "z y x"]
+    world_from_index: "torch.Tensor"
+    names: Mapping[int, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.ids.ndim != 3 or min(self.ids.shape) < 1:
+            raise ValueError(f"a label map is a grid (z, y, x): got shape {tuple(self.ids.shape)}")
+        check_affine(self.world_from_index)
+
+    def present(self) -> list[int]:
+        """Ids that occur, background left out, ascending."""
+        return [int(i) for i in torch.unique(self.ids) if i != 0]
+
+    def mask(self, ids: Iterable[int]) -> Bool[Tensor, "z y x"]:
+        """True where a voxel belongs to one of the structures.
+
+        Raises
+        ------
+        ValueError
+            If none of the ids occurs, so that a render of them would be empty.
+        """
+        wanted = sorted(set(ids))
+        mask = torch.isin(self.ids, torch.tensor(wanted, dtype=self.ids.dtype))
+        if not mask.any():
+            raise ValueError(f"none of the labels {wanted} occurs; present are {self.present()}")
+        return mask
+
+    def check_grid(self, volume: Volume, *, tolerance_mm: float = 0.1) -> None:
+        """Refuse a label map that lies on another grid than the volume.
+
+        Raises
+        ------
+        ValueError
+            If the shapes differ, or any corner of the grids is further apart than the tolerance.
+        """
+        if self.ids.shape != volume.lac.shape:
+            raise ValueError(
+                "labels and CT must lie on the same grid: got "
+                f"{tuple(self.ids.shape)} and {tuple(volume.lac.shape)} voxels (z, y, x)"
+            )
+        z, y, x = volume.shape
+        corners = torch.cartesian_prod(
+            torch.tensor([0.0, x - 1]), torch.tensor([0.0, y - 1]), torch.tensor([0.0, z - 1])
+        ).double()
+        difference = self.world_from_index.double() - volume.world_from_index.double()
+        apart = (corners @ difference[:3, :3].T + difference[:3, 3]).norm(dim=1).max()
+        if apart > tolerance_mm:
+            raise ValueError(
+                f"labels and CT must lie on the same grid: their corners are {float(apart):.2f} mm "
+                "apart; resample the labels onto the CT"
+            )

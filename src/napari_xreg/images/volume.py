@@ -1,0 +1,132 @@
+"""A CT: linear attenuation on a grid, with its place in the patient."""
+
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from torch.nn import functional
+
+
+@dataclass(frozen=True, eq=False)
+class Volume:
+    """Linear attenuation coefficients of a patient on a regular grid.
+
+    Parameters
+    ----------
+    lac
+        Linear attenuation, 1/mm, stored (z, y, x). Zero outside the grid.
+    world_from_index
+        Maps (x, y, z) of a voxel *centre* to patient LPS mm. Any invertible affine: oblique,
+        sheared by gantry tilt, anisotropic, left-handed storage.
+    hu
+        The CT numbers `lac` was made from, Hounsfield units, on the same grid, if known.
+
+    Raises
+    ------
+    ValueError
+        If the grid is empty, the affine is singular or not finite, or `lac` is not finite.
+    """
+
+    lac: Float[Tensor, "z y x"]
+    world_from_index: Float[Tensor, "4 4"]
+    hu: Float[Tensor, "z y x"] | Int[Tensor, "z y x"] | None = None
+
+    def __post_init__(self) -> None:
+        if self.lac.ndim != 3 or min(self.lac.shape) < 1:
+            raise ValueError(f"a volume is a grid (z, y, x): got shape {tuple(self.lac.shape)}")
+        check_affine(self.world_from_index)
+        if self.hu is not None and self.hu.shape != self.lac.shape:
+            raise ValueError(
+                "HU and attenuation must lie on the same grid: got "
+                f"{tuple(self.hu.shape)} and {tuple(self.lac.shape)}"
+            )
+        if not torch.isfinite(self.lac).all():
+            raise ValueError("attenuation must be finite: the volume holds NaN or infinity")
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Number of voxels (z, y, x)."""
+        z, y, x = self.lac.shape
+        return z, y, x
+
+    @property
+    def spacing(self) -> tuple[float, float, float]:
+        """Distance of neighbouring voxel centres along the stored axes (x, y, z), mm."""
+        x, y, z = torch.linalg.vector_norm(self.world_from_index[:3, :3], dim=0).tolist()
+        return x, y, z
+
+    @property
+    def center(self) -> Float[Tensor, "3"]:
+        """World position of the middle of the grid, mm."""
+        z, y, x = self.shape
+        matrix = self.world_from_index
+        middle = matrix.new_tensor([(x - 1) / 2, (y - 1) / 2, (z - 1) / 2])
+        return matrix[:3, :3] @ middle + matrix[:3, 3]
+
+    @property
+    def index_from_world(self) -> Float[Tensor, "4 4"]:
+        """Inverse of `world_from_index`."""
+        return torch.linalg.inv(self.world_from_index)
+
+    def downsample(self, factors: int | tuple[int, int, int]) -> "Volume":
+        """The mean over blocks of `factors` voxels (x, y, z): a coarser level of a pyramid.
+
+        The last block of an axis that does not divide evenly is filled up with zero attenuation,
+        so the total attenuation is kept. `hu` is not carried along.
+        """
+        fx, fy, fz = (factors,) * 3 if isinstance(factors, int) else factors
+        if min(fx, fy, fz) < 1:
+            raise ValueError(f"downsampling factors must be at least 1: got {factors}")
+        z, y, x = self.shape
+        padding = (0, -x % fx, 0, -y % fy, 0, -z % fz)
+        padded = functional.pad(self.lac, padding)[None, None]
+        coarse = functional.avg_pool3d(padded, (fz, fy, fx))[0, 0]
+        step = torch.diag(self.world_from_index.new_tensor([fx, fy, fz, 1.0]))
+        step[:3, 3] = step.new_tensor([(fx - 1) / 2, (fy - 1) / 2, (fz - 1) / 2])
+        return Volume(coarse, self.world_from_index @ step)
+
+    def restrict(self, mask: Bool[Tensor, "z y x"]) -> "Volume":
+        """The same volume with no attenuation outside the mask: renders some structures alone."""
+        if mask.shape != self.lac.shape:
+            raise ValueError(
+                "the mask must lie on the grid of the volume: got "
+                f"{tuple(mask.shape)} and {tuple(self.lac.shape)}"
+            )
+        return replace(self, lac=torch.where(mask.to(self.lac.device), self.lac, 0.0))
+
+    def to(
+        self, *, dtype: torch.dtype | None = None, device: torch.device | str | None = None
+    ) -> "Volume":
+        """Attenuation in another precision or on another device; the affine stays float64."""
+        return replace(
+            self,
+            lac=self.lac.to(dtype=dtype, device=device),
+            world_from_index=self.world_from_index.to(device=device),
+        )
+
+    def __repr__(self) -> str:
+        sx, sy, sz = (round(s, 4) for s in self.spacing)
+        return f"<Volume {self.shape} (z, y, x), {sx} x {sy} x {sz} mm (x, y, z)>"
+
+
+def check_affine(world_from_index: Float[Tensor, "4 4"]) -> None:
+    """Refuse what cannot place a voxel: wrong shape, not finite, singular, not affine.
+
+    Raises
+    ------
+    ValueError
+        Saying which.
+    """
+    matrix = world_from_index
+    if tuple(matrix.shape) != (4, 4):
+        raise ValueError(f"world_from_index is 4 x 4: got shape {tuple(matrix.shape)}")
+    if not torch.isfinite(matrix).all():
+        raise ValueError("world_from_index must be finite: got NaN or infinity")
+    if (matrix[3] - matrix.new_tensor([0.0, 0.0, 0.0, 1.0])).abs().max() > 1e-6:
+        raise ValueError(f"the last row of world_from_index is 0 0 0 1: got {matrix[3].tolist()}")
+    columns = torch.linalg.vector_norm(matrix[:3, :3], dim=0)
+    if (columns <= 0).any() or torch.linalg.det(matrix[:3, :3] / columns).abs() < 1e-6:
+        raise ValueError(
+            "world_from_index is singular: two voxel axes are parallel or a spacing is zero"
+        )
