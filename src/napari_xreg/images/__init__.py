@@ -1,8 +1,25 @@
 """What was acquired, in physical units: CT volumes, label maps, radiographs."""
 
+from napari_xreg.images.attenuation import hu_from_lac, lac_from_hu
 from napari_xreg.images.errors import ReadError
 from napari_xreg.images.labels import LabelMap
+from napari_xreg.images.materials import DENSITY, linear_attenuation, mass_attenuation
 from napari_xreg.images.radiograph import Radiograph
+from napari_xreg.images.read_volume import read_labels, read_volume
+from napari_xreg.images.totalsegmentator import TOTALSEGMENTATOR_NAMES
 from napari_xreg.images.volume import Volume
 
-__all__ = ["LabelMap", "Radiograph", "ReadError", "Volume"]
+__all__ = [
+    "Volume",
+    "LabelMap",
+    "Radiograph",
+    "ReadError",
+    "read_volume",
+    "read_labels",
+    "lac_from_hu",
+    "hu_from_lac",
+    "mass_attenuation",
+    "linear_attenuation",
+    "DENSITY",
+    "TOTALSEGMENTATOR_NAMES",
+]

@@ -1,0 +1,86 @@
+"""One door for CT volumes and label maps in files: looks at what it is given and asks the right reader."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from napari_xreg.images.errors import ReadError
+from napari_xreg.images.labels import LabelMap
+from napari_xreg.images.read_dicom_series import is_dicom, read_dicom_series
+from napari_xreg.images.read_itk import read_itk
+from napari_xreg.images.read_nifti import read_nifti
+from napari_xreg.images.stored_grid import StoredGrid, labels_from_grid, volume_from_grid
+from napari_xreg.images.totalsegmentator import TOTALSEGMENTATOR_NAMES
+from napari_xreg.images.volume import Volume
+
+_NIFTI = (".nii", ".nii.gz", ".hdr", ".img")
+_ITK = (".nrrd", ".nhdr", ".mha", ".mhd")
+
+
+def read_volume(
+    path: str | Path, *, series_uid: str | None = None, energy_kev: float = 70.0
+) -> Volume:
+    """Read a CT.
+
+    Parameters
+    ----------
+    path
+        NIfTI (``.nii``, ``.nii.gz``), NRRD (``.nrrd``, ``.nhdr``), MetaImage (``.mha``, ``.mhd``),
+        a DICOM file, or a folder that holds a DICOM series.
+    series_uid
+        Which series, where a folder holds several.
+    energy_kev
+        Effective energy of the X-ray that the attenuation is meant for, see `lac_from_hu`.
+
+    Returns
+    -------
+    Volume
+        In the order and orientation stored, placed in the patient (LPS, mm), with its HU.
+
+    Raises
+    ------
+    ReadError
+        If the file is missing, damaged, not a CT in Hounsfield units, or does not say where its
+        voxels lie. The message names the file and says what to do.
+    """
+    file = Path(path)
+    return volume_from_grid(file, _read(file, series_uid), energy_kev=energy_kev)
+
+
+def read_labels(path: str | Path, *, names: Mapping[int, str] = TOTALSEGMENTATOR_NAMES) -> LabelMap:
+    """Read a label map: NIfTI, NRRD or MetaImage with a whole number per voxel, 0 = background.
+
+    Parameters
+    ----------
+    path
+        The file.
+    names
+        What the ids mean; kept for the ids that occur. By default the classes of TotalSegmentator
+        2; pass ``{}`` for labels of another origin.
+
+    Raises
+    ------
+    ReadError
+        As `read_volume`, and if a voxel is not a whole number.
+    """
+    file = Path(path)
+    return labels_from_grid(file, _read(file, None), names)
+
+
+def _read(path: Path, series_uid: str | None) -> StoredGrid:
+    if not path.exists():
+        raise ReadError(f"{path}: there is no such file or folder: check the path")
+    if path.is_dir():
+        return read_dicom_series(path, series_uid=series_uid)
+    if path.stat().st_size == 0:
+        raise ReadError(f"{path}: the file is empty (0 bytes): copy or export it again")
+    name = path.name.lower()
+    if name.endswith(_NIFTI):
+        return read_nifti(path)
+    if name.endswith(_ITK):
+        return read_itk(path)
+    if is_dicom(path):
+        return read_dicom_series(path, series_uid=series_uid)
+    raise ReadError(
+        f"{path}: unknown kind of file; expected NIfTI ({', '.join(_NIFTI[:2])}), "
+        f"{', '.join(_ITK)} or DICOM (a file or a folder)"
+    )

@@ -1,0 +1,146 @@
+"""What every volume reader hands over, and the checks that are the same for all formats."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy.typing import NDArray
+from torch import Tensor
+
+from napari_xreg.images.attenuation import lac_from_hu
+from napari_xreg.images.errors import ReadError
+from napari_xreg.images.labels import LabelMap
+from napari_xreg.images.volume import Volume, check_affine
+
+# 1024 x 1024 x 1024: attenuation and HU of it take 6 to 8 GB, and as much again while it is read.
+MAX_VOXELS = 2**30
+# Distances between voxel centres that a scanner of people or bones makes, mm.
+_SMALLEST_SPACING, _LARGEST_SPACING = 0.005, 50.0
+
+
+@dataclass(frozen=True, eq=False)
+class StoredGrid:
+    """The numbers of a file on their grid.
+
+    Parameters
+    ----------
+    values
+        HU or labels as stored, rescaled, (z, y, x); integers or floats.
+    world_from_index
+        (x, y, z) of a voxel centre to patient LPS mm, float64.
+    """
+
+    values: NDArray[Any]
+    world_from_index: Float[Tensor, "4 4"]
+
+
+def check_size(path: Path, shape: tuple[int, ...]) -> None:
+    """Refuse, before anything is allocated, what cannot be a volume that fits into memory.
+
+    Parameters
+    ----------
+    path
+        The file, for the message.
+    shape
+        Numbers of voxels (x, y, z) as the header says.
+    """
+    grid = " x ".join(str(n) for n in shape)
+    if len(shape) != 3 or min(shape) < 1:
+        raise ReadError(f"{path}: expected a 3D image, got {grid or 'no'} voxels")
+    if min(shape) < 2:
+        raise ReadError(
+            f"{path}: the image is a single slice ({grid} voxels); registration needs a volume of at "
+            "least 2 voxels along each axis: choose the whole series or volume"
+        )
+    if math.prod(shape) > MAX_VOXELS:
+        raise ReadError(
+            f"{path}: the header announces {grid} voxels, more than the {MAX_VOXELS} (1024^3) that "
+            "are read: if the header is right, crop or downsample the volume first"
+        )
+
+
+def check_place(path: Path, world_from_index: Float[Tensor, "4 4"]) -> None:
+    """Refuse an affine that cannot place voxels, or whose unit cannot be mm."""
+    try:
+        check_affine(world_from_index)
+    except ValueError as error:
+        raise ReadError(
+            f"{path}: the position of the voxels cannot be used: {error}; write the file again "
+            "with the spacing and orientation of the scan"
+        ) from error
+    spacing = torch.linalg.vector_norm(world_from_index[:3, :3], dim=0).tolist()
+    if min(spacing) < _SMALLEST_SPACING or max(spacing) > _LARGEST_SPACING:
+        came = " x ".join(f"{s:.4g}" for s in spacing)
+        raise ReadError(
+            f"{path}: voxels of {came} mm are not those of a CT (expected {_SMALLEST_SPACING} to "
+            f"{_LARGEST_SPACING} mm): correct the spacing or its unit in the header"
+        )
+
+
+def volume_from_grid(path: Path, grid: StoredGrid, *, energy_kev: float) -> Volume:
+    """Attenuation from HU, once the numbers look like HU."""
+    values = grid.values
+    _check_finite(path, values)
+    low, high = float(values.min()), float(values.max())
+    if low == high:
+        raise ReadError(f"{path}: every voxel holds {low:g}: the volume is empty")
+    if low >= 0 and high <= 255:
+        raise ReadError(
+            f"{path}: values lie between {low:g} and {high:g}; expected Hounsfield units (air -1000, "
+            "water 0, bone 300 to 2000): this is a label map, an 8-bit or a normalised image"
+        )
+    if max(-low, high) > 100_000:
+        raise ReadError(
+            f"{path}: values lie between {low:g} and {high:g}; expected Hounsfield units (air -1000, "
+            "water 0, bone 300 to 2000): the rescale slope or the data are damaged"
+        )
+    hu = torch.from_numpy(_compact(values))
+    return Volume(lac_from_hu(hu, energy_kev=energy_kev), grid.world_from_index, hu=hu)
+
+
+def labels_from_grid(path: Path, grid: StoredGrid, names: Mapping[int, str]) -> LabelMap:
+    """Ids of structures, once the numbers are whole."""
+    values = grid.values
+    _check_finite(path, values)
+    if not np.issubdtype(values.dtype, np.integer):
+        fractional = values != np.round(values)
+        if fractional.any():
+            first = float(values[fractional].flat[0])
+            raise ReadError(
+                f"{path}: labels are whole numbers, got {first:g}: this is a CT or a probability map, "
+                "or a label map that was resampled with interpolation (use nearest neighbour)"
+            )
+    low, high = int(values.min()), int(values.max())
+    if low < 0 or high > 2**31 - 1:
+        raise ReadError(
+            f"{path}: labels are 0 (background) and above, got {low} to {high}: this looks like a CT"
+        )
+    ids = torch.from_numpy(values.astype(np.int16 if high < 2**15 else np.int32))
+    present = set(np.unique(values).astype(np.int64).tolist())
+    return LabelMap(
+        ids, grid.world_from_index, {i: name for i, name in names.items() if i in present}
+    )
+
+
+def _check_finite(path: Path, values: NDArray[Any]) -> None:
+    if np.issubdtype(values.dtype, np.integer):
+        return
+    bad = int(values.size - np.count_nonzero(np.isfinite(values)))
+    if bad:
+        raise ReadError(
+            f"{path}: {bad} of {values.size} voxels are NaN or infinite: fill what lies outside the "
+            "scanned field with air (-1000 HU; 0 in a label map) and save the file again"
+        )
+
+
+def _compact(values: NDArray[Any]) -> NDArray[Any]:
+    """Int16 where whole numbers fit, int32, else float32; native byte order, own memory."""
+    if np.issubdtype(values.dtype, np.integer):
+        fits = values.min() >= -(2**15) and values.max() < 2**15
+        return np.array(values, dtype=np.int16 if fits else np.int32, order="C")
+    return np.array(values, dtype=np.float32, order="C")
