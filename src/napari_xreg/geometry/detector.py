@@ -120,3 +120,30 @@ class Detector:
             spacing=(self.spacing[0] / k_row, self.spacing[1] / k_column),
             principal_point=((c_row + 0.5) * k_row - 0.5, (c_column + 0.5) * k_column - 0.5),
         )
+
+    def rotate90(self, turns: int) -> "Detector":
+        """The detector of the image turned clockwise on the screen by quarter turns.
+
+        One turn takes pixel (row, column) to (column, rows - 1 - row). The camera axes turn with
+        the image: see `Radiograph.rotate90` for the roll angle that belongs to it.
+        """
+        detector = self
+        for _ in range(turns % 4):
+            rows, columns = detector.shape
+            c_row, c_column = detector.center
+            detector = replace(
+                detector,
+                shape=(columns, rows),
+                spacing=(detector.spacing[1], detector.spacing[0]),
+                principal_point=(c_column, rows - 1 - c_row),
+            )
+        return detector
+
+    def flip_columns(self) -> "Detector":
+        """The detector of the image with left and right exchanged: the mirror is toggled."""
+        c_row, c_column = self.center
+        return replace(
+            self,
+            principal_point=(c_row, self.shape[1] - 1 - c_column),
+            mirrored=not self.mirrored,
+        )

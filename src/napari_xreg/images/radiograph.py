@@ -1,5 +1,6 @@
 """A radiograph: line integrals on a detector of known geometry, and what was done to them."""
 
+import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -8,6 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from napari_xreg.geometry import CArm, CArmPose
+from napari_xreg.images.xray_geometry import GeometryRecord
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +38,11 @@ class Radiograph:
         File or recipe it came from.
     operations
         What was done since, in order, in words.
+    geometry
+        What the file and the user said about the geometry, value by value with its origin; it
+        describes the image as stored, before any of the `operations`.
+    notes
+        What a careful reader should know: values that were estimated, ambiguous or not used.
 
     Raises
     ------
@@ -53,6 +60,8 @@ class Radiograph:
     simulated: bool = False
     source: str = ""
     operations: tuple[str, ...] = ()
+    geometry: GeometryRecord | None = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         shape = tuple(self.line_integrals.shape)
@@ -74,7 +83,7 @@ class Radiograph:
     @property
     def usable(self) -> Bool[Tensor, "rows columns"]:
         """Pixels to compare: the mask within the circular field of view."""
-        field = self.carm.detector.field_mask()
+        field = self.carm.detector.field_mask().to(self.line_integrals.device)
         return field if self.mask is None else field & self.mask
 
     def crop(self, row: int, column: int, rows: int, columns: int) -> "Radiograph":
@@ -112,6 +121,42 @@ class Radiograph:
             operations=(*self.operations, f"resize {shape[0]}x{shape[1]} to {rows}x{columns}"),
         )
 
+    def rotate90(self, turns: int) -> "Radiograph":
+        """The image turned clockwise on the screen by quarter turns, with K and nominal pose.
+
+        The camera axes turn with the image, so a pose registered to the turned image is
+        ``world_from_camera @ Rz(roll)`` of the one that fits the original, roll = +90 degrees for
+        each turn of a mirrored detector and -90 for each turn of an unmirrored one. `nominal`
+        gets this roll.
+        """
+        turns %= 4
+        if turns == 0:
+            return self
+        detector = self.carm.detector
+        roll_deg = 90.0 * turns * (1.0 if detector.mirrored else -1.0)
+        return replace(
+            self,
+            line_integrals=torch.rot90(self.line_integrals, -turns).contiguous(),
+            mask=None if self.mask is None else torch.rot90(self.mask, -turns).contiguous(),
+            carm=replace(self.carm, detector=detector.rotate90(turns)),
+            nominal=None if self.nominal is None else _rolled(self.nominal, roll_deg),
+            operations=(*self.operations, f"rotate {90 * turns} degrees clockwise"),
+        )
+
+    def rotate180(self) -> "Radiograph":
+        """The image upside down, with K and nominal pose: DeepFluoro stores some like this."""
+        return self.rotate90(2)
+
+    def flip_columns(self) -> "Radiograph":
+        """The image with left and right exchanged: the mirror of the detector, not of the pose."""
+        return replace(
+            self,
+            line_integrals=self.line_integrals.flip(1),
+            mask=None if self.mask is None else self.mask.flip(1),
+            carm=replace(self.carm, detector=self.carm.detector.flip_columns()),
+            operations=(*self.operations, "flip left and right"),
+        )
+
     def with_mask(self, mask: Bool[Tensor, "rows columns"], reason: str) -> "Radiograph":
         """The same image with fewer usable pixels: the new mask is intersected with the old one."""
         both = mask if self.mask is None else mask & self.mask
@@ -121,6 +166,20 @@ class Radiograph:
         rows, columns = self.carm.detector.shape
         kind = "simulated radiograph" if self.simulated else "radiograph"
         return f"<{kind} {rows} x {columns} from {self.source or 'memory'}>"
+
+
+def _rolled(pose: CArmPose, roll_deg: float) -> CArmPose:
+    """``pose @ Rz(roll)``: the same place, seen with the camera axes turned about the central ray."""
+    angle = math.radians(roll_deg)
+    x, y, depth = pose.offset_mm
+    offset_mm = (
+        math.cos(angle) * x + math.sin(angle) * y,
+        math.cos(angle) * y - math.sin(angle) * x,
+        depth,
+    )
+    # in (-180, 180]
+    roll = 180.0 - (180.0 - pose.roll_deg - roll_deg) % 360.0
+    return replace(pose, roll_deg=roll, offset_mm=offset_mm)
 
 
 def _resample(image: Float[Tensor, "rows columns"], rows: int, columns: int) -> Tensor:
