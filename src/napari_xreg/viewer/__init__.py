@@ -1,0 +1,5 @@
+"""Values as napari layers. This release offers sample data; it needs no Qt and imports no napari."""
+
+from napari_xreg.viewer.sample import phantom
+
+__all__ = ["phantom"]
