@@ -1,17 +1,209 @@
-"""DICOM CT series (being written)."""
+"""A CT as a folder of DICOM files: which files belong together, in which order, and where."""
 
+import os
+from collections.abc import Iterable
+from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy.typing import NDArray
+from torch import Tensor
+
+from napari_xreg.images.dicom_ct import Header, Plane, hounsfield, planes_of, read_header
 from napari_xreg.images.errors import ReadError
-from napari_xreg.images.stored_grid import StoredGrid
+from napari_xreg.images.stored_grid import StoredGrid, check_place, check_size
+
+# Closer than this two slices lie at the same position, mm.
+_SAME_PLACE = 1e-3
+# Positions are often rounded to 0.1 mm; a slice may lie this far from an even row of slices, mm.
+_UNEVEN = 0.1
 
 
 def is_dicom(path: Path) -> bool:
-    """Whether the file carries the mark of a DICOM file."""
+    """Whether the file carries the mark of DICOM files, ``DICM`` after 128 bytes."""
     with path.open("rb") as file:
         return file.read(132)[128:] == b"DICM"
 
 
 def read_dicom_series(path: Path, *, series_uid: str | None = None) -> StoredGrid:
-    """Not there yet."""
-    raise ReadError(f"{path}: DICOM series cannot be read yet")
+    """One CT series in Hounsfield units, sorted by position.
+
+    Slices are sorted along the normal of their plane, never by file name or instance number; their
+    positions give the third axis of the affine, so a tilted gantry shears the grid. Copies of a
+    slice are dropped, localizers (scouts), DICOMDIR and files that are not DICOM are passed over.
+    Padding outside the field of view becomes air.
+
+    Parameters
+    ----------
+    path
+        A folder, searched with its subfolders, or one file of the series.
+    series_uid
+        SeriesInstanceUID, needed where the folder holds several CT series.
+
+    Raises
+    ------
+    ReadError
+        If there is no CT, there are several and none was named, or slices are missing, unevenly
+        spaced, doubled with other contents, or do not say where they lie.
+    """
+    folder = path if path.is_dir() else path.parent
+    if not path.is_dir():
+        header = read_header(path)
+        if not header.is_ct:
+            raise ReadError(f"{path}: expected a CT, got {header.kind}: choose a file of the CT series")
+        series_uid = series_uid or header.series_uid
+    headers = _ct_headers(folder)
+    series = _choose(folder, headers, series_uid)
+    planes = [plane for header in series for plane in planes_of(header)]
+    first = planes[0]
+    _check_alike(folder, planes)
+    check_size(folder, (first.columns, first.rows, len(planes)))
+    planes = _sorted(folder, planes)
+    world_from_index = _world_from_index(folder, planes)
+    return StoredGrid(hounsfield(planes), world_from_index)
+
+
+def _ct_headers(folder: Path) -> list[Header]:
+    """Headers of the CT images in the folder, localizers left out."""
+    headers: list[Header] = []
+    others: dict[str, int] = {}
+    strangers = 0
+    for file in _files(folder):
+        if file.name.upper() == "DICOMDIR":
+            continue
+        if file.stat().st_size == 0 and file.suffix.lower() in ("", ".dcm", ".ima"):
+            raise ReadError(
+                f"{file}: the file is empty (0 bytes), a slice may be lost: copy it again"
+            )
+        if not is_dicom(file):
+            strangers += 1
+            continue
+        header = read_header(file)
+        if header.is_ct and not header.is_localizer:
+            headers.append(header)
+        elif not header.is_directory:
+            kind = f"{header.kind} (localizer)" if header.is_localizer else header.kind
+            others[kind] = others.get(kind, 0) + 1
+    if not headers:
+        found = [f"{count} x {kind}" for kind, count in others.items()]
+        if strangers:
+            found.append(f"{strangers} files that are not DICOM")
+        raise ReadError(
+            f"{folder}: expected the slices of a CT series, found {', '.join(found) or 'no files'}: "
+            "choose the folder that holds the CT"
+        )
+    return headers
+
+
+def _files(folder: Path) -> Iterable[Path]:
+    for root, folders, names in os.walk(folder):
+        folders.sort()
+        for name in sorted(names):
+            if not name.startswith("."):
+                yield Path(root) / name
+
+
+def _choose(folder: Path, headers: list[Header], series_uid: str | None) -> list[Header]:
+    series: dict[str, list[Header]] = {}
+    for header in headers:
+        series.setdefault(header.series_uid, []).append(header)
+    if series_uid is None and len(series) == 1:
+        return headers
+    if series_uid in series:
+        return series[series_uid]
+    listing = "; ".join(
+        f"{uid} ({len(members)} files, {members[0].description or 'no description'})"
+        for uid, members in series.items()
+    )
+    if series_uid is None:
+        raise ReadError(
+            f"{folder}: {len(series)} CT series in one folder, name one by series_uid: {listing}"
+        )
+    raise ReadError(f"{folder}: no CT series {series_uid}; the folder holds {listing}")
+
+
+def _check_alike(folder: Path, planes: list[Plane]) -> None:
+    """All slices of a grid have the same size, spacing and orientation."""
+    first = planes[0]
+    for plane in planes[1:]:
+        for what, unit, this, that in (
+            ("Rows and Columns", "", (plane.rows, plane.columns), (first.rows, first.columns)),
+            ("PixelSpacing", " mm", plane.spacing, first.spacing),
+            ("ImageOrientationPatient", "", tuple(plane.axes.flat), tuple(first.axes.flat)),
+        ):
+            if not np.allclose(this, that, rtol=1e-4, atol=1e-4):
+                raise ReadError(
+                    f"{folder}: the slices of a series must be alike in {what}: {first.name} has "
+                    f"{_numbers(that)}{unit}, {plane.name} has {_numbers(this)}{unit}; keep the "
+                    "slices of one scan in the folder"
+                )
+
+
+def _numbers(values: Iterable[float]) -> str:
+    return "\\".join(f"{value:g}" for value in values)
+
+
+def _sorted(folder: Path, planes: list[Plane]) -> list[Plane]:
+    """Slices by position along their normal, copies dropped, evenly spaced or refused."""
+    if len(planes) < 2:
+        raise ReadError(
+            f"{folder}: the series has a single slice ({planes[0].name}); registration needs the "
+            "whole CT: choose the folder with all slices"
+        )
+    normal = np.cross(*planes[0].axes)
+    planes = sorted(planes, key=lambda plane: float(plane.position @ normal))
+    kept = [planes[0]]
+    for plane in planes[1:]:
+        if np.linalg.norm(plane.position - kept[-1].position) > _SAME_PLACE:
+            kept.append(plane)
+        elif not np.array_equal(hounsfield([plane]), hounsfield([kept[-1]])):
+            raise ReadError(
+                f"{folder}: {kept[-1].name} and {plane.name} lie at the same position with "
+                "different contents: the series holds several scans or reconstructions, keep one "
+                "of them in the folder"
+            )
+    if len(kept) < 2:
+        raise ReadError(f"{folder}: all slices of the series lie at the same position")
+    _check_even(folder, kept, normal)
+    return kept
+
+
+def _check_even(folder: Path, planes: list[Plane], normal: NDArray[np.float64]) -> None:
+    positions = np.stack([plane.position for plane in planes])
+    gaps = np.diff(positions @ normal)
+    usual = float(np.median(gaps))
+    wide = [
+        f"{before.name} and {after.name} ({gap:.4g} mm)"
+        for (before, after), gap in zip(pairwise(planes), gaps, strict=True)
+        if gap > 1.5 * usual
+    ]
+    if wide:
+        more = f" and {len(wide) - 3} more" if len(wide) > 3 else ""
+        raise ReadError(
+            f"{folder}: slices are missing between {', '.join(wide[:3])}{more}; the others are "
+            f"{usual:.4g} mm apart: copy the series again, complete"
+        )
+    even = np.linspace(positions[0], positions[-1], len(planes))
+    off = float(np.linalg.norm(positions - even, axis=1).max())
+    if off > min(_UNEVEN, usual / 5):
+        raise ReadError(
+            f"{folder}: slices are {gaps.min():.4g} to {gaps.max():.4g} mm apart and up to "
+            f"{off:.2g} mm off an even row: resample the series to even slices first"
+        )
+
+
+def _world_from_index(folder: Path, planes: list[Plane]) -> Float[Tensor, "4 4"]:
+    """DICOM PS3.3 C.7.6.2.1.1, with the third column from the positions of the outer slices."""
+    first, last = planes[0], planes[-1]
+    row_spacing, column_spacing = first.spacing
+    matrix = np.eye(4)
+    # ImageOrientationPatient lists the direction in which the column index grows first.
+    matrix[:3, 0] = first.axes[0] * column_spacing
+    matrix[:3, 1] = first.axes[1] * row_spacing
+    matrix[:3, 2] = (last.position - first.position) / (len(planes) - 1)
+    matrix[:3, 3] = first.position
+    world_from_index = torch.from_numpy(matrix)
+    check_place(folder, world_from_index)
+    return world_from_index
