@@ -1,1 +1,24 @@
-""""""
+"""A world with a known answer: a phantom, a projector of its own, and what an acquisition adds."""
+
+from napari_xreg.simulation.radiograph import SimulatedRadiograph, simulate_radiograph
+from napari_xreg.simulation.severity import (
+    CLEAN,
+    EVALUATION_SEEDS,
+    HARD,
+    SEVERITIES,
+    TUNING_SEEDS,
+    TYPICAL,
+    Severity,
+)
+
+__all__ = [
+    "CLEAN",
+    "EVALUATION_SEEDS",
+    "HARD",
+    "SEVERITIES",
+    "TUNING_SEEDS",
+    "TYPICAL",
+    "Severity",
+    "SimulatedRadiograph",
+    "simulate_radiograph",
+]

@@ -1,0 +1,181 @@
+"""The simulator's own integrator: path lengths per material, in float64, several rays a pixel.
+
+It shares no code with `napari_xreg.rendering`, so that an image made here is not made by the
+renderer that later registers it.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from napari_xreg.geometry import CArm, Pose
+from napari_xreg.simulation.decomposition import Decomposition
+
+Array = NDArray[np.float64]
+
+THREADS = 2
+
+
+@dataclass(frozen=True, eq=False)
+class PathLengths:
+    """Thickness of pure material along rays, mm, each of shape (rows, columns, rays per pixel)."""
+
+    soft: Array
+    bone: Array
+    metal: Array
+
+    def __add__(self, other: "PathLengths") -> "PathLengths":
+        return PathLengths(self.soft + other.soft, self.bone + other.bone, self.metal + other.metal)
+
+
+def subpixel_rays(carm: CArm, world_from_camera: Pose, rays_per_side: int) -> tuple[Array, Array]:
+    """Source (3) and rays (rows, columns, rays_per_side squared, 3) to the cells of each pixel, mm.
+
+    The pixel is cut into equal cells and a ray is aimed at the centre of each, so their mean is
+    the midpoint rule over the area of the pixel.
+    """
+    if rays_per_side < 1:
+        raise ValueError(f"rays_per_side is at least 1: got {rays_per_side}")
+    rows, columns = carm.detector.shape
+    offsets = (torch.arange(rays_per_side, dtype=torch.float64) + 0.5) / rays_per_side - 0.5
+    cells = torch.cartesian_prod(offsets, offsets).reshape(-1, 2)
+    pixels = carm.detector.pixel_grid()[:, None] + cells
+    pose = world_from_camera.to(dtype=torch.float64, device="cpu")
+    source, r = carm.rays(pose, pixels.reshape(-1, 2))
+    return (
+        source.numpy().copy(),
+        r.reshape(rows, columns, rays_per_side**2, 3).numpy().copy(),
+    )
+
+
+def path_lengths(
+    relative: NDArray[np.float32],
+    index_from_world: Array,
+    source: Array,
+    r: Array,
+    *,
+    decomposition: Decomposition,
+    step_mm: float,
+    outside: float = 0.0,
+) -> PathLengths:
+    """Thickness of water, bone and metal along each ray.
+
+    Trilinear samples at the midpoints of equal steps between the ray's entry into and exit from
+    the grid (grown by one voxel, over which the grid fades to `outside`).
+
+    Parameters
+    ----------
+    relative
+        Attenuation over that of water (1 + HU / 1000), stored (z, y, x).
+    index_from_world
+        World mm to (x, y, z) voxel index, 4 x 4.
+    source, r
+        World, mm; r leads from the source to the detector, shape (..., 3).
+    decomposition
+        What a sample is made of.
+    step_mm
+        Longest step along the ray.
+    outside
+        Value beyond the grid. The thicknesses of this value are taken off every sample, so
+        that a bone cut out of its surroundings adds only what it adds to them.
+    """
+    if not step_mm > 0:
+        raise ValueError(f"step_mm must be positive: got {step_mm}")
+    padded = np.pad(np.maximum(relative, 0.0).astype(np.float32), 1, constant_values=outside)
+    linear = np.ascontiguousarray(index_from_world[:3, :3], dtype=np.float64)
+    start = linear @ source + index_from_world[:3, 3] + 1.0
+    flat = np.ascontiguousarray(r.reshape(-1, 3), dtype=np.float64)
+    out = np.zeros((len(flat), 3))
+    baseline = np.array(decomposition.fractions(outside))
+    constants = np.array(
+        [decomposition.bone, decomposition.metal, decomposition.metal_threshold, step_mm]
+    )
+    # Rows of the image are dealt out in small blocks; each ray is summed by one thread alone, so
+    # the result does not depend on their number.
+    blocks = np.array_split(np.arange(len(flat)), max(1, min(64, len(flat))))
+    tasks = [(block[0], block[-1] + 1) for block in blocks if len(block)]
+    with ThreadPoolExecutor(THREADS) as pool:
+        jobs = [
+            pool.submit(_march, padded, start, linear, flat[a:b], constants, baseline, out[a:b])
+            for a, b in tasks
+        ]
+        for job in jobs:
+            job.result()
+    out = out.reshape(*r.shape[:-1], 3)
+    return PathLengths(out[..., 0], out[..., 1], out[..., 2])
+
+
+@numba.njit(nogil=True, cache=True, fastmath={"reassoc", "nsz", "contract"})  # type: ignore[untyped-decorator]
+def _march(
+    volume: NDArray[np.float32],
+    start: Array,
+    linear: Array,
+    rays: Array,
+    constants: Array,
+    baseline: Array,
+    out: Array,
+) -> None:
+    """Soft, bone and metal thickness of rays; `start` and `linear` lead to padded indices."""
+    nz, ny, nx = volume.shape
+    u_bone, u_metal, u_threshold, step = constants
+    flat = volume.reshape(-1)
+    slab = np.uint32(ny * nx)
+    line = np.uint32(nx)
+    one = np.uint32(1)
+    upper = (nx - 1.0, ny - 1.0, nz - 1.0)
+    for i in range(rays.shape[0]):
+        rx, ry, rz = rays[i, 0], rays[i, 1], rays[i, 2]
+        length = np.sqrt(rx * rx + ry * ry + rz * rz)
+        dx = linear[0, 0] * rx + linear[0, 1] * ry + linear[0, 2] * rz
+        dy = linear[1, 0] * rx + linear[1, 1] * ry + linear[1, 2] * rz
+        dz = linear[2, 0] * rx + linear[2, 1] * ry + linear[2, 2] * rz
+        enter, leave = 0.0, 1.0
+        for k in range(3):
+            d = (dx, dy, dz)[k]
+            if abs(d) < 1e-12:
+                if start[k] < 0.0 or start[k] > upper[k]:
+                    leave = -1.0
+            else:
+                a = -start[k] / d
+                b = (upper[k] - start[k]) / d
+                enter = max(enter, min(a, b))
+                leave = min(leave, max(a, b))
+        if leave <= enter:
+            continue
+        count = int(np.ceil((leave - enter) * length / step))
+        width = (leave - enter) / count
+        x0 = start[0] + dx * enter
+        y0 = start[1] + dy * enter
+        z0 = start[2] + dz * enter
+        thin, mixed, dense, metal, solid = 0.0, 0.0, 0.0, 0.0, 0.0
+        for m in range(count):
+            t = (m + 0.5) * width
+            # Rounding may leave the grid by 1e-13 voxel.
+            x = min(max(x0 + dx * t, 0.0), upper[0] - 1e-9)
+            y = min(max(y0 + dy * t, 0.0), upper[1] - 1e-9)
+            z = min(max(z0 + dz * t, 0.0), upper[2] - 1e-9)
+            ix, iy, iz = np.uint32(x), np.uint32(y), np.uint32(z)
+            fx, fy, fz = x - ix, y - iy, z - iz
+            p = iz * slab + iy * line + ix
+            q = p + slab
+            c00 = flat[p] + fx * (flat[p + one] - flat[p])
+            c01 = flat[p + line] + fx * (flat[p + line + one] - flat[p + line])
+            c10 = flat[q] + fx * (flat[q + one] - flat[q])
+            c11 = flat[q + line] + fx * (flat[q + line + one] - flat[q + line])
+            c0 = c00 + fy * (c01 - c00)
+            c1 = c10 + fy * (c11 - c10)
+            u = c0 + fz * (c1 - c0)
+            tissue = u if u <= u_threshold else 0.0
+            metal += u - tissue
+            thin += min(tissue, 1.0)
+            mixed += min(max(tissue - 1.0, 0.0), u_bone - 1.0)
+            dense += max(tissue - u_bone, 0.0)
+        h = width * length
+        solid = mixed / (u_bone - 1.0)
+        out[i, 0] = h * (thin - solid - count * baseline[0])
+        out[i, 1] = h * (solid + dense / u_bone - count * baseline[1])
+        out[i, 2] = h * (metal / u_metal - count * baseline[2])

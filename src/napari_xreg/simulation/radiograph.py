@@ -1,0 +1,273 @@
+"""A simulated radiograph: an acquired-looking image of a CT whose pose is known."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from numpy.typing import NDArray
+from torch import Tensor
+
+from napari_xreg.geometry import CArm, Pose
+from napari_xreg.images import LabelMap, Radiograph, Volume
+from napari_xreg.simulation.acquisition import Exposure, expose
+from napari_xreg.simulation.decomposition import Decomposition
+from napari_xreg.simulation.instruments import Instrument, rod, screw
+from napari_xreg.simulation.moved_bones import BoneMotion, cut_out_bones, random_bone_motions
+from napari_xreg.simulation.projector import PathLengths, path_lengths, subpixel_rays
+from napari_xreg.simulation.severity import Severity, SeverityName, severity_named
+from napari_xreg.simulation.spectrum import Spectrum
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class SimulatedRadiograph:
+    """An image with a known answer.
+
+    Parameters
+    ----------
+    radiograph
+        What a user would have: line integrals from an estimated I0, ``simulated=True``.
+    intensity
+        What the detector wrote: bone dark, unknown gain. For tests of reading and calibration.
+    world_from_camera
+        The truth: pose of the camera in the CT of `named_bone`.
+    named_bone
+        Which bone the truth is about. ``patient`` where nothing moved.
+    severity, seed
+        What the image was made with.
+    bone_motions
+        Where bones were moved to, by name.
+    instruments
+        The metal put into the beam.
+    exposure
+        Field mask, noise-free primary and scatter, quanta, true I0.
+    spectrum
+        The beam.
+    """
+
+    radiograph: Radiograph
+    intensity: Float[Tensor, "rows columns"]
+    world_from_camera: Pose
+    named_bone: str
+    severity: Severity
+    seed: int
+    bone_motions: Mapping[str, BoneMotion] = field(default_factory=dict)
+    instruments: tuple[Instrument, ...] = ()
+    exposure: Exposure | None = None
+    spectrum: Spectrum | None = None
+
+    @property
+    def field(self) -> Bool[Tensor, "rows columns"]:
+        """True between the collimator blades."""
+        if self.exposure is None:
+            return torch.ones_like(self.intensity, dtype=torch.bool)
+        return torch.from_numpy(self.exposure.field)
+
+
+def simulate_radiograph(
+    volume: Volume,
+    labels: LabelMap | None,
+    carm: CArm,
+    world_from_camera: Pose,
+    *,
+    severity: SeverityName | Severity = "typical",
+    seed: int = 0,
+    named_bone: str | None = None,
+    step_mm: float = 0.5,
+    rays_per_side: int = 2,
+    mask_collimator: bool = True,
+) -> SimulatedRadiograph:
+    """Simulate what a C-arm would have acquired of a patient at a pose.
+
+    Polyenergetic beam through water, bone and metal, metal objects, scatter, collimator, noise,
+    blur, nonlinear response and an unknown gain. The same arguments give the same image, bit for
+    bit, on one machine.
+
+    Parameters
+    ----------
+    volume
+        The CT, with its HU.
+    labels
+        TotalSegmentator ids on the grid of the CT. Bones move only where there are labels.
+    carm
+        Source, detector and their distance.
+    world_from_camera
+        Where the C-arm stands in the CT of the patient's pelvis and trunk, which do not move.
+    severity
+        How far from a DRR: a name or a value.
+    seed
+        Seed of everything random. Tuning may use `TUNING_SEEDS`, reports `EVALUATION_SEEDS`.
+    named_bone
+        Bone whose pose is the truth. None: the trunk, ``patient``, which does not move.
+    step_mm
+        Longest integration step.
+    rays_per_side
+        Rays per pixel are the square of this.
+    mask_collimator
+        Mask the pixels behind the blades (as after `find` of the collimator); else leave them in.
+
+    Raises
+    ------
+    ValueError
+        If the volume has no HU, the labels lie on another grid, or `named_bone` is not among the
+        bones that moved.
+
+    See Also
+    --------
+    severity : The settings; docs/decisions/0002-simulated-severities.md says why.
+    """
+    chosen = severity_named(severity)
+    if volume.hu is None:
+        raise ValueError(
+            "the simulator needs the HU of the CT to tell bone from soft tissue: read the volume "
+            "with read_volume, or pass Volume(lac, world_from_index, hu=...)"
+        )
+    if labels is not None:
+        labels.check_grid(volume)
+    rng_motion, rng_tools, rng_beam = (
+        np.random.default_rng([seed, stream]) for stream in (1, 2, 3)
+    )
+    motions: dict[str, BoneMotion] = {}
+    if labels is not None and (chosen.bone_motion_deg > 0 or chosen.bone_motion_mm > 0):
+        motions = random_bone_motions(
+            labels, chosen.bone_motion_deg, chosen.bone_motion_mm, rng_motion
+        )
+    truth = _truth(world_from_camera, named_bone, motions)
+    source, r = subpixel_rays(carm, world_from_camera, rays_per_side)
+    paths = patient_paths(volume, labels, motions, source, r, step_mm=step_mm)
+    tools = random_instruments(chosen, volume, carm, world_from_camera, rng_tools)
+    spectrum = random_spectrum(chosen, rng_beam)
+    iron = sum(
+        (t.chord_lengths(source, r) for t in tools if t.material == "iron"), 0.0 * paths.soft
+    )
+    titanium = sum(
+        (t.chord_lengths(source, r) for t in tools if t.material == "titanium"), paths.metal
+    )
+    transmission = spectrum.transmission(
+        {
+            "water": paths.soft * chosen.soft_scale,
+            "bone": paths.bone * chosen.bone_scale,
+            "titanium": titanium,
+            "iron": iron,
+        }
+    ).mean(-1)
+    exposure = expose(transmission, carm.detector, chosen, rng_beam)
+    intensity = torch.from_numpy(exposure.intensity).to(torch.float32)
+    i0 = estimated_i0(exposure)
+    radiograph = Radiograph(
+        line_integrals=-torch.log(intensity / i0),
+        carm=carm,
+        mask=torch.from_numpy(exposure.field)
+        if mask_collimator and not exposure.field.all()
+        else None,
+        read_as="intensity",
+        photometric="MONOCHROME2",
+        i0=i0,
+        simulated=True,
+        source=f"simulate_radiograph(severity={chosen.name!r}, seed={seed})",
+    )
+    return SimulatedRadiograph(
+        radiograph,
+        intensity,
+        truth,
+        named_bone or "patient",
+        chosen,
+        seed,
+        motions,
+        tools,
+        exposure,
+        spectrum,
+    )
+
+
+def patient_paths(
+    volume: Volume,
+    labels: LabelMap | None,
+    motions: Mapping[str, BoneMotion],
+    source: Array,
+    r: Array,
+    *,
+    step_mm: float,
+) -> PathLengths:
+    """Thickness of materials in the patient along rays, moved bones at their new places, mm."""
+    if volume.hu is None:
+        raise ValueError("path lengths per material need the HU of the volume")
+    decomposition = Decomposition.standard()
+    relative = (1.0 + volume.hu.to(torch.float32) / 1000.0).clamp_min(0.0).numpy()
+    index_from_world = volume.index_from_world.double().numpy()
+    parts = []
+    if motions and labels is not None:
+        relative, parts = cut_out_bones(relative, labels, motions)
+    total = path_lengths(
+        relative, index_from_world, source, r, decomposition=decomposition, step_mm=step_mm
+    )
+    for part in parts:
+        inverse = part.motion.inverse()
+        turn = inverse.rotation.numpy()
+        total = total + path_lengths(
+            part.relative,
+            part.index_from_grid @ index_from_world,
+            turn @ source + inverse.translation.numpy(),
+            r @ turn.T,
+            decomposition=decomposition,
+            step_mm=step_mm,
+            outside=part.outside,
+        )
+    return total
+
+
+def random_spectrum(severity: Severity, rng: np.random.Generator) -> Spectrum:
+    """The beam of an exposure: a tube voltage within the range of the severity."""
+    if severity.kvp is None:
+        return Spectrum.monoenergetic()
+    return Spectrum.tungsten(float(rng.uniform(*severity.kvp)))
+
+
+def random_instruments(
+    severity: Severity,
+    volume: Volume,
+    carm: CArm,
+    world_from_camera: Pose,
+    rng: np.random.Generator,
+) -> tuple[Instrument, ...]:
+    """Metal at random places around the middle of the CT, mostly across the view."""
+    pose = world_from_camera.to(dtype=torch.float64, device="cpu")
+    axes = pose.rotation.numpy()
+    middle = volume.center.double().numpy()
+    depth = float(axes[:, 2] @ (middle - pose.translation.numpy()))
+    depth = min(max(depth, 0.3 * carm.source_to_detector), 0.9 * carm.source_to_detector)
+    reach = 0.3 * min(carm.detector.size_mm) * depth / carm.source_to_detector
+    tools = []
+    for kind in ["rod"] * severity.rods + ["wire"] * severity.wires + ["screw"] * severity.screws:
+        angle = rng.uniform(0, 2 * np.pi)
+        tilt = np.deg2rad(rng.uniform(-30, 30))
+        direction = axes @ np.array(
+            [np.cos(angle) * np.cos(tilt), np.sin(angle) * np.cos(tilt), np.sin(tilt)]
+        )
+        place = rng.uniform(-1, 1, size=3) * [reach, reach, 60.0] + [0, 0, depth]
+        place = axes @ place + pose.translation.numpy()
+        if kind == "rod":
+            tools.append(rod(place, direction, float(rng.uniform(120, 200)), 3.0))
+        elif kind == "wire":
+            tools.append(rod(place, direction, float(rng.uniform(100, 250)), 1.0))
+        else:
+            tools.append(screw(place, direction, float(rng.uniform(50, 90)), 3.2))
+    return tuple(tools)
+
+
+def estimated_i0(exposure: Exposure) -> float:
+    """I0 as a user has to guess it: nearly the brightest value of the image."""
+    return float(np.quantile(exposure.intensity[exposure.field], 0.999))
+
+
+def _truth(pose: Pose, named_bone: str | None, motions: Mapping[str, BoneMotion]) -> Pose:
+    if named_bone in (None, "patient"):
+        return pose
+    if named_bone not in motions:
+        known = ", ".join(["patient", *motions])
+        raise ValueError(f"the pose is known for {known}: got named_bone={named_bone!r}")
+    moved = motions[named_bone]
+    return moved.world_from_rest.inverse() @ pose.to(dtype=torch.float64)
