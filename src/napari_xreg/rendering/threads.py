@@ -1,0 +1,96 @@
+"""Our own threads: kernels are serial and release the GIL, rays are split over a pool.
+
+numba's ``parallel=True`` aborts the process when two threads call it at once on its workqueue
+layer (seen); a preview beside a refinement does exactly that.
+"""
+
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+_lock = threading.Lock()
+_pool: ThreadPoolExecutor | None = None
+_count: int | None = None
+
+
+def usable_cpus() -> int:
+    """How many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def thread_count() -> int:
+    """Threads a render uses when it is not told: `set_thread_count`, else every usable processor."""
+    return _count or usable_cpus()
+
+
+def set_thread_count(count: int | None) -> None:
+    """Limit the threads of every later render; None: every usable processor.
+
+    Raises
+    ------
+    ValueError
+        If the count is less than 1.
+    """
+    global _count
+    if count is not None and count < 1:
+        raise ValueError(f"a render needs at least one thread: got {count}")
+    _count = count
+
+
+def split(work: Callable[[int, int], None], size: int, *, threads: int, smallest: int) -> None:
+    """Call ``work(start, stop)`` over chunks of ``range(size)`` and wait for all of them.
+
+    The caller works too, so callers inside pool threads or beside each other cannot lock up.
+    Which thread does which chunk does not change any number: a ray belongs to one chunk.
+
+    Parameters
+    ----------
+    threads
+        At most this many at once, the caller included.
+    smallest
+        Chunks are not made smaller than this: handing one over costs about 50 microseconds.
+    """
+    threads = max(1, min(threads, size // max(1, smallest)))
+    if threads == 1:
+        work(0, size)
+        return
+    # Several chunks per thread, because rays through air are done sooner.
+    chunk = max(smallest, -(-size // (4 * threads)))
+    starts = iter(range(0, size, chunk))
+    next_start = threading.Lock()
+
+    def take() -> None:
+        while True:
+            with next_start:
+                start = next(starts, None)
+            if start is None:
+                return
+            work(start, min(start + chunk, size))
+
+    helpers = [_executor().submit(take) for _ in range(threads - 1)]
+    take()
+    for helper in helpers:
+        # One that never began (the pool is busy elsewhere) has nothing left to do.
+        if not helper.cancel():
+            helper.result()
+
+
+def _executor() -> ThreadPoolExecutor:
+    global _pool
+    with _lock:
+        if _pool is None:
+            _pool = ThreadPoolExecutor(max(1, usable_cpus()), thread_name_prefix="xreg-render")
+        return _pool
+
+
+def _forget_pool() -> None:
+    """A forked child has the pool's object but none of its threads."""
+    global _pool
+    _pool = None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_pool)
