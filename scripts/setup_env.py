@@ -204,14 +204,14 @@ def pip(*arguments, check=True, capture=False):
 
 
 def install(*arguments):
-    quiet = () if sys.stdout.isatty() else ("--quiet",)
+    quiet = () if sys.stdout.isatty() else ("-qq",)  # -q still prints every warning
     pip("install", *quiet, *arguments)
 
 
 def resolve(arguments):
     """What pip would install for these arguments; None where it finds nothing."""
     done = pip(
-        "install", "--dry-run", "--quiet", "--ignore-installed", "--report", "-", *arguments,
+        "install", "--dry-run", "-qq", "--ignore-installed", "--report", "-", *arguments,
         check=False, capture=True,
     )  # fmt: skip
     return summary(json.loads(done.stdout)) if done.returncode == 0 else None

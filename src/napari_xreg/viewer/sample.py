@@ -3,15 +3,16 @@
 napari's axes are (z, y, x); the layers lie in world millimetres, patient LPS, in that order.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
 from jaxtyping import Float
+from numpy.typing import NDArray
 from torch import Tensor
 
-if TYPE_CHECKING:
-    import numpy as np
+from napari_xreg.geometry.frames import reverse_axes
 
-LayerData = tuple["np.ndarray[Any, Any]", dict[str, Any], str]
+LayerData = tuple[NDArray[Any], dict[str, Any], str]
 
 
 def phantom() -> list[LayerData]:
@@ -22,7 +23,6 @@ def phantom() -> list[LayerData]:
     list
         Two layer-data tuples, (z, y, x), placed in mm.
     """
-    # napari imports this file when it lists its samples: torch and numba only load on a click.
     from napari_xreg.simulation import pelvis_phantom
 
     volume, labels = pelvis_phantom()
@@ -56,12 +56,10 @@ def placement(world_from_index: Float[Tensor, "4 4"]) -> dict[str, Any]:
         ``scale`` and ``translate`` where the axes are the patient's, else ``affine``; always
         ``units`` (mm) and ``axis_labels``. In napari's order (z, y, x).
     """
-    from napari_xreg.geometry.frames import reverse_axes
-
     matrix = reverse_axes(world_from_index).double().numpy()
     said: dict[str, Any] = {"units": ("mm",) * 3, "axis_labels": ("z", "y", "x")}
     spacing = matrix.diagonal()[:3]
-    straight = (matrix[:3, :3] == spacing * [[1, 0, 0], [0, 1, 0], [0, 0, 1]]).all()
+    straight = np.array_equal(matrix[:3, :3], np.diag(spacing))
     if straight and (spacing > 0).all():
         return {"scale": tuple(spacing), "translate": tuple(matrix[:3, 3]), **said}
     return {"affine": matrix, **said}
