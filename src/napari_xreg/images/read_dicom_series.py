@@ -52,7 +52,9 @@ def read_dicom_series(path: Path, *, series_uid: str | None = None) -> StoredGri
     if not path.is_dir():
         header = read_header(path)
         if not header.is_ct:
-            raise ReadError(f"{path}: expected a CT, got {header.kind}: choose a file of the CT series")
+            raise ReadError(
+                f"{path}: expected a CT, got {header.kind}: choose a file of the CT series"
+            )
         series_uid = series_uid or header.series_uid
     headers = _ct_headers(folder)
     series = _choose(folder, headers, series_uid)

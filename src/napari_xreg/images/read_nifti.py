@@ -1,5 +1,6 @@
 """NIfTI: voxels in their stored order, placed by the header's sform or qform."""
 
+import re
 import zlib
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from napari_xreg.images.stored_grid import StoredGrid, check_place, check_size
 
 # xyzt_units, low three bits: mm per unit. 0 (not said) is what many programs write for mm.
 _MM_PER_UNIT = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}
+_LABEL = re.compile(r'<Label\s+Key="(\d+)"[^>]*>\s*<!\[CDATA\[(.*?)\]\]>')
 # How far the two placements of one header may lie apart, mm.
 _AGREEMENT = 0.1
 
@@ -52,13 +54,26 @@ def read_nifti(path: Path) -> StoredGrid:
         raise
     except MemoryError as error:
         raise ReadError(f"{path}: not enough memory for this volume: crop it first") from error
-    except (nibabel.filebasedimages.ImageFileError, nibabel.spatialimages.HeaderDataError) as error:
+    except (
+        nibabel.filebasedimages.ImageFileError,
+        nibabel.spatialimages.HeaderDataError,
+        nibabel.wrapstruct.WrapStructError,
+    ) as error:
         raise ReadError(f"{path}: this is not a NIfTI file, or its header is damaged") from error
     except (OSError, EOFError, zlib.error, ValueError) as error:
         raise ReadError(
             f"{path}: the file ends early or is damaged: copy or export it again"
         ) from error
-    return StoredGrid(values.T, world_from_index)
+    return StoredGrid(values.T, world_from_index, _label_names(image))
+
+
+def _label_names(image: Any) -> dict[int, str]:
+    """The label table that TotalSegmentator writes behind the header (a Caret extension in XML)."""
+    names: dict[int, str] = {}
+    for extension in image.header.extensions:
+        text = bytes(extension.get_content()).decode("utf-8", errors="replace")
+        names.update({int(key): name for key, name in _LABEL.findall(text)})
+    return names
 
 
 def _shape(path: Path, shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -100,11 +115,14 @@ def _world_from_index(path: Path, image: Any, shape: tuple[int, ...]) -> Float[T
         None if affine is None else torch.as_tensor(affine, dtype=torch.float64)
         for affine in (header.get_sform(coded=True)[0], header.get_qform(coded=True)[0])
     )
-    if qform is not None and bool((torch.as_tensor(header["pixdim"][1:4].copy()) <= 0).any()):
+    pixdim = torch.as_tensor(header["pixdim"][1:4].copy()).double()
+    if not bool((pixdim > 0).all()):
         raise ReadError(
-            f"{path}: voxel spacing must be positive, got pixdim {header['pixdim'][1:4].tolist()}: "
+            f"{path}: the spacing of the voxels must be positive: got {_numbers(pixdim)} in pixdim; "
             "correct the header"
         )
+    if sform is not None:
+        _check_spacing(path, pixdim, sform)
     chosen = sform if sform is not None else qform
     if chosen is None:
         raise ReadError(
@@ -123,6 +141,20 @@ def _world_from_index(path: Path, image: Any, shape: tuple[int, ...]) -> Float[T
     world_from_index = lps_from_ras(to_mm @ chosen)
     check_place(path, world_from_index)
     return world_from_index
+
+
+def _check_spacing(path: Path, pixdim: Float[Tensor, "3"], sform: Float[Tensor, "4 4"]) -> None:
+    """Spacing stands in the header twice. Where it differs nobody can say which one was meant."""
+    spacing = torch.linalg.vector_norm(sform[:3, :3], dim=0)
+    if not bool(torch.isclose(spacing, pixdim, rtol=1e-2, atol=1e-3).all()):
+        raise ReadError(
+            f"{path}: the spacing of the voxels is {_numbers(spacing)} in sform and "
+            f"{_numbers(pixdim)} in pixdim: correct the wrong one"
+        )
+
+
+def _numbers(values: Float[Tensor, "3"]) -> str:
+    return " x ".join(f"{value:.4g}" for value in values.tolist())
 
 
 def _corners_apart(

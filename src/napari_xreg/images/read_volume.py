@@ -46,7 +46,7 @@ def read_volume(
     return volume_from_grid(file, _read(file, series_uid), energy_kev=energy_kev)
 
 
-def read_labels(path: str | Path, *, names: Mapping[int, str] = TOTALSEGMENTATOR_NAMES) -> LabelMap:
+def read_labels(path: str | Path, *, names: Mapping[int, str] | None = None) -> LabelMap:
     """Read a label map: NIfTI, NRRD or MetaImage with a whole number per voxel, 0 = background.
 
     Parameters
@@ -54,8 +54,9 @@ def read_labels(path: str | Path, *, names: Mapping[int, str] = TOTALSEGMENTATOR
     path
         The file.
     names
-        What the ids mean; kept for the ids that occur. By default the classes of TotalSegmentator
-        2; pass ``{}`` for labels of another origin.
+        What the ids mean; kept for the ids that occur. By default as the file says (the label table
+        that TotalSegmentator writes, a segmentation of 3D Slicer); where it does not say, the
+        classes of TotalSegmentator 2. Pass ``{}`` for labels of another origin.
 
     Raises
     ------
@@ -63,7 +64,7 @@ def read_labels(path: str | Path, *, names: Mapping[int, str] = TOTALSEGMENTATOR
         As `read_volume`, and if a voxel is not a whole number.
     """
     file = Path(path)
-    return labels_from_grid(file, _read(file, None), names)
+    return labels_from_grid(file, _read(file, None), names, TOTALSEGMENTATOR_NAMES)
 
 
 def _read(path: Path, series_uid: str | None) -> StoredGrid:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +33,13 @@ class StoredGrid:
         HU or labels as stored, rescaled, (z, y, x); integers or floats.
     world_from_index
         (x, y, z) of a voxel centre to patient LPS mm, float64.
+    names
+        What the ids of a label map mean, where the file says so.
     """
 
     values: NDArray[Any]
     world_from_index: Float[Tensor, "4 4"]
+    names: Mapping[int, str] = field(default_factory=dict)
 
 
 def check_size(path: Path, shape: tuple[int, ...]) -> None:
@@ -103,8 +106,10 @@ def volume_from_grid(path: Path, grid: StoredGrid, *, energy_kev: float) -> Volu
     return Volume(lac_from_hu(hu, energy_kev=energy_kev), grid.world_from_index, hu=hu)
 
 
-def labels_from_grid(path: Path, grid: StoredGrid, names: Mapping[int, str]) -> LabelMap:
-    """Ids of structures, once the numbers are whole."""
+def labels_from_grid(
+    path: Path, grid: StoredGrid, names: Mapping[int, str] | None, otherwise: Mapping[int, str]
+) -> LabelMap:
+    """Ids of structures, once the numbers are whole; named by the caller, the file, or otherwise."""
     values = grid.values
     _check_finite(path, values)
     if not np.issubdtype(values.dtype, np.integer):
@@ -122,8 +127,9 @@ def labels_from_grid(path: Path, grid: StoredGrid, names: Mapping[int, str]) -> 
         )
     ids = torch.from_numpy(values.astype(np.int16 if high < 2**15 else np.int32))
     present = set(np.unique(values).astype(np.int64).tolist())
+    meaning = (grid.names or otherwise) if names is None else names
     return LabelMap(
-        ids, grid.world_from_index, {i: name for i, name in names.items() if i in present}
+        ids, grid.world_from_index, {i: name for i, name in meaning.items() if i in present}
     )
 
 
@@ -139,8 +145,12 @@ def _check_finite(path: Path, values: NDArray[Any]) -> None:
 
 
 def _compact(values: NDArray[Any]) -> NDArray[Any]:
-    """Int16 where whole numbers fit, int32, else float32; native byte order, own memory."""
+    """Int16 where whole numbers fit, int32, else float32; native byte order, own memory.
+
+    Own memory, since a view into a mapped file would keep the file open and is read-only.
+    """
+    dtype: type[np.generic] = np.float32
     if np.issubdtype(values.dtype, np.integer):
         fits = values.min() >= -(2**15) and values.max() < 2**15
-        return np.array(values, dtype=np.int16 if fits else np.int32, order="C")
-    return np.array(values, dtype=np.float32, order="C")
+        dtype = np.int16 if fits else np.int32
+    return np.require(values, dtype=dtype, requirements=["C", "W", "O"])
