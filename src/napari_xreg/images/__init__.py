@@ -3,6 +3,8 @@
 from napari_xreg.images.attenuation import hu_from_lac, lac_from_hu
 from napari_xreg.images.errors import ReadError
 from napari_xreg.images.labels import LabelMap
+from napari_xreg.images.landmark import Landmark
+from napari_xreg.images.landmark_files import read_landmarks, write_landmarks
 from napari_xreg.images.materials import DENSITY, linear_attenuation, mass_attenuation
 from napari_xreg.images.radiograph import Radiograph
 from napari_xreg.images.read_volume import read_labels, read_volume
@@ -13,9 +15,12 @@ __all__ = [
     "Volume",
     "LabelMap",
     "Radiograph",
+    "Landmark",
     "ReadError",
     "read_volume",
     "read_labels",
+    "read_landmarks",
+    "write_landmarks",
     "lac_from_hu",
     "hu_from_lac",
     "mass_attenuation",

@@ -1,0 +1,45 @@
+"""A landmark: a named anatomical point, in the patient or on a radiograph."""
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Landmark:
+    """A named anatomical point.
+
+    Parameters
+    ----------
+    name
+        What it is called; unique among the landmarks of a case.
+    position
+        (x, y, z) in the patient, LPS mm. None: not known in 3D.
+    pixel
+        (row, column) where it was picked on a radiograph, in pixels of the image as stored,
+        integer = centre. None: not picked.
+
+    Raises
+    ------
+    ValueError
+        If the name is empty, neither place is given, or a coordinate is not finite.
+
+    Examples
+    --------
+    >>> Landmark("ASIS left", position=(121.5, -98.0, 14.25))
+    Landmark(name='ASIS left', position=(121.5, -98.0, 14.25), pixel=None)
+    """
+
+    name: str
+    position: tuple[float, float, float] | None = None
+    pixel: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        if not self.name.strip():
+            raise ValueError("a landmark needs a name")
+        if self.position is None and self.pixel is None:
+            raise ValueError(f"landmark {self.name!r} needs a position (mm), a pixel, or both")
+        if not all(map(math.isfinite, (*(self.position or ()), *(self.pixel or ())))):
+            raise ValueError(
+                f"landmark {self.name!r} must have finite coordinates: got position "
+                f"{self.position}, pixel {self.pixel}"
+            )
