@@ -1,6 +1,17 @@
 """What would be seen: digitally reconstructed radiographs and their Jacobian in one march."""
 
 from napari_xreg.rendering.cpu import march, march_view
+from napari_xreg.rendering.drr import render_drr, render_with_jacobian
 from napari_xreg.rendering.prepared import Prepared, prepare
+from napari_xreg.rendering.threads import set_thread_count, thread_count
 
-__all__ = ["Prepared", "march", "march_view", "prepare"]
+__all__ = [
+    "Prepared",
+    "march",
+    "march_view",
+    "prepare",
+    "render_drr",
+    "render_with_jacobian",
+    "set_thread_count",
+    "thread_count",
+]

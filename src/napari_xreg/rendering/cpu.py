@@ -6,7 +6,7 @@ tensor functions above them. numba is imported on the first march, not with the 
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -18,6 +18,7 @@ from napari_xreg.rendering.prepared import FloatArray, Matrix, Prepared
 from napari_xreg.rendering.threads import split, thread_count
 
 Method = Literal["trilinear", "joseph", "siddon"]
+Vector = npt.NDArray[np.floating] | Sequence[float]
 METHODS = ("trilinear", "joseph", "siddon")
 
 # Kernels write these beside the image (cpu_rays holds the same numbers; it imports numba).
@@ -32,7 +33,7 @@ def march_view(
     carm: CArm,
     world_from_camera: Pose,
     *,
-    pivot: npt.ArrayLike = (0.0, 0.0, 0.0),
+    pivot: Vector = (0.0, 0.0, 0.0),
     method: Method = "joseph",
     step_mm: float | None = None,
     pixels: Matrix | None = None,
@@ -92,14 +93,14 @@ def view_frame(carm: CArm, world_from_camera: Pose) -> tuple[Matrix, Matrix, Mat
 
 def march(
     prepared: Prepared,
-    source: npt.ArrayLike,
-    r_origin: npt.ArrayLike,
-    dr_row: npt.ArrayLike,
-    dr_column: npt.ArrayLike,
+    source: Vector,
+    r_origin: Vector,
+    dr_row: Vector,
+    dr_column: Vector,
     rows: int,
     columns: int,
     *,
-    pivot: npt.ArrayLike = (0.0, 0.0, 0.0),
+    pivot: Vector = (0.0, 0.0, 0.0),
     method: Method = "joseph",
     step_mm: float | None = None,
     pixels: Matrix | None = None,
@@ -123,7 +124,7 @@ def march(
 
 def march_rays(
     prepared: Prepared,
-    source: npt.ArrayLike,
+    source: Vector,
     rays: npt.NDArray[np.floating],
     *,
     method: Method = "trilinear",
@@ -181,9 +182,9 @@ def kernel_of(method: Method) -> Callable[..., Any]:
     if method == "trilinear":
         from napari_xreg.rendering.cpu_trilinear import trilinear
 
-        return trilinear  # type: ignore[no-any-return]
+        return trilinear
     if method == "joseph":
         from napari_xreg.rendering.cpu_joseph import joseph
 
-        return joseph  # type: ignore[no-any-return]
+        return joseph
     raise ValueError(f"method must be one of {', '.join(METHODS)}: got {method!r}")

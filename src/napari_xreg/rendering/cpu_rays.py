@@ -1,5 +1,7 @@
 """What the three CPU integrators share: where a ray runs, and what becomes of its sums."""
 
+# mypy: disable-error-code="no-untyped-def"
+
 import numba
 import numpy as np
 

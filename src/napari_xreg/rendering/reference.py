@@ -17,7 +17,7 @@ _SAMPLES_AT_ONCE = 2_000_000  # memory of a chunk: about 100 bytes each in float
 
 def integrate(
     volume: Volume,
-    source: Float[Tensor, "3"],
+    source: Float[Tensor, "*n 3"],
     rays: Float[Tensor, "n 3"],
     *,
     method: str,
@@ -28,8 +28,8 @@ def integrate(
     Parameters
     ----------
     source, rays
-        World, mm; `rays` reach from the source to the detector. Differentiable in both and in
-        ``volume.lac``.
+        World, mm; one source for all rays or one each; `rays` reach from the source to the
+        detector. Differentiable in both and in ``volume.lac``.
     method
         ``trilinear`` (samples at ``(m + 1/2) step_mm`` from the source), ``joseph`` (bilinear on
         the planes of the index axis along which the ray crosses most voxels) or ``siddon``
@@ -40,8 +40,8 @@ def integrate(
     lac = volume.lac
     index_from_world = volume.index_from_world.to(lac)
     linear, offset = index_from_world[:3, :3], index_from_world[:3, 3]
-    start = linear @ source.to(lac) + offset
     rays = rays.to(lac)
+    starts = (source.to(lac) @ linear.mT + offset).expand(len(rays), 3)
     lengths = torch.linalg.vector_norm(rays, dim=-1)
     directions = rays @ linear.mT
     z, y, x = lac.shape
@@ -52,7 +52,8 @@ def integrate(
     chunk = max(1, _SAMPLES_AT_ONCE // per_ray)
     parts = []
     for at in range(0, len(rays), chunk):
-        d, length = directions[at : at + chunk], lengths[at : at + chunk]
+        part = slice(at, at + chunk)
+        start, d, length = starts[part], directions[part], lengths[part]
         if method == "trilinear":
             parts.append(_trilinear(lac, start, d, length, step_mm))
         elif method == "joseph":
@@ -78,7 +79,7 @@ def _trilinear(lac: Tensor, start: Tensor, d: Tensor, length: Tensor, step: floa
     first = torch.where(count > 0, first, 0)
     m = (first[:, None] + number).to(d)
     alpha = (m + 0.5) * per_sample[:, None]
-    points = start + alpha[..., None] * d[:, None]
+    points = start[:, None] + alpha[..., None] * d[:, None]
     return step * torch.where(inside, _interpolate(lac, points), 0).sum(1)
 
 
@@ -90,10 +91,10 @@ def _joseph(lac: Tensor, start: Tensor, d: Tensor, length: Tensor) -> Tensor:
         if len(rays) == 0:
             continue
         planes = torch.arange(lac.shape[2 - axis], device=d.device, dtype=d.dtype)
-        dr = d[rays]
-        alpha = (planes - start[axis]) / dr[:, axis : axis + 1]
+        origin, dr = start[rays], d[rays]
+        alpha = (planes - origin[:, axis : axis + 1]) / dr[:, axis : axis + 1]
         inside = (alpha.detach() >= 0) & (alpha.detach() <= 1)
-        points = start + alpha[..., None] * dr[:, None]
+        points = origin[:, None] + alpha[..., None] * dr[:, None]
         on_plane = torch.zeros(3, device=d.device, dtype=torch.bool)
         on_plane[axis] = True
         # Exactly on the plane, so that rounding cannot mix in the next one.
@@ -112,13 +113,15 @@ def _siddon(lac: Tensor, start: Tensor, d: Tensor, length: Tensor) -> Tensor:
         walls = torch.arange(size[axis] + 1, device=d.device, dtype=d.dtype) - 0.5
         along = d[:, axis : axis + 1]
         parallel = along == 0
-        alpha = (walls - start[axis]) / torch.where(parallel, 1, along)
+        alpha = (walls - start[:, axis : axis + 1]) / torch.where(parallel, 1, along)
         crossings.append(torch.where(parallel, 2.0, alpha))
     alpha = torch.cat([*crossings, torch.zeros_like(enter), torch.ones_like(enter)], 1)
     alpha, _ = alpha.sort(1)
     middle = ((alpha[:, 1:] + alpha[:, :-1]) / 2).detach()
     inside = (middle > enter) & (middle < leave)
-    index = torch.floor(start.detach() + middle[..., None] * d.detach()[:, None] + 0.5).long()
+    index = torch.floor(
+        start.detach()[:, None] + middle[..., None] * d.detach()[:, None] + 0.5
+    ).long()
     values = _lookup(lac, index)
     pieces = alpha[:, 1:] - alpha[:, :-1]
     return length * torch.where(inside, values * pieces, 0).sum(1)
@@ -139,12 +142,12 @@ def _clip(
     for axis, n in enumerate(size):
         parallel = d[:, axis] == 0
         safe = torch.where(parallel, 1.0, d[:, axis])
-        a = (low - start[axis]) / safe
-        b = (n - 1 - low - start[axis]) / safe
-        missing = parallel & ((start[axis] < low) | (start[axis] > n - 1 - low))
+        a = (low - start[:, axis]) / safe
+        b = (n - 1 - low - start[:, axis]) / safe
+        outside = (start[:, axis] < low) | (start[:, axis] > n - 1 - low)
         enter = torch.where(parallel, enter, torch.maximum(enter, torch.minimum(a, b)))
         leave = torch.where(parallel, leave, torch.minimum(leave, torch.maximum(a, b)))
-        leave = torch.where(missing, -1.0, leave)
+        leave = torch.where(parallel & outside, -1.0, leave)
     return enter, leave
 
 
@@ -169,3 +172,27 @@ def _lookup(lac: Tensor, index: Tensor) -> Tensor:
     safe = torch.where(inside[..., None], index, 0)
     flat = (safe[..., 2] * y + safe[..., 1]) * x + safe[..., 0]
     return torch.where(inside, lac.reshape(-1)[flat], 0)
+
+
+def integrate_with_gradients(
+    volume: Volume,
+    source: Float[Tensor, "3"],
+    rays: Float[Tensor, "n 3"],
+    *,
+    method: str,
+    step_mm: float,
+) -> tuple[Float[Tensor, "n"], Float[Tensor, "n 3"], Float[Tensor, "n 3"]]:
+    """Integrals, dI/d(source) at fixed r and dI/dr, in world axes, per mm; all detached."""
+    with torch.enable_grad():
+        sources = source.detach().to(volume.lac).expand(len(rays), 3).clone().requires_grad_()
+        vectors = rays.detach().to(volume.lac).clone().requires_grad_()
+        fixed = Volume(volume.lac.detach(), volume.world_from_index)
+        image = integrate(fixed, sources, vectors, method=method, step_mm=step_mm)
+        # Rays do not know each other, so the gradient of the sum holds each ray's own.
+        by_source, by_ray = torch.autograd.grad(image.sum(), (sources, vectors), allow_unused=True)
+    zero = torch.zeros_like(vectors)
+    return (
+        image.detach(),
+        zero if by_source is None else by_source,
+        zero if by_ray is None else by_ray,
+    )
