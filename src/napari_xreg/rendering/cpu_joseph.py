@@ -1,6 +1,6 @@
 """Joseph's method: bilinear samples on the planes of the dominant index axis. The CPU kernel."""
 
-# mypy: disable-error-code="no-untyped-def"
+from typing import no_type_check
 
 import numpy as np
 
@@ -8,6 +8,7 @@ from napari_xreg.rendering.cpu_rays import IMAGE, clip, jit, pixel_ray, write
 
 
 @jit
+@no_type_check
 def _planes(values, plane, su, sv, base, u, v, du, dv, count):
     """Sum of the bilinear samples; `plane`, `su`, `sv` are strides, `base` the first plane."""
     total = np.float32(0)
@@ -25,6 +26,7 @@ def _planes(values, plane, su, sv, base, u, v, du, dv, count):
 
 
 @jit
+@no_type_check
 def _planes_and_slopes(values, plane, su, sv, base, u, v, du, dv, count):
     """Also the sums of both in-plane slopes, plain and times the number of the plane."""
     total = np.float32(0)
@@ -50,6 +52,7 @@ def _planes_and_slopes(values, plane, su, sv, base, u, v, du, dv, count):
 
 
 @jit
+@no_type_check
 def joseph(
     values, nz, ny, nx, linear, offset, frame, rows, columns, transposed, pixels, rays, step,
     start, stop, mode, image, out,

@@ -1,6 +1,6 @@
 """Trilinear samples every `step` mm from the source: the CPU kernel."""
 
-# mypy: disable-error-code="no-untyped-def"
+from typing import no_type_check
 
 import numpy as np
 
@@ -8,6 +8,7 @@ from napari_xreg.rendering.cpu_rays import IMAGE, clip, jit, pixel_ray, write
 
 
 @jit
+@no_type_check
 def _samples(values, ny, nx, x, y, z, dx, dy, dz, count):
     """Sum of the interpolated attenuation."""
     sy, sz = np.uint32(nx), np.uint32(nx * ny)
@@ -33,6 +34,7 @@ def _samples(values, ny, nx, x, y, z, dx, dy, dz, count):
 
 
 @jit
+@no_type_check
 def _samples_and_slopes(values, ny, nx, x, y, z, dx, dy, dz, count):
     """Also the sums of the gradient of the interpolant, plain and times the sample's number."""
     sy, sz = np.uint32(nx), np.uint32(nx * ny)
@@ -70,6 +72,7 @@ def _samples_and_slopes(values, ny, nx, x, y, z, dx, dy, dz, count):
 
 
 @jit
+@no_type_check
 def trilinear(
     values, nz, ny, nx, linear, offset, frame, rows, columns, transposed, pixels, rays, step,
     start, stop, mode, image, out,
