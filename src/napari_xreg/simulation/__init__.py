@@ -1,5 +1,7 @@
 """A world with a known answer: a phantom, a projector of its own, and what an acquisition adds."""
 
+from napari_xreg.simulation.pelvis import PelvisShape
+from napari_xreg.simulation.phantom import Phantom, phantom
 from napari_xreg.simulation.radiograph import SimulatedRadiograph, simulate_radiograph
 from napari_xreg.simulation.severity import (
     CLEAN,
@@ -18,7 +20,10 @@ __all__ = [
     "SEVERITIES",
     "TUNING_SEEDS",
     "TYPICAL",
+    "PelvisShape",
+    "Phantom",
     "Severity",
     "SimulatedRadiograph",
+    "phantom",
     "simulate_radiograph",
 ]
