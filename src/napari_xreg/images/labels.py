@@ -46,7 +46,10 @@ class LabelMap:
             If none of the ids occurs, so that a render of them would be empty.
         """
         wanted = sorted(set(ids))
-        mask = torch.isin(self.ids, torch.tensor(wanted, dtype=self.ids.dtype))
+        # An id that the stored type cannot hold does not occur.
+        limits = torch.iinfo(self.ids.dtype)
+        possible = [i for i in wanted if limits.min <= i <= limits.max]
+        mask = torch.isin(self.ids, self.ids.new_tensor(possible))
         if not mask.any():
             raise ValueError(f"none of the labels {wanted} occurs; present are {self.present()}")
         return mask
