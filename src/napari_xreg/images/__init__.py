@@ -1,15 +1,26 @@
 """What was acquired, in physical units: CT volumes, label maps, radiographs."""
 
 from napari_xreg.images.attenuation import hu_from_lac, lac_from_hu
+from napari_xreg.images.collimator import CollimatedField, collimator_mask
 from napari_xreg.images.errors import ReadError
 from napari_xreg.images.labels import LabelMap
 from napari_xreg.images.landmark import Landmark
 from napari_xreg.images.landmark_files import read_landmarks, write_landmarks
+from napari_xreg.images.line_integrals import (
+    LineIntegrals,
+    direct_exposure_mask,
+    estimate_i0,
+    line_integrals_from_intensity,
+)
 from napari_xreg.images.materials import DENSITY, linear_attenuation, mass_attenuation
 from napari_xreg.images.radiograph import Radiograph
+from napari_xreg.images.read_radiograph import read_radiograph
 from napari_xreg.images.read_volume import read_labels, read_volume
 from napari_xreg.images.totalsegmentator import TOTALSEGMENTATOR_NAMES
 from napari_xreg.images.volume import Volume
+from napari_xreg.images.write_dicom_radiograph import dicom_radiograph, write_dicom_radiograph
+from napari_xreg.images.write_radiograph import write_radiograph
+from napari_xreg.images.xray_geometry import GeometryRecord, read_geometry, write_geometry
 
 __all__ = [
     "Volume",
@@ -27,4 +38,17 @@ __all__ = [
     "linear_attenuation",
     "DENSITY",
     "TOTALSEGMENTATOR_NAMES",
+    "GeometryRecord",
+    "LineIntegrals",
+    "CollimatedField",
+    "read_radiograph",
+    "write_radiograph",
+    "write_dicom_radiograph",
+    "dicom_radiograph",
+    "read_geometry",
+    "write_geometry",
+    "line_integrals_from_intensity",
+    "estimate_i0",
+    "direct_exposure_mask",
+    "collimator_mask",
 ]

@@ -17,8 +17,10 @@ _SEARCH_SIZE = 320
 # within a few pixels. A patient's silhouette begins at thickness zero: it falls slowly.
 _MIN_STEP = 0.7
 _MIN_SHARP_SHARE = 0.75
-# Behind a blade there is only scatter: dark and even. Standard deviation of the log intensity.
-_MAX_OUTSIDE_SPREAD = 0.5
+# A "field" smaller than this share of the image is more likely air beside a dark body.
+_MIN_FIELD = 0.25
+# Behind a blade there is only scatter. (It fades away from the edge, so it is not even in the log.)
+_MAX_BRIGHT_OUTSIDE = 0.01
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +46,7 @@ class CollimatedField:
 def collimator_mask(intensity: Float[Tensor, "rows columns"]) -> CollimatedField:
     """Find the field inside collimator blades or the circle of an image intensifier.
 
-    The field is convex, its outside is dark and even, and its edge is sharp. For a ladder of
+    The field is convex, its outside is dark, and its edge is sharp. For a ladder of
     thresholds the convex hull of the largest bright region is formed, and the one with the
     sharpest outline is kept if it passes all three conditions. An image without a collimator
     passes none of them: a patient's silhouette is not sharp, and air around it is bright.
@@ -56,7 +58,9 @@ def collimator_mask(intensity: Float[Tensor, "rows columns"]) -> CollimatedField
     """
     rows, columns = intensity.shape
     whole = CollimatedField(torch.ones(rows, columns, dtype=torch.bool), "none")
-    image = np.nan_to_num(intensity.detach().cpu().double().numpy(), nan=0.0, posinf=0.0, neginf=0.0)
+    image = np.nan_to_num(
+        intensity.detach().cpu().double().numpy(), nan=0.0, posinf=0.0, neginf=0.0
+    )
     if min(rows, columns) < 16 or image.max() <= 0:
         return whole
     scale = min(1.0, _SEARCH_SIZE / max(rows, columns))
@@ -66,7 +70,7 @@ def collimator_mask(intensity: Float[Tensor, "rows columns"]) -> CollimatedField
     if hull is None:
         return whole
     shape, outline = _simplified(hull, log_image.shape)
-    inside = np.zeros(log_image.shape, np.uint8)
+    inside: NDArray[Any] = np.zeros(log_image.shape, np.uint8)
     cv2.fillConvexPoly(inside, np.round(hull).astype(np.int32), 1)
     # Image borders are not blades: only pull in where there is an outside.
     inside = cv2.erode(inside, np.ones((3, 3), np.uint8), borderType=cv2.BORDER_REPLICATE)
@@ -92,20 +96,30 @@ def _best_hull(log_image: NDArray[Any]) -> NDArray[Any] | None:
     low, high = np.quantile(log_image, [0.002, 0.98])
     if high - low < _MIN_STEP:
         return None
-    best, best_score = None, _MIN_SHARP_SHARE
+    candidates = []
     for fraction in np.linspace(0.08, 0.8, 16):
-        hull = _bright_hull(log_image, low + fraction * (high - low))
+        threshold = low + fraction * (high - low)
+        hull = _bright_hull(log_image, threshold)
         if hull is None:
             continue
-        score = _edge_score(log_image, hull)
-        if score > best_score:
-            best, best_score = hull, score
-    return best
+        score = _edge_score(log_image, hull, threshold)
+        if score > _MIN_SHARP_SHARE:
+            candidates.append((score, cv2.contourArea(hull.astype(np.float32)), hull))
+    if not candidates:
+        return None
+    best_score, best_area, _ = max(candidates, key=lambda candidate: candidate[0])
+    # A low threshold lies in the blur outside the edge: take the highest that finds the same field.
+    same = [
+        hull
+        for score, area, hull in candidates
+        if score > best_score - 0.05 and area > 0.92 * best_area
+    ]
+    return same[-1]
 
 
 def _bright_hull(log_image: NDArray[Any], threshold: float) -> NDArray[Any] | None:
     """Convex hull (x, y) of the largest connected region above the threshold."""
-    bright = (log_image > threshold).astype(np.uint8)
+    bright: NDArray[Any] = (log_image > threshold).astype(np.uint8)
     # Opening removes what is thinner than 3 pixels: lead letters, dust, single noisy pixels.
     bright = cv2.morphologyEx(bright, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
     count, labels, stats, _ = cv2.connectedComponentsWithStats(bright, connectivity=4)
@@ -121,19 +135,16 @@ def _bright_hull(log_image: NDArray[Any], threshold: float) -> NDArray[Any] | No
     return np.asarray(cv2.convexHull(points)[:, 0, :], dtype=np.float64)
 
 
-def _edge_score(log_image: NDArray[Any], hull: NDArray[Any]) -> float:
+def _edge_score(log_image: NDArray[Any], hull: NDArray[Any], threshold: float) -> float:
     """Share of the outline across which the image falls sharply; 0 if the outside is not dark."""
     rows, columns = log_image.shape
     inside = np.zeros(log_image.shape, np.uint8)
     cv2.fillConvexPoly(inside, np.round(hull).astype(np.int32), 1)
     outside = cv2.dilate(inside, np.ones((5, 5), np.uint8)) == 0
-    if outside.sum() < 0.01 * outside.size or outside.sum() > 0.95 * outside.size:
+    if not 0.01 < outside.mean() < 1 - _MIN_FIELD:
         return 0.0
-    dark = log_image[outside]
-    middle = float(np.median(dark))
-    spread = 1.4826 * float(np.median(np.abs(dark - middle)))
-    # Nothing bright may lie outside; noise may.
-    if spread > _MAX_OUTSIDE_SPREAD or np.quantile(dark, 0.98) > middle + 3 * _MAX_OUTSIDE_SPREAD:
+    # Nothing bright may lie outside; a little noise may.
+    if (log_image[outside] > threshold).mean() > _MAX_BRIGHT_OUTSIDE:
         return 0.0
     points, normals = _outline(hull)
     reach = 3.0

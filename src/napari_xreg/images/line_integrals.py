@@ -75,7 +75,9 @@ def line_integrals_from_intensity(
     allowed = torch.ones_like(intensity, dtype=torch.bool) if mask is None else mask
     finite = torch.isfinite(intensity)
     positive = finite & (intensity > 0)
-    clipped = torch.zeros_like(allowed) if saturation is None else finite & (intensity >= saturation)
+    clipped = (
+        torch.zeros_like(allowed) if saturation is None else finite & (intensity >= saturation)
+    )
     notes = []
     for bad, why in (
         (~finite, "not finite"),

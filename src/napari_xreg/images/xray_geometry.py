@@ -203,7 +203,7 @@ def geometry_from_json(data: object, source: str) -> GeometryRecord:
     unknown = set(data) - set(names) - {"schema", "version", "image"}
     if unknown:
         raise ReadError(
-            f"{source}: unknown name {sorted(unknown)[0]!r}; the known ones are {', '.join(names)}"
+            f"{source}: unknown name {min(unknown)!r}; the known ones are {', '.join(names)}"
         )
     values = {names[name]: value for name, value in data.items() if name in names}
     try:

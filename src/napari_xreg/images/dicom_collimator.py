@@ -1,0 +1,95 @@
+"""Collimator and display shutter of a DICOM X-ray image as a mask."""
+
+import numpy as np
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from napari_xreg.images.dicom_header import FrameHeader, name
+from napari_xreg.images.errors import ReadError
+
+
+def header_mask(
+    header: FrameHeader, shape: tuple[int, int], spacing: tuple[float, float]
+) -> tuple[Bool[Tensor, "rows columns"] | None, tuple[str, ...]]:
+    """Pixels inside the collimator (PS3.3 C.8.7.3) and the display shutter (C.7.6.11).
+
+    Rows and columns are counted from 1 there; an edge pixel counts as inside. A radius is a
+    number of pixels along a row. Several shapes overlap: the field is their intersection.
+
+    Parameters
+    ----------
+    spacing
+        Row, column, any unit: shapes the circle where pixels are not square.
+
+    Returns
+    -------
+    tuple
+        The mask, or None where the header names no edge or masks nothing; and what it used.
+    """
+    mask = torch.ones(shape, dtype=torch.bool)
+    used = []
+    for prefix in ("Collimator", "Shutter"):
+        value = header.get(f"{prefix}Shape")
+        if value is None:
+            continue
+        forms = [value] if isinstance(value, str) else list(value)
+        for form in (str(form).strip().upper() for form in forms):
+            inside = _inside(header, prefix, form, shape, spacing)
+            if inside is not None and not inside.all():
+                mask &= inside
+                used.append(f"mask from DICOM {name(f'{prefix}Shape')}: {form.lower()}")
+    return (mask, tuple(used)) if used else (None, ())
+
+
+def _inside(
+    header: FrameHeader,
+    prefix: str,
+    form: str,
+    shape: tuple[int, int],
+    spacing: tuple[float, float],
+) -> Bool[Tensor, "rows columns"] | None:
+    rows = torch.arange(1, shape[0] + 1, dtype=torch.float64)[:, None]
+    columns = torch.arange(1, shape[1] + 1, dtype=torch.float64)
+    if form == "RECTANGULAR":
+        left = header.number(f"{prefix}LeftVerticalEdge")
+        right = header.number(f"{prefix}RightVerticalEdge")
+        upper = header.number(f"{prefix}UpperHorizontalEdge")
+        lower = header.number(f"{prefix}LowerHorizontalEdge")
+        if left is None or right is None or upper is None or lower is None:
+            return None
+        return (rows >= upper) & (rows <= lower) & (columns >= left) & (columns <= right)
+    if form == "CIRCULAR":
+        center = header.numbers(f"CenterOfCircular{prefix}", 2)
+        radius = header.number(f"RadiusOfCircular{prefix}")
+        if center is None or radius is None:
+            return None
+        down = (rows - center[0]) * (spacing[0] / spacing[1])
+        return down**2 + (columns - center[1]) ** 2 <= radius**2
+    if form == "POLYGONAL":
+        keyword = f"VerticesOfThePolygonal{prefix}"
+        flat = header.numbers(keyword)
+        if flat is None:
+            return None
+        if len(flat) < 6 or len(flat) % 2:
+            raise ReadError(
+                f"{header.file}: {name(keyword)} should hold three or more row, column pairs: "
+                f"got {len(flat)} values"
+            )
+        return _inside_polygon(rows, columns, flat)
+    return None
+
+
+def _inside_polygon(
+    rows: Tensor, columns: Tensor, flat: tuple[float, ...]
+) -> Bool[Tensor, "rows columns"]:
+    """Even-odd rule along each row."""
+    vertices = np.reshape(flat, (-1, 2))
+    inside = torch.zeros(len(rows), len(columns), dtype=torch.bool)
+    for (r0, c0), (r1, c1) in zip(vertices, np.roll(vertices, -1, 0), strict=True):
+        if r0 == r1:
+            continue
+        crosses = (rows < max(r0, r1)) & (rows >= min(r0, r1))
+        at = c0 + (rows - r0) * ((c1 - c0) / (r1 - r0))
+        inside ^= crosses & (columns < at)
+    return inside

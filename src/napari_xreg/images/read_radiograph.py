@@ -1,0 +1,153 @@
+"""Read a radiograph from a file of any kind: pixels, what they mean, and geometry."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+from napari_xreg.images.errors import ReadError
+from napari_xreg.images.radiograph import Radiograph
+from napari_xreg.images.read_dicom_radiograph import read_dicom_image
+from napari_xreg.images.read_raster_radiograph import read_raster_image
+from napari_xreg.images.stored_image import radiograph_from_stored
+from napari_xreg.images.xray_geometry import GeometryRecord, given_geometry, read_geometry
+
+_RASTER = (".png", ".tif", ".tiff", ".npy", ".npz")
+
+
+def read_radiograph(
+    path: Path | str,
+    *,
+    frame: int | Literal["mean"] | None = None,
+    read_as: Literal["intensity", "line_integral"] | None = None,
+    bone: Literal["dark", "bright"] | None = None,
+    i0: float | None = None,
+    find_collimator: bool = True,
+    geometry: GeometryRecord | Path | str | None = None,
+    source_to_detector: float | None = None,
+    source_to_isocenter: float | None = None,
+    pixel_spacing: tuple[float, float] | None = None,
+    principal_point: tuple[float, float] | None = None,
+    mirrored: bool | None = None,
+    field_diameter: float | None = None,
+    primary_deg: float | None = None,
+    secondary_deg: float | None = None,
+    roll_deg: float | None = None,
+    offset_mm: tuple[float, float, float] | None = None,
+    isocenter: tuple[float, float, float] | None = None,
+    crop: tuple[int, int, int, int] | None = None,
+    rotate180: bool = False,
+) -> Radiograph:
+    """An X-ray image as line integrals, with the geometry it was taken in.
+
+    DICOM (XA, RF, DX, CR; secondary captures if their geometry is given), PNG and TIFF (8 or 16
+    bit, or float), NPY and NPZ. Geometry comes from keywords first, then `geometry`, then a
+    sidecar ``<image name>.json``, then the DICOM header. What is still missing is named, with its
+    unit, in one error; it is never made up. `Radiograph.geometry` tells where each value came
+    from, and `Radiograph.notes` what was ambiguous, estimated or masked.
+
+    Parameters
+    ----------
+    frame
+        One of several, counted from 1, or "mean".
+    read_as
+        "intensity": values rise with X-ray intensity, and the logarithm is taken. "line_integral":
+        they rise with attenuation and are used as they are. None: as the file says.
+    bone
+        Whether bone has the lower or the higher values. None: as the file says, else "dark" for
+        intensity and "bright" for line integrals.
+    i0
+        Unattenuated intensity in the file's units. None: as the file says, else estimated from
+        the image (`estimate_i0`), with a note.
+    find_collimator
+        Look for blades or a circular field in an intensity image and mask what is outside.
+    geometry
+        A record, or the path of a JSON file (`read_geometry`).
+    source_to_detector, source_to_isocenter, field_diameter
+        mm.
+    pixel_spacing
+        Row, column spacing at the detector, mm.
+    principal_point
+        Row, column in pixels of the image as stored.
+    mirrored
+        See `Detector`.
+    primary_deg, secondary_deg, roll_deg, offset_mm, isocenter
+        The nominal pose: see `CArmPose`. DICOM cannot tell the isocenter (xvr, M.7).
+    crop
+        First row, first column, rows, columns of the part to keep.
+    rotate180
+        Turn the image upside down, after the crop.
+
+    Returns
+    -------
+    Radiograph
+        float32, on the CPU. The nominal pose is None unless both angles are known.
+
+    Raises
+    ------
+    ReadError
+        If the file is not a radiograph, or not enough is known to use it as one.
+    """
+    path = Path(path)
+    try:
+        given = given_geometry(
+            source_to_detector=source_to_detector,
+            source_to_isocenter=source_to_isocenter,
+            pixel_spacing=pixel_spacing,
+            principal_point=principal_point,
+            mirrored=mirrored,
+            field_diameter=field_diameter,
+            primary_deg=primary_deg,
+            secondary_deg=secondary_deg,
+            roll_deg=roll_deg,
+            offset_mm=offset_mm,
+            isocenter=isocenter,
+        )
+    except ValueError as error:
+        raise ReadError(f"{path.name}: {error}") from error
+    stored = (
+        read_dicom_image(path, frame=frame)
+        if _is_dicom(path)
+        else (read_raster_image(path, frame=frame))
+    )
+    record = stored.geometry
+    if geometry is not None:
+        named = geometry if isinstance(geometry, GeometryRecord) else read_geometry(geometry)
+        record = record.override(named)
+    stored = replace(stored, geometry=record.override(given))
+    if read_as is not None and read_as != stored.meaning:
+        keep_bone = stored.meaning is None
+        stored = replace(stored, meaning=read_as, bone=stored.bone if keep_bone else None)
+    if bone is not None:
+        stored = replace(stored, bone=bone)
+    radiograph = radiograph_from_stored(
+        stored, i0=i0, find_collimator=find_collimator, source=path.name
+    )
+    if crop is not None:
+        try:
+            radiograph = radiograph.crop(*crop)
+        except (TypeError, ValueError) as error:
+            raise ReadError(f"{path.name}: {error}") from error
+    return radiograph.rotate180() if rotate180 else radiograph
+
+
+def _is_dicom(path: Path) -> bool:
+    """By content where it can be told, else by name."""
+    if path.is_dir():
+        raise ReadError(f"{path.name}: is a folder: give one image file")
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(132)
+    except OSError as error:
+        raise ReadError(f"{path.name}: cannot be opened ({error.strerror})") from error
+    if not head:
+        raise ReadError(f"{path.name}: is empty (0 bytes)")
+    if head[128:132] == b"DICM":
+        return True
+    suffix = path.suffix.lower()
+    if suffix in _RASTER:
+        return False
+    if suffix in (".dcm", ".dicom", ".ima", ""):
+        return True
+    raise ReadError(
+        f"{path.name}: is not a file this program reads as a radiograph: DICOM, {', '.join(_RASTER)}"
+    )

@@ -1,0 +1,196 @@
+"""The pixels of an X-ray file with what they mean, and how they become a radiograph."""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from napari_xreg.images.collimator import collimator_mask
+from napari_xreg.images.errors import ReadError
+from napari_xreg.images.line_integrals import estimate_i0, line_integrals_from_intensity
+from napari_xreg.images.radiograph import Radiograph
+from napari_xreg.images.xray_geometry import GeometryRecord
+
+Meaning = Literal["intensity", "log_intensity", "line_integral"]
+
+
+@dataclass(frozen=True, eq=False)
+class StoredImage:
+    """One X-ray image as a file holds it.
+
+    Parameters
+    ----------
+    pixels
+        As stored, after a rescale or lookup table that gives them their meaning.
+    file
+        Name used in messages.
+    geometry
+        What the file says about it.
+    meaning
+        What the values are proportional to. None: the file does not say.
+    bone
+        Whether bone has the lower values ("dark") or the higher ones ("bright"). None: as the
+        meaning implies.
+    full_scale
+        Highest value of the stored type: readings there are clipped. None: floating point.
+    scale
+        Line integrals of the values as stored: ``slope * value + intercept``. None: unknown.
+    i0
+        Unattenuated intensity, in stored values, if the file says it.
+    """
+
+    pixels: Float[Tensor, "rows columns"]
+    file: str
+    geometry: GeometryRecord
+    meaning: Meaning | None = None
+    bone: Literal["dark", "bright"] | None = None
+    full_scale: float | None = None
+    scale: tuple[float, float] | None = None
+    i0: float | None = None
+    photometric: str | None = None
+    mask: Bool[Tensor, "rows columns"] | None = None
+    simulated: bool = False
+    why_no_meaning: str = "the file does not say what its values are"
+    notes: tuple[str, ...] = ()
+
+
+def radiograph_from_stored(
+    stored: StoredImage, *, i0: float | None, find_collimator: bool, source: str
+) -> Radiograph:
+    """Line integrals, mask and geometry of a stored image.
+
+    Raises
+    ------
+    ReadError
+        Naming all geometry that is missing, and the meaning of the pixels if that is; or if the
+        image is constant, not finite or without a usable pixel.
+    """
+    missing = list(stored.geometry.missing())
+    if stored.meaning is None:
+        missing.append(
+            f"read_as ('intensity' where bone is dark, 'line_integral' where bone is bright): "
+            f"{stored.why_no_meaning}; give --read-as"
+        )
+    if missing:
+        raise ReadError(f"{stored.file}: not enough is known to use it: " + "; ".join(missing))
+    _check_pixels(stored)
+    stored = _with_assumptions(stored)
+    rows, columns = stored.pixels.shape
+    try:
+        carm = stored.geometry.carm((rows, columns))
+        nominal = stored.geometry.nominal()
+        stored = replace(stored, i0=stored.i0 if i0 is None else i0)
+        if stored.meaning == "intensity":
+            image, mask, used_i0, notes = _from_intensity(stored, find_collimator)
+        elif stored.meaning == "log_intensity":
+            image, mask, used_i0, notes = _from_log(stored)
+        else:
+            image, mask, used_i0, notes = _from_line_integrals(stored)
+    except ReadError:
+        raise
+    except ValueError as error:
+        raise ReadError(f"{stored.file}: {error}") from error
+    return Radiograph(
+        image.float(),
+        carm,
+        mask=None if mask is None or bool(mask.all()) else mask,
+        read_as="line_integral" if stored.meaning == "line_integral" else "intensity",
+        photometric=stored.photometric,
+        i0=used_i0,
+        nominal=nominal,
+        simulated=stored.simulated,
+        source=source,
+        geometry=stored.geometry,
+        notes=(*stored.geometry.notes, *stored.notes, *notes),
+    )
+
+
+def _with_assumptions(stored: StoredImage) -> StoredImage:
+    """Say which of the values with a usual answer were not stated."""
+    record = stored.geometry
+    assumed, provenance = [], dict(record.provenance)
+    if record.mirrored is None:
+        record = replace(record, mirrored=True)
+        provenance["mirrored"] = "assumed: the reader faces the patient"
+        assumed.append("mirrored was not given: the patient's left is taken to be on the right")
+    if record.principal_point is None:
+        provenance.setdefault("principal_point", "assumed: the middle of the image")
+        assumed.append("the principal point was not given: taken as the middle of the image")
+    record = replace(record, provenance=provenance)
+    return replace(stored, geometry=record, notes=(*assumed, *stored.notes))
+
+
+_Result = tuple[Tensor, Tensor | None, float | None, tuple[str, ...]]
+
+
+def _check_pixels(stored: StoredImage) -> None:
+    pixels = stored.pixels if stored.mask is None else stored.pixels[stored.mask]
+    bad = int((~torch.isfinite(pixels)).sum())
+    if bad:
+        raise ReadError(
+            f"{stored.file}: {bad} of {stored.pixels.numel()} pixels are NaN or infinite: "
+            "replace them, or save an .npz with a mask beside the image"
+        )
+    if pixels.numel() == 0 or bool((pixels == pixels.flatten()[0]).all()):
+        value = f" ({float(pixels.flatten()[0]):g})" if pixels.numel() else ""
+        raise ReadError(f"{stored.file}: all pixels are the same{value}: there is no image in it")
+
+
+def _from_intensity(stored: StoredImage, find_collimator: bool) -> _Result:
+    intensity, saturation = stored.pixels, stored.full_scale
+    notes: list[str] = []
+    if stored.bone == "bright":
+        top = stored.full_scale if stored.full_scale is not None else float(intensity.max())
+        intensity = top - intensity
+        notes.append(f"values fall where intensity rises: intensity taken as {top:g} - value")
+    mask = stored.mask
+    if find_collimator:
+        field = collimator_mask(intensity)
+        if field.shape != "none":
+            mask = field.mask if mask is None else mask & field.mask
+            share = 100 * (1 - float(field.mask.double().mean()))
+            notes.append(f"collimator found in the image ({field.shape}): {share:.0f} % masked")
+    found = line_integrals_from_intensity(intensity, i0=stored.i0, mask=mask, saturation=saturation)
+    return found.values, found.mask, found.i0, (*notes, *found.notes)
+
+
+def _from_log(stored: StoredImage) -> _Result:
+    """Values linear in the logarithm of intensity: line integrals up to a factor nobody wrote down."""
+    unit = stored.full_scale or float(stored.pixels.abs().max())
+    log_intensity = -stored.pixels if stored.bone == "bright" else stored.pixels
+    if stored.i0 is not None:
+        background = -stored.i0 if stored.bone == "bright" else stored.i0
+        origin = "given"
+    else:
+        background = estimate_i0(log_intensity, mask=stored.mask)
+        origin = "estimated as the 99.5th percentile"
+    note = (
+        f"values are the logarithm of intensity with an unknown factor: line integrals in units of "
+        f"{unit:g} stored values, background {abs(background):g} {origin}"
+    )
+    values = (background - log_intensity) / unit
+    if stored.mask is not None:
+        values = torch.where(stored.mask, values, 0.0)
+    return values, stored.mask, abs(background), (note,)
+
+
+def _from_line_integrals(stored: StoredImage) -> _Result:
+    pixels, notes = stored.pixels, []
+    if stored.scale is not None:
+        slope, intercept = stored.scale
+        pixels = slope * pixels + intercept
+    elif stored.full_scale is not None:
+        pixels = pixels / stored.full_scale
+        notes.append(
+            "integers read as line integrals have an unknown factor: 1 is the full scale "
+            f"({stored.full_scale:g})"
+        )
+    if stored.bone == "dark":
+        usable = pixels if stored.mask is None else pixels[stored.mask]
+        pixels = usable.max() - pixels
+        notes.append("bone is dark in the file: values inverted")
+    if stored.mask is not None:
+        pixels = torch.where(stored.mask, pixels, 0.0)
+    return pixels, stored.mask, stored.i0, tuple(notes)
