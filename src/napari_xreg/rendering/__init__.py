@@ -3,15 +3,22 @@
 from napari_xreg.rendering.cpu import march, march_view
 from napari_xreg.rendering.drr import render_drr, render_with_jacobian
 from napari_xreg.rendering.prepared import Prepared, prepare
+from napari_xreg.rendering.pyramid import at_voxel_size
+from napari_xreg.rendering.structures import render_structures
 from napari_xreg.rendering.threads import set_thread_count, thread_count
+from napari_xreg.rendering.warmup import KernelReady, warm_up
 
 __all__ = [
+    "KernelReady",
     "Prepared",
+    "at_voxel_size",
     "march",
     "march_view",
     "prepare",
     "render_drr",
+    "render_structures",
     "render_with_jacobian",
     "set_thread_count",
     "thread_count",
+    "warm_up",
 ]

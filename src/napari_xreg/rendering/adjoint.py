@@ -2,32 +2,42 @@
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from napari_xreg.images import Volume
-from napari_xreg.rendering.reference import integrate
+from napari_xreg.rendering.prepared import PAD, FloatArray, Matrix
 
 
 def backproject(
     volume: Volume,
-    source: npt.NDArray[np.float64],
-    rays: npt.NDArray[np.float64],
-    upstream: npt.NDArray[np.float64],
+    source: Matrix,
+    rays: Matrix,
+    worth: Matrix,
     *,
     method: str,
     step_mm: float,
-) -> Float[Tensor, "z y x"]:
-    """Gradient of ``upstream . integrals`` by ``volume.lac``; world vectors, mm."""
-    with torch.enable_grad():
-        lac = volume.lac.detach().clone().requires_grad_()
-        image = integrate(
-            Volume(lac, volume.world_from_index),
-            torch.from_numpy(source),
-            torch.from_numpy(rays),
-            method=method,
-            step_mm=step_mm,
-        )
-        (gradient,) = torch.autograd.grad(image, lac, torch.from_numpy(upstream).to(image))
-    return gradient
+) -> FloatArray:
+    """Gradient of ``worth . integrals`` by ``volume.lac``, [z, y, x].
+
+    Serial: several threads adding into one grid would need a grid each.
+
+    Parameters
+    ----------
+    source, rays
+        World, mm, float64: [3] and [n, 3].
+    worth
+        [n]: derivative of whatever is wanted by each line integral.
+    """
+    from napari_xreg.rendering.cpu_adjoint import spread_cells, spread_samples
+
+    nz, ny, nx = (n + 2 * PAD for n in volume.shape)
+    matrix = np.linalg.inv(volume.world_from_index.detach().cpu().double().numpy())
+    linear = np.ascontiguousarray(matrix[:3, :3])
+    start = linear @ source + matrix[:3, 3] + PAD
+    grid = np.zeros((nz, ny, nx), np.float32)
+    flat: npt.NDArray[np.float32] = grid.reshape(-1)
+    rays, worth = np.ascontiguousarray(rays), np.ascontiguousarray(worth)
+    if method == "siddon":
+        spread_cells(flat, nz, ny, nx, linear, start, rays, worth)
+    else:
+        spread_samples(flat, nz, ny, nx, linear, start, rays, step_mm, worth, method == "joseph")
+    return np.ascontiguousarray(grid[PAD:-PAD, PAD:-PAD, PAD:-PAD])

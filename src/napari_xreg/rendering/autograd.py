@@ -43,7 +43,7 @@ class _March(torch.autograd.Function):
         source, rays, gradients = ctx.saved_tensors
         to_lac = to_source = to_rays = None
         if ctx.needs_input_grad[0]:
-            to_lac = backproject(
+            gradient = backproject(
                 ctx.volume,
                 source.detach().double().numpy(),
                 rays.detach().double().numpy(),
@@ -51,6 +51,7 @@ class _March(torch.autograd.Function):
                 method=ctx.method,
                 step_mm=ctx.step_mm,
             )
+            to_lac = torch.from_numpy(gradient).to(ctx.volume.lac.dtype)
         if ctx.needs_input_grad[1] or ctx.needs_input_grad[2]:
             felt = gradients.double() * upstream.double()
             to_source = felt[:3].sum(1).to(source)

@@ -187,4 +187,8 @@ def kernel_of(method: Method) -> Callable[..., Any]:
         from napari_xreg.rendering.cpu_joseph import joseph
 
         return joseph
+    if method == "siddon":
+        from napari_xreg.rendering.cpu_siddon import siddon
+
+        return siddon
     raise ValueError(f"method must be one of {', '.join(METHODS)}: got {method!r}")

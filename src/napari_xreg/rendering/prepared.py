@@ -25,6 +25,8 @@ class Prepared:
     ----------
     values
         Stored (z, y, x), with `PAD` zero voxels on every side.
+    window
+        The part (z, y, x) of the volume that `values` holds.
     linear, offset
         World (mm) to index (x, y, z) of `values`: ``linear @ x + offset``.
     spacing
@@ -32,6 +34,7 @@ class Prepared:
     """
 
     values: FloatArray
+    window: tuple[slice, slice, slice]
     linear: Matrix
     offset: Matrix
     spacing: tuple[float, float, float]
@@ -42,34 +45,35 @@ class Prepared:
         return 0.5 * min(self.spacing)
 
 
-_cache: "WeakKeyDictionary[Volume, Prepared]" = WeakKeyDictionary()
+_cache: "WeakKeyDictionary[Volume, tuple[int, Prepared]]" = WeakKeyDictionary()
 _lock = threading.Lock()
 
 
 def prepare(volume: Volume) -> Prepared:
     """The padded copy of a volume, made on the first call and remembered with the volume.
 
-    A volume is a value: attenuation changed in place after the first render is not seen.
+    It is made anew after ``volume.lac`` was changed in place by torch (an optimiser's step does
+    that); a change through a numpy view of the same memory is not noticed.
     """
+    # Tensors made in inference mode keep no version, and cannot be changed outside of it.
+    version = 0 if volume.lac.is_inference() else volume.lac._version
     with _lock:
         found = _cache.get(volume)
-    if found is None:
-        found = _make(volume)
+    if found is None or found[0] != version:
+        found = (version, _make(volume))
         with _lock:
-            found = _cache.setdefault(volume, found)
-    return found
+            _cache[volume] = found
+    return found[1]
 
 
 def _make(volume: Volume) -> Prepared:
     lac = volume.lac.detach().cpu().numpy()
     index_from_world = np.linalg.inv(volume.world_from_index.detach().cpu().double().numpy())
-    window = [_extent(lac, axis) for axis in range(3)]
-    (z0, z1), (y0, y1), (x0, x1) = window
-    values = np.zeros((z1 - z0 + 2 * PAD, y1 - y0 + 2 * PAD, x1 - x0 + 2 * PAD), np.float32)
-    values[PAD:-PAD, PAD:-PAD, PAD:-PAD] = lac[z0:z1, y0:y1, x0:x1]
-    offset = index_from_world[:3, 3] + PAD - np.array([x0, y0, z0], np.float64)
+    z, y, x = (slice(*_extent(lac, axis)) for axis in range(3))
+    values = np.pad(lac[z, y, x].astype(np.float32), PAD)
+    offset = index_from_world[:3, 3] + PAD - np.array([x.start, y.start, z.start], np.float64)
     linear = np.ascontiguousarray(index_from_world[:3, :3])
-    return Prepared(values, linear, offset, volume.spacing)
+    return Prepared(values, (z, y, x), linear, offset, volume.spacing)
 
 
 def _extent(lac: npt.NDArray[np.floating], axis: int) -> tuple[int, int]:
