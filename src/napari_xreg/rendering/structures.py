@@ -15,7 +15,6 @@ from napari_xreg.rendering.cpu import view_frame
 from napari_xreg.rendering.prepared import PAD, prepare
 from napari_xreg.rendering.threads import split, thread_count
 
-
 Array = npt.NDArray[Any]
 
 
