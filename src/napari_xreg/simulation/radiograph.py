@@ -250,7 +250,7 @@ def random_instruments(
         place = rng.uniform(-1, 1, size=3) * [reach, reach, 60.0] + [0, 0, depth]
         place = axes @ place + pose.translation.numpy()
         if kind == "rod":
-            tools.append(rod(place, direction, float(rng.uniform(120, 200)), 3.0))
+            tools.append(rod(place, direction, float(rng.uniform(120, 200)), severity.rod_radius_mm))
         elif kind == "wire":
             tools.append(rod(place, direction, float(rng.uniform(100, 250)), 1.0))
         else:

@@ -51,7 +51,9 @@ class Severity:
     blade_deg
         Largest rotation of the blades.
     rods, wires, screws
-        Number of metal rods (3 mm radius), K-wires (1 mm) and screws (3 mm, with a head).
+        Number of steel rods, steel K-wires (1 mm radius) and titanium screws (3.2 mm, with a head).
+    rod_radius_mm
+        3 is a surgical instrument, 5 a femoral nail.
     bone_motion_deg, bone_motion_mm
         Standard deviation, per axis, of the motion of each bone that can move about its joint.
     """
@@ -72,6 +74,7 @@ class Severity:
     open_field: tuple[float, float] | None = None
     blade_deg: float = 0.0
     rods: int = 0
+    rod_radius_mm: float = 3.0
     wires: int = 0
     screws: int = 0
     bone_motion_deg: float = 0.0
@@ -89,7 +92,7 @@ TYPICAL = Severity(
     noise=0.05,
     electronic_noise=3.0,
     blur_mm=0.25,
-    heel=0.3,
+    heel=0.4,
     vignetting=0.1,
     response_gamma=0.9,
     open_field=(0.85, 0.98),
@@ -102,17 +105,18 @@ HARD = Severity(
     kvp=(70.0, 110.0),
     bone_scale=1.25,
     soft_scale=0.94,
-    scatter_to_primary=1.5,
+    scatter_to_primary=1.2,
     scatter_sigma_mm=40.0,
-    noise=0.1,
+    noise=0.08,
     electronic_noise=6.0,
     blur_mm=0.5,
-    heel=0.5,
+    heel=0.6,
     vignetting=0.25,
-    response_gamma=0.8,
+    response_gamma=0.85,
     open_field=(0.6, 0.8),
     blade_deg=8.0,
     rods=1,
+    rod_radius_mm=5.0,
     wires=2,
     screws=2,
     bone_motion_deg=5.0,
