@@ -1,5 +1,5 @@
 """Values as napari layers. This release offers sample data; it needs no Qt and imports no napari."""
 
-from napari_xreg.viewer.sample import phantom
+from napari_xreg.viewer.sample import phantom_layers
 
-__all__ = ["phantom"]
+__all__ = ["phantom_layers"]
