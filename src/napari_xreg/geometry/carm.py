@@ -81,12 +81,12 @@ class CArm:
 
     def world_from_camera(
         self,
-        primary_deg: float | Float[Tensor, "*batch"],
-        secondary_deg: float | Float[Tensor, "*batch"],
-        roll_deg: float | Float[Tensor, "*batch"] = 0.0,
+        primary_deg: float | Float[Tensor, "*#batch"],
+        secondary_deg: float | Float[Tensor, "*#batch"],
+        roll_deg: float | Float[Tensor, "*#batch"] = 0.0,
         *,
-        isocenter: Float[Tensor, "*batch 3"] | tuple[float, float, float],
-        offset_mm: Float[Tensor, "*batch 3"] | tuple[float, float, float] = (0.0, 0.0, 0.0),
+        isocenter: Float[Tensor, "*#batch 3"] | tuple[float, float, float],
+        offset_mm: Float[Tensor, "*#batch 3"] | tuple[float, float, float] = (0.0, 0.0, 0.0),
     ) -> Pose:
         """The pose of C-arm angles (see `CArmPose` for units and signs); tensors broadcast.
 
@@ -118,7 +118,12 @@ class CArm:
         A pose built with a secondary angle beyond 90 degrees comes back as its equivalent on the
         other side (primary and roll turned by 180). At exactly 90 the primary angle is taken as 0.
         """
-        center = torch.as_tensor(isocenter, dtype=torch.float64)
+        if world_from_camera.batch_shape:
+            raise ValueError(
+                "C-arm angles are of one pose: got a batch of shape "
+                f"{world_from_camera.batch_shape}; take one with pose[i]"
+            )
+        center = torch.as_tensor(isocenter, dtype=torch.float64).cpu()
         rotation = world_from_camera.rotation.detach().to("cpu", torch.float64)
         translation = world_from_camera.translation.detach().to("cpu", torch.float64)
         z = rotation[:, 2]
@@ -200,12 +205,16 @@ class CArm:
 
 
 def rotation_from_angles(
-    primary_deg: float | Float[Tensor, "*batch"],
-    secondary_deg: float | Float[Tensor, "*batch"],
-    roll_deg: float | Float[Tensor, "*batch"],
+    primary_deg: float | Float[Tensor, "*#batch"],
+    secondary_deg: float | Float[Tensor, "*#batch"],
+    roll_deg: float | Float[Tensor, "*#batch"],
 ) -> Float[Tensor, "*batch 3 3"]:
     """``world_from_camera`` rotation of C-arm angles in degrees; roll is applied first."""
-    angles = [torch.as_tensor(a) for a in (primary_deg, secondary_deg, roll_deg)]
+    # A Python float would become float32, which turns 12.7 degrees into 12.6999998.
+    angles = [
+        a if isinstance(a, Tensor) else torch.tensor(a, dtype=torch.float64)
+        for a in (primary_deg, secondary_deg, roll_deg)
+    ]
     dtype = torch.float64
     for angle in angles:
         if angle.is_floating_point() and angle.ndim > 0:
@@ -218,3 +227,32 @@ def rotation_from_angles(
     z = torch.stack([sp * cs, -cp * cs, ss], -1)
     columns = [x * cr[..., None] + y * sr[..., None], y * cr[..., None] - x * sr[..., None], z]
     return torch.stack(columns, -1)
+
+
+CARM_PARAMETERS = ("primary", "secondary", "roll", "x", "y", "depth")
+"""The six degrees of freedom of `CArmPose`, in the order of `twists_of_carm_parameters`."""
+
+
+def twists_of_carm_parameters(
+    world_from_camera: Pose, carm_pose: CArmPose
+) -> Float[Tensor, "6 6"]:
+    """How each C-arm parameter moves the pose: columns are left twists about the isocenter.
+
+    Parameters
+    ----------
+    world_from_camera, carm_pose
+        The same pose twice: as SE(3) and as C-arm terms (see `CArm.carm_pose`).
+
+    Returns
+    -------
+    Tensor
+        Row order (omega, v) in world axes; column order `CARM_PARAMETERS`, per radian and per mm.
+    """
+    p = math.radians(carm_pose.primary_deg)
+    rotation = world_from_camera.rotation.detach().to("cpu", torch.float64)
+    twists = torch.zeros(6, 6, dtype=torch.float64)
+    twists[:3, 0] = torch.tensor([0.0, 0.0, 1.0])
+    twists[:3, 1] = torch.tensor([-math.cos(p), -math.sin(p), 0.0])
+    twists[:3, 2] = rotation[:, 2]
+    twists[3:, 3:] = rotation
+    return twists

@@ -218,7 +218,8 @@ def _angle(omega: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def _left_jacobian(omega: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3 3"]:
     """V of SE(3): translation = V v. Murray, Li and Sastry, 2.36."""
     squared, angle, small = _angle(omega)
-    a = torch.where(small, 0.5 - squared / 24, (1 - angle.cos()) / angle**2)
+    # Not 1 - cos: in float32 that is wrong by 10 % at 1e-3 rad, 0.005 mm in a shift of 100 mm.
+    a = torch.where(small, 0.5 - squared / 24, 2 * (angle / 2).sin() ** 2 / angle**2)
     b = torch.where(small, 1 / 6 - squared / 120, (angle - angle.sin()) / angle**3)
     k = _hat(omega)
     eye = torch.eye(3, dtype=omega.dtype, device=omega.device)
