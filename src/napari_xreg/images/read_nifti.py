@@ -71,7 +71,7 @@ def _label_names(image: Any) -> dict[int, str]:
     """The label table that TotalSegmentator writes behind the header (a Caret extension in XML)."""
     names: dict[int, str] = {}
     for extension in image.header.extensions:
-        text = bytes(extension.get_content()).decode("utf-8", errors="replace")
+        text = extension.content.decode("utf-8", errors="replace")
         names.update({int(key): name for key, name in _LABEL.findall(text)})
     return names
 
@@ -94,9 +94,10 @@ def _kind(dtype: np.dtype[Any]) -> str:
 
 def _values(image: Any) -> NDArray[Any]:
     """Stored numbers times slope plus intercept; integers stay integers where nothing is scaled."""
-    slope, intercept = image.header.get_slope_inter()
+    # The header of a loaded image no longer knows its scale: nibabel moves it to the data.
+    slope, intercept = float(image.dataobj.slope), float(image.dataobj.inter)
     stored = image.dataobj.get_unscaled()
-    if slope is None or (slope == 1 and not intercept):
+    if slope == 1 and intercept == 0:
         return np.asarray(stored)
     # float32 holds 24 bits: whole CT numbers of 16 bits are exact, larger types need float64.
     wide = np.float32 if stored.dtype.itemsize <= 2 else np.float64
