@@ -5,9 +5,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import refinement
+from benchmarks import refinement, rendering
 
-COMMANDS = {"refinement": refinement}
+COMMANDS = {"refinement": refinement, "rendering": rendering}
 
 
 def main(arguments: list[str] | None = None) -> None:
