@@ -98,7 +98,7 @@ def collimator_field(
     v0, u0 = rng.uniform(-0.5, 0.5, size=2) * slack
     across = np.cos(angle) * (u - u0) + np.sin(angle) * (v - v0)
     along = -np.sin(angle) * (u - u0) + np.cos(angle) * (v - v0)
-    return (np.abs(across) <= width / 2) & (np.abs(along) <= height / 2)
+    return np.asarray((np.abs(across) <= width / 2) & (np.abs(along) <= height / 2))
 
 
 def beam_falloff(detector: Detector, severity: Severity, rng: np.random.Generator) -> Array:

@@ -3,8 +3,12 @@
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
+from napari_xreg.geometry import CArm, Pose
+from napari_xreg.images import Volume
 from napari_xreg.images.materials import Material
+from napari_xreg.simulation.severity import Severity
 from napari_xreg.simulation.solids import Array, Capsule, union_length
 
 
@@ -42,3 +46,37 @@ def screw(tip: Array, direction: Array, length: float, radius: float) -> Instrum
     shaft = Capsule(tip, top, radius)
     head = Capsule(top, top + axis * radius, 1.7 * radius)
     return Instrument((shaft, head), "titanium")
+
+
+def random_instruments(
+    severity: Severity,
+    volume: Volume,
+    carm: CArm,
+    world_from_camera: Pose,
+    rng: np.random.Generator,
+) -> tuple[Instrument, ...]:
+    """Metal at random places around the middle of the CT, mostly across the view."""
+    pose = world_from_camera.to(dtype=torch.float64, device="cpu")
+    axes = pose.rotation.numpy()
+    middle = volume.center.double().numpy()
+    depth = float(axes[:, 2] @ (middle - pose.translation.numpy()))
+    depth = min(max(depth, 0.3 * carm.source_to_detector), 0.9 * carm.source_to_detector)
+    reach = 0.3 * min(carm.detector.size_mm) * depth / carm.source_to_detector
+    tools = []
+    for kind in ["rod"] * severity.rods + ["wire"] * severity.wires + ["screw"] * severity.screws:
+        angle = rng.uniform(0, 2 * np.pi)
+        tilt = np.deg2rad(rng.uniform(-30, 30))
+        direction = axes @ np.array(
+            [np.cos(angle) * np.cos(tilt), np.sin(angle) * np.cos(tilt), np.sin(tilt)]
+        )
+        place = rng.uniform(-1, 1, size=3) * [reach, reach, 60.0] + [0, 0, depth]
+        place = axes @ place + pose.translation.numpy()
+        if kind == "rod":
+            tools.append(
+                rod(place, direction, float(rng.uniform(120, 200)), severity.rod_radius_mm)
+            )
+        elif kind == "wire":
+            tools.append(rod(place, direction, float(rng.uniform(100, 250)), 1.0))
+        else:
+            tools.append(screw(place, direction, float(rng.uniform(50, 90)), 3.2))
+    return tuple(tools)

@@ -7,7 +7,8 @@ import numpy as np
 import torch
 
 from napari_xreg.images import TOTALSEGMENTATOR_NAMES, LabelMap, Volume, lac_from_hu
-from napari_xreg.simulation.pelvis import PelvisShape, pelvis_solids
+from napari_xreg.simulation.patient import PelvisShape
+from napari_xreg.simulation.pelvis import pelvis_solids
 from napari_xreg.simulation.solids import Solid
 from napari_xreg.simulation.voxelise import voxelise
 

@@ -7,19 +7,27 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from numpy.typing import NDArray
+from scipy.ndimage import binary_erosion
 from torch import Tensor
 
 from napari_xreg.geometry import CArm, Pose
-from napari_xreg.images import LabelMap, Radiograph, Volume
+from napari_xreg.images import LabelMap, Radiograph, Volume, line_integrals_from_intensity
 from napari_xreg.simulation.acquisition import Exposure, expose
 from napari_xreg.simulation.decomposition import Decomposition
-from napari_xreg.simulation.instruments import Instrument, rod, screw
-from napari_xreg.simulation.moved_bones import BoneMotion, cut_out_bones, random_bone_motions
+from napari_xreg.simulation.instruments import Instrument, random_instruments
+from napari_xreg.simulation.moved_bones import (
+    BoneMotion,
+    BonePart,
+    cut_out_bones,
+    random_bone_motions,
+)
 from napari_xreg.simulation.projector import PathLengths, path_lengths, subpixel_rays
 from napari_xreg.simulation.severity import Severity, SeverityName, severity_named
 from napari_xreg.simulation.spectrum import Spectrum
 
 Array = NDArray[np.float64]
+
+EDGE_PIXELS = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +115,8 @@ def simulate_radiograph(
     rays_per_side
         Rays per pixel are the square of this.
     mask_collimator
-        Mask the pixels behind the blades (as after `find` of the collimator); else leave them in.
+        Mask the pixels behind the blades and two pixels along them, as a user would have done;
+        else leave them in, to try `collimator_mask` on.
 
     Raises
     ------
@@ -156,19 +165,8 @@ def simulate_radiograph(
     ).mean(-1)
     exposure = expose(transmission, carm.detector, chosen, rng_beam)
     intensity = torch.from_numpy(exposure.intensity).to(torch.float32)
-    i0 = estimated_i0(exposure)
-    radiograph = Radiograph(
-        line_integrals=-torch.log(intensity / i0),
-        carm=carm,
-        mask=torch.from_numpy(exposure.field)
-        if mask_collimator and not exposure.field.all()
-        else None,
-        read_as="intensity",
-        photometric="MONOCHROME2",
-        i0=i0,
-        simulated=True,
-        source=f"simulate_radiograph(severity={chosen.name!r}, seed={seed})",
-    )
+    name = f"simulate_radiograph(severity={chosen.name!r}, seed={seed})"
+    radiograph = as_a_user_reads_it(intensity, exposure, carm, name, mask_collimator)
     return SimulatedRadiograph(
         radiograph,
         intensity,
@@ -198,7 +196,7 @@ def patient_paths(
     decomposition = Decomposition.standard()
     relative = (1.0 + volume.hu.to(torch.float32) / 1000.0).clamp_min(0.0).numpy()
     index_from_world = volume.index_from_world.double().numpy()
-    parts = []
+    parts: list[BonePart] = []
     if motions and labels is not None:
         relative, parts = cut_out_bones(relative, labels, motions)
     total = path_lengths(
@@ -226,41 +224,33 @@ def random_spectrum(severity: Severity, rng: np.random.Generator) -> Spectrum:
     return Spectrum.tungsten(float(rng.uniform(*severity.kvp)))
 
 
-def random_instruments(
-    severity: Severity,
-    volume: Volume,
+def as_a_user_reads_it(
+    intensity: Float[Tensor, "rows columns"],
+    exposure: Exposure,
     carm: CArm,
-    world_from_camera: Pose,
-    rng: np.random.Generator,
-) -> tuple[Instrument, ...]:
-    """Metal at random places around the middle of the CT, mostly across the view."""
-    pose = world_from_camera.to(dtype=torch.float64, device="cpu")
-    axes = pose.rotation.numpy()
-    middle = volume.center.double().numpy()
-    depth = float(axes[:, 2] @ (middle - pose.translation.numpy()))
-    depth = min(max(depth, 0.3 * carm.source_to_detector), 0.9 * carm.source_to_detector)
-    reach = 0.3 * min(carm.detector.size_mm) * depth / carm.source_to_detector
-    tools = []
-    for kind in ["rod"] * severity.rods + ["wire"] * severity.wires + ["screw"] * severity.screws:
-        angle = rng.uniform(0, 2 * np.pi)
-        tilt = np.deg2rad(rng.uniform(-30, 30))
-        direction = axes @ np.array(
-            [np.cos(angle) * np.cos(tilt), np.sin(angle) * np.cos(tilt), np.sin(tilt)]
-        )
-        place = rng.uniform(-1, 1, size=3) * [reach, reach, 60.0] + [0, 0, depth]
-        place = axes @ place + pose.translation.numpy()
-        if kind == "rod":
-            tools.append(rod(place, direction, float(rng.uniform(120, 200)), severity.rod_radius_mm))
-        elif kind == "wire":
-            tools.append(rod(place, direction, float(rng.uniform(100, 250)), 1.0))
-        else:
-            tools.append(screw(place, direction, float(rng.uniform(50, 90)), 3.2))
-    return tuple(tools)
-
-
-def estimated_i0(exposure: Exposure) -> float:
-    """I0 as a user has to guess it: nearly the brightest value of the image."""
-    return float(np.quantile(exposure.intensity[exposure.field], 0.999))
+    name: str,
+    mask_collimator: bool,
+) -> Radiograph:
+    """Line integrals from raw values: I0 is estimated from the image, blades are masked."""
+    field = torch.from_numpy(exposure.field)
+    collimated = not bool(field.all())
+    # The outermost pixels of the field are blurred with those behind the blades.
+    inner = torch.from_numpy(binary_erosion(exposure.field, iterations=EDGE_PIXELS, border_value=1))
+    read = line_integrals_from_intensity(intensity, mask=inner if collimated else None)
+    values = read.values
+    if not mask_collimator:
+        values = -torch.log(intensity / read.i0)
+    return Radiograph(
+        line_integrals=values,
+        carm=carm,
+        mask=read.mask if collimated and mask_collimator else None,
+        read_as="intensity",
+        photometric="MONOCHROME2",
+        i0=read.i0,
+        simulated=True,
+        source=name,
+        operations=read.notes,
+    )
 
 
 def _truth(pose: Pose, named_bone: str | None, motions: Mapping[str, BoneMotion]) -> Pose:

@@ -1,6 +1,6 @@
 """Solids on a grid: exact coverage along x, averaged over sub-lines in y and z."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,20 +46,43 @@ def voxelise(
     hu = np.full(shape, background_hu, dtype=np.float32)
     labels = np.zeros(shape, dtype=np.int16)
     for solid in solids:
-        box = _box(solid, origin, spacing_mm, shape)
-        if box is None:
-            continue
-        depth, height, width = (s.stop - s.start for s in box)
-        sub = lines_per_side if depth * height * width <= LARGE_BOX else 1
-        # A slab at a time: the coverage of a large solid would not fit into the cache.
-        thickness = max(1, 2_000_000 // (height * width * sub * sub))
-        for z in range(box[0].start, box[0].stop, thickness):
-            slab = (slice(z, min(z + thickness, box[0].stop)), box[1], box[2])
-            share = _coverage(solid, slab, origin, spacing_mm, sub)
+        for slab, share in _slabs(solid, origin, spacing_mm, shape, lines_per_side):
             values = hu[slab]
             values += share * (np.float32(solid.hu) - values)
             labels[slab][share >= 0.5] = solid.label
     return hu, labels
+
+
+def add_coverage(
+    values: NDArray[np.float32],
+    solid: Solid,
+    amount: float,
+    origin: Array,
+    spacing_mm: float,
+    lines_per_side: int,
+) -> None:
+    """Add `amount`, weighted by the share of each voxel that the solid covers, in place."""
+    z, y, x = values.shape
+    for slab, share in _slabs(solid, origin, spacing_mm, (z, y, x), lines_per_side):
+        values[slab] += np.float32(amount) * share
+
+
+def _slabs(
+    solid: Solid, origin: Array, spacing: float, shape: tuple[int, int, int], lines_per_side: int
+) -> Iterator[tuple[tuple[slice, slice, slice], NDArray[np.float32]]]:
+    """The boxes of voxels that a solid touches and its share of them, a slab at a time.
+
+    The coverage of a large solid as a whole would not fit into the cache.
+    """
+    box = _box(solid, origin, spacing, shape)
+    if box is None:
+        return
+    depth, height, width = (s.stop - s.start for s in box)
+    sub = lines_per_side if depth * height * width <= LARGE_BOX else 1
+    thickness = max(1, 2_000_000 // (height * width * sub * sub))
+    for z in range(box[0].start, box[0].stop, thickness):
+        slab = (slice(z, min(z + thickness, box[0].stop)), box[1], box[2])
+        yield slab, _coverage(solid, slab, origin, spacing, sub)
 
 
 def _coverage(
