@@ -131,7 +131,9 @@ def write_nrrd(path: Path, values: np.ndarray, fields: dict[str, str]) -> Path:
         "encoding": "raw",
         **fields,
     }
-    text = "NRRD0005\n" + "".join(f"{key}: {value}\n" for key, value in header.items() if value)
+    # "key:=value" is a remark, "field: value" part of the format.
+    lines = (f"{k}:{v}\n" if v.startswith("=") else f"{k}: {v}\n" for k, v in header.items() if v)
+    text = "NRRD0005\n" + "".join(lines)
     path.write_bytes(text.encode() + b"\n" + values.tobytes())
     return path
 

@@ -21,7 +21,7 @@ class Landmark:
     Raises
     ------
     ValueError
-        If the name is empty, neither place is given, or a coordinate is not finite.
+        If the name is empty or has several lines, neither place is given, or a coordinate is not finite.
 
     Examples
     --------
@@ -34,8 +34,8 @@ class Landmark:
     pixel: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
-        if not self.name.strip():
-            raise ValueError("a landmark needs a name")
+        if not self.name.strip() or len(self.name.splitlines()) != 1:
+            raise ValueError(f"a landmark needs a name of one line: got {self.name!r}")
         if self.position is None and self.pixel is None:
             raise ValueError(f"landmark {self.name!r} needs a position (mm), a pixel, or both")
         if not all(map(math.isfinite, (*(self.position or ()), *(self.pixel or ())))):

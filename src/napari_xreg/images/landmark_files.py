@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Literal
 
@@ -250,14 +251,15 @@ def _to_markups(landmarks: list[Landmark], frame: Frame) -> str:
 
 def _from_csv(file: Path, text: str, frame: Frame | None) -> list[Landmark]:
     stated: Frame | None = None
-    lines = text.splitlines()
-    comments = [line for line in lines if line.startswith("#")]
+    lines = [line for line in text.splitlines() if line.strip()]
+    # Only above the names of the columns: a landmark may be called "#1".
+    comments = list(takewhile(lambda line: line.startswith("#"), lines))
     for comment in comments:
         if comment.startswith(_CSV_SCHEMA):
             stated = "RAS" if "RAS" in comment else "LPS"
         elif comment.startswith(_CSV_SCHEMA[:-1]):
             raise ReadError(f"{file}: written by a newer napari-xreg ({comment}): update this one")
-    table = csv.DictReader([line for line in lines if not line.startswith("#") and line.strip()])
+    table = csv.DictReader(lines[len(comments) :])
     columns = [column.strip().lower() for column in table.fieldnames or ()]
     table.fieldnames = columns
     if "name" not in columns or not (

@@ -1,0 +1,155 @@
+"""Landmarks and their files; positions are LPS here whatever the file uses."""
+
+import json
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from napari_xreg.images import Landmark, ReadError, read_landmarks, write_landmarks
+
+ASIS = Landmark("ASIS left", (121.5, -98.25, 14.125))
+TIP = Landmark('a "quoted", named tip', (-7.0, 3.5, 1000.1), (811.5, 12.25))
+
+# As 3D Slicer 4.10 writes it: numbers for the axes, 0 = RAS.
+SLICER_4_10 = """# Markups fiducial file version = 4.10
+# CoordinateSystem = 0
+# columns = id,x,y,z,ow,ox,oy,oz,vis,sel,lock,label,desc,associatedNodeID
+vtkMRMLMarkupsFiducialNode_0,-121.5,98.25,14.125,0.000,0.000,0.000,1.000,1,1,0,ASIS left,,vtkMRML1
+vtkMRMLMarkupsFiducialNode_1,7,-3.5,1000.1,0,0,0,1,1,1,0,"a, b",,
+"""
+SLICER_5_2 = """# Markups fiducial file version = 5.2
+# CoordinateSystem = LPS
+# columns = id,x,y,z,ow,ox,oy,oz,vis,sel,lock,label,desc,associatedNodeID
+1,121.5,-98.25,14.125,0,0,0,1,1,1,0,ASIS left,,,2,0
+"""
+
+
+def markups(system="RAS", **change):
+    point = {"id": "1", "label": "ASIS left", "position": [-121.5, 98.25, 14.125]}
+    empty = {"id": "2", "label": "later", "position": [], "positionStatus": "undefined"}
+    node = {
+        "type": "Fiducial",
+        "coordinateSystem": system,
+        "coordinateUnits": "mm",
+        "controlPoints": [point, empty],
+        **change,
+    }
+    return json.dumps({"markups": [node]})
+
+
+def write(path, text):
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_fcsv_of_slicer(tmp_path):
+    found = read_landmarks(write(tmp_path / "F.fcsv", SLICER_4_10))
+    assert found == [ASIS, Landmark("a, b", (-7.0, 3.5, 1000.1))]
+    assert read_landmarks(write(tmp_path / "F.fcsv", SLICER_5_2)) == [ASIS]
+
+
+def test_markups_of_slicer(tmp_path):
+    path = write(tmp_path / "F.mrk.json", markups())
+    assert read_landmarks(path) == [ASIS]
+    assert read_landmarks(write(path, markups("LPS")))[0].position == (-121.5, 98.25, 14.125)
+
+
+def test_csv_by_hand(tmp_path):
+    text = "name,x,y,z\nASIS left,-121.5,98.25,14.125\n"
+    path = write(tmp_path / "points.csv", text)
+    with pytest.raises(ReadError, match="LPS or RAS: pass frame"):
+        read_landmarks(path)
+    assert read_landmarks(path, frame="RAS") == [ASIS]
+    assert read_landmarks(path, frame="LPS")[0].position == (-121.5, 98.25, 14.125)
+    picked = write(path, "Name, row, column\nASIS left, 811.5, 12.25\n")
+    assert read_landmarks(picked) == [Landmark("ASIS left", pixel=(811.5, 12.25))]
+
+
+@pytest.mark.parametrize("name", ["a.fcsv", "a.mrk.json", "a.csv"])
+@pytest.mark.parametrize("frame", ["LPS", "RAS"])
+def test_round_trip(tmp_path, name, frame):
+    write_landmarks(tmp_path / name, [ASIS, TIP], frame=frame)
+    found = read_landmarks(tmp_path / name)
+    kept = TIP if name.endswith(".csv") else Landmark(TIP.name, TIP.position)
+    assert found == [ASIS, kept]
+    # In the file the axes are the ones asked for.
+    assert ("-121.5" if frame == "RAS" else "121.5") in (tmp_path / name).read_text()
+
+
+@settings(max_examples=25)
+@example(position=(0.1, -0.0, 1e-300), name="#1, really")
+@given(
+    position=st.tuples(*[st.floats(-1e6, 1e6)] * 3),
+    name=st.text(min_size=1).filter(lambda text: text.isprintable() and text == text.strip()),
+)
+def test_every_digit_survives(position, name):
+    landmark = Landmark(name, position)
+    with TemporaryDirectory() as folder:
+        for file in ("a.csv", "a.mrk.json", "a.fcsv"):
+            write_landmarks(Path(folder, file), [landmark], frame="RAS")
+            assert read_landmarks(Path(folder, file)) == [landmark]
+
+
+def test_slicer_files_hold_positions_only(tmp_path):
+    with pytest.raises(ValueError, match="tip has a pixel only"):
+        write_landmarks(tmp_path / "a.fcsv", [Landmark("tip", pixel=(1.0, 2.0))])
+    with pytest.raises(ValueError, match="written to"):
+        write_landmarks(tmp_path / "a.txt", [ASIS])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"name": " ", "position": (1.0, 2.0, 3.0)}, "needs a name"),
+        ({"name": "a\nb", "position": (1.0, 2.0, 3.0)}, "one line"),
+        ({"name": "a"}, "needs a position"),
+        ({"name": "a", "pixel": (float("nan"), 2.0)}, "finite"),
+    ],
+)
+def test_landmarks_that_are_none(arguments, says):
+    with pytest.raises(ValueError, match=says):
+        Landmark(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "says"),
+    [
+        ("a.fcsv", "", "empty"),
+        ("a.fcsv", SLICER_4_10.replace("= 0", "= 2"), "must be LPS or RAS: got 2"),
+        ("a.fcsv", SLICER_4_10.replace("# CoordinateSystem = 0\n", ""), "LPS or RAS: pass frame"),
+        ("a.fcsv", SLICER_4_10.replace("# columns", "# rows"), "must name x, y, z, label"),
+        ("a.fcsv", SLICER_4_10.replace("98.25", "ninety"), "y of ASIS left must be a number"),
+        ("a.fcsv", SLICER_4_10.replace('"a, b"', "ASIS left"), "two landmarks are called"),
+        ("a.fcsv", SLICER_4_10.replace("98.25", "nan"), "finite coordinates"),
+        ("a.mrk.json", markups()[:-3], "damaged"),
+        ("a.mrk.json", "[1, 2]", "not a markups file"),
+        ("a.mrk.json", markups(type="Plane"), "type Fiducial: got Plane"),
+        ("a.mrk.json", markups(coordinateUnits="m"), "must be mm"),
+        ("a.mrk.json", markups(system="IJK"), "must be LPS or RAS: got IJK"),
+        ("a.mrk.json", markups(controlPoints=[]), "no landmark"),
+        ("a.mrk.json", markups(controlPoints=[{"label": "a", "position": [1, 2]}]), "x, y, z"),
+        ("a.csv", "x,y,z\n1,2,3\n", "must name the columns"),
+        ("a.csv", "name,row,column\na,1,\n", "column of 'a' must be a number"),
+        ("a.csv", "# napari-xreg landmarks 9\nname,x,y,z\n", "newer napari-xreg"),
+        ("a.txt", "name,x,y,z\na,1,2,3\n", "unknown kind of file"),
+    ],
+)
+def test_files_that_are_wrong(tmp_path, name, text, says):
+    with pytest.raises(ReadError, match=says) as error:
+        read_landmarks(write(tmp_path / name, text))
+    assert name in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_files_that_are_no_text(tmp_path):
+    with pytest.raises(ReadError, match="no such file"):
+        read_landmarks(tmp_path / "none.csv")
+    (tmp_path / "a.csv").write_bytes(b"\xff\xfe\x00\x80")
+    with pytest.raises(ReadError, match="binary"):
+        read_landmarks(tmp_path / "a.csv")
+    write_landmarks(tmp_path / "b.csv", [ASIS])
+    with pytest.raises(ReadError, match="the file says LPS"):
+        read_landmarks(tmp_path / "b.csv", frame="RAS")
