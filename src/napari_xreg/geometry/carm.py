@@ -233,9 +233,7 @@ CARM_PARAMETERS = ("primary", "secondary", "roll", "x", "y", "depth")
 """The six degrees of freedom of `CArmPose`, in the order of `twists_of_carm_parameters`."""
 
 
-def twists_of_carm_parameters(
-    world_from_camera: Pose, carm_pose: CArmPose
-) -> Float[Tensor, "6 6"]:
+def twists_of_carm_parameters(world_from_camera: Pose, carm_pose: CArmPose) -> Float[Tensor, "6 6"]:
     """How each C-arm parameter moves the pose: columns are left twists about the isocenter.
 
     Parameters

@@ -1,1 +1,41 @@
-""""""
+"""Which pose explains a radiograph: refinement, its trajectory and its confidence."""
+
+from napari_xreg.registration.adam import AdamSettings, refine_adam
+from napari_xreg.registration.confidence import (
+    LandmarkUncertainty,
+    carm_covariance,
+    landmark_uncertainty,
+    weakest_direction,
+)
+from napari_xreg.registration.control import Control
+from napari_xreg.registration.levels import COARSE_TO_FINE, ROBUST, Level
+from napari_xreg.registration.problem import Channels
+from napari_xreg.registration.refine import RefineSettings, refine, run
+from napari_xreg.registration.result import Candidate, Iterate, Registration, Status
+from napari_xreg.registration.starts import Spread, perturbed, spread_starts
+from napari_xreg.registration.views import View
+
+__all__ = [
+    "COARSE_TO_FINE",
+    "ROBUST",
+    "AdamSettings",
+    "Candidate",
+    "Channels",
+    "Control",
+    "Iterate",
+    "LandmarkUncertainty",
+    "Level",
+    "RefineSettings",
+    "Registration",
+    "Spread",
+    "Status",
+    "View",
+    "carm_covariance",
+    "landmark_uncertainty",
+    "perturbed",
+    "refine",
+    "refine_adam",
+    "run",
+    "spread_starts",
+    "weakest_direction",
+]

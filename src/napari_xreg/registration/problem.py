@@ -1,0 +1,293 @@
+"""The least-squares problem of a refinement: z-scored images and their derivatives.
+
+One `ViewProblem` compares one radiograph with the CT at one level of the pyramid. Its residuals
+are ``z(DRR) - z(radiograph)`` for the image and for its Gaussian derivatives along rows and
+columns, each z-scored over the usable pixels, so that half the mean squared residual of a channel
+is ``1 - NCC``. The Jacobian comes from the march that made the image (`rendering`), carried through
+the same linear filters and through the z-scoring.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from napari_xreg.geometry import Pose
+from napari_xreg.images import Radiograph, Volume
+from napari_xreg.registration.tone import Tone, fit_tone
+from napari_xreg.rendering import march_view, prepare
+from napari_xreg.rendering.cpu import Method
+
+Array = npt.NDArray[np.float32]
+Matrix = npt.NDArray[np.float64]
+
+_SMALLEST_SPREAD = 1e-6  # line integrals; a flatter image carries no information
+
+
+@dataclass(frozen=True)
+class Channels:
+    """Which images are compared and how much each weighs.
+
+    Parameters
+    ----------
+    intensity, gradient
+        Weight of the image itself, and of both derivative images together.
+    sigma
+        Width of the Gaussian derivative, pixels of the level.
+    outlier_scale
+        Residuals beyond about this many (robust) standard deviations lose their say, as an
+        instrument in the image should (Geman-McClure weights, recomputed each iteration). None:
+        least squares.
+    tone
+        Fit how the radiograph's grey values follow from the DRR's (`Tone`), each iteration.
+    """
+
+    intensity: float = 0.5
+    gradient: float = 0.5
+    sigma: float = 1.0
+    outlier_scale: float | None = None
+    tone: bool = False
+
+    def __post_init__(self) -> None:
+        if self.intensity < 0 or self.gradient < 0 or self.intensity + self.gradient <= 0:
+            raise ValueError(
+                "channel weights must not be negative nor all zero: got "
+                f"intensity={self.intensity}, gradient={self.gradient}"
+            )
+        if not self.sigma > 0:
+            raise ValueError(f"the derivative width must be positive, in pixels: got {self.sigma}")
+
+
+@dataclass(frozen=True, eq=False)
+class Observation:
+    """What the march at one pose gave."""
+
+    image: Array  # rows x columns
+    jacobian: Array  # 6 x rows x columns
+
+
+@dataclass(frozen=True, eq=False)
+class Nuisance:
+    """What is fitted beside the pose, and held while a step is judged."""
+
+    tone: Tone | None
+    weights: tuple[Array, ...]  # per channel, each sums to 1
+
+
+@dataclass(frozen=True, eq=False)
+class Linearisation:
+    """Residuals of one pose, summed: what a Gauss-Newton step needs."""
+
+    loss: float
+    terms: Mapping[str, float]
+    hessian: Matrix  # 6 x 6, J^T W J
+    gradient: Matrix  # 6, J^T W r
+
+
+@dataclass(frozen=True, eq=False)
+class _Channel:
+    name: str
+    weight: float
+    index: npt.NDArray[np.intp]  # flat indices of its usable pixels
+
+
+@dataclass(frozen=True, eq=False)
+class Plane:
+    """One compared image of one pose, on its usable pixels."""
+
+    values: Array  # n
+    slopes: Array  # 6 x n
+    target: Array  # n
+
+
+class ViewProblem:
+    """One radiograph against one volume at one level.
+
+    Parameters
+    ----------
+    volume
+        CT at the level's resolution.
+    radiograph
+        At the level's size.
+    channels
+        What is compared.
+    method, step_mm, threads
+        Passed to the renderer.
+
+    Raises
+    ------
+    ValueError
+        If the radiograph is constant or its mask leaves fewer than 16 pixels.
+    """
+
+    def __init__(
+        self,
+        volume: Volume,
+        radiograph: Radiograph,
+        channels: Channels,
+        *,
+        method: Method = "joseph",
+        step_mm: float | None = None,
+        threads: int | None = None,
+    ) -> None:
+        self.radiograph = radiograph
+        self.channels = channels
+        self._prepared = prepare(volume)
+        self._method, self._step_mm, self._threads = method, step_mm, threads
+        self._smooth, self._slope = _gaussian_kernels(channels.sigma)
+        usable = radiograph.usable.numpy()
+        image = radiograph.line_integrals.detach().cpu().numpy().astype(np.float32)
+        self._usable = np.flatnonzero(usable.ravel())
+        if self._usable.size < 16 or image.ravel()[self._usable].std() < _SMALLEST_SPREAD:
+            raise ValueError(
+                "the radiograph has no usable content: it is constant, or its mask leaves fewer "
+                "than 16 pixels"
+            )
+        self._target = _filled(image, usable)
+        self._channels = self._make_channels(usable)
+
+    def _make_channels(self, usable: npt.NDArray[np.bool_]) -> tuple[_Channel, ...]:
+        inner = usable
+        if not usable.all():
+            # The filled pixels must not reach the derivative images.
+            kernel = np.ones((self._smooth.size, self._smooth.size), np.uint8)
+            inner = cv2.erode(usable.astype(np.uint8), kernel, borderValue=1).astype(bool)
+        gradient = self.channels.gradient / 2
+        wanted = (
+            ("intensity", self.channels.intensity, usable),
+            ("gradient_rows", gradient, inner),
+            ("gradient_columns", gradient, inner),
+        )
+        return tuple(
+            _Channel(name, weight, np.flatnonzero(mask.ravel()))
+            for name, weight, mask in wanted
+            if weight > 0 and np.count_nonzero(mask) >= 16
+        )
+
+    def _derivatives(self, plane: Array) -> tuple[Array, Array]:
+        smooth, slope = self._smooth, self._slope
+        border = cv2.BORDER_REFLECT
+        along_rows = cv2.sepFilter2D(plane, cv2.CV_32F, smooth, slope, borderType=border)
+        along_columns = cv2.sepFilter2D(plane, cv2.CV_32F, slope, smooth, borderType=border)
+        return np.asarray(along_rows), np.asarray(along_columns)
+
+    def observe(self, world_from_camera: Pose, pivot: Matrix) -> Observation:
+        """Render the DRR and its Jacobian for the left twist about `pivot`."""
+        image, jacobian = march_view(
+            self._prepared,
+            self.radiograph.carm,
+            world_from_camera,
+            pivot=pivot,
+            method=self._method,
+            step_mm=self._step_mm,
+            threads=self._threads,
+        )
+        return Observation(image, jacobian)
+
+    def nuisance(self, observation: Observation) -> Nuisance:
+        """Tone and robust weights that belong to an observation."""
+        tone = None
+        if self.channels.tone:
+            tone = fit_tone(observation.image, self._target, self._usable)
+        uniform = tuple(
+            np.full(channel.index.size, 1.0 / channel.index.size, np.float32)
+            for channel in self._channels
+        )
+        scale = self.channels.outlier_scale
+        if scale is None:
+            return Nuisance(tone, uniform)
+        weights = []
+        for plane, flat in zip(self._planes(observation, tone, slopes=False), uniform, strict=True):
+            residual, _ = residuals(plane, flat)
+            spread = 1.4826 * float(np.median(np.abs(residual - np.median(residual))))
+            weight = 1.0 / (1.0 + (residual / max(scale * spread, 1e-6)) ** 2) ** 2
+            weights.append((weight / weight.sum()).astype(np.float32))
+        return Nuisance(tone, tuple(weights))
+
+    def _planes(
+        self, observation: Observation, tone: Tone | None, *, slopes: bool = True
+    ) -> list[Plane]:
+        """DRR, its Jacobian and the radiograph, filtered alike, on the pixels of each channel."""
+        image, jacobian, target = observation.image, observation.jacobian, self._target
+        if tone is not None:
+            image, steepness = tone.apply(image)
+            jacobian = jacobian * steepness if slopes else jacobian
+            target = target - tone.field
+        stack = [target, image, *(jacobian if slopes else ())]
+        filtered = {"intensity": np.stack(stack)}
+        if any(channel.name != "intensity" for channel in self._channels):
+            pairs = [self._derivatives(plane) for plane in stack]
+            filtered["gradient_rows"] = np.stack([pair[0] for pair in pairs])
+            filtered["gradient_columns"] = np.stack([pair[1] for pair in pairs])
+        planes = []
+        for channel in self._channels:
+            used = filtered[channel.name].reshape(len(stack), -1)
+            if channel.index.size < used.shape[1]:
+                used = used[:, channel.index]
+            planes.append(Plane(used[1], used[2:], used[0]))
+        return planes
+
+    def linearise(self, observation: Observation, nuisance: Nuisance) -> Linearisation:
+        """Loss ``sum of weight (1 - NCC)``, Gauss-Newton matrix and gradient."""
+        loss, terms = 0.0, {}
+        hessian, gradient = np.zeros((6, 6)), np.zeros(6)
+        planes = self._planes(observation, nuisance.tone)
+        for channel, plane, w in zip(self._channels, planes, nuisance.weights, strict=True):
+            residual, slopes = residuals(plane, w)
+            weighted = slopes * w
+            value = 0.5 * float(np.dot(w * residual, residual))
+            terms[channel.name] = value
+            loss += channel.weight * value
+            hessian += channel.weight * (weighted @ slopes.T).astype(np.float64)
+            gradient += channel.weight * (weighted @ residual).astype(np.float64)
+        return Linearisation(loss, terms, hessian, gradient)
+
+    def scores(self, observation: Observation, nuisance: Nuisance) -> Array:
+        """The gradient of the loss pixel by pixel, [6, rows, columns]: for `confidence`."""
+        rows, columns = self.radiograph.carm.detector.shape
+        total = np.zeros((6, rows * columns), np.float32)
+        planes = self._planes(observation, nuisance.tone)
+        for channel, plane, w in zip(self._channels, planes, nuisance.weights, strict=True):
+            residual, slopes = residuals(plane, w)
+            total[:, channel.index] += channel.weight * slopes * (w * residual)
+        return total.reshape(6, rows, columns)
+
+
+def _standardised(values: Array, w: Array) -> tuple[Array, float]:
+    """Weighted mean 0 and spread 1, and the spread it had."""
+    centred = values - np.dot(w, values)
+    spread = max(float(np.sqrt(np.dot(w, centred * centred))), _SMALLEST_SPREAD)
+    return centred / np.float32(spread), spread
+
+
+def residuals(plane: Plane, w: Array) -> tuple[Array, Array]:
+    """``z(DRR) - z(radiograph)`` and its derivative, including that of the z-scoring itself.
+
+    ``dz = (dI - mean(dI) - z mean(z dI)) / std``, means weighted by `w`, which sums to 1.
+    """
+    z, spread = _standardised(plane.values, w)
+    t, _ = _standardised(plane.target, w)
+    mean = plane.slopes @ w
+    along = plane.slopes @ (w * z)
+    slopes = (plane.slopes - mean[:, None] - along[:, None] * z) / np.float32(spread)
+    return z - t, slopes
+
+
+def _gaussian_kernels(sigma: float) -> tuple[Array, Array]:
+    """A Gaussian and its derivative; the slope responds with 1 to a ramp of 1 per pixel."""
+    reach = max(1, round(3 * sigma))
+    x = np.arange(-reach, reach + 1, dtype=np.float64)
+    smooth = np.exp(-0.5 * (x / sigma) ** 2)
+    smooth /= smooth.sum()
+    slope = x * smooth
+    slope /= (x * slope).sum()
+    return smooth.astype(np.float32), slope.astype(np.float32)
+
+
+def _filled(image: Array, usable: npt.NDArray[np.bool_]) -> Array:
+    """Unusable pixels replaced by the mean of the usable ones: finite, and never compared."""
+    if usable.all():
+        return image
+    return np.where(usable, image, image[usable].mean() if usable.any() else 0.0).astype(np.float32)

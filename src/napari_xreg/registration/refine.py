@@ -1,0 +1,269 @@
+"""Pose refinement: second order, coarse to fine, from one or many starts."""
+
+import time
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from napari_xreg.geometry import Pose
+from napari_xreg.images import Volume
+from napari_xreg.registration.confidence import covariance_of
+from napari_xreg.registration.control import Control
+from napari_xreg.registration.levels import COARSE_TO_FINE, Level
+from napari_xreg.registration.lm import State, evaluate, levenberg_marquardt
+from napari_xreg.registration.locks import Locks
+from napari_xreg.registration.result import Candidate, Iterate, Registration, Status
+from napari_xreg.registration.starts import Spread, spread_starts
+from napari_xreg.registration.views import JointProblem, View
+
+
+@dataclass(frozen=True)
+class RefineSettings:
+    """How to refine.
+
+    Parameters
+    ----------
+    levels
+        Coarse to fine; the last should use the full-resolution CT.
+    starts
+        1: from the given pose alone. More: that many poses spread about it are refined at the
+        coarsest level and the best go on.
+    spread
+        How widely the further starts are spread.
+    carried
+        How many candidates enter each further level (the last number holds for the rest).
+    locked
+        C-arm parameters that stay: "primary", "secondary", "roll", "x", "y", "depth".
+    tolerance_mm
+        A step shorter than this ends the last level; coarser levels end at a tenth of a pixel.
+    trusted_loss
+        Above this final loss the result is NOT_TRUSTED.
+    seed
+        Of the further starts.
+    keep_images
+        Put the DRR of every iterate into the trajectory.
+    threads
+        Rendering threads; None: all processors.
+    """
+
+    levels: tuple[Level, ...] = COARSE_TO_FINE
+    starts: int = 1
+    spread: Spread = field(default_factory=Spread)
+    carried: tuple[int, ...] = (4, 1)
+    locked: tuple[str, ...] = ()
+    tolerance_mm: float = 0.02
+    trusted_loss: float = 0.5
+    seed: int = 0
+    keep_images: bool = True
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        if not self.levels:
+            raise ValueError("at least one level is needed")
+        if self.starts < 1 or not self.carried or min(self.carried) < 1:
+            raise ValueError(
+                "starts and carried candidates must be at least 1: got "
+                f"starts={self.starts}, carried={self.carried}"
+            )
+        if not self.tolerance_mm > 0:
+            raise ValueError(f"the tolerance must be positive: got {self.tolerance_mm} mm")
+
+
+@dataclass(eq=False)
+class _Track:
+    """One start on its way: mutable, private to a refinement."""
+
+    start: int
+    initial: tuple[Pose, ...]
+    poses: tuple[Pose, ...]
+    level: int = 0
+    loss: float = float("inf")
+    state: State | None = None
+    converged: bool = False
+
+
+def refine(
+    volume: Volume,
+    views: View | Sequence[View],
+    *,
+    settings: RefineSettings | None = None,
+    isocenter: Float[Tensor, "3"] | None = None,
+    control: Control | None = None,
+) -> Generator[Iterate, None, Registration]:
+    """Find the pose under which the CT explains the radiographs.
+
+    Levenberg-Marquardt on the z-scored image and its Gaussian derivatives, with the Jacobian from
+    the march that renders the DRR, over the levels of a pyramid.
+
+    Parameters
+    ----------
+    volume
+        The CT; restrict it to some structures with `Volume.restrict`.
+    views
+        One or several radiographs with their starting poses; several move together.
+    settings
+        See `RefineSettings`.
+    isocenter
+        Point about which rotations are taken, world mm; None: the middle of the volume.
+    control
+        Cancel, pause, step.
+
+    Yields
+    ------
+    Iterate
+        Every pose tried, with its losses.
+
+    Returns
+    -------
+    Registration
+        False where it should not be trusted.
+
+    Raises
+    ------
+    ValueError
+        If there is no view, or a radiograph has no usable content.
+
+    Examples
+    --------
+    ``registration = run(refine(ct, View(radiograph, start)))`` runs to the end; a loop over
+    ``refine(...)`` sees each iterate.
+    """
+    settings = settings or RefineSettings()
+    views = (views,) if isinstance(views, View) else tuple(views)
+    if not views:
+        raise ValueError("at least one radiograph is needed")
+    pivot = (volume.center if isocenter is None else isocenter).detach().cpu().double()
+    began = time.perf_counter()
+    first = views[0]
+    locks = Locks(settings.locked, first.radiograph.carm, pivot)
+    rig = [first.world_from_camera.inverse() @ view.world_from_camera for view in views]
+    tracks = [
+        _Track(i, poses, poses)
+        for i, pose in enumerate(
+            spread_starts(
+                first.world_from_camera, pivot, settings.starts, settings.spread, settings.seed
+            )
+        )
+        for poses in [tuple(pose @ camera for camera in rig)]
+    ]
+    trajectory: list[Iterate] = []
+    alive, problem = tracks, None
+    for number, level in enumerate(settings.levels):
+        if number > 0:
+            keep = settings.carried[min(number, len(settings.carried)) - 1]
+            alive = sorted(alive, key=lambda track: track.loss)[:keep]
+        problem = JointProblem(volume, views, level, pivot, threads=settings.threads)
+        last = number == len(settings.levels) - 1
+        tolerance = settings.tolerance_mm if last else 0.1 * problem.pixel_at_pivot_mm
+        for track in alive:
+            events = _refine_track(problem, track, level, number, tolerance, locks, control)
+            while True:
+                try:
+                    state, accepted, damping, step = next(events)
+                except StopIteration:
+                    break
+                image = state.observations[0].image if settings.keep_images else None
+                iterate = Iterate(
+                    index=len(trajectory),
+                    start=track.start,
+                    level=number,
+                    world_from_camera=state.poses[0],
+                    losses={"loss": state.loss, **state.model.terms},
+                    accepted=accepted,
+                    damping=damping,
+                    step=step,
+                    seconds=time.perf_counter() - began,
+                    image=None if image is None else torch.from_numpy(image),
+                )
+                trajectory.append(iterate)
+                yield iterate
+            if control is not None and control.cancelled:
+                break
+        if control is not None and control.cancelled:
+            break
+    assert problem is not None  # there is at least one level
+    finest = max(track.level for track in tracks if track.state is not None)
+    best = min(
+        (track for track in tracks if track.state is not None and track.level == finest),
+        key=lambda track: track.loss,
+    )
+    assert best.state is not None
+    status = _status(best, settings, control)
+    complete = best.level == len(settings.levels) - 1
+    covariance = None
+    if complete and status is not Status.NO_OVERLAP:
+        covariance = covariance_of(problem, best.state)
+    return Registration(
+        world_from_camera=best.poses[0],
+        status=status,
+        losses={"loss": best.loss, **best.state.model.terms},
+        trajectory=tuple(trajectory),
+        pivot=pivot,
+        covariance=covariance,
+        views=best.poses,
+        candidates=tuple(
+            Candidate(t.start, t.initial[0], t.poses[0], t.level, t.loss)
+            for t in sorted(tracks, key=lambda track: (-track.level, track.loss))
+        ),
+        simulated=any(view.radiograph.simulated for view in views),
+    )
+
+
+def _refine_track(
+    problem: JointProblem,
+    track: _Track,
+    level: Level,
+    number: int,
+    tolerance_mm: float,
+    locks: Locks,
+    control: Control | None,
+) -> Generator[tuple[State, bool, float, float], None, None]:
+    """Carry one start through one level; what was reached is written to the track."""
+    state = evaluate(problem, track.poses)
+    track.level, track.loss, track.state = number, state.loss, state
+    yield state, True, 0.0, 0.0
+    solver = levenberg_marquardt(
+        problem,
+        state,
+        iterations=level.iterations,
+        tolerance_mm=tolerance_mm,
+        free=locks.free if locks else None,
+        settle=locks.settle if locks else None,
+        control=control,
+    )
+    while True:
+        try:
+            trial = next(solver)
+        except StopIteration as end:
+            track.state, track.converged = end.value
+            break
+        if trial.accepted:
+            # Kept at once: a consumer that closes the generator loses nothing.
+            track.poses, track.loss, track.state = trial.state.poses, trial.state.loss, trial.state
+        yield trial.state, trial.accepted, trial.damping, trial.step_mm
+    assert track.state is not None
+    track.poses, track.loss = track.state.poses, track.state.loss
+
+
+def _status(track: _Track, settings: RefineSettings, control: Control | None) -> Status:
+    if control is not None and control.cancelled:
+        return Status.CANCELLED
+    assert track.state is not None
+    if all(float(seen.image.std()) < 1e-6 for seen in track.state.observations):
+        return Status.NO_OVERLAP
+    if not track.loss <= settings.trusted_loss:
+        return Status.NOT_TRUSTED
+    return Status.CONVERGED if track.converged else Status.ITERATION_LIMIT
+
+
+def run(events: Generator[Iterate, None, Registration]) -> Registration:
+    """Exhaust a refinement and give its result."""
+    while True:
+        try:
+            next(events)
+        except StopIteration as end:
+            result: Registration = end.value
+            return result

@@ -1,0 +1,153 @@
+"""What a registration is: its answer, how sure it is, and every step it took."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from napari_xreg.geometry import Pose
+
+
+class Status(Enum):
+    """How a registration ended; the value is what to tell the user."""
+
+    CONVERGED = "The optimiser converged."
+    ITERATION_LIMIT = (
+        "The iteration limit was reached before convergence; continue from this pose or raise it."
+    )
+    CANCELLED = "Cancelled; this is the best pose found so far."
+    NO_OVERLAP = (
+        "The rendered CT does not appear in the radiograph at the starting pose; move the start so "
+        "that the anatomy lies in the image."
+    )
+    NOT_TRUSTED = (
+        "The optimiser stopped, but the rendered CT does not explain the radiograph well; check "
+        "the overlay before using this pose."
+    )
+
+    @property
+    def ok(self) -> bool:
+        """True where the pose may be used without a second look."""
+        return self is Status.CONVERGED
+
+
+@dataclass(frozen=True, eq=False)
+class Iterate:
+    """One accepted or rejected step of a refinement.
+
+    Parameters
+    ----------
+    index
+        Running number over the whole refinement.
+    start
+        Which start of a multi-start refinement it belongs to.
+    level
+        Which level of the pyramid, 0 = coarsest.
+    world_from_camera
+        The pose evaluated, of the first radiograph.
+    losses
+        Every term by name; ``"loss"`` is what was minimised. Lower is better.
+    accepted
+        False for a trial step that was taken back.
+    damping
+        Levenberg-Marquardt damping (0 for first-order methods).
+    step
+        Length of the step that led here: millimetres at the arm's length that the settings name.
+    seconds
+        Wall time since the refinement began.
+    image
+        The DRR at this pose, at the size of the level; None where frames were not asked for.
+    """
+
+    index: int
+    start: int
+    level: int
+    world_from_camera: Pose
+    losses: Mapping[str, float]
+    accepted: bool = True
+    damping: float = 0.0
+    step: float = 0.0
+    seconds: float = 0.0
+    image: Float[Tensor, "rows columns"] | None = None
+
+    @property
+    def loss(self) -> float:
+        """The minimised value."""
+        return self.losses["loss"]
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """One start of a multi-start refinement and how far it was carried.
+
+    Parameters
+    ----------
+    start
+        Its number; 0 is the user's own start.
+    initial, final
+        Pose of the first radiograph before and after.
+    level
+        Finest level it was refined at.
+    loss
+        At that level.
+    """
+
+    start: int
+    initial: Pose
+    final: Pose
+    level: int
+    loss: float
+
+
+@dataclass(frozen=True, eq=False)
+class Registration:
+    """The answer to *which pose explains this radiograph*; false where it should not be used.
+
+    Parameters
+    ----------
+    world_from_camera
+        Best pose of the first radiograph.
+    status
+        How it ended, with words for the user.
+    losses
+        Terms of the best pose at the finest level.
+    trajectory
+        Every iterate, in order.
+    pivot
+        Point about which the twists of `covariance` rotate (the isocenter), world mm.
+    covariance
+        6 x 6, of the left twist (omega, v) about `pivot` in world axes, rad and mm; None where it
+        could not be estimated.
+    views
+        Best poses of all radiographs, the first included.
+    candidates
+        All starts of a multi-start refinement.
+    simulated
+        True if any radiograph was simulated.
+    notes
+        What the user should know, in sentences.
+    """
+
+    world_from_camera: Pose
+    status: Status
+    losses: Mapping[str, float]
+    trajectory: tuple[Iterate, ...]
+    pivot: Float[Tensor, "3"]
+    covariance: Float[Tensor, "6 6"] | None = None
+    views: tuple[Pose, ...] = ()
+    candidates: tuple[Candidate, ...] = ()
+    simulated: bool = False
+    notes: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return self.status.ok
+
+    @property
+    def standard_deviation(self) -> Float[Tensor, "6"] | None:
+        """Of the twist (omega, v): rad and mm."""
+        if self.covariance is None:
+            return None
+        return torch.diagonal(self.covariance).clamp_min(0).sqrt()

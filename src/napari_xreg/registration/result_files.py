@@ -1,0 +1,311 @@
+"""The result of a registration as one JSON file: everything needed to use and to repeat it."""
+
+import dataclasses
+import datetime as dt
+import hashlib
+import importlib.metadata
+import json
+import math
+import platform
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+import napari_xreg
+from napari_xreg.geometry import CArm, CArmPose, Detector, Pose
+from napari_xreg.images import ReadError
+from napari_xreg.registration.confidence import carm_covariance
+from napari_xreg.registration.pose_files import pose_of_matrix, read_json
+from napari_xreg.registration.result import Registration, Status
+from napari_xreg.registration.views import View
+
+SCHEMA = "napari-xreg/registration"
+VERSION = 1
+
+_FRAMES = {
+    "world": "patient axes LPS (x to the left, y to the back, z to the head), mm",
+    "camera": "origin at the X-ray source; z from source to detector, y along the rows (down), x = y x z",
+    "pixel": "(row, column); an integer is the centre of a pixel",
+    "world_from_camera": "maps camera mm to world mm; the 4 x 4 matrix acts on columns",
+    "twist": "(omega, v), rad and mm, world axes: T <- exp(twist about the pivot) T",
+    "carm": "translate(isocenter) R(primary, secondary, roll) translate(offset - z source_to_isocenter)",
+}
+_PACKAGES = ("torch", "numpy", "scipy", "numba", "opencv-python", "SimpleITK", "nibabel", "pydicom")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class SavedRegistration:
+    """What `read_result` gives back.
+
+    Parameters
+    ----------
+    world_from_camera, start
+        Final and starting pose of the first radiograph, float64.
+    carm
+        Of the first radiograph.
+    status
+        How it ended.
+    pivot, covariance
+        As in `Registration`.
+    losses
+        At the final pose.
+    simulated
+        True if any radiograph was simulated.
+    data
+        The whole file.
+    """
+
+    world_from_camera: Pose
+    start: Pose
+    carm: CArm
+    status: Status
+    pivot: Float[Tensor, "3"]
+    covariance: Float[Tensor, "6 6"] | None
+    losses: Mapping[str, float]
+    simulated: bool
+    data: Mapping[str, Any]
+
+
+def result_to_json(
+    registration: Registration,
+    views: Sequence[View],
+    *,
+    settings: object,
+    inputs: Sequence[Mapping[str, Any]] = (),
+    extra: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The contents of a result file.
+
+    Parameters
+    ----------
+    registration
+        The result.
+    views
+        The radiographs and starts it was asked with.
+    settings
+        `RefineSettings` or `AdamSettings`; every field is written.
+    inputs
+        What `describe_input` says of each file.
+    extra
+        More top-level entries (`truth`, `landmarks`).
+    """
+    first, carm, pivot = views[0], views[0].radiograph.carm, registration.pivot
+    covariance = registration.covariance
+    data: dict[str, Any] = {
+        "schema": SCHEMA,
+        "version": VERSION,
+        "simulated": registration.simulated,
+        "status": {
+            "name": registration.status.name,
+            "message": registration.status.value,
+            "trusted": bool(registration),
+        },
+        "pose": _pose_entry(registration.world_from_camera, carm, pivot),
+        "start": _pose_entry(first.world_from_camera, carm, pivot),
+        "losses": dict(registration.losses),
+        "covariance": None,
+        "geometry": carm_to_json(carm),
+        "views": [
+            {
+                "source": view.radiograph.source,
+                "simulated": view.radiograph.simulated,
+                "pose": _pose_entry(pose, view.radiograph.carm, pivot),
+                "start": _pose_entry(view.world_from_camera, view.radiograph.carm, pivot),
+                "geometry": carm_to_json(view.radiograph.carm),
+                "operations": list(view.radiograph.operations),
+                "notes": list(view.radiograph.notes),
+            }
+            for view, pose in zip(views, registration.views, strict=True)
+        ],
+        "candidates": [
+            {
+                "start": candidate.start,
+                "level": candidate.level,
+                "loss": candidate.loss,
+                "initial": _matrix(candidate.initial),
+                "final": _matrix(candidate.final),
+            }
+            for candidate in registration.candidates
+        ],
+        "iterations": len(registration.trajectory),
+        "seconds": registration.trajectory[-1].seconds if registration.trajectory else 0.0,
+        "notes": list(registration.notes),
+        "frames": _FRAMES,
+        "units": {"length": "mm", "angle": "degrees, radians in twists", "attenuation": "1/mm"},
+        "settings": {"kind": type(settings).__name__, **_plain_fields(settings)},
+        "inputs": [dict(entry) for entry in inputs],
+        "versions": versions(),
+        "created": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+    }
+    if covariance is not None:
+        terms = carm_covariance(carm, registration.world_from_camera, covariance, pivot)
+        deviations = torch.diagonal(terms).clamp_min(0).sqrt().tolist()
+        data["covariance"] = {
+            "twist": covariance.tolist(),
+            "pivot_mm": pivot.tolist(),
+            "order": "omega x y z (rad), v x y z (mm), world axes, left, about the pivot",
+            "standard_deviation": dict(zip(_DEVIATIONS, deviations, strict=True)),
+        }
+    return _finite(data | dict(extra or {}))
+
+
+_DEVIATIONS = ("primary_deg", "secondary_deg", "roll_deg", "x_mm", "y_mm", "depth_mm")
+
+
+def write_result(path: Path | str, data: Mapping[str, Any]) -> None:
+    """Write what `result_to_json` made."""
+    text = json.dumps(data, indent=2, allow_nan=False) + "\n"
+    Path(path).write_text(text, encoding="utf-8")
+
+
+def read_result(path: Path | str) -> SavedRegistration:
+    """Read a result file of this or an earlier version.
+
+    Raises
+    ------
+    ReadError
+        If the file is absent, not JSON, of another schema or a later version, or an entry is
+        missing or damaged.
+    """
+    path = Path(path)
+    data = read_json(path)
+    if data["schema"] != SCHEMA:
+        raise ReadError(f"{path.name}: holds {data['schema']}, not {SCHEMA}")
+    try:
+        covariance = data["covariance"]
+        return SavedRegistration(
+            pose_of_matrix(torch.tensor(data["pose"]["world_from_camera"]), "world_from_camera"),
+            pose_of_matrix(torch.tensor(data["start"]["world_from_camera"]), "world_from_camera"),
+            carm_from_json(data["geometry"]),
+            Status[data["status"]["name"]],
+            torch.tensor(data["pose"]["carm"]["isocenter_mm"], dtype=torch.float64),
+            None if covariance is None else torch.tensor(covariance["twist"], dtype=torch.float64),
+            {
+                name: float("nan") if value is None else float(value)
+                for name, value in data["losses"].items()
+            },
+            bool(data["simulated"]),
+            data,
+        )
+    except KeyError as error:
+        raise ReadError(f"{path.name}: the entry {error} is missing or unknown") from error
+    except (TypeError, ValueError, AttributeError) as error:
+        raise ReadError(f"{path.name}: an entry is damaged: {error}") from error
+
+
+def carm_to_json(carm: CArm) -> dict[str, Any]:
+    """Distances, pixel grid and K of a C-arm; `carm_from_json` reads it back."""
+    detector = carm.detector
+    k = carm.camera_matrix()
+    positive = k.clone()
+    positive[0, 0] = positive[0, 0].abs()
+    return {
+        "source_to_detector_mm": carm.source_to_detector,
+        "source_to_isocenter_mm": carm.source_to_isocenter,
+        "rows": detector.shape[0],
+        "columns": detector.shape[1],
+        "pixel_spacing_mm": list(detector.spacing),
+        "principal_point_px": list(detector.center),
+        "mirrored": detector.mirrored,
+        "field_diameter_mm": detector.field_diameter,
+        "K": k.tolist(),
+        "K_of": "(column, row, 1) of the stored image; fx < 0 where mirrored",
+        "K_opencv": positive.tolist(),
+        "K_opencv_of": "the unmirrored image: u = 2 c_column - column where mirrored",
+    }
+
+
+def carm_from_json(data: Mapping[str, Any]) -> CArm:
+    """The C-arm of `carm_to_json`."""
+    detector = Detector(
+        (int(data["rows"]), int(data["columns"])),
+        (data["pixel_spacing_mm"][0], data["pixel_spacing_mm"][1]),
+        (data["principal_point_px"][0], data["principal_point_px"][1]),
+        bool(data["mirrored"]),
+        data["field_diameter_mm"],
+    )
+    return CArm(data["source_to_detector_mm"], data["source_to_isocenter_mm"], detector)
+
+
+def carm_pose_to_json(pose: CArmPose) -> dict[str, Any]:
+    """C-arm angles and offsets with their units in the names."""
+    return {
+        "primary_deg": pose.primary_deg,
+        "secondary_deg": pose.secondary_deg,
+        "roll_deg": pose.roll_deg,
+        "offset_mm": list(pose.offset_mm),
+        "isocenter_mm": list(pose.isocenter),
+    }
+
+
+def describe_input(path: Path | str, role: str) -> dict[str, Any]:
+    """Role, name, size and SHA-256 of a file; of a folder, over its files' names and contents."""
+    path = Path(path)
+    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    digest, size = hashlib.sha256(), 0
+    for file in files:
+        if path.is_dir():
+            digest.update(file.relative_to(path).as_posix().encode())
+        with file.open("rb") as stream:
+            while block := stream.read(1 << 20):
+                digest.update(block)
+                size += len(block)
+    return {"role": role, "path": str(path), "bytes": size, "sha256": digest.hexdigest()}
+
+
+def versions() -> dict[str, str]:
+    """Of this program and of what it computes with."""
+    found = {"napari-xreg": napari_xreg.__version__, "python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:  # another flavour of OpenCV, for one
+            found[name] = "not installed under this name"
+    return found | {"platform": platform.platform()}
+
+
+def _pose_entry(pose: Pose, carm: CArm, pivot: Float[Tensor, "3"]) -> dict[str, Any]:
+    pose = pose.to(dtype=torch.float64)
+    return {
+        "world_from_camera": _matrix(pose),
+        "camera_from_world": _matrix(pose.inverse()),
+        "carm": carm_pose_to_json(carm.carm_pose(pose, pivot)),
+    }
+
+
+def _matrix(pose: Pose) -> list[list[float]]:
+    matrix: list[list[float]] = pose.matrix().detach().cpu().double().tolist()
+    return matrix
+
+
+def _plain_fields(value: object) -> dict[str, Any]:
+    if not dataclasses.is_dataclass(value) or isinstance(value, type):
+        return {}
+    return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return _plain_fields(value)
+    if isinstance(value, (tuple, list)):
+        return [_plain(v) for v in value]
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    return getattr(value, "__qualname__", None) or str(value)
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no NaN and no infinity: they become null."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {key: _finite(v) for key, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(v) for v in value]
+    return value

@@ -1,0 +1,83 @@
+"""Starting poses for a multi-start refinement."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from scipy.stats import norm, qmc
+from torch import Tensor
+
+from napari_xreg.geometry import Pose
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How far the true pose may be from the start: standard deviations.
+
+    Parameters
+    ----------
+    rotation_deg
+        About each camera axis through the isocenter.
+    in_plane_mm
+        Along the detector's rows and columns.
+    depth_mm
+        Along the central ray.
+    """
+
+    rotation_deg: float = 3.0
+    in_plane_mm: float = 10.0
+    depth_mm: float = 15.0
+
+    def __post_init__(self) -> None:
+        if min(self.rotation_deg, self.in_plane_mm, self.depth_mm) < 0:
+            raise ValueError(f"a spread cannot be negative: got {self!r}")
+
+    def scaled(self, factor: float) -> "Spread":
+        """All of it, `factor` times as wide."""
+        return Spread(self.rotation_deg * factor, self.in_plane_mm * factor, self.depth_mm * factor)
+
+
+def perturbed(
+    world_from_camera: Pose,
+    isocenter: Float[Tensor, "3"],
+    normals: Float[Tensor, "n 6"],
+    spread: Spread,
+) -> Pose:
+    """The pose moved about the isocenter, in camera axes; a batch of n.
+
+    Parameters
+    ----------
+    world_from_camera
+        One pose.
+    isocenter
+        World, mm.
+    normals
+        Standard normal numbers: rotations about the camera's x, y, z, then shifts along them.
+    spread
+        What one standard deviation is.
+    """
+    camera = world_from_camera.rotation
+    angles = normals[:, :3] * np.deg2rad(spread.rotation_deg)
+    millimetres = normals.new_tensor([spread.in_plane_mm, spread.in_plane_mm, spread.depth_mm])
+    shifts = normals[:, 3:] * millimetres
+    twist = torch.cat([angles @ camera.mT, shifts @ camera.mT], -1)
+    batch = Pose(
+        camera.expand(len(normals), 3, 3), world_from_camera.translation.expand(len(normals), 3)
+    )
+    return batch.left_perturb(twist, isocenter)
+
+
+def spread_starts(
+    world_from_camera: Pose, isocenter: Float[Tensor, "3"], count: int, spread: Spread, seed: int
+) -> list[Pose]:
+    """The given start, then ``count - 1`` more, spread evenly (scrambled Sobol) over the normal."""
+    if count < 1:
+        raise ValueError(f"at least one start is needed: got {count}")
+    if count == 1:
+        return [world_from_camera]
+    sobol = qmc.Sobol(6, scramble=True, rng=np.random.default_rng(seed))
+    uniform = sobol.random_base2(int(np.ceil(np.log2(count))))[: count - 1]
+    normals = torch.from_numpy(norm.ppf(np.clip(uniform, 1e-6, 1 - 1e-6)))
+    batch = perturbed(world_from_camera, isocenter, normals, spread)
+    return [world_from_camera, *(batch[i] for i in range(count - 1))]

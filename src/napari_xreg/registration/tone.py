@@ -1,0 +1,117 @@
+"""How the grey values of a radiograph follow from those of a DRR.
+
+Beam hardening, scatter and a detector's response bend line integrals; the heel effect and
+vignetting tilt them. Both are smooth, so they are fitted and taken out before the comparison:
+``radiograph ~ f(DRR) + g(row, column)`` with f a monotone cubic and g a quadratic. Without that,
+the bent profile of a rounded edge looks like an edge elsewhere, and the depth pays for it.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float32]
+
+_DEGREE = 3
+_ROUNDS = 4
+_MOST_PIXELS = 20_000  # enough for ten numbers
+_FAINTEST = 0.2  # span of f, in standard deviations of the radiograph: less is a chance fit
+_GENTLEST = 0.2  # slope of f, as a share of its mean: flatter would blind the comparison
+
+
+@dataclass(frozen=True, eq=False)
+class Tone:
+    """A fitted ``f`` and ``g``.
+
+    Parameters
+    ----------
+    middle, width
+        DRR values are centred and scaled by these before the cubic; outside middle +- width f
+        goes on as a straight line.
+    curve
+        Coefficients of f, lowest power first.
+    field
+        g over the image [rows, columns].
+    """
+
+    middle: float
+    width: float
+    curve: tuple[float, ...]
+    field: Array
+
+    def apply(self, image: Array) -> tuple[Array, Array]:
+        """f of an image, and its slope f' pixel by pixel."""
+        x = (image - np.float32(self.middle)) / np.float32(self.width)
+        inside = np.clip(x, -1.0, 1.0)
+        value = np.polynomial.polynomial.polyval(inside, self.curve)
+        slope = np.polynomial.polynomial.polyval(
+            inside, np.polynomial.polynomial.polyder(self.curve)
+        )
+        value = value + slope * (x - inside)
+        return value.astype(np.float32), (slope / self.width).astype(np.float32)
+
+
+def fit_tone(
+    image: Array,
+    target: Array,
+    usable: npt.NDArray[np.intp],
+    *,
+    outlier_scale: float = 3.0,
+) -> Tone | None:
+    """Fit f and g robustly (reweighted least squares); None where the fit would not be monotone.
+
+    Parameters
+    ----------
+    image
+        The DRR.
+    target
+        The radiograph, of the same shape.
+    usable
+        Flat indices of the pixels to use.
+    outlier_scale
+        As `Channels.outlier_scale`.
+    """
+    rows, columns = image.shape
+    chosen = usable[:: max(1, usable.size // _MOST_PIXELS)]
+    x, y = image.ravel()[chosen].astype(np.float64), target.ravel()[chosen].astype(np.float64)
+    low, high = np.percentile(x, [1.0, 99.0])
+    if not high > low:
+        return None
+    middle, width = (low + high) / 2, (high - low) / 2
+    u = np.clip((x - middle) / width, -1.0, 1.0)
+    r, c = chosen // columns, chosen % columns
+    place = _field_basis(2 * r / max(rows - 1, 1) - 1, 2 * c / max(columns - 1, 1) - 1)
+    for degree in range(_DEGREE, 0, -1):
+        basis = np.column_stack([np.vander(u, degree + 1, increasing=True), place])
+        w = np.ones(len(x))
+        for _ in range(_ROUNDS):
+            gram = basis.T @ (w[:, None] * basis)
+            gram += 1e-9 * np.trace(gram) * np.eye(len(gram))
+            beta = np.linalg.solve(gram, basis.T @ (w * y))
+            residual = y - basis @ beta
+            spread = 1.4826 * np.median(np.abs(residual))
+            w = 1.0 / (1.0 + (residual / max(outlier_scale * spread, 1e-9)) ** 2) ** 2
+        curve = beta[: degree + 1]
+        slopes = np.polynomial.polynomial.polyval(
+            np.linspace(-1, 1, 21), np.polynomial.polynomial.polyder(curve)
+        )
+        says_something = 2 * slopes.mean() > _FAINTEST * y.std()
+        if says_something and slopes.min() > _GENTLEST * slopes.mean():
+            rr = np.linspace(-1, 1, rows)[:, None] + np.zeros(columns)
+            cc = np.zeros((rows, 1)) + np.linspace(-1, 1, columns)
+            field = _field_basis(rr.ravel(), cc.ravel()) @ beta[degree + 1 :]
+            return Tone(
+                float(middle),
+                float(width),
+                tuple(float(b) for b in curve),
+                field.reshape(rows, columns).astype(np.float32),
+            )
+    return None
+
+
+def _field_basis(
+    row: npt.NDArray[np.float64], column: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Quadratic in position without its constant (that belongs to f)."""
+    return np.column_stack([row, column, row**2, row * column, column**2])

@@ -1,0 +1,125 @@
+"""The trajectory of a refinement as a table: CSV, one row an iterate."""
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from napari_xreg.geometry import CArm, Pose
+from napari_xreg.images import ReadError
+from napari_xreg.registration.result import Registration
+
+SCHEMA = "napari-xreg/trajectory"
+VERSION = 1
+
+_FIXED = ("iteration", "start", "level", "accepted", "seconds", "step_mm", "damping")
+_TWIST = ("omega_x_rad", "omega_y_rad", "omega_z_rad", "v_x_mm", "v_y_mm", "v_z_mm")
+_CARM = ("primary_deg", "secondary_deg", "roll_deg", "x_mm", "y_mm", "depth_mm")
+
+
+def trajectory_columns(
+    registration: Registration, carm: CArm, start: Pose
+) -> dict[str, npt.NDArray[np.float64]]:
+    """Every iterate in columns.
+
+    ``iteration``, ``start``, ``level``, ``accepted`` (1 or 0), ``seconds``, ``step_mm``,
+    ``damping``; every loss term as ``loss`` or ``loss_<term>``; the left twist from `start` about
+    the registration's pivot (world axes); the C-arm terms about the same point. A term that an
+    iterate does not have is NaN.
+
+    Parameters
+    ----------
+    registration
+        Its trajectory is tabulated.
+    carm
+        Of the first radiograph.
+    start
+        Pose from which the twist is measured.
+    """
+    iterates = registration.trajectory
+    pivot = registration.pivot.double()
+    terms = list(dict.fromkeys(name for iterate in iterates for name in iterate.losses))
+    rows = []
+    for iterate in iterates:
+        twist = left_twist(start, iterate.world_from_camera, pivot)
+        carm_pose = carm.carm_pose(iterate.world_from_camera, pivot)
+        angles = (carm_pose.primary_deg, carm_pose.secondary_deg, carm_pose.roll_deg)
+        head = (
+            iterate.index,
+            iterate.start,
+            iterate.level,
+            float(iterate.accepted),
+            iterate.seconds,
+            iterate.step,
+            iterate.damping,
+        )
+        losses = [iterate.losses.get(name, float("nan")) for name in terms]
+        rows.append([*head, *losses, *twist.tolist(), *angles, *carm_pose.offset_mm])
+    names = (*_FIXED, *(_loss_column(name) for name in terms), *_TWIST, *_CARM)
+    table = np.asarray(rows, dtype=np.float64).reshape(len(rows), len(names))
+    return {name: table[:, i] for i, name in enumerate(names)}
+
+
+def left_twist(start: Pose, end: Pose, pivot: torch.Tensor) -> torch.Tensor:
+    """The twist (omega, v) with ``end = start.left_perturb(twist, pivot)``, rad and mm."""
+    motion = end.to(dtype=torch.float64) @ start.to(dtype=torch.float64).inverse()
+    # Seen from the pivot the rotation stays and the translation is that of the pivot itself.
+    moved = motion.apply(pivot[None])[0] - pivot
+    return Pose(motion.rotation, moved).log()
+
+
+def write_trajectory(path: Path | str, registration: Registration, carm: CArm, start: Pose) -> None:
+    """Write `trajectory_columns` as CSV below one comment line that holds schema and version."""
+    columns = trajectory_columns(registration, carm, start)
+    pivot = " ".join(f"{v:.6g}" for v in registration.pivot.tolist())
+    with Path(path).open("w", encoding="utf-8", newline="") as stream:
+        stream.write(
+            f"# {SCHEMA} version {VERSION}; world LPS mm; twist from the start about ({pivot}); "
+            f"simulated {'yes' if registration.simulated else 'no'}\n"
+        )
+        writer = csv.writer(stream)
+        writer.writerow(columns)
+        whole = {"iteration", "start", "level", "accepted"}
+        for row in zip(*columns.values(), strict=True):
+            cells = (
+                int(value) if name in whole else f"{value:.9g}"
+                for name, value in zip(columns, row, strict=True)
+            )
+            writer.writerow(cells)
+
+
+def read_trajectory(path: Path | str) -> Mapping[str, npt.NDArray[np.float64]]:
+    """The columns that `write_trajectory` wrote.
+
+    Raises
+    ------
+    ReadError
+        If the file is absent, of another schema or a later version, or a row is damaged.
+    """
+    path = Path(path)
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ReadError(f"{path.name}: cannot be read as a text file") from error
+    head = lines[0] if lines else ""
+    if not head.startswith(f"# {SCHEMA} version "):
+        raise ReadError(f"{path.name}: the first line is not '# {SCHEMA} version {VERSION}'")
+    version = head.split("version ", 1)[1].split(";")[0].strip()
+    if version != str(VERSION):
+        raise ReadError(
+            f"{path.name}: has version {version} of {SCHEMA}, this program reads version "
+            f"{VERSION}: update napari-xreg"
+        )
+    names, *rows = list(csv.reader(lines[1:])) or [[]]
+    try:
+        table = np.asarray(rows, dtype=np.float64).reshape(len(rows), len(names))
+    except ValueError as error:
+        raise ReadError(f"{path.name}: a row is damaged: {error}") from error
+    return {name: table[:, i] for i, name in enumerate(names)}
+
+
+def _loss_column(term: str) -> str:
+    return term if term == "loss" else f"loss_{term}"

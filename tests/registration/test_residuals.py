@@ -1,0 +1,129 @@
+"""The z-scored residuals and their derivative, against numpy and finite differences."""
+
+import numpy as np
+import pytest
+import torch
+
+from napari_xreg.geometry import CArm, Detector
+from napari_xreg.images import Radiograph, Volume
+from napari_xreg.registration import Channels
+from napari_xreg.registration.problem import (
+    Plane,
+    ViewProblem,
+    _gaussian_kernels,
+    residuals,
+)
+
+RNG = np.random.default_rng(3)
+
+
+def test_half_the_mean_square_is_one_minus_ncc():
+    a, b = RNG.normal(2.0, 3.0, 500), RNG.normal(-1.0, 0.5, 500)
+    a = a + 2 * b
+    w = np.full(500, 1 / 500, np.float32)
+    plane = Plane(a.astype(np.float32), np.zeros((6, 500), np.float32), b.astype(np.float32))
+    r, _ = residuals(plane, w)
+    assert 0.5 * np.mean(r**2) == pytest.approx(1 - np.corrcoef(a, b)[0, 1], abs=1e-5)
+
+
+def test_weighted_residuals_ignore_what_has_no_weight():
+    a, b = RNG.normal(0, 1, 300), RNG.normal(0, 1, 300)
+    a[:100] = 50.0
+    w = np.r_[np.zeros(100), np.full(200, 1 / 200)].astype(np.float32)
+    plane = Plane(a.astype(np.float32), np.zeros((6, 300), np.float32), b.astype(np.float32))
+    r, _ = residuals(plane, w)
+    assert 0.5 * np.sum(w * r**2) == pytest.approx(
+        1 - np.corrcoef(a[100:], b[100:])[0, 1], abs=1e-5
+    )
+
+
+def test_derivative_includes_that_of_the_z_scoring():
+    n = 400
+    image, slopes = RNG.normal(1.7, 0.6, n), RNG.normal(0.3, 1.1, (6, n))
+    target = RNG.normal(0, 1, n).astype(np.float32)
+    w = RNG.uniform(0.2, 1.0, n)
+    w = (w / w.sum()).astype(np.float32)
+    _, analytic = residuals(Plane(image.astype(np.float32), slopes.astype(np.float32), target), w)
+    for k in range(6):
+        moved = []
+        for step in (1e-2, -1e-2):
+            values = (image + step * slopes[k]).astype(np.float32)
+            moved.append(residuals(Plane(values, np.zeros((6, n), np.float32), target), w)[0])
+        numeric = (moved[0] - moved[1]) / 2e-2
+        np.testing.assert_allclose(analytic[k], numeric, atol=2e-3)
+
+
+def test_derivative_filter_gives_one_on_a_unit_ramp():
+    smooth, slope = _gaussian_kernels(1.5)
+    # correlation, as OpenCV's filters are: sum_k slope[k] f[x + k] with f = x is sum_k k slope[k]
+    reach = slope.size // 2
+    offsets = np.arange(-reach, reach + 1)
+    assert smooth.sum() == pytest.approx(1.0, abs=1e-6)
+    assert (offsets * slope).sum() == pytest.approx(1.0, abs=1e-6)
+    assert slope.sum() == pytest.approx(0.0, abs=1e-6)
+
+
+def _small_problem(channels, mask=None):
+    z, y, x = np.meshgrid(np.arange(20), np.arange(24), np.arange(22), indexing="ij")
+    blob = 0.02 * np.exp(-(((x - 9) / 4) ** 2 + ((y - 13) / 5) ** 2 + ((z - 8) / 3) ** 2))
+    matrix = torch.diag(torch.tensor([2.0, 1.5, 2.5, 1.0], dtype=torch.float64))
+    matrix[:3, 3] = torch.tensor([-21.0, -17.0, -26.0])
+    volume = Volume(torch.from_numpy(blob.astype(np.float32)), matrix)
+    carm = CArm(900.0, 600.0, Detector((26, 30), (3.1, 2.9), (11.0, 16.5)))
+    # What is compared with is smooth and elsewhere, so that the loss has a slope worth testing.
+    row, column = np.meshgrid(np.arange(26), np.arange(30), indexing="ij")
+    spot = np.exp(-(((row - 9) / 6) ** 2 + ((column - 19) / 5) ** 2)) + 0.01 * column
+    radiograph = Radiograph(torch.from_numpy(spot.astype(np.float32)), carm, mask=mask)
+    return ViewProblem(volume, radiograph, channels, method="trilinear", threads=1), carm, volume
+
+
+@pytest.mark.parametrize(("scale", "tone"), [(None, False), (3.0, False), (3.0, True)])
+def test_gradient_of_the_loss_against_central_differences(scale, tone):
+    mask = torch.ones(26, 30, dtype=torch.bool)
+    mask[:4] = False
+    channels = Channels(0.4, 0.6, sigma=1.2, outlier_scale=scale, tone=tone)
+    problem, carm, volume = _small_problem(channels, mask)
+    pose = carm.world_from_camera(
+        20.0, -15.0, 4.0, isocenter=volume.center, offset_mm=(3.0, -2.0, 5.0)
+    )
+    pivot = volume.center + 5.0
+    seen = problem.observe(pose, pivot.numpy())
+    nuisance = problem.nuisance(seen)
+    assert (nuisance.tone is not None) == tone
+    model = problem.linearise(seen, nuisance)
+    for k in range(6):
+        step = 2e-3 if k < 3 else 0.2
+        losses = []
+        for sign in (1, -1):
+            twist = torch.zeros(6, dtype=torch.float64)
+            twist[k] = sign * step
+            there = problem.observe(pose.left_perturb(twist, pivot), pivot.numpy())
+            losses.append(problem.linearise(there, nuisance).loss)
+        numeric = (losses[0] - losses[1]) / (2 * step)
+        # float32 images: the loss carries about 1e-6, divided by the step
+        assert model.gradient[k] == pytest.approx(numeric, rel=0.03, abs=2e-6 / step)
+
+
+def test_masked_pixels_cannot_change_the_loss():
+    mask = torch.ones(26, 30, dtype=torch.bool)
+    mask[5:15, 8:20] = False
+    channels = Channels()
+    problem, carm, volume = _small_problem(channels, mask)
+    pose = carm.world_from_camera(0.0, 0.0, isocenter=volume.center)
+    spoiled = problem.radiograph.line_integrals.clone()
+    spoiled[~mask] = 77.0
+    other = ViewProblem(
+        volume, Radiograph(spoiled, carm, mask=mask), channels, method="trilinear", threads=1
+    )
+    losses = []
+    for p in (problem, other):
+        seen = p.observe(pose, volume.center.numpy())
+        losses.append(p.linearise(seen, p.nuisance(seen)).loss)
+    assert losses[0] == pytest.approx(losses[1], abs=1e-6)
+
+
+def test_constant_radiograph_is_refused():
+    carm = CArm(900.0, 600.0, Detector((16, 16), (3.0, 3.0)))
+    volume = Volume(torch.ones(4, 4, 4), torch.eye(4, dtype=torch.float64))
+    with pytest.raises(ValueError, match="constant"):
+        ViewProblem(volume, Radiograph(torch.ones(16, 16), carm), Channels())
