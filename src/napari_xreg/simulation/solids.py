@@ -268,7 +268,9 @@ def union_length(pairs: Sequence[tuple[Array, Array]]) -> Array:
     return covered
 
 
-def quadratic_interval(a: Array, b: Array, c: Array) -> tuple[Array, Array]:
+def quadratic_interval(
+    a: Array | np.float64, b: Array | np.float64, c: Array | np.float64
+) -> tuple[Array, Array]:
     """Where ``a t^2 + 2 b t + c <= 0`` with a >= 0; (inf, -inf) where nowhere."""
     discriminant = b * b - a * c
     with np.errstate(divide="ignore", invalid="ignore"):
