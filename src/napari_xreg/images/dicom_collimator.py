@@ -1,8 +1,12 @@
 """Collimator and display shutter of a DICOM X-ray image as a mask."""
 
+from typing import Any
+
+import cv2
 import numpy as np
 import torch
 from jaxtyping import Bool
+from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_xreg.images.dicom_header import FrameHeader, name
@@ -76,20 +80,8 @@ def _inside(
                 f"{header.file}: {name(keyword)} should hold three or more row, column pairs: "
                 f"got {len(flat)} values"
             )
-        return _inside_polygon(rows, columns, flat)
+        filled: NDArray[Any] = np.zeros(shape, np.uint8)
+        vertices = np.rint(np.reshape(flat, (-1, 2)))[:, ::-1].astype(np.int32) - 1
+        cv2.fillPoly(filled, [vertices], 1)
+        return torch.from_numpy(filled > 0)
     return None
-
-
-def _inside_polygon(
-    rows: Tensor, columns: Tensor, flat: tuple[float, ...]
-) -> Bool[Tensor, "rows columns"]:
-    """Even-odd rule along each row."""
-    vertices = np.reshape(flat, (-1, 2))
-    inside = torch.zeros(len(rows), len(columns), dtype=torch.bool)
-    for (r0, c0), (r1, c1) in zip(vertices, np.roll(vertices, -1, 0), strict=True):
-        if r0 == r1:
-            continue
-        crosses = (rows < max(r0, r1)) & (rows >= min(r0, r1))
-        at = c0 + (rows - r0) * ((c1 - c0) / (r1 - r0))
-        inside ^= crosses & (columns < at)
-    return inside

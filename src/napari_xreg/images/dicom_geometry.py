@@ -85,11 +85,15 @@ def _distances(
         values["source_to_detector"] = sdd
         provenance["source_to_detector"] = f"DICOM {name('DistanceSourceToDetector')}"
     modality = header.text("Modality")
+    exact = _positive(header, "DistanceSourceToPatient")
     keywords = ["DistanceSourceToIsocenter", "DistanceSourceToPatient"]
     for keyword in reversed(keywords) if modality == "XA" else keywords:
         sod = _positive(header, keyword)
         if sod is None:
             continue
+        # One is a single-precision float, the other a decimal text: the same length, in full.
+        if exact is not None and math.isclose(sod, exact, rel_tol=1e-7):
+            sod = exact
         values["source_to_isocenter"] = sod
         provenance["source_to_isocenter"] = f"DICOM {name(keyword)}"
         if keyword == "DistanceSourceToPatient" and modality != "XA":
