@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 
 from napari_xreg.images.errors import ReadError
 
@@ -23,21 +23,31 @@ _AIR_HU = -1000
 
 @dataclass(frozen=True, eq=False)
 class Header:
-    """A DICOM file without its pixels."""
+    """A DICOM file without its pixels.
+
+    Parameters
+    ----------
+    file, dataset
+        The file and what it says.
+    sop_class
+        UID of the kind of object.
+    kind
+        The kind of object in words, with the modality.
+    is_localizer
+        A scout: a projection that the scan was planned on.
+    series_uid
+        SeriesInstanceUID; None if it is missing.
+    description
+        SeriesDescription, or nothing.
+    """
 
     file: Path
     dataset: Any
-
-    @property
-    def sop_class(self) -> str:
-        """UID of the kind of object."""
-        return str(self.dataset.SOPClassUID)
-
-    @property
-    def kind(self) -> str:
-        """The kind of object in words, with the modality."""
-        name = pydicom.uid.UID(self.sop_class).name
-        return f"{self.dataset.get('Modality', 'no modality')} {name}"
+    sop_class: str
+    kind: str
+    is_localizer: bool
+    series_uid: str | None
+    description: str
 
     @property
     def is_ct(self) -> bool:
@@ -45,25 +55,9 @@ class Header:
         return self.sop_class == _CT or self.sop_class in _ENHANCED_CT
 
     @property
-    def is_localizer(self) -> bool:
-        """A scout: a projection that the scan was planned on."""
-        kinds = self.dataset.get("ImageType") or []
-        return "LOCALIZER" in ([kinds] if isinstance(kinds, str) else kinds)
-
-    @property
     def is_directory(self) -> bool:
         """A DICOMDIR under another name."""
         return self.sop_class == _DIRECTORY
-
-    @property
-    def series_uid(self) -> str:
-        """SeriesInstanceUID."""
-        return str(_required(self.file, self.dataset, "SeriesInstanceUID"))
-
-    @property
-    def description(self) -> str:
-        """SeriesDescription, or nothing."""
-        return str(self.dataset.get("SeriesDescription") or "")
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,8 +106,20 @@ def read_header(file: Path) -> Header:
     """
     with _reading(file):
         dataset = pydicom.dcmread(file, stop_before_pixels=True)
-        _required(file, dataset, "SOPClassUID")
-        return Header(file, dataset)
+        sop_class = str(_required(file, dataset, "SOPClassUID"))
+        kinds = dataset.get("ImageType") or []
+        header = Header(
+            file=file,
+            dataset=dataset,
+            sop_class=sop_class,
+            kind=f"{dataset.get('Modality', 'no modality')} {pydicom.uid.UID(sop_class).name}",
+            is_localizer="LOCALIZER" in ([kinds] if isinstance(kinds, str) else kinds),
+            series_uid=str(dataset.get("SeriesInstanceUID") or "") or None,
+            description=str(dataset.get("SeriesDescription") or ""),
+        )
+        if header.is_ct:
+            _required(file, dataset, "SeriesInstanceUID")
+        return header
 
 
 def planes_of(header: Header) -> list[Plane]:
@@ -185,6 +191,7 @@ def _reading(file: Path) -> Iterator[None]:
         raise ReadError(f"{file}: this is not a DICOM file") from error
     except (
         AttributeError,
+        BytesLengthException,
         EOFError,
         KeyError,
         LookupError,

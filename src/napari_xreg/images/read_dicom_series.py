@@ -110,7 +110,7 @@ def _files(folder: Path) -> Iterable[Path]:
 def _choose(folder: Path, headers: list[Header], series_uid: str | None) -> list[Header]:
     series: dict[str, list[Header]] = {}
     for header in headers:
-        series.setdefault(header.series_uid, []).append(header)
+        series.setdefault(str(header.series_uid), []).append(header)
     if series_uid is None and len(series) == 1:
         return headers
     if series_uid in series:

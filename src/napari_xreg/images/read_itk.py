@@ -66,7 +66,9 @@ def _nrrd_header(path: Path) -> dict[str, str]:
     fields: dict[str, str] = {}
     lines = _header_lines(path)
     if not lines or not lines[0].startswith("NRRD"):
-        raise ReadError(f"{path}: this is not a NRRD file (it does not begin with NRRD)")
+        raise ReadError(
+            f"{path}: this is not a NRRD file (it does not begin with NRRD): export it again"
+        )
     for line in lines[1:]:
         if not line:
             break
@@ -101,7 +103,9 @@ def _meta_header(path: Path) -> dict[str, str]:
         if key.strip() == "ElementDataFile":
             break
     if "ElementDataFile" not in fields or "DimSize" not in fields:
-        raise ReadError(f"{path}: this is not a MetaImage file (no DimSize or ElementDataFile)")
+        raise ReadError(
+            f"{path}: this is not a MetaImage file (no DimSize or ElementDataFile): export it again"
+        )
     for meaning, names in (
         ("spacing", ("ElementSpacing", "ElementSize")),
         ("position", ("Offset", "Origin", "Position")),

@@ -39,7 +39,7 @@ def read_nifti(path: Path) -> StoredGrid:
         if not isinstance(image, nibabel.Nifti1Pair):
             raise ReadError(
                 f"{path}: this is {type(image).__name__}, not NIfTI: it does not say where the "
-                "voxels lie in the patient; convert it to NIfTI with its orientation"
+                "voxels lie in the patient; export it as NIfTI with its orientation"
             )
         shape = _shape(path, tuple(int(n) for n in image.shape))
         dtype = image.get_data_dtype()
@@ -59,7 +59,9 @@ def read_nifti(path: Path) -> StoredGrid:
         nibabel.spatialimages.HeaderDataError,
         nibabel.wrapstruct.WrapStructError,
     ) as error:
-        raise ReadError(f"{path}: this is not a NIfTI file, or its header is damaged") from error
+        raise ReadError(
+            f"{path}: this is not a NIfTI file, or its header is damaged: copy or export it again"
+        ) from error
     except (OSError, EOFError, zlib.error, ValueError) as error:
         raise ReadError(
             f"{path}: the file ends early or is damaged: copy or export it again"
@@ -116,7 +118,7 @@ def _world_from_index(path: Path, image: Any, shape: tuple[int, ...]) -> Float[T
         None if affine is None else torch.as_tensor(affine, dtype=torch.float64)
         for affine in (header.get_sform(coded=True)[0], header.get_qform(coded=True)[0])
     )
-    pixdim = torch.as_tensor(header["pixdim"][1:4].copy()).double()
+    pixdim = _stored_pixdim(image)
     if not bool((pixdim > 0).all()):
         raise ReadError(
             f"{path}: the spacing of the voxels must be positive: got {_numbers(pixdim)} in pixdim; "
@@ -142,6 +144,14 @@ def _world_from_index(path: Path, image: Any, shape: tuple[int, ...]) -> Float[T
     world_from_index = lps_from_ras(to_mm @ chosen)
     check_place(path, world_from_index)
     return world_from_index
+
+
+def _stored_pixdim(image: Any) -> Float[Tensor, "3"]:
+    """The spacing as the file has it: nibabel takes 1 for 0 and drops a minus sign while loading."""
+    holder = image.file_map.get("header", image.file_map["image"])
+    with holder.get_prepare_fileobj("rb") as file:
+        header = type(image.header).from_fileobj(file, check=False)
+    return torch.from_numpy(header["pixdim"][1:4].astype(np.float64))
 
 
 def _check_spacing(path: Path, pixdim: Float[Tensor, "3"], sform: Float[Tensor, "4 4"]) -> None:

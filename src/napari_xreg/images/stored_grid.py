@@ -91,7 +91,9 @@ def volume_from_grid(path: Path, grid: StoredGrid, *, energy_kev: float) -> Volu
     _check_finite(path, values)
     low, high = float(values.min()), float(values.max())
     if low == high:
-        raise ReadError(f"{path}: every voxel holds {low:g}: the volume is empty")
+        raise ReadError(
+            f"{path}: every voxel holds {low:g}, so there is nothing to see: choose another volume"
+        )
     if low >= 0 and high <= 255:
         raise ReadError(
             f"{path}: values lie between {low:g} and {high:g}; expected Hounsfield units (air -1000, "
@@ -123,7 +125,7 @@ def labels_from_grid(
     low, high = int(values.min()), int(values.max())
     if low < 0 or high > 2**31 - 1:
         raise ReadError(
-            f"{path}: labels are 0 (background) and above, got {low} to {high}: this looks like a CT"
+            f"{path}: labels must be 0 (background) and above, got {low} to {high}: this looks like a CT"
         )
     ids = torch.from_numpy(values.astype(np.int16 if high < 2**15 else np.int32))
     present = set(np.unique(values).astype(np.int64).tolist())
