@@ -7,7 +7,6 @@ made. Everything is mm, pixels and radians unless a name ends in ``_deg``.
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -20,8 +19,8 @@ from napari_xreg.geometry.pinhole import carm_from_camera_matrices
 from napari_xreg.geometry.pose import Pose
 from napari_xreg.geometry.rotation import matrix_from_parameters, parameters_from_matrix
 
-Orientation = Literal["AP", "PA"] | None
-Point = tuple[float, float, float]
+Orientation = str | None
+Point = tuple[float, float, float] | Float[Tensor, "3"]
 
 # pose @ reorientation = RAS world from their camera. "PA" has determinant -1 in both packages.
 _Table = dict[str | None, list[list[float]]]
@@ -259,7 +258,10 @@ def nanodrr_rt_inv(
         **RAS** mm, as theirs (`Volume.center` with its first two signs changed).
     """
     matrix = matrix_from_xvr_parameters(torch.deg2rad(rotation_deg), translation)
-    pose = Pose(matrix[..., :3, :3], matrix[..., :3, 3] + translation.new_tensor(isocenter))
+    pose = Pose(
+        matrix[..., :3, :3],
+        matrix[..., :3, 3] + torch.as_tensor(isocenter, dtype=torch.float64).to(translation),
+    )
     reorientation = _reorientation(_NANODRR_REORIENTATION, orientation, pose)
     return Pose(pose.rotation @ reorientation, pose.translation).matrix()
 
@@ -272,12 +274,17 @@ def _reorientation(table: _Table, orientation: str | None, like: Pose) -> Float[
 
 def _ras_pose(world_from_camera: Pose, volume_center: Point | None) -> Pose:
     """RAS world, about the volume's centre if given, from our camera."""
-    center = world_from_camera.translation.new_tensor(volume_center or (0.0, 0.0, 0.0))
+    center = _center(world_from_camera, volume_center)
     flip = lps_from_ras(torch.eye(4, dtype=center.dtype, device=center.device))[:3, :3]
     return Pose(flip @ world_from_camera.rotation, (world_from_camera.translation - center) @ flip)
 
 
 def _lps_pose(ras_from_camera: Pose, volume_center: Point | None) -> Pose:
-    center = ras_from_camera.translation.new_tensor(volume_center or (0.0, 0.0, 0.0))
+    center = _center(ras_from_camera, volume_center)
     flip = lps_from_ras(torch.eye(4, dtype=center.dtype, device=center.device))[:3, :3]
     return Pose(flip @ ras_from_camera.rotation, ras_from_camera.translation @ flip + center)
+
+
+def _center(like: Pose, volume_center: Point | None) -> Float[Tensor, "3"]:
+    center = (0.0, 0.0, 0.0) if volume_center is None else volume_center
+    return torch.as_tensor(center, dtype=torch.float64).to(like.translation)
