@@ -5,9 +5,14 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import refinement, rendering
+from benchmarks import capture_range, confidence, refinement, rendering
 
-COMMANDS = {"refinement": refinement, "rendering": rendering}
+COMMANDS = {
+    "refinement": refinement,
+    "capture": capture_range,
+    "rendering": rendering,
+    "confidence": confidence,
+}
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -9,6 +9,7 @@ Every case is a line of ``results/refinement/<volume>-<severity>.jsonl``; run ag
 
 import argparse
 import dataclasses
+import functools
 import hashlib
 import time
 from collections.abc import Iterable, Sequence
@@ -87,8 +88,12 @@ def run_volume(name: str, options: argparse.Namespace, folder: Path) -> None:
     volume = cases.volume_of(name)
     settings = lm_settings(options)
     recipe = adam_recipe(options, name)
-    lm_key, adam_key = digest(repr(settings), source_digest()), digest(repr(recipe))
-    done = {(r["method"], r["seed"], r["factor"], r["key"]) for r in report.records(file)}
+    lm_key, adam_key = digest(repr(settings)), digest(repr(recipe))
+    done = {
+        (r["method"], r["seed"], r["factor"], r["key"])
+        for r in report.records(file)
+        if r["method"] != OURS or r["code"] == source_digest()
+    }
     seeds = range(options.first_seed, options.first_seed + options.starts)
 
     def missing(method: str, seed: int, key: str) -> bool:
@@ -106,7 +111,7 @@ def run_volume(name: str, options: argparse.Namespace, folder: Path) -> None:
         case = cases.case(name, seed, severity=options.severity, factor=options.factor)
         common = {
             "volume": name, "seed": seed, "severity": options.severity, "factor": options.factor,
-            "start_mm": case.mtre(case.start),
+            "start_mm": case.mtre(case.start), "code": source_digest(),
         }  # fmt: skip
         if missing(OURS, seed, lm_key):
             record = run_lm(case, settings)
@@ -179,15 +184,20 @@ def ratios(lm: Sequence[Record], adam: Sequence[Record]) -> Record:
 
 def report_all(options: argparse.Namespace, folder: Path) -> None:
     """The tables, from the newest record of every case that was done with these settings."""
-    settings, lm_key = lm_settings(options), ""
-    lm_key = digest(repr(settings), source_digest())
+    settings = lm_settings(options)
+    lm_key = digest(repr(settings))
+    codes: set[str] = set()
     seeds = set(range(options.first_seed, options.first_seed + options.starts))
     rows, ratio_rows, data = [], [], {}
     for name in options.volumes:
         file = folder / f"{name}-{options.severity}.jsonl"
         keys = {OURS: lm_key, ADAM: digest(repr(adam_recipe(options, name)))}
         newest: dict[tuple[str, int], Record] = {}
+        code = newest_code(r for r in report.records(file) if r["method"] == OURS)
+        codes.add(code)
         for r in report.records(file):
+            if r["method"] == OURS and r["code"] != code:
+                continue
             fits = r["seed"] in seeds and r["factor"] == options.factor
             if fits and r["key"] == keys[r["method"]]:
                 newest[r["method"], r["seed"]] = r
@@ -233,7 +243,7 @@ C-arm {cases.SOURCE_TO_DETECTOR_MM:g} / {cases.SOURCE_TO_ISOCENTER_MM:g} mm, {ca
 true angles within {cases.PRIMARY_DEG:g} / {cases.SECONDARY_DEG:g} deg. Error: camera-frame mTRE over 20 bone points.
 Last level of both: {level.pixels} pixels ({cases.DETECTOR_MM / level.pixels:.2f} mm), the CT at full resolution.
 {OURS}: {settings.starts} start(s), levels {"-".join(str(x.pixels) for x in settings.levels)}. {ADAM}: {adam_recipe(options, options.volumes[0]).name}, scales {scales}, samples a ray: {samples}.
-One thread each. {report.described(env)}
+One thread each. Code of LM: {", ".join(sorted(codes))}{"" if codes == {source_digest()} else " (has changed since)"}. {report.described(env)}
 
 {report.table(["CT", "method", "cases", "start, mm", "median, mm", "90 %, mm", "under 1 mm", "CPU s", "CPU s to 1 mm (cases)", "steps"], rows)}
 
@@ -261,14 +271,23 @@ def adam_recipe(options: argparse.Namespace, name: str) -> Recipe:
     """The recipe with its scales and samples."""
     base = {"current": CURRENT, "paper": PAPER}[options.recipe]
     samples = options.samples or samples_for(cases.volume_of(name))
-    return dataclasses.replace(base, pixels=tuple(options.scales), samples=samples)
+    # Published: three scales, 24, 12 and 6 of 1436 pixels, that is 60, 120 and 239.
+    pixels = options.scales or [level.pixels for level in lm_settings(options).levels][-3:]
+    return dataclasses.replace(base, pixels=tuple(pixels), samples=samples)
 
 
+@functools.cache
 def source_digest() -> str:
-    """Of the code that refines: results of other code are not mixed in."""
+    """Of the code that refines, as it was at the start: results of other code are not mixed in."""
     root = Path(napari_xreg.__file__).parent
     files = sorted(p for room in ("registration", "rendering") for p in (root / room).glob("*.py"))
     return digest(*(p.read_text() for p in files))
+
+
+def newest_code(found: Iterable[Record]) -> str:
+    """`source_digest` of the latest record, so that a table can be made after the code moved on."""
+    latest = max(found, key=lambda r: str(r["at"]), default=None)
+    return source_digest() if latest is None else str(latest["code"])
 
 
 def digest(*texts: str) -> str:
@@ -301,7 +320,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--factor", type=float, default=1.0, help="spread of the starts, times 3 deg; 10, 15 mm")
     add("--first-seed", type=int, default=10_000, help="0..189: tuning; from 10000: evaluation")
     add("--recipe", default="current", choices=("current", "paper"))
-    add("--scales", type=int, nargs="+", default=[32, 64, 128], help="Adam's pixels, last = LM's")
+    add("--scales", type=int, nargs="+", help="Adam's pixels; default: LM's last three levels")
     add("--samples", type=int, help="Adam's samples a ray; default: by the CT, 128 to 500")
     add("--adam-most-cpu-s", type=float, default=400.0, help="an Adam case is given up after this")
     add("--cap-minutes", type=float, default=30.0, help="wall time a volume before Adam stops")
