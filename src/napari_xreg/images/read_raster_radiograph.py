@@ -144,7 +144,7 @@ def _npy(path: Path) -> NDArray[Any]:
 
 def _npz(path: Path) -> tuple[dict[str, Any], torch.Tensor | None]:
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             names = set(archive.files)
             if "line_integrals" not in names:
                 return {}, None
