@@ -5,6 +5,7 @@ from jaxtyping import Float, Real
 from torch import Tensor
 
 from napari_xreg.images.materials import linear_attenuation
+from napari_xreg.images.volume import all_finite
 
 # Effective energy of a 120 kV CT beam behind a body: what its HU scale means for bone.
 CT_ENERGY_KEV = 70.0
@@ -51,13 +52,14 @@ def lac_from_hu(
     tensor([  0., 193., 463.])
     """
     values = hu if hu.dtype in (torch.float32, torch.float64) else hu.to(torch.float32)
-    if not bool(torch.isfinite(values).all()):
+    if hu.is_floating_point() and not all_finite(hu):
         raise ValueError(
             "Hounsfield units must be finite: replace NaN and infinity, by -1000 for air"
         )
     water, slope = _water_and_slope(energy_kev, ct_energy_kev)
-    soft = (values.clamp(-1000.0, 0.0) + 1000.0) * (water / 1000)
-    return soft + values.clamp_min(0.0) * slope
+    # In place, since a CT of 512 x 512 x 300 is 300 MB.
+    lac = values.clamp(-1000.0, 0.0).add_(1000.0).mul_(water / 1000)
+    return lac.add_(values.clamp_min(0.0), alpha=slope)
 
 
 def hu_from_lac(
@@ -72,7 +74,7 @@ def hu_from_lac(
     ValueError
         If attenuation is negative or not finite, or an energy lies outside the table.
     """
-    if not bool((torch.isfinite(lac) & (lac >= 0)).all()):
+    if not all_finite(lac) or bool((lac < 0).any()):
         raise ValueError("attenuation must be finite and not negative to be expressed in HU")
     water, slope = _water_and_slope(energy_kev, ct_energy_kev)
     return torch.where(lac < water, lac * (1000 / water) - 1000, (lac - water) / slope)

@@ -41,7 +41,7 @@ class Volume:
                 "HU and attenuation must lie on the same grid: got "
                 f"{tuple(self.hu.shape)} and {tuple(self.lac.shape)}"
             )
-        if not torch.isfinite(self.lac).all():
+        if not all_finite(self.lac):
             raise ValueError("attenuation must be finite: the volume holds NaN or infinity")
 
     @property
@@ -108,6 +108,14 @@ class Volume:
     def __repr__(self) -> str:
         sx, sy, sz = (round(s, 4) for s in self.spacing)
         return f"<Volume {self.shape} (z, y, x), {sx} x {sy} x {sz} mm (x, y, z)>"
+
+
+def all_finite(values: Float[Tensor, "*shape"]) -> bool:
+    """Whether no value is NaN or infinite: one pass without a temporary, NaN wins a minimum."""
+    if values.numel() == 0:
+        return True
+    low, high = torch.aminmax(values.detach())
+    return bool(torch.isfinite(low) & torch.isfinite(high))
 
 
 def check_affine(world_from_index: Float[Tensor, "4 4"]) -> None:
