@@ -98,7 +98,7 @@ def iliac_crest(at: Placement) -> list[Capsule]:
 
 def _wing_frame(at: Placement) -> tuple[Array, Array, Array, Array]:
     """Centre of the plate, its normal, the direction from front to back, and upwards."""
-    front, back = at.point(*(_ASIS * [1, 1, 1])), at.point(*_PSIS)
+    front, back = at.point(*_ASIS), at.point(*_PSIS)
     along = (back - front) / np.linalg.norm(back - front)
     normal = at.vector(_WING_NORMAL * [at.side, 1.0, 1.0])
     normal = normal - (normal @ along) * along

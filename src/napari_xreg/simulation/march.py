@@ -1,5 +1,7 @@
 """The inner loop of the projector: trilinear samples along rays, split into materials."""
 
+from typing import no_type_check
+
 import numba
 import numpy as np
 from numpy.typing import NDArray
@@ -7,6 +9,8 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 
+# `no_type_check`: the tests' shape checks would wrap the function, which numba cannot compile.
+@no_type_check
 @numba.njit(nogil=True, cache=True, fastmath={"reassoc", "nsz", "contract"})
 def march(
     volume: NDArray[np.float32],

@@ -87,7 +87,8 @@ def path_lengths(
 
     if not step_mm > 0:
         raise ValueError(f"step_mm must be positive: got {step_mm}")
-    padded = np.pad(np.maximum(relative, 0.0).astype(np.float32), 1, constant_values=outside)
+    contiguous = np.ascontiguousarray(relative, dtype=np.float32)
+    padded = np.pad(np.maximum(contiguous, 0.0), 1, constant_values=outside)
     linear = np.ascontiguousarray(index_from_world[:3, :3], dtype=np.float64)
     start = linear @ source + index_from_world[:3, 3] + 1.0
     flat = np.ascontiguousarray(r.reshape(-1, 3), dtype=np.float64)
