@@ -10,6 +10,7 @@ raises.
 import importlib.util
 import sys
 import types
+from importlib.machinery import ModuleSpec
 from typing import Any
 
 import torch
@@ -43,6 +44,8 @@ def _stand_in() -> types.ModuleType:
 
     names = ["torchvision", "torchvision.transforms", "torchvision.transforms.functional"]
     modules = [types.ModuleType(name) for name in names]
+    for module in modules:  # find_spec() refuses a loaded module that has none
+        module.__spec__ = ModuleSpec(module.__name__, None)
     modules[2].gaussian_blur = gaussian_blur  # type: ignore[attr-defined]
     modules[1].functional = modules[2]  # type: ignore[attr-defined]
     modules[0].transforms = modules[1]  # type: ignore[attr-defined]

@@ -5,7 +5,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 
-def lps_from_ras(matrix_or_points: Float[Tensor, "*rows columns"]) -> Float[Tensor, "*rows columns"]:
+def lps_from_ras(
+    matrix_or_points: Float[Tensor, "*rows columns"],
+) -> Float[Tensor, "*rows columns"]:
     """RAS world coordinates (NIfTI, Slicer) in LPS (DICOM, ITK, here); it is its own inverse.
 
     Parameters

@@ -6,6 +6,7 @@ there. Rigid motions far from the origin suffer most from the embedding (a dista
 900 mm away is off by 9 %), so express poses about the isocenter: give `reference` and `pivot`.
 """
 
+from functools import cache
 from typing import Literal
 
 import roma
@@ -164,6 +165,7 @@ def _squared_angle(unit: Float[Tensor, "*batch 4"]) -> Tensor:
     return torch.where(small, squared + squared**2 / 3 + 8 * squared**3 / 45, angle**2)
 
 
+@cache
 def _isoclinic_basis() -> Float[Tensor, "4 4 4 4"]:
     """``L(e_i) R(e_j)``: sixteen orthogonal matrices of squared norm 4 that span all 4 x 4 ones."""
     i = [[0, -1, 0, 0], [1, 0, 0, 0], [0, 0, 0, -1], [0, 0, 1, 0]]
