@@ -1,5 +1,6 @@
 """Drawing for pictures and films of a registration: grey panels, edges, words, curves. RGB uint8."""
 
+import itertools
 from collections.abc import Sequence
 
 import cv2
@@ -22,11 +23,21 @@ BACKGROUND: Color = (18, 18, 22)
 
 
 def grey(image: Plane, usable: Mask | None = None) -> Picture:
-    """Grey levels between the 0.5 and 99.5 % quantile of the usable pixels; the others darkened."""
+    """Grey levels over the bulk of the usable pixels' values; unusable pixels are darkened.
+
+    The range ends at the 0.5 and 99.5 % quantiles, or 1.2 times the 10-90 % range from the median
+    where that is nearer: a metal rod is cut off rather than dim the patient.
+    """
     inside = image[usable] if usable is not None and usable.any() else image.ravel()
     inside = inside[np.isfinite(inside)]
-    low, high = np.quantile(inside, [0.005, 0.995]) if inside.size else (0.0, 1.0)
-    level = np.clip((np.nan_to_num(image, nan=low) - low) / max(float(high - low), 1e-9), 0, 1)
+    low, high = 0.0, 1.0
+    if inside.size:
+        q = np.quantile(inside, [0.005, 0.1, 0.5, 0.9, 0.995])
+        reach = 1.2 * (q[3] - q[1])
+        low, high = float(max(q[0], q[2] - reach)), float(min(q[4], q[2] + reach))
+        if not high > low:  # hardly anything but background
+            low, high = float(inside.min()), float(inside.max())
+    level = np.clip((np.nan_to_num(image, nan=low) - low) / max(high - low, 1e-9), 0, 1)
     if usable is not None:
         level = np.where(usable, level, 0.25 * level)
     shade = (255 * level).astype(np.uint8)
@@ -147,12 +158,12 @@ def curve(
 
     marks: list[tuple[str, tuple[int, int]]] = []
     starts = [0, *(i for i in range(1, n) if segments[i] != segments[i - 1]), n]
-    for k, (a, b) in enumerate(zip(starts[:-1], starts[1:], strict=True)):
+    for k, (a, b) in enumerate(itertools.pairwise(starts)):
         if k % 2:
             picture[top:bottom, x_of(a - 0.5) : x_of(b - 0.5)] = (40, 40, 48)
         # Few and wide segments are named; a multi-start has too many to name.
         if x_of(b) - x_of(a) > 52:
-            marks.append((f"level {segments[a] + 1}", (x_of(a) + 4, top + 2)))
+            marks.append((f"level {segments[a] + 1}", (x_of(a) + 4, 8)))
     for tick in _ticks(10**low, 10**high):
         y = y_of(tick)
         picture[y, left:right] = (70, 70, 78)
@@ -160,12 +171,12 @@ def curve(
     shown = n if until is None else until
     for i in range(1, min(shown, n)):
         if good[i] and good[i - 1] and segments[i] == segments[i - 1]:
-            a, b = (x_of(i - 1), y_of(data[i - 1])), (x_of(i), y_of(data[i]))
-            cv2.line(picture, a, b, AFTER, 2, cv2.LINE_AA)
+            ends = (x_of(i - 1), y_of(data[i - 1])), (x_of(i), y_of(data[i]))
+            cv2.line(picture, *ends, AFTER, 2, cv2.LINE_AA)
     last = min(shown, n) - 1
     if last >= 0 and good[last]:
         cv2.circle(picture, (x_of(last), y_of(data[last])), 4, WARNING, -1, cv2.LINE_AA)
-    picture = write(picture, [(label, INK)], (left, 6), size=14)
+    picture = write(picture, [(label, INK)], (6, 6), size=14)
     picture = write(picture, [(f"iterations: {n}", FAINT)], (left, height - 21), size=12)
     for text, place in marks:
         picture = write(picture, [(text, FAINT)], place, size=12)

@@ -192,18 +192,18 @@ def write_mp4(path: Path | str, frames: Sequence[Picture], *, frame_ms: int = 18
     ImportError
         If that package is absent.
     """
-    import imageio_ffmpeg
+    import imageio.v2 as imageio
 
     rows, columns = (size // 2 * 2 for size in frames[0].shape[:2])  # H.264 wants even sizes
-    writer = imageio_ffmpeg.write_frames(
-        str(path), (columns, rows), fps=1000 / frame_ms, macro_block_size=2, quality=7
+    cut = [frame[:rows, :columns] for frame in frames]
+    imageio.mimwrite(
+        str(path),
+        [*cut, *[cut[-1]] * round(2000 / frame_ms)],
+        format="FFMPEG",
+        fps=1000 / frame_ms,
+        macro_block_size=2,
+        quality=7,
     )
-    writer.send(None)
-    try:
-        for frame in [*frames, *[frames[-1]] * round(2000 / frame_ms)]:
-            writer.send(np.ascontiguousarray(frame[:rows, :columns]))
-    finally:
-        writer.close()
 
 
 def carm_words(pose: CArmPose) -> str:

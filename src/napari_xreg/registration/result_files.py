@@ -178,8 +178,8 @@ def read_result(path: Path | str) -> SavedRegistration:
     try:
         covariance = data["covariance"]
         return SavedRegistration(
-            pose_of_matrix(torch.tensor(data["pose"]["world_from_camera"]), "world_from_camera"),
-            pose_of_matrix(torch.tensor(data["start"]["world_from_camera"]), "world_from_camera"),
+            _read_matrix(data["pose"]),
+            _read_matrix(data["start"]),
             carm_from_json(data["geometry"]),
             Status[data["status"]["name"]],
             torch.tensor(data["pose"]["carm"]["isocenter_mm"], dtype=torch.float64),
@@ -195,6 +195,11 @@ def read_result(path: Path | str) -> SavedRegistration:
         raise ReadError(f"{path.name}: the entry {error} is missing or unknown") from error
     except (TypeError, ValueError, AttributeError) as error:
         raise ReadError(f"{path.name}: an entry is damaged: {error}") from error
+
+
+def _read_matrix(entry: Mapping[str, Any]) -> Pose:
+    matrix = torch.tensor(entry["world_from_camera"], dtype=torch.float64)
+    return pose_of_matrix(matrix, "world_from_camera")
 
 
 def carm_to_json(carm: CArm) -> dict[str, Any]:

@@ -1,0 +1,148 @@
+"""Comparing a pose with a truth that is known, and predicting the errors of landmarks."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from napari_xreg.geometry import CArm, Pose
+from napari_xreg.images import ReadError, Volume, read_landmarks
+from napari_xreg.metrics import (
+    double_geodesic,
+    mean_projection_error,
+    mean_reprojection_distance,
+    mean_target_registration_error,
+    pose_error_components,
+    rotation_error_deg,
+)
+from napari_xreg.registration import Registration, landmark_uncertainty
+from napari_xreg.registration.pose_files import pose_of_matrix, read_json
+
+TRUTH_SCHEMA = "napari-xreg/simulated-truth"
+
+
+def bone_points(
+    volume: Volume, carm: CArm, world_from_camera: Pose, *, count: int, seed: int
+) -> Float[Tensor, "n 3"]:
+    """Points in bone (above 250 HU) that the view shows, world mm, drawn by the seed.
+
+    Without such bone, points of the densest thousandth of the CT.
+    """
+    values = volume.lac if volume.hu is None else volume.hu.to(torch.float32)
+    threshold = 250.0 if volume.hu is not None else float("inf")
+    if not (values > threshold).any():
+        # topk of a share, not quantile: torch's has a size limit of 2^24.
+        keep = max(count, values.numel() // 1000)
+        threshold = float(values.flatten().topk(min(keep, values.numel())).values[-1]) - 1e-9
+    index = (values > threshold).nonzero().double().flip(-1)
+    generator = torch.Generator().manual_seed(seed)
+    index = index[torch.randperm(len(index), generator=generator)[: 50 * count]]
+    matrix = volume.world_from_index.double()
+    points = index @ matrix[:3, :3].T + matrix[:3, 3]
+    pixels = carm.project(points, world_from_camera.to(dtype=torch.float64))
+    rows, columns = carm.detector.shape
+    limits = torch.tensor([rows - 1.0, columns - 1.0], dtype=torch.float64)
+    seen = ((pixels >= 0) & (pixels <= limits)).all(-1)
+    return points[seen][:count]
+
+
+def read_truth(path: Path | str) -> tuple[Pose, Float[Tensor, "n 3"], Mapping[str, Any]]:
+    """True pose, fiducials (world mm) and everything else of a truth file.
+
+    Raises
+    ------
+    ReadError
+        If it is another kind of file or an entry is missing.
+    """
+    path = Path(path)
+    data = read_json(path)
+    if data["schema"] != TRUTH_SCHEMA:
+        raise ReadError(f"{path.name}: holds {data['schema']}, not {TRUTH_SCHEMA}")
+    try:
+        matrix = torch.tensor(data["world_from_camera"], dtype=torch.float64)
+        points = torch.tensor(data["fiducials_mm"], dtype=torch.float64).reshape(-1, 3)
+        pose = pose_of_matrix(matrix, "world_from_camera")
+    except KeyError as error:
+        raise ReadError(f"{path.name}: the entry {error} is missing") from error
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ReadError(f"{path.name}: an entry is damaged: {error}") from error
+    if len(points) == 0:
+        raise ReadError(f"{path.name}: holds no fiducials to measure errors on")
+    return pose, points, data
+
+
+def errors_against(
+    truth: Pose,
+    fiducials: Float[Tensor, "n 3"],
+    carm: CArm,
+    start: Pose,
+    registration: Registration,
+) -> dict[str, Any]:
+    """Errors of the start and of the result, as a result file holds them."""
+    return {
+        "fiducials": len(fiducials),
+        "frame": "camera: distance between the fiducial in predicted and in true camera axes",
+        "start": pose_errors(start, truth, fiducials, carm, registration.pivot),
+        "final": pose_errors(
+            registration.world_from_camera, truth, fiducials, carm, registration.pivot
+        ),
+    }
+
+
+def pose_errors(
+    pose: Pose,
+    truth: Pose,
+    fiducials: Float[Tensor, "n 3"],
+    carm: CArm,
+    pivot: Float[Tensor, "3"],
+) -> dict[str, Any]:
+    """Every figure with its unit in the name."""
+    pose, truth = pose.to(dtype=torch.float64), truth.to(dtype=torch.float64)
+    components = pose_error_components(pose, truth, pivot.double()).tolist()
+    return {
+        "mean_target_registration_error_mm": float(
+            mean_target_registration_error(pose, truth, fiducials)
+        ),
+        "mean_projection_error_mm": float(mean_projection_error(pose, truth, fiducials, carm)),
+        "mean_reprojection_distance_mm": float(mean_reprojection_distance(pose, truth, fiducials)),
+        "double_geodesic_mm": float(
+            double_geodesic(pose, truth, carm.source_to_detector, origin=pivot.double())
+        ),
+        "rotation_deg": float(rotation_error_deg(pose, truth)),
+        "rotation_about_camera_axes_deg": components[:3],
+        "shift_along_camera_axes_mm": components[3:],
+    }
+
+
+def predicted_landmarks(path: str, carm: CArm, registration: Registration) -> list[dict[str, Any]]:
+    """Where the landmarks of a file are seen and how far off they may be.
+
+    Raises
+    ------
+    ReadError
+        If the file holds no landmark with a position in the volume.
+    """
+    landmarks = [mark for mark in read_landmarks(path) if mark.position is not None]
+    if not landmarks:
+        raise ReadError(f"{Path(path).name}: holds no landmark with a 3D position")
+    points = torch.tensor([mark.position for mark in landmarks], dtype=torch.float64)
+    pose = registration.world_from_camera.to(dtype=torch.float64)
+    pixels = carm.project(points, pose)
+    entries: list[dict[str, Any]] = [
+        {"name": mark.name, "position_mm": list(point), "pixel_row_column": pixel}
+        for mark, point, pixel in zip(landmarks, points.tolist(), pixels.tolist(), strict=True)
+    ]
+    if registration.covariance is not None:
+        spread = landmark_uncertainty(
+            points, carm, pose, registration.covariance, registration.pivot
+        )
+        for entry, cov_pixel, cov_mm in zip(
+            entries, spread.pixel_covariance, spread.camera_covariance, strict=True
+        ):
+            entry["pixel_covariance"] = cov_pixel.tolist()
+            entry["camera_covariance_mm2"] = cov_mm.tolist()
+            entry["expected_error_mm"] = float(torch.trace(cov_mm).clamp_min(0).sqrt())
+    return entries

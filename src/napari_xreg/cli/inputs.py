@@ -1,0 +1,230 @@
+"""What the commands read: CT, structures, radiograph, C-arm, pose."""
+
+from argparse import Namespace
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from napari_xreg.geometry import CArm, CArmPose, Detector, Pose
+from napari_xreg.images import (
+    LabelMap,
+    Radiograph,
+    Volume,
+    read_labels,
+    read_radiograph,
+    read_volume,
+)
+from napari_xreg.registration.pose_files import read_pose
+from napari_xreg.simulation import Phantom, phantom
+
+
+@dataclass(frozen=True, eq=False)
+class Patient:
+    """A CT and what came with it.
+
+    Parameters
+    ----------
+    volume
+        The CT.
+    name
+        How messages call it.
+    path
+        Its file; None for the phantom.
+    phantom
+        The phantom it is, if it is one.
+    """
+
+    volume: Volume
+    name: str
+    path: Path | None
+    phantom: Phantom | None = None
+
+
+def read_patient(arguments: Namespace) -> Patient:
+    """The CT that was named: a file, a folder, or ``phantom`` with an optional number."""
+    name: str = arguments.ct
+    path = Path(name)
+    kind, _, number = name.partition(":")
+    if kind == "phantom" and not path.exists():
+        if number and not number.isdecimal():
+            raise ValueError(f"a phantom's patient is a whole number: got {name!r}")
+        made = phantom(seed=int(number) if number else None)
+        return Patient(made.volume, name, None, made)
+    volume = read_volume(path, series_uid=arguments.series, energy_kev=arguments.energy_kev)
+    return Patient(volume, path.name or name, path)
+
+
+def read_patient_labels(arguments: Namespace, patient: Patient) -> LabelMap | None:
+    """The label map that was named; the phantom brings its own."""
+    if arguments.labels is not None:
+        labels = read_labels(arguments.labels)
+        labels.check_grid(patient.volume)
+        return labels
+    return None if patient.phantom is None else patient.phantom.labels
+
+
+def restricted(
+    arguments: Namespace, patient: Patient
+) -> tuple[Volume, dict[int, str] | None, LabelMap | None]:
+    """The volume of the chosen structures alone, and what they are; None where all was kept."""
+    if arguments.structures is None and arguments.labels is None:
+        return patient.volume, None, None
+    labels = read_patient_labels(arguments, patient)
+    if labels is None:
+        raise ValueError("--structures needs --labels, a label map on the grid of the CT")
+    ids = labels.present() if arguments.structures is None else _ids(arguments.structures, labels)
+    chosen = {i: labels.names.get(i, f"label {i}") for i in ids}
+    return patient.volume.restrict(labels.mask(ids)), chosen, labels
+
+
+def _ids(wanted: list[str], labels: LabelMap) -> list[int]:
+    present = labels.present()
+    by_name = {name: i for i, name in labels.names.items()}
+    found = []
+    for word in (part for text in wanted for part in text.replace(",", " ").split()):
+        number = int(word) if word.isdecimal() else by_name.get(word)
+        if number is None or number not in present:
+            known = ", ".join(f"{i} {labels.names.get(i, '')}".strip() for i in present)
+            raise ValueError(f"structure {word!r} does not occur in the labels, which hold {known}")
+        found.append(number)
+    return found
+
+
+def read_xray(arguments: Namespace) -> Radiograph:
+    """The radiograph, with what the command line says about its geometry."""
+    return read_radiograph(
+        arguments.xray,
+        frame=arguments.frame,
+        read_as=arguments.read_as,
+        bone=arguments.bone,
+        i0=arguments.i0,
+        find_collimator=not arguments.no_collimator,
+        geometry=arguments.geometry,
+        source_to_detector=arguments.sdd,
+        source_to_isocenter=arguments.source_to_isocenter,
+        pixel_spacing=_pair(arguments.pixel_spacing),
+        principal_point=_pair(arguments.principal_point),
+        mirrored=arguments.mirrored,
+        field_diameter=arguments.field_diameter,
+        crop=None if arguments.crop is None else tuple(arguments.crop),
+        rotate180=arguments.rotate_180,
+    )
+
+
+def given_carm(arguments: Namespace) -> CArm:
+    """The C-arm of ``render`` and ``simulate``."""
+    rows, columns = arguments.pixels
+    row, column = arguments.pixel_spacing
+    detector = Detector(
+        (rows, columns),
+        (row, column),
+        _pair(arguments.principal_point),
+        mirrored=True if arguments.mirrored is None else arguments.mirrored,
+    )
+    return CArm(arguments.sdd, arguments.source_to_isocenter, detector)
+
+
+@dataclass(frozen=True, eq=False)
+class Start:
+    """A pose and where it came from.
+
+    Parameters
+    ----------
+    pose
+        ``world_from_camera``.
+    isocenter
+        World, mm.
+    origin
+        In words.
+    notes
+        What was assumed.
+    """
+
+    pose: Pose
+    isocenter: Float[Tensor, "3"]
+    origin: str
+    notes: tuple[str, ...] = ()
+
+
+def starting_pose(
+    arguments: Namespace, carm: CArm, volume: Volume, radiograph: Radiograph | None = None
+) -> Start:
+    """From --start, from C-arm angles, or from the header of the radiograph: the first there is.
+
+    Raises
+    ------
+    ValueError
+        If two of the first are given, or nothing says where the C-arm stands.
+    """
+    center = volume.center.double()
+    words = list(arguments.isocenter)
+    isocenter = center if words == ["center"] else _point(words)
+    angles = [arguments.primary, arguments.secondary, arguments.roll, arguments.offset]
+    if arguments.start is not None:
+        if any(value is not None for value in angles):
+            raise ValueError("give either --start or C-arm angles, not both")
+        pose = read_pose(arguments.start, frame=arguments.pose_frame)
+        return Start(pose, isocenter, f"{Path(arguments.start).name}")
+    if arguments.pose_frame is not None:
+        raise ValueError("--pose-frame says what the matrix of --start maps: give --start FILE")
+    if any(value is not None for value in angles):
+        return Start(carm.pose_from(_given_angles(arguments, isocenter)), isocenter, "C-arm angles")
+    nominal = None if radiograph is None else radiograph.nominal
+    if nominal is None:
+        if radiograph is None:
+            frontal = _given_angles(arguments, isocenter)
+            return Start(carm.pose_from(frontal), isocenter, "frontal view")
+        raise ValueError(
+            f"{radiograph.source} does not say where the C-arm stood: give --primary and "
+            "--secondary (degrees), or --start FILE"
+        )
+    assert radiograph is not None
+    notes: tuple[str, ...] = ()
+    record = radiograph.geometry
+    said = record is not None and record.isocenter is not None
+    if words != ["center"] or not said:
+        if words == ["center"]:
+            assumed = (
+                "the header does not say where the isocenter lies in the patient: the middle of "
+                "the CT is assumed"
+            )
+            notes = (assumed,)
+        x, y, z = isocenter.tolist()
+        nominal = CArmPose(
+            nominal.primary_deg,
+            nominal.secondary_deg,
+            nominal.roll_deg,
+            nominal.offset_mm,
+            (x, y, z),
+        )
+    isocenter = torch.tensor(nominal.isocenter, dtype=torch.float64)
+    return Start(carm.pose_from(nominal), isocenter, "header of the radiograph", notes)
+
+
+def _given_angles(arguments: Namespace, isocenter: Tensor) -> CArmPose:
+    x, y, z = arguments.offset or (0.0, 0.0, 0.0)
+    i, j, k = isocenter.tolist()
+    return CArmPose(
+        arguments.primary or 0.0,
+        arguments.secondary or 0.0,
+        arguments.roll or 0.0,
+        (x, y, z),
+        (i, j, k),
+    )
+
+
+def _point(words: list[str]) -> Float[Tensor, "3"]:
+    try:
+        values = [float(word) for word in words]
+    except ValueError:
+        values = []
+    if len(values) != 3:
+        raise ValueError(f"--isocenter is three numbers in mm, or `center`: got {' '.join(words)}")
+    return torch.tensor(values, dtype=torch.float64)
+
+
+def _pair(values: list[float] | None) -> tuple[float, float] | None:
+    return None if values is None else (values[0], values[1])

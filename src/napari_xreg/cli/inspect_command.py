@@ -1,0 +1,194 @@
+"""``napari-xreg inspect``: what a file is, and what is known of its geometry."""
+
+import json
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from napari_xreg.cli.console import Console
+from napari_xreg.images import LabelMap, ReadError, Volume, read_labels, read_volume
+from napari_xreg.images.read_dicom_radiograph import read_dicom_image
+from napari_xreg.images.read_dicom_series import is_dicom
+from napari_xreg.images.read_raster_radiograph import read_raster_image
+from napari_xreg.images.stored_image import StoredImage
+from napari_xreg.registration.result_files import read_result
+
+_RASTER = (".png", ".tif", ".tiff", ".npy", ".npz")
+
+
+def run(arguments: Namespace, console: Console) -> int:
+    """Describe; the exit code."""
+    path = Path(arguments.file)
+    if not path.exists():
+        raise ReadError(f"{path}: there is no such file or folder")
+    kind = arguments.kind or _kind(path)
+    if kind == "result":
+        entry = _result_entry(path)
+    elif kind == "labels":
+        entry = _label_entry(read_labels(path))
+    elif kind == "radiograph":
+        entry = _radiograph_entry(_stored(path, arguments.frame))
+    else:
+        entry = _volume_entry(read_volume(path, series_uid=arguments.series))
+    entry = {"file": str(path), **entry}
+    for name, value in entry.items():
+        _say(console, name, value)
+    console.answer({"schema": "napari-xreg/inspection", "version": 1, **entry})
+    return 0
+
+
+def _kind(path: Path) -> str:
+    """By name and, for DICOM, by modality."""
+    suffix = path.suffix.lower()
+    if suffix == ".json":
+        return "result"
+    if suffix in _RASTER:
+        return "radiograph"
+    if path.is_file() and is_dicom(path):
+        import pydicom
+
+        modality = pydicom.dcmread(path, stop_before_pixels=True, force=True).get("Modality", "")
+        return "ct" if modality == "CT" else "radiograph"
+    return "ct"
+
+
+def _stored(path: Path, frame: Any) -> StoredImage:
+    if path.is_dir():
+        raise ReadError(f"{path}: is a folder: name one radiograph in it")
+    if path.suffix.lower() in _RASTER:
+        return read_raster_image(path, frame=frame)
+    return read_dicom_image(path, frame=frame)
+
+
+def _volume_entry(volume: Volume) -> dict[str, Any]:
+    matrix = volume.world_from_index.double()
+    z, y, x = volume.shape
+    corners = torch.cartesian_prod(
+        torch.tensor([0.0, x - 1.0]), torch.tensor([0.0, y - 1.0]), torch.tensor([0.0, z - 1.0])
+    ).double()
+    world = corners @ matrix[:3, :3].T + matrix[:3, 3]
+    entry: dict[str, Any] = {
+        "kind": "CT",
+        "voxels_xyz": [x, y, z],
+        "spacing_mm": [round(s, 5) for s in volume.spacing],
+        "axes": _axis_words(matrix),
+        "center_lps_mm": volume.center.tolist(),
+        "extent_lps_mm": {
+            axis: [float(world[:, i].min()), float(world[:, i].max())]
+            for i, axis in enumerate(("x", "y", "z"))
+        },
+        "world_from_index": matrix.tolist(),
+    }
+    if volume.hu is not None:
+        hu = volume.hu
+        entry["hu_range"] = [float(hu.min()), float(hu.max())]
+        entry["bone_share"] = float((hu > 250).double().mean())
+        metal = int((hu > 2500).sum())
+        if metal:
+            entry["warning"] = f"{metal} voxels above 2500 HU: metal or artefacts"
+    if max(volume.spacing) > 2.0:
+        entry["advice"] = (
+            f"voxels of {max(volume.spacing):.1f} mm limit how well a pose can be found; a bone "
+            "kernel with slices of 1.5 mm or less is better"
+        )
+    return entry
+
+
+def _label_entry(labels: LabelMap) -> dict[str, Any]:
+    z, y, x = labels.ids.shape
+    counts = {
+        f"{i} {labels.names.get(i, '')}".strip(): int((labels.ids == i).sum())
+        for i in labels.present()
+    }
+    return {
+        "kind": "label map",
+        "voxels_xyz": [x, y, z],
+        "axes": _axis_words(labels.world_from_index.double()),
+        "structures_voxels": counts,
+    }
+
+
+def _radiograph_entry(stored: StoredImage) -> dict[str, Any]:
+    record = stored.geometry
+    rows, columns = stored.pixels.shape
+    finite = stored.pixels[torch.isfinite(stored.pixels)]
+    entry: dict[str, Any] = {
+        "kind": "simulated radiograph" if stored.simulated else "radiograph",
+        "rows": rows,
+        "columns": columns,
+        "values": stored.meaning or f"unknown: {stored.why_no_meaning}; give --read-as",
+        "value_range": [float(finite.min()), float(finite.max())] if finite.numel() else None,
+        "photometric": stored.photometric,
+        "i0": stored.i0,
+        "masked_share": 0.0 if stored.mask is None else float((~stored.mask).double().mean()),
+        "geometry": {
+            name: {"value": value, "from": record.provenance.get(name, "")}
+            for name, value in record.known().items()
+        },
+        "missing": list(record.missing()),
+        "notes": [*record.notes, *stored.notes],
+    }
+    if record.nominal() is None:
+        entry["start"] = "the file does not say where the C-arm stood: give angles or --start"
+    elif record.isocenter is None:
+        entry["start"] = "the angles are known; where the isocenter lies in the patient is not"
+    return entry
+
+
+def _result_entry(path: Path) -> dict[str, Any]:
+    try:
+        schema = json.loads(path.read_text(encoding="utf-8")).get("schema")
+    except (ValueError, AttributeError) as error:
+        raise ReadError(f"{path.name}: is not a JSON object ({error})") from error
+    if schema != "napari-xreg/registration":
+        return {"kind": "JSON", "schema": schema}
+    saved = read_result(path)
+    return {
+        "kind": "registration result",
+        "simulated": saved.simulated,
+        "status": saved.status.value,
+        "pose": saved.data["pose"]["carm"],
+        "losses": dict(saved.losses),
+        "created": saved.data.get("created"),
+        "inputs": saved.data.get("inputs"),
+    }
+
+
+def _axis_words(matrix: torch.Tensor) -> str:
+    """Where the stored axes x, y, z point in the patient."""
+    words = (("left", "right"), ("back", "front"), ("head", "feet"))
+    found = []
+    for name, column in zip("xyz", matrix[:3, :3].T, strict=True):
+        axis = int(column.abs().argmax())
+        direction = words[axis][0] if column[axis] > 0 else words[axis][1]
+        tilt = float(torch.rad2deg(torch.acos(column[axis].abs() / column.norm())))
+        found.append(
+            f"{name} to the {direction}" + (f" (tilted {tilt:.1f}°)" if tilt > 0.1 else "")
+        )
+    return ", ".join(found)
+
+
+def _say(console: Console, name: str, value: Any, indent: str = "") -> None:
+    label = f"{indent}{name.replace('_', ' ')}:"
+    if isinstance(value, dict) and "value" in value:
+        console.say(f"{label:<28} {_text(value['value'])}   [{value['from']}]")
+    elif isinstance(value, dict):
+        console.say(label)
+        for key, entry in value.items():
+            _say(console, str(key), entry, indent + "  ")
+    elif isinstance(value, list) and value and isinstance(value[0], (str, list, dict)):
+        console.say(label)
+        for entry in value:
+            console.say(f"{indent}  {_text(entry)}")
+    elif value is not None and value != []:
+        console.say(f"{label:<28} {_text(value)}")
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, (list, tuple)):
+        return "  ".join(_text(v) for v in value)
+    return str(value)

@@ -1,0 +1,81 @@
+"""Parse, run, and turn what went wrong into one sentence and an exit code.
+
+Nothing heavy is imported here: ``napari-xreg --help`` answers at once.
+"""
+
+import importlib
+import sys
+import warnings
+from collections.abc import Sequence
+
+from napari_xreg.cli.console import Console
+from napari_xreg.cli.parser import build_parser
+
+OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line and return its exit code.
+
+    0: done. 1: the registration failed or is not to be trusted, or the program failed. 2: bad
+    input, with one sentence on stderr. 130: interrupted (a registration keeps its best result).
+
+    Parameters
+    ----------
+    argv
+        Arguments without the program's name; None: those of the process.
+    """
+    try:
+        arguments = build_parser().parse_args(argv)
+    except SystemExit as end:  # argparse has said what there was to say
+        return end.code if isinstance(end.code, int) else BAD_INPUT
+    console = Console(json=arguments.json, quiet=arguments.quiet)
+    debug: bool = arguments.debug
+    try:
+        with warnings.catch_warnings():
+            if not debug:
+                # What a library thinks of a file is in our notes if it matters to the user.
+                warnings.simplefilter("ignore")
+                _silence_libraries()
+            command = importlib.import_module(f"napari_xreg.cli.{arguments.command}_command")
+            code: int = command.run(arguments, console)
+            return code
+    except KeyboardInterrupt:
+        console.error("interrupted; nothing was written")
+        return INTERRUPTED
+    except BrokenPipeError:  # `napari-xreg inspect ... | head`
+        sys.stderr.close()
+        return OK
+    except (ValueError, OSError) as error:
+        if debug:
+            raise
+        console.error(_sentence(error))
+        return BAD_INPUT
+    except MemoryError:
+        if debug:
+            raise
+        console.error("there is not enough memory for this image or volume")
+        return BAD_INPUT
+    except Exception as error:
+        if debug:
+            raise
+        console.error(
+            f"unexpected {type(error).__name__}: {_sentence(error)} (this is a defect: run again "
+            "with --debug and report it)"
+        )
+        return FAILED
+
+
+def _sentence(error: BaseException) -> str:
+    """The message on one line; an OSError as what happened to which file."""
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    text = " ".join(str(error).split())
+    return text or type(error).__name__
+
+
+def _silence_libraries() -> None:
+    """Python's handler of last resort would print what libraries log."""
+    import logging
+
+    logging.getLogger().addHandler(logging.NullHandler())

@@ -1,0 +1,126 @@
+"""Everything a registration leaves behind, in one folder."""
+
+import importlib.util
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from napari_xreg.cli.console import Console
+from napari_xreg.images import Volume
+from napari_xreg.registration import Registration, View, weakest_direction
+from napari_xreg.registration.pictures import (
+    carm_words,
+    compare,
+    overlay_picture,
+    refinement_frames,
+    write_gif,
+    write_mp4,
+    write_picture,
+)
+from napari_xreg.registration.pose_files import write_pose
+from napari_xreg.registration.report import write_report
+from napari_xreg.registration.result_files import result_to_json, write_result
+from napari_xreg.registration.trajectory_file import write_trajectory
+
+
+def write_registration(
+    folder: Path,
+    volume: Volume,
+    view: View,
+    registration: Registration,
+    *,
+    title: str,
+    settings: object,
+    inputs: Sequence[Mapping[str, Any]],
+    extra: Mapping[str, Any],
+    film: str,
+    console: Console,
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Write result.json, result.tfm, trajectory.csv, overlay.png, the film and report.html.
+
+    Returns
+    -------
+    dict, dict
+        The contents of result.json, and the files: name to what it is.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    carm, pivot = view.radiograph.carm, registration.pivot
+    data = result_to_json(registration, [view], settings=settings, inputs=inputs, extra=extra)
+    write_result(folder / "result.json", data)
+    files = {"result.json": "pose, covariance, geometry, settings, versions, input hashes"}
+    write_pose(folder / "result.tfm", registration.world_from_camera)
+    files["result.tfm"] = "ITK transform from camera coordinates to patient LPS mm"
+    write_trajectory(folder / "trajectory.csv", registration, carm, view.world_from_camera)
+    files["trajectory.csv"] = "every iterate: losses, step, damping, pose"
+    console.step("drawing")
+    comparison = compare(
+        volume, view.radiograph, view.world_from_camera, registration.world_from_camera
+    )
+    picture = overlay_picture(
+        comparison, registration, caption=caption(title, view, registration, data)
+    )
+    write_picture(folder / "overlay.png", picture)
+    files["overlay.png"] = "before, after, edges, losses"
+    name = write_film(folder, volume, view, registration, film, console)
+    if name is not None:
+        files[name] = "the refinement, step by step"
+    write_report(folder / "report.html", data, title=title, film=name)
+    files["report.html"] = "all of this on one page"
+    terms = carm.carm_pose(registration.world_from_camera, pivot)
+    console.say(f"{registration.status.value}")
+    console.say(f"pose: {carm_words(terms)}")
+    if registration.covariance is not None:
+        weakest = weakest_direction(
+            carm, registration.world_from_camera, registration.covariance, pivot
+        )
+        console.say(f"least certain: {weakest}")
+    return data, files
+
+
+def caption(
+    title: str, view: View, registration: Registration, data: Mapping[str, Any]
+) -> list[str]:
+    """The lines below the overlay."""
+    carm, pivot = view.radiograph.carm, registration.pivot
+    before = carm.carm_pose(view.world_from_camera, pivot)
+    after = carm.carm_pose(registration.world_from_camera, pivot)
+    lines = [
+        f"{title}:  {registration.status.value}",
+        f"start:   {carm_words(before)}",
+        f"result:  {carm_words(after)}   loss {registration.losses['loss']:.4f}",
+    ]
+    truth = data.get("truth")
+    if truth:
+        lines.append(error_words(truth))
+    return lines
+
+
+def error_words(truth: Mapping[str, Any]) -> str:
+    """mTRE before and after, in words."""
+    start = truth["start"]["mean_target_registration_error_mm"]
+    final = truth["final"]["mean_target_registration_error_mm"]
+    return f"mTRE over {truth['fiducials']} points: {start:.2f} mm at the start, {final:.2f} mm now"
+
+
+def write_film(
+    folder: Path,
+    volume: Volume,
+    view: View,
+    registration: Registration,
+    film: str,
+    console: Console,
+) -> str | None:
+    """The film in the format asked for; its name."""
+    if film == "none" or not registration.trajectory:
+        return None
+    if film == "auto":
+        film = "mp4" if importlib.util.find_spec("imageio_ffmpeg") else "gif"
+    if film == "mp4" and not importlib.util.find_spec("imageio_ffmpeg"):
+        raise ValueError("--film mp4 needs the package imageio-ffmpeg: install it, or use gif")
+    frames = []
+    for frame in refinement_frames(volume, view.radiograph, registration):
+        frames.append(frame)
+        console.progress(0.0, f"film: frame {len(frames)}")
+    name = f"refinement.{film}"
+    (write_gif if film == "gif" else write_mp4)(folder / name, frames)
+    return name

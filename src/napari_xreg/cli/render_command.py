@@ -1,0 +1,67 @@
+"""``napari-xreg render``: a DRR of a CT."""
+
+from argparse import Namespace
+from pathlib import Path
+
+import numpy as np
+
+from napari_xreg.cli.console import Console
+from napari_xreg.cli.inputs import given_carm, read_patient, restricted, starting_pose
+from napari_xreg.cli.refining import prepare_renderer
+from napari_xreg.images import Radiograph, write_geometry, write_radiograph
+from napari_xreg.images.xray_geometry import geometry_of
+from napari_xreg.registration.pictures import carm_words
+from napari_xreg.registration.result_files import carm_pose_to_json, carm_to_json
+from napari_xreg.rendering import render_drr
+
+
+def run(arguments: Namespace, console: Console) -> int:
+    """Render and write; the exit code."""
+    out = Path(arguments.out)
+    suffix = out.suffix.lower()
+    if suffix not in (".npy", ".npz", ".png", ".tif", ".tiff"):
+        raise ValueError(
+            f"the ending of --out chooses the format, .png, .tif, .npy or .npz: got {out.name}"
+        )
+    console.step("reading")
+    patient = read_patient(arguments)
+    volume, structures, _ = restricted(arguments, patient)
+    carm = given_carm(arguments)
+    start = starting_pose(arguments, carm, patient.volume)
+    prepare_renderer(console, arguments.threads)
+    console.step("rendering")
+    drr = render_drr(volume, carm, start.pose, method=arguments.integrator)
+    terms = carm.carm_pose(start.pose, start.isocenter)
+    radiograph = Radiograph(
+        drr, carm, nominal=terms, simulated=True, source=f"DRR of {patient.name}"
+    )
+    out.parent.mkdir(parents=True, exist_ok=True)
+    if suffix == ".npy":
+        np.save(out, drr.cpu().numpy())
+        sidecar = out.with_name(out.name + ".json")
+        write_geometry(sidecar, geometry_of(carm, terms, "rendered"))
+        written: tuple[Path, ...] = (out, sidecar)
+    else:
+        written = write_radiograph(out, radiograph)
+    low, high = float(drr.min()), float(drr.max())
+    if high <= 0:
+        console.say("note: the CT does not appear in this view: every line integral is 0")
+    if structures:
+        console.say(f"structures: {', '.join(structures.values())}")
+    console.say(f"view: {carm_words(terms)}")
+    console.say(f"line integrals from {low:.3f} to {high:.3f}")
+    console.say(f"written: {', '.join(str(path) for path in written)}")
+    console.answer(
+        {
+            "schema": "napari-xreg/rendering",
+            "version": 1,
+            "files": [str(path) for path in written],
+            "carm": carm_pose_to_json(terms),
+            "world_from_camera": start.pose.matrix().tolist(),
+            "geometry": carm_to_json(carm),
+            "integrator": arguments.integrator,
+            "structures": structures,
+            "line_integral_range": [low, high],
+        }
+    )
+    return 0

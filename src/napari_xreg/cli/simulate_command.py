@@ -1,0 +1,126 @@
+"""``napari-xreg simulate``: a radiograph with a known answer."""
+
+import dataclasses
+import json
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from napari_xreg.cli.checking import TRUTH_SCHEMA, bone_points
+from napari_xreg.cli.console import Console
+from napari_xreg.cli.inputs import (
+    Patient,
+    given_carm,
+    read_patient,
+    read_patient_labels,
+    starting_pose,
+)
+from napari_xreg.geometry import CArm, Pose
+from napari_xreg.images import Radiograph, write_dicom_radiograph, write_radiograph
+from napari_xreg.registration import Spread, perturbed
+from napari_xreg.registration.pictures import carm_words
+from napari_xreg.registration.result_files import (
+    carm_pose_to_json,
+    carm_to_json,
+    describe_input,
+    versions,
+)
+from napari_xreg.simulation import SimulatedRadiograph, simulate_radiograph
+
+TRUTH_VERSION = 1
+
+
+def run(arguments: Namespace, console: Console) -> int:
+    """Simulate and write; the exit code."""
+    out = Path(arguments.out)
+    as_dicom = arguments.dicom or out.suffix.lower() in (".dcm", ".dicom")
+    if not as_dicom and out.suffix.lower() not in (".npz", ".png", ".tif", ".tiff"):
+        raise ValueError(
+            f"the ending of --out chooses the format, .npz, .png, .tif or .dcm: got {out.name}"
+        )
+    console.step("reading")
+    patient = read_patient(arguments)
+    labels = read_patient_labels(arguments, patient)
+    carm = given_carm(arguments)
+    start = starting_pose(arguments, carm, patient.volume)
+    console.step(f"simulating ({arguments.severity}, seed {arguments.seed})")
+    simulated = simulate_radiograph(
+        patient.volume, labels, carm, start.pose, severity=arguments.severity, seed=arguments.seed
+    )
+    radiograph = with_nominal(
+        simulated.radiograph,
+        simulated.world_from_camera,
+        start.isocenter,
+        error=arguments.start_error,
+        seed=arguments.seed,
+    )
+    out.parent.mkdir(parents=True, exist_ok=True)
+    if as_dicom:
+        written = [write_dicom_radiograph(out, radiograph)]
+    else:
+        written = list(write_radiograph(out, radiograph))
+    data = truth_to_json(simulated, patient, carm, start.isocenter, arguments.start_error)
+    truth_path = out.with_name(out.name + ".truth.json")
+    truth_path.write_text(json.dumps(data, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    written.append(truth_path)
+    assert radiograph.nominal is not None
+    true_terms = carm.carm_pose(simulated.world_from_camera, start.isocenter)
+    console.say(f"SIMULATED radiograph of {patient.name} ({arguments.severity})")
+    console.say(f"truth:   {carm_words(true_terms)}")
+    console.say(f"header:  {carm_words(radiograph.nominal)}")
+    console.say(f"written: {', '.join(str(path) for path in written)}")
+    console.say(f"next:    napari-xreg register {arguments.ct} {out} --truth {truth_path}")
+    console.answer({**data, "files": [str(path) for path in written]})
+    return 0
+
+
+def with_nominal(
+    radiograph: Radiograph,
+    world_from_camera: Pose,
+    isocenter: torch.Tensor,
+    *,
+    error: float,
+    seed: int,
+) -> Radiograph:
+    """The radiograph with a nominal pose that is off by `error` times the usual spread."""
+    generator = torch.Generator().manual_seed(seed)
+    normals = torch.randn(1, 6, generator=generator, dtype=torch.float64)
+    truth = world_from_camera.to(dtype=torch.float64)
+    off = perturbed(truth, isocenter, normals, Spread().scaled(error))[0]
+    nominal = radiograph.carm.carm_pose(off, isocenter)
+    return dataclasses.replace(radiograph, nominal=nominal)
+
+
+def truth_to_json(
+    simulated: SimulatedRadiograph,
+    patient: Patient,
+    carm: CArm,
+    isocenter: torch.Tensor,
+    start_error: float,
+) -> dict[str, Any]:
+    """The contents of a truth file; `checking.read_truth` reads it back."""
+    pose = simulated.world_from_camera.to(dtype=torch.float64)
+    points = bone_points(patient.volume, carm, pose, count=50, seed=simulated.seed)
+    source = (
+        {"role": "ct", "path": patient.name, "built_in": True}
+        if patient.path is None
+        else describe_input(patient.path, "ct")
+    )
+    return {
+        "schema": TRUTH_SCHEMA,
+        "version": TRUTH_VERSION,
+        "simulated": True,
+        "world_from_camera": pose.matrix().tolist(),
+        "carm": carm_pose_to_json(carm.carm_pose(pose, isocenter)),
+        "named_bone": simulated.named_bone,
+        "geometry": carm_to_json(carm),
+        "severity": dataclasses.asdict(simulated.severity),
+        "seed": simulated.seed,
+        "start_error": start_error,
+        "fiducials_mm": points.tolist(),
+        "fiducials_are": "points in bone that the view shows, world LPS",
+        "inputs": [source],
+        "versions": versions(),
+    }
