@@ -1,6 +1,8 @@
 """Files that are not radiographs, or not whole: each gives one sentence that names the file."""
 
 import json
+import struct
+import zlib
 
 import cv2
 import numpy as np
@@ -51,12 +53,12 @@ def _npy(array):
     return make
 
 
-def _picture(name, array, keep=None):
+def _picture(name, array, *, half=False):
     def make(folder):
         path = folder / name
         cv2.imwrite(str(path), array)
-        if keep is not None:
-            path.write_bytes(path.read_bytes()[:keep])
+        if half:
+            path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
         return path
 
     return make
@@ -109,6 +111,14 @@ def _huge_rows():
     dataset = dicom()
     dataset.Rows = dataset.Columns = 60000
     return lambda folder: save(folder / "x.dcm", dataset)
+
+
+def _huge_png(folder):
+    """The header of a PNG of 60000 x 60000 pixels, with its checksum, and no pixels behind it."""
+    header = b"IHDR" + struct.pack(">IIBBBBB", 60000, 60000, 16, 0, 0, 0, 0)
+    chunk = struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
+    chunk += struct.pack(">I", 1000) + b"IDAT" + bytes(1004)
+    return _bytes("x.png", b"\x89PNG\r\n\x1a\n" + chunk)(folder)
 
 
 def _cut_npz(folder):
@@ -205,7 +215,7 @@ MALFORMED = {
             CollimatorUpperHorizontalEdge="1",
             CollimatorLowerHorizontalEdge="30",
         ),
-        "there is no image in it",
+        "leaves no pixel",
     ),
     "NaN": (_npy(_with_nan()), "1 of 1320 pixels are NaN or infinite"),
     "all NaN": (_npy(np.full((5, 6), np.nan)), "30 of 30 pixels are NaN"),
@@ -224,6 +234,9 @@ MALFORMED = {
     "other npz": (_other_npz, "no array named 'line_integrals'"),
     "mask of another shape": (_bad_mask_npz, "image and mask should have the same shape"),
     "colour PNG": (_picture("x.png", _colour()), "is a colour image"),
+    "cut PNG": (_picture("x.png", stored_intensity(), half=True), "damaged or cut off"),
+    "cut TIFF": (_picture("x.tif", stored_intensity(), half=True), "damaged or cut off"),
+    "huge PNG": (_huge_png, "claims more pixels"),
     "not a PNG": (_bytes("x.png", b"GIF89a and more"), "is not a readable PNG or TIFF"),
     "sidecar is not JSON": (_sidecar("{"), "is not valid JSON"),
     "sidecar of something else": (_sidecar({"schema": "results"}), "expected a JSON object with"),

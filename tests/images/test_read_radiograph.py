@@ -220,7 +220,9 @@ class TestMasks:
         row, column = torch.meshgrid(
             torch.arange(1, ROWS + 1), torch.arange(1, COLUMNS + 1), indexing="ij"
         )
-        circle = ((row.double() - 16) * 0.31) ** 2 + ((column - 21) * 0.27) ** 2 <= 2.7**2 + 1e-9
+        circle = ((row.double() - 16) * 0.31) ** 2 + (
+            (column.double() - 21) * 0.27
+        ) ** 2 <= 2.7**2 + 1e-9
         expected = circle & (column <= 21) & (row <= 27)
         assert torch.equal(found.usable, expected)
 

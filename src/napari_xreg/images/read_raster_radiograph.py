@@ -1,6 +1,7 @@
 """Read the pixels of an X-ray image from PNG, TIFF, NPY and NPZ, with a JSON sidecar beside it."""
 
 import json
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any, Literal
@@ -9,6 +10,7 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 
 from napari_xreg.images.errors import ReadError
 from napari_xreg.images.stored_image import StoredImage
@@ -105,8 +107,9 @@ def _described(
 
 def _picture(path: Path) -> NDArray[Any]:
     """PNG or TIFF; several TIFF pages are stacked along the first axis."""
+    _check_picture(path)
+    data = np.fromfile(path, np.uint8)
     try:
-        data = np.fromfile(path, np.uint8)
         if path.suffix.lower() in (".tif", ".tiff"):
             done, pages = cv2.imdecodemulti(data, cv2.IMREAD_UNCHANGED)
             if done and len(pages) > 1:
@@ -116,11 +119,30 @@ def _picture(path: Path) -> NDArray[Any]:
         array = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
     except cv2.error as error:
         raise ReadError(f"{path.name}: cannot be decoded ({error.err})") from error
-    except MemoryError as error:
-        raise ReadError(f"{path.name}: is too large for the memory of this computer") from error
     if array is None:
         raise ReadError(f"{path.name}: is not a readable PNG or TIFF image: damaged or cut off")
     return _one_channel(array, path.name)
+
+
+def _check_picture(path: Path) -> None:
+    """Refuse what is damaged, cut off or absurdly large.
+
+    OpenCV keeps 16 bits in every layout, but complains on stderr and older versions fill a cut-off
+    image with zeros; Pillow is strict and quiet, but reads 16-bit colour as 8. So one checks and the
+    other decodes.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path, formats=("PNG", "TIFF")) as picture:
+                picture.load()
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning, MemoryError) as error:
+        raise ReadError(f"{path.name}: claims more pixels than any detector has") from error
+    except (OSError, SyntaxError, ValueError) as error:
+        raise ReadError(
+            f"{path.name}: is not a readable PNG or TIFF image: damaged or cut off"
+        ) from error
 
 
 def _one_channel(array: NDArray[Any], file: str) -> NDArray[Any]:

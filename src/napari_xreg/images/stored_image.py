@@ -133,9 +133,13 @@ def _check_pixels(stored: StoredImage) -> None:
             f"{stored.file}: {bad} of {stored.pixels.numel()} pixels are NaN or infinite: "
             "replace them, or save an .npz with a mask beside the image"
         )
-    if pixels.numel() == 0 or bool((pixels == pixels.flatten()[0]).all()):
-        value = f" ({float(pixels.flatten()[0]):g})" if pixels.numel() else ""
-        raise ReadError(f"{stored.file}: all pixels are the same{value}: there is no image in it")
+    if pixels.numel() == 0:
+        raise ReadError(f"{stored.file}: the collimator, shutter or mask it states leaves no pixel")
+    first = pixels.flatten()[0]
+    if bool((pixels == first).all()):
+        raise ReadError(
+            f"{stored.file}: all pixels are the same ({float(first):g}): there is no image in it"
+        )
 
 
 def _from_intensity(stored: StoredImage, find_collimator: bool) -> _Result:
