@@ -196,7 +196,7 @@ def pip(*arguments, check=True, capture=False):
         env=environment,
         check=False,
         text=True,
-        stdout=subprocess.PIPE if capture else None,
+        capture_output=capture,
     )
     if check and done.returncode != 0:
         raise SetupError(f"pip failed (see above): pip {' '.join(arguments)}")
@@ -214,7 +214,11 @@ def resolve(arguments):
         "install", "--dry-run", "-qq", "--ignore-installed", "--report", "-", *arguments,
         check=False, capture=True,
     )  # fmt: skip
-    return summary(json.loads(done.stdout)) if done.returncode == 0 else None
+    if done.returncode == 0:
+        return summary(json.loads(done.stdout))
+    if not arguments[-1].endswith("+cpu"):  # that one is only a question
+        say(done.stderr.strip())
+    return None
 
 
 def installed_torch():
@@ -269,6 +273,7 @@ def install_torch():
     stamp = read_stamp() or {}
     if installed_torch() is None or stamp.get("torch", named) != named:
         CONSTRAINTS.unlink(missing_ok=True)
+        say("-- asking pip which torch it offers")
         arguments, larger = choose_torch(
             named, linux=sys.platform.startswith("linux"), card=has_card(), resolve=resolve
         )
@@ -357,3 +362,5 @@ if __name__ == "__main__":
         main(sys.argv[1:])
     except SetupError as error:
         sys.exit(f"setup stopped: {error}")
+    except KeyboardInterrupt:
+        sys.exit("setup interrupted: run it again to go on where it stopped")

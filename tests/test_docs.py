@@ -29,3 +29,13 @@ def test_links_between_pages_are_not_broken(page):
     for target in re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8")):
         if "://" not in target:
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_every_decision_is_listed():
+    folder = REPOSITORY / "docs" / "decisions"
+    index = (folder / "README.md").read_text(encoding="utf-8")
+    pages = [page.name for page in folder.glob("0*.md")]
+    assert pages
+    assert [name for name in pages if f"({name})" not in index] == []
+    numbers = [name[:4] for name in pages]
+    assert len(set(numbers)) == len(numbers)

@@ -1,6 +1,8 @@
 """The distribution as users and napari find it."""
 
+import ast
 import importlib
+import re
 import subprocess
 import sys
 import tomllib
@@ -71,3 +73,20 @@ def test_no_qt_binding_is_required():
     assert "napari>=" in required
     for binding in ("pyqt", "pyside", "napari["):
         assert binding not in required
+
+
+def test_dependencies_are_what_is_imported():
+    """Nothing undeclared, and nothing that does not pull its weight."""
+    imported = set()
+    for path in (REPOSITORY / "src" / "napari_xreg").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.level == 0:
+                imported.add(str(node.module).split(".")[0])
+    imported -= {*sys.stdlib_module_names, "napari_xreg"}
+    distribution = {"cv2": "opencv-python", "PIL": "pillow"}
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    declared = {re.split(r"[^\w-]", line)[0] for line in project["dependencies"]}
+    host = {"napari", "npe2"}  # the program that this is a plugin of
+    assert {distribution.get(name, name) for name in imported} | host == declared
