@@ -12,6 +12,7 @@ from ct_writers import (
     SERIES_UID,
     dicom_slice,
     hounsfield,
+    nifti_affine,
     positions,
     save,
     set_pixels,
@@ -76,6 +77,12 @@ def analyze(folder: Path) -> Path:
     image = nibabel.AnalyzeImage(STORED, None)
     nibabel.save(image, folder / "ct.img")
     return folder / "ct.img"
+
+
+def half_a_pair(folder: Path) -> Path:
+    nibabel.save(nibabel.Nifti1Pair(STORED, nifti_affine()), folder / "ct.img")
+    (folder / "ct.img").unlink()
+    return folder / "ct.hdr"
 
 
 def with_nan(share):
@@ -196,6 +203,7 @@ CASES = {
     "cut nii.gz": (cut(nifti(name="ct.nii.gz"), 0.7), "damaged"),
     "cut header": (cut(nifti(), 0.3), "header is damaged"),
     "analyze": (analyze, "not NIfTI: it does not say where"),
+    "half a pair": (half_a_pair, "other file of the pair"),
     "2D": (nifti(STORED[:, :, 0]), "single slice"),
     "one slice": (nifti(STORED[:, :, :1]), "single slice"),
     "4D": (nifti(np.stack([STORED, STORED], axis=-1)), r"4 dimensions \(3 x 4 x 5 x 2\)"),

@@ -58,6 +58,10 @@ def test_subfolders_and_strangers(tmp_path):
     (folder.parent / "empty.txt").write_text("")
     (folder / ".DS_Store").write_bytes(b"")
     (folder.parent / "DICOMDIR").write_bytes(b"\0" * 128 + b"DICM")
+    directory = dicom_slice(HU[0].astype(np.uint16), positions()[0])
+    del directory.SOPClassUID
+    directory.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.1.3.10"
+    save(directory, folder.parent / "DICOMDIR-1")
     scout = dicom_slice(
         np.ones((9, 7), np.uint16), (0.0, 0.0, 0.0), orientation=(1, 0, 0, 0, 0, -1)
     )

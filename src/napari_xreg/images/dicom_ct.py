@@ -106,7 +106,9 @@ def read_header(file: Path) -> Header:
     """
     with _reading(file):
         dataset = pydicom.dcmread(file, stop_before_pixels=True)
-        sop_class = str(_required(file, dataset, "SOPClassUID"))
+        # A DICOMDIR names its class in the file's preamble only.
+        stored_as = dataset.file_meta.get("MediaStorageSOPClassUID")
+        sop_class = str(stored_as or _required(file, dataset, "SOPClassUID"))
         kinds = dataset.get("ImageType") or []
         header = Header(
             file=file,

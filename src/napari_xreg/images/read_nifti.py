@@ -62,6 +62,10 @@ def read_nifti(path: Path) -> StoredGrid:
         raise ReadError(
             f"{path}: this is not a NIfTI file, or its header is damaged: copy or export it again"
         ) from error
+    except FileNotFoundError as error:
+        raise ReadError(
+            f"{path}: the other file of the pair (.hdr, .img) is missing: copy both"
+        ) from error
     except (OSError, EOFError, zlib.error, ValueError) as error:
         raise ReadError(
             f"{path}: the file ends early or is damaged: copy or export it again"
