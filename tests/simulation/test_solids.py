@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_xreg.simulation.patient import rotation_about
@@ -87,6 +87,7 @@ BODIES = {
 
 
 @pytest.mark.parametrize("name", BODIES)
+@settings(max_examples=40)
 @given(target=st.tuples(*[st.floats(-25.0, 25.0)] * 3))
 def test_chords_agree_with_counting(name, target):
     r = 1.8 * (np.array(target) - SOURCE)

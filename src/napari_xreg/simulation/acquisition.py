@@ -68,9 +68,9 @@ def expose(
     field = collimator_field(detector, severity, rng)
     inhomogeneity = np.exp(-beam_falloff(detector, severity, rng))
     primary = transmission * inhomogeneity * np.where(field, 1.0, BLADE_TRANSMISSION)
-    scatter = scatter_signal(primary, field, detector, severity)
+    scatter = scatter_signal(transmission, primary, field, detector, severity)
     expected = primary + scatter
-    patient = behind_patient(primary, field)
+    patient = behind_patient(transmission, field)
     quanta = 1.0 / (severity.noise**2 * float(np.median(expected[patient])))
     counts = rng.poisson(expected * quanta).astype(np.float64)
     sigma = severity.blur_mm / np.asarray(detector.spacing)
@@ -112,29 +112,34 @@ def beam_falloff(detector: Detector, severity: Severity, rng: np.random.Generato
 
 
 def scatter_signal(
-    primary: Array, field: NDArray[np.bool_], detector: Detector, severity: Severity
+    transmission: Array,
+    primary: Array,
+    field: NDArray[np.bool_],
+    detector: Detector,
+    severity: Severity,
 ) -> Array:
     """Scatter as a broad convolution of what the patient took out of the beam, plus a constant.
 
-    The source of scatter is ``p sqrt(-ln p)``, p being the primary: zero where nothing was hit,
-    as in the kernels of Sun and Star-Lack (Phys. Med. Biol. 55, 2010). Its level is set so that
-    scatter over primary, summed behind the patient, is ``severity.scatter_to_primary``.
+    The source of scatter is the primary times ``sqrt(-ln transmission)``: zero where nothing was
+    hit, as in the kernels of Sun and Star-Lack (Phys. Med. Biol. 55, 2010). Its level is set so
+    that scatter over primary, summed behind the patient, is ``severity.scatter_to_primary``.
     """
-    if severity.scatter_to_primary == 0:
+    attenuation = np.maximum(-np.log(transmission), 0.0)
+    removed = np.where(field, primary * np.sqrt(attenuation), 0.0)
+    if severity.scatter_to_primary == 0 or not removed.any():
         return np.zeros_like(primary)
-    removed = np.where(field, primary * np.sqrt(np.maximum(-np.log(primary), 0.0)), 0.0)
     sigma = severity.scatter_sigma_mm / np.asarray(detector.spacing)
     # The patient goes on beyond the detector, so the border is mirrored; behind blades it is dark.
     wide = gaussian_filter(removed, sigma, mode="reflect", truncate=3.0)
     wide = (1 - severity.scatter_uniform) * wide + severity.scatter_uniform * wide[field].mean()
-    patient = behind_patient(primary, field)
+    patient = behind_patient(transmission, field)
     level = severity.scatter_to_primary * primary[patient].sum() / wide[patient].sum()
     return np.asarray(level * wide, dtype=np.float64)
 
 
-def behind_patient(primary: Array, field: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def behind_patient(transmission: Array, field: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Pixels in the field whose beam went through the patient; the whole field if there is none."""
-    inside = field & (primary < BEHIND_PATIENT)
+    inside = field & (transmission < BEHIND_PATIENT)
     return inside if inside.any() else field
 
 

@@ -22,7 +22,7 @@ from napari_xreg.simulation.moved_bones import (
     random_bone_motions,
 )
 from napari_xreg.simulation.projector import PathLengths, path_lengths, subpixel_rays
-from napari_xreg.simulation.severity import Severity, SeverityName, severity_named
+from napari_xreg.simulation.severity import Severity, severity_named
 from napari_xreg.simulation.spectrum import Spectrum
 
 Array = NDArray[np.float64]
@@ -81,7 +81,7 @@ def simulate_radiograph(
     carm: CArm,
     world_from_camera: Pose,
     *,
-    severity: SeverityName | Severity = "typical",
+    severity: str | Severity = "typical",
     seed: int = 0,
     named_bone: str | None = None,
     step_mm: float = 0.5,

@@ -4,9 +4,6 @@ The reasons for every number are in docs/decisions/0002-simulated-severities.md.
 """
 
 from dataclasses import dataclass
-from typing import Literal
-
-SeverityName = Literal["clean", "typical", "hard"]
 
 # Seeds of simulated images. Whatever is tuned (an optimiser, a calibration, a network) sees only
 # the first range; whatever is reported comes only from the second.
