@@ -36,8 +36,8 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _common() -> argparse.ArgumentParser:
-    common = argparse.ArgumentParser(add_help=False)
+def _common() -> _Parser:
+    common = _Parser(add_help=False)
     group = common.add_argument_group("output")
     group.add_argument("--json", action="store_true", help="one JSON document on stdout")
     group.add_argument("--quiet", action="store_true", help="no progress and no words")
@@ -49,7 +49,7 @@ def _common() -> argparse.ArgumentParser:
 _Commands: TypeAlias = "argparse._SubParsersAction[_Parser]"
 
 
-def _add_demo(commands: _Commands, common: argparse.ArgumentParser) -> None:
+def _add_demo(commands: _Commands, common: _Parser) -> None:
     demo = commands.add_parser(
         "demo",
         parents=[common],
@@ -68,7 +68,7 @@ def _add_demo(commands: _Commands, common: argparse.ArgumentParser) -> None:
     demo.add_argument("--film", choices=("gif", "mp4", "none"), default="gif")
 
 
-def _add_register(commands: _Commands, common: argparse.ArgumentParser) -> None:
+def _add_register(commands: _Commands, common: _Parser) -> None:
     register = commands.add_parser(
         "register",
         parents=[common],
@@ -127,7 +127,7 @@ def _add_register(commands: _Commands, common: argparse.ArgumentParser) -> None:
     _add_radiograph_geometry(register)
 
 
-def _add_simulate(commands: _Commands, common: argparse.ArgumentParser) -> None:
+def _add_simulate(commands: _Commands, common: _Parser) -> None:
     simulate = commands.add_parser(
         "simulate",
         parents=[common],
@@ -157,7 +157,7 @@ def _add_simulate(commands: _Commands, common: argparse.ArgumentParser) -> None:
     _add_start(simulate, "where the C-arm stands", files=True)
 
 
-def _add_render(commands: _Commands, common: argparse.ArgumentParser) -> None:
+def _add_render(commands: _Commands, common: _Parser) -> None:
     render = commands.add_parser(
         "render",
         parents=[common],
@@ -175,7 +175,7 @@ def _add_render(commands: _Commands, common: argparse.ArgumentParser) -> None:
     _add_start(render, "where the C-arm stands", files=True)
 
 
-def _add_inspect(commands: _Commands, common: argparse.ArgumentParser) -> None:
+def _add_inspect(commands: _Commands, common: _Parser) -> None:
     inspect = commands.add_parser(
         "inspect",
         parents=[common],

@@ -78,7 +78,7 @@ def overlay_picture(
     base = canvas.grey(comparison.radiograph, comparison.usable)
     drrs = [canvas.grey(drr) for drr in (comparison.before, comparison.after)]
     lined = [
-        canvas.with_edges(base, canvas.edges(drr), color)
+        canvas.with_edges(base, canvas.edges(drr) & comparison.usable, color)
         for drr, color in ((comparison.before, BEFORE), (comparison.after, AFTER))
     ]
     shape = (base.shape[0], base.shape[1])
@@ -94,7 +94,7 @@ def overlay_picture(
             canvas.titled(drrs[1], "CT rendered at the result", color=AFTER),
         ],
         [
-            canvas.titled(losses, "loss of the accepted steps"),
+            canvas.titled(losses, "loss of the accepted steps (levels differ in scale)"),
             canvas.titled(lined[0], "edges at the start, over the radiograph", color=BEFORE),
             canvas.titled(lined[1], "edges at the result, over the radiograph", color=AFTER),
         ],
@@ -124,7 +124,8 @@ def refinement_frames(
     the last are always there.
     """
     shown = _display(radiograph, pixels)
-    base = canvas.grey(shown.line_integrals.cpu().float().numpy(), shown.usable.cpu().numpy())
+    usable = shown.usable.cpu().numpy()
+    base = canvas.grey(shown.line_integrals.cpu().float().numpy(), usable)
     track = _best_track(registration)
     if not track:
         return
@@ -139,7 +140,8 @@ def refinement_frames(
         color = AFTER if last else BEFORE
         panels = [
             canvas.titled(
-                canvas.with_edges(base, canvas.edges(drr), color), "radiograph, edges of the CT"
+                canvas.with_edges(base, canvas.edges(drr) & usable, color),
+                "radiograph, edges of the CT",
             ),
             canvas.titled(canvas.grey(drr), "rendered CT"),
         ]
@@ -210,10 +212,11 @@ def carm_words(pose: CArmPose) -> str:
     """C-arm angles and offsets in one line for a caption."""
     side = "LAO" if pose.primary_deg >= 0 else "RAO"
     tilt = "CRA" if pose.secondary_deg >= 0 else "CAU"
-    x, y, z = pose.offset_mm
+    # Adding 0 after rounding turns -0.0 into 0.0.
+    roll, x, y, z = (round(v, 1) + 0.0 for v in (pose.roll_deg, *pose.offset_mm))
     return (
         f"{side} {abs(pose.primary_deg):.1f}°  {tilt} {abs(pose.secondary_deg):.1f}°  "
-        f"roll {pose.roll_deg:.1f}°  x {x:.1f}  y {y:.1f}  depth {z:.1f} mm"
+        f"roll {roll:.1f}°  x {x:.1f}  y {y:.1f}  depth {z:.1f} mm"
     )
 
 
