@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from napari.components import ViewerModel
 from napari.layers import Layer
 
 from napari_xreg.simulation import phantom
@@ -75,3 +76,15 @@ def test_placement_of_a_straight_grid_keeps_scale_apart():
 def test_a_mirrored_grid_is_not_straight():
     matrix = torch.diag(torch.tensor([-2.0, 3.0, 5.0, 1.0], dtype=torch.float64))
     assert "affine" in placement(matrix)
+
+
+def test_napari_opens_the_sample_by_its_name(npe2pm):
+    viewer = ViewerModel()
+    with npe2pm.tmp_plugin(package="napari-xreg"):
+        viewer.open_sample("napari-xreg", "phantom")
+    assert [layer.name for layer in viewer.layers] == [
+        "phantom CT",
+        "phantom labels",
+        "phantom landmarks",
+    ]
+    assert [str(unit) for unit in viewer.layers.extent.units] == ["millimeter"] * 3
