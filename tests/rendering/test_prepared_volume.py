@@ -1,0 +1,76 @@
+"""What is kept between renders, and when it is made anew."""
+
+import gc
+import subprocess
+import sys
+import weakref
+
+import pytest
+import torch
+
+from napari_xreg.images import Volume
+from napari_xreg.rendering import prepare, render_drr, warm_up
+from napari_xreg.rendering.prepared import PAD
+
+
+def test_prepared_once_and_dropped_with_the_volume(noise):
+    volume = Volume(noise.lac, noise.world_from_index)
+    ready = prepare(volume)
+    assert prepare(volume) is ready
+    watch = weakref.ref(ready)
+    del volume, ready
+    gc.collect()
+    assert watch() is None
+
+
+def test_only_the_occupied_part_is_kept(noise):
+    lac = torch.zeros((40, 30, 20))
+    lac[7:20, 9:20, 5:14] = noise.lac
+    ready = prepare(Volume(lac, noise.world_from_index))
+    assert ready.values.shape == (13 + 2 * PAD, 11 + 2 * PAD, 9 + 2 * PAD)
+    center = torch.tensor([6.0, 12.0, 8.0, 1.0], dtype=torch.float64)
+    world = (noise.world_from_index @ center)[:3].numpy()
+    x, y, z = (ready.linear @ world + ready.offset).round().astype(int)
+    assert ready.values[z, y, x] == pytest.approx(lac[8, 12, 6].item())
+
+
+def test_air_around_changes_nothing(noise, carm, pose_of):
+    lac = torch.zeros((40, 30, 20), dtype=torch.float64)
+    lac[7:20, 9:20, 5:14] = noise.lac
+    shift = torch.eye(4, dtype=torch.float64)
+    shift[:3, 3] = torch.tensor([-5.0, -9.0, -7.0])
+    wide = Volume(lac, noise.world_from_index @ shift)
+    pose = pose_of(noise, (33.0, 21.0, 12.0))
+    for backend in ("numba", "torch"):
+        bare, padded = (render_drr(v, carm, pose, backend=backend) for v in (noise, wide))
+        torch.testing.assert_close(bare, padded, rtol=2e-6, atol=1e-7)
+
+
+def test_a_step_of_an_optimiser_is_seen(noise, carm, pose_of):
+    lac = noise.lac.float().clone().requires_grad_()
+    volume = Volume(lac, noise.world_from_index)
+    pose = pose_of(noise, (33.0, 21.0, 12.0))
+    before = render_drr(volume, carm, pose).detach()
+    with torch.no_grad():
+        lac.mul_(3.0)
+    torch.testing.assert_close(render_drr(volume, carm, pose).detach(), 3 * before)
+
+
+def test_volumes_made_in_inference_mode(noise, carm, pose_of):
+    pose = pose_of(noise, (33.0, 21.0, 12.0))
+    with torch.inference_mode():
+        volume = Volume(noise.lac.float() * 1.0, noise.world_from_index)
+        image = render_drr(volume, carm, pose)
+    assert image.max() > 0.1
+
+
+def test_importing_the_room_does_not_import_numba():
+    code = "import sys, napari_xreg.rendering; sys.exit('numba' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_warm_up_says_what_is_ready():
+    events = list(warm_up())
+    assert [e.method for e in events] == ["joseph", "trilinear"]
+    assert [e.done for e in events] == [1, 2]
+    assert all(e.total == 2 and e.seconds > 0 for e in events)
