@@ -18,7 +18,7 @@ from typing import Any
 
 import napari_xreg
 from benchmarks import cases, peers, report
-from benchmarks.adam_recipe import CURRENT, PAPER, Recipe, optimise, samples_for
+from benchmarks.adam_recipe import CURRENT, PAPER, Recipe, optimise
 from napari_xreg.metrics import error_percentiles, submillimeter_success_rate
 from napari_xreg.registration import RefineSettings, View, refine
 
@@ -87,7 +87,7 @@ def run_volume(name: str, options: argparse.Namespace, folder: Path) -> None:
     file = folder / f"{name}-{options.severity}.jsonl"
     volume = cases.volume_of(name)
     settings = lm_settings(options)
-    recipe = adam_recipe(options, name)
+    recipe = adam_recipe(options)
     lm_key, adam_key = digest(repr(settings)), digest(repr(recipe))
     done = {
         (r["method"], r["seed"], r["factor"], r["key"])
@@ -191,7 +191,7 @@ def report_all(options: argparse.Namespace, folder: Path) -> None:
     rows, ratio_rows, data = [], [], {}
     for name in options.volumes:
         file = folder / f"{name}-{options.severity}.jsonl"
-        keys = {OURS: lm_key, ADAM: digest(repr(adam_recipe(options, name)))}
+        keys = {OURS: lm_key, ADAM: digest(repr(adam_recipe(options)))}
         newest: dict[tuple[str, int], Record] = {}
         code = newest_code(r for r in report.records(file) if r["method"] == OURS)
         codes.add(code)
@@ -232,9 +232,8 @@ def report_all(options: argparse.Namespace, folder: Path) -> None:
             )  # fmt: skip
     env = report.environment()
     level = settings.levels[-1]
-    recipes = {name: dataclasses.asdict(adam_recipe(options, name)) for name in options.volumes}
-    scales = "-".join(str(p) for p in adam_recipe(options, options.volumes[0]).pixels)
-    samples = ", ".join(f"{name} {recipes[name]['samples']}" for name in options.volumes)
+    recipe = adam_recipe(options)
+    scales = "-".join(str(pixels) for pixels in recipe.pixels)
     markdown = f"""# Refinement: LM against the Adam recipe
 
 Simulated radiographs, severity `{options.severity}`, {cases.seed_kind(options.first_seed, options.starts)};
@@ -242,7 +241,7 @@ starts normal about the isocenter in camera axes, {options.factor:g} x (3 deg; 1
 C-arm {cases.SOURCE_TO_DETECTOR_MM:g} / {cases.SOURCE_TO_ISOCENTER_MM:g} mm, {cases.DETECTOR_MM:g} mm detector, {cases.PIXELS} pixels;
 true angles within {cases.PRIMARY_DEG:g} / {cases.SECONDARY_DEG:g} deg. Error: camera-frame mTRE over 20 bone points.
 Last level of both: {level.pixels} pixels ({cases.DETECTOR_MM / level.pixels:.2f} mm), the CT at full resolution.
-{OURS}: {settings.starts} start(s), levels {"-".join(str(x.pixels) for x in settings.levels)}. {ADAM}: {adam_recipe(options, options.volumes[0]).name}, scales {scales}, samples a ray: {samples}.
+{OURS}: {settings.starts} start(s), levels {"-".join(str(x.pixels) for x in settings.levels)}. {ADAM}: {recipe.name}, scales {scales}, {recipe.samples} samples a ray.
 One thread each. Code of LM: {", ".join(sorted(codes))}{"" if codes == {source_digest()} else " (has changed since)"}. {report.described(env)}
 
 {report.table(["CT", "method", "cases", "start, mm", "median, mm", "90 %, mm", "under 1 mm", "CPU s", "CPU s to 1 mm (cases)", "steps"], rows)}
@@ -257,7 +256,12 @@ Adam over LM, the same cases:
     report.write(
         name,
         markdown,
-        {"environment": env, "settings": repr(settings), "recipes": recipes, "volumes": data},
+        {
+            "environment": env,
+            "settings": repr(settings),
+            "recipe": dataclasses.asdict(recipe),
+            "volumes": data,
+        },
         folder.parent,
     )
 
@@ -267,13 +271,12 @@ def lm_settings(options: argparse.Namespace) -> RefineSettings:
     return RefineSettings(starts=options.lm_starts, keep_images=False, threads=1)
 
 
-def adam_recipe(options: argparse.Namespace, name: str) -> Recipe:
+def adam_recipe(options: argparse.Namespace) -> Recipe:
     """The recipe with its scales and samples."""
     base = {"current": CURRENT, "paper": PAPER}[options.recipe]
-    samples = options.samples or samples_for(cases.volume_of(name))
     # Published: three scales, 24, 12 and 6 of 1436 pixels, that is 60, 120 and 239.
     pixels = options.scales or [level.pixels for level in lm_settings(options).levels][-3:]
-    return dataclasses.replace(base, pixels=tuple(pixels), samples=samples)
+    return dataclasses.replace(base, pixels=tuple(pixels), samples=options.samples)
 
 
 @functools.cache
@@ -321,7 +324,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--first-seed", type=int, default=10_000, help="0..189: tuning; from 10000: evaluation")
     add("--recipe", default="current", choices=("current", "paper"))
     add("--scales", type=int, nargs="+", help="Adam's pixels; default: LM's last three levels")
-    add("--samples", type=int, help="Adam's samples a ray; default: by the CT, 128 to 500")
+    add("--samples", type=int, default=CURRENT.samples, help="Adam's samples a ray")
     add("--adam-most-cpu-s", type=float, default=400.0, help="an Adam case is given up after this")
     add("--cap-minutes", type=float, default=30.0, help="wall time a volume before Adam stops")
     add("--report-only", action="store_true", help="tables from what is there")
