@@ -36,10 +36,11 @@ def view():
 
 
 def test_it_climbs_to_the_pose_and_keeps_the_best(view):
-    settings = AdamSettings(pixels=(26, 52), iterations=60, method="joseph", keep_images=False)
+    settings = AdamSettings(pixels=(26, 40), method="joseph", keep_images=False)
     result = run(refine_adam(blob_volume(4.0), view, settings=settings, isocenter=CENTER))
-    assert _error(view.world_from_camera) > 3.0
-    assert _error(result.world_from_camera) < 1.5
+    assert _error(view.world_from_camera) > 9.0
+    # The rule stops early on an image this smooth; LM reaches 0.1 mm here.
+    assert _error(result.world_from_camera) < 3.0
     last = [i for i in result.trajectory if i.level == 1]
     assert result.losses["loss"] == min(i.loss for i in last)
     best = min(last, key=lambda i: i.loss)

@@ -39,7 +39,7 @@ class Level:
             raise ValueError(f"a level needs at least one iteration: got {self.iterations}")
 
 
-ROBUST = Channels(outlier_scale=3.0, tone=True)
+ROBUST = Channels(intensity=0.2, gradient=0.8, outlier_scale=3.0, tone=True)
 """What real images need once the anatomy is roughly in place; too early, it is itself the outlier."""
 
 COARSE_TO_FINE = (

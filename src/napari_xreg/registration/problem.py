@@ -41,7 +41,8 @@ class Channels:
         instrument in the image should (Geman-McClure weights, recomputed each iteration). None:
         least squares.
     tone
-        Fit how the radiograph's grey values follow from the DRR's (`Tone`), each iteration.
+        Fit how the radiograph's grey values follow from the DRR's (`tone`), each iteration, and
+        how bright bone is against soft tissue (`hardening`), once a level.
     """
 
     intensity: float = 0.5

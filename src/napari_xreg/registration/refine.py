@@ -12,12 +12,13 @@ from napari_xreg.geometry import Pose
 from napari_xreg.images import Volume
 from napari_xreg.registration.confidence import covariance_of
 from napari_xreg.registration.control import Control
+from napari_xreg.registration.hardening import bone_gain, with_bone_gain
 from napari_xreg.registration.levels import COARSE_TO_FINE, Level
 from napari_xreg.registration.lm import State, evaluate, levenberg_marquardt
 from napari_xreg.registration.locks import Locks
 from napari_xreg.registration.result import Candidate, Iterate, Registration, Status
 from napari_xreg.registration.starts import Spread, spread_starts
-from napari_xreg.registration.views import JointProblem, View
+from napari_xreg.registration.views import JointProblem, View, at_pixels
 
 
 @dataclass(frozen=True)
@@ -155,7 +156,13 @@ def refine(
         if number > 0:
             keep = settings.carried[min(number, len(settings.carried)) - 1]
             alive = sorted(alive, key=lambda track: track.loss)[:keep]
-        problem = JointProblem(volume, views, level, pivot, threads=settings.threads)
+        problem = JointProblem(
+            _adapted(volume, views, alive, level, settings),
+            views,
+            level,
+            pivot,
+            threads=settings.threads,
+        )
         last = number == len(settings.levels) - 1
         tolerance = settings.tolerance_mm if last else 0.1 * problem.pixel_at_pivot_mm
         for track in alive:
@@ -210,6 +217,22 @@ def refine(
         ),
         simulated=any(view.radiograph.simulated for view in views),
     )
+
+
+def _adapted(
+    volume: Volume,
+    views: Sequence[View],
+    alive: Sequence[_Track],
+    level: Level,
+    settings: RefineSettings,
+) -> Volume:
+    """The CT with its bone as bright as the radiographs say, judged at the best pose so far."""
+    if not level.channels.tone:
+        return volume
+    best = min(alive, key=lambda track: track.loss)
+    radiographs = [at_pixels(view.radiograph, level.pixels) for view in views]
+    gain = bone_gain(volume, radiographs, best.poses, threads=settings.threads)
+    return with_bone_gain(volume, gain)
 
 
 def _refine_track(

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[np.float32]
+Matrix = npt.NDArray[np.float64]
 
 _DEGREE = 3
 _ROUNDS = 4
@@ -73,18 +74,13 @@ def fit_tone(
         As `Channels.outlier_scale`.
     """
     rows, columns = image.shape
-    chosen = usable[:: max(1, usable.size // _MOST_PIXELS)]
-    x, y = image.ravel()[chosen].astype(np.float64), target.ravel()[chosen].astype(np.float64)
-    low, high = np.percentile(x, [1.0, 99.0])
-    if not high > low:
+    sample = _sample(image, target, usable)
+    if sample is None:
         return None
-    middle, width = (low + high) / 2, (high - low) / 2
-    u = np.clip((x - middle) / width, -1.0, 1.0)
-    r, c = chosen // columns, chosen % columns
-    place = _field_basis(2 * r / max(rows - 1, 1) - 1, 2 * c / max(columns - 1, 1) - 1)
+    u, place, y, middle, width, _ = sample
     for degree in range(_DEGREE, 0, -1):
         basis = np.column_stack([np.vander(u, degree + 1, increasing=True), place])
-        w = np.ones(len(x))
+        w = np.ones(len(y))
         for _ in range(_ROUNDS):
             gram = basis.T @ (w[:, None] * basis)
             gram += 1e-9 * np.trace(gram) * np.eye(len(gram))
@@ -102,12 +98,43 @@ def fit_tone(
             cc = np.zeros((rows, 1)) + np.linspace(-1, 1, columns)
             field = _field_basis(rr.ravel(), cc.ravel()) @ beta[degree + 1 :]
             return Tone(
-                float(middle),
-                float(width),
+                middle,
+                width,
                 tuple(float(b) for b in curve),
                 field.reshape(rows, columns).astype(np.float32),
             )
     return None
+
+
+def tone_basis(
+    image: Array, target: Array, usable: npt.NDArray[np.intp]
+) -> "tuple[Matrix, Matrix, npt.NDArray[np.intp], float] | None":
+    """Columns ``1, u, u^2, u^3`` and the field at a sample of pixels, for a joint fit.
+
+    Returns the columns, the radiograph there, which pixels they are, and the width by which u was
+    scaled; None where the image is flat.
+    """
+    sample = _sample(image, target, usable)
+    if sample is None:
+        return None
+    u, place, y, _, width, chosen = sample
+    return np.column_stack([np.vander(u, _DEGREE + 1, increasing=True), place]), y, chosen, width
+
+
+def _sample(
+    image: Array, target: Array, usable: npt.NDArray[np.intp]
+) -> "tuple[Matrix, Matrix, Matrix, float, float, npt.NDArray[np.intp]] | None":
+    rows, columns = image.shape
+    chosen = usable[:: max(1, usable.size // _MOST_PIXELS)]
+    x, y = image.ravel()[chosen].astype(np.float64), target.ravel()[chosen].astype(np.float64)
+    low, high = np.percentile(x, [1.0, 99.0])
+    if not high > low:
+        return None
+    middle, width = float(low + high) / 2, float(high - low) / 2
+    u = np.clip((x - middle) / width, -1.0, 1.0)
+    r, c = chosen // columns, chosen % columns
+    place = _field_basis(2 * r / max(rows - 1, 1) - 1, 2 * c / max(columns - 1, 1) - 1)
+    return u, place, y, middle, width, chosen
 
 
 def _field_basis(

@@ -1,0 +1,118 @@
+"""How much brighter bone is in a radiograph than in the DRR of its CT.
+
+CT and C-arm see different spectra, and both are calibrated to their own water: bone against soft
+tissue is brighter in one than in the other, by tens of per cent. That is no function of the DRR's
+grey value, so `tone` cannot take it out, and it shifts the depth by about a millimetre. The excess
+of bone over water is rendered by itself once a level, its share is fitted, and the CT is rescaled.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from napari_xreg.geometry import Pose
+from napari_xreg.images import Radiograph, Volume, lac_from_hu
+from napari_xreg.registration.tone import tone_basis
+from napari_xreg.rendering import march_view, prepare
+
+Array = npt.NDArray[np.float32]
+
+_LOWEST, _HIGHEST = -0.5, 1.5  # beyond, something else is being explained
+_ROUNDS = 6
+_bone: "WeakKeyDictionary[Volume, Volume | None]" = WeakKeyDictionary()
+
+
+def bone_of(volume: Volume) -> Volume | None:
+    """The attenuation in excess of water, as a volume; None where there is none."""
+    if volume not in _bone:
+        water = float(lac_from_hu(torch.zeros(1))[0])
+        excess = (volume.lac - water).clamp_min(0.0)
+        _bone[volume] = Volume(excess, volume.world_from_index) if bool(excess.any()) else None
+    return _bone[volume]
+
+
+def bone_gain(
+    volume: Volume,
+    radiographs: Sequence[Radiograph],
+    poses: Sequence[Pose],
+    *,
+    threads: int | None = None,
+) -> float:
+    """By how much the bone of a volume must be scaled up to explain the radiographs; 0 = as it is.
+
+    Fitted robustly together with the tone at the given poses, which should be right to a few
+    millimetres.
+    """
+    bone = bone_of(volume)
+    if bone is None:
+        return 0.0
+    gains = []
+    for radiograph, pose in zip(radiographs, poses, strict=True):
+        images = [
+            march_view(
+                prepare(part),
+                radiograph.carm,
+                pose,
+                method="joseph",
+                jacobian=False,
+                threads=threads,
+            )[0]
+            for part in (volume, bone)
+        ]
+        gain = fit_gain(
+            images[0],
+            images[1],
+            radiograph.line_integrals.detach().cpu().numpy().astype(np.float32),
+            np.flatnonzero(radiograph.usable.numpy().ravel()),
+        )
+        if gain is not None:
+            gains.append(gain)
+    return float(np.mean(gains)) if gains else 0.0
+
+
+def with_bone_gain(volume: Volume, gain: float) -> Volume:
+    """The volume with the excess of bone over water scaled by ``1 + gain``."""
+    bone = bone_of(volume)
+    if bone is None or gain == 0.0:
+        return volume
+    return replace(volume, lac=volume.lac + gain * bone.lac)
+
+
+def fit_gain(
+    image: Array, bone: Array, target: Array, usable: npt.NDArray[np.intp]
+) -> float | None:
+    """The gain of one radiograph: ``target ~ f(image + gain bone) + g(row, column)``.
+
+    None where bone and the rest cannot be told apart.
+    """
+    gain = 0.0
+    for _ in range(_ROUNDS):
+        sample = tone_basis(image + np.float32(gain) * bone, target, usable)
+        if sample is None:
+            return None
+        basis, values, chosen, width = sample
+        extra = bone.ravel()[chosen].astype(np.float64)
+        if extra.std() < 1e-3:
+            return None
+        full = np.column_stack([basis, extra])
+        w = np.ones(len(values))
+        for _ in range(3):
+            gram = full.T @ (w[:, None] * full)
+            gram += 1e-9 * np.trace(gram) * np.eye(len(gram))
+            beta = np.linalg.solve(gram, full.T @ (w * values))
+            residual = values - full @ beta
+            spread = 1.4826 * np.median(np.abs(residual))
+            w = 1.0 / (1.0 + (residual / max(3.0 * spread, 1e-9)) ** 2) ** 2
+        # What the bone adds in target units, over the slope of f there.
+        slope = beta[1] / width
+        if slope <= 0:
+            return None
+        change = float(np.clip(beta[-1] / slope, -0.5, 0.5))
+        gain = float(np.clip(gain + change, _LOWEST, _HIGHEST))
+        if abs(change) < 0.01:
+            break
+    return gain

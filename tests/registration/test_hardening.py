@@ -1,0 +1,65 @@
+"""The brightness of bone: a known factor is found, and given back to the CT."""
+
+import numpy as np
+import pytest
+import torch
+
+from napari_xreg.geometry import CArm, Detector
+from napari_xreg.images import Radiograph, Volume, lac_from_hu
+from napari_xreg.registration.hardening import bone_gain, bone_of, with_bone_gain
+from napari_xreg.rendering import march_view, prepare
+
+CARM = CArm(1020.0, 740.0, Detector((64, 72), (3.0, 3.1)))
+
+
+def _patient() -> Volume:
+    """Water with a few bony bars and a fat layer, 3 mm voxels."""
+    hu = torch.full((40, 44, 48), -1000.0)
+    hu[3:37, 4:40, 4:44] = -90.0
+    hu[3:37, 7:37, 8:40] = 20.0
+    hu[5:35, 12:18, 12:17] = 900.0
+    hu[10:16, 20:24, 10:38] = 500.0
+    hu[22:33, 25:33, 28:36] = 300.0
+    matrix = torch.diag(torch.tensor([3.0, 3.0, 3.0, 1.0], dtype=torch.float64))
+    return Volume(lac_from_hu(hu), matrix, hu=hu)
+
+
+@pytest.fixture(scope="module")
+def patient() -> Volume:
+    return _patient()
+
+
+def _seen(volume: Volume, pose) -> torch.Tensor:
+    image, _ = march_view(prepare(volume), CARM, pose, method="trilinear", jacobian=False)
+    return torch.from_numpy(image)
+
+
+# A response bent by a power is no cubic near zero, and the fit pays for it; a linear one is exact.
+@pytest.mark.parametrize(("gamma", "tolerance"), [(1.0, 0.03), (0.9, 0.1)])
+@pytest.mark.parametrize("gain", [0.3, -0.2])
+def test_a_known_gain_is_found_beside_a_rod(patient, gain, gamma, tolerance):
+    pose = CARM.world_from_camera(15.0, -10.0, isocenter=patient.center)
+    image = 0.4 + 0.8 * _seen(with_bone_gain(patient, gain), pose) ** gamma
+    image += 0.1 * torch.linspace(-1, 1, 72)
+    image[20:23] += 2.0
+    found = bone_gain(patient, [Radiograph(image, CARM)], [pose])
+    assert found == pytest.approx(gain, abs=tolerance)
+
+
+def test_only_what_is_denser_than_water_changes(patient):
+    brighter = with_bone_gain(patient, 0.5)
+    water = float(lac_from_hu(torch.zeros(1)))
+    soft = patient.hu <= 0
+    torch.testing.assert_close(brighter.lac[soft], patient.lac[soft])
+    bar = patient.lac[10, 14, 14]
+    expected = water + 1.5 * (bar - water)
+    assert float(brighter.lac[10, 14, 14]) == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_without_bone_there_is_no_gain():
+    water = Volume(torch.full((8, 8, 8), 0.01), torch.eye(4, dtype=torch.float64))
+    assert bone_of(water) is None
+    image = torch.from_numpy(np.random.default_rng(0).normal(size=(64, 72)).astype(np.float32))
+    pose = CARM.world_from_camera(0.0, 0.0, isocenter=water.center)
+    assert bone_gain(water, [Radiograph(image, CARM)], [pose]) == 0.0
+    assert with_bone_gain(water, 0.4) is water

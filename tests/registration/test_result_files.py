@@ -1,0 +1,341 @@
+"""Everything a registration leaves on disk is read back, and says which way it maps."""
+
+import dataclasses
+import hashlib
+import json
+import math
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+import torch
+
+from napari_xreg.geometry import CArm, CArmPose, Detector, Pose
+from napari_xreg.images import Radiograph, ReadError
+from napari_xreg.registration import (
+    Candidate,
+    Iterate,
+    RefineSettings,
+    Registration,
+    Spread,
+    Status,
+    View,
+)
+from napari_xreg.registration.adam import AdamSettings
+from napari_xreg.registration.pose_files import pose_of_matrix, read_pose, write_pose
+from napari_xreg.registration.result_files import (
+    carm_from_json,
+    carm_to_json,
+    describe_input,
+    read_result,
+    result_to_json,
+    write_result,
+)
+from napari_xreg.registration.trajectory_file import read_trajectory, write_trajectory
+
+CARM = CArm(1013.0, 647.0, Detector((41, 53), (0.7, 0.9), (17.5, 29.25), field_diameter=31.0))
+PIVOT = torch.tensor([11.0, -23.0, 640.0], dtype=torch.float64)
+# A quarter turn about x: camera y is world z, camera z is world -y.
+TURN = torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]], dtype=torch.float64)
+POSE = Pose(TURN, torch.tensor([5.0, 70.0, -30.0], dtype=torch.float64))
+
+
+def carm_pose(primary, depth):
+    terms = CArmPose(primary, -7.5, 3.25, (1.5, -2.5, depth), (11.0, -23.0, 640.0))
+    return CARM.pose_from(terms)
+
+
+def registration(status=Status.CONVERGED, covariance=True):
+    start, middle, final = carm_pose(20.0, 9.0), carm_pose(18.0, 4.0), carm_pose(17.0, -6.0)
+    factor = torch.randn(6, 6, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    trajectory = (
+        Iterate(0, 0, 0, start, {"loss": 0.5, "intensity": 0.4}, seconds=0.01),
+        Iterate(1, 0, 0, middle, {"loss": 0.6, "intensity": 0.5}, False, 0.1, 2.5, 0.02),
+        Iterate(2, 0, 1, final, {"loss": 0.25, "intensity": 0.2, "edges": 0.3}, True, 0.03, 1.5),
+    )
+    view = View(
+        Radiograph(
+            torch.rand(41, 53, generator=torch.Generator().manual_seed(1)),
+            CARM,
+            simulated=True,
+            source="test.dcm",
+            notes=("a note",),
+        ),
+        start,
+    )
+    result = Registration(
+        world_from_camera=final,
+        status=status,
+        losses=trajectory[-1].losses,
+        trajectory=trajectory,
+        pivot=PIVOT,
+        covariance=1e-3 * factor @ factor.T if covariance else None,
+        views=(final,),
+        candidates=(Candidate(0, start, final, 1, 0.25), Candidate(4, middle, start, 0, math.inf)),
+        simulated=True,
+        notes=("watch out",),
+    )
+    return result, view
+
+
+def written(tmp_path, **changes):
+    result, view = registration()
+    data = result_to_json(result, [view], settings=RefineSettings()) | changes
+    write_result(tmp_path / "r.json", data)
+    return tmp_path / "r.json"
+
+
+class TestPoseFiles:
+    @pytest.mark.parametrize("ending", ["json", "tfm", "txt"])
+    def test_what_is_written_is_read_without_being_told_the_frame(self, tmp_path, ending):
+        path = tmp_path / f"pose.{ending}"
+        pose = carm_pose(33.0, 12.0)
+        write_pose(path, pose)
+        assert torch.allclose(read_pose(path).matrix(), pose.matrix(), rtol=0, atol=1e-12)
+        assert "version" in path.read_text()
+
+    def test_itk_applies_the_transform_to_camera_coordinates(self, tmp_path):
+        # World of camera (1, 2, 3): x 1 + 5, y -3 + 70, z 2 - 30.
+        write_pose(tmp_path / "p.tfm", POSE)
+        transform = sitk.ReadTransform(str(tmp_path / "p.tfm"))
+        assert transform.TransformPoint((1.0, 2.0, 3.0)) == pytest.approx((6.0, 67.0, -28.0))
+
+    @pytest.mark.parametrize(
+        ("frame", "rows"),
+        [
+            # World of camera (x, y, z) is (x + 5, 70 - z, y - 30).
+            ("world_from_camera", "1 0 0 5\n0 0 -1 70\n0 1 0 -30\n0 0 0 1"),
+            # Camera of world (x, y, z) is (x - 5, z + 30, 70 - y).
+            ("camera_from_world", "1 0 0 -5\n0 0 1 30\n0 -1 0 70\n0 0 0 1"),
+            ("opencv", "1, 0, 0, -5\n0, 0, 1, 30\n0, -1, 0, 70\n0, 0, 0, 1"),
+            # RAS is (-x, -y, z): of camera (x, y, z) it is (-x - 5, z - 70, y - 30).
+            ("ras_from_camera", "-1 0 0 -5\n0 0 1 -70\n0 1 0 -30\n0 0 0 1"),
+            # Camera of RAS (x, y, z), which is LPS (-x, -y, z): (-x - 5, z + 30, y + 70).
+            ("camera_from_ras", "-1 0 0 -5\n0 0 1 30\n0 1 0 70\n0 0 0 1"),
+        ],
+    )
+    def test_text_in_every_frame(self, tmp_path, frame, rows):
+        (tmp_path / "m.txt").write_text(f"# from somewhere\n{rows}\n")
+        found = read_pose(tmp_path / "m.txt", frame=frame)
+        assert torch.allclose(found.matrix(), POSE.matrix(), atol=1e-12)
+
+    @pytest.mark.parametrize("kind", [sitk.Euler3DTransform, sitk.VersorRigid3DTransform])
+    def test_rigid_itk_transforms_with_a_centre(self, tmp_path, kind):
+        transform = kind()
+        transform.SetCenter((10.0, 20.0, 30.0))
+        transform.SetMatrix(TURN.flatten().tolist())
+        transform.SetTranslation((1.0, 2.0, 4.0))
+        sitk.WriteTransform(transform, str(tmp_path / "e.tfm"))
+        # R (p - c) + c + t at p = 0: (0 + 11, 30 + 22, -20 + 34).
+        found = read_pose(tmp_path / "e.tfm", frame="world_from_camera")
+        assert found.translation.tolist() == pytest.approx([11.0, 52.0, 14.0])
+        assert torch.allclose(found.rotation, TURN, atol=1e-9)
+        inverse = read_pose(tmp_path / "e.tfm", frame="camera_from_world")
+        assert torch.allclose((inverse @ found).matrix(), torch.eye(4).double(), atol=1e-9)
+
+    @pytest.mark.parametrize(
+        ("name", "text", "message"),
+        [
+            ("m.txt", "1 0 0 5\n0 1 0 70\n0 0 1 -30\n0 0 0 1", "name it: --pose-frame"),
+            ("m.txt", "# frame x\n1 0 0\n0 1 0\n0 0 1", "not four rows of four numbers"),
+            ("m.txt", "a b c d\n" * 4, "not four rows of four numbers"),
+            ("m.json", "{", "not valid JSON"),
+            ("m.json", "[1]", "got None"),
+            ("m.json", '{"schema": "napari-xreg/pose", "version": 2}', "update napari-xreg"),
+            ("m.json", '{"schema": "napari-xreg/pose", "version": 1}', "world_from_camera is not"),
+            ("m.tfm", "#Insight Transform File V1.0\nTransform: Nonsense\n", "ITK cannot read"),
+        ],
+    )
+    def test_what_is_not_a_pose_is_refused(self, tmp_path, name, text, message):
+        (tmp_path / name).write_text(text)
+        with pytest.raises(ReadError, match=message):
+            read_pose(tmp_path / name)
+
+    def test_matrices_that_are_no_motion_are_refused(self, tmp_path):
+        (tmp_path / "m.txt").write_text("2 0 0 5\n0 2 0 70\n0 0 2 -30\n0 0 0 1")
+        with pytest.raises(ReadError, match=r"m\.txt.*must be a rotation"):
+            read_pose(tmp_path / "m.txt", frame="opencv")
+        (tmp_path / "m.txt").write_text("-1 0 0 5\n0 1 0 70\n0 0 1 -30\n0 0 0 1")
+        with pytest.raises(ReadError, match="mirrored"):
+            read_pose(tmp_path / "m.txt", frame="opencv")
+
+    def test_a_frame_that_contradicts_the_file_is_refused(self, tmp_path):
+        write_pose(tmp_path / "p.tfm", POSE)
+        with pytest.raises(ReadError, match="not camera_from_world"):
+            read_pose(tmp_path / "p.tfm", frame="camera_from_world")
+
+    def test_unknown_frames_and_endings_are_refused(self, tmp_path):
+        with pytest.raises(ValueError, match="one of world_from_camera"):
+            pose_of_matrix.__wrapped__(POSE.matrix(), "sideways")
+        with pytest.raises(ValueError, match=r"\.json, \.tfm or \.txt"):
+            write_pose(tmp_path / "p.doc", POSE)
+        with pytest.raises(ReadError, match="cannot be opened"):
+            read_pose(tmp_path / "absent.json")
+
+
+class TestResult:
+    def test_everything_comes_back(self, tmp_path):
+        result, view = registration()
+        write_result(tmp_path / "r.json", result_to_json(result, [view], settings=RefineSettings()))
+        saved = read_result(tmp_path / "r.json")
+        assert torch.equal(saved.world_from_camera.matrix(), result.world_from_camera.matrix())
+        assert torch.equal(saved.start.matrix(), view.world_from_camera.matrix())
+        assert torch.equal(saved.covariance, result.covariance)
+        assert saved.pivot.tolist() == pytest.approx(PIVOT.tolist())
+        assert saved.carm == CARM
+        assert saved.status is Status.CONVERGED
+        assert dict(saved.losses) == {"loss": 0.25, "intensity": 0.2, "edges": 0.3}
+        assert saved.simulated
+
+    def test_a_result_is_a_start_for_the_next(self, tmp_path):
+        path = written(tmp_path)
+        assert torch.equal(read_pose(path).matrix(), carm_pose(17.0, -6.0).matrix())
+
+    def test_carm_terms_and_inverse_stand_beside_the_matrix(self, tmp_path):
+        data = json.loads(written(tmp_path).read_text())
+        carm = data["pose"]["carm"]
+        assert carm["primary_deg"] == pytest.approx(17.0)
+        assert carm["secondary_deg"] == pytest.approx(-7.5)
+        assert carm["offset_mm"] == pytest.approx([1.5, -2.5, -6.0])
+        product = np.array(data["pose"]["world_from_camera"]) @ data["pose"]["camera_from_world"]
+        assert product == pytest.approx(np.eye(4), abs=1e-9)
+
+    def test_k_projects_as_the_carm_does(self, tmp_path):
+        data = json.loads(written(tmp_path).read_text())
+        k, camera = np.array(data["geometry"]["K"]), np.array([30.0, -12.0, 700.0])
+        column, row, depth = k @ camera
+        # Mirrored: 29.25 - 1013 * 30 / (700 * 0.9), 17.5 - 1013 * 12 / (700 * 0.7).
+        assert (row / depth, column / depth) == pytest.approx((-7.30816, -18.98810), abs=1e-4)
+        assert data["geometry"]["K_opencv"][0][0] == -k[0, 0] > 0
+
+    @pytest.mark.parametrize(
+        "settings", [RefineSettings(spread=Spread(1.0, 2.0, 4.0)), AdamSettings()]
+    )
+    def test_every_setting_is_written(self, tmp_path, settings):
+        result, view = registration()
+        data = result_to_json(result, [view], settings=settings)
+        write_result(tmp_path / "r.json", data)
+        kept = json.loads((tmp_path / "r.json").read_text())["settings"]
+        assert set(kept) == {"kind"} | {f.name for f in dataclasses.fields(settings)}
+        assert kept["kind"] == type(settings).__name__
+        if isinstance(settings, RefineSettings):
+            assert kept["spread"] == {"rotation_deg": 1.0, "in_plane_mm": 2.0, "depth_mm": 4.0}
+            assert kept["levels"][-1]["voxel_mm"] == settings.levels[-1].voxel_mm
+        else:
+            assert kept["similarity"] == "xvr_similarity"
+
+    def test_standard_deviations_are_in_carm_terms(self):
+        # A covariance of 4 mm^2 along world x only is 2 mm across the frontal view.
+        result, view = registration()
+        frontal = CARM.pose_from(CArmPose(isocenter=(11.0, -23.0, 640.0)))
+        covariance = torch.zeros(6, 6, dtype=torch.float64)
+        covariance[3, 3] = 4.0
+        result = dataclasses.replace(result, world_from_camera=frontal, covariance=covariance)
+        entry = result_to_json(result, [view], settings=RefineSettings())["covariance"]
+        spread = entry["standard_deviation"]
+        assert spread["x_mm"] == pytest.approx(2.0)
+        assert spread["depth_mm"] == pytest.approx(0.0, abs=1e-9)
+
+    def test_infinite_losses_become_null(self, tmp_path):
+        data = json.loads(written(tmp_path).read_text())
+        assert data["candidates"][1]["loss"] is None
+        assert "Infinity" not in (tmp_path / "r.json").read_text()
+
+    def test_versions_and_notes(self, tmp_path):
+        data = json.loads(written(tmp_path).read_text())
+        assert (
+            data["versions"]["torch"] == torch.__version__.split("+")[0]
+            or "+" in (data["versions"]["torch"])
+        )
+        assert data["notes"] == ["watch out"]
+        assert data["views"][0]["notes"] == ["a note"]
+
+    @pytest.mark.parametrize(
+        ("changes", "message"),
+        [
+            ({"version": 2}, "update napari-xreg"),
+            ({"schema": "napari-xreg/other"}, "is one of"),
+            ({"schema": "napari-xreg/pose"}, "not napari-xreg/registration"),
+            ({"pose": {}}, "'world_from_camera' is missing"),
+            ({"pose": {"world_from_camera": [[1.0]], "carm": {}}}, "is damaged"),
+            ({"status": {"name": "WONDERFUL"}}, "missing or unknown"),
+            ({"losses": 3}, "is damaged"),
+        ],
+    )
+    def test_damaged_results_are_refused(self, tmp_path, changes, message):
+        with pytest.raises(ReadError, match=message):
+            read_result(written(tmp_path, **changes))
+
+    def test_carm_round_trip_without_a_round_field(self):
+        plain = dataclasses.replace(CARM, detector=Detector((8, 9), (1.5, 2.5), mirrored=False))
+        again = carm_from_json(json.loads(json.dumps(carm_to_json(plain))))
+        assert again.detector.center == plain.detector.center
+        assert (again.detector.mirrored, again.detector.field_diameter) == (False, None)
+
+
+class TestInputs:
+    def test_a_file_is_known_by_its_hash(self, tmp_path):
+        (tmp_path / "ct.nii").write_bytes(b"0123456789")
+        entry = describe_input(tmp_path / "ct.nii", "ct")
+        assert entry["sha256"] == hashlib.sha256(b"0123456789").hexdigest()
+        assert (entry["role"], entry["bytes"]) == ("ct", 10)
+
+    def test_a_folder_is_known_by_names_and_contents(self, tmp_path):
+        (tmp_path / "a").write_bytes(b"1")
+        (tmp_path / "b").write_bytes(b"22")
+        first = describe_input(tmp_path, "ct")
+        (tmp_path / "b").rename(tmp_path / "c")
+        assert first["bytes"] == 3
+        assert describe_input(tmp_path, "ct")["sha256"] != first["sha256"]
+
+
+class TestTrajectory:
+    def test_poses_come_back_from_twists_and_from_carm_terms(self, tmp_path):
+        result, view = registration()
+        start = view.world_from_camera
+        write_trajectory(tmp_path / "t.csv", result, CARM, start)
+        table = read_trajectory(tmp_path / "t.csv")
+        twists = [table[f"omega_{a}_rad"] for a in "xyz"] + [table[f"v_{a}_mm"] for a in "xyz"]
+        for i, iterate in enumerate(result.trajectory):
+            twist = torch.tensor([column[i] for column in twists])
+            moved = start.left_perturb(twist, PIVOT).matrix()
+            assert torch.allclose(moved, iterate.world_from_camera.matrix(), atol=1e-5)
+            terms = CArmPose(
+                table["primary_deg"][i],
+                table["secondary_deg"][i],
+                table["roll_deg"][i],
+                tuple(table[name][i] for name in ("x_mm", "y_mm", "depth_mm")),
+                (11.0, -23.0, 640.0),
+            )
+            rebuilt = CARM.pose_from(terms).matrix()
+            assert torch.allclose(rebuilt, iterate.world_from_camera.matrix(), atol=1e-5)
+
+    def test_columns(self, tmp_path):
+        result, view = registration()
+        write_trajectory(tmp_path / "t.csv", result, CARM, view.world_from_camera)
+        table = read_trajectory(tmp_path / "t.csv")
+        assert table["iteration"].tolist() == [0, 1, 2]
+        assert table["level"].tolist() == [0, 0, 1]
+        assert table["accepted"].tolist() == [1, 0, 1]
+        assert table["loss"].tolist() == [0.5, 0.6, 0.25]
+        assert table["loss_intensity"].tolist() == [0.4, 0.5, 0.2]
+        assert np.isnan(table["loss_edges"][:2]).all()
+        assert table["damping"].tolist() == [0.0, 0.1, 0.03]
+        assert table["step_mm"].tolist() == [0.0, 2.5, 1.5]
+        head = (tmp_path / "t.csv").read_text().splitlines()[0]
+        assert "version 1" in head
+        assert "simulated yes" in head
+
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            ("iteration\n1\n", "first line"),
+            ("# napari-xreg/trajectory version 9; x\niteration\n1\n", "version 9"),
+            ("# napari-xreg/trajectory version 1; x\na,b\n1\n", "damaged"),
+            ("", "first line"),
+        ],
+    )
+    def test_damaged_tables_are_refused(self, tmp_path, text, message):
+        (tmp_path / "t.csv").write_text(text)
+        with pytest.raises(ReadError, match=message):
+            read_trajectory(tmp_path / "t.csv")
