@@ -61,10 +61,10 @@ def so4_from_pose(
 
     References
     ----------
-    .. [1] McCarthy and Ge, double quaternions, in: Larochelle, Murray and Angeles, "A distance
-       metric for finite sets of rigid-body displacements via the polar decomposition", J. Mech.
-       Des. 129 (2007).
-    .. [2] Larochelle et al., as above.
+    .. [1] Etzel and McCarthy, "A metric for spatial displacement using biquaternions on SO(4)",
+       ICRA 1996.
+    .. [2] Larochelle, Murray and Angeles, "A distance metric for finite sets of rigid-body
+       displacements via the polar decomposition", J. Mech. Des. 129 (2007).
     """
     if not 0 < length_mm < float("inf"):
         raise ValueError(f"length_mm must be positive, in mm: got {length_mm}")
