@@ -30,7 +30,7 @@ CONSTRAINTS = VENV / "constraints.txt"
 STAMP = VENV / "napari-xreg-ready.json"
 
 # Compiled dependencies: importing them is the only sure way to learn which system library lacks.
-COMPILED = ("torch", "numba", "cv2", "SimpleITK", "h5py", "scipy.ndimage")
+COMPILED = ("torch", "numba", "cv2", "SimpleITK", "scipy.ndimage")
 DEBIAN_PACKAGES = {
     "libGL.so.1": "libgl1",
     "libEGL.so.1": "libegl1",
