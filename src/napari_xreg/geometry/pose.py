@@ -36,8 +36,8 @@ class Pose:
     --------
     >>> import math
     >>> quarter_turn = Pose.exp(torch.tensor([0.0, 0.0, math.pi / 2, 0.0, 0.0, 0.0]))
-    >>> quarter_turn.apply(torch.tensor([[10.0, 0.0, 5.0]])).round(decimals=4).abs()
-    tensor([[ 0., 10.,  5.]])
+    >>> quarter_turn.apply(torch.tensor([[10.0, 2.0, 5.0]])).round(decimals=4)
+    tensor([[-2., 10.,  5.]])
     """
 
     rotation: Float[Tensor, "*batch 3 3"]
