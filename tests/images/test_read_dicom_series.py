@@ -129,6 +129,20 @@ def test_padding_is_air(tmp_path, kind, value):
     assert ct.hu[:, 1:].tolist() == HU[:, 1:].tolist()
 
 
+def test_padding_beyond_the_stored_bits(tmp_path):
+    """Old scanners write -2000 into 12 unsigned bits; 2096, its lower bits, is real bone."""
+
+    def padded(k, image):
+        stored = np.array([[63536, 2096, 5], [1024, 0, 9], [7, 8, 3], [1, 2, 4]], np.uint16)
+        image.add_new(0x00280120, "US", 63536)
+        set_pixels(image, stored, bits=12)
+        return image
+
+    ct = read_volume(write_series(tmp_path / "ct", change=padded))
+    assert ct.hu[4, 0].tolist() == [-1000, 2096 - 1024, 5 - 1024]
+    assert ct.hu[4, 1].tolist() == [0, -1024, 9 - 1024]
+
+
 def test_copies_of_a_slice_are_dropped(tmp_path):
     folder = write_series(tmp_path / "ct")
     for number, file in enumerate(sorted(folder.iterdir())[1:3]):

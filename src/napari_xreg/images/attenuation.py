@@ -7,7 +7,7 @@ from torch import Tensor
 from napari_xreg.images.materials import linear_attenuation
 from napari_xreg.images.volume import all_finite
 
-# Effective energy of a 120 kV CT beam behind a body: what its HU scale means for bone.
+# About the effective energy of a 120 kV CT beam: what its HU scale means for bone.
 CT_ENERGY_KEV = 70.0
 
 
@@ -30,7 +30,7 @@ def lac_from_hu(
     hu
         Hounsfield units, any real type. At and below -1000 (air, padding) attenuation is 0.
     energy_kev
-        Effective energy of the beam to render, 10 to 200 keV. 70: a 110 kV beam behind a pelvis.
+        Effective energy of the beam to render, 10 to 200 keV.
     ct_energy_kev
         Effective energy of the CT, keV.
 

@@ -280,6 +280,9 @@ def _stored_values(file: Path) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
         dataset = pydicom.dcmread(file)
         _required(file, dataset, "PixelData")
         syntax = dataset.file_meta.TransferSyntaxUID
+        if not syntax.is_encapsulated:
+            # Padding such as 63536 in 12 stored bits is only seen before the upper bits are cut.
+            dataset.pixel_array_options(correct_unused_bits=False)
         try:
             stored = np.asarray(dataset.pixel_array)
         except (RuntimeError, NotImplementedError, ImportError) as error:
@@ -295,7 +298,7 @@ def _stored_values(file: Path) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
             raise ReadError(
                 f"{file}: HighBit must be BitsStored - 1: got {dataset.HighBit}, {dataset.BitsStored}"
             )
-        if unused:
+        if unused and not syntax.is_encapsulated:
             # Bits above the stored ones may hold anything (PS3.5 8.1.1); the shift back extends the
             # sign of signed values.
             stored = (stored << unused) >> unused
