@@ -149,16 +149,17 @@ def labels(affine=AFFINE):
     ids = torch.zeros(4, 6, 9, dtype=torch.int16)
     ids[1:3, 2, 5] = 77
     ids[3, 0, 1] = 25
+    ids[0, 5, 8] = 1
     return LabelMap(ids, affine, {25: "sacrum", 77: "hip_left"})
 
 
 def test_label_mask():
     found = labels()
-    assert found.present() == [25, 77]
+    assert found.present() == [1, 25, 77]
     assert found.mask([77]).nonzero().tolist() == [[1, 2, 5], [2, 2, 5]]
     assert int(found.mask([25, 77, 78]).sum()) == 3
     for missing in ([78], [], [70_000], [-1]):
-        with pytest.raises(ValueError, match=r"none of the labels .* present are \[25, 77\]"):
+        with pytest.raises(ValueError, match=r"none of the labels .* present are \[1, 25, 77\]"):
             found.mask(missing)
 
 
