@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from napari_xreg.geometry import CArm, CArmPose, Detector, Pose
-from napari_xreg.images import LabelMap, Volume, hu_from_lac, lac_from_hu
+from napari_xreg.images import LabelMap, Volume, hu_from_lac, lac_from_hu, linear_attenuation
 from napari_xreg.simulation import (
     CLEAN,
     HARD,
@@ -176,6 +176,17 @@ def test_instruments_darken_the_raw_image(patient, pose):
     ratio = with_rod.exposure.primary / rodless.exposure.primary
     assert (ratio[chord > 3.0] < 0.8).all()
     assert np.allclose(ratio[chord == 0.0], 1.0)
+
+
+def test_bone_and_soft_tissue_are_scaled_each_by_its_own_factor(patient, pose):
+    other = replace(CLEAN, bone_scale=1.25, soft_scale=0.9)
+    scaled, plain = (simulate(patient, pose, severity=s, seed=1) for s in (other, CLEAN))
+    source, r = subpixel_rays(CARM, pose, 2)
+    paths = patient_paths(patient.volume, None, {}, source, r, step_mm=0.5)
+    water, bone = (float(linear_attenuation(m, 70.0)) for m in ("water", "bone"))
+    exact = np.exp(-water * 0.9 * paths.soft - bone * 1.25 * paths.bone).mean(-1)
+    assert np.allclose(scaled.exposure.primary, exact, rtol=1e-6)
+    assert not np.allclose(plain.exposure.primary, exact, rtol=0.02)
 
 
 def test_what_cannot_be_simulated_is_refused(patient, pose):
