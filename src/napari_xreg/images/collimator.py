@@ -10,6 +10,8 @@ from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 from torch import Tensor
 
+from napari_xreg.images.collimator_blades import find_blades
+
 # The search runs on an image of at most this many pixels a side; the mask is pulled in by one of
 # its pixels, the blur of a blade's edge.
 _SEARCH_SIZE = 320
@@ -46,10 +48,12 @@ class CollimatedField:
 def collimator_mask(intensity: Float[Tensor, "rows columns"]) -> CollimatedField:
     """Find the field inside collimator blades or the circle of an image intensifier.
 
-    The field is convex, its outside is dark, and its edge is sharp. For a ladder of
-    thresholds the convex hull of the largest bright region is formed, and the one with the
-    sharpest outline is kept if it passes all three conditions. An image without a collimator
-    passes none of them: a patient's silhouette is not sharp, and air around it is bright.
+    Two searches. Straight blades are found by voting along lines at right angles (`find_blades`),
+    which works where scatter behind a blade is brighter than the thickest part of the patient. A
+    field of any convex shape is found by the hull of what is brighter than a threshold, for the
+    threshold with the sharpest outline, if nothing bright lies outside. Where both find
+    something the field is what they share. An image without a collimator passes neither: a patient's
+    silhouette is not sharp, and air around it is bright.
 
     Parameters
     ----------
@@ -66,20 +70,38 @@ def collimator_mask(intensity: Float[Tensor, "rows columns"]) -> CollimatedField
     scale = min(1.0, _SEARCH_SIZE / max(rows, columns))
     small = max(16, round(columns * scale)), max(16, round(rows * scale))
     log_image = _log_image(image, small)
-    hull = _best_hull(log_image)
-    if hull is None:
-        return whole
-    shape, outline = _simplified(hull, log_image.shape)
-    inside: NDArray[Any] = np.zeros(log_image.shape, np.uint8)
-    cv2.fillConvexPoly(inside, np.round(hull).astype(np.int32), 1)
-    # Image borders are not blades: only pull in where there is an outside.
-    inside = cv2.erode(inside, np.ones((3, 3), np.uint8), borderType=cv2.BORDER_REPLICATE)
-    mask = cv2.resize(inside, (columns, rows), interpolation=cv2.INTER_NEAREST) > 0
     ratio = np.array([columns / small[0], rows / small[1]])
+    hull = _best_hull(log_image)
+    blades = find_blades(log_image)
+    if hull is None and blades is None:
+        return whole
+    shape: Literal["circle", "rectangle", "polygon"] = "rectangle"
+    inside: NDArray[Any] = np.ones(log_image.shape, np.uint8)
+    if hull is not None:
+        shape, outline = _simplified(hull, log_image.shape)
+        inside = np.zeros(log_image.shape, np.uint8)
+        cv2.fillConvexPoly(inside, np.round(hull).astype(np.int32), 1)
+        # Image borders are not blades: only pull in where there is an outside.
+        inside = cv2.erode(inside, np.ones((3, 3), np.uint8), borderType=cv2.BORDER_REPLICATE)
+    if blades is not None and shape != "circle":
+        between = inside * blades.inside(log_image.shape, pull_in=1.0)
+        if between.mean() > 0.5 * _MIN_FIELD:
+            inside, outline = between, _corners(between)
+        elif hull is None:
+            return whole
+    mask = cv2.resize(inside, (columns, rows), interpolation=cv2.INTER_NEAREST) > 0
     corners = (outline + 0.5) * ratio - 0.5
     return CollimatedField(
         torch.from_numpy(mask), shape, tuple((float(r), float(c)) for c, r in corners)
     )
+
+
+def _corners(inside: NDArray[Any]) -> NDArray[Any]:
+    """Corners (x, y) of a convex mask with straight sides."""
+    contours, _ = cv2.findContours(inside, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    hull = cv2.convexHull(max(contours, key=cv2.contourArea))
+    corners = cv2.approxPolyDP(hull, 0.015 * cv2.arcLength(hull, True), True)
+    return np.asarray(corners[:, 0, :], dtype=np.float64)
 
 
 def _log_image(image: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
