@@ -95,7 +95,9 @@ def test_a_batch_is_its_items(noise, carm, pose_of, backend):
     assert torch.equal(image[0, 2], one[0])
     assert torch.equal(image[1, 0], one[0])
     assert torch.equal(jacobian[1, 0], one[1])
-    assert torch.equal(render_drr(noise, carm, batch, backend=backend), image)
+    # Without the Jacobian the compiler sums in another order.
+    alone = render_drr(noise, carm, batch, backend=backend)
+    torch.testing.assert_close(alone, image, rtol=3e-6, atol=1e-7)
 
 
 @pytest.mark.parametrize("method", METHODS)

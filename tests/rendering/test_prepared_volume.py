@@ -5,11 +5,12 @@ import subprocess
 import sys
 import weakref
 
+import numpy as np
 import pytest
 import torch
 
 from napari_xreg.images import Volume
-from napari_xreg.rendering import prepare, render_drr, warm_up
+from napari_xreg.rendering import march_view, prepare, render_drr, render_with_jacobian, warm_up
 from napari_xreg.rendering.prepared import PAD
 
 
@@ -62,6 +63,34 @@ def test_volumes_made_in_inference_mode(noise, carm, pose_of):
         volume = Volume(noise.lac.float() * 1.0, noise.world_from_index)
         image = render_drr(volume, carm, pose)
     assert image.max() > 0.1
+
+
+@pytest.mark.parametrize("method", ["trilinear", "joseph", "siddon"])
+def test_packed_volumes_are_close(noise, carm, pose_of, view, method):
+    pose = pose_of(noise, view)
+    how = {"pivot": (3.0, -5.0, 8.0), "method": method, "step_mm": 0.7}
+    packed = prepare(noise, packed=True)
+    assert packed.values.dtype == np.uint16
+    assert prepare(noise, packed=True) is packed
+    assert prepare(noise) is not packed
+    image, jacobian = march_view(packed, carm, pose, **how)
+    expected, slopes = march_view(prepare(noise), carm, pose, **how)
+    # A voxel is off by at most half of 1/65535 of the largest, here 0.02/mm, and so is a mean.
+    length = 60.0
+    assert np.abs(image - expected).max() < length * 0.5 * 0.02 / 65535
+    # Exactly the Jacobian of the packed volume, rendered by the reference.
+    values = torch.from_numpy(packed.values[PAD:-PAD, PAD:-PAD, PAD:-PAD].astype(np.float64))
+    same = Volume(values * packed.scale, noise.world_from_index)
+    image_of, jacobian_of = render_with_jacobian(same, carm, pose, backend="torch", **how)
+    np.testing.assert_allclose(image, image_of, atol=3e-6 * expected.max())
+    for found, wanted in zip(jacobian, jacobian_of.numpy(), strict=True):
+        np.testing.assert_allclose(found, wanted, atol=1e-5 * np.abs(wanted).max())
+    assert np.abs(jacobian - slopes).max() > 0
+
+
+def test_negative_attenuation_is_not_packed(noise):
+    volume = Volume(noise.lac - 0.01, noise.world_from_index)
+    assert prepare(volume, packed=True).values.dtype == np.float32
 
 
 def test_importing_the_room_does_not_import_numba():

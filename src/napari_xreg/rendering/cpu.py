@@ -117,7 +117,7 @@ def march(
     count = shape[0] * shape[1] if pixels is None else shape[0]
     mode = _JACOBIAN if jacobian else _IMAGE
     image, out = _run(
-        prepared, frame, rows, columns, listed, _NO_RAYS, count, mode, method, step_mm, threads
+        prepared, frame, columns, listed, _NO_RAYS, count, mode, method, step_mm, threads
     )
     return image.reshape(shape), (out.reshape(6, *shape) if jacobian else out)
 
@@ -138,13 +138,12 @@ def march_rays(
     listed = np.ascontiguousarray(rays, np.float64)
     mode = _GRADIENTS if gradients else _IMAGE
     n = listed.shape[0]
-    return _run(prepared, frame, 1, n, _NO_PIXELS, listed, n, mode, method, step_mm, threads)
+    return _run(prepared, frame, n, _NO_PIXELS, listed, n, mode, method, step_mm, threads)
 
 
 def _run(
     prepared: Prepared,
     frame: Matrix,
-    rows: int,
     columns: int,
     pixels: Matrix,
     rays: Matrix,
@@ -163,13 +162,12 @@ def _run(
     if count == 0:
         return image, out
     nz, ny, nx = prepared.values.shape
-    flat = prepared.values.reshape(-1)
-    transposed = False
+    flat, scale = prepared.row, prepared.scale
 
     def work(start: int, stop: int) -> None:
         kernel(
-            flat, nz, ny, nx, prepared.linear, prepared.offset, frame, rows, columns, transposed,
-            pixels, rays, step, start, stop, mode, image, out,
+            flat, scale, nz, ny, nx, prepared.linear, prepared.offset, frame, columns, pixels, rays,
+            step, start, stop, mode, image, out,
         )  # fmt: skip
 
     split(work, count, threads=threads or thread_count(), smallest=512)

@@ -4,7 +4,7 @@ from typing import no_type_check
 
 import numpy as np
 
-from napari_xreg.rendering.cpu_rays import IMAGE, clip, jit, pixel_ray, write
+from napari_xreg.rendering.cpu_rays import IMAGE, clip, jit, pair, pixel_ray, single, write
 
 
 @jit
@@ -12,14 +12,27 @@ from napari_xreg.rendering.cpu_rays import IMAGE, clip, jit, pixel_ray, write
 def _planes(values, plane, su, sv, base, u, v, du, dv, count):
     """Sum of the bilinear samples; `plane`, `su`, `sv` are strides, `base` the first plane."""
     total = np.float32(0)
+    if su == 1:
+        # The usual case: neighbours along u lie side by side, and one load may bring both.
+        for m in range(count):
+            f = np.float32(m)
+            pu, pv = u + f * du, v + f * dv
+            iu, iv = np.uint32(np.int32(pu)), np.uint32(np.int32(pv))
+            wu, wv = pu - np.float32(np.int32(iu)), pv - np.float32(np.int32(iv))
+            at = np.uint32(base + np.uint32(m) * plane + iu + iv * sv)
+            a, b = pair(values, at)
+            c, d = pair(values, at + sv)
+            e, g = a + wu * (b - a), c + wu * (d - c)
+            total += e + wv * (g - e)
+        return total
     for m in range(count):
         f = np.float32(m)
         pu, pv = u + f * du, v + f * dv
         iu, iv = np.uint32(np.int32(pu)), np.uint32(np.int32(pv))
         wu, wv = pu - np.float32(np.int32(iu)), pv - np.float32(np.int32(iv))
         at = np.uint32(base + np.uint32(m) * plane + iu * su + iv * sv)
-        a, b = values[at], values[at + su]
-        c, d = values[at + sv], values[at + su + sv]
+        a, b = single(values, at), single(values, at + su)
+        c, d = single(values, at + sv), single(values, at + su + sv)
         e, g = a + wu * (b - a), c + wu * (d - c)
         total += e + wv * (g - e)
     return total
@@ -31,14 +44,33 @@ def _planes_and_slopes(values, plane, su, sv, base, u, v, du, dv, count):
     """Also the sums of both in-plane slopes, plain and times the number of the plane."""
     total = np.float32(0)
     s0 = s1 = t0 = t1 = np.float32(0)
+    if su == 1:
+        for m in range(count):
+            f = np.float32(m)
+            pu, pv = u + f * du, v + f * dv
+            iu, iv = np.uint32(np.int32(pu)), np.uint32(np.int32(pv))
+            wu, wv = pu - np.float32(np.int32(iu)), pv - np.float32(np.int32(iv))
+            at = np.uint32(base + np.uint32(m) * plane + iu + iv * sv)
+            a, b = pair(values, at)
+            c, d = pair(values, at + sv)
+            ab, cd = b - a, d - c
+            e, g = a + wu * ab, c + wu * cd
+            gv = g - e
+            gu = ab + wv * (cd - ab)
+            total += e + wv * gv
+            s0 += gu
+            s1 += gv
+            t0 += f * gu
+            t1 += f * gv
+        return total, s0, s1, t0, t1
     for m in range(count):
         f = np.float32(m)
         pu, pv = u + f * du, v + f * dv
         iu, iv = np.uint32(np.int32(pu)), np.uint32(np.int32(pv))
         wu, wv = pu - np.float32(np.int32(iu)), pv - np.float32(np.int32(iv))
         at = np.uint32(base + np.uint32(m) * plane + iu * su + iv * sv)
-        a, b = values[at], values[at + su]
-        c, d = values[at + sv], values[at + su + sv]
+        a, b = single(values, at), single(values, at + su)
+        c, d = single(values, at + sv), single(values, at + su + sv)
         ab, cd = b - a, d - c
         e, g = a + wu * ab, c + wu * cd
         gv = g - e
@@ -54,17 +86,17 @@ def _planes_and_slopes(values, plane, su, sv, base, u, v, du, dv, count):
 @jit
 @no_type_check
 def joseph(
-    values, nz, ny, nx, linear, offset, frame, rows, columns, transposed, pixels, rays, step,
-    start, stop, mode, image, out,
+    values, scale, nz, ny, nx, linear, offset, frame, columns, pixels, rays, step, start, stop,
+    mode, image, out,
 ):  # fmt: skip
-    """Rays `start` to `stop` of the scan order; see `cpu.march` for the arguments."""
+    """Rays `start` to `stop`; see `cpu.march` for the arguments."""
     ax = linear[0, 0] * frame[0, 0] + linear[0, 1] * frame[0, 1] + linear[0, 2] * frame[0, 2]
     ay = linear[1, 0] * frame[0, 0] + linear[1, 1] * frame[0, 1] + linear[1, 2] * frame[0, 2]
     az = linear[2, 0] * frame[0, 0] + linear[2, 1] * frame[0, 1] + linear[2, 2] * frame[0, 2]
     ax, ay, az = ax + offset[0], ay + offset[1], az + offset[2]
     sx, sy, sz = np.uint32(1), np.uint32(nx), np.uint32(nx * ny)
     for i in range(start, stop):
-        at, rx, ry, rz = pixel_ray(i, rows, columns, transposed, pixels, rays, frame)
+        rx, ry, rz = pixel_ray(i, columns, pixels, rays, frame)
         dx = linear[0, 0] * rx + linear[0, 1] * ry + linear[0, 2] * rz
         dy = linear[1, 0] * rx + linear[1, 1] * ry + linear[1, 2] * rz
         dz = linear[2, 0] * rx + linear[2, 1] * ry + linear[2, 2] * rz
@@ -89,7 +121,7 @@ def joseph(
             count = last - first + 1
             if count > 0:
                 squared = rx * rx + ry * ry + rz * rz
-                weight = np.sqrt(squared) / abs(dk)
+                weight = scale * np.sqrt(squared) / abs(dk)
                 alpha, slope = (first - ak) / dk, 1.0 / dk
                 u, v = np.float32(au + alpha * du), np.float32(av + alpha * dv)
                 pu, pv = np.float32(du * slope), np.float32(dv * slope)
@@ -110,8 +142,8 @@ def joseph(
                     hk = -(du * hu + dv * hv) * slope - total * slope
                     along = total / squared
         if axis == 0:
-            write(mode, image, out, at, total, linear, frame, rx, ry, rz, gk, gu, gv, hk, hu, hv, along)  # fmt: skip
+            write(mode, image, out, i, total, linear, frame, rx, ry, rz, gk, gu, gv, hk, hu, hv, along)  # fmt: skip
         elif axis == 1:
-            write(mode, image, out, at, total, linear, frame, rx, ry, rz, gu, gk, gv, hu, hk, hv, along)  # fmt: skip
+            write(mode, image, out, i, total, linear, frame, rx, ry, rz, gu, gk, gv, hu, hk, hv, along)  # fmt: skip
         else:
-            write(mode, image, out, at, total, linear, frame, rx, ry, rz, gu, gv, gk, hu, hv, hk, along)  # fmt: skip
+            write(mode, image, out, i, total, linear, frame, rx, ry, rz, gu, gv, gk, hu, hv, hk, along)  # fmt: skip

@@ -4,6 +4,7 @@ from typing import no_type_check
 
 import numba
 import numpy as np
+from numba.extending import overload
 
 # What a kernel writes beside the image.
 IMAGE, JACOBIAN, GRADIENTS = 0, 1, 2
@@ -13,25 +14,60 @@ IMAGE, JACOBIAN, GRADIENTS = 0, 1, 2
 jit = numba.njit(nogil=True, cache=True, fastmath=True, error_model="numpy")
 
 
+@no_type_check
+def pair(values, at):
+    """Voxel `at` and its neighbour in x. Only within a kernel.
+
+    `values` is float32, or uint32 at every 2 bytes: two uint16 voxels in one load (`Prepared`).
+    """
+    raise NotImplementedError("pair is known to numba only")
+
+
+@no_type_check
+def single(values, at):
+    """Voxel `at`, as `pair`."""
+    raise NotImplementedError("single is known to numba only")
+
+
+@overload(pair)
+@no_type_check
+def _pair(values, at):
+    if values.dtype == numba.float32:
+        return lambda values, at: (values[at], values[at + np.uint32(1)])
+
+    def unpack(values, at):
+        both = values[at]
+        return (
+            np.float32(np.int32(both & np.uint32(0xFFFF))),
+            np.float32(np.int32(both >> np.uint32(16))),
+        )
+
+    return unpack
+
+
+@overload(single)
+@no_type_check
+def _single(values, at):
+    if values.dtype == numba.float32:
+        return lambda values, at: values[at]
+    return lambda values, at: np.float32(np.int32(values[at] & np.uint32(0xFFFF)))
+
+
 @jit
 @no_type_check
-def pixel_ray(i, rows, columns, transposed, pixels, rays, frame):
-    """World vector from the source of the i-th ray in scan order, and its place in the output.
+def pixel_ray(i, columns, pixels, rays, frame):
+    """World vector from the source of the i-th ray.
 
     `frame` rows: source, corner, step per row, step per column, pivot (world, mm). The rays come
     from a list of vectors, of pixels, or from the grid, in this order.
     """
     if rays.shape[0] > 0:
-        return i, rays[i, 0], rays[i, 1], rays[i, 2]
+        return rays[i, 0], rays[i, 1], rays[i, 2]
     if pixels.shape[0] > 0:
-        row, column, out = pixels[i, 0], pixels[i, 1], i
-    elif transposed:
-        r, c = i % rows, i // rows
-        row, column, out = np.float64(r), np.float64(c), r * columns + c
+        row, column = pixels[i, 0], pixels[i, 1]
     else:
-        row, column, out = np.float64(i // columns), np.float64(i % columns), i
+        row, column = np.float64(i // columns), np.float64(i % columns)
     return (
-        out,
         frame[1, 0] + row * frame[2, 0] + column * frame[3, 0],
         frame[1, 1] + row * frame[2, 1] + column * frame[3, 1],
         frame[1, 2] + row * frame[2, 2] + column * frame[3, 2],

@@ -4,7 +4,7 @@ from typing import no_type_check
 
 import numpy as np
 
-from napari_xreg.rendering.cpu_rays import IMAGE, clip, jit, pixel_ray, write
+from napari_xreg.rendering.cpu_rays import IMAGE, clip, jit, pixel_ray, single, write
 
 _NEVER = 1e30
 
@@ -23,17 +23,17 @@ def _first_wall(position, direction, cell):
 @jit
 @no_type_check
 def siddon(
-    values, nz, ny, nx, linear, offset, frame, rows, columns, transposed, pixels, rays, step,
-    start, stop, mode, image, out,
+    values, scale, nz, ny, nx, linear, offset, frame, columns, pixels, rays, step, start, stop,
+    mode, image, out,
 ):  # fmt: skip
-    """Rays `start` to `stop` of the scan order; see `cpu.march` for the arguments."""
+    """Rays `start` to `stop`; see `cpu.march` for the arguments."""
     # Shifted by half a voxel: cell i holds positions i to i + 1.
     ax = linear[0, 0] * frame[0, 0] + linear[0, 1] * frame[0, 1] + linear[0, 2] * frame[0, 2]
     ay = linear[1, 0] * frame[0, 0] + linear[1, 1] * frame[0, 1] + linear[1, 2] * frame[0, 2]
     az = linear[2, 0] * frame[0, 0] + linear[2, 1] * frame[0, 1] + linear[2, 2] * frame[0, 2]
     ax, ay, az = ax + offset[0] + 0.5, ay + offset[1] + 0.5, az + offset[2] + 0.5
     for i in range(start, stop):
-        at, rx, ry, rz = pixel_ray(i, rows, columns, transposed, pixels, rays, frame)
+        rx, ry, rz = pixel_ray(i, columns, pixels, rays, frame)
         dx = linear[0, 0] * rx + linear[0, 1] * ry + linear[0, 2] * rz
         dy = linear[1, 0] * rx + linear[1, 1] * ry + linear[1, 2] * rz
         dz = linear[2, 0] * rx + linear[2, 1] * ry + linear[2, 2] * rz
@@ -51,9 +51,9 @@ def siddon(
             wall_y, by, jy = _first_wall(ay, dy, iy)
             wall_z, bz, jz = _first_wall(az, dz, iz)
             squared = rx * rx + ry * ry + rz * rz
-            length = np.sqrt(squared)
+            length = scale * np.sqrt(squared)
             alpha = enter
-            v = np.float64(values[(iz * ny + iy) * nx + ix])
+            v = np.float64(single(values, (iz * ny + iy) * nx + ix))
             while True:
                 wall = min(wall_x, min(wall_y, wall_z))
                 if wall >= leave:
@@ -75,7 +75,7 @@ def siddon(
                     if iz < 0 or iz >= nz:
                         v = 0.0
                         break
-                behind, v = v, np.float64(values[(iz * ny + iy) * nx + ix])
+                behind, v = v, np.float64(single(values, (iz * ny + iy) * nx + ix))
                 if mode != IMAGE:
                     jump = (behind - v) * length
                     if axis == 0:
@@ -97,4 +97,4 @@ def siddon(
             if dz != 0.0:
                 s2, t2 = -s2 / dz, -t2 / dz
             along = total / squared
-        write(mode, image, out, at, total, linear, frame, rx, ry, rz, s0, s1, s2, t0, t1, t2, along)  # fmt: skip
+        write(mode, image, out, i, total, linear, frame, rx, ry, rz, s0, s1, s2, t0, t1, t2, along)  # fmt: skip

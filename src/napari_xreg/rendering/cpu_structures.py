@@ -10,7 +10,7 @@ from napari_xreg.rendering.cpu_rays import clip, jit, pixel_ray
 @jit
 @no_type_check
 def structures(
-    values, channels, nz, ny, nx, linear, offset, frame, rows, columns, pixels, step,
+    values, channels, nz, ny, nx, linear, offset, frame, columns, pixels, step,
     start, stop, out,
 ):  # fmt: skip
     """Rays `start` to `stop`: trilinear samples, each given to the channel of its nearest voxel."""
@@ -21,7 +21,7 @@ def structures(
     ax, ay, az = ax + offset[0], ay + offset[1], az + offset[2]
     row, layer = nx, nx * ny
     for i in range(start, stop):
-        at, rx, ry, rz = pixel_ray(i, rows, columns, False, pixels, no_rays, frame)
+        rx, ry, rz = pixel_ray(i, columns, pixels, no_rays, frame)
         dx = linear[0, 0] * rx + linear[0, 1] * ry + linear[0, 2] * rz
         dy = linear[1, 0] * rx + linear[1, 1] * ry + linear[1, 2] * rz
         dz = linear[2, 0] * rx + linear[2, 1] * ry + linear[2, 2] * rz
@@ -46,4 +46,4 @@ def structures(
             far1 = values[a + row] + wx * (values[a + row + 1] - values[a + row])
             near, far = near0 + wy * (near1 - near0), far0 + wy * (far1 - far0)
             nearest = (np.int64(z + 0.5) * ny + np.int64(y + 0.5)) * nx + np.int64(x + 0.5)
-            out[channels[nearest], at] += step * (near + wz * (far - near))
+            out[channels[nearest], i] += step * (near + wz * (far - near))

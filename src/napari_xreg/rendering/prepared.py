@@ -19,12 +19,17 @@ PAD = 2
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """Attenuation cropped to where it is not zero, padded with zeros, contiguous float32.
+    """Attenuation cropped to where it is not zero, padded with zeros, contiguous.
 
     Attributes
     ----------
     values
-        Stored (z, y, x), with `PAD` zero voxels on every side.
+        Stored (z, y, x), with `PAD` zero voxels on every side: float32, or uint16 when packed.
+    row
+        The same memory in one row as the kernels take it: float32, or uint32 at every 2 bytes, so
+        that one load brings a packed voxel and its neighbour in x.
+    scale
+        1/mm per unit of `values`.
     window
         The part (z, y, x) of the volume that `values` holds.
     linear, offset
@@ -33,7 +38,9 @@ class Prepared:
         Distance of voxel centres along the stored axes (x, y, z), mm.
     """
 
-    values: FloatArray
+    values: npt.NDArray[np.float32] | npt.NDArray[np.uint16]
+    row: npt.NDArray[np.float32] | npt.NDArray[np.uint32]
+    scale: float
     window: tuple[slice, slice, slice]
     linear: Matrix
     offset: Matrix
@@ -45,35 +52,55 @@ class Prepared:
         return 0.5 * min(self.spacing)
 
 
-_cache: "WeakKeyDictionary[Volume, tuple[int, Prepared]]" = WeakKeyDictionary()
+_cache: "WeakKeyDictionary[Volume, dict[bool, tuple[int, Prepared]]]" = WeakKeyDictionary()
 _lock = threading.Lock()
 
 
-def prepare(volume: Volume) -> Prepared:
+def prepare(volume: Volume, *, packed: bool = False) -> Prepared:
     """The padded copy of a volume, made on the first call and remembered with the volume.
 
     It is made anew after ``volume.lac`` was changed in place by torch (an optimiser's step does
     that); a change through a numpy view of the same memory is not noticed.
+
+    Parameters
+    ----------
+    packed
+        Keep voxels as 16-bit integers, in steps of 1/65535 of the largest attenuation: 1.3 to 1.6
+        times faster and half the memory, for relative errors of about 4e-6 in an image and 2e-4 in
+        its Jacobian (of the largest values; the Jacobian is exactly that of the packed volume).
+        Volumes with negative attenuation stay float32.
     """
     # Tensors made in inference mode keep no version, and cannot be changed outside of it.
     version = 0 if volume.lac.is_inference() else volume.lac._version
     with _lock:
-        found = _cache.get(volume)
+        found = _cache.setdefault(volume, {}).get(packed)
     if found is None or found[0] != version:
-        found = (version, _make(volume))
+        found = (version, _make(volume, packed))
         with _lock:
-            _cache[volume] = found
+            _cache[volume][packed] = found
     return found[1]
 
 
-def _make(volume: Volume) -> Prepared:
+def _make(volume: Volume, packed: bool) -> Prepared:
     lac = volume.lac.detach().cpu().numpy()
     index_from_world = np.linalg.inv(volume.world_from_index.detach().cpu().double().numpy())
     z, y, x = (slice(*_extent(lac, axis)) for axis in range(3))
-    values = np.pad(lac[z, y, x].astype(np.float32), PAD)
+    padded = np.pad(lac[z, y, x].astype(np.float32), PAD)
+    if padded.size >= 2**31:
+        raise ValueError(
+            f"the CPU kernels count voxels in 31 bits: got {lac.shape} (z, y, x); downsample or crop"
+        )
     offset = index_from_world[:3, 3] + PAD - np.array([x.start, y.start, z.start], np.float64)
     linear = np.ascontiguousarray(index_from_world[:3, :3])
-    return Prepared(values, (z, y, x), linear, offset, volume.spacing)
+    largest = float(padded.max())
+    if packed and largest > 0 and padded.min() >= 0:
+        # One voxel more, for the neighbour of the last.
+        memory = np.zeros(padded.size + 1, np.uint16)
+        memory[:-1] = np.rint(padded.reshape(-1) * np.float32(65535 / largest))
+        values = memory[:-1].reshape(padded.shape)
+        row = np.ndarray((padded.size,), np.uint32, memory.data, strides=(2,))
+        return Prepared(values, row, largest / 65535, (z, y, x), linear, offset, volume.spacing)
+    return Prepared(padded, padded.reshape(-1), 1.0, (z, y, x), linear, offset, volume.spacing)
 
 
 def _extent(lac: npt.NDArray[np.floating], axis: int) -> tuple[int, int]:

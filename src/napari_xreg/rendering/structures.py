@@ -82,7 +82,7 @@ def render_structures(
         def work(start: int, stop: int, frame: Array = frame, out: Array = image) -> None:
             structures(
                 ready.values.reshape(-1), channels.reshape(-1), nz, ny, nx, ready.linear,
-                ready.offset, frame, rows, columns, listed, step, start, stop, out,
+                ready.offset, frame, columns, listed, step, start, stop, out,
             )  # fmt: skip
 
         if count:
