@@ -70,7 +70,8 @@ def test_grey_spans_the_usable_pixels_and_darkens_the_others():
     usable = np.ones((40, 50), bool)
     usable[30:] = False
     picture = drawing.grey(image, usable)
-    assert picture[29, 49, 0] == 255
+    assert picture[29, 49, 0] > 150  # not dimmed to 2 by the metal
+    assert picture[0, 5, 0] == 255
     assert picture[1, 0, 0] < 20
     assert picture[39, 49, 0] <= 64
 

@@ -189,6 +189,8 @@ def _say(console: Console, name: str, value: Any, indent: str = "") -> None:
 def _text(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
+    if isinstance(value, dict):
+        return ", ".join(f"{key.replace('_', ' ')} {_text(v)}" for key, v in value.items())
     if isinstance(value, (list, tuple)):
         return "  ".join(_text(v) for v in value)
     return str(value)

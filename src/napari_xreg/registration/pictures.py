@@ -129,7 +129,8 @@ def refinement_frames(
     track = _best_track(registration)
     if not track:
         return
-    chosen = sorted(set(np.linspace(0, len(track) - 1, min(most, len(track))).round().astype(int)))
+    even = np.linspace(0, len(track) - 1, min(most, len(track)))
+    chosen = sorted({round(float(place)) for place in even})
     losses, levels = [step.loss for step in track], [step.level for step in track]
     width = 2 * base.shape[1] + 6
     for i in chosen:
@@ -168,8 +169,7 @@ def write_gif(path: Path | str, frames: Sequence[Picture], *, frame_ms: int = 18
     """Write an animated GIF that stays on its last frame for two seconds, then begins again."""
     if not frames:
         raise ValueError("a film needs at least one frame")
-    # One palette for all frames, taken from the first and the last: colours must not flicker.
-    palette = Image.fromarray(np.vstack([frames[0], frames[-1]])).quantize(128)
+    palette = _film_palette()
     images = [
         Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE)
         for frame in frames
@@ -184,6 +184,18 @@ def write_gif(path: Path | str, frames: Sequence[Picture], *, frame_ms: int = 18
         loop=0,
         optimize=False,
     )
+
+
+def _film_palette() -> Image.Image:
+    """One palette for all frames, or colours flicker: greys, and every line colour faded to dark."""
+    colors = [(v, v, v) for v in np.linspace(12, 255, 120).round().astype(int).tolist()]
+    for color in (BEFORE, AFTER, WARNING, canvas.BACKGROUND):
+        r, g, b = color
+        colors += [(r * k // 12, g * k // 12, b * k // 12) for k in range(3, 13)]
+    flat = [int(v) for color in colors for v in color]
+    palette = Image.new("P", (1, 1))
+    palette.putpalette(flat + flat[:3] * (256 - len(colors)))
+    return palette
 
 
 def write_mp4(path: Path | str, frames: Sequence[Picture], *, frame_ms: int = 180) -> None:

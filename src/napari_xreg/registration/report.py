@@ -83,7 +83,12 @@ def _pose_table(data: Mapping[str, Any]) -> str:
     ):
         rows.append((label, start["offset_mm"][i], final["offset_mm"][i], spread.get(name), " mm"))
     cells = [
-        [label, f"{a:.2f}{unit}", f"{b:.2f}{unit}", "" if s is None else f"{s:.2f}{unit}"]
+        [
+            label,
+            _number(a) + unit,
+            _number(b) + unit,
+            "–" if s is None else _number(s) + unit,
+        ]
         for label, a, b, s, unit in rows
     ]
     isocenter = ", ".join(f"{v:.1f}" for v in final["isocenter_mm"])
@@ -129,7 +134,8 @@ def _input_table(inputs: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2f}"
+    # Adding 0 after rounding turns -0.0 into 0.0.
+    return "–" if value is None else f"{round(value, 2) + 0.0:.2f}"
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]], *, raw_last: bool = False) -> str:
