@@ -190,6 +190,24 @@ def test_malformed_radiograph(call, case, tmp_path, name):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        (np.full((20, 24), np.nan), "NaN|finite"),
+        (np.full((20, 24), 3.0), "all pixels are the same"),
+        (np.ones((3, 4, 5, 6)), "rows and columns"),
+    ],
+)
+def test_bad_pixels_with_a_geometry(call, case, tmp_path, values, says):
+    np.save(tmp_path / "x.npy", values)
+    done = call(
+        "register", case.ct, "x.npy", "--read-as", "line_integral", "--sdd", 1000,
+        "--source-to-isocenter", 600, "--pixel-spacing", 12, 12, "--primary", 0, "--quiet",
+    )  # fmt: skip
+    check(done)
+    assert re.search(says, done.err)
+
+
 @pytest.mark.parametrize("name", ["truncated.nii.gz", "empty_folder"])
 def test_inspecting_a_malformed_ct(call, tmp_path, name):
     CTS[name](tmp_path / name)
@@ -202,7 +220,8 @@ def test_inspecting_a_malformed_ct(call, tmp_path, name):
         ([], "COMMAND"),
         (["fly"], "invalid choice"),
         (["register", "CT"], "XRAY"),
-        (["register", "CT", "XRAY", "--primary", "north"], "--primary"),
+        (["register", "CT", "XRAY", "--primary", "north"], "finite number: got north"),
+        (["register", "CT", "XRAY", "--seed", "1.5"], "whole number, 0 or more: got 1.5"),
         (["register", "CT", "XRAY", "--primary", "nan"], "finite"),
         (["register", "CT", "XRAY", "--multi-start", "0"], "above 0"),
         (["register", "CT", "XRAY", "--lock", "everything"], "--lock"),

@@ -97,17 +97,15 @@ class TestRegister:
         assert [f for f in data["files"] if f.endswith("result.json")]
 
     def test_every_kind_of_start_is_the_same_pose(self, call, case, tmp_path):
-        for ending in ("json", "tfm", "txt"):
+        for ending in ("json", "tfm"):
             write_pose(tmp_path / f"p.{ending}", case.start)
         rows = case.start.inverse().matrix().tolist()
         (tmp_path / "cv.txt").write_text("\n".join(" ".join(map(str, row)) for row in rows))
         angles = ("--primary", 17, "--secondary", -3, "--roll", 0.5, "--offset", -4, 3, -6)
         for start in (
-            (*angles, "--isocenter", "center"),
             (*angles, "--isocenter", *case.isocenter),
             ("--start", "p.json"),
             ("--start", "p.tfm"),
-            ("--start", "p.txt"),
             ("--start", "cv.txt", "--pose-frame", "opencv"),
         ):
             settings = ("--film", "none", "--quiet", "--json", "--lock", "primary", "roll")

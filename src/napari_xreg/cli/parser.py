@@ -313,7 +313,10 @@ def _add_mirrored(group: argparse._ArgumentGroup) -> None:
 
 
 def _number(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
     if not abs(value) < float("inf"):
         raise argparse.ArgumentTypeError(f"expected a finite number: got {text}")
     return value
@@ -334,17 +337,15 @@ def _not_negative(text: str) -> float:
 
 
 def _whole(text: str) -> int:
-    value = int(text)
-    if value < 0:
+    if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"expected a whole number, 0 or more: got {text}")
-    return value
+    return int(text)
 
 
 def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
+    if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number above 0: got {text}")
-    return value
+    return int(text)
 
 
 def _frame(text: str) -> int | str:
