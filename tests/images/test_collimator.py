@@ -125,3 +125,21 @@ def test_rows_and_columns_are_not_swapped():
 def test_tiny_or_dark_images_are_left_alone():
     assert collimator_mask(torch.rand(9, 40)).shape == "none"
     assert collimator_mask(torch.zeros(64, 64)).shape == "none"
+
+
+@pytest.mark.parametrize("degrees", [3.0, -7.0])
+def test_blades_that_scatter_outshines(degrees):
+    """Behind the blades it is on the left brighter than inside on the right, and a rod crosses."""
+    field = rectangle(degrees)
+    p = patient(4.0, fills=True)
+    p[270:284] += 3
+    beam = np.exp(-p)
+    primary = beam * cv2.GaussianBlur(field.astype(np.float32), (0, 0), 1.2)
+    haze = np.broadcast_to(0.03 * np.exp(-np.arange(SIZE) / 150), (SIZE, SIZE))
+    counts = np.random.default_rng(4).poisson(20000 * (primary + haze))
+    intensity = torch.from_numpy(counts.astype(np.float64))
+    inside = field > 0
+    assert np.quantile(counts[~inside], 0.9) > np.quantile(counts[inside], 0.1)
+    mask = collimator_mask(intensity).mask.numpy()
+    assert (mask & ~inside).sum() / inside.sum() < 0.02
+    assert (inside & ~mask).sum() / inside.sum() < 0.04
