@@ -54,7 +54,9 @@ def read_patient(arguments: Namespace) -> Patient:
         made = phantom(seed=int(number) if number else None)
         return Patient(made.volume, name, None, made)
     volume = read_volume(path, series_uid=arguments.series, energy_kev=arguments.energy_kev)
-    return Patient(volume, path.name or name, path)
+    # Half of all CTs are called ct.nii.gz: the folder tells them apart.
+    shown = "/".join(path.absolute().parts[-2:])
+    return Patient(volume, shown, path)
 
 
 def read_patient_labels(arguments: Namespace, patient: Patient) -> LabelMap | None:

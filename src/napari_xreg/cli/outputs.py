@@ -117,10 +117,11 @@ def write_film(
         film = "mp4" if importlib.util.find_spec("imageio_ffmpeg") else "gif"
     if film == "mp4" and not importlib.util.find_spec("imageio_ffmpeg"):
         raise ValueError("--film mp4 needs the package imageio-ffmpeg: install it, or use gif")
-    frames = []
-    for frame in refinement_frames(volume, view.radiograph, registration):
+    frames, most = [], 40
+    for frame in refinement_frames(volume, view.radiograph, registration, most=most):
         frames.append(frame)
-        console.progress(0.0, f"film: frame {len(frames)}")
+        console.progress(len(frames) / most, f"film: frame {len(frames)}")
+    console.progress(1.0, f"film: {len(frames)} frames", last=True)
     name = f"refinement.{film}"
     (write_gif if film == "gif" else write_mp4)(folder / name, frames)
     return name
