@@ -331,7 +331,7 @@ class TestWhatGoesWrong:
         monkeypatch.setattr(register_command, "read_patient", interrupt)
         done = call("register", case.ct, case.xray, "--quiet")
         assert done.code == 130
-        assert done.err == "napari-xreg: error: interrupted; nothing was written\n"
+        assert done.err == "napari-xreg: error: interrupted; files already written stay\n"
 
     @pytest.mark.parametrize(
         ("error", "code"),

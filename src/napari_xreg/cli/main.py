@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             code: int = command.run(arguments, console)
             return code
     except KeyboardInterrupt:
-        console.error("interrupted; nothing was written")
+        console.error("interrupted; files already written stay")
         return INTERRUPTED
     except BrokenPipeError:  # `napari-xreg inspect ... | head`
         sys.stderr.close()

@@ -28,7 +28,7 @@ def prepare_renderer(console: Console, threads: int | None) -> None:
     if threads is not None:
         set_thread_count(threads)
     for ready in warm_up():
-        if ready.seconds > 0.5:
+        if ready.seconds > 2:
             console.progress(
                 ready.done / ready.total,
                 f"compiled the {ready.method} renderer (once per machine, {ready.seconds:.0f} s)",
