@@ -78,4 +78,6 @@ def _silence_libraries() -> None:
     """Python's handler of last resort would print what libraries log."""
     import logging
 
-    logging.getLogger().addHandler(logging.NullHandler())
+    root = logging.getLogger()
+    if not root.handlers:
+        root.addHandler(logging.NullHandler())
