@@ -196,3 +196,11 @@ def test_matrices_that_are_no_pose_are_refused(matrix, says):
 def test_parts_that_do_not_belong_together_are_refused():
     with pytest.raises(ValueError, match="share dtype"):
         Pose(torch.eye(3), torch.zeros(3, dtype=torch.float64))
+
+
+def test_points_of_another_precision_are_moved_in_that_of_the_pose():
+    pose = Pose.exp(torch.tensor([0.1, -0.2, 0.3, 4.0, -5.0, 6.0], dtype=torch.float64))
+    points = torch.tensor([[10.0, -20.0, 30.0]])
+    moved = pose.apply(points)
+    assert moved.dtype == torch.float64
+    torch.testing.assert_close(moved, pose.apply(points.double()))

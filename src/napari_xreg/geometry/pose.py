@@ -137,8 +137,11 @@ class Pose:
         return Pose(rotation, -(rotation @ self.translation[..., None])[..., 0])
 
     def apply(self, points: Float[Tensor, "*points 3"]) -> Float[Tensor, "*moved 3"]:
-        """Points in the target frame, mm. Leading dimensions of pose and points[..., n, 3] broadcast."""
-        return points @ self.rotation.mT + self.translation[..., None, :]
+        """Points in the target frame, mm. Leading dimensions of pose and points[..., n, 3] broadcast.
+
+        Points of another precision are taken to that of the pose.
+        """
+        return points.to(self.rotation.dtype) @ self.rotation.mT + self.translation[..., None, :]
 
     def matrix(self) -> Float[Tensor, "*batch 4 4"]:
         """Homogeneous matrices, mm."""
