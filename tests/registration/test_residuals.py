@@ -13,6 +13,7 @@ from napari_xreg.registration.problem import (
     _gaussian_kernels,
     residuals,
 )
+from napari_xreg.rendering import prepare
 
 RNG = np.random.default_rng(3)
 
@@ -74,7 +75,8 @@ def _small_problem(channels, mask=None):
     row, column = np.meshgrid(np.arange(26), np.arange(30), indexing="ij")
     spot = np.exp(-(((row - 9) / 6) ** 2 + ((column - 19) / 5) ** 2)) + 0.01 * column
     radiograph = Radiograph(torch.from_numpy(spot.astype(np.float32)), carm, mask=mask)
-    return ViewProblem(volume, radiograph, channels, method="trilinear", threads=1), carm, volume
+    problem = ViewProblem(prepare(volume), radiograph, channels, method="trilinear", threads=1)
+    return problem, carm, volume
 
 
 @pytest.mark.parametrize(("scale", "tone"), [(None, False), (3.0, False), (3.0, True)])
@@ -113,7 +115,11 @@ def test_masked_pixels_cannot_change_the_loss():
     spoiled = problem.radiograph.line_integrals.clone()
     spoiled[~mask] = 77.0
     other = ViewProblem(
-        volume, Radiograph(spoiled, carm, mask=mask), channels, method="trilinear", threads=1
+        prepare(volume),
+        Radiograph(spoiled, carm, mask=mask),
+        channels,
+        method="trilinear",
+        threads=1,
     )
     losses = []
     for p in (problem, other):
@@ -126,4 +132,4 @@ def test_constant_radiograph_is_refused():
     carm = CArm(900.0, 600.0, Detector((16, 16), (3.0, 3.0)))
     volume = Volume(torch.ones(4, 4, 4), torch.eye(4, dtype=torch.float64))
     with pytest.raises(ValueError, match="constant"):
-        ViewProblem(volume, Radiograph(torch.ones(16, 16), carm), Channels())
+        ViewProblem(prepare(volume), Radiograph(torch.ones(16, 16), carm), Channels())

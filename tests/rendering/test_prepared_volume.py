@@ -4,13 +4,22 @@ import gc
 import subprocess
 import sys
 import weakref
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from napari_xreg.images import Volume
-from napari_xreg.rendering import march_view, prepare, render_drr, render_with_jacobian, warm_up
+from napari_xreg.rendering import (
+    march,
+    march_view,
+    prepare,
+    render_drr,
+    render_with_jacobian,
+    scaled_above,
+    warm_up,
+)
 from napari_xreg.rendering.prepared import PAD
 
 
@@ -103,3 +112,32 @@ def test_warm_up_says_what_is_ready():
     assert [e.method for e in events] == ["joseph", "trilinear"]
     assert [e.done for e in events] == [1, 2]
     assert all(e.total == 2 and e.seconds > 0 for e in events)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("gain", [0.5, -0.4])
+def test_only_what_exceeds_the_threshold_is_scaled(packed, gain):
+    lac = torch.tensor([[[0.0, 0.01, 0.02], [0.03, 0.05, 0.019]]])
+    ready = scaled_above(
+        prepare(Volume(lac, torch.eye(4, dtype=torch.float64)), packed=packed), 0.02, gain
+    )
+    inside = ready.values[PAD:-PAD, PAD:-PAD, PAD:-PAD] * ready.scale
+    # 0.03 and 0.05 exceed 0.02 by 0.01 and 0.03
+    expected = [[[0.0, 0.01, 0.02], [0.03 + 0.01 * gain, 0.05 + 0.03 * gain, 0.019]]]
+    np.testing.assert_allclose(inside, expected, atol=2e-6)
+    assert (ready.values.reshape(-1)[: 2 * PAD] == 0).all()
+    line = ((1.0, 0.4, -50.0), (0, 0, 100.0), (0, 0, 0), (0, 0, 0))
+    image, plain = (march(r, *line, 1, 1, jacobian=False)[0] for r in (ready, _float32(ready)))
+    np.testing.assert_allclose(image, plain, rtol=1e-4)
+    assert image[0] > 0
+
+
+def _float32(ready):
+    values = (ready.values * np.float32(ready.scale)).astype(np.float32)
+    return replace(ready, values=values, row=values.reshape(-1), scale=1.0)
+
+
+def test_bone_cannot_become_less_than_water():
+    volume = Volume(torch.full((2, 2, 2), 0.03), torch.eye(4, dtype=torch.float64))
+    with pytest.raises(ValueError, match="at least -1"):
+        scaled_above(prepare(volume), 0.02, -1.5)

@@ -7,7 +7,6 @@ of bone over water is rendered by itself once a level, its share is fitted, and 
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -17,22 +16,19 @@ import torch
 from napari_xreg.geometry import Pose
 from napari_xreg.images import Radiograph, Volume, lac_from_hu
 from napari_xreg.registration.tone import tone_basis
-from napari_xreg.rendering import march_view, prepare
+from napari_xreg.rendering import Prepared, march_view, prepare, scaled_above
 
 Array = npt.NDArray[np.float32]
 
 _LOWEST, _HIGHEST = -0.5, 1.5  # beyond, something else is being explained
 _ROUNDS = 6
-_bone: "WeakKeyDictionary[Volume, Volume | None]" = WeakKeyDictionary()
+_doubled: "WeakKeyDictionary[Prepared, Prepared]" = WeakKeyDictionary()
 
 
-def bone_of(volume: Volume) -> Volume | None:
-    """The attenuation in excess of water, as a volume; None where there is none."""
-    if volume not in _bone:
-        water = float(lac_from_hu(torch.zeros(1))[0])
-        excess = (volume.lac - water).clamp_min(0.0)
-        _bone[volume] = Volume(excess, volume.world_from_index) if bool(excess.any()) else None
-    return _bone[volume]
+def with_bone_gain(volume: Volume, gain: float) -> Prepared:
+    """The volume, ready to render, with the excess of its attenuation over water times 1 + gain."""
+    plain = prepare(volume, packed=True)
+    return plain if gain == 0.0 else scaled_above(plain, _water(), gain)
 
 
 def bone_gain(
@@ -45,27 +41,20 @@ def bone_gain(
     """By how much the bone of a volume must be scaled up to explain the radiographs; 0 = as it is.
 
     Fitted robustly together with the tone at the given poses, which should be right to a few
-    millimetres.
+    millimetres. The mean over the radiographs that can tell.
     """
-    bone = bone_of(volume)
-    if bone is None:
-        return 0.0
+    plain = prepare(volume, packed=True)
+    if plain not in _doubled:
+        _doubled[plain] = scaled_above(plain, _water(), 1.0)
     gains = []
     for radiograph, pose in zip(radiographs, poses, strict=True):
-        images = [
-            march_view(
-                prepare(part),
-                radiograph.carm,
-                pose,
-                method="joseph",
-                jacobian=False,
-                threads=threads,
-            )[0]
-            for part in (volume, bone)
-        ]
+        image, brighter = (
+            march_view(ready, radiograph.carm, pose, jacobian=False, threads=threads)[0]
+            for ready in (plain, _doubled[plain])
+        )
         gain = fit_gain(
-            images[0],
-            images[1],
+            image,
+            brighter - image,
             radiograph.line_integrals.detach().cpu().numpy().astype(np.float32),
             np.flatnonzero(radiograph.usable.numpy().ravel()),
         )
@@ -74,12 +63,8 @@ def bone_gain(
     return float(np.mean(gains)) if gains else 0.0
 
 
-def with_bone_gain(volume: Volume, gain: float) -> Volume:
-    """The volume with the excess of bone over water scaled by ``1 + gain``."""
-    bone = bone_of(volume)
-    if bone is None or gain == 0.0:
-        return volume
-    return replace(volume, lac=volume.lac + gain * bone.lac)
+def _water() -> float:
+    return float(lac_from_hu(torch.zeros(1))[0])
 
 
 def fit_gain(

@@ -44,7 +44,7 @@ ROBUST = Channels(intensity=0.2, gradient=0.8, outlier_scale=3.0, tone=True)
 
 COARSE_TO_FINE = (
     Level(32, 6.0),
-    Level(64, 3.0),
+    Level(64, 3.0, channels=ROBUST),
     Level(128, None, channels=ROBUST),
     Level(256, None, channels=ROBUST),
 )

@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_xreg.geometry import Pose
-from napari_xreg.images import Radiograph, Volume
+from napari_xreg.images import Radiograph
 from napari_xreg.registration.tone import Tone, fit_tone
-from napari_xreg.rendering import march_view, prepare
+from napari_xreg.rendering import Prepared, march_view
 from napari_xreg.rendering.cpu import Method
 
 Array = npt.NDArray[np.float32]
@@ -108,8 +108,8 @@ class ViewProblem:
 
     Parameters
     ----------
-    volume
-        CT at the level's resolution.
+    prepared
+        CT at the level's resolution, ready to render.
     radiograph
         At the level's size.
     channels
@@ -125,7 +125,7 @@ class ViewProblem:
 
     def __init__(
         self,
-        volume: Volume,
+        prepared: Prepared,
         radiograph: Radiograph,
         channels: Channels,
         *,
@@ -135,7 +135,7 @@ class ViewProblem:
     ) -> None:
         self.radiograph = radiograph
         self.channels = channels
-        self._prepared = prepare(volume)
+        self._prepared = prepared
         self._method, self._step_mm, self._threads = method, step_mm, threads
         self._smooth, self._slope = _gaussian_kernels(channels.sigma)
         usable = radiograph.usable.numpy()

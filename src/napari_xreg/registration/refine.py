@@ -19,6 +19,7 @@ from napari_xreg.registration.locks import Locks
 from napari_xreg.registration.result import Candidate, Iterate, Registration, Status
 from napari_xreg.registration.starts import Spread, spread_starts
 from napari_xreg.registration.views import JointProblem, View, at_pixels
+from napari_xreg.rendering import Prepared, at_voxel_size, prepare
 
 
 @dataclass(frozen=True)
@@ -152,19 +153,15 @@ def refine(
         )
         for poses in [tuple(pose @ camera for camera in rig)]
     ]
+    adapter = _Adapter(volume, views, settings.threads)
     trajectory: list[Iterate] = []
     alive, problem = tracks, None
     for number, level in enumerate(settings.levels):
         if number > 0:
             keep = settings.carried[min(number, len(settings.carried)) - 1]
             alive = sorted(alive, key=lambda track: track.loss)[:keep]
-        problem = JointProblem(
-            _adapted(volume, views, alive, level, settings),
-            views,
-            level,
-            pivot,
-            threads=settings.threads,
-        )
+        ready = adapter.ready(level, alive)
+        problem = JointProblem(ready, views, level, pivot, threads=settings.threads)
         last = number == len(settings.levels) - 1
         tolerance = settings.tolerance_mm if last else 0.1 * problem.pixel_at_pivot_mm
         for track in alive:
@@ -221,20 +218,28 @@ def refine(
     )
 
 
-def _adapted(
-    volume: Volume,
-    views: Sequence[View],
-    alive: Sequence[_Track],
-    level: Level,
-    settings: RefineSettings,
-) -> Volume:
-    """The CT with its bone as bright as the radiographs say, judged at the best pose so far."""
-    if not level.channels.tone:
-        return volume
-    best = min(alive, key=lambda track: track.loss)
-    radiographs = [at_pixels(view.radiograph, level.pixels) for view in views]
-    gain = bone_gain(volume, radiographs, best.poses, threads=settings.threads)
-    return with_bone_gain(volume, gain)
+class _Adapter:
+    """The CT of every level, its bone as bright as the radiographs say at the best pose so far.
+
+    Judged once for every resolution of the CT, since looking again at finer pixels changed nothing.
+    """
+
+    def __init__(self, volume: Volume, views: Sequence[View], threads: int | None) -> None:
+        self._volume, self._views, self._threads = volume, views, threads
+        self._judged: dict[Volume, Prepared] = {}
+
+    def ready(self, level: Level, alive: Sequence[_Track]) -> Prepared:
+        volume = self._volume
+        if level.voxel_mm is not None:
+            volume = at_voxel_size(volume, level.voxel_mm)
+        if not level.channels.tone:
+            return prepare(volume, packed=True)
+        if volume not in self._judged:
+            best = min(alive, key=lambda track: track.loss)
+            radiographs = [at_pixels(view.radiograph, level.pixels) for view in self._views]
+            gain = bone_gain(volume, radiographs, best.poses, threads=self._threads)
+            self._judged[volume] = with_bone_gain(volume, gain)
+        return self._judged[volume]
 
 
 def _refine_track(

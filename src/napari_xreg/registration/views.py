@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from napari_xreg.geometry import Pose
-from napari_xreg.images import Radiograph, Volume
+from napari_xreg.images import Radiograph
 from napari_xreg.registration.levels import Level
 from napari_xreg.registration.problem import (
     Linearisation,
@@ -17,7 +17,7 @@ from napari_xreg.registration.problem import (
     Observation,
     ViewProblem,
 )
-from napari_xreg.rendering import at_voxel_size
+from napari_xreg.rendering import Prepared
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,17 +49,16 @@ class JointProblem:
 
     def __init__(
         self,
-        volume: Volume,
+        prepared: Prepared,
         views: Sequence[View],
         level: Level,
         pivot: Float[Tensor, "3"],
         *,
         threads: int | None = None,
     ) -> None:
-        coarse = volume if level.voxel_mm is None else at_voxel_size(volume, level.voxel_mm)
         self.parts = [
             ViewProblem(
-                coarse,
+                prepared,
                 at_pixels(view.radiograph, level.pixels),
                 level.channels,
                 method=level.method,

@@ -2,7 +2,7 @@
 
 from napari_xreg.rendering.cpu import march, march_view
 from napari_xreg.rendering.drr import render_drr, render_with_jacobian
-from napari_xreg.rendering.prepared import Prepared, prepare
+from napari_xreg.rendering.prepared import Prepared, prepare, scaled_above
 from napari_xreg.rendering.pyramid import at_voxel_size
 from napari_xreg.rendering.structures import render_structures
 from napari_xreg.rendering.threads import set_thread_count, thread_count
@@ -18,6 +18,7 @@ __all__ = [
     "render_drr",
     "render_structures",
     "render_with_jacobian",
+    "scaled_above",
     "set_thread_count",
     "thread_count",
     "warm_up",

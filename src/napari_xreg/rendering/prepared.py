@@ -1,7 +1,7 @@
 """A volume made ready for the CPU kernels once, and kept as long as the volume lives."""
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -81,6 +81,45 @@ def prepare(volume: Volume, *, packed: bool = False) -> Prepared:
     return found[1]
 
 
+def scaled_above(prepared: Prepared, threshold: float, gain: float) -> Prepared:
+    """The same volume with what exceeds a threshold scaled: ``v + gain max(v - threshold, 0)``.
+
+    Parameters
+    ----------
+    threshold
+        1/mm. With that of water, the excess is the bone.
+    gain
+        At least -1. A packed volume stays packed: its 65536 values are looked up, which takes a
+        tenth of the time of preparing the scaled volume anew.
+
+    Raises
+    ------
+    ValueError
+        If the gain is below -1, which would turn bone into less than water.
+    """
+    if gain < -1:
+        raise ValueError(f"the gain of what lies above a threshold is at least -1: got {gain}")
+    if prepared.values.dtype == np.uint16:
+        levels = np.arange(65536, dtype=np.float64) * prepared.scale
+        levels += gain * np.maximum(levels - threshold, 0.0)
+        largest = float(levels.max())
+        table = np.rint(levels * (65535 / largest)).astype(np.uint16)
+        memory = np.zeros(prepared.values.size + 1, np.uint16)
+        memory[:-1] = table[prepared.values.reshape(-1)]
+        return _packed(memory, largest / 65535, prepared)
+    scaled = prepared.values - np.float32(threshold)
+    np.maximum(scaled, 0, out=scaled)
+    scaled *= np.float32(gain)
+    scaled += prepared.values
+    return replace(prepared, values=scaled, row=scaled.reshape(-1))
+
+
+def _packed(memory: npt.NDArray[np.uint16], scale: float, like: Prepared) -> Prepared:
+    """`memory` holds the voxels in order, and one more for the neighbour of the last."""
+    row = np.ndarray((memory.size - 1,), np.uint32, memory.data, strides=(2,))
+    return replace(like, values=memory[:-1].reshape(like.values.shape), row=row, scale=scale)
+
+
 def _make(volume: Volume, packed: bool) -> Prepared:
     lac = volume.lac.detach().cpu().numpy()
     index_from_world = np.linalg.inv(volume.world_from_index.detach().cpu().double().numpy())
@@ -93,14 +132,12 @@ def _make(volume: Volume, packed: bool) -> Prepared:
     offset = index_from_world[:3, 3] + PAD - np.array([x.start, y.start, z.start], np.float64)
     linear = np.ascontiguousarray(index_from_world[:3, :3])
     largest = float(padded.max())
+    ready = Prepared(padded, padded.reshape(-1), 1.0, (z, y, x), linear, offset, volume.spacing)
     if packed and largest > 0 and padded.min() >= 0:
-        # One voxel more, for the neighbour of the last.
         memory = np.zeros(padded.size + 1, np.uint16)
         memory[:-1] = np.rint(padded.reshape(-1) * np.float32(65535 / largest))
-        values = memory[:-1].reshape(padded.shape)
-        row = np.ndarray((padded.size,), np.uint32, memory.data, strides=(2,))
-        return Prepared(values, row, largest / 65535, (z, y, x), linear, offset, volume.spacing)
-    return Prepared(padded, padded.reshape(-1), 1.0, (z, y, x), linear, offset, volume.spacing)
+        return _packed(memory, largest / 65535, ready)
+    return ready
 
 
 def _extent(lac: npt.NDArray[np.floating], axis: int) -> tuple[int, int]:
