@@ -9,9 +9,11 @@ from napari_xreg.registration.confidence import (
 )
 from napari_xreg.registration.control import Control
 from napari_xreg.registration.levels import COARSE_TO_FINE, ROBUST, Level
+from napari_xreg.registration.pose_files import read_pose, write_pose
 from napari_xreg.registration.problem import Channels
 from napari_xreg.registration.refine import RefineSettings, refine, run
 from napari_xreg.registration.result import Candidate, Iterate, Registration, Status
+from napari_xreg.registration.result_files import read_result, write_result
 from napari_xreg.registration.starts import Spread, perturbed, spread_starts
 from napari_xreg.registration.views import View
 
@@ -33,9 +35,13 @@ __all__ = [
     "carm_covariance",
     "landmark_uncertainty",
     "perturbed",
+    "read_pose",
+    "read_result",
     "refine",
     "refine_adam",
     "run",
     "spread_starts",
     "weakest_direction",
+    "write_pose",
+    "write_result",
 ]

@@ -25,7 +25,7 @@ from napari_xreg.registration.views import View, at_pixels
 from napari_xreg.rendering import render_drr
 from napari_xreg.rendering.cpu import Method
 
-Similarity = Callable[[Tensor, Tensor], Tensor]
+Similarity = Callable[..., Tensor]
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,8 @@ class AdamSettings:
     method
         Integrator.
     similarity
-        (rendered, radiograph) [1, rows, columns] each to a number a batch item, higher is better.
+        ``(radiograph, rendered, mask=...)``, [1, rows, columns] each, to a number a batch item; higher
+        is better.
     keep_images
         Put the DRR of every iterate into the trajectory.
     """
@@ -133,8 +134,7 @@ def refine_adam(
             similarity = torch.stack(
                 [
                     settings.similarity(
-                        torch.where(target.usable, image, 0.0)[None],
-                        torch.where(target.usable, target.line_integrals, 0.0)[None].to(image),
+                        target.line_integrals[None].to(image), image[None], mask=target.usable
                     ).mean()
                     for target, image in zip(targets, images, strict=True)
                 ]

@@ -25,8 +25,8 @@ from napari_xreg.registration.views import JointProblem
 CORRELATION_REACH = 0.125
 """Reach of the kernel k, as a share of the longer side of the image."""
 
-CALIBRATION = 1.0
-"""Standard deviations are multiplied by this; 1.0 = as the sandwich gives them."""
+CALIBRATION = 2.0
+"""Standard deviations are the sandwich's times this: docs/decisions/0005-calibrated-covariance.md."""
 
 
 def covariance_of(problem: JointProblem, state: State) -> Float[Tensor, "6 6"] | None:

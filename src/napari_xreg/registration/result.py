@@ -1,7 +1,7 @@
 """What a registration is: its answer, how sure it is, and every step it took."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 import torch
@@ -71,7 +71,7 @@ class Iterate:
     damping: float = 0.0
     step: float = 0.0
     seconds: float = 0.0
-    image: Float[Tensor, "rows columns"] | None = None
+    image: Float[Tensor, "rows columns"] | None = field(default=None, repr=False)
 
     @property
     def loss(self) -> float:
@@ -134,11 +134,11 @@ class Registration:
     world_from_camera: Pose
     status: Status
     losses: Mapping[str, float]
-    trajectory: tuple[Iterate, ...]
+    trajectory: tuple[Iterate, ...] = field(repr=False)
     pivot: Float[Tensor, "3"]
     covariance: Float[Tensor, "6 6"] | None = None
-    views: tuple[Pose, ...] = ()
-    candidates: tuple[Candidate, ...] = ()
+    views: tuple[Pose, ...] = field(default=(), repr=False)
+    candidates: tuple[Candidate, ...] = field(default=(), repr=False)
     simulated: bool = False
     notes: tuple[str, ...] = ()
 
