@@ -283,10 +283,20 @@ def memory_row(name: str, what: str, pixels: int, samples: int) -> None:
     if name in METHODS:  # compiling is not rendering
         small = cases.carm(8)
         jobs_for(volume, small, pose_of("near axis", small), sampling, [(name, what)])[name, what]()
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    before = peak_mb()
     job()
-    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    after = peak_mb()
     print(json.dumps({"before_mb": before, "peak_mb": after}))
+
+
+def peak_mb() -> float:
+    """Peak resident memory of this process, MB."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        # Linux hands getrusage's peak on to children, so theirs would be that of the parent.
+        lines = status.read_text().splitlines()
+        return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def memory(options: argparse.Namespace) -> tuple[list[list[Any]], dict[str, Any]]:
