@@ -6,7 +6,7 @@ import torch
 
 from napari_xreg.geometry import CArm, Detector
 from napari_xreg.images import Radiograph, Volume, lac_from_hu
-from napari_xreg.registration.hardening import bone_gain, with_bone_gain
+from napari_xreg.registration.hardening import bone_gain, fit_gain, with_bone_gain
 from napari_xreg.rendering import Prepared, march_view
 
 CARM = CArm(1020.0, 740.0, Detector((64, 72), (3.0, 3.1)))
@@ -51,3 +51,13 @@ def test_without_bone_there_is_no_gain():
     image = torch.from_numpy(np.random.default_rng(0).normal(size=(64, 72)).astype(np.float32))
     pose = CARM.world_from_camera(0.0, 0.0, isocenter=water.center)
     assert bone_gain(water, [Radiograph(image, CARM)], [pose]) == 0.0
+
+
+def test_the_gain_does_not_depend_on_the_unit_of_the_drr(patient):
+    pose = CARM.world_from_camera(15.0, -10.0, isocenter=patient.center)
+    plain, doubled = (_seen(with_bone_gain(patient, g), pose).numpy() for g in (0.0, 1.0))
+    target = _seen(with_bone_gain(patient, 0.3), pose).numpy()
+    everywhere = np.arange(target.size)
+    for unit in (1.0, 20.0):
+        found = fit_gain(unit * plain, unit * (doubled - plain), target, everywhere)
+        assert found == pytest.approx(0.3, abs=0.03)

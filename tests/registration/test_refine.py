@@ -64,6 +64,8 @@ def test_the_loss_never_rises_along_accepted_steps_of_a_level(volume):
         losses = [i.loss for i in result.trajectory if i.level == level and i.accepted]
         assert len(losses) > 2
         assert all(b <= a + 1e-9 for a, b in itertools.pairwise(losses))
+        # Steps that gain what they promised earn longer ones.
+        assert [i.damping for i in result.trajectory if i.level == level][-1] < 1e-3
     assert result.losses["loss"] == min(i.loss for i in result.trajectory if i.level == 1)
 
 
