@@ -3,7 +3,7 @@
 CT and C-arm see different spectra, and both are calibrated to their own water: bone against soft
 tissue is brighter in one than in the other, by tens of per cent. That is no function of the DRR's
 grey value, so `tone` cannot take it out, and it shifts the depth by about a millimetre. The excess
-of bone over water is rendered by itself once a level, its share is fitted, and the CT is rescaled.
+of bone over water is rendered by itself, its share is fitted, and the CT is rescaled.
 """
 
 from collections.abc import Sequence
@@ -15,6 +15,7 @@ import torch
 
 from napari_xreg.geometry import Pose
 from napari_xreg.images import Radiograph, Volume, lac_from_hu
+from napari_xreg.registration.robust import robust_fit
 from napari_xreg.registration.tone import tone_basis
 from napari_xreg.rendering import Prepared, march_view, prepare, scaled_above
 
@@ -84,14 +85,7 @@ def fit_gain(
         if extra.std() < 1e-3:
             return None
         full = np.column_stack([basis, extra])
-        w = np.ones(len(values))
-        for _ in range(3):
-            gram = full.T @ (w[:, None] * full)
-            gram += 1e-9 * np.trace(gram) * np.eye(len(gram))
-            beta = np.linalg.solve(gram, full.T @ (w * values))
-            residual = values - full @ beta
-            spread = 1.4826 * np.median(np.abs(residual))
-            w = 1.0 / (1.0 + (residual / max(3.0 * spread, 1e-9)) ** 2) ** 2
+        beta = robust_fit(full, values, rounds=3)
         # What the bone adds in target units, over the slope of f there.
         slope = beta[1] / width
         if slope <= 0:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from napari_xreg.registration.problem import Channels
+from napari_xreg.registration.robust import OUTLIER_SCALE
 from napari_xreg.rendering.cpu import Method
 
 
@@ -39,7 +40,7 @@ class Level:
             raise ValueError(f"a level needs at least one iteration: got {self.iterations}")
 
 
-ROBUST = Channels(intensity=0.2, gradient=0.8, outlier_scale=3.0, tone=True)
+ROBUST = Channels(intensity=0.2, gradient=0.8, outlier_scale=OUTLIER_SCALE, tone=True)
 """What real images need once the anatomy is roughly in place; too early, it is itself the outlier."""
 
 COARSE_TO_FINE = (

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from napari_xreg.geometry import Pose
 from napari_xreg.images import Radiograph
+from napari_xreg.registration.robust import outlier_weights
 from napari_xreg.registration.tone import Tone, fit_tone
 from napari_xreg.rendering import Prepared, march_view
 from napari_xreg.rendering.cpu import Method
@@ -42,7 +43,7 @@ class Channels:
         least squares.
     tone
         Fit how the radiograph's grey values follow from the DRR's (`tone`), each iteration, and
-        how bright bone is against soft tissue (`hardening`), once a level.
+        how bright bone is against soft tissue (`hardening`), once for every resolution of the CT.
     """
 
     intensity: float = 0.5
@@ -202,8 +203,9 @@ class ViewProblem:
         weights = []
         for plane, flat in zip(self._planes(observation, tone, slopes=False), uniform, strict=True):
             residual, _ = residuals(plane, flat)
-            spread = 1.4826 * float(np.median(np.abs(residual - np.median(residual))))
-            weight = 1.0 / (1.0 + (residual / max(scale * spread, 1e-6)) ** 2) ** 2
+            weight = outlier_weights(
+                residual, centre=float(np.median(residual)), scale=scale, least=1e-6
+            )
             weights.append((weight / weight.sum()).astype(np.float32))
         return Nuisance(tone, tuple(weights))
 

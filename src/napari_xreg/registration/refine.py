@@ -221,7 +221,8 @@ def refine(
 class _Adapter:
     """The CT of every level, its bone as bright as the radiographs say at the best pose so far.
 
-    Judged once for every resolution of the CT, since looking again at finer pixels changed nothing.
+    Judged once for every resolution of the CT: looking again at finer pixels took time, and the
+    medians of the tuning cases were within 0.07 mm of those without.
     """
 
     def __init__(self, volume: Volume, views: Sequence[View], threads: int | None) -> None:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from napari_xreg.registration.robust import robust_fit
+
 Array = npt.NDArray[np.float32]
 Matrix = npt.NDArray[np.float64]
 
@@ -57,8 +59,6 @@ def fit_tone(
     image: Array,
     target: Array,
     usable: npt.NDArray[np.intp],
-    *,
-    outlier_scale: float = 3.0,
 ) -> Tone | None:
     """Fit f and g robustly (reweighted least squares); None where the fit would not be monotone.
 
@@ -70,8 +70,6 @@ def fit_tone(
         The radiograph, of the same shape.
     usable
         Flat indices of the pixels to use.
-    outlier_scale
-        As `Channels.outlier_scale`.
     """
     rows, columns = image.shape
     sample = _sample(image, target, usable)
@@ -80,14 +78,7 @@ def fit_tone(
     u, place, y, middle, width, _ = sample
     for degree in range(_DEGREE, 0, -1):
         basis = np.column_stack([np.vander(u, degree + 1, increasing=True), place])
-        w = np.ones(len(y))
-        for _ in range(_ROUNDS):
-            gram = basis.T @ (w[:, None] * basis)
-            gram += 1e-9 * np.trace(gram) * np.eye(len(gram))
-            beta = np.linalg.solve(gram, basis.T @ (w * y))
-            residual = y - basis @ beta
-            spread = 1.4826 * np.median(np.abs(residual))
-            w = 1.0 / (1.0 + (residual / max(outlier_scale * spread, 1e-9)) ** 2) ** 2
+        beta = robust_fit(basis, y, rounds=_ROUNDS)
         curve = beta[: degree + 1]
         slopes = np.polynomial.polynomial.polyval(
             np.linspace(-1, 1, 21), np.polynomial.polynomial.polyder(curve)

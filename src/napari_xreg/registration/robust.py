@@ -1,0 +1,35 @@
+"""Letting outliers have little say: Geman-McClure weights, and a least-squares fit under them."""
+
+import numpy as np
+import numpy.typing as npt
+
+Values = npt.NDArray[np.floating]
+Matrix = npt.NDArray[np.float64]
+
+OUTLIER_SCALE = 3.0
+"""Residuals beyond about this many robust standard deviations are outliers, where nobody says else."""
+
+
+def outlier_weights(residual: Values, *, centre: float, scale: float, least: float) -> Values:
+    """``1 / (1 + (r / s)^2)^2`` with s = `scale` robust standard deviations, but at least `least`.
+
+    Parameters
+    ----------
+    centre
+        About which the median absolute deviation is taken.
+    """
+    spread = 1.4826 * float(np.median(np.abs(residual - centre)))
+    return 1.0 / (1.0 + (residual / max(scale * spread, least)) ** 2) ** 2
+
+
+def robust_fit(basis: Matrix, values: Matrix, *, rounds: int) -> Values:
+    """Coefficients of ``basis @ c ~ values`` by least squares, reweighted `rounds` - 1 times."""
+    w: Values = np.ones(len(values))
+    coefficients: Values = np.zeros(basis.shape[1])
+    for _ in range(rounds):
+        gram = basis.T @ (w[:, None] * basis)
+        gram += 1e-9 * np.trace(gram) * np.eye(len(gram))
+        coefficients = np.linalg.solve(gram, basis.T @ (w * values))
+        residual = values - basis @ coefficients
+        w = outlier_weights(residual, centre=0.0, scale=OUTLIER_SCALE, least=1e-9)
+    return coefficients
