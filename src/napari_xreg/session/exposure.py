@@ -1,0 +1,70 @@
+"""One radiograph of a session, with everything the user has said about it."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from napari_xreg.geometry import Pose
+from napari_xreg.images import Landmark, Radiograph
+from napari_xreg.session.source import Source
+
+
+@dataclass(frozen=True, eq=False)
+class Exposure:
+    """A radiograph in a session; changed by `dataclasses.replace`, through the session.
+
+    Parameters
+    ----------
+    name
+        Unique in the session; what the user sees.
+    radiograph
+        The image as read, with its geometry.
+    world_from_camera
+        Where its C-arm is thought to stand now.
+    start
+        Pose that "reset" goes back to: the file's nominal pose, or what the user declared.
+    used
+        Whether refinement uses it.
+    painted
+        What the user masked by hand, True where a pixel may be used; None: nothing masked.
+    landmarks
+        Points picked on it (`Landmark.pixel`), paired by name with the session's.
+    source
+        Where it can be read again; None for an image that exists in memory only.
+    """
+
+    name: str
+    radiograph: Radiograph
+    world_from_camera: Pose
+    start: Pose
+    used: bool = True
+    painted: Bool[Tensor, "rows columns"] | None = None
+    landmarks: tuple[Landmark, ...] = ()
+    source: Source | None = None
+
+    def __post_init__(self) -> None:
+        if not self.name.strip():
+            raise ValueError("a radiograph of a session needs a name")
+        for pose in (self.world_from_camera, self.start):
+            if pose.batch_shape != ():
+                raise ValueError(f"a radiograph has one pose: got a batch of {pose.batch_shape}")
+        missing = [mark.name for mark in self.landmarks if mark.pixel is None]
+        if missing:
+            raise ValueError(
+                f"landmarks on a radiograph need a pixel: {', '.join(missing)} has none"
+            )
+        shape = self.radiograph.carm.detector.shape
+        if self.painted is not None and tuple(self.painted.shape) != shape:
+            raise ValueError(
+                f"the painted mask must have the radiograph's rows and columns {shape}: "
+                f"got {tuple(self.painted.shape)}"
+            )
+
+    @property
+    def masked(self) -> Radiograph:
+        """The radiograph without what was masked by hand: what a refinement is given."""
+        if self.painted is None or bool(torch.all(self.painted)):
+            return self.radiograph
+        return self.radiograph.with_mask(self.painted, "painted by hand")

@@ -1,0 +1,59 @@
+"""A DRR at the present pose: asked for as a value, answered off the main thread."""
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_xreg.geometry import CArm, Pose
+from napari_xreg.images import Volume
+from napari_xreg.rendering import march_view, prepare
+
+
+@dataclass(frozen=True, eq=False)
+class Preview:
+    """The answer.
+
+    Parameters
+    ----------
+    image
+        DRR (line integrals) [rows, columns] of the requested detector.
+    request
+        What was asked.
+    seconds
+        Wall time of rendering.
+    """
+
+    image: npt.NDArray[np.float32]
+    request: "PreviewRequest"
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class PreviewRequest:
+    """Everything a DRR needs, captured: `answer` may run in any thread.
+
+    Parameters
+    ----------
+    volume
+        What is rendered (`Session.rendered_volume`).
+    carm
+        With the detector at the size wanted.
+    world_from_camera
+        Pose.
+    asked
+        `time.perf_counter` when the pose was set, for measuring the age of what is drawn.
+    """
+
+    volume: Volume
+    carm: CArm
+    world_from_camera: Pose
+    asked: float = 0.0
+
+    def answer(self) -> Preview:
+        """Render."""
+        began = time.perf_counter()
+        ready = prepare(self.volume, packed=True)
+        image = march_view(ready, self.carm, self.world_from_camera, jacobian=False)[0]
+        return Preview(image, self, time.perf_counter() - began)
