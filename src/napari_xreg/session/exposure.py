@@ -33,6 +33,8 @@ class Exposure:
         Points picked on it (`Landmark.pixel`), paired by name with the session's.
     source
         Where it can be read again; None for an image that exists in memory only.
+    truth
+        The true pose, where it is known: of simulated images. Only ever used to measure errors.
     """
 
     name: str
@@ -43,12 +45,13 @@ class Exposure:
     painted: Bool[Tensor, "rows columns"] | None = None
     landmarks: tuple[Landmark, ...] = ()
     source: Source | None = None
+    truth: Pose | None = None
 
     def __post_init__(self) -> None:
         if not self.name.strip():
             raise ValueError("a radiograph of a session needs a name")
-        for pose in (self.world_from_camera, self.start):
-            if pose.batch_shape != ():
+        for pose in (self.world_from_camera, self.start, self.truth):
+            if pose is not None and pose.batch_shape != ():
                 raise ValueError(f"a radiograph has one pose: got a batch of {pose.batch_shape}")
         missing = [mark.name for mark in self.landmarks if mark.pixel is None]
         if missing:

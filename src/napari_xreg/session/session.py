@@ -201,6 +201,7 @@ class Session:
         name: str = "radiograph",
         start: Pose | None = None,
         source: Source | None = None,
+        truth: Pose | None = None,
     ) -> str:
         """Add a radiograph and make it the active one; the name it got (made unique).
 
@@ -208,13 +209,17 @@ class Session:
         ----------
         start
             None: the file's nominal pose, or, where it has none, AP about the isocenter.
+        truth
+            Of a simulated radiograph: see `Exposure`.
         """
         if start is None:
             start = self.nominal_start(radiograph)
         unique, number = name, 2
         while unique in self._exposures:
             unique, number = f"{name} {number}", number + 1
-        self._exposures[unique] = Exposure(unique, radiograph, start, start, source=source)
+        self._exposures[unique] = Exposure(
+            unique, radiograph, start, start, source=source, truth=truth
+        )
         self._active = unique
         self.radiographs_changed.emit()
         self.active_changed.emit()
@@ -325,6 +330,14 @@ class Session:
     def set_pose(self, pose: Pose, why: str, *, name: str | None = None) -> None:
         """Another pose, recorded in the history as `why`."""
         self.move(pose, name=name)
+        self.record(why)
+
+    def set_poses(self, poses: Mapping[str, Pose], why: str) -> None:
+        """The poses of several radiographs at once, recorded as `why`; no other one moves."""
+        for key, pose in poses.items():
+            if key in self._exposures:
+                self._exposures[key] = replace(self._exposures[key], world_from_camera=pose)
+        self.pose_changed.emit()
         self.record(why)
 
     def record(self, why: str) -> None:
@@ -448,11 +461,7 @@ class Session:
         """Take over the poses of a result, recorded in the history."""
         result = self._results[name]
         poses = result.registration.views or (result.registration.world_from_camera,)
-        for key, pose in zip(result.radiographs, poses, strict=True):
-            if key in self._exposures:
-                self._exposures[key] = replace(self._exposures[key], world_from_camera=pose)
-        self.pose_changed.emit()
-        self.record(f"{name} accepted")
+        self.set_poses(dict(zip(result.radiographs, poses, strict=True)), f"{name} accepted")
 
     def discard(self, name: str) -> None:
         """Forget a result."""
