@@ -1,11 +1,13 @@
 # Two commands, each does everything on a fresh machine: `make demo` and `make test`.
 PYTHON ?= python3
 BIN = .venv/bin
+# Tests open windows. Linux without a screen: a virtual one (napari draws nothing on Qt's offscreen).
+SCREEN = $(if $(DISPLAY),,$(if $(filter Linux,$(shell uname -s)),xvfb-run -a -s "-screen 0 1600x1000x24"))
 
 .PHONY: help demo test check lint bench figures clean
 
 help:
-	@echo "make demo     install into .venv, register a sample, write pictures and a report to xreg-demo/"
+	@echo "make demo     install into .venv with napari, and register a sample"
 	@echo "make test     install into .venv, run every check and test (what CI runs)"
 	@echo "make check    the linters alone"
 	@echo "make bench    the benchmarks (ARGS=... chooses; they need the real CTs, and time)"
@@ -14,13 +16,13 @@ help:
 	@echo "PYTHON=...    the Python to use, 3.11 or newer;  ARGS=...  arguments for demo and bench"
 
 demo:
-	@$(PYTHON) scripts/setup_env.py
+	@$(PYTHON) scripts/setup_env.py pyqt6
 	@$(BIN)/napari-xreg demo $(ARGS)
 
 test:
 	@$(PYTHON) scripts/setup_env.py test peers
 	@$(MAKE) --no-print-directory lint
-	$(BIN)/python -m pytest
+	NAPARI_ENSURE_PLUGIN_MAIN_THREAD=1 $(SCREEN) $(BIN)/python -m pytest
 
 check:
 	@$(PYTHON) scripts/setup_env.py test peers
@@ -39,7 +41,7 @@ bench:
 
 figures:
 	@$(PYTHON) scripts/setup_env.py dev
-	$(BIN)/python docs/make_figures.py
+	$(SCREEN) $(BIN)/python docs/make_figures.py
 
 clean:
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

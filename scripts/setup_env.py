@@ -29,6 +29,10 @@ VENV = REPOSITORY / ".venv"
 CONSTRAINTS = VENV / "constraints.txt"
 STAMP = VENV / "napari-xreg-ready.json"
 
+# Extras that bring a Qt binding, and those whose tests open windows even where there is no screen.
+WITH_QT = {"all", "dev", "pyqt6", "test"}
+WITHOUT_SCREEN = {"dev", "test"}
+
 # Compiled dependencies: importing them is the only sure way to learn which system library lacks.
 COMPILED = ("torch", "numba", "cv2", "SimpleITK", "scipy.ndimage")
 DEBIAN_PACKAGES = {
@@ -45,7 +49,31 @@ DEBIAN_PACKAGES = {
     "libXrender.so.1": "libxrender1",
     "libxcb.so.1": "libxcb1",
     "libz.so.1": "zlib1g",
+    # Qt's plug-in for the screen. It names only libxcb-cursor0 when it fails, whichever lacks.
+    "libX11-xcb.so.1": "libx11-xcb1",
+    "libdbus-1.so.3": "libdbus-1-3",
+    "libfontconfig.so.1": "libfontconfig1",
+    "libfreetype.so.6": "libfreetype6",
+    "libxcb-cursor.so.0": "libxcb-cursor0",
+    "libxcb-icccm.so.4": "libxcb-icccm4",
+    "libxcb-image.so.0": "libxcb-image0",
+    "libxcb-keysyms.so.1": "libxcb-keysyms1",
+    "libxcb-randr.so.0": "libxcb-randr0",
+    "libxcb-render-util.so.0": "libxcb-render-util0",
+    "libxcb-render.so.0": "libxcb-render0",
+    "libxcb-shape.so.0": "libxcb-shape0",
+    "libxcb-shm.so.0": "libxcb-shm0",
+    "libxcb-sync.so.1": "libxcb-sync1",
+    "libxcb-util.so.1": "libxcb-util1",
+    "libxcb-xfixes.so.0": "libxcb-xfixes0",
+    "libxcb-xinerama.so.0": "libxcb-xinerama0",
+    "libxcb-xkb.so.1": "libxcb-xkb1",
+    "libxkbcommon-x11.so.0": "libxkbcommon-x11-0",
+    "libxkbcommon.so.0": "libxkbcommon0",
 }
+# A screen of one's own, for a machine that has none. xvfb brings software GL; it only recommends
+# xauth, which xvfb-run needs.
+SCREEN_PROGRAMS = {"xvfb-run": "xvfb", "Xvfb": "xvfb", "xauth": "xauth"}
 
 # What the parity tests import of the peers. Their declared dependencies would also bring
 # torchvision, timm, VTK and a Jupyter server, and torchvision's compiled part does not load beside
@@ -138,6 +166,37 @@ def missing_library(message):
     """The shared library that an ImportError complains about, or None."""
     found = re.search(r"(lib[\w.+-]+\.so[\w.]*): cannot open shared object file", message)
     return found.group(1) if found else None
+
+
+def unresolved_libraries(listing):
+    """The shared libraries that ``ldd`` did not find, each once, in its order."""
+    return list(dict.fromkeys(re.findall(r"^\s*(\S+) => not found", listing, re.MULTILINE)))
+
+
+def screen_packages(libraries, extras, *, screen, which):
+    """Debian packages that windows need and this machine lacks.
+
+    Parameters
+    ----------
+    libraries
+        What Qt's plug-in for the screen does not find.
+    extras
+        What the environment is for.
+    screen
+        Whether there is a screen (DISPLAY).
+    which
+        `shutil.which`: the path of a program, or None.
+    """
+    wanted = set(extras)
+    if not wanted & WITH_QT or not (screen or wanted & WITHOUT_SCREEN):
+        return []  # no window will be opened
+    unknown = [library for library in libraries if library not in DEBIAN_PACKAGES]
+    if unknown:
+        raise SetupError(f"Qt needs these system libraries, install them: {', '.join(unknown)}")
+    packages = [DEBIAN_PACKAGES[library] for library in libraries]
+    if not screen:
+        packages += [package for name, package in SCREEN_PROGRAMS.items() if which(name) is None]
+    return list(dict.fromkeys(packages))
 
 
 def is_ready(stamp, key, extras):
@@ -306,7 +365,37 @@ def install_system_libraries():
             apt_install([DEBIAN_PACKAGES[library]], f"{module} needs {library}")
 
 
+def qt_unresolved():
+    """What Qt's plug-in for the screen does not find on this machine."""
+    plugins = (*VENV.glob("lib/python*/site-packages/PyQt6/Qt6/plugins/platforms/libqxcb.so"),)
+    if not plugins or shutil.which("ldd") is None:
+        return []
+    done = subprocess.run(["ldd", str(plugins[0])], capture_output=True, text=True, check=False)
+    # Its own Qt libraries lie beside it and are found; what is not is the system's to bring.
+    return [name for name in unresolved_libraries(done.stdout) if not name.startswith("libQt6")]
+
+
+def install_screen(extras):
+    """Bring what windows need, on Linux: Qt's system libraries and, without a screen, a virtual one."""
+    if not sys.platform.startswith("linux"):
+        return
+    packages = screen_packages(
+        qt_unresolved(), extras, screen=bool(os.environ.get("DISPLAY")), which=shutil.which
+    )
+    if packages:
+        apt_install(packages, "napari's windows need system packages")
+        left = qt_unresolved()
+        if left:
+            raise SetupError(f"Qt still does not find {', '.join(left)}: install what holds them")
+
+
 def main(extras):
+    make_environment(extras)
+    # Every time: a screen comes and goes without any change to the environment.
+    install_screen(extras)
+
+
+def make_environment(extras):
     key = settings_key()
     stamp = read_stamp()
     if is_ready(stamp, key, extras) and stamp["folder"] == str(REPOSITORY):

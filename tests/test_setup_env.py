@@ -1,6 +1,8 @@
 """Which torch the set-up script picks, and what it says when something lacks."""
 
 import importlib.util
+import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -123,3 +125,75 @@ def test_an_environment_is_ready_for_what_it_was_made_for():
     assert not setup_env.is_ready(stamp, "k", ["dev"])
     assert not setup_env.is_ready(stamp, "changed", ["test"])
     assert not setup_env.is_ready(None, "k", [])
+
+
+# What `ldd` says of PyQt6's libqxcb.so on a bare machine (shortened).
+LISTING = """
+\tlinux-vdso.so.1 (0x00007ffd8a7f2000)
+\tlibQt6Gui.so.6 => /v/PyQt6/Qt6/plugins/platforms/../../lib/libQt6Gui.so.6 (0x00007f1)
+\tlibxcb-icccm.so.4 => not found
+\tlibxcb-keysyms.so.1 => not found
+\tlibEGL.so.1 => not found
+\tlibxcb-icccm.so.4 => not found
+\tlibc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x00007f1)
+"""
+
+
+def test_libraries_that_qt_does_not_find():
+    # Qt itself would say that libxcb-cursor0 is needed, which is there.
+    found = setup_env.unresolved_libraries(LISTING)
+    assert found == ["libxcb-icccm.so.4", "libxcb-keysyms.so.1", "libEGL.so.1"]
+
+
+def packages(libraries=(), extras=("test",), *, screen=False, there=()):
+    return setup_env.screen_packages(
+        libraries, extras, screen=screen, which=lambda name: name if name in there else None
+    )
+
+
+def test_tests_without_a_screen_bring_one():
+    assert packages() == ["xvfb", "xauth"]
+    assert packages(there=["xvfb-run", "Xvfb"]) == ["xauth"]
+    assert packages(there=["xvfb-run", "Xvfb", "xauth"]) == []
+    libraries = ["libxcb-icccm.so.4", "libEGL.so.1"]
+    assert packages(libraries) == ["libxcb-icccm4", "libegl1", "xvfb", "xauth"]
+
+
+def test_with_a_screen_only_the_libraries_are_brought():
+    assert packages(screen=True) == []
+    assert packages(["libxcb-cursor.so.0"], ["pyqt6"], screen=True) == ["libxcb-cursor0"]
+
+
+def test_a_demo_without_a_screen_opens_no_window():
+    assert packages(["libxcb-cursor.so.0"], ["pyqt6"]) == []
+    assert packages(["libxcb-cursor.so.0"], []) == []
+
+
+def test_a_library_nobody_knows_is_named():
+    with pytest.raises(setup_env.SetupError, match=r"libnew\.so\.1"):
+        packages(["libnew.so.1"])
+
+
+def test_make_test_brings_its_own_screen():
+    """The one command of the README must not need a display, and must check napari's threads."""
+    makefile = (SCRIPT.parents[1] / "Makefile").read_text()
+    (line,) = [line for line in makefile.splitlines() if line.endswith("-m pytest")]
+    assert line.split() == [
+        "NAPARI_ENSURE_PLUGIN_MAIN_THREAD=1", "$(SCREEN)", "$(BIN)/python", "-m", "pytest",
+    ]  # fmt: skip
+    assert "xvfb-run -a" in makefile
+    assert (SCRIPT.parents[1] / ".ci" / "run").read_text().splitlines()[-1] == "make test"
+
+
+def test_every_extra_with_qt_is_known():
+    """The extras of pyproject.toml that bring a Qt binding are those that get its libraries."""
+    project = tomllib.loads((SCRIPT.parents[1] / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+
+    def brings_qt(name):
+        own = [re.fullmatch(r"napari-xreg\[(\w+)\]", line) for line in extras[name]]
+        return any(line.startswith("napari[") for line in extras[name]) or any(
+            brings_qt(match.group(1)) for match in own if match
+        )
+
+    assert {name for name in extras if brings_qt(name)} == setup_env.WITH_QT
