@@ -1,0 +1,131 @@
+"""The DRR that follows the pose: asked for on every change, painted when it arrives."""
+
+import time
+
+from psygnal import Signal
+
+from napari_xreg.session import Preview, PreviewRequest, Session
+from napari_xreg.viewer.detector_canvas import DetectorCanvas
+from napari_xreg.widgets.jobs import Lane
+
+FULL_PIXELS = 1024
+"""Longer side of a DRR at rest, at most: finer than a screen shows costs time only."""
+LEAST_PIXELS = 64
+BUDGET_SECONDS = 0.033
+"""Rendering time aimed at while a pose is dragged."""
+
+
+class LivePreview:
+    """Keeps the canvas's DRR in step with the session.
+
+    At rest the DRR has the radiograph's own pixels (up to `FULL_PIXELS`); while a pose is dragged
+    it has half or a quarter of them if rendering all would take longer than `BUDGET_SECONDS`.
+
+    Parameters
+    ----------
+    session
+        Whose pose, CT and active radiograph are rendered.
+    canvas
+        Where the DRR is painted.
+    """
+
+    painted = Signal(Preview)
+    """A DRR was handed to the canvas."""
+
+    def __init__(self, session: Session, canvas: DetectorCanvas) -> None:
+        self._session, self._canvas = session, canvas
+        self._lane = Lane(self._paint, name="DRR")
+        self._dragging = False
+        self._seconds_per_ray = 0.0
+        self._latest: Preview | None = None
+        session.pose_changed.connect(self.ask)
+        for signal in (session.volume_changed, session.active_changed, session.radiographs_changed):
+            signal.connect(self._anew)
+        self.ask()
+
+    @property
+    def latest(self) -> Preview | None:
+        """What was painted last; None where there is nothing to show."""
+        return self._latest
+
+    @property
+    def busy(self) -> bool:
+        """Whether a DRR is on its way."""
+        return self._lane.busy
+
+    @property
+    def dragging(self) -> bool:
+        """Between `begin_drag` and `end_drag`."""
+        return self._dragging
+
+    def begin_drag(self) -> None:
+        """From now on speed goes before resolution."""
+        self._dragging = True
+
+    def end_drag(self) -> None:
+        """Render at full resolution again, now."""
+        if self._dragging:
+            self._dragging = False
+            self.ask()
+
+    def full_pixels(self) -> int:
+        """Longer side of a DRR at rest, pixels."""
+        active = self._session.active
+        return 0 if active is None else min(max(active.radiograph.carm.detector.shape), FULL_PIXELS)
+
+    def pixels(self) -> int:
+        """Longer side of the DRR asked for now, pixels."""
+        full = pixels = self.full_pixels()
+        if self._dragging:
+            while pixels > LEAST_PIXELS and self._expected(pixels, full) > BUDGET_SECONDS:
+                pixels //= 2
+        return pixels
+
+    def ask(self) -> None:
+        """Render the pose as it is now."""
+        volume, active = self._session.rendered_volume, self._session.active
+        if volume is None or active is None:
+            return
+        self._lane.ask(
+            PreviewRequest(
+                volume,
+                self._canvas.preview_carm(self.pixels()),
+                active.world_from_camera,
+                time.perf_counter(),
+            )
+        )
+
+    def close(self) -> None:
+        """Stop; nothing is painted any more."""
+        self._session.pose_changed.disconnect(self.ask)
+        for signal in (
+            self._session.volume_changed,
+            self._session.active_changed,
+            self._session.radiographs_changed,
+        ):
+            signal.disconnect(self._anew)
+        self._lane.close(wait_seconds=1.0)
+
+    def _anew(self) -> None:
+        """Another CT or radiograph: an answer to what was asked before must not be shown."""
+        self._lane.drop()
+        self._latest = None
+        self._seconds_per_ray = 0.0
+        self.ask()
+
+    def _expected(self, pixels: int, full: int) -> float:
+        active = self._session.active
+        if active is None or not full:
+            return 0.0
+        rows, columns = active.radiograph.carm.detector.shape
+        share = pixels / max(rows, columns)
+        return self._seconds_per_ray * rows * columns * share * share
+
+    def _paint(self, preview: Preview) -> None:
+        per_ray = preview.seconds / max(1, preview.image.size)
+        # The quickest of late: one slow frame (compilation, a busy machine) is no measure.
+        known = self._seconds_per_ray
+        self._seconds_per_ray = per_ray if not known else min(per_ray, 0.9 * known + 0.1 * per_ray)
+        self._latest = preview
+        self._canvas.show_preview(preview)
+        self.painted.emit(preview)
