@@ -257,7 +257,11 @@ class TestOperations:
         expected = whole.crop(3, 5, 20, 30).rotate180()
         assert torch.equal(part.line_integrals, expected.line_integrals)
         assert part.carm == expected.carm
-        assert part.operations == ("crop rows 3+20, columns 5+30", "rotate 180 degrees clockwise")
+        rows, columns = whole.carm.detector.shape
+        assert part.operations == (
+            f"crop rows 3+20, columns 5+30 of {rows}x{columns}",
+            "rotate 180 degrees clockwise",
+        )
 
     def test_bad_crop_is_a_sentence(self, read):
         with pytest.raises(ReadError, match=r"x\.dcm: the crop .* does not lie inside"):

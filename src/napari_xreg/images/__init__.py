@@ -3,6 +3,7 @@
 from napari_xreg.images.attenuation import hu_from_lac, lac_from_hu
 from napari_xreg.images.collimator import CollimatedField, collimator_mask
 from napari_xreg.images.errors import ReadError
+from napari_xreg.images.geometry_override import geometry_record, with_geometry
 from napari_xreg.images.labels import LabelMap
 from napari_xreg.images.landmark import Landmark
 from napari_xreg.images.landmark_files import read_landmarks, write_landmarks
@@ -47,6 +48,8 @@ __all__ = [
     "dicom_radiograph",
     "read_geometry",
     "write_geometry",
+    "geometry_record",
+    "with_geometry",
     "line_integrals_from_intensity",
     "estimate_i0",
     "direct_exposure_mask",

@@ -90,13 +90,15 @@ class Radiograph:
         """A rectangle of the image; the principal point moves with it, a circular field becomes a mask."""
         window = (slice(row, row + rows), slice(column, column + columns))
         detector = self.carm.detector.crop(row, column, rows, columns)
+        old_rows, old_columns = self.carm.detector.shape
+        done = f"crop rows {row}+{rows}, columns {column}+{columns} of {old_rows}x{old_columns}"
         keep_mask = self.mask is not None or self.carm.detector.field_diameter is not None
         return replace(
             self,
             line_integrals=self.line_integrals[window],
             mask=self.usable[window] if keep_mask else None,
             carm=replace(self.carm, detector=detector),
-            operations=(*self.operations, f"crop rows {row}+{rows}, columns {column}+{columns}"),
+            operations=(*self.operations, done),
         )
 
     def resize(self, rows: int, columns: int) -> "Radiograph":
@@ -155,6 +157,20 @@ class Radiograph:
             mask=None if self.mask is None else self.mask.flip(1),
             carm=replace(self.carm, detector=self.carm.detector.flip_columns()),
             operations=(*self.operations, "flip left and right"),
+        )
+
+    def invert(self) -> "Radiograph":
+        """Bright and dark exchanged between the extremes of the usable pixels.
+
+        For an image whose file says the wrong thing about which end is bone; line integrals of an
+        intensity image are then wrong by the logarithm that should have been taken.
+        """
+        used = self.line_integrals[self.usable]
+        low, high = used.aminmax() if used.numel() else (used.new_zeros(()), used.new_zeros(()))
+        return replace(
+            self,
+            line_integrals=torch.where(self.usable, low + high - self.line_integrals, 0.0),
+            operations=(*self.operations, "invert bright and dark"),
         )
 
     def with_mask(self, mask: Bool[Tensor, "rows columns"], reason: str) -> "Radiograph":
