@@ -4,7 +4,7 @@ import pytest
 import torch
 from xray_files import COLUMNS, ROWS, dicom, item, save, stored_intensity
 
-from napari_xreg.images import ReadError, read_radiograph
+from napari_xreg.images import IncompleteRadiograph, ReadError, read_radiograph
 
 # Patient axes are LPS, mm.
 LEFT, ANTERIOR, UP = (40.0, 0.0, 0.0), (0.0, -40.0, 0.0), (0.0, 0.0, 40.0)
@@ -53,7 +53,7 @@ class TestDistances:
         assert not any("object" in note for note in read().notes)
 
     def test_missing_values_are_all_named_with_units(self, read):
-        with pytest.raises(ReadError) as error:
+        with pytest.raises(IncompleteRadiograph) as error:
             read(
                 DistanceSourceToDetector=None,
                 DistanceSourceToPatient=None,
@@ -67,6 +67,10 @@ class TestDistances:
             "pixel_spacing (mm at the detector: row, column): DICOM (0018,1164) is absent",
         ):
             assert phrase in message
+        # A dialogue that asks for the rest starts from what is known.
+        known = error.value.stored.geometry
+        assert known.primary_deg is not None
+        assert len(known.missing()) == 3
 
     def test_what_is_given_is_no_longer_missing(self, read):
         found = read(

@@ -19,7 +19,7 @@ from ct_writers import (
 from pydicom.dataset import Dataset
 from torch.testing import assert_close
 
-from napari_xreg.images import ReadError, read_volume
+from napari_xreg.images import ReadError, SeveralSeries, read_volume
 
 HU = hounsfield()
 
@@ -161,8 +161,9 @@ def test_two_images_at_one_position(tmp_path):
 def test_several_series(tmp_path):
     write_series(tmp_path / "study" / "a")
     soft = write_series(tmp_path / "study" / "b", HU[:3] - 20, series_uid=SERIES_UID + ".7")
-    with pytest.raises(ReadError, match="2 CT series") as error:
+    with pytest.raises(SeveralSeries, match="2 CT series") as error:
         read_volume(tmp_path / "study")
+    assert error.value.series == {SERIES_UID: "5 files, bone", SERIES_UID + ".7": "3 files, bone"}
     assert f"{SERIES_UID} (5 files, bone)" in str(error.value)
     assert f"{SERIES_UID}.7 (3 files, bone)" in str(error.value)
     check_by_hand(read_volume(tmp_path / "study", series_uid=SERIES_UID))

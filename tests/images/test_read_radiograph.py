@@ -13,6 +13,7 @@ from napari_xreg.geometry import CArm, CArmPose, Detector
 from napari_xreg.images import (
     Radiograph,
     ReadError,
+    SeveralFrames,
     read_geometry,
     read_radiograph,
     write_dicom_radiograph,
@@ -172,8 +173,9 @@ class TestPolarity:
 class TestFrames:
     def test_one_of_several_must_be_chosen(self, read):
         frames = np.stack([stored_intensity(i0=i0) for i0 in (3000, 2500, 2000)])
-        with pytest.raises(ReadError, match=r"3 frames: choose one of 1\.\.3"):
+        with pytest.raises(SeveralFrames, match=r"3 frames: choose one of 1\.\.3") as caught:
             read(frames)
+        assert caught.value.frames == 3
         second = read(frames, options={"frame": 2, "i0": 2500.0})
         torch.testing.assert_close(second.line_integrals, TRUTH, atol=1.2 * QUANTISATION, rtol=0)
         with pytest.raises(ReadError, match="no frame 4"):

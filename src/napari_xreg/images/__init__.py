@@ -2,7 +2,7 @@
 
 from napari_xreg.images.attenuation import hu_from_lac, lac_from_hu
 from napari_xreg.images.collimator import CollimatedField, collimator_mask
-from napari_xreg.images.errors import ReadError
+from napari_xreg.images.errors import ReadError, SeveralFrames, SeveralSeries
 from napari_xreg.images.geometry_override import geometry_record, with_geometry
 from napari_xreg.images.labels import LabelMap
 from napari_xreg.images.landmark import Landmark
@@ -17,6 +17,7 @@ from napari_xreg.images.materials import DENSITY, linear_attenuation, mass_atten
 from napari_xreg.images.radiograph import Radiograph
 from napari_xreg.images.read_radiograph import read_radiograph
 from napari_xreg.images.read_volume import read_labels, read_volume
+from napari_xreg.images.stored_image import IncompleteRadiograph
 from napari_xreg.images.totalsegmentator import TOTALSEGMENTATOR_NAMES
 from napari_xreg.images.volume import Volume
 from napari_xreg.images.write_dicom_radiograph import dicom_radiograph, write_dicom_radiograph
@@ -29,6 +30,9 @@ __all__ = [
     "Radiograph",
     "Landmark",
     "ReadError",
+    "IncompleteRadiograph",
+    "SeveralFrames",
+    "SeveralSeries",
     "read_volume",
     "read_labels",
     "read_landmarks",

@@ -1,4 +1,6 @@
-"""What a reader raises when a file is not what it should be."""
+"""What a reader raises when a file is not what it should be, or leaves a choice to the user."""
+
+from collections.abc import Mapping
 
 
 class ReadError(ValueError):
@@ -6,3 +8,35 @@ class ReadError(ValueError):
 
     The message names the file, the field, what came and what to do: it is shown to the user as is.
     """
+
+
+class SeveralFrames(ReadError):
+    """A file holds several images and none was chosen.
+
+    Parameters
+    ----------
+    message
+        As of any `ReadError`.
+    frames
+        How many.
+    """
+
+    def __init__(self, message: str, frames: int) -> None:
+        super().__init__(message)
+        self.frames = frames
+
+
+class SeveralSeries(ReadError):
+    """A folder holds several CT series and none was chosen.
+
+    Parameters
+    ----------
+    message
+        As of any `ReadError`.
+    series
+        SeriesInstanceUID to what its files say about it.
+    """
+
+    def __init__(self, message: str, series: Mapping[str, str]) -> None:
+        super().__init__(message)
+        self.series = dict(series)

@@ -20,7 +20,7 @@ from napari_xreg.images.dicom_collimator import header_mask
 from napari_xreg.images.dicom_geometry import geometry_from_dicom
 from napari_xreg.images.dicom_header import FrameHeader, frame_header, name
 from napari_xreg.images.dicom_private import read_private
-from napari_xreg.images.errors import ReadError
+from napari_xreg.images.errors import ReadError, SeveralFrames
 from napari_xreg.images.stored_image import Meaning, StoredImage
 
 _XRAY = ("XA", "RF", "DX", "CR", "RG")
@@ -119,8 +119,9 @@ def _chosen_frame(
     dataset: Dataset, frames: int, frame: int | Literal["mean"] | None, file: str
 ) -> int:
     if frame is None and frames > 1:
-        raise ReadError(
-            f"{file}: holds {frames} frames: choose one of 1..{frames} (--frame), or their mean"
+        raise SeveralFrames(
+            f"{file}: holds {frames} frames: choose one of 1..{frames} (--frame), or their mean",
+            frames,
         )
     if frame == "mean":
         if frames > 1 and str(dataset.get("PositionerMotion") or "").upper() == "DYNAMIC":

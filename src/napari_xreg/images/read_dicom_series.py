@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_xreg.images.dicom_ct import Header, Plane, hounsfield, planes_of, read_header
-from napari_xreg.images.errors import ReadError
+from napari_xreg.images.errors import ReadError, SeveralSeries
 from napari_xreg.images.stored_grid import StoredGrid, check_place, check_size
 
 # Closer than this two slices lie at the same position, mm.
@@ -115,13 +115,15 @@ def _choose(folder: Path, headers: list[Header], series_uid: str | None) -> list
         return headers
     if series_uid in series:
         return series[series_uid]
-    listing = "; ".join(
-        f"{uid} ({len(members)} files, {members[0].description or 'no description'})"
+    about = {
+        uid: f"{len(members)} files, {members[0].description or 'no description'}"
         for uid, members in series.items()
-    )
+    }
+    listing = "; ".join(f"{uid} ({words})" for uid, words in about.items())
     if series_uid is None:
-        raise ReadError(
-            f"{folder}: {len(series)} CT series in one folder, name one by series_uid: {listing}"
+        raise SeveralSeries(
+            f"{folder}: {len(series)} CT series in one folder, name one by series_uid: {listing}",
+            about,
         )
     raise ReadError(f"{folder}: no CT series {series_uid}; the folder holds {listing}")
 

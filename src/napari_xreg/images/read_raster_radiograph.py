@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from napari_xreg.images.errors import ReadError
+from napari_xreg.images.errors import ReadError, SeveralFrames
 from napari_xreg.images.stored_image import StoredImage
 from napari_xreg.images.xray_geometry import (
     SCHEMA,
@@ -199,9 +199,10 @@ def _grey(array: NDArray[Any], file: str, frame: int | Literal["mean"] | None) -
         return np.asarray(array[frame - 1])
     if array.ndim == 3:
         count = len(array)
-        raise ReadError(
+        raise SeveralFrames(
             f"{file}: has shape {array.shape}, a radiograph has rows and columns: choose one of "
-            f"the frames 1..{count} (--frame), or their mean"
+            f"the frames 1..{count} (--frame), or their mean",
+            count,
         )
     if array.ndim != 2 or min(array.shape) < 1:
         raise ReadError(f"{file}: has shape {array.shape}, a radiograph has rows and columns")

@@ -56,6 +56,22 @@ class StoredImage:
     notes: tuple[str, ...] = ()
 
 
+class IncompleteRadiograph(ReadError):
+    """Not enough is known to use an image: the user has to say the rest.
+
+    Parameters
+    ----------
+    message
+        As of any `ReadError`; names everything that is missing.
+    stored
+        What was read: its geometry says what is known and what is not.
+    """
+
+    def __init__(self, message: str, stored: StoredImage) -> None:
+        super().__init__(message)
+        self.stored = stored
+
+
 def radiograph_from_stored(
     stored: StoredImage, *, i0: float | None, find_collimator: bool, source: str
 ) -> Radiograph:
@@ -74,7 +90,9 @@ def radiograph_from_stored(
             f"{stored.why_no_meaning}; give --read-as"
         )
     if missing:
-        raise ReadError(f"{stored.file}: not enough is known to use it: " + "; ".join(missing))
+        raise IncompleteRadiograph(
+            f"{stored.file}: not enough is known to use it: " + "; ".join(missing), stored
+        )
     _check_pixels(stored)
     stored = _with_assumptions(stored)
     rows, columns = stored.pixels.shape
