@@ -3,27 +3,42 @@
 Where things are: (row, column) in millimetres on the detector, the centre of pixel (0, 0) at the
 origin. A layer on the radiograph's grid has ``scale = detector.spacing`` and no translation; one
 on a coarser grid (a preview) covers the same area, so it is also moved by half a pixel's
-difference. Data of points and vectors are pixels of the radiograph.
+difference. Points, vectors and labels hold pixels of the radiograph.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+from jaxtyping import Float
 from napari.components import ViewerModel
-from napari.layers import Image
-from numpy.typing import NDArray
+from napari.layers import Image, Labels, Points
+from napari.utils.notifications import show_warning
+from numpy import ndarray
+from psygnal import SignalInstance
 
-from napari_xreg.geometry import CArm, Detector
-from napari_xreg.images import Radiograph
-from napari_xreg.session import Preview, Session
-from napari_xreg.viewer.layer_shelf import MILLIMETRES, LayerShelf
+from napari_xreg.geometry import CArm
+from napari_xreg.images import Volume
+from napari_xreg.session import Preview, Result, Session
+from napari_xreg.viewer.landmark_layers import LandmarkLayers
+from napari_xreg.viewer.layer_shelf import MILLIMETRES, LayerShelf, place
+from napari_xreg.viewer.mask_layer import MaskLayer
+from napari_xreg.viewer.picture_layers import OVERLAYS, PictureLayers
+from napari_xreg.viewer.uncertainty_layer import UncertaintyLayer
 
-OVERLAYS = ("blend", "edges", "difference", "checkerboard", "blink", "radiograph", "DRR")
-ROLES = ("radiograph", "DRR", "difference", "checkerboard", "edges", "heatmap", "mask")
+__all__ = ["OVERLAYS", "DetectorCanvas"]
+
+_ROLES = (
+    *("radiograph", "DRR", "difference", "checkerboard", "edges", "heatmap", "mask"),
+    *("ellipses", "residuals", "projected landmarks", "landmarks"),
+)
 
 
 class DetectorCanvas:
-    """Shows the active radiograph of a session and the DRR at its pose.
+    """Shows the active radiograph of a session, the DRR at its pose, landmarks and mask.
+
+    Layers are made when first needed and again if the user removed them. What the user does to
+    landmarks and mask goes back into the session.
 
     Parameters
     ----------
@@ -36,13 +51,27 @@ class DetectorCanvas:
     def __init__(self, viewer: ViewerModel, session: Session) -> None:
         self.viewer = viewer
         self.session = session
-        self._shelf = LayerShelf(viewer, ROLES)
-        self._overlay = "blend"
-        self._shown: Radiograph | None = None
-        self._drr_fitted = False
-        session.active_changed.connect(self._show_radiograph)
-        session.radiographs_changed.connect(self._show_radiograph)
-        self._show_radiograph()
+        self._shelf = LayerShelf(viewer, _ROLES)
+        self._pictures = PictureLayers(self._shelf)
+        self._landmarks = LandmarkLayers(self._shelf, session)
+        self._uncertainty = UncertaintyLayer(self._shelf, session)
+        self._mask = MaskLayer(self._shelf, session)
+        self._volume: Volume | None = session.rendered_volume
+        self._warned = False
+        self._links: list[tuple[SignalInstance, Callable[[], None]]] = [
+            (session.active_changed, self._on_radiograph),
+            (session.radiographs_changed, self._on_radiograph),
+            (session.volume_changed, self._on_volume),
+            (session.pose_changed, self._on_pose),
+            (session.landmarks_changed, self._on_landmarks),
+            (session.mask_changed, self._mask.show),
+        ]
+        for signal, slot in self._links:
+            signal.connect(slot)
+        self._shelf.listen(viewer.layers.events.inserted, self._check_units)
+        self._on_radiograph()
+
+    # ------------------------------------------------------------------ geometry
 
     @property
     def carm(self) -> CArm | None:
@@ -51,104 +80,160 @@ class DetectorCanvas:
         return None if active is None else active.radiograph.carm
 
     def preview_carm(self, pixels: int) -> CArm:
-        """The same C-arm, its detector's longer side sampled with at most `pixels`."""
+        """The same C-arm, its detector's longer side sampled with at most `pixels`.
+
+        Raises
+        ------
+        ValueError
+            If there is no radiograph, or `pixels` is not positive.
+        """
         carm = self.carm
         if carm is None:
-            raise ValueError("there is no radiograph: load one first")
+            raise ValueError("there is no radiograph to preview: load one first")
+        if pixels < 1:
+            raise ValueError(f"a preview has at least one pixel: got {pixels}")
         rows, columns = carm.detector.shape
-        shrink = min(1.0, pixels / max(rows, columns))
-        if shrink == 1.0:
+        shrink = pixels / max(rows, columns)
+        if shrink >= 1.0:
             return carm
         shape = max(1, round(rows * shrink)), max(1, round(columns * shrink))
         return replace(carm, detector=carm.detector.resize(*shape))
 
+    # ------------------------------------------------------------------ pictures
+
     @property
     def overlay(self) -> str:
         """How radiograph and DRR are compared: one of `OVERLAYS`."""
-        return self._overlay
+        return self._pictures.mode
 
     @overlay.setter
     def overlay(self, mode: str) -> None:
-        if mode not in OVERLAYS:
-            raise ValueError(f"the overlay must be one of {', '.join(OVERLAYS)}: got {mode!r}")
-        self._overlay = mode
-        self._shelf.show("radiograph", mode != "DRR")
-        self._shelf.show("DRR", mode != "radiograph")
+        self._pictures.mode = mode
 
     def show_preview(self, preview: Preview) -> None:
-        """Paint a DRR; nothing where it belongs to another radiograph."""
+        """Paint a DRR and all that is drawn from it or from its pose, in one go.
+
+        Nothing is painted where it belongs to another detector than the active radiograph's.
+        """
         carm = self.carm
         if carm is None:
             return
-        detector = preview.request.carm.detector
-        if not np.allclose(detector.size_mm, carm.detector.size_mm):
+        request = preview.request
+        if not np.allclose(request.carm.detector.size_mm, carm.detector.size_mm):
             return
-        layer = self._shelf.need("DRR", self._make_drr)
-        paint(layer, preview.image, detector, carm.detector)
-        if not self._drr_fitted and preview.image.max() > 0:
-            layer.contrast_limits = robust_limits(preview.image)
-            self._drr_fitted = True
+        self._pictures.show_drr(preview.image, request.carm.detector)
+        self._landmarks.follow(request.world_from_camera)
+
+    def fit_contrast(self) -> None:
+        """Contrast of radiograph and DRR from what is shown now; else it stays as at first."""
+        self._pictures.fit_contrast()
 
     def blink(self) -> None:
-        """The other picture of the pair: called by a timer while the overlay is "blink"."""
+        """The other one of radiograph and DRR: called by a timer while the overlay is "blink"."""
+        self._pictures.blink()
+
+    def show_heatmap(self, heatmap: Float[ndarray, "rows columns"] | None) -> None:
+        """A map of the detector's area, of any resolution, over the radiograph; None: none.
+
+        Raises
+        ------
+        ValueError
+            If there is no radiograph to lay it over.
+        """
+        if heatmap is None:
+            self._shelf.hide("heatmap")
+            return
+        carm = self.carm
+        if carm is None:
+            raise ValueError("a heatmap lies over a radiograph: load one first")
+        layer = self._shelf.need("heatmap", _make_heatmap)
+        layer.data = np.array(heatmap, np.float32)
+        finite = layer.data[np.isfinite(layer.data)]
+        high = float(finite.max()) if finite.size else 1.0
+        layer.contrast_limits = (0.0, high if high > 0 else 1.0)
+        place(layer, carm.detector.resize(*heatmap.shape), carm.detector)
+        self._shelf.unhide("heatmap")
+
+    # ------------------------------------------------------------------ landmarks and mask
+
+    def show_uncertainty(self, result: Result | None, level: float = 0.95) -> None:
+        """Error ellipses of the landmarks at the pose of a result, of this probability.
+
+        None, or a result without covariance or of other radiographs: no ellipses.
+        """
+        self._uncertainty.show(result, level)
+
+    def edit_landmarks(self) -> Points | None:
+        """The layer of picked landmarks, selected, a click adds one; None without a radiograph.
+
+        A new point is named as the first landmark of the patient not picked yet.
+        """
+        return self._landmarks.edit()
+
+    def edit_mask(self) -> Labels | None:
+        """The mask layer, selected, with a brush that excludes pixels; None without a radiograph."""
+        return self._mask.edit()
 
     def close(self, *, remove_layers: bool = False) -> None:
-        """Follow the session no longer; the layers stay unless asked otherwise."""
-        self.session.active_changed.disconnect(self._show_radiograph, missing_ok=True)
-        self.session.radiographs_changed.disconnect(self._show_radiograph, missing_ok=True)
+        """Follow session and layers no longer; the layers stay unless asked otherwise."""
+        for signal, slot in self._links:
+            signal.disconnect(slot, missing_ok=True)
+        self._links.clear()
+        self._shelf.deafen()
         if remove_layers:
             self._shelf.remove_all()
 
-    def _show_radiograph(self) -> None:
+    # ------------------------------------------------------------------ what the session says
+
+    def _on_radiograph(self) -> None:
         active = self.session.active
-        if active is None:
-            self._shown = None
-            self._shelf.show("radiograph", False)
-            self._shelf.show("DRR", False)
+        radiograph = None if active is None else active.radiograph
+        if radiograph is not self._pictures.radiograph:
+            before = self._pictures.radiograph
+            layer = self._pictures.show_radiograph(radiograph)
+            self._shelf.hide("heatmap")
+            if layer is not None and radiograph is not None:
+                size = radiograph.carm.detector.size_mm
+                if before is None or before.carm.detector.size_mm != size:
+                    self.viewer.fit_to_view(layers=[layer])
+        self._landmarks.show(self.session.pose)
+        self._uncertainty.update()
+        self._mask.show()
+
+    def _on_volume(self) -> None:
+        volume = self.session.rendered_volume
+        if volume is not self._volume:
+            self._volume = volume
+            self._pictures.forget_drr()
+
+    def _on_pose(self) -> None:
+        """With a CT, landmarks wait for its DRR, so that both move at once."""
+        if self.session.rendered_volume is None:
+            self._landmarks.follow(self.session.pose)
+
+    def _on_landmarks(self) -> None:
+        self._landmarks.show(self.session.pose)
+        self._uncertainty.update()
+
+    def _check_units(self, event: object = None) -> None:
+        """Say once if another layer's units put ours out of scale."""
+        units = self.viewer.layers.extent.units
+        ours = next(iter(self._shelf), None)
+        if self._warned or ours is None:
             return
-        radiograph = active.radiograph
-        if radiograph is self._shown:
-            return
-        detector = radiograph.carm.detector
-        moved = self._shown is None or self._shown.carm.detector.size_mm != detector.size_mm
-        self._shown = radiograph
-        self._drr_fitted = False
-        picture = radiograph.line_integrals.detach().cpu().numpy().astype(np.float32)
-        layer = self._shelf.need("radiograph", self._make_radiograph)
-        paint(layer, picture, detector, detector)
-        layer.contrast_limits = robust_limits(picture)
-        self.overlay = self._overlay
-        if moved:
-            self.viewer.fit_to_view(layers=[layer])
-
-    @staticmethod
-    def _make_radiograph() -> Image:
-        return Image(np.zeros((2, 2), np.float32), colormap="gray", **MILLIMETRES)
-
-    @staticmethod
-    def _make_drr() -> Image:
-        blank = np.zeros((2, 2), np.float32)
-        return Image(blank, colormap="green", blending="additive", **MILLIMETRES)
+        if units is None or tuple(units[-2:]) != tuple(ours.units):
+            self._warned = True
+            show_warning(
+                "Another layer has units other than millimetres, so positions read off the viewer "
+                "may be wrong: set that layer's units to mm, or remove it."
+            )
 
 
-def paint(layer: Image, picture: NDArray[np.float32], detector: Detector, full: Detector) -> None:
-    """Show a picture of `detector`, which samples the area of `full`, in place where it can be."""
-    if layer.data.shape != picture.shape:
-        layer.data = np.array(picture, np.float32)
-    else:
-        layer.data[...] = picture
-        layer.refresh(thumbnail=False, highlight=False, extent=False)
-    translate = tuple(
-        (mine - theirs) / 2 for mine, theirs in zip(detector.spacing, full.spacing, strict=True)
+def _make_heatmap() -> Image:
+    return Image(
+        np.zeros((2, 2), np.float32),
+        colormap="inferno",
+        blending="additive",
+        opacity=0.7,
+        **MILLIMETRES,
     )
-    if not np.allclose(layer.scale, detector.spacing, rtol=1e-12, atol=0):
-        layer.scale = detector.spacing
-    if not np.allclose(layer.translate, translate, rtol=1e-9, atol=1e-12):
-        layer.translate = translate
-
-
-def robust_limits(picture: NDArray[np.float32]) -> tuple[float, float]:
-    """The 0.5th and 99.5th percentile of what is finite; always an interval."""
-    finite = picture[np.isfinite(picture)]
-    low, high = (float(v) for v in np.percentile(finite, (0.5, 99.5))) if finite.size else (0, 1)
-    return (low, high) if high > low else (low, low + 1.0)

@@ -8,8 +8,14 @@ them stays there.
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
+import numpy as np
+from jaxtyping import Float
 from napari.components import ViewerModel
-from napari.layers import Layer
+from napari.layers import Image, Layer, Points, Vectors
+from napari.utils.events import EventEmitter
+from numpy import ndarray
+
+from napari_xreg.geometry import Detector
 
 SomeLayer = TypeVar("SomeLayer", bound=Layer)
 
@@ -32,6 +38,8 @@ class LayerShelf:
         self._viewer = viewer
         self._roles = tuple(roles)
         self._layers: dict[str, Layer] = {}
+        self._hidden: set[str] = set()
+        self._heard: list[tuple[EventEmitter, Callable[..., None]]] = []
 
     def __iter__(self) -> Iterator[Layer]:
         """Those that exist, from bottom to top."""
@@ -59,6 +67,7 @@ class LayerShelf:
             self._viewer.layers.selection = selected
             self._viewer.layers.selection.active = active
         self._layers[role] = layer
+        self._hidden.discard(role)
         return layer
 
     def show(self, role: str, visible: bool) -> None:
@@ -66,6 +75,34 @@ class LayerShelf:
         layer = self.get(role)
         if layer is not None and layer.visible != visible:
             layer.visible = visible
+
+    def hide(self, role: str) -> None:
+        """Switch a layer off until `unhide`; one that the user switched off stays the user's."""
+        layer = self.get(role)
+        if layer is not None and layer.visible:
+            layer.visible = False
+            self._hidden.add(role)
+
+    def unhide(self, role: str) -> None:
+        """Take a `hide` back."""
+        if role in self._hidden:
+            self._hidden.discard(role)
+            self.show(role, True)
+
+    def select(self, layer: Layer) -> None:
+        """Make it the one that mouse and keys act on."""
+        self._viewer.layers.selection.select_only(layer)
+
+    def listen(self, emitter: EventEmitter, slot: Callable[..., None]) -> None:
+        """Connect until `deafen`."""
+        emitter.connect(slot)
+        self._heard.append((emitter, slot))
+
+    def deafen(self) -> None:
+        """Disconnect everything that `listen` connected."""
+        for emitter, slot in self._heard:
+            emitter.disconnect(slot)
+        self._heard.clear()
 
     def remove_all(self) -> None:
         """Take them out of the list."""
@@ -88,3 +125,32 @@ class LayerShelf:
         if below is not None:
             return below + 1
         return len(self._viewer.layers) if above is None else above
+
+
+def rescale(layer: Layer, detector: Detector) -> bool:
+    """Lay data in pixels of `detector` on its canvas; True where the detector is another one."""
+    if layer.metadata.get("detector") == (detector.shape, detector.spacing):
+        return False
+    layer.metadata["detector"] = (detector.shape, detector.spacing)
+    layer.scale = detector.spacing
+    return True
+
+
+def set_in_place(layer: Points | Vectors, data: Float[ndarray, "n *more"]) -> None:
+    """New coordinates; a change of their number goes through the layer's setter."""
+    if layer.data.shape == data.shape and layer.data.dtype == data.dtype:
+        layer.data[...] = data
+        layer.refresh(thumbnail=False, highlight=False, extent=False)
+    else:
+        layer.data = data
+
+
+def place(layer: Image, detector: Detector, full: Detector) -> None:
+    """Lay pixels of `detector` where they are on the canvas of `full`: outer edges agree."""
+    translate = tuple(
+        (mine - theirs) / 2 for mine, theirs in zip(detector.spacing, full.spacing, strict=True)
+    )
+    if not np.allclose(layer.scale, detector.spacing, rtol=1e-9, atol=0):
+        layer.scale = detector.spacing
+    if not np.allclose(layer.translate, translate, rtol=1e-9, atol=1e-9):
+        layer.translate = translate

@@ -1,0 +1,279 @@
+"""Landmarks on the detector canvas: those picked, those projected, and the gap between them.
+
+What the user does to the picked points (add, drag, delete, rename) becomes an intent to the
+session; the projected ones follow the pose and cannot be edited. Data are (row, column) in pixels
+of the radiograph.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from napari.layers import Points, Vectors
+from numpy import ndarray
+
+from napari_xreg.geometry import Detector, Pose
+from napari_xreg.images import Landmark
+from napari_xreg.session import Exposure, Session
+from napari_xreg.viewer.layer_shelf import MILLIMETRES, LayerShelf, rescale, set_in_place
+
+LANDMARKS = ("residuals", "projected landmarks", "landmarks")
+
+LINE, MARKER = 0.004, 0.025
+"""Width of lines and size of markers, as a share of the detector's longer side."""
+
+PICKED_COLOUR, PROJECTED_COLOUR, RESIDUAL_COLOUR = "#ffd400", "#00c8ff", "#ff7a5a"
+
+
+class LandmarkLayers:
+    """Shows landmarks of the active radiograph and listens to what is done to them.
+
+    Parameters
+    ----------
+    shelf
+        Where the layers are kept.
+    session
+        Whose landmarks they are.
+    """
+
+    def __init__(self, shelf: LayerShelf, session: Session) -> None:
+        self._shelf = shelf
+        self._session = session
+        self._writing = False
+
+    def show(self, pose: Pose | None) -> None:
+        """Everything, for the active radiograph seen from this pose; nothing where there is none."""
+        active = self._session.active
+        self._show_picked(active)
+        self.follow(pose)
+
+    def follow(self, pose: Pose | None) -> None:
+        """Only what moves with the pose: the projected landmarks and the residuals."""
+        active = self._session.active
+        marks = self._session.landmarks
+        if active is None or pose is None or not marks:
+            self._shelf.hide("projected landmarks")
+            self._shelf.hide("residuals")
+            return
+        carm = active.radiograph.carm
+        names, pixels = projected(
+            marks, carm.project(_positions(marks), pose.to(dtype=torch.float64))
+        )
+        layer = self._shelf.need("projected landmarks", self._make_projected)
+        self._write(layer, names, pixels, carm.detector)
+        self._shelf.unhide("projected landmarks")
+        self._show_residuals(active, dict(zip(names, pixels, strict=True)))
+
+    def edit(self) -> Points | None:
+        """The layer of picked landmarks, ready to add to; None where there is no radiograph."""
+        active = self._session.active
+        if active is None:
+            return None
+        layer = self._shelf.need("landmarks", self._make_picked)
+        self._show_picked(active)
+        layer.visible = True
+        self._shelf.select(layer)
+        layer.mode = "add"
+        return layer
+
+    # ------------------------------------------------------------------ from the session
+
+    def _show_picked(self, active: Exposure | None) -> None:
+        picked = () if active is None else active.landmarks
+        layer = self._shelf.get("landmarks")
+        if active is None:
+            if layer is not None:
+                self._write(layer, [], np.zeros((0, 2)), None)
+            self._shelf.hide("landmarks")
+            return
+        if layer is None:
+            if not picked:
+                return
+            layer = self._shelf.need("landmarks", self._make_picked)
+        pixels = np.array([mark.pixel for mark in picked], float).reshape(-1, 2)
+        self._write(layer, [mark.name for mark in picked], pixels, active.radiograph.carm.detector)
+        self._shelf.unhide("landmarks")
+        self._offer_name(layer)
+
+    def _show_residuals(self, active: Exposure, at: Mapping[str, Float[ndarray, "2"]]) -> None:
+        pairs = [(at[m.name], np.array(m.pixel)) for m in active.landmarks if m.name in at]
+        if not pairs:
+            self._shelf.hide("residuals")
+            return
+        arrows = residual_arrows(
+            np.array([seen for seen, _ in pairs]), np.array([picked for _, picked in pairs])
+        )
+        layer = self._shelf.need("residuals", self._make_residuals)
+        detector = active.radiograph.carm.detector
+        if rescale(layer, detector):
+            layer.edge_width = LINE * max(detector.shape)
+        set_in_place(layer, arrows)
+        self._shelf.unhide("residuals")
+
+    def _write(
+        self,
+        layer: Points,
+        names: list[str],
+        pixels: Float[ndarray, "n 2"],
+        detector: Detector | None,
+    ) -> None:
+        self._writing = True
+        try:
+            if detector is not None and rescale(layer, detector):
+                layer.current_size = MARKER * max(detector.shape)
+                layer.size = layer.current_size
+            same = list(layer.features["name"]) == names
+            if same and np.array_equal(layer.data, pixels):
+                pass
+            elif same:
+                set_in_place(layer, pixels)
+            else:
+                layer.selected_data = set()
+                layer.data = pixels
+                layer.features = {"name": np.array(names, dtype=object)}
+        finally:
+            self._writing = False
+
+    # ------------------------------------------------------------------ from the user
+
+    def _on_picked(self, event: Any) -> None:
+        """Points were added, moved or deleted in the layer."""
+        if not self._writing and str(getattr(event, "action", "")) in _DONE:
+            self._read()
+
+    def _on_names(self) -> None:
+        """Perhaps a point was renamed in the features table."""
+        layer = self._shelf.get("landmarks")
+        active = self._session.active
+        if self._writing or layer is None or active is None:
+            return
+        names = [str(name) for name in layer.features["name"]]
+        if len(names) == len(active.landmarks) and names != [m.name for m in active.landmarks]:
+            self._read()
+
+    def _read(self) -> None:
+        layer = self._shelf.get("landmarks")
+        active = self._session.active
+        if layer is None:
+            return
+        if active is None:
+            self._write(layer, [], np.zeros((0, 2)), None)
+            return
+        names: list[str] = []
+        for name in layer.features["name"]:
+            names.append(self._free_name(_cleaned(name), names))
+        marks = [
+            Landmark(name, pixel=(float(row), float(column)))
+            for name, (row, column) in zip(names, layer.data, strict=True)
+        ]
+        self._session.set_picked(active.name, marks)  # comes back through `show`
+        self._show_picked(self._session.active)
+
+    def _free_name(self, name: str, taken: list[str]) -> str:
+        if name and name not in taken:
+            return name
+        return _next_name([mark.name for mark in self._session.landmarks], taken)
+
+    def _offer_name(self, layer: Points) -> None:
+        """A new point is called as the first landmark of the patient not picked yet."""
+        known = [mark.name for mark in self._session.landmarks]
+        name = _next_name(known, list(layer.features["name"]))
+        self._writing = True
+        try:
+            layer.feature_defaults = {"name": name}
+        finally:
+            self._writing = False
+
+    def _on_projected(self) -> None:
+        """The projected points were edited after all: put them back."""
+        layer = self._shelf.get("projected landmarks")
+        if not self._writing and layer is not None:
+            self.follow(self._session.pose)
+
+    # ------------------------------------------------------------------ layers
+
+    def _make_picked(self) -> Points:
+        layer = _points(PICKED_COLOUR, "cross", "upper_left")
+        self._shelf.listen(layer.events.data, self._on_picked)
+        self._shelf.listen(layer.events.features, self._on_names)
+        return layer
+
+    def _make_projected(self) -> Points:
+        layer = _points(PROJECTED_COLOUR, "disc", "upper_right")
+        layer.editable = False
+        self._shelf.listen(layer.events.editable, lambda: _lock(layer))
+        self._shelf.listen(layer.events.data, self._on_projected)
+        return layer
+
+    @staticmethod
+    def _make_residuals() -> Vectors:
+        return Vectors(
+            np.zeros((0, 2, 2)),
+            ndim=2,
+            vector_style="arrow",
+            edge_color=RESIDUAL_COLOUR,
+            **MILLIMETRES,
+        )
+
+
+_DONE = ("added", "removed", "changed")
+
+
+def projected(
+    marks: tuple[Landmark, ...], pixels: Float[torch.Tensor, "n 2"]
+) -> tuple[list[str], Float[ndarray, "m 2"]]:
+    """Names and (row, column) of the landmarks that lie in front of the source."""
+    seen = torch.isfinite(pixels).all(-1)
+    names = [mark.name for mark, ok in zip(marks, seen.tolist(), strict=True) if ok]
+    return names, pixels[seen].detach().cpu().numpy()
+
+
+def residual_arrows(
+    projected_pixels: Float[ndarray, "n 2"], picked_pixels: Float[ndarray, "n 2"]
+) -> Float[ndarray, "n 2 2"]:
+    """napari vectors (start, direction) from each projection to where its landmark was picked.
+
+    The reprojection residual in the usual sense, observed minus predicted: the way the DRR has to
+    move.
+    """
+    return np.stack([projected_pixels, picked_pixels - projected_pixels], axis=1)
+
+
+def _points(colour: str, symbol: str, anchor: str) -> Points:
+    return Points(
+        np.zeros((0, 2)),
+        ndim=2,
+        features={"name": np.array([], dtype=object)},
+        text={"string": "{name}", "size": 9, "color": colour, "anchor": anchor},
+        face_color=colour,
+        border_color="black",
+        symbol=symbol,
+        canvas_size_limits=(7, 16),
+        **MILLIMETRES,
+    )
+
+
+def _lock(layer: Points) -> None:
+    if layer.editable:
+        layer.editable = False
+
+
+def _positions(marks: tuple[Landmark, ...]) -> Float[torch.Tensor, "n 3"]:
+    return torch.tensor([mark.position for mark in marks], dtype=torch.float64)
+
+
+def _cleaned(name: object) -> str:
+    text = " ".join(str(name).split()) if isinstance(name, str) else ""
+    return "" if text == "nan" else text
+
+
+def _next_name(known: list[str], taken: list[str]) -> str:
+    for name in known:
+        if name not in taken:
+            return name
+    number = 1
+    while f"point {number}" in taken:
+        number += 1
+    return f"point {number}"

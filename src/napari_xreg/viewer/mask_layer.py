@@ -1,0 +1,126 @@
+"""The mask of a radiograph as a labels layer: what the user paints is left out."""
+
+import numpy as np
+import torch
+from jaxtyping import Bool, UInt8
+from napari.layers import Labels
+from napari.utils.colormaps import DirectLabelColormap
+from numpy import ndarray
+
+from napari_xreg.session import Exposure, Session
+from napari_xreg.viewer.layer_shelf import MILLIMETRES, LayerShelf, rescale
+
+PAINTED, OUTSIDE = 1, 2
+"""Labels: painted by the user, and masked by the radiograph's own mask (a collimator)."""
+
+
+class MaskLayer:
+    """Shows the mask of the active radiograph and hands the session what is painted.
+
+    Parameters
+    ----------
+    shelf
+        Where the layer is kept.
+    session
+        Whose mask it is.
+    """
+
+    def __init__(self, shelf: LayerShelf, session: Session) -> None:
+        self._shelf = shelf
+        self._session = session
+        self._writing = False
+        self._shown: str | None = None
+
+    def show(self) -> None:
+        """The active radiograph's mask, once there is one or it was asked for by `edit`."""
+        active = self._session.active
+        layer = self._shelf.get("mask")
+        if active is None:
+            self._shelf.hide("mask")
+            return
+        if layer is None:
+            if active.painted is None:
+                return
+            layer = self._shelf.need("mask", self._make)
+        labels = labels_of(active)
+        self._writing = True
+        try:
+            rescale(layer, active.radiograph.carm.detector)
+            if self._shown != active.name or layer.data.shape != labels.shape:
+                # Drops the undo history: it must not bring another radiograph's strokes back.
+                layer.data = labels
+            elif not np.array_equal(layer.data, labels):
+                layer.data[...] = labels
+                layer.refresh()
+            self._shown = active.name
+            self._shelf.unhide("mask")
+        finally:
+            self._writing = False
+
+    def edit(self) -> Labels | None:
+        """The layer, ready to paint on; None where there is no radiograph."""
+        active = self._session.active
+        if active is None:
+            return None
+        layer = self._shelf.need("mask", self._make)
+        self.show()
+        layer.visible = True
+        self._shelf.select(layer)
+        layer.selected_label = PAINTED
+        layer.brush_size = max(1, round(0.06 * max(active.radiograph.carm.detector.shape)))
+        layer.mode = "paint"
+        return layer
+
+    def _read(self) -> None:
+        """After a stroke, an erasure, an undo: what has no label may be used.
+
+        The radiograph's own mask cannot be erased: it comes back.
+        """
+        layer, active = self._shelf.get("mask"), self._session.active
+        if layer is None or active is None or self._shown != active.name:
+            return
+        labels = np.asarray(layer.data)
+        if labels.shape != active.radiograph.carm.detector.shape:
+            return
+        usable = (labels == 0) | ((labels == OUTSIDE) & _outside(active))
+        before = active.painted
+        same = usable.all() if before is None else np.array_equal(before.cpu().numpy(), usable)
+        if not same:
+            painted = None if usable.all() else torch.from_numpy(usable)
+            self._session.set_painted(active.name, painted)
+        self.show()
+
+    def _on_labels(self) -> None:
+        if not self._writing:
+            self._read()
+
+    def _make(self) -> Labels:
+        layer = Labels(
+            np.zeros((2, 2), np.uint8),
+            opacity=0.45,
+            colormap=DirectLabelColormap(
+                color_dict={None: "transparent", 0: "transparent", PAINTED: "red", OUTSIDE: "gray"}
+            ),
+            **MILLIMETRES,
+        )
+        # `paint` is not sent by an undo; `set_data` is.
+        for emitter in (layer.events.paint, layer.events.set_data, layer.events.data):
+            self._shelf.listen(emitter, self._on_labels)
+        self._shown = None
+        return layer
+
+
+def labels_of(exposure: Exposure) -> UInt8[ndarray, "rows columns"]:
+    """`PAINTED` over `OUTSIDE` over 0, which may be used."""
+    labels = np.where(_outside(exposure), OUTSIDE, 0).astype(np.uint8)
+    if exposure.painted is not None:
+        labels[~exposure.painted.cpu().numpy()] = PAINTED
+    return labels
+
+
+def _outside(exposure: Exposure) -> Bool[ndarray, "rows columns"]:
+    own = exposure.radiograph.mask
+    if own is None:
+        return np.zeros(exposure.radiograph.carm.detector.shape, bool)
+    outside: Bool[ndarray, "rows columns"] = ~own.cpu().numpy()
+    return outside
