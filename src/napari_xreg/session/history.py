@@ -21,6 +21,12 @@ class PoseRecord:
     poses: Mapping[str, Pose]
     why: str
 
+    def renamed(self, old: str, new: str) -> "PoseRecord":
+        """The same moment, a radiograph called otherwise."""
+        return PoseRecord(
+            {new if key == old else key: pose for key, pose in self.poses.items()}, self.why
+        )
+
 
 class PoseHistory:
     """A line of records with a place in it; recording after an undo drops what was undone.
@@ -77,6 +83,10 @@ class PoseHistory:
             return None
         self._at += 1
         return self._records[self._at]
+
+    def rename(self, old: str, new: str) -> None:
+        """A radiograph is called otherwise."""
+        self._records = [record.renamed(old, new) for record in self._records]
 
     def clear(self) -> None:
         self._records.clear()

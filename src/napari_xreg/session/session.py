@@ -268,6 +268,40 @@ class Session:
         )
         self.radiographs_changed.emit()
 
+    def replace_exposure(self, exposure: Exposure) -> None:
+        """Everything about a radiograph at once, under the same name (`turned`, `flipped`)."""
+        self._exposures[self.exposure(exposure.name).name] = exposure
+        self.radiographs_changed.emit()
+        self.mask_changed.emit()
+        self.landmarks_changed.emit()
+        self.pose_changed.emit()
+
+    def rename_radiograph(self, name: str, new: str) -> None:
+        """Call a radiograph otherwise; its poses in the history and its results go along.
+
+        Raises
+        ------
+        ValueError
+            If the new name is empty or taken.
+        """
+        new = new.strip()
+        if new == name:
+            return
+        if not new or new in self._exposures:
+            raise ValueError(f"a radiograph needs a name of its own: got {new!r}")
+        self._exposures = {
+            new if key == name else key: replace(entry, name=new) if key == name else entry
+            for key, entry in self._exposures.items()
+        }
+        self._history.rename(name, new)
+        self._named = {key: record.renamed(name, new) for key, record in self._named.items()}
+        for key, result in self._results.items():
+            names = tuple(new if used == name else used for used in result.radiographs)
+            self._results[key] = replace(result, radiographs=names)
+        if self._active == name:
+            self._active = new
+        self.radiographs_changed.emit()
+
     def set_active(self, name: str) -> None:
         """Show and drag this radiograph."""
         self.exposure(name)

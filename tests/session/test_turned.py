@@ -1,0 +1,101 @@
+"""Turning and flipping a radiograph keeps everything on its anatomy."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from napari_xreg.geometry import CArm, Detector
+from napari_xreg.images import Landmark, Radiograph
+from napari_xreg.session import Session
+from napari_xreg.session.turned import flipped, turned
+
+POINTS = {"asis": (21.0, -35.0, 14.0), "head": (-12.0, 9.0, -27.0)}
+
+
+@pytest.fixture(params=[True, False], ids=["mirrored", "not mirrored"])
+def exposure(request):
+    detector = Detector((40, 62), (2.7, 1.9), (17.25, 37.5), mirrored=request.param)
+    carm = CArm(1010.0, 620.0, detector)
+    session = Session()
+    image = Radiograph(torch.rand(40, 62), carm)
+    pose = carm.world_from_camera(21.0, -13.0, 6.0, isocenter=torch.zeros(3, dtype=torch.float64))
+    start = carm.world_from_camera(17.0, -9.0, 2.0, isocenter=torch.zeros(3, dtype=torch.float64))
+    name = session.add_radiograph(image, start=start, truth=pose)
+    session.move(pose)
+    marks = [
+        Landmark(key, pixel=tuple(carm.project(torch.tensor([xyz]).double(), pose)[0].tolist()))
+        for key, xyz in POINTS.items()
+    ]
+    session.set_picked(name, marks)
+    painted = torch.ones(40, 62, dtype=torch.bool)
+    painted[3, 5] = False
+    session.set_painted(name, painted)
+    return session.exposure(name)
+
+
+def projected(entry, pose):
+    points = torch.tensor(list(POINTS.values()), dtype=torch.float64)
+    return entry.radiograph.carm.project(points, pose)
+
+
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_landmarks_stay_on_what_they_mark(exposure, turns):
+    found = turned(exposure, turns)
+    picked = torch.tensor([mark.pixel for mark in found.landmarks], dtype=torch.float64)
+    for pose in (found.world_from_camera, found.truth):
+        torch.testing.assert_close(picked, projected(found, pose), atol=1e-9, rtol=0)
+    assert not torch.allclose(picked, projected(found, found.start), atol=1.0)
+    # By hand: one turn takes (row, column) to (column, rows - 1 - row).
+    where = {1: (5, 36), 2: (36, 56), 3: (56, 3)}[turns]
+    assert not found.painted[where]
+    assert int((~found.painted).sum()) == 1
+
+
+def test_flipping_keeps_the_pose(exposure):
+    found = flipped(exposure)
+    assert found.world_from_camera is exposure.world_from_camera
+    picked = torch.tensor([mark.pixel for mark in found.landmarks], dtype=torch.float64)
+    torch.testing.assert_close(picked, projected(found, found.truth), atol=1e-9, rtol=0)
+    assert not found.painted[3, 56]
+
+
+def test_four_turns_give_everything_back(exposure):
+    found = exposure
+    for _ in range(4):
+        found = turned(found, 1)
+    torch.testing.assert_close(
+        found.world_from_camera.matrix(), exposure.world_from_camera.matrix()
+    )
+    assert found.landmarks == exposure.landmarks
+    assert torch.equal(found.painted, exposure.painted)
+
+
+def test_a_renamed_radiograph_keeps_its_history(exposure):
+    session = Session()
+    first = session.add_radiograph(exposure.radiograph, name="a", start=exposure.start)
+    session.add_radiograph(exposure.radiograph, name="b", start=exposure.start)
+    session.name_pose("before")
+    session.set_pose(exposure.world_from_camera, "drag", name=first)
+    session.rename_radiograph("a", " frontal ")
+    assert [entry.name for entry in session.exposures] == ["frontal", "b"]
+    assert session.active.name == "b"
+    session.undo()
+    assert session.exposure("frontal").world_from_camera is exposure.start
+    assert set(session.named_poses["before"].poses) == {"frontal", "b"}
+    for taken in ("b", "  "):
+        with pytest.raises(ValueError, match="a name of its own"):
+            session.rename_radiograph("frontal", taken)
+
+
+def test_an_exposure_is_replaced_as_a_whole(exposure):
+    session = Session()
+    name = session.add_radiograph(exposure.radiograph, start=exposure.start)
+    said = []
+    for signal in ("radiographs_changed", "mask_changed", "landmarks_changed", "pose_changed"):
+        getattr(session, signal).connect(lambda what=signal: said.append(what))
+    session.replace_exposure(turned(replace(exposure, name=name), 1))
+    assert session.active.radiograph.carm.detector.shape == (62, 40)
+    assert set(said) == {
+        "radiographs_changed", "mask_changed", "landmarks_changed", "pose_changed",
+    }  # fmt: skip
