@@ -8,7 +8,14 @@ from napari_xreg.registration.confidence import (
     weakest_direction,
 )
 from napari_xreg.registration.control import Control
+from napari_xreg.registration.landscape import (
+    Landscape,
+    LandscapeSample,
+    LandscapeSettings,
+    landscape,
+)
 from napari_xreg.registration.levels import COARSE_TO_FINE, ROBUST, Level
+from napari_xreg.registration.minima import Minimum, local_minima
 from napari_xreg.registration.pose_files import read_pose, write_pose
 from napari_xreg.registration.problem import Channels
 from napari_xreg.registration.refine import RefineSettings, refine, run
@@ -25,8 +32,12 @@ __all__ = [
     "Channels",
     "Control",
     "Iterate",
+    "Landscape",
     "LandmarkUncertainty",
+    "LandscapeSample",
+    "LandscapeSettings",
     "Level",
+    "Minimum",
     "RefineSettings",
     "Registration",
     "Spread",
@@ -34,6 +45,8 @@ __all__ = [
     "View",
     "carm_covariance",
     "landmark_uncertainty",
+    "landscape",
+    "local_minima",
     "perturbed",
     "read_pose",
     "read_result",
