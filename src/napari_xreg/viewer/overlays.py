@@ -20,6 +20,15 @@ EDGE_SHARES = (0.80, 0.93)
 
 
 @dataclass(frozen=True, eq=False)
+class _AtSize:
+    picture: Float[ndarray, "rows columns"]
+    usable: Bool[ndarray, "rows columns"]
+    typical: Bool[ndarray, "rows columns"]
+    mean: float
+    deviation: float
+
+
+@dataclass(frozen=True, eq=False)
 class Reference:
     """The radiograph that DRRs of various sizes are compared with; resampled once per size.
 
@@ -33,49 +42,42 @@ class Reference:
 
     picture: Float[ndarray, "rows columns"]
     usable: Bool[ndarray, "rows columns"]
-    _sizes: dict[
-        tuple[int, int],
-        tuple[Float[ndarray, "rows columns"], Bool[ndarray, "rows columns"], float, float],
-    ] = field(default_factory=dict, repr=False)
-
-    def standardised(self, shape: tuple[int, int]) -> Float[ndarray, "rows columns"]:
-        """The radiograph at this size, zero mean and unit variance where it is usable."""
-        picture, _, mean, deviation = self._at(shape)
-        return (picture - mean) / deviation
+    _sizes: dict[tuple[int, int], "_AtSize"] = field(default_factory=dict, repr=False)
 
     def difference(self, drr: Float[ndarray, "rows columns"]) -> Float[ndarray, "rows columns"]:
         """Standardised radiograph minus standardised DRR: positive where the radiograph is denser.
 
         In standard deviations of the radiograph; zero where a pixel is not usable.
         """
-        picture, usable, _, deviation = self._at(drr.shape)
-        matched = self.in_tone(drr)
-        return np.where(usable, (picture - matched) / deviation, 0.0).astype(np.float32)
+        its = self._at(drr.shape)
+        apart = (its.picture - self.in_tone(drr)) / its.deviation
+        return np.where(its.usable, apart, 0.0).astype(np.float32)
 
     def checkerboard(self, drr: Float[ndarray, "rows columns"]) -> Float[ndarray, "rows columns"]:
         """Radiograph and DRR in alternating tiles, the DRR in the radiograph's tone.
 
         The first tile (first row, first column) is the radiograph's.
         """
-        picture = self._at(drr.shape)[0]
+        picture = self._at(drr.shape).picture
         return np.where(_tiles(drr.shape), picture, self.in_tone(drr)).astype(np.float32)
 
     def in_tone(self, drr: Float[ndarray, "rows columns"]) -> Float[ndarray, "rows columns"]:
-        """The DRR with the radiograph's mean and variance over the usable pixels."""
-        _, usable, mean, deviation = self._at(drr.shape)
-        its_mean, its_deviation = _moments(drr, usable)
-        return ((drr - its_mean) * (deviation / its_deviation) + mean).astype(np.float32)
+        """The DRR with the radiograph's mean and variance over the typical pixels."""
+        its = self._at(drr.shape)
+        mean, deviation = _moments(drr, its.typical)
+        return ((drr - mean) * (its.deviation / deviation) + its.mean).astype(np.float32)
 
-    def _at(
-        self, shape: tuple[int, int]
-    ) -> tuple[Float[ndarray, "rows columns"], Bool[ndarray, "rows columns"], float, float]:
+    def _at(self, shape: tuple[int, int]) -> "_AtSize":
         if shape not in self._sizes:
             if len(self._sizes) > 3:
                 self._sizes.clear()
             picture = resample(self.picture, shape)
             # A coarse pixel is usable where more than half of its area is.
             usable = resample(self.usable.astype(np.float32), shape) > 0.5
-            self._sizes[shape] = (picture, usable, *_moments(picture, usable))
+            # Metal and direct beam are no measure of the tone of bone.
+            low, high = robust_limits(picture, usable)
+            typical = usable & (picture >= low) & (picture <= high)
+            self._sizes[shape] = _AtSize(picture, usable, typical, *_moments(picture, typical))
         return self._sizes[shape]
 
 
@@ -114,13 +116,30 @@ def resample(
 
 
 def robust_limits(
-    picture: Float[ndarray, "rows columns"], usable: Bool[ndarray, "rows columns"] | None = None
+    picture: Float[ndarray, "rows columns"],
+    usable: Bool[ndarray, "rows columns"] | None = None,
+    *,
+    low_share: float = 0.005,
 ) -> tuple[float, float]:
-    """The 0.5th and 99.5th percentile of what is usable and finite; always an interval."""
+    """Contrast limits of what is usable and finite; always an interval.
+
+    The 0.5th and 99.5th percentile, and no further from the median than three times the 10th and
+    the 90th are: metal takes a few percent of a picture and would leave the bones dark.
+
+    Parameters
+    ----------
+    low_share
+        Another lower percentile, as a share: what is below is not shown.
+    """
     seen = np.isfinite(picture) if usable is None else np.isfinite(picture) & usable
     if not seen.any():
         return 0.0, 1.0
-    low, high = (float(v) for v in np.percentile(picture[seen], (0.5, 99.5)))
+    shares = (low_share, 0.1, 0.5, 0.9, 0.995)
+    low, tenth, median, ninetieth, high = (float(v) for v in np.quantile(picture[seen], shares))
+    if median > tenth:
+        low = max(low, median - 3 * (median - tenth))
+    if ninetieth > median:
+        high = min(high, median + 3 * (ninetieth - median))
     return (low, high) if high > low else (low, low + 1.0)
 
 

@@ -1,5 +1,7 @@
 """The picture layers of the detector canvas: radiograph, DRR, and what compares the two."""
 
+from typing import Any
+
 import numpy as np
 from jaxtyping import Float
 from napari.layers import Image
@@ -26,6 +28,9 @@ _SHOWN = {
     "DRR": {"DRR"},
 }
 
+BLEND_OPACITY = 0.7
+"""Of the coloured DRR: the radiograph must stay visible through it."""
+
 DIFFERENCE_RANGE = 2.5
 """Standard deviations of the radiograph at the ends of the difference's colours."""
 
@@ -46,7 +51,7 @@ class PictureLayers:
         self._reference: Reference | None = None
         self._drr: tuple[Float[ndarray, "rows columns"], Detector] | None = None
         self._radiograph_limits: tuple[float, float] | None = None
-        self._drr_limits: tuple[float, float] | None = None
+        self._drr_limits: tuple[tuple[float, float], tuple[float, float]] | None = None
         self._dressed: tuple[Image, bool] | None = None
         self._switching = False
 
@@ -96,7 +101,7 @@ class PictureLayers:
         first = self._drr is None
         self._drr = (picture, detector)
         if self._drr_limits is None and picture.max() > picture.min():
-            self._drr_limits = robust_limits(picture)
+            self._drr_limits = _drr_limits(picture)
             self._fit_drr()
         if first or any(self._shelf.get(role) is None for role in _SHOWN[self._mode]):
             self._show()
@@ -111,7 +116,7 @@ class PictureLayers:
         if self._reference is not None and layer is not None:
             layer.contrast_limits = robust_limits(self._reference.picture, self._reference.usable)
         if self._drr is not None:
-            self._drr_limits = robust_limits(self._drr[0])
+            self._drr_limits = _drr_limits(self._drr[0])
             self._fit_drr()
 
     def blink(self) -> None:
@@ -175,11 +180,12 @@ class PictureLayers:
             if (layer, alone) != self._dressed:  # else the user may have chosen another colormap
                 layer.colormap = "gray" if alone else "bop orange"
                 layer.blending = "translucent_no_depth" if alone else "additive"
+                layer.opacity = 1.0 if alone else BLEND_OPACITY
                 self._dressed = (layer, alone)
             if self._mode == "blink" and radiograph is not None:
                 layer.contrast_limits = radiograph.contrast_limits
             elif self._drr_limits is not None:
-                layer.contrast_limits = self._drr_limits
+                layer.contrast_limits = self._drr_limits[alone]
         board = self._shelf.get("checkerboard")
         if board is not None and radiograph is not None:
             board.contrast_limits = radiograph.contrast_limits
@@ -199,9 +205,9 @@ class PictureLayers:
             self._paint_one(role)
 
 
-_LOOKS = {
+_LOOKS: dict[str, dict[str, Any]] = {
     "radiograph": {"colormap": "gray"},
-    "DRR": {"colormap": "bop orange", "blending": "additive"},
+    "DRR": {"colormap": "bop orange", "blending": "additive", "opacity": BLEND_OPACITY},
     "difference": {
         "colormap": Colormap(
             (
@@ -218,6 +224,13 @@ _LOOKS = {
     "checkerboard": {"colormap": "gray"},
     "edges": {"colormap": "cyan", "blending": "additive", "contrast_limits": (0.0, 1.0)},
 }
+
+
+def _drr_limits(
+    picture: Float[ndarray, "rows columns"],
+) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Over the radiograph, where only what is dense should be coloured; and alone."""
+    return robust_limits(picture, low_share=0.3), robust_limits(picture)
 
 
 def _paint(
