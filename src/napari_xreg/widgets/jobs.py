@@ -9,7 +9,7 @@ import io
 import logging
 import threading
 from collections.abc import Callable, Generator
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from napari.qt.threading import FunctionWorker, create_worker
 from napari.utils import progress
@@ -26,6 +26,7 @@ POLL_MS = 40
 """How often events are handed to the main thread."""
 
 
+@runtime_checkable
 class Request(Protocol):
     """Something that can be answered in any thread."""
 
