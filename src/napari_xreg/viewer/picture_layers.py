@@ -28,8 +28,8 @@ _SHOWN = {
     "DRR": {"DRR"},
 }
 
-BLEND_OPACITY = 0.7
-"""Of the coloured DRR: the radiograph must stay visible through it."""
+BLEND_OPACITY, DRR_LOW_SHARE = 0.65, 0.4
+"""Of the coloured DRR over the radiograph, and the share of its pixels left uncoloured."""
 
 DIFFERENCE_RANGE = 2.5
 """Standard deviations of the radiograph at the ends of the difference's colours."""
@@ -230,7 +230,7 @@ def _drr_limits(
     picture: Float[ndarray, "rows columns"],
 ) -> tuple[tuple[float, float], tuple[float, float]]:
     """Over the radiograph, where only what is dense should be coloured; and alone."""
-    return robust_limits(picture, low_share=0.3), robust_limits(picture)
+    return robust_limits(picture, low_share=DRR_LOW_SHARE), robust_limits(picture)
 
 
 def _paint(

@@ -1,0 +1,283 @@
+"""The iterates of a refinement as layers: a stack of DRRs to scrub through, and a path with a table.
+
+The stack's axes are (iteration, row, column); the iteration axis has no unit and counts iterates
+from 0. The path shows where the session's landmarks (their mean; without landmarks, the isocenter)
+were projected at each iterate; its features table holds every loss and pose, for any plugin to
+plot.
+"""
+
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from napari.components import ViewerModel
+from napari.layers import Image
+from napari.utils.notifications import show_info
+from numpy import ndarray
+from psygnal import Signal
+
+from napari_xreg.registration import Iterate, Registration
+from napari_xreg.session import Session
+from napari_xreg.viewer.iterate_path import IteratePath
+from napari_xreg.viewer.iterate_record import IterateRecord
+from napari_xreg.viewer.iterate_stack import PictureStack
+from napari_xreg.viewer.layer_shelf import LayerShelf
+from napari_xreg.viewer.overlays import robust_limits
+from napari_xreg.viewer.picture_layers import BLEND_OPACITY, DRR_LOW_SHARE
+
+PICTURE_SECONDS, PATH_SECONDS = 0.06, 1.5
+"""Shortest time between two repaints while iterates come in."""
+
+
+class IterateLayers:
+    """Shows a refinement while it runs, and lets one scrub through it afterwards.
+
+    While iterates come in the viewer follows the newest, until somebody looks at an earlier one.
+    Several can stand side by side in one viewer, under different names.
+
+    Parameters
+    ----------
+    viewer
+        The user's own; the layers are added to its list.
+    session
+        For the isocenter, the landmarks and the C-arm.
+    name
+        Added to the layers' names, to tell results apart.
+    """
+
+    scrubbed = Signal(object)
+    """An `Iterate`: the user looks at another one, by the slider, a click on the path, or `go`."""
+
+    def __init__(self, viewer: ViewerModel, session: Session, *, name: str = "") -> None:
+        self.viewer = viewer
+        self.session = session
+        suffix = f" ({name})" if name else ""
+        self._role = f"iterates{suffix}"
+        self._shelf = LayerShelf(viewer, (self._role, f"iterate path{suffix}"))
+        self._path = IteratePath(self._shelf, f"iterate path{suffix}", self._on_path)
+        self._record: IterateRecord | None = None
+        self._stack = PictureStack((1, 1), 1)
+        self._scale = (1.0, 1.0)
+        self._at = -1
+        self._following = True
+        self._painting = False
+        self._fitted = False
+        self._said = False
+        self._painted = self._path_painted = 0.0
+        viewer.dims.events.point.connect(self._on_slider)
+
+    # ------------------------------------------------------------------ filling
+
+    def begin(
+        self,
+        shape: tuple[int, int],
+        scale: tuple[float, float],
+        expected: int,
+        *,
+        radiograph: str | None = None,
+    ) -> None:
+        """Get ready for a refinement; what was there goes.
+
+        Parameters
+        ----------
+        shape
+            Rows and columns of the stack; pictures of coarser levels are enlarged to it.
+        scale
+            Spacing of its pixels on the detector (row, column), mm.
+        expected
+            How many iterates may come; memory is set aside for so many pictures, up to a limit.
+        radiograph
+            The one whose pose the iterates carry; None: the active one.
+
+        Raises
+        ------
+        ValueError
+            If there is no such radiograph.
+        """
+        active = self.session.active
+        name = radiograph or (None if active is None else active.name)
+        exposure = next((e for e in self.session.exposures if e.name == name), None)
+        if exposure is None:
+            raise ValueError("iterates are shown over a radiograph: load one first")
+        isocenter = self.session.isocenter.double()
+        marks = [mark.position for mark in self.session.landmarks]
+        tracked = torch.tensor(marks, dtype=torch.float64) if marks else isocenter[None]
+        self._record = IterateRecord(exposure.radiograph.carm, isocenter, tracked)
+        self._stack, self._scale = PictureStack(shape, expected), scale
+        self._at, self._following, self._fitted, self._said = -1, True, False, False
+        self._painted, self._path_painted = 0.0, time.perf_counter()
+        # Layers take a few hundred milliseconds to make: now, not between two iterates.
+        self._paint_stack(self._record)
+        self._path.paint(self._record, self._at)
+
+    def append(self, iterate: Iterate, image: Float[ndarray, "rows columns"] | None = None) -> None:
+        """One more iterate; repaints only so often, so it may be called at any rate.
+
+        Parameters
+        ----------
+        iterate
+            Its own image, if it has one, is used where `image` is None, and is not kept.
+        image
+            The DRR.
+
+        Raises
+        ------
+        RuntimeError
+            Before `begin`.
+        """
+        if self._record is None:
+            raise RuntimeError("begin comes before append")
+        if image is None and iterate.image is not None:
+            image = iterate.image.detach().cpu().numpy()
+        self._record.append(iterate)
+        self._stack.append(image)
+        now = time.perf_counter()
+        if now - self._painted > PICTURE_SECONDS:
+            self._paint_stack(self._record)
+            self._painted = time.perf_counter()
+        if now - self._path_painted > PATH_SECONDS:
+            self._path.paint(self._record, self._at)
+            self._path_painted = time.perf_counter()
+
+    def extend(self, iterates: Iterable[Iterate]) -> None:
+        """Several at once."""
+        for iterate in iterates:
+            self.append(iterate)
+
+    def finish(self, registration: Registration | None = None) -> None:
+        """The refinement is over: what was not appended is added, and everything is painted."""
+        if self._record is None:
+            return
+        if registration is not None:
+            known = {iterate.index for iterate in self._record.iterates}
+            self.extend(it for it in registration.trajectory if it.index not in known)
+        if not len(self._record):
+            return
+        self._paint_stack(self._record)
+        self._path.paint(self._record, self._at)
+        if registration is not None:
+            self._path.describe(
+                {
+                    "status": registration.status.name,
+                    "simulated": registration.simulated,
+                    "notes": list(registration.notes),
+                }
+            )
+
+    # ------------------------------------------------------------------ reading
+
+    @property
+    def iterates(self) -> Sequence[Iterate]:
+        """All, in order, without their images."""
+        return () if self._record is None else tuple(self._record.iterates)
+
+    def current(self) -> Iterate | None:
+        """The iterate that is shown; None before the first."""
+        if self._record is None or not 0 <= self._at < len(self._record):
+            return None
+        return self._record.iterates[self._at]
+
+    def go(self, number: int) -> None:
+        """Show an iterate by its place in the order; -1: the last."""
+        if self._record is None or not len(self._record):
+            return
+        number = range(len(self._record))[number]
+        self._following = number == len(self._record) - 1
+        self._move_slider(number)
+        self._arrive(number)
+
+    def columns(self) -> dict[str, ndarray]:
+        """The features table as it stands, by name; see `IterateRecord.columns`."""
+        return {} if self._record is None else self._record.columns()
+
+    def close(self, *, remove_layers: bool = False) -> None:
+        """Listen no longer; the layers stay unless asked otherwise."""
+        self.viewer.dims.events.point.disconnect(self._on_slider)
+        self._shelf.deafen()
+        if remove_layers:
+            self._shelf.remove_all()
+
+    # ------------------------------------------------------------------ painting
+
+    def _paint_stack(self, record: IterateRecord) -> None:
+        layer = self._shelf.get(self._role)
+        self._painting = True
+        try:
+            if layer is None:
+                layer = self._shelf.need(self._role, self._make_stack)
+            else:
+                layer.data = self._stack
+            # Frames of every k-th iterate lie k apart; a coarser pixel's centre is further in.
+            fine = record.carm.detector.spacing
+            shift = [(mine - theirs) / 2 for mine, theirs in zip(self._scale, fine, strict=True)]
+            scale = (float(self._stack.every), *self._scale)
+            if not np.allclose(layer.scale, scale, rtol=1e-9, atol=0):
+                layer.scale = scale
+            if not np.allclose(layer.translate, (0.0, *shift), rtol=1e-9, atol=1e-9):
+                layer.translate = (0.0, *shift)
+            newest = self._stack[len(self._stack) - 1]
+            if not self._fitted and newest.max() > newest.min():
+                layer.contrast_limits = robust_limits(newest, low_share=DRR_LOW_SHARE)
+                self._fitted = True
+            if self._following and len(record):
+                self._at = len(record) - 1
+                self._move_slider(self._at)
+        finally:
+            self._painting = False
+        if self._stack.every > 1 and not self._said:
+            self._said = True
+            show_info(
+                f"The pictures of all iterates do not fit into {self._stack.nbytes // 10**6} MB: "
+                f"one of {self._stack.every} is kept. Every loss and every pose is."
+            )
+
+    def _make_stack(self) -> Image:
+        return Image(
+            self._stack,
+            colormap="bop orange",
+            blending="additive",
+            opacity=BLEND_OPACITY,
+            contrast_limits=(0.0, 1.0),
+            units=("", "mm", "mm"),
+            axis_labels=("iteration", "row", "column"),
+        )
+
+    # ------------------------------------------------------------------ scrubbing
+
+    def _axis(self) -> int:
+        """Of the viewer, that counts iterations; negative where there is none."""
+        return int(self.viewer.dims.ndim) - 3
+
+    def _move_slider(self, number: int) -> None:
+        if self._axis() >= 0 and self._shelf.get(self._role) is not None:
+            was, self._painting = self._painting, True
+            try:
+                self.viewer.dims.set_point(self._axis(), float(number))
+            finally:
+                self._painting = was
+
+    def _on_slider(self, event: Any = None) -> None:
+        layer = self._shelf.get(self._role)
+        if self._painting or layer is None or not layer.visible or self._record is None:
+            return
+        if self._axis() < 0 or not len(self._record):
+            return
+        number = round(float(self.viewer.dims.point[self._axis()]))
+        number = min(max(number, 0), len(self._record) - 1)
+        self._following = number >= len(self._record) - self._stack.every
+        self._arrive(number)
+
+    def _on_path(self, number: int) -> None:
+        if number != self._at:
+            self.go(number)
+
+    def _arrive(self, number: int) -> None:
+        """The user looks at this one."""
+        if number == self._at or self._record is None:
+            return
+        self._at = number
+        self._path.mark(self._record, number)
+        self.scrubbed.emit(self._record.iterates[number])
