@@ -79,11 +79,14 @@ def _small_problem(channels, mask=None):
     return problem, carm, volume
 
 
-@pytest.mark.parametrize(("scale", "tone"), [(None, False), (3.0, False), (3.0, True)])
-def test_gradient_of_the_loss_against_central_differences(scale, tone):
+@pytest.mark.parametrize(
+    ("scale", "tone", "floor"),
+    [(None, False, None), (None, False, 0.2), (3.0, False, None), (3.0, True, 0.1)],
+)
+def test_gradient_of_the_loss_against_central_differences(scale, tone, floor):
     mask = torch.ones(26, 30, dtype=torch.bool)
     mask[:4] = False
-    channels = Channels(0.4, 0.6, sigma=1.2, outlier_scale=scale, tone=tone)
+    channels = Channels(0.4, 0.6, sigma=1.2, outlier_scale=scale, tone=tone, contrast_floor=floor)
     problem, carm, volume = _small_problem(channels, mask)
     pose = carm.world_from_camera(
         20.0, -15.0, 4.0, isocenter=volume.center, offset_mm=(3.0, -2.0, 5.0)
@@ -106,10 +109,42 @@ def test_gradient_of_the_loss_against_central_differences(scale, tone):
         assert model.gradient[k] == pytest.approx(numeric, rel=0.03, abs=2e-6 / step)
 
 
+def _ramps_problem(channels):
+    """Slope 0.5 along columns in the left 20 and 2 in the other 60: the median contrast is 2."""
+    columns = torch.cat([0.5 * torch.arange(20.0), 10.0 + 2.0 * torch.arange(60.0)])
+    carm = CArm(900.0, 600.0, Detector((50, 80), (3.1, 2.9)))
+    volume = Volume(torch.ones(4, 4, 4), torch.eye(4, dtype=torch.float64))
+    image = Radiograph(columns.expand(50, 80).clone(), carm)
+    problem = ViewProblem(prepare(volume), image, channels)
+    pose = carm.world_from_camera(0.0, 0.0, isocenter=volume.center)
+    seen = problem.observe(pose, volume.center.numpy())
+    return [w.reshape(50, 80) for w in problem.nuisance(seen).weights]
+
+
+def test_faint_edges_weigh_by_one_over_the_contrast_around_them():
+    intensity, along_rows, along_columns = _ramps_problem(Channels(contrast_floor=0.1))
+    assert intensity.max() == intensity.min() == pytest.approx(1 / 4000)
+    for weight in (along_rows, along_columns):
+        assert weight.sum() == pytest.approx(1.0, abs=1e-5)
+        faint, steep = weight[25, 10], weight[25, 50]
+        assert faint / steep == pytest.approx((2 + 0.2) / (0.5 + 0.2), rel=1e-3)
+
+
+def test_without_a_contrast_floor_pixels_weigh_alike():
+    for weight in _ramps_problem(Channels()):
+        assert weight.max() == weight.min() == pytest.approx(1 / 4000)
+
+
+@pytest.mark.parametrize("floor", [0.0, -0.1])
+def test_contrast_floor_must_be_positive(floor):
+    with pytest.raises(ValueError, match="contrast floor"):
+        Channels(contrast_floor=floor)
+
+
 def test_masked_pixels_cannot_change_the_loss():
     mask = torch.ones(26, 30, dtype=torch.bool)
     mask[5:15, 8:20] = False
-    channels = Channels()
+    channels = Channels(contrast_floor=0.1)
     problem, carm, volume = _small_problem(channels, mask)
     pose = carm.world_from_camera(0.0, 0.0, isocenter=volume.center)
     spoiled = problem.radiograph.line_integrals.clone()

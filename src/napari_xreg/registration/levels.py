@@ -40,7 +40,14 @@ class Level:
             raise ValueError(f"a level needs at least one iteration: got {self.iterations}")
 
 
-ROBUST = Channels(intensity=0.2, gradient=0.8, outlier_scale=OUTLIER_SCALE, tone=True)
+ROBUST = Channels(
+    intensity=0.2,
+    gradient=0.8,
+    sigma=0.8,
+    outlier_scale=OUTLIER_SCALE,
+    tone=True,
+    contrast_floor=0.1,
+)
 """What real images need once the anatomy is roughly in place; too early, it is itself the outlier."""
 
 COARSE_TO_FINE = (

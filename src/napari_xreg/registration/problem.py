@@ -24,6 +24,7 @@ from napari_xreg.rendering.cpu import Method
 Array = npt.NDArray[np.float32]
 Matrix = npt.NDArray[np.float64]
 
+_CONTRAST_BOX = 9  # pixels of the level, the length of a side
 _SMALLEST_SPREAD = 1e-6  # line integrals; a flatter image carries no information
 
 
@@ -43,7 +44,12 @@ class Channels:
         least squares.
     tone
         Fit how the radiograph's grey values follow from the DRR's (`tone`), each iteration, and
-        how bright bone is against soft tissue (`hardening`), once for every resolution of the CT.
+        how bright bone is against soft tissue (`hardening`), at the first level and the last.
+    contrast_floor
+        Weigh a pixel of the derivative images by one over the radiograph's contrast around it (root
+        mean square slope over 9 x 9 pixels) plus this share of the median contrast: the faint edges
+        of a bone behind soft tissue count beside its strong ones, as they do in patch-wise NCC.
+        None: every pixel alike.
     """
 
     intensity: float = 0.5
@@ -51,6 +57,7 @@ class Channels:
     sigma: float = 1.0
     outlier_scale: float | None = None
     tone: bool = False
+    contrast_floor: float | None = None
 
     def __post_init__(self) -> None:
         if self.intensity < 0 or self.gradient < 0 or self.intensity + self.gradient <= 0:
@@ -60,6 +67,10 @@ class Channels:
             )
         if not self.sigma > 0:
             raise ValueError(f"the derivative width must be positive, in pixels: got {self.sigma}")
+        if self.contrast_floor is not None and not self.contrast_floor > 0:
+            raise ValueError(
+                f"the contrast floor is a positive share of the median: got {self.contrast_floor}"
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,6 +104,7 @@ class _Channel:
     name: str
     weight: float
     index: npt.NDArray[np.intp]  # flat indices of its usable pixels
+    prior: Array  # their weights before any residual is seen; sums to 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,10 +175,23 @@ class ViewProblem:
             ("gradient_columns", gradient, inner),
         )
         return tuple(
-            _Channel(name, weight, np.flatnonzero(mask.ravel()))
+            _Channel(name, weight, index, self._prior(name, index))
             for name, weight, mask in wanted
             if weight > 0 and np.count_nonzero(mask) >= 16
+            for index in [np.flatnonzero(mask.ravel())]
         )
+
+    def _prior(self, name: str, index: npt.NDArray[np.intp]) -> Array:
+        floor = self.channels.contrast_floor
+        if floor is None or name == "intensity":
+            return np.full(index.size, 1.0 / index.size, np.float32)
+        rows, columns = self._derivatives(self._target)
+        box = (_CONTRAST_BOX, _CONTRAST_BOX)
+        mean_square = cv2.blur(rows * rows + columns * columns, box, borderType=cv2.BORDER_REFLECT)
+        # The running sums of the blur may end a rounding below zero.
+        contrast = np.sqrt(np.maximum(mean_square, 0.0)).ravel()[index]
+        prior = 1.0 / np.maximum(contrast + floor * np.median(contrast), _SMALLEST_SPREAD)
+        return np.asarray(prior / prior.sum(), np.float32)
 
     def _derivatives(self, plane: Array) -> tuple[Array, Array]:
         smooth, slope = self._smooth, self._slope
@@ -193,17 +218,14 @@ class ViewProblem:
         tone = None
         if self.channels.tone:
             tone = fit_tone(observation.image, self._target, self._usable)
-        uniform = tuple(
-            np.full(channel.index.size, 1.0 / channel.index.size, np.float32)
-            for channel in self._channels
-        )
         scale = self.channels.outlier_scale
         if scale is None:
-            return Nuisance(tone, uniform)
+            return Nuisance(tone, tuple(channel.prior for channel in self._channels))
         weights = []
-        for plane, flat in zip(self._planes(observation, tone, slopes=False), uniform, strict=True):
-            residual, _ = residuals(plane, flat)
-            weight = outlier_weights(
+        planes = self._planes(observation, tone, slopes=False)
+        for channel, plane in zip(self._channels, planes, strict=True):
+            residual, _ = residuals(plane, channel.prior)
+            weight = channel.prior * outlier_weights(
                 residual, centre=float(np.median(residual)), scale=scale, least=1e-6
             )
             weights.append((weight / weight.sum()).astype(np.float32))
