@@ -193,6 +193,16 @@ class IterateLayers:
         """The features table as it stands, by name; see `IterateRecord.columns`."""
         return {} if self._record is None else self._record.columns()
 
+    def hide(self) -> None:
+        """Switch the layers off until `unhide`: something else matters now."""
+        for role in self._shelf.roles:
+            self._shelf.hide(role)
+
+    def unhide(self) -> None:
+        """Take a `hide` back; what the user switched off stays off."""
+        for role in self._shelf.roles:
+            self._shelf.unhide(role)
+
     def close(self, *, remove_layers: bool = False) -> None:
         """Listen no longer; the layers stay unless asked otherwise."""
         self.viewer.dims.events.point.disconnect(self._on_slider)

@@ -45,6 +45,11 @@ class LayerShelf:
         """Those that exist, from bottom to top."""
         return (layer for role in self._roles if (layer := self.get(role)) is not None)
 
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """From bottom to top."""
+        return self._roles
+
     def get(self, role: str) -> Layer | None:
         """The layer, or None where it was never needed or was removed by the user."""
         layer = self._layers.get(role)
