@@ -4,8 +4,13 @@ from napari_xreg.session.exposure import Exposure
 from napari_xreg.session.history import PoseHistory, PoseRecord
 from napari_xreg.session.mailbox import Mailbox
 from napari_xreg.session.preview import Preview, PreviewRequest
-from napari_xreg.session.session import Result, Session
+from napari_xreg.session.result import Result
+from napari_xreg.session.sample_case import SampleCase, sample_case
+from napari_xreg.session.session import Session
+from napari_xreg.session.session_file import FileStep, saving, write_session
+from napari_xreg.session.session_opening import opening, read_session, supply
 from napari_xreg.session.source import Source
+from napari_xreg.session.state import Missing, SessionState
 
 __all__ = [
     "Session",
@@ -17,4 +22,14 @@ __all__ = [
     "PreviewRequest",
     "Preview",
     "Mailbox",
+    "SessionState",
+    "Missing",
+    "FileStep",
+    "supply",
+    "read_session",
+    "write_session",
+    "opening",
+    "saving",
+    "SampleCase",
+    "sample_case",
 ]

@@ -1,6 +1,6 @@
 """One radiograph of a session, with everything the user has said about it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool
@@ -33,6 +33,8 @@ class Exposure:
         Points picked on it (`Landmark.pixel`), paired by name with the session's.
     source
         Where it can be read again; None for an image that exists in memory only.
+    edited
+        True where pixels or mask are no longer what `source` gives: a crop, a turn.
     truth
         The true pose, where it is known: of simulated images. Only ever used to measure errors.
     """
@@ -46,8 +48,13 @@ class Exposure:
     landmarks: tuple[Landmark, ...] = ()
     source: Source | None = None
     truth: Pose | None = None
+    edited: bool = False
 
     def __post_init__(self) -> None:
+        for key in ("world_from_camera", "start", "truth"):
+            pose = getattr(self, key)
+            if pose is not None:
+                object.__setattr__(self, key, kept_pose(pose))
         if not self.name.strip():
             raise ValueError("a radiograph of a session needs a name")
         for pose in (self.world_from_camera, self.start, self.truth):
@@ -71,3 +78,21 @@ class Exposure:
         if self.painted is None or bool(torch.all(self.painted)):
             return self.radiograph
         return self.radiograph.with_mask(self.painted, "painted by hand")
+
+    def with_radiograph(self, radiograph: Radiograph) -> "Exposure":
+        """Another image or geometry; it is `edited` unless pixels and mask are the very same."""
+        old = self.radiograph
+        same = radiograph.line_integrals is old.line_integrals and radiograph.mask is old.mask
+        return replace(self, radiograph=radiograph, edited=self.edited or not same)
+
+
+def kept_pose(pose: Pose) -> Pose:
+    """The pose as a session keeps it: float64, on the CPU, without a gradient."""
+    parts = (pose.rotation, pose.translation)
+    plain = all(
+        p.dtype == torch.float64 and p.device.type == "cpu" and not p.requires_grad for p in parts
+    )
+    if plain:
+        return pose
+    rotation, translation = (p.detach().to("cpu", torch.float64) for p in parts)
+    return Pose(rotation, translation)

@@ -1,4 +1,4 @@
-"""Values as napari layers. This release offers sample data; it needs no Qt and imports no napari."""
+"""Values as napari layers, and back. Needs napari, not Qt."""
 
 from napari_xreg.viewer.sample import phantom_layers
 

@@ -1,0 +1,107 @@
+"""A CT or label map that exists in memory only, kept as .npz beside a session file."""
+
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from napari_xreg.images import LabelMap, ReadError, Volume
+
+SCHEMA = "napari-xreg/grid"
+VERSION = 1
+
+
+def write_grid_volume(path: Path, volume: Volume) -> None:
+    """Attenuation, HU if known, and place of a CT; `read_grid_volume` gives the same back."""
+    arrays = {"lac": volume.lac.detach().cpu().numpy()}
+    if volume.hu is not None:
+        arrays["hu"] = volume.hu.detach().cpu().numpy()
+    _write(path, "ct", volume.world_from_index, {}, arrays)
+
+
+def write_grid_labels(path: Path, labels: LabelMap) -> None:
+    """Ids, names and place of a label map."""
+    arrays = {"ids": labels.ids.detach().cpu().numpy()}
+    names = {str(key): name for key, name in labels.names.items()}
+    _write(path, "labels", labels.world_from_index, names, arrays)
+
+
+def holds_grid(path: str | Path) -> bool:
+    """Whether the name is one that the writers above are given."""
+    return Path(path).suffix.lower() == ".npz"
+
+
+def read_grid_volume(path: str | Path) -> Volume:
+    """What `write_grid_volume` wrote.
+
+    Raises
+    ------
+    ReadError
+        If the file is absent, damaged, or holds something else.
+    """
+    arrays, _ = _read(Path(path), "ct", "lac")
+    hu = arrays.get("hu")
+    try:
+        return Volume(
+            torch.from_numpy(arrays["lac"]),
+            torch.from_numpy(arrays["world_from_index"]),
+            None if hu is None else torch.from_numpy(hu),
+        )
+    except (TypeError, ValueError) as error:
+        raise ReadError(f"{path}: {error}") from error
+
+
+def read_grid_labels(path: str | Path) -> LabelMap:
+    """What `write_grid_labels` wrote.
+
+    Raises
+    ------
+    ReadError
+        If the file is absent, damaged, or holds something else.
+    """
+    arrays, names = _read(Path(path), "labels", "ids")
+    try:
+        return LabelMap(
+            torch.from_numpy(arrays["ids"]),
+            torch.from_numpy(arrays["world_from_index"]),
+            {int(key): str(name) for key, name in names.items()},
+        )
+    except (TypeError, ValueError) as error:
+        raise ReadError(f"{path}: {error}") from error
+
+
+def _write(
+    path: Path,
+    kind: str,
+    world_from_index: torch.Tensor,
+    names: dict[str, str],
+    arrays: dict[str, Any],
+) -> None:
+    about = {"schema": SCHEMA, "version": VERSION, "kind": kind, "names": names}
+    matrix = world_from_index.detach().cpu().numpy()
+    # Not compressed: zlib takes seconds for a CT and gains a third.
+    np.savez(path, about=np.array(json.dumps(about)), world_from_index=matrix, **arrays)
+
+
+def _read(path: Path, kind: str, needed: str) -> tuple[dict[str, Any], dict[str, str]]:
+    if not path.exists():
+        raise ReadError(f"{path}: there is no such file or folder: check the path")
+    try:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+        about = json.loads(str(arrays.pop("about")))
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        raise ReadError(f"{path}: is not a readable .npz archive of napari-xreg") from error
+    version = about.get("version") if isinstance(about, dict) else None
+    if not isinstance(about, dict) or about.get("schema") != SCHEMA or about.get("kind") != kind:
+        raise ReadError(
+            f"{path}: does not hold {'a CT' if kind == 'ct' else 'labels'} of a session"
+        )
+    if not isinstance(version, int) or not 1 <= version <= VERSION:
+        raise ReadError(f"{path}: has version {version!r} of {SCHEMA}: update napari-xreg")
+    if needed not in arrays or "world_from_index" not in arrays:
+        raise ReadError(f"{path}: the array {needed} or its place is missing: save it again")
+    return arrays, about.get("names") or {}

@@ -1,0 +1,124 @@
+"""Read what a `Source` names; say where a file came from so that it can be found again."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from napari_xreg.images import (
+    LabelMap,
+    Radiograph,
+    ReadError,
+    Volume,
+    read_labels,
+    read_radiograph,
+    read_volume,
+)
+from napari_xreg.images.xray_geometry import GeometryRecord, geometry_from_json, geometry_to_json
+from napari_xreg.registration.result_files import describe_input
+from napari_xreg.session.memory_files import holds_grid, read_grid_labels, read_grid_volume
+from napari_xreg.session.source import Source
+from napari_xreg.simulation import Phantom, phantom
+
+PHANTOM = "phantom"
+"""The built-in sample: a CT with labels."""
+
+Value = TypeVar("Value", Volume, LabelMap, Radiograph)
+
+
+def file_source(path: str | Path, **options: Any) -> Source:
+    """The source of a file or folder as it is now: absolute path, SHA-256 of its contents.
+
+    Parameters
+    ----------
+    path
+        What is read.
+    **options
+        Keywords that the reader is given; a `GeometryRecord` is kept as JSON.
+    """
+    path = Path(path).absolute()
+    return Source(str(path), options=_plain(options), sha256=content_hash(path))
+
+
+def content_hash(path: Path) -> str:
+    """SHA-256 of a file, or over the names and contents of a folder's files."""
+    digest: str = describe_input(path, "")["sha256"]
+    return digest
+
+
+def read_ct(source: Source) -> Volume:
+    """The CT of a source.
+
+    Raises
+    ------
+    ReadError
+        If it is absent or damaged; as `read_volume`.
+    """
+    if source.built_in:
+        return built_in_phantom(source).volume
+    if holds_grid(source.path):
+        return read_grid_volume(source.path)
+    return _called(read_volume, source)
+
+
+def read_label_map(source: Source) -> LabelMap:
+    """The label map of a source.
+
+    Raises
+    ------
+    ReadError
+        If it is absent or damaged; as `read_labels`.
+    """
+    if source.built_in:
+        return built_in_phantom(source).labels
+    if holds_grid(source.path):
+        return read_grid_labels(source.path)
+    names = source.options.get("names")
+    if isinstance(names, Mapping):  # JSON has no whole numbers as keys
+        options = {**source.options, "names": {int(key): name for key, name in names.items()}}
+        source = Source(source.path, options=options)
+    return _called(read_labels, source)
+
+
+def read_xray(source: Source) -> Radiograph:
+    """The radiograph of a source.
+
+    Raises
+    ------
+    ReadError
+        If it is absent or damaged; as `read_radiograph`.
+    """
+    options = dict(source.options)
+    if isinstance(options.get("geometry"), Mapping):
+        options["geometry"] = geometry_from_json(options["geometry"], Path(source.path).name)
+    return _called(read_radiograph, Source(source.path, options=options))
+
+
+def built_in_phantom(source: Source) -> Phantom:
+    """The phantom that a built-in source names.
+
+    Raises
+    ------
+    ReadError
+        If this version has no built-in of that name.
+    """
+    if source.path != PHANTOM:
+        raise ReadError(f"{source.path}: this version has no built-in of that name")
+    return _called(lambda _path, **options: phantom(**options), source)
+
+
+def _called(read: Callable[..., Any], source: Source) -> Any:
+    try:
+        return read(source.path, **source.options)
+    except TypeError as error:
+        # Options come from a file: one that the reader does not have is the file's fault.
+        raise ReadError(f"{source.path}: cannot be read with these options: {error}") from error
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, GeometryRecord):
+        return geometry_to_json(value)
+    if isinstance(value, Mapping):
+        return {str(key): _plain(v) for key, v in value.items()}
+    if isinstance(value, (tuple, list)):
+        return [_plain(v) for v in value]
+    return str(value) if isinstance(value, Path) else value

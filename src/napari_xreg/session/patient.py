@@ -1,0 +1,166 @@
+"""The CT of a session: its labels, the structures chosen, the isocenter."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from napari_xreg.geometry import Pose
+from napari_xreg.images import LabelMap, Radiograph, Volume
+from napari_xreg.session.exposure import Exposure
+from napari_xreg.session.held import Held
+from napari_xreg.session.history import same_pose
+from napari_xreg.session.source import Source
+
+
+class Patient(Held):
+    """The part of a `Session` that holds the CT."""
+
+    @property
+    def volume(self) -> Volume | None:
+        """The CT as read."""
+        return self._volume
+
+    @property
+    def volume_source(self) -> Source | None:
+        return self._volume_source
+
+    @property
+    def labels(self) -> LabelMap | None:
+        return self._labels
+
+    @property
+    def labels_source(self) -> Source | None:
+        return self._labels_source
+
+    @property
+    def structures(self) -> tuple[int, ...]:
+        """Label ids that are rendered and registered; empty: the whole CT."""
+        return self._structures
+
+    @property
+    def rendered_volume(self) -> Volume | None:
+        """The CT restricted to `structures`: what is rendered and registered. Remembered."""
+        if self._volume is None or self._labels is None or not self._structures:
+            return self._volume
+        if self._shown is None:
+            self._shown = self._volume.restrict(self._labels.mask(self._structures))
+        return self._shown
+
+    @property
+    def isocenter(self) -> Float[Tensor, "3"]:
+        """Pivot of rotations and origin of C-arm terms, world mm: as set, else the CT's middle."""
+        if self._isocenter is not None:
+            return self._isocenter
+        if self._volume is None:
+            return torch.zeros(3, dtype=torch.float64)
+        return self._volume.center.detach().cpu().double()
+
+    def set_volume(self, volume: Volume | None, source: Source | None = None) -> None:
+        """Another CT; its label map, structures, isocenter and results no longer hold and go.
+
+        Poses stay: another reconstruction of the patient has the same world. But as long as no
+        radiograph was moved from a start that was only assumed (`nominal_start`), all go where
+        they would have started with this CT, so it does not matter which file is opened first.
+        """
+        entries = tuple(self._exposures.values())
+        untouched = bool(entries) and all(
+            same_pose(entry.world_from_camera, entry.start)
+            and same_pose(entry.start, self.nominal_start(entry.radiograph))
+            for entry in entries
+        )
+        had_results = bool(self._results)
+        self._volume, self._volume_source = volume, source
+        self._labels = self._labels_source = self._shown = self._isocenter = None
+        self._structures = ()
+        self._results.clear()
+        for key in ("CT", "labels"):
+            self._missing.pop(key, None)
+        moved = untouched and self._start_again(entries)
+        self.volume_changed.emit()
+        if moved:
+            self.pose_changed.emit()
+            self.history_changed.emit()
+        if had_results:
+            self.results_changed.emit()
+
+    def _start_again(self, entries: Sequence[Exposure]) -> bool:
+        """Unmoved radiographs go to their start about the present isocenter; whether any moved."""
+        moved = False
+        recorded = self._history.holds(self._poses())
+        for entry in entries:
+            start = self.nominal_start(entry.radiograph)
+            if same_pose(start, entry.start):
+                continue
+            self._exposures[entry.name] = replace(entry, world_from_camera=start, start=start)
+            shift = start @ entry.start.inverse()
+            self._history.change(entry.name, shift.__matmul__)
+            if recorded:  # to the last digit, so that the record of now is known again
+                self._history.settle(entry.name, start)
+            moved = True
+        return moved
+
+    def nominal_start(self, radiograph: Radiograph) -> Pose:
+        """The pose a radiograph starts from if nobody says otherwise.
+
+        Its file's nominal angles, at its own isocenter if the file gives one other than the
+        origin, else at the session's; AP where the file says nothing.
+        """
+        nominal = radiograph.nominal
+        if nominal is None:
+            return radiograph.carm.world_from_camera(0.0, 0.0, isocenter=self.isocenter)
+        if not any(nominal.isocenter):
+            x, y, z = (float(v) for v in self.isocenter)
+            nominal = replace(nominal, isocenter=(x, y, z))
+        return radiograph.carm.pose_from(nominal)
+
+    def set_labels(self, labels: LabelMap | None, source: Source | None = None) -> None:
+        """A label map of the CT; nothing of it is chosen yet.
+
+        Raises
+        ------
+        ValueError
+            If there is no CT yet, or it lies on another grid.
+        """
+        if labels is not None:
+            if self._volume is None:
+                raise ValueError("a label map belongs to a CT: load the CT first")
+            labels.check_grid(self._volume)
+        self._missing.pop("labels", None)
+        self._labels, self._labels_source = labels, source
+        self._structures, self._shown = (), None
+        self.volume_changed.emit()
+
+    def set_structures(self, ids: Sequence[int]) -> None:
+        """Render and register only these label ids; none: the whole CT.
+
+        Raises
+        ------
+        ValueError
+            If there is no label map, or none of the ids occurs in it.
+        """
+        ids = tuple(sorted({int(i) for i in ids}))
+        if ids == self._structures:
+            return
+        if ids:
+            if self._labels is None:
+                raise ValueError("structures are chosen from a label map: load one first")
+            self._labels.mask(ids)  # raises where it would be empty
+        self._structures, self._shown = ids, None
+        self.volume_changed.emit()
+
+    def set_isocenter(self, isocenter: Float[Tensor, "3"] | None) -> None:
+        """Pivot in world mm; None: the middle of the CT. No pose moves.
+
+        Raises
+        ------
+        ValueError
+            If it is not three finite numbers.
+        """
+        new = None if isocenter is None else isocenter.detach().cpu().double().clone()
+        if new is not None and not (new.shape == (3,) and torch.isfinite(new).all()):
+            raise ValueError(f"the isocenter is three finite numbers in mm: got {new.tolist()}")
+        self._isocenter = new
+        self.volume_changed.emit()

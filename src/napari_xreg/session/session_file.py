@@ -1,0 +1,205 @@
+"""A whole session as one JSON file, ``*.xreg.json``, beside its data.
+
+Data are referred to, not copied: by the path relative to the session file, by the absolute path,
+and by the SHA-256 of their contents. What exists in memory only (a simulated or an edited
+radiograph) is written as .npz beside the file, under the file's own name. A file that cannot be
+found again costs nothing else: the session opens without it, keeps all that was said about it
+(`Session.missing`), and takes it when it is supplied.
+"""
+
+import datetime as dt
+import json
+import math
+import os
+import re
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import napari_xreg
+from napari_xreg.images import write_radiograph
+from napari_xreg.session.memory_files import write_grid_labels, write_grid_volume
+from napari_xreg.session.opening import content_hash
+from napari_xreg.session.session import Session
+from napari_xreg.session.session_json import (
+    exposure_to_json,
+    landmark_to_json,
+    record_to_json,
+    result_to_json,
+    source_to_json,
+)
+from napari_xreg.session.source import Source
+from napari_xreg.session.state import SessionState
+
+SCHEMA = "napari-xreg/session"
+VERSION = 1
+ENDING = ".xreg.json"
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True)
+class FileStep:
+    """What saving or opening does now.
+
+    Parameters
+    ----------
+    text
+        In words.
+    done, total
+        How far it is.
+    """
+
+    text: str
+    done: int
+    total: int
+
+
+def write_session(path: Path | str, session: Session) -> tuple[Path, ...]:
+    """Save a session; the file and what was written beside it.
+
+    Raises
+    ------
+    ValueError
+        If the ending is another than ``.xreg.json``.
+    OSError
+        If the folder cannot be written to; an older file of the same name is then untouched.
+    """
+    return last_of(saving(path, session))
+
+
+def saving(path: Path | str, session: Session) -> Generator[FileStep, None, tuple[Path, ...]]:
+    """`write_session` in steps, for a worker: the session is captured at this call, not later."""
+    path = Path(path).absolute()
+    if not path.name.lower().endswith(ENDING):
+        if path.suffix:
+            raise ValueError(f"a session is saved as *{ENDING}: got {path.name}")
+        path = path.with_name(path.name + ENDING)
+    return _saving(path, session.state())
+
+
+def _saving(path: Path, state: SessionState) -> Generator[FileStep, None, tuple[Path, ...]]:
+    total = 3 + len(state.exposures)
+    lost = {gone.name: gone.entry for gone in state.missing}
+    written: list[Path] = []
+
+    def kept(source: Source | None, what: str, write: Callable[[Path], object]) -> Source:
+        """Where it can be read again: its own file, or one written beside the session."""
+        if source is not None:
+            hashed = source.built_in or source.sha256 or not Path(source.path).exists()
+            return source if hashed else replace(source, sha256=content_hash(Path(source.path)))
+        beside = path.with_name(f"{path.name[: -len(ENDING)]}.{_slug(what, written)}.npz")
+        _whole(beside, write)
+        written.append(beside)
+        return Source(str(beside), sha256=content_hash(beside))
+
+    def said(source: Source) -> dict[str, Any] | None:
+        return source_to_json(source, None if source.built_in else _relative(source.path, path))
+
+    yield FileStep("saving the CT", 0, total)
+    ct = lost.get("CT")
+    if state.volume is not None:
+        volume = state.volume
+        source = kept(state.volume_source, "ct", lambda to: write_grid_volume(to, volume))
+        ct = {"source": said(source)}
+    yield FileStep("saving the label map", 1, total)
+    labels_entry = lost.get("labels")
+    if state.labels is not None:
+        labels = state.labels
+        source = kept(state.labels_source, "labels", lambda to: write_grid_labels(to, labels))
+        labels_entry = {"source": said(source), "structures": list(state.structures)}
+    entries: list[Any] = []
+    for number, exposure in enumerate(state.exposures):
+        yield FileStep(f"saving {exposure.name}", 2 + number, total)
+        radiograph = exposure.radiograph
+        source = kept(
+            None if exposure.edited else exposure.source,
+            exposure.name,
+            lambda to, radiograph=radiograph: write_radiograph(to, radiograph),  # type: ignore[misc]
+        )
+        entries.append({**exposure_to_json(exposure), "source": said(source)})
+    entries += [gone.entry for gone in state.missing if gone.role == "radiograph"]
+    yield FileStep("saving poses and results", total - 1, total)
+    isocenter = state.isocenter
+    data = {
+        "schema": SCHEMA,
+        "version": VERSION,
+        "program": f"napari-xreg {napari_xreg.__version__}",
+        "saved": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        "frames": "world: patient LPS mm; poses: world_from_camera, 4 x 4, mm; pixels: row, column",
+        "ct": ct,
+        "labels": labels_entry,
+        "isocenter_mm": None if isocenter is None else isocenter.tolist(),
+        "radiographs": entries,
+        "active": state.active,
+        "rig_locked": state.rig_locked,
+        "landmarks": [landmark_to_json(mark) for mark in state.landmarks],
+        "named_poses": {name: record_to_json(record) for name, record in state.named.items()},
+        "history": {
+            "at": state.at,
+            "records": [record_to_json(record) for record in state.records],
+        },
+        "results": [result_to_json(result) for result in state.results],
+    }
+    text = _compact(json.dumps(_finite(data), indent=1, allow_nan=False)) + "\n"
+    _whole(path, lambda to: to.write_text(text, encoding="utf-8"))
+    return path, *written
+
+
+def _relative(target: str, path: Path) -> str | None:
+    try:
+        return Path(os.path.relpath(target, path.parent)).as_posix()
+    except ValueError:  # another drive of Windows
+        return None
+
+
+def _slug(name: str, taken: list[Path]) -> str:
+    """A name as part of a file's name, unlike those taken."""
+    slug = re.sub(r"[^\w-]+", "-", name).strip("-") or "radiograph"
+    unique, number = slug, 2
+    while any(other.name.lower().endswith(f".{unique.lower()}.npz") for other in taken):
+        unique, number = f"{slug}-{number}", number + 1
+    return unique
+
+
+def _whole(path: Path, write: Callable[[Path], object]) -> None:
+    """Write a file so that whoever opens it sees the old one or the new one, never a part."""
+    aside = path.with_name(f".{path.stem}.part{path.suffix}")
+    try:
+        write(aside)
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _compact(text: str) -> str:
+    """Rows of numbers on one line: only whitespace outside of strings is touched."""
+    # A raw line break never occurs inside a JSON string.
+    numbers = re.compile(r"\[\n\s*(-?\d[^\[\]{}\"]*?)\n\s*\]")
+    return numbers.sub(lambda found: "[" + re.sub(r"\s+", " ", found[1]) + "]", text)
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no NaN and no infinity: they become null."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {str(key): _finite(v) for key, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(v) for v in value]
+    return value
+
+
+def last_of(
+    steps: Generator[FileStep, None, Answer], seen: Callable[[FileStep], object] | None = None
+) -> Answer:
+    """What a generator returns; `seen` is called with what it yields on the way."""
+    while True:
+        try:
+            step = next(steps)
+        except StopIteration as end:
+            answer: Answer = end.value
+            return answer
+        if seen is not None:
+            seen(step)
