@@ -1,0 +1,132 @@
+"""A small piece of work in a real viewer, and where pictures of the widgets go."""
+
+import math
+import os
+from pathlib import Path
+
+import pytest
+
+from napari_xreg.geometry import CArm, CArmPose, Detector
+from napari_xreg.images import Landmark, Radiograph
+from napari_xreg.rendering import render_drr
+from napari_xreg.simulation import phantom
+
+TRUTH = {"primary_deg": 7.0, "secondary_deg": -4.0, "roll_deg": 2.0, "offset_mm": (6.0, -9.0, 14.0)}
+
+
+@pytest.fixture(scope="session")
+def patient():
+    """The pelvis phantom with voxels of 6 mm."""
+    return phantom(spacing_mm=6.0)
+
+
+def carm_of(pixels=96):
+    """A C-arm whose detector sees the whole pelvis; rows and columns differ."""
+    spacing = 330.0 / pixels
+    return CArm(1020.0, 750.0, Detector((pixels, pixels + pixels // 8), (spacing, spacing)))
+
+
+@pytest.fixture(scope="session")
+def make_radiograph(patient):
+    """A function that makes another radiograph: its size in pixels, and `CArmPose` keywords."""
+
+    def make(pixels=96, **terms):
+        pose = CArmPose(isocenter=center_of(patient), **(terms or TRUTH))
+        return shot(patient, carm_of(pixels), pose)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def radiograph(patient):
+    """The phantom from a pose that is not the nominal one (which is AP); 96 x 108 pixels."""
+    return shot(patient, carm_of(), CArmPose(isocenter=center_of(patient), **TRUTH))
+
+
+def center_of(patient):
+    """Middle of the CT as plain numbers, mm."""
+    x, y, z = (float(v) for v in patient.volume.center)
+    return x, y, z
+
+
+def shot(patient, carm, pose, nominal=None):
+    """A radiograph of the phantom at a `CArmPose`."""
+    image = render_drr(patient.volume, carm, carm.pose_from(pose), method="joseph")
+    start = nominal or CArmPose(isocenter=pose.isocenter)
+    return Radiograph(image, carm, nominal=start, simulated=True, source="phantom")
+
+
+@pytest.fixture
+def viewer(make_napari_viewer_proxy):
+    """A real viewer as napari hands it to plugins; not shown."""
+    return make_napari_viewer_proxy()
+
+
+@pytest.fixture
+def empty_bench(viewer):
+    """The workbench of a viewer, with nothing loaded."""
+    from napari_xreg.widgets.workbench import workbench_of
+
+    bench = workbench_of(viewer)
+    yield bench
+    bench.close()
+
+
+@pytest.fixture
+def bench(empty_bench, patient, radiograph):
+    """The workbench of a viewer: phantom, its landmarks, and one radiograph at its nominal pose."""
+    fill(empty_bench.session, patient, radiograph)
+    return empty_bench
+
+
+def fill(session, patient, radiograph):
+    """Load the phantom and a radiograph, as the Data widget would."""
+    session.set_volume(patient.volume)
+    session.set_labels(patient.labels)
+    session.set_landmarks([Landmark(name, xyz) for name, xyz in patient.landmarks.items()])
+    session.add_radiograph(radiograph, name="frontal")
+
+
+@pytest.fixture
+def painted(qtbot):
+    """A function that waits until the DRR on the canvas is that of the present pose."""
+
+    def wait(bench, timeout=20_000):
+        def done():
+            latest, pose = bench.preview.latest, bench.session.pose
+            return (
+                not bench.preview.busy
+                and latest is not None
+                and latest.request.world_from_camera is pose
+            )
+
+        qtbot.waitUntil(done, timeout=timeout)
+        return bench.preview.latest
+
+    return wait
+
+
+@pytest.fixture
+def screenshot(tmp_path, qtbot):
+    """A function that keeps a picture of a widget, at a given width, in the folder of pictures."""
+
+    def keep(widget, name, width=None):
+        folder = Path(os.environ.get("NAPARI_XREG_SCREENSHOTS") or tmp_path)
+        folder.mkdir(parents=True, exist_ok=True)
+        if width is not None:
+            widget.resize(width, max(widget.sizeHint().height(), widget.minimumSizeHint().height()))
+        qtbot.wait(50)
+        picture = widget.grab()
+        assert not picture.isNull()
+        path = folder / f"{name}.png"
+        assert picture.save(str(path))
+        image = picture.toImage()
+        shades = {
+            image.pixel(x, y)
+            for x in range(0, image.width(), max(1, math.ceil(image.width() / 40)))
+            for y in range(0, image.height(), max(1, math.ceil(image.height() / 40)))
+        }
+        assert len(shades) > 3, f"the picture of {name} is blank"
+        return path
+
+    return keep
