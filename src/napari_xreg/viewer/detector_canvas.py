@@ -17,7 +17,7 @@ from napari.utils.notifications import show_warning
 from numpy import ndarray
 from psygnal import SignalInstance
 
-from napari_xreg.geometry import CArm
+from napari_xreg.geometry import CArm, Detector
 from napari_xreg.images import Volume
 from napari_xreg.session import Preview, Result, Session
 from napari_xreg.viewer.landmark_layers import LandmarkLayers
@@ -190,12 +190,12 @@ class DetectorCanvas:
         radiograph = None if active is None else active.radiograph
         if radiograph is not self._pictures.radiograph:
             before = self._pictures.radiograph
-            layer = self._pictures.show_radiograph(radiograph)
+            self._pictures.show_radiograph(radiograph)
             self._shelf.hide("heatmap")
-            if layer is not None and radiograph is not None:
-                size = radiograph.carm.detector.size_mm
-                if before is None or before.carm.detector.size_mm != size:
-                    self.viewer.fit_to_view(layers=[layer])
+            if radiograph is not None:
+                detector = radiograph.carm.detector
+                if before is None or before.carm.detector.size_mm != detector.size_mm:
+                    look_at(self.viewer, detector)
         self._landmarks.show(self.session.pose)
         self._uncertainty.update()
         self._mask.show()
@@ -227,6 +227,19 @@ class DetectorCanvas:
                 "Another layer has units other than millimetres, so positions read off the viewer "
                 "may be wrong: set that layer's units to mm, or remove it."
             )
+
+
+def look_at(viewer: ViewerModel, detector: Detector) -> None:
+    """Fill the canvas with the detector, where its plane is what the canvas shows.
+
+    `ViewerModel.fit_to_view` does not know what to do with it beside layers of three axes (0.9.2).
+    """
+    if viewer.dims.displayed != (viewer.dims.ndim - 2, viewer.dims.ndim - 1):
+        return
+    size = np.array(detector.size_mm)
+    camera = viewer.scene.camera
+    camera.center = (0.0, *((size - detector.spacing) / 2))
+    camera.zoom = 0.95 * float(np.min(viewer.canvas.viewbox_size(viewer.layers) / size))
 
 
 def _make_heatmap() -> Image:

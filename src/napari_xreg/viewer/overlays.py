@@ -90,7 +90,7 @@ def edges(drr: Float[ndarray, "rows columns"]) -> Float[ndarray, "rows columns"]
     if not seen.size:
         return np.zeros(drr.shape, np.float32)
     scale = 20000.0 / float(strength.max())
-    low, high = (float(v) * scale for v in np.quantile(seen, EDGE_SHARES))
+    low, high = (min(float(v) * scale, 18000.0) for v in np.quantile(seen, EDGE_SHARES))
     found = cv2.Canny(
         (right * scale).astype(np.int16),
         (down * scale).astype(np.int16),
@@ -103,13 +103,13 @@ def edges(drr: Float[ndarray, "rows columns"]) -> Float[ndarray, "rows columns"]
 
 def resample(
     picture: Float[ndarray, "rows columns"], shape: tuple[int, int]
-) -> Float[ndarray, "rows columns"]:
+) -> Float[ndarray, "new_rows new_columns"]:
     """The same area with another number of pixels: outer edges stay in place."""
     if picture.shape == tuple(shape):
         return picture
     smaller = shape[0] < picture.shape[0]
     how = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
-    resampled: Float[ndarray, "rows columns"] = cv2.resize(
+    resampled: Float[ndarray, "new_rows new_columns"] = cv2.resize(
         picture, (shape[1], shape[0]), interpolation=how
     )
     return resampled

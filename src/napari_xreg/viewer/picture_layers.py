@@ -72,13 +72,13 @@ class PictureLayers:
         """What is shown; None where nothing is."""
         return self._radiograph
 
-    def show_radiograph(self, radiograph: Radiograph | None) -> Image | None:
+    def show_radiograph(self, radiograph: Radiograph | None) -> None:
         """Another radiograph, in the same layers; its DRR is not known yet. None: nothing."""
         self._radiograph, self._reference, self._drr = radiograph, None, None
         self._radiograph_limits = self._drr_limits = None
         if radiograph is None:
             self._show()
-            return None
+            return
         picture = radiograph.line_integrals.detach().cpu().numpy().astype(np.float32)
         usable = np.isfinite(picture)
         if radiograph.mask is not None:
@@ -87,9 +87,8 @@ class PictureLayers:
         picture = np.where(np.isfinite(picture), picture, np.float32(limits[0]))
         self._reference = Reference(picture, usable)
         self._radiograph_limits = limits
-        layer = self._paint_radiograph()
+        self._paint_radiograph()
         self._show()
-        return layer
 
     def forget_drr(self) -> None:
         """No DRR is known (the CT is gone, or is another one): hide it, and fit contrast anew."""
@@ -148,14 +147,13 @@ class PictureLayers:
         finally:
             self._switching = False
 
-    def _paint_radiograph(self) -> Image:
+    def _paint_radiograph(self) -> None:
         assert self._radiograph is not None and self._reference is not None
         layer = self._need("radiograph")
         detector = self._radiograph.carm.detector
         _paint(layer, self._reference.picture, detector, detector)
         if self._radiograph_limits is not None:
             layer.contrast_limits = self._radiograph_limits
-        return layer
 
     def _paint_one(self, role: str) -> None:
         layer = self._shelf.get(role)
