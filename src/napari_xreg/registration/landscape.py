@@ -102,7 +102,8 @@ class LandscapeSettings:
         count = self.pair_samples if mapped else self.samples
         half = count // 2
         reach = {"depth": self.range_depth_mm, "x": self.range_mm, "y": self.range_mm}
-        return np.arange(-half, half + 1) * (reach.get(parameter, self.range_deg) / half)
+        step = reach.get(parameter, self.range_deg) / half
+        return np.arange(-half, half + 1, dtype=np.float64) * step
 
     @property
     def total(self) -> int:
@@ -415,8 +416,7 @@ class _Similarity:
                 threads=self._settings.threads,
             )[0]
             fixed = radiograph.line_integrals.detach().cpu().float()
-            flat = _is_flat(image)
-            score = 0.0 if flat else self._similarity(fixed, torch.from_numpy(image), mask=mask)
+            score = self._similarity(fixed, torch.from_numpy(image), mask=mask)
             losses.append(1.0 - float(score))
         suffixed = len(losses) > 1
         name = self._settings.measure
