@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from qtpy.QtCore import QEvent, Qt, Signal
+from qtpy.QtCore import QEvent, QSize, Qt, Signal
 from qtpy.QtGui import QColor, QPalette
 from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
@@ -15,6 +15,13 @@ COLOURS = ("#56B4E9", "#E69F00", "#1FA97F", "#D55E00", "#CC79A7", "#8C8CF0", "#B
 """Distinct for most colour-blind readers (after Okabe and Ito), legible on light and on dark."""
 
 Array = npt.NDArray[np.float64]
+
+
+class _Axes(pg.PlotWidget):  # type: ignore[misc]
+    """pyqtgraph asks for 640 x 480 pixels; a dock is narrower."""
+
+    def sizeHint(self) -> QSize:
+        return QSize(240, 150)
 
 
 class IterationPlot(QWidget):
@@ -31,7 +38,7 @@ class IterationPlot(QWidget):
     picked = Signal(int)
     """The user clicked or dragged the cursor to this iteration."""
 
-    LEAST = 1e-6
+    LEAST = 1e-8
     """What a value that is zero or negative is drawn at, where the axis is logarithmic."""
 
     def __init__(self, label: str, parent: QWidget | None = None, *, log: bool = False) -> None:
@@ -45,7 +52,7 @@ class IterationPlot(QWidget):
         self._legend = QLabel()
         self._legend.setWordWrap(True)
         self._legend.setTextFormat(Qt.TextFormat.RichText)
-        self._plot = pg.PlotWidget()
+        self._plot = _Axes()
         item = self._plot.getPlotItem()
         item.hideButtons()
         item.setMenuEnabled(False)
@@ -55,6 +62,7 @@ class IterationPlot(QWidget):
         item.setLabel("bottom", "iteration")
         for side in ("left", "bottom"):
             item.getAxis(side).enableAutoSIPrefix(False)
+        item.getAxis("left").setWidth(52)  # plots above one another line up
         self._plot.setMinimumHeight(110)
         self._cursor = pg.InfiniteLine(0.0, angle=90, movable=True)
         self._cursor.setVisible(False)
@@ -146,8 +154,8 @@ class IterationPlot(QWidget):
             iteration - 0.5,
             angle=90,
             pen=self._faint(),
-            label=f"level {level + 1}",
-            labelOpts={"position": 0.92, "color": self._ink, "anchors": [(0, 0.5), (0, 0.5)]},
+            label=str(level + 1) if self._levels else f"level {level + 1}",
+            labelOpts={"position": 0.95, "color": self._ink, "anchors": [(0, 0.5), (0, 0.5)]},
         )
         self._levels[level] = line
         self._plot.addItem(line, ignoreBounds=True)

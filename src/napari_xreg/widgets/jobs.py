@@ -102,6 +102,8 @@ class Job(QObject):
         self._on_event, self._on_result, self._on_error = on_event, on_result, on_error
         self._bar: progress | None = None
         self._running = True
+        self._handing = False
+        self._outcome: tuple[Any, Exception | None] | None = None
         self._timer = QTimer(self)
         self._timer.timeout.connect(self._poll)
 
@@ -128,21 +130,40 @@ class Job(QObject):
         self._timer.start(POLL_MS)
 
     def _poll(self) -> None:
-        _, events = self.box.take()
-        if not events:
+        """Hand over what came, then the result if that came too.
+
+        napari's progress bar runs the event loop whenever it moves, so this may be entered again
+        from within: the order of what is handed over must not depend on that.
+        """
+        if self._handing:
             return
-        bar = self._bar
-        if bar is not None and bar.total:
-            bar.update(min(len(events), bar.total - bar.n))
-        if self._on_event is not None:
-            self._on_event(events[-1], events)
+        self._handing = True
+        try:
+            while self._running:
+                _, events = self.box.take()
+                if events:
+                    if self._on_event is not None:
+                        self._on_event(events[-1], events)
+                    self._move_bar(len(events))
+                elif self._outcome is not None:
+                    self._conclude(*self._outcome)
+                if self._outcome is None:
+                    break  # the worker goes on; so does the timer
+        finally:
+            self._handing = False
 
     def take_result(self, outcome: tuple[Any, Exception | None]) -> None:
         """The worker's answer, in the main thread."""
-        if not self._running:
-            return
-        result, error = outcome
-        self._poll()
+        if self._running:
+            self._outcome = outcome
+            self._poll()
+
+    def _move_bar(self, count: int) -> None:
+        bar = self._bar
+        if bar is not None and bar.total:
+            bar.update(min(count, bar.total - bar.n))
+
+    def _conclude(self, result: Any, error: Exception | None) -> None:
         self._end()
         try:
             if error is None:

@@ -1,0 +1,47 @@
+"""A pose in words, and how far it is from a truth that is known."""
+
+import itertools
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from napari_xreg.geometry import Pose
+from napari_xreg.geometry.carm import CArmPose
+from napari_xreg.metrics import mean_target_registration_error
+from napari_xreg.session import Session
+
+REACH_MM = 50.0
+"""Half the edge of the cube on whose corners errors are measured where there are no landmarks."""
+
+
+def carm_words(pose: CArmPose) -> str:
+    """Six numbers with their units."""
+    x, y, depth = pose.offset_mm
+    return (
+        f"primary {pose.primary_deg:.2f}°, secondary {pose.secondary_deg:.2f}°, "
+        f"roll {pose.roll_deg:.2f}°, x {x:.1f}, y {y:.1f}, depth {depth:.1f} mm"
+    )
+
+
+def error_points(session: Session) -> tuple[Float[Tensor, "n 3"], str]:
+    """Where errors are measured, world mm, and that in words."""
+    marks = [mark.position for mark in session.landmarks if mark.position is not None]
+    if marks:
+        return torch.tensor(marks, dtype=torch.float64), f"{len(marks)} landmarks"
+    corners = torch.tensor(list(itertools.product((-1.0, 1.0), repeat=3)), dtype=torch.float64)
+    words = f"8 points {REACH_MM:g} mm about the isocenter along each axis"
+    return session.isocenter + REACH_MM * corners, words
+
+
+def truth_error_mm(session: Session, radiograph: str, world_from_camera: Pose) -> float | None:
+    """Mean target registration error in camera axes, mm; None where no truth is known."""
+    truth = next((e.truth for e in session.exposures if e.name == radiograph), None)
+    if truth is None:
+        return None
+    points, _ = error_points(session)
+    return float(
+        mean_target_registration_error(
+            world_from_camera.to(dtype=torch.float64), truth.to(dtype=torch.float64), points
+        )
+    )

@@ -1,0 +1,228 @@
+"""One refinement of a session, on its way: a frozen request, and what happens to it."""
+
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from jaxtyping import Float
+from qtpy.QtCore import QObject, Signal
+from torch import Tensor
+
+from napari_xreg.geometry import Pose
+from napari_xreg.images import Volume
+from napari_xreg.registration import (
+    AdamSettings,
+    Control,
+    Iterate,
+    RefineSettings,
+    Registration,
+    View,
+    refine,
+    refine_adam,
+)
+from napari_xreg.session import Session
+from napari_xreg.widgets.jobs import Job, Jobs, report
+from napari_xreg.widgets.refine_choices import expected_iterates
+
+
+@dataclass(frozen=True, eq=False)
+class RefineRequest:
+    """Everything a refinement needs, captured: `events` may run in any thread.
+
+    Parameters
+    ----------
+    volume
+        `Session.rendered_volume` when it was asked for.
+    names
+        Of the radiographs, in the order of `views`; the first is the one shown.
+    views
+        Radiographs, masked, with their starting poses.
+    settings
+        Of the library.
+    isocenter
+        Pivot, world mm.
+    described
+        The choices as plain values, for the session's file.
+    """
+
+    volume: Volume
+    names: tuple[str, ...]
+    views: tuple[View, ...]
+    settings: RefineSettings | AdamSettings
+    isocenter: Float[Tensor, "3"]
+    described: Mapping[str, Any]
+
+    def events(self, control: Control) -> Generator[Iterate, None, Registration]:
+        """The refinement."""
+        if isinstance(self.settings, AdamSettings):
+            return refine_adam(
+                self.volume,
+                self.views,
+                settings=self.settings,
+                isocenter=self.isocenter,
+                control=control,
+            )
+        return refine(
+            self.volume,
+            self.views,
+            settings=self.settings,
+            isocenter=self.isocenter,
+            control=control,
+        )
+
+    @property
+    def levels(self) -> int:
+        """Of its pyramid."""
+        if isinstance(self.settings, AdamSettings):
+            return len(self.settings.pixels)
+        return len(self.settings.levels)
+
+    def poses_at(self, iterate: Iterate) -> dict[str, Pose]:
+        """Of every radiograph, by name: they move together."""
+        return rig_poses(
+            self.names, [view.world_from_camera for view in self.views], iterate.world_from_camera
+        )
+
+
+def rig_poses(
+    names: tuple[str, ...], rig: list[Pose] | tuple[Pose, ...], first: Pose
+) -> dict[str, Pose]:
+    """The poses of a rig whose first camera stands at `first`."""
+    back = first @ rig[0].inverse().to(dtype=first.translation.dtype)
+    return {
+        name: back @ pose.to(dtype=first.translation.dtype)
+        for name, pose in zip(names, rig, strict=True)
+    }
+
+
+def request_of(
+    session: Session,
+    settings: RefineSettings | AdamSettings,
+    described: Mapping[str, Any],
+    *,
+    use_painted: bool = True,
+) -> RefineRequest:
+    """Capture the session as it is; the active radiograph comes first if it is used.
+
+    Raises
+    ------
+    ValueError
+        If there is nothing to refine, in words for the user.
+    """
+    volume = session.rendered_volume
+    if volume is None:
+        raise ValueError("there is no CT: load one in the Data widget first")
+    used = [exposure for exposure in session.exposures if exposure.used]
+    if not session.exposures:
+        raise ValueError("there is no radiograph: load one in the Data widget first")
+    if not used:
+        raise ValueError("no radiograph is ticked: choose at least one to use")
+    active = session.active
+    used.sort(key=lambda exposure: active is None or exposure.name != active.name)
+    views = tuple(
+        View(entry.masked if use_painted else entry.radiograph, entry.world_from_camera)
+        for entry in used
+    )
+    names = tuple(entry.name for entry in used)
+    return RefineRequest(volume, names, views, settings, session.isocenter, dict(described))
+
+
+class RefineRun(QObject):
+    """A refinement in the background; its result goes to the session, whoever still looks.
+
+    Parameters
+    ----------
+    session
+        Where the result goes; if its CT or a radiograph used changes meanwhile, the result is
+        dropped, for it would belong to something that is no longer there.
+    jobs
+        Of the viewer.
+    request
+        What to run.
+    one_step
+        Make one iteration, then wait.
+    """
+
+    advanced = Signal(list)
+    """New iterates, in order."""
+    ended = Signal(object)
+    """The name of the result in the session, or None where there is none."""
+
+    def __init__(
+        self, session: Session, jobs: Jobs, request: RefineRequest, *, one_step: bool = False
+    ) -> None:
+        super().__init__()
+        self.request = request
+        self._session = session
+        self._dropped = ""
+        self._one_step = one_step
+        session.volume_changed.connect(self._check)
+        session.radiographs_changed.connect(self._check)
+        self.job: Job = jobs.start(
+            "Refinement",
+            self._make,
+            on_event=self._take,
+            on_result=self._finish,
+            on_error=self._fail,
+            total=expected_iterates(request.settings),
+            description="Refining",
+        )
+
+    @property
+    def running(self) -> bool:
+        """Until the result was handed over."""
+        return self.job.running
+
+    @property
+    def paused(self) -> bool:
+        return self.running and self.job.control.paused
+
+    @property
+    def dropped(self) -> str:
+        """Why there will be no result; empty where there will be one."""
+        return self._dropped
+
+    def _make(self, control: Control) -> Generator[Iterate, None, Registration]:
+        if self._one_step:
+            control.step()
+        return self.request.events(control)
+
+    def _take(self, _newest: Iterate, iterates: list[Iterate]) -> None:
+        if not self._dropped:
+            self.advanced.emit(iterates)
+
+    def _finish(self, registration: Registration) -> None:
+        self._leave()
+        if self._dropped:
+            self.ended.emit(None)
+            return
+        name = self._session.add_result(
+            registration, self.request.names, self.request.described, name="refinement"
+        )
+        self.ended.emit(name)
+
+    def _fail(self, error: Exception) -> None:
+        self._leave()
+        if not self._dropped:
+            report("Refinement", error)
+        self.ended.emit(None)
+
+    def _check(self) -> None:
+        """Whether what is being refined is still there."""
+        if self._session.rendered_volume is not self.request.volume:
+            self._drop("the CT or the structures shown changed")
+            return
+        there = {exposure.name: exposure for exposure in self._session.exposures}
+        for name, view in zip(self.request.names, self.request.views, strict=True):
+            if name not in there:
+                self._drop(f"{name} was removed")
+            elif there[name].radiograph.carm is not view.radiograph.carm:
+                self._drop(f"{name} was changed")
+
+    def _drop(self, why: str) -> None:
+        self._dropped = why
+        self.job.cancel()
+
+    def _leave(self) -> None:
+        self._session.volume_changed.disconnect(self._check, missing_ok=True)
+        self._session.radiographs_changed.disconnect(self._check, missing_ok=True)
