@@ -103,9 +103,10 @@ class MaskLayer:
             ),
             **MILLIMETRES,
         )
-        # `paint` is not sent by an undo; `set_data` is.
-        for emitter in (layer.events.paint, layer.events.set_data, layer.events.data):
-            self._shelf.listen(emitter, self._on_labels)
+        # `paint` comes at the end of a stroke, but before the change where a script paints, and not
+        # for an undo; `labels_update` is a change of a part, `set_data` of the whole.
+        for name in ("paint", "labels_update", "set_data", "data"):
+            self._shelf.listen(getattr(layer.events, name), self._on_labels)
         self._shown = None
         return layer
 
