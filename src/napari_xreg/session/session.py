@@ -12,7 +12,7 @@ from typing import Any
 from napari_xreg.geometry import Pose
 from napari_xreg.images import Landmark
 from napari_xreg.registration import Registration
-from napari_xreg.session.history import PoseHistory, PoseRecord
+from napari_xreg.session.history import PoseHistory, PoseRecord, same_pose
 from napari_xreg.session.radiographs import Radiographs
 from napari_xreg.session.result import Result
 from napari_xreg.session.state import Missing, SessionState
@@ -47,12 +47,14 @@ class Session(Radiographs):
     def _place(self, poses: Mapping[str, Pose]) -> None:
         """Put radiographs at poses; with `rig_locked` the others follow the first of them."""
         first = next(iter(poses))
+        old = self._exposures[first].world_from_camera
         placed = replace(self._exposures[first], world_from_camera=poses[first])
-        motion = placed.world_from_camera @ self._exposures[first].world_from_camera.inverse()
+        motion = placed.world_from_camera @ old.inverse()
+        still = same_pose(placed.world_from_camera, old)  # rounding is no motion
         for key, entry in self._exposures.items():
             if key in poses:
                 self._exposures[key] = replace(entry, world_from_camera=poses[key])
-            elif self.rig_locked:
+            elif self.rig_locked and not still:
                 moved = motion @ entry.world_from_camera
                 self._exposures[key] = replace(entry, world_from_camera=moved)
 

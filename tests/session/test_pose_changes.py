@@ -1,0 +1,255 @@
+"""Undo, redo, the rigid rig, named poses: laws, and one motion worked out by hand."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from session_parts import close, make_radiograph, make_registration, twist
+
+from napari_xreg.geometry import CArmPose, Pose
+from napari_xreg.session import PoseHistory, PoseRecord, Session
+
+numbers = st.floats(-1.0, 1.0)
+twists = st.tuples(*[numbers] * 3, *[st.floats(-60.0, 60.0)] * 3)
+
+
+def relative(session):
+    a, b = (entry.world_from_camera for entry in session.exposures)
+    return a.inverse() @ b
+
+
+def poses_of(session):
+    return {entry.name: entry.world_from_camera for entry in session.exposures}
+
+
+def two_views(locked=True):
+    made = Session()
+    made.rig_locked = locked
+    made.add_radiograph(make_radiograph(CArmPose(4.0, -7.0, 2.0)), name="frontal")
+    made.add_radiograph(make_radiograph(CArmPose(83.0, 5.0, -3.0)), name="lateral")
+    return made
+
+
+def test_the_rig_moves_as_one_by_hand():
+    # The active camera stands at (10, 20, 30), the other at (1, 2, 3). The active one is carried
+    # a quarter turn about the world's z axis: (x, y) -> (-y, x), so to (-20, 10, 30); the other
+    # must be carried to (-2, 1, 3), and its x axis from (1, 0, 0) to (0, 1, 0).
+    session = two_views()
+    eye = torch.eye(3, dtype=torch.float64)
+    here, there = (
+        Pose(eye, torch.tensor(p, dtype=torch.float64)) for p in ((10.0, 20, 30), (1.0, 2, 3))
+    )
+    session.set_poses({"lateral": here, "frontal": there}, "placed")
+    quarter = Pose.exp(torch.tensor([0, 0, math.pi / 2, 0, 0, 0], dtype=torch.float64))
+    session.move(quarter @ here)
+    frontal, lateral = poses_of(session).values()
+    assert lateral.translation.tolist() == pytest.approx([-20.0, 10.0, 30.0])
+    assert frontal.translation.tolist() == pytest.approx([-2.0, 1.0, 3.0])
+    assert frontal.rotation[:, 0].tolist() == pytest.approx([0.0, 1.0, 0.0])
+
+
+@given(st.lists(st.tuples(st.sampled_from(["frontal", "lateral"]), twists), max_size=5))
+def test_a_locked_rig_stays_rigid(moves):
+    session = two_views()
+    before = relative(session)
+    for name, numbers in moves:
+        pose = session.exposure(name).world_from_camera
+        session.move(twist(*numbers) @ pose, name=name)
+        assert close(session.exposure(name).world_from_camera, twist(*numbers) @ pose)
+    assert close(relative(session), before, 1e-8)
+
+
+def test_an_unlocked_rig_does_not_move_the_others():
+    session = two_views(locked=False)
+    before = poses_of(session)["frontal"]
+    session.set_pose(twist(0.1, 0.2, 0.3, 4, 5, 6) @ session.pose, "drag")
+    assert poses_of(session)["frontal"] is before
+
+
+def test_a_radiograph_that_comes_later_joins_the_rig():
+    # Both headers are of one rig. The patient was moved before the second was opened.
+    session, reference = Session(), two_views()
+    session.add_radiograph(make_radiograph(CArmPose(4.0, -7.0, 2.0)), name="frontal")
+    session.set_pose(twist(0.1, -0.2, 0.05, 7, -8, 9) @ session.pose, "drag")
+    session.add_radiograph(make_radiograph(CArmPose(83.0, 5.0, -3.0)), name="lateral")
+    assert close(relative(session), relative(reference))
+    assert close(session.active.start, reference.active.start)
+    assert session.undo() == "drag"  # not "added": nothing would be seen to change
+    assert close(relative(session), relative(reference))
+    assert close(session.exposure("frontal").world_from_camera, session.exposure("frontal").start)
+    session.redo()
+    assert close(relative(session), relative(reference))
+
+
+def test_a_start_that_is_given_is_where_it_stands():
+    session = two_views()
+    session.set_pose(twist(0.1, 0, 0, 0, 5, 0) @ session.pose, "drag")
+    start = twist(0.3, 0.2, 0.1, 1, 2, 3)
+    name = session.add_radiograph(make_radiograph(), start=start)
+    assert session.exposure(name).world_from_camera is start
+
+
+# ------------------------------------------------------------------ undo and redo
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.tuples(st.just("set"), twists),
+            st.tuples(st.just("drag"), twists),
+            st.tuples(st.sampled_from(["undo", "redo", "reset", "recall"]), st.none()),
+        ),
+        max_size=9,
+    )
+)
+def test_undo_and_redo_undo_each_other(actions):
+    session = two_views()
+    session.name_pose("kept")
+    for action, numbers in actions:
+        if action == "set":
+            session.set_pose(twist(*numbers) @ session.pose, "set")
+        elif action == "drag":
+            session.move(twist(*numbers) @ session.pose)
+        elif action == "recall":
+            session.recall_pose("kept")
+        else:
+            getattr(session, action)()
+        for record in session.history.records:
+            assert record.poses.keys() == poses_of(session).keys()
+    here = poses_of(session)
+    undone = session.undo()
+    if undone is None:
+        assert all(poses_of(session)[key] is here[key] for key in here)
+        return
+    assert not all(close(poses_of(session)[key], here[key], 0) for key in here)
+    assert session.redo() == undone
+    assert all(close(poses_of(session)[key], here[key], 0) for key in here)
+
+
+@given(st.integers(1, 6))
+def test_undo_to_the_beginning_and_back(count):
+    session = two_views()
+    seen = [poses_of(session)]
+    for number in range(count):
+        session.set_pose(twist(0.01, 0, 0, number + 1.0, 0, 0) @ session.pose, f"move {number}")
+        seen.append(poses_of(session))
+    undone = []
+    while (why := session.undo()) is not None:
+        undone.append(why)
+        expected = seen[-1 - len(undone)]
+        assert all(poses_of(session)[key] is expected[key] for key in expected)
+    assert undone == [f"move {n}" for n in reversed(range(count))]
+    while session.redo() is not None:
+        pass
+    assert all(poses_of(session)[key] is seen[-1][key] for key in seen[-1])
+
+
+def test_a_move_after_undo_drops_what_was_undone(session):
+    start = session.pose
+    session.set_pose(twist(0, 0, 0, 1, 2, 3) @ start, "first")
+    session.undo()
+    session.set_pose(twist(0, 0, 0, 9, 8, 7) @ start, "second")
+    assert session.redo() is None
+    assert session.undo() == "second"
+    assert session.pose is start
+
+
+def test_what_was_dragged_and_not_recorded_is_not_lost(session):
+    start = session.pose
+    dragged = twist(0, 0, 0, 3, 1, 2) @ start
+    session.move(dragged)
+    assert session.undo() == "move"
+    assert session.pose is start
+    assert session.redo() == "move"
+    assert session.pose is dragged
+
+
+def test_a_record_of_nothing_is_no_step(session):
+    length = len(session.history)
+    session.record("released")
+    session.set_pose(session.pose, "the same")
+    session.reset()
+    assert len(session.history) == length
+    assert session.undo() is None
+
+
+def test_a_history_forgets_the_oldest():
+    history = PoseHistory(limit=3)
+    for number in range(5):
+        history.record(PoseRecord({"a": twist(0, 0, 0, number, 0, 0)}, str(number)))
+    assert [record.why for record in history.records] == ["2", "3", "4"]
+    assert (history.at, history.can_redo, history.can_undo) == (2, False, True)
+
+
+def test_poses_are_kept_in_double_precision_without_gradients(session):
+    single = twist(0.1, 0.2, 0.3, 4, 5, 6)
+    single = Pose(
+        single.rotation.float().requires_grad_(), single.translation.float().requires_grad_()
+    )
+    session.set_pose(single, "from a network")
+    assert session.pose.rotation.dtype == torch.float64
+    assert not session.pose.rotation.requires_grad
+    assert close(session.pose, twist(0.1, 0.2, 0.3, 4, 5, 6), 1e-5)
+
+
+# ------------------------------------------------------------------ names, results
+
+
+def test_named_poses(session):
+    start = session.pose
+    session.name_pose("before")
+    session.set_pose(twist(0.1, 0, 0, 4, 0, 0) @ start, "drag")
+    session.recall_pose("before")
+    assert session.pose is start
+    assert session.history.records[-1].why == "pose 'before'"
+    assert session.undo() == "pose 'before'"
+    session.forget_pose("before")
+    assert not session.named_poses
+    with pytest.raises(ValueError, match="needs a name"):
+        session.name_pose(" ")
+
+
+def test_reset_goes_back_to_every_start(session):
+    starts = {entry.name: entry.start for entry in session.exposures}
+    session.set_pose(twist(0.1, 0, 0.2, 4, 0, 1) @ session.pose, "drag")
+    session.reset()
+    assert all(poses_of(session)[key] is starts[key] for key in starts)
+    assert session.undo() == "reset"
+
+
+def test_an_accepted_result_takes_the_rest_of_the_rig_along(session):
+    before = relative(session)
+    found = twist(0.1, 0.2, -0.1, 5, -6, 7) @ session.pose
+    name = session.add_result(make_registration([found]), ["lateral"], {"method": "lm"})
+    assert session.pose is not found
+    session.accept(name)
+    assert session.pose is found
+    assert close(relative(session), before)
+    assert session.undo() == f"{name} accepted"
+
+
+def test_an_accepted_result_of_both_views(session):
+    found = [twist(0.1, 0, 0, 1, 2, 3), twist(0, 0.3, 0, 4, 5, 6)]
+    name = session.add_result(make_registration(found), ["lateral", "frontal"], {})
+    session.accept(name)
+    assert poses_of(session) == {"frontal": found[1], "lateral": found[0]}
+    with pytest.raises(ValueError, match="poses of 2 radiographs, but 1 are named: frontal"):
+        session.add_result(make_registration(found), ["frontal"], {})
+
+
+def test_results_are_numbered_and_discarded(session):
+    first = session.add_result(make_registration([session.pose]), ["lateral"], {})
+    second = session.add_result(make_registration([session.pose]), ["lateral"], {})
+    assert (first, second) == ("refinement 1", "refinement 2")
+    session.discard(first)
+    assert [result.name for result in session.results] == [second]
+
+
+def test_moving_without_a_radiograph():
+    for act in (lambda s: s.move(Pose.identity()), lambda s: s.set_pose(Pose.identity(), "x")):
+        with pytest.raises(ValueError, match="load one first"):
+            act(Session())
+    assert Session().undo() is None
+    assert Session().redo() is None
