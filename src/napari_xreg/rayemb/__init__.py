@@ -1,0 +1,1 @@
+"""Correspondences of arbitrary 3D points: ray embeddings, subspaces, heatmaps (RayEmb)."""

@@ -1,0 +1,1 @@
+"""CT to synthetic radiographs to weights: poses, patients, appearance, the loop, checkpoints."""

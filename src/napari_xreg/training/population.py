@@ -1,0 +1,208 @@
+"""Patients to train on: one, a folder of CTs, the phantom's population, or a mixture."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional
+
+from napari_xreg.images import LabelMap, ReadError, Volume, lac_from_hu, read_labels, read_volume
+from napari_xreg.simulation import TUNING_SEEDS, phantom
+from napari_xreg.training.patient import Patient, patient_from_volume
+
+CT_FILES = ("ct.nii.gz", "ct.nii", "ct.nrrd", "ct.mha")
+
+
+class Population(Protocol):
+    """Where patients come from."""
+
+    def draw(self, generator: torch.Generator) -> Patient:
+        """A patient; the same for the same state of the generator."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class OnePatient:
+    """Always the same: patient-specific training."""
+
+    patient: Patient
+
+    def draw(self, generator: torch.Generator) -> Patient:
+        """The patient."""
+        return self.patient
+
+
+@dataclass(frozen=True)
+class PhantomPopulation:
+    """Pelves of the simulator, each bent a little so that few are alike.
+
+    Parameters
+    ----------
+    seeds
+        Of `simulation.phantom`. The default are the seeds that may be used for tuning.
+    spacing_mm
+        Voxels; half a second each at 3 mm, a quarter at 4 mm.
+    bend_mm
+        Standard deviation of a smooth random displacement of the anatomy, mm.
+    stretch
+        Standard deviation of the relative size along each axis.
+    texture
+        Standard deviation of a smooth random factor on attenuation.
+    """
+
+    seeds: Sequence[int] = TUNING_SEEDS[:900]
+    spacing_mm: float = 4.0
+    bend_mm: float = 4.0
+    stretch: float = 0.05
+    texture: float = 0.06
+
+    def draw(self, generator: torch.Generator) -> Patient:
+        """A bent phantom."""
+        at = int(torch.randint(len(self.seeds), (1,), generator=generator))
+        seed = int(self.seeds[at])
+        made = phantom(spacing_mm=self.spacing_mm, seed=seed)
+        volume, labels = bent(
+            made.volume, made.labels, generator,
+            bend_mm=self.bend_mm, stretch=self.stretch, texture=self.texture,
+        )  # fmt: skip
+        return patient_from_volume(
+            volume, labels=labels, voxel_mm=self.spacing_mm, seed=seed, name=f"phantom {seed}"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class CTFolder:
+    """The CTs of a folder: ``ct.nii.gz`` (with ``labels.nii.gz``, if any) in folders, or files.
+
+    Each is read when it is first drawn and kept as its coarse grids.
+
+    Parameters
+    ----------
+    folder
+        Searched one level deep.
+    bone_above_hu
+        Where points are sampled if there are no labels.
+
+    Raises
+    ------
+    ReadError
+        If the folder holds no CT.
+    """
+
+    folder: Path
+    bone_above_hu: float = 250.0
+    voxel_mm: float = 4.0
+    files: tuple[Path, ...] = field(init=False)
+    _kept: dict[Path, Patient] = field(init=False, default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "files", ct_files(self.folder))
+
+    def draw(self, generator: torch.Generator) -> Patient:
+        """One of them, each as often as another."""
+        file = self.files[int(torch.randint(len(self.files), (1,), generator=generator))]
+        if file not in self._kept:
+            beside = file.parent / file.name.replace("ct.", "labels.", 1)
+            labels = read_labels(beside) if beside != file and beside.is_file() else None
+            self._kept[file] = patient_from_volume(
+                read_volume(file), labels=labels, bone_above_hu=self.bone_above_hu,
+                voxel_mm=self.voxel_mm, name=file.parent.name,
+            )  # fmt: skip
+        return self._kept[file]
+
+
+@dataclass(frozen=True, eq=False)
+class Mixture:
+    """Several populations, drawn by weight."""
+
+    parts: Sequence[tuple[Population, float]]
+
+    def __post_init__(self) -> None:
+        if not self.parts or not all(weight > 0 for _, weight in self.parts):
+            raise ValueError("a mixture needs populations with positive weights")
+
+    def draw(self, generator: torch.Generator) -> Patient:
+        """A patient of one of the parts."""
+        weights = torch.tensor([weight for _, weight in self.parts])
+        at = int(torch.multinomial(weights, 1, generator=generator))
+        return self.parts[at][0].draw(generator)
+
+
+def ct_files(folder: Path) -> tuple[Path, ...]:
+    """CTs of a folder, in order of their names: files in it, or ``ct.*`` one level deeper.
+
+    Raises
+    ------
+    ReadError
+        If there is none.
+    """
+    is_ct: Callable[[Path], bool] = lambda file: file.name in CT_FILES  # noqa: E731
+    found = sorted(file for file in folder.glob("*/*") if is_ct(file))
+    found += sorted(
+        file
+        for file in folder.glob("*")
+        if file.is_file()
+        and file.name.endswith((".nii.gz", ".nii", ".nrrd", ".mha"))
+        and not file.name.startswith("labels.")
+    )
+    if not found:
+        raise ReadError(
+            f"{folder} holds no CT: expected NIfTI, NRRD or MHA files, or folders with one of "
+            f"{', '.join(CT_FILES)} each"
+        )
+    return tuple(found)
+
+
+def bent(
+    volume: Volume,
+    labels: LabelMap,
+    generator: torch.Generator,
+    *,
+    bend_mm: float,
+    stretch: float,
+    texture: float,
+) -> tuple[Volume, LabelMap]:
+    """Another patient from one: stretched, smoothly displaced, of uneven density; with labels.
+
+    HU are interpolated linearly, labels by the nearest voxel, both at the same places.
+    """
+    if volume.hu is None:
+        raise ValueError("bending a patient needs the HU of the volume")
+    z, y, x = volume.shape
+    spacing = torch.tensor(volume.spacing)
+    extent = spacing * torch.tensor([x, y, z])
+    factors = 1 + stretch * torch.randn(3, generator=generator)
+    # grid_sample's own coordinates, -1 to 1 between outer edges, in the order x, y, z.
+    grid = functional.affine_grid(
+        torch.cat([torch.diag(1 / factors), torch.zeros(3, 1)], 1)[None],
+        [1, 1, z, y, x],
+        align_corners=False,
+    )
+    displacement = _smooth(3, (z, y, x), generator) * bend_mm
+    grid = grid + (displacement * (2 / extent)[:, None, None, None]).permute(1, 2, 3, 0)[None]
+    # +1000 makes air zero, which is what grid_sample finds outside.
+    hu = _sampled(volume.hu.to(torch.float32) + 1000.0, grid, "bilinear")
+    hu = hu * (1 + texture * _smooth(1, (z, y, x), generator)[0]) - 1000.0
+    ids = _sampled(labels.ids.to(torch.float32), grid, "nearest").round().to(labels.ids.dtype)
+    return (
+        Volume(lac_from_hu(hu), volume.world_from_index, hu),
+        replace(labels, ids=ids),
+    )
+
+
+def _sampled(values: Tensor, grid: Tensor, mode: str) -> Float[Tensor, "z y x"]:
+    return functional.grid_sample(
+        values[None, None], grid, mode=mode, padding_mode="zeros", align_corners=False
+    )[0, 0]
+
+
+def _smooth(
+    channels: int, shape: tuple[int, int, int], generator: torch.Generator
+) -> Float[Tensor, "channels z y x"]:
+    """Normal numbers on a grid of 6 knots each way, interpolated; about unit variance."""
+    knots = torch.randn(1, channels, 6, 6, 6, generator=generator)
+    return functional.interpolate(knots, shape, mode="trilinear", align_corners=True)[0] * 1.5

@@ -1,0 +1,95 @@
+"""Which C-arm poses a network learns from, and which ones templates are rendered at."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from napari_xreg.geometry import CArm, Pose
+
+
+@dataclass(frozen=True)
+class PoseRange:
+    """A distribution of C-arm poses about an isocenter.
+
+    Angles are drawn evenly, offsets from a normal distribution that is cut where the user says.
+
+    Parameters
+    ----------
+    primary_deg, secondary_deg, roll_deg
+        Smallest and largest angle (see `CArmPose` for signs).
+    offset_mm
+        Standard deviation of the C-arm's offset along each camera axis, mm.
+    cut
+        Offsets beyond this many standard deviations are drawn again.
+
+    Raises
+    ------
+    ValueError
+        If a range runs backwards, the offset is negative or the cut is not positive.
+    """
+
+    primary_deg: tuple[float, float] = (-45.0, 45.0)
+    secondary_deg: tuple[float, float] = (-22.5, 22.5)
+    roll_deg: tuple[float, float] = (-10.0, 10.0)
+    offset_mm: float = 50.0
+    cut: float = 2.0
+
+    def __post_init__(self) -> None:
+        for name in ("primary_deg", "secondary_deg", "roll_deg"):
+            low, high = getattr(self, name)
+            if not low <= high:
+                raise ValueError(f"{name} is (smallest, largest): got ({low}, {high})")
+        if not self.offset_mm >= 0 or not self.cut > 0:
+            raise ValueError(
+                "offset_mm must not be negative and cut must be positive: got "
+                f"offset_mm={self.offset_mm}, cut={self.cut}"
+            )
+
+    def sample(
+        self,
+        carm: CArm,
+        isocenter: Float[Tensor, "3"],
+        count: int,
+        generator: torch.Generator,
+    ) -> Pose:
+        """`count` poses ``world_from_camera`` in one batch, float64; the generator is on the CPU."""
+        uniform = torch.rand(count, 3, generator=generator, dtype=torch.float64)
+        low, high = (
+            torch.tensor(ends, dtype=torch.float64)
+            for ends in zip(self.primary_deg, self.secondary_deg, self.roll_deg, strict=True)
+        )
+        primary, secondary, roll = (low + (high - low) * uniform).T
+        offset = self._offsets(count, generator)
+        return carm.world_from_camera(
+            primary, secondary, roll, isocenter=isocenter.double(), offset_mm=offset
+        )
+
+    def grid(
+        self, carm: CArm, isocenter: Float[Tensor, "3"], primary_steps: int, secondary_steps: int
+    ) -> Pose:
+        """Evenly spaced angles, both ends included, no roll and no offset; primary is the outer loop.
+
+        RayEmb's templates are such a grid of 18 x 18.
+        """
+        if min(primary_steps, secondary_steps) < 1:
+            raise ValueError(
+                f"a grid has at least one step each way: got {primary_steps} x {secondary_steps}"
+            )
+        primary = _spaced(self.primary_deg, primary_steps)
+        secondary = _spaced(self.secondary_deg, secondary_steps)
+        angles = torch.cartesian_prod(primary, secondary)
+        return carm.world_from_camera(angles[:, 0], angles[:, 1], isocenter=isocenter.double())
+
+    def _offsets(self, count: int, generator: torch.Generator) -> Float[Tensor, "count 3"]:
+        """By inverse sampling of the truncated normal, so that the count of draws is fixed."""
+        edge = torch.special.ndtr(torch.tensor(self.cut, dtype=torch.float64))
+        uniform = torch.rand(count, 3, generator=generator, dtype=torch.float64)
+        return self.offset_mm * torch.special.ndtri((1 - edge) + (2 * edge - 1) * uniform)
+
+
+def _spaced(ends: tuple[float, float], steps: int) -> Float[Tensor, "steps"]:
+    if steps == 1:
+        return torch.tensor([(ends[0] + ends[1]) / 2], dtype=torch.float64)
+    return torch.linspace(ends[0], ends[1], steps, dtype=torch.float64)
