@@ -29,14 +29,12 @@ def as_read(radiograph):
         pixel_spacing=radiograph.carm.detector.spacing,
         **DICOM,
     )
-    record = replace(
-        record,
-        notes=(
-            "DistanceSourceToPatient (0018,1111) is the isocenter only in XA; in RF it is the "
-            "distance to the object or table, taken as the centre of rotation here",
-        ),
-        problems={"field_diameter": "DICOM (0018,1402) is absent"},
+    doubt = (
+        "DistanceSourceToPatient (0018,1111) is the isocenter only in XA; in RF it is the "
+        "distance to the object or table, taken as the centre of rotation here"
     )
+    absent = {"field_diameter": "DICOM (0018,1402) is absent"}
+    record = replace(record, notes=(doubt,), problems=absent)
     return replace(radiograph, geometry=record, notes=record.notes, simulated=False)
 
 

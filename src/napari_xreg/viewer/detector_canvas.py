@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float
 from napari.components import ViewerModel
-from napari.layers import Image, Labels, Points
+from napari.layers import Image, Labels, Layer, Points
 from napari.utils.notifications import show_warning
 from numpy import ndarray
 from psygnal import SignalInstance
@@ -78,6 +78,11 @@ class DetectorCanvas:
         """Of the active radiograph; None where there is none."""
         active = self.session.active
         return None if active is None else active.radiograph.carm
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """Those of the user's layers that are this canvas's own."""
+        return tuple(self._shelf)
 
     def preview_carm(self, pixels: int) -> CArm:
         """The same C-arm, its detector's longer side sampled with at most `pixels`.

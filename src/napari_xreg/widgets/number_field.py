@@ -72,9 +72,13 @@ class NumberField(QDoubleSpinBox):
             self.setValue(max(self.value() + steps * self.singleStep(), _UNKNOWN + 1))
 
     def validate(self, text: str | None, position: int) -> Any:
-        """An empty field is an answer too."""
-        if not (text or "").strip():
-            return QValidator.State.Acceptable, text or "", position
+        """An empty field is an answer too; what is typed takes the place of "not known"."""
+        text, special = text or "", self.specialValueText()
+        if special in text and text != special:
+            text = text.replace(special, "")
+            position = len(text)
+        if not text.strip():
+            return QValidator.State.Acceptable, text, position
         return super().validate(text, position)
 
     def valueFromText(self, text: str | None) -> float:

@@ -1,0 +1,153 @@
+"""The user's own layers as a CT, a label map or an X-ray image: captured here, made elsewhere.
+
+A layer is looked at in the main thread; what is captured may be worked on in any.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from napari.layers import Image, Labels, Layer
+from numpy.typing import NDArray
+
+from napari_xreg.geometry.frames import reverse_axes
+from napari_xreg.images import GeometryRecord, LabelMap, Volume, hu_from_lac, lac_from_hu
+from napari_xreg.images.stored_image import StoredImage
+from napari_xreg.viewer.layer_data import carried
+
+Values = Literal["hu", "attenuation"]
+
+
+@dataclass(frozen=True, eq=False)
+class CapturedLayer:
+    """What of a layer is needed.
+
+    Parameters
+    ----------
+    name
+        Of the layer.
+    data
+        Its array, perhaps not yet in memory.
+    matrix
+        Index to world, in napari's order of axes, mm.
+    features
+        The table of a labels layer.
+    notes
+        What was assumed.
+    """
+
+    name: str
+    data: Any
+    matrix: NDArray[np.float64]
+    features: Mapping[str, Sequence[Any]]
+    notes: tuple[str, ...] = ()
+
+    def volume(self, values: Values) -> Volume:
+        """The layer as a CT.
+
+        Parameters
+        ----------
+        values
+            "hu": Hounsfield units. "attenuation": linear attenuation, 1/mm.
+
+        Raises
+        ------
+        ValueError
+            If it is not a grid of finite numbers.
+        """
+        array = torch.from_numpy(np.ascontiguousarray(np.asarray(self.data), dtype=np.float32))
+        if not bool(torch.isfinite(array).all()):
+            raise ValueError(f"layer {self.name!r} holds NaN or infinite values: it is no CT")
+        world = reverse_axes(torch.from_numpy(self.matrix))
+        if values == "hu":
+            return Volume(lac_from_hu(array), world, array)
+        low, high = float(array.min()), float(array.max())
+        if low < 0 or high > 10:
+            raise ValueError(
+                f"layer {self.name!r} holds values from {low:g} to {high:g}: as attenuation they "
+                "should be 1/mm, about 0 (air) to 0.06 (bone); are they Hounsfield units?"
+            )
+        return Volume(array, world, hu_from_lac(array))
+
+    def labels(self) -> LabelMap:
+        """The layer as a label map; names from its table, if it has one of index and name."""
+        ids = np.ascontiguousarray(np.asarray(self.data), dtype=np.int32)
+        index, names = self.features.get("index", ()), self.features.get("name", ())
+        named = {int(i): str(n) for i, n in zip(index, names, strict=False) if int(i)}
+        return LabelMap(torch.from_numpy(ids), reverse_axes(torch.from_numpy(self.matrix)), named)
+
+    def image(self) -> StoredImage:
+        """The layer as X-ray pixels; what they mean and their geometry nobody has said."""
+        rows, columns = (float(v) for v in np.linalg.norm(self.matrix[:2, :2], axis=0))
+        why = f"a layer does not say it; its scale is {rows:g} x {columns:g}"
+        record = GeometryRecord(problems={"pixel_spacing": why})
+        array = np.asarray(self.data)
+        full = float(np.iinfo(array.dtype).max) if array.dtype.kind in "ui" else None
+        return StoredImage(
+            torch.from_numpy(np.ascontiguousarray(array, dtype=np.float64)),
+            f"layer {self.name!r}",
+            record,
+            full_scale=full,
+            why_no_meaning="a layer does not say what its values are",
+        )
+
+
+def capture(layer: Layer) -> CapturedLayer:
+    """Everything needed of a layer, in the main thread.
+
+    Raises
+    ------
+    ValueError
+        If it is a picture pyramid, in colour, or its units are no lengths.
+    """
+    if getattr(layer, "multiscale", False):
+        raise ValueError(f"layer {layer.name!r} is a pyramid of pictures: use its finest level")
+    if getattr(layer, "rgb", False):
+        raise ValueError(f"layer {layer.name!r} is in colour: one grey value per pixel is needed")
+    factors, notes = _millimetres(layer)
+    count = layer.ndim
+    corners = np.vstack([np.zeros(count), np.eye(count)])
+    world = np.array([layer.data_to_world(corner) for corner in corners], dtype=np.float64)
+    matrix = np.eye(count + 1)
+    matrix[:count, :count] = (world[1:] - world[0]).T
+    matrix[:count, count] = world[0]
+    matrix[:count] *= factors[:, None]
+    table = getattr(layer, "features", None)
+    features = {} if table is None else {name: list(table[name]) for name in table}
+    return CapturedLayer(layer.name, layer.data, matrix, features, notes)
+
+
+def adoptable(layers: Sequence[Layer], kind: Literal["ct", "labels", "radiograph"]) -> list[Layer]:
+    """Those of the layers that could be one: images and labels of the right dimension."""
+    dimension = 2 if kind == "radiograph" else 3
+    wanted = Labels if kind == "labels" else Image
+    return [
+        layer
+        for layer in layers
+        if isinstance(layer, wanted) and not isinstance(layer, Labels if wanted is Image else ())
+        if layer.ndim == dimension and not getattr(layer, "rgb", False)
+    ]
+
+
+def value_of(layer: Layer) -> Any:
+    """What a layer of ours was made from, or None for anybody else's."""
+    return carried(layer.metadata)
+
+
+def _millimetres(layer: Layer) -> tuple[NDArray[np.float64], tuple[str, ...]]:
+    """Millimetres per world unit of each axis."""
+    factors, notes = [], []
+    for unit in layer.units:
+        if unit.dimensionless or str(unit) in ("pixel", "1 pixel"):
+            factors.append(1.0)
+            notes.append("the layer states no unit of length: its scale is taken as mm")
+            continue
+        try:
+            factors.append(float((1 * unit).to("mm").magnitude))
+        except Exception as error:  # pint's errors have no common base worth naming
+            raise ValueError(
+                f"layer {layer.name!r} is measured in {unit}, which is no length"
+            ) from error
+    return np.array(factors), tuple(dict.fromkeys(notes))
