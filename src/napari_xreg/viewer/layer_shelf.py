@@ -14,6 +14,7 @@ from napari.components import ViewerModel
 from napari.layers import Image, Layer, Points, Vectors
 from napari.utils.events import EventEmitter
 from numpy import ndarray
+from psygnal import SignalInstance
 
 from napari_xreg.geometry import Detector
 
@@ -39,7 +40,7 @@ class LayerShelf:
         self._roles = tuple(roles)
         self._layers: dict[str, Layer] = {}
         self._hidden: set[str] = set()
-        self._heard: list[tuple[EventEmitter, Callable[..., None]]] = []
+        self._heard: list[tuple[EventEmitter | SignalInstance, Callable[..., None]]] = []
 
     def __iter__(self) -> Iterator[Layer]:
         """Those that exist, from bottom to top."""
@@ -98,7 +99,7 @@ class LayerShelf:
         """Make it the one that mouse and keys act on."""
         self._viewer.layers.selection.select_only(layer)
 
-    def listen(self, emitter: EventEmitter, slot: Callable[..., None]) -> None:
+    def listen(self, emitter: EventEmitter | SignalInstance, slot: Callable[..., None]) -> None:
         """Connect until `deafen`."""
         emitter.connect(slot)
         self._heard.append((emitter, slot))
