@@ -78,7 +78,11 @@ class Room:
         self._shown = set(_SHOWN_AT_FIRST)
         self._seen: dict[str, object] = {}
         self._framed = False
+        self._look_at = "everything"
         viewer.dims.ndisplay = 3
+        # (x, y, z) is right-handed, so (z, y, x) is not; napari's own choice would show the patient
+        # mirrored, the left side on the right.
+        viewer.scene.camera.orientation = ("away", "down", "right")
         self._mouse = RoomMouse(self)
         self.refresh()
 
@@ -114,6 +118,8 @@ class Room:
         at
             ``everything`` or ``patient``.
         """
+        self._mouse.touched = False
+        self._look_at = at
         if view is not None:
             turn(self.viewer, view)
         seen = [self._patient_box()]
@@ -123,6 +129,11 @@ class Room:
                 if isinstance(layer, Vectors) and layer.visible:
                     seen += [layer.data[:, 0], layer.data.sum(axis=1)]
         fit(self.viewer, np.concatenate(seen))
+
+    def fit_again(self) -> None:
+        """After the canvas changed its size: as before, unless the user has turned or zoomed."""
+        if self._framed and not self._mouse.touched:
+            self.look(None, at=self._look_at)
 
     def _patient_box(self) -> Float[ndarray, "n 3"]:
         """Corners of the box around the bone, else of the CT."""

@@ -21,16 +21,25 @@ class RoomMouse:
     def __init__(self, room: "Room") -> None:
         self._room: Room | None = room
         self._viewer = room.viewer
+        self.touched = False
+        """Whether the user has turned or moved the view."""
         room.viewer.mouse_drag_callbacks.append(self._press)
+        room.viewer.mouse_wheel_callbacks.append(self._wheel)
 
     def close(self) -> None:
         """Listen no more."""
+        if self._wheel in self._viewer.mouse_wheel_callbacks:
+            self._viewer.mouse_wheel_callbacks.remove(self._wheel)
         if self._press in self._viewer.mouse_drag_callbacks:
             self._viewer.mouse_drag_callbacks.remove(self._press)
         self._room = None
 
+    def _wheel(self, viewer: Any, event: Any) -> None:
+        self.touched = True
+
     def _press(self, viewer: Any, event: Any) -> Generator[None, None, None]:
         room = self._room
+        self.touched = True
         plain = event.button == 1 and not event.modifiers
         if room is None or not plain or event.view_direction is None:
             return

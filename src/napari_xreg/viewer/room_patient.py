@@ -105,6 +105,6 @@ class PatientRequest:
         index, faces, _, _ = marching_cubes(lac, level)
         matrix = reverse_axes(coarse.world_from_index).double().cpu().numpy()
         vertices = (index - 1.0) @ matrix[:3, :3].T + matrix[:3, 3]
-        if np.linalg.det(matrix[:3, :3]) < 0:
-            faces = faces[:, ::-1]  # a mirrored grid would turn the surface inside out
+        if np.linalg.det(matrix[:3, :3]) > 0:
+            faces = faces[:, ::-1]  # lit from outside in the room, where (z, y, x) is left-handed
         return PatientModel(self, coarse, level, vertices, faces.astype(np.int64))
