@@ -39,3 +39,11 @@ def test_cancel_wakes_a_paused_computation():
     control.pause()
     control.cancel()
     assert not control.proceed()
+
+
+def test_resuming_takes_back_a_step_not_yet_made():
+    control = Control()
+    control.step()
+    control.resume()
+    assert control.proceed()
+    assert not control.paused

@@ -35,7 +35,8 @@ class Control:
         self._running.clear()
 
     def resume(self) -> None:
-        """Go on."""
+        """Go on; a step not yet made no longer stops."""
+        self._single_step.clear()
         self._running.set()
 
     def step(self) -> None:

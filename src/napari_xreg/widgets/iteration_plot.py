@@ -62,7 +62,7 @@ class IterationPlot(QWidget):
         item.setLabel("bottom", "iteration")
         for side in ("left", "bottom"):
             item.getAxis(side).enableAutoSIPrefix(False)
-        item.getAxis("left").setWidth(52)  # plots above one another line up
+        item.getAxis("left").setWidth(60)  # plots above one another line up
         self._plot.setMinimumHeight(110)
         self._cursor = pg.InfiniteLine(0.0, angle=90, movable=True)
         self._cursor.setVisible(False)
@@ -187,7 +187,7 @@ class IterationPlot(QWidget):
 
     # ------------------------------------------------------------------ mouse
 
-    def _pick_cursor(self) -> None:
+    def _pick_cursor(self, _: object) -> None:
         self._emit(self._cursor.value())
 
     def _pick_click(self, event: MouseClickEvent) -> None:

@@ -77,13 +77,13 @@ class ResultsPanel(QWidget):
         self.accept.setToolTip(
             "Move the radiographs to the poses of the selected result (undo: ⟲)."
         )
-        self.accept.clicked.connect(self._accept)
+        self.accept.clicked.connect(lambda _: self._accept())
         self.discard = QPushButton("Discard")
         self.discard.setToolTip("Forget the selected results and their iterates.")
-        self.discard.clicked.connect(self._discard)
+        self.discard.clicked.connect(lambda _: self._discard())
         self.undo = QPushButton("⟲ Undo")
         self.undo.setToolTip("Go back to the poses before the last change.")
-        self.undo.clicked.connect(lambda: session.undo())
+        self.undo.clicked.connect(lambda _: session.undo())
         buttons = QHBoxLayout()
         buttons.setSpacing(4)
         for button in (self.accept, self.discard, self.undo):

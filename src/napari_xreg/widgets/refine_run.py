@@ -174,10 +174,6 @@ class RefineRun(QObject):
         return self.job.running
 
     @property
-    def paused(self) -> bool:
-        return self.running and self.job.control.paused
-
-    @property
     def dropped(self) -> str:
         """Why there will be no result; empty where there will be one."""
         return self._dropped

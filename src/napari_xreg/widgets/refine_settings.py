@@ -125,16 +125,16 @@ class RefineSettingsPanel(QWidget):
         self.paint.setToolTip(
             "Paint a mask over what refinement must not look at: an implant, a label."
         )
-        self.paint.clicked.connect(self.paint_requested)
+        self.paint.clicked.connect(lambda _: self.paint_requested.emit())
         self.radiographs = QListWidget()
         self.radiographs.setToolTip(
             "Radiographs to refine together; their poses relative to each other stay as they are."
         )
         self.radiographs.setMaximumHeight(64)
         self.radiographs.itemChanged.connect(self._say_used)
-        self.optimiser.currentTextChanged.connect(self._follow_optimiser)
-        self.scales.currentTextChanged.connect(self._follow)
-        self.starts.currentTextChanged.connect(self._follow)
+        self.optimiser.currentTextChanged.connect(lambda _: self._follow_optimiser())
+        self.scales.currentTextChanged.connect(lambda _: self._follow())
+        self.starts.currentTextChanged.connect(lambda _: self._follow())
         self._lay_out()
         self._follow()
 

@@ -66,6 +66,7 @@ class RefineWidget(Docked):
         bench = self.workbench
         self._session = bench.session
         self._run: RefineRun | None = None
+        self._waiting = False  # the user paused or stepped
         self._shown: _Shown | None = None
         self._current: Iterate | None = None
         self._layers = IterateLayers(bench.viewer, self._session)
@@ -116,6 +117,7 @@ class RefineWidget(Docked):
         self._run = RefineRun(self._session, self.workbench.jobs, request, one_step=one_step)
         self._run.advanced.connect(self._advance)
         self._run.ended.connect(self._end)
+        self._waiting = one_step
         self.status.setText("Starting …")
         self._follow_run()
 
@@ -124,10 +126,11 @@ class RefineWidget(Docked):
         if self._run is None or not self._run.running:
             return
         control = self._run.job.control
-        if control.paused:
-            control.resume()
-        else:
+        self._waiting = not self._waiting
+        if self._waiting:
             control.pause()
+        else:
+            control.resume()
         self._follow_run()
 
     def step(self) -> None:
@@ -135,6 +138,7 @@ class RefineWidget(Docked):
         if self._run is None or not self._run.running:
             self.start(one_step=True)
         else:
+            self._waiting = True
             self._run.job.control.step()
             self._follow_run()
 
@@ -195,7 +199,7 @@ class RefineWidget(Docked):
             return
         self._append(iterates)
         latest = shown.iterates[-1]
-        waits = " – paused" if self._run.paused else ""
+        waits = " – paused" if self._waiting else ""
         self.status.setText(
             f"Level {latest.level + 1} of {shown.levels}, iteration {latest.index}{waits}"
         )
@@ -323,25 +327,25 @@ class RefineWidget(Docked):
             return
         start = f", start {iterate.start + 1}" if iterate.start else ""
         taken = "" if iterate.accepted else ", taken back"
+        simulated = " (simulated)" if shown.simulated else ""
         words = [
-            f"<b>Iterate {iterate.index}</b>, level {iterate.level + 1}{start}{taken}: "
-            f"loss {iterate.loss:.3g}{' (simulated)' if shown.simulated else ''}",
+            f"<b>Iterate {iterate.index}</b>, level {iterate.level + 1}{start}{taken}",
+            f"loss {iterate.loss:.3g}{simulated}",
             carm_words(shown.carm.carm_pose(iterate.world_from_camera, self._session.isocenter)),
         ]
         error = truth_error_mm(self._session, shown.names[0], iterate.world_from_camera)
         if error is not None:
-            words[0] += f", mTRE {error:.2f} mm"
+            words[1] += f", mTRE {error:.2f} mm"
         self.readout.setText("<br>".join(words))
 
     def _follow_run(self) -> None:
         running = self.running
-        paused = running and self._run is not None and self._run.paused
         ready = self._session.rendered_volume is not None and any(
             exposure.used for exposure in self._session.exposures
         )
         self.go.setEnabled(ready and not running)
         self.pause_button.setEnabled(running)
-        self.pause_button.setText("Resume" if paused else "Pause")
+        self.pause_button.setText("Resume" if running and self._waiting else "Pause")
         self.step_button.setEnabled(ready)
         self.cancel_button.setEnabled(running)
         self.settings.setEnabled(not running)
@@ -457,11 +461,11 @@ class RefineWidget(Docked):
 
     def _connect(self) -> None:
         session = self._session
-        self.go.clicked.connect(lambda: self.start())
-        self.pause_button.clicked.connect(self.pause)
-        self.step_button.clicked.connect(self.step)
-        self.cancel_button.clicked.connect(self.cancel)
-        self.resume_here.clicked.connect(self.continue_from)
+        self.go.clicked.connect(lambda _: self.start())
+        self.pause_button.clicked.connect(lambda _: self.pause())
+        self.step_button.clicked.connect(lambda _: self.step())
+        self.cancel_button.clicked.connect(lambda _: self.cancel())
+        self.resume_here.clicked.connect(lambda _: self.continue_from())
         self.slider.valueChanged.connect(self._pick)
         self.losses.picked.connect(self._pick)
         self.poses.picked.connect(self._pick)

@@ -1,0 +1,371 @@
+"""The Refine widget, driven as a person would."""
+
+import threading
+
+import numpy as np
+import pytest
+from napari.utils.notifications import notification_manager
+from qtpy.QtCore import QPoint, Qt
+
+from napari_xreg.geometry import CArmPose
+from napari_xreg.registration import Status
+from napari_xreg.widgets.refine_widget import RefineWidget
+from napari_xreg.widgets.workbench import workbench_of
+
+LEFT = Qt.MouseButton.LeftButton
+LONG = 60_000
+TRUTH = CArmPose(7.0, -4.0, 2.0, (6.0, -9.0, 14.0))
+
+
+@pytest.fixture
+def near(bench):
+    """The bench with the C-arm a little off the truth, which is known."""
+    give_truth(bench.session)
+    return bench
+
+
+def give_truth(session):
+    """A start near the truth, and the truth itself."""
+    (exposure,) = session.exposures
+    carm, isocenter = exposure.radiograph.carm, tuple(session.volume.center.tolist())
+    off = CArmPose(9.0, -2.5, 1.0, (2.0, -5.0, 10.0), isocenter=isocenter)
+    truth = carm.world_from_camera(7.0, -4.0, 2.0, isocenter=isocenter, offset_mm=(6.0, -9.0, 14.0))
+    radiograph = exposure.radiograph
+    session.remove_radiograph(exposure.name)
+    session.add_radiograph(radiograph, name="frontal", start=carm.pose_from(off), truth=truth)
+
+
+@pytest.fixture
+def widget(near, viewer, qtbot):
+    """The widget, docked, with small scales."""
+    return docked(viewer, qtbot)
+
+
+def docked(viewer, qtbot):
+    widget = RefineWidget(viewer)
+    viewer.window.add_dock_widget(widget, name="Refine", area="right")
+    widget.settings.scales.setCurrentText("own")
+    widget.settings.own.clear()
+    qtbot.keyClicks(widget.settings.own, "32, 48")
+    return widget
+
+
+@pytest.fixture
+def slow(widget, qtbot):
+    """The widget set to a refinement that does not end by itself for minutes."""
+    widget.settings.optimiser.setCurrentText("Adam")
+    widget.settings.iterations.setValue(2000)
+    widget.settings.own.setText("48")
+    return widget
+
+
+def click(qtbot, button):
+    assert button.isEnabled(), button.text()
+    qtbot.mouseClick(button, LEFT)
+
+
+def ended(qtbot, widget):
+    qtbot.waitUntil(lambda: not widget.running, timeout=LONG)
+
+
+def several(qtbot, widget, count=3):
+    """Wait until some iterates are shown."""
+    qtbot.waitUntil(lambda: len(widget.losses.iterates) >= count, timeout=LONG)
+
+
+def layer(viewer, name):
+    return next((one for one in viewer.layers if one.name == name), None)
+
+
+def test_refining_finds_the_truth_and_moves_nothing_before_accept(widget, near, qtbot, viewer):
+    before = near.session.pose
+    click(qtbot, widget.go)
+    assert widget.running
+    assert not widget.go.isEnabled()
+    assert not widget.settings.isEnabled()
+    ended(qtbot, widget)
+    (result,) = near.session.results
+    assert result.registration.status in (Status.CONVERGED, Status.ITERATION_LIMIT)
+    assert near.session.pose is before
+    # Curves, stack and table hold every iterate, losses and all.
+    trajectory = result.registration.trajectory
+    assert [it.index for it in widget.losses.iterates] == [it.index for it in trajectory]
+    stack, path = layer(viewer, "iterates"), layer(viewer, "iterate path")
+    assert stack.data.shape[0] == len(trajectory)
+    assert np.allclose(path.features["loss"], [it.loss for it in trajectory])
+    # The answer, in numbers that a person reads.
+    assert "simulated" in widget.readout.text().lower()
+    assert float(widget.results.table.item(0, 3).text().split()[0]) < 1.0
+    assert "Simulated radiograph." in widget.results.words.text()
+
+
+def test_accept_undo_discard(widget, near, qtbot):
+    before = near.session.pose
+    click(qtbot, widget.go)
+    ended(qtbot, widget)
+    (result,) = near.session.results
+    click(qtbot, widget.results.accept)
+    assert near.session.pose is result.registration.world_from_camera
+    click(qtbot, widget.results.undo)
+    assert near.session.pose is before
+    click(qtbot, widget.results.discard)
+    assert near.session.results == ()
+    assert widget.results.table.rowCount() == 0
+    assert widget.losses.curves == {}
+    assert not widget.resume_here.isEnabled()
+
+
+def test_pause_step_and_go_on(slow, qtbot):
+    widget = slow
+    click(qtbot, widget.go)
+    several(qtbot, widget)
+    click(qtbot, widget.pause_button)
+    assert widget.pause_button.text() == "Resume"
+    qtbot.wait(400)  # the iteration under way may still arrive
+    count = len(widget.losses.iterates)
+    qtbot.wait(300)
+    assert len(widget.losses.iterates) == count
+    for more in (1, 2):
+        click(qtbot, widget.step_button)
+        several(qtbot, widget, count + more)
+        qtbot.wait(200)
+        assert len(widget.losses.iterates) == count + more
+    click(qtbot, widget.pause_button)
+    several(qtbot, widget, count + 5)
+    click(qtbot, widget.cancel_button)
+    ended(qtbot, widget)
+
+
+def test_stepping_starts_a_refinement_that_waits(widget, qtbot):
+    click(qtbot, widget.step_button)
+    several(qtbot, widget, 1)
+    qtbot.wait(300)
+    # The start, and one iteration; then it waits.
+    assert 1 <= len(widget.losses.iterates) <= 2
+    assert widget.running
+    assert widget.pause_button.text() == "Resume"
+    click(qtbot, widget.cancel_button)
+    ended(qtbot, widget)
+
+
+def test_cancelling_keeps_the_best_so_far(slow, near, qtbot):
+    click(qtbot, slow.go)
+    several(qtbot, slow)
+    click(qtbot, slow.cancel_button)
+    ended(qtbot, slow)
+    (result,) = near.session.results
+    assert result.registration.status is Status.CANCELLED
+    losses = [it.loss for it in result.registration.trajectory]
+    assert result.registration.losses["loss"] == min(losses)
+    assert "best pose found so far" in slow.results.words.text()
+
+
+def test_looking_back_and_continuing_from_there(widget, near, qtbot, viewer):
+    click(qtbot, widget.go)
+    ended(qtbot, widget)
+    (result,) = near.session.results
+    widget.slider.setFocus()
+    qtbot.keyClick(widget.slider, Qt.Key.Key_Home)
+    qtbot.keyClick(widget.slider, Qt.Key.Key_Right)
+    wanted = result.registration.trajectory[1]
+    assert widget.current.index == wanted.index
+    assert viewer.dims.point[0] == wanted.index
+    assert widget.losses.marked == wanted.index
+    click(qtbot, widget.resume_here)
+    assert near.session.pose.translation.tolist() == pytest.approx(
+        wanted.world_from_camera.translation.tolist()
+    )
+    assert near.session.history.records[-1].why == f"iterate {wanted.index} of {result.name}"
+    ended(qtbot, widget)
+    assert len(near.session.results) == 2
+    first = near.session.results[1].registration.trajectory[0]
+    assert np.allclose(first.world_from_camera.matrix(), wanted.world_from_camera.matrix())
+
+
+def test_the_viewers_slider_moves_the_widget(widget, qtbot, viewer):
+    click(qtbot, widget.go)
+    ended(qtbot, widget)
+    viewer.dims.set_point(0, 2)
+    assert widget.current.index == 2
+    assert widget.slider.value() == 2
+    assert widget.losses.marked == 2
+
+
+def test_results_are_compared_and_an_old_one_is_shown_again(widget, near, qtbot):
+    for _ in range(2):
+        click(qtbot, widget.go)
+        ended(qtbot, widget)
+        widget.settings.own.setText("24, 32")
+    widget.results.select("refinement 1")
+    trajectory = near.session.results[0].registration.trajectory
+    assert len(widget.losses.iterates) == len(trajectory)
+    assert widget.losses.iterates[-1].loss == trajectory[-1].loss
+    widget.results.table.selectAll()
+    words = widget.results.words.text()
+    assert "mm apart (mean over 14 landmarks)" in words
+    assert "settings differ" in words
+    assert not widget.results.accept.isEnabled()
+
+
+def test_a_removed_layer_does_not_disturb_a_run(slow, qtbot, viewer):
+    click(qtbot, slow.go)
+    several(qtbot, slow)
+    for name in ("iterates", "iterate path", "DRR", "radiograph"):
+        found = layer(viewer, name)
+        if found is not None:
+            viewer.layers.remove(found)
+        qtbot.wait(100)
+    count = len(slow.losses.iterates)
+    several(qtbot, slow, count + 3)
+    click(qtbot, slow.cancel_button)
+    ended(qtbot, slow)
+    assert not notification_manager.records or all(
+        "Error" not in type(record).__name__ for record in notification_manager.records
+    )
+
+
+def test_another_ct_drops_the_result(slow, near, qtbot, patient):
+    click(qtbot, slow.go)
+    several(qtbot, slow)
+    near.session.set_volume(patient.volume.downsample(2))
+    ended(qtbot, slow)
+    assert near.session.results == ()
+    assert "the CT" in slow.status.text()
+
+
+def test_a_radiograph_removed_drops_the_result(slow, near, qtbot):
+    click(qtbot, slow.go)
+    several(qtbot, slow)
+    near.session.remove_radiograph("frontal")
+    ended(qtbot, slow)
+    assert near.session.results == ()
+    assert not slow.go.isEnabled()
+
+
+def test_closing_the_widget_cancels_and_keeps_the_best(slow, near, qtbot, viewer):
+    click(qtbot, slow.go)
+    several(qtbot, slow)
+    viewer.window.remove_dock_widget(slow)
+    assert slow.torn_down
+    qtbot.waitUntil(lambda: len(near.session.results) == 1, timeout=LONG)
+    assert near.session.results[0].registration.status is Status.CANCELLED
+    assert near.jobs.running == ()
+    assert layer(viewer, "iterates") is None
+    # Opened again, it shows what the first one found.
+    again = docked(viewer, qtbot)
+    assert again.results.selected == ("refinement 1",)
+    assert len(again.losses.iterates) == len(near.session.results[0].registration.trajectory)
+    assert layer(viewer, "iterates") is not None
+    click(qtbot, again.results.discard)
+
+
+def test_closing_the_viewer_in_the_middle_of_a_run(slow, near, qtbot, viewer):
+    click(qtbot, slow.go)
+    several(qtbot, slow)
+    viewer.close()
+    qtbot.wait(300)
+    assert near.closed
+    assert near.session.results == ()
+    assert near.jobs.running == ()
+    names = [thread.name for thread in threading.enumerate()]
+    assert "xreg DRR" not in names
+
+
+def test_two_viewers_do_not_mix(slow, near, qtbot, make_napari_viewer, patient, radiograph):
+    other = workbench_of(make_napari_viewer())
+    other.session.set_volume(patient.volume)
+    other.session.add_radiograph(radiograph, name="other")
+    give_truth(other.session)
+    second = RefineWidget(other.viewer)
+    second.settings.scales.setCurrentText("own")
+    second.settings.own.setText("32")
+    click(qtbot, slow.go)
+    several(qtbot, slow)
+    second.start()
+    ended(qtbot, second)
+    assert slow.running
+    assert len(other.session.results) == 1
+    assert near.session.results == ()
+    assert [one.name for one in other.viewer.layers].count("iterates") == 1
+    click(qtbot, slow.cancel_button)
+    ended(qtbot, slow)
+    second.tear_down()
+    second.deleteLater()
+    other.close()
+
+
+def test_nothing_to_refine_is_said(empty_bench, viewer, qtbot):
+    widget = docked(viewer, qtbot)
+    assert not widget.go.isEnabled()
+    assert "Load a CT and a radiograph" in widget.status.text()
+
+
+def test_own_scales_that_make_no_sense_are_said(widget, qtbot, monkeypatch):
+    said = []
+    monkeypatch.setattr("napari_xreg.widgets.refine_widget.show_error", said.append)
+    widget.settings.own.setText("64, many")
+    click(qtbot, widget.go)
+    assert not widget.running
+    assert "64, 128, 256: got '64, many'" in said[0]
+
+
+def test_locked_parameters_stay(widget, near, qtbot):
+    widget.settings.more.expand(animate=False)
+    for name in ("depth", "roll"):
+        qtbot.keyClick(widget.settings.locks[name], Qt.Key.Key_Space)
+        assert widget.settings.locks[name].isChecked()
+    click(qtbot, widget.go)
+    ended(qtbot, widget)
+    carm = near.session.exposures[0].radiograph.carm
+    (result,) = near.session.results
+    pose = carm.carm_pose(result.registration.world_from_camera, near.session.isocenter)
+    assert pose.roll_deg == pytest.approx(1.0, abs=1e-6)
+    assert pose.offset_mm[2] == pytest.approx(10.0, abs=1e-4)
+    assert result.settings["locked"] == ["roll", "depth"]
+
+
+def test_unticking_the_only_radiograph_leaves_nothing_to_do(widget, near, qtbot):
+    widget.settings.more.expand(animate=False)
+    item = widget.settings.radiographs.item(0)
+    item.setCheckState(Qt.CheckState.Unchecked)
+    assert not near.session.exposures[0].used
+    assert not widget.go.isEnabled()
+    widget.settings.radiographs.item(0).setCheckState(Qt.CheckState.Checked)
+    assert widget.go.isEnabled()
+
+
+def test_painting_a_mask_is_offered(widget, viewer, qtbot):
+    widget.settings.more.expand(animate=False)
+    click(qtbot, widget.settings.paint)
+    assert layer(viewer, "mask").mode == "paint"
+
+
+def test_clicking_the_curve_looks_at_that_iterate(widget, qtbot):
+    widget.window().show()
+    click(qtbot, widget.go)
+    ended(qtbot, widget)
+    qtbot.wait(50)
+    box = widget.losses._plot.getPlotItem().vb
+    centre = box.viewRect().center()
+    where = box.mapViewToScene(centre).toPoint()
+    with qtbot.waitSignal(widget.looked_back):
+        qtbot.mouseClick(widget.losses._plot.viewport(), LEFT, pos=QPoint(where))
+    assert widget.current.index == round(centre.x())
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_picture(widget, near, qtbot, viewer, screenshot, theme):
+    viewer.theme = theme
+    widget.window().show()
+    widget.settings.scales.setCurrentText("coarse to fine")
+    click(qtbot, widget.go)
+    ended(qtbot, widget)
+    widget.resize(320, 900)
+    qtbot.wait(100)
+    screenshot(widget, f"refine_{theme}")
+    widget.tabs.setCurrentIndex(1)
+    widget.settings.more.expand(animate=False)
+    qtbot.wait(50)
+    screenshot(widget, f"refine_pose_{theme}")
+    inner = widget.findChild(type(widget.results)).parentWidget()
+    assert inner.minimumSizeHint().width() <= 320
