@@ -8,6 +8,7 @@ from napari_xreg.registration.confidence import (
     weakest_direction,
 )
 from napari_xreg.registration.control import Control
+from napari_xreg.registration.correspondences import Correspondences, pair_landmarks
 from napari_xreg.registration.landscape import (
     Landscape,
     LandscapeSample,
@@ -16,6 +17,10 @@ from napari_xreg.registration.landscape import (
 )
 from napari_xreg.registration.levels import COARSE_TO_FINE, ROBUST, Level
 from napari_xreg.registration.minima import Minimum, local_minima
+from napari_xreg.registration.pnp import solve_pnp
+from napari_xreg.registration.pnp_inputs import PnPSettings
+from napari_xreg.registration.pnp_solution import PnPSolution, PnPStatus
+from napari_xreg.registration.pnp_weights import Weighting, weighted
 from napari_xreg.registration.pose_files import read_pose, write_pose
 from napari_xreg.registration.problem import Channels
 from napari_xreg.registration.refine import RefineSettings, refine, run
@@ -31,6 +36,7 @@ __all__ = [
     "Candidate",
     "Channels",
     "Control",
+    "Correspondences",
     "Iterate",
     "Landscape",
     "LandmarkUncertainty",
@@ -38,23 +44,30 @@ __all__ = [
     "LandscapeSettings",
     "Level",
     "Minimum",
+    "PnPSettings",
+    "PnPSolution",
+    "PnPStatus",
     "RefineSettings",
     "Registration",
     "Spread",
     "Status",
     "View",
+    "Weighting",
     "carm_covariance",
     "landmark_uncertainty",
     "landscape",
     "local_minima",
+    "pair_landmarks",
     "perturbed",
     "read_pose",
     "read_result",
     "refine",
     "refine_adam",
     "run",
+    "solve_pnp",
     "spread_starts",
     "weakest_direction",
+    "weighted",
     "write_pose",
     "write_result",
 ]

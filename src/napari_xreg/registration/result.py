@@ -27,6 +27,10 @@ class Status(Enum):
         "The optimiser stopped, but the rendered CT does not explain the radiograph well; check "
         "the overlay before using this pose."
     )
+    AMBIGUOUS = (
+        "Two poses explain the landmarks about equally well; compare both with the radiograph before "
+        "using this one."
+    )
 
     @property
     def ok(self) -> bool:
