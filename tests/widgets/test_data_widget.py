@@ -185,7 +185,7 @@ def test_missing_geometry_is_asked_for_by_name(widget, picture, qtbot, loaded, r
     drop(widget, picture)
     question = answer(qtbot, widget, MissingGeometry)
     assert not question.ok.isEnabled()
-    for phrase in ("what the values are", "source to detector (mm)", "pixel spacing (mm"):
+    for phrase in ("what the values are", "source to detector (mm)", "pixel spacing (mm)"):
         assert phrase in question.problem.words
     question.meaning.setCurrentIndex(3)
     given = {

@@ -12,6 +12,7 @@ from napari_xreg.geometry import Detector
 from napari_xreg.images import Radiograph
 from napari_xreg.viewer.layer_shelf import MILLIMETRES, LayerShelf, place
 from napari_xreg.viewer.overlays import Reference, edges, robust_limits
+from napari_xreg.viewer.preferences import preferences
 
 OVERLAYS = ("blend", "edges", "difference", "checkerboard", "blink", "radiograph", "DRR")
 """How radiograph and DRR are compared."""
@@ -176,7 +177,7 @@ class PictureLayers:
         if layer is not None:
             alone = self._mode in ("blink", "DRR")
             if (layer, alone) != self._dressed:  # else the user may have chosen another colormap
-                layer.colormap = "gray" if alone else "bop orange"
+                layer.colormap = "gray" if alone else preferences().colormap
                 layer.blending = "translucent_no_depth" if alone else "additive"
                 layer.opacity = 1.0 if alone else BLEND_OPACITY
                 self._dressed = (layer, alone)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 
 from qtpy.QtGui import QAction
-from qtpy.QtWidgets import QHBoxLayout, QMenu, QPushButton, QToolButton, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QMenu, QPushButton, QWidget
 
 
 def button(text: str, tip: str, slot: Callable[[], object]) -> QPushButton:
@@ -14,14 +14,10 @@ def button(text: str, tip: str, slot: Callable[[], object]) -> QPushButton:
     return made
 
 
-def menu_button(text: str, tip: str, fill: Callable[[QMenu], None]) -> QToolButton:
+def menu_button(text: str, tip: str, fill: Callable[[QMenu], None]) -> QPushButton:
     """A button with a menu that `fill` makes anew whenever it is opened."""
-    made = QToolButton()
-    made.setText(text)
+    made = QPushButton(text)
     made.setToolTip(tip)
-    made.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
-    # napari gives tool buttons the square of an icon.
-    made.setStyleSheet("QToolButton { max-width: 400px; padding: 4px 14px 4px 6px; }")
     menu = QMenu(made)
     menu.setToolTipsVisible(True)
 

@@ -21,6 +21,8 @@ from napari_xreg.widgets.number_field import NumberField, QuietWheel
 from napari_xreg.widgets.small_print import SmallPrint
 
 GIVEN = "given by hand"
+NEEDED = ("source_to_detector", "source_to_isocenter", "pixel_spacing")
+"""What no radiograph can do without."""
 
 
 @dataclass(frozen=True)
@@ -169,7 +171,8 @@ class GeometryField(QWidget):
         layout = QGridLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setVerticalSpacing(1)
-        title = QLabel(f"{entry.title} ({entry.unit})" if entry.unit else entry.title)
+        label = QLabel(f"{entry.title} ({entry.unit})" if entry.unit else entry.title)
+        label.setWordWrap(True)
         self.reset = QToolButton()
         self.reset.setText("reset")
         self.reset.setAutoRaise(True)
@@ -201,7 +204,7 @@ class GeometryField(QWidget):
                 self.boxes.append(box)
                 row.addWidget(box, 1)
         wide = len(entry.parts) > 1
-        layout.addWidget(title, 0, 0)
+        layout.addWidget(label, 0, 0)
         if wide:
             layout.addLayout(row, 1, 0, 1, 3)
         else:
@@ -287,4 +290,5 @@ class GeometryField(QWidget):
                 shown = {None: "not known", True: "yes", False: "no"}[self._value]
             self.origin.setText(f"by hand; was {shown} ({self._origin or 'not given'})")
         else:
-            self.origin.setText(self._origin or "not given")
+            unknown = "needed" if self.name in NEEDED else "not given"
+            self.origin.setText(self._origin or unknown)

@@ -6,20 +6,18 @@ from psygnal import Signal
 
 from napari_xreg.session import Preview, PreviewRequest, Session
 from napari_xreg.viewer.detector_canvas import DetectorCanvas
+from napari_xreg.viewer.preferences import preferences
 from napari_xreg.widgets.jobs import Lane
 
-FULL_PIXELS = 1024
-"""Longer side of a DRR at rest, at most: finer than a screen shows costs time only."""
 LEAST_PIXELS = 64
-BUDGET_SECONDS = 0.033
-"""Rendering time aimed at while a pose is dragged."""
 
 
 class LivePreview:
     """Keeps the canvas's DRR in step with the session.
 
-    At rest the DRR has the radiograph's own pixels (up to `FULL_PIXELS`); while a pose is dragged
-    it has half or a quarter of them if rendering all would take longer than `BUDGET_SECONDS`.
+    At rest the DRR has the radiograph's own pixels (up to `Preferences.pixels_at_rest`); while a
+    pose is dragged it has half or a quarter of them if rendering all would take longer than a frame
+    may (`Preferences.frames_per_second`).
 
     Parameters
     ----------
@@ -36,6 +34,7 @@ class LivePreview:
         self._session, self._canvas = session, canvas
         self._lane = Lane(self._paint, name="DRR")
         self._dragging = False
+        self._preferences = preferences()
         self._seconds_per_ray = 0.0
         self._latest: Preview | None = None
         session.pose_changed.connect(self.ask)
@@ -60,6 +59,7 @@ class LivePreview:
 
     def begin_drag(self) -> None:
         """From now on speed goes before resolution."""
+        self._preferences = preferences()
         self._dragging = True
 
     def end_drag(self) -> None:
@@ -71,13 +71,15 @@ class LivePreview:
     def full_pixels(self) -> int:
         """Longer side of a DRR at rest, pixels."""
         active = self._session.active
-        return 0 if active is None else min(max(active.radiograph.carm.detector.shape), FULL_PIXELS)
+        limit = self._preferences.pixels_at_rest
+        return 0 if active is None else min(max(active.radiograph.carm.detector.shape), limit)
 
     def pixels(self) -> int:
         """Longer side of the DRR asked for now, pixels."""
         full = pixels = self.full_pixels()
         if self._dragging:
-            while pixels > LEAST_PIXELS and self._expected(pixels, full) > BUDGET_SECONDS:
+            budget_seconds = 1.0 / self._preferences.frames_per_second
+            while pixels > LEAST_PIXELS and self._expected(pixels, full) > budget_seconds:
                 pixels //= 2
         return pixels
 
@@ -111,6 +113,7 @@ class LivePreview:
         self._lane.drop()
         self._latest = None
         self._seconds_per_ray = 0.0
+        self._preferences = preferences()
         self.ask()
 
     def _expected(self, pixels: int, full: int) -> float:

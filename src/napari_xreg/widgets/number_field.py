@@ -43,6 +43,8 @@ class NumberField(QDoubleSpinBox):
         # Arrow keys and the wheel step it: buttons would take half of a narrow dock.
         self.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        # napari's themes make every spin box 90 pixels wide, room for the buttons included.
+        self.setStyleSheet("min-width: 58px; padding: 1px 4px;")
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setValue(_UNKNOWN)
 

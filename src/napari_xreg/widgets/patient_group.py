@@ -45,7 +45,9 @@ class PatientGroup(QGroupBox):
             "DICOM folder…", "A folder that holds a CT series", self.folder_wanted.emit
         )
         self.layer_button = menu_button(
-            "Layer", "Take over a three-dimensional image layer of this viewer", self._fill_layers
+            "From layer",
+            "Take over a three-dimensional image layer of this viewer",
+            self._fill_layers,
         )
         self.labels_button = button(
             "Label map…",
@@ -54,7 +56,7 @@ class PatientGroup(QGroupBox):
             self.labels_wanted.emit,
         )
         self.labels_layer_button = menu_button(
-            "Layer", "Take over a labels layer on the CT's grid", self._fill_labels
+            "From layer", "Take over a labels layer on the CT's grid", self._fill_labels
         )
         layout = QVBoxLayout(self)
         layout.addWidget(self.ct_words)

@@ -23,7 +23,7 @@ from qtpy.QtWidgets import (
 from napari_xreg.geometry import CArm, CArmPose, Detector
 from napari_xreg.images.stored_image import StoredImage
 from napari_xreg.simulation import SEVERITIES
-from napari_xreg.widgets.geometry_form import GeometryForm
+from napari_xreg.widgets.geometry_form import ENTRIES, NEEDED, GeometryForm
 from napari_xreg.widgets.small_print import SmallPrint
 
 _SIZE_MM = 300.0
@@ -142,6 +142,7 @@ class MissingGeometry(Question):
         self.form.show_record(stored.geometry)
         self.form.changed.connect(self._judge)
         layout.addWidget(self.form)
+        layout.addStretch(1)
         scroll = QScrollArea()
         scroll.setWidgetResizable(True)
         scroll.setWidget(inside)
@@ -167,11 +168,15 @@ class MissingGeometry(Question):
     def _problem(self) -> str:
         try:
             record = self.form.record()
-            needed = [phrase.split(":")[0].split("; give")[0] for phrase in record.missing()]
+            needed = [
+                f"{ENTRIES[name].title.lower()} ({ENTRIES[name].unit})"
+                for name in NEEDED
+                if getattr(record, name) is None
+            ]
             if self.meaning is not None and self.meaning.currentData() is None:
                 needed.insert(0, "what the values are")
             if needed:
-                return "Needed: " + "; ".join(name.replace("_", " ") for name in needed)
+                return "Needed: " + ", ".join(needed)
             record.carm(self._shape)
         except ValueError as error:
             return f"⚠ {error}"
@@ -244,7 +249,7 @@ class SimulationSettings(Question):
         )
         self.body.addWidget(note)
         self.body.addWidget(self.buttons)
-        self.resize(340, self.sizeHint().height())
+        self.resize(340, self.body.totalHeightForWidth(340))
 
     def value(self) -> Any:
         """Keywords of `Simulate`."""

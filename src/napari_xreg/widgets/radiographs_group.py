@@ -44,8 +44,7 @@ class RadiographsGroup(QGroupBox):
             "The selected radiograph is shown and moved; the checked ones are used together in a "
             "refinement. Double-click to rename."
         )
-        self.list.setMinimumHeight(64)
-        self.list.setMaximumHeight(120)
+        self.list.setFixedHeight(84)
         self.list.setEditTriggers(
             QAbstractItemView.EditTrigger.DoubleClicked
             | QAbstractItemView.EditTrigger.EditKeyPressed
@@ -65,7 +64,9 @@ class RadiographsGroup(QGroupBox):
             self.simulation_wanted.emit,
         )
         self.layer_button = menu_button(
-            "Layer", "Take over a two-dimensional image layer of this viewer", self._fill_layers
+            "From layer",
+            "Take over a two-dimensional image layer of this viewer",
+            self._fill_layers,
         )
         self.remove_button = button(
             "Remove", "Forget the selected radiograph and the results that used it", self._remove

@@ -1,6 +1,6 @@
 """Words under a control: where a value came from, what is loaded, what went wrong."""
 
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QSize, Qt
 from qtpy.QtWidgets import QLabel, QSizePolicy, QWidget
 
 
@@ -18,11 +18,17 @@ class SmallPrint(QLabel):
         self.setTextFormat(Qt.TextFormat.PlainText)
         self.setWordWrap(True)
         self.setMinimumWidth(40)
-        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+        policy = QSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+        policy.setHeightForWidth(True)
+        self.setSizePolicy(policy)
         self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         # Relative to the theme's own letters: napari's themes set sizes and colours.
         self.setStyleSheet("font-size: 8pt;")
         self.setText(text)
+
+    def minimumSizeHint(self) -> QSize:
+        """One line: the height that wrapping needs follows from the width."""
+        return QSize(40, self.fontMetrics().lineSpacing())
 
     def setText(self, text: str | None) -> None:
         """Long names may break after what separates their parts."""

@@ -30,7 +30,7 @@ class StructuresGroup(QGroupBox):
             "What is rendered and registered. Nothing checked: the whole CT. One bone that moves "
             "by itself is registered best alone."
         )
-        self.list.setMinimumHeight(96)
+        self.list.setFixedHeight(132)
         self.list.itemChanged.connect(lambda _: self._timer.start(_WAIT_MS))
         self.all_button = button(
             "Check shown", "Check every structure that the search shows", lambda: self._check(True)

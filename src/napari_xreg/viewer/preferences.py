@@ -1,0 +1,39 @@
+"""What the user set under napari's Preferences for this plugin."""
+
+from dataclasses import dataclass
+
+from napari.settings import get_plugin_settings
+
+_PLUGIN = "napari-xreg"
+
+
+@dataclass(frozen=True)
+class Preferences:
+    """The plugin's preferences; the defaults hold where napari does not know the plugin.
+
+    Parameters
+    ----------
+    pixels_at_rest
+        Longer side of a DRR while nothing moves, at most.
+    frames_per_second
+        Aimed at while a pose is dragged.
+    colormap
+        Of the DRR over the grey radiograph: a napari colormap.
+    """
+
+    pixels_at_rest: int = 1024
+    frames_per_second: int = 30
+    colormap: str = "bop orange"
+
+
+def preferences() -> Preferences:
+    """As they are now."""
+    try:
+        preview = get_plugin_settings(_PLUGIN).preview
+    except (AttributeError, KeyError):  # used from a script: not installed as a plugin
+        return Preferences()
+    return Preferences(
+        pixels_at_rest=int(preview.pixels_at_rest),
+        frames_per_second=int(preview.frames_per_second),
+        colormap=str(preview.colormap),
+    )

@@ -1,0 +1,45 @@
+"""What the user set in napari's Preferences."""
+
+from pathlib import Path
+
+import pytest
+from npe2 import PluginManifest
+
+from napari_xreg.viewer.preferences import Preferences, preferences
+
+MANIFEST = Path(__file__).resolve().parents[2] / "src" / "napari_xreg" / "napari.yaml"
+
+
+@pytest.fixture
+def settings(plugin_settings, npe2pm):
+    """The plugin's settings, isolated; napari knows no other plugin."""
+    from napari.settings import get_plugin_settings
+
+    with npe2pm.tmp_plugin(manifest=PluginManifest.from_file(MANIFEST)):
+        yield get_plugin_settings("napari-xreg")
+
+
+def test_what_is_set_is_what_is_read(settings):
+    assert preferences() == Preferences()
+    settings.preview.frames_per_second = 15
+    settings.preview.pixels_at_rest = 300
+    settings.preview.colormap = "cyan"
+    assert preferences() == Preferences(300, 15, "cyan")
+
+
+def test_what_makes_no_sense_is_refused(settings):
+    with pytest.raises(ValueError, match="greater than or equal to 5"):
+        settings.preview.frames_per_second = 0
+    assert preferences().frames_per_second == 30
+
+
+def test_every_colour_exists(settings):
+    from napari.utils.colormaps import ensure_colormap
+
+    section = PluginManifest.from_file(MANIFEST).contributions.configurations["preview"]
+    for name in section.properties["colormap"].enum:
+        assert ensure_colormap(name).name == name
+
+
+def test_without_the_plugin_the_defaults_hold(plugin_settings, npe2pm):
+    assert preferences() == Preferences()
