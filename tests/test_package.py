@@ -192,7 +192,7 @@ def test_dependencies_are_what_is_imported():
             elif isinstance(node, ast.ImportFrom) and node.level == 0:
                 imported.add(str(node.module).split(".")[0])
     imported -= {*sys.stdlib_module_names, "napari_xreg"}
-    distribution = {"cv2": "opencv-python", "PIL": "pillow"}
+    distribution = {"cv2": "opencv-python", "PIL": "pillow", "skimage": "scikit-image"}
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     declared = {re.split(r"[^\w-]", line)[0] for line in project["dependencies"]}
     host = {"napari", "npe2"}  # the program that this is a plugin of
