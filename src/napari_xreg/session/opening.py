@@ -107,8 +107,13 @@ def built_in_phantom(source: Source) -> Phantom:
 
 
 def _called(read: Callable[..., Any], source: Source) -> Any:
+    # JSON has lists where the readers take tuples.
+    options = {
+        key: tuple(value) if isinstance(value, list) else value
+        for key, value in source.options.items()
+    }
     try:
-        return read(source.path, **source.options)
+        return read(source.path, **options)
     except TypeError as error:
         # Options come from a file: one that the reader does not have is the file's fault.
         raise ReadError(f"{source.path}: cannot be read with these options: {error}") from error
