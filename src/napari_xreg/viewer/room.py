@@ -48,7 +48,8 @@ _GHOSTS = 12  # the latest; more would be a thicket
 _TEXTURE_PIXELS = 256
 # Seen by most colour-blind readers (after Okabe and Ito), on a dark and on a light canvas.
 _ORANGE, _BLUE, _PURPLE, _GREEN, _GREY = "#E69F00", "#56B4E9", "#CC79A7", "#1FA97F", "#8a8a8a"
-_BONE = (0.87, 0.80, 0.66, 1.0)
+_SHADE, _BONE = (0.16, 0.13, 0.10, 1.0), (0.95, 0.89, 0.76, 1.0)
+_LIGHT = np.array([0.45, -0.77, -0.45])  # (z, y, x): from the front, above and the right
 _CUBE = list(itertools.product((0, 1), repeat=3))
 
 
@@ -217,12 +218,13 @@ class Room:
             )
             self._add("CT", image)
         if self.shows("bone") and "bone" not in self._layers and len(model.faces):
-            data = (model.vertices, model.faces, np.ones(len(model.vertices)))
+            # napari's own light fails in a camera of this handedness: it falls on the inside.
+            light = 0.5 + 0.5 * model.normals @ _LIGHT
             surface = Surface(
-                data,
-                colormap=Colormap([_BONE, _BONE], name="one bone"),
+                (model.vertices, model.faces, light),
+                colormap=Colormap([_SHADE, _BONE], name="lit bone"),
                 contrast_limits=(0.0, 1.0),
-                shading="smooth",
+                shading="none",
                 **_WORLD,
             )
             self._add("bone", surface)

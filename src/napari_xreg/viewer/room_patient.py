@@ -31,6 +31,8 @@ class PatientModel:
         Attenuation that counts as bone, 1/mm.
     vertices, faces
         Surface of the bone, mm, (z, y, x); empty where nothing is that dense.
+    normals
+        Outwards, of length 1, one for each vertex.
     """
 
     request: "PatientRequest"
@@ -38,6 +40,7 @@ class PatientModel:
     level: float
     vertices: Float[ndarray, "n 3"]
     faces: Int[ndarray, "m 3"]
+    normals: Float[ndarray, "n 3"]
 
     def first_bone(
         self, origin: Float[ndarray, "3"], direction: Float[ndarray, "3"]
@@ -101,10 +104,12 @@ class PatientRequest:
         # Air around it closes the surface where the CT ends.
         lac = np.pad(coarse.lac.detach().cpu().float().numpy(), 1)
         if not lac.min() < level < lac.max():
-            return PatientModel(self, coarse, level, np.zeros((0, 3)), np.zeros((0, 3), np.int64))
-        index, faces, _, _ = marching_cubes(lac, level)
+            none = np.zeros((0, 3))
+            return PatientModel(self, coarse, level, none, np.zeros((0, 3), np.int64), none)
+        index, faces, gradients, _ = marching_cubes(lac, level)
         matrix = reverse_axes(coarse.world_from_index).double().cpu().numpy()
         vertices = (index - 1.0) @ matrix[:3, :3].T + matrix[:3, 3]
-        if np.linalg.det(matrix[:3, :3]) > 0:
-            faces = faces[:, ::-1]  # lit from outside in the room, where (z, y, x) is left-handed
-        return PatientModel(self, coarse, level, vertices, faces.astype(np.int64))
+        # A normal goes with the inverse transpose, whatever the grid's handedness.
+        normals = gradients @ np.linalg.inv(matrix[:3, :3])
+        normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
+        return PatientModel(self, coarse, level, vertices, faces.astype(np.int64), normals)
