@@ -1,17 +1,18 @@
-"""``python -m benchmarks refinement|capture|rendering|confidence|all [options]``."""
+"""``python -m benchmarks refinement|capture|rendering|confidence|dragging|all [options]``."""
 
 import argparse
 import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import capture_range, confidence, refinement, rendering
+from benchmarks import capture_range, confidence, dragging, refinement, rendering
 
 COMMANDS = {
     "refinement": refinement,
     "capture": capture_range,
     "rendering": rendering,
     "confidence": confidence,
+    "dragging": dragging,
 }
 
 

@@ -88,6 +88,21 @@ def fill(session, patient, radiograph):
 
 
 @pytest.fixture
+def notified(viewer):
+    """Messages of the notifications shown from now on."""
+    from napari.utils.notifications import notification_manager
+
+    messages = []
+
+    def keep(notification):
+        messages.append(notification.message)
+
+    notification_manager.notification_ready.connect(keep)
+    yield messages
+    notification_manager.notification_ready.disconnect(keep)
+
+
+@pytest.fixture
 def painted(qtbot):
     """A function that waits until the DRR on the canvas is that of the present pose."""
 

@@ -50,8 +50,7 @@ def write_pose(path: Path | str, world_from_camera: Pose) -> None:
     mark = f"{_FRAME_MARK} {VERSION}: world_from_camera, patient LPS mm from camera mm"
     suffix = path.suffix.lower()
     if suffix == ".json":
-        data = {"schema": SCHEMA, "version": VERSION, "world_from_camera": matrix.tolist()}
-        path.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
+        path.write_text(pose_text(world_from_camera), encoding="utf-8")
     elif suffix == ".txt":
         rows = [" ".join(repr(float(v)) for v in row) for row in matrix]
         path.write_text("\n".join([f"# {mark}", *rows]) + "\n", encoding="utf-8")
@@ -69,6 +68,29 @@ def write_pose(path: Path | str, world_from_camera: Pose) -> None:
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     else:
         raise ValueError(f"a pose is written as .json, .tfm or .txt: got {path.name}")
+
+
+def pose_text(world_from_camera: Pose) -> str:
+    """One pose as the text of our JSON: for a clipboard."""
+    matrix = world_from_camera.matrix().detach().cpu().double()
+    data = {"schema": SCHEMA, "version": VERSION, "world_from_camera": matrix.tolist()}
+    return json.dumps(data, indent=2) + "\n"
+
+
+def pose_of_text(text: str, *, called: str = "the clipboard") -> Pose:
+    """``world_from_camera`` of the text of our JSON (a pose, a registration, a simulated truth).
+
+    Raises
+    ------
+    ReadError
+        If it is not one, in a sentence about what it is `called`.
+    """
+    try:
+        return Pose.from_matrix(torch.from_numpy(_from_json(Path(called), text)))
+    except ReadError:
+        raise
+    except ValueError as error:
+        raise ReadError(f"{called}: {error}") from error
 
 
 def read_pose(path: Path | str, *, frame: PoseFrame | None = None) -> Pose:
