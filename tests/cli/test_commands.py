@@ -20,6 +20,7 @@ from napari_xreg.registration.pose_files import read_pose, write_pose
 from napari_xreg.registration.result_files import read_result
 from napari_xreg.registration.trajectory_file import read_trajectory
 from napari_xreg.rendering import render_drr
+from napari_xreg.session import read_session, sample_case
 from napari_xreg.simulation import phantom
 
 GEOMETRY = (
@@ -309,11 +310,14 @@ class TestInspect:
         assert "registration result" in call("inspect", "r/result.json").out
 
 
-def test_demo_makes_pictures_and_a_report(call, monkeypatch, tmp_path):
-    # A coarse phantom and a small detector: the full demo takes half a minute.
-    monkeypatch.setattr(demo_command, "phantom", lambda: phantom(spacing_mm=4.0))
-    monkeypatch.setattr(demo_command, "_DETECTOR", Detector((96, 96), (3.125, 3.125)))
-    done = call("demo", "--film", "none", "--json")
+def small_case(**options):
+    """The demo's patient, coarse: the full demo takes half a minute."""
+    return sample_case(**options | {"spacing_mm": 4.0, "pixels": 96})
+
+
+def test_demo_makes_pictures_a_report_and_a_session(call, monkeypatch, tmp_path):
+    monkeypatch.setattr(demo_command, "sample_case", small_case)
+    done = call("demo", "--headless", "--film", "none", "--json")
     data = json.loads(done.out)
     assert data["truth"]["start"]["mean_target_registration_error_mm"] > 5
     assert data["truth"]["final"]["mean_target_registration_error_mm"] < 3
@@ -321,6 +325,53 @@ def test_demo_makes_pictures_and_a_report(call, monkeypatch, tmp_path):
     assert (tmp_path / "xreg-demo" / "overlay.png").stat().st_size > 10_000
     assert "SIMULATED" in (tmp_path / "xreg-demo" / "report.html").read_text()
     assert done.code in (0, 1)
+    session = read_session(tmp_path / "xreg-demo" / "demo.xreg.json")
+    assert session.problems == ()
+    assert session.active.source.path == str(tmp_path / "xreg-demo" / "radiograph.npz")
+    found = torch.tensor(data["pose"]["world_from_camera"], dtype=torch.float64)
+    assert torch.allclose(session.pose.matrix(), found, atol=1e-9)
+    assert [result.radiographs for result in session.results] == [("simulated",)]
+    assert len(session.results[0].registration.trajectory) == data["iterations"]
+    assert session.undo() == "refinement 1 accepted"
+    assert torch.equal(session.pose.matrix(), session.active.start.matrix())
+
+
+class TestDemoWindow:
+    @pytest.fixture
+    def opened(self, monkeypatch):
+        """What would have been opened."""
+        asked = []
+        monkeypatch.setattr(demo_command, "windowed", lambda _: asked.append("window") or 0)
+        monkeypatch.setattr(demo_command, "headless", lambda *_: asked.append("terminal") or 0)
+        monkeypatch.setenv("DISPLAY", ":7")
+        monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+        monkeypatch.delenv("QT_QPA_PLATFORM", raising=False)
+        return asked
+
+    def test_a_display_gets_a_window(self, call, opened):
+        assert call("demo").code == 0
+        assert opened == ["window"]
+
+    def test_headless_and_json_stay_in_the_terminal(self, call, opened):
+        call("demo", "--headless")
+        call("demo", "--json")
+        assert opened == ["terminal"] * 2
+
+    @pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="always has a display")
+    def test_without_a_display(self, call, opened, monkeypatch):
+        monkeypatch.delenv("DISPLAY")
+        assert "There is no display: the demo runs in the terminal." in call("demo").out
+        assert opened == ["terminal"]
+
+    def test_where_no_window_can_be_seen(self, call, opened, monkeypatch):
+        monkeypatch.setenv("QT_QPA_PLATFORM", "offscreen")
+        assert "QT_QPA_PLATFORM is offscreen" in call("demo").out
+        assert opened == ["terminal"]
+
+    def test_without_qt(self, call, opened, monkeypatch):
+        monkeypatch.setattr(demo_command.importlib.util, "find_spec", lambda name: None)
+        assert "pip install 'napari[all]'" in call("demo").out
+        assert opened == ["terminal"]
 
 
 class TestWhatGoesWrong:

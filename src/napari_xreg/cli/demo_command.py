@@ -1,27 +1,62 @@
-"""``napari-xreg demo``: the whole way, on a machine with nothing but this package."""
+"""``napari-xreg demo``: the plugin on the phantom, or, without a display, the same through a session."""
 
+import importlib.util
+import os
+import sys
 import time
 from argparse import Namespace
 from pathlib import Path
-
-import torch
 
 from napari_xreg.cli.checking import bone_points, errors_against
 from napari_xreg.cli.console import Console
 from napari_xreg.cli.outputs import error_words, write_registration
 from napari_xreg.cli.refining import prepare_renderer, refine_shown
 from napari_xreg.cli.register_command import exit_code
-from napari_xreg.cli.simulate_command import with_nominal
-from napari_xreg.geometry import CArm, Detector
 from napari_xreg.images import write_radiograph
-from napari_xreg.registration import RefineSettings, View
-from napari_xreg.simulation import phantom, simulate_radiograph
+from napari_xreg.registration import RefineSettings
+from napari_xreg.session import SampleCase, sample_case, write_session
+from napari_xreg.session.opening import file_source
 
-_DETECTOR = Detector(shape=(288, 288), spacing=(300 / 288, 300 / 288))
+_BINDINGS = ("PyQt6", "PySide6", "PyQt5", "PySide2")
 
 
 def run(arguments: Namespace, console: Console) -> int:
-    """Phantom, radiograph, wrong start, registration, pictures; the exit code."""
+    """Open napari on the sample, or register it in the terminal; the exit code."""
+    why = None if arguments.headless or arguments.json else without_window()
+    if arguments.headless or arguments.json or why is not None:
+        if why is not None:
+            console.say(f"{why}: the demo runs in the terminal.")
+        return headless(arguments, console)
+    return windowed(console)
+
+
+def without_window() -> str | None:
+    """Why no window can be opened here; None where one can."""
+    if not any(importlib.util.find_spec(name) for name in _BINDINGS):
+        return "There is no Qt for a window (pip install 'napari[all]' brings it)"
+    if os.environ.get("QT_QPA_PLATFORM", "") in ("offscreen", "minimal"):
+        return f"QT_QPA_PLATFORM is {os.environ['QT_QPA_PLATFORM']}, so no window can be seen"
+    on_x11 = sys.platform not in ("win32", "darwin")
+    if on_x11 and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        return "There is no display"
+    return None
+
+
+def windowed(console: Console) -> int:
+    """napari with the plugin and its tour; returns when the window is closed."""
+    # Qt is imported nowhere else in the command line.
+    import napari
+
+    from napari_xreg.widgets.demo import open_demo
+
+    console.say("Opening napari. `napari-xreg demo --headless` does the same in the terminal.")
+    open_demo()
+    napari.run()
+    return 0
+
+
+def headless(arguments: Namespace, console: Console) -> int:
+    """Phantom, radiograph, wrong start, registration, pictures, session file; the exit code."""
     began = time.perf_counter()
     out = Path(arguments.out)
     out.mkdir(parents=True, exist_ok=True)
@@ -29,42 +64,31 @@ def run(arguments: Namespace, console: Console) -> int:
         "The demo's patient is a phantom and its radiograph is simulated: the pose is known,"
     )
     console.say("so the result can be checked. Accuracy on real images does not follow from it.")
-    console.step("1/5 making the phantom's CT")
-    sample = phantom()
-    console.say(f"    {sample.volume!r}, {len(sample.landmarks)} landmarks")
-    carm = CArm(1020.0, 750.0, _DETECTOR)
-    landmarks = torch.tensor(list(sample.landmarks.values()), dtype=torch.float64)
-    isocenter = landmarks.mean(0)
-    truth = carm.world_from_camera(18.0, -9.0, 4.0, isocenter=isocenter)
-    console.step(f"2/5 simulating a radiograph ({arguments.severity}, seed {arguments.seed})")
-    simulated = simulate_radiograph(
-        sample.volume,
-        sample.labels,
-        carm,
-        truth,
-        severity=arguments.severity,
-        seed=arguments.seed,
+    console.step(f"1/4 making a CT and a radiograph ({arguments.severity}, seed {arguments.seed})")
+    case: SampleCase = sample_case(
+        pixels=288, severity=arguments.severity, seed=arguments.seed, start_error=1.5
     )
-    radiograph = with_nominal(
-        simulated.radiograph, truth, isocenter, error=1.5, seed=arguments.seed
-    )
-    write_radiograph(out / "radiograph.npz", radiograph)
-    assert radiograph.nominal is not None
-    start = carm.pose_from(radiograph.nominal)
-    console.step("3/5 preparing the renderer")
+    console.say(f"    {case.volume!r}, {len(case.landmarks)} landmarks")
+    session = case.session()
+    assert session.active is not None and session.rendered_volume is not None
+    name = session.active.name
+    write_radiograph(out / "radiograph.npz", case.radiograph)
+    session.replace_radiograph(name, case.radiograph, source=file_source(out / "radiograph.npz"))
+    console.step("2/4 preparing the renderer")
     prepare_renderer(console, arguments.threads)
-    console.step("4/5 registering")
+    console.step("3/4 registering")
     settings = RefineSettings(keep_images=False, threads=arguments.threads)
-    view = View(radiograph, start)
+    volume, (view,) = session.rendered_volume, session.views()
+    carm, start = view.radiograph.carm, view.world_from_camera
     refining = time.perf_counter()
-    registration = refine_shown(sample.volume, view, settings, isocenter, console)
+    registration = refine_shown(volume, view, settings, session.isocenter, console)
     seconds = time.perf_counter() - refining
-    points = bone_points(sample.volume, carm, truth, count=50, seed=arguments.seed)
-    errors = errors_against(truth, points, carm, start, registration)
-    console.step("5/5 writing")
+    points = bone_points(volume, carm, case.truth, count=50, seed=arguments.seed)
+    errors = errors_against(case.truth, points, carm, start, registration)
+    console.step("4/4 writing")
     data, files = write_registration(
         out,
-        sample.volume,
+        volume,
         view,
         registration,
         title="demo: phantom to simulated radiograph",
@@ -74,16 +98,19 @@ def run(arguments: Namespace, console: Console) -> int:
         film=arguments.film,
         console=console,
     )
+    session.accept(session.add_result(registration, [name], data["settings"]))
+    write_session(out / "demo.xreg.json", session)
+    files["demo.xreg.json"] = "the session: open it with the Data widget in napari"
     console.say(f"{error_words(errors)} (registered in {seconds:.1f} s)")
     console.say(f"done in {time.perf_counter() - began:.0f} s; look at {out / 'report.html'}")
-    for name, what in files.items():
-        console.say(f"    {out / name}: {what}")
-    x, y, z = (f"{v:.3f}" for v in isocenter.tolist())
+    for file, what in files.items():
+        console.say(f"    {out / file}: {what}")
+    x, y, z = (f"{v:.3f}" for v in case.isocenter.tolist())
     console.say("")
     console.say("The same by hand, from other starts if you like:")
     console.say(
         f"    napari-xreg register phantom {out / 'radiograph.npz'} --isocenter {x} {y} {z} "
         "--primary 10 --secondary 0 --multi-start 16"
     )
-    console.answer(data | {"files": [str(out / name) for name in files]})
+    console.answer(data | {"files": [str(out / file) for file in files]})
     return exit_code(registration)

@@ -53,9 +53,15 @@ def _add_demo(commands: _Commands, common: _Parser) -> None:
     demo = commands.add_parser(
         "demo",
         parents=[common],
-        help="register a simulated radiograph of the built-in phantom, with pictures and a report",
-        description="Make the phantom's CT, simulate a radiograph of it, start from a wrong pose, "
-        "register, and write pictures and a report. Needs no data and no network.",
+        help="see it work on the built-in phantom: in napari, or headless with pictures and a report",
+        description="Make the phantom's CT, simulate a radiograph of it, start from a wrong pose "
+        "and register: in napari, or, with --headless and where there is no display, in the "
+        "terminal, with pictures and a report. Needs no data and no network.",
+    )
+    demo.add_argument(
+        "--headless",
+        action="store_true",
+        help="no window; the options below and --json belong to this",
     )
     demo.add_argument("--out", default="xreg-demo", metavar="DIR", help="default: %(default)s")
     demo.add_argument("--seed", type=_whole, default=20000, help="default: %(default)s")

@@ -17,9 +17,8 @@ from napari_xreg.cli.inputs import (
     read_patient_labels,
     starting_pose,
 )
-from napari_xreg.geometry import CArm, Pose
-from napari_xreg.images import Radiograph, write_dicom_radiograph, write_radiograph
-from napari_xreg.registration import Spread, perturbed
+from napari_xreg.geometry import CArm
+from napari_xreg.images import write_dicom_radiograph, write_radiograph
 from napari_xreg.registration.pictures import carm_words
 from napari_xreg.registration.result_files import (
     carm_pose_to_json,
@@ -27,6 +26,7 @@ from napari_xreg.registration.result_files import (
     describe_input,
     versions,
 )
+from napari_xreg.session.sample_case import with_nominal
 from napari_xreg.simulation import SimulatedRadiograph, simulate_radiograph
 
 TRUTH_VERSION = 1
@@ -74,23 +74,6 @@ def run(arguments: Namespace, console: Console) -> int:
     console.say(f"next:    napari-xreg register {arguments.ct} {out} --truth {truth_path}")
     console.answer({**data, "files": [str(path) for path in written]})
     return 0
-
-
-def with_nominal(
-    radiograph: Radiograph,
-    world_from_camera: Pose,
-    isocenter: torch.Tensor,
-    *,
-    error: float,
-    seed: int,
-) -> Radiograph:
-    """The radiograph with a nominal pose that is off by `error` times the usual spread."""
-    generator = torch.Generator().manual_seed(seed)
-    normals = torch.randn(1, 6, generator=generator, dtype=torch.float64)
-    truth = world_from_camera.to(dtype=torch.float64)
-    off = perturbed(truth, isocenter, normals, Spread().scaled(error))[0]
-    nominal = radiograph.carm.carm_pose(off, isocenter)
-    return dataclasses.replace(radiograph, nominal=nominal)
 
 
 def truth_to_json(
