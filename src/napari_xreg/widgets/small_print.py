@@ -18,7 +18,7 @@ class SmallPrint(QLabel):
         self.setTextFormat(Qt.TextFormat.PlainText)
         self.setWordWrap(True)
         self.setMinimumWidth(40)
-        policy = QSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+        policy = QSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         policy.setHeightForWidth(True)
         self.setSizePolicy(policy)
         self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
@@ -29,6 +29,10 @@ class SmallPrint(QLabel):
     def minimumSizeHint(self) -> QSize:
         """One line: the height that wrapping needs follows from the width."""
         return QSize(40, self.fontMetrics().lineSpacing())
+
+    def sizeHint(self) -> QSize:
+        """As in a dock of usual width; Qt would ask for a tall, narrow block."""
+        return QSize(260, self.heightForWidth(260))
 
     def setText(self, text: str | None) -> None:
         """Long names may break after what separates their parts."""

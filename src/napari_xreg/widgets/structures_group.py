@@ -23,6 +23,7 @@ class StructuresGroup(QGroupBox):
         self.search = QLineEdit()
         self.search.setPlaceholderText("search, for example hip")
         self.search.setClearButtonEnabled(True)
+        self.search.setAcceptDrops(False)  # a file dropped here is meant for the widget
         self.search.setToolTip("Show only the structures whose name holds these letters")
         self.search.textChanged.connect(lambda _: self._filter())
         self.list = QListWidget()
