@@ -20,20 +20,9 @@ from napari_xreg.viewer.layer_data import (
     LayerData,
     labels_layer,
     landmarks_layer,
-    placement,
     radiograph_layer,
     volume_layer,
 )
-
-__all__ = [
-    "Sample",
-    "SampleData",
-    "available_samples",
-    "data_folder_layers",
-    "phantom_case_layers",
-    "phantom_layers",
-    "placement",
-]
 
 VARIABLE = "NAPARI_XREG_DATA"
 _LANDMARKS = ("landmarks.fcsv", "landmarks.mrk.json", "landmarks.csv")
