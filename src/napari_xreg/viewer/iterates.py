@@ -128,12 +128,26 @@ class IterateLayers:
         RuntimeError
             Before `begin`.
         """
+        self._add(iterate, image)
+        self._paint_if_due()
+
+    def extend(self, iterates: Iterable[Iterate]) -> None:
+        """Several at once; painted at most once."""
+        for iterate in iterates:
+            self._add(iterate, None)
+        self._paint_if_due()
+
+    def _add(self, iterate: Iterate, image: Float[ndarray, "rows columns"] | None) -> None:
         if self._record is None:
             raise RuntimeError("begin comes before append")
         if image is None and iterate.image is not None:
             image = iterate.image.detach().cpu().numpy()
         self._record.append(iterate)
         self._stack.append(image)
+
+    def _paint_if_due(self) -> None:
+        if self._record is None:
+            return
         now = time.perf_counter()
         if now - self._painted > PICTURE_SECONDS:
             self._paint_stack(self._record)
@@ -141,11 +155,6 @@ class IterateLayers:
         if now - self._path_painted > PATH_SECONDS:
             self._path.paint(self._record, self._at)
             self._path_painted = time.perf_counter()
-
-    def extend(self, iterates: Iterable[Iterate]) -> None:
-        """Several at once."""
-        for iterate in iterates:
-            self.append(iterate)
 
     def finish(self, registration: Registration | None = None) -> None:
         """The refinement is over: what was not appended is added, and everything is painted."""

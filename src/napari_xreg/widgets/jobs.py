@@ -8,6 +8,7 @@ everything, would vanish inside a generator worker of napari (0.9), its progress
 import io
 import logging
 import threading
+import time
 from collections.abc import Callable, Generator
 from typing import Any, Protocol, runtime_checkable
 
@@ -24,6 +25,9 @@ _log = logging.getLogger(__name__)
 
 POLL_MS = 40
 """How often events are handed to the main thread."""
+
+BAR_SECONDS = 1.0
+"""Shortest time between two moves of a progress bar."""
 
 
 @runtime_checkable
@@ -103,6 +107,7 @@ class Job(QObject):
         self._bar: progress | None = None
         self._running = True
         self._handing = False
+        self._uncounted, self._bar_moved = 0, 0.0
         self._outcome: tuple[Any, Exception | None] | None = None
         self._timer = QTimer(self)
         self._timer.timeout.connect(self._poll)
@@ -159,9 +164,13 @@ class Job(QObject):
             self._poll()
 
     def _move_bar(self, count: int) -> None:
-        bar = self._bar
-        if bar is not None and bar.total:
-            bar.update(min(count, bar.total - bar.n))
+        """Not at every event: each move repaints the window, as much work as an image."""
+        self._uncounted += count
+        bar, now = self._bar, time.perf_counter()
+        if bar is None or not bar.total or now - self._bar_moved < BAR_SECONDS:
+            return
+        bar.update(min(self._uncounted, bar.total - bar.n))
+        self._uncounted, self._bar_moved = 0, now
 
     def _conclude(self, result: Any, error: Exception | None) -> None:
         self._end()

@@ -28,7 +28,7 @@ SHORT = {
     Status.NOT_TRUSTED: "not trusted",
 }
 COLUMNS = {
-    "result": "Name of the refinement in this session",
+    "#": "Number of the refinement in this session",
     "status": "How it ended; the sentence below the table says what to do",
     "loss": "At the end, dimensionless; compares only between refinements with the same metric "
     "and scales",
@@ -61,13 +61,14 @@ class ResultsPanel(QWidget):
         self.table.setShowGrid(False)
         self.table.setWordWrap(False)
         self.table.setMinimumHeight(84)
+        self.table.setMaximumHeight(140)
         self.table.setToolTip("Select one to see its iterates; select two to compare them.")
         rows, columns = self.table.verticalHeader(), self.table.horizontalHeader()
         assert rows is not None and columns is not None
         rows.setVisible(False)
         rows.setDefaultSectionSize(22)
         columns.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        columns.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        columns.setSectionResizeMode(1, QHeaderView.ResizeMode.Stretch)
         columns.setMinimumSectionSize(24)
         self.table.itemSelectionChanged.connect(self._selected)
         self.words = QLabel()
@@ -114,7 +115,7 @@ class ResultsPanel(QWidget):
                 item = QTableWidgetItem(text)
                 if column == 0:
                     item.setData(Qt.ItemDataRole.UserRole, result.name)
-                    item.setToolTip(result.registration.status.value)
+                    item.setToolTip(f"{result.name}: {result.registration.status.value}")
                 self.table.setItem(row, column, item)
         self.table.clearSelection()
         for row, result in enumerate(results):
@@ -151,7 +152,7 @@ class ResultsPanel(QWidget):
         registration = result.registration
         error = truth_error_mm(self._session, result.radiographs[0], registration.world_from_camera)
         return (
-            result.name,
+            result.name.removeprefix("refinement "),
             SHORT[registration.status],
             f"{registration.losses['loss']:.3g}",
             "–" if error is None else f"{error:.2f} mm",

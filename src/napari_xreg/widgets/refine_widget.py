@@ -448,7 +448,7 @@ class RefineWidget(Docked):
         column.addWidget(self.slider)
         column.addWidget(self.readout)
         column.addWidget(self.resume_here)
-        column.addWidget(self.results, 1)
+        column.addWidget(self.results)
         scroll = QScrollArea()
         scroll.setWidgetResizable(True)
         scroll.setFrameShape(QFrame.Shape.NoFrame)
