@@ -1,1 +1,52 @@
 """CT to synthetic radiographs to weights: poses, patients, appearance, the loop, checkpoints."""
+
+from napari_xreg.training.appearance import CLEAN, Appearance
+from napari_xreg.training.checkpoint import (
+    Checkpoint,
+    CheckpointError,
+    read_checkpoint,
+    read_torch_weights,
+    write_checkpoint,
+)
+from napari_xreg.training.events import Step, Trained, TrainingStatus, Validation
+from napari_xreg.training.loop import Task, TrainSettings, train
+from napari_xreg.training.patient import Patient, bone_mask, patient_from_volume, points_in
+from napari_xreg.training.population import (
+    CTFolder,
+    Mixture,
+    OnePatient,
+    PhantomPopulation,
+    Population,
+    bent,
+    ct_files,
+)
+from napari_xreg.training.pose_range import PoseRange
+
+__all__ = [
+    "CLEAN",
+    "Appearance",
+    "CTFolder",
+    "Checkpoint",
+    "CheckpointError",
+    "Mixture",
+    "OnePatient",
+    "Patient",
+    "PhantomPopulation",
+    "Population",
+    "PoseRange",
+    "Step",
+    "Task",
+    "TrainSettings",
+    "Trained",
+    "TrainingStatus",
+    "Validation",
+    "bent",
+    "bone_mask",
+    "ct_files",
+    "patient_from_volume",
+    "points_in",
+    "read_checkpoint",
+    "read_torch_weights",
+    "train",
+    "write_checkpoint",
+]

@@ -1,0 +1,138 @@
+"""Rendered views of patients, kept for a while: rendering is dearer than looking again."""
+
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from napari_xreg.geometry import CArm, Detector, Pose
+from napari_xreg.rayemb.framing import Framing
+from napari_xreg.rayemb.templates import TEMPLATE_POSES, inside_image
+from napari_xreg.training import Population, PoseRange
+
+STANDARD_CARM = CArm(1020.0, 750.0, Detector((256, 256), (300 / 256, 300 / 256)))
+"""A mobile C-arm of 300 mm."""
+
+
+@dataclass(frozen=True)
+class ViewSettings:
+    """Which views to learn from.
+
+    Parameters
+    ----------
+    carm
+        Of the radiographs.
+    poses
+        Of the radiographs.
+    template_poses, template_side
+        Of the templates; pixels each way.
+    queries, templates
+        Views of one patient that are rendered together.
+    kept
+        Patients in memory.
+    renew_every
+        Steps after which the oldest gives way to a new one.
+    first
+        Patients to begin with.
+    """
+
+    carm: CArm = STANDARD_CARM
+    poses: PoseRange = field(default_factory=PoseRange)
+    template_poses: PoseRange = TEMPLATE_POSES
+    template_side: int = 160
+    queries: int = 10
+    templates: int = 10
+    kept: int = 64
+    renew_every: int = 4
+    first: int = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Views:
+    """Rendered views of one patient.
+
+    Parameters
+    ----------
+    name
+        Of the patient.
+    queries, templates
+        Line integrals of bone and of soft tissue.
+    query_poses, template_poses
+        ``world_from_camera``.
+    points
+        Candidates, world mm.
+    """
+
+    name: str
+    queries: Float[Tensor, "q 2 rows columns"]
+    query_poses: Pose
+    templates: Float[Tensor, "t 2 side side"]
+    template_poses: Pose
+    points: Float[Tensor, "n 3"]
+
+
+class ViewPool:
+    """The last few patients drawn, the k-th the same whatever happened before.
+
+    So a resumed run has the pool of the interrupted one without keeping its images.
+    """
+
+    def __init__(
+        self, population: Population, framing: Framing, settings: ViewSettings, seed: int
+    ) -> None:
+        self.population, self.settings, self.seed = population, settings, seed
+        self.carm = framing.carm(settings.carm)
+        self.template_carm = framing.template_carm(settings.carm, settings.template_side)
+        self.made = 0
+        self.steps = 0
+        self._views: list[Views] = []
+
+    def draw(self, generator: torch.Generator) -> Views:
+        """Views of one patient of the pool; every few steps a new one has come in."""
+        s = self.settings
+        wanted = s.first + self.steps // s.renew_every
+        self.steps += 1
+        self._make_until(wanted)
+        return self._views[int(torch.randint(len(self._views), (1,), generator=generator))]
+
+    def state(self) -> dict[str, int]:
+        """Counts, from which the pool can be made again."""
+        return {"made": self.made, "steps": self.steps}
+
+    def restore(self, state: dict[str, int]) -> None:
+        """Make the pool of a `state` again."""
+        self._views = []
+        self.made = max(0, state["made"] - self.settings.kept)
+        self.steps = state["steps"]
+        self._make_until(state["made"])
+
+    def _make_until(self, count: int) -> None:
+        while self.made < count:
+            self._views.append(self._make(self.made))
+            self.made += 1
+            del self._views[: -self.settings.kept]
+
+    def _make(self, number: int) -> Views:
+        s = self.settings
+        # Distinct for every patient of every run: a 63-bit seed of two numbers.
+        generator = torch.Generator().manual_seed((self.seed * 7_919 + 17) * 1_000_003 + number)
+        patient = self.population.draw(generator)
+        query_poses = s.poses.sample(self.carm, patient.isocenter, s.queries, generator)
+        template_poses = s.template_poses.sample(
+            self.template_carm, patient.isocenter, s.templates, generator
+        )
+        queries = patient.render(self.carm, query_poses)
+        templates = patient.render(self.template_carm, template_poses)
+        at = torch.randperm(len(patient.points), generator=generator)[:4096]
+        return Views(
+            patient.name, queries, query_poses, templates, template_poses, patient.points[at]
+        )
+
+
+def projected(
+    carm: CArm, poses: Pose, points: Float[Tensor, "n 3"]
+) -> tuple[Float[Tensor, "v n 2"], Bool[Tensor, "v n"]]:
+    """Row, column of points in views, and whether they lie in the image."""
+    pixels = carm.project(points.double(), poses)
+    return pixels, inside_image(pixels, carm.detector.shape)
