@@ -79,14 +79,17 @@ def solve_pnp(
     pivot = pivot.detach().to("cpu", torch.float64)
     status = _degenerate(world[mask])
     if status is not None:
-        count = f"{int(mask.sum())} of {len(names)} are kept" if len(names) else "none is given"
-        notes = (count, *correspondences.notes) if status is PnPStatus.TOO_FEW else ()
-        return failed(status, pivot, names, considered, *notes)
+        count = (f"{int(mask.sum())} of {len(names)} are kept",) if len(names) else ()
+        return failed(status, pivot, names, considered, *count, *correspondences.notes)
     views = views_of(correspondences, carm, mask, settings)
     answer = search(views, search_of(correspondences, carm, settings), _start(start))
+    if answer.agreeing < 0.8 * mask.sum():
+        note = _mirror_note(correspondences, carm, mask, settings, answer.agreeing)
+        if note:
+            notes = (*note, *correspondences.notes)
+            return failed(PnPStatus.MIRRORED, pivot, names, considered, *notes)
     if answer.best is None:
-        note = _mirror_note(correspondences, carm, mask, settings)
-        return failed(answer.status, pivot, names, considered, *note)
+        return failed(answer.status, pivot, names, considered, *correspondences.notes)
     return _solution(correspondences, carm, views, answer, start, pivot, mask, settings)
 
 
@@ -190,16 +193,16 @@ def _mirror_note(
     carm: CArm,
     mask: npt.NDArray[np.bool_],
     settings: PnPSettings,
+    agreeing: int,
 ) -> tuple[str, ...]:
-    """Whether the points would agree on the mirror image: sides exchanged, or the wrong flag."""
+    """What to say if clearly more points agree on the mirror image."""
     flipped = replace(carm, detector=replace(carm.detector, mirrored=not carm.detector.mirrored))
     views = views_of(correspondences, flipped, mask, settings)
     answer = search(views, search_of(correspondences, carm, settings), None)
-    if answer.best is None or answer.used.sum() < max(5, 0.7 * mask.sum()):
+    n = int(mask.sum())
+    if answer.agreeing < max(5.0, 0.7 * n, agreeing + max(2.0, 0.2 * n)):
         return ()
-    count = f"{int(answer.used.sum())} of {int(mask.sum())} landmarks fit the mirror image"
-    why = "the radiograph's mirrored flag is wrong, or left and right are exchanged in the names"
-    return (f"{count}: either {why}",)
+    return (f"{answer.agreeing} of {n} landmarks fit the mirror image, {agreeing} this one",)
 
 
 def _outlier_note(solution: PnPSolution) -> tuple[str, ...]:

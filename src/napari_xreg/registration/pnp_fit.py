@@ -175,14 +175,15 @@ def loss_values(squared: Array, loss: Loss, scale: float) -> Array:
 
 def loss_weights(squared: Array, loss: Loss, scale: float) -> Array:
     """Derivative of `loss_values` with respect to s."""
-    c2 = scale * scale
+    ones: Array = np.ones_like(squared)
     if loss == "squared":
-        return np.ones_like(squared)
+        return ones
+    c2 = scale * scale
     if loss == "huber":
-        beyond: Array = np.divide(scale, np.sqrt(np.maximum(squared, c2)), dtype=np.float64)
-        return beyond
-    weights: Array = np.divide(c2, c2 + squared, dtype=np.float64)
-    return weights if loss == "cauchy" else weights**2
+        inside: Array = scale / np.sqrt(np.maximum(squared, c2))
+        return inside
+    weights = ones / (1.0 + squared / c2)
+    return weights if loss == "cauchy" else weights * weights
 
 
 def _damped_step(hessian: Array, gradient: Array, damping: float) -> Array:
@@ -190,11 +191,11 @@ def _damped_step(hessian: Array, gradient: Array, damping: float) -> Array:
     floor = 1e-12 * max(float(diagonal.max()), 1e-30)
     damped = hessian + np.diag(damping * np.maximum(diagonal, floor))
     try:
-        step: Array = -np.linalg.solve(damped, gradient)
+        step = np.linalg.solve(damped, -gradient)
     except np.linalg.LinAlgError:
-        step = -np.linalg.lstsq(damped, gradient, rcond=None)[0]
+        step = np.linalg.lstsq(damped, -gradient, rcond=None)[0]
     turn = float(np.sqrt(step[:3] @ step[:3]))
-    return step * min(1.0, _MAX_ROTATION_RAD / turn) if turn > 0 else step
+    return np.asarray(step, np.float64) * min(1.0, _MAX_ROTATION_RAD / max(turn, 1e-300))
 
 
 def _cross(a: Array, b: Array) -> Array:

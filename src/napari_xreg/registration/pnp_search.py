@@ -1,5 +1,6 @@
 """From closed-form starts to the minima of the reprojection error, with or without outliers."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,6 +18,12 @@ Mask = npt.NDArray[np.bool_]
 
 _CHI2_999 = 13.8
 """99.9 % of two Gaussian coordinates lie within this squared Mahalanobis distance."""
+
+_CHANCE = 0.1
+"""Expected number of accidental poses above which an agreement means nothing."""
+
+_FINEST_PX = 0.5
+"""Points that agree better than this agree by chance no less often."""
 
 _SAME_RAD = 0.01
 """Minima closer than this are one."""
@@ -53,12 +60,15 @@ class Answer:
         Why there is no `best`, where there is none.
     used
         [n]; all of the points searched where there is no best.
+    agreeing
+        How many points lie near their pixel.
     """
 
     status: PnPStatus
     best: Fit | None
     others: tuple[Fit, ...]
     used: Mask
+    agreeing: int = 0
 
 
 def search(views: Views, settings: Search, given: Start | None) -> Answer:
@@ -85,13 +95,19 @@ def search(views: Views, settings: Search, given: Start | None) -> Answer:
         status = PnPStatus.BEHIND_SOURCE if behind else PnPStatus.NO_CONSENSUS
         return Answer(status, None, (), everyone)
     agreeing = _agreeing(seen, _as_start(minima[0]), settings)
-    if 2 * agreeing.sum() < len(agreeing) and _fits_through_source(views, settings):
+    if agreeing.mean() < 0.8 and _fits_through_source(views, settings):
         return Answer(PnPStatus.BEHIND_SOURCE, None, (), everyone)
     count = int(agreeing.sum())
-    chance = by_chance(len(agreeing), count, settings.threshold_px, settings.area_px)
-    if settings.robust and (count < 4 or chance > 1):
+    if settings.robust and (count < 4 or _chance(seen, minima[0], agreeing, settings) > _CHANCE):
         return Answer(PnPStatus.NO_CONSENSUS, None, (), everyone)
-    return Answer(PnPStatus.SOLVED, minima[0], tuple(minima[1:]), used)
+    return Answer(PnPStatus.SOLVED, minima[0], tuple(minima[1:]), used, count)
+
+
+def _chance(seen: Observations, end: Fit, agreeing: Mask, settings: Search) -> float:
+    """How many poses would bring as many random pixels as near as these are."""
+    distances = np.sqrt((_residuals(seen, _as_start(end))[0][agreeing] ** 2).sum(1))
+    radius = max(float(distances.max()), _FINEST_PX)
+    return by_chance(len(agreeing), int(agreeing.sum()), radius, settings.area_px)
 
 
 def _minima(
@@ -150,18 +166,22 @@ def _settled(
 
 def _agreeing(seen: Observations, pose: Start, settings: Search) -> Mask:
     """Points near their pixel: within the threshold, or within what their covariance allows."""
-    camera = (seen.points - pose.translation) @ pose.rotation
-    front = camera[:, 2] > 0
-    z = np.where(front, camera[:, 2], 1.0)
-    k = seen.k
-    projected = np.column_stack(
-        [k[1, 1] * camera[:, 1] / z + k[1, 2], k[0, 0] * camera[:, 0] / z + k[0, 2]]
-    )
-    residuals = projected - seen.pixels
+    residuals, front = _residuals(seen, pose)
     near: Mask = (residuals**2).sum(1) <= settings.threshold_px**2
     if settings.has_covariances:
         near = near | (seen.lengths(residuals) <= _CHI2_999)
     return near & front
+
+
+def _residuals(seen: Observations, pose: Start) -> tuple[Array, Mask]:
+    """Projected minus observed (anything behind the source), and which points are in front."""
+    camera = (seen.points - pose.translation) @ pose.rotation
+    front = camera[:, 2] > 0
+    z = np.where(front, camera[:, 2], 1.0)
+    k = seen.k
+    row = k[1, 1] * camera[:, 1] / z + k[1, 2]
+    column = k[0, 0] * camera[:, 0] / z + k[0, 2]
+    return np.column_stack([row, column]) - seen.pixels, front
 
 
 def _fits_through_source(views: Views, settings: Search) -> bool:
@@ -186,7 +206,8 @@ def _near(a: Start | Fit, b: Start | Fit, angle: float, center: Array) -> bool:
     """Closer than an angle, in rotation and in the source's place as seen from a point."""
     cosine = (float((a.rotation * b.rotation).sum()) - 1) / 2
     apart = float(np.linalg.norm(a.translation - b.translation))
-    return cosine > np.cos(angle) and apart < angle * float(np.linalg.norm(b.translation - center))
+    distance = float(np.linalg.norm(b.translation - center))
+    return cosine > math.cos(angle) and apart < angle * distance
 
 
 def _as_start(end: Fit) -> Start:

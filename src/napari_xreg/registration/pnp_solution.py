@@ -35,6 +35,10 @@ class PnPStatus(Enum):
         "No pose brings enough of the landmarks near their pixels to be more than chance; check the "
         "names, the pixels and the geometry."
     )
+    MIRRORED = (
+        "The landmarks fit the mirror image of this radiograph better than the radiograph: either "
+        "its mirrored flag is wrong, or left and right are exchanged in the names."
+    )
     UNDETERMINED = (
         "The landmarks leave some motion of the patient open; add landmarks away from the others."
     )

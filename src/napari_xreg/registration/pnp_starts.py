@@ -52,9 +52,9 @@ class Shape:
 def shape_of(points: Array) -> Shape:
     """Principal axes (rows, longest first) and singular values of points [n, 3]."""
     center = points.mean(0)
-    _, spreads, axes = np.linalg.svd(points - center, full_matrices=True)
-    spreads = np.concatenate([spreads, np.zeros(3)])[:3]
-    return Shape(center, axes, spreads)
+    local = points - center
+    values, vectors = np.linalg.eigh(local.T @ local)
+    return Shape(center, vectors.T[::-1], np.sqrt(np.maximum(values[::-1], 0.0)))
 
 
 def closed_form_starts(points: Array, uv: Array, k: Array) -> tuple[list[Start], int]:
