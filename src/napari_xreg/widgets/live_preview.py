@@ -35,6 +35,7 @@ class LivePreview:
         self._lane = Lane(self._paint, name="DRR")
         self._dragging = False
         self._preferences = preferences()
+        self._drag_pixels = 0
         self._seconds_per_ray = 0.0
         self._latest: Preview | None = None
         session.pose_changed.connect(self.ask)
@@ -59,8 +60,8 @@ class LivePreview:
 
     def begin_drag(self) -> None:
         """From now on speed goes before resolution."""
-        self._preferences = preferences()
         self._dragging = True
+        self._drag_pixels = self.full_pixels()
 
     def end_drag(self) -> None:
         """Render at full resolution again, now."""
@@ -76,11 +77,20 @@ class LivePreview:
 
     def pixels(self) -> int:
         """Longer side of the DRR asked for now, pixels."""
-        full = pixels = self.full_pixels()
-        if self._dragging:
-            budget_seconds = 1.0 / self._preferences.frames_per_second
-            while pixels > LEAST_PIXELS and self._expected(pixels, full) > budget_seconds:
-                pixels //= 2
+        full = self.full_pixels()
+        if not self._dragging:
+            return full
+        budget = 1.0 / self._preferences.frames_per_second
+        pixels = min(self._drag_pixels, full)
+        while pixels > LEAST_PIXELS and self._expected(pixels) > budget:
+            pixels //= 2
+        # Another size is placed anew, which costs as much as drawing it: finer only with room left.
+        finer = full
+        while finer // 2 > pixels:
+            finer //= 2
+        if finer > pixels and self._expected(finer) < 0.5 * budget:
+            pixels = finer
+        self._drag_pixels = pixels
         return pixels
 
     def ask(self) -> None:
@@ -116,9 +126,10 @@ class LivePreview:
         self._preferences = preferences()
         self.ask()
 
-    def _expected(self, pixels: int, full: int) -> float:
+    def _expected(self, pixels: int) -> float:
+        """Seconds to render so many pixels on the longer side."""
         active = self._session.active
-        if active is None or not full:
+        if active is None:
             return 0.0
         rows, columns = active.radiograph.carm.detector.shape
         share = pixels / max(rows, columns)
