@@ -162,10 +162,10 @@ class ConfidenceWidget(Docked):
             "Predicted target registration error of the session's landmarks, in space, from the "
             "covariance\n(to first order), mm; root of the mean square."
         )
-        self.ellipses = QCheckBox("Error ellipses on the radiograph")
+        self.ellipses = QCheckBox("Draw error ellipses")
         self.ellipses.setToolTip(
-            "Where the landmarks would be projected, with this probability, if the covariance "
-            "were right."
+            "On the radiograph: where the landmarks would be projected, with this probability,\nif the "
+            "covariance were right."
         )
         self.ellipses.toggled.connect(self._draw_ellipses)
         self.level = QComboBox()

@@ -33,6 +33,8 @@ from napari_xreg.widgets.jobs import Job
 from napari_xreg.widgets.landscape_plots import LandscapePlots, with_unit
 from napari_xreg.widgets.small_print import SmallPrint
 
+_NARROW = "min-width: 40px;"  # napari's themes ask for 90 and more
+
 DRAW_MS = 100
 """How often new samples are drawn."""
 
@@ -107,11 +109,18 @@ class LandscapeWidget(Docked):
         )
         self.degrees = _number(20.0, 0.5, 90.0, "°", "Primary, secondary and roll: ± degrees.")
         self.millimetres = _number(40.0, 0.5, 400.0, " mm", "x and y: ± mm in camera axes.")
-        self.depth_reach = _number(120.0, 1.0, 600.0, " mm", "Depth, along the central ray: ± mm.")
+        self.depth_reach = _number(
+            120.0,
+            1.0,
+            600.0,
+            " mm",
+            "Depth, along the central ray: ± mm; from one view it needs a wide range.",
+        )
         self.samples = QSpinBox()
         self.samples.setRange(3, 201)
         self.samples.setSingleStep(2)
         self.samples.setValue(25)
+        self.samples.setStyleSheet(_NARROW)
         self.samples.setToolTip("Along each section (made odd: the pose itself is one).")
         self.mapped = QCheckBox("Map of")
         self.mapped.setChecked(True)
@@ -129,23 +138,26 @@ class LandscapeWidget(Docked):
             "Render around the present pose of the active radiograph; the other used ones move "
             "along while the rig is locked."
         )
-        self.go.clicked.connect(self.start)
+        self.go.clicked.connect(lambda: self.start())
         self.stop = QPushButton("Cancel")
         self.stop.setToolTip("Keep what was computed so far.")
         self.stop.setEnabled(False)
-        self.stop.clicked.connect(self.cancel)
+        self.stop.clicked.connect(lambda: self.cancel())
         self.words = SmallPrint()
 
     def _lay_out(self) -> None:
         for box in (self.measure, self.pixels, self.first, self.second):
-            box.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-            box.setMinimumWidth(60)
+            box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+            box.setSizeAdjustPolicy(
+                QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+            )
+            box.setMinimumContentsLength(4)
+            box.setStyleSheet(_NARROW)
         form = QFormLayout()
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
         form.addRow("Loss", self.measure)
         form.addRow("Level", self.pixels)
-        form.addRow("Range ±", _row(self.degrees, self.millimetres))
-        form.addRow("Depth ±", _row(self.depth_reach))
+        form.addRow("Range ±", _row(self.degrees, self.millimetres, self.depth_reach))
         form.addRow("Samples", _row(self.samples))
         form.addRow(self.mapped, _row(self.first, self.second))
         inside = QWidget()
@@ -345,7 +357,9 @@ def _number(value: float, low: float, high: float, suffix: str, tip: str) -> QDo
     box.setSuffix(suffix)
     box.setKeyboardTracking(False)
     box.setToolTip(tip)
-    box.setMinimumWidth(70)
+    # Arrow keys and the wheel step it: buttons would take half of a narrow dock.
+    box.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)
+    box.setStyleSheet(_NARROW)
     return box
 
 
