@@ -1,11 +1,11 @@
-"""``python -m benchmarks refinement|capture|rendering|confidence|dragging|all [options]``."""
+"""``python -m benchmarks refinement|capture|rendering|confidence|dragging|streaming|all [options]``."""
 
 import argparse
 import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import capture_range, confidence, dragging, refinement, rendering
+from benchmarks import capture_range, confidence, dragging, refinement, rendering, streaming
 
 COMMANDS = {
     "refinement": refinement,
@@ -13,6 +13,7 @@ COMMANDS = {
     "rendering": rendering,
     "confidence": confidence,
     "dragging": dragging,
+    "streaming": streaming,
 }
 
 

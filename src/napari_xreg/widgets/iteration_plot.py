@@ -58,6 +58,7 @@ class IterationPlot(QWidget):
         item.setMenuEnabled(False)
         item.setMouseEnabled(False, False)
         item.setLogMode(y=log)
+        item.setLimits(minXRange=4)
         item.setLabel("left", label)
         item.setLabel("bottom", "iteration")
         for side in ("left", "bottom"):

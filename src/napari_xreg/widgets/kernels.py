@@ -1,16 +1,72 @@
-"""Compiling the renderer in the background, with a word to whoever waits."""
+"""Compiling the renderer in the background, with a word to whoever waits.
 
+Once per machine. numba compiles with Python's lock held for seconds at a time, so that a thread
+would freeze the window: another Python process fills numba's cache on disk, and this one loads it.
+"""
+
+import os
+import subprocess
+import sys
+import threading
 from collections.abc import Callable, Generator
+from pathlib import Path
 
 from napari_xreg.registration import Control
-from napari_xreg.rendering import KernelReady, warm_up
+from napari_xreg.rendering import warm_up
+from napari_xreg.rendering.cpu_joseph import joseph
 from napari_xreg.widgets.jobs import Job, Jobs
 
-WORDS = "Preparing the renderer (compiled once per machine, about 15 s)"
+WORDS = "Preparing the renderer (compiled once per machine, about 15 s) …"
+_COMPILE = "from napari_xreg.rendering import warm_up; list(warm_up())"
+_COMPILE_ALL = (
+    f"{_COMPILE}; from napari_xreg.session import sample_case; "
+    "sample_case(spacing_mm=10.0, pixels=16)"
+)
+
+
+def compiled() -> bool:
+    """Whether numba's cache on disk holds the renderer."""
+    folder = Path(joseph.stats.cache_path)
+    return any(folder.glob("*joseph*.nbi")) if folder.is_dir() else False
+
+
+def compiling(control: Control, *, simulator: bool = False) -> Generator[str, None, None]:
+    """Make the kernels ready in this process; yields words. For a job.
+
+    Parameters
+    ----------
+    control
+        Cancels; the other process is ended.
+    simulator
+        Also the kernels that simulate radiographs.
+    """
+    if not compiled() and Path(sys.executable).stem.lower().startswith("python"):
+        yield WORDS
+        code = _COMPILE_ALL if simulator else _COMPILE
+        environment = dict(os.environ, PYTHONPATH=os.pathsep.join(p for p in sys.path if p))
+        quiet = subprocess.DEVNULL
+        process = subprocess.Popen(
+            [sys.executable, "-c", code], env=environment, stdin=quiet, stdout=quiet, stderr=quiet
+        )
+        try:
+            waiting = threading.Event()
+            while process.poll() is None and not control.cancelled:
+                waiting.wait(0.1)
+        finally:
+            if process.poll() is None:
+                process.terminate()
+                process.wait()
+    if control.cancelled:
+        return
+    # From the cache, or here after all where the cache cannot be written.
+    for _ in warm_up():
+        yield WORDS
+        if control.cancelled:
+            return
 
 
 def prepare_kernels(jobs: Jobs, on_ready: Callable[[], None] | None = None) -> Job:
-    """Compile the kernels, or load them from the cache, as a job with a progress bar.
+    """The same as a job with a progress bar.
 
     Parameters
     ----------
@@ -20,14 +76,11 @@ def prepare_kernels(jobs: Jobs, on_ready: Callable[[], None] | None = None) -> J
         Called in the main thread when DRRs come without waiting.
     """
 
-    def make(control: Control) -> Generator[KernelReady, None, None]:
-        for ready in warm_up():
-            yield ready
-            if control.cancelled:
-                return
+    def make(control: Control) -> Generator[str, None, None]:
+        return compiling(control)
 
-    def done(_: None) -> None:
+    def done(_: object) -> None:
         if on_ready is not None:
             on_ready()
 
-    return jobs.start("Preparing the renderer", make, on_result=done, total=2, description=WORDS)
+    return jobs.start("Preparing the renderer", make, on_result=done, description=WORDS)

@@ -360,9 +360,11 @@ class RefineWidget(Docked):
             self.status.setText("Load a CT and a radiograph first (Data).")
         else:
             used = [entry for entry in self._session.exposures if entry.used]
-            simulated = ", simulated" if any(e.radiograph.simulated for e in used) else ""
-            names = ", ".join(entry.name for entry in used) or "no radiograph: tick one"
-            self.status.setText(f"Ready: {names}{simulated}.")
+            names = ", ".join(
+                entry.name + (" (simulated radiograph)" if entry.radiograph.simulated else "")
+                for entry in used
+            )
+            self.status.setText(f"Ready: {names or 'no radiograph: tick one'}.")
 
     def _follow_results(self) -> None:
         self.results.refresh()

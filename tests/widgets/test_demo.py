@@ -1,0 +1,116 @@
+"""The demo and its tour, as a new user goes through them."""
+
+import pytest
+from qtpy.QtCore import Qt, QThreadPool
+
+from napari_xreg.widgets import demo, kernels
+from napari_xreg.widgets.tour import STEPS
+from napari_xreg.widgets.workbench import workbench_of
+
+LEFT = Qt.MouseButton.LeftButton
+
+
+@pytest.fixture
+def shown(qtbot, make_napari_viewer, monkeypatch):
+    """The demo in small, once its sample is there: viewer, workbench, tour."""
+    monkeypatch.setattr(demo.napari, "Viewer", lambda title, show: make_napari_viewer(show=show))
+    viewer = demo.open_demo(headless=True, spacing_mm=6.0, pixels=64)
+    tour = viewer.window.dock_widgets["Tour"]
+    assert tour.at == -1
+    assert not tour.next.isEnabled()
+    qtbot.waitUntil(lambda: tour.at == 0, timeout=120_000)
+    bench = workbench_of(viewer)
+    yield viewer, bench, tour
+    bench.close()
+
+
+def click(qtbot, button):
+    assert button.isEnabled(), button.text()
+    qtbot.mouseClick(button, LEFT)
+
+
+def test_the_demo_opens_with_a_wrong_pose_and_the_widgets_docked(shown):
+    viewer, bench, _ = shown
+    session = bench.session
+    assert session.volume is not None
+    (exposure,) = session.exposures
+    assert exposure.radiograph.simulated
+    assert exposure.truth is not None
+    apart = exposure.truth.translation - exposure.world_from_camera.translation
+    assert float(apart.norm()) > 5.0  # mm
+    assert {"Data", "Pose", "Refine", "Room", "Tour"} <= set(viewer.window.dock_widgets)
+
+
+def test_the_tour_notices_what_was_done(shown, qtbot):
+    viewer, bench, tour = shown
+    session, refine = bench.session, viewer.window.dock_widgets["Refine"]
+    click(qtbot, tour.next)
+
+    assert tour.step.sign == "moved"
+    assert tour.next.text() == "Skip step"
+    pose = session.pose
+    session.set_pose(session.exposures[0].truth, "drag")
+    assert tour.done.text() == "✓ done"
+    click(qtbot, tour.next)
+
+    assert tour.step.sign == "undone"
+    assert tour.done.text() == ""
+    session.undo()
+    assert session.pose is pose
+    assert tour.done.text() == "✓ done"
+    click(qtbot, tour.next)
+
+    assert tour.step.sign == "refined"
+    click(qtbot, refine.go)
+    assert tour.done.text() == ""
+    qtbot.waitUntil(lambda: not refine.running, timeout=120_000)
+    assert tour.done.text() == "✓ done"
+    click(qtbot, tour.next)
+
+    assert tour.step.sign == "scrubbed"
+    refine.slider.setValue(1)
+    assert tour.done.text() == "✓ done"
+    click(qtbot, tour.next)
+
+    assert tour.step.sign == "accepted"
+    click(qtbot, refine.results.accept)
+    assert tour.done.text() == "✓ done"
+    click(qtbot, tour.next)
+
+    assert tour.at == len(STEPS) - 1
+    click(qtbot, tour.next)
+    assert "Tour" not in viewer.window.dock_widgets
+
+
+def test_going_back_and_ending_the_tour(shown, qtbot):
+    viewer, _, tour = shown
+    assert not tour.back.isEnabled()
+    click(qtbot, tour.next)
+    click(qtbot, tour.back)
+    assert tour.at == 0
+    click(qtbot, tour.skip)
+    assert tour.torn_down
+    assert "Tour" not in viewer.window.dock_widgets
+
+
+def test_closing_while_the_demo_is_prepared(qtbot, make_napari_viewer, monkeypatch):
+    monkeypatch.setattr(demo.napari, "Viewer", lambda title, show: make_napari_viewer(show=show))
+    viewer = demo.open_demo(headless=True, spacing_mm=6.0, pixels=64)
+    bench = workbench_of(viewer)
+    viewer.close()
+    qtbot.wait(200)
+    assert bench.closed
+    assert bench.session.volume is None
+    assert QThreadPool.globalInstance().waitForDone(60_000)
+
+
+def test_compiling_elsewhere_can_be_cancelled(monkeypatch):
+    from napari_xreg.registration import Control
+
+    monkeypatch.setattr(kernels, "compiled", lambda: False)
+    monkeypatch.setattr(kernels, "_COMPILE", "import time; time.sleep(60)")
+    control = Control()
+    words = kernels.compiling(control)
+    assert "compiled once per machine" in next(words)
+    control.cancel()
+    assert list(words) == []
