@@ -1,0 +1,218 @@
+"""One workbench per viewer, docked widgets, and how it all ends."""
+
+import gc
+import threading
+import time
+
+import pytest
+import torch
+from psygnal import Signal
+from qtpy.QtWidgets import QLabel, QVBoxLayout
+
+from napari_xreg.widgets.docked import Docked
+from napari_xreg.widgets.workbench import workbench_of
+
+
+class Probe(Docked):
+    """A dock widget that counts."""
+
+    def __init__(self, napari_viewer):
+        super().__init__(napari_viewer)
+        QVBoxLayout(self).addWidget(QLabel("probe"))
+        self.ended = self.heard = 0
+        self.listen(self.workbench.session.pose_changed, self.hear)
+
+    def hear(self):
+        self.heard += 1
+
+    def teardown(self):
+        self.ended += 1
+
+
+def xreg_threads():
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("xreg ")]
+
+
+def test_the_same_for_a_viewer_and_its_proxy(viewer):
+    bench = workbench_of(viewer)
+    assert workbench_of(viewer) is bench
+    assert workbench_of(bench.viewer) is bench
+    bench.close()
+    assert workbench_of(viewer) is not bench
+    workbench_of(viewer).close()
+
+
+def test_two_viewers_do_not_mix(bench, painted, make_napari_viewer_proxy, patient, make_radiograph):
+    other = workbench_of(make_napari_viewer_proxy())
+    assert other is not bench
+    assert other.session is not bench.session
+    assert len(other.viewer.layers) == 0
+    other.session.set_volume(patient.volume)
+    other.session.add_radiograph(make_radiograph(64, primary_deg=40.0), name="lateral")
+    painted(bench)
+    painted(other)
+    pose = bench.session.pose
+    drr = next(layer for layer in bench.viewer.layers if layer.name == "DRR")
+    before = drr.data.copy()
+    started = other.session.pose
+    moved = started.left_perturb(
+        torch.tensor([0.0, 0.1, 0.0, 20.0, 0.0, 0.0]).double(), other.session.isocenter
+    )
+    other.session.set_pose(moved, "drag")
+    painted(other)
+    assert bench.session.pose is pose
+    assert (drr.data == before).all()
+    other.close()
+    assert not bench.closed
+    other.viewer.close()
+    assert not bench.closed
+
+
+def test_closing_the_viewer_ends_everything(make_napari_viewer, patient, radiograph, qtbot):
+    before = set(xreg_threads())
+    viewer = make_napari_viewer()
+    bench = workbench_of(viewer)
+    bench.session.set_volume(patient.volume)
+    bench.session.add_radiograph(radiograph)
+    probe = Probe(viewer)
+    viewer.window.add_dock_widget(probe, name="probe")
+    ended, results = threading.Event(), []
+
+    def make(control):
+        while control.proceed():
+            time.sleep(0.005)
+            yield 1
+        ended.set()
+        return "result"
+
+    bench.jobs.start("Long", make, on_result=results.append)
+    qtbot.waitUntil(lambda: bench.preview.latest is not None, timeout=30_000)
+    bench.session.move(bench.session.pose)  # a DRR on its way
+    viewer.close()
+    assert bench.closed
+    assert probe.ended == 1
+    assert ended.wait(5)
+    qtbot.waitUntil(lambda: set(xreg_threads()) <= before, timeout=5000)
+    qtbot.wait(50)
+    assert results == []
+    bench.session.move(bench.session.pose)  # nobody listens, nobody minds
+    assert probe.heard == 1
+
+
+def test_taken_out_of_the_window_a_widget_lets_go_once(bench, viewer):
+    probe = Probe(viewer)
+    viewer.window.add_dock_widget(probe, name="probe")
+    bench.session.pose_changed.emit()
+    assert (probe.heard, probe.ended) == (1, 0)
+    viewer.window.remove_dock_widget(probe)
+    assert probe.ended == 1
+    assert probe.torn_down
+    bench.session.pose_changed.emit()
+    assert probe.heard == 1
+    again = Probe(viewer)
+    viewer.window.add_dock_widget(again, name="probe")
+    bench.session.pose_changed.emit()
+    assert (probe.heard, again.heard) == (1, 1)
+    bench.close()
+    assert (probe.ended, again.ended) == (1, 1)
+
+
+def test_floating_is_not_closing(bench, viewer, qtbot):
+    probe = Probe(viewer)
+    dock = viewer.window.add_dock_widget(probe, name="probe")
+    dock.setFloating(True)
+    qtbot.wait(50)
+    dock.setFloating(False)
+    assert probe.ended == 0
+
+
+def test_a_listener_whose_other_side_is_gone_does_not_stop_the_rest(empty_bench, viewer):
+    class Other:
+        changed = Signal()
+
+    probe, other = Probe(viewer), Other()
+    probe.listen(other.changed, probe.hear)
+    other.changed.disconnect()
+    del other
+    gc.collect()
+    called = []
+    probe.at_end(lambda: called.append(1))
+    probe.tear_down()
+    assert called == [1]
+    empty_bench.session.pose_changed.emit()
+    assert probe.heard == 0
+
+
+# ---------------------------------------------------------------------- the live preview
+
+
+def test_the_drr_follows_the_pose(bench, painted):
+    drr = next(layer for layer in bench.viewer.layers if layer.name == "DRR")
+    painted(bench)
+    first = drr.data.copy()
+    pose = bench.session.pose
+    shift = torch.tensor([0.0, 0.0, 0.0, 60.0, 0.0, 0.0]).double()
+    bench.session.set_pose(pose.left_perturb(shift, bench.session.isocenter), "shift")
+    painted(bench)
+    assert abs(drr.data - first).max() > 0.5
+    bench.session.undo()
+    painted(bench)
+    assert drr.data == pytest.approx(first)
+
+
+def test_fewer_pixels_while_dragging_if_all_would_take_too_long(bench, painted):
+    painted(bench)
+    preview = bench.preview
+    full = preview.full_pixels()
+    assert preview.pixels() == full == 108
+    preview._seconds_per_ray = 0.100 / (96 * 108)  # 100 ms for all of them
+    preview.begin_drag()
+    assert preview.pixels() == 54  # 25 ms
+    preview._seconds_per_ray *= 0.8  # 80 ms for all: not so quick that it is worth changing
+    assert preview.pixels() == 54
+    preview._seconds_per_ray *= 0.1
+    assert preview.pixels() == 108
+    preview._seconds_per_ray *= 12.5
+    bench.session.move(bench.session.pose)
+    assert preview.pixels() == 54
+    preview.end_drag()
+    assert preview.pixels() == full
+    assert painted(bench).image.shape == (96, 108)
+
+
+def test_another_radiograph_never_shows_the_drr_of_the_last(bench, painted, make_radiograph, qtbot):
+    painted(bench)
+    bench.session.add_radiograph(make_radiograph(48, primary_deg=80.0), name="lateral")
+    seen = []
+    bench.preview.painted.connect(lambda preview: seen.append(preview.image.shape))
+    for name in ("frontal", "lateral", "frontal", "lateral"):
+        bench.session.set_active(name)
+    painted(bench)
+    qtbot.wait(50)
+    assert set(seen) == {(48, 54)}
+
+
+def test_a_renderer_that_fails_is_one_sentence(bench, painted, notified, monkeypatch, qtbot):
+    painted(bench)
+    from napari_xreg.session import PreviewRequest
+
+    def fail(self):
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(PreviewRequest, "answer", fail)
+    for _ in range(3):
+        bench.session.move(bench.session.pose)
+        qtbot.waitUntil(lambda: not bench.preview.busy)
+    assert notified == ["DRR failed: out of memory."]
+
+
+def test_layers_removed_while_a_drr_is_on_its_way_come_back(bench, painted, qtbot):
+    painted(bench)
+    bench.session.move(bench.session.pose)
+    bench.viewer.layers.clear()
+    qtbot.wait(20)
+    bench.session.move(
+        bench.session.pose.left_perturb(torch.zeros(6).double(), bench.session.isocenter)
+    )
+    painted(bench)
+    assert "DRR" in [layer.name for layer in bench.viewer.layers]
