@@ -199,9 +199,10 @@ class _Map:
         self.plot.setXRange(self._place.left(), self._place.right(), padding=0)
         self.plot.setYRange(self._place.top(), self._place.bottom(), padding=0)
         self.bar = pg.ColorBarItem(
-            values=(0.0, 1.0), colorMap="viridis", interactive=False, width=12, label="loss"
+            values=(0.0, 1.0), colorMap="viridis", interactive=False, width=12
         )
         self.bar.setImageItem(self.image)
+        self.bar.axis.enableAutoSIPrefix(False)
         self.box.addItem(self.bar, 0, 1)
         self.best = pg.ScatterPlotItem(size=10, pen=pg.mkPen("w"), brush=_DEEPEST)
         self.here = pg.ScatterPlotItem(size=11, symbol="+", pen=pg.mkPen("w"), brush="w")

@@ -108,7 +108,7 @@ class LandscapeWidget(Docked):
             "wider basins."
         )
         self.degrees = _number(20.0, 0.5, 90.0, "°", "Primary, secondary and roll: ± degrees.")
-        self.millimetres = _number(40.0, 0.5, 400.0, " mm", "x and y: ± mm in camera axes.")
+        self.millimetres = _number(40.0, 1.0, 400.0, " mm", "x and y: ± mm in camera axes.")
         self.depth_reach = _number(
             120.0,
             1.0,
@@ -352,7 +352,7 @@ def landscape_words(shown: Landscape, *, complete: bool) -> str:
 def _number(value: float, low: float, high: float, suffix: str, tip: str) -> QDoubleSpinBox:
     box = QDoubleSpinBox()
     box.setRange(low, high)
-    box.setDecimals(1)
+    box.setDecimals(1 if suffix == "°" else 0)
     box.setValue(value)
     box.setSuffix(suffix)
     box.setKeyboardTracking(False)
