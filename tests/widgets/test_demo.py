@@ -1,9 +1,12 @@
 """The demo and its tour, as a new user goes through them."""
 
+import threading
+
 import pytest
 from qtpy.QtCore import Qt, QThreadPool
 
-from napari_xreg.widgets import demo, kernels
+from napari_xreg.registration import Control
+from napari_xreg.widgets import demo, kernels, workbench
 from napari_xreg.widgets.tour import STEPS
 from napari_xreg.widgets.workbench import workbench_of
 
@@ -105,12 +108,35 @@ def test_closing_while_the_demo_is_prepared(qtbot, make_napari_viewer, monkeypat
 
 
 def test_compiling_elsewhere_can_be_cancelled(monkeypatch):
-    from napari_xreg.registration import Control
-
-    monkeypatch.setattr(kernels, "compiled", lambda: False)
+    monkeypatch.setattr(kernels, "compiled", lambda simulator: False)
     monkeypatch.setattr(kernels, "_COMPILE", "import time; time.sleep(60)")
     control = Control()
     words = kernels.compiling(control)
     assert "compiled once per machine" in next(words)
     control.cancel()
     assert list(words) == []
+
+
+def test_before_the_renderer_is_compiled_the_window_says_so_and_waits(
+    qtbot, make_napari_viewer, monkeypatch, patient, radiograph
+):
+    """As on a fresh machine: nothing compiles in this process, and the DRR comes by itself."""
+    elsewhere = []
+    monkeypatch.setattr(workbench, "compiled", lambda: False)
+    monkeypatch.setattr(kernels, "compiled", lambda simulator: False)
+    monkeypatch.setattr(
+        kernels, "_compile_elsewhere", lambda code, control: elsewhere.append(go_on.wait(30))
+    )
+    said, go_on = [], threading.Event()
+    monkeypatch.setattr(workbench, "show_info", said.append)
+    bench = workbench_of(make_napari_viewer())
+    assert "compiled once per machine" in said[0]
+    bench.session.set_volume(patient.volume)
+    bench.session.add_radiograph(radiograph)
+    qtbot.wait(300)
+    assert bench.preview.latest is None
+    assert not bench.preview.busy
+    go_on.set()
+    qtbot.waitUntil(lambda: bench.preview.latest is not None, timeout=60_000)
+    assert elsewhere == [True]
+    bench.close()

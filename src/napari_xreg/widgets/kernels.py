@@ -10,13 +10,16 @@ import sys
 import threading
 from collections.abc import Callable, Generator
 from pathlib import Path
+from typing import Any
 
 from napari_xreg.registration import Control
 from napari_xreg.rendering import warm_up
 from napari_xreg.rendering.cpu_joseph import joseph
+from napari_xreg.simulation.march import march
 from napari_xreg.widgets.jobs import Job, Jobs
 
 WORDS = "Preparing the renderer (compiled once per machine, about 15 s) …"
+_turn = threading.Lock()  # two at once would compile the same
 _COMPILE = "from napari_xreg.rendering import warm_up; list(warm_up())"
 _COMPILE_ALL = (
     f"{_COMPILE}; from napari_xreg.session import sample_case; "
@@ -24,10 +27,14 @@ _COMPILE_ALL = (
 )
 
 
-def compiled() -> bool:
-    """Whether numba's cache on disk holds the renderer."""
-    folder = Path(joseph.stats.cache_path)
-    return any(folder.glob("*joseph*.nbi")) if folder.is_dir() else False
+def compiled(*, simulator: bool = False) -> bool:
+    """Whether numba's cache on disk holds the renderer (and the simulator's march)."""
+    return _cached(joseph) and (not simulator or _cached(march))
+
+
+def _cached(kernel: Any) -> bool:
+    folder = Path(kernel.stats.cache_path)
+    return any(folder.glob(f"*.{kernel.py_func.__name__}-*.nbi")) if folder.is_dir() else False
 
 
 def compiling(control: Control, *, simulator: bool = False) -> Generator[str, None, None]:
@@ -40,22 +47,10 @@ def compiling(control: Control, *, simulator: bool = False) -> Generator[str, No
     simulator
         Also the kernels that simulate radiographs.
     """
-    if not compiled() and Path(sys.executable).stem.lower().startswith("python"):
-        yield WORDS
-        code = _COMPILE_ALL if simulator else _COMPILE
-        environment = dict(os.environ, PYTHONPATH=os.pathsep.join(p for p in sys.path if p))
-        quiet = subprocess.DEVNULL
-        process = subprocess.Popen(
-            [sys.executable, "-c", code], env=environment, stdin=quiet, stdout=quiet, stderr=quiet
-        )
-        try:
-            waiting = threading.Event()
-            while process.poll() is None and not control.cancelled:
-                waiting.wait(0.1)
-        finally:
-            if process.poll() is None:
-                process.terminate()
-                process.wait()
+    yield WORDS
+    with _turn:
+        if not compiled(simulator=simulator):
+            _compile_elsewhere(_COMPILE_ALL if simulator else _COMPILE, control)
     if control.cancelled:
         return
     # From the cache, or here after all where the cache cannot be written.
@@ -63,6 +58,24 @@ def compiling(control: Control, *, simulator: bool = False) -> Generator[str, No
         yield WORDS
         if control.cancelled:
             return
+
+
+def _compile_elsewhere(code: str, control: Control) -> None:
+    if not Path(sys.executable).stem.lower().startswith("python"):
+        return  # a bundled program: there is no other Python to ask
+    environment = dict(os.environ, PYTHONPATH=os.pathsep.join(p for p in sys.path if p))
+    quiet = subprocess.DEVNULL
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], env=environment, stdin=quiet, stdout=quiet, stderr=quiet
+    )
+    try:
+        waiting = threading.Event()
+        while process.poll() is None and not control.cancelled:
+            waiting.wait(0.1)
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            process.wait()
 
 
 def prepare_kernels(jobs: Jobs, on_ready: Callable[[], None] | None = None) -> Job:
@@ -73,7 +86,8 @@ def prepare_kernels(jobs: Jobs, on_ready: Callable[[], None] | None = None) -> J
     jobs
         Of the viewer.
     on_ready
-        Called in the main thread when DRRs come without waiting.
+        Called in the main thread when DRRs come without waiting, or when that failed: the first
+        DRR then takes its time.
     """
 
     def make(control: Control) -> Generator[str, None, None]:
@@ -83,4 +97,6 @@ def prepare_kernels(jobs: Jobs, on_ready: Callable[[], None] | None = None) -> J
         if on_ready is not None:
             on_ready()
 
-    return jobs.start("Preparing the renderer", make, on_result=done, description=WORDS)
+    return jobs.start(
+        "Preparing the renderer", make, on_result=done, on_error=done, description=WORDS
+    )

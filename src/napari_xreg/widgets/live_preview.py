@@ -33,7 +33,7 @@ class LivePreview:
     def __init__(self, session: Session, canvas: DetectorCanvas) -> None:
         self._session, self._canvas = session, canvas
         self._lane = Lane(self._paint, name="DRR")
-        self._dragging = False
+        self._dragging = self._held = False
         self._preferences = preferences()
         self._drag_pixels = 0
         self._seconds_per_ray = 0.0
@@ -93,8 +93,19 @@ class LivePreview:
         self._drag_pixels = pixels
         return pixels
 
+    def hold(self) -> None:
+        """Ask for nothing until `release`: the renderer is being compiled."""
+        self._held = True
+
+    def release(self) -> None:
+        """Go on, with the pose as it is now."""
+        self._held = False
+        self.ask()
+
     def ask(self) -> None:
         """Render the pose as it is now."""
+        if self._held:
+            return
         volume, active = self._session.rendered_volume, self._session.active
         if volume is None or active is None:
             return

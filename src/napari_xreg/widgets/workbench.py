@@ -3,12 +3,14 @@
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from napari.utils.notifications import show_info
 from psygnal import Signal
 from qtpy.QtCore import QEvent, QObject
 
 from napari_xreg.session import Session
 from napari_xreg.viewer.detector_canvas import DetectorCanvas
 from napari_xreg.widgets.jobs import Jobs
+from napari_xreg.widgets.kernels import WORDS, compiled, prepare_kernels
 from napari_xreg.widgets.live_preview import LivePreview
 
 _benches: "WeakKeyDictionary[Any, Workbench]" = WeakKeyDictionary()
@@ -58,10 +60,18 @@ class Workbench:
         self._closed = False
         window = getattr(getattr(viewer, "window", None), "_qt_window", None)
         self._watch = None if window is None else _WindowWatch(window, self)
+        if not compiled():  # the first time on this machine
+            show_info(WORDS)
+            self.preview.hold()
+            prepare_kernels(self.jobs, self._renderer_ready)
 
     @property
     def closed(self) -> bool:
         return self._closed
+
+    def _renderer_ready(self) -> None:
+        if not self._closed:
+            self.preview.release()
 
     def close(self) -> None:
         """Cancel what runs and let go of the viewer; its layers stay."""
