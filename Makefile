@@ -4,14 +4,15 @@ BIN = .venv/bin
 # Tests open windows. Linux without a screen: a virtual one (napari draws nothing on Qt's offscreen).
 SCREEN = $(if $(DISPLAY),,$(if $(filter Linux,$(shell uname -s)),xvfb-run -a -s "-screen 0 1600x1000x24"))
 
-.PHONY: help demo test check lint bench figures clean
+.PHONY: help demo test check lint bench docs figures clean
 
 help:
 	@echo "make demo     install into .venv with napari, and register a sample"
 	@echo "make test     install into .venv, run every check and test (what CI runs)"
 	@echo "make check    the linters alone"
 	@echo "make bench    the benchmarks (ARGS=... chooses; they need the real CTs, and time)"
-	@echo "make figures  redraw docs/images"
+	@echo "make docs     the documentation as a site in site/"
+	@echo "make figures  redraw docs/images from the library and the running plugin (ARGS=... chooses)"
 	@echo "make clean    remove .venv and caches"
 	@echo "PYTHON=...    the Python to use, 3.11 or newer;  ARGS=...  arguments for demo and bench"
 
@@ -39,9 +40,14 @@ bench:
 	@$(PYTHON) scripts/setup_env.py peers
 	$(BIN)/python -m benchmarks $(or $(ARGS),all)
 
+docs:
+	@$(PYTHON) scripts/setup_env.py docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 figures:
 	@$(PYTHON) scripts/setup_env.py dev
-	$(SCREEN) $(BIN)/python docs/make_figures.py
+	$(if $(ARGS),,$(BIN)/python docs/make_figures.py)
+	$(SCREEN) $(BIN)/python docs/make_screenshots.py $(ARGS)
 
 clean:
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv site .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
