@@ -17,6 +17,8 @@ class Landmark:
     pixel
         (row, column) where it was picked on a radiograph, in pixels of the image as stored,
         integer = centre. None: not picked.
+    visible
+        False where it is not to be used: not to be seen on the radiograph, or not to be relied on.
 
     Raises
     ------
@@ -26,12 +28,13 @@ class Landmark:
     Examples
     --------
     >>> Landmark("ASIS left", position=(121.5, -98.0, 14.25))
-    Landmark(name='ASIS left', position=(121.5, -98.0, 14.25), pixel=None)
+    Landmark(name='ASIS left', position=(121.5, -98.0, 14.25), pixel=None, visible=True)
     """
 
     name: str
     position: tuple[float, float, float] | None = None
     pixel: tuple[float, float] | None = None
+    visible: bool = True
 
     def __post_init__(self) -> None:
         if not self.name.strip() or len(self.name.splitlines()) != 1:

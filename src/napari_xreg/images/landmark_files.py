@@ -34,6 +34,8 @@ def read_landmarks(path: str | Path, *, frame: Frame | None = None) -> list[Land
         ``.fcsv`` or ``.mrk.json`` of 3D Slicer (control points that were never placed are left
         out), or ``.csv`` with a line of column names: ``name``, ``x``, ``y``, ``z`` in mm and, for
         points picked on a radiograph, ``row``, ``column`` in pixels; an empty cell is not known.
+        A column ``visible`` may hold 0 for points that are not to be used (in Slicer's files: points
+        that are hidden).
     frame
         Axes of x, y, z where the file does not say them. Our own CSV files and Slicer's do.
 
@@ -143,9 +145,10 @@ def _landmark(
     name: str,
     position: tuple[float, float, float] | None,
     pixel: tuple[float, float] | None = None,
+    visible: bool = True,
 ) -> Landmark:
     try:
-        return Landmark(name, position, pixel)
+        return Landmark(name, position, pixel, visible)
     except ValueError as error:
         raise ReadError(f"{file}: {error}") from error
 
@@ -179,7 +182,8 @@ def _from_fcsv(file: Path, text: str, frame: Frame | None) -> list[Landmark]:
         cell = dict(zip(columns, row, strict=False))
         name = cell["label"] or cell.get("id", "")
         position = [_number(file, f"{axis} of {name}", cell[axis]) for axis in "xyz"]
-        landmarks.append(_landmark(file, name, _in_lps(position, frame)))
+        visible = _flag(file, name, cell.get("vis"))
+        landmarks.append(_landmark(file, name, _in_lps(position, frame), visible=visible))
     return landmarks
 
 
@@ -190,7 +194,8 @@ def _to_fcsv(landmarks: list[Landmark], frame: Frame) -> str:
     writer = csv.writer(text, lineterminator="\n")
     for number, landmark in enumerate(landmarks, start=1):
         position = _in_lps(landmark.position or (), frame)
-        writer.writerow([number, *position, 0, 0, 0, 1, 1, 1, 0, landmark.name, "", ""])
+        visible = int(landmark.visible)
+        writer.writerow([number, *position, 0, 0, 0, 1, visible, 1, 0, landmark.name, "", ""])
     return text.getvalue()
 
 
@@ -218,7 +223,8 @@ def _from_markups(file: Path, text: str, frame: Frame | None) -> list[Landmark]:
                 position = [_number(file, f"position of {name}", c) for c in point["position"]]
                 if len(position) != 3:
                     raise ReadError(f"{file}: position of {name} must be x, y, z: got {position}")
-                landmarks.append(_landmark(file, name, _in_lps(position, axes)))
+                visible = point.get("visibility", True) is not False
+                landmarks.append(_landmark(file, name, _in_lps(position, axes), visible=visible))
     except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
         raise ReadError(
             f"{file}: this is not a markups file of 3D Slicer, or it is damaged "
@@ -235,7 +241,7 @@ def _to_markups(landmarks: list[Landmark], frame: Frame) -> str:
             "position": _in_lps(landmark.position or (), frame),
             "selected": True,
             "locked": False,
-            "visibility": True,
+            "visibility": landmark.visible,
             "positionStatus": "defined",
         }
         for number, landmark in enumerate(landmarks, start=1)
@@ -280,9 +286,20 @@ def _from_csv(file: Path, text: str, frame: Frame | None) -> list[Landmark]:
                 name,
                 _in_lps(position, _one_frame(file, stated, frame)) if position else None,
                 (pixel[0], pixel[1]) if pixel else None,
+                _flag(file, name, cells.get("visible")),
             )
         )
     return landmarks
+
+
+def _flag(file: Path, name: str, cell: Any) -> bool:
+    """Whether a point is visible; an empty or absent cell says nothing against it."""
+    text = str(cell if cell is not None else "").strip().lower()
+    if text in ("", "1", "true", "yes"):
+        return True
+    if text in ("0", "false", "no"):
+        return False
+    raise ReadError(f"{file}: whether {name!r} is visible must be 1 or 0: got {cell!r}")
 
 
 def _numbers_if_any(
@@ -298,8 +315,11 @@ def _to_csv(landmarks: list[Landmark], frame: Frame) -> str:
     text = io.StringIO(newline="")
     text.write(f"{_CSV_SCHEMA}; x, y, z: {frame}, mm; row, column: pixels\n")
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["name", "x", "y", "z", "row", "column"])
+    # Only where it says something: most files have no such point.
+    hidden = not all(landmark.visible for landmark in landmarks)
+    writer.writerow(["name", "x", "y", "z", "row", "column", *["visible"] * hidden])
     for landmark in landmarks:
         position = _in_lps(landmark.position, frame) if landmark.position else ("", "", "")
-        writer.writerow([landmark.name, *position, *(landmark.pixel or ("", ""))])
+        flag = [int(landmark.visible)] * hidden
+        writer.writerow([landmark.name, *position, *(landmark.pixel or ("", "")), *flag])
     return text.getvalue()

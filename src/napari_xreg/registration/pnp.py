@@ -11,7 +11,7 @@ from torch import Tensor
 
 from napari_xreg.geometry import CArm, Pose
 from napari_xreg.registration.correspondences import Correspondences
-from napari_xreg.registration.pnp_fit import Observations
+from napari_xreg.registration.pnp_fit import Observations, polished
 from napari_xreg.registration.pnp_gradient import with_gradient
 from napari_xreg.registration.pnp_inputs import PnPSettings, as_array, search_of, views_of
 from napari_xreg.registration.pnp_search import Answer, Views, search
@@ -124,7 +124,9 @@ def _solution(
         rivals = [f for f in (best, *rivals) if f is not nearest]
         best = nearest
     status = PnPStatus.AMBIGUOUS if rivals else PnPStatus.SOLVED
-    if not best.converged:
+    if best.converged:
+        best = polished(seen, best)
+    else:
         status = PnPStatus.NOT_CONVERGED
     center = pivot.numpy()
     hessian, _ = seen.normal_equations(best.rotation, best.translation, center)

@@ -76,6 +76,8 @@ def landmark_to_json(mark: Landmark) -> Json:
         data["position_mm"] = list(mark.position)
     if mark.pixel is not None:
         data["pixel_row_column"] = list(mark.pixel)
+    if not mark.visible:
+        data["visible"] = False
     return data
 
 
@@ -85,6 +87,7 @@ def landmark_from_json(data: Mapping[str, Any]) -> Landmark:
         _text(data["name"]),
         None if position is None else _three(position),
         None if pixel is None else _two(pixel),
+        bool(data.get("visible", True)),
     )
 
 
