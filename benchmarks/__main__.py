@@ -1,17 +1,18 @@
-"""``python -m benchmarks refinement|capture|rendering|confidence|dragging|streaming|all [options]``."""
+"""``python -m benchmarks refinement|capture|rendering|confidence|pnp|dragging|streaming|all [options]``."""
 
 import argparse
 import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import capture_range, confidence, dragging, refinement, rendering, streaming
+from benchmarks import capture_range, confidence, dragging, pnp, refinement, rendering, streaming
 
 COMMANDS = {
     "refinement": refinement,
     "capture": capture_range,
     "rendering": rendering,
     "confidence": confidence,
+    "pnp": pnp,
     "dragging": dragging,
     "streaming": streaming,
 }

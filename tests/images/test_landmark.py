@@ -153,3 +153,19 @@ def test_files_that_are_no_text(tmp_path):
     write_landmarks(tmp_path / "b.csv", [ASIS])
     with pytest.raises(ReadError, match="the file says LPS"):
         read_landmarks(tmp_path / "b.csv", frame="RAS")
+
+
+@pytest.mark.parametrize("ending", [".fcsv", ".mrk.json", ".csv"])
+def test_invisible_landmarks_stay_invisible(tmp_path, ending):
+    hidden = Landmark("FH left", (88.0, -20.5, -75.0), visible=False)
+    path = tmp_path / f"points{ending}"
+    write_landmarks(path, [ASIS, hidden])
+    assert read_landmarks(path) == [ASIS, hidden]
+
+
+def test_visibility_by_hand(tmp_path):
+    path = write(tmp_path / "p.csv", "name,row,column,visible\na,1.5,2.5,\nb,3.5,4.5,0\n")
+    assert [mark.visible for mark in read_landmarks(path)] == [True, False]
+    write(path, "name,row,column,visible\na,1.5,2.5,maybe\n")
+    with pytest.raises(ReadError, match="visible must be 1 or 0: got 'maybe'"):
+        read_landmarks(path)

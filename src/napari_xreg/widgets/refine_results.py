@@ -26,6 +26,7 @@ SHORT = {
     Status.CANCELLED: "cancelled",
     Status.NO_OVERLAP: "no overlap",
     Status.NOT_TRUSTED: "not trusted",
+    Status.AMBIGUOUS: "ambiguous",
 }
 COLUMNS = {
     "#": "Number of the refinement in this session",
