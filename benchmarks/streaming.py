@@ -43,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--iterates", type=int, default=500)
     parser.add_argument("--pixels", type=int, default=256)
     parser.add_argument("--rate", type=float, default=60.0, help="iterates a second of `stream`")
+    parser.add_argument("--note", default="", help="a sentence on how it was run, for the table")
     parser.add_argument("--only", choices=("stream", "refine", "first"))
     parser.add_argument("--child", choices=("stream", "refine", "first"), help=argparse.SUPPRESS)
 
@@ -56,7 +57,12 @@ def main(options: argparse.Namespace, folder: Path | None = None) -> None:
     env = environment()
     wanted = [options.only] if options.only else list(CHILDREN)
     results = {name: run_child(name, options) for name in wanted}
-    write("streaming", words(results, env), {"environment": env, "results": results}, folder)
+    write(
+        "streaming",
+        words(results, env, options.note),
+        {"environment": env, "note": options.note, "results": results},
+        folder,
+    )
 
 
 def smoke(folder: Path) -> None:
@@ -147,7 +153,8 @@ def opened(pixels: int, *, load: bool = True) -> tuple[Any, Any, Any]:
     viewer.window.add_dock_widget(widget, name="Refine", area="right")
     wait(lambda: False, 1.5)
     if load:
-        wait(lambda: not bench.preview.busy, 60.0)
+        wait(lambda: bench.preview.latest is not None and not bench.jobs.running, 120.0)
+        wait(lambda: False, 1.0)
     return viewer, bench, widget
 
 
@@ -340,9 +347,11 @@ CHILDREN = {"stream": measure_stream, "refine": measure_refine, "first": measure
 # ---------------------------------------------------------------------- the table
 
 
-def words(results: dict[str, dict[str, Any]], env: dict[str, Any]) -> str:
+def words(results: dict[str, dict[str, Any]], env: dict[str, Any], note: str) -> str:
     """Markdown."""
     lines = ["# Streaming a refinement into the viewer", "", described(env), ""]
+    if note:
+        lines += [note, ""]
     rows = []
     for name, title in (("stream", "made beforehand"), ("refine", "a real refinement")):
         if name not in results:

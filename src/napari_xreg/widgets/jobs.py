@@ -145,11 +145,13 @@ class Job(QObject):
         self._handing = True
         try:
             while self._running:
+                if self._outcome is None and self._move_bar():
+                    break  # as much work as an event's: those wait for the next turn
                 _, events = self.box.take()
                 if events:
                     if self._on_event is not None:
                         self._on_event(events[-1], events)
-                    self._move_bar(len(events))
+                    self._uncounted += len(events)
                 elif self._outcome is not None:
                     self._conclude(*self._outcome)
                 if self._outcome is None:
@@ -163,14 +165,16 @@ class Job(QObject):
             self._outcome = outcome
             self._poll()
 
-    def _move_bar(self, count: int) -> None:
-        """Not at every event: each move repaints the window, as much work as an image."""
-        self._uncounted += count
+    def _move_bar(self) -> bool:
+        """Now and then: each move repaints the window, as much work as drawing an image."""
         bar, now = self._bar, time.perf_counter()
-        if bar is None or not bar.total or now - self._bar_moved < BAR_SECONDS:
-            return
+        if bar is None or not bar.total or not self._uncounted:
+            return False
+        if now - self._bar_moved < BAR_SECONDS:
+            return False
         bar.update(min(self._uncounted, bar.total - bar.n))
-        self._uncounted, self._bar_moved = 0, now
+        self._uncounted, self._bar_moved = 0, time.perf_counter()
+        return True
 
     def _conclude(self, result: Any, error: Exception | None) -> None:
         self._end()
