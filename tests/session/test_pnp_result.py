@@ -1,0 +1,32 @@
+"""A pose from landmarks is kept in a session like any other result, and survives its file."""
+
+import sys
+from pathlib import Path
+
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "registration"))
+
+from pnp_cases import PIVOT, carm, points, pose
+
+from napari_xreg.registration import Correspondences, Status, solve_pnp
+from napari_xreg.session import Session
+from napari_xreg.session.session_json import result_from_json, result_to_json
+
+
+def test_round_trip():
+    view = carm()
+    world = points(3, 9)
+    noise = torch.randn(9, 2, generator=torch.Generator().manual_seed(3)).double()
+    pixels = view.project(world, pose(3, view)) + noise
+    registration = solve_pnp(Correspondences(world, pixels), view, pivot=PIVOT).registration()
+    session = Session()
+    name = session.add_result(registration, ["frontal"], {"kind": "pnp"}, name="landmarks")
+    assert name == "landmarks 1"
+    again = result_from_json(result_to_json(session.results[0])).registration
+    assert again.status is Status.CONVERGED
+    assert again.losses == dict(registration.losses)
+    assert registration.covariance is not None
+    assert again.covariance is not None
+    assert torch.equal(again.covariance, registration.covariance)
+    assert torch.allclose(again.world_from_camera.matrix(), registration.world_from_camera.matrix())
