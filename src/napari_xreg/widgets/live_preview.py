@@ -7,17 +7,22 @@ from psygnal import Signal
 from napari_xreg.session import Preview, PreviewRequest, Session
 from napari_xreg.viewer.detector_canvas import DetectorCanvas
 from napari_xreg.viewer.preferences import preferences
+from napari_xreg.widgets.full_collection import FullCollection
 from napari_xreg.widgets.jobs import Lane
 
 LEAST_PIXELS = 64
+DRAG_SHARES = (1.0, 0.75, 0.5, 0.375, 0.25)
+"""Sizes of the DRR while a pose is dragged, of its longer side at rest."""
+RENDERING_SHARE = 0.5
+"""Of the time of a frame; the rest is for drawing it."""
 
 
 class LivePreview:
     """Keeps the canvas's DRR in step with the session.
 
     At rest the DRR has the radiograph's own pixels (up to `Preferences.pixels_at_rest`); while a
-    pose is dragged it has half or a quarter of them if rendering all would take longer than a frame
-    may (`Preferences.frames_per_second`).
+    pose is dragged it has fewer (`DRAG_SHARES`) if rendering all would take too much of a frame's
+    time (`RENDERING_SHARE`, `Preferences.frames_per_second`).
 
     Parameters
     ----------
@@ -35,6 +40,7 @@ class LivePreview:
         self._lane = Lane(self._paint, name="DRR")
         self._dragging = self._held = False
         self._preferences = preferences()
+        self._collection = FullCollection()
         self._drag_pixels = 0
         self._seconds_per_ray = 0.0
         self._latest: Preview | None = None
@@ -61,12 +67,14 @@ class LivePreview:
     def begin_drag(self) -> None:
         """From now on speed goes before resolution."""
         self._dragging = True
+        self._collection.postpone()
         self._drag_pixels = self.full_pixels()
 
     def end_drag(self) -> None:
         """Render at full resolution again, now."""
         if self._dragging:
             self._dragging = False
+            self._collection.resume()
             self.ask()
 
     def full_pixels(self) -> int:
@@ -80,18 +88,17 @@ class LivePreview:
         full = self.full_pixels()
         if not self._dragging:
             return full
-        budget = 1.0 / self._preferences.frames_per_second
-        pixels = min(self._drag_pixels, full)
-        while pixels > LEAST_PIXELS and self._expected(pixels) > budget:
-            pixels //= 2
+        budget = RENDERING_SHARE / self._preferences.frames_per_second
+        ladder = [full]
+        ladder += [n for n in (round(full * s) for s in DRAG_SHARES[1:]) if n >= LEAST_PIXELS]
+        rung = ladder.index(self._drag_pixels) if self._drag_pixels in ladder else 0
+        while rung < len(ladder) - 1 and self._expected(ladder[rung]) > budget:
+            rung += 1
         # Another size is placed anew, which costs as much as drawing it: finer only with room left.
-        finer = full
-        while finer // 2 > pixels:
-            finer //= 2
-        if finer > pixels and self._expected(finer) < 0.5 * budget:
-            pixels = finer
-        self._drag_pixels = pixels
-        return pixels
+        if rung > 0 and self._expected(ladder[rung - 1]) < 0.6 * budget:
+            rung -= 1
+        self._drag_pixels = ladder[rung]
+        return self._drag_pixels
 
     def hold(self) -> None:
         """Ask for nothing until `release`: the renderer is being compiled."""
@@ -120,6 +127,7 @@ class LivePreview:
 
     def close(self) -> None:
         """Stop; nothing is painted any more."""
+        self._collection.resume()
         self._session.pose_changed.disconnect(self.ask)
         for signal in (
             self._session.volume_changed,
@@ -135,6 +143,7 @@ class LivePreview:
         self._latest = None
         self._seconds_per_ray = 0.0
         self._preferences = preferences()
+        self._collection = FullCollection()
         self.ask()
 
     def _expected(self, pixels: int) -> float:
