@@ -36,7 +36,9 @@ def test_project_first_upsample_later_is_the_papers_similarity(upsampling):
 
 
 def test_half_precision_embeddings_are_compared_in_single():
-    embedding = torch.randn(8, 3, 4, dtype=torch.bfloat16, generator=torch.Generator().manual_seed(1))
+    embedding = torch.randn(
+        8, 3, 4, dtype=torch.bfloat16, generator=torch.Generator().manual_seed(1)
+    )
     basis = subspace_basis(torch.randn(2, 8, 3))
     assert similarity(embedding, basis).dtype == torch.float32
 
@@ -66,7 +68,9 @@ def test_covariance_has_row_before_column_and_the_right_size():
         read.covariance, torch.tensor([[[9.0, 2.0], [2.0, 4.0]]]), rtol=1e-3, atol=1e-3
     )
     # Entropy of a Gaussian: log(2 pi e sqrt(det)), det = 32.
-    assert read.entropy.item() == pytest.approx(math.log(2 * math.pi * math.e) + 0.5 * math.log(32.0), abs=1e-3)
+    assert read.entropy.item() == pytest.approx(
+        math.log(2 * math.pi * math.e) + 0.5 * math.log(32.0), abs=1e-3
+    )
 
 
 def test_two_equal_peaks_make_the_covariance_about_the_peak_large():

@@ -32,7 +32,9 @@ def test_dependent_templates_leave_the_subspace_of_the_others(dtype):
     features[3, :, 1:] = 0.0  # seen by one template only
     basis = subspace_basis(features)
     expected = projector(features)
-    torch.testing.assert_close(basis @ basis.mT, expected, rtol=0, atol=3e-4 if dtype == torch.float32 else 1e-10)
+    torch.testing.assert_close(
+        basis @ basis.mT, expected, rtol=0, atol=3e-4 if dtype == torch.float32 else 1e-10
+    )
     assert subspace_rank(basis).tolist() == [4.0, 3.0, 3.0, 1.0]
 
 

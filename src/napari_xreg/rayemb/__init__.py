@@ -1,1 +1,93 @@
-"""Correspondences of arbitrary 3D points: ray embeddings, subspaces, heatmaps (RayEmb)."""
+"""Correspondences of arbitrary 3D points: ray embeddings, subspaces, heatmaps (RayEmb).
+
+Shrestha, Xie, Yoshii and Kitahara, "RayEmb: Arbitrary Landmark Detection in X-Ray Images Using Ray
+Embedding Subspace", ACCV 2024.
+"""
+
+from napari_xreg.rayemb.compact import CompactEncoder
+from napari_xreg.rayemb.correspond import (
+    CorrespondSettings,
+    Found,
+    Round,
+    correspond,
+    heatmap_basis,
+    heatmap_carm,
+    point_heatmaps,
+)
+from napari_xreg.rayemb.encoder import Embedded, RayEncoder, embed
+from napari_xreg.rayemb.framing import Framing, pixels_between
+from napari_xreg.rayemb.heatmap import Posterior, posterior, probabilities, similarity
+from napari_xreg.rayemb.info_nce import info_nce
+from napari_xreg.rayemb.subspace import projector, subspace_basis, subspace_rank
+from napari_xreg.rayemb.task import RayEmbSettings, RayEmbTask
+from napari_xreg.rayemb.templates import (
+    RAYEMB_V1,
+    TEMPLATE_POSES,
+    TemplateMade,
+    Templates,
+    TemplateSettings,
+    choose_templates,
+    make_templates,
+)
+from napari_xreg.rayemb.validation import (
+    CaseResult,
+    Scatter,
+    ValidationPatient,
+    Validator,
+    evaluate,
+    pose_of,
+    validation_patient,
+)
+from napari_xreg.rayemb.view_pool import STANDARD_CARM, ViewPool, Views, ViewSettings
+from napari_xreg.rayemb.vit import DinoEncoder, encoder_from_dinov2, encoder_of_published
+from napari_xreg.rayemb.weights_file import load_encoder, save_encoder, shipped_encoder
+
+__all__ = [
+    "RAYEMB_V1",
+    "STANDARD_CARM",
+    "TEMPLATE_POSES",
+    "CaseResult",
+    "CompactEncoder",
+    "CorrespondSettings",
+    "DinoEncoder",
+    "Embedded",
+    "Found",
+    "Framing",
+    "Posterior",
+    "RayEmbSettings",
+    "RayEmbTask",
+    "RayEncoder",
+    "Round",
+    "Scatter",
+    "TemplateMade",
+    "TemplateSettings",
+    "Templates",
+    "ValidationPatient",
+    "Validator",
+    "ViewPool",
+    "ViewSettings",
+    "Views",
+    "choose_templates",
+    "correspond",
+    "embed",
+    "encoder_from_dinov2",
+    "encoder_of_published",
+    "evaluate",
+    "heatmap_basis",
+    "heatmap_carm",
+    "info_nce",
+    "load_encoder",
+    "make_templates",
+    "pixels_between",
+    "point_heatmaps",
+    "pose_of",
+    "posterior",
+    "probabilities",
+    "projector",
+    "save_encoder",
+    "shipped_encoder",
+    "similarity",
+    "subspace_basis",
+    "subspace_rank",
+    "validation_patient",
+]

@@ -168,5 +168,7 @@ def contrast_channels(
 
 
 def _window_mean(images: Float[Tensor, "b rows columns"]) -> Float[Tensor, "b rows columns"]:
+    """Mean over a square window; along one axis and then the other, or it takes 7 times as long."""
     half = LOCAL_PIXELS // 2
-    return functional.avg_pool2d(images[:, None], LOCAL_PIXELS, 1, padding=half)[:, 0]
+    down = functional.avg_pool2d(images[:, None], (LOCAL_PIXELS, 1), 1, padding=(half, 0))
+    return functional.avg_pool2d(down, (1, LOCAL_PIXELS), 1, padding=(0, half))[:, 0]

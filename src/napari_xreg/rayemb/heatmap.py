@@ -154,7 +154,7 @@ def posterior(
     n, rows, columns = similarities.shape
     logits = _logits(similarities, temperature, usable).flatten(1)
     total = logits.logsumexp(1)
-    highest, at = logits.max(1)
+    at = logits.argmax(1)
     p = torch.exp(logits - total[:, None])
     entropy = -(p * (logits - total[:, None]).clamp_min(-1e4)).sum(1)
     weights = p.reshape(n, rows, columns)
@@ -205,7 +205,9 @@ def _refined(
     reach_column = torch.minimum(column, columns - 1 - column).clamp_max(PEAK_RADIUS)
     rr = (row[:, None] + r).clamp(0, rows - 1)
     cc = (column[:, None] + r).clamp(0, columns - 1)
-    window = weights[torch.arange(n, device=weights.device)[:, None, None], rr[:, :, None], cc[:, None]]
+    window = weights[
+        torch.arange(n, device=weights.device)[:, None, None], rr[:, :, None], cc[:, None]
+    ]
     window = window * (r.abs() <= reach_row[:, None])[:, :, None]
     window = window * (r.abs() <= reach_column[:, None])[:, None, :]
     total = window.sum((1, 2)).clamp_min(1e-30)

@@ -90,9 +90,7 @@ class RayEmbTask:
         self.network = encoder
         self.settings = settings or RayEmbSettings()
         self._validate = validate
-        self.pool = ViewPool(
-            population, encoder.framing, self.settings.views, self.settings.seed
-        )
+        self.pool = ViewPool(population, encoder.framing, self.settings.views, self.settings.seed)
 
     def losses(self, generator: torch.Generator) -> Mapping[str, Tensor]:
         """InfoNCE of a batch of one patient."""
@@ -108,7 +106,7 @@ class RayEmbTask:
         template_images, template_masks = s.template_appearance.draw(
             views.templates[at_template].to(device), generator
         )
-        points, pixels, seen, template_pixels, template_seen = self._points(
+        pixels, seen, template_pixels, template_seen = self._points(
             views, views.query_poses[at_query], views.template_poses[at_template], generator
         )
         with torch.autocast(device.type, torch.bfloat16, enabled=s.half_precision):
@@ -152,8 +150,8 @@ class RayEmbTask:
 
     def _points(
         self, views: Views, query_poses: Pose, template_poses: Pose, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """Points that enough templates see, if there are as many; where all views see them."""
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Where queries and templates see some points, of those that enough templates see."""
         count = self.settings.points
         drawn = views.points[torch.randperm(len(views.points), generator=generator)[: 6 * count]]
         _, seen = projected(self.pool.template_carm, template_poses, drawn)
@@ -161,7 +159,7 @@ class RayEmbTask:
         drawn = drawn[enough.argsort(descending=True, stable=True)[:count]]
         template_pixels, template_seen = projected(self.pool.template_carm, template_poses, drawn)
         pixels, inside = projected(self.pool.carm, query_poses, drawn)
-        return drawn, pixels, inside, template_pixels, template_seen
+        return pixels, inside, template_pixels, template_seen
 
     def _subspaces(
         self,

@@ -158,9 +158,7 @@ class Templates:
         return features.transpose(1, 2)
 
 
-def inside_image(
-    pixels: Float[Tensor, "*n 2"], shape: tuple[int, int]
-) -> Bool[Tensor, "*n"]:
+def inside_image(pixels: Float[Tensor, "*n 2"], shape: tuple[int, int]) -> Bool[Tensor, "*n"]:
     """Whether a position lies between the outer edges of an image; False for NaN."""
     limit = pixels.new_tensor(shape) - 0.5
     return ((pixels >= -0.5) & (pixels <= limit)).all(-1)
@@ -226,9 +224,7 @@ def choose_templates(
     return choice, seen
 
 
-def template_poses(
-    carm: CArm, isocenter: Float[Tensor, "3"], settings: TemplateSettings
-) -> Pose:
+def template_poses(carm: CArm, isocenter: Float[Tensor, "3"], settings: TemplateSettings) -> Pose:
     """Where the templates are taken from."""
     if settings.layout == "grid":
         side = round(settings.count**0.5)

@@ -14,8 +14,8 @@ from napari_xreg.rayemb.correspond import CorrespondSettings, Found, correspond
 from napari_xreg.rayemb.encoder import RayEncoder, embed
 from napari_xreg.rayemb.framing import Framing
 from napari_xreg.rayemb.templates import (
-    TemplateSettings,
     Templates,
+    TemplateSettings,
     embed_images,
     inside_image,
     template_poses,
@@ -39,6 +39,8 @@ class ValidationPatient:
 
     Parameters
     ----------
+    isocenter
+        Middle of the bones, about which the poses were drawn, world mm.
     template_images, template_poses
         Rendered once; embedded anew at each validation.
     points
@@ -49,6 +51,7 @@ class ValidationPatient:
         Images and their poses.
     """
 
+    isocenter: Float[Tensor, "3"]
     template_images: Float[Tensor, "t rows columns"]
     template_poses: Pose
     points: Float[Tensor, "n 3"]
@@ -89,12 +92,15 @@ class CaseResult:
         Of the PnP's pose; `LOST_MM` where there is none.
     scatter
         Of the first round over all points.
+    chosen_error_mm
+        Of the points in `found`, mm at the isocenter, wherever they truly are.
     """
 
     found: Found
     solution: PnPSolution
     mtre_mm: float
     scatter: Scatter
+    chosen_error_mm: Float[Tensor, "n"]
 
 
 def validation_patient(
@@ -138,6 +144,7 @@ def validation_patient(
         radiographs.append(made.radiograph)
         truths.append(truth)
     return ValidationPatient(
+        isocenter,
         images, at, in_bone[:points], in_bone[points : points + 50], tuple(radiographs),
         tuple(truths),
     )  # fmt: skip
@@ -169,7 +176,9 @@ def evaluate(
             per_point=settings.per_point, top=len(patient.points), redraws=0, seed=settings.seed,
             rank_by=settings.rank_by, visible=settings.visible,
         )  # fmt: skip
-        all_points = run(correspond(encoder, embedded, templates, patient.points, settings=everything))
+        all_points = run(
+            correspond(encoder, embedded, templates, patient.points, settings=everything)
+        )
         found = run(correspond(encoder, embedded, templates, patient.points, settings=settings))
         solution = pose_of(found, radiograph)
         mtre = LOST_MM
@@ -178,7 +187,9 @@ def evaluate(
                 solution.world_from_camera, truth, patient.fiducials
             )
             mtre = min(LOST_MM, float(error))
-        results.append(CaseResult(found, solution, mtre, scatter(all_points, radiograph, truth)))
+        chosen = scatter(found, radiograph, truth).error_mm
+        seen = scatter(all_points, radiograph, truth)
+        results.append(CaseResult(found, solution, mtre, seen, chosen))
     return results
 
 
@@ -224,6 +235,7 @@ class Validator:
             "score": float(errors.median()),
             "median_error_mm": float(errors.median()),
             "within_10mm_share": float((errors < 10).double().mean()),
+            "chosen_error_mm": float(torch.cat([r.chosen_error_mm for r in results]).nanmedian()),
             "median_mtre_mm": float(mtre.median()),
             "in_image_accuracy": float((told == inside).double().mean()),
         }

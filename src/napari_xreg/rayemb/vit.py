@@ -120,9 +120,7 @@ class DinoV2(nn.Module):
         side = self.trained_grid
         grid = self.pos_embed[:, 1:].reshape(1, side, side, self.width).permute(0, 3, 1, 2)
         scale = ((h + INTERPOLATE_OFFSET) / side, (w + INTERPOLATE_OFFSET) / side)
-        resized = functional.interpolate(
-            grid, scale_factor=scale, mode="bicubic", antialias=False
-        )
+        resized = functional.interpolate(grid, scale_factor=scale, mode="bicubic", antialias=False)
         if tuple(resized.shape[-2:]) != (h, w):
             raise ValueError(f"positions for {h} x {w} patches came out as {resized.shape[-2:]}")
         patches = resized.permute(0, 2, 3, 1).reshape(1, h * w, self.width)

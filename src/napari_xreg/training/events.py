@@ -44,6 +44,9 @@ class Validation:
         True where these are the best weights so far.
     detail
         Whatever a plot wants.
+    weights
+        The best so far, on the CPU, to keep in case the run does not end well; None in
+        `Trained.validations`.
     """
 
     index: int
@@ -51,6 +54,7 @@ class Validation:
     scores: Mapping[str, float]
     best: bool
     detail: Any = field(default=None, repr=False)
+    weights: Mapping[str, Tensor] | None = field(default=None, repr=False)
 
 
 class TrainingStatus(Enum):

@@ -4,8 +4,8 @@ import copy
 import math
 import time
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,7 @@ from napari_xreg.registration import Control
 from napari_xreg.training.events import Step, Trained, TrainingStatus, Validation
 
 
+@runtime_checkable
 class Task(Protocol):
     """What is learned: losses of a step and scores of a validation."""
 
@@ -84,7 +85,9 @@ class TrainSettings:
         """Learning rate of a step (counted from 0)."""
         if step < self.warm_up:
             return self.learning_rate * (step + 1) / self.warm_up
-        share = max((step - self.warm_up) / max(1, self.steps - self.warm_up), seconds / self.by_time)
+        share = max(
+            (step - self.warm_up) / max(1, self.steps - self.warm_up), seconds / self.by_time
+        )
         return self.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, share))))
 
 
@@ -150,7 +153,8 @@ def train(
     def seconds() -> float:
         return before + time.perf_counter() - began
 
-    while done < chosen.steps and seconds() < chosen.by_time:
+    over = done >= chosen.steps or before >= chosen.by_time
+    while not over:
         if not control.proceed():
             status = TrainingStatus.CANCELLED
             break
@@ -170,6 +174,7 @@ def train(
         done += 1
         _update_mean(mean, network, chosen.averaging, done)
         yield Step(done, {k: float(v.detach()) for k, v in losses.items()}, rate, seconds())
+        # Asked once, so that the last step is always validated.
         over = done >= chosen.steps or seconds() >= chosen.by_time
         if done % chosen.validate_every == 0 or over:
             scores, detail = _validated(task, network, mean)
@@ -179,7 +184,7 @@ def train(
                 best = {name: value.detach().cpu().clone() for name, value in mean.items()}
             validation = Validation(done, seconds(), scores, better, detail)
             validations.append(validation)
-            yield validation
+            yield replace(validation, weights=best)
     if not best:
         best = {name: value.detach().cpu().clone() for name, value in mean.items()}
     state = {

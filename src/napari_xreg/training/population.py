@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -17,6 +17,7 @@ from napari_xreg.training.patient import Patient, patient_from_volume
 CT_FILES = ("ct.nii.gz", "ct.nii", "ct.nrrd", "ct.mha")
 
 
+@runtime_checkable
 class Population(Protocol):
     """Where patients come from."""
 
