@@ -21,6 +21,7 @@ from napari.layers import Image
 from napari_xreg.session import Session
 from napari_xreg.viewer import detector_canvas
 from napari_xreg.viewer.detector_canvas import OVERLAYS, DetectorCanvas
+from napari_xreg.viewer.picture_layers import BACKDROP_OPACITY
 
 DRR = np.linspace(0, 5, ROWS * COLUMNS, dtype=np.float32).reshape(ROWS, COLUMNS)
 
@@ -164,6 +165,22 @@ def test_each_mode_shows_its_layers(canvas, mode, expected):
 def test_an_unknown_mode_is_refused(canvas):
     with pytest.raises(ValueError, match=r"one of blend, edges.*got 'fade'"):
         canvas.overlay = "fade"
+
+
+def test_the_radiograph_is_dimmed_under_colour_alone(canvas):
+    radiograph = canvas.viewer.layers["radiograph"]
+    assert radiograph.opacity == 1.0  # there is no DRR yet
+    canvas.show_preview(preview(picture()))
+    assert radiograph.opacity == BACKDROP_OPACITY
+    radiograph.opacity = 0.4  # the user knows better
+    canvas.show_preview(preview(picture() + 1))
+    assert radiograph.opacity == 0.4
+    canvas.overlay = "radiograph"
+    assert radiograph.opacity == 1.0
+    canvas.backdrop = True
+    assert radiograph.opacity == BACKDROP_OPACITY
+    canvas.backdrop = False
+    assert radiograph.opacity == 1.0
 
 
 def test_blinking_shows_one_after_the_other_in_one_tone(canvas):

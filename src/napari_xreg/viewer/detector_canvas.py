@@ -115,6 +115,15 @@ class DetectorCanvas:
     def overlay(self, mode: str) -> None:
         self._pictures.mode = mode
 
+    @property
+    def backdrop(self) -> bool:
+        """Whether the radiograph lies under a coloured picture that the canvas does not know."""
+        return self._pictures.backdrop
+
+    @backdrop.setter
+    def backdrop(self, below: bool) -> None:
+        self._pictures.backdrop = below
+
     def show_preview(self, preview: Preview) -> None:
         """Paint a DRR and all that is drawn from it or from its pose, in one go.
 

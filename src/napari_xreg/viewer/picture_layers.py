@@ -29,8 +29,11 @@ _SHOWN = {
     "DRR": {"DRR"},
 }
 
-BLEND_OPACITY, DRR_LOW_SHARE = 0.65, 0.4
+BLEND_OPACITY, DRR_LOW_SHARE = 0.9, 0.55
 """Of the coloured DRR over the radiograph, and the share of its pixels left uncoloured."""
+
+BACKDROP_OPACITY = 0.6
+"""Of the radiograph under a coloured picture: at full brightness their sum would be white."""
 
 DIFFERENCE_RANGE = 2.5
 """Standard deviations of the radiograph at the ends of the difference's colours."""
@@ -55,6 +58,8 @@ class PictureLayers:
         self._drr_limits: tuple[tuple[float, float], tuple[float, float]] | None = None
         self._dressed: tuple[Image, bool] | None = None
         self._switching = False
+        self._backdrop = False
+        self._dimmed: tuple[Image, bool] | None = None
 
     @property
     def mode(self) -> str:
@@ -118,6 +123,16 @@ class PictureLayers:
         if self._drr is not None:
             self._drr_limits = _drr_limits(self._drr[0])
             self._fit_drr()
+
+    @property
+    def backdrop(self) -> bool:
+        """Whether the radiograph lies under a coloured picture that is none of these layers."""
+        return self._backdrop
+
+    @backdrop.setter
+    def backdrop(self, below: bool) -> None:
+        self._backdrop = below
+        self._dim_radiograph()
 
     def blink(self) -> None:
         """The other one of the two pictures, while the mode is "blink"."""
@@ -185,9 +200,17 @@ class PictureLayers:
                 layer.contrast_limits = radiograph.contrast_limits
             elif self._drr_limits is not None:
                 layer.contrast_limits = self._drr_limits[alone]
+        self._dim_radiograph()
         board = self._shelf.get("checkerboard")
         if board is not None and radiograph is not None:
             board.contrast_limits = radiograph.contrast_limits
+
+    def _dim_radiograph(self) -> None:
+        layer = self._shelf.get("radiograph")
+        dim = self._backdrop or (self._mode == "blend" and self._drr is not None)
+        if layer is not None and (layer, dim) != self._dimmed:  # else the user may have set it
+            layer.opacity = BACKDROP_OPACITY if dim else 1.0
+            self._dimmed = (layer, dim)
 
     def _need(self, role: str) -> Image:
         def make() -> Image:

@@ -389,6 +389,7 @@ class RefineWidget(Docked):
             self._layers.unhide()
         else:
             self._layers.hide()
+        canvas.backdrop = show
         if show and self._overlay is None:
             self._overlay, canvas.overlay = canvas.overlay, "radiograph"
         elif not show and self._overlay is not None:
