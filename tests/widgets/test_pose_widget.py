@@ -350,10 +350,42 @@ def test_closed_and_opened_again(bench, viewer, qtbot, canvas, painted):
     viewer.window.add_dock_widget(second, name="Pose")
     drag(canvas, (20, 20))
     assert bench.session.pose is not pose
+    painted(bench)
     assert second.rows["x"].field.value() != 0
     assert first.rows["x"].field.value() == 0
     assert dock is not None
     second.tear_down()
+
+
+def test_of_two_in_a_viewer_the_newest_has_mouse_and_keys(
+    bench, widget, viewer, canvas, qtbot, painted
+):
+    second, third = PoseWidget(viewer), PoseWidget(viewer)
+    for steps, opened in zip((3.0, 5.0, 7.0), (widget, second, third), strict=True):
+        opened.shift_step.setValue(steps)
+    widget.pivot.setCurrentIndex(widget.pivot.count() - 1)  # a landmark; the others: isocenter
+
+    def shift(expected):
+        bench.session.reset()
+        qtbot.keyClick(canvas, Qt.Key.Key_PageUp, SHIFT)
+        assert widget.carm_pose().offset_mm[2] == pytest.approx(expected)
+
+    def turn_keeps_isocenter():
+        bench.session.reset()
+        drag(canvas, (30, 0), modifiers=CONTROL | SHIFT)
+        assert abs(widget.carm_pose().primary_deg) > 1.0
+        return widget.carm_pose().offset_mm == pytest.approx((0.0, 0.0, 0.0), abs=1e-6)
+
+    shift(7.0)
+    assert turn_keeps_isocenter()
+    second.tear_down()
+    shift(7.0)
+    third.tear_down()
+    shift(3.0)
+    assert not turn_keeps_isocenter()
+    keys = len(bench.viewer.keymap)
+    widget.tear_down()
+    assert len(bench.viewer.keymap) == keys - 14
 
 
 @pytest.mark.parametrize("theme", ["dark", "light"])

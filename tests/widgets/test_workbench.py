@@ -160,24 +160,41 @@ def test_the_drr_follows_the_pose(bench, painted):
     assert drr.data == pytest.approx(first)
 
 
-def test_fewer_pixels_while_dragging_if_all_would_take_too_long(bench, painted):
+def test_fewer_pixels_while_dragging_if_all_would_take_too_long(bench, painted, monkeypatch):
     painted(bench)
     preview = bench.preview
     full = preview.full_pixels()
     assert preview.pixels() == full == 108
-    preview._seconds_per_ray = 0.100 / (96 * 108)  # 100 ms for all of them
+    # One thread for the DRR, which may take 0.6 of a thirtieth of a second: 20 ms.
+    monkeypatch.setattr("napari_xreg.widgets.live_preview.thread_count", lambda: 2)
+    preview._processor_seconds_per_ray = 0.040 / (96 * 108)  # 40 ms for all, 22.5 for 81 columns
     preview.begin_drag()
-    assert preview.pixels() == 54  # 25 ms
-    preview._seconds_per_ray *= 0.8  # 80 ms for all: not so quick that it is worth changing
-    assert preview.pixels() == 54
-    preview._seconds_per_ray *= 0.1
+    assert preview.pixels() == 68  # 15.9 ms
+    preview._processor_seconds_per_ray *= 0.9  # 81 in 20.3 ms: not so quick that it is worth it
+    assert preview.pixels() == 68
+    preview._processor_seconds_per_ray *= 0.5  # 81 in 10.1 ms, all in 18
+    assert preview.pixels() == 81
+    assert preview.pixels() == 81
+    preview._processor_seconds_per_ray *= 0.5  # all in 9 ms
     assert preview.pixels() == 108
-    preview._seconds_per_ray *= 12.5
+    preview._processor_seconds_per_ray *= 8
     bench.session.move(bench.session.pose)
-    assert preview.pixels() == 54
+    assert preview.pixels() == 68
     preview.end_drag()
     assert preview.pixels() == full
     assert painted(bench).image.shape == (96, 108)
+
+
+def test_full_collections_wait_for_the_end_of_a_drag(bench, painted, qtbot):
+    painted(bench)
+    before = gc.get_threshold()
+    bench.preview.begin_drag()
+    assert gc.get_threshold()[2] > before[2]
+    bench.preview.end_drag()
+    qtbot.waitUntil(lambda: gc.get_threshold() == before)
+    bench.preview.begin_drag()
+    bench.close()
+    assert gc.get_threshold() == before
 
 
 def test_another_radiograph_never_shows_the_drr_of_the_last(bench, painted, make_radiograph, qtbot):

@@ -44,16 +44,21 @@ class PreviewRequest:
         Pose.
     asked
         `time.perf_counter` when the pose was set, for measuring the age of what is drawn.
+    threads
+        To render with; None: `rendering.thread_count`.
     """
 
     volume: Volume
     carm: CArm
     world_from_camera: Pose
     asked: float = 0.0
+    threads: int | None = None
 
     def answer(self) -> Preview:
         """Render."""
         began = time.perf_counter()
         ready = prepare(self.volume, packed=True)
-        image = march_view(ready, self.carm, self.world_from_camera, jacobian=False)[0]
+        image, _ = march_view(
+            ready, self.carm, self.world_from_camera, jacobian=False, threads=self.threads
+        )
         return Preview(image, self, time.perf_counter() - began)

@@ -3,7 +3,9 @@
 import time
 
 from psygnal import Signal
+from qtpy.QtCore import QTimer
 
+from napari_xreg.rendering import thread_count
 from napari_xreg.session import Preview, PreviewRequest, Session
 from napari_xreg.viewer.detector_canvas import DetectorCanvas
 from napari_xreg.viewer.preferences import preferences
@@ -11,10 +13,17 @@ from napari_xreg.widgets.full_collection import FullCollection
 from napari_xreg.widgets.jobs import Lane
 
 LEAST_PIXELS = 64
-DRAG_SHARES = (1.0, 0.75, 0.5, 0.375, 0.25)
+DRAG_SHARES = (1.0, 0.75, 0.625, 0.5, 0.375, 0.25)
 """Sizes of the DRR while a pose is dragged, of its longer side at rest."""
-RENDERING_SHARE = 0.5
+REST_MS = 500
+"""After a drag, before Python may stop to collect its garbage: the last picture comes first."""
+RENDERING_SHARE = 0.6
 """Of the time of a frame; the rest is for drawing it."""
+
+
+def drag_threads() -> int:
+    """While a pose is dragged one processor is left to the window, or both wait for each other."""
+    return max(1, thread_count() - 1)
 
 
 class LivePreview:
@@ -41,8 +50,11 @@ class LivePreview:
         self._dragging = self._held = False
         self._preferences = preferences()
         self._collection = FullCollection()
+        self._rest = QTimer()
+        self._rest.setSingleShot(True)
+        self._rest.timeout.connect(self._collection.resume)
         self._drag_pixels = 0
-        self._seconds_per_ray = 0.0
+        self._processor_seconds_per_ray = 0.0
         self._latest: Preview | None = None
         session.pose_changed.connect(self.ask)
         for signal in (session.volume_changed, session.active_changed, session.radiographs_changed):
@@ -67,6 +79,7 @@ class LivePreview:
     def begin_drag(self) -> None:
         """From now on speed goes before resolution."""
         self._dragging = True
+        self._rest.stop()
         self._collection.postpone()
         self._drag_pixels = self.full_pixels()
 
@@ -74,7 +87,7 @@ class LivePreview:
         """Render at full resolution again, now."""
         if self._dragging:
             self._dragging = False
-            self._collection.resume()
+            self._rest.start(REST_MS)
             self.ask()
 
     def full_pixels(self) -> int:
@@ -122,11 +135,13 @@ class LivePreview:
                 self._canvas.preview_carm(self.pixels()),
                 active.world_from_camera,
                 time.perf_counter(),
+                drag_threads() if self._dragging else None,
             )
         )
 
     def close(self) -> None:
         """Stop; nothing is painted any more."""
+        self._rest.stop()
         self._collection.resume()
         self._session.pose_changed.disconnect(self.ask)
         for signal in (
@@ -141,9 +156,8 @@ class LivePreview:
         """Another CT or radiograph: an answer to what was asked before must not be shown."""
         self._lane.drop()
         self._latest = None
-        self._seconds_per_ray = 0.0
+        self._processor_seconds_per_ray = 0.0
         self._preferences = preferences()
-        self._collection = FullCollection()
         self.ask()
 
     def _expected(self, pixels: int) -> float:
@@ -153,13 +167,17 @@ class LivePreview:
             return 0.0
         rows, columns = active.radiograph.carm.detector.shape
         share = pixels / max(rows, columns)
-        return self._seconds_per_ray * rows * columns * share * share
+        rays = rows * columns * share * share
+        return self._processor_seconds_per_ray * rays / drag_threads()
 
     def _paint(self, preview: Preview) -> None:
-        per_ray = preview.seconds / max(1, preview.image.size)
+        threads = preview.request.threads or thread_count()
+        per_ray = preview.seconds * threads / max(1, preview.image.size)
         # The quickest of late: one slow frame (compilation, a busy machine) is no measure.
-        known = self._seconds_per_ray
-        self._seconds_per_ray = per_ray if not known else min(per_ray, 0.9 * known + 0.1 * per_ray)
+        known = self._processor_seconds_per_ray
+        if known:
+            per_ray = min(per_ray, 0.9 * known + 0.1 * per_ray)
+        self._processor_seconds_per_ray = per_ray
         self._latest = preview
         self._canvas.show_preview(preview)
         self.painted.emit(preview)

@@ -41,6 +41,8 @@ SETTLE_MS = 400
 """Changes by keys or arrows that follow each other sooner are one step of undo."""
 READING_MS = 250
 """The similarity is read at most this often while a pose moves."""
+WORDS_MS = 200
+"""The numbers follow at most this often while a pose is dragged."""
 BLINK_MS = 600
 
 _ISOCENTER, _CURSOR = "Isocenter", "Point under the cursor"
@@ -69,6 +71,9 @@ class PoseWidget(Docked):
         self._reading = QTimer(self)
         self._reading.setSingleShot(True)
         self._reading.timeout.connect(self._read_similarity)
+        self._words = QTimer(self)
+        self._words.setSingleShot(True)
+        self._words.timeout.connect(self._show_words)
         self._blinking = QTimer(self)
         self._blinking.setInterval(BLINK_MS)
         self._blinking.timeout.connect(self.workbench.canvas.blink)
@@ -227,7 +232,7 @@ class PoseWidget(Docked):
     # ------------------------------------------------------------------ what is shown
 
     def _on_pose(self) -> None:
-        """While it is dragged the numbers change with the picture: one repaint for both."""
+        """While it is dragged the numbers change with some pictures: one repaint for both."""
         self._stale = True
         if not self._preview.dragging or self._session.rendered_volume is None:
             self._show_pose()
@@ -240,8 +245,22 @@ class PoseWidget(Docked):
                 row.show_value(term_of(pose, row.term.name))
 
     def _on_painted(self, preview: Preview) -> None:
+        """While dragging, numbers and words follow a few times a second: each repaint of a
+        widget makes Qt compose the whole window anew, canvas included."""
+        if not self._preview.dragging:
+            self._words.stop()
+            self._show_words()
+        elif not self._words.isActive():
+            self._words.start(WORDS_MS)
+        if not self._reading.isActive():
+            self._reading.start(READING_MS if self._preview.dragging else 0)
+
+    def _show_words(self) -> None:
+        preview = self._preview.latest
         if self._stale:
             self._show_pose()
+        if preview is None:
+            return
         rows, columns = preview.image.shape
         full = preview.request.carm.detector.shape
         active = self._session.active
@@ -253,8 +272,6 @@ class PoseWidget(Docked):
             words += f", {100 * share:.0f} % of the radiograph's pixels a side"
         if words != self.drr_words.words:
             self.drr_words.setText(words)
-        if not self._reading.isActive():
-            self._reading.start(READING_MS if self._preview.dragging else 0)
 
     def _read_similarity(self) -> None:
         active, preview = self._session.active, self._preview.latest
