@@ -9,7 +9,7 @@ from qtpy.QtGui import QColor
 from napari_xreg.geometry import Pose
 from napari_xreg.geometry.carm import CArmPose
 from napari_xreg.registration import Iterate
-from napari_xreg.widgets.iteration_plot import joined
+from napari_xreg.widgets.iteration_plot import IterationPlot, joined
 from napari_xreg.widgets.loss_plot import LossPlot
 from napari_xreg.widgets.pose_plot import PosePlot
 
@@ -131,3 +131,19 @@ def test_an_angle_that_passes_half_a_turn_does_not_jump(qtbot):
     qtbot.addWidget(plot)
     plot.append([iterate(0), iterate(1)], [CArmPose(179.0), CArmPose(-179.0)])
     assert plot.angles.curves["primary"][1].tolist() == pytest.approx([0.0, 2.0])
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "words"),
+    [
+        (0.11, 0.31, ["0.15", "0.2", "0.25", "0.3"]),
+        (0.009, 0.3, ["0.01", "0.1", "0.02", "0.05", "0.2"]),
+        (1e-8, 1.0, ["1e-08", "1e-06", "0.0001", "0.01", "1"]),
+    ],
+)
+def test_the_numbers_of_a_logarithmic_axis_have_room(qtbot, low, high, words):
+    plot = IterationPlot("loss", log=True)
+    qtbot.addWidget(plot)
+    axis = plot._plot.getPlotItem().getAxis("left")
+    ((spacing, values),) = axis.logTickValues(np.log10(low), np.log10(high), 130.0, [])
+    assert axis.logTickStrings(values, 1.0, spacing) == words

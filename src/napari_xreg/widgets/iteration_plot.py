@@ -1,5 +1,6 @@
 """Curves against the iterations of a refinement: levels marked, one iteration picked out."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -22,6 +23,26 @@ class _Axes(pg.PlotWidget):  # type: ignore[misc]
 
     def sizeHint(self) -> QSize:
         return QSize(240, 150)
+
+
+class _Decades(pg.AxisItem):  # type: ignore[misc]
+    """Logarithmic; pyqtgraph would print 2 to 9 of a decade on top of each other."""
+
+    def logTickValues(
+        self, minVal: float, maxVal: float, size: float, stdTicks: object
+    ) -> list[tuple[float | None, list[float]]]:
+        """Decades; between them as much as there is room for."""
+        first, last = math.floor(minVal), math.ceil(maxVal)
+        apart = max(1, math.ceil((last - first) * 24 / max(size, 1.0)))
+        span = (maxVal - minVal) * 96 / max(size, 1.0)
+        digits = (1.5, 2, 2.5, 3, 4, 5, 6, 8) if span < 0.5 else (2, 5) if span < 1.5 else ()
+        values = [float(n) for n in range(first, last + 1) if n % apart == 0]
+        values += [n + math.log10(m) for n in range(first, last) for m in digits]
+        return [(1.0, [value for value in values if minVal <= value <= maxVal])]
+
+    def logTickStrings(self, values: Sequence[float], scale: float, spacing: float) -> list[str]:
+        """As short as they tell."""
+        return [f"{10.0**value * scale:.2g}" for value in values]
 
 
 class IterationPlot(QWidget):
@@ -52,7 +73,7 @@ class IterationPlot(QWidget):
         self._legend = QLabel()
         self._legend.setWordWrap(True)
         self._legend.setTextFormat(Qt.TextFormat.RichText)
-        self._plot = _Axes()
+        self._plot = _Axes(axisItems={"left": _Decades("left")} if log else None)
         item = self._plot.getPlotItem()
         item.hideButtons()
         item.setMenuEnabled(False)
