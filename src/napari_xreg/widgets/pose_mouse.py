@@ -6,6 +6,7 @@ Alt+drag, Shift+drag and Control+wheel belong to napari, and Up, Down, Left, Rig
 from collections.abc import Callable, Generator
 from functools import partial
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from jaxtyping import Float
 from torch import Tensor
@@ -40,11 +41,16 @@ KEYS: dict[str, tuple[str, int]] = {
 }
 """Key, the C-arm parameter it changes, and in which direction the picture or the angle goes."""
 
+_open: "WeakKeyDictionary[Workbench, list[PoseMouse]]" = WeakKeyDictionary()
+"""Of each viewer, in the order they came: the newest is the one that is obeyed."""
+
 _WHY = {"shift": "drag", "turn": "rotation by hand", "depth": "depth by hand", "roll": "roll"}
 
 
 class PoseMouse:
     """Moves the active radiograph's pose with the mouse, and by keys.
+
+    Of several in one viewer the newest is obeyed; when it closes, the one before.
 
     Parameters
     ----------
@@ -69,18 +75,24 @@ class PoseMouse:
     ) -> None:
         self._bench = workbench
         self._pivot = pivot
+        self._calls: dict[str, Callable[[], None]] = {
+            key: partial(step, name, direction) for key, (name, direction) in KEYS.items()
+        }
+        self._calls |= {"Control-Z": undo, "Control-Shift-Z": redo}
+        self._mice = _open.setdefault(workbench, [])
+        self._mice.append(self)
         viewer = workbench.viewer
         # The very same object each time: a bound method is made anew by every look-up.
         self._drag_callback = self._on_drag
         viewer.mouse_drag_callbacks.append(self._drag_callback)
         self._bound: list[Callable[[Any], None]] = []
-        for key, (name, direction) in KEYS.items():
-            self._bind(key, partial(step, name, direction))
-        self._bind("Control-Z", undo)
-        self._bind("Control-Shift-Z", redo)
+        self._bind_keys()
 
     def close(self) -> None:
         """Take callbacks and keys off the viewer."""
+        if self not in self._mice:
+            return
+        self._mice.remove(self)
         viewer = self._bench.viewer
         if self._drag_callback in viewer.mouse_drag_callbacks:
             viewer.mouse_drag_callbacks.remove(self._drag_callback)
@@ -88,15 +100,22 @@ class PoseMouse:
         for key in [key for key, action in viewer.keymap.items() if id(action) in ours]:
             del viewer.keymap[key]
         self._bound.clear()
+        if self._mice:
+            self._mice[-1]._bind_keys()
 
-    def _bind(self, key: str, call: Callable[[], None]) -> None:
-        def action(viewer: Any) -> None:
-            call()
+    def _bind_keys(self) -> None:
+        self._bound.clear()
+        for key, call in self._calls.items():
 
-        self._bench.viewer.bind_key(key, action, overwrite=True)
-        self._bound.append(action)
+            def action(viewer: Any, call: Callable[[], None] = call) -> None:
+                call()
+
+            self._bench.viewer.bind_key(key, action, overwrite=True)
+            self._bound.append(action)
 
     def _on_drag(self, viewer: Any, event: Any) -> Generator[None, None, None]:
+        if self is not self._mice[-1]:
+            return
         session, canvas = self._bench.session, self._bench.canvas
         kind = _kind(event)
         carm = canvas.carm
