@@ -207,7 +207,7 @@ class PictureLayers:
 
     def _dim_radiograph(self) -> None:
         layer = self._shelf.get("radiograph")
-        dim = self._backdrop or (self._mode == "blend" and self._drr is not None)
+        dim = self._backdrop or (self._mode in ("blend", "edges") and self._drr is not None)
         if layer is not None and (layer, dim) != self._dimmed:  # else the user may have set it
             layer.opacity = BACKDROP_OPACITY if dim else 1.0
             self._dimmed = (layer, dim)
