@@ -19,17 +19,21 @@ from torch import Tensor
 from napari_xreg.rayemb import (
     CompactEncoder,
     RayEmbSettings,
-    RayEmbTask,
-    Validator,
     load_encoder,
+    population_task,
     save_encoder,
-    validation_patient,
 )
 from napari_xreg.rendering import set_thread_count
-from napari_xreg.simulation import phantom
-from napari_xreg.training import PhantomPopulation, Step, Trained, TrainSettings, Validation, train
-
-VALIDATION_SEEDS = (950, 951, 952)
+from napari_xreg.training import (
+    PhantomPopulation,
+    Step,
+    Trained,
+    TrainSettings,
+    Validation,
+    read_state,
+    train,
+    write_state,
+)
 
 
 def main() -> None:
@@ -50,20 +54,15 @@ def main() -> None:
     encoder = CompactEncoder()
     if arguments.finetune:
         encoder.load_state_dict(load_encoder(arguments.finetune)[0].state_dict())
-    patients = []
-    for number, seed in enumerate(VALIDATION_SEEDS):
-        made = phantom(spacing_mm=3.0, seed=seed)
-        images = range(900 + 4 * number, 904 + 4 * number)
-        patients.append(validation_patient(made.volume, made.labels, encoder.framing, seeds=images))
-    settings = RayEmbSettings(half_precision=True)
-    task = RayEmbTask(encoder, PhantomPopulation(), Validator(patients), settings)
+    settings = RayEmbSettings(queries=8, half_precision=True)
+    task = population_task(encoder, PhantomPopulation(), settings=settings)
     schedule = TrainSettings(
         steps=arguments.steps,
         by_time=60 * arguments.minutes,
         validate_every=arguments.validate_every,
         learning_rate=arguments.learning_rate,
     )
-    resume = torch.load(arguments.resume, weights_only=False) if arguments.resume else None
+    resume = read_state(arguments.resume) if arguments.resume else None
     log: list[dict[str, float]] = []
 
     def write(weights: Mapping[str, Tensor], steps: int, seconds: float, status: str) -> None:
@@ -99,7 +98,7 @@ def main() -> None:
             if event.weights is not None:
                 write(event.weights, event.index, event.seconds, "RUNNING")
     write(trained.best, trained.steps, trained.seconds, trained.status.name)
-    torch.save(dict(trained.state), arguments.file.with_suffix(".resume"))
+    write_state(arguments.file.with_suffix(".resume"), trained.state)
     print(f"{arguments.file}: {arguments.file.stat().st_size / 1e6:.2f} MB, {trained.status.value}")
 
 

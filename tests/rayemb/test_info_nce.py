@@ -16,7 +16,7 @@ from napari_xreg.rayemb import (
 from napari_xreg.rayemb.info_nce import usable_cells
 from napari_xreg.training import PhantomPopulation
 
-SMALL = ViewSettings(template_side=64, queries=3, templates=5, kept=2, renew_every=1, first=2)
+SMALL = ViewSettings(template_extent=1.25, queries=3, templates=5, kept=2, renew_every=1, first=2)
 POPULATION = PhantomPopulation(seeds=(3, 4, 5), spacing_mm=10.0)
 
 
@@ -77,7 +77,7 @@ def test_a_heatmap_pixel_is_usable_from_one_half_on():
 @pytest.fixture(scope="module")
 def task():
     torch.manual_seed(1)
-    encoder = CompactEncoder(dimensions=16, widths=(8, 16, 16, 16))
+    encoder = CompactEncoder(dimensions=16, widths=(8, 16, 16))
     settings = RayEmbSettings(views=SMALL, queries=3, templates=5, points=24, per_point=3, seed=4)
     return RayEmbTask(encoder, POPULATION, lambda network: ({"score": 1.0}, None), settings)
 
@@ -110,7 +110,7 @@ def test_the_gradient_reaches_every_weight(task):
 
 
 def test_the_pool_is_the_same_after_a_restore():
-    framing = CompactEncoder(dimensions=8, widths=(8, 8, 8, 8)).framing
+    framing = CompactEncoder(dimensions=8, widths=(8, 8, 8)).framing
     pool = ViewPool(POPULATION, framing, SMALL, seed=7)
     generator = torch.Generator().manual_seed(3)
     for _ in range(4):

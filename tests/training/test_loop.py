@@ -5,7 +5,16 @@ import torch
 from torch import nn
 
 from napari_xreg.registration import Control, run
-from napari_xreg.training import Step, TrainingStatus, TrainSettings, Validation, train
+from napari_xreg.training import (
+    CheckpointError,
+    Step,
+    TrainingStatus,
+    TrainSettings,
+    Validation,
+    read_state,
+    train,
+    write_state,
+)
 
 
 class LineTask:
@@ -67,7 +76,7 @@ def test_it_learns_and_says_so():
     assert steps[-1].learning_rate == pytest.approx(0.002, rel=0.1)
 
 
-def test_resume_is_an_uninterrupted_run():
+def test_resume_is_an_uninterrupted_run(tmp_path):
     whole = run(train(LineTask(), SETTINGS))
     first = LineTask()
     control = Control()
@@ -81,7 +90,9 @@ def test_resume_is_an_uninterrupted_run():
             half = end.value
     assert half.status is TrainingStatus.CANCELLED
     assert half.steps == 33
-    rest = run(train(LineTask(), SETTINGS, resume=half.state))
+    write_state(tmp_path / "half.resume", half.state)
+    state = read_state(tmp_path / "half.resume")
+    rest = run(train(LineTask(), SETTINGS, resume=state))
     assert rest.steps == 60
     for name, value in whole.state["network"].items():
         assert torch.equal(value, rest.state["network"][name])
@@ -138,3 +149,9 @@ def test_settings_that_make_no_sense_are_refused():
         TrainSettings(steps=0)
     with pytest.raises(ValueError, match="averaging in"):
         TrainSettings(averaging=1.0)
+
+
+def test_another_file_is_no_state(tmp_path):
+    torch.save({"state_dict": {}}, tmp_path / "w.ckpt")
+    with pytest.raises(CheckpointError, match="not the state of a training"):
+        read_state(tmp_path / "w.ckpt")

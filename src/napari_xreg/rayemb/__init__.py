@@ -18,6 +18,8 @@ from napari_xreg.rayemb.encoder import Embedded, RayEncoder, embed
 from napari_xreg.rayemb.framing import Framing, pixels_between
 from napari_xreg.rayemb.heatmap import Posterior, posterior, probabilities, similarity
 from napari_xreg.rayemb.info_nce import info_nce
+from napari_xreg.rayemb.locate import Located, Trust, locate, pose_of, sample_points, trust_of
+from napari_xreg.rayemb.recipes import patient_task, phantom_validation, population_task
 from napari_xreg.rayemb.subspace import projector, subspace_basis, subspace_rank
 from napari_xreg.rayemb.task import RayEmbSettings, RayEmbTask
 from napari_xreg.rayemb.templates import (
@@ -35,7 +37,6 @@ from napari_xreg.rayemb.validation import (
     ValidationPatient,
     Validator,
     evaluate,
-    pose_of,
     validation_patient,
 )
 from napari_xreg.rayemb.view_pool import STANDARD_CARM, ViewPool, Views, ViewSettings
@@ -53,6 +54,7 @@ __all__ = [
     "Embedded",
     "Found",
     "Framing",
+    "Located",
     "Posterior",
     "RayEmbSettings",
     "RayEmbTask",
@@ -62,6 +64,7 @@ __all__ = [
     "TemplateMade",
     "TemplateSettings",
     "Templates",
+    "Trust",
     "ValidationPatient",
     "Validator",
     "ViewPool",
@@ -77,17 +80,23 @@ __all__ = [
     "heatmap_carm",
     "info_nce",
     "load_encoder",
+    "locate",
     "make_templates",
+    "patient_task",
+    "phantom_validation",
     "pixels_between",
     "point_heatmaps",
+    "population_task",
     "pose_of",
     "posterior",
     "probabilities",
     "projector",
+    "sample_points",
     "save_encoder",
     "shipped_encoder",
     "similarity",
     "subspace_basis",
     "subspace_rank",
+    "trust_of",
     "validation_patient",
 ]

@@ -328,7 +328,7 @@ def _basis(
     generator: torch.Generator,
     per_point: int,
     visible: bool,
-) -> Float[Tensor, "n d t"]:
+) -> Float[Tensor, "n d k"]:
     choice, seen = choose_templates(inside, per_point, generator, visible=visible)
     return subspace_basis(templates.features(pixels, choice, seen if visible else None))
 

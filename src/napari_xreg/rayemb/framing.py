@@ -13,8 +13,8 @@ from napari_xreg.images import Radiograph
 
 Align = Literal["centers", "rayemb-v1"]
 
-LOCAL_PIXELS = 15
-"""Window of the local contrast: about 25 mm at the isocenter."""
+LOCAL_PIXELS = 9
+"""Window of the local contrast: about 30 mm at the isocenter."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,9 @@ class Framing:
     """
 
     shape: tuple[int, int] | None = None
-    pixel_mm: float = 1.7
-    multiple: int = 16
-    smallest: int = 64
+    pixel_mm: float = 3.4
+    multiple: int = 8
+    smallest: int = 32
     largest: int = 320
 
     def carm(self, carm: CArm) -> CArm:
@@ -59,14 +59,22 @@ class Framing:
         upright = radiograph if mirrored else radiograph.flip_columns()
         return upright.resize(*self.carm(radiograph.carm).detector.shape)
 
-    def template_carm(self, carm: CArm, side: int) -> CArm:
-        """A C-arm whose image has the encoder's pixel size of `carm`, and `side` pixels each way.
+    def template_carm(self, carm: CArm, extent: float) -> CArm:
+        """A C-arm whose image has the encoder's pixel size of `carm` on a larger detector.
 
-        Templates see more of the patient than a radiograph does, at the same scale; the central
-        ray meets the middle.
+        Templates see more of the patient than a radiograph does, at the same scale; square, the
+        central ray meets the middle.
+
+        Parameters
+        ----------
+        extent
+            Side, over the longer side of the radiograph.
         """
-        spacing = self.carm(carm).detector.spacing
-        return replace(carm, detector=Detector((side, side), spacing))
+        if not 0.5 <= extent <= 4.0:
+            raise ValueError(f"templates are 0.5 to 4 times a radiograph: got extent={extent}")
+        detector = self.carm(carm).detector
+        side = round(max(detector.shape) * extent / self.multiple) * self.multiple
+        return replace(carm, detector=Detector((side, side), detector.spacing))
 
 
 def pixels_between(

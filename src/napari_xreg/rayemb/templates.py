@@ -39,8 +39,8 @@ class TemplateSettings:
         ``random`` or ``grid``.
     count
         Number of templates; for a grid the square of its side.
-    side
-        Pixels each way: larger than a radiograph, so that most of the patient is seen.
+    extent
+        Side over that of a radiograph: larger, so that most of the patient is seen.
     poses
         Range of C-arm poses.
     seed
@@ -53,7 +53,7 @@ class TemplateSettings:
 
     layout: Literal["random", "grid"] = "random"
     count: int = 64
-    side: int = 160
+    extent: float = 1.25
     poses: PoseRange = TEMPLATE_POSES
     seed: int = 0
     voxel_mm: float = 3.0
@@ -69,7 +69,7 @@ class TemplateSettings:
 
 
 RAYEMB_V1 = TemplateSettings(
-    layout="grid", count=324, side=224, rayemb_v1=True,
+    layout="grid", count=324, rayemb_v1=True,
     poses=PoseRange((-45.0, 45.0), (-45.0, 45.0), (0.0, 0.0), 0.0),
 )  # fmt: skip
 """What the published weights were trained with, code rather than paper (METHODS A3)."""
@@ -281,7 +281,7 @@ def make_templates(
         source = RAYEMB_V1_CARM
         template_carm = encoder.framing.carm(source)
     else:
-        source = template_carm = encoder.framing.template_carm(carm, settings.side)
+        source = template_carm = encoder.framing.template_carm(carm, settings.extent)
     poses = template_poses(template_carm, isocenter, settings)
     file = None
     if cache is not None:

@@ -7,12 +7,13 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from napari_xreg.geometry import Pose
+from napari_xreg.geometry import CArm, Pose
 from napari_xreg.images import LabelMap, Radiograph, Volume
 from napari_xreg.metrics import mean_target_registration_error
 from napari_xreg.rayemb.correspond import CorrespondSettings, Found, correspond
 from napari_xreg.rayemb.encoder import RayEncoder, embed
 from napari_xreg.rayemb.framing import Framing
+from napari_xreg.rayemb.locate import pose_of
 from napari_xreg.rayemb.templates import (
     Templates,
     TemplateSettings,
@@ -21,16 +22,13 @@ from napari_xreg.rayemb.templates import (
     template_poses,
 )
 from napari_xreg.rayemb.view_pool import STANDARD_CARM
-from napari_xreg.registration import PnPSettings, PnPSolution, run, solve_pnp
+from napari_xreg.registration import PnPSolution, run
 from napari_xreg.rendering import at_voxel_size, render_drr
 from napari_xreg.simulation import simulate_radiograph
 from napari_xreg.training import PoseRange, bone_mask, points_in
 
 LOST_MM = 200.0
 """Written where there is no pose at all."""
-
-THRESHOLD_MM = 12.0
-"""Of MAGSAC, on the detector: a network of this kind misses by about a cell."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +37,8 @@ class ValidationPatient:
 
     Parameters
     ----------
+    carm, template_carm
+        Of the radiographs; of the templates, on the encoder's pixels.
     isocenter
         Middle of the bones, about which the poses were drawn, world mm.
     template_images, template_poses
@@ -51,6 +51,8 @@ class ValidationPatient:
         Images and their poses.
     """
 
+    carm: CArm
+    template_carm: CArm
     isocenter: Float[Tensor, "3"]
     template_images: Float[Tensor, "t rows columns"]
     template_poses: Pose
@@ -110,6 +112,7 @@ def validation_patient(
     *,
     seeds: Sequence[int],
     poses: PoseRange | None = None,
+    carm: CArm = STANDARD_CARM,
     severity: str = "typical",
     points: int = 1000,
     templates: TemplateSettings | None = None,
@@ -124,26 +127,28 @@ def validation_patient(
         for tuning or for reports (`simulation.TUNING_SEEDS`, `EVALUATION_SEEDS`).
     poses
         None: those of training.
+    carm
+        Of the radiographs.
     """
     mask = bone_mask(volume, labels, None, bone_above_hu)
     generator = torch.Generator().manual_seed(seeds[0])
     in_bone = points_in(volume, mask, 100_000, generator)
     isocenter = in_bone.mean(0)
     settings = templates or TemplateSettings(count=48)
-    carm = framing.template_carm(STANDARD_CARM, settings.side)
-    at = template_poses(carm, isocenter, settings)
+    template_carm = framing.template_carm(carm, settings.extent)
+    at = template_poses(template_carm, isocenter, settings)
     coarse = at_voxel_size(volume.to(dtype=torch.float32), settings.voxel_mm)
-    images = render_drr(coarse, carm, at, method="joseph")
+    images = render_drr(coarse, template_carm, at, method="joseph")
     radiographs, truths = [], []
     for seed in seeds:
         own = torch.Generator().manual_seed(seed)
-        truth = (poses or PoseRange()).sample(STANDARD_CARM, isocenter, 1, own)[0]
-        made = simulate_radiograph(
-            volume, labels, STANDARD_CARM, truth, severity=severity, seed=seed
-        )
+        truth = (poses or PoseRange()).sample(carm, isocenter, 1, own)[0]
+        made = simulate_radiograph(volume, labels, carm, truth, severity=severity, seed=seed)
         radiographs.append(made.radiograph)
         truths.append(truth)
     return ValidationPatient(
+        carm,
+        template_carm,
         isocenter,
         images, at, in_bone[:points], in_bone[points : points + 50], tuple(radiographs),
         tuple(truths),
@@ -152,11 +157,13 @@ def validation_patient(
 
 def embedded_templates(encoder: RayEncoder, patient: ValidationPatient) -> Templates:
     """The templates of a patient, embedded."""
-    side = patient.template_images.shape[-1]
-    carm = encoder.framing.template_carm(STANDARD_CARM, side)
-    embeddings = embed_images(encoder, patient.template_images, carm)
+    embeddings = embed_images(encoder, patient.template_images, patient.template_carm)
     return Templates(
-        carm, patient.template_poses, patient.template_images, embeddings, encoder.align
+        patient.template_carm,
+        patient.template_poses,
+        patient.template_images,
+        embeddings,
+        encoder.align,
     )
 
 
@@ -191,13 +198,6 @@ def evaluate(
         seen = scatter(all_points, radiograph, truth)
         results.append(CaseResult(found, solution, mtre, seen, chosen))
     return results
-
-
-def pose_of(found: Found, radiograph: Radiograph) -> PnPSolution:
-    """MAGSAC and the weighted fit."""
-    s_row, s_column = radiograph.carm.detector.spacing
-    settings = PnPSettings(threshold_px=THRESHOLD_MM / (s_row * s_column) ** 0.5)
-    return solve_pnp(found.correspondences(), radiograph.carm, settings=settings)
 
 
 def scatter(found: Found, radiograph: Radiograph, truth: Pose) -> Scatter:

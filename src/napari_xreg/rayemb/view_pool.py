@@ -25,8 +25,8 @@ class ViewSettings:
         Of the radiographs.
     poses
         Of the radiographs.
-    template_poses, template_side
-        Of the templates; pixels each way.
+    template_poses, template_extent
+        Of the templates; their side over that of a radiograph.
     queries, templates
         Views of one patient that are rendered together.
     kept
@@ -40,12 +40,12 @@ class ViewSettings:
     carm: CArm = STANDARD_CARM
     poses: PoseRange = field(default_factory=PoseRange)
     template_poses: PoseRange = TEMPLATE_POSES
-    template_side: int = 160
+    template_extent: float = 1.25
     queries: int = 10
     templates: int = 10
-    kept: int = 64
-    renew_every: int = 4
-    first: int = 4
+    kept: int = 96
+    renew_every: int = 10
+    first: int = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +83,7 @@ class ViewPool:
     ) -> None:
         self.population, self.settings, self.seed = population, settings, seed
         self.carm = framing.carm(settings.carm)
-        self.template_carm = framing.template_carm(settings.carm, settings.template_side)
+        self.template_carm = framing.template_carm(settings.carm, settings.template_extent)
         self.made = 0
         self.steps = 0
         self._views: list[Views] = []

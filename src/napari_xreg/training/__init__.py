@@ -21,6 +21,7 @@ from napari_xreg.training.population import (
     ct_files,
 )
 from napari_xreg.training.pose_range import PoseRange
+from napari_xreg.training.state_file import read_state, write_state
 
 __all__ = [
     "CLEAN",
@@ -46,7 +47,9 @@ __all__ = [
     "patient_from_volume",
     "points_in",
     "read_checkpoint",
+    "read_state",
     "read_torch_weights",
     "train",
     "write_checkpoint",
+    "write_state",
 ]

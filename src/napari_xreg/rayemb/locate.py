@@ -1,0 +1,185 @@
+"""One call from a CT and a radiograph to a starting pose, and how far to trust it."""
+
+from collections.abc import Generator, Iterable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from napari_xreg.images import LabelMap, Radiograph, Volume
+from napari_xreg.rayemb.correspond import CorrespondSettings, Found, Round, correspond
+from napari_xreg.rayemb.encoder import Embedded, RayEncoder, embed
+from napari_xreg.rayemb.templates import TemplateMade, Templates, TemplateSettings, make_templates
+from napari_xreg.registration import Control, PnPSettings, PnPSolution, solve_pnp
+from napari_xreg.training import bone_mask, points_in
+
+THRESHOLD_MM = 12.0
+"""Of MAGSAC, on the detector: an encoder with cells of 7 mm misses by about one."""
+
+
+@dataclass(frozen=True)
+class Trust:
+    """What speaks for a pose from correspondences, and against it.
+
+    Parameters
+    ----------
+    inlier_share
+        Of the points that were used to solve, those that agree with the pose.
+    residual_mm
+        Root mean square distance of these from their pixels, mm on the detector.
+    spread_mm
+        Median standard deviation of the posteriors of all points used, mm on the detector.
+    in_image
+        Mean probability of these points to be in the image; NaN where that was never learned.
+    """
+
+    inlier_share: float
+    residual_mm: float
+    spread_mm: float
+    in_image: float
+
+
+@dataclass(frozen=True, eq=False)
+class Located:
+    """A starting pose from correspondences; false where there is none.
+
+    Parameters
+    ----------
+    found
+        The correspondences.
+    solution
+        The pose that follows, with its covariance and its outliers.
+    trust
+        See `Trust`.
+    templates, embedded
+        To go on with: the next radiograph, a point that was clicked.
+    """
+
+    found: Found
+    solution: PnPSolution
+    trust: Trust
+    templates: Templates
+    embedded: Embedded
+
+    def __bool__(self) -> bool:
+        return self.solution.world_from_camera is not None
+
+
+def sample_points(
+    volume: Volume,
+    *,
+    labels: LabelMap | None = None,
+    label_ids: Iterable[int] | None = None,
+    above_hu: float = 250.0,
+    count: int = 3000,
+    seed: int = 0,
+) -> Float[Tensor, "n 3"]:
+    """3D points to look for: voxel centres of labelled structures, or above a threshold.
+
+    Parameters
+    ----------
+    labels, label_ids
+        All labelled structures where no ids are given.
+    above_hu
+        Without labels.
+    count
+        At most.
+
+    Raises
+    ------
+    ValueError
+        If there is no such voxel, or the labels lie on another grid.
+    """
+    mask = bone_mask(volume, labels, label_ids, above_hu)
+    points = points_in(volume, mask, count, torch.Generator().manual_seed(seed))
+    if not len(points):
+        raise ValueError(
+            f"the CT holds no voxel above {above_hu} HU: choose a lower threshold, or give labels"
+        )
+    return points
+
+
+def pose_of(
+    found: Found, radiograph: Radiograph, *, settings: PnPSettings | None = None
+) -> PnPSolution:
+    """MAGSAC and the fit weighted by the posteriors' covariances."""
+    if settings is None:
+        settings = PnPSettings(threshold_px=THRESHOLD_MM / _pixel_mm(radiograph))
+    return solve_pnp(found.correspondences(), radiograph.carm, settings=settings)
+
+
+def trust_of(found: Found, solution: PnPSolution, radiograph: Radiograph) -> Trust:
+    """See `Trust`."""
+    variance = found.covariances.diagonal(dim1=1, dim2=2).mean(1)
+    return Trust(
+        inlier_share=float(solution.used.double().mean()),
+        residual_mm=solution.rms_px * _pixel_mm(radiograph),
+        spread_mm=float(variance.sqrt().median()) * _pixel_mm(radiograph),
+        in_image=float(found.in_image.double().mean()),
+    )
+
+
+def locate(
+    encoder: RayEncoder,
+    volume: Volume,
+    radiograph: Radiograph,
+    points: Float[Tensor, "n 3"],
+    *,
+    isocenter: Float[Tensor, "3"] | None = None,
+    templates: Templates | None = None,
+    template_settings: TemplateSettings | None = None,
+    settings: CorrespondSettings | None = None,
+    control: Control | None = None,
+) -> Generator[TemplateMade | Round, None, Located | None]:
+    """Find where a radiograph was taken, from no start at all.
+
+    Parameters
+    ----------
+    encoder
+        Trained for this anatomy, in evaluation mode.
+    volume
+        The CT.
+    radiograph
+        With its geometry.
+    points
+        3D points to look for, world mm: see `sample_points`.
+    isocenter
+        Middle of the templates' poses, world mm. None: the mean of the points.
+    templates
+        Of an earlier call with the same CT, C-arm and encoder; None: they are made.
+    template_settings, settings
+        See `TemplateSettings` and `CorrespondSettings`.
+    control
+        Cancel, pause.
+
+    Yields
+    ------
+    TemplateMade, Round
+        In this order.
+
+    Returns
+    -------
+    Located or None
+        None if cancelled before any correspondence was found.
+    """
+    control = control or Control()
+    if templates is None:
+        center = points.double().mean(0) if isocenter is None else isocenter.double()
+        templates = yield from make_templates(
+            encoder, volume, radiograph.carm, center, settings=template_settings, control=control
+        )
+        if templates is None:
+            return None
+    embedded = embed(encoder, radiograph)
+    found = yield from correspond(
+        encoder, embedded, templates, points, settings=settings, control=control
+    )
+    solution = pose_of(found, radiograph)
+    trust = trust_of(found, solution, radiograph)
+    return Located(found, solution, trust, templates, embedded)
+
+
+def _pixel_mm(radiograph: Radiograph) -> float:
+    s_row, s_column = radiograph.carm.detector.spacing
+    return float((s_row * s_column) ** 0.5)
