@@ -1,14 +1,25 @@
-"""The examples in the documentation give what they say."""
+"""The examples in the documentation give what they say; its links and labels are those there are."""
 
+import ast
 import doctest
+import importlib.util
 import re
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-PAGES = sorted([*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/**/*.md")])
+DOCS = REPOSITORY / "docs"
+WIDGETS = REPOSITORY / "src" / "napari_xreg" / "widgets"
+PAGES = sorted([*REPOSITORY.glob("*.md"), *DOCS.glob("**/*.md")])
+# Where words in bold are what the program shows.
+GUIDES = [DOCS / "tutorial.md", *sorted((DOCS / "how-to").glob("*.md"))]
+NAPARI = {"Plugins", "Layers", "Register", "File", "Open Sample"}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -20,22 +31,168 @@ def test_examples_give_what_they_say(page):
 
 
 def test_the_conventions_have_examples_to_check():
-    text = (REPOSITORY / "docs" / "conventions.md").read_text(encoding="utf-8")
+    text = (DOCS / "conventions.md").read_text(encoding="utf-8")
     assert len(doctest.DocTestParser().get_examples(text)) >= 6
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_links_between_pages_are_not_broken(page):
+def test_links_and_pictures_are_there(page):
     for target in re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8")):
         if "://" not in target:
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
 
+def test_every_picture_is_shown_somewhere():
+    text = "".join(page.read_text(encoding="utf-8") for page in PAGES)
+    pictures = [path.name for path in (DOCS / "images").iterdir()]
+    assert pictures
+    assert [name for name in pictures if f"images/{name}" not in text] == []
+
+
+def test_the_site_has_the_pages_it_lists():
+    listed = re.findall(r"[\w/-]+\.md", (REPOSITORY / "mkdocs.yml").read_text(encoding="utf-8"))
+    assert "tutorial.md" in listed
+    assert [name for name in listed if not (DOCS / name).is_file()] == []
+    pages = {str(page.relative_to(DOCS)) for page in DOCS.glob("**/*.md")}
+    unlisted = {name for name in pages - set(listed) if not name.startswith("decisions/")}
+    assert unlisted == set()
+
+
 def test_every_decision_is_listed():
-    folder = REPOSITORY / "docs" / "decisions"
+    folder = DOCS / "decisions"
     index = (folder / "README.md").read_text(encoding="utf-8")
     pages = [page.name for page in folder.glob("0*.md")]
     assert pages
     assert [name for name in pages if f"({name})" not in index] == []
     numbers = [name[:4] for name in pages]
     assert len(set(numbers)) == len(numbers)
+
+
+# ---------------------------------------------------------------------- labels
+
+
+class Shown:
+    """What the widgets may show: the strings of their source and of the manifest."""
+
+    def __init__(self):
+        self.words: set[str] = set()
+        self.patterns: list[re.Pattern[str]] = []
+        for path in [*WIDGETS.glob("*.py"), WIDGETS.parent / "viewer" / "picture_layers.py"]:
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                    self.words.add(node.value)
+                elif isinstance(node, ast.JoinedStr):
+                    self.patterns.append(re.compile("".join(map(self._part, node.values))))
+        manifest = (WIDGETS.parent / "napari.yaml").read_text(encoding="utf-8")
+        self.words.update(re.findall(r"(?:display_name|title): (.+)", manifest))
+
+    @staticmethod
+    def _part(part):
+        return re.escape(part.value) if isinstance(part, ast.Constant) else "(.+)"
+
+    def __contains__(self, label):
+        if label in self.words:
+            return True
+        found = (pattern.fullmatch(label) for pattern in self.patterns if pattern.groups)
+        return any(match and self.words.issuperset(match.groups()) for match in found)
+
+
+@pytest.fixture(scope="module")
+def shown():
+    return Shown()
+
+
+@pytest.mark.parametrize("page", GUIDES, ids=lambda page: page.name)
+def test_what_a_guide_says_to_press_is_there(page, shown):
+    bold = re.findall(r"\*\*(.+?)\*\*", page.read_text(encoding="utf-8"), re.DOTALL)
+    labels = {" ".join(words.split()) for words in bold} - NAPARI
+    assert len(labels) > 5
+    assert sorted(label for label in labels if label not in shown) == []
+
+
+def test_a_label_that_nothing_shows_is_noticed(shown):
+    assert "Refine" in shown
+    assert "Isocenter (mm)" in shown
+    assert "Spread, in plane" in shown
+    assert "Press here" not in shown
+    assert "Isocentre (mm)" not in shown
+
+
+# ---------------------------------------------------------------------- scripts of the how-tos
+
+
+@pytest.fixture(scope="module")
+def own_files(tmp_path_factory):
+    """The files that the how-tos name: a CT, and DICOM radiographs of it."""
+    import nibabel
+
+    from napari_xreg.geometry import CArm, CArmPose, Detector
+    from napari_xreg.images import write_dicom_radiograph
+    from napari_xreg.simulation import phantom, simulate_radiograph
+
+    folder = tmp_path_factory.mktemp("own")
+    patient = phantom(spacing_mm=4.0)
+    affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ patient.volume.world_from_index.numpy()
+    hu = patient.volume.hu.numpy().transpose(2, 1, 0).astype(np.int16)
+    nibabel.save(nibabel.Nifti1Image(hu, affine), folder / "ct.nii.gz")
+    carm = CArm(1020.0, 700.0, Detector((160, 176), (1.9, 1.9)))
+    isocenter = tuple(patient.volume.center.tolist())
+    truths = {}
+    for name, primary in (("xray", 8.0), ("frontal", 3.0), ("oblique", 61.0)):
+        terms = CArmPose(primary, -4.0, 1.0, (7.0, -5.0, 9.0), isocenter)
+        truths[name] = carm.pose_from(terms)
+        made = simulate_radiograph(
+            patient.volume, None, carm, truths[name], severity="clean", seed=3
+        )
+        nominal = CArmPose(primary, -4.0, 0.0, isocenter=isocenter)
+        write_dicom_radiograph(folder / f"{name}.dcm", replace(made.radiograph, nominal=nominal))
+    points = torch.tensor(list(patient.landmarks.values()), dtype=torch.float64)
+    return folder, truths, points
+
+
+@pytest.mark.parametrize(
+    ("page", "found", "files"),
+    [
+        ("own-data.md", {"found.world_from_camera": "xray"}, ["pose.tfm", "work.xreg.json"]),
+        ("two-views.md", {"frontal": "frontal", "oblique": "oblique"}, []),
+        ("metal-implant.md", {"found.world_from_camera": "xray"}, []),
+    ],
+)
+def test_the_script_of_a_how_to_registers(page, found, files, own_files, monkeypatch):
+    from napari_xreg.metrics import mean_target_registration_error
+
+    folder, truths, points = own_files
+    text = (DOCS / "how-to" / page).read_text(encoding="utf-8")
+    (script,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    monkeypatch.chdir(folder)
+    names: dict[str, object] = {}
+    exec(compile(script, page, "exec"), names)
+    assert names["found"], names["found"].status
+    for expression, name in found.items():
+        pose = eval(expression, names)
+        error = mean_target_registration_error(pose, truths[name], points)
+        assert float(error) < 2.0, expression
+    assert [name for name in files if not (folder / name).exists()] == []
+
+
+# ---------------------------------------------------------------------- the site
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    any(importlib.util.find_spec(name) is None for name in ("mkdocs", "mkdocstrings", "material")),
+    reason="the site needs the extra `docs`",
+)
+def test_the_site_builds_without_a_warning(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path / "site")],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    tutorial = (tmp_path / "site" / "tutorial.html").read_text(encoding="utf-8")
+    assert "Continue from this iterate" in tutorial
+    reference = (tmp_path / "site" / "reference" / "registration.html").read_text(encoding="utf-8")
+    assert "Levenberg-Marquardt" in reference  # the docstring of `refine`

@@ -1,0 +1,480 @@
+"""Draw the plugin's pictures in docs/images from the running plugin: ``make figures``.
+
+Needs a display that can do OpenGL. The phantom, its radiograph and every pose come from fixed
+seeds; nothing is drawn by hand but the words over the overlays. Names given as arguments choose
+chapters: ``make_screenshots.py tutorial widgets``.
+"""
+
+import io
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import napari
+import numpy as np
+import torch
+from PIL import Image, ImageDraw, ImageFont
+from qtpy.QtCore import QBuffer, QEvent, QIODevice, QPoint, QPointF, Qt
+from qtpy.QtGui import QMouseEvent
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication, QDockWidget, QPushButton, QScrollArea, QWidget
+
+from napari_xreg.geometry import CArmPose
+from napari_xreg.images import write_dicom_radiograph
+from napari_xreg.session import Session
+from napari_xreg.simulation import TYPICAL, simulate_radiograph
+from napari_xreg.widgets.confidence_widget import ConfidenceWidget
+from napari_xreg.widgets.demo import open_demo
+from napari_xreg.widgets.geometry_widget import GeometryWidget
+from napari_xreg.widgets.landscape_widget import LandscapeWidget
+from napari_xreg.widgets.pose_words import truth_error_mm
+from napari_xreg.widgets.workbench import workbench_of
+
+IMAGES = Path(__file__).resolve().parent / "images"
+WINDOW, FILM_WINDOW = (1500, 950), (1000, 640)
+PAGE_WIDTH, FILM_WIDTH, WIDGET_WIDTH = 1200, 700, 350
+SHOWN_OVERLAYS = ("blend", "edges", "difference", "checkerboard")
+
+
+OTHERS = {"Geometry": GeometryWidget, "Landscape": LandscapeWidget, "Confidence": ConfidenceWidget}
+"""Widgets that the demo leaves to the Plugins menu."""
+
+
+class Scene:
+    """The demo in a window, and what a user does to it."""
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        self.viewer = open_demo()
+        self.window = self.viewer.window._qt_window
+        self.window.resize(*size)
+        self.bench = workbench_of(self.viewer)
+        self.session: Session = self.bench.session
+        wait(lambda: self.session.active is not None and self.widget("Tour").at == 0)
+        self.settle()
+
+    def widget(self, name: str) -> QWidget:
+        """A dock widget by its name."""
+        return self.viewer.window.dock_widgets[name]
+
+    def dock(self, name: str) -> QDockWidget:
+        """What holds it."""
+        parent = self.widget(name).parent()
+        while not isinstance(parent, QDockWidget):
+            parent = parent.parent()
+        return parent
+
+    def front(self, name: str) -> QWidget:
+        """Bring a tab forward; one that the demo has not is opened."""
+        window = self.viewer.window
+        if name not in window.dock_widgets:
+            window.add_dock_widget(OTHERS[name](self.viewer), name=name, area="right", tabify=True)
+        self.dock(name).raise_()
+        self.settle()
+        return self.widget(name)
+
+    def settle(self, milliseconds: int = 400) -> None:
+        """Until the DRR on the canvas is that of the present pose, and is drawn."""
+        wait(lambda: not self.bench.preview.busy)
+        QTest.qWait(milliseconds)
+
+    def click(self, button: QPushButton) -> None:
+        """With the mouse."""
+        assert button.isEnabled(), button.text()
+        QTest.mouseClick(button, Qt.MouseButton.LeftButton)
+        self.settle()
+
+    def drag(self, way: tuple[int, int]) -> None:
+        """Control and the left button, from the middle of the canvas."""
+        canvas = self.viewer.window._qt_viewer.canvas.native
+        middle = QPoint(canvas.width() // 2, canvas.height() // 2)
+        left, none = Qt.MouseButton.LeftButton, Qt.MouseButton.NoButton
+
+        def send(
+            kind: QEvent.Type, share: float, button: Qt.MouseButton, held: Qt.MouseButton
+        ) -> None:
+            at = QPointF(middle + QPoint(*way) * share)
+            event = QMouseEvent(
+                kind, at, canvas.mapToGlobal(at), button, held, Qt.KeyboardModifier.ControlModifier
+            )
+            QApplication.sendEvent(canvas, event)
+            QTest.qWait(60)
+
+        send(QEvent.Type.MouseButtonPress, 0.0, left, left)
+        for step in range(1, 6):
+            send(QEvent.Type.MouseMove, step / 5, none, left)
+        send(QEvent.Type.MouseButtonRelease, 1.0, left, none)
+        self.settle()
+
+    def refine(self, *, pause_at: int | None = None) -> None:
+        """Press Refine; wait for its result, or pause at an iterate."""
+        widget, before = self.front("Refine"), len(self.session.results)
+        QTest.mouseClick(widget.go, Qt.MouseButton.LeftButton)
+        if pause_at is None:
+            wait(lambda: len(self.session.results) > before and not widget.running)
+        else:
+            wait(lambda: widget.current is not None and widget.current.index >= pause_at)
+            QTest.mouseClick(widget.pause_button, Qt.MouseButton.LeftButton)
+        self.settle(1200)
+
+    def resume(self) -> None:
+        """Go on after a pause, to the end."""
+        widget, before = self.widget("Refine"), len(self.session.results)
+        QTest.mouseClick(widget.pause_button, Qt.MouseButton.LeftButton)
+        wait(lambda: len(self.session.results) > before and not widget.running)
+        self.settle(1200)
+
+    def error_mm(self) -> float:
+        """Of the present pose; the radiograph is simulated."""
+        active = self.session.active
+        assert active is not None
+        error = truth_error_mm(self.session, active.name, active.world_from_camera)
+        assert error is not None
+        return error
+
+    def picture(self) -> Image.Image:
+        """The whole window."""
+        return grabbed(self.window)
+
+    def close(self) -> None:
+        """Nobody asks."""
+        wait(lambda: not self.bench.jobs.running)
+        self.viewer.close()
+        QTest.qWait(200)
+
+
+def tutorial(scene: Scene) -> None:
+    """The steps of docs/tutorial.md, as the tour goes."""
+    tour = scene.widget("Tour")
+    scene.front("Pose")
+    say("start", scene)
+    save("tutorial-1-start", scene.picture(), PAGE_WIDTH)
+    scene.click(tour.next)
+    scene.drag((70, 45))
+    save("tutorial-2-drag", scene.picture(), PAGE_WIDTH)
+    scene.click(tour.next)
+    scene.click(scene.widget("Pose").undo_button)
+    say("after undo", scene)
+    scene.click(tour.next)
+    scene.refine(pause_at=12)
+    save("tutorial-3-refine", scene.picture(), PAGE_WIDTH)
+    scene.resume()
+    scene.click(tour.next)
+    refine = scene.widget("Refine")
+    refine.slider.setValue(3)
+    scene.settle()
+    save("tutorial-4-look-back", scene.picture(), PAGE_WIDTH)
+    scene.click(tour.next)
+    below(refine)
+    scene.click(refine.results.accept)
+    say("accepted", scene)
+    save("tutorial-5-accept", scene.picture(), PAGE_WIDTH)
+
+
+def widgets(scene: Scene) -> None:
+    """Each widget alone, everything in it, after a refinement."""
+    session = scene.session
+    with tempfile.TemporaryDirectory() as folder:
+        active = session.active
+        assert active is not None
+        file = write_dicom_radiograph(Path(folder) / "xray.dcm", active.radiograph)
+        data = scene.front("Data")
+        data.load(file)
+        wait(lambda: not data.queue.busy and len(session.exposures) == 2)
+        scene.settle()
+        save("widget-geometry", whole(scene.front("Geometry")))
+        session.remove_radiograph("xray")
+    scene.settle()
+    scene.refine()
+    for name in ("Data", "Pose", "Refine"):
+        save(f"widget-{name.lower()}", whole(scene.front(name)))
+    landscape = scene.front("Landscape")
+    landscape.samples.setValue(21)
+    QTest.mouseClick(landscape.go, Qt.MouseButton.LeftButton)
+    wait(lambda: not landscape.running)
+    scene.settle()
+    save("widget-landscape", whole(landscape))
+    confidence = scene.front("Confidence")
+    session.accept(session.results[-1].name)
+    confidence.ellipses.setChecked(True)
+    scene.settle()
+    save("widget-confidence", whole(confidence))
+    save("ellipses", scene.picture(), PAGE_WIDTH)
+    confidence.ellipses.setChecked(False)
+
+
+def overlays(scene: Scene) -> None:
+    """Every way of comparing, before and after a refinement."""
+    session, rows = scene.session, []
+    scene.front("Refine")
+    for when in ("start", "result"):
+        if when == "start":
+            session.reset()
+        else:
+            scene.refine()
+            session.accept(session.results[-1].name)
+        row = []
+        for mode in SHOWN_OVERLAYS:
+            scene.bench.canvas.overlay = mode
+            scene.settle()
+            picture = Image.fromarray(
+                square(scene.viewer.screenshot(canvas_only=True, flash=False))
+            )
+            row.append(labelled(picture.convert("RGB").resize((300, 300)), f"{mode}, {when}"))
+        rows.append(np.hstack(row))
+    scene.bench.canvas.overlay = "blend"
+    save("overlays", Image.fromarray(np.vstack(rows)))
+
+
+def room(scene: Scene) -> None:
+    """Two radiographs whose relation is known, in the Data widget and in the room."""
+    session = scene.session
+    volume, active = session.volume, session.active
+    assert volume is not None
+    assert active is not None
+    carm, isocenter = active.radiograph.carm, tuple(session.isocenter.tolist())
+    session.remove_radiograph(active.name)
+    for name, primary, seed in (("frontal", 0.0, 20001), ("oblique", 62.0, 20002)):
+        terms = CArmPose(primary, 0.0, isocenter=isocenter)
+        made = simulate_radiograph(volume, session.labels, carm, carm.pose_from(terms), seed=seed)
+        session.add_radiograph(
+            replace(made.radiograph, nominal=terms), name=name, truth=made.world_from_camera
+        )
+    session.set_active("frontal")
+    save("widget-data-two-views", whole(scene.front("Data")))
+    scene.front("Room")
+    scene.window.resizeDocks([scene.dock("Room")], [640], Qt.Orientation.Horizontal)
+    scene.settle(2000)
+    widget = scene.widget("Room")
+    scene.click(widget.everything)
+    scene.settle(2000)
+    save("widget-room", grabbed(widget))
+
+
+def mask(scene: Scene) -> None:
+    """A mask painted over an implant that the CT does not have."""
+    session = scene.session
+    active = session.active
+    assert active is not None
+    assert active.truth is not None
+    assert session.volume is not None
+    metal = replace(TYPICAL, name="metal", rods=1, rod_radius_mm=7.0, screws=4)
+    made = simulate_radiograph(
+        session.volume,
+        session.labels,
+        active.radiograph.carm,
+        active.truth,
+        severity=metal,
+        seed=20003,
+    )
+    session.add_radiograph(
+        replace(made.radiograph, nominal=active.radiograph.nominal), name="with implant"
+    )
+    widget = scene.front("Refine")
+    widget.settings.more.expand(animate=False)
+    scene.click(widget.settings.paint)
+    layer = scene.viewer.layers["mask"]
+    carm = active.radiograph.carm
+    for tool in made.instruments:
+        ends = [p for part in tool.parts for p in (part.start, part.end)]
+        pixels = carm.project(torch.tensor(np.array(ends)), active.truth).numpy()
+        for begin, end in zip(pixels[::2], pixels[1::2], strict=True):
+            for share in np.linspace(0, 1, 60):
+                at = np.round(begin + share * (end - begin)).astype(int)
+                if (at >= 0).all() and (at < layer.data.shape).all():
+                    layer.paint(tuple(at), 1)
+    scene.settle()
+    save("mask", scene.picture(), PAGE_WIDTH)
+    session.remove_radiograph("with implant")
+
+
+def film(scene: Scene) -> None:
+    """All iterates of one refinement, looked back at: docs/images/refinement.gif."""
+    scene.dock("Tour").hide()
+    scene.viewer.window._qt_viewer.dockLayerList.hide()
+    scene.viewer.window._qt_viewer.dockLayerControls.hide()
+    refine = scene.front("Refine")
+    refine.how.collapse(animate=False)
+    scene.settle(800)
+    fit(scene)
+    # Of the start's pose, not of the iterates'.
+    scene.viewer.layers["projected landmarks"].visible = False
+    scene.settle()
+    frames = [(scene.picture(), 1200)]
+    scene.refine()
+    fit(scene)
+    layers = scene.viewer.layers
+    layers["iterates"].contrast_limits = layers["DRR"].contrast_limits  # one scale throughout
+    count = len(refine.losses.iterates)
+    for index in range(count):
+        refine.slider.setValue(index)
+        scene.settle(120)
+        frames.append((scene.picture(), 900 if index == count - 1 else 220))
+    scene.click(refine.results.accept)
+    scene.settle()
+    frames.append((scene.picture(), 2500))
+    save_film("refinement", frames)
+
+
+CHAPTERS: dict[str, tuple[tuple[int, int], Callable[[Scene], None]]] = {
+    "tutorial": (WINDOW, tutorial),
+    "widgets": (WINDOW, widgets),
+    "overlays": (WINDOW, overlays),
+    "room": (WINDOW, room),
+    "mask": (WINDOW, mask),
+    "film": (FILM_WINDOW, film),
+}
+
+
+# ---------------------------------------------------------------------- helpers
+
+
+def wait(until: Callable[[], bool], seconds: float = 300.0) -> None:
+    """Let Qt work until something holds."""
+    end = time.monotonic() + seconds
+    while not until():
+        if time.monotonic() > end:
+            raise TimeoutError("the plugin did not get there")
+        QTest.qWait(20)
+
+
+def grabbed(widget: QWidget) -> Image.Image:
+    """What a widget looks like."""
+    buffer = QBuffer()
+    buffer.open(QIODevice.OpenModeFlag.ReadWrite)
+    widget.grab().save(buffer, "PNG")
+    return Image.open(io.BytesIO(bytes(buffer.data().data()))).convert("RGB")
+
+
+def whole(widget: QWidget) -> Image.Image:
+    """All of a dock widget, also what has to be scrolled to, as wide as a narrow dock."""
+    area = widget.findChild(QScrollArea)
+    old = widget.size()
+    extra = 0 if area is None else widget.height() - area.viewport().height()
+    widget.setMinimumSize(WIDGET_WIDTH, 100)
+    widget.resize(WIDGET_WIDTH, old.height())
+    QTest.qWait(100)
+    if area is not None:
+        inside = area.widget()
+        height = inside.layout().totalHeightForWidth(area.viewport().width())
+        if height <= 0:
+            height = inside.sizeHint().height()
+        widget.resize(WIDGET_WIDTH, height + extra)
+        QTest.qWait(200)
+    picture = grabbed(widget)
+    widget.resize(old)
+    return picture
+
+
+def below(widget: QWidget) -> None:
+    """Scroll a widget to its end."""
+    bar = widget.findChild(QScrollArea).verticalScrollBar()
+    bar.setValue(bar.maximum())
+    QTest.qWait(200)
+
+
+def fit(scene: Scene) -> None:
+    """The radiograph fills the canvas again."""
+    from napari_xreg.viewer.detector_canvas import look_at
+
+    carm = scene.bench.canvas.carm
+    assert carm is not None
+    look_at(scene.viewer, carm.detector)
+    scene.settle()
+
+
+def square(picture: np.ndarray) -> np.ndarray:
+    """The middle."""
+    rows, columns = picture.shape[:2]
+    side = min(rows, columns)
+    top, left = (rows - side) // 2, (columns - side) // 2
+    return picture[top : top + side, left : left + side, :3]
+
+
+def labelled(picture: Image.Image, words: str) -> np.ndarray:
+    """With words in the corner."""
+    draw = ImageDraw.Draw(picture)
+    font = ImageFont.load_default(15)
+    box = draw.textbbox((8, 6), words, font=font)
+    draw.rectangle((box[0] - 4, box[1] - 3, box[2] + 4, box[3] + 3), fill="black")
+    draw.text((8, 6), words, fill="white", font=font)
+    return np.asarray(picture)
+
+
+def save(name: str, picture: Image.Image, width: int | None = None) -> None:
+    """As a small PNG of 256 colours."""
+    if width is not None and picture.width > width:
+        height = round(picture.height * width / picture.width)
+        picture = picture.resize((width, height), Image.Resampling.LANCZOS)
+    small = picture.quantize(palette=palette_of(picture), dither=Image.Dither.NONE)
+    path = IMAGES / f"{name}.png"
+    small.save(path, optimize=True)
+    print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB")
+
+
+def palette_of(picture: Image.Image, colours: int = 256) -> Image.Image:
+    """Of the picture; a quarter of it for its vivid colours, which are few pixels."""
+    pixels = np.asarray(picture).reshape(-1, 3)
+    spread = pixels.max(axis=1).astype(int) - pixels.min(axis=1)
+    found = []
+    for chosen, count in ((pixels, colours * 3 // 4), (pixels[spread > 110], colours // 4)):
+        if len(chosen):
+            few = Image.fromarray(chosen[None]).quantize(count, Image.Quantize.MEDIANCUT)
+            found.append(np.array(few.getpalette(), np.uint8).reshape(-1, 3)[:count])
+    palette = Image.new("P", (1, 1))
+    palette.putpalette(np.vstack(found).ravel().tolist())
+    return palette
+
+
+def save_film(name: str, frames: Iterable[tuple[Image.Image, int]]) -> None:
+    """As an animated GIF with one palette for all frames."""
+    frames = list(frames)
+    pictures = [
+        picture.resize(
+            (FILM_WIDTH, round(picture.height * FILM_WIDTH / picture.width)),
+            Image.Resampling.LANCZOS,
+        )
+        for picture, _ in frames
+    ]
+    shown = (pictures[0], pictures[len(pictures) // 2], pictures[-1])
+    sample = Image.fromarray(np.vstack([np.asarray(picture) for picture in shown]))
+    palette = palette_of(sample, 96)
+    small = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
+    path = IMAGES / f"{name}.gif"
+    small[0].save(
+        path,
+        save_all=True,
+        append_images=small[1:],
+        duration=[milliseconds for _, milliseconds in frames],
+        loop=0,
+        optimize=True,
+    )
+    print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB, {len(small)} frames")
+
+
+def say(when: str, scene: Scene) -> None:
+    """What the pages say in numbers."""
+    print(f"{when}: mTRE {scene.error_mm():.2f} mm")
+
+
+def main(names: list[str]) -> None:
+    """Make the pictures of these chapters, or all."""
+    unknown = set(names) - set(CHAPTERS)
+    if unknown:
+        raise SystemExit(f"chapters are {', '.join(CHAPTERS)}: got {', '.join(sorted(unknown))}")
+    torch.manual_seed(0)
+    IMAGES.mkdir(exist_ok=True)
+    for name in names or CHAPTERS:
+        size, make = CHAPTERS[name]
+        scene = Scene(size)
+        try:
+            make(scene)
+        finally:
+            scene.close()
+
+
+if __name__ == "__main__":
+    napari.settings.get_settings().application.ipy_interactive = False
+    main(sys.argv[1:])
