@@ -28,8 +28,8 @@ class StructuresGroup(QGroupBox):
         self.search.textChanged.connect(lambda _: self._filter())
         self.list = QListWidget()
         self.list.setToolTip(
-            "What is rendered and registered. Nothing checked: the whole CT. One bone that moves "
-            "by itself is registered best alone."
+            "What is rendered and registered. Nothing checked: the whole CT, which explains a "
+            "radiograph best; bones alone lack the soft tissue that it shows."
         )
         self.list.setFixedHeight(132)
         self.list.itemChanged.connect(lambda _: self._timer.start(_WAIT_MS))
