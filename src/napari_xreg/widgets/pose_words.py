@@ -17,10 +17,14 @@ REACH_MM = 50.0
 
 def carm_words(pose: CArmPose) -> str:
     """Six numbers with their units."""
-    x, y, depth = pose.offset_mm
+    # Adding zero makes a zero of -0.0.
+    x, y, depth = (round(v, 1) + 0.0 for v in pose.offset_mm)
+    primary, secondary, roll = (
+        round(v, 2) + 0.0 for v in (pose.primary_deg, pose.secondary_deg, pose.roll_deg)
+    )
     return (
-        f"primary {pose.primary_deg:.2f}°, secondary {pose.secondary_deg:.2f}°, "
-        f"roll {pose.roll_deg:.2f}°, x {x:.1f}, y {y:.1f}, depth {depth:.1f} mm"
+        f"primary {primary:.2f}°, secondary {secondary:.2f}°, roll {roll:.2f}°, "
+        f"x {x:.1f}, y {y:.1f}, depth {depth:.1f} mm"
     )
 
 
