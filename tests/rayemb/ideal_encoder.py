@@ -21,7 +21,7 @@ class IdealEncoder(RayEncoder):
 
     kind = "ideal"
 
-    def __init__(self, temperature: float = 2e-5) -> None:
+    def __init__(self, temperature: float = 1e-4) -> None:
         super().__init__()
         self.dimensions = 6
         self.framing = Framing()

@@ -122,7 +122,7 @@ def test_a_single_heatmap_has_its_peak_at_the_projection():
     grid = heatmap_carm(embedded, tuple(maps.shape[1:]))
     peak = pixels_between(read.peak.double(), grid, carm)
     torch.testing.assert_close(peak, carm.project(point, truth), rtol=0, atol=1.5)
-    assert maps.max() > 0.9999
+    assert maps.max() > 0.998
 
 
 def test_without_a_learned_outside_points_are_ranked_by_similarity():

@@ -54,8 +54,13 @@ def peaked(rows: int, columns: int, row: float, column: float, width: float) -> 
 def test_a_peak_between_pixels_is_read_without_bias(row, column):
     read = posterior(peaked(24, 40, row, column, 1.3)[None], 0.01)
     torch.testing.assert_close(read.mean, torch.tensor([[row, column]]), rtol=0, atol=2e-3)
-    # The window around the highest pixel cuts the tails, of which the sub-pixel shift is a part.
-    torch.testing.assert_close(read.peak, torch.tensor([[row, column]]), rtol=0, atol=0.12)
+    torch.testing.assert_close(read.peak, torch.tensor([[row, column]]), rtol=0, atol=2e-3)
+
+
+@pytest.mark.parametrize("width", [0.4, 2.0, 7.0])
+def test_the_refined_peak_does_not_depend_on_the_width(width):
+    read = posterior(peaked(24, 40, 10.3, 20.6, width)[None], 0.01)
+    torch.testing.assert_close(read.peak, torch.tensor([[10.3, 20.6]]), rtol=0, atol=5e-3)
 
 
 def test_covariance_has_row_before_column_and_the_right_size():
@@ -104,3 +109,11 @@ def test_masked_pixels_are_no_answer():
 def test_at_the_border_the_peak_is_not_drawn_inwards():
     read = posterior(peaked(12, 12, 0.0, 5.0, 1.5)[None], 0.01)
     torch.testing.assert_close(read.peak, torch.tensor([[0.0, 5.0]]), rtol=0, atol=1e-4)
+
+
+def test_beside_a_masked_pixel_the_peak_is_the_pixel_itself():
+    maps = peaked(9, 11, 4.3, 5.3, 1.0)[None]
+    usable = torch.ones(9, 11, dtype=torch.bool)
+    usable[:, 6:] = False
+    read = posterior(maps, 0.01, usable=usable)
+    torch.testing.assert_close(read.peak, torch.tensor([[4.3, 5.0]]), rtol=0, atol=1e-3)

@@ -33,6 +33,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_simulate(commands, common)
     _add_render(commands, common)
     _add_inspect(commands, common)
+    _add_train(commands, common)
     return parser
 
 
@@ -197,6 +198,43 @@ def _add_inspect(commands: _Commands, common: _Parser) -> None:
     )
     inspect.add_argument("--series", metavar="UID", help="which series of a DICOM folder")
     inspect.add_argument("--frame", type=_frame, help="frame of a multi-frame radiograph, from 1")
+
+
+def _add_train(commands: _Commands, common: _Parser) -> None:
+    train = commands.add_parser(
+        "train",
+        parents=[common],
+        help="train a network for a patient on your own machine",
+        description="Train RayEmb on simulated views of a CT (the default), of every CT of a folder "
+        "(--population), or of simulated pelves (`phantoms` in place of a CT).",
+    )
+    train.add_argument("method", choices=("rayemb",), help="what to train")
+    _add_ct(train)
+    train.add_argument("--out", required=True, metavar="FILE", help="weights, .safetensors")
+    train.add_argument("--labels", metavar="FILE", help="label map: points lie in its structures")
+    train.add_argument(
+        "--above-hu",
+        type=_number,
+        default=250.0,
+        metavar="HU",
+        help="without labels, points lie above this (default: %(default)s)",
+    )
+    train.add_argument("--minutes", type=_positive_number, default=5.0, help="default: %(default)s")
+    train.add_argument("--learning-rate", type=_positive_number, default=2e-3, metavar="R")
+    train.add_argument("--seed", type=_whole, default=0, help="default: %(default)s")
+    train.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, mps (default: cpu)")
+    train.add_argument("--resume", metavar="FILE", help="go on with an earlier run (.resume)")
+    train.add_argument("--finetune", metavar="FILE", help="begin with these weights")
+    train.add_argument(
+        "--population", action="store_true", help="CT is a folder of CTs: learn all of them"
+    )
+    train.add_argument(
+        "--phantoms",
+        type=_not_negative,
+        default=0.5,
+        metavar="F",
+        help="with --population: simulated pelves, so many for each CT (default: %(default)s)",
+    )
 
 
 def _add_ct(parser: argparse.ArgumentParser) -> None:

@@ -51,7 +51,7 @@ def refine_shown(
     else:
         levels = len(settings.levels)
         events = refine(volume, view, settings=settings, isocenter=isocenter, control=control)
-    with _cancelled_by_interrupt(control):
+    with cancelled_by_interrupt(control):
         seen = 0
         level, within = 0, 0
         while True:
@@ -79,7 +79,7 @@ def _words(iterate: Iterate, levels: int) -> str:
 
 
 @contextmanager
-def _cancelled_by_interrupt(control: Control) -> Iterator[None]:
+def cancelled_by_interrupt(control: Control) -> Iterator[None]:
     """The first Ctrl-C cancels; a second one interrupts as usual."""
     if threading.current_thread() is not threading.main_thread():
         yield  # signals reach the main thread only

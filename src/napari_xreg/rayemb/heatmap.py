@@ -2,15 +2,13 @@
 
 import functools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional
-
-PEAK_RADIUS = 2
-"""Heatmap pixels around the highest one that make its sub-pixel position."""
 
 
 def embedding_norm(
@@ -85,7 +83,7 @@ class Posterior:
     Parameters
     ----------
     peak
-        The highest pixel, refined by the mean over its neighbourhood.
+        The highest pixel, refined by a parabola through its neighbours.
     similarity
         At the highest pixel, 0 to 1.
     mean, covariance
@@ -152,7 +150,8 @@ def posterior(
         Score that competes with all pixels together; NaN: `in_image` is NaN.
     """
     n, rows, columns = similarities.shape
-    logits = _logits(similarities, temperature, usable).flatten(1)
+    square = _logits(similarities, temperature, usable)
+    logits = square.flatten(1)
     total = logits.logsumexp(1)
     at = logits.argmax(1)
     p = torch.exp(logits - total[:, None])
@@ -161,7 +160,7 @@ def posterior(
     mean, covariance = _moments(weights)
     outside = torch.as_tensor(outside_logit, dtype=total.dtype, device=total.device)
     in_image = torch.sigmoid(total - outside)
-    peak = _refined(weights, at)
+    peak = _refined(square, at)
     best = similarities.flatten(1).gather(1, at[:, None])[:, 0]
     return Posterior(peak, best, mean, covariance, entropy, in_image)
 
@@ -191,26 +190,28 @@ def _moments(
     return mean, covariance
 
 
-def _refined(
-    weights: Float[Tensor, "n rows columns"], at: Int[Tensor, "n"]
-) -> Float[Tensor, "n 2"]:
-    """Mean over the pixels around the highest one: unbiased for a peak that fits in.
+def _refined(logits: Float[Tensor, "n rows columns"], at: Int[Tensor, "n"]) -> Float[Tensor, "n 2"]:
+    """The top of a parabola through the highest pixel and its neighbours, each way.
 
-    Near a border the window shrinks on both sides alike, or the mean would be drawn inwards.
+    Exact for a Gaussian posterior of any width. (A mean over a window is drawn to the middle of
+    the highest pixel where the peak is wider than the window.) At a border, or beside a pixel that
+    is not usable, the highest pixel itself.
     """
-    n, rows, columns = weights.shape
+    n, rows, columns = logits.shape
     row, column = at // columns, at % columns
-    r = torch.arange(-PEAK_RADIUS, PEAK_RADIUS + 1, device=weights.device)
-    reach_row = torch.minimum(row, rows - 1 - row).clamp_max(PEAK_RADIUS)
-    reach_column = torch.minimum(column, columns - 1 - column).clamp_max(PEAK_RADIUS)
-    rr = (row[:, None] + r).clamp(0, rows - 1)
-    cc = (column[:, None] + r).clamp(0, columns - 1)
-    window = weights[
-        torch.arange(n, device=weights.device)[:, None, None], rr[:, :, None], cc[:, None]
-    ]
-    window = window * (r.abs() <= reach_row[:, None])[:, :, None]
-    window = window * (r.abs() <= reach_column[:, None])[:, None, :]
-    total = window.sum((1, 2)).clamp_min(1e-30)
-    shift_row = (window.sum(2) * r).sum(1) / total
-    shift_column = (window.sum(1) * r).sum(1) / total
-    return torch.stack([row + shift_row, column + shift_column], 1)
+    point = torch.arange(n, device=logits.device)
+
+    def along(index: Tensor, size: int, value: Callable[[Tensor], Tensor]) -> Tensor:
+        before, after = value((index - 1).clamp_min(0)), value((index + 1).clamp_max(size - 1))
+        bend = 2 * value(index) - before - after
+        shift = 0.5 * (after - before) / bend.clamp_min(1e-12)
+        good = (index > 0) & (index < size - 1) & torch.isfinite(before + after) & (bend > 0)
+        return index + torch.where(good, shift.nan_to_num(0.0), 0.0).clamp(-0.5, 0.5)
+
+    return torch.stack(
+        [
+            along(row, rows, lambda r: logits[point, r, column]),
+            along(column, columns, lambda c: logits[point, row, c]),
+        ],
+        1,
+    )

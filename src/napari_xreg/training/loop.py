@@ -18,7 +18,10 @@ from napari_xreg.training.events import Step, Trained, TrainingStatus, Validatio
 class Task(Protocol):
     """What is learned: losses of a step and scores of a validation."""
 
-    network: nn.Module
+    @property
+    def network(self) -> nn.Module:
+        """What is trained, on the device to train on."""
+        ...
 
     def losses(self, generator: torch.Generator) -> Mapping[str, Tensor]:
         """Losses of one batch drawn by the generator; ``"loss"`` is minimised."""

@@ -1,0 +1,124 @@
+"""``napari-xreg train rayemb``: weights for one patient, or for many."""
+
+from argparse import Namespace
+from collections.abc import Generator
+from pathlib import Path
+
+import torch
+
+from napari_xreg.cli.console import Console
+from napari_xreg.cli.inputs import read_patient
+from napari_xreg.cli.refining import cancelled_by_interrupt, prepare_renderer
+from napari_xreg.images import read_labels
+from napari_xreg.rayemb import (
+    CompactEncoder,
+    RayEmbTask,
+    RayEncoder,
+    load_encoder,
+    patient_task,
+    population_task,
+    save_encoder,
+)
+from napari_xreg.registration import Control
+from napari_xreg.rendering import thread_count
+from napari_xreg.training import (
+    CTFolder,
+    Mixture,
+    PhantomPopulation,
+    Step,
+    Trained,
+    TrainSettings,
+    Validation,
+    read_state,
+    train,
+    write_state,
+)
+
+
+def run(arguments: Namespace, console: Console) -> int:
+    """Train and write; the exit code is 1 where the loss stopped being a number."""
+    out = Path(arguments.out)
+    if out.suffix != ".safetensors":
+        raise ValueError(f"weights are written as .safetensors: got --out {out.name}")
+    resume = read_state(Path(arguments.resume)) if arguments.resume else None
+    prepare_renderer(console, arguments.threads)
+    torch.set_num_threads(thread_count())
+    torch.manual_seed(arguments.seed)
+    encoder: RayEncoder = CompactEncoder()
+    if arguments.finetune:
+        encoder = load_encoder(Path(arguments.finetune))[0]
+    encoder = encoder.to(arguments.device)
+    console.step("rendering images to validate on")
+    task, what = _task(arguments, encoder)
+    settings = TrainSettings(
+        steps=10**9, by_time=60.0 * arguments.minutes, seed=arguments.seed,
+        learning_rate=arguments.learning_rate, validate_every=200,
+    )  # fmt: skip
+    control = Control()
+    console.step(f"training on {what}, {arguments.minutes:g} minutes; Ctrl-C keeps the best so far")
+    with cancelled_by_interrupt(control):
+        trained = _shown(train(task, settings, resume=resume, control=control), settings, console)
+    encoder.load_state_dict(dict(trained.best))
+    scores = min((v.scores for v in trained.validations), key=lambda s: s["score"], default={})
+    about = {
+        "trained_on": what,
+        "steps": trained.steps,
+        "seconds": round(trained.seconds),
+        "status": trained.status.name,
+        "scores": dict(scores),
+    }
+    save_encoder(out, encoder, about, half=True)
+    state = out.with_suffix(".resume")
+    write_state(state, trained.state)
+    console.say(trained.status.value)
+    for name, value in scores.items():
+        if name != "score":
+            console.say(f"{name.replace('_', ' ')}: {value:.2f}")
+    console.say("measured on simulated radiographs")
+    console.say(f"written: {out}, {state} (to go on with --resume)")
+    console.answer(
+        {"schema": "napari-xreg/training", "version": 1, "files": [str(out), str(state)], **about}
+    )
+    return 0 if trained else 1
+
+
+def _task(arguments: Namespace, encoder: RayEncoder) -> tuple[RayEmbTask, str]:
+    if arguments.ct == "phantoms":
+        return population_task(encoder, PhantomPopulation()), "simulated pelves"
+    if arguments.population:
+        folder = CTFolder(Path(arguments.ct))
+        share: float = arguments.phantoms
+        if share == 0:
+            return population_task(encoder, folder), f"{len(folder.files)} CTs"
+        mixture = Mixture([(folder, 1.0), (PhantomPopulation(), share)])
+        words = f"{len(folder.files)} CTs, and {share:g} times as often simulated pelves"
+        return population_task(encoder, mixture), words
+    patient = read_patient(arguments)
+    labels = read_labels(Path(arguments.labels)) if arguments.labels else None
+    if patient.phantom is not None and labels is None:
+        labels = patient.phantom.labels
+    task = patient_task(
+        encoder, patient.volume, labels=labels, bone_above_hu=arguments.above_hu,
+        seed=arguments.seed,
+    )  # fmt: skip
+    return task, patient.name
+
+
+def _shown(
+    events: Generator[Step | Validation, None, Trained], settings: TrainSettings, console: Console
+) -> Trained:
+    while True:
+        try:
+            event = next(events)
+        except StopIteration as end:
+            trained: Trained = end.value
+            return trained
+        if isinstance(event, Step):
+            text = f"step {event.index}  loss {event.losses['loss']:.3f}"
+            console.progress(event.seconds / settings.by_time, text)
+        else:
+            scores = event.scores
+            console.step(
+                f"step {event.index}: points missed by {scores['median_error_mm']:.1f} mm "
+                f"(median), pose by {scores['median_mtre_mm']:.0f} mm"
+            )
