@@ -301,6 +301,29 @@ def test_what_was_not_handed_over_is_taken_from_the_registration(layers, viewer)
     assert len(layers.iterates) == 5
 
 
+def test_a_registration_shares_the_pictures_of_the_stack(layers, viewer, monkeypatch):
+    stack = PictureStack(SHAPE, 4, largest_bytes=4 * 4 * SHAPE[0] * SHAPE[1])
+    monkeypatch.setattr(module, "PictureStack", lambda *_: stack)
+    done = Registration(
+        iterate(5).world_from_camera,
+        Status.CONVERGED,
+        {"loss": 1.0},
+        (*(iterate(i) for i in range(5)), iterate(5, image=None), iterate(6)),
+        torch.zeros(3),
+        None,
+    )
+    layers.begin(SHAPE, SCALE, 4)
+    layers.extend(done.trajectory[:6])
+    light = layers.sharing(done).trajectory
+    # Six pictures in place of four: every other one is kept; that of 6 never came here.
+    kept = [None if it.image is None else float(it.image[3, 5]) for it in light]
+    assert kept == [0.0, None, 2.0, None, 4.0, None, 6.0]
+    assert all(np.shares_memory(light[i].image.numpy(), stack[:]) for i in (0, 2, 4))
+    assert light[6] is done.trajectory[6]
+    assert [it.losses for it in light] == [it.losses for it in done.trajectory]
+    layers.finish(done)
+
+
 def test_several_results_side_by_side(viewer, work, layers):
     filled(layers, 10)
     other = filled(IterateLayers(viewer, work, name="refinement 2"), 20)

@@ -98,6 +98,11 @@ class PictureStack:
                 )
         return True
 
+    def frame(self, number: int) -> Float[ndarray, "rows columns"] | None:
+        """The picture of an iterate, not copied; None where it was given up."""
+        at, beside = divmod(number, self.every)
+        return None if beside or not 0 <= number < self._came else self._buffer[at]
+
     def _thin(self) -> None:
         """Keep every other frame, moved forward one by one: a copy would double the memory."""
         for at in range(1, -(-len(self._buffer) // 2)):

@@ -8,6 +8,7 @@ plot.
 
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -175,6 +176,22 @@ class IterateLayers:
                     "notes": list(registration.notes),
                 }
             )
+
+    def sharing(self, registration: Registration) -> Registration:
+        """The registration with the stack's pictures for its own: memory holds each once.
+
+        Those of coarser levels are then as large as the stack's, and those that the stack gave up
+        are gone.
+        """
+        numbers = {it.index: number for number, it in enumerate(self.iterates)}
+
+        def shared(iterate: Iterate) -> Iterate:
+            if iterate.image is None or iterate.index not in numbers:
+                return iterate
+            frame = self._stack.frame(numbers[iterate.index])
+            return replace(iterate, image=None if frame is None else torch.from_numpy(frame))
+
+        return replace(registration, trajectory=tuple(map(shared, registration.trajectory)))
 
     # ------------------------------------------------------------------ reading
 

@@ -1,6 +1,6 @@
 """One refinement of a session, on its way: a frozen request, and what happens to it."""
 
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -141,6 +141,8 @@ class RefineRun(QObject):
         What to run.
     one_step
         Make one iteration, then wait.
+    kept
+        Makes of the registration what the session keeps; None: the registration itself.
     """
 
     advanced = Signal(list)
@@ -149,10 +151,17 @@ class RefineRun(QObject):
     """The name of the result in the session, or None where there is none."""
 
     def __init__(
-        self, session: Session, jobs: Jobs, request: RefineRequest, *, one_step: bool = False
+        self,
+        session: Session,
+        jobs: Jobs,
+        request: RefineRequest,
+        *,
+        one_step: bool = False,
+        kept: Callable[[Registration], Registration] | None = None,
     ) -> None:
         super().__init__()
         self.request = request
+        self.kept = kept
         self._session = session
         self._dropped = ""
         self._one_step = one_step
@@ -192,6 +201,8 @@ class RefineRun(QObject):
         if self._dropped:
             self.ended.emit(None)
             return
+        if self.kept is not None:
+            registration = self.kept(registration)
         name = self._session.add_result(
             registration, self.request.names, self.request.described, name="refinement"
         )

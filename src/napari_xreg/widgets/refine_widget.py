@@ -114,7 +114,13 @@ class RefineWidget(Docked):
             self._session.set_active(request.names[0])
             show_info(f"Showing {request.names[0]}, which is being refined.")
         self._begin(request)
-        self._run = RefineRun(self._session, self.workbench.jobs, request, one_step=one_step)
+        self._run = RefineRun(
+            self._session,
+            self.workbench.jobs,
+            request,
+            one_step=one_step,
+            kept=self._layers.sharing,
+        )
         self._run.advanced.connect(self._advance)
         self._run.ended.connect(self._end)
         self._waiting = one_step
@@ -168,6 +174,7 @@ class RefineWidget(Docked):
         if run is not None:
             run.advanced.disconnect(self._advance)
             run.ended.disconnect(self._end)
+            run.kept = None
             run.job.cancel()
         self._layers.scrubbed.disconnect(self._scrubbed)
         if self.workbench.closed:
