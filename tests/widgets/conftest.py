@@ -2,6 +2,8 @@
 
 import math
 import os
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -54,6 +56,26 @@ def shot(patient, carm, pose, nominal=None):
     image = render_drr(patient.volume, carm, carm.pose_from(pose), method="joseph")
     start = nominal or CArmPose(isocenter=pose.isocenter)
     return Radiograph(image, carm, nominal=start, simulated=True, source="phantom")
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind():
+    """After every test, its viewers closed: no thread of ours, no work in the pool, no workbench.
+
+    (napari's own fixture fails a test that leaves a viewer.)
+    """
+    from qtpy.QtCore import QThreadPool
+
+    from napari_xreg.widgets import workbench
+
+    yield
+    pool = QThreadPool.globalInstance()
+    assert pool.waitForDone(60_000), f"{pool.activeThreadCount()} workers still run"
+    deadline = time.monotonic() + 10  # a thread may be in the middle of an answer
+    while left := [t.name for t in threading.enumerate() if t.name.startswith("xreg ")]:
+        assert time.monotonic() < deadline, f"threads still run: {', '.join(left)}"
+        time.sleep(0.01)
+    assert not [bench for bench in workbench._benches.values() if not bench.closed]
 
 
 @pytest.fixture
