@@ -35,7 +35,7 @@ from napari_xreg.widgets.workbench import workbench_of
 
 IMAGES = Path(__file__).resolve().parent / "images"
 WINDOW, FILM_WINDOW = (1500, 950), (1000, 640)
-PAGE_WIDTH, FILM_WIDTH, WIDGET_WIDTH = 1200, 700, 350
+PAGE_WIDTH, FILM_WIDTH = 1200, 700
 SHOWN_OVERLAYS = ("blend", "edges", "difference", "checkerboard")
 
 
@@ -196,13 +196,7 @@ def widgets(scene: Scene) -> None:
     wait(lambda: not landscape.running)
     scene.settle()
     save("widget-landscape", whole(landscape))
-    confidence = scene.front("Confidence")
-    session.accept(session.results[-1].name)
-    confidence.ellipses.setChecked(True)
-    scene.settle()
-    save("widget-confidence", whole(confidence))
-    save("ellipses", scene.picture(), PAGE_WIDTH)
-    confidence.ellipses.setChecked(False)
+    save("widget-confidence", whole(scene.front("Confidence")))
 
 
 def overlays(scene: Scene) -> None:
@@ -274,6 +268,9 @@ def mask(scene: Scene) -> None:
     )
     widget = scene.front("Refine")
     widget.settings.more.expand(animate=False)
+    scene.settle()
+    widget.findChild(QScrollArea).ensureWidgetVisible(widget.settings.paint)
+    scene.settle()
     scene.click(widget.settings.paint)
     layer = scene.viewer.layers["mask"]
     carm = active.radiograph.carm
@@ -349,23 +346,20 @@ def grabbed(widget: QWidget) -> Image.Image:
 
 
 def whole(widget: QWidget) -> Image.Image:
-    """All of a dock widget, also what has to be scrolled to, as wide as a narrow dock."""
-    area = widget.findChild(QScrollArea)
-    old = widget.size()
-    extra = 0 if area is None else widget.height() - area.viewport().height()
-    widget.setMinimumSize(WIDGET_WIDTH, 100)
-    widget.resize(WIDGET_WIDTH, old.height())
-    QTest.qWait(100)
-    if area is not None:
-        inside = area.widget()
-        height = inside.layout().totalHeightForWidth(area.viewport().width())
-        if height <= 0:
-            height = inside.sizeHint().height()
-        widget.resize(WIDGET_WIDTH, height + extra)
-        QTest.qWait(200)
-    picture = grabbed(widget)
-    widget.resize(old)
-    return picture
+    """All of a dock widget, also what has to be scrolled to."""
+    picture, area = grabbed(widget), widget.findChild(QScrollArea)
+    if area is None:
+        return picture
+    seen = np.asarray(picture)
+    port = area.viewport()
+    corner = port.mapTo(widget, QPoint(0, 0))
+    inside = np.asarray(grabbed(area.widget()))
+    width = corner.x() + port.width()
+    middle = np.empty((len(inside), width, 3), np.uint8)
+    middle[:] = seen[corner.y() + 1, 1]  # the theme's background
+    middle[:, corner.x() :] = inside[:, : port.width()]
+    below = seen[corner.y() + port.height() :, :width]
+    return Image.fromarray(np.vstack([seen[: corner.y(), :width], middle, below]))
 
 
 def below(widget: QWidget) -> None:

@@ -135,16 +135,21 @@ def own_files(tmp_path_factory):
     affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ patient.volume.world_from_index.numpy()
     hu = patient.volume.hu.numpy().transpose(2, 1, 0).astype(np.int16)
     nibabel.save(nibabel.Nifti1Image(hu, affine), folder / "ct.nii.gz")
-    carm = CArm(1020.0, 700.0, Detector((160, 176), (1.9, 1.9)))
+    carm = CArm(1020.0, 700.0, Detector((96, 104), (3.2, 3.2)))
     isocenter = tuple(patient.volume.center.tolist())
+    # The same motion of the patient for all: the views' poses relative to each other are right.
+    at_first, moved_to = (
+        carm.pose_from(CArmPose(8.0, -4.0, roll, offset, isocenter))
+        for roll, offset in ((0.0, (0.0, 0.0, 0.0)), (1.0, (7.0, -5.0, 9.0)))
+    )
+    motion = moved_to @ at_first.inverse()
     truths = {}
     for name, primary in (("xray", 8.0), ("frontal", 3.0), ("oblique", 61.0)):
-        terms = CArmPose(primary, -4.0, 1.0, (7.0, -5.0, 9.0), isocenter)
-        truths[name] = carm.pose_from(terms)
+        nominal = CArmPose(primary, -4.0, isocenter=isocenter)
+        truths[name] = motion @ carm.pose_from(nominal)
         made = simulate_radiograph(
             patient.volume, None, carm, truths[name], severity="clean", seed=3
         )
-        nominal = CArmPose(primary, -4.0, 0.0, isocenter=isocenter)
         write_dicom_radiograph(folder / f"{name}.dcm", replace(made.radiograph, nominal=nominal))
     points = torch.tensor(list(patient.landmarks.values()), dtype=torch.float64)
     return folder, truths, points
