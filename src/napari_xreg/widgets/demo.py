@@ -45,6 +45,10 @@ def open_demo(
         Of the phantom's voxels and of the radiograph, see `sample_case`.
     """
     viewer = napari.Viewer(title="napari-xreg demo", show=not headless)
+    screen = QGuiApplication.primaryScreen()
+    if screen is not None:
+        room = screen.availableSize()
+        viewer.window.resize(min(1500, room.width()), min(950, room.height() - 40))
     dock_all(viewer)
     tour = Tour(viewer)
     viewer.window.add_dock_widget(tour, name="Tour", area="bottom")
