@@ -147,8 +147,8 @@ def test_a_listener_whose_other_side_is_gone_does_not_stop_the_rest(empty_bench,
 
 
 def test_the_drr_follows_the_pose(bench, painted):
-    drr = next(layer for layer in bench.viewer.layers if layer.name == "DRR")
     painted(bench)
+    drr = next(layer for layer in bench.viewer.layers if layer.name == "DRR")
     first = drr.data.copy()
     pose = bench.session.pose
     shift = torch.tensor([0.0, 0.0, 0.0, 60.0, 0.0, 0.0]).double()
