@@ -266,6 +266,7 @@ def mask(scene: Scene) -> None:
     session.add_radiograph(
         replace(made.radiograph, nominal=active.radiograph.nominal), name="with implant"
     )
+    session.remove_radiograph(active.name)
     widget = scene.front("Refine")
     widget.settings.more.expand(animate=False)
     scene.settle()
@@ -354,12 +355,11 @@ def whole(widget: QWidget) -> Image.Image:
     port = area.viewport()
     corner = port.mapTo(widget, QPoint(0, 0))
     inside = np.asarray(grabbed(area.widget()))
-    width = corner.x() + port.width()
-    middle = np.empty((len(inside), width, 3), np.uint8)
+    middle = np.empty((len(inside), picture.width, 3), np.uint8)
     middle[:] = seen[corner.y() + 1, 1]  # the theme's background
-    middle[:, corner.x() :] = inside[:, : port.width()]
-    below = seen[corner.y() + port.height() :, :width]
-    return Image.fromarray(np.vstack([seen[: corner.y(), :width], middle, below]))
+    middle[:, corner.x() : corner.x() + port.width()] = inside[:, : port.width()]
+    below = seen[corner.y() + port.height() :]
+    return Image.fromarray(np.vstack([seen[: corner.y()], middle, below]))
 
 
 def below(widget: QWidget) -> None:
