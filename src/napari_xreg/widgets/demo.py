@@ -5,6 +5,7 @@ from typing import Any
 
 import napari
 from qtpy.QtCore import Qt
+from qtpy.QtGui import QGuiApplication
 
 from napari_xreg.registration import Control
 from napari_xreg.session import SampleCase, sample_case
