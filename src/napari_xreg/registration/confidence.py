@@ -25,7 +25,7 @@ from napari_xreg.registration.views import JointProblem
 CORRELATION_REACH = 0.125
 """Reach of the kernel k, as a share of the longer side of the image."""
 
-CALIBRATION = 2.0
+CALIBRATION = 2.3
 """Standard deviations are the sandwich's times this: docs/decisions/0005-calibrated-covariance.md."""
 
 
