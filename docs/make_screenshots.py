@@ -355,6 +355,8 @@ def whole(widget: QWidget) -> Image.Image:
     port = area.viewport()
     corner = port.mapTo(widget, QPoint(0, 0))
     inside = np.asarray(grabbed(area.widget()))
+    filled = np.flatnonzero((inside != inside[-1, -1]).any(axis=(1, 2)))
+    inside = inside[: filled.max() + 8]
     middle = np.empty((len(inside), picture.width, 3), np.uint8)
     middle[:] = seen[corner.y() + 1, 1]  # the theme's background
     middle[:, corner.x() : corner.x() + port.width()] = inside[:, : port.width()]
