@@ -73,6 +73,19 @@ def test_the_stack_is_iteration_row_column_on_the_detector(layers, viewer):
     assert stack.axis_labels == ("iteration", "row", "column")
 
 
+def test_each_level_has_its_own_contrast(layers, viewer):
+    layers.begin(SHAPE, SCALE, 4)
+    ramp = torch.linspace(0.0, 1.0, 25 * 40).reshape(SHAPE)
+    limits = []
+    for index, (level, peak) in enumerate([(0, 2.0), (0, 9.0), (1, 6.0), (1, 1.0)]):
+        layers._painted = 0.0  # as if long ago: every one is painted
+        layers.append(iterate(index, level=level, image=peak * ramp))
+        limits.append(viewer.layers["iterates"].contrast_limits[1])
+    assert limits[1] == limits[0]
+    assert limits[2] == pytest.approx(3 * limits[0], rel=0.01)
+    assert limits[3] == limits[2]
+
+
 def test_units_agree_with_the_detector_canvas(layers, viewer, work, monkeypatch):
     said = []
     monkeypatch.setattr("napari_xreg.viewer.detector_canvas.show_warning", said.append)

@@ -4,6 +4,7 @@ import threading
 
 import numpy as np
 import pytest
+import torch
 from napari.utils.notifications import notification_manager
 from qtpy.QtCore import QPoint, Qt
 
@@ -171,6 +172,10 @@ def test_looking_back_and_continuing_from_there(widget, near, qtbot, viewer):
     assert widget.current.index == wanted.index
     assert viewer.dims.point[0] == wanted.index
     assert widget.losses.marked == wanted.index
+    carm, mark = near.session.active.radiograph.carm, near.session.landmarks[0]
+    point = torch.tensor([mark.position], dtype=torch.float64)
+    there = carm.project(point, wanted.world_from_camera)[0].tolist()
+    assert viewer.layers["projected landmarks"].data[0].tolist() == pytest.approx(there, abs=1e-3)
     click(qtbot, widget.resume_here)
     assert near.session.pose.translation.tolist() == pytest.approx(
         wanted.world_from_camera.translation.tolist()

@@ -17,7 +17,7 @@ from napari.utils.notifications import show_warning
 from numpy import ndarray
 from psygnal import SignalInstance
 
-from napari_xreg.geometry import CArm, Detector
+from napari_xreg.geometry import CArm, Detector, Pose
 from napari_xreg.images import Volume
 from napari_xreg.session import Preview, Result, Session
 from napari_xreg.viewer.landmark_layers import LandmarkLayers
@@ -123,6 +123,13 @@ class DetectorCanvas:
     @backdrop.setter
     def backdrop(self, below: bool) -> None:
         self._pictures.backdrop = below
+
+    def show_landmarks_at(self, pose: Pose | None) -> None:
+        """Projected landmarks and residuals at another pose than the session's; None: hidden.
+
+        Until the session's pose is shown again.
+        """
+        self._landmarks.follow(pose)
 
     def show_preview(self, preview: Preview) -> None:
         """Paint a DRR and all that is drawn from it or from its pose, in one go.

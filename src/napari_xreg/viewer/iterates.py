@@ -65,7 +65,7 @@ class IterateLayers:
         self._at = -1
         self._following = True
         self._painting = False
-        self._fitted = False
+        self._fitted_level = -1
         self._said = False
         self._painted = self._path_painted = 0.0
         viewer.dims.events.point.connect(self._on_slider)
@@ -108,7 +108,7 @@ class IterateLayers:
         tracked = torch.tensor(marks, dtype=torch.float64) if marks else isocenter[None]
         self._record = IterateRecord(exposure.radiograph.carm, isocenter, tracked)
         self._stack, self._scale = PictureStack(shape, expected), scale
-        self._at, self._following, self._fitted, self._said = -1, True, False, False
+        self._at, self._following, self._fitted_level, self._said = -1, True, -1, False
         self._painted, self._path_painted = 0.0, time.perf_counter()
         # Layers take a few hundred milliseconds to make: now, not between two iterates.
         self._paint_stack(self._record)
@@ -255,9 +255,11 @@ class IterateLayers:
             if not np.allclose(layer.translate, (0.0, *shift), rtol=1e-9, atol=1e-9):
                 layer.translate = (0.0, *shift)
             newest = self._stack[len(self._stack) - 1]
-            if not self._fitted and newest.max() > newest.min():
+            level = record.iterates[-1].level if len(record) else 0
+            # A coarser level averages the brightest bone away: each has its own range.
+            if level != self._fitted_level and newest.max() > newest.min():
                 layer.contrast_limits = robust_limits(newest, low_share=DRR_LOW_SHARE)
-                self._fitted = True
+                self._fitted_level = level
             if self._following and len(record):
                 self._at = len(record) - 1
                 self._move_slider(self._at)

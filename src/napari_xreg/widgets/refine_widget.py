@@ -306,6 +306,10 @@ class RefineWidget(Docked):
     def _scrubbed(self, iterate: Iterate) -> None:
         """The user looks at another iterate."""
         self._look_at(iterate)
+        active = self._session.active
+        if self._shown is not None and active is not None:
+            pose = self._shown.poses_at(iterate).get(active.name)
+            self.workbench.canvas.show_landmarks_at(pose)
         self.looked_back.emit(iterate)
 
     def _pick(self, index: int) -> None:
@@ -397,6 +401,8 @@ class RefineWidget(Docked):
         else:
             self._layers.hide()
         canvas.backdrop = show
+        # Landmarks at the session's pose over a picture of another would mislead.
+        canvas.show_landmarks_at(None if show else self._session.pose)
         if show and self._overlay is None:
             self._overlay, canvas.overlay = canvas.overlay, "radiograph"
         elif not show and self._overlay is not None:
