@@ -25,6 +25,7 @@ def shown(qtbot, make_napari_viewer, monkeypatch):
     bench = workbench_of(viewer)
     yield viewer, bench, tour
     bench.close()
+    qtbot.wait(50)  # Qt deletes the room's canvas in a turn of its own
 
 
 def click(qtbot, button):

@@ -1,7 +1,9 @@
 """Work off the main thread: order, errors, cancelling, pausing, closing; and lanes."""
 
+import gc
 import threading
 import time
+import weakref
 
 import pytest
 
@@ -55,6 +57,20 @@ def test_every_event_arrives_in_order_before_the_result(jobs, qtbot):
     assert all(threads)
     assert not job.running
     assert jobs.running == ()
+
+
+def test_an_ended_job_keeps_neither_result_nor_callbacks(jobs, qtbot):
+    class Big:
+        pass
+
+    def make(control):
+        yield 1
+        return Big()
+
+    kept = []
+    job = jobs.start("Making", make, on_result=lambda big: kept.append(weakref.ref(big)))
+    qtbot.waitSignal(job.finished, timeout=10_000).wait()
+    qtbot.waitUntil(lambda: gc.collect() >= 0 and kept[0]() is None)
 
 
 def test_the_work_runs_in_another_thread(jobs, qtbot):

@@ -187,6 +187,9 @@ class Job(QObject):
                 report(self.name, error)
         finally:
             self.finished.emit()
+            # Whoever keeps the job keeps neither its result nor, through callbacks, its viewer.
+            self._on_event = self._on_error = self._outcome = None
+            self._on_result = _ignore
 
     def _end(self) -> None:
         self._running = False
