@@ -65,12 +65,16 @@ def _click_plot(widget, plot, x, y):
 
 def test_it_draws_the_sections_and_a_click_goes_there(widget, near, qtbot, screenshot):
     session = near.session
-    _type(qtbot, widget.degrees, "16")
+    for box, text in zip(
+        (widget.degrees, widget.millimetres, widget.depth_reach), ("16", "33", "77"), strict=True
+    ):
+        _type(qtbot, box, text)
     _run(widget, qtbot, "refinement's loss")
     assert widget.go.isEnabled()
     assert not widget.stop.isEnabled()
     shown = widget.landscape
-    assert shown.settings.range_deg == 16.0
+    reach = shown.settings
+    assert (reach.range_deg, reach.range_mm, reach.range_depth_mm) == (16.0, 33.0, 77.0)
     assert all(np.isfinite(p.losses).all() for p in shown.profiles.values())
     assert np.isfinite(shown.pair.losses).all()
     section = widget.plots.sections["primary"]

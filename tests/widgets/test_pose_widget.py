@@ -290,6 +290,17 @@ def test_similarity_is_read_and_best_at_the_truth(bench, widget, qtbot, painted,
     assert "96 × 108 px" in widget.drr_words.words
 
 
+def test_painting_over_a_half_changes_the_similarity(bench, widget, qtbot):
+    qtbot.waitUntil(lambda: widget.similarity.text().startswith("NCC"))
+    whole = widget.similarity.text()
+    painted = torch.ones(bench.session.active.radiograph.carm.detector.shape, dtype=torch.bool)
+    painted[:, :54] = False
+    bench.session.set_painted("frontal", painted)
+    qtbot.waitUntil(lambda: widget.similarity.text() not in (whole, "—"))
+    bench.session.set_painted("frontal", None)
+    qtbot.waitUntil(lambda: widget.similarity.text() == whole)
+
+
 def test_two_radiographs_and_the_rig(bench, widget, qtbot, make_radiograph):
     assert widget.rig.isHidden()
     bench.session.add_radiograph(make_radiograph(64, primary_deg=85.0), name="lateral")

@@ -354,6 +354,24 @@ def test_unticking_the_only_radiograph_leaves_nothing_to_do(widget, near, qtbot)
     assert widget.go.isEnabled()
 
 
+def test_the_painted_mask_is_used_only_if_ticked(slow, near, qtbot, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        "napari_xreg.widgets.refine_widget.request_of",
+        lambda *_, use_painted, **__: seen.append(use_painted) or _raise(),
+    )
+    slow.settings.more.expand(animate=False)
+    for _ in range(2):
+        click(qtbot, slow.go)
+        qtbot.keyClick(slow.settings.use_mask, Qt.Key.Key_Space)
+    assert seen == [True, False]
+    assert not slow.running
+
+
+def _raise():
+    raise ValueError("far enough")
+
+
 def test_painting_a_mask_is_offered(widget, viewer, qtbot):
     widget.settings.more.expand(animate=False)
     click(qtbot, widget.settings.paint)
