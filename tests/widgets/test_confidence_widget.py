@@ -113,7 +113,7 @@ def test_the_widget_says_it_and_draws_the_ellipses(bench, viewer, qtbot, screens
     assert "simulated" in widget.status.text()
     assert "Predicted target registration error" in widget.target.text()
     assert "along the central ray" in widget.target.text()
-    assert "36 %" in widget.calibration.words
+    assert widget.calibration.words == CALIBRATION_WORDS
 
     asked = []
     show = bench.canvas.show_uncertainty

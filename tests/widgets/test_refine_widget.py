@@ -236,10 +236,16 @@ def test_a_removed_layer_does_not_disturb_a_run(slow, qtbot, viewer):
         if found is not None:
             viewer.layers.remove(found)
         qtbot.wait(100)
+    # On a loaded machine Adam's patience may have run out meanwhile.
     count = len(slow.losses.iterates)
-    several(qtbot, slow, count + 3)
-    click(qtbot, slow.cancel_button)
+    qtbot.waitUntil(
+        lambda: len(slow.losses.iterates) >= count + 3 or not slow.running, timeout=LONG
+    )
+    if slow.running:
+        click(qtbot, slow.cancel_button)
     ended(qtbot, slow)
+    (result,) = slow.workbench.session.results
+    assert len(result.registration.trajectory) == len(slow.losses.iterates) > 3
     said = notification_manager.records[before:]
     assert all("Error" not in type(record).__name__ for record in said)
 

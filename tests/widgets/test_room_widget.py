@@ -10,7 +10,7 @@ import torch
 from napari.qt import QtViewer
 from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
 from qtpy.QtGui import QMouseEvent
-from qtpy.QtWidgets import QApplication
+from qtpy.QtWidgets import QApplication, QDockWidget
 
 from napari_xreg.geometry import CArm, CArmPose, Detector
 from napari_xreg.images import Radiograph
@@ -248,3 +248,26 @@ def test_it_opens_without_anything_loaded(empty_bench, viewer, qtbot):
     viewer.window.remove_dock_widget(widget)
     widget.deleteLater()
     qtbot.wait(50)
+
+
+def test_out_of_the_window_and_back_it_goes_on_drawing(widget, qtbot):
+    """A canvas loses its OpenGL context with its window: painting on would end the program."""
+    dock = widget.parent()
+    while not isinstance(dock, QDockWidget):
+        dock = dock.parent()
+
+    def bright():
+        picture = widget._canvas.screenshot(flash=False)[..., :3].astype(int)
+        return float((picture.min(axis=-1) > 60).mean())
+
+    qtbot.waitUntil(lambda: bright() > 0.005)
+    for floating in (True, False):
+        before = widget._canvas
+        dock.setFloating(floating)
+        qtbot.waitUntil(lambda before=before: widget._canvas not in (before, None))
+        qtbot.waitUntil(lambda: bright() > 0.005)
+        with_bone = bright()
+        widget.switches["bone"].setChecked(False)
+        qtbot.waitUntil(lambda full=with_bone: bright() < 0.8 * full)
+        widget.switches["bone"].setChecked(True)
+        qtbot.waitUntil(lambda full=with_bone: bright() > 0.95 * full)

@@ -1,6 +1,7 @@
 """A small convolutional encoder that trains from scratch on a CPU."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import ClassVar
 
@@ -39,7 +40,7 @@ class CompactEncoder(RayEncoder):
     def __init__(
         self,
         dimensions: int = 32,
-        widths: tuple[int, int, int] = (32, 64, 128),
+        widths: Sequence[int] = (32, 64, 128),
         framing: Framing | None = None,
         temperature: float = 0.05,
     ) -> None:

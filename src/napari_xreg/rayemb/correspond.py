@@ -298,7 +298,7 @@ class _Reader:
         points: Float[Tensor, "n 3"],
         kept: Tensor,
         read: Posterior,
-        score: Float[Tensor, "n"],
+        score: Float[Tensor, "k"],
     ) -> Found:
         order = score.argsort(descending=True)
         chosen, read, score = kept[order.cpu()], read[order], score[order]
