@@ -1,6 +1,7 @@
 """The Refine widget, driven as a person would."""
 
 import threading
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from napari.utils.notifications import notification_manager
 from qtpy.QtCore import QPoint, Qt
 
 from napari_xreg.geometry import CArmPose
-from napari_xreg.registration import Status
+from napari_xreg.registration import AdamSettings, Status
 from napari_xreg.widgets.refine_widget import RefineWidget
 from napari_xreg.widgets.workbench import workbench_of
 
@@ -51,9 +52,17 @@ def docked(viewer, qtbot):
     return widget
 
 
+@dataclass(frozen=True)
+class Endless(AdamSettings):
+    """On a quick machine its own stopping rule would end it within a second or two."""
+
+    patience: int = 1_000_000
+
+
 @pytest.fixture
-def slow(widget, qtbot):
-    """The widget set to a refinement that does not end by itself for minutes."""
+def slow(widget, monkeypatch):
+    """The widget set to a refinement that does not end by itself."""
+    monkeypatch.setattr("napari_xreg.widgets.refine_choices.AdamSettings", Endless)
     widget.settings.optimiser.setCurrentText("Adam")
     widget.settings.iterations.setValue(2000)
     widget.settings.own.setText("48")
