@@ -316,7 +316,11 @@ def test_the_list_of_radiographs(widget, qtbot, make_radiograph, said):
 def test_landmarks_are_saved_with_their_pixels(widget, tmp_path, loaded, said):
     session = widget.workbench.session
     name = session.landmarks[2].name
-    session.set_picked("frontal", [Landmark(name, pixel=(3.25, 7.5))])
+    hidden = session.landmarks[3].name
+    session.set_picked(
+        "frontal",
+        [Landmark(name, pixel=(3.25, 7.5)), Landmark(hidden, pixel=(1.0, 2.0), visible=False)],
+    )
     path = tmp_path / "marks.csv"
     widget.save_landmarks(path)
     session.set_landmarks([])
@@ -324,8 +328,10 @@ def test_landmarks_are_saved_with_their_pixels(widget, tmp_path, loaded, said):
     widget.load(path)
     loaded(widget)
     assert len(session.landmarks) == 14
-    (mark,) = session.active.landmarks
-    assert (mark.name, mark.pixel) == (name, (3.25, 7.5))
+    marks = {mark.name: mark for mark in session.active.landmarks}
+    assert set(marks) == {name, hidden}
+    assert marks[name].pixel == (3.25, 7.5)
+    assert (marks[name].visible, marks[hidden].visible) == (True, False)
     assert any("written" in sentence for sentence in said)
 
 

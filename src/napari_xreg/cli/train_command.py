@@ -1,7 +1,6 @@
 """``napari-xreg train rayemb``: weights for one patient, or for many."""
 
 from argparse import Namespace
-from collections.abc import Generator
 from pathlib import Path
 
 import torch
@@ -20,13 +19,13 @@ from napari_xreg.rayemb import (
     save_encoder,
 )
 from napari_xreg.registration import Control
+from napari_xreg.registration import run as run_events
 from napari_xreg.rendering import thread_count
 from napari_xreg.training import (
     CTFolder,
     Mixture,
     PhantomPopulation,
     Step,
-    Trained,
     TrainSettings,
     Validation,
     read_state,
@@ -57,7 +56,10 @@ def run(arguments: Namespace, console: Console) -> int:
     control = Control()
     console.step(f"training on {what}, {arguments.minutes:g} minutes; Ctrl-C keeps the best so far")
     with cancelled_by_interrupt(control):
-        trained = _shown(train(task, settings, resume=resume, control=control), settings, console)
+        trained = run_events(
+            train(task, settings, resume=resume, control=control),
+            lambda event: _show(event, settings, console),
+        )
     encoder.load_state_dict(dict(trained.best))
     scores = min((v.scores for v in trained.validations), key=lambda s: s["score"], default={})
     about = {
@@ -104,21 +106,13 @@ def _task(arguments: Namespace, encoder: RayEncoder) -> tuple[RayEmbTask, str]:
     return task, patient.name
 
 
-def _shown(
-    events: Generator[Step | Validation, None, Trained], settings: TrainSettings, console: Console
-) -> Trained:
-    while True:
-        try:
-            event = next(events)
-        except StopIteration as end:
-            trained: Trained = end.value
-            return trained
-        if isinstance(event, Step):
-            text = f"step {event.index}  loss {event.losses['loss']:.3f}"
-            console.progress(event.seconds / settings.by_time, text)
-        else:
-            scores = event.scores
-            console.step(
-                f"step {event.index}: points missed by {scores['median_error_mm']:.1f} mm "
-                f"(median), pose by {scores['median_mtre_mm']:.0f} mm"
-            )
+def _show(event: Step | Validation, settings: TrainSettings, console: Console) -> None:
+    if isinstance(event, Step):
+        text = f"step {event.index}  loss {event.losses['loss']:.3f}"
+        console.progress(event.seconds / settings.by_time, text)
+    else:
+        scores = event.scores
+        console.step(
+            f"step {event.index}: points missed by {scores['median_error_mm']:.1f} mm "
+            f"(median), pose by {scores['median_mtre_mm']:.0f} mm"
+        )

@@ -174,17 +174,22 @@ class ViewProblem:
             ("gradient_rows", gradient, inner),
             ("gradient_columns", gradient, inner),
         )
-        return tuple(
-            _Channel(name, weight, index, self._prior(name, index))
-            for name, weight, mask in wanted
-            if weight > 0 and np.count_nonzero(mask) >= 16
-            for index in [np.flatnonzero(mask.ravel())]
-        )
+        derivative = self._derivative_prior(np.flatnonzero(inner.ravel()))
+        channels = []
+        for name, weight, mask in wanted:
+            index = np.flatnonzero(mask.ravel())
+            if weight > 0 and index.size >= 16:
+                prior = None if name == "intensity" else derivative
+                if prior is None:
+                    prior = np.full(index.size, 1.0 / index.size, np.float32)
+                channels.append(_Channel(name, weight, index, prior))
+        return tuple(channels)
 
-    def _prior(self, name: str, index: npt.NDArray[np.intp]) -> Array:
+    def _derivative_prior(self, index: npt.NDArray[np.intp]) -> Array | None:
+        """By local contrast, at these pixels; None: every pixel alike."""
         floor = self.channels.contrast_floor
-        if floor is None or name == "intensity":
-            return np.full(index.size, 1.0 / index.size, np.float32)
+        if floor is None or index.size == 0:
+            return None
         rows, columns = self._derivatives(self._target)
         box = (_CONTRAST_BOX, _CONTRAST_BOX)
         mean_square = cv2.blur(rows * rows + columns * columns, box, borderType=cv2.BORDER_REFLECT)

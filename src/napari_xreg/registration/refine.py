@@ -1,9 +1,9 @@
 """Pose refinement: second order, coarse to fine, from one or many starts."""
 
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 from jaxtyping import Float
@@ -22,6 +22,7 @@ from napari_xreg.registration.starts import Spread, spread_starts
 from napari_xreg.registration.views import JointProblem, View, at_pixels
 from napari_xreg.rendering import Prepared, at_voxel_size, prepare
 
+Event = TypeVar("Event")
 Answer = TypeVar("Answer")
 
 
@@ -296,11 +297,23 @@ def _status(track: _Track, settings: RefineSettings, control: Control | None) ->
     return Status.CONVERGED if track.converged else Status.ITERATION_LIMIT
 
 
-def run(events: Generator[Any, None, Answer]) -> Answer:
-    """Exhaust a refinement (or another computation of this kind) and give its result."""
+def run(
+    events: Generator[Event, None, Answer], seen: Callable[[Event], object] | None = None
+) -> Answer:
+    """Exhaust a refinement (or another computation of this kind) and give its result.
+
+    Parameters
+    ----------
+    events
+        What `refine` and its like return.
+    seen
+        Called with every event.
+    """
     while True:
         try:
-            next(events)
+            event = next(events)
         except StopIteration as end:
             result: Answer = end.value
             return result
+        if seen is not None:
+            seen(event)

@@ -15,10 +15,11 @@ import re
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import napari_xreg
 from napari_xreg.images import write_radiograph
+from napari_xreg.registration import run
 from napari_xreg.session.memory_files import write_grid_labels, write_grid_volume
 from napari_xreg.session.opening import content_hash
 from napari_xreg.session.session import Session
@@ -35,8 +36,6 @@ from napari_xreg.session.state import SessionState
 SCHEMA = "napari-xreg/session"
 VERSION = 1
 ENDING = ".xreg.json"
-
-Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ def write_session(path: Path | str, session: Session) -> tuple[Path, ...]:
     OSError
         If the folder cannot be written to; an older file of the same name is then untouched.
     """
-    return last_of(saving(path, session))
+    return run(saving(path, session))
 
 
 def saving(path: Path | str, session: Session) -> Generator[FileStep, None, tuple[Path, ...]]:
@@ -189,17 +188,3 @@ def _finite(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_finite(v) for v in value]
     return value
-
-
-def last_of(
-    steps: Generator[FileStep, None, Answer], seen: Callable[[FileStep], object] | None = None
-) -> Answer:
-    """What a generator returns; `seen` is called with what it yields on the way."""
-    while True:
-        try:
-            step = next(steps)
-        except StopIteration as end:
-            answer: Answer = end.value
-            return answer
-        if seen is not None:
-            seen(step)

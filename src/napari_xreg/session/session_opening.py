@@ -10,11 +10,12 @@ from typing import Any
 import torch
 
 from napari_xreg.images import LabelMap, ReadError, Volume
+from napari_xreg.registration import run
 from napari_xreg.session.exposure import Exposure
 from napari_xreg.session.history import PoseRecord
 from napari_xreg.session.opening import content_hash, read_ct, read_label_map, read_xray
 from napari_xreg.session.session import Session
-from napari_xreg.session.session_file import SCHEMA, VERSION, FileStep, last_of
+from napari_xreg.session.session_file import SCHEMA, VERSION, FileStep
 from napari_xreg.session.session_json import (
     exposure_from_json,
     landmark_from_json,
@@ -58,7 +59,7 @@ def read_session(
     ReadError
         If the file is absent, not a session, damaged, or of a later version.
     """
-    return last_of(opening(path), on_progress)
+    return run(opening(path), on_progress)
 
 
 def opening(path: Path | str) -> Generator[FileStep, None, Session]:

@@ -13,7 +13,6 @@ from qtpy.QtWidgets import (
     QGridLayout,
     QHBoxLayout,
     QLabel,
-    QScrollArea,
     QSizePolicy,
     QVBoxLayout,
     QWidget,
@@ -26,6 +25,7 @@ from napari_xreg.session import Result, Session
 from napari_xreg.widgets.correlation_grid import CorrelationGrid
 from napari_xreg.widgets.docked import Docked
 from napari_xreg.widgets.pose_words import truth_error_mm
+from napari_xreg.widgets.scrolling import scrolled
 from napari_xreg.widgets.small_print import SmallPrint
 
 CALIBRATION_WORDS = (
@@ -206,14 +206,9 @@ class ConfidenceWidget(Docked):
         layout.addLayout(row)
         layout.addWidget(self.calibration)
         layout.addStretch(1)
-        area = QScrollArea()
-        area.setWidgetResizable(True)
-        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        area.setFrameShape(QScrollArea.Shape.NoFrame)
-        area.setWidget(inside)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(area)
+        outer.addWidget(scrolled(inside))
         self.setMinimumWidth(250)
 
     # ------------------------------------------------------------------ showing

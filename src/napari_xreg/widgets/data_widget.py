@@ -1,5 +1,6 @@
 """The Data widget: what the session works on, and every way to bring it in."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,6 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QMenu,
     QProgressBar,
-    QScrollArea,
     QVBoxLayout,
     QWidget,
 )
@@ -31,6 +31,7 @@ from napari_xreg.widgets.load_queue import LoadQueue
 from napari_xreg.widgets.patient_group import PatientGroup
 from napari_xreg.widgets.questions import MissingGeometry, OneOf, Question, SimulationSettings
 from napari_xreg.widgets.radiographs_group import RadiographsGroup
+from napari_xreg.widgets.scrolling import scrolled
 from napari_xreg.widgets.small_print import SmallPrint
 from napari_xreg.widgets.structures_group import StructuresGroup
 
@@ -156,7 +157,7 @@ class DataWidget(Docked):
         if active is not None and str(path).lower().endswith(".csv"):
             for mark in active.landmarks:
                 here = marks.get(mark.name, mark)
-                marks[mark.name] = type(mark)(mark.name, here.position, mark.pixel)
+                marks[mark.name] = replace(mark, position=here.position)
         try:
             write_landmarks(path, marks.values())
         except (OSError, ValueError) as error:
@@ -297,11 +298,6 @@ class DataWidget(Docked):
         for group in groups:
             inside.addWidget(group)
         inside.addStretch(1)
-        scroll = QScrollArea()
-        scroll.setWidgetResizable(True)
-        scroll.setFrameShape(QScrollArea.Shape.NoFrame)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setWidget(body)
         bar = QProgressBar()
         bar.setRange(0, 0)
         bar.setTextVisible(False)
@@ -314,7 +310,7 @@ class DataWidget(Docked):
         below.addLayout(line)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(6, 6, 6, 6)
-        layout.addWidget(scroll, 1)
+        layout.addWidget(scrolled(body), 1)
         layout.addWidget(self.progress)
 
     def _wire(self) -> None:

@@ -12,7 +12,6 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QPushButton,
-    QScrollArea,
     QVBoxLayout,
     QWidget,
 )
@@ -30,6 +29,7 @@ from napari_xreg.session import Exposure, Session
 from napari_xreg.session.turned import flipped, turned
 from napari_xreg.widgets.docked import Docked
 from napari_xreg.widgets.geometry_form import GeometryForm
+from napari_xreg.widgets.scrolling import scrolled
 from napari_xreg.widgets.small_print import SmallPrint
 
 _GROUPS = {
@@ -191,11 +191,6 @@ class GeometryWidget(Docked):
             QVBoxLayout(box).addWidget(form)
             body.addWidget(box)
         body.addStretch(1)
-        scroll = QScrollArea()
-        scroll.setWidgetResizable(True)
-        scroll.setFrameShape(QScrollArea.Shape.NoFrame)
-        scroll.setHorizontalScrollBarPolicy(scroll.horizontalScrollBarPolicy().ScrollBarAlwaysOff)
-        scroll.setWidget(self._body)
         self._buttons = QWidget()
         grid = QGridLayout(self._buttons)
         grid.setContentsMargins(0, 0, 0, 0)
@@ -212,7 +207,7 @@ class GeometryWidget(Docked):
         grid.addLayout(picture, 1, 0, 1, 4)
         layout.addWidget(self.title)
         layout.addWidget(self.summary)
-        layout.addWidget(scroll, 1)
+        layout.addWidget(scrolled(self._body), 1)
         layout.addWidget(self.problem)
         layout.addWidget(self._buttons)
 

@@ -11,7 +11,6 @@ from qtpy.QtWidgets import (
     QFormLayout,
     QHBoxLayout,
     QPushButton,
-    QScrollArea,
     QSizePolicy,
     QSpinBox,
     QVBoxLayout,
@@ -31,6 +30,7 @@ from napari_xreg.registration.landscape import (
 from napari_xreg.widgets.docked import Docked
 from napari_xreg.widgets.jobs import Job
 from napari_xreg.widgets.landscape_plots import LandscapePlots, with_unit
+from napari_xreg.widgets.scrolling import scrolled
 from napari_xreg.widgets.small_print import SmallPrint
 
 _NARROW = "min-width: 40px;"  # napari's themes ask for 90 and more
@@ -168,14 +168,9 @@ class LandscapeWidget(Docked):
         layout.addWidget(self.plots)
         layout.addWidget(self.words)
         layout.addStretch(1)
-        area = QScrollArea()
-        area.setWidgetResizable(True)
-        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        area.setFrameShape(QScrollArea.Shape.NoFrame)
-        area.setWidget(inside)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(area)
+        outer.addWidget(scrolled(inside))
         self.setMinimumWidth(250)
 
     # ------------------------------------------------------------------ computing

@@ -17,7 +17,6 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QPushButton,
-    QScrollArea,
     QSizePolicy,
     QVBoxLayout,
     QWidget,
@@ -34,6 +33,7 @@ from napari_xreg.widgets.jobs import Lane
 from napari_xreg.widgets.number_field import QuietWheel
 from napari_xreg.widgets.pose_mouse import KEY_WORDS, MOUSE_WORDS, PoseMouse
 from napari_xreg.widgets.pose_rows import TERMS, PoseRow, term_of, with_term
+from napari_xreg.widgets.scrolling import scrolled
 from napari_xreg.widgets.similarity_reading import Similarity, SimilarityRequest, SmallRadiographs
 from napari_xreg.widgets.small_print import SmallPrint
 
@@ -461,14 +461,9 @@ class PoseWidget(Docked):
         layout.addWidget(SmallPrint(MOUSE_WORDS))
         layout.addWidget(SmallPrint(KEY_WORDS))
         layout.addStretch(1)
-        scroll = QScrollArea()
-        scroll.setWidgetResizable(True)
-        scroll.setFrameShape(QScrollArea.Shape.NoFrame)
-        scroll.setHorizontalScrollBarPolicy(scroll.horizontalScrollBarPolicy().ScrollBarAlwaysOff)
-        scroll.setWidget(body)
         whole = QVBoxLayout(self)
         whole.setContentsMargins(6, 6, 6, 6)
-        whole.addWidget(scroll)
+        whole.addWidget(scrolled(body))
 
     def teardown(self) -> None:
         """Take mouse and keys off the viewer, end the thread."""

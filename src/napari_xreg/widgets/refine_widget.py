@@ -7,11 +7,9 @@ from typing import Any
 from napari.utils.notifications import show_error, show_info, show_warning
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
-    QFrame,
     QHBoxLayout,
     QLabel,
     QPushButton,
-    QScrollArea,
     QSlider,
     QTabWidget,
     QVBoxLayout,
@@ -31,6 +29,7 @@ from napari_xreg.widgets.refine_choices import expected_iterates
 from napari_xreg.widgets.refine_results import ResultsPanel
 from napari_xreg.widgets.refine_run import RefineRequest, RefineRun, request_of, rig_poses
 from napari_xreg.widgets.refine_settings import RefineSettingsPanel, flush
+from napari_xreg.widgets.scrolling import scrolled
 
 
 @dataclass(eq=False)
@@ -465,14 +464,9 @@ class RefineWidget(Docked):
         column.addWidget(self.readout)
         column.addWidget(self.resume_here)
         column.addWidget(self.results)
-        scroll = QScrollArea()
-        scroll.setWidgetResizable(True)
-        scroll.setFrameShape(QFrame.Shape.NoFrame)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setWidget(inner)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(scroll)
+        outer.addWidget(scrolled(inner))
         self.setMinimumWidth(300)
 
     def _connect(self) -> None:
