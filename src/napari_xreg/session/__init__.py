@@ -11,12 +11,14 @@ from napari_xreg.session.session_file import FileStep, saving, write_session
 from napari_xreg.session.session_opening import opening, read_session, supply
 from napari_xreg.session.source import Source
 from napari_xreg.session.state import Missing, SessionState
+from napari_xreg.session.weights import Weights
 
 __all__ = [
     "Session",
     "Exposure",
     "Result",
     "Source",
+    "Weights",
     "PoseHistory",
     "PoseRecord",
     "PreviewRequest",

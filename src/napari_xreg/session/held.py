@@ -10,9 +10,10 @@ from napari_xreg.session.history import PoseHistory, PoseRecord
 from napari_xreg.session.result import Result
 from napari_xreg.session.source import Source
 from napari_xreg.session.state import Missing
+from napari_xreg.session.weights import TrainedWeights
 
 
-class Held:
+class Held(TrainedWeights):
     """Signals and private state of a `Session`.
 
     A change is complete before the first signal says so, and each signal comes once a change.
@@ -36,6 +37,7 @@ class Held:
     """A registration came or went."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._volume: Volume | None = None
         self._volume_source: Source | None = None
         self._labels: LabelMap | None = None
