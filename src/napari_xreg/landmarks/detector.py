@@ -1,0 +1,107 @@
+"""The one interface of all landmark detectors: an image in, a heatmap for each landmark out."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from torch.nn.modules.dropout import _DropoutNd
+
+from napari_xreg.geometry import CArm
+from napari_xreg.training.framing import Framing
+
+DEEPFLUORO_NAMES = tuple(
+    f"{name}-{side}" for name in ("ASIS", "FH", "GSN", "IOF", "IPS", "MOF", "SPS") for side in "lr"
+)
+"""The 14 landmarks of the pelvis in the order of the published networks."""
+
+
+@dataclass(frozen=True, eq=False)
+class Heatmaps:
+    """What a detector says of a batch of images.
+
+    Parameters
+    ----------
+    logits
+        One map per landmark: the larger, the likelier that the landmark is there.
+    visible
+        Logit of the landmark being in the image at all.
+    """
+
+    logits: Float[Tensor, "b n rows columns"]
+    visible: Float[Tensor, "b n"]
+
+
+class LandmarkDetector(nn.Module, ABC):
+    """A network that knows some named landmarks.
+
+    Attributes
+    ----------
+    kind
+        What checkpoints call it.
+    names
+        Of the landmarks, in the order of its maps.
+    framing
+        How a detector is sampled for it.
+    stride
+        Image pixels per heatmap pixel, each way; outer edges are in place.
+    trusted_mm
+        Image-level uncertainty up to which its result is trusted, mm at the isocenter (see
+        `landmarks.trust`); None where that was never measured.
+    """
+
+    kind: ClassVar[str]
+    names: tuple[str, ...]
+    framing: Framing
+    stride: int
+    trusted_mm: float | None
+
+    @abstractmethod
+    def inputs(
+        self,
+        images: Float[Tensor, "b rows columns"],
+        masks: Bool[Tensor, "b rows columns"],
+        carm: CArm,
+    ) -> Float[Tensor, "b channels rows columns"]:
+        """Network input of line integrals (bone bright) on the detector's pixels."""
+
+    @abstractmethod
+    def forward(self, inputs: Float[Tensor, "b channels rows columns"]) -> Heatmaps:
+        """Heatmaps; random while a dropout layer is active."""
+
+    @abstractmethod
+    def spread_logits(
+        self, logits: Float[Tensor, "*b rows columns"]
+    ) -> Float[Tensor, "*b rows columns"]:
+        """Logits whose softmax over the map is where the landmark is thought to be."""
+
+    @abstractmethod
+    def configuration(self) -> dict[str, object]:
+        """Arguments that build the same network again."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where its weights are."""
+        return next(self.parameters()).device
+
+
+@contextmanager
+def dropout_active(detector: nn.Module, active: bool = True) -> Iterator[None]:
+    """Evaluation mode with dropout on (or off): normalisation layers keep their statistics.
+
+    The mode of every layer is put back afterwards.
+    """
+    before = {module: module.training for module in detector.modules()}
+    detector.eval()
+    try:
+        for module in detector.modules():
+            if isinstance(module, _DropoutNd):
+                module.train(active)
+        yield
+    finally:
+        for module, mode in before.items():
+            module.training = mode
