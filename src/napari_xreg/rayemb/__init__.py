@@ -18,7 +18,7 @@ from napari_xreg.rayemb.encoder import Embedded, RayEncoder, embed
 from napari_xreg.rayemb.framing import Framing, pixels_between
 from napari_xreg.rayemb.heatmap import Posterior, posterior, probabilities, similarity
 from napari_xreg.rayemb.info_nce import info_nce
-from napari_xreg.rayemb.locate import Located, Trust, locate, pose_of, sample_points, trust_of
+from napari_xreg.rayemb.locate import Located, locate, pose_of, sample_points
 from napari_xreg.rayemb.recipes import patient_task, phantom_validation, population_task
 from napari_xreg.rayemb.subspace import projector, subspace_basis, subspace_rank
 from napari_xreg.rayemb.task import RayEmbSettings, RayEmbTask
@@ -31,6 +31,7 @@ from napari_xreg.rayemb.templates import (
     choose_templates,
     make_templates,
 )
+from napari_xreg.rayemb.trust import Trust, Verdict, trust_of, verdict_of
 from napari_xreg.rayemb.validation import (
     CaseResult,
     Scatter,
@@ -67,6 +68,7 @@ __all__ = [
     "Trust",
     "ValidationPatient",
     "Validator",
+    "Verdict",
     "ViewPool",
     "ViewSettings",
     "Views",
@@ -99,4 +101,5 @@ __all__ = [
     "subspace_rank",
     "trust_of",
     "validation_patient",
+    "verdict_of",
 ]

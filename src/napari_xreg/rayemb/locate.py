@@ -11,33 +11,12 @@ from napari_xreg.images import LabelMap, Radiograph, Volume
 from napari_xreg.rayemb.correspond import CorrespondSettings, Found, Round, correspond
 from napari_xreg.rayemb.encoder import Embedded, RayEncoder, embed
 from napari_xreg.rayemb.templates import TemplateMade, Templates, TemplateSettings, make_templates
+from napari_xreg.rayemb.trust import Trust, Verdict, detector_pixel_mm, trust_of, verdict_of
 from napari_xreg.registration import Control, PnPSettings, PnPSolution, solve_pnp
 from napari_xreg.training import bone_mask, points_in
 
 THRESHOLD_MM = 12.0
 """Of MAGSAC, on the detector: an encoder with cells of 7 mm misses by about one."""
-
-
-@dataclass(frozen=True)
-class Trust:
-    """What speaks for a pose from correspondences, and against it.
-
-    Parameters
-    ----------
-    inlier_share
-        Of the points that were used to solve, those that agree with the pose.
-    residual_mm
-        Root mean square distance of these from their pixels, mm on the detector.
-    spread_mm
-        Median standard deviation of the posteriors of all points used, mm on the detector.
-    in_image
-        Mean probability of these points to be in the image; NaN where that was never learned.
-    """
-
-    inlier_share: float
-    residual_mm: float
-    spread_mm: float
-    in_image: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,8 +29,8 @@ class Located:
         The correspondences.
     solution
         The pose that follows, with its covariance and its outliers.
-    trust
-        See `Trust`.
+    trust, verdict
+        What was measured, and whether it is enough to go on from this pose.
     templates, embedded
         To go on with: the next radiograph, a point that was clicked.
     """
@@ -59,6 +38,7 @@ class Located:
     found: Found
     solution: PnPSolution
     trust: Trust
+    verdict: Verdict
     templates: Templates
     embedded: Embedded
 
@@ -105,19 +85,8 @@ def pose_of(
 ) -> PnPSolution:
     """MAGSAC and the fit weighted by the posteriors' covariances."""
     if settings is None:
-        settings = PnPSettings(threshold_px=THRESHOLD_MM / _pixel_mm(radiograph))
+        settings = PnPSettings(threshold_px=THRESHOLD_MM / detector_pixel_mm(radiograph))
     return solve_pnp(found.correspondences(), radiograph.carm, settings=settings)
-
-
-def trust_of(found: Found, solution: PnPSolution, radiograph: Radiograph) -> Trust:
-    """See `Trust`."""
-    variance = found.covariances.diagonal(dim1=1, dim2=2).mean(1)
-    return Trust(
-        inlier_share=float(solution.used.double().mean()),
-        residual_mm=solution.rms_px * _pixel_mm(radiograph),
-        spread_mm=float(variance.sqrt().median()) * _pixel_mm(radiograph),
-        in_image=float(found.in_image.double().mean()),
-    )
 
 
 def locate(
@@ -177,9 +146,4 @@ def locate(
     )
     solution = pose_of(found, radiograph)
     trust = trust_of(found, solution, radiograph)
-    return Located(found, solution, trust, templates, embedded)
-
-
-def _pixel_mm(radiograph: Radiograph) -> float:
-    s_row, s_column = radiograph.carm.detector.spacing
-    return float((s_row * s_column) ** 0.5)
+    return Located(found, solution, trust, verdict_of(trust, solution), templates, embedded)
