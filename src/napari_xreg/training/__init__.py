@@ -1,6 +1,7 @@
 """CT to synthetic radiographs to weights: poses, patients, appearance, the loop, checkpoints."""
 
 from napari_xreg.training.appearance import CLEAN, Appearance
+from napari_xreg.training.bend import Bend, bent
 from napari_xreg.training.checkpoint import (
     Checkpoint,
     CheckpointError,
@@ -17,7 +18,6 @@ from napari_xreg.training.population import (
     OnePatient,
     PhantomPopulation,
     Population,
-    bent,
     ct_files,
 )
 from napari_xreg.training.pose_range import PoseRange
@@ -26,6 +26,7 @@ from napari_xreg.training.state_file import read_state, write_state
 __all__ = [
     "CLEAN",
     "Appearance",
+    "Bend",
     "CTFolder",
     "Checkpoint",
     "CheckpointError",

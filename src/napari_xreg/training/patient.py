@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from napari_xreg.geometry import CArm, Pose
-from napari_xreg.images import LabelMap, Volume, hu_from_lac
+from napari_xreg.images import LabelMap, Landmark, Volume, hu_from_lac
 from napari_xreg.rendering import at_voxel_size, render_drr
 
 BONE_HU = (150.0, 300.0)
@@ -29,6 +29,8 @@ class Patient:
         Candidates for 3D points, world (LPS) mm.
     isocenter
         Where the C-arm turns, world mm.
+    landmarks
+        Named points with their positions, if any are known.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Patient:
     soft: Volume
     points: Float[Tensor, "n 3"]
     isocenter: Float[Tensor, "3"]
+    landmarks: tuple[Landmark, ...] = ()
 
     def render(self, carm: CArm, poses: Pose) -> Float[Tensor, "views 2 rows columns"]:
         """Line integrals of bone and of soft tissue, in this order."""
@@ -50,6 +53,7 @@ def patient_from_volume(
     *,
     labels: LabelMap | None = None,
     label_ids: Iterable[int] | None = None,
+    landmarks: Iterable[Landmark] = (),
     bone_above_hu: float = 250.0,
     isocenter: Float[Tensor, "3"] | None = None,
     voxel_mm: float = 4.0,
@@ -67,6 +71,8 @@ def patient_from_volume(
     labels, label_ids
         Points lie in these structures (all of them if no ids are given). Without labels: above
         `bone_above_hu`.
+    landmarks
+        Of the patient; those without a position are left out.
     isocenter
         World mm. None: the middle of the points in bone.
     voxel_mm
@@ -100,7 +106,8 @@ def patient_from_volume(
     count = round(len(in_bone) * soft_points)
     elsewhere = points_in(volume, (hu > -300) & ~inside, count, generator)
     center = in_bone.mean(0) if isocenter is None else isocenter.double()
-    return Patient(name, bone, soft, torch.cat([in_bone, elsewhere]), center)
+    placed = tuple(mark for mark in landmarks if mark.position is not None)
+    return Patient(name, bone, soft, torch.cat([in_bone, elsewhere]), center, placed)
 
 
 def bone_mask(

@@ -1,20 +1,19 @@
 """Patients to train on: one, a folder of CTs, the phantom's population, or a mixture."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
-from torch.nn import functional
 
-from napari_xreg.images import LabelMap, ReadError, Volume, lac_from_hu, read_labels, read_volume
+from napari_xreg.images import Landmark, ReadError, read_labels, read_landmarks, read_volume
 from napari_xreg.simulation import TUNING_SEEDS, phantom
+from napari_xreg.training.bend import Bend, bent_by
 from napari_xreg.training.patient import Patient, patient_from_volume
 
 CT_FILES = ("ct.nii.gz", "ct.nii", "ct.nrrd", "ct.mha")
+LANDMARK_FILES = ("landmarks.mrk.json", "landmarks.fcsv", "landmarks.csv")
 
 
 @runtime_checkable
@@ -66,20 +65,25 @@ class PhantomPopulation:
         at = int(torch.randint(len(self.seeds), (1,), generator=generator))
         seed = int(self.seeds[at])
         made = phantom(spacing_mm=self.spacing_mm, seed=seed)
-        volume, labels = bent(
-            made.volume, made.labels, generator,
-            bend_mm=self.bend_mm, stretch=self.stretch, texture=self.texture,
-        )  # fmt: skip
+        bend = Bend.draw(made.volume, generator, bend_mm=self.bend_mm, stretch=self.stretch)
+        volume, labels = bent_by(bend, made.volume, made.labels, generator, texture=self.texture)
+        places = torch.tensor(list(made.landmarks.values()), dtype=torch.float64)
+        moved = bend.moved(places).tolist()
+        landmarks = [
+            Landmark(name, (x, y, z)) for name, (x, y, z) in zip(made.landmarks, moved, strict=True)
+        ]
         return patient_from_volume(
-            volume, labels=labels, voxel_mm=self.spacing_mm, seed=seed, name=f"phantom {seed}"
-        )
+            volume, labels=labels, landmarks=landmarks, voxel_mm=self.spacing_mm, seed=seed,
+            name=f"phantom {seed}",
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
 class CTFolder:
     """The CTs of a folder: ``ct.nii.gz`` (with ``labels.nii.gz``, if any) in folders, or files.
 
-    Each is read when it is first drawn and kept as its coarse grids.
+    Beside a CT in its own folder lie its landmarks, if any: ``landmarks.mrk.json``, ``.fcsv`` or
+    ``.csv``. Each is read when it is first drawn and kept as its coarse grids.
 
     Parameters
     ----------
@@ -110,8 +114,8 @@ class CTFolder:
             beside = file.parent / file.name.replace("ct.", "labels.", 1)
             labels = read_labels(beside) if beside != file and beside.is_file() else None
             self._kept[file] = patient_from_volume(
-                read_volume(file), labels=labels, bone_above_hu=self.bone_above_hu,
-                voxel_mm=self.voxel_mm, name=file.parent.name,
+                read_volume(file), labels=labels, landmarks=landmarks_beside(file),
+                bone_above_hu=self.bone_above_hu, voxel_mm=self.voxel_mm, name=file.parent.name,
             )  # fmt: skip
         return self._kept[file]
 
@@ -158,52 +162,9 @@ def ct_files(folder: Path) -> tuple[Path, ...]:
     return tuple(found)
 
 
-def bent(
-    volume: Volume,
-    labels: LabelMap,
-    generator: torch.Generator,
-    *,
-    bend_mm: float,
-    stretch: float,
-    texture: float,
-) -> tuple[Volume, LabelMap]:
-    """Another patient from one: stretched, smoothly displaced, of uneven density; with labels.
-
-    HU are interpolated linearly, labels by the nearest voxel, both at the same places.
-    """
-    if volume.hu is None:
-        raise ValueError("bending a patient needs the HU of the volume")
-    z, y, x = volume.shape
-    spacing = torch.tensor(volume.spacing)
-    extent = spacing * torch.tensor([x, y, z])
-    factors = 1 + stretch * torch.randn(3, generator=generator)
-    # grid_sample's own coordinates, -1 to 1 between outer edges, in the order x, y, z.
-    grid = functional.affine_grid(
-        torch.cat([torch.diag(1 / factors), torch.zeros(3, 1)], 1)[None],
-        [1, 1, z, y, x],
-        align_corners=False,
-    )
-    displacement = _smooth(3, (z, y, x), generator) * bend_mm
-    grid = grid + (displacement * (2 / extent)[:, None, None, None]).permute(1, 2, 3, 0)[None]
-    # +1000 makes air zero, which is what grid_sample finds outside.
-    hu = _sampled(volume.hu.to(torch.float32) + 1000.0, grid, "bilinear")
-    hu = hu * (1 + texture * _smooth(1, (z, y, x), generator)[0]) - 1000.0
-    ids = _sampled(labels.ids.to(torch.float32), grid, "nearest").round().to(labels.ids.dtype)
-    return (
-        Volume(lac_from_hu(hu), volume.world_from_index, hu),
-        replace(labels, ids=ids),
-    )
-
-
-def _sampled(values: Tensor, grid: Tensor, mode: str) -> Float[Tensor, "z y x"]:
-    return functional.grid_sample(
-        values[None, None], grid, mode=mode, padding_mode="zeros", align_corners=False
-    )[0, 0]
-
-
-def _smooth(
-    channels: int, shape: tuple[int, int, int], generator: torch.Generator
-) -> Float[Tensor, "channels z y x"]:
-    """Normal numbers on a grid of 6 knots each way, interpolated; about unit variance."""
-    knots = torch.randn(1, channels, 6, 6, 6, generator=generator)
-    return functional.interpolate(knots, shape, mode="trilinear", align_corners=True)[0] * 1.5
+def landmarks_beside(file: Path) -> tuple[Landmark, ...]:
+    """Those of a CT that lies in a folder of its own; none where there is no such file."""
+    if file.name not in CT_FILES:
+        return ()
+    found = [file.parent / name for name in LANDMARK_FILES if (file.parent / name).is_file()]
+    return tuple(read_landmarks(found[0])) if found else ()
