@@ -1,5 +1,8 @@
 """The training loop: it learns, stops, resumes bit for bit, and keeps the best weights."""
 
+import threading
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -155,3 +158,14 @@ def test_another_file_is_no_state(tmp_path):
     torch.save({"state_dict": {}}, tmp_path / "w.ckpt")
     with pytest.raises(CheckpointError, match="not the state of a training"):
         read_state(tmp_path / "w.ckpt")
+
+
+def test_a_pause_is_no_time_of_training():
+    control = Control()
+    loop = train(LineTask(), replace(SETTINGS, by_time=60.0), control=control)
+    first = next(loop)
+    control.pause()
+    threading.Timer(0.5, control.resume).start()
+    second = next(loop)
+    assert second.seconds - first.seconds < 0.4
+    loop.close()

@@ -53,8 +53,8 @@ class TrainSettings:
     warm_up
         Steps over which it rises; then it falls along a cosine to a hundredth.
     by_time
-        Seconds after which training ends although steps are left; the cosine follows whichever of
-        the two is further on.
+        Seconds, without pauses, after which training ends although steps are left; the cosine
+        follows whichever of the two is further on.
     weight_decay, clip
         Of AdamW; largest norm of a gradient.
     averaging
@@ -158,7 +158,10 @@ def train(
 
     over = done >= chosen.steps or before >= chosen.by_time
     while not over:
-        if not control.proceed():
+        asked = time.perf_counter()
+        goes_on = control.proceed()
+        began += time.perf_counter() - asked  # a pause is no time of training
+        if not goes_on:
             status = TrainingStatus.CANCELLED
             break
         network.train()
