@@ -107,6 +107,10 @@ def test_slicer_files_hold_positions_only(tmp_path):
         ({"name": "a\nb", "position": (1.0, 2.0, 3.0)}, "one line"),
         ({"name": "a"}, "needs a position"),
         ({"name": "a", "pixel": (float("nan"), 2.0)}, "finite"),
+        ({"name": "a", "position": (1.0, 2.0, 3.0), "covariance": (1.0, 0.0, 1.0)}, "a pixel and"),
+        ({"name": "a", "pixel": (1.0, 2.0), "covariance": (1.0, 1.0, 1.0)}, "positive covariance"),
+        ({"name": "a", "pixel": (1.0, 2.0), "covariance": (-1.0, 0.0, -1.0)}, "positive"),
+        ({"name": "a", "pixel": (1.0, 2.0), "covariance": (1.0, float("nan"), 1.0)}, "positive"),
     ],
 )
 def test_landmarks_that_are_none(arguments, says):

@@ -63,7 +63,9 @@ def full(tmp_path):
     mask = torch.ones(14, 19, dtype=torch.bool)
     mask[3:5, 7:11] = False
     session.set_painted("lateral/1", mask)
-    session.set_picked("frontal", [Landmark("asis", pixel=(3.25, 4.75))])
+    seen = Landmark("asis", pixel=(3.25, 4.75), visible=False, covariance=(1.5, -0.25, 0.75))
+    session.set_picked("frontal", [seen, Landmark("#2", pixel=(7.5, 2.25))])
+    session.set_left_out("frontal", ["#2"])
     session.set_used("lateral/1", False)
     session.name_pose("before")
     session.set_pose(twist(0.1, 0.2, 0.3, 4, 5, 6) @ session.pose, "drag")

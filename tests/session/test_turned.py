@@ -52,6 +52,16 @@ def test_landmarks_stay_on_what_they_mark(exposure, turns):
     assert int((~found.painted).sum()) == 1
 
 
+def test_ellipses_turn_along(exposure):
+    # A spread of 3 pixels along rows, 1 along columns, leaning to the lower right.
+    mark = replace(exposure.landmarks[0], covariance=(9.0, 1.5, 1.0))
+    leaning = replace(exposure, landmarks=(mark,))
+    wanted = {1: (1.0, -1.5, 9.0), 2: (9.0, 1.5, 1.0), 3: (1.0, -1.5, 9.0), 4: (9.0, 1.5, 1.0)}
+    for turns, covariance in wanted.items():
+        assert turned(leaning, turns).landmarks[0].covariance == covariance
+    assert flipped(leaning).landmarks[0].covariance == (9.0, -1.5, 1.0)
+
+
 def test_flipping_keeps_the_pose(exposure):
     found = flipped(exposure)
     assert found.world_from_camera is exposure.world_from_camera

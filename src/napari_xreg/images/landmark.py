@@ -19,22 +19,27 @@ class Landmark:
         integer = centre. None: not picked.
     visible
         False where it is not to be used: not to be seen on the radiograph, or not to be relied on.
+    covariance
+        Of `pixel`: variance of the row, covariance of row and column, variance of the column,
+        pixels squared. None: not known, as of a point picked by hand.
 
     Raises
     ------
     ValueError
-        If the name is empty or has several lines, neither place is given, or a coordinate is not finite.
+        If the name is empty or has several lines, neither place is given, a coordinate is not
+        finite, or the covariance is not positive or has no pixel.
 
     Examples
     --------
     >>> Landmark("ASIS left", position=(121.5, -98.0, 14.25))
-    Landmark(name='ASIS left', position=(121.5, -98.0, 14.25), pixel=None, visible=True)
+    Landmark(name='ASIS left', position=(121.5, -98.0, 14.25), pixel=None, visible=True, covariance=None)
     """
 
     name: str
     position: tuple[float, float, float] | None = None
     pixel: tuple[float, float] | None = None
     visible: bool = True
+    covariance: tuple[float, float, float] | None = None
 
     def __post_init__(self) -> None:
         if not self.name.strip() or len(self.name.splitlines()) != 1:
@@ -46,3 +51,11 @@ class Landmark:
                 f"landmark {self.name!r} must have finite coordinates: got position "
                 f"{self.position}, pixel {self.pixel}"
             )
+        if self.covariance is not None:
+            rows, both, columns = self.covariance
+            finite = all(map(math.isfinite, self.covariance))
+            if self.pixel is None or not finite or rows <= 0 or rows * columns <= both**2:
+                raise ValueError(
+                    f"landmark {self.name!r} must have a pixel and a positive covariance (row, row "
+                    f"and column, column; pixels squared): got {self.covariance}"
+                )

@@ -31,6 +31,8 @@ class Exposure:
         What the user masked by hand, True where a pixel may be used; None: nothing masked.
     landmarks
         Points picked on it (`Landmark.pixel`), paired by name with the session's.
+    left_out
+        Names of landmarks that a pose from landmarks is not to use, though they were picked.
     source
         Where it can be read again; None for an image that exists in memory only.
     edited
@@ -46,6 +48,7 @@ class Exposure:
     used: bool = True
     painted: Bool[Tensor, "rows columns"] | None = None
     landmarks: tuple[Landmark, ...] = ()
+    left_out: tuple[str, ...] = ()
     source: Source | None = None
     truth: Pose | None = None
     edited: bool = False

@@ -190,6 +190,11 @@ class Session(Radiographs):
         self._exposures[name] = replace(self._exposures[name], landmarks=marks)
         self.landmarks_changed.emit()
 
+    def set_left_out(self, name: str, landmarks: Sequence[str]) -> None:
+        """Names of the landmarks that a pose of this radiograph is not to use."""
+        self._exposures[name] = replace(self._exposures[name], left_out=tuple(landmarks))
+        self.landmarks_changed.emit()
+
     # ------------------------------------------------------------------ results
 
     @property

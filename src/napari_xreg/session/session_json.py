@@ -78,16 +78,20 @@ def landmark_to_json(mark: Landmark) -> Json:
         data["pixel_row_column"] = list(mark.pixel)
     if not mark.visible:
         data["visible"] = False
+    if mark.covariance is not None:
+        data["covariance_px2"] = list(mark.covariance)
     return data
 
 
 def landmark_from_json(data: Mapping[str, Any]) -> Landmark:
     position, pixel = data.get("position_mm"), data.get("pixel_row_column")
+    covariance = data.get("covariance_px2")
     return Landmark(
         _text(data["name"]),
         None if position is None else _three(position),
         None if pixel is None else _two(pixel),
         bool(data.get("visible", True)),
+        None if covariance is None else _three(covariance),
     )
 
 
@@ -134,6 +138,7 @@ def exposure_to_json(entry: Exposure) -> Json:
         "notes": list(radiograph.notes),
         "painted": None if entry.painted is None else mask_to_json(entry.painted),
         "landmarks": [landmark_to_json(mark) for mark in entry.landmarks],
+        "left_out": list(entry.left_out),
     }
 
 
@@ -170,6 +175,7 @@ def exposure_from_json(
         used=bool(data["used"]),
         painted=painted,
         landmarks=marks,
+        left_out=tuple(_text(name) for name in data.get("left_out", ())),
         source=source,
         truth=None if truth is None else pose_from_json(truth),
     )

@@ -45,7 +45,7 @@ def turned(exposure: Exposure, turns: int) -> Exposure:
         start=rolled(exposure.start),
         truth=None if exposure.truth is None else rolled(exposure.truth),
         painted=None if painted is None else torch.rot90(painted, -turns).contiguous(),
-        landmarks=_moved(exposure.landmarks, moved),
+        landmarks=_moved(exposure.landmarks, moved, swapped=turns % 2 == 1, sign=(-1) ** turns),
     )
 
 
@@ -56,13 +56,29 @@ def flipped(exposure: Exposure) -> Exposure:
         exposure,
         radiograph=exposure.radiograph.flip_columns(),
         painted=None if exposure.painted is None else exposure.painted.flip(1),
-        landmarks=_moved(exposure.landmarks, lambda pixel: (pixel[0], columns - 1 - pixel[1])),
+        landmarks=_moved(
+            exposure.landmarks, lambda pixel: (pixel[0], columns - 1 - pixel[1]), sign=-1
+        ),
     )
 
 
 def _moved(
-    landmarks: tuple[Landmark, ...], moved: Callable[[Pixel], Pixel]
+    landmarks: tuple[Landmark, ...],
+    moved: Callable[[Pixel], Pixel],
+    *,
+    swapped: bool = False,
+    sign: int,
 ) -> tuple[Landmark, ...]:
-    return tuple(
-        mark if mark.pixel is None else replace(mark, pixel=moved(mark.pixel)) for mark in landmarks
-    )
+    """Pixels moved; of a covariance rows and columns are `swapped`, their product gets a `sign`."""
+
+    def carried(mark: Landmark) -> Landmark:
+        if mark.pixel is None:
+            return mark
+        covariance = mark.covariance
+        if covariance is not None:
+            rows, both, columns = covariance
+            rows, columns = (columns, rows) if swapped else (rows, columns)
+            covariance = rows, sign * both, columns
+        return replace(mark, pixel=moved(mark.pixel), covariance=covariance)
+
+    return tuple(map(carried, landmarks))
