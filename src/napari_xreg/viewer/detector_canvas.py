@@ -17,19 +17,22 @@ from napari.utils.notifications import show_warning
 from numpy import ndarray
 from psygnal import SignalInstance
 
-from napari_xreg.geometry import CArm, Detector, Pose
+from napari_xreg.geometry import CArm, Pose
 from napari_xreg.images import Volume
 from napari_xreg.session import Preview, Result, Session
+from napari_xreg.viewer.detector_fit import DetectorFit
+from napari_xreg.viewer.detection_layers import DETECTION_LAYERS, DetectionLayers
 from napari_xreg.viewer.landmark_layers import LandmarkLayers
-from napari_xreg.viewer.layer_shelf import MILLIMETRES, LayerShelf, place
+from napari_xreg.viewer.layer_shelf import MILLIMETRES, LayerShelf
 from napari_xreg.viewer.mask_layer import MaskLayer
-from napari_xreg.viewer.picture_layers import OVERLAYS, PictureLayers
+from napari_xreg.viewer.picture_layers import OVERLAYS, PictureLayers, paint
 from napari_xreg.viewer.uncertainty_layer import UncertaintyLayer
 
 __all__ = ["OVERLAYS", "DetectorCanvas"]
 
 _ROLES = (
     *("radiograph", "DRR", "difference", "checkerboard", "edges", "heatmap", "mask"),
+    *DETECTION_LAYERS,
     *("ellipses", "residuals", "projected landmarks", "landmarks"),
 )
 
@@ -52,8 +55,10 @@ class DetectorCanvas:
         self.viewer = viewer
         self.session = session
         self._shelf = LayerShelf(viewer, _ROLES)
+        self._fit = DetectorFit(viewer, self._shelf)
         self._pictures = PictureLayers(self._shelf)
         self._landmarks = LandmarkLayers(self._shelf, session)
+        self._detections = DetectionLayers(self._shelf, self._landmarks.colours)
         self._uncertainty = UncertaintyLayer(self._shelf, session)
         self._mask = MaskLayer(self._shelf, session)
         self._volume: Volume | None = session.rendered_volume
@@ -143,7 +148,7 @@ class DetectorCanvas:
         if not np.allclose(request.carm.detector.size_mm, carm.detector.size_mm):
             return
         self._pictures.show_drr(preview.image, request.carm.detector)
-        self._landmarks.follow(request.world_from_camera)
+        self._landmarks.keep_up(request.world_from_camera)
 
     def fit_contrast(self) -> None:
         """Contrast of radiograph and DRR from what is shown now; else it stays as at first."""
@@ -153,8 +158,20 @@ class DetectorCanvas:
         """The other one of radiograph and DRR: called by a timer while the overlay is "blink"."""
         self._pictures.blink()
 
-    def show_heatmap(self, heatmap: Float[ndarray, "rows columns"] | None) -> None:
+    def show_heatmap(
+        self,
+        heatmap: Float[ndarray, "rows columns"] | None,
+        *,
+        limits: tuple[float, float] | None = None,
+    ) -> None:
         """A map of the detector's area, of any resolution, over the radiograph; None: none.
+
+        Parameters
+        ----------
+        heatmap
+            Rows and columns as of the radiograph.
+        limits
+            Values at the ends of its colours; None: 0 and the highest.
 
         Raises
         ------
@@ -168,21 +185,39 @@ class DetectorCanvas:
         if carm is None:
             raise ValueError("a heatmap lies over a radiograph: load one first")
         layer = self._shelf.need("heatmap", _make_heatmap)
-        layer.data = np.array(heatmap, np.float32)
-        finite = layer.data[np.isfinite(layer.data)]
-        high = float(finite.max()) if finite.size else 1.0
-        layer.contrast_limits = (0.0, high if high > 0 else 1.0)
-        place(layer, carm.detector.resize(*heatmap.shape), carm.detector)
+        if limits is None:
+            finite = heatmap[np.isfinite(heatmap)]
+            high = float(finite.max()) if finite.size else 1.0
+            limits = (0.0, high if high > 0 else 1.0)
+        layer.contrast_limits = limits
+        paint(layer, heatmap, carm.detector.resize(*heatmap.shape), carm.detector)
         self._shelf.unhide("heatmap")
+
+    def drop_heatmap(self) -> None:
+        """Take its layer out of the list."""
+        self._shelf.drop("heatmap")
 
     # ------------------------------------------------------------------ landmarks and mask
 
-    def show_uncertainty(self, result: Result | None, level: float = 0.95) -> None:
+    @property
+    def landmarks(self) -> LandmarkLayers:
+        """Picked and projected landmarks, and what may be asked of their drawing."""
+        return self._landmarks
+
+    @property
+    def detections(self) -> DetectionLayers:
+        """Ellipses and samples of detected landmarks."""
+        return self._detections
+
+    def show_uncertainty(
+        self, result: Result | None, level: float = 0.95, *, magnified: float = 1.0
+    ) -> None:
         """Error ellipses of the landmarks at the pose of a result, of this probability.
 
-        None, or a result without covariance or of other radiographs: no ellipses.
+        None, or a result without covariance or of other radiographs: no ellipses. Ones drawn
+        larger than they are say so in their layer's name.
         """
-        self._uncertainty.show(result, level)
+        self._uncertainty.show(result, level, magnified=magnified)
 
     def edit_landmarks(self) -> Points | None:
         """The layer of picked landmarks, selected, a click adds one; None without a radiograph.
@@ -216,7 +251,7 @@ class DetectorCanvas:
             if radiograph is not None:
                 detector = radiograph.carm.detector
                 if before is None or before.carm.detector.size_mm != detector.size_mm:
-                    look_at(self.viewer, detector)
+                    self._fit.fit(detector)
         self._landmarks.show(self.session.pose)
         self._uncertainty.update()
         self._mask.show()
@@ -230,7 +265,7 @@ class DetectorCanvas:
     def _on_pose(self) -> None:
         """With a CT, landmarks wait for its DRR, so that both move at once."""
         if self.session.rendered_volume is None:
-            self._landmarks.follow(self.session.pose)
+            self._landmarks.keep_up(self.session.pose)
 
     def _on_landmarks(self) -> None:
         self._landmarks.show(self.session.pose)
@@ -248,19 +283,6 @@ class DetectorCanvas:
                 "Another layer has units other than millimetres, so positions read off the viewer "
                 "may be wrong: set that layer's units to mm, or remove it."
             )
-
-
-def look_at(viewer: ViewerModel, detector: Detector) -> None:
-    """Fill the canvas with the detector, where its plane is what the canvas shows.
-
-    `ViewerModel.fit_to_view` does not know what to do with it beside layers of three axes (0.9.2).
-    """
-    if viewer.dims.displayed != (viewer.dims.ndim - 2, viewer.dims.ndim - 1):
-        return
-    size = np.array(detector.size_mm)
-    camera = viewer.scene.camera
-    camera.center = (0.0, *((size - detector.spacing) / 2))
-    camera.zoom = 0.95 * float(np.min(viewer.canvas.viewbox_size(viewer.layers) / size))
 
 
 def _make_heatmap() -> Image:

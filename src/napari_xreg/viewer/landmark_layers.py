@@ -5,7 +5,8 @@ session; the projected ones follow the pose and cannot be edited. Data are (row,
 of the radiograph.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,12 @@ import torch
 from jaxtyping import Float
 from napari.layers import Points, Vectors
 from numpy import ndarray
+from psygnal import Signal
 
 from napari_xreg.geometry import Detector, Pose
 from napari_xreg.images import Landmark
 from napari_xreg.session import Exposure, Session
+from napari_xreg.viewer.landmark_colours import LandmarkColours
 from napari_xreg.viewer.layer_shelf import MILLIMETRES, LayerShelf, rescale, set_in_place
 
 LANDMARKS = ("residuals", "projected landmarks", "landmarks")
@@ -38,16 +41,43 @@ class LandmarkLayers:
         Whose landmarks they are.
     """
 
+    dragged = Signal(str, tuple)
+    """A picked landmark is being dragged in its layer: name, (row, column); nothing is changed yet."""
+
     def __init__(self, shelf: LayerShelf, session: Session) -> None:
         self._shelf = shelf
         self._session = session
         self._writing = False
+        self.colours = LandmarkColours()
+        self._held: tuple[str, tuple[float, float]] | None = None
+        self._dropped: frozenset[str] = frozenset()
+        self._pinned: Pose | None = None
 
     def show(self, pose: Pose | None) -> None:
         """Everything, for the active radiograph seen from this pose; nothing where there is none."""
         active = self._session.active
         self._show_picked(active)
-        self.follow(pose)
+        self.keep_up(pose)
+
+    def keep_up(self, pose: Pose | None) -> None:
+        """The session's pose is this now; one that is pinned goes before it."""
+        self.follow(pose if self._pinned is None or pose is None else self._pinned)
+
+    def pin(self, pose: Pose | None) -> None:
+        """Project from here whatever the session's pose is; None: from that again."""
+        self._pinned = pose
+        self.keep_up(self._session.pose)
+
+    def hold(self, name: str, pixel: tuple[float, float] | None) -> None:
+        """Draw a picked landmark elsewhere while it is dragged; None: where the session has it."""
+        self._held = None if pixel is None else (name, pixel)
+        self._show_picked(self._session.active)
+
+    def mark_dropped(self, names: Collection[str]) -> None:
+        """Draw these as what no pose was fitted to: an x instead of a cross."""
+        if self._dropped != frozenset(names):
+            self._dropped = frozenset(names)
+            self._show_picked(self._session.active)
 
     def follow(self, pose: Pose | None) -> None:
         """Only what moves with the pose: the projected landmarks and the residuals."""
@@ -81,7 +111,7 @@ class LandmarkLayers:
     # ------------------------------------------------------------------ from the session
 
     def _show_picked(self, active: Exposure | None) -> None:
-        picked = () if active is None else active.landmarks
+        picked = self._picked(active)
         layer = self._shelf.get("landmarks")
         if active is None:
             if layer is not None:
@@ -93,12 +123,37 @@ class LandmarkLayers:
                 return
             layer = self._shelf.need("landmarks", self._make_picked)
         pixels = np.array([mark.pixel for mark in picked], float).reshape(-1, 2)
-        self._write(layer, [mark.name for mark in picked], pixels, active.radiograph.carm.detector)
+        names = [mark.name for mark in picked]
+        self._write(layer, names, pixels, active.radiograph.carm.detector)
+        self._paint(layer, names)
         self._shelf.unhide("landmarks")
         self._offer_name(layer)
 
+    def _picked(self, active: Exposure | None) -> tuple[Landmark, ...]:
+        """Of the session, with the one that is being dragged where it is drawn."""
+        if active is None or self._held is None:
+            return () if active is None else active.landmarks
+        name, pixel = self._held
+        return tuple(
+            replace(mark, pixel=pixel) if mark.name == name else mark for mark in active.landmarks
+        )
+
+    def _paint(self, layer: Points, names: list[str]) -> None:
+        if not names:
+            return
+        self._writing = True
+        try:
+            colours = self.colours.table(names)
+            if not np.array_equal(layer.face_color, colours):
+                layer.face_color = colours
+            symbols = ["x" if name in self._dropped else "cross" for name in names]
+            if [str(getattr(symbol, "value", symbol)) for symbol in layer.symbol] != symbols:
+                layer.symbol = symbols
+        finally:
+            self._writing = False
+
     def _show_residuals(self, active: Exposure, at: Mapping[str, Float[ndarray, "2"]]) -> None:
-        pairs = [(at[m.name], np.array(m.pixel)) for m in active.landmarks if m.name in at]
+        pairs = [(at[m.name], np.array(m.pixel)) for m in self._picked(active) if m.name in at]
         if not pairs:
             self._shelf.hide("residuals")
             return
@@ -143,6 +198,18 @@ class LandmarkLayers:
         if not self._writing and str(getattr(event, "action", "")) in _DONE:
             self._read()
 
+    def _on_drawn(self) -> None:
+        """Perhaps napari's own tool is dragging a point: it says so only when it has ended."""
+        layer, active = self._shelf.get("landmarks"), self._session.active
+        if self._writing or layer is None or active is None or str(layer.mode) != "select":
+            return
+        names = [str(name) for name in layer.features["name"]]
+        if names != [mark.name for mark in active.landmarks] or len(layer.data) != len(names):
+            return
+        for mark, (row, column) in zip(active.landmarks, layer.data, strict=True):
+            if mark.pixel is not None and np.hypot(row - mark.pixel[0], column - mark.pixel[1]) > 0:
+                self.dragged.emit(mark.name, (float(row), float(column)))
+
     def _on_names(self) -> None:
         """Perhaps a point was renamed in the features table."""
         layer = self._shelf.get("landmarks")
@@ -164,8 +231,14 @@ class LandmarkLayers:
         names: list[str] = []
         for name in layer.features["name"]:
             names.append(self._free_name(_cleaned(name), names))
+        known = {mark.name: mark for mark in active.landmarks}
+        if len(names) == len(known):  # one of another name was renamed
+            for name, mark in zip(names, active.landmarks, strict=True):
+                if name not in known:
+                    self.colours.renamed(mark.name, name)
+                    known[name] = mark
         marks = [
-            Landmark(name, pixel=(float(row), float(column)))
+            _placed(known.get(name), name, (float(row), float(column)))
             for name, (row, column) in zip(names, layer.data, strict=True)
         ]
         self._session.set_picked(active.name, marks)  # comes back through `show`
@@ -198,6 +271,7 @@ class LandmarkLayers:
         layer = _points(PICKED_COLOUR, "cross", "upper_left")
         self._shelf.listen(layer.events.data, self._on_picked)
         self._shelf.listen(layer.events.features, self._on_names)
+        self._shelf.listen(layer.events.set_data, self._on_drawn)
         return layer
 
     def _make_projected(self) -> Points:
@@ -239,6 +313,14 @@ def residual_arrows(
     move.
     """
     return np.stack([projected_pixels, picked_pixels - projected_pixels], axis=1)
+
+
+def _placed(known: Landmark | None, name: str, pixel: tuple[float, float]) -> Landmark:
+    """What is known of a landmark, at this pixel; a covariance stays with the pixel it was of."""
+    if known is None:
+        return Landmark(name, pixel=pixel)
+    covariance = known.covariance if known.pixel == pixel else None
+    return replace(known, name=name, pixel=pixel, covariance=covariance)
 
 
 def _points(colour: str, symbol: str, anchor: str) -> Points:
