@@ -20,8 +20,8 @@ from psygnal import SignalInstance
 from napari_xreg.geometry import CArm, Pose
 from napari_xreg.images import Volume
 from napari_xreg.session import Preview, Result, Session
-from napari_xreg.viewer.detector_fit import DetectorFit
 from napari_xreg.viewer.detection_layers import DETECTION_LAYERS, DetectionLayers
+from napari_xreg.viewer.detector_fit import DetectorFit
 from napari_xreg.viewer.landmark_layers import LandmarkLayers
 from napari_xreg.viewer.layer_shelf import MILLIMETRES, LayerShelf
 from napari_xreg.viewer.mask_layer import MaskLayer
