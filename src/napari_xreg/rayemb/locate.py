@@ -10,6 +10,7 @@ from torch import Tensor
 from napari_xreg.images import LabelMap, Radiograph, Volume
 from napari_xreg.rayemb.correspond import CorrespondSettings, Found, Round, correspond
 from napari_xreg.rayemb.encoder import Embedded, RayEncoder, embed
+from napari_xreg.rayemb.polarity import ENOUGH_DRRS, Polarity, coarse_drrs, polarity_of
 from napari_xreg.rayemb.templates import TemplateMade, Templates, TemplateSettings, make_templates
 from napari_xreg.rayemb.trust import Trust, Verdict, detector_pixel_mm, trust_of, verdict_of
 from napari_xreg.registration import Control, PnPSettings, PnPSolution, solve_pnp
@@ -31,6 +32,8 @@ class Located:
         The pose that follows, with its covariance and its outliers.
     trust, verdict
         What was measured, and whether it is enough to go on from this pose.
+    polarity
+        Whether the radiograph looks as if bone were bright in it, as it must be.
     templates, embedded
         To go on with: the next radiograph, a point that was clicked.
     """
@@ -39,6 +42,7 @@ class Located:
     solution: PnPSolution
     trust: Trust
     verdict: Verdict
+    polarity: Polarity
     templates: Templates
     embedded: Embedded
 
@@ -133,17 +137,22 @@ def locate(
         None if cancelled before any correspondence was found.
     """
     control = control or Control()
+    center = points.double().mean(0) if isocenter is None else isocenter.double()
     if templates is None:
-        center = points.double().mean(0) if isocenter is None else isocenter.double()
         templates = yield from make_templates(
             encoder, volume, radiograph.carm, center, settings=template_settings, control=control
         )
         if templates is None:
             return None
+    drrs = templates.images, templates.carm
+    if len(templates) < ENOUGH_DRRS:
+        drrs = coarse_drrs(volume, radiograph.carm, center)
+    polarity = polarity_of(radiograph, *drrs)
     embedded = embed(encoder, radiograph)
     found = yield from correspond(
         encoder, embedded, templates, points, settings=settings, control=control
     )
     solution = pose_of(found, radiograph)
-    trust = trust_of(found, solution, radiograph)
-    return Located(found, solution, trust, verdict_of(trust, solution), templates, embedded)
+    trust = trust_of(found, solution, radiograph, polarity)
+    verdict = verdict_of(trust, solution)
+    return Located(found, solution, trust, verdict, polarity, templates, embedded)

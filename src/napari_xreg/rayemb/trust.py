@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from napari_xreg.images import Radiograph
 from napari_xreg.rayemb.correspond import Found
+from napari_xreg.rayemb.polarity import Polarity
 from napari_xreg.registration import PnPSolution
 
 
@@ -23,12 +24,15 @@ class Trust:
         Median standard deviation of the posteriors of all points used, mm on the detector.
     in_image
         Mean probability of these points to be in the image; NaN where that was never learned.
+    polarity
+        `Polarity.log_odds` of the radiograph; NaN where nobody looked.
     """
 
     inlier_share: float
     residual_mm: float
     spread_mm: float
     in_image: float
+    polarity: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,12 @@ _CONSTANT = -3.0
 _WEIGHTS = {"inlier_share": 8.0, "in_image": 0.0, "spread_mm": -0.02, "residual_mm": -0.1}
 
 
-def trust_of(found: Found, solution: PnPSolution, radiograph: Radiograph) -> Trust:
+def trust_of(
+    found: Found,
+    solution: PnPSolution,
+    radiograph: Radiograph,
+    polarity: Polarity | None = None,
+) -> Trust:
     """See `Trust`."""
     mm = detector_pixel_mm(radiograph)
     variance = found.covariances.diagonal(dim1=1, dim2=2).mean(1)
@@ -72,6 +81,7 @@ def trust_of(found: Found, solution: PnPSolution, radiograph: Radiograph) -> Tru
         residual_mm=solution.rms_px * mm,
         spread_mm=float(variance.sqrt().median()) * mm,
         in_image=float(found.in_image.double().mean()),
+        polarity=math.nan if polarity is None else polarity.log_odds,
     )
 
 
