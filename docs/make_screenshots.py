@@ -373,7 +373,7 @@ def below(widget: QWidget) -> None:
 
 def fit(scene: Scene) -> None:
     """The radiograph fills the canvas again."""
-    from napari_xreg.viewer.detector_canvas import look_at
+    from napari_xreg.viewer.detector_fit import look_at
 
     carm = scene.bench.canvas.carm
     assert carm is not None

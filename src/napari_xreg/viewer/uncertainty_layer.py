@@ -35,12 +35,26 @@ class UncertaintyLayer:
         self._session = session
         self._result: Result | None = None
         self._level = 0.95
+        self._magnified = self._named = 1.0
 
-    def show(self, result: Result | None, level: float = 0.95) -> None:
-        """The ellipses that hold each projection with this probability; None: no ellipses."""
+    def show(self, result: Result | None, level: float = 0.95, *, magnified: float = 1.0) -> None:
+        """The ellipses that hold each projection with this probability; None: no ellipses.
+
+        Parameters
+        ----------
+        result
+            Whose covariance it is.
+        level
+            Probability that a projection lies inside an ellipse that is not magnified.
+        magnified
+            How many times larger they are drawn. True to scale, those of a good result are smaller
+            than the points that mark the landmarks. The layer's name says it.
+        """
         if not 0 < level < 1:
             raise ValueError(f"the probability must lie between 0 and 1: got {level}")
-        self._result, self._level = result, level
+        if not magnified > 0:
+            raise ValueError(f"ellipses are drawn some positive times larger: got {magnified}")
+        self._result, self._level, self._magnified = result, level, magnified
         self.update()
 
     def update(self) -> None:
@@ -62,9 +76,15 @@ class UncertaintyLayer:
         )
         ok = torch.isfinite(seen.pixels).all(-1)
         chords = ellipse_chords(
-            seen.pixels[ok].numpy(), seen.pixel_covariance[ok].numpy(), self._level
+            seen.pixels[ok].numpy(),
+            seen.pixel_covariance[ok].numpy() * self._magnified**2,
+            self._level,
         )
+        fresh = self._shelf.get("ellipses") is None
         layer = self._shelf.need("ellipses", self._make)
+        if fresh or self._named != self._magnified:
+            self._named = self._magnified
+            layer.name = "ellipses" if self._named == 1 else f"ellipses × {self._named:g}"
         if rescale(layer, carm.detector):
             layer.edge_width = 0.004 * max(carm.detector.shape)
         set_in_place(layer, chords)
