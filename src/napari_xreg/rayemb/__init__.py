@@ -19,7 +19,7 @@ from napari_xreg.rayemb.framing import Framing, pixels_between
 from napari_xreg.rayemb.heatmap import Posterior, posterior, probabilities, similarity
 from napari_xreg.rayemb.info_nce import info_nce
 from napari_xreg.rayemb.locate import Located, locate, pose_of, sample_points
-from napari_xreg.rayemb.polarity import Looks, Polarity, coarse_drrs, inverted, polarity_of
+from napari_xreg.rayemb.polarity import Looks, Polarity, coarse_drrs, polarity_of
 from napari_xreg.rayemb.recipes import patient_task, phantom_validation, population_task
 from napari_xreg.rayemb.subspace import projector, subspace_basis, subspace_rank
 from napari_xreg.rayemb.task import RayEmbSettings, RayEmbTask
@@ -85,7 +85,6 @@ __all__ = [
     "heatmap_basis",
     "heatmap_carm",
     "info_nce",
-    "inverted",
     "load_encoder",
     "locate",
     "make_templates",

@@ -1,6 +1,6 @@
 """Is bone bright in a radiograph, as every network here expects? Asked of the CT's own renderings."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
 
 import torch
@@ -117,15 +117,6 @@ def coarse_drrs(
     poses = template_poses(small, isocenter, TemplateSettings(count=count))
     coarse = at_voxel_size(volume.to(dtype=torch.float32), 3.0)
     return render_drr(coarse, small, poses, method="joseph"), small
-
-
-def inverted(radiograph: Radiograph) -> Radiograph:
-    """The negative over the same range, for a user who decided on it."""
-    values = radiograph.line_integrals
-    used = values[radiograph.usable]
-    negative = torch.where(radiograph.usable, used.max() + used.min() - values, values)
-    done = (*radiograph.operations, "inverted")
-    return replace(radiograph, line_integrals=negative, operations=done)
 
 
 def _shape_at(carm: CArm, other: CArm) -> tuple[int, int]:
