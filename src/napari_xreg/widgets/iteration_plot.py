@@ -54,6 +54,11 @@ class IterationPlot(QWidget):
         Of the vertical axis, with its unit.
     log
         Logarithmic vertical axis; values are clipped to above zero.
+    across
+        Label of the horizontal axis.
+    per
+        What is drawn, for each unit that the horizontal axis shows: 60 for seconds on an axis of
+        minutes.
     """
 
     picked = Signal(int)
@@ -62,7 +67,15 @@ class IterationPlot(QWidget):
     LEAST = 1e-8
     """What a value that is zero or negative is drawn at, where the axis is logarithmic."""
 
-    def __init__(self, label: str, parent: QWidget | None = None, *, log: bool = False) -> None:
+    def __init__(
+        self,
+        label: str,
+        parent: QWidget | None = None,
+        *,
+        log: bool = False,
+        across: str = "iteration",
+        per: float = 1.0,
+    ) -> None:
         super().__init__(parent)
         self._log = log
         self._curves: dict[str, pg.PlotDataItem] = {}
@@ -81,7 +94,8 @@ class IterationPlot(QWidget):
         item.setLogMode(y=log)
         item.setLimits(minXRange=4)
         item.setLabel("left", label)
-        item.setLabel("bottom", "iteration")
+        item.setLabel("bottom", across)
+        item.getAxis("bottom").setScale(1 / per)
         for side in ("left", "bottom"):
             item.getAxis(side).enableAutoSIPrefix(False)
         item.getAxis("left").setWidth(60)  # plots above one another line up
