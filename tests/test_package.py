@@ -50,7 +50,10 @@ def test_every_command_of_the_manifest_exists():
         assert callable(getattr(importlib.import_module(module), name))
 
 
-WIDGETS = ("Data", "Geometry", "Pose", "Refine", "Landscape", "Confidence", "Room")
+WIDGETS = (
+    *("Data", "Geometry", "Pose", "Refine", "Landscape", "Confidence", "RayEmb", "Room"),
+    *("Landmarks", "Train"),
+)
 
 
 def test_widgets_are_classes_that_napari_can_make():

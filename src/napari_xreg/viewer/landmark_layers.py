@@ -44,6 +44,9 @@ class LandmarkLayers:
     dragged = Signal(str, tuple)
     """A picked landmark is being dragged in its layer: name, (row, column); nothing is changed yet."""
 
+    chosen = Signal(str)
+    """A picked landmark was selected in its layer."""
+
     def __init__(self, shelf: LayerShelf, session: Session) -> None:
         self._shelf = shelf
         self._session = session
@@ -72,6 +75,18 @@ class LandmarkLayers:
         """Draw a picked landmark elsewhere while it is dragged; None: where the session has it."""
         self._held = None if pixel is None else (name, pixel)
         self._show_picked(self._session.active)
+
+    def choose(self, name: str) -> None:
+        """Select a picked landmark in its layer, if it is there."""
+        layer = self._shelf.get("landmarks")
+        if layer is None:
+            return
+        names = list(layer.features["name"])
+        self._writing = True
+        try:
+            layer.selected_data = {names.index(name)} if name in names else set()
+        finally:
+            self._writing = False
 
     def mark_dropped(self, names: Collection[str]) -> None:
         """Draw these as what no pose was fitted to: an x instead of a cross."""
@@ -198,6 +213,14 @@ class LandmarkLayers:
         if not self._writing and str(getattr(event, "action", "")) in _DONE:
             self._read()
 
+    def _on_selected(self) -> None:
+        layer = self._shelf.get("landmarks")
+        if self._writing or layer is None or len(layer.selected_data) != 1:
+            return
+        (number,) = layer.selected_data
+        if number < len(layer.features):
+            self.chosen.emit(str(layer.features["name"].iloc[number]))
+
     def _on_drawn(self) -> None:
         """Perhaps napari's own tool is dragging a point: it says so only when it has ended."""
         layer, active = self._shelf.get("landmarks"), self._session.active
@@ -272,6 +295,7 @@ class LandmarkLayers:
         self._shelf.listen(layer.events.data, self._on_picked)
         self._shelf.listen(layer.events.features, self._on_names)
         self._shelf.listen(layer.events.set_data, self._on_drawn)
+        self._shelf.listen(layer.selected_data.events.items_changed, self._on_selected)
         return layer
 
     def _make_projected(self) -> Points:

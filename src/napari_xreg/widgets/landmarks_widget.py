@@ -1,0 +1,376 @@
+"""Landmarks: pair points of the CT with points of the radiograph, and see the pose they give."""
+
+from dataclasses import replace
+from typing import Any
+
+from napari.utils.notifications import show_error
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QKeyEvent
+from qtpy.QtWidgets import QVBoxLayout, QWidget
+from superqt import QCollapsible
+
+from napari_xreg.geometry import Pose
+from napari_xreg.registration import PnPStatus
+from napari_xreg.session import Result
+from napari_xreg.viewer.detection_layers import Ellipse
+from napari_xreg.widgets import landmarks_edit as edit
+from napari_xreg.widgets.docked import Docked
+from napari_xreg.widgets.jobs import Lane
+from napari_xreg.widgets.landmarks_names import PELVIS
+from napari_xreg.widgets.landmarks_pick_panel import PickPanel
+from napari_xreg.widgets.landmarks_picking import Pixel, Places, Position, Side
+from napari_xreg.widgets.landmarks_result import LandmarksResult
+from napari_xreg.widgets.landmarks_solve import Solved, SolveRequest
+from napari_xreg.widgets.landmarks_table import LandmarksModel, LandmarksTable
+from napari_xreg.widgets.landmarks_weighting import WeightingPanel
+from napari_xreg.widgets.refine_settings import flush
+from napari_xreg.widgets.scrolling import scrolled
+
+_FOLLOWED = (PnPStatus.SOLVED, PnPStatus.AMBIGUOUS)
+
+
+class LandmarksWidget(Docked):
+    """Picking, table, weights, pose.
+
+    Parameters
+    ----------
+    napari_viewer
+        Whose session is worked on.
+    """
+
+    def __init__(self, napari_viewer: Any) -> None:
+        super().__init__(napari_viewer)
+        bench = self.workbench
+        self._session = bench.session
+        self._canvas = bench.canvas
+        self._solved: Solved | None = None
+        self._start: Pose | None = None  # the solution last shown: of two, the same one again
+        self._held: tuple[str, Pixel] | None = None
+        self._acted = False  # what is being solved was caused here
+        self._drawn = False
+        self._lane = Lane(self._take, name="Landmarks")
+        self.picking = PickPanel(bench, lambda: self.places, PELVIS)
+        self.model = LandmarksModel(self._canvas.landmarks.colours)
+        self.table = LandmarksTable(self.model)
+        self.weighting = WeightingPanel()
+        self.result = LandmarksResult()
+        self._lay_out()
+        self._connect()
+        self._follow_session()
+
+    @property
+    def solved(self) -> Solved | None:
+        """What is shown."""
+        return self._solved
+
+    @property
+    def busy(self) -> bool:
+        """Whether a solution is under way."""
+        return self._lane.busy
+
+    @property
+    def places(self) -> Places:
+        """Which landmarks there are, and where."""
+        return edit.places_of(self._session, self.picking.template, usual=self.picking.usual)
+
+    # ------------------------------------------------------------------ solving
+
+    def solve(self, *, acted: bool = False) -> None:
+        """Ask for the pose of the landmarks as they are; the C-arm may follow what the user did."""
+        self._acted = self._acted or acted
+        request = self._request()
+        if request is None:
+            self._lane.drop()
+            self._show(None)
+        else:
+            self._lane.ask(request)
+
+    def _request(self) -> SolveRequest | None:
+        session, active = self._session, self._session.active
+        if active is None:
+            return None
+        picked = active.landmarks
+        if self._held is not None:
+            name, pixel = self._held
+            picked = tuple(
+                replace(m, pixel=pixel, covariance=None) if m.name == name else m for m in picked
+            )
+        carm = active.radiograph.carm
+        known = self._solved is not None and self._solved.request.radiograph == active.name
+        return SolveRequest(
+            active.name,
+            session.landmarks,
+            picked,
+            frozenset(active.left_out),
+            carm,
+            session.isocenter,
+            self.weighting.weighting(),
+            self.weighting.settings(carm),
+            self.weighting.hand_sigma_px,
+            self._start if known and self._start is not None else active.world_from_camera,
+            session.volume,
+        )
+
+    def _take(self, solved: Solved) -> None:
+        active = self._session.active
+        if self.torn_down or active is None or active.name != solved.request.radiograph:
+            return
+        acted, self._acted = self._acted, self._lane.busy and self._acted
+        self._start = solved.pose
+        self._show(solved)
+        follow = acted and self.result.follow.isChecked()
+        if follow and solved.pose is not None and solved.solution.status in _FOLLOWED:
+            self._session.move(solved.pose, name=active.name)
+
+    def _show(self, solved: Solved | None) -> None:
+        self._solved = solved
+        session = self._session
+        rows = edit.rows_of(session, self.places, solved, self.weighting.hand_sigma_px)
+        self.model.show(rows)
+        why = "" if session.active else "Load a CT and a radiograph first (Data)."
+        self.result.show_solved(solved, session, why)
+        self._draw()
+
+    def _draw(self) -> None:
+        """On the radiograph: from where the landmarks are projected, ellipses, what was dropped."""
+        solved, landmarks = self._solved, self._canvas.landmarks
+        pose = None if solved is None else solved.pose
+        landmarks.pin(None if self.result.follow.isChecked() else pose)
+        verdicts = {} if solved is None else solved.verdicts
+        landmarks.mark_dropped(
+            [name for name, v in verdicts.items() if v.fate not in ("used", "open", "one side")]
+        )
+        active = self._session.active
+        marks = () if active is None else active.landmarks
+        ellipses = [
+            Ellipse(mark.pixel, mark.covariance, _weight(verdicts, mark.name))
+            for mark in marks
+            if mark.pixel is not None and mark.covariance is not None
+        ]
+        self._canvas.detections.show_ellipses(
+            ellipses, None if active is None else active.radiograph.carm.detector
+        )
+        self._draw_predicted()
+
+    def _draw_predicted(self, *_: object) -> None:
+        solved = self._solved
+        wanted = self.result.ellipses.isChecked() and solved is not None and solved.pose is not None
+        if wanted and solved is not None:
+            registration = solved.registration()
+            result = Result("landmarks", (solved.request.radiograph,), registration, {})
+            self._canvas.show_uncertainty(result)
+        elif self._drawn:
+            self._canvas.show_uncertainty(None)
+        self._drawn = wanted
+
+    # ------------------------------------------------------------------ what the user does
+
+    def pick_pixel(self, pixel: Pixel) -> None:
+        """The radiograph was clicked while a landmark is being picked."""
+        self._picked("radiograph", pixel)
+
+    def pick_position(self, position: Position) -> None:
+        """The CT was clicked, in slices or in the room: (x, y, z), LPS mm."""
+        self._picked("patient", position)
+
+    def _picked(self, side: Side, at: Any) -> None:
+        name, before = self.picking.guide.name, self.places
+        if name is None or (side == "radiograph" and self._session.active is None):
+            return
+        self._acted = True
+        if side == "patient":
+            edit.place(self._session, name, at)
+        else:
+            edit.pick(self._session, name, at)
+        self.picking.guide.clicked(side, before, self.places)
+
+    def _drag(self, name: str, pixel: Pixel) -> None:
+        if self._held is None:
+            self.workbench.preview.begin_drag()
+        self._held = name, pixel
+        self._canvas.landmarks.hold(name, pixel)
+        self.table.choose(name)
+        self.solve(acted=True)
+
+    def _drop(self, name: str, pixel: Pixel) -> None:
+        self._end_drag()
+        self._acted = True
+        edit.pick(self._session, name, pixel)
+
+    def _drag_in_layer(self, name: str, pixel: Pixel) -> None:
+        """napari's own tool drags it; the layer draws it already, and tells the session at the end."""
+        self._held = name, pixel
+        self.solve(acted=True)
+
+    def _end_drag(self) -> None:
+        if self._held is not None:
+            self._held = None
+            self._canvas.landmarks.hold("", None)
+            self.workbench.preview.end_drag()
+
+    def _tick(self, name: str, ticked: bool) -> None:
+        self._acted = True
+        edit.set_ticked(self._session, name, ticked)
+
+    def _rename(self, old: str, new: str) -> None:
+        if old == new:
+            return
+        self._canvas.landmarks.colours.renamed(old, new)
+        try:
+            edit.rename(self._session, old, new, others=self.places.names)
+        except ValueError as error:
+            show_error(f"{error}.")
+            return
+        self.picking.renamed(old, new)
+
+    def _set_sigma(self, name: str, sigma: float) -> None:
+        self._acted = True
+        edit.set_sigma(self._session, name, sigma)
+
+    def remove(self) -> None:
+        """Forget the chosen landmark: its pick on the radiograph, else its position in the CT."""
+        name = self.table.name
+        if name is not None:
+            self._acted = True
+            edit.remove(self._session, name, patient=name not in self.places.radiograph)
+
+    def toggle_visible(self) -> None:
+        """Mark the chosen landmark as invisible on this radiograph, or as visible again."""
+        active, name = self._session.active, self.table.name
+        mark = next((m for m in (active.landmarks if active else ()) if m.name == name), None)
+        if mark is not None:
+            self._acted = True
+            edit.set_visible(self._session, mark.name, not mark.visible)
+
+    def use_pose(self) -> None:
+        """Move the C-arm there, on record; the result is kept."""
+        solved = self._solved
+        if solved is None or solved.pose is None:
+            return
+        name = solved.request.radiograph
+        self._session.set_pose(solved.pose, "landmarks", name=name)
+        self._session.add_result(
+            solved.registration(), [name], {"kind": "landmarks"}, name="landmarks"
+        )
+
+    def refine(self) -> None:
+        """Use the pose, then refine from it, in the Refine widget."""
+        from napari_xreg.widgets.refine_widget import RefineWidget
+
+        self.use_pose()
+        viewer = self.workbench.viewer
+        known = [w for w in viewer.window.dock_widgets.values() if isinstance(w, RefineWidget)]
+        if not known:
+            known = [RefineWidget(viewer)]
+            viewer.window.add_dock_widget(known[0], name="Refine", area="right", tabify=True)
+        known[0].start()
+
+    def _go_to_other(self) -> None:
+        if self._solved is not None and self._solved.other is not None:
+            self._start = self._solved.other
+            self.solve(acted=True)
+
+    # ------------------------------------------------------------------ following the session
+
+    def _follow_session(self) -> None:
+        active = self._session.active
+        self.picking.refresh()
+        if self._held is not None and (
+            active is None or self._held[0] not in {mark.name for mark in active.landmarks}
+        ):
+            self._end_drag()
+        self.solve()
+
+    def _landmarks_changed(self) -> None:
+        layer_drag = self._held is not None and not self.workbench.preview.dragging
+        if layer_drag:
+            self._held = None
+        self._follow_session()
+
+    def _choose(self, name: str) -> None:
+        """A row was chosen: that landmark is the one to pick, if any is."""
+        self.picking.choose(name)
+        self._canvas.landmarks.choose(name)
+
+    def keyPressEvent(self, event: QKeyEvent | None) -> None:
+        """Escape stops picking, Delete removes the chosen landmark."""
+        if event is not None and event.key() == Qt.Key.Key_Escape and self.picking.guide.name:
+            self.picking.guide.stop()
+        elif event is not None and event.key() == Qt.Key.Key_Delete:
+            self.remove()
+        else:
+            super().keyPressEvent(event)
+
+    def teardown(self) -> None:
+        """The canvas goes back to what the session says."""
+        self._lane.close()
+        self.picking.let_go()
+        if not self.workbench.closed:
+            self._end_drag()
+            self._canvas.landmarks.mark_dropped(())
+            self._canvas.landmarks.pin(None)
+            self._canvas.detections.show_ellipses((), None)
+            self._canvas.detections.show_samples((), None, None)
+            if self._drawn:
+                self._canvas.show_uncertainty(None)
+
+    # ------------------------------------------------------------------ building
+
+    def _lay_out(self) -> None:
+        inside = QWidget()
+        column = QVBoxLayout(inside)
+        column.setContentsMargins(6, 6, 6, 6)
+        column.setSpacing(6)
+        column.addWidget(self.picking)
+        column.addWidget(self.table, 1)
+        self.weights = QCollapsible("Weights and outliers")
+        self.weights.addWidget(self.weighting)
+        flush(self.weights)
+        self.weights.expand(animate=False)
+        column.addWidget(self.weights)
+        column.addWidget(self.result)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(scrolled(inside))
+        self.setMinimumWidth(290)
+
+    def _connect(self) -> None:
+        session = self._session
+        self.listen(session.landmarks_changed, self._landmarks_changed)
+        for signal in (session.active_changed, session.radiographs_changed, session.volume_changed):
+            self.listen(signal, self._follow_session)
+        self.picking.mouse.pixel_clicked.connect(self.pick_pixel)
+        self.picking.mouse.position_clicked.connect(self.pick_position)
+        self.picking.mouse.dragged.connect(self._drag)
+        self.picking.mouse.dropped.connect(self._drop)
+        self.picking.changed.connect(self._follow_session)
+        self.picking.remove_wanted.connect(self.remove)
+        self.picking.visibility_wanted.connect(self.toggle_visible)
+        self.picking.guide.changed.connect(self._follow_guide)
+        self.picking.mouse.pressed.connect(self.table.choose)
+        self.listen(self._canvas.landmarks.chosen, self.table.choose)
+        self.listen(self._canvas.landmarks.dragged, self._drag_in_layer)
+        self.model.ticked.connect(self._tick)
+        self.model.renamed.connect(self._rename)
+        self.model.sigma_given.connect(self._set_sigma)
+        self.table.chosen.connect(self._choose)
+        self.weighting.changed.connect(lambda: self.solve(acted=True))
+        self.result.use_wanted.connect(self.use_pose)
+        self.result.refine_wanted.connect(self.refine)
+        self.result.other_wanted.connect(self._go_to_other)
+        self.result.follow_changed.connect(self._set_follow)
+        self.result.ellipses_changed.connect(self._draw_predicted)
+
+    def _follow_guide(self) -> None:
+        name = self.picking.guide.name
+        if name is not None:
+            self.table.choose(name)
+
+    def _set_follow(self, on: bool) -> None:
+        self._draw()
+        if on:
+            self.solve(acted=True)
+
+
+def _weight(verdicts: Any, name: str) -> float | None:
+    return verdicts[name].weight if name in verdicts else None
