@@ -4,6 +4,7 @@ Suh, Schott, Mo, Martin and Moyer, "Landmark Detection Uncertainty as a Reliabil
 Robust Landmark-based 2D/3D Pelvic Pose Estimation", MIDL 2026.
 """
 
+from napari_xreg.landmarks.compact import CompactDetector
 from napari_xreg.landmarks.detect import DetectSettings, PassesDone, detect, heatmap_carm
 from napari_xreg.landmarks.detections import Detections, Spread
 from napari_xreg.landmarks.detector import (
@@ -12,19 +13,63 @@ from napari_xreg.landmarks.detector import (
     LandmarkDetector,
     dropout_active,
 )
+from napari_xreg.landmarks.labels import DilationErosion, ball, point_loss, weighted_bce
+from napari_xreg.landmarks.mirror import mirrored_order, mirrored_pixels, other_side
+from napari_xreg.landmarks.recipes import (
+    patient_landmark_task,
+    population_landmark_task,
+    validation_phantoms,
+)
 from napari_xreg.landmarks.soft_argmax import Peak, local_soft_argmax
+from napari_xreg.landmarks.task import LandmarkSettings, LandmarkTask
+from napari_xreg.landmarks.validation import (
+    CaseResult,
+    LandmarkCase,
+    LandmarkValidator,
+    evaluate,
+    judged,
+    landmark_cases,
+    phantom_cases,
+)
+from napari_xreg.landmarks.view_pool import STANDARD_CARM, LandmarkViewPool, LandmarkViewSettings
+from napari_xreg.landmarks.weights_file import load_detector, save_detector
 
 __all__ = [
     "DEEPFLUORO_NAMES",
+    "STANDARD_CARM",
+    "CaseResult",
+    "CompactDetector",
     "DetectSettings",
     "Detections",
+    "DilationErosion",
     "Heatmaps",
+    "LandmarkCase",
     "LandmarkDetector",
+    "LandmarkSettings",
+    "LandmarkTask",
+    "LandmarkValidator",
+    "LandmarkViewPool",
+    "LandmarkViewSettings",
     "PassesDone",
     "Peak",
     "Spread",
+    "ball",
     "detect",
     "dropout_active",
+    "evaluate",
     "heatmap_carm",
+    "judged",
+    "landmark_cases",
+    "load_detector",
     "local_soft_argmax",
+    "mirrored_order",
+    "mirrored_pixels",
+    "other_side",
+    "patient_landmark_task",
+    "phantom_cases",
+    "point_loss",
+    "population_landmark_task",
+    "save_detector",
+    "validation_phantoms",
+    "weighted_bce",
 ]

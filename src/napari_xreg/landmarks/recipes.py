@@ -1,0 +1,106 @@
+"""Ready-made trainings: one patient, or many."""
+
+from collections.abc import Iterable, Sequence
+
+from napari_xreg.geometry import CArm
+from napari_xreg.images import LabelMap, Landmark, Volume
+from napari_xreg.landmarks.detector import LandmarkDetector
+from napari_xreg.landmarks.task import LandmarkSettings, LandmarkTask
+from napari_xreg.landmarks.validation import (
+    LandmarkCase,
+    LandmarkValidator,
+    landmark_cases,
+    phantom_cases,
+)
+from napari_xreg.landmarks.view_pool import STANDARD_CARM, LandmarkViewSettings
+from napari_xreg.training import OnePatient, Population, PoseRange, patient_from_volume
+
+VALIDATION_PHANTOMS = (953, 954, 955, 956)
+
+
+def patient_landmark_task(
+    detector: LandmarkDetector,
+    volume: Volume,
+    landmarks: Iterable[Landmark],
+    *,
+    labels: LabelMap | None = None,
+    bone_above_hu: float = 250.0,
+    carm: CArm = STANDARD_CARM,
+    poses: PoseRange | None = None,
+    settings: LandmarkSettings | None = None,
+    validation_images: int = 6,
+    seed: int = 0,
+) -> LandmarkTask:
+    """Learn the landmarks of one patient, from scratch or from a detector that knows others.
+
+    Validation is on simulated radiographs of the same CT at other poses: how well the detector
+    knows the patient, not how well another one.
+
+    Parameters
+    ----------
+    detector
+        New, with the names of the landmarks, or with weights to finetune.
+    volume, labels, bone_above_hu
+        The CT; its bones say where the C-arm turns.
+    landmarks
+        Of the patient, with positions; matched by name.
+    carm
+        Of the radiographs to come.
+    poses
+        Where the C-arm may stand. None: see `PoseRange`.
+    settings
+        Of the batches; None: views of `carm` and `poses`.
+    seed
+        Of the poses.
+
+    Raises
+    ------
+    ValueError
+        If the patient has none of the detector's landmarks.
+    """
+    poses = poses or PoseRange()
+    marks = tuple(landmarks)
+    patient = patient_from_volume(
+        volume, labels=labels, landmarks=marks, bone_above_hu=bone_above_hu
+    )
+    cases = landmark_cases(
+        volume, labels, marks, seeds=range(800, 800 + validation_images), poses=poses, carm=carm,
+        bone_above_hu=bone_above_hu, step_mm=1.0, rays_per_side=1,
+    )  # fmt: skip
+    chosen = settings or LandmarkSettings(
+        views=LandmarkViewSettings(carm=carm, poses=poses, kept=40, renew_every=8), seed=seed
+    )
+    return LandmarkTask(detector, OnePatient(patient), LandmarkValidator(cases), chosen)
+
+
+def population_landmark_task(
+    detector: LandmarkDetector,
+    population: Population,
+    *,
+    validation: Sequence[LandmarkCase] | None = None,
+    settings: LandmarkSettings | None = None,
+) -> LandmarkTask:
+    """Learn the landmarks of many patients.
+
+    Parameters
+    ----------
+    population
+        `PhantomPopulation`, `CTFolder` with landmarks beside every CT, or a `Mixture` of both.
+    validation
+        Cases of patients that are not among them. None: phantoms of seeds kept for this.
+    settings
+        Of the batches.
+    """
+    cases = validation or validation_phantoms()
+    return LandmarkTask(detector, population, LandmarkValidator(cases), settings)
+
+
+def validation_phantoms(images: int = 5, severity: str = "typical") -> tuple[LandmarkCase, ...]:
+    """Phantoms that no population of the package holds, seen from a few sides each."""
+    return tuple(
+        case
+        for i, seed in enumerate(VALIDATION_PHANTOMS)
+        for case in phantom_cases(
+            seed, range(900 + images * i, 900 + images * (i + 1)), severity=severity
+        )
+    )

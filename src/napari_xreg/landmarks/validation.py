@@ -1,0 +1,220 @@
+"""What a detector can do, on simulated radiographs of patients it does not learn from."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from napari_xreg.geometry import CArm, Pose
+from napari_xreg.images import LabelMap, Landmark, Radiograph, Volume
+from napari_xreg.landmarks.detect import DetectSettings, detect
+from napari_xreg.landmarks.detections import Detections
+from napari_xreg.landmarks.detector import LandmarkDetector
+from napari_xreg.landmarks.task import isocenter_pixel_mm, usable_at
+from napari_xreg.landmarks.view_pool import STANDARD_CARM
+from napari_xreg.metrics import mean_target_registration_error
+from napari_xreg.registration import PnPSettings, PnPSolution, Weighting, run, solve_pnp
+from napari_xreg.simulation import phantom, simulate_radiograph
+from napari_xreg.training import PoseRange, bone_mask, points_in
+
+LOST_MM = 200.0
+"""Written where there is no pose at all, or a worse one."""
+
+
+@dataclass(frozen=True, eq=False)
+class LandmarkCase:
+    """A radiograph of known pose and the landmarks of its patient.
+
+    Parameters
+    ----------
+    name
+        For tables.
+    radiograph, truth
+        The image and its ``world_from_camera``.
+    landmarks
+        With positions.
+    """
+
+    name: str
+    radiograph: Radiograph
+    truth: Pose
+    landmarks: tuple[Landmark, ...]
+
+    @property
+    def places(self) -> Float[Tensor, "n 3"]:
+        """Of the landmarks, world mm."""
+        return torch.tensor([m.position for m in self.landmarks], dtype=torch.float64)
+
+
+@dataclass(frozen=True, eq=False)
+class CaseResult:
+    """What came of a radiograph.
+
+    Parameters
+    ----------
+    case, detections
+        What was asked and found.
+    error_mm
+        Distance of each detection from the landmark's projection, mm at the isocenter, in the
+        detector's order; NaN for landmarks the patient does not have.
+    inside
+        Whether the projection lies on a usable pixel.
+    solution
+        Of the PnP.
+    mtre_mm
+        Of its pose, over the case's landmarks; `LOST_MM` where there is none.
+    """
+
+    case: LandmarkCase
+    detections: Detections
+    error_mm: Float[Tensor, "n"]
+    inside: Bool[Tensor, "n"]
+    solution: PnPSolution
+    mtre_mm: float
+
+
+def landmark_cases(
+    volume: Volume,
+    labels: LabelMap | None,
+    landmarks: Iterable[Landmark],
+    *,
+    seeds: Sequence[int],
+    name: str = "CT",
+    poses: PoseRange | None = None,
+    carm: CArm = STANDARD_CARM,
+    severity: str = "typical",
+    bone_above_hu: float = 250.0,
+    step_mm: float = 0.5,
+    rays_per_side: int = 2,
+) -> tuple[LandmarkCase, ...]:
+    """Simulated radiographs of a CT.
+
+    Parameters
+    ----------
+    seeds
+        One radiograph each: its pose and the simulator's seed. The caller says whether they are
+        for tuning or for reports (`simulation.TUNING_SEEDS`, `EVALUATION_SEEDS`).
+    poses
+        About the middle of the bones. None: those of training.
+    step_mm, rays_per_side
+        Of the simulator.
+    """
+    mask = bone_mask(volume, labels, None, bone_above_hu)
+    generator = torch.Generator().manual_seed(seeds[0])
+    isocenter = points_in(volume, mask, 100_000, generator).mean(0)
+    marks = tuple(mark for mark in landmarks if mark.position is not None)
+    made = []
+    for seed in seeds:
+        own = torch.Generator().manual_seed(seed)
+        truth = (poses or PoseRange()).sample(carm, isocenter, 1, own)[0]
+        image = simulate_radiograph(
+            volume, labels, carm, truth, severity=severity, seed=seed, step_mm=step_mm,
+            rays_per_side=rays_per_side,
+        )  # fmt: skip
+        made.append(LandmarkCase(f"{name}, image {seed}", image.radiograph, truth, marks))
+    return tuple(made)
+
+
+def phantom_cases(
+    seed: int, images: Sequence[int], *, spacing_mm: float = 3.0, severity: str = "typical"
+) -> tuple[LandmarkCase, ...]:
+    """A phantom with one simulated radiograph for each image seed."""
+    made = phantom(spacing_mm=spacing_mm, seed=seed)
+    marks = [Landmark(name, place) for name, place in made.landmarks.items()]
+    return landmark_cases(
+        made.volume, made.labels, marks, seeds=images, name=f"phantom {seed}", severity=severity
+    )
+
+
+def evaluate(
+    detector: LandmarkDetector,
+    cases: Sequence[LandmarkCase],
+    *,
+    settings: DetectSettings | None = None,
+    weighting: Weighting | None = None,
+    pnp: PnPSettings | None = None,
+    visible_above: float = 0.5,
+) -> list[CaseResult]:
+    """Detect, solve for the pose, measure both; one result for each case."""
+    results = []
+    for case in cases:
+        detections = run(detect(detector, case.radiograph, settings=settings))
+        assert detections is not None  # nothing cancels it
+        results.append(judged(case, detections, weighting, pnp, visible_above=visible_above))
+    return results
+
+
+def judged(
+    case: LandmarkCase,
+    detections: Detections,
+    weighting: Weighting | None = None,
+    pnp: PnPSettings | None = None,
+    *,
+    visible_above: float = 0.5,
+) -> CaseResult:
+    """Detections of a case and the pose that follows, against the truth."""
+    carm = case.radiograph.carm
+    known = {mark.name: mark.position for mark in case.landmarks}
+    nothing = (float("nan"),) * 3
+    places = torch.tensor(
+        [known.get(name) or nothing for name in detections.names], dtype=torch.float64
+    )
+    there = ~torch.isnan(places).any(1)
+    pixels = carm.project(places.nan_to_num(0.0), case.truth)
+    inside = there & usable_at(case.radiograph.usable[None], pixels[None])[0]
+    error = (detections.pixels - pixels).square().sum(1).sqrt() * isocenter_pixel_mm(carm)
+    error = torch.where(there, error, torch.nan)
+    pairs = detections.correspondences(
+        case.landmarks, weighting=weighting, visible_above=visible_above
+    )
+    solution = solve_pnp(pairs, carm, settings=pnp)
+    mtre = LOST_MM
+    if solution.world_from_camera is not None:
+        found = mean_target_registration_error(solution.world_from_camera, case.truth, case.places)
+        mtre = min(LOST_MM, float(found))
+    return CaseResult(case, detections, error, inside, solution, mtre)
+
+
+class LandmarkValidator:
+    """Scores of a detector over some cases; call it with the detector.
+
+    Parameters
+    ----------
+    cases
+        Not of the patients it learns from.
+    settings
+        None: 8 passes.
+    weighting
+        Of the PnP. None: by covariance.
+    """
+
+    def __init__(
+        self,
+        cases: Sequence[LandmarkCase],
+        settings: DetectSettings | None = None,
+        weighting: Weighting | None = None,
+    ) -> None:
+        if not cases:
+            raise ValueError("validation needs at least one case")
+        self.cases = tuple(cases)
+        self.settings = settings or DetectSettings(passes=8, batch=8, keep_heatmaps=False)
+        self.weighting = weighting
+
+    def __call__(self, detector: LandmarkDetector) -> tuple[Mapping[str, float], list[CaseResult]]:
+        """Scores, the unit in the name; ``"score"`` is the mean of the errors cut at 30 mm."""
+        results = evaluate(detector, self.cases, settings=self.settings, weighting=self.weighting)
+        errors = torch.cat([r.error_mm[r.inside] for r in results])
+        known = torch.cat([~torch.isnan(r.error_mm) for r in results])
+        inside = torch.cat([r.inside for r in results])
+        told = torch.cat([r.detections.visible for r in results]) >= 0.5
+        mtre = torch.tensor([r.mtre_mm for r in results])
+        scores = {
+            "score": float(errors.clamp(max=30.0).mean()),
+            "median_error_mm": float(errors.median()),
+            "within_10mm_share": float((errors < 10).double().mean()),
+            "median_mtre_mm": float(mtre.median()),
+            "visible_accuracy": float((told == inside)[known].double().mean()),
+        }
+        return scores, results

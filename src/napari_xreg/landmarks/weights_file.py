@@ -1,0 +1,57 @@
+"""Detectors from files and to files."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from napari_xreg.landmarks.compact import CompactDetector
+from napari_xreg.landmarks.detector import LandmarkDetector
+from napari_xreg.training import Checkpoint, CheckpointError, read_checkpoint, write_checkpoint
+from napari_xreg.training.framing import Framing
+
+KINDS: dict[str, type[CompactDetector]] = {CompactDetector.kind: CompactDetector}
+
+
+def save_detector(
+    file: Path, detector: LandmarkDetector, about: Mapping[str, Any], *, half: bool = False
+) -> None:
+    """Write a detector; `about` says how it was trained and what it can do."""
+    weights = detector.state_dict()
+    checkpoint = Checkpoint(detector.kind, detector.configuration(), weights, about)
+    write_checkpoint(file, checkpoint, half=half)
+
+
+def load_detector(file: Path) -> tuple[LandmarkDetector, Mapping[str, Any]]:
+    """A detector in evaluation mode, on the CPU, and what its file says about it.
+
+    Parameters
+    ----------
+    file
+        ``.safetensors`` of `save_detector`.
+
+    Raises
+    ------
+    CheckpointError
+        If it is something else, or weights and network do not fit.
+    """
+    checkpoint = read_checkpoint(file)
+    if checkpoint.kind not in KINDS:
+        raise CheckpointError(
+            f"{file} holds a network of kind {checkpoint.kind!r}: landmark detectors are "
+            f"{', '.join(KINDS)}"
+        )
+    try:
+        configuration = dict(checkpoint.configuration)
+        configuration["framing"] = _framing(configuration["framing"])
+        network = KINDS[checkpoint.kind](**configuration)
+        network.load_state_dict(dict(checkpoint.weights))
+    except (RuntimeError, TypeError, KeyError, ValueError) as error:
+        raise CheckpointError(
+            f"the weights in {file} do not fit the network they name: {error}"
+        ) from error
+    return network.eval(), checkpoint.about
+
+
+def _framing(stored: Mapping[str, Any]) -> Framing:
+    shape = stored["shape"]
+    return Framing(**{**stored, "shape": None if shape is None else tuple(shape)})
