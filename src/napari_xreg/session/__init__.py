@@ -4,6 +4,7 @@ from napari_xreg.session.exposure import Exposure
 from napari_xreg.session.history import PoseHistory, PoseRecord
 from napari_xreg.session.mailbox import Mailbox
 from napari_xreg.session.preview import Preview, PreviewRequest
+from napari_xreg.session.ray_points import Look, PointList, Prepared, RayPoints
 from napari_xreg.session.result import Result
 from napari_xreg.session.sample_case import SampleCase, sample_case
 from napari_xreg.session.session import Session
@@ -19,6 +20,10 @@ __all__ = [
     "Result",
     "Source",
     "Weights",
+    "RayPoints",
+    "PointList",
+    "Prepared",
+    "Look",
     "PoseHistory",
     "PoseRecord",
     "PreviewRequest",

@@ -7,6 +7,7 @@ from napari_xreg.geometry import Pose
 from napari_xreg.images import LabelMap, Landmark, Volume
 from napari_xreg.session.exposure import Exposure
 from napari_xreg.session.history import PoseHistory, PoseRecord
+from napari_xreg.session.ray_points import RayPoints
 from napari_xreg.session.result import Result
 from napari_xreg.session.source import Source
 from napari_xreg.session.state import Missing
@@ -55,6 +56,8 @@ class Held(TrainedWeights):
         self._problems: tuple[str, ...] = ()
         self.rig_locked = True
         """True: moving one radiograph's pose moves the others with it (a calibrated rig)."""
+        self.ray_points = RayPoints()
+        """Points that RayEmb looks for."""
 
     def _poses(self) -> dict[str, Pose]:
         """World from camera now, by name."""

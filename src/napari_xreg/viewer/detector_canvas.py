@@ -289,6 +289,7 @@ def _make_heatmap() -> Image:
     return Image(
         np.zeros((2, 2), np.float32),
         colormap="inferno",
+        interpolation2d="linear",
         blending="additive",
         opacity=0.7,
         **MILLIMETRES,

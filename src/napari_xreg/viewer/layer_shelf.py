@@ -110,6 +110,14 @@ class LayerShelf:
             emitter.disconnect(slot)
         self._heard.clear()
 
+    def drop(self, role: str) -> None:
+        """Take a layer out of the list, if it is there."""
+        layer = self.get(role)
+        self._hidden.discard(role)
+        if layer is not None:
+            self._viewer.layers.remove(layer)
+            del self._layers[role]
+
     def remove_all(self) -> None:
         """Take them out of the list."""
         for layer in list(self):

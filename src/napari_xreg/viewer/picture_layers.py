@@ -167,7 +167,7 @@ class PictureLayers:
         assert self._radiograph is not None and self._reference is not None
         layer = self._need("radiograph")
         detector = self._radiograph.carm.detector
-        _paint(layer, self._reference.picture, detector, detector)
+        paint(layer, self._reference.picture, detector, detector)
         if self._radiograph_limits is not None:
             layer.contrast_limits = self._radiograph_limits
 
@@ -184,7 +184,7 @@ class PictureLayers:
             picture = edges(picture)
         elif self._mode == "blink":
             picture = self._reference.in_tone(picture)
-        _paint(layer, picture, detector, self._radiograph.carm.detector)
+        paint(layer, picture, detector, self._radiograph.carm.detector)
 
     def _fit_drr(self) -> None:
         """The DRR's look: coloured light on the radiograph, or grey and alone."""
@@ -255,7 +255,7 @@ def _drr_limits(
     return robust_limits(picture, low_share=DRR_LOW_SHARE), robust_limits(picture)
 
 
-def _paint(
+def paint(
     layer: Image, picture: Float[ndarray, "rows columns"], detector: Detector, full: Detector
 ) -> None:
     """Show a picture of `detector`, which samples the area of `full`; in place where it fits."""

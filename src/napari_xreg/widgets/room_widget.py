@@ -220,6 +220,7 @@ class RoomWidget(Docked):
         ]
         where = f"{names[0]}: " if names else ""
         self.words.setText(f"{where}x {x:.1f}, y {y:.1f}, z {z:.1f} mm (patient, LPS)")
+        self.workbench.point_clicked.emit(point)
 
     def _resized(self, *_: object) -> None:
         self.room.fit_again()

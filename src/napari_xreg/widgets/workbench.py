@@ -50,6 +50,8 @@ class Workbench:
 
     closing = Signal()
     """Just before the viewer goes, with Qt still alive."""
+    point_clicked = Signal(object)
+    """(x, y, z), LPS mm: a point of the patient that was clicked in the room."""
 
     def __init__(self, viewer: Any) -> None:
         self.viewer = viewer
@@ -61,7 +63,9 @@ class Workbench:
         window = getattr(getattr(viewer, "window", None), "_qt_window", None)
         self._watch = None if window is None else _WindowWatch(window, self)
         if not compiled():  # the first time on this machine
-            show_info(WORDS)
+            if window is not None and window.isActiveWindow():  # else napari's never goes away
+                show_info(WORDS)
+            viewer.status = WORDS
             self.preview.hold()
             prepare_kernels(self.jobs, self._renderer_ready)
 
