@@ -1,11 +1,20 @@
-"""``python -m benchmarks refinement|capture|rendering|confidence|pnp|dragging|streaming|all [options]``."""
+"""``python -m benchmarks refinement|capture|rendering|confidence|pnp|rayemb|dragging|streaming|all [options]``."""
 
 import argparse
 import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import capture_range, confidence, dragging, pnp, refinement, rendering, streaming
+from benchmarks import (
+    capture_range,
+    confidence,
+    dragging,
+    pnp,
+    rayemb_accuracy,
+    refinement,
+    rendering,
+    streaming,
+)
 
 COMMANDS = {
     "refinement": refinement,
@@ -13,6 +22,7 @@ COMMANDS = {
     "rendering": rendering,
     "confidence": confidence,
     "pnp": pnp,
+    "rayemb": rayemb_accuracy,
     "dragging": dragging,
     "streaming": streaming,
 }

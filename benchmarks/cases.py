@@ -26,10 +26,21 @@ from napari_xreg.geometry import CArm, CArmPose, Detector, Pose
 from napari_xreg.images import LabelMap, Radiograph, Volume, read_labels, read_volume
 from napari_xreg.metrics import mean_target_registration_error
 from napari_xreg.registration import Spread, perturbed
-from napari_xreg.simulation import EVALUATION_SEEDS, TUNING_SEEDS, simulate_radiograph
+from napari_xreg.simulation import (
+    EVALUATION_SEEDS,
+    TUNING_SEEDS,
+    Phantom,
+    phantom,
+    simulate_radiograph,
+)
 
 VOLUMES = ("pelvis_totalseg", "chest_lidc", "skull_phantom", "hip_sts020", "knee_sts013")
 LABELLED = ("pelvis_totalseg", "chest_lidc")
+
+PHANTOM = "phantom"
+"""The built-in one at 1.5 mm, of a seed that no shipped weights were trained on."""
+
+PHANTOM_SEED = 10_500
 
 SOURCE_TO_DETECTOR_MM = 1020.0
 SOURCE_TO_ISOCENTER_MM = 750.0
@@ -66,20 +77,36 @@ def cache_folder() -> Path:
 
 
 @functools.cache
+def phantom_made() -> Phantom:
+    """The phantom, with its labels and landmarks."""
+    return phantom(spacing_mm=1.5, seed=PHANTOM_SEED)
+
+
+@functools.cache
 def volume_of(name: str) -> Volume:
     """A CT at full resolution, float32."""
+    if name == PHANTOM:
+        return phantom_made().volume.to(dtype=torch.float32)
     return read_volume(data_folder() / name / "ct.nii.gz").to(dtype=torch.float32)
 
 
 @functools.cache
 def labels_of(name: str) -> LabelMap | None:
     """Its label map, where there is one (only then may bones move)."""
+    if name == PHANTOM:
+        return phantom_made().labels
     return read_labels(data_folder() / name / "labels.nii.gz") if name in LABELLED else None
 
 
 @functools.cache
 def committed_points(name: str) -> tuple[Tensor, Tensor]:
-    """20 bone points [20, 3] and the isocenter [3], world (LPS) mm, as committed."""
+    """20 bone points [20, 3] and the isocenter [3], world (LPS) mm, as committed.
+
+    Of the phantom: its 14 landmarks, and their mean.
+    """
+    if name == PHANTOM:
+        marks = torch.tensor(list(phantom_made().landmarks.values()), dtype=torch.float64)
+        return marks, marks.mean(0)
     if not POINTS_FILE.is_file():
         raise SystemExit(f"{POINTS_FILE.name} is missing: run python -m benchmarks.bone_points")
     entry = json.loads(POINTS_FILE.read_text())["volumes"][name]
@@ -154,7 +181,7 @@ def case(name: str, seed: int, *, severity: str = "typical", factor: float = 1.0
     points, isocenter = committed_points(name)
     return Case(
         name, seed, severity, factor, truth, start_pose(name, seed, factor, truth), isocenter,
-        points, _radiograph(name, seed, severity, arm, truth),
+        points, radiograph_of(name, seed, severity, arm, truth),
     )  # fmt: skip
 
 
@@ -186,11 +213,12 @@ def _rng(name: str, seed: int, stream: int) -> np.random.Generator:
 
 def image_seed(name: str, seed: int) -> int:
     """The simulator's seed: another one for every volume, on the same side of the fence."""
-    index = VOLUMES.index(name)
+    index = (*VOLUMES, PHANTOM).index(name)
     return seed + (1000 * index if seed in EVALUATION_SEEDS else 190 * index)
 
 
-def _radiograph(name: str, seed: int, severity: str, arm: CArm, truth: Pose) -> Radiograph:
+def radiograph_of(name: str, seed: int, severity: str, arm: CArm, truth: Pose) -> Radiograph:
+    """The simulated image of a pose, from the cache or made now."""
     key = hashlib.sha256(repr(truth.matrix().tolist()).encode())
     key.update(_simulator_fingerprint().encode())
     file = cache_folder() / f"{name}-{severity}-{seed}-{key.hexdigest()[:12]}.npz"

@@ -18,7 +18,14 @@ from napari_xreg.rayemb.encoder import Embedded, RayEncoder, embed
 from napari_xreg.rayemb.framing import Framing, pixels_between
 from napari_xreg.rayemb.heatmap import Posterior, posterior, probabilities, similarity
 from napari_xreg.rayemb.info_nce import info_nce
-from napari_xreg.rayemb.locate import Located, locate, pose_of, sample_points
+from napari_xreg.rayemb.locate import (
+    START_SPREAD,
+    STARTS,
+    Located,
+    locate,
+    pose_of,
+    sample_points,
+)
 from napari_xreg.rayemb.polarity import Looks, Polarity, coarse_drrs, polarity_of
 from napari_xreg.rayemb.recipes import patient_task, phantom_validation, population_task
 from napari_xreg.rayemb.subspace import projector, subspace_basis, subspace_rank
@@ -48,6 +55,8 @@ from napari_xreg.rayemb.weights_file import load_encoder, save_encoder, shipped_
 __all__ = [
     "RAYEMB_V1",
     "STANDARD_CARM",
+    "STARTS",
+    "START_SPREAD",
     "TEMPLATE_POSES",
     "CaseResult",
     "CompactEncoder",

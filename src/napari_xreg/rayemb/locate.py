@@ -13,11 +13,17 @@ from napari_xreg.rayemb.encoder import Embedded, RayEncoder, embed
 from napari_xreg.rayemb.polarity import ENOUGH_DRRS, Polarity, coarse_drrs, polarity_of
 from napari_xreg.rayemb.templates import TemplateMade, Templates, TemplateSettings, make_templates
 from napari_xreg.rayemb.trust import Trust, Verdict, detector_pixel_mm, trust_of, verdict_of
-from napari_xreg.registration import Control, PnPSettings, PnPSolution, solve_pnp
+from napari_xreg.registration import Control, PnPSettings, PnPSolution, Spread, solve_pnp
 from napari_xreg.training import bone_mask, points_in
 
 THRESHOLD_MM = 12.0
 """Of MAGSAC, on the detector: an encoder with cells of 7 mm misses by about one."""
+
+STARTS = 128
+"""Of the multi-start refinement that follows."""
+
+START_SPREAD = Spread(rotation_deg=6.0, in_plane_mm=15.0, depth_mm=30.0)
+"""How far a pose from here may be off, for that refinement."""
 
 
 @dataclass(frozen=True, eq=False)
