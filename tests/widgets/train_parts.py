@@ -44,9 +44,20 @@ class TinyRecipe(RayEmbRecipe):
         return task
 
 
+class SmallTrainWidget(TrainWidget):
+    """Offers the tiny training only."""
+
+    def __init__(self, napari_viewer, *recipes):
+        self.recipes = recipes
+        super().__init__(napari_viewer)
+
+    def offered(self):
+        return self.recipes
+
+
 def docked(viewer, folder, *, minutes="60", recipe=None):
     """The widget in a viewer, writing into a folder."""
-    widget = TrainWidget(viewer, [recipe or TinyRecipe()])
+    widget = SmallTrainWidget(viewer, recipe or TinyRecipe())
     viewer.window.add_dock_widget(widget, name="Train", area="right")
     widget.form.out.setText(str(folder / "weights.safetensors"))
     type_into(widget.form.minutes, minutes)

@@ -45,14 +45,12 @@ class TrainWidget(Docked):
     ----------
     napari_viewer
         Whose CT and radiograph are trained for.
-    offered
-        What can be trained; None: all there is.
     """
 
-    def __init__(self, napari_viewer: Any, offered: Sequence[Recipe] | None = None) -> None:
+    def __init__(self, napari_viewer: Any) -> None:
         super().__init__(napari_viewer)
         self._session = self.workbench.session
-        self.form = TrainForm(self._session, offered or recipes())
+        self.form = TrainForm(self._session, self.offered())
         self.samples = SamplesGroup(self.form)
         self.plots = TrainPlots()
         self._run: TrainRun | None = None
@@ -65,6 +63,10 @@ class TrainWidget(Docked):
         self._lay_out()
         self._connect()
         self._follow_session()
+
+    def offered(self) -> Sequence[Recipe]:
+        """What can be trained."""
+        return recipes()
 
     @property
     def running(self) -> bool:
