@@ -1,6 +1,6 @@
 """Train the compact landmark detector on the phantom's population.
 
-    python scripts/train_landmarks.py --minutes 9 --out landmarks.safetensors
+    python scripts/train_landmarks.py --steps 2000 --out landmarks.safetensors
 
 Phantoms of `simulation.TUNING_SEEDS` only, each bent; validated on four phantoms that are not among
 those trained on. One processor; the log says how long rendering and learning took.
@@ -25,7 +25,7 @@ from napari_xreg.training import PhantomPopulation, TrainSettings, Validation, t
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=float, default=9.0, help="of processor time")
+    parser.add_argument("--minutes", type=float, default=600.0)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--labels", choices=("point", "dilation"), default="point")
     parser.add_argument("--steps", type=int, default=10**9)
@@ -51,6 +51,10 @@ def main() -> None:
             line |= {name: round(value, 3) for name, value in event.scores.items()}
             log.append(line)
             print(json.dumps(line), flush=True)
+            if event.weights is not None:
+                best = CompactDetector()
+                best.load_state_dict(dict(event.weights))
+                save_detector(arguments.out, best, {"trained_on": "simulated pelves", "log": log})
 
     trained = run(
         train(

@@ -20,6 +20,7 @@ from napari_xreg.landmarks.recipes import (
     population_landmark_task,
     validation_phantoms,
 )
+from napari_xreg.landmarks.resnet_unet import ResNetUNet, resnet_unet_of_published
 from napari_xreg.landmarks.soft_argmax import Peak, local_soft_argmax
 from napari_xreg.landmarks.task import LandmarkSettings, LandmarkTask
 from napari_xreg.landmarks.validation import (
@@ -52,6 +53,7 @@ __all__ = [
     "LandmarkViewSettings",
     "PassesDone",
     "Peak",
+    "ResNetUNet",
     "Spread",
     "ball",
     "detect",
@@ -69,6 +71,7 @@ __all__ = [
     "phantom_cases",
     "point_loss",
     "population_landmark_task",
+    "resnet_unet_of_published",
     "save_detector",
     "validation_phantoms",
     "weighted_bce",

@@ -78,12 +78,17 @@ class CompactDetector(LandmarkDetector):
         """See `contrast_channels`."""
         return contrast_channels(images, masks, carm)
 
-    def forward(self, inputs: Float[Tensor, "b channels rows columns"]) -> Heatmaps:
-        """Heatmaps at stride 2."""
+    def encode(self, inputs: Float[Tensor, "b channels rows columns"]) -> tuple[Tensor, ...]:
+        """Features at strides 2, 4, 8 and 16."""
         at2 = self.stem(inputs.contiguous(memory_format=torch.channels_last))
         at4 = self.down4(at2)
         at8 = self.down8(at4)
-        at16 = self.bottom(self.down16(at8))
+        return at2, at4, at8, self.down16(at8)
+
+    def decode(self, features: tuple[Tensor, ...]) -> Heatmaps:
+        """Heatmaps at stride 2."""
+        at2, at4, at8, at16 = features
+        at16 = self.bottom(at16)
         pooled = at16.mean((2, 3))
         at16 = at16 + self.everywhere(pooled)[:, :, None, None]
         at8 = self.at8(at8 + doubled(self.up8(at16)))

@@ -106,7 +106,9 @@ def detect(
     if not usable.any():
         raise ValueError("no pixel of the radiograph is usable: check its mask")
     images = torch.where(usable, framed.line_integrals, 0.0)[None].float().to(detector.device)
-    inputs = detector.inputs(images, usable[None].to(detector.device), framed.carm)
+    with torch.no_grad(), dropout_active(detector, False):
+        inputs = detector.inputs(images, usable[None].to(detector.device), framed.carm)
+        features = detector.encode(inputs)
     grid = heatmap_carm(framed.carm, detector.stride)
     count = max(1, chosen.passes)
     gathered = _Gathered()
@@ -114,7 +116,7 @@ def detect(
         if not control.proceed():
             break
         b = min(chosen.batch, count - gathered.passes)
-        gathered.add(_passes(detector, inputs, b, gathered.passes, chosen))
+        gathered.add(_passes(detector, features, b, gathered.passes, chosen))
         found = gathered.detections(detector.names, grid, radiograph.carm, chosen.keep_heatmaps)
         yield PassesDone(gathered.passes, count, found)
     if not gathered.passes:
@@ -139,7 +141,11 @@ class _Batch:
 
 
 def _passes(
-    detector: LandmarkDetector, inputs: Tensor, count: int, done: int, chosen: DetectSettings
+    detector: LandmarkDetector,
+    features: tuple[Tensor, ...],
+    count: int,
+    done: int,
+    chosen: DetectSettings,
 ) -> _Batch:
     devices = [detector.device] if detector.device.type == "cuda" else []
     with (
@@ -149,7 +155,7 @@ def _passes(
         torch.random.fork_rng(devices=devices),
     ):
         torch.manual_seed(chosen.seed * 1_000_003 + done)
-        maps = detector(inputs.expand(count, -1, -1, -1))
+        maps = detector.decode(tuple(f.expand(count, *f.shape[1:]) for f in features))
         logits = detector.spread_logits(maps.logits.float())
         peak = local_soft_argmax(logits, window=chosen.window)
         shown = (logits - logits.amax((-2, -1), keepdim=True)).exp()

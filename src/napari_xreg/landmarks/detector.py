@@ -70,8 +70,16 @@ class LandmarkDetector(nn.Module, ABC):
         """Network input of line integrals (bone bright) on the detector's pixels."""
 
     @abstractmethod
+    def encode(self, inputs: Float[Tensor, "b channels rows columns"]) -> tuple[Tensor, ...]:
+        """Features, batch first: the part without dropout, which all passes over an image share."""
+
+    @abstractmethod
+    def decode(self, features: tuple[Tensor, ...]) -> Heatmaps:
+        """Heatmaps of features; random while a dropout layer is active."""
+
     def forward(self, inputs: Float[Tensor, "b channels rows columns"]) -> Heatmaps:
-        """Heatmaps; random while a dropout layer is active."""
+        """Heatmaps of a batch of images."""
+        return self.decode(self.encode(inputs))
 
     @abstractmethod
     def spread_logits(

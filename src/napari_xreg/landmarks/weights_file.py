@@ -6,10 +6,20 @@ from typing import Any
 
 from napari_xreg.landmarks.compact import CompactDetector
 from napari_xreg.landmarks.detector import LandmarkDetector
-from napari_xreg.training import Checkpoint, CheckpointError, read_checkpoint, write_checkpoint
+from napari_xreg.landmarks.resnet_unet import ResNetUNet, resnet_unet_of_published
+from napari_xreg.training import (
+    Checkpoint,
+    CheckpointError,
+    read_checkpoint,
+    read_torch_weights,
+    write_checkpoint,
+)
 from napari_xreg.training.framing import Framing
 
-KINDS: dict[str, type[CompactDetector]] = {CompactDetector.kind: CompactDetector}
+KINDS: dict[str, type[CompactDetector] | type[ResNetUNet]] = {
+    CompactDetector.kind: CompactDetector,
+    ResNetUNet.kind: ResNetUNet,
+}
 
 
 def save_detector(
@@ -27,13 +37,17 @@ def load_detector(file: Path) -> tuple[LandmarkDetector, Mapping[str, Any]]:
     Parameters
     ----------
     file
-        ``.safetensors`` of `save_detector`.
+        ``.safetensors`` of `save_detector`, or a published ``.pth`` (taken as one trained on
+        renderings; import it with `resnet_unet_of_published` to say otherwise).
 
     Raises
     ------
     CheckpointError
         If it is something else, or weights and network do not fit.
     """
+    if file.suffix in (".ckpt", ".pth", ".pt"):
+        published = resnet_unet_of_published(read_torch_weights(file))
+        return published, {"source": file.name, "trained_by": "others"}
     checkpoint = read_checkpoint(file)
     if checkpoint.kind not in KINDS:
         raise CheckpointError(
