@@ -15,6 +15,7 @@ from napari_xreg.landmarks.detector import (
 )
 from napari_xreg.landmarks.labels import DilationErosion, ball, point_loss, weighted_bce
 from napari_xreg.landmarks.mirror import mirrored_order, mirrored_pixels, other_side
+from napari_xreg.landmarks.pose_loss import PoseFinetuneTask, PoseLossSettings, pose_errors
 from napari_xreg.landmarks.recipes import (
     patient_landmark_task,
     population_landmark_task,
@@ -23,6 +24,14 @@ from napari_xreg.landmarks.recipes import (
 from napari_xreg.landmarks.resnet_unet import ResNetUNet, resnet_unet_of_published
 from napari_xreg.landmarks.soft_argmax import Peak, local_soft_argmax
 from napari_xreg.landmarks.task import LandmarkSettings, LandmarkTask
+from napari_xreg.landmarks.trust import (
+    DetectionTrust,
+    Retention,
+    fitted_threshold,
+    image_uncertainty_mm,
+    retention,
+    trust_of,
+)
 from napari_xreg.landmarks.validation import (
     CaseResult,
     LandmarkCase,
@@ -42,6 +51,7 @@ __all__ = [
     "CompactDetector",
     "DetectSettings",
     "Detections",
+    "DetectionTrust",
     "DilationErosion",
     "Heatmaps",
     "LandmarkCase",
@@ -53,13 +63,18 @@ __all__ = [
     "LandmarkViewSettings",
     "PassesDone",
     "Peak",
+    "PoseFinetuneTask",
+    "PoseLossSettings",
     "ResNetUNet",
+    "Retention",
     "Spread",
     "ball",
     "detect",
     "dropout_active",
     "evaluate",
+    "fitted_threshold",
     "heatmap_carm",
+    "image_uncertainty_mm",
     "judged",
     "landmark_cases",
     "load_detector",
@@ -71,8 +86,11 @@ __all__ = [
     "phantom_cases",
     "point_loss",
     "population_landmark_task",
+    "pose_errors",
     "resnet_unet_of_published",
+    "retention",
     "save_detector",
+    "trust_of",
     "validation_phantoms",
     "weighted_bce",
 ]

@@ -1,0 +1,198 @@
+"""When not to trust: one uncertainty for a whole image, and what is gained by withholding results."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from napari_xreg.geometry import CArm
+from napari_xreg.landmarks.detections import Detections, Spread
+from napari_xreg.landmarks.task import isocenter_pixel_mm
+
+FEWEST = 6
+"""Landmarks in the image below which one wrong one cannot be noticed."""
+
+
+@dataclass(frozen=True)
+class DetectionTrust:
+    """Whether to go on with the landmarks of an image; false where not.
+
+    Parameters
+    ----------
+    uncertainty_mm
+        See `image_uncertainty_mm`.
+    threshold_mm
+        Up to which it is trusted; None: never measured for this detector.
+    visible
+        Landmarks that are likely to be in the image.
+    reason
+        A sentence for the user.
+    """
+
+    uncertainty_mm: float
+    threshold_mm: float | None
+    visible: int
+    reason: str
+
+    def __bool__(self) -> bool:
+        if self.visible < FEWEST:
+            return False
+        return self.threshold_mm is None or self.uncertainty_mm <= self.threshold_mm
+
+
+def image_uncertainty_mm(
+    detections: Detections,
+    carm: CArm,
+    *,
+    spread: Spread = "total",
+    visible_above: float = 0.5,
+) -> float:
+    """Mean over the visible landmarks of how far they are spread, mm at the isocenter.
+
+    The paper's score: the mean of the u of equation 5, which is the spread of the passes.
+    Infinite where no landmark is visible.
+    """
+    shown = detections.visible >= visible_above
+    if not bool(shown.any()):
+        return float("inf")
+    covariances = detections.spread(spread)[shown]
+    u = torch.diagonal(covariances, dim1=-2, dim2=-1).sum(-1).sqrt()
+    return float(u.mean()) * isocenter_pixel_mm(carm)
+
+
+def trust_of(
+    detections: Detections,
+    carm: CArm,
+    *,
+    threshold_mm: float | None,
+    visible_above: float = 0.5,
+) -> DetectionTrust:
+    """Whether the detections of an image are to be trusted, and a sentence that says so.
+
+    Parameters
+    ----------
+    detections
+        With their pixels on `carm`'s detector.
+    threshold_mm
+        `LandmarkDetector.trusted_mm`.
+    """
+    u = image_uncertainty_mm(detections, carm, visible_above=visible_above)
+    count = int((detections.visible >= visible_above).sum())
+    total = len(detections)
+    if count < FEWEST:
+        reason = (
+            f"Only {count} of {total} landmarks seem to be in the image: too few to notice a wrong "
+            "one. Compare the pose with the radiograph, or move the C-arm."
+        )
+    elif threshold_mm is None:
+        reason = (
+            f"The landmarks are spread by {u:.1f} mm on average; for this detector nobody has "
+            "measured up to where that can be trusted."
+        )
+    elif u <= threshold_mm:
+        reason = (
+            f"The landmarks are spread by {u:.1f} mm on average, within the {threshold_mm:.1f} mm "
+            "up to which this detector's results were good on simulated radiographs."
+        )
+    else:
+        reason = (
+            f"Do not trust this result: the landmarks are spread by {u:.1f} mm on average, beyond "
+            f"the {threshold_mm:.1f} mm up to which this detector's results were good on simulated "
+            "radiographs. Place landmarks by hand, or look for a better start."
+        )
+    return DetectionTrust(u, threshold_mm, count, reason)
+
+
+@dataclass(frozen=True, eq=False)
+class Retention:
+    """Mean error of the images that are kept when the most uncertain are withheld (paper, Fig. 6).
+
+    Parameters
+    ----------
+    kept
+        Share of the images, from all to one of them.
+    error
+        Mean over these, in the unit of the errors.
+    oracle
+        The same if the images of the largest errors were withheld: no order does better.
+    area, oracle_area, random_area
+        Means of the curves over the share; what any order gives on average is the mean error.
+    """
+
+    kept: Float[Tensor, "n"]
+    error: Float[Tensor, "n"]
+    oracle: Float[Tensor, "n"]
+    area: float
+    oracle_area: float
+    random_area: float
+
+    @property
+    def skill(self) -> float:
+        """1 where the uncertainty orders images as their errors do, 0 where it says nothing."""
+        gain = self.random_area - self.oracle_area
+        return (self.random_area - self.area) / gain if gain > 0 else float("nan")
+
+
+def retention(
+    uncertainty: Float[Tensor, "n"] | Sequence[float], error: Float[Tensor, "n"] | Sequence[float]
+) -> Retention:
+    """The error-retention curve of some images.
+
+    Raises
+    ------
+    ValueError
+        If there are no images, or the two differ in number, or a number is NaN.
+    """
+    u = torch.as_tensor(uncertainty, dtype=torch.float64)
+    e = torch.as_tensor(error, dtype=torch.float64)
+    if u.ndim != 1 or u.shape != e.shape or not len(u):
+        raise ValueError(
+            "a retention curve needs one uncertainty and one error for each image: got "
+            f"{tuple(u.shape)} and {tuple(e.shape)}"
+        )
+    if bool((torch.isnan(u) | torch.isnan(e)).any()):
+        raise ValueError("an uncertainty or error is NaN: leave such images out, and say so")
+    count = torch.arange(len(u), 0, -1, dtype=torch.float64)
+
+    def curve(order: Tensor) -> Tensor:
+        return e[order].cumsum(0).flip(0) / count
+
+    kept = curve(u.argsort(stable=True))
+    best = curve(e.argsort(stable=True))
+    return Retention(
+        count / len(u), kept, best, float(kept.mean()), float(best.mean()), float(e.mean())
+    )
+
+
+def fitted_threshold(
+    uncertainty: Float[Tensor, "n"] | Sequence[float],
+    error: Float[Tensor, "n"] | Sequence[float],
+    *,
+    good: float,
+    wanted: float = 0.9,
+) -> float | None:
+    """The largest uncertainty up to which at least `wanted` of the images have a good result.
+
+    To be fitted on tuning images and measured on others.
+
+    Parameters
+    ----------
+    good
+        Largest error of a good result, in the unit of the errors.
+    wanted
+        Share of good results among those trusted.
+
+    Returns
+    -------
+    float or None
+        None where no threshold that keeps at least five images reaches the share.
+    """
+    u = torch.as_tensor(uncertainty, dtype=torch.float64)
+    e = torch.as_tensor(error, dtype=torch.float64)
+    order = u.argsort(stable=True)
+    share = (e[order] <= good).double().cumsum(0) / torch.arange(1, len(u) + 1)
+    reached = torch.nonzero(share >= wanted)[:, 0]
+    reached = reached[reached >= 4]
+    return float(u[order[reached[-1]]]) if len(reached) else None
