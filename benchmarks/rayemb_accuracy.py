@@ -3,8 +3,9 @@
 ``python -m benchmarks rayemb`` trains one compact encoder for every CT (wall time, this machine's
 processors; ``--train-only`` stops there, so that it can be done on an otherwise idle machine), then
 takes 50 simulated radiographs of poses over the whole range of training. For each: the pose of
-3000 points (MAGSAC and the weighted PnP), the fixed frontal start that knows nothing, and a
-multi-start refinement from either, with the same number of starts. Weights and images are kept in
+3000 points (MAGSAC and the weighted PnP), that of a detector of fixed landmarks trained as long
+(where the CT has landmarks), the fixed frontal start that knows nothing, and a multi-start
+refinement from each, with the same number of starts. Weights and images are kept in
 the cache folder; every case is a line of ``results/rayemb/<volume>.jsonl``; run again to continue.
 """
 
@@ -18,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks import cases, report
+from benchmarks import cases, fixed_landmarks, report
 from benchmarks.refinement import newest_code, source_digest, stamp
 from napari_xreg.geometry import CArmPose, Pose
 from napari_xreg.images import Radiograph
@@ -73,9 +74,9 @@ def radiograph(name: str, seed: int) -> Radiograph:
     return cases.radiograph_of(name, seed, "typical", cases.carm(), true_pose(name, seed))
 
 
-def weights_file(name: str, minutes: float) -> Path:
+def weights_file(name: str, minutes: float, method: str = "rayemb") -> Path:
     """Where the weights of a CT are kept."""
-    return cases.cache_folder() / f"rayemb-{name}-{minutes:g}min.safetensors"
+    return cases.cache_folder() / f"{method}-{name}-{minutes:g}min.safetensors"
 
 
 def train_one(name: str, minutes: float, threads: int) -> None:
@@ -85,7 +86,7 @@ def train_one(name: str, minutes: float, threads: int) -> None:
     torch.manual_seed(0)
     encoder = CompactEncoder()
     began = time.perf_counter()
-    task = patient_task(encoder, cases.volume_of(name), carm=cases.carm(), validation_images=12)
+    task = patient_task(encoder, cases.volume_of(name), carm=cases.carm())
     prepared = time.perf_counter() - began
     curve: list[dict[str, float]] = []
 
@@ -160,6 +161,9 @@ def run_all(options: argparse.Namespace, folder: Path) -> None:
     for name in options.volumes:
         if not weights_file(name, options.minutes).is_file():
             train_one(name, options.minutes, options.threads)
+        file = weights_file(name, options.minutes, "landmarks")
+        if fixed_landmarks.marks_of(name) and not file.is_file():
+            fixed_landmarks.train_detector(name, file, options.minutes, options.threads)
     if options.train_only:
         return
     torch.set_num_threads(options.threads)
@@ -173,36 +177,43 @@ def run_all(options: argparse.Namespace, folder: Path) -> None:
             for r in report.records(file)
             if r["code"] == source_digest() and all(r[k] == v for k, v in key.items())
         }
-        templates = None
+        templates, detector = None, None
+        if fixed_landmarks.marks_of(name):
+            kept = weights_file(name, options.minutes, "landmarks")
+            detector = fixed_landmarks.read_detector(kept)
         for seed in range(options.first_seed, options.first_seed + options.cases):
             if seed in done:
                 continue
             record, start, templates = starts_of(name, seed, encoder, templates)
-            after = refined(name, seed, start, START_SPREAD)
             frontal = frontal_pose(name)
-            report.append(
-                file,
-                {
-                    "volume": name, "seed": seed, "code": source_digest(), **key,
-                    "rayemb": record, "rayemb refined": after,
-                    "frontal": errors(name, seed, frontal),
-                    "frontal refined": refined(name, seed, frontal, FRONTAL_SPREAD),
-                    **stamp(),
-                },
-            )  # fmt: skip
-            print(
-                f"{name} {seed}: {record['mtre_mm']:.1f} -> {after['mtre_mm']:.2f} mm", flush=True
-            )
+            found = {
+                "rayemb": record,
+                "rayemb refined": refined(name, seed, start, START_SPREAD),
+                "frontal": errors(name, seed, frontal),
+                "frontal refined": refined(name, seed, frontal, FRONTAL_SPREAD),
+            }
+            if detector is not None:
+                image = radiograph(name, seed)
+                seconds, start = fixed_landmarks.landmark_start(name, image, detector)
+                found["landmarks"] = {**seconds, **errors(name, seed, start)}
+                found["landmarks refined"] = refined(name, seed, start, START_SPREAD)
+            common = {"volume": name, "seed": seed, "code": source_digest(), **key}
+            report.append(file, {**common, **found, **stamp()})
+            print(name, seed, *(f"{m} {r['mtre_mm']:.1f}" for m, r in found.items()), flush=True)
 
 
-METHODS = ("frontal", "rayemb", "frontal refined", "rayemb refined")
+METHODS = (
+    "frontal", "landmarks", "rayemb", "frontal refined", "landmarks refined", "rayemb refined",
+)  # fmt: skip
 
 
 def table_rows(name: str, records: list[dict[str, Any]]) -> list[list[Any]]:
     """A row for every method, as in the paper's Table 1."""
     rows = []
     for method in METHODS:
-        found = [r[method] for r in records]
+        found = [r[method] for r in records if method in r]
+        if not found:
+            continue
         mtre, mpd = ([r[k] for r in found] for k in ("mtre_mm", "mpd_mm"))
         low, middle, high = error_percentiles(mtre, (25.0, 50.0, 95.0))
         rows.append(
@@ -232,7 +243,10 @@ def main(options: argparse.Namespace, folder: Path = report.RESULTS) -> None:
         run_all(options, folder / "rayemb")
     if options.train_only:
         return
-    rows, curves, times, data = [], [], [], {}
+    rows: list[list[Any]] = []
+    curves: list[list[Any]] = []
+    times: list[list[Any]] = []
+    data: dict[str, Any] = {}
     for name in options.volumes:
         file = weights_file(name, options.minutes)
         records = list(report.records(folder / "rayemb" / f"{name}.jsonl"))
@@ -265,8 +279,9 @@ Simulated radiographs, severity `typical`, {kind}. Poses over the whole range of
 secondary within 22.5, roll within 10 degrees, N(0, 50 mm) cut at 2 sigma along each camera axis. C-arm {cases.SOURCE_TO_DETECTOR_MM:g} /
 {cases.SOURCE_TO_ISOCENTER_MM:g} mm, {cases.DETECTOR_MM:g} mm detector. One compact encoder per CT, from scratch, {options.minutes:g} minutes of wall time on {options.threads} threads
 (validation included), on renderings of that CT; 3000 points above 250 HU, 600 kept, 10 redraws, 64 templates; MAGSAC and
-the weighted PnP. `frontal`: the frontal view at the isocenter. `refined`: {STARTS} starts, spread by
-{START_SPREAD.rotation_deg:g} deg, {START_SPREAD.in_plane_mm:g} and (depth) {START_SPREAD.depth_mm:g} mm about the RayEmb pose, by {FRONTAL_SPREAD.rotation_deg:g} deg and {FRONTAL_SPREAD.depth_mm:g} mm about the frontal one.
+the weighted PnP. `landmarks`: this package's small U-Net for the landmarks of that CT (14; of a real CT those placed by hand),
+trained as long, all alike in the PnP. `frontal`: the frontal view at the isocenter. `refined`: {STARTS} starts, spread by
+{START_SPREAD.rotation_deg:g} deg, {START_SPREAD.in_plane_mm:g} and (depth) {START_SPREAD.depth_mm:g} mm about the RayEmb and the landmarks' pose, by {FRONTAL_SPREAD.rotation_deg:g} deg and {FRONTAL_SPREAD.depth_mm:g} mm about the frontal one.
 mTRE (camera frame) and mPD (on the detector) over 20 committed bone points, of the phantom over its 14 landmarks;
 {LOST_MM:g} mm where there is no pose, and at most. {report.described(env)}
 
@@ -276,7 +291,7 @@ Times (wall, seconds a case), and what was told: of the starts, of the refined p
 
 {report.table(["CT", "steps", "training, s", "start, s", "refinement, s", "starts warned of", "refined beyond 2 mm", "of them not converged", "good ones not converged"], times)}
 
-Learning curve: 12 radiographs of the same CT at other poses (tuning seeds), 1000 points each.
+Learning curve: 6 radiographs of the same CT at other poses (tuning seeds), 1000 points each.
 
 {report.table(["CT", "step", "seconds", "points missed by, median mm", "within 10 mm", "mTRE after PnP, median mm"], curves)}
 """
