@@ -7,6 +7,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from napari_xreg.widgets.data_buttons import button, row
+from napari_xreg.widgets.landmarks_edit import places_of
 from napari_xreg.widgets.landmarks_names import NameField, TemplateQuestion
 from napari_xreg.widgets.landmarks_picking import PickGuide, PickMouse, Places, unique
 from napari_xreg.widgets.small_print import SmallPrint
@@ -20,8 +21,6 @@ class PickPanel(QWidget):
     ----------
     workbench
         Of the viewer, whose canvas is clicked.
-    places
-        Which landmarks there are, and where.
     template
         Names to pick, in this order, until the user says otherwise.
     """
@@ -31,11 +30,9 @@ class PickPanel(QWidget):
     remove_wanted = Signal()
     visibility_wanted = Signal()
 
-    def __init__(
-        self, workbench: Workbench, places: Callable[[], Places], template: tuple[str, ...]
-    ) -> None:
+    def __init__(self, workbench: Workbench, template: tuple[str, ...]) -> None:
         super().__init__()
-        self._bench, self._places = workbench, places
+        self._bench = workbench
         self.template, self.usual = template, True
         self.guide = PickGuide()
         self.mouse = PickMouse(workbench, lambda: self.guide.name is not None)
@@ -46,7 +43,7 @@ class PickPanel(QWidget):
             "Pick", "Pick this landmark (no name: the first that lacks a place).", self.toggle
         )
         self.skip_button: QPushButton = button(
-            "Skip", "Leave this landmark for later.", lambda: self.guide.skip(places())
+            "Skip", "Leave this landmark for later.", lambda: self.guide.skip(self.places)
         )
         self.names_button: QPushButton = button(
             "Names…", "The template list: names to pick, in order.", self._ask_names
@@ -80,6 +77,11 @@ class PickPanel(QWidget):
         layout.addLayout(row((self.names_button, self.hide_button, self.remove_button)))
         self.refresh()
 
+    @property
+    def places(self) -> Places:
+        """Which landmarks there are, and where."""
+        return places_of(self._bench.session, self.template, usual=self.usual)
+
     def toggle(self) -> None:
         """Start or stop."""
         if self.guide.name is None:
@@ -90,10 +92,10 @@ class PickPanel(QWidget):
     def begin(self) -> None:
         """Pick what is in the field, else the first landmark that lacks a place."""
         name = self.field.name
-        places = self._places()
+        places = self.places
         if name and name not in places.names:
             self._set_template(unique([*places.names, name]))
-        self.guide.start(self._places(), name or None)
+        self.guide.start(self.places, name or None)
         if self.guide.name is None:
             self.words.setText("Every landmark has both places: choose one to pick it again.")
 
@@ -101,7 +103,7 @@ class PickPanel(QWidget):
         """Another landmark: into the field, and picked if picking is on."""
         self.field.setText(name)
         if self.guide.name is not None and self.guide.name != name:
-            self.guide.start(self._places(), name)
+            self.guide.start(self.places, name)
 
     def renamed(self, old: str, new: str) -> None:
         """The template follows."""
@@ -111,7 +113,7 @@ class PickPanel(QWidget):
 
     def refresh(self) -> None:
         """Say what to click next."""
-        places, name = self._places(), self.guide.name
+        places, name = self.places, self.guide.name
         self.field.offer(places.names)
         self.start_button.setText("Pick" if name is None else "Stop")
         self.skip_button.setEnabled(name is not None)
@@ -147,7 +149,7 @@ class PickPanel(QWidget):
         self._bound = stop
 
     def _ask_names(self) -> None:
-        self.question = TemplateQuestion(self._places().names, self)
+        self.question = TemplateQuestion(self.places.names, self)
         self.question.answered.connect(self._set_template)
         self.question.finished.connect(self._forget_question)
         self.question.open()

@@ -49,7 +49,7 @@ class LandmarksWidget(Docked):
         self._acted = False  # what is being solved was caused here
         self._drawn = False
         self._lane = Lane(self._take, name="Landmarks")
-        self.picking = PickPanel(bench, lambda: self.places, PELVIS)
+        self.picking = PickPanel(bench, PELVIS)
         self.model = LandmarksModel(self._canvas.landmarks.colours)
         self.table = LandmarksTable(self.model)
         self.weighting = WeightingPanel()
@@ -71,7 +71,7 @@ class LandmarksWidget(Docked):
     @property
     def places(self) -> Places:
         """Which landmarks there are, and where."""
-        return edit.places_of(self._session, self.picking.template, usual=self.picking.usual)
+        return self.picking.places
 
     # ------------------------------------------------------------------ solving
 
