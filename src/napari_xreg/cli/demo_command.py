@@ -81,7 +81,7 @@ def headless(arguments: Namespace, console: Console) -> int:
     volume, (view,) = session.rendered_volume, session.views()
     carm, start = view.radiograph.carm, view.world_from_camera
     refining = time.perf_counter()
-    registration = refine_shown(volume, view, settings, session.isocenter, console)
+    registration = refine_shown(volume, [view], settings, session.isocenter, console)
     seconds = time.perf_counter() - refining
     points = bone_points(volume, carm, case.truth, count=50, seed=arguments.seed)
     errors = errors_against(case.truth, points, carm, start, registration)
@@ -89,7 +89,7 @@ def headless(arguments: Namespace, console: Console) -> int:
     data, files = write_registration(
         out,
         volume,
-        view,
+        [view],
         registration,
         title="demo: phantom to simulated radiograph",
         settings=settings,

@@ -1,8 +1,10 @@
 """What the commands read: CT, structures, radiograph, C-arm, pose."""
 
 from argparse import Namespace
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -17,6 +19,7 @@ from napari_xreg.images import (
     read_radiograph,
     read_volume,
 )
+from napari_xreg.registration import Spread
 from napari_xreg.registration.pose_files import read_pose
 from napari_xreg.simulation import Phantom, phantom
 
@@ -95,10 +98,10 @@ def _ids(wanted: list[str], labels: LabelMap) -> list[int]:
     return found
 
 
-def read_xray(arguments: Namespace) -> Radiograph:
-    """The radiograph, with what the command line says about its geometry."""
+def read_xray(arguments: Namespace, path: str | None = None) -> Radiograph:
+    """The radiograph (or another one), with what the command line says about its geometry."""
     return read_radiograph(
-        arguments.xray,
+        path or arguments.xray,
         frame=arguments.frame,
         read_as=arguments.read_as,
         bone=arguments.bone,
@@ -142,13 +145,20 @@ class Start:
     origin
         In words.
     notes
-        What was assumed.
+        What was assumed, and warnings.
+    extra
+        What a result file says of how it was found.
+    starts, spread
+        Of a refinement from it, where nobody asks for something else.
     """
 
     pose: Pose
     isocenter: Float[Tensor, "3"]
     origin: str
     notes: tuple[str, ...] = ()
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    starts: int = 1
+    spread: Spread = field(default_factory=Spread)
 
 
 def starting_pose(
@@ -161,9 +171,7 @@ def starting_pose(
     ValueError
         If two of the first are given, or nothing says where the C-arm stands.
     """
-    center = volume.center.double()
-    words = list(arguments.isocenter)
-    isocenter = center if words == ["center"] else _point(words)
+    isocenter = given_isocenter(arguments, volume.center.double())
     angles = [arguments.primary, arguments.secondary, arguments.roll, arguments.offset]
     if arguments.start is not None:
         if any(value is not None for value in angles):
@@ -174,19 +182,29 @@ def starting_pose(
         raise ValueError("--pose-frame says what the matrix of --start maps: give --start FILE")
     if any(value is not None for value in angles):
         return Start(carm.pose_from(_given_angles(arguments, isocenter)), isocenter, "C-arm angles")
-    nominal = None if radiograph is None else radiograph.nominal
-    if nominal is None:
-        if radiograph is None:
-            frontal = _given_angles(arguments, isocenter)
-            return Start(carm.pose_from(frontal), isocenter, "frontal view")
+    if radiograph is None:
+        frontal = _given_angles(arguments, isocenter)
+        return Start(carm.pose_from(frontal), isocenter, "frontal view")
+    found = header_start(arguments, radiograph, isocenter)
+    if found is None:
         raise ValueError(
             f"{radiograph.source} does not say where the C-arm stood: give --primary and "
             "--secondary (degrees), or --start FILE"
         )
-    assert radiograph is not None
-    notes: tuple[str, ...] = ()
+    return found
+
+
+def header_start(
+    arguments: Namespace, radiograph: Radiograph, isocenter: Float[Tensor, "3"]
+) -> Start | None:
+    """Where a radiograph's own file says the C-arm stood; None where it does not."""
+    nominal = radiograph.nominal
+    if nominal is None:
+        return None
+    words = list(arguments.isocenter)
     record = radiograph.geometry
     said = record is not None and record.isocenter is not None
+    notes: tuple[str, ...] = ()
     if words != ["center"] or not said:
         if words == ["center"]:
             assumed = (
@@ -195,15 +213,10 @@ def starting_pose(
             )
             notes = (assumed,)
         x, y, z = isocenter.tolist()
-        nominal = CArmPose(
-            nominal.primary_deg,
-            nominal.secondary_deg,
-            nominal.roll_deg,
-            nominal.offset_mm,
-            (x, y, z),
-        )
+        nominal = replace(nominal, isocenter=(x, y, z))
     isocenter = torch.tensor(nominal.isocenter, dtype=torch.float64)
-    return Start(carm.pose_from(nominal), isocenter, "header of the radiograph", notes)
+    pose = radiograph.carm.pose_from(nominal)
+    return Start(pose, isocenter, "header of the radiograph", notes)
 
 
 def _given_angles(arguments: Namespace, isocenter: Tensor) -> CArmPose:
@@ -218,7 +231,11 @@ def _given_angles(arguments: Namespace, isocenter: Tensor) -> CArmPose:
     )
 
 
-def _point(words: list[str]) -> Float[Tensor, "3"]:
+def given_isocenter(arguments: Namespace, center: Float[Tensor, "3"]) -> Float[Tensor, "3"]:
+    """--isocenter; `center` where that says so."""
+    words = list(arguments.isocenter)
+    if words == ["center"]:
+        return center
     try:
         values = [float(word) for word in words]
     except ValueError:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_xreg.cli.console import Console
+from napari_xreg.geometry import Pose
 from napari_xreg.images import Volume
 from napari_xreg.registration import Registration, View, weakest_direction
 from napari_xreg.registration.pictures import (
@@ -26,7 +27,7 @@ from napari_xreg.registration.trajectory_file import write_trajectory
 def write_registration(
     folder: Path,
     volume: Volume,
-    view: View,
+    views: Sequence[View],
     registration: Registration,
     *,
     title: str,
@@ -36,7 +37,9 @@ def write_registration(
     film: str,
     console: Console,
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """Write result.json, result.tfm, trajectory.csv, overlay.png, the film and report.html.
+    """Write result.json, result.tfm, trajectory.csv, overlays, the film and report.html.
+
+    Pictures, film and trajectory show the first view; every further one has an overlay of its own.
 
     Returns
     -------
@@ -44,8 +47,9 @@ def write_registration(
         The contents of result.json, and the files: name to what it is.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    view = views[0]
     carm, pivot = view.radiograph.carm, registration.pivot
-    data = result_to_json(registration, [view], settings=settings, inputs=inputs, extra=extra)
+    data = result_to_json(registration, views, settings=settings, inputs=inputs, extra=extra)
     write_result(folder / "result.json", data)
     files = {"result.json": "pose, covariance, geometry, settings, versions, input hashes"}
     write_pose(folder / "result.tfm", registration.world_from_camera)
@@ -53,18 +57,17 @@ def write_registration(
     write_trajectory(folder / "trajectory.csv", registration, carm, view.world_from_camera)
     files["trajectory.csv"] = "every iterate: losses, step, damping, pose"
     console.step("drawing")
-    comparison = compare(
-        volume, view.radiograph, view.world_from_camera, registration.world_from_camera
-    )
-    picture = overlay_picture(
-        comparison, registration, caption=caption(title, view, registration, data)
-    )
-    write_picture(folder / "overlay.png", picture)
-    files["overlay.png"] = "before, after, edges, losses"
-    name = write_film(folder, volume, view, registration, film, console)
-    if name is not None:
-        files[name] = "the refinement, step by step"
-    write_report(folder / "report.html", data, title=title, film=name)
+    for number, (shown, pose) in enumerate(zip(views, registration.views, strict=True), start=1):
+        comparison = compare(volume, shown.radiograph, shown.world_from_camera, pose)
+        words = caption(title, shown, pose, registration, data)
+        picture = overlay_picture(comparison, registration, caption=words)
+        name = "overlay.png" if number == 1 else f"overlay-{number}.png"
+        write_picture(folder / name, picture)
+        files[name] = "before, after, edges, losses"
+    made = write_film(folder, volume, view, registration, film, console)
+    if made is not None:
+        files[made] = "the refinement, step by step"
+    write_report(folder / "report.html", data, title=title, film=made)
     files["report.html"] = "all of this on one page"
     terms = carm.carm_pose(registration.world_from_camera, pivot)
     console.say(f"{registration.status.value}")
@@ -78,12 +81,12 @@ def write_registration(
 
 
 def caption(
-    title: str, view: View, registration: Registration, data: Mapping[str, Any]
+    title: str, view: View, pose: Pose, registration: Registration, data: Mapping[str, Any]
 ) -> list[str]:
     """The lines below the overlay."""
     carm, pivot = view.radiograph.carm, registration.pivot
     before = carm.carm_pose(view.world_from_camera, pivot)
-    after = carm.carm_pose(registration.world_from_camera, pivot)
+    after = carm.carm_pose(pose, pivot)
     lines = [
         f"{title}:  {registration.status.value}",
         f"start:   {carm_words(before)}",

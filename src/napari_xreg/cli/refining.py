@@ -2,7 +2,7 @@
 
 import signal
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
@@ -37,7 +37,7 @@ def prepare_renderer(console: Console, threads: int | None) -> None:
 
 def refine_shown(
     volume: Volume,
-    view: View,
+    views: Sequence[View],
     settings: RefineSettings | AdamSettings,
     isocenter: Float[Tensor, "3"],
     console: Console,
@@ -47,10 +47,10 @@ def refine_shown(
     events: Generator[Iterate, None, Registration]
     if isinstance(settings, AdamSettings):
         levels = len(settings.pixels)
-        events = refine_adam(volume, view, settings=settings, isocenter=isocenter, control=control)
+        events = refine_adam(volume, views, settings=settings, isocenter=isocenter, control=control)
     else:
         levels = len(settings.levels)
-        events = refine(volume, view, settings=settings, isocenter=isocenter, control=control)
+        events = refine(volume, views, settings=settings, isocenter=isocenter, control=control)
     with cancelled_by_interrupt(control):
         seen = 0
         level, within = 0, 0

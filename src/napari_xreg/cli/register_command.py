@@ -1,14 +1,25 @@
-"""``napari-xreg register``: CT and radiograph to a pose."""
+"""``napari-xreg register``: CT and radiographs to a pose."""
 
+import importlib
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
 from napari_xreg.cli.checking import errors_against, predicted_landmarks, read_truth
 from napari_xreg.cli.console import Console
-from napari_xreg.cli.inputs import read_patient, read_xray, restricted, starting_pose
+from napari_xreg.cli.further_views import further_views, masked
+from napari_xreg.cli.initialisers import INITIALISERS, NoStart
+from napari_xreg.cli.inputs import (
+    Patient,
+    Start,
+    read_patient,
+    read_xray,
+    restricted,
+    starting_pose,
+)
 from napari_xreg.cli.outputs import error_words, write_registration
 from napari_xreg.cli.refining import prepare_renderer, refine_shown
+from napari_xreg.images import Radiograph
 from napari_xreg.registration import RefineSettings, Registration, Spread, Status, View
 from napari_xreg.registration.adam import AdamSettings
 from napari_xreg.registration.result_files import describe_input
@@ -16,37 +27,40 @@ from napari_xreg.registration.result_files import describe_input
 
 def run(arguments: Namespace, console: Console) -> int:
     """Register and write the results; the exit code."""
-    settings = chosen_settings(arguments)
     out = Path(arguments.out)
     if out.exists() and not out.is_dir():
         raise ValueError(f"--out {out} is a file: name a folder for the results")
+    check_settings(arguments)
     console.step("reading")
     patient = read_patient(arguments)
-    radiograph = read_xray(arguments)
+    radiograph = masked(arguments, read_xray(arguments), 0)
     volume, structures, _ = restricted(arguments, patient)
-    start = starting_pose(arguments, radiograph.carm, patient.volume, radiograph)
     truth = None if arguments.truth is None else read_truth(arguments.truth)
-    files = [(patient.path, "ct"), (arguments.xray, "radiograph"), (arguments.labels, "labels")]
-    files += [(arguments.start, "start"), (arguments.truth, "truth")]
-    inputs = [describe_input(path, role) for path, role in files if path is not None]
-    if patient.path is None:
-        inputs.append({"role": "ct", "path": patient.name, "built_in": True})
-    notes = (*radiograph.notes, *start.notes)
     console.say(f"CT: {patient.volume!r}")
     console.say(f"radiograph: {radiograph!r}")
-    console.say(f"start: {start.origin}")
     if structures:
         console.say(f"structures: {', '.join(structures.values())}")
+    try:
+        start = _start(arguments, patient, radiograph, console)
+    except NoStart as nothing:
+        console.error(str(nothing))
+        return 1
+    views = [View(radiograph, start.pose), *further_views(arguments, radiograph, start)]
+    for view in views[1:]:
+        console.say(f"radiograph: {view.radiograph!r}")
+    console.say(f"start: {start.origin}")
+    notes = tuple(note for view in views for note in view.radiograph.notes) + start.notes
     for note in notes:
         console.say(f"note: {note}")
     prepare_renderer(console, arguments.threads)
     console.step("registering")
-    view = View(radiograph, start.pose)
-    registration = refine_shown(volume, view, settings, start.isocenter, console)
+    settings = chosen_settings(arguments, start)
+    registration = refine_shown(volume, views, settings, start.isocenter, console)
     extra: dict[str, Any] = {
         "start_origin": start.origin,
         "assumptions": list(notes),
         "structures": structures,
+        **start.extra,
     }
     if truth is not None:
         true_pose, fiducials, _ = truth
@@ -58,11 +72,11 @@ def run(arguments: Namespace, console: Console) -> int:
     data, written = write_registration(
         out,
         volume,
-        view,
+        views,
         registration,
         title=f"{patient.name} to {radiograph.source}",
         settings=settings,
-        inputs=inputs,
+        inputs=_inputs(arguments, patient),
         extra=extra,
         film=arguments.film,
         console=console,
@@ -81,25 +95,59 @@ def exit_code(registration: Registration) -> int:
     return 0 if registration else 1
 
 
-def chosen_settings(arguments: Namespace) -> RefineSettings | AdamSettings:
-    """The settings that the command line describes.
+def check_settings(arguments: Namespace) -> None:
+    """Say what does not go together before anything is read.
 
     Raises
     ------
     ValueError
-        If an option does not belong to the chosen method.
+        If an option does not belong to the chosen method or start.
     """
+    found = arguments.init != "given"
+    angles = (arguments.primary, arguments.secondary, arguments.roll, arguments.offset)
+    if found and (arguments.start is not None or any(value is not None for value in angles)):
+        raise ValueError(f"give either --init {arguments.init} or a start, not both")
+    if arguments.weights is not None and not found:
+        raise ValueError(f"--weights belong to --init {' or '.join(INITIALISERS)}")
     if arguments.method == "adam":
-        if arguments.multi_start > 1 or arguments.lock or arguments.spread:
+        if (arguments.multi_start or 1) > 1 or arguments.lock or arguments.spread:
             raise ValueError("--multi-start, --spread and --lock belong to --method lm")
-        return AdamSettings(keep_images=False)
-    if arguments.spread and arguments.multi_start == 1:
+    elif arguments.spread and (arguments.multi_start == 1 or not (arguments.multi_start or found)):
         raise ValueError("--spread spreads the starts of --multi-start N: give N above 1")
+
+
+def chosen_settings(arguments: Namespace, start: Start) -> RefineSettings | AdamSettings:
+    """The settings that the command line describes; a start that was found brings its own."""
+    if arguments.method == "adam":
+        return AdamSettings(keep_images=False)
     return RefineSettings(
-        starts=arguments.multi_start,
-        spread=Spread(*arguments.spread) if arguments.spread else Spread(),
+        starts=arguments.multi_start or start.starts,
+        spread=Spread(*arguments.spread) if arguments.spread else start.spread,
         locked=tuple(arguments.lock),
         seed=arguments.seed,
         keep_images=False,
         threads=arguments.threads,
     )
+
+
+def _start(
+    arguments: Namespace, patient: Patient, radiograph: Radiograph, console: Console
+) -> Start:
+    if arguments.init == "given":
+        return starting_pose(arguments, radiograph.carm, patient.volume, radiograph)
+    found: Start = importlib.import_module(INITIALISERS[arguments.init]).find_start(
+        arguments, patient, radiograph, console
+    )
+    return found
+
+
+def _inputs(arguments: Namespace, patient: Patient) -> list[dict[str, Any]]:
+    files = [(patient.path, "ct"), (arguments.xray, "radiograph")]
+    files += [(path, "radiograph") for path in arguments.radiograph]
+    files += [(path, "mask") for path in arguments.mask]
+    files += [(arguments.labels, "labels"), (arguments.start, "start")]
+    files += [(arguments.weights, "weights"), (arguments.truth, "truth")]
+    inputs = [dict(describe_input(path, role)) for path, role in files if path is not None]
+    if patient.path is None:
+        inputs.append({"role": "ct", "path": patient.name, "built_in": True})
+    return inputs

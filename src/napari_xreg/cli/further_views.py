@@ -1,0 +1,94 @@
+"""More than one radiograph, and masks for them."""
+
+from argparse import Namespace
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Bool
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+
+from napari_xreg.cli.inputs import Start, header_start, read_xray
+from napari_xreg.images import Radiograph, ReadError
+from napari_xreg.registration import View
+
+
+def further_views(arguments: Namespace, radiograph: Radiograph, start: Start) -> list[View]:
+    """The radiographs of --radiograph, where their headers put them relative to the first.
+
+    Raises
+    ------
+    ValueError
+        If a header does not say where the C-arm stood.
+    """
+    if not arguments.radiograph:
+        return []
+    stood = _stood(arguments, radiograph, start)
+    views = []
+    for number, path in enumerate(arguments.radiograph, start=1):
+        other = masked(arguments, read_xray(arguments, path), number)
+        # What was wrong with the first header is taken to be wrong with all: the patient lay there.
+        pose = start.pose @ stood.pose.inverse() @ _stood(arguments, other, start).pose
+        views.append(View(other, pose))
+    return views
+
+
+def masked(arguments: Namespace, radiograph: Radiograph, number: int) -> Radiograph:
+    """The radiograph without what the mask of its number excludes.
+
+    Raises
+    ------
+    ValueError
+        If the mask has another shape, or leaves nothing.
+    """
+    if number >= len(arguments.mask):
+        if number == 0 or not arguments.mask:
+            return radiograph
+        raise ValueError(
+            f"{len(arguments.mask)} masks were given for {1 + len(arguments.radiograph)} "
+            "radiographs: give --mask once for each, in their order"
+        )
+    path = Path(arguments.mask[number])
+    mask = read_mask(path)
+    shape = radiograph.carm.detector.shape
+    if tuple(mask.shape) != shape:
+        raise ValueError(
+            f"{path.name} has {mask.shape[0]} x {mask.shape[1]} pixels, the radiograph "
+            f"{shape[0]} x {shape[1]}: a mask belongs to the radiograph as it is used (cropped)"
+        )
+    limited = radiograph.with_mask(mask, path.name)
+    if not limited.usable.any():
+        raise ValueError(f"{path.name} leaves no pixel: white (anything but 0) is what is used")
+    return limited
+
+
+def read_mask(path: Path) -> Bool[Tensor, "rows columns"]:
+    """White (anything but 0) is what may be used; an image, or ``.npy``.
+
+    Raises
+    ------
+    ReadError
+        If it cannot be read as one plane.
+    """
+    try:
+        if path.suffix == ".npy":
+            values = np.load(path, allow_pickle=False)
+        else:
+            with Image.open(path) as image:
+                values = np.asarray(image.convert("L") if image.mode in ("RGB", "P") else image)
+    except (UnidentifiedImageError, ValueError, EOFError) as error:
+        raise ReadError(f"{path.name}: not an image and not .npy: {error}") from error
+    if values.ndim != 2:
+        raise ReadError(f"{path.name}: a mask is one grey image: got shape {values.shape}")
+    return torch.from_numpy(np.ascontiguousarray(values != 0))
+
+
+def _stood(arguments: Namespace, radiograph: Radiograph, start: Start) -> Start:
+    found = header_start(arguments, radiograph, start.isocenter)
+    if found is None:
+        raise ValueError(
+            f"{radiograph.source} does not say where the C-arm stood, which several radiographs "
+            "need: their poses relative to each other are taken from their headers"
+        )
+    return found

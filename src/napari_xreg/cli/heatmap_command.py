@@ -1,0 +1,186 @@
+"""``napari-xreg heatmap``: where a radiograph agrees with 3D points of a CT."""
+
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from napari_xreg.cli.console import Console
+from napari_xreg.cli.further_views import masked
+from napari_xreg.cli.heatmap_picture import heatmap_picture
+from napari_xreg.cli.inputs import Patient, given_isocenter, read_patient, read_xray
+from napari_xreg.cli.rayemb_start import chosen_encoder, finite, points_of, template_shown
+from napari_xreg.cli.refining import cancelled_by_interrupt, prepare_renderer
+from napari_xreg.images import ReadError, read_landmarks
+from napari_xreg.rayemb import (
+    Looks,
+    embed,
+    heatmap_carm,
+    make_templates,
+    pixels_between,
+    point_heatmaps,
+    polarity_of,
+    probabilities,
+)
+from napari_xreg.rayemb.framing import covariance_between
+from napari_xreg.rayemb.info_nce import usable_cells
+from napari_xreg.registration import Control
+from napari_xreg.registration import run as run_events
+from napari_xreg.registration.pictures import write_picture
+from napari_xreg.registration.result_files import carm_to_json
+
+SCHEMA, VERSION = "napari-xreg/heatmaps", 1
+
+
+def run(arguments: Namespace, console: Console) -> int:
+    """Compute and write; the exit code."""
+    out = Path(arguments.out)
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"--out {out} is a file: name a folder for the heatmaps")
+    if not (arguments.point or arguments.landmark):
+        raise ValueError("say which point: --point X Y Z in mm, or --landmark NAME")
+    console.step("reading")
+    patient = read_patient(arguments)
+    radiograph = masked(arguments, read_xray(arguments), 0)
+    named = wanted_points(arguments, patient)
+    points = torch.tensor(list(named.values()), dtype=torch.float64)
+    encoder, about = chosen_encoder(arguments, console)
+    isocenter = given_isocenter(arguments, points_of(arguments, patient).double().mean(0))
+    prepare_renderer(console, arguments.threads)
+    console.step("rendering and embedding templates of the CT")
+    control = Control()
+    with cancelled_by_interrupt(control):
+        templates = run_events(
+            make_templates(encoder, patient.volume, radiograph.carm, isocenter, control=control),
+            lambda event: template_shown(console, event),
+        )
+    if templates is None:
+        raise KeyboardInterrupt
+    polarity = polarity_of(radiograph, templates.images, templates.carm)
+    if polarity.looks is not Looks.RIGHT:
+        console.say(f"note: {polarity.sentence}")
+    embedded = embed(encoder, radiograph)
+    maps, read = point_heatmaps(encoder, embedded, templates, points, seed=arguments.seed)
+    shape = (maps.shape[1], maps.shape[2])
+    grid, carm = heatmap_carm(embedded, shape), radiograph.carm
+    usable = usable_cells(embedded.usable[None], *shape)[0]
+    probability = probabilities(maps, encoder.temperature.detach(), usable=usable)
+    peaks = pixels_between(read.peak.double().cpu(), grid, carm)
+    # Not finer than a pixel of the heatmap can tell.
+    spread = read.covariance_about_peak.double().cpu() + torch.eye(2, dtype=torch.float64) / 4
+    covariances = covariance_between(spread, grid, carm)
+    out.mkdir(parents=True, exist_ok=True)
+    entries, files = [], []
+    for i, (name, point) in enumerate(named.items()):
+        entry = finite(
+            {
+                "name": name,
+                "point_mm": list(point),
+                "peak_row_column": peaks[i].tolist(),
+                "covariance_px2": covariances[i].tolist(),
+                "similarity": float(read.similarity[i]),
+                "entropy_nats": float(read.entropy[i]),
+                "in_image": float(read.in_image[i]),
+            }
+        )
+        words = _words(entry, covariances[i], carm.detector.spacing)
+        console.say(f"{name}: {words}")
+        picture = heatmap_picture(
+            radiograph, grid, maps[i], probability[i], peaks[i], covariances[i],
+            caption=[f"{name}, {patient.name} on {radiograph.source}", words],
+        )  # fmt: skip
+        file = out / f"{_file_name(name)}.png"
+        write_picture(file, picture)
+        entries.append(entry | {"picture": str(file)})
+        files.append(str(file))
+    numbers = out / "heatmaps.npz"
+    np.savez_compressed(
+        numbers,
+        names=np.array(list(named)),
+        points_mm=points.numpy(),
+        similarity=maps.cpu().numpy(),
+        probability=probability.cpu().numpy(),
+        # Row, column on the radiograph of every heatmap pixel's centre.
+        pixels=_pixel_centres(shape, grid, carm),
+    )
+    console.say(f"written to {out}: {len(files)} pictures, {numbers.name}")
+    console.answer(
+        {
+            "schema": SCHEMA,
+            "version": VERSION,
+            "simulated": radiograph.simulated,
+            "points": entries,
+            "polarity": polarity.looks.name.lower(),
+            "geometry": carm_to_json(carm),
+            "heatmap_geometry": carm_to_json(grid),
+            "weights": {name: about[name] for name in ("trained_on", "steps") if name in about},
+            "files": [*files, str(numbers)],
+        }
+    )
+    return 0
+
+
+def wanted_points(arguments: Namespace, patient: Patient) -> dict[str, tuple[float, float, float]]:
+    """Names and positions, world mm, of --point and --landmark, in this order.
+
+    Raises
+    ------
+    ValueError
+        If a landmark is not known, or a point lies outside the CT.
+    """
+    named = {
+        f"point {number}": (x, y, z) for number, (x, y, z) in enumerate(arguments.point, start=1)
+    }
+    known: dict[str, tuple[float, float, float]] = {}
+    if arguments.landmarks is not None:
+        marks = read_landmarks(arguments.landmarks)
+        known = {mark.name: mark.position for mark in marks if mark.position is not None}
+        if not known:
+            raise ReadError(f"{arguments.landmarks}: holds no landmark with a 3D position")
+    elif patient.phantom is not None:
+        known = dict(patient.phantom.landmarks)
+    if arguments.landmark and not known:
+        raise ValueError("--landmark needs --landmarks FILE (.fcsv, .mrk.json, .csv)")
+    for name in arguments.landmark:
+        if name not in known:
+            raise ValueError(f"no landmark is called {name!r}: there are {', '.join(known)}")
+        named[name] = known[name]
+    volume = patient.volume
+    inverse = volume.world_from_index.double().inverse()
+    for name, point in named.items():
+        index = inverse[:3, :3] @ torch.tensor(point, dtype=torch.float64) + inverse[:3, 3]
+        limit = torch.tensor(volume.shape[::-1], dtype=torch.float64) - 0.5
+        if not bool(((index >= -0.5) & (index <= limit)).all()):
+            x, y, z = point
+            raise ValueError(
+                f"{name} at ({x:g}, {y:g}, {z:g}) mm lies outside the CT: positions are world LPS"
+            )
+    return named
+
+
+def _words(
+    entry: dict[str, Any], covariance: Float[Tensor, "2 2"], spacing: tuple[float, float]
+) -> str:
+    row, column = entry["peak_row_column"]
+    variance = covariance.diagonal() * torch.tensor(spacing, dtype=torch.float64) ** 2
+    text = (
+        f"row {row:.1f}, column {column:.1f}, give or take {float(variance.mean().sqrt()):.0f} mm "
+        f"on the detector; similarity {entry['similarity']:.3f}"
+    )
+    if entry["in_image"] is not None:
+        text += f"; in the image with probability {entry['in_image']:.2f}"
+    return text
+
+
+def _pixel_centres(shape: tuple[int, int], grid: Any, carm: Any) -> np.ndarray:
+    rows, columns = shape
+    at = torch.cartesian_prod(torch.arange(rows).double(), torch.arange(columns).double())
+    return pixels_between(at, grid, carm).reshape(rows, columns, 2).numpy()
+
+
+def _file_name(name: str) -> str:
+    return "".join(c if c.isalnum() or c in "-_." else "-" for c in name)

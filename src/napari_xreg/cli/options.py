@@ -1,0 +1,173 @@
+"""Options that several commands share, and the types of their values."""
+
+import argparse
+
+FRAMES = ("world_from_camera", "camera_from_world", "opencv", "ras_from_camera", "camera_from_ras")
+
+
+def add_ct(parser: argparse.ArgumentParser) -> None:
+    """The CT, by position."""
+    parser.add_argument(
+        "ct",
+        metavar="CT",
+        help="NIfTI, NRRD, MetaImage, a DICOM folder, or `phantom` (`phantom:7` for patient 7)",
+    )
+    parser.add_argument("--series", metavar="UID", help="which series of a DICOM folder")
+    parser.add_argument(
+        "--energy-kev",
+        type=positive_number,
+        default=70.0,
+        metavar="KEV",
+        help="effective energy of the beam, for attenuation (default: %(default)s)",
+    )
+
+
+def add_structures(parser: argparse.ArgumentParser) -> None:
+    """Which structures to render."""
+    group = parser.add_argument_group("structures")
+    group.add_argument("--labels", metavar="FILE", help="label map on the CT's grid")
+    group.add_argument(
+        "--structures",
+        nargs="+",
+        metavar="NAME",
+        help="ids or names to render alone, such as 25 hip_left (default: all labelled)",
+    )
+
+
+def add_start(parser: argparse.ArgumentParser, title: str, *, files: bool = True) -> None:
+    """A pose by its C-arm angles or, with `files`, from a file."""
+    group = parser.add_argument_group(title)
+    if files:
+        group.add_argument(
+            "--start",
+            metavar="FILE",
+            help="pose: JSON or .tfm of this program, any ITK transform, 4 x 4 text",
+        )
+        group.add_argument(
+            "--pose-frame",
+            choices=FRAMES,
+            help="what the matrix of --start maps, if it is not said",
+        )
+    group.add_argument("--primary", type=number, metavar="DEG", help="+ LAO, - RAO")
+    group.add_argument("--secondary", type=number, metavar="DEG", help="+ cranial, - caudal")
+    group.add_argument("--roll", type=number, metavar="DEG", help="about the central ray")
+    group.add_argument(
+        "--offset",
+        type=number,
+        nargs=3,
+        metavar=("X", "Y", "Z"),
+        help="mm along the camera's axes; z is depth",
+    )
+    group.add_argument(
+        "--isocenter",
+        nargs="+",
+        default=["center"],
+        metavar="X Y Z",
+        help="world LPS mm, or `center`: the middle of the CT (default)",
+    )
+
+
+def add_carm(parser: argparse.ArgumentParser) -> None:
+    """The C-arm of an image that is made."""
+    group = parser.add_argument_group("C-arm")
+    group.add_argument("--sdd", type=positive_number, default=1020.0, metavar="MM")
+    group.add_argument("--source-to-isocenter", type=positive_number, default=750.0, metavar="MM")
+    group.add_argument("--pixels", type=positive, nargs=2, default=[256, 256], metavar=("R", "C"))
+    group.add_argument(
+        "--pixel-spacing",
+        type=positive_number,
+        nargs=2,
+        default=[300 / 256, 300 / 256],
+        metavar=("ROW", "COLUMN"),
+        help="mm at the detector (default: 300 mm / 256)",
+    )
+    group.add_argument(
+        "--principal-point", type=number, nargs=2, metavar=("ROW", "COLUMN"), help="pixels"
+    )
+    _add_mirrored(group)
+
+
+def add_radiograph_geometry(parser: argparse.ArgumentParser) -> None:
+    """What a radiograph's file does not say."""
+    group = parser.add_argument_group(
+        "geometry of the radiograph", "what the file does not say, or to overrule it"
+    )
+    group.add_argument("--geometry", metavar="FILE", help="JSON sidecar")
+    group.add_argument("--sdd", type=positive_number, metavar="MM", help="source to detector")
+    group.add_argument("--source-to-isocenter", type=positive_number, metavar="MM")
+    group.add_argument(
+        "--pixel-spacing",
+        type=positive_number,
+        nargs=2,
+        metavar=("ROW", "COLUMN"),
+        help="mm at the detector",
+    )
+    group.add_argument(
+        "--principal-point", type=number, nargs=2, metavar=("ROW", "COLUMN"), help="pixels"
+    )
+    group.add_argument("--field-diameter", type=positive_number, metavar="MM", help="round field")
+    _add_mirrored(group)
+    pixels = parser.add_argument_group("pixels of the radiograph")
+    pixels.add_argument("--frame", type=frame, help="of a multi-frame file: 1, 2, ... or mean")
+    pixels.add_argument("--read-as", choices=("intensity", "line_integral"))
+    pixels.add_argument("--bone", choices=("dark", "bright"))
+    pixels.add_argument("--i0", type=positive_number, help="value of an unattenuated pixel")
+    pixels.add_argument("--crop", type=whole, nargs=4, metavar=("ROW", "COLUMN", "ROWS", "COLUMNS"))
+    pixels.add_argument("--rotate-180", action="store_true", help="after the crop")
+    pixels.add_argument(
+        "--no-collimator", action="store_true", help="do not look for blades to mask"
+    )
+
+
+def _add_mirrored(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--mirrored",
+        action=argparse.BooleanOptionalAction,
+        help="whether the patient's left is on the right of a frontal view (yes unless said)",
+    )
+
+
+def number(text: str) -> float:
+    """A finite number."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not abs(value) < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected a finite number: got {text}")
+    return value
+
+
+def positive_number(text: str) -> float:
+    """A number above 0."""
+    value = number(text)
+    if value <= 0:
+        raise argparse.ArgumentTypeError(f"expected a number above 0: got {text}")
+    return value
+
+
+def not_negative(text: str) -> float:
+    """A number, 0 or more."""
+    value = number(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"expected 0 or more: got {text}")
+    return value
+
+
+def whole(text: str) -> int:
+    """A whole number, 0 or more."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"expected a whole number, 0 or more: got {text}")
+    return int(text)
+
+
+def positive(text: str) -> int:
+    """A whole number above 0."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number above 0: got {text}")
+    return int(text)
+
+
+def frame(text: str) -> int | str:
+    """A frame from 1, or ``mean``."""
+    return "mean" if text == "mean" else positive(text)
