@@ -1,5 +1,6 @@
-"""The part of the Train widget where one says what to train on, how long, and where to."""
+"""The part of the Train widget where one says what to train, how long, and where to."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,42 +10,26 @@ from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
 from superqt import QCollapsible
 
 from napari_xreg.geometry import CArm
-from napari_xreg.images import LabelMap
 from napari_xreg.rayemb import STANDARD_CARM
 from napari_xreg.rendering import thread_count
 from napari_xreg.session import Session
-from napari_xreg.training import PoseRange
 from napari_xreg.widgets.quantity import Quantity
 from napari_xreg.widgets.refine_settings import flush
 from napari_xreg.widgets.small_print import SmallPrint
 from napari_xreg.widgets.train_fields import allow, combo, narrow_form, path_line
+from napari_xreg.widgets.train_patients_form import PatientsForm
 from napari_xreg.widgets.train_pose_form import PoseRangeForm
-from napari_xreg.widgets.train_recipes import Recipe
-from napari_xreg.widgets.train_request import (
-    CTsOfFolder,
-    OneCT,
-    Patients,
-    Phantoms,
-    Start,
-    TrainRequest,
-    training_carm,
-)
+from napari_xreg.widgets.train_recipe import Recipe
+from napari_xreg.widgets.train_request import Start, TrainRequest, training_carm
 from napari_xreg.widgets.train_resume import Interrupted
 
-THIS_CT, FOLDER, PHANTOMS = "this CT", "CTs of a folder", "simulated pelves"
-_PATIENTS = {
-    THIS_CT: "The CT of this session: minutes, and it knows this patient only.",
-    FOLDER: "Every CT of a folder, mixed with simulated pelves: for patients to come; hours.",
-    PHANTOMS: "The simulator's pelves alone: needs no CT.",
-}
-STRUCTURES, ABOVE = "in structures", "above HU"
 SCRATCH, SHIPPED, OWN = "nothing", "shipped weights", "a file"
 _STARTS = {
     SCRATCH: "From random weights.",
     SHIPPED: "From the weights that come with the package: finetuning.",
     OWN: "From weights of your own: finetuning.",
 }
-WEIGHTS = "Weights (*.safetensors)"
+_WEIGHTS = "Weights (*.safetensors)"
 
 
 class TrainForm(QWidget):
@@ -68,21 +53,7 @@ class TrainForm(QWidget):
         self._session = session
         self._recipes = {recipe.title: recipe for recipe in recipes}
         self.what = combo({title: recipe.help for title, recipe in self._recipes.items()})
-        self.patients = combo(_PATIENTS)
-        self.points = combo({
-            STRUCTURES: "3D points to learn lie in the label map's structures: those chosen in Data, "
-            "else all.",
-            ABOVE: "3D points to learn lie where the CT is denser than this: bone.",
-        })  # fmt: skip
-        self.above = Quantity(
-            250.0, -1000.0, 3000.0, " HU", "Points to learn lie in voxels above this.", decimals=0,
-            step=50.0,
-        )  # fmt: skip
-        self.folder, self._browse_folder = path_line("folder", "A folder of CTs, or of folders with "
-            "ct.nii.gz and labels.nii.gz.", self._choose_folder)  # fmt: skip
-        self.phantoms = Quantity(
-            0.5, 0.0, 100.0, " per CT", "Simulated pelves drawn for each CT; 0: none.", step=0.5
-        )
+        self.who = PatientsForm(session)
         self.start = combo(_STARTS)
         self.start_file, self._browse_start = path_line(
             "weights.safetensors", "Weights to begin with.", self._choose_start
@@ -101,16 +72,14 @@ class TrainForm(QWidget):
         self.rate = Quantity(
             2e-3, 1e-6, 1.0, "", "Learning rate at its highest (AdamW).", decimals=6, step=5e-4
         )
-        self.seed = Quantity(
-            0.0, 0.0, 99_999.0, "", "Of poses, appearance and batches.", decimals=0
-        )
-        spare = max(1, thread_count() - 1)
+        self.seed = Quantity(0.0, 0.0, 99_999.0, "", "Of poses, appearance, batches.", decimals=0)
         self.threads = Quantity(
-            spare, 1.0, float(thread_count()), "",
+            max(1, thread_count() - 1), 1.0, float(thread_count()), "",
             "Processors that training uses. One is left to the window, or it stutters.", decimals=0,
         )  # fmt: skip
         self.device = combo(dict.fromkeys(devices(), "Where the network is trained."))
         self.replaceable: set[Path] = set()
+        """Files that the user has said may be written over."""
         self._lay_out()
         self._connect()
         self._follow_recipe()
@@ -120,40 +89,6 @@ class TrainForm(QWidget):
     def recipe(self) -> Recipe:
         """What is to be trained."""
         return self._recipes[self.what.currentText()]
-
-    # ------------------------------------------------------------------ what is set
-
-    def chosen_patients(self) -> Patients:
-        """Whom to learn.
-
-        Raises
-        ------
-        ValueError
-            In words for the user.
-        """
-        on = self.patients.currentText()
-        if on == PHANTOMS:
-            return Phantoms()
-        if on == FOLDER:
-            text = self.folder.text().strip()
-            if not text:
-                raise ValueError("choose a folder of CTs first")
-            if not Path(text).is_dir():
-                raise ValueError(f"there is no folder {text}")
-            return CTsOfFolder(Path(text), self.phantoms.number, self.above.number)
-        volume, source = self._session.volume, self._session.volume_source
-        if volume is None:
-            raise ValueError("there is no CT: load one first (Data), or train on simulated pelves")
-        name = "CT in memory" if source is None else Path(source.path).name
-        labels: LabelMap | None = None
-        ids: tuple[int, ...] | None = None
-        if self.points.currentText() == STRUCTURES and self.points.isEnabled():
-            labels, ids = self._session.labels, self._session.structures or None
-        return OneCT(name, volume, labels, ids, self.above.number)
-
-    def pose_range(self) -> PoseRange:
-        """Where the C-arm may stand; ValueError where a range runs backwards."""
-        return self.poses.value()
 
     def carm(self) -> CArm:
         """Of the active radiograph, else the standard one."""
@@ -170,10 +105,10 @@ class TrainForm(QWidget):
         """
         active = self._session.active
         return TrainRequest(
-            patients=self.chosen_patients(),
+            patients=self.who.value(),
             out=self._chosen_out(),
             start=self._chosen_start(),
-            poses=self.pose_range(),
+            poses=self.poses.value(),
             carm=self.carm(),
             carm_name="standard" if active is None else active.name,
             minutes=self.minutes.number,
@@ -185,6 +120,9 @@ class TrainForm(QWidget):
 
     def show_interrupted(self, found: Interrupted) -> None:
         """Take over what an interrupted training says about itself."""
+        for title, recipe in self._recipes.items():
+            if recipe.kind == found.kind:
+                self.what.setCurrentText(title)
         if "primary_deg" in found.settings:
             self.poses.show_value(found.settings)
         for field, key in ((self.rate, "learning_rate"), (self.seed, "seed")):
@@ -196,28 +134,44 @@ class TrainForm(QWidget):
         self.minutes.setValue(minutes)
         self.out.setText(str(found.weights))
 
-    def propose_out(self, folder: Path | None = None) -> None:
-        """A name that is not taken yet."""
-        folder = folder or Path.cwd()
+    def propose_out(self) -> None:
+        """A name that is not taken yet, where there may be written."""
+        text = self.out.text().strip()
+        folder = Path(text).parent if text else Path.cwd()
+        if not os.access(folder, os.W_OK):
+            folder = Path.home()
         number, stem = 1, f"{self.recipe.kind}-weights"
-        while any(
-            (folder / f"{stem}-{number}{end}").exists() for end in (".safetensors", ".resume")
-        ):
+        ends = (".safetensors", ".resume")
+        while any((folder / f"{stem}-{number}{end}").exists() for end in ends):
             number += 1
         self.out.setText(str(folder / f"{stem}-{number}.safetensors"))
 
+    def follow_session(self) -> None:
+        """The CT, its structures or the radiograph changed."""
+        self.who.follow_session()
+        active = self._session.active
+        if active is None:
+            self.carm_words.setText("C-arm: 1020 mm, detector of 300 mm (there is no radiograph).")
+            return
+        carm = active.radiograph.carm
+        height, width = carm.detector.size_mm
+        self.carm_words.setText(
+            f"C-arm of {active.name}: {carm.source_to_detector:.0f} mm, detector of {width:.0f} × "
+            f"{height:.0f} mm."
+        )
+
+    # ------------------------------------------------------------------ inside
+
     def _chosen_start(self) -> Start:
         start = self.start.currentText()
-        if start == SCRATCH:
-            return "scratch"
-        if start == SHIPPED:
-            return "shipped"
+        if start != OWN:
+            return "scratch" if start == SCRATCH else "shipped"
         text = self.start_file.text().strip()
         if not text:
             raise ValueError("choose the weights to begin with first")
-        if not Path(text).is_file():
+        if not Path(text).expanduser().is_file():
             raise ValueError(f"there is no file {text}")
-        return Path(text)
+        return Path(text).expanduser()
 
     def _chosen_out(self) -> Path:
         text = self.out.text().strip()
@@ -228,68 +182,25 @@ class TrainForm(QWidget):
             path = path.with_name(path.name + ".safetensors")
         if not path.parent.is_dir():
             raise ValueError(f"there is no folder {path.parent} to write weights to")
+        if not os.access(path.parent, os.W_OK):
+            raise ValueError(f"nothing may be written to the folder {path.parent}")
         return path
 
-    # ------------------------------------------------------------------ what follows what
-
-    def follow_session(self) -> None:
-        """The CT, its structures or the radiograph changed."""
-        session = self._session
-        self.points.setEnabled(session.labels is not None)
-        if session.labels is None:
-            self.points.setCurrentText(ABOVE)
-        active = session.active
-        if active is None:
-            self.carm_words.setText("C-arm: standard, 1020 mm, detector of 300 mm (no radiograph).")
-        else:
-            carm = active.radiograph.carm
-            height, width = carm.detector.size_mm
-            self.carm_words.setText(
-                f"C-arm: that of {active.name}, {carm.source_to_detector:.0f} mm to a detector of "
-                f"{width:.0f} × {height:.0f} mm."
-            )
-        self._follow()
-
     def _follow_recipe(self) -> None:
-        recipe = self.recipe
-        self.rate.setValue(recipe.learning_rate)
-        for row, allowed in ((FOLDER, not recipe.one_ct_only), (PHANTOMS, not recipe.one_ct_only)):
-            allow(self.patients, row, allowed)
-        allow(self.start, SHIPPED, recipe.shipped)
-        self.propose_out(Path(self.out.text()).parent if self.out.text() else None)
-        self._follow()
+        self.rate.setValue(self.recipe.learning_rate)
+        allow(self.start, SHIPPED, self.recipe.shipped)
+        self.propose_out()
+        self._follow_start()
         self.changed.emit()
 
-    def _follow(self) -> None:
-        on, start = self.patients.currentText(), self.start.currentText()
-        labelled = self._session.labels is not None and self.points.currentText() == STRUCTURES
-        shown = {
-            self.points: on == THIS_CT,
-            self.above: on == FOLDER or (on == THIS_CT and not labelled),
-            self._browse_folder: on == FOLDER,
-            self.phantoms: on == FOLDER,
-            self._browse_start: start == OWN,
-        }
-        for field, visible in shown.items():
-            self._form.setRowVisible(field, visible)
-
-    def _choose(self, _: str) -> None:
-        self._follow()
-        self.changed.emit()
+    def _follow_start(self) -> None:
+        self._form.setRowVisible(self._browse_start, self.start.currentText() == OWN)
 
     def _connect(self) -> None:
         self.what.currentTextChanged.connect(lambda _: self._follow_recipe())
-        for choice in (self.patients, self.points, self.start):
-            choice.currentTextChanged.connect(self._choose)
-        for number in (self.above, self.phantoms):
-            number.valueChanged.connect(lambda _: self.changed.emit())
-        self.folder.textChanged.connect(lambda _: self.changed.emit())
+        self.start.currentTextChanged.connect(lambda _: self._follow_start())
+        self.who.changed.connect(self.changed.emit)
         self.poses.changed.connect(self.changed.emit)
-
-    def _choose_folder(self) -> None:
-        found = QFileDialog.getExistingDirectory(self, "Folder of CTs", self.folder.text())
-        if found:
-            self.folder.setText(found)
 
     def _choose_start(self) -> None:
         found, _ = QFileDialog.getOpenFileName(
@@ -300,23 +211,17 @@ class TrainForm(QWidget):
             self.start_file.setText(found)
 
     def _choose_out(self) -> None:
-        found, _ = QFileDialog.getSaveFileName(self, "Write weights to", self.out.text(), WEIGHTS)
+        found, _ = QFileDialog.getSaveFileName(self, "Write weights to", self.out.text(), _WEIGHTS)
         if found:
             self.out.setText(found)
-            self.replaceable.add(self._chosen_out())  # the dialog has asked
-
-    # ------------------------------------------------------------------ building
+            self.replaceable = {self._chosen_out()}  # the dialog has asked
 
     def _lay_out(self) -> None:
-        self._form = form = narrow_form()
-        form.addRow("Train", self.what)
-        form.addRow("On", self.patients)
-        form.addRow("Points", self.points)
-        form.addRow("Bone", self.above)
-        form.addRow("Folder", self._browse_folder)
-        form.addRow("Phantoms", self.phantoms)
-        form.addRow("Begin with", self.start)
-        form.addRow("File", self._browse_start)
+        what = narrow_form()
+        what.addRow("Train", self.what)
+        self._form = start = narrow_form()
+        start.addRow("Begin with", self.start)
+        start.addRow("File", self._browse_start)
         run = narrow_form()
         run.addRow("Minutes", self.minutes)
         run.addRow("Write to", self._browse_out)
@@ -332,20 +237,22 @@ class TrainForm(QWidget):
         more.addRow("Device", self.device)
         self.more.addWidget(inner)
         flush(self.more)
+        self.below_poses = QVBoxLayout()
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
-        column.addLayout(form)
+        column.addLayout(what)
+        column.addWidget(self.who)
+        column.addLayout(start)
         column.addWidget(self.poses)
         column.addWidget(self.carm_words)
-        self.below_poses = QVBoxLayout()
         column.addLayout(self.below_poses)
         column.addLayout(run)
         column.addWidget(self.more)
 
 
 def devices() -> list[str]:
-    """What torch can train on here, the quickest first... the processor is always there."""
+    """What torch can train on here; the quickest first."""
     found = ["cpu"]
     if torch.cuda.is_available():
         found.insert(0, "cuda")

@@ -1,6 +1,6 @@
 """A training as pictures: loss, errors over time, and what the network says against its errors."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,7 @@ import pyqtgraph as pg  # isort: skip  # after qtpy: it takes the binding that i
 
 from napari_xreg.training import Step, Validation
 from napari_xreg.widgets.iteration_plot import IterationPlot, cycle
-from napari_xreg.widgets.train_recipes import Cloud, Recipe
+from napari_xreg.widgets.train_recipe import Cloud, Recipe
 
 _MOST_POINTS = 2500
 _RAW = "#8C8C8C"
@@ -157,7 +157,7 @@ class ScatterPlot(QWidget):
         self._points.setData(x=said[::every], y=np.log10(error[::every]))
         self._plot.getPlotItem().setLabel("bottom", cloud.label, color=self._ink.name())
         self._words.setText(
-            f"{said.size} visible points of the last validation. {split(said, error)}"
+            f"{said.size} visible points of the last validation. {split(said if cloud.surer_is_higher else -said, error)}"
         )
 
     def changeEvent(self, event: QEvent | None) -> None:
@@ -206,8 +206,3 @@ def running_mean(values: npt.NDArray[np.float64], window: int = 25) -> npt.NDArr
     mean = np.full(values.size, np.nan)
     np.divide(total[end] - total[begin], found, out=mean, where=found > 0)
     return mean
-
-
-def summary(scores: Mapping[str, float], names: Mapping[str, str]) -> str:
-    """Scores in a line."""
-    return ", ".join(f"{name} {scores[key]:.1f} mm" for key, name in names.items() if key in scores)

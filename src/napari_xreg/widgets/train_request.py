@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from napari_xreg.geometry import CArm
-from napari_xreg.images import LabelMap, Volume
+from napari_xreg.images import LabelMap, Landmark, Volume
 from napari_xreg.rayemb import STANDARD_CARM
 from napari_xreg.training import (
     CTFolder,
@@ -33,7 +33,7 @@ class OneCT:
     ----------
     name
         Of the CT, for the model card.
-    volume, labels, label_ids, bone_above_hu
+    volume, labels, label_ids, bone_above_hu, landmarks
         See `training.patient_from_volume`.
     """
 
@@ -42,6 +42,7 @@ class OneCT:
     labels: LabelMap | None = field(default=None, repr=False)
     label_ids: tuple[int, ...] | None = None
     bone_above_hu: float = 250.0
+    landmarks: tuple[Landmark, ...] = field(default=(), repr=False)
 
     def population(self) -> Population:
         """That patient; ValueError if there is nothing to sample points from."""

@@ -15,6 +15,8 @@ class Interrupted:
 
     Parameters
     ----------
+    name
+        Of the file.
     resume
         To go on with.
     weights
@@ -22,7 +24,7 @@ class Interrupted:
     validations
         So far.
     kind
-        Of network, as checkpoints call it; empty where there are no weights beside it.
+        What was trained (`Recipe.kind`); empty where that is not known.
     settings
         What it was asked (`TrainRequest.described`); empty where that is not known.
     ct
@@ -31,6 +33,7 @@ class Interrupted:
         What the user should know.
     """
 
+    name: str
     resume: Resume
     weights: Path
     validations: tuple[Validation, ...] = field(repr=False)
@@ -52,18 +55,18 @@ def interrupted(file: Path) -> Interrupted:
     weights = file.with_suffix(".safetensors")
     steps, seconds = int(state["steps"]), float(state["seconds"])
     try:
-        checkpoint = read_checkpoint(weights)
+        about = read_checkpoint(weights).about
     except CheckpointError:
         words = f"{weights.name} is not beside it: the settings must be those it had."
         resume = Resume(file, None, steps, seconds)
-        return Interrupted(resume, weights, state["validations"], "", {}, "", words)
-    about = checkpoint.about
+        return Interrupted(file.name, resume, weights, state["validations"], "", {}, "", words)
     settings = about.get("request", {})
     return Interrupted(
+        file.name,
         Resume(file, weights, steps, seconds),
         weights,
         state["validations"],
-        checkpoint.kind,
+        about.get("task", ""),
         settings,
         about.get("trained_on", "") if settings.get("on") == "one CT" else "",
         "The poses are those it had." if settings else "The settings must be those it had.",

@@ -7,7 +7,7 @@ from qtpy.QtCore import QObject, Signal
 from napari_xreg.registration import Control
 from napari_xreg.session import Session, Weights
 from napari_xreg.widgets.jobs import Job, Jobs, report
-from napari_xreg.widgets.train_recipes import Recipe
+from napari_xreg.widgets.train_recipe import Recipe
 from napari_xreg.widgets.train_request import TrainRequest
 from napari_xreg.widgets.train_work import Event, Outcome, training
 

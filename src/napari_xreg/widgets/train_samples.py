@@ -9,7 +9,7 @@ import torch
 
 from napari_xreg.geometry import CArmPose
 from napari_xreg.training import Patient, PoseRange
-from napari_xreg.widgets.train_recipes import Shown
+from napari_xreg.widgets.train_recipe import Shown
 from napari_xreg.widgets.train_request import OneCT, Patients
 
 SAMPLES = 8

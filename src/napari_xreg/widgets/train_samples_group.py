@@ -75,9 +75,11 @@ class SamplesGroup(QWidget):
     def _ask(self) -> None:
         form = self._form
         try:
-            poses, carm = form.pose_range(), form.carm()
             request = SampleRequest(
-                form.chosen_patients(), poses, form.recipe.shown(carm, poses), self._known
+                form.who.value(),
+                form.poses.value(),
+                form.recipe.shown(form.carm()),
+                self._known,
             )
         except ValueError as error:
             self._lane.drop()

@@ -6,36 +6,27 @@ from pathlib import Path
 from typing import Any
 
 from napari.utils.notifications import show_error, show_warning
-from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import (
-    QFileDialog,
-    QHBoxLayout,
-    QProgressBar,
-    QPushButton,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
 from superqt import QCollapsible
 
-from napari_xreg.training import CheckpointError, Step, TrainingStatus, Validation
-from napari_xreg.widgets.data_buttons import button
+from napari_xreg.training import CheckpointError
+from napari_xreg.widgets.data_buttons import button, row
 from napari_xreg.widgets.docked import Docked
 from napari_xreg.widgets.jobs import sentence
 from napari_xreg.widgets.refine_settings import flush
 from napari_xreg.widgets.scrolling import scrolled
 from napari_xreg.widgets.small_print import SmallPrint
 from napari_xreg.widgets.train_form import TrainForm
-from napari_xreg.widgets.train_plots import TrainPlots
+from napari_xreg.widgets.train_patients_form import ct_name
 from napari_xreg.widgets.train_pose_form import outside
-from napari_xreg.widgets.train_recipes import Recipe, recipes
+from napari_xreg.widgets.train_progress import TrainProgress, clock
+from napari_xreg.widgets.train_recipe import Recipe
+from napari_xreg.widgets.train_recipes import recipes
 from napari_xreg.widgets.train_request import Resume, TrainRequest
 from napari_xreg.widgets.train_resume import Interrupted, interrupted
 from napari_xreg.widgets.train_run import TrainRun, weights_of
 from napari_xreg.widgets.train_samples_group import SamplesGroup
-from napari_xreg.widgets.train_work import Event, Outcome, Preparing, Unwritten
-
-_DRAW_MS = 400
-"""Between two drawings of the curves: they are looked at, not dragged."""
+from napari_xreg.widgets.train_work import Event, Outcome
 
 
 class TrainWidget(Docked):
@@ -52,10 +43,8 @@ class TrainWidget(Docked):
         self._session = self.workbench.session
         self.form = TrainForm(self._session, self.offered())
         self.samples = SamplesGroup(self.form)
-        self.plots = TrainPlots()
+        self.progress = TrainProgress()
         self._run: TrainRun | None = None
-        self._new: list[Step | Validation] = []
-        self._last: Step | None = None
         self._resume: Resume | None = None
         self.outcome: Outcome | None = None
         """Of the last training that ended here."""
@@ -95,8 +84,8 @@ class TrainWidget(Docked):
             return
         if 60 * request.minutes <= resume.seconds:
             show_error(
-                f"Training: it has had {resume.seconds / 60:.3g} minutes already: raise the minutes "
-                "to go on."
+                f"Training: it has had {clock(resume.seconds)} of {clock(60 * request.minutes)} "
+                "already: raise the minutes to go on."
             )
             return
         self._begin(replace(request, resume=resume))
@@ -110,25 +99,21 @@ class TrainWidget(Docked):
             return
         self._resume, self.outcome = found.resume, None
         self.form.show_interrupted(found)
-        self.plots.begin(self.form.recipe)
-        self.plots.restore(found.validations)
-        self.progress.setValue(0)
-        self.status.setText(f"Ready to go on with {file.name}: press Resume.")
-        self.closing_words.setText(self._words_of(found))
+        self.progress.ready(self.form.recipe, found.validations, self._words_of(found))
         self._follow_run()
 
     def pause(self) -> None:
         """Wait before the next step, or go on."""
         if self._run is not None and self._run.running:
             self._run.pause()
-            self._draw()
-            self._show_progress()
+            self.progress.draw()
+            self.progress.show_clock()
             self._follow_run()
 
     def stop(self) -> None:
         """End with the best weights so far."""
         if self._run is not None and self._run.running:
-            self.status.setText("Stopping …")
+            self.progress.status.setText("Stopping …")
             self._run.job.cancel()
             self._follow_run()
 
@@ -145,7 +130,7 @@ class TrainWidget(Docked):
 
     def teardown(self) -> None:
         """Stop what runs; its best weights and its state are still written."""
-        self._redraw.stop()
+        self.progress.stop_drawing()
         self.samples.close_lane()
         run, self._run = self._run, None
         if run is not None:
@@ -165,138 +150,74 @@ class TrainWidget(Docked):
             return None
 
     def _begin(self, request: TrainRequest) -> None:
-        recipe = self.form.recipe
-        self._new, self._last, self.outcome = [], None, None
-        self.plots.begin(recipe, again=request.resume is not None)
-        self.closing_words.setText("")
-        self.status.setText("Starting …")
-        self.progress.setValue(0)
-        self._run = TrainRun(self._session, self.workbench.jobs, recipe, request)
+        self.outcome = None
+        self._run = TrainRun(self._session, self.workbench.jobs, self.form.recipe, request)
         self._run.advanced.connect(self._advance)
         self._run.ended.connect(self._end)
-        self._redraw.start()
+        self.progress.begin(self._run)
         self._follow_run()
 
     def _advance(self, events: list[Event]) -> None:
-        for event in events:
-            if isinstance(event, Preparing):
-                self.status.setText(event.words)
-            elif isinstance(event, Unwritten):
-                show_warning(f"The best weights so far could not be written: {event.words}")
-            else:
-                self._new.append(event)
-
-    def _draw(self) -> None:
-        """What came since, in one go."""
-        events, self._new = self._new, []
-        if not events:
-            return
-        self.plots.append(events)
-        steps = [event for event in events if isinstance(event, Step)]
-        if steps:
-            self._last = steps[-1]
-        self._show_progress()
-
-    def _show_progress(self) -> None:
-        run, last = self._run, self._last
-        if run is None or last is None or run.job.control.cancelled:
-            return
-        budget = 60 * run.request.minutes
-        self.progress.setValue(round(1000 * min(1.0, last.seconds / budget)))
-        words = [f"Step {last.index}, {clock(last.seconds)} of {clock(budget)}"]
-        words.append("paused" if run.waiting else f"{clock(budget - last.seconds)} left")
-        best = [v for v in self.plots.validations if v.best]
-        if best:
-            key, name = next(iter(run.recipe.scores.items()))
-            words.append(f"best so far: {name} {best[-1].scores[key]:.1f} mm")
-        self.status.setText(", ".join(words) + ".")
+        self.progress.take(events)
 
     def _end(self, outcome: Outcome | None) -> None:
-        self._redraw.stop()
-        self._draw()
-        run, self._run = self._run, None
-        if outcome is not None and run is not None:
-            self._conclude(outcome, run.recipe)
-        elif run is not None and run.job.control.cancelled:
-            self.status.setText("Stopped before the first step; nothing was written.")
-        else:
-            self.status.setText("Failed; what was written before is still there.")
+        self._run = None
+        if outcome is not None:
+            self.outcome = outcome
+            trained, written = outcome.trained, not outcome.problem
+            self._resume = Resume(
+                outcome.state_file if written else trained.state,
+                outcome.file if written else None,
+                trained.steps,
+                trained.seconds,
+            )
+        self.progress.end(outcome, self._range_warning())
         self._follow_run()
-
-    def _conclude(self, outcome: Outcome, recipe: Recipe) -> None:
-        self.outcome = outcome
-        trained, written = outcome.trained, not outcome.problem
-        self._resume = Resume(
-            outcome.state_file if written else trained.state,
-            outcome.file if written else None,
-            trained.steps,
-            trained.seconds,
-        )
-        self.status.setText(
-            f"{trained.status.value} {trained.steps} steps, {clock(trained.seconds)}."
-        )
-        if trained.status is TrainingStatus.FINISHED:
-            self.progress.setValue(self.progress.maximum())
-        words = ["It was never measured, so nobody knows how good it is: resume."]
-        if outcome.scores:
-            words = [recipe.words(outcome.scores)]
-        words.append(self._range_warning())
-        if written:
-            words.append(f"Written: {outcome.file.name}, {outcome.state_file.name}.")
-        else:
-            words.append(f"Not written: {outcome.problem}. Choose another place and resume.")
-            show_error(f"Training: the weights were not written: {outcome.problem}.")
-        self.closing_words.setText(" ".join(word for word in words if word))
 
     # ------------------------------------------------------------------ what follows what
 
     def _follow_session(self) -> None:
         self.form.follow_session()
-        self._follow_range()
-        self.samples.renew()
-        if not self.running and self.outcome is None and self._resume is None:
-            self.status.setText("Ready.")
+        self._follow_form()
 
-    def _follow_range(self) -> None:
+    def _follow_form(self) -> None:
         self.range_words.setText(self._range_warning())
+        self.samples.renew()
 
     def _range_warning(self) -> str:
         """Where the active radiograph was taken from outside the range."""
         active = self._session.active
+        try:
+            poses = self.form.poses.value()
+        except ValueError as error:
+            return sentence(error)[0].upper() + sentence(error)[1:]
         if active is None:
             return ""
         pose = active.radiograph.carm.carm_pose(active.start, self._session.isocenter)
-        try:
-            wrong = outside(self.form.pose_range(), pose)
-        except ValueError as error:
-            return sentence(error).capitalize()
-        if not wrong:
-            return ""
-        return f"Widen the range: {active.name} was taken elsewhere ({wrong})."
+        wrong = outside(poses, pose)
+        return f"Widen the range: {active.name} was taken elsewhere ({wrong})." if wrong else ""
 
     def _follow_run(self) -> None:
-        running = self.running
-        run = self._run
+        run, running = self._run, self.running
         stopping = run is not None and run.job.control.cancelled
-        self.form.setEnabled(not running)
-        self.start_button.setEnabled(not running)
-        self.pause_button.setEnabled(running and not stopping)
+        for control in (self.form, self.start_button, self.file_button):
+            control.setEnabled(not running)
+        for control in (self.pause_button, self.stop_button):
+            control.setEnabled(running and not stopping)
         waits = run is not None and running and run.waiting
         self.pause_button.setText("Continue" if waits else "Pause")
-        self.stop_button.setEnabled(running and not stopping)
         self.resume_button.setEnabled(not running and self._resume is not None)
-        self.file_button.setEnabled(not running)
         usable = self.outcome is not None and not self.outcome.problem
         self.use_button.setEnabled(usable and not running)
         self.use_button.setText(f"Use in {self.form.recipe.widget}")
 
     def _words_of(self, found: Interrupted) -> str:
-        words = [f"{found.resume.steps} steps, {clock(found.resume.seconds)} done.", found.words]
-        now = self._session.volume_source
-        name = Path(now.path).name if now is not None else "CT in memory"
-        if found.ct and self._session.volume is not None and found.ct != name:
-            words.append(f"It was trained on {found.ct}; the CT loaded now is {name}.")
-        return " ".join(word for word in words if word)
+        resume = found.resume
+        words = [f"{found.name}: {resume.steps} steps, {clock(resume.seconds)} done.", found.words]
+        now = ct_name(self._session)
+        if found.ct and self._session.volume is not None and found.ct != now:
+            words.append(f"It was trained on {found.ct}; the CT loaded now is {now}.")
+        return " ".join(words)
 
     def _choose_resume(self) -> None:
         found, _ = QFileDialog.getOpenFileName(
@@ -324,36 +245,24 @@ class TrainWidget(Docked):
             "Resume a file…", "Choose an interrupted training (.resume).", self._choose_resume
         )
         self.use_button = button("Use", "Open the widget that uses these weights.", self.use)
-        self.progress = QProgressBar()
-        self.progress.setRange(0, 1000)
-        self.progress.setFormat("%p %")
-        self.progress.setToolTip("Of the minutes.")
-        self.status = SmallPrint()
-        self.closing_words = SmallPrint()
-        self._redraw = QTimer(self)
-        self._redraw.setInterval(_DRAW_MS)
 
     def _lay_out(self) -> None:
-        inner = QWidget()
-        column = QVBoxLayout(inner)
-        column.setContentsMargins(6, 6, 6, 6)
-        column.setSpacing(6)
+        self.form.below_poses.addWidget(self.range_words)
+        self.form.below_poses.addWidget(self.samples)
         self.how = QCollapsible("Settings")
         self.how.addWidget(self.form)
         flush(self.how)
         self.how.expand(animate=False)
+        inner = QWidget()
+        column = QVBoxLayout(inner)
+        column.setContentsMargins(6, 6, 6, 6)
+        column.setSpacing(6)
         column.addWidget(self.how)
-        self.form.below_poses.addWidget(self.range_words)
-        self.form.below_poses.addWidget(self.samples)
         column.addLayout(
-            _row(self.start_button, self.pause_button, self.stop_button, self.resume_button)
+            row((self.start_button, self.pause_button, self.stop_button, self.resume_button))
         )
-        column.addWidget(self.progress)
-        column.addWidget(self.status)
-        column.addWidget(self.plots, 2)
-        column.addWidget(self.closing_words)
-        column.addLayout(_row(self.use_button, self.file_button))
-        column.addStretch(0)
+        column.addWidget(self.progress, 1)
+        column.addLayout(row((self.use_button, self.file_button)))
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(scrolled(inner))
@@ -361,9 +270,7 @@ class TrainWidget(Docked):
 
     def _connect(self) -> None:
         session = self._session
-        self._redraw.timeout.connect(self._draw)
-        self.form.changed.connect(self._follow_range)
-        self.form.changed.connect(self.samples.renew)
+        self.form.changed.connect(self._follow_form)
         self.form.what.currentTextChanged.connect(lambda _: self._follow_run())
         for signal in (
             session.volume_changed,
@@ -372,19 +279,3 @@ class TrainWidget(Docked):
         ):
             self.listen(signal, self._follow_session)
         self._follow_run()
-
-
-def clock(seconds: float) -> str:
-    """Minutes and seconds."""
-    whole = round(max(0.0, seconds))
-    hours, rest = divmod(whole, 3600)
-    text = f"{rest // 60:02d}:{rest % 60:02d}" if hours else f"{rest // 60}:{rest % 60:02d}"
-    return f"{hours}:{text}" if hours else text
-
-
-def _row(*buttons: QPushButton) -> QHBoxLayout:
-    layout = QHBoxLayout()
-    layout.setSpacing(4)
-    for one in buttons:
-        layout.addWidget(one)
-    return layout

@@ -21,7 +21,7 @@ from napari_xreg.training import (
     write_state,
 )
 from napari_xreg.widgets.kernels import compiled, compiling
-from napari_xreg.widgets.train_recipes import Recipe
+from napari_xreg.widgets.train_recipe import Recipe
 from napari_xreg.widgets.train_request import TrainRequest
 
 
@@ -86,7 +86,7 @@ def training(
         state = None
         if resume is not None:
             state = read_state(resume.state) if isinstance(resume.state, Path) else resume.state
-        network = recipe.network(request.start, resume).to(request.device)
+        network = recipe.network(request).to(request.device)
         if state is not None:
             _check_fits(network, state, request)
         task = recipe.task(request, network)
@@ -121,6 +121,7 @@ def card(
 ) -> dict[str, Any]:
     """What the file of weights says about itself."""
     return {
+        "task": recipe.kind,
         "trained_on": request.patients.words(),
         "steps": steps,
         "seconds": round(seconds),
