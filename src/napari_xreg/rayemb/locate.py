@@ -159,6 +159,6 @@ def locate(
         encoder, embedded, templates, points, settings=settings, control=control
     )
     solution = pose_of(found, radiograph)
-    trust = trust_of(found, solution, radiograph, polarity)
+    trust = trust_of(found, solution, radiograph, polarity, volume)
     verdict = verdict_of(trust, solution)
     return Located(found, solution, trust, verdict, polarity, templates, embedded)

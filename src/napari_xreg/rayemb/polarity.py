@@ -6,10 +6,16 @@ from enum import Enum
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional
 
 from napari_xreg.geometry import CArm
 from napari_xreg.images import Radiograph, Volume
+from napari_xreg.rayemb.local_contrast import (
+    band_between,
+    centered_in,
+    mean_near,
+    normalised_in,
+    z_scores,
+)
 from napari_xreg.rayemb.templates import TemplateSettings, template_poses
 from napari_xreg.rendering import at_voxel_size, render_drr
 from napari_xreg.training.framing import Framing
@@ -145,22 +151,22 @@ def _measures(
     itself: bool,
 ) -> Float[Tensor, "n measures"]:
     """See `polarity_of`; `itself`: images are the references, and none is compared with itself."""
-    scores, others = _scores(images, usable), _scores(references, usable)
+    scores, others = z_scores(images, usable), z_scores(references, usable)
     measures = [_skewness(scores, usable)]
     for fine, coarse in ((1, 5), (3, 9), (5, 17)):
-        measures.append(_skewness(_band(scores, usable, fine, coarse), usable))
+        measures.append(_skewness(band_between(scores, usable, fine, coarse), usable))
     rows, columns = usable.shape
     down, right = torch.linspace(-1, 1, rows)[:, None], torch.linspace(-1, 1, columns)
     outwards = (down.square() + right.square()).to(usable)[None]
     sideways = right.square().expand(rows, columns).to(usable)[None]
-    detail = _mean_near(_band(scores, usable, 1, 9).square(), usable, 9).sqrt()
-    for a, b in ((scores, outwards), (scores, sideways), (_mean_near(scores, usable, 9), detail)):
-        measures.append((_normalised(a, usable) * _normalised(b, usable)).sum((1, 2)))
+    detail = mean_near(band_between(scores, usable, 1, 9).square(), usable, 9).sqrt()
+    for a, b in ((scores, outwards), (scores, sideways), (mean_near(scores, usable, 9), detail)):
+        measures.append((normalised_in(a, usable) * normalised_in(b, usable)).sum((1, 2)))
     for width in (None, 21):
         a, b = scores, others
         if width is not None:
-            a, b = (_scores(_band(x, usable, 5, width), usable) for x in (scores, others))
-        measures.extend(_likeness(_normalised(a, usable), _normalised(b, usable), itself))
+            a, b = (z_scores(band_between(x, usable, 5, width), usable) for x in (scores, others))
+        measures.extend(_likeness(normalised_in(a, usable), normalised_in(b, usable), itself))
     return torch.stack(measures, 1)
 
 
@@ -177,51 +183,9 @@ def _likeness(
     return others, highest + correlation.masked_fill(same, 1.0).amin(1)
 
 
-def _scores(
-    images: Float[Tensor, "n rows columns"], usable: Float[Tensor, "rows columns"]
-) -> Float[Tensor, "n rows columns"]:
-    """Z-scores over the usable pixels, zero elsewhere; metal and air do not go beyond 4."""
-    centered = _centered(images, usable)
-    variance = centered.square().sum((1, 2), keepdim=True) / usable.sum()
-    return (centered / variance.sqrt().clamp_min(1e-6)).clamp(-4, 4)
-
-
-def _centered(images: Tensor, usable: Tensor) -> Tensor:
-    values = torch.where(usable > 0, images, 0.0)
-    return (values - values.sum((1, 2), keepdim=True) / usable.sum()) * usable
-
-
-def _normalised(images: Tensor, usable: Tensor) -> Tensor:
-    """Such that a sum of products is a correlation."""
-    centered = _centered(images, usable)
-    return centered / centered.square().sum((1, 2), keepdim=True).sqrt().clamp_min(1e-9)
-
-
-def _band(scores: Tensor, usable: Tensor, fine: int, coarse: int) -> Tensor:
-    """Local contrast: what is left between two widths, pixels; extremes cut at 4 deviations."""
-    near = _mean_near(scores, usable, fine) - _mean_near(scores, usable, coarse)
-    band = near * usable
-    deviation = (band.square().sum((1, 2), keepdim=True) / usable.sum()).sqrt()
-    return torch.minimum(torch.maximum(band, -4 * deviation), 4 * deviation)
-
-
-def _mean_near(images: Tensor, usable: Tensor, width: int) -> Tensor:
-    """Mean over the usable pixels of a square window."""
-    if width == 1:
-        return images
-    weight = _box(usable[None], width).clamp_min(1e-3)
-    return _box(images * usable, width) / weight
-
-
-def _box(images: Tensor, width: int) -> Tensor:
-    half = width // 2
-    down = functional.avg_pool2d(images[:, None], (width, 1), 1, padding=(half, 0))
-    return functional.avg_pool2d(down, (1, width), 1, padding=(0, half))[:, 0]
-
-
 def _skewness(images: Tensor, usable: Tensor) -> Float[Tensor, "n"]:
     """Third moment over the cube of the deviation, drawn into -1 to 1."""
-    centered = _centered(images, usable)
+    centered = centered_in(images, usable)
     variance = centered.square().sum((1, 2)) / usable.sum()
     third = centered.pow(3).sum((1, 2)) / usable.sum()
     return torch.tanh(third / variance.clamp_min(1e-12).pow(1.5))

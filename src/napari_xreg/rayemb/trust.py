@@ -3,10 +3,16 @@
 import math
 from dataclasses import dataclass
 
-from napari_xreg.images import Radiograph
+import torch
+
+from napari_xreg.geometry import Pose
+from napari_xreg.images import Radiograph, Volume
 from napari_xreg.rayemb.correspond import Found
+from napari_xreg.rayemb.local_contrast import band_between, normalised_in, z_scores
 from napari_xreg.rayemb.polarity import Polarity
 from napari_xreg.registration import PnPSolution
+from napari_xreg.rendering import render_drr
+from napari_xreg.training.framing import Framing
 
 
 @dataclass(frozen=True)
@@ -24,15 +30,23 @@ class Trust:
         Median standard deviation of the posteriors of all points used, mm on the detector.
     in_image
         Mean probability of these points to be in the image; NaN where that was never learned.
+    near_share
+        Of all points used, those that the pose puts within `NEAR_MM` of their pixels, whatever
+        their spread; 0 without a pose.
     polarity
         `Polarity.log_odds` of the radiograph; NaN where nobody looked.
+    likeness
+        Correlation of the radiograph and the CT rendered at the pose, of detail 20 to 70 mm wide
+        at the isocenter; NaN without a pose, or where nobody looked.
     """
 
     inlier_share: float
     residual_mm: float
     spread_mm: float
     in_image: float
+    near_share: float = math.nan
     polarity: float = math.nan
+    likeness: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -60,11 +74,20 @@ class Verdict:
         return self.trusted
 
 
+NEAR_MM = 12.0
+"""On the detector: about what a network misses a point by."""
+
 THRESHOLD = 0.5
 """Of `Verdict.score`."""
 
-_CONSTANT = -3.0
-_WEIGHTS = {"inlier_share": 8.0, "in_image": 0.0, "spread_mm": -0.02, "residual_mm": -0.1}
+_CONSTANT = 0.0
+_WEIGHTS = {
+    "near_share": (0.7, 5.0),
+    "spread_mm": (14.0, -0.2),
+    "polarity": (0.0, 0.1),
+    "likeness": (0.45, 5.0),
+}
+"""What each speaks for on its own: the value at which it says nothing, and its weight."""
 
 
 def trust_of(
@@ -72,8 +95,23 @@ def trust_of(
     solution: PnPSolution,
     radiograph: Radiograph,
     polarity: Polarity | None = None,
+    volume: Volume | None = None,
 ) -> Trust:
-    """See `Trust`."""
+    """See `Trust`.
+
+    Parameters
+    ----------
+    polarity
+        What was seen in the radiograph before it was embedded.
+    volume
+        The CT; without it the likeness is not known.
+    """
+    pose = solution.world_from_camera
+    residuals = solution.residuals
+    near = 0.0
+    if pose is not None and residuals is not None:
+        distances = residuals.nan_to_num(math.inf).norm(dim=1) * detector_pixel_mm(radiograph)
+        near = float((distances < NEAR_MM).double().mean())
     mm = detector_pixel_mm(radiograph)
     variance = found.covariances.diagonal(dim1=1, dim2=2).mean(1)
     return Trust(
@@ -81,7 +119,9 @@ def trust_of(
         residual_mm=solution.rms_px * mm,
         spread_mm=float(variance.sqrt().median()) * mm,
         in_image=float(found.in_image.double().mean()),
+        near_share=near,
         polarity=math.nan if polarity is None else polarity.log_odds,
+        likeness=math.nan if volume is None or pose is None else likeness(radiograph, volume, pose),
     )
 
 
@@ -93,14 +133,33 @@ def verdict_of(trust: Trust, solution: PnPSolution) -> Verdict:
     if solution.world_from_camera is None:
         reason = f"There is no pose to trust. {solution.reason}"
         return Verdict(False, 0.0, reason, trust)
-    terms = {
-        name: weight * value
-        for name, weight in _WEIGHTS.items()
-        if math.isfinite(value := float(getattr(trust, name)))
-    }
+    terms = {name: term_of(name, getattr(trust, name)) for name in _WEIGHTS}
     score = 1.0 / (1.0 + math.exp(-(_CONSTANT + sum(terms.values()))))
     trusted = score >= THRESHOLD
     return Verdict(trusted, score, _sentence(trust, trusted), trust)
+
+
+def term_of(name: str, value: float) -> float:
+    """What one measure adds to the log-odds; 0 where it is not known."""
+    if not math.isfinite(value):
+        return 0.0
+    neutral, weight = _WEIGHTS[name]
+    return weight * (value - neutral)
+
+
+def likeness(radiograph: Radiograph, volume: Volume, world_from_camera: Pose) -> float:
+    """Correlation of a radiograph with the CT rendered at a pose, of detail about 20 to 70 mm wide.
+
+    Coarse on purpose: a start may be off by centimetres, and depth hardly matters.
+    """
+    small = Framing().resample(radiograph)
+    pose = world_from_camera.to(dtype=torch.float64)
+    drr = render_drr(volume.to(dtype=torch.float32), small.carm, pose, method="joseph")
+    usable = small.usable.float()
+    pair = torch.stack([torch.where(small.usable, small.line_integrals, 0.0).float(), drr.float()])
+    detail = band_between(z_scores(pair, usable), usable, 5, 21)
+    first, second = normalised_in(z_scores(detail, usable), usable)
+    return float((first * second).sum())
 
 
 def detector_pixel_mm(radiograph: Radiograph) -> float:
