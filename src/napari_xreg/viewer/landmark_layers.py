@@ -108,6 +108,7 @@ class LandmarkLayers:
         )
         layer = self._shelf.need("projected landmarks", self._make_projected)
         self._write(layer, names, pixels, carm.detector)
+        self._label(layer, names, {mark.name for mark in active.landmarks})
         self._shelf.unhide("projected landmarks")
         self._show_residuals(active, dict(zip(names, pixels, strict=True)))
 
@@ -167,6 +168,16 @@ class LandmarkLayers:
         finally:
             self._writing = False
 
+    def _label(self, layer: Points, names: list[str], picked: set[str]) -> None:
+        """One name is enough for a projection and its pick."""
+        labels = ["" if name in picked else name for name in names]
+        if list(layer.features["label"]) != labels:
+            self._writing = True
+            try:
+                layer.features = _table(names, labels)
+            finally:
+                self._writing = False
+
     def _show_residuals(self, active: Exposure, at: Mapping[str, Float[ndarray, "2"]]) -> None:
         pairs = [(at[m.name], np.array(m.pixel)) for m in self._picked(active) if m.name in at]
         if not pairs:
@@ -202,7 +213,8 @@ class LandmarkLayers:
             else:
                 layer.selected_data = set()
                 layer.data = pixels
-                layer.features = {"name": np.array(names, dtype=object)}
+                features = {"name": np.array(names, dtype=object)}
+                layer.features = _table(names, names) if "label" in layer.features else features
         finally:
             self._writing = False
 
@@ -291,7 +303,7 @@ class LandmarkLayers:
     # ------------------------------------------------------------------ layers
 
     def _make_picked(self) -> Points:
-        layer = _points(PICKED_COLOUR, "cross", "upper_left")
+        layer = _points(PICKED_COLOUR, "cross", "upper_left", "{name}")
         self._shelf.listen(layer.events.data, self._on_picked)
         self._shelf.listen(layer.events.features, self._on_names)
         self._shelf.listen(layer.events.set_data, self._on_drawn)
@@ -299,7 +311,7 @@ class LandmarkLayers:
         return layer
 
     def _make_projected(self) -> Points:
-        layer = _points(PROJECTED_COLOUR, "disc", "upper_right")
+        layer = _points(PROJECTED_COLOUR, "disc", "upper_right", "{label}")
         layer.editable = False
         self._shelf.listen(layer.events.editable, lambda: _lock(layer))
         self._shelf.listen(layer.events.data, self._on_projected)
@@ -347,18 +359,23 @@ def _placed(known: Landmark | None, name: str, pixel: tuple[float, float]) -> La
     return replace(known, name=name, pixel=pixel, covariance=covariance)
 
 
-def _points(colour: str, symbol: str, anchor: str) -> Points:
+def _points(colour: str, symbol: str, anchor: str, text: str) -> Points:
     return Points(
         np.zeros((0, 2)),
         ndim=2,
-        features={"name": np.array([], dtype=object)},
-        text={"string": "{name}", "size": 9, "color": colour, "anchor": anchor},
+        features=_table([], []) if "label" in text else {"name": np.array([], dtype=object)},
+        text={"string": text, "size": 9, "color": colour, "anchor": anchor},
         face_color=colour,
         border_color="black",
         symbol=symbol,
         canvas_size_limits=(7, 16),
         **MILLIMETRES,
     )
+
+
+def _table(names: list[str], labels: list[str]) -> dict[str, ndarray]:
+    """A landmark's name, and what is written beside it."""
+    return {"name": np.array(names, dtype=object), "label": np.array(labels, dtype=object)}
 
 
 def _lock(layer: Points) -> None:

@@ -1,6 +1,6 @@
 """What is done to a landmark, told to the session: placed, picked, hidden, renamed, removed. No Qt."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 from napari_xreg.images import Landmark
@@ -64,6 +64,18 @@ def pick(session: Session, name: str, pixel: Pixel) -> None:
     _change(session, name, lambda old: Landmark(name, pixel=pixel))
 
 
+def take_detected(session: Session, name: str, detected: Sequence[Landmark]) -> int:
+    """Put what a detector found on a radiograph; what was picked there by hand stays. How many did.
+
+    A hand knows no direction: its pick has no covariance, or a round one.
+    """
+    old = {mark.name: mark for mark in session.exposure(name).landmarks}
+    by_hand = {key for key, mark in old.items() if _round(mark)}
+    new = {mark.name: mark for mark in detected if mark.name not in by_hand}
+    session.set_picked(name, [*(old | new).values()])
+    return len(by_hand & {mark.name for mark in detected})
+
+
 def set_visible(session: Session, name: str, visible: bool) -> None:
     """Whether a landmark of the active radiograph is to be seen there."""
     _change(session, name, lambda old: None if old is None else replace(old, visible=visible))
@@ -121,6 +133,13 @@ def rename(session: Session, old: str, new: str, *, others: Collection[str] = ()
             session.set_picked(entry.name, called(entry.landmarks))
         if old in entry.left_out:
             session.set_left_out(entry.name, [new if n == old else n for n in entry.left_out])
+
+
+def _round(mark: Landmark) -> bool:
+    if mark.covariance is None:
+        return True
+    rows, both, columns = mark.covariance
+    return rows == columns and both == 0
 
 
 def _change(

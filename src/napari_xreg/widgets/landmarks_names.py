@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable
 
-from qtpy.QtCore import QStringListModel, Qt
+from qtpy.QtCore import QStringListModel, Qt, QTimer
+from qtpy.QtGui import QFocusEvent
 from qtpy.QtWidgets import QCompleter, QLineEdit, QPlainTextEdit, QWidget
 
 from napari_xreg.widgets.landmarks_picking import unique
@@ -35,6 +36,11 @@ class NameField(QLineEdit):
             "Which landmark to pick; Enter starts. Names of the template are completed, others are "
             "as good."
         )
+
+    def focusInEvent(self, event: QFocusEvent | None) -> None:
+        """What stands there is replaced by what is typed."""
+        super().focusInEvent(event)
+        QTimer.singleShot(0, self.selectAll)  # after the click has put the cursor
 
     @property
     def name(self) -> str:

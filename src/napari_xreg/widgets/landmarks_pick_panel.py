@@ -1,5 +1,6 @@
 """The part of the Landmarks widget that picks: name, template, guide, mouse, Escape."""
 
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -29,6 +30,7 @@ class PickPanel(QWidget):
     """The template is another."""
     remove_wanted = Signal()
     visibility_wanted = Signal()
+    slices_wanted = Signal()
 
     def __init__(self, workbench: Workbench, template: tuple[str, ...]) -> None:
         super().__init__()
@@ -47,6 +49,9 @@ class PickPanel(QWidget):
         )
         self.names_button: QPushButton = button(
             "Names…", "The template list: names to pick, in order.", self._ask_names
+        )
+        self.slices_button: QPushButton = button(
+            "Slices", "The CT in slices, to click landmarks in it.", self.slices_wanted.emit
         )
         self.hide_button: QPushButton = button(
             "Invisible",
@@ -74,7 +79,8 @@ class PickPanel(QWidget):
         line.addWidget(self.skip_button)
         layout.addLayout(line)
         layout.addWidget(self.words)
-        layout.addLayout(row((self.names_button, self.hide_button, self.remove_button)))
+        layout.addLayout(row((self.slices_button, self.names_button)))
+        layout.addLayout(row((self.hide_button, self.remove_button)))
         self.refresh()
 
     @property
@@ -87,7 +93,12 @@ class PickPanel(QWidget):
         if self.guide.name is None:
             self.begin()
         else:
-            self.guide.stop()
+            self.stop()
+
+    def stop(self) -> None:
+        """Pick nothing."""
+        self.guide.stop()
+        self.field.clear()
 
     def begin(self) -> None:
         """Pick what is in the field, else the first landmark that lacks a place."""
@@ -140,10 +151,12 @@ class PickPanel(QWidget):
             self.question.close()
 
     def _bind_escape(self) -> None:
-        guide = self.guide
+        panel = weakref.ref(self)
 
         def stop(viewer: Any) -> None:
-            guide.stop()
+            here = panel()
+            if here is not None:
+                here.stop()
 
         self._bench.viewer.bind_key("Escape", stop, overwrite=True)
         self._bound = stop

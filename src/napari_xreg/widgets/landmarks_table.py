@@ -13,16 +13,16 @@ from napari_xreg.widgets.landmarks_solve import FATES, Verdict
 
 COLUMNS = {
     "name": "Tick: the pose is fitted to it. Double-click renames it everywhere.",
-    "CT": "Whether it has a position in the patient.",
-    "X-ray": "Whether it was picked on the active radiograph; struck through: marked invisible.",
+    "3D": "Whether it has a position in the patient.",
+    "2D": "Whether it was picked on the active radiograph; struck through: marked invisible.",
     "σ px": (
         "Standard deviation of its pixel, root mean square of rows and columns, pixels.\n"
         "In brackets: picked by hand, so the σ below holds. Double-click to give it its own."
     ),
-    "weight": "How much it counts, of 1 for the one that counts most; the colour is its ellipse's.",
+    "w": "Weight: how much it counts, of 1 for the one that counts most; the colour is its ellipse's.",
     "px": "Distance of projection and pick on the radiograph, pixels.",
     "mm": "The same in mm on the detector.",
-    "fit": "used, or why not.",
+    "fit": "Whether the pose was fitted to it, or why not.",
 }
 _NAMES = tuple(COLUMNS)
 NAME, CT, XRAY, SIGMA, WEIGHT, PX, MM, FIT = range(len(_NAMES))
@@ -192,7 +192,10 @@ def _text(row: Row, column: int) -> str:
         case 6:
             return "" if verdict.error_mm is None else f"{verdict.error_mm:.1f}"
         case _:
-            return verdict.fate if row.on_radiograph and row.in_patient else ""
+            return _FITS.get(verdict.fate, verdict.fate)
+
+
+_FITS = {"used": "✓", "one side": "", "open": ""}
 
 
 def _paper(row: Row) -> QBrush | None:
@@ -215,7 +218,6 @@ class LandmarksTable(QTableView):
         self.setModel(model)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.setAlternatingRowColors(True)
         self.setShowGrid(False)
         self.setWordWrap(False)
         self.setMinimumHeight(180)

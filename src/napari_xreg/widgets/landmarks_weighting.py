@@ -50,6 +50,7 @@ class WeightingPanel(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
+        self.untouched = True  # nobody has chosen a mode
         self.mode = QComboBox()
         for name, tip in MODES.items():
             self.mode.addItem(name)
@@ -87,7 +88,7 @@ class WeightingPanel(QWidget):
             "of the radiograph; single ones are changed in the table.",
         )
         self._lay_out()
-        self.mode.currentIndexChanged.connect(self._say)
+        self.mode.currentIndexChanged.connect(self._touch)
         self.robust.toggled.connect(self._say)
         for slider in (self.discard, self.beta_slider):
             slider.valueChanged.connect(self._say)
@@ -154,6 +155,10 @@ class WeightingPanel(QWidget):
         line.addWidget(self.threshold, 1)
         form.addRow("Outliers", line)
         form.addRow("σ by hand", self.sigma)
+
+    def _touch(self, *_: object) -> None:
+        self.untouched = False
+        self._say()
 
     def _say(self, *_: object) -> None:
         self._follow()

@@ -10,21 +10,25 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 from superqt import QCollapsible
 
 from napari_xreg.geometry import Pose
+from napari_xreg.landmarks import Detections
 from napari_xreg.registration import PnPStatus
 from napari_xreg.session import Result
 from napari_xreg.viewer.detection_layers import Ellipse
 from napari_xreg.widgets import landmarks_edit as edit
 from napari_xreg.widgets.docked import Docked
 from napari_xreg.widgets.jobs import Lane
+from napari_xreg.widgets.landmarks_detection import DetectionPanel, detected_landmarks
 from napari_xreg.widgets.landmarks_names import PELVIS
 from napari_xreg.widgets.landmarks_pick_panel import PickPanel
 from napari_xreg.widgets.landmarks_picking import Pixel, Places, Position, Side
 from napari_xreg.widgets.landmarks_result import LandmarksResult
 from napari_xreg.widgets.landmarks_solve import Solved, SolveRequest
 from napari_xreg.widgets.landmarks_table import LandmarksModel, LandmarksTable
-from napari_xreg.widgets.landmarks_weighting import WeightingPanel
+from napari_xreg.widgets.landmarks_weighting import COVARIANCE, WeightingPanel
 from napari_xreg.widgets.refine_settings import flush
+from napari_xreg.widgets.refine_widget import RefineWidget
 from napari_xreg.widgets.scrolling import scrolled
+from napari_xreg.widgets.slices_widget import SlicesWidget
 
 _FOLLOWED = (PnPStatus.SOLVED, PnPStatus.AMBIGUOUS)
 
@@ -54,6 +58,7 @@ class LandmarksWidget(Docked):
         self.table = LandmarksTable(self.model)
         self.weighting = WeightingPanel()
         self.result = LandmarksResult()
+        self.detection = DetectionPanel(self._session, bench.jobs)
         self._lay_out()
         self._connect()
         self._follow_session()
@@ -255,15 +260,47 @@ class LandmarksWidget(Docked):
 
     def refine(self) -> None:
         """Use the pose, then refine from it, in the Refine widget."""
-        from napari_xreg.widgets.refine_widget import RefineWidget
-
         self.use_pose()
         viewer = self.workbench.viewer
-        known = [w for w in viewer.window.dock_widgets.values() if isinstance(w, RefineWidget)]
-        if not known:
-            known = [RefineWidget(viewer)]
-            viewer.window.add_dock_widget(known[0], name="Refine", area="right", tabify=True)
-        known[0].start()
+        found = self._find(RefineWidget)
+        if found is None:
+            found = RefineWidget(viewer)
+            viewer.window.add_dock_widget(found, name="Refine", area="right", tabify=True)
+        found.start()
+
+    def open_slices(self) -> None:
+        """Bring the CT's slices to the front, opened if they are not there."""
+        viewer = self.workbench.viewer
+        found = self._find(SlicesWidget)
+        if found is None:
+            found = SlicesWidget(viewer)
+            viewer.window.add_dock_widget(found, name="Slices", area="bottom")
+        found.show()
+        if self.table.name is not None:
+            found.slices.choose(self.table.name)
+
+    def _find(self, kind: type[QWidget]) -> Any:
+        """The widget of this kind in the viewer's window, or None."""
+        widgets = self.workbench.viewer.window.dock_widgets.values()
+        return next((widget for widget in widgets if isinstance(widget, kind)), None)
+
+    def _take_detected(self, found: Detections, trusted: bool) -> None:
+        """More passes, or all of them; the C-arm follows only what is to be trusted."""
+        name = self.detection.name
+        assert name is not None
+        self._acted = self._acted or trusted
+        if self.weighting.untouched:
+            self.weighting.mode.setCurrentText(COVARIANCE)
+        edit.take_detected(self._session, name, detected_landmarks(found))
+
+    def _draw_samples(self, *_: object) -> None:
+        active, found = self._session.active, self.detection.detections
+        here = active is not None and active.name == self.detection.name
+        if active is None or found is None or not here or not self.detection.samples.isChecked():
+            self._canvas.detections.show_samples((), None, None)
+            return
+        detector = active.radiograph.carm.detector
+        self._canvas.detections.show_samples(found.names, found.samples.numpy(), detector)
 
     def _go_to_other(self) -> None:
         if self._solved is not None and self._solved.other is not None:
@@ -275,6 +312,8 @@ class LandmarksWidget(Docked):
     def _follow_session(self) -> None:
         active = self._session.active
         self.picking.refresh()
+        self.detection.follow()
+        self._draw_samples()
         if self._held is not None and (
             active is None or self._held[0] not in {mark.name for mark in active.landmarks}
         ):
@@ -291,11 +330,14 @@ class LandmarksWidget(Docked):
         """A row was chosen: that landmark is the one to pick, if any is."""
         self.picking.choose(name)
         self._canvas.landmarks.choose(name)
+        slices = self._find(SlicesWidget)
+        if slices is not None:
+            slices.slices.choose(name)
 
     def keyPressEvent(self, event: QKeyEvent | None) -> None:
         """Escape stops picking, Delete removes the chosen landmark."""
         if event is not None and event.key() == Qt.Key.Key_Escape and self.picking.guide.name:
-            self.picking.guide.stop()
+            self.picking.stop()
         elif event is not None and event.key() == Qt.Key.Key_Delete:
             self.remove()
         else:
@@ -305,6 +347,7 @@ class LandmarksWidget(Docked):
         """The canvas goes back to what the session says."""
         self._lane.close()
         self.picking.let_go()
+        self.detection.let_go()
         if not self.workbench.closed:
             self._end_drag()
             self._canvas.landmarks.mark_dropped(())
@@ -323,12 +366,17 @@ class LandmarksWidget(Docked):
         column.setSpacing(6)
         column.addWidget(self.picking)
         column.addWidget(self.table, 1)
+        column.addWidget(self.result)
         self.weights = QCollapsible("Weights and outliers")
         self.weights.addWidget(self.weighting)
         flush(self.weights)
         self.weights.expand(animate=False)
         column.addWidget(self.weights)
-        column.addWidget(self.result)
+        self.detector = QCollapsible("Detector")
+        self.detector.addWidget(self.detection)
+        flush(self.detector)
+        self.detector.expand(animate=False)
+        column.addWidget(self.detector)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(scrolled(inside))
@@ -344,10 +392,15 @@ class LandmarksWidget(Docked):
         self.picking.mouse.dragged.connect(self._drag)
         self.picking.mouse.dropped.connect(self._drop)
         self.picking.changed.connect(self._follow_session)
+        self.listen(self.workbench.point_clicked, self.pick_position)
+        self.picking.slices_wanted.connect(self.open_slices)
         self.picking.remove_wanted.connect(self.remove)
         self.picking.visibility_wanted.connect(self.toggle_visible)
         self.picking.guide.changed.connect(self._follow_guide)
         self.picking.mouse.pressed.connect(self.table.choose)
+        self.listen(session.trained_changed, self.detection.show_weights)
+        self.detection.found.connect(self._take_detected)
+        self.detection.samples_wanted.connect(self._draw_samples)
         self.listen(self._canvas.landmarks.chosen, self.table.choose)
         self.listen(self._canvas.landmarks.dragged, self._drag_in_layer)
         self.model.ticked.connect(self._tick)

@@ -6,7 +6,7 @@ from typing import Any
 from napari.components import ViewerModel
 from napari.qt import QtViewer
 from psygnal import SignalInstance
-from qtpy.QtCore import QEvent, QObject, QTimer
+from qtpy.QtCore import QTimer
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import (
     QCheckBox,
@@ -17,19 +17,17 @@ from qtpy.QtWidgets import (
     QLabel,
     QPushButton,
     QVBoxLayout,
-    QWidget,
 )
 
 from napari_xreg.viewer.room import Room
 from napari_xreg.viewer.room_view import VIEWS
 from napari_xreg.widgets.docked import Docked
 from napari_xreg.widgets.jobs import Lane
+from napari_xreg.widgets.own_canvas import OwnCanvas
 from napari_xreg.widgets.small_print import SmallPrint
 
 EVERY_MS = 500
 """The room is drawn at most this often while a pose is dragged: the radiograph matters more."""
-
-_DRAWING = (QEvent.Type.Show, QEvent.Type.Resize, QEvent.Type.Paint, QEvent.Type.UpdateRequest)
 
 _TOGGLES = {
     "bone": ("Bone", "Surface of what is denser than the threshold, from the CT at about 4 mm."),
@@ -48,7 +46,7 @@ _TOGGLES = {
     ),
     "rays": (
         "Rays",
-        "From the source to every landmark picked on a radiograph: the right pose aims them true.",
+        "From the source to landmarks picked on a radiograph and to the peak of a RayEmb heatmap.",
     ),
     "other C-arms": ("Other C-arms", "Where the other radiographs of the session were taken."),
     "ghosts": (
@@ -75,10 +73,7 @@ class RoomWidget(Docked):
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__(napari_viewer)
         self.model = ViewerModel(title="Room")
-        self._renewal = QTimer(self)
-        self._renewal.setSingleShot(True)
-        self._renewal.timeout.connect(self._renew_canvas)
-        self._canvas: QtViewer | None = self._new_canvas()
+        self._own = OwnCanvas(self.model)
         self.room = Room(self.model, self.workbench.session)
         self._lane = Lane(self._show_patient, name="Room")
         self._last = 0.0
@@ -95,6 +90,10 @@ class RoomWidget(Docked):
     def point_clicked(self) -> SignalInstance:
         """psygnal: (x, y, z), LPS mm, of a landmark or of the bone that was clicked."""
         return self.room.point_clicked
+
+    @property
+    def _canvas(self) -> QtViewer | None:
+        return self._own.viewer
 
     # ------------------------------------------------------------------ making it
 
@@ -133,20 +132,10 @@ class RoomWidget(Docked):
         self.threshold.valueChanged.connect(self._set_threshold)
         self.words = SmallPrint("Click on bone or on a landmark for its position.")
 
-    def _new_canvas(self) -> QtViewer:
-        canvas = QtViewer(self.model, show_welcome_screen=False)
-        # A file dropped here would land in a list that nobody sees.
-        canvas.setAcceptDrops(False)
-        canvas.setMinimumHeight(200)
-        canvas.setMinimumWidth(120)
-        canvas.canvas.native.installEventFilter(self)
-        self._home: int | None = None  # the window it was painted in
-        return canvas
-
     def _lay_out(self) -> None:
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 4, 4, 4)
-        layout.addWidget(self._canvas, 1)
+        layout.addWidget(self._own, 1)
         layout.addWidget(self.words)
         view = QHBoxLayout()
         view.addWidget(self.view, 1)
@@ -174,6 +163,7 @@ class RoomWidget(Docked):
             session.pose_changed,
             session.history_changed,
             session.landmarks_changed,
+            session.ray_points.look_changed,
         ):
             self.listen(signal, self._ask)
         self.listen(self.room.point_clicked, self._say_point)
@@ -236,46 +226,9 @@ class RoomWidget(Docked):
         if self._stale:
             self._ask()
 
-    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
-        """In another window (the dock floats, or comes back), another canvas.
-
-        The old one lost its OpenGL context with its window, and all that vispy keeps there: its
-        next paint would end the program, so it is never painted again.
-        """
-        if event is None or not isinstance(watched, QWidget) or event.type() not in _DRAWING:
-            return False
-        window = watched.window()
-        here = None if window is None else int(window.winId())
-        if self._home is None and event.type() == QEvent.Type.Paint:
-            self._home = here
-        if self._home is None or here == self._home:
-            return False
-        if not self._renewal.isActive():
-            self._renewal.start(0)
-        return True
-
-    def _renew_canvas(self) -> None:
-        layout = self.layout()
-        if self._canvas is None or not isinstance(layout, QVBoxLayout):
-            return
-        for visual in self._canvas.canvas.layer_to_visual.values():
-            visual.close()  # or it goes on following its layer, on a canvas that is gone
-        self._drop_canvas()
-        self._canvas = self._new_canvas()
-        layout.insertWidget(0, self._canvas, 1)
-
     def teardown(self) -> None:
-        """The canvas must be closed, deleted and forgotten, or it outlives the window."""
+        """Nothing outlives the window."""
         self._timer.stop()
-        self._renewal.stop()
         self._lane.close()
         self.room.close()
-        self._drop_canvas()
-
-    def _drop_canvas(self) -> None:
-        canvas, self._canvas = self._canvas, None
-        if canvas is not None:
-            canvas.canvas.native.removeEventFilter(self)
-            canvas.close()
-            canvas.setParent(None)
-            canvas.deleteLater()
+        self._own.let_go()
