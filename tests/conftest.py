@@ -16,6 +16,11 @@ settings.register_profile(
 )
 settings.load_profile("napari-xreg")
 
+# Without a card the Triton kernels are run by Triton's interpreter, which must be asked for before
+# anything imports Triton (parts of torch do).
+if not torch.cuda.is_available():
+    os.environ.setdefault("TRITON_INTERPRET", "1")
+
 # Small tensors: threads cost more than they give, and results stay the same on any machine.
 torch.set_num_threads(1)
 

@@ -1,20 +1,18 @@
 """Render radiographs of a volume, and how they change with the pose. The public functions."""
 
-from typing import Literal
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from napari_xreg.geometry import CArm, Pose
 from napari_xreg.images import Volume
+from napari_xreg.rendering import on_cuda
 from napari_xreg.rendering.autograd import march_differentiably
+from napari_xreg.rendering.backends import Backend, choose_backend
 from napari_xreg.rendering.cpu import METHODS, Method, march_view
 from napari_xreg.rendering.jacobian import twist_jacobian
 from napari_xreg.rendering.prepared import prepare
 from napari_xreg.rendering.reference import integrate, integrate_with_gradients
-
-Backend = Literal["auto", "numba", "torch"]
 
 
 def render_drr(
@@ -58,8 +56,9 @@ def render_drr(
     pixels
         Row, column of the pixels to render, fractional allowed. None: the whole detector.
     backend
-        ``numba`` (fused CPU kernels, float32 arithmetic), ``torch`` (plain, slow, any device and
-        precision) or ``auto``: numba for float32 volumes on the CPU, torch for all others.
+        ``numba`` (fused CPU kernels, float32 arithmetic), ``triton`` (the same on a CUDA device),
+        ``torch`` (plain, slow, any device and precision) or ``auto``: for float32 volumes numba on
+        the CPU and triton on CUDA where it is installed, torch for all others (MPS, float64).
 
     Returns
     -------
@@ -72,7 +71,9 @@ def render_drr(
     ------
     ValueError
         If `step_mm` is not positive, or longer than the shortest ray; if `method` or `backend`
-        is unknown; if numba is asked to render a volume that is not on the CPU.
+        is unknown; if the backend asked for cannot render where the volume is, or not this way.
+    OutOfMemory
+        If one pose alone does not fit the memory of the device.
 
     See Also
     --------
@@ -101,9 +102,13 @@ def render_drr(
     >>> render_drr(cube, carm, frontal, step_mm=0.125)
     tensor([[0.2400]])
     """
-    step, numba = _checked(volume, carm, method, step_mm, backend)
+    step, chosen = _checked(volume, carm, method, step_mm, backend)
+    numba = chosen == "numba"
     shape = carm.detector.shape if pixels is None else (len(pixels),)
     poses = _flattened(world_from_camera)
+    if chosen == "triton":
+        integrals = on_cuda.render(volume, carm, poses, method=method, step_mm=step, pixels=pixels)
+        return integrals.reshape(*world_from_camera.batch_shape, *shape)
     fixed = not (
         volume.lac.requires_grad or poses.rotation.requires_grad or poses.translation.requires_grad
     )
@@ -163,10 +168,20 @@ def render_with_jacobian(
     ValueError
         As `render_drr`.
     """
-    step, numba = _checked(volume, carm, method, step_mm, backend)
+    step, chosen = _checked(volume, carm, method, step_mm, backend)
+    numba = chosen == "numba"
     shape = carm.detector.shape if pixels is None else (len(pixels),)
     poses = _flattened(world_from_camera)
     center = torch.as_tensor(pivot).detach()
+    if chosen == "triton":
+        flat, slopes = on_cuda.render_with_jacobian(
+            volume, carm, poses, pivot=center, method=method, step_mm=step, pixels=pixels
+        )
+        batch = world_from_camera.batch_shape
+        return (
+            flat.to(volume.lac).reshape(*batch, *shape),
+            slopes.to(volume.lac).reshape(*batch, 6, *shape),
+        )
     images, jacobians = [], []
     for pose in (poses[i] for i in range(len(poses.translation))):
         if numba:
@@ -198,28 +213,17 @@ def render_with_jacobian(
 
 def _checked(
     volume: Volume, carm: CArm, method: str, step_mm: float | None, backend: str
-) -> tuple[float, bool]:
-    """The step to use, and whether numba does it."""
+) -> tuple[float, str]:
+    """The step to use, and the backend that does it."""
     if method not in METHODS:
         raise ValueError(f"method must be one of {', '.join(METHODS)}: got {method!r}")
-    if backend not in ("auto", "numba", "torch"):
-        raise ValueError(f"backend must be auto, numba or torch: got {backend!r}")
     step = 0.5 * min(volume.spacing) if step_mm is None else float(step_mm)
     if not 0 < step <= carm.source_to_detector:
         raise ValueError(
             "step_mm must be positive and not longer than a ray: got "
             f"{step} mm with source_to_detector={carm.source_to_detector} mm"
         )
-    on_cpu = volume.lac.device.type == "cpu"
-    if backend == "numba" and not on_cpu:
-        raise ValueError(
-            f"backend numba renders volumes on the CPU: this one is on {volume.lac.device}; "
-            "use backend='torch', or volume.to(device='cpu')"
-        )
-    numba = backend == "numba" or (
-        backend == "auto" and on_cpu and volume.lac.dtype == torch.float32
-    )
-    return step, numba
+    return step, choose_backend(volume, method, backend)
 
 
 def _flattened(pose: Pose) -> Pose:

@@ -11,6 +11,8 @@ from torch import Tensor
 
 from napari_xreg.geometry import CArm, Pose
 from napari_xreg.images import LabelMap, Volume
+from napari_xreg.rendering import on_cuda
+from napari_xreg.rendering.backends import Backend, choose_backend
 from napari_xreg.rendering.cpu import view_frame
 from napari_xreg.rendering.prepared import PAD, prepare
 from napari_xreg.rendering.threads import split, thread_count
@@ -28,6 +30,7 @@ def render_structures(
     step_mm: float | None = None,
     pixels: Float[Tensor, "n 2"] | None = None,
     threads: int | None = None,
+    backend: Backend = "auto",
 ) -> Float[Tensor, "*batch_channels_and_pixels"]:
     """One DRR per group of structures, and one of everything else, from a single march.
 
@@ -45,6 +48,8 @@ def render_structures(
         As for `render_drr`.
     threads
         None: as set by `set_thread_count`.
+    backend
+        As for `render_drr`.
 
     Returns
     -------
@@ -58,12 +63,23 @@ def render_structures(
         If the grids differ, an id is in two groups or none of a group's ids occurs, or there are
         more than 255 groups.
     """
-    from napari_xreg.rendering.cpu_structures import structures
-
     labels.check_grid(volume)
     step = 0.5 * min(volume.spacing) if step_mm is None else float(step_mm)
     if not 0 < step <= carm.source_to_detector:
         raise ValueError(f"step_mm must be positive and not longer than a ray: got {step} mm")
+    if choose_backend(volume, "trilinear", backend) == "triton":
+        poses = Pose(
+            world_from_camera.rotation.reshape(-1, 3, 3),
+            world_from_camera.translation.reshape(-1, 3),
+        )
+        found = on_cuda.render_channels(
+            volume, torch.from_numpy(_channel_of_voxel(labels, groups)), len(groups) + 1, carm,
+            poses, step_mm=step, pixels=pixels,
+        )  # fmt: skip
+        size = carm.detector.shape if pixels is None else (len(pixels),)
+        return found.to(volume.lac).reshape(*world_from_camera.batch_shape, len(groups) + 1, *size)
+    from napari_xreg.rendering.cpu_structures import structures
+
     ready = prepare(volume)
     channels = np.zeros(ready.values.shape, np.uint8)
     channels[PAD:-PAD, PAD:-PAD, PAD:-PAD] = _channel_of_voxel(labels, groups)[ready.window]
