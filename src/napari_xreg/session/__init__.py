@@ -4,7 +4,7 @@ from napari_xreg.session.exposure import Exposure
 from napari_xreg.session.history import PoseHistory, PoseRecord
 from napari_xreg.session.mailbox import Mailbox
 from napari_xreg.session.preview import Preview, PreviewRequest
-from napari_xreg.session.ray_points import Look, PointList, Prepared, RayPoints
+from napari_xreg.session.ray_points import Look, PointList, Prepared, RayPoints, WeightsFile
 from napari_xreg.session.result import Result
 from napari_xreg.session.sample_case import SampleCase, sample_case
 from napari_xreg.session.session import Session
@@ -23,6 +23,7 @@ __all__ = [
     "RayPoints",
     "PointList",
     "Prepared",
+    "WeightsFile",
     "Look",
     "PoseHistory",
     "PoseRecord",

@@ -6,6 +6,7 @@ hold it.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,10 +16,38 @@ from torch import Tensor
 
 from napari_xreg.geometry import CArm
 from napari_xreg.images import Volume
-from napari_xreg.rayemb import Embedded, Found, Posterior, RayEncoder, Templates
+from napari_xreg.rayemb import Embedded, Found, Polarity, Posterior, RayEncoder, Templates
 from napari_xreg.session.exposure import Exposure
 
 Point = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class WeightsFile:
+    """Which weights to use.
+
+    Parameters
+    ----------
+    file
+        ``.safetensors`` or ``rayemb-*.ckpt``; None: those that come with the package.
+    """
+
+    file: Path | None = None
+
+    @property
+    def words(self) -> str:
+        """As the user reads it."""
+        return "compact-pelvis" if self.file is None else self.file.name
+
+    @property
+    def key(self) -> object:
+        """Other weights have another one, also where a file was overwritten."""
+        if self.file is None:
+            return None
+        try:
+            return self.file, self.file.stat().st_mtime_ns
+        except OSError:
+            return self.file, 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +59,7 @@ class Prepared:
     encoder, about
         The network, and what its file says about it.
     weights
-        Which weights: as the user reads it.
+        Which ones.
     key
         Of weights and settings of the templates; another key means other templates.
     volume
@@ -41,16 +70,19 @@ class Prepared:
         The radiograph as it was then, with what was masked by hand.
     embedded
         The radiograph, embedded.
+    polarity
+        Whether bone is bright in it; None: nobody looked.
     """
 
     encoder: RayEncoder
     about: Mapping[str, Any]
-    weights: str
+    weights: WeightsFile
     key: object
     volume: Volume
     templates: Templates
     exposure: Exposure
     embedded: Embedded
+    polarity: Polarity | None = None
 
     @property
     def carm(self) -> CArm:

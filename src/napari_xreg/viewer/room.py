@@ -31,7 +31,7 @@ _WORLD: dict[str, Any] = {"units": ("mm",) * 3, "axis_labels": ("z", "y", "x")}
 # From the first drawn to the last: what hides in the bone is drawn over it.
 _ORDER = (
     *("CT", "bone", "earlier poses", "other C-arms", "rays"),
-    *("C-arm", "detector", "source", "landmarks"),
+    *("C-arm", "detector", "source", "landmarks", "heatmap ray", "heatmap point"),
 )
 _OF_PART = {
     "volume": ("CT",),
@@ -39,7 +39,7 @@ _OF_PART = {
     "landmarks": ("landmarks",),
     "names": (),
     "C-arm": ("C-arm", "detector", "source"),
-    "rays": ("rays",),
+    "rays": ("rays", "heatmap ray", "heatmap point"),
     "other C-arms": ("other C-arms",),
     "ghosts": ("earlier poses",),
 }
@@ -48,6 +48,7 @@ _GHOSTS = 12  # the latest; more would be a thicket
 _TEXTURE_PIXELS = 256
 # Seen by most colour-blind readers (after Okabe and Ito), on a dark and on a light canvas.
 _ORANGE, _BLUE, _PURPLE, _GREEN, _GREY = "#E69F00", "#56B4E9", "#CC79A7", "#1FA97F", "#8a8a8a"
+_LOOK = "#7dffb0"
 _SHADE, _BONE = (0.16, 0.13, 0.10, 1.0), (0.95, 0.89, 0.76, 1.0)
 _LIGHT = np.array([0.45, -0.77, -0.45])  # (z, y, x): from the front, above and the right
 _CUBE = list(itertools.product((0, 1), repeat=3))
@@ -185,6 +186,7 @@ class Room:
         self._put_active(active)
         others = [entry for entry in self.session.exposures if entry is not active]
         self._put_rays(self.session.exposures)
+        self._put_look(active)
         self._put_others(others)
         self._put_ghosts(active)
         self._put_landmarks()
@@ -284,6 +286,26 @@ class Room:
             if entry.landmarks
         ]
         self._put_lines("rays", _joined(rays), _PURPLE, width=2.5)
+
+    def _put_look(self, active: Exposure | None) -> None:
+        """The point whose heatmap is shown, and the ray through the heatmap's peak."""
+        look = self.session.ray_points.look
+        pose = None if active is None else active.world_from_camera
+        if not self.shows("rays") or not self._changed("look", (look, pose)):
+            return
+        lines = np.zeros((0, 2, 3))
+        hit = active is not None and look is not None and look.radiograph == active.name
+        if hit and active is not None and look is not None and look.pixel is not None:
+            pixel = torch.tensor([look.pixel], dtype=torch.float64)
+            lines = back_projected(active.radiograph.carm, active.world_from_camera, pixel)
+        self._put_lines("heatmap ray", lines, _LOOK, width=3.0)
+        point = self._layers.get("heatmap point")
+        if look is None:
+            self._drop("heatmap point")
+        elif isinstance(point, Points):
+            point.data = np.array([look.position[::-1]])
+        else:
+            self._add("heatmap point", _look_point(look.position))
 
     def _put_others(self, others: Sequence[Exposure]) -> None:
         poses = tuple(entry.world_from_camera for entry in others)
@@ -404,6 +426,17 @@ def texture_of(radiograph: Radiograph) -> Float[ndarray, "rows columns"]:
     low, high = robust_limits(image, usable)
     grey = np.clip((np.nan_to_num(image) - low) / (high - low), 0.0, 1.0)
     return np.where(usable, grey, 0.0).astype(np.float32)
+
+
+def _look_point(position: tuple[float, float, float]) -> Points:
+    return Points(
+        np.array([position[::-1]]),
+        size=13.0,
+        face_color=_LOOK,
+        border_color="black",
+        blending="translucent_no_depth",  # it lies in the bone
+        **_WORLD,
+    )
 
 
 def _ghost(carm: CArm, pose: Pose) -> Float[ndarray, "n 2 3"]:

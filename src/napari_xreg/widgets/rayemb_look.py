@@ -46,6 +46,7 @@ class PointLook(QObject):
         self.latency_ms = math.nan
         """From the last click or move to its heatmap on the canvas."""
         self._shown = SIMILARITY
+        self._overlay: str | None = None  # what the canvas showed before the heatmap
 
     @property
     def heatmap(self) -> Heatmap | None:
@@ -82,6 +83,7 @@ class PointLook(QObject):
         look = self._state.look
         if self._state.prepared is None or look is None:
             self._layers.hide_point()
+            self._clear_below(False)
             self._bench.canvas.show_heatmap(None)
             self.changed.emit()
         else:
@@ -93,6 +95,7 @@ class PointLook(QObject):
         if heatmap is None or active is None or not heatmap.request.prepared.shows(active):
             return
         canvas = self._bench.canvas
+        self._clear_below(self._shown != NOTHING)
         if self._shown == NOTHING:
             canvas.show_heatmap(None)
         elif self._shown == PROBABILITY:
@@ -120,8 +123,8 @@ class PointLook(QObject):
             self.changed.emit()
 
     def words(self) -> str:
-        """What is known of the point; rich text."""
-        heatmap, active = self.heatmap, self._session.active
+        """What is known of the point, or of the one before until its heatmap is there; rich text."""
+        heatmap, active = self._heatmap, self._session.active
         if heatmap is None or active is None:
             waiting = self._state.look is not None and self._state.prepared is None
             return "Prepare, to see where this point is." if waiting else ""
@@ -142,9 +145,22 @@ class PointLook(QObject):
         return ", ".join(words)
 
     def close(self) -> None:
-        """Take no more answers."""
+        """Take no more answers; the canvas is as it was before."""
         self._closed = True
         self._lane.close()
+        if not self._bench.closed:
+            self._clear_below(False)
+            self._bench.canvas.drop_heatmap()
+
+    def _clear_below(self, on: bool) -> None:
+        """Under a heatmap the radiograph alone: the DRR's colours would mix with its own."""
+        canvas = self._bench.canvas
+        if on and self._overlay is None and canvas.overlay in ("blend", "blink"):
+            self._overlay, canvas.overlay = canvas.overlay, "radiograph"
+        elif not on and self._overlay is not None:
+            if canvas.overlay == "radiograph":  # else the user chose something meanwhile
+                canvas.overlay = self._overlay
+            self._overlay = None
 
     def _take(self, answer: Heatmap) -> None:
         prepared, active = self._state.prepared, self._session.active

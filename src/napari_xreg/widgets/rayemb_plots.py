@@ -96,6 +96,8 @@ class TemplateStrip(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.canvas = _Canvas()
+        self.canvas.ci.layout.setContentsMargins(0, 0, 0, 0)
+        self.canvas.ci.layout.setSpacing(2)
         self.canvas.setToolTip(
             "DRRs of the CT at known poses by which this point is recognised; the cross is its "
             "projection. Primary and secondary angle in degrees."
@@ -107,7 +109,7 @@ class TemplateStrip(QWidget):
         layout.addWidget(self.words)
         self.pictures: list[pg.ImageItem] = []
         self.marks: list[pg.ScatterPlotItem] = []
-        self._plots: list[pg.PlotItem] = []
+        self._titles: list[pg.LabelItem] = []
         self._shown: tuple[object, tuple[int, ...]] | None = None
         self._dress()
 
@@ -115,7 +117,7 @@ class TemplateStrip(QWidget):
         """Of a point; None: of none."""
         if prepared is None or heatmap is None:
             self.canvas.clear()
-            self.pictures, self.marks, self._plots, self._shown = [], [], [], None
+            self.pictures, self.marks, self._titles, self._shown = [], [], [], None
             self.words.setText("Choose a point first.")
             return
         chosen = tuple(heatmap.templates.tolist())
@@ -136,20 +138,24 @@ class TemplateStrip(QWidget):
 
     def _lay_out(self, prepared: Prepared, chosen: tuple[int, ...]) -> None:
         self.canvas.clear()
-        self.pictures, self.marks, self._plots = [], [], []
+        self.pictures, self.marks, self._titles = [], [], []
         carm, center = prepared.templates.carm, prepared.volume.center.double().cpu()
         for place, number in enumerate(chosen):
             picture = prepared.templates.images[number].detach().cpu().numpy().astype(np.float32)
             terms = carm.carm_pose(prepared.templates.poses[number], center)
-            plot = self.canvas.addPlot(place // COLUMNS, place % COLUMNS)
-            plot.setMenuEnabled(False)
-            plot.hideButtons()
-            plot.setMouseEnabled(False, False)
-            plot.setAspectLocked(True)
-            plot.invertY(True)
-            for side in ("left", "bottom"):
-                plot.hideAxis(side)
-            plot.setTitle(f"{terms.primary_deg:.0f}°, {terms.secondary_deg:.0f}°", size="8pt")
+            # Adding zero makes a zero of -0.0.
+            primary, secondary = (round(v) + 0 for v in (terms.primary_deg, terms.secondary_deg))
+            title = self.canvas.addLabel(
+                f"{primary}°, {secondary}°", row=2 * (place // COLUMNS), col=place % COLUMNS
+            )
+            plot = self.canvas.addViewBox(
+                row=2 * (place // COLUMNS) + 1,
+                col=place % COLUMNS,
+                lockAspect=True,
+                invertY=True,
+                enableMouse=False,
+                enableMenu=False,
+            )
             image = pg.ImageItem(picture, axisOrder="row-major")
             image.setLevels(robust_limits(picture, np.ones(picture.shape, bool)))
             # Integer is the centre of a pixel here, its corner in pyqtgraph.
@@ -161,7 +167,7 @@ class TemplateStrip(QWidget):
             plot.setRange(xRange=(-0.5, columns - 0.5), yRange=(-0.5, rows - 0.5), padding=0.02)
             self.pictures.append(image)
             self.marks.append(mark)
-            self._plots.append(plot)
+            self._titles.append(title)
         self._dress()
 
     def changeEvent(self, event: QEvent | None) -> None:
@@ -174,5 +180,5 @@ class TemplateStrip(QWidget):
         palette = self.palette()
         ink = palette.color(QPalette.ColorRole.WindowText)
         self.canvas.setBackground(palette.color(QPalette.ColorRole.Window))
-        for plot in self._plots:
-            plot.titleLabel.setText(plot.titleLabel.text, color=ink.name(), size="8pt")
+        for title in self._titles:
+            title.setText(title.text, color=ink.name(), size="8pt")

@@ -55,6 +55,8 @@ class Preparation(QObject):
         self._job: Job | None = None
         self._request: PrepareRequest | None = None
         self._last: PrepareRequest | None = None
+        kept = session.ray_points.prepared
+        self._volume = session.volume if kept is None else kept.volume
         self._closed = False
         self.words = ""
 
@@ -101,9 +103,11 @@ class Preparation(QObject):
         if self.running and self._request is not None and not self._fits(self._request):
             self._abandon()
             self.words = ""
-        if prepared is not None and prepared.volume is not session.volume:
+        if self._volume is not session.volume:
+            self._volume = session.volume
             points.clear()
-            self.words = "The CT changed: prepare again."
+            if prepared is not None:
+                self.words = "The CT changed: prepare again."
             self.changed.emit()
             return
         if prepared is None or prepared.shows(active):

@@ -18,9 +18,11 @@ from napari_xreg.rayemb import (
     CorrespondSettings,
     Embedded,
     Found,
+    Polarity,
     RayEncoder,
     Round,
     TemplateMade,
+    Templates,
     TemplateSettings,
     Verdict,
     choose_templates,
@@ -31,6 +33,7 @@ from napari_xreg.rayemb import (
     make_templates,
     pixels_between,
     point_heatmaps,
+    polarity_of,
     pose_of,
     probabilities,
     sample_points,
@@ -39,42 +42,15 @@ from napari_xreg.rayemb import (
     verdict_of,
 )
 from napari_xreg.rayemb.info_nce import usable_cells
+from napari_xreg.rayemb.polarity import ENOUGH_DRRS
 from napari_xreg.registration import Control, PnPSolution, run
-from napari_xreg.session import Exposure, Prepared
+from napari_xreg.session import Exposure, Prepared, WeightsFile
 from napari_xreg.training.framing import covariance_between
 
 Picture = npt.NDArray[np.float32]
 
 SEED = 0
 """Of the draw of templates for a single point: the same wherever it is dragged."""
-
-
-@dataclass(frozen=True)
-class WeightsFile:
-    """Which weights to use.
-
-    Parameters
-    ----------
-    file
-        ``.safetensors`` or ``rayemb-*.ckpt``; None: those that come with the package.
-    """
-
-    file: Path | None = None
-
-    @property
-    def words(self) -> str:
-        """As the user reads it."""
-        return "compact-pelvis" if self.file is None else self.file.name
-
-    @property
-    def key(self) -> object:
-        """Other weights have another one, also where a file was overwritten."""
-        if self.file is None:
-            return None
-        try:
-            return self.file, self.file.stat().st_mtime_ns
-        except OSError:
-            return self.file, 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,8 +108,10 @@ class PrepareRequest:
         """Make it; None if cancelled."""
         old = self.kept()
         if old is not None:
-            embedded = embed(old.encoder, self.exposure.masked)
-            return replace(old, exposure=self.exposure, embedded=embedded)
+            return replace(
+                old, exposure=self.exposure, embedded=embed(old.encoder, self.exposure.masked),
+                polarity=self._polarity(old.templates),
+            )  # fmt: skip
         encoder, about = self._encoder()
         # First: it says in a moment what is wrong with the radiograph.
         embedded = embed(encoder, self.exposure.masked)
@@ -149,9 +127,14 @@ class PrepareRequest:
         if templates is None:
             return None
         return Prepared(
-            encoder, about, self.weights.words, self.key, self.volume, templates, self.exposure,
-            embedded,
+            encoder, about, self.weights, self.key, self.volume, templates, self.exposure,
+            embedded, self._polarity(templates),
         )  # fmt: skip
+
+    def _polarity(self, templates: Templates) -> Polarity | None:
+        if len(templates) < ENOUGH_DRRS:
+            return None
+        return polarity_of(self.exposure.masked, templates.images, templates.carm)
 
     def _encoder(self) -> tuple[RayEncoder, Any]:
         if self.weights.file is None:
@@ -348,7 +331,9 @@ class PoseRequest:
         """Solve."""
         radiograph = self.prepared.exposure.masked
         solution = pose_of(self.found, radiograph)
-        trust = trust_of(self.found, solution, radiograph)
+        trust = trust_of(
+            self.found, solution, radiograph, self.prepared.polarity, self.prepared.volume
+        )
         return PoseFound(self, solution, verdict_of(trust, solution))
 
 

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Generator
 
 from napari.utils.notifications import show_error, show_warning
-from qtpy.QtCore import QObject
+from qtpy.QtCore import QObject, Signal
 
-from napari_xreg.rayemb import Found, Round
-from napari_xreg.registration import Control, Spread
+from napari_xreg.rayemb import START_SPREAD, STARTS, Found, Round
+from napari_xreg.registration import Control
 from napari_xreg.session import PointList
 from napari_xreg.widgets.jobs import Job, Lane, report
 from napari_xreg.widgets.opening_docks import opened
@@ -16,10 +16,6 @@ from napari_xreg.widgets.rayemb_requests import FindRequest, PoseFound, PoseRequ
 from napari_xreg.widgets.refine_choices import LEVENBERG_MARQUARDT
 from napari_xreg.widgets.refine_widget import RefineWidget
 from napari_xreg.widgets.workbench import Workbench
-
-STARTS = 64
-SPREAD = Spread(rotation_deg=6.0, in_plane_mm=15.0, depth_mm=40.0)
-"""Of the starts about a pose from correspondences: depth along the beam is what it knows least."""
 
 
 class Search(QObject):
@@ -32,6 +28,9 @@ class Search(QObject):
     panel
         Settings, buttons, words.
     """
+
+    refining = Signal()
+    """A refinement is about to begin: its pictures matter now."""
 
     def __init__(self, bench: Workbench, panel: PosePanel) -> None:
         super().__init__()
@@ -176,9 +175,10 @@ class Search(QObject):
         settings.optimiser.setCurrentText(LEVENBERG_MARQUARDT)
         settings.scales.setCurrentIndex(0)
         settings.starts.setCurrentText(str(STARTS))
-        spread = (SPREAD.rotation_deg, SPREAD.in_plane_mm, SPREAD.depth_mm)
+        spread = (START_SPREAD.rotation_deg, START_SPREAD.in_plane_mm, START_SPREAD.depth_mm)
         for spin, value in zip(settings.spread, spread, strict=True):
             spin.setValue(value)
+        self.refining.emit()
         widget.start()
 
     def train(self) -> None:

@@ -16,9 +16,8 @@ from qtpy.QtWidgets import (
 from superqt import QCollapsible
 
 from napari_xreg.rayemb import TemplateSettings
-from napari_xreg.session import Session
+from napari_xreg.session import Session, WeightsFile
 from napari_xreg.widgets.data_buttons import button, row
-from napari_xreg.widgets.rayemb_requests import WeightsFile
 from napari_xreg.widgets.refine_settings import flush
 from napari_xreg.widgets.small_print import SmallPrint
 

@@ -13,6 +13,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_xreg.rayemb import Looks
 from napari_xreg.session import Exposure
 from napari_xreg.viewer.ct_pick import CtPick
 from napari_xreg.viewer.heatmap_layers import HeatmapLayers
@@ -59,6 +60,7 @@ class RayEmbWidget(Docked):
         self._make_controls()
         self._lay_out()
         self._connect()
+        self._take_up()
         self._follow_session()
         self._follow_trained()
         self.list.follow_landmarks()
@@ -89,7 +91,6 @@ class RayEmbWidget(Docked):
         alive = not self.workbench.closed
         if alive:
             self._state.set_look(None)
-            self.workbench.canvas.drop_heatmap()
         self._layers.close(remove_layers=alive)
 
     # ------------------------------------------------------------------ preparing
@@ -109,6 +110,18 @@ class RayEmbWidget(Docked):
             template_folder(),
         )
 
+    def _take_up(self) -> None:
+        """What an earlier widget of this viewer prepared."""
+        prepared, active = self._state.prepared, self._session.active
+        if prepared is None:
+            return
+        file = prepared.weights.file
+        if file is not None:
+            self.network.use(file)
+        request = None if active is None else self._request(active)
+        if request is not None and request.key == prepared.key:
+            self.preparation.remember(request)
+
     def _follow_weights(self) -> None:
         """Other weights or settings: what was prepared is not theirs."""
         active, prepared = self._session.active, self._state.prepared
@@ -126,9 +139,11 @@ class RayEmbWidget(Docked):
         words = self.preparation.words
         if not words and prepared is not None:
             words = (
-                f"Ready: {len(prepared.templates)} templates, {prepared.weights}, on "
+                f"Ready: {len(prepared.templates)} templates, {prepared.weights.words}, on "
                 f"{prepared.exposure.name}."
             )
+            if prepared.polarity is not None and prepared.polarity.looks is not Looks.RIGHT:
+                words += f" {prepared.polarity.sentence}"
         possible = session.volume is not None and session.active is not None
         if not words:
             words = "Not prepared yet." if possible else "Load a CT and a radiograph first (Data)."
@@ -257,6 +272,7 @@ class RayEmbWidget(Docked):
         self.slices.picked.connect(self.look_at)
         self.look.changed.connect(self._follow_look)
         self.list.changed.connect(self.search.follow)
+        self.search.refining.connect(self._step_back)
         self.pose.per_point.valueChanged.connect(self._set_per_point)
         self.shown.currentTextChanged.connect(lambda what: setattr(self.look, "shown", what))
         self.all_points.toggled.connect(lambda on: setattr(self.list, "drawn", on))
@@ -276,6 +292,11 @@ class RayEmbWidget(Docked):
             (self.workbench.point_clicked, self.look_at),
         ):
             self.listen(signal, slot)
+
+    def _step_back(self) -> None:
+        """A refinement shows its own pictures on the same radiograph."""
+        self.shown.setCurrentText(NOTHING)
+        self.all_points.setChecked(False)
 
     def _set_per_point(self, count: int) -> None:
         self.look.per_point = count

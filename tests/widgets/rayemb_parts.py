@@ -1,0 +1,85 @@
+"""A bench on which RayEmb is right by construction, and what a hand does to a RayEmb widget."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import torch
+from qtpy.QtCore import QEvent, QPointF, Qt
+from qtpy.QtGui import QMouseEvent
+from qtpy.QtWidgets import QApplication
+
+from napari_xreg.geometry import CArmPose
+from napari_xreg.rayemb import TemplateSettings
+from napari_xreg.session import Prepared, WeightsFile
+
+
+def _ideal_encoder():
+    """The encoder that knows, of the tests of the library."""
+    path = Path(__file__).resolve().parents[1] / "rayemb" / "ideal_encoder.py"
+    if "ideal_encoder" not in sys.modules:
+        spec = importlib.util.spec_from_file_location("ideal_encoder", path)
+        module = importlib.util.module_from_spec(spec)
+        sys.modules["ideal_encoder"] = module
+        spec.loader.exec_module(module)
+    return sys.modules["ideal_encoder"]
+
+
+def ideal_prepared(session, truth):
+    """As the Prepare button leaves it, but every heatmap peaks where the point really is.
+
+    Parameters
+    ----------
+    truth
+        Where the active radiograph was taken.
+    """
+    ideal = _ideal_encoder()
+    encoder, active, center = ideal.IdealEncoder(), session.active, session.volume.center.double()
+    carm = active.radiograph.carm
+    return Prepared(
+        encoder,
+        {},
+        WeightsFile(),
+        (None, TemplateSettings(), None),
+        session.volume,
+        ideal.ideal_templates(encoder, carm, center),
+        active,
+        ideal.ideal_radiograph(encoder, carm, truth, center),
+    )
+
+
+def pose_at(session, **terms):
+    """A pose about the CT's middle."""
+    x, y, z = (float(v) for v in session.volume.center)
+    return session.active.radiograph.carm.pose_from(CArmPose(isocenter=(x, y, z), **terms))
+
+
+def pixel_of(session, point, pose):
+    """Where a point is on the active radiograph, (row, column)."""
+    at = torch.tensor([point], dtype=torch.float64)
+    return session.active.radiograph.carm.project(at, pose)[0].tolist()
+
+
+def in_slices(slices, row, column):
+    """The place of a voxel of the slice shown, in the viewport of the plot."""
+    down, right, _ = slices._grid.spacing
+    scene = slices.view.mapViewToScene(QPointF(column * right, row * down))
+    return slices.canvas.mapFromScene(scene)
+
+
+def drag(qtbot, widget, places):
+    """Press at the first place, move over the others, let go at the last."""
+    left, none = Qt.MouseButton.LeftButton, Qt.MouseButton.NoButton
+
+    def send(kind, at, button, held):
+        event = QMouseEvent(
+            kind, QPointF(at), QPointF(widget.mapToGlobal(at)), button, held,
+            Qt.KeyboardModifier.NoModifier,
+        )  # fmt: skip
+        QApplication.sendEvent(widget, event)
+        qtbot.wait(5)
+
+    send(QEvent.Type.MouseButtonPress, places[0], left, left)
+    for place in places[1:]:
+        send(QEvent.Type.MouseMove, place, none, left)
+    send(QEvent.Type.MouseButtonRelease, places[-1], left, none)
