@@ -1,6 +1,7 @@
 """How far to trust a pose from correspondences: what was measured, and one number made of it."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -136,7 +137,7 @@ def verdict_of(trust: Trust, solution: PnPSolution) -> Verdict:
     terms = {name: term_of(name, getattr(trust, name)) for name in _WEIGHTS}
     score = 1.0 / (1.0 + math.exp(-(_CONSTANT + sum(terms.values()))))
     trusted = score >= THRESHOLD
-    return Verdict(trusted, score, _sentence(trust, trusted), trust)
+    return Verdict(trusted, score, _sentence(trust, terms, trusted), trust)
 
 
 def term_of(name: str, value: float) -> float:
@@ -168,15 +169,23 @@ def detector_pixel_mm(radiograph: Radiograph) -> float:
     return math.sqrt(s_row * s_column)
 
 
-def _sentence(trust: Trust, trusted: bool) -> str:
-    seen = (
-        f"{trust.inlier_share:.0%} of the points agree with this pose, to "
-        f"{trust.residual_mm:.0f} mm on the detector"
-    )
+def _sentence(trust: Trust, terms: Mapping[str, float], trusted: bool) -> str:
     if trusted:
-        return f"{seen}: good enough to start a refinement from."
+        return (
+            f"{trust.near_share:.0%} of the points lie within {NEAR_MM:g} mm of where this pose puts "
+            "them, on the detector: good enough to start a refinement from."
+        )
+    against = {
+        "near_share": f"only {trust.near_share:.0%} of the points lie within {NEAR_MM:g} mm of "
+        "where it puts them",
+        "spread_mm": f"the network leaves the points open by {trust.spread_mm:.0f} mm",
+        "polarity": "the radiograph looks inverted",
+        "likeness": "the CT, rendered at it, does not look like the radiograph",
+    }
+    worst = sorted(terms, key=lambda name: terms[name])[:2]
+    reasons = " and ".join(against[name] for name in worst if terms[name] < 0)
     return (
-        f"Do not rely on this pose: only {seen}. The radiograph may show another patient or another "
-        "part of the body, be inverted or mirrored, or be taken from where the network has not "
+        f"Do not rely on this pose: {reasons}. The radiograph may show another patient or another "
+        "part of the body, have the wrong polarity, or be taken from where the network has not "
         "learned to look."
     )
