@@ -48,7 +48,10 @@ def train_detector(name: str, file: Path, minutes: float, threads: int) -> None:
     marks = marks_of(name)
     detector = CompactDetector(names=[mark.name for mark in marks])
     task = patient_landmark_task(detector, cases.volume_of(name), marks, carm=cases.carm())
-    trained = run(train(task, TrainSettings(steps=10**9, by_time=60 * minutes, validate_every=400)))
+    settings = TrainSettings(
+        steps=10**9, by_time=60 * minutes, validate_every=400, learning_rate=2e-3
+    )
+    trained = run(train(task, settings))
     detector.load_state_dict(dict(trained.best))
     about = {"trained_on": name, "minutes": minutes, "threads": threads, "steps": trained.steps}
     save_detector(file, detector, {**about, "environment": report.environment()}, half=True)

@@ -95,7 +95,9 @@ def train_one(name: str, minutes: float, threads: int) -> None:
             curve.append({"step": event.index, "seconds": event.seconds, **event.scores})
             print(name, json.dumps(curve[-1]), flush=True)
 
-    settings = TrainSettings(steps=10**9, by_time=60 * minutes, validate_every=400)
+    settings = TrainSettings(
+        steps=10**9, by_time=60 * minutes, validate_every=400, learning_rate=2e-3
+    )
     processor = time.process_time()
     trained = run(train(task, settings), seen)
     encoder.load_state_dict(dict(trained.best))

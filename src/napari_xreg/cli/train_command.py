@@ -51,7 +51,7 @@ def run(arguments: Namespace, console: Console) -> int:
     task, what = _task(arguments, encoder)
     settings = TrainSettings(
         steps=10**9, by_time=60.0 * arguments.minutes, seed=arguments.seed,
-        learning_rate=arguments.learning_rate, validate_every=200,
+        learning_rate=arguments.learning_rate, validate_every=400,
     )  # fmt: skip
     control = Control()
     console.step(f"training on {what}, {arguments.minutes:g} minutes; Ctrl-C keeps the best so far")

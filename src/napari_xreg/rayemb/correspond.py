@@ -39,7 +39,10 @@ class CorrespondSettings:
         Further rounds, each with templates drawn anew; a point keeps its best draw.
     rank_by
         ``similarity``: height of the peak, as RayEmb. ``certainty``: probability that the point is
-        in the image, over the spread of its posterior; for encoders that learned the former.
+        in the image, over the spread of its posterior; for encoders that learned the former. It
+        favours points near the border, whose posterior is cut there: of 12 simulated radiographs
+        each (tuning seeds) the poses of a chest and of a phantom were off by 23 and 18 mm by
+        similarity, by 31 and 35 mm by certainty (medians).
     visible
         Draw for each point among the templates that see it; else one draw for all, as RayEmb.
     seed
@@ -49,7 +52,7 @@ class CorrespondSettings:
     per_point: int = 4
     top: int = 600
     redraws: int = 10
-    rank_by: Literal["similarity", "certainty"] = "certainty"
+    rank_by: Literal["similarity", "certainty"] = "similarity"
     visible: bool = True
     seed: int = 0
 
