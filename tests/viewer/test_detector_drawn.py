@@ -116,6 +116,53 @@ def test_a_coarse_drr_and_a_coarse_iterate_lie_on_what_they_cover(viewer):
     canvas.close()
 
 
+def corners(viewer, shape):
+    """Where the detector's outer corners are on the screen, from the camera."""
+    return screen_of(viewer, shape, -0.5, -0.5), screen_of(viewer, shape, ROWS - 0.5, COLUMNS - 0.5)
+
+
+def test_the_detector_goes_on_filling_the_canvas(viewer):
+    """A landmark beside the detector, a slider, another window size: the picture stays fitted."""
+    from test_iterates import iterate
+
+    def fitted():
+        native = viewer.window._qt_viewer.canvas.native
+        shape = native.height(), native.width()
+        first, last = corners(viewer, shape)
+        np.testing.assert_allclose((first + last) / 2, np.array(shape) / 2 - 0.5, atol=1.0)
+        assert np.max((last - first) / shape) == pytest.approx(0.95, abs=0.01)
+        return shape
+
+    work = one_bright_pixel()
+    work.set_landmarks(landmarks((25.0, 190.0)))
+    canvas = DetectorCanvas(viewer, work)
+    drawn(viewer)
+    before = fitted()
+    iterates = IterateLayers(viewer, work)
+    iterates.begin((ROWS, COLUMNS), (4.2, 3.1), 2)
+    for number in range(2):
+        iterates.append(iterate(number, image=torch.ones(ROWS, COLUMNS)))
+    iterates.finish()
+    drawn(viewer)
+    assert fitted() != before  # the slider took some of the screen
+    viewer.window._qt_window.resize(700, 520)
+    drawn(viewer)
+    fitted()
+    # What the user did stays.
+    viewer.scene.camera.zoom *= 2
+    mine = viewer.scene.camera.zoom
+    viewer.window._qt_window.resize(900, 640)
+    drawn(viewer)
+    assert viewer.scene.camera.zoom == pytest.approx(mine)
+    viewer.reset_view()  # the Home button: everything, the landmark too
+    everything = viewer.scene.camera.zoom
+    canvas.close()
+    iterates.close()
+    viewer.window._qt_window.resize(700, 520)
+    drawn(viewer)
+    assert viewer.scene.camera.zoom == pytest.approx(everything)
+
+
 def test_a_residual_arrow_is_drawn_between_its_ends(viewer):
     work = one_bright_pixel()
     canvas = DetectorCanvas(viewer, work)

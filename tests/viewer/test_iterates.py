@@ -84,6 +84,11 @@ def test_each_level_has_its_own_contrast(layers, viewer):
     assert limits[1] == limits[0]
     assert limits[2] == pytest.approx(3 * limits[0], rel=0.01)
     assert limits[3] == limits[2]
+    # Looking back too: the bright bone of a fine level would leave a coarse one dark.
+    layers.go(1)
+    assert viewer.layers["iterates"].contrast_limits[1] == pytest.approx(4.5 * limits[0], rel=0.01)
+    layers.go(3)
+    assert viewer.layers["iterates"].contrast_limits[1] == pytest.approx(0.5 * limits[0], rel=0.01)
 
 
 def test_units_agree_with_the_detector_canvas(layers, viewer, work, monkeypatch):

@@ -113,6 +113,29 @@ def test_a_higher_probability_makes_larger_ellipses(canvas):
         canvas.show_uncertainty(some, level=95.0)
 
 
+def test_magnified_ellipses_are_larger_in_both_axes_and_their_layer_says_so(canvas):
+    some = result(translations(2.0, 0.5, 0.1))
+    canvas.show_uncertainty(some)
+    layer = canvas.viewer.layers["ellipses"]
+    true = np.ptp(layer.data[CHORDS:, 0], axis=0)
+    center = layer.data[CHORDS:, 0].mean(0)
+    canvas.show_uncertainty(some, magnified=10.0)
+    assert layer.name == "ellipses × 10"
+    np.testing.assert_allclose(np.ptp(layer.data[CHORDS:, 0], axis=0), 10 * true)
+    np.testing.assert_allclose(layer.data[CHORDS:, 0].mean(0), center, atol=1e-6)
+    canvas.show_uncertainty(some)
+    assert layer.name == "ellipses"
+    np.testing.assert_allclose(np.ptp(layer.data[CHORDS:, 0], axis=0), true)
+    layer.name = "my ellipses"  # a name that the user gave stays
+    canvas.show_uncertainty(some, 0.5)
+    assert layer.name == "my ellipses"
+    canvas.viewer.layers.remove(layer)
+    canvas.show_uncertainty(some, magnified=3.0)
+    assert canvas.viewer.layers["ellipses × 3"].visible
+    with pytest.raises(ValueError, match="positive"):
+        canvas.show_uncertainty(some, magnified=0.0)
+
+
 def test_without_covariance_radiograph_or_landmarks_there_are_none(canvas):
     canvas.show_uncertainty(result(None))
     canvas.show_uncertainty(None)

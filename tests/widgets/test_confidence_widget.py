@@ -115,17 +115,29 @@ def test_the_widget_says_it_and_draws_the_ellipses(bench, viewer, qtbot, screens
     assert "along the central ray" in widget.target.text()
     assert widget.calibration.words == CALIBRATION_WORDS
 
-    asked = []
+    asked, sizes = [], []
     show = bench.canvas.show_uncertainty
     monkeypatch.setattr(
         bench.canvas,
         "show_uncertainty",
-        lambda r, level=0.95: (asked.append((r, level)), show(r, level)),
+        lambda r, level=0.95, *, magnified=1.0: (
+            asked.append((r, level)),
+            sizes.append(magnified),
+            show(r, level, magnified=magnified),
+        ),
     )
     qtbot.mouseClick(widget.ellipses, Qt.MouseButton.LeftButton, pos=QPoint(8, 8))
     assert asked[-1] == (session.results[1], 0.95)
+    assert "ellipses × 10" in [layer.name for layer in bench.viewer.layers]
+    assert sizes[-1] == 10.0
+    assert "10 times as large as predicted" in widget.drawn_words.text()
+    widget.size.setCurrentText("× 1")
+    assert sizes[-1] == 1.0
+    assert widget.drawn_words.text() == "Drawn as large as predicted."
     assert "ellipses" in [layer.name for layer in bench.viewer.layers]
+    widget.size.setCurrentText("× 3")
     widget.level.setCurrentText("50 %")
+    assert sizes[-1] == 3.0
     assert asked[-1] == (session.results[1], 0.5)
     widget.resize(320, 720)
     screenshot(widget, "confidence")

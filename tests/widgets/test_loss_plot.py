@@ -31,6 +31,30 @@ def plot(qtbot):
     return plot
 
 
+def numbers(plot, side):
+    """What an axis shows as numbers."""
+    axis = plot._plot.getPlotItem().getAxis(side)
+    low, high = axis.range
+    ticks = axis.tickValues(low, high, 200) if axis._tickLevels is None else axis._tickLevels
+    shown = axis.style["showValues"]
+    return [float(v) for _, values in ticks for v in values] if shown else []
+
+
+def test_an_empty_plot_says_so_and_shows_no_numbers(plot):
+    assert plot._legend.text() == "Nothing refined yet: press Refine."
+    assert numbers(plot, "left") == numbers(plot, "bottom") == []
+    plot.append([iterate(i) for i in range(3)])
+    assert "loss" in plot._legend.text()
+    assert "Nothing" not in plot._legend.text()
+    across = numbers(plot, "bottom")
+    assert across
+    assert all(value == int(value) for value in across)  # no iteration lies between two
+    assert numbers(plot, "left")
+    plot.clear()
+    assert "Nothing refined yet" in plot._legend.text()
+    assert numbers(plot, "left") == numbers(plot, "bottom") == []
+
+
 def test_one_line_per_term_and_levels_marked(plot):
     plot.append([iterate(i, level=i // 3, intensity=0.3, gradient_rows=0.2) for i in range(7)])
     x, y = plot.curves["loss"]

@@ -29,33 +29,43 @@ class DetectorFit:
         self._viewer = viewer
         self._detector: Detector | None = None
         self._left: tuple[float, ...] = ()
-        self._again = False
-        shelf.listen(viewer.canvas.events.size, self._on_size)
-        # Connected later is called earlier: napari answers the first with a fit, then the second.
-        shelf.listen(viewer.dims.events.order, self._before_napari_fits)
-        shelf.listen(viewer.events.reset_view, self._after_napari_fitted)
+        self._order: tuple[int, ...] = ()
+        self._touched = False
+        camera = viewer.scene.camera
+        for emitter, slot in (
+            (viewer.canvas.events.size, self._on_size),
+            (camera.events.center, self._on_camera),
+            (camera.events.zoom, self._on_camera),
+            (viewer.events.reset_view, self._on_reset),
+        ):
+            shelf.listen(emitter, slot)
 
     def fit(self, detector: Detector) -> None:
         """Fill the canvas with a detector, now and after changes of its size."""
+        self._order, self._touched = self._viewer.dims.order, False
         self._detector = detector
-        look_at(self._viewer, detector)
-        self._left = self._view()
+        self._fit_again()
 
-    @property
-    def _untouched(self) -> bool:
-        return self._detector is not None and np.allclose(self._view(), self._left, rtol=1e-4)
+    def _fit_again(self) -> None:
+        detector = self._detector
+        if detector is not None and not self._touched:
+            self._detector = None  # what the camera says meanwhile is not the user's doing
+            look_at(self._viewer, detector)
+            self._left, self._detector = self._view(), detector
 
     def _on_size(self, event: object = None) -> None:
-        if self._detector is not None and self._untouched:
-            self.fit(self._detector)
+        self._fit_again()
 
-    def _before_napari_fits(self, event: object = None) -> None:
-        self._again = self._untouched
+    def _on_camera(self, event: object = None) -> None:
+        # With another order of the axes it is napari that fits: see `_on_reset`.
+        if self._detector is not None and self._viewer.dims.order == self._order:
+            self._touched = not np.allclose(self._view(), self._left, rtol=1e-4)
 
-    def _after_napari_fitted(self, event: object = None) -> None:
-        again, self._again = self._again, False
-        if again and self._detector is not None:
-            self.fit(self._detector)
+    def _on_reset(self, event: object = None) -> None:
+        """napari has fitted everything: because an axis came or went, or for the Home button."""
+        if self._detector is not None and self._viewer.dims.order != self._order:
+            self._order = self._viewer.dims.order
+            self._fit_again()
 
     def _view(self) -> tuple[float, ...]:
         camera = self._viewer.scene.camera

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from napari.components import ViewerModel
-from napari.layers import Image
+from napari.layers import Image, Layer
 from napari.utils.notifications import show_info
 from numpy import ndarray
 from psygnal import Signal
@@ -254,12 +254,8 @@ class IterateLayers:
                 layer.scale = scale
             if not np.allclose(layer.translate, (0.0, *shift), rtol=1e-9, atol=1e-9):
                 layer.translate = (0.0, *shift)
-            newest = self._stack[len(self._stack) - 1]
-            level = record.iterates[-1].level if len(record) else 0
-            # A coarser level averages the brightest bone away: each has its own range.
-            if level != self._fitted_level and newest.max() > newest.min():
-                layer.contrast_limits = robust_limits(newest, low_share=DRR_LOW_SHARE)
-                self._fitted_level = level
+            if len(record) and (self._following or self._fitted_level < 0):
+                self._fit_contrast(layer, record, len(record) - 1)
             if self._following and len(record):
                 self._at = len(record) - 1
                 self._move_slider(self._at)
@@ -271,6 +267,14 @@ class IterateLayers:
                 f"The pictures of all iterates do not fit into {self._stack.nbytes // 10**6} MB: "
                 f"one of {self._stack.every} is kept. Every loss and every pose is."
             )
+
+    def _fit_contrast(self, layer: Layer, record: IterateRecord, number: int) -> None:
+        """A coarser level averages the brightest bone away: each has its own range."""
+        level = record.iterates[number].level
+        frame = self._stack[number // self._stack.every]
+        if level != self._fitted_level and frame.max() > frame.min():
+            layer.contrast_limits = robust_limits(frame, low_share=DRR_LOW_SHARE)
+            self._fitted_level = level
 
     def _make_stack(self) -> Image:
         return Image(
@@ -317,5 +321,8 @@ class IterateLayers:
         if number == self._at or self._record is None:
             return
         self._at = number
+        layer = self._shelf.get(self._role)
+        if layer is not None:
+            self._fit_contrast(layer, self._record, number)
         self._path.mark(self._record, number)
         self.scrubbed.emit(self._record.iterates[number])

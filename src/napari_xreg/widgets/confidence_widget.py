@@ -38,6 +38,7 @@ CALIBRATION_WORDS = (
 """What docs/decisions/0005-calibrated-covariance.md measured."""
 
 _LEVELS = {"95 %": 0.95, "50 %": 0.5}
+_SIZES = {"× 1": 1.0, "× 3": 3.0, "× 10": 10.0}
 _HELP = {
     "primary": "Standard deviation of the primary angle (+ LAO), degrees.",
     "secondary": "Standard deviation of the secondary angle (+ cranial), degrees.",
@@ -172,6 +173,15 @@ class ConfidenceWidget(Docked):
         self.level.addItems(list(_LEVELS))
         self.level.setToolTip("Probability of an ellipse.")
         self.level.currentTextChanged.connect(self._draw_ellipses)
+        self.size = QComboBox()
+        self.size.addItems(list(_SIZES))
+        self.size.setCurrentText("× 10")
+        self.size.setToolTip(
+            "How much larger than predicted the ellipses are drawn. At × 1 they are true to scale: "
+            "those of\na good result are smaller than the points that mark the landmarks."
+        )
+        self.size.currentTextChanged.connect(self._draw_ellipses)
+        self.drawn_words = _wrapped()
         self.calibration = SmallPrint(CALIBRATION_WORDS)
 
     def _lay_out(self) -> None:
@@ -200,10 +210,13 @@ class ConfidenceWidget(Docked):
         layout.addWidget(self.grid)
         layout.addWidget(_title("At the landmarks"))
         layout.addWidget(self.target)
+        layout.addWidget(self.ellipses)
         row = QHBoxLayout()
-        row.addWidget(self.ellipses, 1)
-        row.addWidget(self.level)
+        row.addWidget(self.level, 1)
+        row.addWidget(QLabel("drawn"))
+        row.addWidget(self.size, 1)
         layout.addLayout(row)
+        layout.addWidget(self.drawn_words)
         layout.addWidget(self.calibration)
         layout.addStretch(1)
         outer = QVBoxLayout(self)
@@ -274,9 +287,19 @@ class ConfidenceWidget(Docked):
         if wanted or self._drawn:
             canvas = self.workbench.canvas
             canvas.show_uncertainty(
-                self.result if wanted else None, _LEVELS[self.level.currentText()]
+                self.result if wanted else None,
+                _LEVELS[self.level.currentText()],
+                magnified=_SIZES[self.size.currentText()],
             )
             self._drawn = wanted
+        self.drawn_words.setText(self._words_on_size() if wanted else "")
+        self.drawn_words.setVisible(wanted)
+
+    def _words_on_size(self) -> str:
+        times = _SIZES[self.size.currentText()]
+        if times == 1:
+            return "Drawn as large as predicted."
+        return f"Drawn {times:g} times as large as predicted, to be seen; × 1 is true to scale."
 
     def teardown(self) -> None:
         """The ellipses go with the widget that explains them."""

@@ -15,17 +15,18 @@ from pyqtgraph.GraphicsScene.mouseEvents import MouseClickEvent  # isort: skip
 COLOURS = ("#56B4E9", "#E69F00", "#1FA97F", "#D55E00", "#CC79A7", "#8C8CF0", "#B0A000", "#00A0B0")
 """Distinct for most colour-blind readers (after Okabe and Ito), legible on light and on dark."""
 
+NOTHING_YET = "Nothing refined yet: press Refine."
 Array = npt.NDArray[np.float64]
 
 
-class _Axes(pg.PlotWidget):  # type: ignore[misc]
+class Axes(pg.PlotWidget):  # type: ignore[misc]
     """pyqtgraph asks for 640 x 480 pixels; a dock is narrower."""
 
     def sizeHint(self) -> QSize:
         return QSize(240, 150)
 
 
-class _Decades(pg.AxisItem):  # type: ignore[misc]
+class Decades(pg.AxisItem):  # type: ignore[misc]
     """Logarithmic; pyqtgraph would print 2 to 9 of a decade on top of each other."""
 
     def logTickValues(
@@ -42,7 +43,17 @@ class _Decades(pg.AxisItem):  # type: ignore[misc]
 
     def logTickStrings(self, values: Sequence[float], scale: float, spacing: float) -> list[str]:
         """As short as they tell."""
-        return [f"{10.0**value * scale:.2g}" for value in values]
+        numbers = [10.0**value * scale for value in values]
+        return [f"{n:.0f}" if 100 <= n < 1e4 else f"{n:.2g}" for n in numbers]
+
+
+class _Counts(pg.AxisItem):  # type: ignore[misc]
+    """Whole numbers: there is no iteration between two."""
+
+    def tickSpacing(self, minVal: float, maxVal: float, size: float) -> list[tuple[float, float]]:
+        """As pyqtgraph's, without fractions."""
+        spacings = super().tickSpacing(minVal, maxVal, size)
+        return [(gap, start) for gap, start in spacings if gap >= 1] or [(1.0, 0.0)]
 
 
 class IterationPlot(QWidget):
@@ -59,6 +70,8 @@ class IterationPlot(QWidget):
     per
         What is drawn, for each unit that the horizontal axis shows: 60 for seconds on an axis of
         minutes.
+    empty
+        What the plot says while there is nothing to draw.
     """
 
     picked = Signal(int)
@@ -75,9 +88,11 @@ class IterationPlot(QWidget):
         log: bool = False,
         across: str = "iteration",
         per: float = 1.0,
+        empty: str = "Nothing to show yet.",
     ) -> None:
         super().__init__(parent)
         self._log = log
+        self._empty = empty
         self._curves: dict[str, pg.PlotDataItem] = {}
         self._colours: dict[str, str | None] = {}
         self._levels: dict[int, pg.InfiniteLine] = {}
@@ -86,7 +101,12 @@ class IterationPlot(QWidget):
         self._legend = QLabel()
         self._legend.setWordWrap(True)
         self._legend.setTextFormat(Qt.TextFormat.RichText)
-        self._plot = _Axes(axisItems={"left": _Decades("left")} if log else None)
+        axes: dict[str, pg.AxisItem] = {}
+        if log:
+            axes["left"] = Decades("left")
+        if per == 1.0:
+            axes["bottom"] = _Counts("bottom")
+        self._plot = Axes(axisItems=axes)
         item = self._plot.getPlotItem()
         item.hideButtons()
         item.setMenuEnabled(False)
@@ -95,9 +115,9 @@ class IterationPlot(QWidget):
         item.setLimits(minXRange=4)
         item.setLabel("left", label)
         item.setLabel("bottom", across)
-        item.getAxis("bottom").setScale(1 / per)
         for side in ("left", "bottom"):
             item.getAxis(side).enableAutoSIPrefix(False)
+        item.getAxis("bottom").setScale(1 / per)  # after that, or pyqtgraph adds a prefix
         item.getAxis("left").setWidth(60)  # plots above one another line up
         self._plot.setMinimumHeight(110)
         self._cursor = pg.InfiniteLine(0.0, angle=90, movable=True)
@@ -112,6 +132,7 @@ class IterationPlot(QWidget):
         layout.addWidget(self._legend)
         layout.addWidget(self._plot, 1)
         self._retheme()
+        self._write_legend()
 
     # ------------------------------------------------------------------ what is drawn
 
@@ -278,6 +299,13 @@ class IterationPlot(QWidget):
         return colour
 
     def _write_legend(self) -> None:
+        item = self._plot.getPlotItem()
+        for side in ("left", "bottom"):  # numbers that stand for nothing would mislead
+            item.getAxis(side).setStyle(showValues=bool(self._curves))
+            item.getAxis(side).setTicks(None if self._curves else [])
+        if not self._curves:
+            self._legend.setText(self._empty)
+            return
         shown = (
             f'<span style="color:{colour or self._ink.name()}">■</span>&nbsp;{name}'
             for name, colour in self._colours.items()

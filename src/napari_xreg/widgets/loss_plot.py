@@ -6,7 +6,7 @@ import numpy as np
 from qtpy.QtWidgets import QWidget
 
 from napari_xreg.registration import Iterate
-from napari_xreg.widgets.iteration_plot import IterationPlot, cycle, joined
+from napari_xreg.widgets.iteration_plot import NOTHING_YET, IterationPlot, cycle, joined
 
 
 class LossPlot(IterationPlot):
@@ -17,7 +17,7 @@ class LossPlot(IterationPlot):
     """
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__("loss", parent, log=True)
+        super().__init__("loss", parent, log=True, empty=NOTHING_YET)
         self.setToolTip(
             "Loss against iteration, dimensionless, logarithmic; lower is better.\n"
             "“loss” is what is minimised: a weighted sum of 1 − NCC of the image and of its "

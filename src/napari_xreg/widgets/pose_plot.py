@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_xreg.geometry.carm import CARM_PARAMETERS, CArmPose
 from napari_xreg.registration import Iterate
-from napari_xreg.widgets.iteration_plot import IterationPlot, cycle, joined
+from napari_xreg.widgets.iteration_plot import NOTHING_YET, IterationPlot, cycle, joined
 
 
 class PosePlot(QWidget):
@@ -19,8 +19,8 @@ class PosePlot(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.angles = IterationPlot("change, °")
-        self.offsets = IterationPlot("change, mm")
+        self.angles = IterationPlot("change, °", empty=NOTHING_YET)
+        self.offsets = IterationPlot("change, mm", empty="")
         self.angles.setToolTip(
             "Angles of the C-arm less those at the start, degrees (DICOM: primary + LAO, "
             "secondary + cranial).\nClick or drag to look at an iteration."

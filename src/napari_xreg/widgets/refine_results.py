@@ -40,7 +40,11 @@ COLUMNS = {
 
 
 class ResultsPanel(QWidget):
-    """Lists results; accepting and discarding are wishes."""
+    """Lists results; accepting and discarding are wishes.
+
+    Their buttons are a row of their own, `actions`, for the widget to lay out where it stays in
+    sight.
+    """
 
     accept_requested = Signal(str)
     discard_requested = Signal(str)
@@ -61,8 +65,6 @@ class ResultsPanel(QWidget):
         self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.table.setShowGrid(False)
         self.table.setWordWrap(False)
-        self.table.setMinimumHeight(84)
-        self.table.setMaximumHeight(140)
         self.table.setToolTip("Select one to see its iterates; select two to compare them.")
         rows, columns = self.table.verticalHeader(), self.table.horizontalHeader()
         assert rows is not None and columns is not None
@@ -86,7 +88,9 @@ class ResultsPanel(QWidget):
         self.undo = QPushButton("⟲ Undo")
         self.undo.setToolTip("Go back to the poses before the last change.")
         self.undo.clicked.connect(lambda _: session.undo())
-        buttons = QHBoxLayout()
+        self.actions = QWidget()
+        buttons = QHBoxLayout(self.actions)
+        buttons.setContentsMargins(0, 0, 0, 0)
         buttons.setSpacing(4)
         for button in (self.accept, self.discard, self.undo):
             buttons.addWidget(button)
@@ -95,7 +99,6 @@ class ResultsPanel(QWidget):
         layout.setSpacing(4)
         layout.addWidget(self.table, 1)
         layout.addWidget(self.words)
-        layout.addLayout(buttons)
         self.refresh()
 
     @property
@@ -111,6 +114,8 @@ class ResultsPanel(QWidget):
         results = self._session.results
         self.table.blockSignals(True)
         self.table.setRowCount(len(results))
+        header_height = self.table.horizontalHeader().sizeHint().height()
+        self.table.setFixedHeight(header_height + 22 * min(max(len(results), 1), 4) + 4)
         for row, result in enumerate(results):
             for column, text in enumerate(self._cells(result)):
                 item = QTableWidgetItem(text)

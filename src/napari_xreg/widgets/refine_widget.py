@@ -10,6 +10,7 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QPushButton,
+    QSizePolicy,
     QSlider,
     QTabWidget,
     QVBoxLayout,
@@ -458,7 +459,8 @@ class RefineWidget(Docked):
         self.tabs = QTabWidget()
         self.tabs.addTab(self.losses, "Loss")
         self.tabs.addTab(self.poses, "Pose")
-        self.tabs.setMinimumHeight(240)
+        self.tabs.currentChanged.connect(lambda _: self._fit_tabs())
+        self._fit_tabs()
         column.addWidget(self.tabs, 2)
         column.addWidget(self.slider)
         column.addWidget(self.readout)
@@ -466,8 +468,19 @@ class RefineWidget(Docked):
         column.addWidget(self.results)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
+        outer.setSpacing(0)
         outer.addWidget(scrolled(inner))
+        self.results.actions.layout().setContentsMargins(6, 2, 6, 6)
+        outer.addWidget(self.results.actions)  # never scrolled out of sight
         self.setMinimumWidth(300)
+
+    def _fit_tabs(self) -> None:
+        """Only the page in front asks for room: one curve needs half of what two do."""
+        for number in range(self.tabs.count()):
+            page, in_front = self.tabs.widget(number), number == self.tabs.currentIndex()
+            policy = QSizePolicy.Policy.Preferred if in_front else QSizePolicy.Policy.Ignored
+            assert page is not None
+            page.setSizePolicy(policy, policy)
 
     def _connect(self) -> None:
         session = self._session
