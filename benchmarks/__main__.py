@@ -1,4 +1,4 @@
-"""``python -m benchmarks refinement|capture|rendering|confidence|pnp|rayemb|dragging|streaming|all [options]``."""
+"""``python -m benchmarks refinement|capture|rendering|confidence|pnp|rayemb|rayemb_trust|rayemb_speed|dragging|streaming|all [options]``."""
 
 import argparse
 import sys
@@ -11,6 +11,8 @@ from benchmarks import (
     dragging,
     pnp,
     rayemb_accuracy,
+    rayemb_speed,
+    rayemb_trust,
     refinement,
     rendering,
     streaming,
@@ -23,6 +25,8 @@ COMMANDS = {
     "confidence": confidence,
     "pnp": pnp,
     "rayemb": rayemb_accuracy,
+    "rayemb_trust": rayemb_trust,
+    "rayemb_speed": rayemb_speed,
     "dragging": dragging,
     "streaming": streaming,
 }

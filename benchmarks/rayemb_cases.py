@@ -1,7 +1,7 @@
 """Radiographs for the benchmarks of RayEmb: of the patient the network knows, and of what it is not.
 
 ``matching``: a simulated radiograph of the patient over the poses of training. Everything else
-should make the method warn: ``anatomy`` (another CT: pelvis, chest, skull, knee), ``inverted``
+is not: ``anatomy`` (another CT: pelvis, chest, skull, knee), ``inverted``
 (bone dark), ``intensity`` (raw detector values read as line integrals), ``mirrored`` (left and right
 exchanged, and the geometry does not say so), ``noise`` (of the spectrum of an image), ``far`` (the
 patient, from the side or rolled by 60 to 120 degrees).
@@ -27,7 +27,8 @@ CARM = replace(STANDARD_CARM, detector=STANDARD_CARM.detector.resize(128, 128))
 """An encoder looks at about 64 x 64 pixels: simulating four times as many would change nothing."""
 
 MATCHING = "matching"
-BAD = ("anatomy", "inverted", "intensity", "mirrored", "noise", "far")
+BAD = ("anatomy", "inverted", "intensity", "noise", "far")
+MIRRORED = "mirrored"
 
 OTHERS = {
     "pelvis": ("chest_lidc", "skull_phantom", "knee_sts013"),
@@ -98,7 +99,7 @@ def radiograph(
         return image.invert(), None
     if kind == "intensity":
         return replace(image, line_integrals=torch.exp(-values)), None
-    if kind == "mirrored":
+    if kind == MIRRORED:
         mask = None if image.mask is None else image.mask.flip(1)
         return replace(image, line_integrals=values.flip(1), mask=mask), None
     if kind == "noise":
