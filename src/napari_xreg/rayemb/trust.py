@@ -1,7 +1,7 @@
 """How far to trust a pose from correspondences: what was measured, and one number made of it."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -81,14 +81,17 @@ NEAR_MM = 12.0
 THRESHOLD = 0.5
 """Of `Verdict.score`."""
 
-_CONSTANT = 0.0
-_WEIGHTS = {
-    "near_share": (0.7, 5.0),
-    "spread_mm": (14.0, -0.2),
-    "polarity": (0.0, 0.1),
-    "likeness": (0.45, 5.0),
+MEASURES: Mapping[str, Callable[[Trust], float]] = {
+    "near_share": lambda t: t.near_share,
+    "sureness": lambda t: -math.log(max(t.spread_mm, 1.0)),
+    "polarity": lambda t: min(max(t.polarity, -10.0), 10.0),
+    "likeness": lambda t: t.likeness,
 }
-"""What each speaks for on its own: the value at which it says nothing, and its weight."""
+"""What the score is made of: larger is better; NaN says nothing."""
+
+_WEIGHTS = {"near_share": 5.0, "sureness": 3.0, "polarity": 0.1, "likeness": 5.0}
+_NEUTRAL = {"near_share": 0.7, "sureness": -2.64, "polarity": 0.0, "likeness": 0.45}
+"""Where each measure speaks neither for nor against the pose."""
 
 
 def trust_of(
@@ -134,18 +137,23 @@ def verdict_of(trust: Trust, solution: PnPSolution) -> Verdict:
     if solution.world_from_camera is None:
         reason = f"There is no pose to trust. {solution.reason}"
         return Verdict(False, 0.0, reason, trust)
-    terms = {name: term_of(name, getattr(trust, name)) for name in _WEIGHTS}
-    score = 1.0 / (1.0 + math.exp(-(_CONSTANT + sum(terms.values()))))
+    terms, score = terms_of(trust), score_of(trust)
     trusted = score >= THRESHOLD
     return Verdict(trusted, score, _sentence(trust, terms, trusted), trust)
 
 
-def term_of(name: str, value: float) -> float:
-    """What one measure adds to the log-odds; 0 where it is not known."""
-    if not math.isfinite(value):
-        return 0.0
-    neutral, weight = _WEIGHTS[name]
-    return weight * (value - neutral)
+def terms_of(trust: Trust) -> dict[str, float]:
+    """What each of `MEASURES` adds to the log-odds of trust; 0 where it is not known."""
+    values = {name: measure(trust) for name, measure in MEASURES.items()}
+    return {
+        name: _WEIGHTS[name] * (value - _NEUTRAL[name]) if math.isfinite(value) else 0.0
+        for name, value in values.items()
+    }
+
+
+def score_of(trust: Trust) -> float:
+    """`Verdict.score` of what was measured, for a pose that exists."""
+    return 1.0 / (1.0 + math.exp(-sum(terms_of(trust).values())))
 
 
 def likeness(radiograph: Radiograph, volume: Volume, world_from_camera: Pose) -> float:
@@ -178,7 +186,7 @@ def _sentence(trust: Trust, terms: Mapping[str, float], trusted: bool) -> str:
     against = {
         "near_share": f"only {trust.near_share:.0%} of the points lie within {NEAR_MM:g} mm of "
         "where it puts them",
-        "spread_mm": f"the network leaves the points open by {trust.spread_mm:.0f} mm",
+        "sureness": f"the network leaves the points open by {trust.spread_mm:.0f} mm",
         "polarity": "the radiograph looks inverted",
         "likeness": "the CT, rendered at it, does not look like the radiograph",
     }
