@@ -131,11 +131,11 @@ def test_the_widget_says_it_and_draws_the_ellipses(bench, viewer, qtbot, screens
     assert "ellipses × 10" in [layer.name for layer in bench.viewer.layers]
     assert sizes[-1] == 10.0
     assert "10 times as large as predicted" in widget.drawn_words.text()
-    widget.size.setCurrentText("× 1")
+    widget.magnified.setCurrentText("× 1")
     assert sizes[-1] == 1.0
     assert widget.drawn_words.text() == "Drawn as large as predicted."
     assert "ellipses" in [layer.name for layer in bench.viewer.layers]
-    widget.size.setCurrentText("× 3")
+    widget.magnified.setCurrentText("× 3")
     widget.level.setCurrentText("50 %")
     assert sizes[-1] == 3.0
     assert asked[-1] == (session.results[1], 0.5)

@@ -173,14 +173,14 @@ class ConfidenceWidget(Docked):
         self.level.addItems(list(_LEVELS))
         self.level.setToolTip("Probability of an ellipse.")
         self.level.currentTextChanged.connect(self._draw_ellipses)
-        self.size = QComboBox()
-        self.size.addItems(list(_SIZES))
-        self.size.setCurrentText("× 10")
-        self.size.setToolTip(
+        self.magnified = QComboBox()
+        self.magnified.addItems(list(_SIZES))
+        self.magnified.setCurrentText("× 10")
+        self.magnified.setToolTip(
             "How much larger than predicted the ellipses are drawn. At × 1 they are true to scale: "
             "those of\na good result are smaller than the points that mark the landmarks."
         )
-        self.size.currentTextChanged.connect(self._draw_ellipses)
+        self.magnified.currentTextChanged.connect(self._draw_ellipses)
         self.drawn_words = _wrapped()
         self.calibration = SmallPrint(CALIBRATION_WORDS)
 
@@ -214,7 +214,7 @@ class ConfidenceWidget(Docked):
         row = QHBoxLayout()
         row.addWidget(self.level, 1)
         row.addWidget(QLabel("drawn"))
-        row.addWidget(self.size, 1)
+        row.addWidget(self.magnified, 1)
         layout.addLayout(row)
         layout.addWidget(self.drawn_words)
         layout.addWidget(self.calibration)
@@ -289,14 +289,14 @@ class ConfidenceWidget(Docked):
             canvas.show_uncertainty(
                 self.result if wanted else None,
                 _LEVELS[self.level.currentText()],
-                magnified=_SIZES[self.size.currentText()],
+                magnified=_SIZES[self.magnified.currentText()],
             )
             self._drawn = wanted
         self.drawn_words.setText(self._words_on_size() if wanted else "")
         self.drawn_words.setVisible(wanted)
 
     def _words_on_size(self) -> str:
-        times = _SIZES[self.size.currentText()]
+        times = _SIZES[self.magnified.currentText()]
         if times == 1:
             return "Drawn as large as predicted."
         return f"Drawn {times:g} times as large as predicted, to be seen; × 1 is true to scale."

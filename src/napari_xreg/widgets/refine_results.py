@@ -42,7 +42,7 @@ COLUMNS = {
 class ResultsPanel(QWidget):
     """Lists results; accepting and discarding are wishes.
 
-    Their buttons are a row of their own, `actions`, for the widget to lay out where it stays in
+    Their buttons are a row of their own, `button_row`, for the widget to lay out where it stays in
     sight.
     """
 
@@ -88,9 +88,9 @@ class ResultsPanel(QWidget):
         self.undo = QPushButton("⟲ Undo")
         self.undo.setToolTip("Go back to the poses before the last change.")
         self.undo.clicked.connect(lambda _: session.undo())
-        self.actions = QWidget()
-        buttons = QHBoxLayout(self.actions)
-        buttons.setContentsMargins(0, 0, 0, 0)
+        self.button_row = QWidget()
+        buttons = QHBoxLayout(self.button_row)
+        buttons.setContentsMargins(6, 2, 6, 6)
         buttons.setSpacing(4)
         for button in (self.accept, self.discard, self.undo):
             buttons.addWidget(button)
@@ -114,8 +114,10 @@ class ResultsPanel(QWidget):
         results = self._session.results
         self.table.blockSignals(True)
         self.table.setRowCount(len(results))
-        header_height = self.table.horizontalHeader().sizeHint().height()
-        self.table.setFixedHeight(header_height + 22 * min(max(len(results), 1), 4) + 4)
+        titles = self.table.horizontalHeader()
+        assert titles is not None
+        rows_in_sight = min(max(len(results), 1), 4)
+        self.table.setFixedHeight(titles.sizeHint().height() + 22 * rows_in_sight + 4)
         for row, result in enumerate(results):
             for column, text in enumerate(self._cells(result)):
                 item = QTableWidgetItem(text)

@@ -470,8 +470,7 @@ class RefineWidget(Docked):
         outer.setContentsMargins(0, 0, 0, 0)
         outer.setSpacing(0)
         outer.addWidget(scrolled(inner))
-        self.results.actions.layout().setContentsMargins(6, 2, 6, 6)
-        outer.addWidget(self.results.actions)  # never scrolled out of sight
+        outer.addWidget(self.results.button_row)  # never scrolled out of sight
         self.setMinimumWidth(300)
 
     def _fit_tabs(self) -> None:
