@@ -28,9 +28,10 @@ class Peak:
 def local_soft_argmax(logits: Float[Tensor, "*n rows columns"], *, window: int = WINDOW) -> Peak:
     """The mean of the softmax over a window about the largest pixel.
 
-    The window is centred on the largest pixel; where that lies near a border both sides are cut
-    alike, so a symmetric peak stays unbiased. Differentiable: every pixel of the window has a say,
-    unlike in an argmax or in a softmax so sharp that only one has.
+    The window is centred on the largest pixel; where that lies near a border, the mean is taken over
+    as much on either side, so a symmetric peak stays unbiased (the covariance is not: of what there
+    is beyond the border nothing is known). Differentiable: every pixel of the window has a say,
+    unlike in an argmax, or in a softmax so sharp that only one has.
 
     Parameters
     ----------
@@ -46,26 +47,32 @@ def local_soft_argmax(logits: Float[Tensor, "*n rows columns"], *, window: int =
     """
     if window < 1 or window % 2 == 0:
         raise ValueError(f"the window about a peak has an odd side, so a middle: got {window}")
-    rows, columns = logits.shape[-2:]
+    size = logits.shape[-2:]
     top = peaks(logits)
-    half = window // 2
-    row = torch.arange(rows, device=logits.device)
-    column = torch.arange(columns, device=logits.device)
-    # How far the window reaches each way, cut alike on both sides.
-    reach = torch.minimum(top, top.new_tensor([rows - 1, columns - 1]) - top).clamp(max=half)
-    near = ((row - top[..., :1]).abs() <= reach[..., :1])[..., :, None]
-    near = near & ((column - top[..., 1:]).abs() <= reach[..., 1:])[..., None, :]
-    share = (
-        logits.masked_fill(~near, -torch.inf).flatten(-2).softmax(-1).unflatten(-1, (rows, columns))
-    )
-    down, right = share.sum(-1), share.sum(-2)
-    row, column = row.to(logits), column.to(logits)
+    # How far there are pixels on both sides.
+    both = torch.minimum(top, top.new_tensor([size[0] - 1, size[1] - 1]) - top)
+    half = torch.full_like(both, window // 2)
+    down, right, _ = _shares(logits, top, torch.minimum(both, half))
+    row, column = (torch.arange(n, device=logits.device).to(logits) for n in size)
     pixels = torch.stack([(down * row).sum(-1), (right * column).sum(-1)], -1)
+    down, right, share = _shares(logits, top, half)
     v, u = row - pixels[..., :1], column - pixels[..., 1:]
     across = (share * v[..., :, None] * u[..., None, :]).sum((-2, -1))
     vv, uu = (down * v.square()).sum(-1), (right * u.square()).sum(-1)
     covariances = torch.stack([torch.stack([vv, across], -1), torch.stack([across, uu], -1)], -2)
     return Peak(pixels, covariances)
+
+
+def _shares(
+    logits: Float[Tensor, "*n rows columns"], top: Int[Tensor, "*n 2"], reach: Int[Tensor, "*n 2"]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Softmax over a window: by row, by column, and by pixel."""
+    rows, columns = (torch.arange(n, device=logits.device) for n in logits.shape[-2:])
+    near = ((rows - top[..., :1]).abs() <= reach[..., :1])[..., :, None]
+    near = near & ((columns - top[..., 1:]).abs() <= reach[..., 1:])[..., None, :]
+    share = logits.masked_fill(~near, -torch.inf).flatten(-2).softmax(-1)
+    share = share.unflatten(-1, logits.shape[-2:])
+    return share.sum(-1), share.sum(-2), share
 
 
 def peaks(logits: Float[Tensor, "*n rows columns"]) -> Int[Tensor, "*n 2"]:
