@@ -42,7 +42,9 @@ def test_an_encoder_is_trained_watched_stopped_and_written(bench, viewer, qtbot,
     widget = docked(viewer, tmp_path, TinyRecipe())
     click(qtbot, widget.start_button)
     assert widget.running
-    assert not widget.form.isEnabled()
+    assert not widget.form.minutes.isEnabled()
+    assert not widget.form.poses.isEnabled()
+    assert widget.samples.isEnabled()
     assert not widget.use_button.isEnabled()
     validations(qtbot, widget, 2)
     plots = widget.progress.plots

@@ -134,6 +134,14 @@ class TrainForm(QWidget):
         self.minutes.setValue(minutes)
         self.out.setText(str(found.weights))
 
+    def lock(self, locked: bool) -> None:
+        """Whether what is set may be changed; samples may be looked at all the while."""
+        for field in (
+            *(self.what, self.who, self.start, self._browse_start, self.poses, self.minutes),
+            *(self._browse_out, self.rate, self.seed, self.threads, self.device),
+        ):
+            field.setEnabled(not locked)
+
     def propose_out(self) -> None:
         """A name that is not taken yet, where there may be written."""
         text = self.out.text().strip()

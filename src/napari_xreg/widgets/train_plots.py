@@ -3,18 +3,18 @@
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
-from qtpy.QtCore import QEvent, QSize
+from qtpy.QtCore import QEvent
 from qtpy.QtGui import QColor, QPalette
 from qtpy.QtWidgets import QLabel, QTabWidget, QVBoxLayout, QWidget
 
 import pyqtgraph as pg  # isort: skip  # after qtpy: it takes the binding that is loaded
 
 from napari_xreg.training import Step, Validation
-from napari_xreg.widgets.iteration_plot import IterationPlot, cycle
+from napari_xreg.widgets.iteration_plot import Array, Axes, Decades, IterationPlot, cycle
 from napari_xreg.widgets.train_recipe import Cloud, Recipe
 
 _MOST_POINTS = 2500
+_MOST_STEPS = 2000
 _RAW = "#8C8C8C"
 _BEST = "best"
 
@@ -80,10 +80,17 @@ class TrainPlots(QTabWidget):
             self.scatter.show_cloud(self._recipe.cloud(validations[-1].detail))
 
     def _draw_loss(self) -> None:
-        x = [step.seconds for step in self._steps]
-        y = np.array([step.losses["loss"] for step in self._steps])
+        x, y, mean = self._curve("loss")
         self.loss.set_curve("each step", x, y, colour=_RAW, width=0.7)
-        self.loss.set_curve("mean", x, running_mean(y), colour=None, width=2.0)
+        self.loss.set_curve("mean", x, mean, colour=None, width=2.0)
+
+    def _curve(self, key: str) -> tuple[Array, Array, Array]:
+        """Seconds, a loss, and its running mean: as many points as can be told apart."""
+        every = -(-max(1, len(self._steps)) // _MOST_STEPS)
+        x = np.array([step.seconds for step in self._steps])
+        y = np.array([step.losses.get(key, np.nan) for step in self._steps])
+        last = (len(self._steps) - 1) % every  # the newest is always drawn
+        return x[last::every], y[last::every], running_mean(y)[last::every]
 
     def _draw_errors(self) -> None:
         recipe = self._recipe
@@ -91,9 +98,8 @@ class TrainPlots(QTabWidget):
             return
         for index, (key, name) in enumerate(recipe.step_errors.items()):
             if self._steps:
-                y = np.array([step.losses.get(key, np.nan) for step in self._steps])
-                x = [step.seconds for step in self._steps]
-                self.errors.set_curve(name, x, running_mean(y), colour=cycle(index), width=1.0)
+                seconds, _, mean = self._curve(key)
+                self.errors.set_curve(name, seconds, mean, colour=cycle(index), width=1.0)
         x = [v.seconds for v in self._validations]
         first = len(recipe.step_errors)
         for index, (key, name) in enumerate(recipe.scores.items()):
@@ -119,7 +125,7 @@ class ScatterPlot(QWidget):
         self._ink = QColor()
         self._words = QLabel()
         self._words.setWordWrap(True)
-        self._plot = _Axes()
+        self._plot = Axes(axisItems={"left": Decades("left")})
         item = self._plot.getPlotItem()
         item.hideButtons()
         item.setMenuEnabled(False)
@@ -178,24 +184,20 @@ class ScatterPlot(QWidget):
             axis.setLabel(axis.labelText, color=self._ink.name())
 
 
-class _Axes(pg.PlotWidget):  # type: ignore[misc]
-    """pyqtgraph asks for 640 x 480 pixels; a dock is narrower."""
-
-    def sizeHint(self) -> QSize:
-        return QSize(240, 150)
-
-
-def split(said: npt.NDArray[np.float64], error: npt.NDArray[np.float64]) -> str:
+def split(said: Array, error: Array) -> str:
     """Whether it knows when it is right: errors of the surest and of the least sure third."""
     if said.size < 9:
         return ""
     order = np.argsort(said)
     third = said.size // 3
     sure, unsure = np.median(error[order[-third:]]), np.median(error[order[:third]])
-    return f"Of the surest third half are within {sure:.1f} mm, of the least sure {unsure:.1f} mm."
+    return (
+        f"Median error: {sure:.1f} mm in the third it is surest of, {unsure:.1f} mm in the third it "
+        "is least sure of."
+    )
 
 
-def running_mean(values: npt.NDArray[np.float64], window: int = 25) -> npt.NDArray[np.float64]:
+def running_mean(values: Array, window: int = 25) -> Array:
     """Of the last few values, those that are not finite left out."""
     finite = np.isfinite(values)
     total = np.concatenate([[0.0], np.cumsum(np.where(finite, values, 0.0))])

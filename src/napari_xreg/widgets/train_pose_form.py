@@ -11,9 +11,9 @@ from napari_xreg.training import PoseRange
 from napari_xreg.widgets.quantity import Quantity
 
 _ANGLES = {
-    "primary": "Primary angle of the C-arm, degrees (+ LAO)",
-    "secondary": "Secondary angle of the C-arm, degrees (+ cranial)",
-    "roll": "Rotation about the central ray, degrees",
+    "primary": ("Primary", "Primary angle of the C-arm, degrees (+ LAO)"),
+    "secondary": ("Secondary", "Secondary angle of the C-arm, degrees (+ cranial)"),
+    "roll": ("Roll", "Rotation about the central ray, degrees"),
 }
 
 
@@ -29,7 +29,7 @@ class PoseRangeForm(QWidget):
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setSpacing(4)
-        for row, (name, tip) in enumerate(_ANGLES.items()):
+        for row, (name, (title, tip)) in enumerate(_ANGLES.items()):
             low, high = (
                 Quantity(value, -180.0, 180.0, "°", f"{tip}: {which}.", step=5.0)
                 for value, which in zip(
@@ -37,7 +37,7 @@ class PoseRangeForm(QWidget):
                 )
             )
             self.ends[name] = (low, high)
-            grid.addWidget(QLabel(name.capitalize()), row, 0)
+            grid.addWidget(QLabel(title), row, 0)
             grid.addWidget(low, row, 1)
             grid.addWidget(_centred("to"), row, 2)
             grid.addWidget(high, row, 3)

@@ -45,9 +45,8 @@ class TrainWidget(Docked):
         self.samples = SamplesGroup(self.form)
         self.progress = TrainProgress()
         self._run: TrainRun | None = None
-        self._resume: Resume | None = None
-        self.outcome: Outcome | None = None
-        """Of the last training that ended here."""
+        self._resumes: dict[str, Resume] = {}
+        self._outcomes: dict[str, Outcome] = {}
         self._make_controls()
         self._lay_out()
         self._connect()
@@ -61,6 +60,11 @@ class TrainWidget(Docked):
     def running(self) -> bool:
         """Whether a training is under way (or waits)."""
         return self._run is not None and self._run.running
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """Of the last training, of what is chosen now, that ended here."""
+        return self._outcomes.get(self.form.recipe.kind)
 
     # ------------------------------------------------------------------ start to stop
 
@@ -79,7 +83,7 @@ class TrainWidget(Docked):
 
     def resume(self) -> None:
         """Go on with the training that was stopped here, or that a file was chosen of."""
-        request, resume = self._checked(), self._resume
+        request, resume = self._checked(), self._resumes.get(self.form.recipe.kind)
         if request is None or resume is None:
             return
         if 60 * request.minutes <= resume.seconds:
@@ -97,8 +101,10 @@ class TrainWidget(Docked):
         except CheckpointError as error:
             show_error(f"Training: {sentence(error)}")
             return
-        self._resume, self.outcome = found.resume, None
         self.form.show_interrupted(found)
+        kind = self.form.recipe.kind
+        self._resumes[kind] = found.resume
+        self._outcomes.pop(kind, None)
         self.progress.ready(self.form.recipe, found.validations, self._words_of(found))
         self._follow_run()
 
@@ -119,10 +125,10 @@ class TrainWidget(Docked):
 
     def use(self) -> None:
         """Hand the weights to the widget that uses them, and open it."""
-        if self.outcome is None:
+        recipe, outcome = self.form.recipe, self.outcome
+        if outcome is None:
             return
-        recipe = self.form.recipe
-        self._session.want(weights_of(recipe, self.outcome))
+        self._session.want(weights_of(recipe, outcome))
         try:
             self.workbench.viewer.window.add_plugin_dock_widget("napari-xreg", recipe.widget)
         except (ValueError, KeyError):
@@ -150,8 +156,9 @@ class TrainWidget(Docked):
             return None
 
     def _begin(self, request: TrainRequest) -> None:
-        self.outcome = None
-        self._run = TrainRun(self._session, self.workbench.jobs, self.form.recipe, request)
+        recipe = self.form.recipe
+        self._outcomes.pop(recipe.kind, None)
+        self._run = TrainRun(self._session, self.workbench.jobs, recipe, request)
         self._run.advanced.connect(self._advance)
         self._run.ended.connect(self._end)
         self.progress.begin(self._run)
@@ -161,11 +168,11 @@ class TrainWidget(Docked):
         self.progress.take(events)
 
     def _end(self, outcome: Outcome | None) -> None:
-        self._run = None
-        if outcome is not None:
-            self.outcome = outcome
+        run, self._run = self._run, None
+        if outcome is not None and run is not None:
             trained, written = outcome.trained, not outcome.problem
-            self._resume = Resume(
+            self._outcomes[run.recipe.kind] = outcome
+            self._resumes[run.recipe.kind] = Resume(
                 outcome.state_file if written else trained.state,
                 outcome.file if written else None,
                 trained.steps,
@@ -200,13 +207,14 @@ class TrainWidget(Docked):
     def _follow_run(self) -> None:
         run, running = self._run, self.running
         stopping = run is not None and run.job.control.cancelled
-        for control in (self.form, self.start_button, self.file_button):
+        self.form.lock(running)
+        for control in (self.start_button, self.file_button):
             control.setEnabled(not running)
         for control in (self.pause_button, self.stop_button):
             control.setEnabled(running and not stopping)
         waits = run is not None and running and run.waiting
         self.pause_button.setText("Continue" if waits else "Pause")
-        self.resume_button.setEnabled(not running and self._resume is not None)
+        self.resume_button.setEnabled(not running and self.form.recipe.kind in self._resumes)
         usable = self.outcome is not None and not self.outcome.problem
         self.use_button.setEnabled(usable and not running)
         self.use_button.setText(f"Use in {self.form.recipe.widget}")
