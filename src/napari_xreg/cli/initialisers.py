@@ -7,6 +7,7 @@ none.
 
 INITIALISERS = {
     "rayemb": "napari_xreg.cli.rayemb_start",
+    "landmarks": "napari_xreg.cli.landmark_start",
 }
 
 

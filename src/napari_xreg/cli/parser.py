@@ -48,6 +48,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_inspect(commands, common)
     _add_train(commands, common)
     _add_heatmap(commands, common)
+    _add_detect(commands, common)
     return parser
 
 
@@ -127,7 +128,8 @@ def _add_register(commands: _Commands, common: _Parser) -> None:
         choices=("given", *INITIALISERS),
         default="given",
         help="given: from the options below or the header (default); rayemb: found from points of "
-        "the CT",
+        "the CT; landmarks: from those that a detector finds (--weights) and their places in the "
+        "CT (--landmarks)",
     )
     find.add_argument("--weights", metavar="FILE", help="of --init (default: those of the package)")
     add_start(register, "where the C-arm is thought to stand")
@@ -247,13 +249,19 @@ def _add_train(commands: _Commands, common: _Parser) -> None:
         "train",
         parents=[common],
         help="train a network for a patient on your own machine",
-        description="Train RayEmb on simulated views of a CT (the default), of every CT of a folder "
-        "(--population), or of simulated pelves (`phantoms` in place of a CT).",
+        description="Train RayEmb or a landmark detector on simulated views of a CT (the default), of "
+        "every CT of a folder (--population), or of simulated pelves (`phantoms` in place of a CT).",
     )
-    train.add_argument("method", choices=("rayemb",), help="what to train")
+    train.add_argument("method", choices=("rayemb", "landmarks"), help="what to train")
     add_ct(train)
     train.add_argument("--out", required=True, metavar="FILE", help="weights, .safetensors")
     train.add_argument("--labels", metavar="FILE", help="label map: points lie in its structures")
+    train.add_argument(
+        "--landmarks",
+        metavar="FILE",
+        help="landmarks of the CT (.mrk.json, .fcsv, .csv); with --population each CT has its own "
+        "landmarks.mrk.json beside it",
+    )
     train.add_argument(
         "--above-hu",
         type=number,
@@ -322,3 +330,38 @@ def _add_heatmap(commands: _Commands, common: _Parser) -> None:
     )
     heatmap.add_argument("--seed", type=whole, default=0, help="of the templates that are drawn")
     add_radiograph_geometry(heatmap)
+
+
+def _add_detect(commands: _Commands, common: _Parser) -> None:
+    detect = commands.add_parser(
+        "detect",
+        parents=[common],
+        help="find named landmarks on a radiograph with a trained detector",
+        description="Write landmarks with their uncertainty (landmarks.csv, detections.json) and a "
+        "picture of them; with --landmarks of the CT also the pose that follows (pose.json).",
+    )
+    detect.add_argument("xray", metavar="XRAY", help="DICOM (XA, RF, DX, CR), PNG, TIFF, NPY, NPZ")
+    detect.add_argument("--weights", required=True, metavar="FILE", help="of `train landmarks`")
+    detect.add_argument(
+        "--landmarks", metavar="FILE", help="of the CT, with positions, to solve for the pose"
+    )
+    detect.add_argument("--out", default="xreg-detect", metavar="DIR", help="default: %(default)s")
+    detect.add_argument("--mask", action="append", default=[], metavar="FILE", help="0: not used")
+    detect.add_argument(
+        "--passes",
+        type=whole,
+        default=40,
+        help="with dropout; 0: one without (default: %(default)s)",
+    )
+    detect.add_argument("--seed", type=whole, default=0, help="of the dropout")
+    detect.add_argument(
+        "--weighting",
+        choices=("none", "covariance", "continuous", "inverse", "rank"),
+        default="covariance",
+        help="how uncertainty becomes weight (default: %(default)s)",
+    )
+    detect.add_argument("--beta", type=not_negative, default=0.01, help="of continuous")
+    detect.add_argument(
+        "--discard", type=whole, default=0, metavar="K", help="leave the K most uncertain out"
+    )
+    add_radiograph_geometry(detect)

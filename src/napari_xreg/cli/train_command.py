@@ -1,4 +1,4 @@
-"""``napari-xreg train rayemb``: weights for one patient, or for many."""
+"""``napari-xreg train rayemb|landmarks``: weights for one patient, or for many."""
 
 from argparse import Namespace
 from pathlib import Path
@@ -6,32 +6,12 @@ from pathlib import Path
 import torch
 
 from napari_xreg.cli.console import Console
-from napari_xreg.cli.inputs import read_patient
 from napari_xreg.cli.refining import cancelled_by_interrupt, prepare_renderer
-from napari_xreg.images import read_labels
-from napari_xreg.rayemb import (
-    CompactEncoder,
-    RayEmbTask,
-    RayEncoder,
-    load_encoder,
-    patient_task,
-    population_task,
-    save_encoder,
-)
+from napari_xreg.cli.training_methods import METHODS
 from napari_xreg.registration import Control
 from napari_xreg.registration import run as run_events
 from napari_xreg.rendering import thread_count
-from napari_xreg.training import (
-    CTFolder,
-    Mixture,
-    PhantomPopulation,
-    Step,
-    TrainSettings,
-    Validation,
-    read_state,
-    train,
-    write_state,
-)
+from napari_xreg.training import Step, TrainSettings, Validation, read_state, train, write_state
 
 
 def run(arguments: Namespace, console: Console) -> int:
@@ -43,12 +23,10 @@ def run(arguments: Namespace, console: Console) -> int:
     prepare_renderer(console, arguments.threads)
     torch.set_num_threads(thread_count())
     torch.manual_seed(arguments.seed)
-    encoder: RayEncoder = CompactEncoder()
-    if arguments.finetune:
-        encoder = load_encoder(Path(arguments.finetune))[0]
-    encoder = encoder.to(arguments.device)
+    method = METHODS[arguments.method]
+    network = method.network(arguments).to(arguments.device)
     console.step("rendering images to validate on")
-    task, what = _task(arguments, encoder)
+    task, what = method.task(arguments, network)
     settings = TrainSettings(
         steps=10**9, by_time=60.0 * arguments.minutes, seed=arguments.seed,
         learning_rate=arguments.learning_rate, validate_every=400,
@@ -58,9 +36,9 @@ def run(arguments: Namespace, console: Console) -> int:
     with cancelled_by_interrupt(control):
         trained = run_events(
             train(task, settings, resume=resume, control=control),
-            lambda event: _show(event, settings, console),
+            lambda event: _show(event, settings, console, method.found),
         )
-    encoder.load_state_dict(dict(trained.best))
+    network.load_state_dict(dict(trained.best))
     scores = min((v.scores for v in trained.validations), key=lambda s: s["score"], default={})
     about = {
         "trained_on": what,
@@ -69,7 +47,7 @@ def run(arguments: Namespace, console: Console) -> int:
         "status": trained.status.name,
         "scores": dict(scores),
     }
-    save_encoder(out, encoder, about, half=True)
+    method.save(out, network, about)
     state = out.with_suffix(".resume")
     write_state(state, trained.state)
     console.say(trained.status.value)
@@ -84,35 +62,13 @@ def run(arguments: Namespace, console: Console) -> int:
     return 0 if trained else 1
 
 
-def _task(arguments: Namespace, encoder: RayEncoder) -> tuple[RayEmbTask, str]:
-    if arguments.ct == "phantoms":
-        return population_task(encoder, PhantomPopulation()), "simulated pelves"
-    if arguments.population:
-        folder = CTFolder(Path(arguments.ct))
-        share: float = arguments.phantoms
-        if share == 0:
-            return population_task(encoder, folder), f"{len(folder.files)} CTs"
-        mixture = Mixture([(folder, 1.0), (PhantomPopulation(), share)])
-        words = f"{len(folder.files)} CTs, and {share:g} times as often simulated pelves"
-        return population_task(encoder, mixture), words
-    patient = read_patient(arguments)
-    labels = read_labels(Path(arguments.labels)) if arguments.labels else None
-    if patient.phantom is not None and labels is None:
-        labels = patient.phantom.labels
-    task = patient_task(
-        encoder, patient.volume, labels=labels, bone_above_hu=arguments.above_hu,
-        seed=arguments.seed,
-    )  # fmt: skip
-    return task, patient.name
-
-
-def _show(event: Step | Validation, settings: TrainSettings, console: Console) -> None:
+def _show(event: Step | Validation, settings: TrainSettings, console: Console, found: str) -> None:
     if isinstance(event, Step):
         text = f"step {event.index}  loss {event.losses['loss']:.3f}"
         console.progress(event.seconds / settings.by_time, text)
     else:
         scores = event.scores
         console.step(
-            f"step {event.index}: points missed by {scores['median_error_mm']:.1f} mm "
+            f"step {event.index}: {found} missed by {scores['median_error_mm']:.1f} mm "
             f"(median), pose by {scores['median_mtre_mm']:.0f} mm"
         )

@@ -1,0 +1,147 @@
+"""``napari-xreg detect``: named landmarks of a radiograph, and the pose that follows."""
+
+import json
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from napari_xreg.cli.console import Console
+from napari_xreg.cli.further_views import masked
+from napari_xreg.cli.inputs import read_xray
+from napari_xreg.cli.landmark_start import chosen_detector, detected, landmarks_of, solved
+from napari_xreg.geometry import CArm
+from napari_xreg.images import Radiograph, write_landmarks
+from napari_xreg.landmarks import Detections, DetectionTrust, DetectSettings, trust_of
+from napari_xreg.registration import PnPSolution, Weighting, canvas, write_pose
+from napari_xreg.registration.canvas import AFTER, WARNING, Picture
+from napari_xreg.registration.pictures import write_picture
+from napari_xreg.registration.result_files import carm_to_json
+from napari_xreg.training.framing import pixels_between
+
+SCHEMA, VERSION = "napari-xreg/detections", 1
+PIXELS = 640
+
+
+def run(arguments: Namespace, console: Console) -> int:
+    """Detect and write; the exit code is 1 where the result is not to be trusted."""
+    out = Path(arguments.out)
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"--out {out} is a file: name a folder for the landmarks")
+    weighting = Weighting(arguments.weighting, arguments.beta, discard=arguments.discard)
+    marks = None if arguments.landmarks is None else landmarks_of(arguments.landmarks, None)
+    console.step("reading")
+    radiograph = masked(arguments, read_xray(arguments), 0)
+    detector, about = chosen_detector(arguments.weights, console, arguments.threads)
+    settings = DetectSettings(arguments.passes, seed=arguments.seed, keep_heatmaps=False)
+    found = detected(detector, radiograph, settings, console)
+    trust = trust_of(found, radiograph.carm, threshold_mm=detector.trusted_mm)
+    out.mkdir(parents=True, exist_ok=True)
+    files = ["landmarks.csv", "detections.json", "landmarks.png"]
+    write_landmarks(out / files[0], found.landmarks())
+    write_picture(out / files[2], detections_picture(radiograph, found))
+    answer = _answer(found, trust, radiograph, arguments.weights, dict(about))
+    for entry in answer["landmarks"]:
+        row, column = entry["pixel_row_column"]
+        seen = "" if entry["visible"] >= 0.5 else ", probably not in the image"
+        console.say(
+            f"{entry['name']}: row {row:.1f}, column {column:.1f}, +- {entry['spread_px']:.1f} px"
+            f"{seen}"
+        )
+    console.say(trust.reason)
+    if marks is not None:
+        solution = solved(found, marks, radiograph, weighting)
+        answer["pose"] = _pose(solution)
+        console.say(solution.reason)
+        if solution.world_from_camera is not None:
+            files.append("pose.json")
+            write_pose(out / "pose.json", solution.world_from_camera)
+    (out / files[1]).write_text(json.dumps(answer, indent=1) + "\n")
+    console.say(f"written to {out}: {', '.join(files)}")
+    console.answer(answer | {"files": [str(out / name) for name in files]})
+    good = bool(trust) and (marks is None or answer["pose"]["solved"])
+    return 0 if good else 1
+
+
+def detections_picture(radiograph: Radiograph, found: Detections) -> Picture:
+    """The radiograph with a dot and a 95 % ellipse for every landmark that may be in it."""
+    detector = radiograph.carm.detector
+    scale = PIXELS / max(detector.shape)
+    rows, columns = (max(1, round(side * scale)) for side in detector.shape)
+    shown = radiograph.resize(rows, columns)
+    grey = canvas.grey(shown.line_integrals.cpu().float().numpy(), shown.usable.cpu().numpy())
+    picture: Picture = np.ascontiguousarray(grey)
+    roots = torch.linalg.cholesky(found.spread())
+    angle = torch.linspace(0, 2 * torch.pi, 65, dtype=torch.float64)
+    # 95 % of a normal distribution in the plane lie within 5.991 squared standard deviations.
+    circle = 5.991**0.5 * torch.stack([angle.cos(), angle.sin()])
+    for i, name in enumerate(found.names):
+        if float(found.visible[i]) < 0.5:
+            continue
+        outline = _points(found.pixels[i] + (roots[i] @ circle).T, radiograph.carm, shown.carm)
+        cv2.polylines(picture, [outline], True, AFTER, 1, cv2.LINE_AA)
+        x, y = _points(found.pixels[i][None], radiograph.carm, shown.carm)[0].tolist()
+        cv2.circle(picture, (x, y), 2, WARNING, -1, cv2.LINE_AA)
+        at = (x + 6, y - 6)
+        cv2.putText(picture, name, at, cv2.FONT_HERSHEY_SIMPLEX, 0.4, AFTER, 1, cv2.LINE_AA)
+    return picture
+
+
+def _points(pixels: Float[Tensor, "n 2"], source: CArm, target: CArm) -> npt.NDArray[np.int32]:
+    """As OpenCV wants them: (x, y) of the picture, whole pixels."""
+    points = pixels_between(pixels, source, target).flip(1).round()
+    return np.asarray(points.numpy(), dtype=np.int32)
+
+
+def _answer(
+    found: Detections,
+    trust: DetectionTrust,
+    radiograph: Radiograph,
+    weights: str,
+    about: dict[str, Any],
+) -> dict[str, Any]:
+    spread = torch.diagonal(found.spread(), dim1=-2, dim2=-1).sum(-1).sqrt()
+    entries = [
+        {
+            "name": name,
+            "pixel_row_column": found.pixels[i].tolist(),
+            "covariance_px2": found.spread()[i].tolist(),
+            "covariance_of_passes_px2": found.between[i].tolist(),
+            "spread_px": float(spread[i]),
+            "visible": float(found.visible[i]),
+        }
+        for i, name in enumerate(found.names)
+    ]
+    known = ("trained_on", "trained_by", "steps")
+    finite = trust.uncertainty_mm < float("inf")
+    return {
+        "schema": SCHEMA,
+        "version": VERSION,
+        "radiograph": radiograph.source,
+        "simulated": radiograph.simulated,
+        "passes": found.passes,
+        "landmarks": entries,
+        "trusted": bool(trust),
+        "uncertainty_mm": trust.uncertainty_mm if finite else None,
+        "sentence": trust.reason,
+        "geometry": carm_to_json(radiograph.carm),
+        "weights": {"file": Path(weights).name, **{k: about[k] for k in known if k in about}},
+    }
+
+
+def _pose(solution: PnPSolution) -> dict[str, Any]:
+    used = [n for n, flag in zip(solution.names, solution.used.tolist(), strict=True) if flag]
+    pose = solution.world_from_camera
+    return {
+        "solved": bool(solution),
+        "reason": solution.reason,
+        "used": used,
+        "outliers": list(solution.outliers),
+        "world_from_camera": None if pose is None else pose.matrix().detach().tolist(),
+    }
