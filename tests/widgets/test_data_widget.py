@@ -1,5 +1,6 @@
 """The Data widget, driven as a person would."""
 
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -107,7 +108,10 @@ def drop(widget, *paths):
     data.setUrls([QUrl.fromLocalFile(str(path)) for path in paths])
     none, left = Qt.KeyboardModifier.NoModifier, Qt.MouseButton.LeftButton
     copy = Qt.DropAction.CopyAction
-    entering = QDragEnterEvent(QPoint(20, 20), copy, data, left, none)
+    with warnings.catch_warnings():
+        # PySide6 6.12 deprecates the only way to make one that older bindings know.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        entering = QDragEnterEvent(QPoint(20, 20), copy, data, left, none)
     widget.dragEnterEvent(entering)
     assert entering.isAccepted()
     widget.dropEvent(QDropEvent(QPointF(20, 20), copy, data, left, none))

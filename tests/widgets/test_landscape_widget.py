@@ -9,7 +9,7 @@ from napari_xreg.registration.landscape import shifted
 from napari_xreg.widgets.landscape_widget import LandscapeWidget
 
 LEFT = Qt.MouseButton.LeftButton
-LONG = 60_000
+LONG = 240_000  # on a machine that others use as well
 
 
 @pytest.fixture
