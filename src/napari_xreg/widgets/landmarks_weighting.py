@@ -2,7 +2,7 @@
 
 import math
 
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import QSignalBlocker, Qt, Signal
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -109,6 +109,12 @@ class WeightingPanel(QWidget):
     def hand_sigma_px(self) -> float:
         """Of a pixel whose covariance nobody knows."""
         return float(self.sigma.value())
+
+    def suggest(self, mode: str) -> None:
+        """Choose a mode where nobody has chosen one; that is no wish of the user's to be obeyed."""
+        if self.untouched:
+            with QSignalBlocker(self):
+                self.mode.setCurrentText(mode)
 
     def weighting(self) -> Weighting:
         """Of the library."""

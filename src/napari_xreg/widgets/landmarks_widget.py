@@ -12,12 +12,11 @@ from superqt import QCollapsible
 from napari_xreg.geometry import Pose
 from napari_xreg.landmarks import Detections
 from napari_xreg.registration import PnPStatus
-from napari_xreg.session import Result
-from napari_xreg.viewer.detection_layers import Ellipse
 from napari_xreg.widgets import landmarks_edit as edit
 from napari_xreg.widgets.docked import Docked
 from napari_xreg.widgets.jobs import Lane
 from napari_xreg.widgets.landmarks_detection import DetectionPanel, detected_landmarks
+from napari_xreg.widgets.landmarks_drawing import LandmarksDrawing
 from napari_xreg.widgets.landmarks_names import PELVIS
 from napari_xreg.widgets.landmarks_pick_panel import PickPanel
 from napari_xreg.widgets.landmarks_picking import Pixel, Places, Position, Side
@@ -51,7 +50,7 @@ class LandmarksWidget(Docked):
         self._start: Pose | None = None  # the solution last shown: of two, the same one again
         self._held: tuple[str, Pixel] | None = None
         self._acted = False  # what is being solved was caused here
-        self._drawn = False
+        self._drawing = LandmarksDrawing(bench.canvas, bench.session)
         self._lane = Lane(self._take, name="Landmarks")
         self.picking = PickPanel(bench, PELVIS)
         self.model = LandmarksModel(self._canvas.landmarks.colours)
@@ -137,36 +136,9 @@ class LandmarksWidget(Docked):
         self._draw()
 
     def _draw(self) -> None:
-        """On the radiograph: from where the landmarks are projected, ellipses, what was dropped."""
-        solved, landmarks = self._solved, self._canvas.landmarks
-        pose = None if solved is None else solved.pose
-        landmarks.pin(None if self.result.follow.isChecked() else pose)
-        verdicts = {} if solved is None else solved.verdicts
-        landmarks.mark_dropped(
-            [name for name, v in verdicts.items() if v.fate not in ("used", "open", "one side")]
-        )
-        active = self._session.active
-        marks = () if active is None else active.landmarks
-        ellipses = [
-            Ellipse(mark.pixel, mark.covariance, _weight(verdicts, mark.name))
-            for mark in marks
-            if mark.pixel is not None and mark.covariance is not None
-        ]
-        self._canvas.detections.show_ellipses(
-            ellipses, None if active is None else active.radiograph.carm.detector
-        )
-        self._draw_predicted()
-
-    def _draw_predicted(self, *_: object) -> None:
-        solved = self._solved
-        wanted = self.result.ellipses.isChecked() and solved is not None and solved.pose is not None
-        if wanted and solved is not None:
-            registration = solved.registration()
-            result = Result("landmarks", (solved.request.radiograph,), registration, {})
-            self._canvas.show_uncertainty(result)
-        elif self._drawn:
-            self._canvas.show_uncertainty(None)
-        self._drawn = wanted
+        following = self.result.follow.isChecked()
+        ellipses = self.result.ellipses.isChecked()
+        self._drawing.show(self._solved, at_solution=not following, predicted=ellipses)
 
     # ------------------------------------------------------------------ what the user does
 
@@ -289,18 +261,14 @@ class LandmarksWidget(Docked):
         name = self.detection.name
         assert name is not None
         self._acted = self._acted or trusted
-        if self.weighting.untouched:
-            self.weighting.mode.setCurrentText(COVARIANCE)
+        self.weighting.suggest(COVARIANCE)
         edit.take_detected(self._session, name, detected_landmarks(found))
 
     def _draw_samples(self, *_: object) -> None:
-        active, found = self._session.active, self.detection.detections
-        here = active is not None and active.name == self.detection.name
-        if active is None or found is None or not here or not self.detection.samples.isChecked():
-            self._canvas.detections.show_samples((), None, None)
-            return
-        detector = active.radiograph.carm.detector
-        self._canvas.detections.show_samples(found.names, found.samples.numpy(), detector)
+        wanted = self.detection.samples.isChecked()
+        self._drawing.show_samples(
+            self.detection.detections if wanted else None, self.detection.name
+        )
 
     def _go_to_other(self) -> None:
         if self._solved is not None and self._solved.other is not None:
@@ -350,12 +318,7 @@ class LandmarksWidget(Docked):
         self.detection.let_go()
         if not self.workbench.closed:
             self._end_drag()
-            self._canvas.landmarks.mark_dropped(())
-            self._canvas.landmarks.pin(None)
-            self._canvas.detections.show_ellipses((), None)
-            self._canvas.detections.show_samples((), None, None)
-            if self._drawn:
-                self._canvas.show_uncertainty(None)
+            self._drawing.clear()
 
     # ------------------------------------------------------------------ building
 
@@ -412,7 +375,9 @@ class LandmarksWidget(Docked):
         self.result.refine_wanted.connect(self.refine)
         self.result.other_wanted.connect(self._go_to_other)
         self.result.follow_changed.connect(self._set_follow)
-        self.result.ellipses_changed.connect(self._draw_predicted)
+        self.result.ellipses_changed.connect(
+            lambda wanted: self._drawing.show_predicted(self._solved, wanted)
+        )
 
     def _follow_guide(self) -> None:
         name = self.picking.guide.name
@@ -423,7 +388,3 @@ class LandmarksWidget(Docked):
         self._draw()
         if on:
             self.solve(acted=True)
-
-
-def _weight(verdicts: Any, name: str) -> float | None:
-    return verdicts[name].weight if name in verdicts else None
