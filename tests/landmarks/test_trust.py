@@ -1,0 +1,78 @@
+"""One number for an image, retention curves by hand, and the sentence of distrust."""
+
+import pytest
+import torch
+
+from napari_xreg.geometry import CArm, Detector
+from napari_xreg.landmarks import (
+    Detections,
+    fitted_threshold,
+    image_uncertainty_mm,
+    retention,
+    trust_of,
+)
+
+# 0.8 mm pixels at a magnification of 1000 / 700: 0.56 mm at the isocenter.
+CARM = CArm(1000.0, 700.0, Detector((200, 240), (0.8, 0.8)))
+
+
+def detections(sigmas: list[float], visible: list[float]) -> Detections:
+    n = len(sigmas)
+    covariances = torch.stack([s**2 * torch.eye(2, dtype=torch.float64) for s in sigmas])
+    pixels = torch.zeros(n, 2, dtype=torch.float64)
+    return Detections(
+        tuple(str(i) for i in range(n)), pixels, covariances, torch.tensor(visible).double(),
+        pixels[None],
+    )  # fmt: skip
+
+
+def test_the_score_is_the_mean_spread_of_the_visible_in_mm_at_the_isocenter() -> None:
+    found = detections([1.0, 3.0, 50.0], [0.9, 0.6, 0.1])
+    # root of the trace: sqrt(2) sigma; mean of 1 and 3 is 2; 0.56 mm a pixel.
+    assert image_uncertainty_mm(found, CARM) == pytest.approx(2 * 2**0.5 * 0.56, rel=1e-3)
+    assert image_uncertainty_mm(found, CARM, spread="passes") < 0.02
+    assert image_uncertainty_mm(detections([1.0], [0.2]), CARM) == float("inf")
+
+
+def test_a_sentence_says_whether_to_trust() -> None:
+    good = detections([2.0] * 8, [0.9] * 8)
+    u = 2 * 2**0.5 * 0.56
+    trusted = trust_of(good, CARM, threshold_mm=u + 0.1)
+    assert trusted
+    assert "within the 1.7 mm" in trusted.reason
+    refused = trust_of(good, CARM, threshold_mm=u - 0.1)
+    assert not refused
+    assert refused.reason.startswith("Do not trust this result: the landmarks are spread by 1.6 mm")
+    assert "1.5 mm" in refused.reason
+    unmeasured = trust_of(good, CARM, threshold_mm=None)
+    assert "nobody has measured" in unmeasured.reason
+    few = trust_of(detections([0.1] * 8, [0.9] * 5 + [0.1] * 3), CARM, threshold_mm=5.0)
+    assert not few
+    assert few.reason.startswith("Only 5 of 8 landmarks")
+
+
+def test_a_retention_curve_by_hand() -> None:
+    # By uncertainty: errors 1, 8, 3, 20. Kept from all to the surest one.
+    curve = retention([0.3, 0.1, 0.9, 0.2], [3.0, 1.0, 20.0, 8.0])
+    assert curve.kept.tolist() == [1.0, 0.75, 0.5, 0.25]
+    assert curve.error.tolist() == pytest.approx([8.0, 4.0, 4.5, 1.0])
+    assert curve.oracle.tolist() == pytest.approx([8.0, 4.0, 2.0, 1.0])
+    assert curve.random_area == pytest.approx(8.0)
+    assert curve.skill == pytest.approx((8 - 4.375) / (8 - 3.75))
+    assert retention([1.0, 2.0, 3.0], [1.0, 2.0, 3.0]).skill == pytest.approx(1.0)
+    assert retention([3.0, 2.0, 1.0], [1.0, 2.0, 3.0]).skill < 0
+    with pytest.raises(ValueError, match="one uncertainty and one error"):
+        retention([1.0], [1.0, 2.0])
+    with pytest.raises(ValueError, match="NaN"):
+        retention([1.0], [float("nan")])
+
+
+def test_the_threshold_is_the_last_that_keeps_the_share() -> None:
+    u = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0]
+    errors = [5.0] * 6 + [50.0, 5.0, 50.0, 50.0]
+    # 6 of 6, 6 of 7 (0.857), 7 of 8 (0.875), 7 of 9 (0.78) ...
+    assert fitted_threshold(u, errors, good=10.0, wanted=0.9) == 6.0
+    assert fitted_threshold(u, errors, good=10.0, wanted=0.87) == 8.0
+    assert fitted_threshold(u, [50.0] * 10, good=10.0) is None
+    # Four of four are not enough to say anything.
+    assert fitted_threshold(u[:4], [5.0] * 4, good=10.0) is None
