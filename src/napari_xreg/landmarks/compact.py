@@ -17,7 +17,7 @@ COMPACT_FRAMING = Framing(pixel_mm=2.3, multiple=16, smallest=48, largest=256)
 
 
 class CompactDetector(LandmarkDetector):
-    """A U-Net of 1.6 million parameters with one heatmap pixel per 2 x 2 pixels, of 2.3 mm each.
+    """A U-Net of 2 million parameters with one heatmap pixel per 2 x 2 pixels, of 2.3 mm each.
 
     Every step down is a convolution of 4 x 4 with stride 2, which leaves the centres of cells where
     outer edges say they are: heatmap pixels and image pixels need no offset. Dropout of whole maps
