@@ -1,4 +1,4 @@
-"""``python -m benchmarks refinement|capture|rendering|confidence|pnp|rayemb|rayemb_trust|rayemb_speed|dragging|streaming|all [options]``."""
+"""``python -m benchmarks refinement|capture|rendering|confidence|pnp|rayemb|landmarks|rayemb_trust|rayemb_speed|dragging|streaming|all [options]``."""
 
 import argparse
 import sys
@@ -9,6 +9,7 @@ from benchmarks import (
     capture_range,
     confidence,
     dragging,
+    landmark_accuracy,
     pnp,
     rayemb_accuracy,
     rayemb_speed,
@@ -25,6 +26,7 @@ COMMANDS = {
     "confidence": confidence,
     "pnp": pnp,
     "rayemb": rayemb_accuracy,
+    "landmarks": landmark_accuracy,
     "rayemb_trust": rayemb_trust,
     "rayemb_speed": rayemb_speed,
     "dragging": dragging,
