@@ -23,14 +23,17 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QDockWidget, QPushButton, QScrollArea, QWidget
 
 from napari_xreg.geometry import CArmPose
-from napari_xreg.images import write_dicom_radiograph
+from napari_xreg.images import Landmark, write_dicom_radiograph
 from napari_xreg.session import Session
 from napari_xreg.simulation import TYPICAL, simulate_radiograph
 from napari_xreg.widgets.confidence_widget import ConfidenceWidget
 from napari_xreg.widgets.demo import open_demo
 from napari_xreg.widgets.geometry_widget import GeometryWidget
+from napari_xreg.widgets.landmarks_widget import LandmarksWidget
 from napari_xreg.widgets.landscape_widget import LandscapeWidget
 from napari_xreg.widgets.pose_words import truth_error_mm
+from napari_xreg.widgets.rayemb_widget import RayEmbWidget
+from napari_xreg.widgets.train_widget import TrainWidget
 from napari_xreg.widgets.workbench import workbench_of
 
 IMAGES = Path(__file__).resolve().parent / "images"
@@ -39,7 +42,14 @@ PAGE_WIDTH, FILM_WIDTH = 1200, 700
 SHOWN_OVERLAYS = ("blend", "edges", "difference", "checkerboard")
 
 
-OTHERS = {"Geometry": GeometryWidget, "Landscape": LandscapeWidget, "Confidence": ConfidenceWidget}
+OTHERS = {
+    "Geometry": GeometryWidget,
+    "Landscape": LandscapeWidget,
+    "Confidence": ConfidenceWidget,
+    "RayEmb": RayEmbWidget,
+    "Train": TrainWidget,
+    "Landmarks": LandmarksWidget,
+}
 """Widgets that the demo leaves to the Plugins menu."""
 
 
@@ -247,6 +257,83 @@ def room(scene: Scene) -> None:
     save("widget-room", grabbed(widget))
 
 
+def rayemb(scene: Scene) -> None:
+    """A heatmap of the shipped network, then correspondences and their scatter."""
+    session = scene.session
+    scene.dock("Tour").hide()
+    widget = scene.front("RayEmb")
+    scene.window.resizeDocks([scene.dock("RayEmb")], [400], Qt.Orientation.Horizontal)
+    widget.slices.setMinimumHeight(240)
+    scene.click(widget.network.prepare)
+    wait(lambda: session.ray_points.prepared is not None)
+    hip = next(mark.position for mark in session.landmarks if mark.name == "FH-l")
+    assert hip is not None
+    widget.look_at(hip)
+    wait(lambda: widget.look.heatmap is not None)
+    widget.list.add_landmarks()
+    wait(lambda: session.ray_points.points.found is not None)
+    fit(scene)
+    scene.settle(800)
+    save("rayemb", scene.picture(), PAGE_WIDTH)
+    widget.tabs.setCurrentWidget(widget.pose)
+    scene.click(widget.pose.find_button)
+    wait(lambda: not widget.search.finding)
+    scene.click(widget.pose.pose)
+    wait(lambda: widget.search.solved is not None)
+    print(f"RayEmb: {widget.pose.verdict.words}")
+    widget.tabs.setCurrentWidget(widget.scatter)
+    scene.settle(800)
+    save("rayemb-correspondences", scene.picture(), PAGE_WIDTH)
+
+
+def landmarks(scene: Scene) -> None:
+    """Picked by a hand that errs by a pixel and once by many; the pose, and slices of the CT."""
+    session, active = scene.session, scene.session.active
+    assert active is not None
+    assert active.truth is not None
+    scene.dock("Tour").hide()
+    widget = scene.front("Landmarks")
+    scene.window.resizeDocks([scene.dock("Landmarks")], [420], Qt.Orientation.Horizontal)
+    points = torch.tensor([mark.position for mark in session.landmarks], dtype=torch.float64)
+    pixels = active.radiograph.carm.project(points, active.truth).numpy()
+    pixels += np.random.default_rng(4).normal(scale=1.0, size=pixels.shape)
+    pixels[3] += (14.0, -22.0)
+    marks = [
+        Landmark(mark.name, pixel=(float(row), float(column)))
+        for mark, (row, column) in zip(session.landmarks, pixels, strict=True)
+    ]
+    session.set_picked(active.name, marks)
+    widget.open_slices()
+    scene.window.resizeDocks([scene.dock("Slices")], [330], Qt.Orientation.Vertical)
+    wait(lambda: not widget.busy)
+    widget.use_pose()
+    widget.result.ellipses.setChecked(True)
+    widget.table.selectRow(2)
+    fit(scene)
+    scene.settle(800)
+    say("landmarks", scene)
+    save("landmarks", scene.picture(), PAGE_WIDTH)
+    save("widget-landmarks", whole(widget))
+
+
+def train(scene: Scene) -> None:
+    """The Train widget a few minutes into a training for the phantom."""
+    widget = scene.front("Train")
+    with tempfile.TemporaryDirectory() as folder:
+        widget.form.out.setText(str(Path(folder) / "pelvis.safetensors"))
+        widget.form.minutes.setValue(20.0)  # the machine that makes pictures may be busy
+        scene.click(widget.samples.button)
+        wait(lambda: not widget.samples.busy)
+        QTest.mouseClick(widget.start_button, Qt.MouseButton.LeftButton)
+        wait(lambda: len(widget.progress.plots.validations) >= 3 or not widget.running, 3600)
+        QTest.qWait(500)
+        save("widget-train", whole(widget))
+        if widget.running:
+            scene.click(widget.stop_button)
+            wait(lambda: not widget.running)
+        print(f"Train: {widget.progress.closing_words.words}")
+
+
 def mask(scene: Scene) -> None:
     """A mask painted over an implant that the CT does not have."""
     session = scene.session
@@ -321,6 +408,9 @@ CHAPTERS: dict[str, tuple[tuple[int, int], Callable[[Scene], None]]] = {
     "widgets": (WINDOW, widgets),
     "overlays": (WINDOW, overlays),
     "room": (WINDOW, room),
+    "rayemb": (WINDOW, rayemb),
+    "train": (WINDOW, train),
+    "landmarks": (WINDOW, landmarks),
     "mask": (WINDOW, mask),
     "film": (FILM_WINDOW, film),
 }

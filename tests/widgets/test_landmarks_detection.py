@@ -5,6 +5,7 @@ import pytest
 import torch
 from landmarks_scene import LEFT, angle_deg, exact, pick_exactly, solved, truth_of
 
+from napari_xreg.images import Landmark
 from napari_xreg.landmarks import Detections, DetectionTrust, PassesDone
 from napari_xreg.session import Weights, read_session, write_session
 from napari_xreg.widgets import landmarks_detection
@@ -175,6 +176,26 @@ def test_pose_and_refine_starts_the_refine_widget_from_it(bench, viewer, widget,
     assert session.results[0].name == "landmarks 1"
     viewer.window.remove_dock_widget(refining)
     refining.deleteLater()
+
+
+def test_the_other_of_two_poses_is_a_press_away(bench, widget, qtbot):
+    session = bench.session
+    x, y, z = (float(v) for v in session.isocenter)
+    leaning = ((-9.0, 2.0, -8.0), (8.0, 2.2, -9.0), (9.0, -2.0, 8.5), (-8.0, -2.1, 9.0))
+    session.set_landmarks(
+        [Landmark(n, (x + a, y + b, z + c)) for n, (a, b, c) in zip("abcd", leaning, strict=True)]
+    )
+    assert widget.result.other.isHidden()
+    pick_exactly(session)
+    first = solved(qtbot, widget)
+    assert widget.result.status.words.startswith("Two poses explain")
+    assert not widget.result.other.isHidden()
+    for expected in (first.other, first.pose):
+        qtbot.mouseClick(widget.result.other, LEFT)
+        answer = solved(qtbot, widget)
+        assert angle_deg(answer.pose, expected) < 0.05
+        assert torch.equal(session.pose.translation, answer.pose.translation)
+    assert angle_deg(first.pose, first.other) > 5
 
 
 def test_a_setting_solves_again(bench, widget, qtbot):

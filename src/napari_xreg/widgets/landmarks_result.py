@@ -82,5 +82,5 @@ class LandmarksResult(QWidget):
         error = truth_error_mm(session, request.radiograph, pose)
         if error is not None:
             words.append(f"true error {error:.2f} mm (mTRE; simulated)")
-        words.append(f"{1000 * solved.seconds:.0f} ms")
+        self.fit.setToolTip(f"Solved in {1000 * solved.seconds:.0f} ms.")
         self.fit.setText("; ".join(words) + ".")

@@ -14,7 +14,7 @@ from napari_xreg.widgets.landmarks_solve import FATES, Verdict
 COLUMNS = {
     "name": "Tick: the pose is fitted to it. Double-click renames it everywhere.",
     "3D": "Whether it has a position in the patient.",
-    "2D": "Whether it was picked on the active radiograph; struck through: marked invisible.",
+    "2D": "Whether it was picked on the active radiograph; hollow: marked invisible.",
     "σ px": (
         "Standard deviation of its pixel, root mean square of rows and columns, pixels.\n"
         "In brackets: picked by hand, so the σ below holds. Double-click to give it its own."
@@ -177,7 +177,7 @@ def _text(row: Row, column: int) -> str:
         case 2:
             if not row.on_radiograph:
                 return "–"
-            return "●" if row.visible else "hidden"
+            return "●" if row.visible else "○"
         case 3:
             if row.sigma_px is None:
                 return ""
