@@ -67,6 +67,17 @@ def in_slices(slices, row, column):
     return slices.canvas.mapFromScene(scene)
 
 
+def settled(qtbot, slices):
+    """Wait until the window has given the slice its place: a busy machine takes its time."""
+    seen = []
+
+    def steady():
+        seen.append((in_slices(slices, 0, 0), in_slices(slices, 10, 10)))
+        return slices.canvas.isVisible() and len(seen) > 3 and len(set(map(str, seen[-4:]))) == 1
+
+    qtbot.waitUntil(steady, timeout=20_000)
+
+
 def drag(qtbot, widget, places):
     """Press at the first place, move over the others, let go at the last."""
     left, none = Qt.MouseButton.LeftButton, Qt.MouseButton.NoButton

@@ -4,7 +4,7 @@ import pytest
 import torch
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtWidgets import QApplication
-from rayemb_parts import drag, ideal_prepared, in_slices, pixel_of, pose_at
+from rayemb_parts import drag, ideal_prepared, in_slices, pixel_of, pose_at, settled
 
 from napari_xreg.images import Landmark
 from napari_xreg.session import PointList
@@ -65,6 +65,7 @@ def test_a_click_in_a_slice_shows_where_the_point_is(seen, widget, bench, truth,
     session, slices = bench.session, widget.slices
     grid = slices._grid
     rows, columns, _ = grid.shape
+    settled(qtbot, slices)
     place = in_slices(slices, rows * 0.55, columns * 0.7)
     qtbot.mouseClick(slices.canvas.viewport(), LEFT, pos=place)
     heatmap = looked(widget, qtbot)
@@ -84,10 +85,11 @@ def test_a_click_in_a_slice_shows_where_the_point_is(seen, widget, bench, truth,
     brightest = divmod(int(heat.data.argmax()), heat.data.shape[1])
     spacing = session.active.radiograph.carm.detector.spacing
     at_mm = [e * s for e, s in zip(expected, spacing, strict=True)]
-    assert list(heat.data_to_world(brightest)) == pytest.approx(at_mm, abs=4.0)
+    # Half a pixel of the heatmap is 2.3 mm, one and a half of the radiograph are 5.2 mm.
+    assert list(heat.data_to_world(brightest)) == pytest.approx(at_mm, abs=6.0)
     words = widget.readout.text()
     assert "similarity 1.00" in words
-    assert "in the image 1" in words  # 100 %, or nearly
+    assert float(words.split("in the image ")[1].split(" %")[0]) > 90
     assert "error" in words
     qtbot.wait(300)
     screenshot(widget.window(), "rayemb_window")
@@ -97,6 +99,7 @@ def test_a_click_in_a_slice_shows_where_the_point_is(seen, widget, bench, truth,
 def test_dragging_follows_and_the_newest_wins(seen, widget, bench, qtbot):
     slices = widget.slices
     rows, columns, _ = slices._grid.shape
+    settled(qtbot, slices)
     places = [in_slices(slices, rows * 0.5, columns * (0.4 + 0.03 * k)) for k in range(8)]
     drag(qtbot, slices.canvas.viewport(), places)
     state = bench.session.ray_points
@@ -362,8 +365,7 @@ def test_a_click_in_the_room_counts_and_the_ray_follows(widget, bench, truth, vi
     room.room.point_clicked.emit(point)
     assert session.ray_points.look.position == point
     heatmap = looked(widget, qtbot)
-    qtbot.waitUntil(lambda: room.room.layer("heatmap ray") is not None, timeout=LONG)
-    room.room.refresh()
+    room.room.refresh()  # as it does by itself while it is seen
     assert room.room.layer("heatmap point").data[0].tolist() == list(reversed(point))
     ray = room.room.layer("heatmap ray").data[0]
     source, rays = session.active.radiograph.carm.rays(session.pose, heatmap.found.pixels)

@@ -91,10 +91,10 @@ class HeatmapLayers:
         if not len(pixels):
             self._shelf.hide(FOUND)
             return
-        layer = self._shelf.need(FOUND, _make_found)
+        layer = self._shelf.need(FOUND, lambda: self._locked(_make_found()))
         if rescale(layer, detector):
             layer.current_size = 0.015 * max(detector.shape)
-        layer.data = pixels
+        layer.data = pixels.copy()
         layer.size = 0.015 * max(detector.shape)
         layer.features = {"score": share}
         layer.face_color = SCORE_COLOURS.map(np.clip(share, 0, 1))
@@ -115,8 +115,15 @@ class HeatmapLayers:
 
     def close(self, *, remove_layers: bool) -> None:
         """Take them out of the list, unless the viewer goes anyhow."""
+        self._shelf.deafen()
         if remove_layers:
             self._shelf.remove_all()
+
+    def _locked(self, layer: Points) -> Points:
+        """Not to be edited; napari makes a layer editable whenever the dimensions change."""
+        self._shelf.listen(layer.events.editable, lambda: _lock(layer))
+        _lock(layer)
+        return layer
 
     def _marker(
         self,
@@ -126,11 +133,11 @@ class HeatmapLayers:
         colour: str,
         symbol: str,
     ) -> None:
-        layer = self._shelf.need(role, lambda: _make_marker(colour, symbol))
+        layer = self._shelf.need(role, lambda: self._locked(_make_marker(colour, symbol)))
         if rescale(layer, detector):
             layer.current_size = 0.03 * max(detector.shape)
         if len(layer.data) != len(pixels):
-            layer.data = pixels
+            layer.data = pixels.copy()  # written into below: it must not be the caller's
             layer.size = 0.03 * max(detector.shape)
         else:
             set_in_place(layer, pixels)
@@ -146,8 +153,13 @@ class HeatmapLayers:
         self._shelf.unhide(role)
 
 
+def _lock(layer: Points) -> None:
+    if layer.editable:
+        layer.editable = False
+
+
 def _make_marker(colour: str, symbol: str) -> Points:
-    layer = Points(
+    return Points(
         np.zeros((0, 2)),
         ndim=2,
         face_color=colour,
@@ -156,16 +168,12 @@ def _make_marker(colour: str, symbol: str) -> Points:
         canvas_size_limits=(9, 20),
         **MILLIMETRES,
     )
-    layer.editable = False
-    return layer
 
 
 def _make_found() -> Points:
-    layer = Points(
+    return Points(
         np.zeros((0, 2)), ndim=2, border_width=0, canvas_size_limits=(4, 9), **MILLIMETRES
     )
-    layer.editable = False
-    return layer
 
 
 def _make_lines(colour: str) -> Vectors:

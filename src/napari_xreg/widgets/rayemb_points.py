@@ -199,6 +199,7 @@ class PointsPanel(QWidget):
         selection = self.table.selectionModel()
         if selection is not None:
             selection.currentRowChanged.connect(self._tell)
+            self.table.clicked.connect(lambda index: self._tell(index, index))  # the same row again
             selection.selectionChanged.connect(lambda *_: self._follow())
         self._quiet = False
         self._follow()
