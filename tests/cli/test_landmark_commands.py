@@ -1,0 +1,154 @@
+"""``detect``, ``register --init landmarks`` and ``train landmarks``, with a detector that is right."""
+
+import json
+
+import pytest
+import torch
+from torch import nn
+
+from napari_xreg.cli import detect_command, landmark_start
+from napari_xreg.cli.parser import build_parser
+from napari_xreg.cli.training_methods import METHODS
+from napari_xreg.images import Landmark, read_landmarks, read_radiograph, write_landmarks
+from napari_xreg.landmarks import CompactDetector, Heatmaps, LandmarkDetector, save_detector
+from napari_xreg.metrics import mean_target_registration_error
+from napari_xreg.registration import read_pose
+from napari_xreg.simulation import phantom
+from napari_xreg.training.framing import Framing
+
+
+class TrueDetector(LandmarkDetector):
+    """Peaks where the landmarks are, on the radiograph's own pixels; one of them far off."""
+
+    kind = "true"
+
+    def __init__(self, names, pixels, shape):
+        super().__init__()
+        self.names, self.pixels, self.stride, self.trusted_mm = tuple(names), pixels, 1, None
+        self.framing = Framing(shape=shape)
+        self.weight = nn.Parameter(torch.zeros(1))
+
+    def inputs(self, images, masks, carm):
+        return images[:, None]
+
+    def encode(self, inputs):
+        return (inputs,)
+
+    def decode(self, features):
+        b, _, rows, columns = features[0].shape
+        v = torch.arange(rows) - self.pixels[:, :1]
+        u = torch.arange(columns) - self.pixels[:, 1:]
+        maps = -0.5 * (v[:, :, None] ** 2 + u[:, None, :] ** 2)
+        size = torch.tensor([rows, columns])
+        inside = ((self.pixels > 0) & (self.pixels < size - 1)).all(1)
+        seen = torch.where(inside, 4.0, -4.0)
+        return Heatmaps(maps.float().expand(b, -1, -1, -1), seen.expand(b, -1))
+
+    def spread_logits(self, logits):
+        return logits
+
+    def configuration(self):
+        return {}
+
+
+@pytest.fixture
+def marks(case, tmp_path):
+    """The phantom's landmarks as a file."""
+    file = tmp_path / "marks.mrk.json"
+    places = phantom(spacing_mm=8.0).landmarks
+    write_landmarks(file, [Landmark(name, place) for name, place in places.items()])
+    return file
+
+
+@pytest.fixture
+def weights(tmp_path):
+    """A file of a detector that never learned anything."""
+    torch.manual_seed(0)
+    file = tmp_path / "new.safetensors"
+    save_detector(file, CompactDetector(widths=(8, 8, 8, 8)), {"trained_on": "nothing"})
+    return file
+
+
+@pytest.fixture
+def right(case, marks, monkeypatch):
+    """A detector that sees every landmark where it is but for one, whatever weights are named."""
+    carm = read_radiograph(case.xray).carm
+    landmarks = read_landmarks(marks)
+    world = torch.tensor([m.position for m in landmarks], dtype=torch.float64)
+    pixels = carm.project(world, case.pose)
+    at = [m.name for m in landmarks].index("FH-r")
+    pixels[at, 0] += 18.0
+    detector = TrueDetector([m.name for m in landmarks], pixels, carm.detector.shape)
+    choose = lambda file, console, threads: (detector, {"trained_on": "the truth"})  # noqa: E731
+    monkeypatch.setattr(landmark_start, "chosen_detector", choose)
+    monkeypatch.setattr(detect_command, "chosen_detector", choose)
+    return detector
+
+
+def test_detect_writes_landmarks_and_the_pose_without_the_wrong_one(
+    case, marks, weights, right, tmp_path, call
+):
+    out = tmp_path / "found"
+    done = call(
+        "detect", case.xray, "--weights", weights, "--landmarks", marks, "--out", out,
+        "--passes", 2, "--json", "--quiet",
+    )  # fmt: skip
+    answer = json.loads(done.out)
+    assert answer["pose"]["solved"], answer["pose"]["reason"]
+    assert answer["pose"]["outliers"] == ["FH-r"]
+    pose = read_pose(out / "pose.json")
+    world = torch.tensor([m.position for m in read_landmarks(marks)], dtype=torch.float64)
+    assert float(mean_target_registration_error(pose, case.pose, world)) < 1.0
+    read = {m.name: m for m in read_landmarks(out / "landmarks.csv")}
+    for i, name in enumerate(right.names):
+        if read[name].visible:
+            assert read[name].pixel == pytest.approx(right.pixels[i].tolist(), abs=0.05)
+    assert sum(mark.visible for mark in read.values()) >= 6
+    assert (out / "landmarks.png").stat().st_size > 1000
+    stored = json.loads((out / "detections.json").read_text())
+    assert stored["schema"] == "napari-xreg/detections"
+    assert stored["passes"] == 2
+    assert stored["simulated"] is True
+    assert len(stored["landmarks"]) == 14
+
+
+def test_an_untrained_detector_is_not_trusted(case, weights, tmp_path, call):
+    done = call("detect", case.xray, "--weights", weights, "--passes", 3)
+    assert done.code in (0, 1)
+    assert "nobody has measured" in done.out or "Only" in done.out
+    assert (tmp_path / "xreg-detect" / "landmarks.csv").is_file()
+    refused = call("detect", case.xray, "--weights", case.xray)
+    assert refused.code == 2
+    assert "safetensors" in refused.err
+
+
+def test_register_starts_from_landmarks(case, marks, weights, right, tmp_path, call):
+    done = call(
+        "register", case.ct, case.xray, "--init", "landmarks", "--weights", weights,
+        "--landmarks", marks, "--multi-start", 1, "--out", tmp_path / "r", "--film", "none",
+        "--json", "--quiet",
+    )  # fmt: skip
+    answer = json.loads(done.out)
+    assert answer["start_origin"] == "landmarks"
+    assert "FH-r" not in answer["init"]["landmarks_used"]
+    assert len(answer["init"]["landmarks_used"]) >= 6
+
+
+def test_what_is_missing_is_said(case, weights, call):
+    done = call("register", case.ct, case.xray, "--init", "landmarks")
+    assert done.code == 2
+    assert "--init landmarks needs --weights" in done.err
+    done = call("register", case.ct, case.xray, "--init", "landmarks", "--weights", weights)
+    assert done.code == 2
+    assert "give the landmarks of the CT: --landmarks FILE" in done.err
+
+
+def test_train_takes_the_names_of_the_file(case, marks):
+    parse = build_parser().parse_args
+    arguments = parse(["train", "landmarks", case.ct, "--landmarks", str(marks), "--out", "w"])
+    method = METHODS["landmarks"]
+    network = method.network(arguments)
+    assert network.names == tuple(m.name for m in read_landmarks(marks))
+    nameless = parse(["train", "landmarks", case.ct, "--out", "w"])
+    with pytest.raises(ValueError, match="needs the landmarks of the CT"):
+        method.task(nameless, network)
