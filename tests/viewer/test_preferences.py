@@ -24,7 +24,8 @@ def test_what_is_set_is_what_is_read(settings):
     settings.preview.frames_per_second = 15
     settings.preview.pixels_at_rest = 300
     settings.preview.colormap = "cyan"
-    assert preferences() == Preferences(300, 15, "cyan")
+    settings.preview.device = "cpu"
+    assert preferences() == Preferences(300, 15, "cyan", "cpu")
 
 
 def test_what_makes_no_sense_is_refused(settings):
@@ -39,6 +40,14 @@ def test_every_colour_exists(settings):
     section = PluginManifest.from_file(MANIFEST).contributions.configurations["preview"]
     for name in section.properties["colormap"].enum:
         assert ensure_colormap(name).name == name
+
+
+def test_every_device_of_the_list_has_a_name_that_is_known():
+    from napari_xreg.rendering.devices import DEVICES
+
+    section = PluginManifest.from_file(MANIFEST).contributions.configurations["preview"]
+    kinds = [name.partition(":")[0] for name in section.properties["device"].enum]
+    assert set(kinds) == set(DEVICES)
 
 
 def test_without_the_plugin_the_defaults_hold(plugin_settings, npe2pm):

@@ -22,6 +22,17 @@ def add_ct(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """What computes."""
+    parser.add_argument(
+        "--device",
+        default="auto",
+        metavar="NAME",
+        help="auto (the first CUDA card that torch and Triton can use, else the CPU), cpu, cuda:0, "
+        "cuda:1 ... or mps (default: %(default)s)",
+    )
+
+
 def add_structures(parser: argparse.ArgumentParser) -> None:
     """Which structures to render."""
     group = parser.add_argument_group("structures")

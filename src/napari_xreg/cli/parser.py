@@ -8,6 +8,7 @@ from napari_xreg.cli.initialisers import INITIALISERS
 from napari_xreg.cli.options import (
     add_carm,
     add_ct,
+    add_device,
     add_radiograph_geometry,
     add_start,
     add_structures,
@@ -99,6 +100,7 @@ def _add_register(commands: _Commands, common: _Parser) -> None:
         "from C-arm angles, from the radiograph's header, or is found (--init).",
     )
     add_ct(register)
+    add_device(register)
     register.add_argument(
         "xray", metavar="XRAY", help="DICOM (XA, RF, DX, CR), PNG, TIFF, NPY, NPZ"
     )
@@ -217,6 +219,7 @@ def _add_render(commands: _Commands, common: _Parser) -> None:
         "grey with a sidecar that holds scale and geometry.",
     )
     add_ct(render)
+    add_device(render)
     render.add_argument("--out", required=True, metavar="FILE", help=".png, .tif, .npy or .npz")
     render.add_argument(
         "--integrator", choices=("trilinear", "joseph", "siddon"), default="trilinear"

@@ -23,6 +23,7 @@ from napari_xreg.images import Radiograph
 from napari_xreg.registration import RefineSettings, Registration, Spread, Status, View
 from napari_xreg.registration.adam import AdamSettings
 from napari_xreg.registration.result_files import describe_input
+from napari_xreg.rendering import choose_device, volume_on
 
 
 def run(arguments: Namespace, console: Console) -> int:
@@ -31,6 +32,7 @@ def run(arguments: Namespace, console: Console) -> int:
     if out.exists() and not out.is_dir():
         raise ValueError(f"--out {out} is a file: name a folder for the results")
     check_settings(arguments)
+    device = choose_device(arguments.device)
     console.step("reading")
     patient = read_patient(arguments)
     radiograph = masked(arguments, read_xray(arguments), 0)
@@ -55,7 +57,8 @@ def run(arguments: Namespace, console: Console) -> int:
     prepare_renderer(console, arguments.threads)
     console.step("registering")
     settings = chosen_settings(arguments, start)
-    registration = refine_shown(volume, views, settings, start.isocenter, console)
+    there = volume_on(volume, device)
+    registration = refine_shown(there, views, settings, start.isocenter, console)
     extra: dict[str, Any] = {
         "start_origin": start.origin,
         "assumptions": list(notes),

@@ -12,7 +12,7 @@ from napari_xreg.images import Radiograph, write_geometry, write_radiograph
 from napari_xreg.images.xray_geometry import geometry_of
 from napari_xreg.registration.pictures import carm_words
 from napari_xreg.registration.result_files import carm_pose_to_json, carm_to_json
-from napari_xreg.rendering import render_drr
+from napari_xreg.rendering import choose_device, render_drr, volume_on
 
 
 def run(arguments: Namespace, console: Console) -> int:
@@ -28,9 +28,12 @@ def run(arguments: Namespace, console: Console) -> int:
     volume, structures, _ = restricted(arguments, patient)
     carm = given_carm(arguments)
     start = starting_pose(arguments, carm, patient.volume)
-    prepare_renderer(console, arguments.threads)
+    device = choose_device(arguments.device)
+    if device.type == "cpu":
+        prepare_renderer(console, arguments.threads)
     console.step("rendering")
-    drr = render_drr(volume, carm, start.pose, method=arguments.integrator)
+    there = volume_on(volume, device)
+    drr = render_drr(there, carm, start.pose, method=arguments.integrator).cpu()
     terms = carm.carm_pose(start.pose, start.isocenter)
     radiograph = Radiograph(
         drr, carm, nominal=terms, simulated=True, source=f"DRR of {patient.name}"

@@ -98,12 +98,12 @@ class Volume:
     def to(
         self, *, dtype: torch.dtype | None = None, device: torch.device | str | None = None
     ) -> "Volume":
-        """Attenuation in another precision or on another device; the affine stays float64."""
-        return replace(
-            self,
-            lac=self.lac.to(dtype=dtype, device=device),
-            world_from_index=self.world_from_index.to(device=device),
-        )
+        """Attenuation in another precision or on another device.
+
+        The affine stays what it is, where it is: it is read as numbers (spacing, center), for
+        which nobody should have to wait for a device, and MPS knows no float64.
+        """
+        return replace(self, lac=self.lac.to(dtype=dtype).to(device=device))
 
     def __repr__(self) -> str:
         sx, sy, sz = (round(s, 4) for s in self.spacing)

@@ -134,7 +134,9 @@ def refine_adam(
             similarity = torch.stack(
                 [
                     settings.similarity(
-                        target.line_integrals[None].to(image), image[None], mask=target.usable
+                        target.line_integrals[None].to(image),
+                        image[None],
+                        mask=target.usable.to(image.device),
                     ).mean()
                     for target, image in zip(targets, images, strict=True)
                 ]
@@ -149,7 +151,7 @@ def refine_adam(
                 ),
                 losses={"loss": 1.0 - value, "similarity": value},
                 seconds=time.perf_counter() - began,
-                image=images[0].detach() if settings.keep_images else None,
+                image=images[0].detach().cpu() if settings.keep_images else None,
             )
             trajectory.append(iterate)
             if scale_best is None or iterate.loss < scale_best[0].loss:

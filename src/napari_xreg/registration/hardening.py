@@ -29,7 +29,7 @@ _doubled: "WeakKeyDictionary[Prepared, Prepared]" = WeakKeyDictionary()
 def with_bone_gain(volume: Volume, gain: float) -> Prepared:
     """The volume, ready to render, with the excess of its attenuation over water times 1 + gain."""
     plain = prepare(volume, packed=True)
-    return plain if gain == 0.0 else scaled_above(plain, _water(), gain)
+    return plain if gain == 0.0 else scaled_above(plain, water_lac(), gain)
 
 
 def bone_gain(
@@ -46,7 +46,7 @@ def bone_gain(
     """
     plain = prepare(volume, packed=True)
     if plain not in _doubled:
-        _doubled[plain] = scaled_above(plain, _water(), 1.0)
+        _doubled[plain] = scaled_above(plain, water_lac(), 1.0)
     gains = []
     for radiograph, pose in zip(radiographs, poses, strict=True):
         image, brighter = (
@@ -64,7 +64,8 @@ def bone_gain(
     return float(np.mean(gains)) if gains else 0.0
 
 
-def _water() -> float:
+def water_lac() -> float:
+    """Attenuation of water, 1/mm: what is above it counts as bone."""
     return float(lac_from_hu(torch.zeros(1))[0])
 
 

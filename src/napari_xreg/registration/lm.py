@@ -19,9 +19,9 @@ from napari_xreg.registration.views import JointProblem
 ARM_MM = 100.0
 """Rotations count as the way of a point this far from the isocenter, when a step is measured."""
 
-_MAX_ROTATION_RAD = 0.26  # 15 degrees: beyond, the linearisation means nothing
-_MAX_TRANSLATION_MM = 80.0
-_MIN_DAMPING, _MAX_DAMPING = 1e-6, 1e6
+MAX_ROTATION_RAD = 0.26  # 15 degrees: beyond, the linearisation means nothing
+MAX_TRANSLATION_MM = 80.0
+MIN_DAMPING, MAX_DAMPING = 1e-6, 1e6
 
 Matrix = npt.NDArray[np.float64]
 
@@ -119,7 +119,7 @@ def levenberg_marquardt(
         trial = State(poses, observations, state.nuisances, model)
         yield Trial(trial, accepted, damping, length)
         if accepted:
-            damping = max(damping * max(1 / 3, 1 - (2 * gain - 1) ** 3), _MIN_DAMPING)
+            damping = max(damping * max(1 / 3, 1 - (2 * gain - 1) ** 3), MIN_DAMPING)
             growth = 2.0
             nuisances = problem.nuisances(observations)
             state = replace(
@@ -129,7 +129,7 @@ def levenberg_marquardt(
                 return state, True
         else:
             damping, growth = damping * growth, growth * 2
-            if length < tolerance_mm or damping > _MAX_DAMPING:
+            if length < tolerance_mm or damping > MAX_DAMPING:
                 return state, True
     return state, False
 
@@ -148,8 +148,8 @@ def _step(
     twist = basis @ reduced
     shrink = min(
         1.0,
-        _MAX_ROTATION_RAD / max(float(np.linalg.norm(twist[:3])), 1e-12),
-        _MAX_TRANSLATION_MM / max(float(np.linalg.norm(twist[3:])), 1e-12),
+        MAX_ROTATION_RAD / max(float(np.linalg.norm(twist[:3])), 1e-12),
+        MAX_TRANSLATION_MM / max(float(np.linalg.norm(twist[3:])), 1e-12),
     )
     twist, reduced = twist * shrink, reduced * shrink
     predicted = -float(gradient @ reduced) - 0.5 * float(reduced @ hessian @ reduced)

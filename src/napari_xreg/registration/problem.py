@@ -25,7 +25,7 @@ Array = npt.NDArray[np.float32]
 Matrix = npt.NDArray[np.float64]
 
 _CONTRAST_BOX = 9  # pixels of the level, the length of a side
-_SMALLEST_SPREAD = 1e-6  # line integrals; a flatter image carries no information
+SMALLEST_SPREAD = 1e-6  # line integrals; a flatter image carries no information
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class Linearisation:
 
 
 @dataclass(frozen=True, eq=False)
-class _Channel:
+class Channel:
     name: str
     weight: float
     index: npt.NDArray[np.intp]  # flat indices of its usable pixels
@@ -122,7 +122,7 @@ class ViewProblem:
     Parameters
     ----------
     prepared
-        CT at the level's resolution, ready to render.
+        CT at the level's resolution, ready to render; None where somebody else renders it.
     radiograph
         At the level's size.
     channels
@@ -138,7 +138,7 @@ class ViewProblem:
 
     def __init__(
         self,
-        prepared: Prepared,
+        prepared: Prepared | None,
         radiograph: Radiograph,
         channels: Channels,
         *,
@@ -150,23 +150,24 @@ class ViewProblem:
         self.channels = channels
         self._prepared = prepared
         self._method, self._step_mm, self._threads = method, step_mm, threads
-        self._smooth, self._slope = _gaussian_kernels(channels.sigma)
+        self.kernels = _gaussian_kernels(channels.sigma)
         usable = radiograph.usable.numpy()
         image = radiograph.line_integrals.detach().cpu().numpy().astype(np.float32)
-        self._usable = np.flatnonzero(usable.ravel())
-        if self._usable.size < 16 or image.ravel()[self._usable].std() < _SMALLEST_SPREAD:
+        self.usable = np.flatnonzero(usable.ravel())
+        if self.usable.size < 16 or image.ravel()[self.usable].std() < SMALLEST_SPREAD:
             raise ValueError(
                 "the radiograph has no usable content: it is constant, or its mask leaves fewer "
                 "than 16 pixels"
             )
-        self._target = _filled(image, usable)
-        self._channels = self._make_channels(usable)
+        self.target = _filled(image, usable)
+        self.compared = self._make_channels(usable)
 
-    def _make_channels(self, usable: npt.NDArray[np.bool_]) -> tuple[_Channel, ...]:
+    def _make_channels(self, usable: npt.NDArray[np.bool_]) -> tuple[Channel, ...]:
         inner = usable
         if not usable.all():
             # The filled pixels must not reach the derivative images.
-            kernel = np.ones((self._smooth.size, self._smooth.size), np.uint8)
+            size = self.kernels[0].size
+            kernel = np.ones((size, size), np.uint8)
             inner = cv2.erode(usable.astype(np.uint8), kernel, borderValue=1).astype(bool)
         gradient = self.channels.gradient / 2
         wanted = (
@@ -182,7 +183,7 @@ class ViewProblem:
                 prior = None if name == "intensity" else derivative
                 if prior is None:
                     prior = np.full(index.size, 1.0 / index.size, np.float32)
-                channels.append(_Channel(name, weight, index, prior))
+                channels.append(Channel(name, weight, index, prior))
         return tuple(channels)
 
     def _derivative_prior(self, index: npt.NDArray[np.intp]) -> Array | None:
@@ -190,16 +191,16 @@ class ViewProblem:
         floor = self.channels.contrast_floor
         if floor is None or index.size == 0:
             return None
-        rows, columns = self._derivatives(self._target)
+        rows, columns = self._derivatives(self.target)
         box = (_CONTRAST_BOX, _CONTRAST_BOX)
         mean_square = cv2.blur(rows * rows + columns * columns, box, borderType=cv2.BORDER_REFLECT)
         # The running sums of the blur may end a rounding below zero.
         contrast = np.sqrt(np.maximum(mean_square, 0.0)).ravel()[index]
-        prior = 1.0 / np.maximum(contrast + floor * np.median(contrast), _SMALLEST_SPREAD)
+        prior = 1.0 / np.maximum(contrast + floor * np.median(contrast), SMALLEST_SPREAD)
         return np.asarray(prior / prior.sum(), np.float32)
 
     def _derivatives(self, plane: Array) -> tuple[Array, Array]:
-        smooth, slope = self._smooth, self._slope
+        smooth, slope = self.kernels
         border = cv2.BORDER_REFLECT
         along_rows = cv2.sepFilter2D(plane, cv2.CV_32F, smooth, slope, borderType=border)
         along_columns = cv2.sepFilter2D(plane, cv2.CV_32F, slope, smooth, borderType=border)
@@ -207,6 +208,7 @@ class ViewProblem:
 
     def observe(self, world_from_camera: Pose, pivot: Matrix) -> Observation:
         """Render the DRR and its Jacobian for the left twist about `pivot`."""
+        assert self._prepared is not None  # whoever renders elsewhere does not ask
         image, jacobian = march_view(
             self._prepared,
             self.radiograph.carm,
@@ -222,13 +224,13 @@ class ViewProblem:
         """Tone and robust weights that belong to an observation."""
         tone = None
         if self.channels.tone:
-            tone = fit_tone(observation.image, self._target, self._usable)
+            tone = fit_tone(observation.image, self.target, self.usable)
         scale = self.channels.outlier_scale
         if scale is None:
-            return Nuisance(tone, tuple(channel.prior for channel in self._channels))
+            return Nuisance(tone, tuple(channel.prior for channel in self.compared))
         weights = []
         planes = self._planes(observation, tone, slopes=False)
-        for channel, plane in zip(self._channels, planes, strict=True):
+        for channel, plane in zip(self.compared, planes, strict=True):
             residual, _ = residuals(plane, channel.prior)
             weight = channel.prior * outlier_weights(
                 residual, centre=float(np.median(residual)), scale=scale, least=1e-6
@@ -240,19 +242,19 @@ class ViewProblem:
         self, observation: Observation, tone: Tone | None, *, slopes: bool = True
     ) -> list[Plane]:
         """DRR, its Jacobian and the radiograph, filtered alike, on the pixels of each channel."""
-        image, jacobian, target = observation.image, observation.jacobian, self._target
+        image, jacobian, target = observation.image, observation.jacobian, self.target
         if tone is not None:
             image, steepness = tone.apply(image)
             jacobian = jacobian * steepness if slopes else jacobian
             target = target - tone.field
         stack = [target, image, *(jacobian if slopes else ())]
         filtered = {"intensity": np.stack(stack)}
-        if any(channel.name != "intensity" for channel in self._channels):
+        if any(channel.name != "intensity" for channel in self.compared):
             pairs = [self._derivatives(plane) for plane in stack]
             filtered["gradient_rows"] = np.stack([pair[0] for pair in pairs])
             filtered["gradient_columns"] = np.stack([pair[1] for pair in pairs])
         planes = []
-        for channel in self._channels:
+        for channel in self.compared:
             used = filtered[channel.name].reshape(len(stack), -1)
             if channel.index.size < used.shape[1]:
                 used = used[:, channel.index]
@@ -264,7 +266,7 @@ class ViewProblem:
         loss, terms = 0.0, {}
         hessian, gradient = np.zeros((6, 6)), np.zeros(6)
         planes = self._planes(observation, nuisance.tone)
-        for channel, plane, w in zip(self._channels, planes, nuisance.weights, strict=True):
+        for channel, plane, w in zip(self.compared, planes, nuisance.weights, strict=True):
             residual, slopes = residuals(plane, w)
             weighted = slopes * w
             value = 0.5 * float(np.dot(w * residual, residual))
@@ -279,7 +281,7 @@ class ViewProblem:
         rows, columns = self.radiograph.carm.detector.shape
         total = np.zeros((6, rows * columns), np.float32)
         planes = self._planes(observation, nuisance.tone)
-        for channel, plane, w in zip(self._channels, planes, nuisance.weights, strict=True):
+        for channel, plane, w in zip(self.compared, planes, nuisance.weights, strict=True):
             residual, slopes = residuals(plane, w)
             total[:, channel.index] += channel.weight * slopes * (w * residual)
         return total.reshape(6, rows, columns)
@@ -288,7 +290,7 @@ class ViewProblem:
 def _standardised(values: Array, w: Array) -> tuple[Array, float]:
     """Weighted mean 0 and spread 1, and the spread it had."""
     centred = values - np.dot(w, values)
-    spread = max(float(np.sqrt(np.dot(w, centred * centred))), _SMALLEST_SPREAD)
+    spread = max(float(np.sqrt(np.dot(w, centred * centred))), SMALLEST_SPREAD)
     return centred / np.float32(spread), spread
 
 

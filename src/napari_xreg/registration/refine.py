@@ -5,6 +5,8 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -21,6 +23,8 @@ from napari_xreg.registration.result import Candidate, Iterate, Registration, St
 from napari_xreg.registration.starts import Spread, spread_starts
 from napari_xreg.registration.views import JointProblem, View, at_pixels
 from napari_xreg.rendering import Prepared, at_voxel_size, prepare
+from napari_xreg.rendering.backends import choose_backend
+from napari_xreg.rendering.memory import out_of_memory
 
 Event = TypeVar("Event")
 Answer = TypeVar("Answer")
@@ -109,7 +113,9 @@ def refine(
     Parameters
     ----------
     volume
-        The CT; restrict it to some structures with `Volume.restrict`.
+        The CT; restrict it to some structures with `Volume.restrict`. On a CUDA device (with
+        Triton, and nothing locked) the refinement runs there, all starts of a level at once;
+        anywhere else on the CPU.
     views
         One or several radiographs with their starting poses; several move together.
     settings
@@ -133,6 +139,8 @@ def refine(
     ------
     ValueError
         If there is no view, or a radiograph has no usable content.
+    OutOfMemory
+        If the device of the volume has too little memory.
 
     Examples
     --------
@@ -144,6 +152,18 @@ def refine(
     if not views:
         raise ValueError("at least one radiograph is needed")
     pivot = (volume.center if isocenter is None else isocenter).detach().cpu().double()
+    if not settings.locked and choose_backend(volume, "joseph") == "triton":
+        # Imported here: it is built from this module's parts.
+        from napari_xreg.registration.device_refine import refine_on_device
+
+        try:
+            return (
+                yield from refine_on_device(
+                    volume, views, settings=settings, pivot=pivot, control=control
+                )
+            )
+        except torch.OutOfMemoryError as error:
+            raise out_of_memory(f"a refinement from {settings.starts} starts", error) from error
     began = time.perf_counter()
     first = views[0]
     locks = Locks(settings.locked, first.radiograph.carm, pivot)
@@ -201,7 +221,8 @@ def refine(
         key=lambda track: track.loss,
     )
     assert best.state is not None
-    status = _status(best, settings, control)
+    images = [seen.image for seen in best.state.observations]
+    status = status_of(images, best.loss, best.converged, settings, control)
     complete = best.level == len(settings.levels) - 1
     covariance = None
     if complete and status is not Status.NO_OVERLAP:
@@ -286,15 +307,21 @@ def _refine_track(
     track.poses, track.loss = track.state.poses, track.state.loss
 
 
-def _status(track: _Track, settings: RefineSettings, control: Control | None) -> Status:
+def status_of(
+    images: Sequence[npt.NDArray[np.float32]],
+    loss: float,
+    converged: bool,
+    settings: RefineSettings,
+    control: Control | None,
+) -> Status:
+    """How a refinement ended, from the DRRs and the loss of its best pose."""
     if control is not None and control.cancelled:
         return Status.CANCELLED
-    assert track.state is not None
-    if all(float(seen.image.std()) < 1e-6 for seen in track.state.observations):
+    if all(float(image.std()) < 1e-6 for image in images):
         return Status.NO_OVERLAP
-    if not track.loss <= settings.trusted_loss:
+    if not loss <= settings.trusted_loss:
         return Status.NOT_TRUSTED
-    return Status.CONVERGED if track.converged else Status.ITERATION_LIMIT
+    return Status.CONVERGED if converged else Status.ITERATION_LIMIT
 
 
 def run(

@@ -16,11 +16,11 @@ from napari_xreg.registration.robust import robust_fit
 Array = npt.NDArray[np.float32]
 Matrix = npt.NDArray[np.float64]
 
-_DEGREE = 3
-_ROUNDS = 4
-_MOST_PIXELS = 20_000  # enough for ten numbers
-_FAINTEST = 0.2  # span of f, in standard deviations of the radiograph: less is a chance fit
-_GENTLEST = 0.2  # slope of f, as a share of its mean: flatter would blind the comparison
+DEGREE = 3
+ROUNDS = 4
+MOST_PIXELS = 20_000  # enough for ten numbers
+FAINTEST = 0.2  # span of f, in standard deviations of the radiograph: less is a chance fit
+GENTLEST = 0.2  # slope of f, as a share of its mean: flatter would blind the comparison
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,15 +76,15 @@ def fit_tone(
     if sample is None:
         return None
     u, place, y, middle, width, _ = sample
-    for degree in range(_DEGREE, 0, -1):
+    for degree in range(DEGREE, 0, -1):
         basis = np.column_stack([np.vander(u, degree + 1, increasing=True), place])
-        beta = robust_fit(basis, y, rounds=_ROUNDS)
+        beta = robust_fit(basis, y, rounds=ROUNDS)
         curve = beta[: degree + 1]
         slopes = np.polynomial.polynomial.polyval(
             np.linspace(-1, 1, 21), np.polynomial.polynomial.polyder(curve)
         )
-        says_something = 2 * slopes.mean() > _FAINTEST * y.std()
-        if says_something and slopes.min() > _GENTLEST * slopes.mean():
+        says_something = 2 * slopes.mean() > FAINTEST * y.std()
+        if says_something and slopes.min() > GENTLEST * slopes.mean():
             rr = np.linspace(-1, 1, rows)[:, None] + np.zeros(columns)
             cc = np.zeros((rows, 1)) + np.linspace(-1, 1, columns)
             field = _field_basis(rr.ravel(), cc.ravel()) @ beta[degree + 1 :]
@@ -109,14 +109,14 @@ def tone_basis(
     if sample is None:
         return None
     u, place, y, _, width, chosen = sample
-    return np.column_stack([np.vander(u, _DEGREE + 1, increasing=True), place]), y, chosen, width
+    return np.column_stack([np.vander(u, DEGREE + 1, increasing=True), place]), y, chosen, width
 
 
 def _sample(
     image: Array, target: Array, usable: npt.NDArray[np.intp]
 ) -> "tuple[Matrix, Matrix, Matrix, float, float, npt.NDArray[np.intp]] | None":
     rows, columns = image.shape
-    chosen = usable[:: max(1, usable.size // _MOST_PIXELS)]
+    chosen = usable[:: max(1, usable.size // MOST_PIXELS)]
     x, y = image.ravel()[chosen].astype(np.float64), target.ravel()[chosen].astype(np.float64)
     low, high = np.percentile(x, [1.0, 99.0])
     if not high > low:

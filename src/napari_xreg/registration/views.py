@@ -49,7 +49,7 @@ class JointProblem:
 
     def __init__(
         self,
-        prepared: Prepared,
+        prepared: Prepared | None,
         views: Sequence[View],
         level: Level,
         pivot: Float[Tensor, "3"],

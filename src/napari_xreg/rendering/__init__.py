@@ -1,7 +1,9 @@
 """What would be seen: digitally reconstructed radiographs and their Jacobian in one march."""
 
 from napari_xreg.rendering.cpu import march, march_view
+from napari_xreg.rendering.devices import choose_device, volume_on
 from napari_xreg.rendering.drr import render_drr, render_with_jacobian
+from napari_xreg.rendering.memory import OutOfMemory
 from napari_xreg.rendering.prepared import Prepared, prepare, scaled_above
 from napari_xreg.rendering.pyramid import at_voxel_size
 from napari_xreg.rendering.structures import render_structures
@@ -10,8 +12,10 @@ from napari_xreg.rendering.warmup import KernelReady, warm_up
 
 __all__ = [
     "KernelReady",
+    "OutOfMemory",
     "Prepared",
     "at_voxel_size",
+    "choose_device",
     "march",
     "march_view",
     "prepare",
@@ -21,5 +25,6 @@ __all__ = [
     "scaled_above",
     "set_thread_count",
     "thread_count",
+    "volume_on",
     "warm_up",
 ]

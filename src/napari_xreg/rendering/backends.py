@@ -36,8 +36,8 @@ def choose_backend(volume: Volume, method: str, backend: str = "auto") -> str:
     if backend == "triton":
         if not cuda.available():
             raise ValueError(
-                "backend triton needs the package triton, which comes with torch for CUDA on "
-                "Linux: install it, or use backend='torch'"
+                "backend triton needs the package triton (3.2 or newer), which comes with torch for "
+                "CUDA on Linux: install it, or use backend='torch'"
             )
         if device != "cuda" and not cuda.interpreted():
             raise ValueError(

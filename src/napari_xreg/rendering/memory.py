@@ -6,8 +6,11 @@ import torch
 from torch import Tensor
 
 
-class OutOfMemory(RuntimeError):
-    """A device has too little memory even for the smallest part of the work."""
+class OutOfMemory(ValueError):
+    """A device has too little memory even for the smallest part of the work.
+
+    A ValueError, because another value helps: fewer pixels, a coarser CT, another device.
+    """
 
 
 def in_smaller_parts(work: Callable[[int, int], Tensor], size: int, what: str) -> Tensor:

@@ -38,10 +38,10 @@ def integrate(
         Used by ``trilinear`` only.
     """
     lac = volume.lac
-    index_from_world = volume.index_from_world.to(lac)
+    index_from_world = volume.index_from_world.to(lac.dtype).to(lac.device)
     linear, offset = index_from_world[:3, :3], index_from_world[:3, 3]
-    rays = rays.to(lac)
-    starts = (source.to(lac) @ linear.mT + offset).expand(len(rays), 3)
+    rays = rays.to(lac.dtype).to(lac.device)
+    starts = (source.to(lac.dtype).to(lac.device) @ linear.mT + offset).expand(len(rays), 3)
     lengths = torch.linalg.vector_norm(rays, dim=-1)
     directions = rays @ linear.mT
     z, y, x = lac.shape
@@ -69,7 +69,7 @@ def _trilinear(lac: Tensor, start: Tensor, d: Tensor, length: Tensor, step: floa
     enter, leave = _clip(start.detach(), d.detach(), _size(lac), -1.0)
     per_sample = step / length
     # Which samples exist is decided in float64, as in the CPU kernels.
-    scale = step / length.detach().double()
+    scale = step / length.detach().to(enter.dtype)
     first = torch.ceil(enter / scale - 0.5)
     count = torch.where(enter < leave, torch.floor(leave / scale - 0.5) - first + 1, 0)
     most = int(count.max().clamp_min(0))
@@ -136,8 +136,10 @@ def _clip(
     start: Tensor, d: Tensor, size: tuple[int, int, int], low: float
 ) -> tuple[Tensor, Tensor]:
     """Where each ray is inside the box [low, n - 1 - low], as alpha in float64; empty if never."""
-    start, d = start.double(), d.double()
-    enter = torch.zeros(len(d), dtype=torch.float64, device=d.device)
+    # MPS knows no float64.
+    precise = torch.float32 if d.device.type == "mps" else torch.float64
+    start, d = start.to(precise), d.to(precise)
+    enter = torch.zeros(len(d), dtype=precise, device=d.device)
     leave = torch.ones_like(enter)
     for axis, n in enumerate(size):
         parallel = d[:, axis] == 0

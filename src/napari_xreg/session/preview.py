@@ -5,10 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from napari_xreg.geometry import CArm, Pose
 from napari_xreg.images import Volume
-from napari_xreg.rendering import march_view, prepare
+from napari_xreg.rendering import OutOfMemory, march_view, prepare, render_drr, volume_on
+
+CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +49,8 @@ class PreviewRequest:
         `time.perf_counter` when the pose was set, for measuring the age of what is drawn.
     threads
         To render with; None: `rendering.thread_count`.
+    device
+        Where to render; on the CPU after all if the CT does not fit there.
     """
 
     volume: Volume
@@ -53,10 +58,19 @@ class PreviewRequest:
     world_from_camera: Pose
     asked: float = 0.0
     threads: int | None = None
+    device: torch.device = CPU
 
     def answer(self) -> Preview:
         """Render."""
         began = time.perf_counter()
+        if self.device.type != "cpu":
+            try:
+                there = volume_on(self.volume, self.device)
+                drr = render_drr(there, self.carm, self.world_from_camera, method="joseph")
+            except OutOfMemory:
+                pass
+            else:
+                return Preview(drr.cpu().numpy(), self, time.perf_counter() - began)
         ready = prepare(self.volume, packed=True)
         image, _ = march_view(
             ready, self.carm, self.world_from_camera, jacobian=False, threads=self.threads

@@ -19,11 +19,14 @@ class Preferences:
         Aimed at while a pose is dragged.
     colormap
         Of the DRR over the grey radiograph: a napari colormap.
+    device
+        Name of the device that renders and refines, see `rendering.choose_device`.
     """
 
     pixels_at_rest: int = 1024
     frames_per_second: int = 30
     colormap: str = "bop orange"
+    device: str = "auto"
 
 
 def preferences() -> Preferences:
@@ -36,4 +39,5 @@ def preferences() -> Preferences:
         pixels_at_rest=int(preview.pixels_at_rest),
         frames_per_second=int(preview.frames_per_second),
         colormap=str(preview.colormap),
+        device=str(getattr(preview, "device", "auto")),
     )

@@ -9,6 +9,7 @@ from napari_xreg.rendering import thread_count
 from napari_xreg.session import Preview, PreviewRequest, Session
 from napari_xreg.viewer.detector_canvas import DetectorCanvas
 from napari_xreg.viewer.preferences import preferences
+from napari_xreg.widgets.device_choice import preferred_device
 from napari_xreg.widgets.full_collection import FullCollection
 from napari_xreg.widgets.jobs import Lane
 
@@ -49,6 +50,7 @@ class LivePreview:
         self._lane = Lane(self._paint, name="DRR")
         self._dragging = self._held = False
         self._preferences = preferences()
+        self._device = preferred_device()
         self._collection = FullCollection()
         self._rest = QTimer()
         self._rest.setSingleShot(True)
@@ -136,6 +138,7 @@ class LivePreview:
                 active.world_from_camera,
                 time.perf_counter(),
                 drag_threads() if self._dragging else None,
+                self._device,
             )
         )
 
@@ -158,6 +161,7 @@ class LivePreview:
         self._latest = None
         self._processor_seconds_per_ray = 0.0
         self._preferences = preferences()
+        self._device = preferred_device()
         self.ask()
 
     def _expected(self, pixels: int) -> float:

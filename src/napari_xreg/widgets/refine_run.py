@@ -4,6 +4,7 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from jaxtyping import Float
 from qtpy.QtCore import QObject, Signal
 from torch import Tensor
@@ -20,9 +21,13 @@ from napari_xreg.registration import (
     refine,
     refine_adam,
 )
+from napari_xreg.rendering import OutOfMemory, volume_on
 from napari_xreg.session import Session
+from napari_xreg.widgets.device_choice import preferred_device
 from napari_xreg.widgets.jobs import Job, Jobs, report
 from napari_xreg.widgets.refine_choices import expected_iterates
+
+CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +48,8 @@ class RefineRequest:
         Pivot, world mm.
     described
         The choices as plain values, for the session's file.
+    device
+        Where to refine; on the CPU after all if the CT does not fit there.
     """
 
     volume: Volume
@@ -51,6 +58,7 @@ class RefineRequest:
     settings: RefineSettings | AdamSettings
     isocenter: Float[Tensor, "3"]
     described: Mapping[str, Any]
+    device: torch.device = CPU
 
     def events(self, control: Control) -> Generator[Iterate, None, Registration]:
         """The refinement."""
@@ -63,12 +71,18 @@ class RefineRequest:
                 control=control,
             )
         return refine(
-            self.volume,
+            self._where_it_fits(),
             self.views,
             settings=self.settings,
             isocenter=self.isocenter,
             control=control,
         )
+
+    def _where_it_fits(self) -> Volume:
+        try:
+            return volume_on(self.volume, self.device)
+        except OutOfMemory:
+            return self.volume
 
     @property
     def levels(self) -> int:
@@ -124,7 +138,15 @@ def request_of(
         for entry in used
     )
     names = tuple(entry.name for entry in used)
-    return RefineRequest(volume, names, views, settings, session.isocenter, dict(described))
+    return RefineRequest(
+        volume,
+        names,
+        views,
+        settings,
+        session.isocenter,
+        dict(described),
+        preferred_device(),
+    )
 
 
 class RefineRun(QObject):

@@ -9,11 +9,19 @@ import functools
 import importlib.util
 import os
 
+OLDEST = (3, 2)
+"""Versions of Triton before this one cannot unroll a loop by a factor."""
+
 
 @functools.cache
 def available() -> bool:
-    """Whether Triton is installed (Linux and Windows builds of torch with CUDA bring it)."""
-    return importlib.util.find_spec("triton") is not None
+    """Whether a Triton is installed that knows these kernels (torch for CUDA brings one)."""
+    if importlib.util.find_spec("triton") is None:
+        return False
+    import triton
+
+    major, minor = (int(part) for part in triton.__version__.split(".")[:2])
+    return (major, minor) >= OLDEST
 
 
 def interpreted() -> bool:

@@ -1,5 +1,6 @@
 """Launching the Triton kernels: which of them, over which pixels, in how many programs."""
 
+import contextlib
 import functools
 from dataclasses import dataclass
 from typing import Any
@@ -129,7 +130,10 @@ def views(
     center = translation if pivot is None else pivot.detach().to(device, torch.float64).contiguous()
     frames = torch.empty((len(rotation), rays.FRAME.value), dtype=torch.float32, device=device)
     if len(rotation):
-        frame[(len(rotation),)](rotation, translation, center, grid, numbers, frames, num_warps=1)
+        with _on(device):
+            frame[(len(rotation),)](
+                rotation, translation, center, grid, numbers, frames, num_warps=1
+            )
     listed = None if pixels is None else pixels.detach().to(device, torch.float32).contiguous()
     rows, columns = detector.shape
     return Views(frames, listed, rows, columns, step_mm)
@@ -159,15 +163,16 @@ def march(
     _, cells_y, cells_x = ready.cells.shape
     out = torch.empty((split, seen.poses, channels, seen.count), dtype=torch.float32, device=device)
     kernel: Any = trilinear if method == "trilinear" else joseph
-    kernel[(seen.poses * blocks * split,)](
-        ready.values, ready.cells, seen.frames,
-        seen.frames if seen.pixels is None else seen.pixels, out,
-        ready.scale, seen.poses, seen.count, seen.rows, seen.columns, nx, ny, nz, cells_x, cells_y,
-        MODE=mode, STORE=_STORE[ready.storage], TURNED=ready.turned,
-        LISTED=seen.pixels is not None, SKIP=_skip(ready, seen.step_mm, method, shape),
-        SPLIT=split, WIDE=shape.wide, BLOCK=shape.block, UNROLL=shape.unroll,
-        num_warps=shape.warps,
-    )  # fmt: skip
+    with _on(device):
+        kernel[(seen.poses * blocks * split,)](
+            ready.values, ready.cells, seen.frames,
+            seen.frames if seen.pixels is None else seen.pixels, out,
+            ready.scale, seen.poses, seen.count, seen.rows, seen.columns, nx, ny, nz, cells_x, cells_y,
+            MODE=mode, STORE=_STORE[ready.storage], TURNED=ready.turned,
+            LISTED=seen.pixels is not None, SKIP=_skip(ready, seen.step_mm, method, shape),
+            SPLIT=split, WIDE=shape.wide, BLOCK=shape.block, UNROLL=shape.unroll,
+            num_warps=shape.warps,
+        )  # fmt: skip
     # Parts are added in a fixed order: the same numbers on every run.
     return out[0] if split == 1 else out.sum(0)
 
@@ -185,13 +190,14 @@ def march_structures(
         return out[0]
     nz, ny, nx = ready.shape
     kernel: Any = structures
-    kernel[(seen.poses * blocks * split,)](
-        ready.values, channels.contiguous(), seen.frames,
-        seen.frames if seen.pixels is None else seen.pixels, out,
-        ready.scale, seen.poses, seen.count, seen.rows, seen.columns, nx, ny, nz, groups,
-        STORE=_STORE[ready.storage], LISTED=seen.pixels is not None, SPLIT=split, WIDE=shape.wide,
-        BLOCK=shape.block, num_warps=shape.warps,
-    )  # fmt: skip
+    with _on(device):
+        kernel[(seen.poses * blocks * split,)](
+            ready.values, channels.contiguous(), seen.frames,
+            seen.frames if seen.pixels is None else seen.pixels, out,
+            ready.scale, seen.poses, seen.count, seen.rows, seen.columns, nx, ny, nz, groups,
+            STORE=_STORE[ready.storage], LISTED=seen.pixels is not None, SPLIT=split, WIDE=shape.wide,
+            BLOCK=shape.block, num_warps=shape.warps,
+        )  # fmt: skip
     return out[0] if split == 1 else out.sum(0)
 
 
@@ -211,14 +217,20 @@ def backproject(
     grid = torch.zeros(nz * ny * nx, dtype=torch.float32, device=lac.device)
     if worth.numel():
         kernel: Any = spread
-        kernel[(seen.poses * _blocks(seen, shape),)](
-            grid, worth.to(torch.float32).contiguous(), seen.frames,
-            seen.frames if seen.pixels is None else seen.pixels, seen.count, seen.rows,
-            seen.columns, nx, ny, nz, PLANES=method == "joseph", LISTED=seen.pixels is not None,
-            WIDE=shape.wide, BLOCK=shape.block, num_warps=shape.warps,
-        )  # fmt: skip
+        with _on(lac.device):
+            kernel[(seen.poses * _blocks(seen, shape),)](
+                grid, worth.to(torch.float32).contiguous(), seen.frames,
+                seen.frames if seen.pixels is None else seen.pixels, seen.count, seen.rows,
+                seen.columns, nx, ny, nz, PLANES=method == "joseph", LISTED=seen.pixels is not None,
+                WIDE=shape.wide, BLOCK=shape.block, num_warps=shape.warps,
+            )  # fmt: skip
     inner = grid.reshape(nz, ny, nx)[PAD:-PAD, PAD:-PAD, PAD:-PAD]
     return inner.to(lac.dtype).contiguous()
+
+
+def _on(device: torch.device) -> contextlib.AbstractContextManager[object]:
+    """Triton launches on the current device, which need not be that of the tensors."""
+    return torch.cuda.device(device) if device.type == "cuda" else contextlib.nullcontext()
 
 
 def _blocks(seen: Views, shape: Shape) -> int:

@@ -1,0 +1,178 @@
+"""The refinement for devices against that for the CPU. It is plain torch, so it runs here too."""
+
+import numpy as np
+import pytest
+import torch
+from blobs import CENTER, blob_radiograph, blob_volume, carm
+
+from napari_xreg.geometry import Pose
+from napari_xreg.registration import (
+    Channels,
+    Control,
+    Level,
+    RefineSettings,
+    Spread,
+    Status,
+    View,
+    perturbed,
+    refine,
+    run,
+)
+from napari_xreg.registration.device_problem import DeviceProblem
+from napari_xreg.registration.device_refine import refine_on_device
+from napari_xreg.registration.device_tone import fit_tone
+from napari_xreg.registration.lm import evaluate
+from napari_xreg.registration.tone import fit_tone as fit_tone_on_cpu
+from napari_xreg.registration.views import JointProblem
+from napari_xreg.rendering import prepare
+
+CARM = carm(48, 52)
+TRUE = CARM.world_from_camera(24.0, -13.0, 5.0, isocenter=CENTER, offset_mm=(4.0, -6.0, 9.0))
+SIDE = CARM.world_from_camera(-60.0, 8.0, 2.0, isocenter=CENTER, offset_mm=(1.0, 3.0, -4.0))
+TONED = Channels(
+    intensity=0.3, gradient=0.7, sigma=0.8, outlier_scale=3.0, tone=True, contrast_floor=0.1
+)
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+@pytest.fixture(scope="module")
+def volume():
+    return blob_volume(4.0)
+
+
+def start_of(seed, true=TRUE, factor=1.0):
+    generator = torch.Generator().manual_seed(seed)
+    normals = torch.randn(1, 6, generator=generator, dtype=torch.float64)
+    return perturbed(true, CENTER, normals, Spread().scaled(factor))[0]
+
+
+def bent(radiograph):
+    """A grey curve, a tilted field, a bright bar: what tone and weights are for."""
+    from dataclasses import replace
+
+    image = radiograph.line_integrals
+    rows, columns = image.shape
+    image = image.clamp_min(0) ** 0.9 + 0.1 * torch.linspace(-1, 1, columns)
+    image[10:13] += 2.0
+    mask = torch.ones(rows, columns, dtype=torch.bool)
+    mask[:, :5] = False
+    return replace(radiograph, line_integrals=image, mask=mask)
+
+
+def views_of():
+    return (
+        View(bent(blob_radiograph(CARM, TRUE)), start_of(1)),
+        View(blob_radiograph(CARM, SIDE), start_of(2, SIDE)),
+    )
+
+
+@pytest.mark.parametrize("channels", [Channels(), TONED], ids=["plain", "toned"])
+def test_the_same_sums(volume, channels):
+    views = views_of()
+    level = Level(48, None, channels=channels)
+    host = JointProblem(prepare(volume), views, level, CENTER, threads=1)
+    device = DeviceProblem(volume.to(device=DEVICE), views, level, CENTER)
+    assert device.names[0] == "intensity[1]"
+    pairs = [
+        (view.world_from_camera, start_of(7 + i, p))
+        for i, (view, p) in enumerate(zip(views, (TRUE, SIDE), strict=True))
+    ]
+    seen = device.fitted(
+        device.observe([Pose.stack(list(pair)).to(device=DEVICE) for pair in pairs])
+    )
+    model = device.linearise(seen, seen)
+    for row in range(2):
+        state = evaluate(host, tuple(pair[row] for pair in pairs))
+        assert model.loss[row].item() == pytest.approx(state.loss, rel=1e-4)
+        terms = dict(zip(device.names, model.terms[row].tolist(), strict=True))
+        assert terms == pytest.approx(dict(state.model.terms), rel=1e-3, abs=1e-7)
+        for found, wanted in (
+            (model.hessian[row], state.model.hessian),
+            (model.gradient[row], state.model.gradient),
+        ):
+            scale = np.sqrt(np.diag(state.model.hessian))
+            scale = np.outer(scale, scale) if wanted.ndim == 2 else scale
+            assert np.abs((found.cpu().numpy() - wanted) / scale).max() < 2e-3
+
+
+def test_tone_of_a_batch(volume):
+    target = bent(blob_radiograph(CARM, TRUE)).line_integrals
+    generator = torch.Generator().manual_seed(4)
+    image = blob_radiograph(CARM, start_of(3)).line_integrals
+    # The second has nothing to do with the target, the third is flat: no tone.
+    batch = torch.stack([image, torch.rand(image.shape, generator=generator), 0 * image])
+    usable = np.flatnonzero(np.ones(image.numel()))
+    found = fit_tone(batch, target, torch.from_numpy(usable))
+    wanted = [fit_tone_on_cpu(b.numpy(), target.numpy(), usable) for b in batch]
+    assert found.fitted.tolist() == [w is not None for w in wanted]
+    assert found.fitted.tolist()[::2] == [True, False]
+    curve = [*wanted[0].curve, 0.0][:4]  # a quadratic was enough here
+    assert found.curve[0].tolist() == pytest.approx(curve, rel=1e-5, abs=1e-7)
+    value, slope = found.apply(batch)
+    on_cpu = wanted[0].apply(batch[0].numpy())
+    torch.testing.assert_close(value[0], torch.from_numpy(on_cpu[0]), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(slope[0], torch.from_numpy(on_cpu[1]), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(found.field[0], torch.from_numpy(wanted[0].field))
+    assert torch.equal(value[2], batch[2])
+    assert (slope[2] == 1).all()
+
+
+SETTINGS = RefineSettings(
+    levels=(Level(24, 8.0, 8), Level(48, None, 20, channels=TONED)),
+    starts=3, carried=(2, 1), threads=1,
+)  # fmt: skip
+
+
+def way(a, b):
+    points = CENTER + 40 * torch.eye(3, dtype=torch.float64)
+    return float((a.inverse().apply(points) - b.inverse().apply(points)).norm(dim=1).max())
+
+
+def test_refines_like_the_cpu(volume):
+    views = (View(blob_radiograph(CARM, TRUE), start_of(1, factor=0.7)),)
+    on_cpu = run(refine(volume, views, settings=SETTINGS, isocenter=CENTER))
+    seen = []
+    found = run(
+        refine_on_device(volume.to(device=DEVICE), views, settings=SETTINGS, pivot=CENTER),
+        seen.append,
+    )
+    assert found.status is on_cpu.status is Status.CONVERGED
+    assert way(found.world_from_camera, TRUE) < 0.5
+    # The CPU packs voxels to 16 bits and judges the bone a little differently.
+    assert way(found.world_from_camera, on_cpu.world_from_camera) < 0.1
+    assert found.loss == pytest.approx(on_cpu.loss, rel=0.1)
+    assert torch.allclose(found.covariance, on_cpu.covariance, rtol=0.3, atol=1e-4)
+    assert [c.start for c in found.candidates[:1]] == [c.start for c in on_cpu.candidates[:1]]
+    assert {i.start for i in seen if i.level == 0} == {0, 1, 2}
+    assert len({i.start for i in seen if i.level == 1}) == 2
+    assert len(seen) == len(found.trajectory)
+    assert seen[0].image.shape == (22, 24)
+    assert all(set(i.losses) >= {"loss", "intensity", "gradient_rows"} for i in seen)
+    best = min((i for i in seen if i.level == 1 and i.accepted), key=lambda i: i.loss)
+    assert way(best.world_from_camera, found.world_from_camera) < 0.5
+    # Starts refined together are those refined alone.
+    alone = RefineSettings(**{**vars(SETTINGS), "starts": 1})
+    single = run(refine_on_device(volume.to(device=DEVICE), views, settings=alone, pivot=CENTER))
+    first = [i for i in seen if i.start == 0 and i.level == 0]
+    for a, b in zip(first, [i for i in single.trajectory if i.level == 0], strict=True):
+        assert a.loss == pytest.approx(b.loss, rel=1e-4)
+
+
+def test_cancelled_and_without_overlap(volume):
+    views = (View(blob_radiograph(CARM, TRUE), start_of(1)),)
+    control = Control()
+    events = refine_on_device(
+        volume.to(device=DEVICE), views, settings=SETTINGS, pivot=CENTER, control=control
+    )
+    next(events)
+    control.cancel()
+    assert run(events).status is Status.CANCELLED
+    far = CARM.world_from_camera(24.0, -13.0, isocenter=CENTER + 800.0)
+    lost = RefineSettings(**{**vars(SETTINGS), "starts": 1, "levels": (Level(24, 8.0, 4),)})
+    nothing = run(
+        refine_on_device(
+            volume.to(device=DEVICE), (View(views[0].radiograph, far),), settings=lost, pivot=CENTER
+        )
+    )
+    assert nothing.status is Status.NO_OVERLAP
+    assert way(nothing.world_from_camera, far) < 1e-6
