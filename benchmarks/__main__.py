@@ -1,4 +1,4 @@
-"""``python -m benchmarks refinement|capture|rendering|confidence|pnp|rayemb|landmarks|rayemb_trust|rayemb_speed|dragging|streaming|all [options]``."""
+"""``python -m benchmarks refinement|capture|rendering|confidence|pnp|rayemb|landmarks|rayemb_trust|rayemb_speed|gpu|dragging|streaming|all [options]``."""
 
 import argparse
 import sys
@@ -9,6 +9,8 @@ from benchmarks import (
     capture_range,
     confidence,
     dragging,
+    full_report,
+    gpu,
     landmark_accuracy,
     pnp,
     rayemb_accuracy,
@@ -16,6 +18,7 @@ from benchmarks import (
     rayemb_trust,
     refinement,
     rendering,
+    report,
     streaming,
 )
 
@@ -29,9 +32,13 @@ COMMANDS = {
     "landmarks": landmark_accuracy,
     "rayemb_trust": rayemb_trust,
     "rayemb_speed": rayemb_speed,
+    "gpu": gpu,
     "dragging": dragging,
     "streaming": streaming,
 }
+
+# What a processor does in some minutes.
+ON_THE_CPU = ["--device", "cpu", "--sizes", "200", "256", "--batched", "--batches", "1", "4", "16"]
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -45,22 +52,30 @@ def main(arguments: list[str] | None = None) -> None:
     for name, module in COMMANDS.items():
         described = (module.__doc__ or "").splitlines()[0]
         module.add_arguments(commands.add_parser(name, help=described, description=module.__doc__))
-    commands.add_parser("all", help="all of them with their defaults, one after the other")
+    every = commands.add_parser("all", help="all of them with their defaults, then one report")
+    every.add_argument("--report", type=Path, help="folder of the tables, plots and REPORT.md")
+    every.add_argument("--report-only", action="store_true", help="of what is there already")
     options = parser.parse_args(arguments)
     if options.smoke:
         with tempfile.TemporaryDirectory() as folder:
             for module in COMMANDS.values():
                 module.smoke(Path(folder))
+            full_report.write(Path(folder))
         return
     if options.command is None:
         parser.print_help()
         sys.exit(2)
     extra = {} if options.output is None else {"folder": options.output}
     if options.command == "all":
-        for name, module in COMMANDS.items():
-            module.main(parser.parse_args([name]), **extra)
+        folder = options.report or options.output or report.RESULTS
+        if not options.report_only:
+            for name, module in COMMANDS.items():
+                module.main(parser.parse_args([name]), folder)
+            gpu.main(parser.parse_args(["gpu", *ON_THE_CPU]), folder)
+        full_report.write(folder)
         return
-    COMMANDS[options.command].main(options, **extra)
+    if COMMANDS[options.command].main(options, **extra) is False:
+        sys.exit(1)  # a check failed
 
 
 if __name__ == "__main__":

@@ -121,3 +121,52 @@ def test_table_lines_up():
     lines = report.table(["a", "long name"], [["wide cell", 1], ["x", 22]]).splitlines()
     assert len({len(line) for line in lines}) == 1
     assert len(lines) == 4
+
+
+def test_without_a_card_nothing_is_measured_and_the_page_says_so(tmp_path, monkeypatch):
+    import argparse
+
+    from benchmarks import gpu
+
+    monkeypatch.setattr(gpu.peers, "check_installed", lambda: None)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    parser = argparse.ArgumentParser()
+    gpu.add_arguments(parser)
+    assert gpu.main(parser.parse_args([]), tmp_path)
+    page = (tmp_path / "gpu.md").read_text()
+    assert "nothing on this page was measured" in page
+    lines = [line for line in page.splitlines() if line.startswith("| 1024 ")]
+    assert len(lines) > 5
+    assert all("not measured" in line for line in lines)
+    assert json.loads((tmp_path / "gpu.json").read_text())["times"]["rendering"] == {}
+
+
+def test_ratios_of_a_card_are_peer_over_ours():
+    import argparse
+
+    from benchmarks.device_timing import Timing
+    from benchmarks.gpu import GRADIENT, ratio_rows
+
+    found = {
+        f"200 | 1 | nanodrr triton | {GRADIENT}": Timing(3.0, 3.5, 10.0, 5),
+        f"200 | 1 | napari-xreg joseph | {GRADIENT}": Timing(0.5, 0.7, 10.0, 5),
+    }
+    rows = ratio_rows(found, argparse.Namespace(sizes=[200], batched=[]))
+    assert rows == [
+        [200, 1, "trilinear", "not measured", "not measured"],
+        [200, 1, "joseph", "not measured", "6.00"],
+    ]
+
+
+def test_one_report_of_all_tables(tmp_path):
+    pytest.importorskip("matplotlib")
+    from benchmarks import full_report
+
+    (tmp_path / "cpu.md").write_text("# On the CPU\n\n## Part\n\nwords\n")
+    times = {f"{n} | 1 | napari-xreg joseph | image + gradient": {"ms": n / 10} for n in (64, 128)}
+    (tmp_path / "cpu.json").write_text(json.dumps({"times": {"rendering": times}}))
+    page = full_report.write(tmp_path).read_text()
+    assert "## On the CPU\n\n![Scaling and networks on the CPU](cpu.png)" in page
+    assert "### Part" in page
+    assert "* not run: On a GPU" in page
+    assert (tmp_path / "cpu.png").stat().st_size > 5000
