@@ -68,8 +68,7 @@ def test_every_measure_counts_the_right_way():
     assert bool(best)
     assert best.evidence is GOOD
     for worse in (
-        replace(GOOD, near_share=0.5), replace(GOOD, spread_mm=25.0),
-        replace(GOOD, polarity=-20.0), replace(GOOD, likeness=0.1),
+        replace(GOOD, near_share=0.5), replace(GOOD, polarity=-20.0), replace(GOOD, likeness=0.1),
     ):  # fmt: skip
         assert verdict_of(worse, solution([[0.0, 0.0]] * 5, [True] * 5)).score < best.score
 
@@ -82,13 +81,14 @@ def test_all_that_is_bad_is_not_trusted_and_the_worst_is_said():
     assert 0 <= verdict.score < 0.05
     assert verdict.sentence.startswith("Do not rely on this pose: ")
     assert "another part of the body" in verdict.sentence
-    assert "14%" in verdict.sentence or "does not look like" in verdict.sentence
-    turned = replace(GOOD, polarity=-22.0, near_share=0.6, likeness=0.3, spread_mm=15.0)
-    told = verdict_of(turned, solved)
-    assert not told.trusted
-    assert "looks inverted" in told.sentence
+    for words in ("only 14% of the points", "does not look like", "looks inverted"):
+        assert words in verdict.sentence
     # What speaks for the pose is no reason against it.
-    assert "open by" not in verdict_of(replace(bad, spread_mm=5.0), solved).sentence
+    told = verdict_of(replace(GOOD, likeness=0.1), solved)
+    assert not told.trusted
+    assert "does not look like" in told.sentence
+    assert "only" not in told.sentence
+    assert "inverted" not in told.sentence
 
 
 def test_what_is_not_known_says_nothing():

@@ -10,7 +10,7 @@ from napari_xreg.geometry import Pose
 from napari_xreg.images import Radiograph, Volume
 from napari_xreg.rayemb.correspond import Found
 from napari_xreg.rayemb.local_contrast import band_between, normalised_in, z_scores
-from napari_xreg.rayemb.polarity import Polarity
+from napari_xreg.rayemb.polarity import BEYOND_DOUBT, Polarity
 from napari_xreg.registration import PnPSolution
 from napari_xreg.rendering import render_drr
 from napari_xreg.training.framing import Framing
@@ -83,15 +83,14 @@ THRESHOLD = 0.5
 
 MEASURES: Mapping[str, Callable[[Trust], float]] = {
     "near_share": lambda t: t.near_share,
-    "sureness": lambda t: -math.log(max(t.spread_mm, 1.0)),
     "polarity": lambda t: min(max(t.polarity, -10.0), 10.0),
     "likeness": lambda t: t.likeness,
 }
 """What the score is made of: larger is better; NaN says nothing."""
 
-_WEIGHTS = {"near_share": 5.0, "sureness": 3.0, "polarity": 0.1, "likeness": 5.0}
-_NEUTRAL = {"near_share": 0.7, "sureness": -2.64, "polarity": 0.0, "likeness": 0.45}
-"""Where each measure speaks neither for nor against the pose."""
+_WEIGHTS = {"near_share": 7.0, "polarity": 0.02, "likeness": 9.0}
+_NEUTRAL = {"near_share": 0.90, "polarity": 0.0, "likeness": 0.69}
+"""Where each measure speaks neither for nor against the pose (docs/decisions/0006-trust.md)."""
 
 
 def trust_of(
@@ -186,14 +185,14 @@ def _sentence(trust: Trust, terms: Mapping[str, float], trusted: bool) -> str:
     against = {
         "near_share": f"only {trust.near_share:.0%} of the points lie within {NEAR_MM:g} mm of "
         "where it puts them",
-        "sureness": f"the network leaves the points open by {trust.spread_mm:.0f} mm",
-        "polarity": "the radiograph looks inverted",
         "likeness": "the CT, rendered at it, does not look like the radiograph",
     }
-    worst = sorted(terms, key=lambda name: terms[name])[:2]
-    reasons = " and ".join(against[name] for name in worst if terms[name] < 0)
+    weakest = min(against, key=lambda name: terms[name])
+    reasons = [words for name, words in against.items() if terms[name] < 0 or name == weakest]
+    if trust.polarity < -BEYOND_DOUBT:
+        reasons.append("the radiograph looks inverted")
     return (
-        f"Do not rely on this pose: {reasons}. The radiograph may show another patient or another "
-        "part of the body, have the wrong polarity, or be taken from where the network has not "
+        f"Do not rely on this pose: {', '.join(reasons)}. The radiograph may show another patient "
+        "or another part of the body, have the wrong polarity, or be taken from where the network has not "
         "learned to look."
     )
