@@ -46,6 +46,7 @@ class PointLook(QObject):
         self.latency_ms = math.nan
         """From the last click or move to its heatmap on the canvas."""
         self._shown = SIMILARITY
+        self._over = False  # whether a heatmap is shown
         self._overlay: str | None = None  # what the canvas showed before the heatmap
 
     @property
@@ -132,10 +133,10 @@ class PointLook(QObject):
         words = [f"<b>similarity {float(found.similarity[0]):.2f}</b>"]
         inside = float(found.in_image[0])
         if math.isfinite(inside):
-            words.append(f"in the image {100 * inside:.0f} %")
+            words.append(f"in image {100 * inside:.0f} %")
         words.append(f"spread {float(spread_mm(found, carm)[0]):.1f} mm")
         point = torch.tensor([heatmap.request.position], dtype=torch.float64)
-        poses = {"to its projection": active.world_from_camera, "error": active.truth}
+        poses = {"to projection": active.world_from_camera, "error": active.truth}
         for title, pose in poses.items():
             if pose is None:
                 continue
@@ -153,8 +154,10 @@ class PointLook(QObject):
             self._bench.canvas.drop_heatmap()
 
     def _clear_below(self, on: bool) -> None:
-        """Under a heatmap the radiograph alone: the DRR's colours would mix with its own."""
+        """Under a heatmap the radiograph alone, darker: colours would mix, and bone be white."""
         canvas = self._bench.canvas
+        if on or self._over:
+            canvas.backdrop = self._over = on
         if on and self._overlay is None and canvas.overlay in ("blend", "blink"):
             self._overlay, canvas.overlay = canvas.overlay, "radiograph"
         elif not on and self._overlay is not None:
