@@ -9,11 +9,12 @@ import torch
 from landmarks_scene import TRUTH, angle_deg
 
 from napari_xreg.geometry import CArm, CArmPose, Detector
-from napari_xreg.images import Landmark, Radiograph
+from napari_xreg.images import Landmark, Radiograph, read_landmarks
 from napari_xreg.registration import PnPSettings, PnPStatus, Weighting
 from napari_xreg.session import Session
 from napari_xreg.simulation import phantom
 from napari_xreg.widgets import landmarks_edit as edit
+from napari_xreg.widgets import landmarks_files
 from napari_xreg.widgets.landmarks_names import PELVIS
 from napari_xreg.widgets.landmarks_picking import PickGuide, Places
 from napari_xreg.widgets.landmarks_solve import SolveRequest, sigma_px
@@ -294,3 +295,20 @@ def test_rows_say_what_is_where(session):
     # The usual template gives way to a patient with names of its own.
     assert edit.places_of(session, ("q",), usual=True).names == ("a", "b")
     assert edit.places_of(session, ("q", "a"), usual=True).names == ("q", "a", "b")
+
+
+def test_what_was_saved_is_taken_again(session, tmp_path):
+    edit.set_visible(session, "a", False)
+    assert landmarks_files.save(session, tmp_path / "all.csv") == 2
+    other = Session()
+    assert not landmarks_files.take(other, read_landmarks(tmp_path / "all.csv"))  # no radiograph
+    assert [mark.position for mark in other.landmarks] == [POINTS["a"], POINTS["b"]]
+    other.add_radiograph(session.active.radiograph, start=POSE)
+    other.set_picked("radiograph", [Landmark("kept", pixel=(1.0, 2.0))])
+    assert landmarks_files.take(other, read_landmarks(tmp_path / "all.csv"))
+    assert [(m.name, m.pixel, m.visible) for m in other.active.landmarks] == [
+        ("kept", (1.0, 2.0), True),
+        ("a", (7.0, 8.0), False),
+    ]
+    assert landmarks_files.save(session, tmp_path / "ct.mrk.json") == 2
+    assert [m.pixel for m in read_landmarks(tmp_path / "ct.mrk.json")] == [None, None]

@@ -1,6 +1,5 @@
 """The Data widget: what the session works on, and every way to bring it in."""
 
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,11 +18,10 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_xreg.images import write_landmarks
 from napari_xreg.session import Session, opening, saving, supply
 from napari_xreg.viewer.adoption import adoptable, capture, value_of
 from napari_xreg.viewer.sample import SampleData, available_samples
-from napari_xreg.widgets import loading
+from napari_xreg.widgets import landmarks_files, loading
 from napari_xreg.widgets.data_buttons import button, entry, menu_button, row
 from napari_xreg.widgets.docked import Docked
 from napari_xreg.widgets.landmarks_group import LandmarksGroup
@@ -38,7 +36,6 @@ from napari_xreg.widgets.structures_group import StructuresGroup
 _CT_FILES = "CT (*.nii *.nii.gz *.nrrd *.nhdr *.mha *.mhd *.dcm *.ima);;All files (*)"
 _LABEL_FILES = "Label map (*.nii *.nii.gz *.nrrd *.nhdr *.mha *.mhd);;All files (*)"
 _XRAY_FILES = "Radiograph (*.dcm *.png *.tif *.tiff *.npy *.npz);;All files (*)"
-_MARK_FILES = "Landmarks (*.fcsv *.mrk.json *.csv)"
 _SESSION_FILES = "Session (*.xreg.json)"
 
 
@@ -152,18 +149,12 @@ class DataWidget(Docked):
 
     def save_landmarks(self, path: str | Path) -> None:
         """Write the landmarks of the patient and, as .csv, those of the active radiograph."""
-        marks = {mark.name: mark for mark in self._session.landmarks}
-        active = self._session.active
-        if active is not None and str(path).lower().endswith(".csv"):
-            for mark in active.landmarks:
-                here = marks.get(mark.name, mark)
-                marks[mark.name] = replace(mark, position=here.position)
         try:
-            write_landmarks(path, marks.values())
+            count = landmarks_files.save(self._session, path)
         except (OSError, ValueError) as error:
             show_error(f"Landmarks cannot be written: {error}.")
             return
-        show_info(f"{len(marks)} landmarks written to {Path(path).name}")
+        show_info(f"{count} landmarks written to {Path(path).name}")
 
     # ------------------------------------------------------------------ drag and drop
 
@@ -219,17 +210,7 @@ class DataWidget(Docked):
                 self._take_sample(answer)
 
     def _take_landmarks(self, answer: loading.Marks) -> None:
-        session = self._session
-        placed = [mark for mark in answer.landmarks if mark.position is not None]
-        picked = [mark for mark in answer.landmarks if mark.pixel is not None]
-        if placed:
-            kept = {mark.name: mark for mark in session.landmarks}
-            session.set_landmarks([*(kept | {mark.name: mark for mark in placed}).values()])
-        if picked and session.active is not None:
-            kept = {mark.name: mark for mark in session.active.landmarks}
-            marks = [*(kept | {mark.name: mark for mark in picked}).values()]
-            session.set_picked(session.active.name, marks)
-        elif picked:
+        if not landmarks_files.take(self._session, answer.landmarks):
             show_warning(
                 f"{answer.file} holds pixels: load the radiograph they were picked on first."
             )
@@ -341,7 +322,7 @@ class DataWidget(Docked):
         )
         radiographs.removed.connect(session.remove_radiograph)
         self.landmarks.load_wanted.connect(
-            lambda: self._choose("Load landmarks", _MARK_FILES, "landmarks")
+            lambda: self._choose("Load landmarks", landmarks_files.FILES, "landmarks")
         )
         self.landmarks.save_wanted.connect(self._choose_landmark_file)
 
@@ -411,7 +392,9 @@ class DataWidget(Docked):
             self.save_session(path)
 
     def _choose_landmark_file(self) -> None:
-        path, _ = QFileDialog.getSaveFileName(self, "Save landmarks", "landmarks.csv", _MARK_FILES)
+        path, _ = QFileDialog.getSaveFileName(
+            self, "Save landmarks", "landmarks.csv", landmarks_files.FILES
+        )
         if path:
             self.save_landmarks(path)
 

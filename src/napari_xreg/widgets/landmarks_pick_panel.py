@@ -5,10 +5,11 @@ from collections.abc import Callable
 from typing import Any
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from napari_xreg.widgets.data_buttons import button, row
 from napari_xreg.widgets.landmarks_edit import places_of
+from napari_xreg.widgets.landmarks_files import FILES
 from napari_xreg.widgets.landmarks_names import NameField, TemplateQuestion
 from napari_xreg.widgets.landmarks_picking import PickGuide, PickMouse, Places, unique
 from napari_xreg.widgets.small_print import SmallPrint
@@ -31,6 +32,8 @@ class PickPanel(QWidget):
     remove_wanted = Signal()
     visibility_wanted = Signal()
     slices_wanted = Signal()
+    file_chosen = Signal(str, bool)
+    """A file, and whether it is to be written."""
 
     def __init__(self, workbench: Workbench, template: tuple[str, ...]) -> None:
         super().__init__()
@@ -52,6 +55,17 @@ class PickPanel(QWidget):
         )
         self.slices_button: QPushButton = button(
             "Slices", "The CT in slices, to click landmarks in it.", self.slices_wanted.emit
+        )
+        self.load_button: QPushButton = button(
+            "Load…",
+            ".fcsv or .mrk.json of 3D Slicer, or .csv with x, y, z in mm and row, column in pixels "
+            "of this radiograph.",
+            self._choose_file,
+        )
+        self.save_button: QPushButton = button(
+            "Save…",
+            "For 3D Slicer (.fcsv, .mrk.json: positions in the CT) or as .csv (positions and pixels).",
+            self._choose_where,
         )
         self.hide_button: QPushButton = button(
             "Invisible",
@@ -79,7 +93,9 @@ class PickPanel(QWidget):
         line.addWidget(self.skip_button)
         layout.addLayout(line)
         layout.addWidget(self.words)
-        layout.addLayout(row((self.slices_button, self.names_button)))
+        layout.addLayout(
+            row((self.slices_button, self.names_button, self.load_button, self.save_button))
+        )
         layout.addLayout(row((self.hide_button, self.remove_button)))
         self.refresh()
 
@@ -102,6 +118,9 @@ class PickPanel(QWidget):
 
     def begin(self) -> None:
         """Pick what is in the field, else the first landmark that lacks a place."""
+        layer = self._bench.viewer.layers.selection.active
+        if str(getattr(layer, "mode", "pan_zoom")) != "pan_zoom":
+            layer.mode = "pan_zoom"  # or napari's own tool would have the clicks
         name = self.field.name
         places = self.places
         if name and name not in places.names:
@@ -160,6 +179,16 @@ class PickPanel(QWidget):
 
         self._bench.viewer.bind_key("Escape", stop, overwrite=True)
         self._bound = stop
+
+    def _choose_file(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(self, "Load landmarks", "", FILES)
+        if path:
+            self.file_chosen.emit(path, False)
+
+    def _choose_where(self) -> None:
+        path, _ = QFileDialog.getSaveFileName(self, "Save landmarks", "landmarks.csv", FILES)
+        if path:
+            self.file_chosen.emit(path, True)
 
     def _ask_names(self) -> None:
         self.question = TemplateQuestion(self.places.names, self)

@@ -1,15 +1,17 @@
 """Landmarks: pair points of the CT with points of the radiograph, and see the pose they give."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-from napari.utils.notifications import show_error
+from napari.utils.notifications import show_error, show_info, show_warning
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QKeyEvent
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 from superqt import QCollapsible
 
 from napari_xreg.geometry import Pose
+from napari_xreg.images import read_landmarks
 from napari_xreg.landmarks import Detections
 from napari_xreg.registration import PnPStatus
 from napari_xreg.widgets import landmarks_edit as edit
@@ -17,6 +19,7 @@ from napari_xreg.widgets.docked import Docked
 from napari_xreg.widgets.jobs import Lane
 from napari_xreg.widgets.landmarks_detection import DetectionPanel, detected_landmarks
 from napari_xreg.widgets.landmarks_drawing import LandmarksDrawing
+from napari_xreg.widgets.landmarks_files import save, take
 from napari_xreg.widgets.landmarks_names import PELVIS
 from napari_xreg.widgets.landmarks_pick_panel import PickPanel
 from napari_xreg.widgets.landmarks_picking import Pixel, Places, Position, Side
@@ -219,6 +222,17 @@ class LandmarksWidget(Docked):
             self._acted = True
             edit.set_visible(self._session, mark.name, not mark.visible)
 
+    def use_file(self, path: str, write: bool) -> None:
+        """Load or save landmarks of the CT and of this radiograph."""
+        name = Path(path).name
+        try:
+            if write:
+                show_info(f"{save(self._session, path)} landmarks written to {name}")
+            elif not take(self._session, read_landmarks(path)):
+                show_warning(f"{name} holds pixels: load the radiograph they belong to first.")
+        except (OSError, ValueError) as error:
+            show_error(f"Landmarks: {error}.")
+
     def use_pose(self) -> None:
         """Move the C-arm there, on record; the result is kept."""
         solved = self._solved
@@ -289,9 +303,9 @@ class LandmarksWidget(Docked):
         self.solve()
 
     def _landmarks_changed(self) -> None:
-        layer_drag = self._held is not None and not self.workbench.preview.dragging
-        if layer_drag:
-            self._held = None
+        if self._held is not None and not self.workbench.preview.dragging:
+            self._held = None  # napari's own tool has let go
+            self._acted = True
         self._follow_session()
 
     def _choose(self, name: str) -> None:
@@ -357,6 +371,7 @@ class LandmarksWidget(Docked):
         self.picking.changed.connect(self._follow_session)
         self.listen(self.workbench.point_clicked, self.pick_position)
         self.picking.slices_wanted.connect(self.open_slices)
+        self.picking.file_chosen.connect(self.use_file)
         self.picking.remove_wanted.connect(self.remove)
         self.picking.visibility_wanted.connect(self.toggle_visible)
         self.picking.guide.changed.connect(self._follow_guide)

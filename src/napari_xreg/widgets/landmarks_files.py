@@ -1,0 +1,49 @@
+"""Landmarks of a session from and to files. No Qt."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from napari_xreg.images import Landmark, write_landmarks
+from napari_xreg.session import Session
+
+FILES = "Landmarks (*.fcsv *.mrk.json *.csv)"
+
+
+def take(session: Session, landmarks: Iterable[Landmark]) -> bool:
+    """Positions to the patient, pixels to the active radiograph; one of the same name is replaced.
+
+    Returns
+    -------
+    bool
+        False where there are pixels and no radiograph to take them.
+    """
+    marks = list(landmarks)
+    placed = [mark for mark in marks if mark.position is not None]
+    picked = [mark for mark in marks if mark.pixel is not None]
+    if placed:
+        kept = {mark.name: mark for mark in session.landmarks}
+        session.set_landmarks([*(kept | {mark.name: mark for mark in placed}).values()])
+    if picked and session.active is not None:
+        kept = {mark.name: mark for mark in session.active.landmarks}
+        taken = [*(kept | {mark.name: mark for mark in picked}).values()]
+        session.set_picked(session.active.name, taken)
+    return not picked or session.active is not None
+
+
+def save(session: Session, path: str | Path) -> int:
+    """Write the landmarks of the patient and, as .csv, those of the active radiograph; how many.
+
+    Raises
+    ------
+    OSError, ValueError
+        If it cannot be written.
+    """
+    marks = {mark.name: mark for mark in session.landmarks}
+    active = session.active
+    if active is not None and str(path).lower().endswith(".csv"):
+        for mark in active.landmarks:
+            here = marks.get(mark.name, mark)
+            marks[mark.name] = replace(mark, position=here.position)
+    write_landmarks(path, marks.values())
+    return len(marks)
