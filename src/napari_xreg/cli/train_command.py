@@ -47,6 +47,7 @@ def run(arguments: Namespace, console: Console) -> int:
         "status": trained.status.name,
         "scores": dict(scores),
     }
+    method.finish(network, trained)
     method.save(out, network, about)
     state = out.with_suffix(".resume")
     write_state(state, trained.state)

@@ -17,6 +17,7 @@ from napari_xreg.landmarks import (
     patient_landmark_task,
     population_landmark_task,
     save_detector,
+    trust_threshold,
 )
 from napari_xreg.rayemb import (
     CompactEncoder,
@@ -26,7 +27,7 @@ from napari_xreg.rayemb import (
     population_task,
     save_encoder,
 )
-from napari_xreg.training import CTFolder, Mixture, PhantomPopulation, Population, Task
+from napari_xreg.training import CTFolder, Mixture, PhantomPopulation, Population, Task, Trained
 
 
 @dataclass(frozen=True)
@@ -43,12 +44,15 @@ class Method:
         Writes file, network and what is known about it.
     found
         What the network finds, in words.
+    finish
+        Told of the result before it is saved.
     """
 
     network: Callable[[Namespace], nn.Module]
     task: Callable[[Namespace, Any], tuple[Task, str]]
     save: Callable[[Path, Any, Mapping[str, Any]], None]
     found: str
+    finish: Callable[[Any, Trained], None] = lambda network, trained: None
 
 
 def _population(arguments: Namespace) -> tuple[Population, str] | None:
@@ -129,7 +133,14 @@ def _save_detector(file: Path, detector: LandmarkDetector, about: Mapping[str, A
     save_detector(file, detector, about, half=True)
 
 
+def _set_trust(detector: LandmarkDetector, trained: Trained) -> None:
+    """From the validation that gave the weights; a resumed run has not kept earlier details."""
+    best = min(trained.validations, key=lambda v: v.scores["score"], default=None)
+    if best is not None and best.detail:
+        detector.trusted_mm = trust_threshold(best.detail)
+
+
 METHODS = {
     "rayemb": Method(_encoder, _rayemb_task, _save_encoder, "points"),
-    "landmarks": Method(_detector, _landmark_task, _save_detector, "landmarks"),
+    "landmarks": Method(_detector, _landmark_task, _save_detector, "landmarks", _set_trust),
 }

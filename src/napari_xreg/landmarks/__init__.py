@@ -40,6 +40,7 @@ from napari_xreg.landmarks.validation import (
     judged,
     landmark_cases,
     phantom_cases,
+    trust_threshold,
 )
 from napari_xreg.landmarks.view_pool import STANDARD_CARM, LandmarkViewPool, LandmarkViewSettings
 from napari_xreg.landmarks.weights_file import load_detector, save_detector
@@ -91,6 +92,7 @@ __all__ = [
     "retention",
     "save_detector",
     "trust_of",
+    "trust_threshold",
     "validation_phantoms",
     "weighted_bce",
 ]

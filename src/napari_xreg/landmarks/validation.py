@@ -13,6 +13,7 @@ from napari_xreg.landmarks.detect import DetectSettings, detect
 from napari_xreg.landmarks.detections import Detections
 from napari_xreg.landmarks.detector import LandmarkDetector
 from napari_xreg.landmarks.task import isocenter_pixel_mm, usable_at
+from napari_xreg.landmarks.trust import fitted_threshold, image_uncertainty_mm
 from napari_xreg.landmarks.view_pool import STANDARD_CARM
 from napari_xreg.metrics import mean_target_registration_error
 from napari_xreg.registration import PnPSettings, PnPSolution, Weighting, run, solve_pnp
@@ -21,6 +22,9 @@ from napari_xreg.training import PoseRange, bone_mask, points_in
 
 LOST_MM = 200.0
 """Written where there is no pose at all, or a worse one."""
+
+GOOD_MM = 20.0
+"""mTRE of a pose that a refinement can start from."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -218,3 +222,15 @@ class LandmarkValidator:
             "visible_accuracy": float((told == inside)[known].double().mean()),
         }
         return scores, results
+
+
+def trust_threshold(
+    results: Sequence[CaseResult], *, good_mm: float = GOOD_MM, wanted: float = 0.9
+) -> float | None:
+    """For `LandmarkDetector.trusted_mm`: up to which spread so many of the poses were good.
+
+    On the images the training was validated with it flatters a little; None where they are too few
+    or too bad to tell.
+    """
+    u = [image_uncertainty_mm(r.detections, r.case.radiograph.carm) for r in results]
+    return fitted_threshold(u, [r.mtre_mm for r in results], good=good_mm, wanted=wanted)
