@@ -322,6 +322,7 @@ def train(scene: Scene) -> None:
     with tempfile.TemporaryDirectory() as folder:
         widget.form.out.setText(str(Path(folder) / "pelvis.safetensors"))
         widget.form.minutes.setValue(20.0)  # the machine that makes pictures may be busy
+        widget.form.recipe.validate_every = 30  # else one would wait long for three of them
         scene.click(widget.samples.button)
         wait(lambda: not widget.samples.busy)
         QTest.mouseClick(widget.start_button, Qt.MouseButton.LeftButton)
