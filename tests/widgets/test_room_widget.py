@@ -260,14 +260,14 @@ def test_out_of_the_window_and_back_it_goes_on_drawing(widget, qtbot):
         picture = widget._canvas.screenshot(flash=False)[..., :3].astype(int)
         return float((picture.min(axis=-1) > 60).mean())
 
-    qtbot.waitUntil(lambda: bright() > 0.005)
+    qtbot.waitUntil(lambda: bright() > 0.005, timeout=60_000)
     for floating in (True, False):
         before = widget._canvas
         dock.setFloating(floating)
-        qtbot.waitUntil(lambda before=before: widget._canvas not in (before, None))
-        qtbot.waitUntil(lambda: bright() > 0.005)
+        qtbot.waitUntil(lambda before=before: widget._canvas not in (before, None), timeout=60_000)
+        qtbot.waitUntil(lambda: bright() > 0.005, timeout=60_000)
         with_bone = bright()
         widget.switches["bone"].setChecked(False)
-        qtbot.waitUntil(lambda full=with_bone: bright() < 0.8 * full)
+        qtbot.waitUntil(lambda full=with_bone: bright() < 0.8 * full, timeout=60_000)
         widget.switches["bone"].setChecked(True)
-        qtbot.waitUntil(lambda full=with_bone: bright() > 0.95 * full)
+        qtbot.waitUntil(lambda full=with_bone: bright() > 0.95 * full, timeout=60_000)
