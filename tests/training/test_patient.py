@@ -15,6 +15,7 @@ from napari_xreg.training import (
     OnePatient,
     PhantomPopulation,
     bent,
+    bone_mask,
     patient_from_volume,
 )
 
@@ -66,6 +67,19 @@ def test_a_ct_without_bone_is_refused_in_words():
     volume, _ = small()
     with pytest.raises(ValueError, match="no voxel above 2000 HU"):
         patient_from_volume(volume, bone_above_hu=2000)
+
+
+def test_labelled_points_are_dense_where_anything_is():
+    volume, labels = small()
+    whole = LabelMap(torch.full_like(labels.ids, 25), labels.world_from_index, {25: "sacrum"})
+    dense = bone_mask(volume, whole, None, 250.0)
+    assert torch.equal(dense, volume.hu > 250)
+    assert torch.equal(bone_mask(volume, labels, None, 250.0), labels.ids > 0)
+    # Of a structure that is soft all over every voxel counts.
+    soft = LabelMap(
+        (volume.hu < 250).to(labels.ids.dtype) * 51, labels.world_from_index, {51: "heart"}
+    )
+    assert torch.equal(bone_mask(volume, soft, [51], 250.0), volume.hu < 250)
 
 
 def test_bending_moves_ct_and_labels_alike():
