@@ -45,7 +45,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--validate-every", type=int, default=200)
     parser.add_argument("--resume", type=Path, help="a .resume file of an earlier run")
-    parser.add_argument("--learning-rate", type=float, default=1e-3)
+    parser.add_argument("--learning-rate", type=float, default=2e-3)
     parser.add_argument("--finetune", type=Path, help="begin with these weights")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
@@ -75,6 +75,7 @@ def main() -> None:
             "seconds": round(seconds),
             "threads": arguments.threads,
             "learning_rate": arguments.learning_rate,
+            "begun_with": str(arguments.finetune.name) if arguments.finetune else "nothing",
             "machine": platform.machine(),
             "status": status,
             "pose_range": repr(settings.views.poses),
