@@ -126,6 +126,22 @@ def test_floating_is_not_closing(bench, viewer, qtbot):
     assert probe.ended == 0
 
 
+def test_a_second_widget_becomes_a_tab_of_the_first(bench, viewer, qtbot):
+    """As napari's menu docks them: one below the other, with long names."""
+
+    def dock(widget, name, area):
+        return viewer.window.add_dock_widget(widget, name=name, area=area).__wrapped__
+
+    foreign = dock(QLabel("foreign"), "foreign", "right")
+    places = {"One (X-ray to CT)": "right", "Two (X-ray to CT)": "right", "Tour": "bottom"}
+    docks = [dock(Probe(viewer), name, area) for name, area in places.items()]
+    window = foreign.parent()
+    qtbot.waitUntil(lambda: window.tabifiedDockWidgets(docks[0]) == [docks[1]], timeout=5000)
+    assert [one.windowTitle() for one in docks] == ["One", "Two", "Tour"]
+    assert window.tabifiedDockWidgets(foreign) == []
+    assert window.tabifiedDockWidgets(docks[2]) == []
+
+
 def test_a_listener_whose_other_side_is_gone_does_not_stop_the_rest(empty_bench, viewer):
     class Other:
         changed = Signal()

@@ -222,7 +222,6 @@ class ConfidenceWidget(Docked):
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(scrolled(inside))
-        self.setMinimumWidth(250)
 
     # ------------------------------------------------------------------ showing
 

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from qtpy.QtCore import QEvent
-from qtpy.QtWidgets import QWidget
+from qtpy.QtCore import QEvent, QTimer
+from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
 
 from napari_xreg.widgets.workbench import Workbench, workbench_of
 
@@ -15,6 +15,8 @@ class Docked(QWidget):
     napari (0.9) never sends a docked widget a close event: its X button only takes the widget out
     of the window, and the menu then makes a new one while the old lives on. So `teardown` runs when
     the widget leaves its dock, or just before its viewer goes; once, with Qt still alive.
+
+    napari's menu puts a new dock below the others, where little room is left. Ours become tabs.
 
     Parameters
     ----------
@@ -27,6 +29,9 @@ class Docked(QWidget):
         self.workbench: Workbench = workbench_of(napari_viewer)
         self._at_end: list[Callable[[], object]] = []
         self._docked = self._torn_down = False
+        self._joining = QTimer(self)  # once napari has put the new dock somewhere
+        self._joining.setSingleShot(True)
+        self._joining.timeout.connect(self._join_the_others)
         self.listen(self.workbench.closing, self.tear_down)
 
     @property
@@ -66,7 +71,41 @@ class Docked(QWidget):
         """Notice being docked and being taken out of the dock."""
         if event is not None and event.type() == QEvent.Type.ParentChange:
             if self.parent() is not None:
+                if not self._docked:
+                    self._joining.start(0)
                 self._docked = True
             elif self._docked:
                 self.tear_down()
         return super().event(event)
+
+    def _join_the_others(self) -> None:
+        """Into the tabs of the widgets of ours that stand on the same side of the window."""
+        dock = dock_of(self)
+        window = None if dock is None else dock.parent()
+        if dock is None or self._torn_down or not isinstance(window, QMainWindow):
+            return
+        area = window.dockWidgetArea(dock)
+        beside = [
+            other
+            for other in window.findChildren(QDockWidget)
+            if other is not dock
+            and not other.isFloating()
+            and window.dockWidgetArea(other) == area
+            and any(not widget.torn_down for widget in other.findChildren(Docked))
+        ]
+        if dock.isFloating() or not beside:
+            return
+        for one in (*beside, dock):  # "Pose (X-ray to CT registration)": too long for a tab
+            one.setWindowTitle(one.windowTitle().split(" (")[0])
+        if dock not in window.tabifiedDockWidgets(beside[-1]):
+            window.tabifyDockWidget(beside[-1], dock)
+            dock.show()
+            dock.raise_()
+
+
+def dock_of(widget: QWidget) -> QDockWidget | None:
+    """The dock that a widget is in."""
+    parent = widget.parent()
+    while parent is not None and not isinstance(parent, QDockWidget):
+        parent = parent.parent()
+    return parent

@@ -171,7 +171,6 @@ class LandscapeWidget(Docked):
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(scrolled(inside))
-        self.setMinimumWidth(250)
 
     # ------------------------------------------------------------------ computing
 

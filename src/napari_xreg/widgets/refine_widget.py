@@ -471,7 +471,6 @@ class RefineWidget(Docked):
         outer.setSpacing(0)
         outer.addWidget(scrolled(inner))
         outer.addWidget(self.results.button_row)  # never scrolled out of sight
-        self.setMinimumWidth(300)
 
     def _fit_tabs(self) -> None:
         """Only the page in front asks for room: one curve needs half of what two do."""

@@ -1,12 +1,23 @@
 """A column of controls that scrolls up and down, as every dock widget needs on a low screen."""
 
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QSize, Qt
 from qtpy.QtWidgets import QFrame, QScrollArea, QWidget
+
+
+class _Column(QScrollArea):
+    """Never narrower than what is inside and the scroll bar beside it: nothing is cut."""
+
+    def minimumSizeHint(self) -> QSize:
+        hint, inside, bar = super().minimumSizeHint(), self.widget(), self.verticalScrollBar()
+        if inside is None or bar is None:
+            return hint
+        width = inside.minimumSizeHint().width() + bar.sizeHint().width()
+        return QSize(max(hint.width(), width), hint.height())
 
 
 def scrolled(inside: QWidget) -> QScrollArea:
     """A frameless area around `inside` that grows with it and never scrolls sideways."""
-    area = QScrollArea()
+    area = _Column()
     area.setWidgetResizable(True)
     area.setFrameShape(QFrame.Shape.NoFrame)
     area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)

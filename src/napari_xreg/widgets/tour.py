@@ -6,7 +6,6 @@ from typing import Any
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
-    QDockWidget,
     QHBoxLayout,
     QLabel,
     QProgressBar,
@@ -14,7 +13,7 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
 )
 
-from napari_xreg.widgets.docked import Docked
+from napari_xreg.widgets.docked import Docked, dock_of
 
 
 @dataclass(frozen=True)
@@ -175,7 +174,7 @@ class Tour(Docked):
 
     def dismiss(self) -> None:
         """Close the panel."""
-        dock = self._dock(self)
+        dock = dock_of(self)
         self.tear_down()
         if dock is not None:
             self.workbench.viewer.window.remove_dock_widget(dock)
@@ -232,17 +231,10 @@ class Tour(Docked):
 
     def _raise(self, name: str) -> None:
         widget = self._widget(name) if name else None
-        dock = None if widget is None else self._dock(widget)
+        dock = None if widget is None else dock_of(widget)
         if dock is not None:
             dock.show()
             dock.raise_()
-
-    @staticmethod
-    def _dock(widget: Any) -> QDockWidget | None:
-        parent = widget.parent()
-        while parent is not None and not isinstance(parent, QDockWidget):
-            parent = parent.parent()
-        return parent
 
     def _lay_out(self) -> None:
         head = QHBoxLayout()
