@@ -82,9 +82,9 @@ def main(options: argparse.Namespace, folder: Path | None = None) -> None:
         f"{report.described(data['environment'])}.",
         (
             f"Simulated radiographs (`typical`): {len(sets['phantoms'])} of {options.phantoms} phantoms "
-            f"that nothing was trained or tuned on; {options.passes} passes. Rotation in degrees, "
-            "translation of the camera in the patient's axes and camera-frame mTRE over the patient's "
-            "landmarks in mm. Percentiles count an image without a pose as infinitely wrong; means are "
+            f"that nothing was trained or tuned on; {options.passes} passes. Rotation in degrees; "
+            "translation (of the landmarks' mean, in the camera's frame) and camera-frame mTRE over "
+            "the patient's landmarks in mm. Percentiles count an image without a pose as infinitely wrong; means are "
             "over the others."
         ),
     ]
@@ -194,7 +194,7 @@ def poses(
         if pose is None:
             triple = (float("inf"),) * 3
         else:
-            # The translation of camera_from_world, as the paper's: at the patient, not the source.
+            # As the paper's, of the patient in the camera's frame.
             middle = case.places.mean(0)
             moved = pose.inverse().apply(middle[None]) - truth.inverse().apply(middle[None])
             far = pose.inverse().apply(case.places) - truth.inverse().apply(case.places)

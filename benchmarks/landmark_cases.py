@@ -36,7 +36,7 @@ def phantom_case(seed: int, image: int) -> LandmarkCase:
 
 def pelvis_case(image: int) -> LandmarkCase:
     """One image of the real CT."""
-    return _kept(PELVIS, 30_000 + image)
+    return _kept(PELVIS, 31_000 + image)
 
 
 def marks_of(name: str, occasion: str = "") -> tuple[Landmark, ...]:
@@ -112,7 +112,13 @@ def _made(name: str, seeds: Sequence[int]) -> tuple[LandmarkCase, ...]:
             points = [Landmark(mark, place) for mark, place in made.landmarks.items()]
             _phantoms[name] = (made.volume, made.labels, points)
         volume, labels, marks = _phantoms[name]
-    return landmark_cases(volume, labels, marks, seeds=seeds, name=name, poses=PAPER_POSES)
+    isocenter = None
+    if name == PELVIS:  # this CT reaches up to the chest: the middle of its bones is the spine
+        isocenter = torch.tensor([mark.position for mark in marks], dtype=torch.float64).mean(0)
+        isocenter = isocenter.round()  # placed again they are no other images
+    return landmark_cases(
+        volume, labels, marks, seeds=seeds, name=name, poses=PAPER_POSES, isocenter=isocenter
+    )
 
 
 if __name__ == "__main__":

@@ -173,7 +173,8 @@ def pose_problem(sigma: float) -> tuple[LandmarkBatch, CArm, torch.Tensor, torch
 def test_the_loss_of_the_pose_is_zero_at_the_truth_and_its_gradient_is_right() -> None:
     batch, grid, exact, covariances = pose_problem(0.0)
     settings = PoseLossSettings()
-    assert float(pose_errors(exact.requires_grad_(), covariances, batch, grid, settings)) < 1e-4
+    zero = pose_errors(exact.requires_grad_(), covariances, batch, grid, settings)
+    assert zero.item() < 1e-4
     batch, grid, pixels, covariances = pose_problem(0.4)
 
     def error(p: torch.Tensor, c: torch.Tensor) -> torch.Tensor:
@@ -181,7 +182,7 @@ def test_the_loss_of_the_pose_is_zero_at_the_truth_and_its_gradient_is_right() -
 
     p, c = pixels.requires_grad_(), covariances.requires_grad_()
     value = error(p, c)
-    assert float(value) > 1.0
+    assert value.item() > 1.0
     value.sum().backward()
     assert p.grad is not None
     assert c.grad is not None
@@ -192,7 +193,7 @@ def test_the_loss_of_the_pose_is_zero_at_the_truth_and_its_gradient_is_right() -
         for sign in (1, -1):
             q = (p.detach() + sign * step if tensor is p else p.detach()).requires_grad_()
             d = (c.detach() + sign * step if tensor is c else c.detach()).requires_grad_()
-            both.append(float(error(q, d)))
+            both.append(error(q, d).item())
         slope = (both[0] - both[1]) / 2e-4
         assert tensor.grad is not None
         assert float(tensor.grad[at]) == pytest.approx(slope, rel=2e-3, abs=1e-5)

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
+import torch
+
 from napari_xreg.geometry import CArm
 from napari_xreg.images import LabelMap, Landmark, Volume
 from napari_xreg.landmarks.detector import LandmarkDetector
@@ -41,9 +43,9 @@ def patient_landmark_task(
     detector
         New, with the names of the landmarks, or with weights to finetune.
     volume, labels, bone_above_hu
-        The CT; its bones say where the C-arm turns.
+        The CT.
     landmarks
-        Of the patient, with positions; matched by name.
+        Of the patient, with positions; matched by name. The C-arm turns about their middle.
     carm
         Of the radiographs to come.
     poses
@@ -59,13 +61,19 @@ def patient_landmark_task(
         If the patient has none of the detector's landmarks.
     """
     poses = poses or PoseRange()
-    marks = tuple(landmarks)
+    marks = tuple(mark for mark in landmarks if mark.position is not None)
+    if not {mark.name for mark in marks} & set(detector.names):
+        raise ValueError(
+            f"the CT has none of the detector's landmarks {', '.join(detector.names)}: it has "
+            f"{', '.join(mark.name for mark in marks) or 'none with a position'}"
+        )
+    isocenter = torch.tensor([mark.position for mark in marks], dtype=torch.float64).mean(0)
     patient = patient_from_volume(
-        volume, labels=labels, landmarks=marks, bone_above_hu=bone_above_hu
+        volume, labels=labels, landmarks=marks, bone_above_hu=bone_above_hu, isocenter=isocenter
     )
     cases = landmark_cases(
         volume, labels, marks, seeds=range(800, 800 + validation_images), poses=poses, carm=carm,
-        bone_above_hu=bone_above_hu, step_mm=1.0, rays_per_side=1,
+        isocenter=isocenter, bone_above_hu=bone_above_hu, step_mm=1.0, rays_per_side=1,
     )  # fmt: skip
     chosen = settings or LandmarkSettings(
         views=LandmarkViewSettings(carm=carm, poses=poses, kept=40, renew_every=8), seed=seed

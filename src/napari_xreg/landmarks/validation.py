@@ -88,6 +88,7 @@ def landmark_cases(
     name: str = "CT",
     poses: PoseRange | None = None,
     carm: CArm = STANDARD_CARM,
+    isocenter: Float[Tensor, "3"] | None = None,
     severity: str = "typical",
     bone_above_hu: float = 250.0,
     step_mm: float = 0.5,
@@ -101,13 +102,16 @@ def landmark_cases(
         One radiograph each: its pose and the simulator's seed. The caller says whether they are
         for tuning or for reports (`simulation.TUNING_SEEDS`, `EVALUATION_SEEDS`).
     poses
-        About the middle of the bones. None: those of training.
+        About the isocenter. None: those of training.
+    isocenter
+        World mm. None: the middle of the bones.
     step_mm, rays_per_side
         Of the simulator.
     """
-    mask = bone_mask(volume, labels, None, bone_above_hu)
-    generator = torch.Generator().manual_seed(seeds[0])
-    isocenter = points_in(volume, mask, 100_000, generator).mean(0)
+    if isocenter is None:
+        mask = bone_mask(volume, labels, None, bone_above_hu)
+        generator = torch.Generator().manual_seed(seeds[0])
+        isocenter = points_in(volume, mask, 100_000, generator).mean(0)
     marks = tuple(mark for mark in landmarks if mark.position is not None)
     made = []
     for seed in seeds:
