@@ -17,6 +17,7 @@ from napari_xreg.landmarks import (
     patient_landmark_task,
     population_landmark_task,
     save_detector,
+    trust_threshold,
 )
 from napari_xreg.landmarks.task import isocenter_pixel_mm
 from napari_xreg.training import Task, TrainSettings
@@ -87,6 +88,12 @@ class LandmarkRecipe:
         """See `Recipe`."""
         assert isinstance(network, LandmarkDetector)
         save_detector(file, network, about, half=True)
+
+    def finish(self, network: nn.Module, detail: Any) -> None:
+        """Up to which spread to trust it; after a resume, as before until it is better."""
+        assert isinstance(network, LandmarkDetector)
+        if detail:
+            network.trusted_mm = trust_threshold(detail)
 
     def cloud(self, detail: Any) -> Cloud | None:
         """How uncertain it says it is, against how wrong it was."""

@@ -82,6 +82,9 @@ class RayEmbRecipe:
         assert isinstance(network, RayEncoder)
         save_encoder(file, network, about, half=True)
 
+    def finish(self, network: nn.Module, detail: Any) -> None:
+        """Nothing: its heads are trained."""
+
     def cloud(self, detail: Any) -> Cloud | None:
         """Similarity of the peaks against their error, as in the paper's Fig. 5."""
         scatters = [case.scatter for case in detail or ()]

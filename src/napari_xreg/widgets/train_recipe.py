@@ -115,6 +115,10 @@ class Recipe(Protocol):
         """Write weights and model card."""
         ...
 
+    def finish(self, network: nn.Module, detail: Any) -> None:
+        """Add to a network what follows from its validation (`Validation.detail`)."""
+        ...
+
     def cloud(self, detail: Any) -> Cloud | None:
         """Of `Validation.detail`."""
         ...

@@ -103,7 +103,7 @@ def training(
             if isinstance(event, Validation) and event.best and event.weights is not None:
                 about = card(recipe, request, event.index, event.seconds, event.scores, None)
                 try:
-                    _save(recipe, request.out, network, event.weights, about)
+                    _save(recipe, request.out, network, event.weights, event.detail, about)
                 except (OSError, ValueError) as error:
                     yield Unwritten(str(error))
     if trained.steps == before:
@@ -156,7 +156,9 @@ def _written(
     about = card(recipe, request, trained.steps, trained.seconds, scores, trained.status)
     problem = ""
     try:
-        _save(recipe, request.out, network, trained.best, about)
+        best = min(trained.validations, key=lambda v: v.scores["score"], default=None)
+        detail = None if best is None else best.detail
+        _save(recipe, request.out, network, trained.best, detail, about)
         write_state(request.state_file, trained.state)
     except (OSError, ValueError, RuntimeError) as error:
         problem = str(error).splitlines()[0]
@@ -168,11 +170,13 @@ def _save(
     file: Path,
     network: nn.Module,
     weights: Mapping[str, Any],
+    detail: Any,
     about: Mapping[str, Any],
 ) -> None:
     """Other weights than the network has now: into a copy, for it is being trained."""
     kept = copy.deepcopy(network)
     kept.load_state_dict(dict(weights))
+    recipe.finish(kept, detail)
     recipe.save(file, kept, about)
 
 
