@@ -137,11 +137,12 @@ def test_refines_like_the_cpu(volume):
         seen.append,
     )
     assert found.status is on_cpu.status is Status.CONVERGED
-    assert way(found.world_from_camera, TRUE) < 0.5
     # The CPU packs voxels to 16 bits and judges the bone a little differently.
-    assert way(found.world_from_camera, on_cpu.world_from_camera) < 0.1
-    assert found.loss == pytest.approx(on_cpu.loss, rel=0.1)
-    assert torch.allclose(found.covariance, on_cpu.covariance, rtol=0.3, atol=1e-4)
+    assert way(found.world_from_camera, on_cpu.world_from_camera) < 0.05
+    # Step by step: 51 iterates each, 0.008 mm apart at the end, when this was written.
+    assert abs(len(found.trajectory) - len(on_cpu.trajectory)) <= 3
+    assert found.losses["loss"] == pytest.approx(on_cpu.losses["loss"], rel=0.05)
+    assert torch.allclose(found.covariance, on_cpu.covariance, rtol=0.1, atol=1e-4)
     assert [c.start for c in found.candidates[:1]] == [c.start for c in on_cpu.candidates[:1]]
     assert {i.start for i in seen if i.level == 0} == {0, 1, 2}
     assert len({i.start for i in seen if i.level == 1}) == 2

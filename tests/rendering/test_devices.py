@@ -118,7 +118,7 @@ def test_backends(monkeypatch):
     with pytest.raises(ValueError, match="does not know siddon"):
         render_drr(CUBE, ARM, FRONTAL, backend="triton", method="siddon")
     with pytest.raises(ValueError, match="one of auto, numba, triton, torch"):
-        render_drr(CUBE, ARM, FRONTAL, backend="opengl")
+        chosen(CUBE, "joseph", "opengl")
 
 
 def test_the_cpu_never_imports_the_kernels():
