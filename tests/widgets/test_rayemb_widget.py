@@ -7,9 +7,12 @@ from qtpy.QtWidgets import QApplication
 from rayemb_parts import drag, ideal_prepared, in_slices, pixel_of, pose_at, settled
 
 from napari_xreg.images import Landmark
+from napari_xreg.rayemb import START_SPREAD, STARTS
 from napari_xreg.session import PointList
+from napari_xreg.widgets.pose_words import truth_error_mm
 from napari_xreg.widgets.rayemb_points import ERROR, TO_POSE
 from napari_xreg.widgets.rayemb_widget import RayEmbWidget
+from napari_xreg.widgets.refine_widget import RefineWidget
 
 LEFT = Qt.MouseButton.LeftButton
 LONG = 60_000
@@ -283,8 +286,6 @@ def test_from_correspondences_to_a_pose_that_undo_takes_back(
     assert session.pose is before
     assert "mTRE" in panel.verdict.words
     qtbot.mouseClick(panel.accept, LEFT)
-    from napari_xreg.widgets.pose_words import truth_error_mm
-
     assert truth_error_mm(session, "simulated", session.pose) < 6.0
     assert session.history.records[session.history.at].why == "rayemb"
     qtbot.wait(300)
@@ -308,6 +309,29 @@ def test_from_correspondences_to_a_pose_that_undo_takes_back(
     qtbot.waitUntil(lambda: not widget.search.finding, timeout=LONG)
     assert len(session.ray_points.points) == 31
     assert session.ray_points.points.names[0] == "point 1"
+
+
+def test_pose_and_refine_hands_on_to_the_refine_widget(widget, bench, truth, qtbot, monkeypatch):
+    session, panel, begun = bench.session, widget.pose, []
+    monkeypatch.setattr(RefineWidget, "start", lambda self: begun.append(self.settings.choices()))
+    widget.look_at(session.landmarks[0].position)
+    looked(widget, qtbot)
+    panel.points.setValue(300)
+    panel.keep.setValue(60)
+    panel.redraws.setValue(1)
+    panel.find_button.click()
+    qtbot.waitUntil(lambda: not widget.search.finding, timeout=LONG)
+    panel.refine.click()
+    qtbot.waitUntil(lambda: bool(begun), timeout=LONG)
+    (choices,) = begun
+    assert choices.starts == STARTS
+    assert choices.spread == START_SPREAD
+    assert session.history.records[session.history.at].why == "rayemb"
+    assert truth_error_mm(session, "simulated", session.pose) < 6.0
+    # Its own pictures make room for those of the refinement.
+    assert widget.shown.currentText() == "nothing"
+    assert not bench.viewer.layers["heatmap"].visible
+    assert not bench.viewer.layers["RayEmb points"].visible
 
 
 def test_a_pose_without_consensus_offers_training(seen, widget, bench, qtbot):
