@@ -94,7 +94,7 @@ def score_in(record: dict[str, Any]) -> float:
     return score_of(trust_in(record)) if record["pose"] else 0.0
 
 
-def fitted(records: list[dict[str, Any]], penalty: float = 0.02) -> dict[str, float]:
+def fitted(records: list[dict[str, Any]], penalty: float = 0.005) -> dict[str, float]:
     """Weights of a logistic regression: matching against bad, both kinds counted alike.
 
     Measures are standardised for the penalty, and no weight may point the wrong way.
