@@ -6,6 +6,7 @@ from jaxtyping import Float
 from napari.utils.notifications import show_error, show_info
 from numpy import ndarray
 from qtpy.QtCore import QObject, QTimer, Signal
+from torch import Tensor
 
 from napari_xreg.rayemb import Found
 from napari_xreg.rayemb.templates import inside_image
@@ -192,5 +193,17 @@ class ListKeeper(QObject):
         if found is None or not self._drawn:
             self._layers.show_found(detector, np.zeros((0, 2)), np.zeros(0))
             return
-        rank = found.score.cpu().argsort().argsort().double().numpy()
+        rank = certainty(found).argsort().argsort().double().numpy()
         self._layers.show_found(detector, found.pixels.numpy(), rank / max(len(rank) - 1, 1))
+
+
+def certainty(found: Found) -> Float[Tensor, "n"]:
+    """By which points are coloured, wherever they come from: as `correspond` ranks them.
+
+    Probability to be in the image over the spread; the similarity where the former is not known.
+    """
+    inside = found.in_image.cpu().double()
+    if bool(torch.isnan(inside).any()):
+        return found.similarity.cpu().double()
+    spread = found.covariances.diagonal(dim1=1, dim2=2).sum(1)
+    return inside.clamp_min(1e-12).log() - 0.5 * spread.log()

@@ -206,7 +206,7 @@ class RayEmbWidget(Docked):
         self.readout = QLabel()
         self.readout.setWordWrap(True)
         # Two lines from the beginning, or the slice would move under the mouse at the first click.
-        self.readout.setMinimumHeight(2 * self.readout.fontMetrics().lineSpacing() + 4)
+        self.readout.setMinimumHeight(2 * self.readout.fontMetrics().lineSpacing() + 10)
         self.readout.setToolTip(
             "Similarity: 0 to 1. Spread: standard deviation of where the point may be. Distances "
             "in mm at the isocenter; the error only where the true pose is known."
