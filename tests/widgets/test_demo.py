@@ -132,7 +132,8 @@ def test_before_the_renderer_is_compiled_the_window_says_so_and_waits(
     said, go_on = [], threading.Event()
     monkeypatch.setattr(workbench, "show_info", said.append)
     viewer = make_napari_viewer()
-    monkeypatch.setattr(viewer.window._qt_window, "isActiveWindow", lambda: in_front)
+    window = type(viewer.window._qt_window)  # of its own it would outlive the test
+    monkeypatch.setattr(window, "isActiveWindow", lambda _: in_front)
     bench = workbench_of(viewer)
     # A notification of napari's never goes away if its window was not in front when it came.
     assert said == ([kernels.WORDS] if in_front else [])

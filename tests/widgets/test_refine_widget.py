@@ -8,6 +8,7 @@ import pytest
 import torch
 from napari.utils.notifications import notification_manager
 from qtpy.QtCore import QPoint, Qt
+from qtpy.QtWidgets import QScrollArea
 
 from napari_xreg.geometry import CArmPose
 from napari_xreg.registration import AdamSettings, Status
@@ -418,7 +419,15 @@ def test_picture(widget, near, qtbot, viewer, screenshot, theme):
     screenshot(widget, f"refine_{theme}")
     widget.tabs.setCurrentIndex(1)
     widget.settings.more.expand(animate=False)
-    qtbot.wait(50)
+    inside = widget.settings.more.content()  # and the settings around it grow with it
+    qtbot.waitUntil(lambda: inside.height() >= inside.sizeHint().height() - 2, timeout=LONG)
     screenshot(widget, f"refine_pose_{theme}")
     inner = widget.findChild(type(widget.results)).parentWidget()
     assert inner.minimumSizeHint().width() <= 320
+    # However narrow the dock, nothing is cut beside the scroll bar; however low, Accept is there.
+    bar = widget.findChild(QScrollArea).verticalScrollBar().sizeHint().width()
+    assert widget.minimumWidth() == 0
+    assert widget.minimumSizeHint().width() >= inner.minimumSizeHint().width() + bar
+    widget.resize(340, 300)
+    qtbot.wait(50)
+    assert not widget.results.accept.visibleRegion().isEmpty()
