@@ -42,8 +42,9 @@ from napari_xreg.landmarks.validation import (
     phantom_cases,
     trust_threshold,
 )
-from napari_xreg.landmarks.view_pool import STANDARD_CARM, LandmarkViewPool, LandmarkViewSettings
+from napari_xreg.landmarks.view_pool import LandmarkViewPool, LandmarkViewSettings
 from napari_xreg.landmarks.weights_file import load_detector, save_detector
+from napari_xreg.training import STANDARD_CARM
 
 __all__ = [
     "DEEPFLUORO_NAMES",

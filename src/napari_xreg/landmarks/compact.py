@@ -7,10 +7,10 @@ from typing import ClassVar
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
-from torch.nn import functional
 
 from napari_xreg.geometry import CArm
 from napari_xreg.landmarks.detector import DEEPFLUORO_NAMES, Heatmaps, LandmarkDetector
+from napari_xreg.training import Block, doubled
 from napari_xreg.training.framing import Framing, contrast_channels
 
 COMPACT_FRAMING = Framing(pixel_mm=2.3, multiple=16, smallest=48, largest=256)
@@ -113,25 +113,6 @@ class CompactDetector(LandmarkDetector):
         }
 
 
-class Block(nn.Module):
-    """Two convolutions beside a shortcut, normalised first."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.inner = nn.Sequential(
-            nn.GroupNorm(8, width),
-            nn.SiLU(),
-            nn.Conv2d(width, width, 3, padding=1),
-            nn.GroupNorm(8, width),
-            nn.SiLU(),
-            nn.Conv2d(width, width, 3, padding=1),
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        """The same size."""
-        return x + self.inner(x)
-
-
 class Dropped(nn.Module):
     """A block, of whose output whole maps are dropped."""
 
@@ -143,8 +124,3 @@ class Dropped(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """The same size."""
         return self.dropout(self.block(x))
-
-
-def doubled(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c two_h two_w"]:
-    """Twice the size, outer edges in place."""
-    return functional.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)

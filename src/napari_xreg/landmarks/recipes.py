@@ -14,8 +14,14 @@ from napari_xreg.landmarks.validation import (
     landmark_cases,
     phantom_cases,
 )
-from napari_xreg.landmarks.view_pool import STANDARD_CARM, LandmarkViewSettings
-from napari_xreg.training import OnePatient, Population, PoseRange, patient_from_volume
+from napari_xreg.landmarks.view_pool import LandmarkViewSettings
+from napari_xreg.training import (
+    STANDARD_CARM,
+    OnePatient,
+    Population,
+    PoseRange,
+    patient_from_volume,
+)
 
 VALIDATION_PHANTOMS = (953, 954, 955, 956)
 

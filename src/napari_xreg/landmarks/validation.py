@@ -14,11 +14,10 @@ from napari_xreg.landmarks.detections import Detections
 from napari_xreg.landmarks.detector import LandmarkDetector
 from napari_xreg.landmarks.task import isocenter_pixel_mm, usable_at
 from napari_xreg.landmarks.trust import fitted_threshold, image_uncertainty_mm
-from napari_xreg.landmarks.view_pool import STANDARD_CARM
 from napari_xreg.metrics import mean_target_registration_error
 from napari_xreg.registration import PnPSettings, PnPSolution, Weighting, run, solve_pnp
 from napari_xreg.simulation import phantom, simulate_radiograph
-from napari_xreg.training import PoseRange, bone_mask, points_in
+from napari_xreg.training import STANDARD_CARM, PoseRange, bone_mask, points_in
 
 LOST_MM = 200.0
 """Written where there is no pose at all, or a worse one."""

@@ -7,12 +7,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from napari_xreg.geometry import CArm, Detector, Pose
-from napari_xreg.training import Patient, Population, PoseRange
+from napari_xreg.geometry import CArm, Pose
+from napari_xreg.training import STANDARD_CARM, Patient, Population, PoseRange, Recent
 from napari_xreg.training.framing import Framing
-
-STANDARD_CARM = CArm(1020.0, 750.0, Detector((256, 256), (300 / 256, 300 / 256)))
-"""A mobile C-arm of 300 mm."""
 
 
 @dataclass(frozen=True)
@@ -69,10 +66,7 @@ class LandmarkViews:
 
 
 class LandmarkViewPool:
-    """The last few patients drawn, the k-th the same whatever happened before.
-
-    So a resumed run has the pool of the interrupted one without keeping its images.
-    """
+    """Views of the last few patients drawn; see `training.Recent`."""
 
     def __init__(
         self,
@@ -85,35 +79,23 @@ class LandmarkViewPool:
         self.population, self.names = population, tuple(names)
         self.settings, self.seed = settings, seed
         self.carm = framing.carm(settings.carm)
-        self.made = 0
-        self.steps = 0
-        self._views: list[LandmarkViews] = []
+        self.views = Recent(
+            self._make, first=settings.first, renew_every=settings.renew_every, kept=settings.kept
+        )
 
     def draw(self, count: int, generator: torch.Generator) -> list[tuple[LandmarkViews, int]]:
         """Views of patients of the pool, each with its number; now and then a new one comes in."""
-        s = self.settings
-        wanted = s.first + self.steps // s.renew_every
-        self.steps += 1
-        self._make_until(wanted)
-        chosen = torch.randint(len(self._views) * s.views, (count,), generator=generator).tolist()
-        return [(self._views[at // s.views], at % s.views) for at in chosen]
+        views, each = self.views.step(), self.settings.views
+        chosen = torch.randint(len(views) * each, (count,), generator=generator).tolist()
+        return [(views[at // each], at % each) for at in chosen]
 
     def state(self) -> dict[str, int]:
         """Counts, from which the pool can be made again."""
-        return {"made": self.made, "steps": self.steps}
+        return self.views.state()
 
     def restore(self, state: dict[str, int]) -> None:
         """Make the pool of a `state` again."""
-        self._views = []
-        self.made = max(0, state["made"] - self.settings.kept)
-        self.steps = state["steps"]
-        self._make_until(state["made"])
-
-    def _make_until(self, count: int) -> None:
-        while self.made < count:
-            self._views.append(self._make(self.made))
-            self.made += 1
-            del self._views[: -self.settings.kept]
+        self.views.restore(state)
 
     def _make(self, number: int) -> LandmarkViews:
         s = self.settings

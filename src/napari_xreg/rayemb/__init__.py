@@ -48,9 +48,10 @@ from napari_xreg.rayemb.validation import (
     evaluate,
     validation_patient,
 )
-from napari_xreg.rayemb.view_pool import STANDARD_CARM, ViewPool, Views, ViewSettings
+from napari_xreg.rayemb.view_pool import ViewPool, Views, ViewSettings
 from napari_xreg.rayemb.vit import DinoEncoder, encoder_from_dinov2, encoder_of_published
 from napari_xreg.rayemb.weights_file import load_encoder, save_encoder, shipped_encoder
+from napari_xreg.training import STANDARD_CARM
 
 __all__ = [
     "RAYEMB_V1",

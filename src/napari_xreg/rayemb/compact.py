@@ -8,11 +8,11 @@ from typing import ClassVar
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
-from torch.nn import functional
 
 from napari_xreg.geometry import CArm
 from napari_xreg.rayemb.encoder import RayEncoder, calibration_of
 from napari_xreg.rayemb.framing import Framing, contrast_channels
+from napari_xreg.training import Block, doubled
 
 
 class CompactEncoder(RayEncoder):
@@ -89,26 +89,3 @@ class CompactEncoder(RayEncoder):
             "widths": list(self.widths),
             "framing": asdict(self.framing),
         }
-
-
-class Block(nn.Module):
-    """Two convolutions beside a shortcut, normalised first."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.inner = nn.Sequential(
-            nn.GroupNorm(8, width),
-            nn.SiLU(),
-            nn.Conv2d(width, width, 3, padding=1),
-            nn.GroupNorm(8, width),
-            nn.SiLU(),
-            nn.Conv2d(width, width, 3, padding=1),
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.inner(x)
-
-
-def doubled(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c two_h two_w"]:
-    """Twice the size, outer edges in place."""
-    return functional.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)

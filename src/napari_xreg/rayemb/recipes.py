@@ -7,9 +7,15 @@ from napari_xreg.images import LabelMap, Volume
 from napari_xreg.rayemb.encoder import RayEncoder
 from napari_xreg.rayemb.task import RayEmbSettings, RayEmbTask
 from napari_xreg.rayemb.validation import ValidationPatient, Validator, validation_patient
-from napari_xreg.rayemb.view_pool import STANDARD_CARM, ViewSettings
+from napari_xreg.rayemb.view_pool import ViewSettings
 from napari_xreg.simulation import phantom
-from napari_xreg.training import OnePatient, Population, PoseRange, patient_from_volume
+from napari_xreg.training import (
+    STANDARD_CARM,
+    OnePatient,
+    Population,
+    PoseRange,
+    patient_from_volume,
+)
 
 VALIDATION_PHANTOMS = (950, 951, 952)
 

@@ -21,11 +21,10 @@ from napari_xreg.rayemb.templates import (
     inside_image,
     template_poses,
 )
-from napari_xreg.rayemb.view_pool import STANDARD_CARM
 from napari_xreg.registration import PnPSolution, run
 from napari_xreg.rendering import at_voxel_size, render_drr
 from napari_xreg.simulation import simulate_radiograph
-from napari_xreg.training import PoseRange, bone_mask, points_in
+from napari_xreg.training import STANDARD_CARM, PoseRange, bone_mask, points_in
 
 LOST_MM = 200.0
 """Written where there is no pose at all."""

@@ -6,13 +6,10 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from napari_xreg.geometry import CArm, Detector, Pose
+from napari_xreg.geometry import CArm, Pose
 from napari_xreg.rayemb.framing import Framing
 from napari_xreg.rayemb.templates import TEMPLATE_POSES, inside_image
-from napari_xreg.training import Population, PoseRange
-
-STANDARD_CARM = CArm(1020.0, 750.0, Detector((256, 256), (300 / 256, 300 / 256)))
-"""A mobile C-arm of 300 mm."""
+from napari_xreg.training import STANDARD_CARM, Population, PoseRange, Recent
 
 
 @dataclass(frozen=True)
@@ -73,10 +70,7 @@ class Views:
 
 
 class ViewPool:
-    """The last few patients drawn, the k-th the same whatever happened before.
-
-    So a resumed run has the pool of the interrupted one without keeping its images.
-    """
+    """Views of the last few patients drawn; see `training.Recent`."""
 
     def __init__(
         self, population: Population, framing: Framing, settings: ViewSettings, seed: int
@@ -84,34 +78,22 @@ class ViewPool:
         self.population, self.settings, self.seed = population, settings, seed
         self.carm = framing.carm(settings.carm)
         self.template_carm = framing.template_carm(settings.carm, settings.template_extent)
-        self.made = 0
-        self.steps = 0
-        self._views: list[Views] = []
+        self.views = Recent(
+            self._make, first=settings.first, renew_every=settings.renew_every, kept=settings.kept
+        )
 
     def draw(self, generator: torch.Generator) -> Views:
         """Views of one patient of the pool; every few steps a new one has come in."""
-        s = self.settings
-        wanted = s.first + self.steps // s.renew_every
-        self.steps += 1
-        self._make_until(wanted)
-        return self._views[int(torch.randint(len(self._views), (1,), generator=generator))]
+        views = self.views.step()
+        return views[int(torch.randint(len(views), (1,), generator=generator))]
 
     def state(self) -> dict[str, int]:
         """Counts, from which the pool can be made again."""
-        return {"made": self.made, "steps": self.steps}
+        return self.views.state()
 
     def restore(self, state: dict[str, int]) -> None:
         """Make the pool of a `state` again."""
-        self._views = []
-        self.made = max(0, state["made"] - self.settings.kept)
-        self.steps = state["steps"]
-        self._make_until(state["made"])
-
-    def _make_until(self, count: int) -> None:
-        while self.made < count:
-            self._views.append(self._make(self.made))
-            self.made += 1
-            del self._views[: -self.settings.kept]
+        self.views.restore(state)
 
     def _make(self, number: int) -> Views:
         s = self.settings

@@ -2,6 +2,7 @@
 
 from napari_xreg.training.appearance import CLEAN, Appearance
 from napari_xreg.training.bend import Bend, bent
+from napari_xreg.training.blocks import Block, doubled
 from napari_xreg.training.checkpoint import (
     Checkpoint,
     CheckpointError,
@@ -20,12 +21,15 @@ from napari_xreg.training.population import (
     Population,
     ct_files,
 )
-from napari_xreg.training.pose_range import PoseRange
+from napari_xreg.training.pose_range import STANDARD_CARM, PoseRange
+from napari_xreg.training.recent import Recent
 from napari_xreg.training.state_file import read_state, write_state
 
 __all__ = [
     "CLEAN",
+    "STANDARD_CARM",
     "Appearance",
+    "Block",
     "Bend",
     "CTFolder",
     "Checkpoint",
@@ -36,6 +40,7 @@ __all__ = [
     "PhantomPopulation",
     "Population",
     "PoseRange",
+    "Recent",
     "Step",
     "Task",
     "TrainSettings",
@@ -45,6 +50,7 @@ __all__ = [
     "bent",
     "bone_mask",
     "ct_files",
+    "doubled",
     "patient_from_volume",
     "points_in",
     "read_checkpoint",

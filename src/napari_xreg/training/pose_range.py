@@ -6,7 +6,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from napari_xreg.geometry import CArm, Pose
+from napari_xreg.geometry import CArm, Detector, Pose
+
+STANDARD_CARM = CArm(1020.0, 750.0, Detector((256, 256), (300 / 256, 300 / 256)))
+"""A mobile C-arm of 300 mm."""
 
 
 @dataclass(frozen=True)
