@@ -237,8 +237,9 @@ def retention_table(
                 for c, d in zip(images, found, strict=True)
             ]
             curve = retention(u, errors)
-            at = [float(curve.error[round((1 - s) * len(u))]) for s in kept_shares]
-            best = [float(curve.oracle[round((1 - s) * len(u))]) for s in kept_shares]
+            first = [min(round((1 - s) * len(u)), len(u) - 1) for s in kept_shares]
+            at = [float(curve.error[i]) for i in first]
+            best = [float(curve.oracle[i]) for i in first]
             data[f"{mode}, {spread}"] = {
                 "kept": curve.kept.tolist(), "mtre_mm": curve.error.tolist(),
                 "oracle_mm": curve.oracle.tolist(), "skill": curve.skill,
