@@ -377,6 +377,8 @@ def test_samples_follow_the_range(widget, bench, qtbot):
     click(qtbot, widget.samples.button)
     first = renewed()
     assert len(first) == 8
+    assert strip.height() == strip.heightForWidth(strip.width())
+    assert strip.rect().contains(strip._places()[-1])
     primaries = [sample.pose.primary_deg for sample in first]
     assert -45 <= min(primaries) < -5
     assert 5 < max(primaries) <= 45

@@ -42,8 +42,7 @@ class SampleStrip(QWidget):
         self._samples = list(samples)
         self._pictures = [_picture(sample) for sample in samples]
         self._stale, self._words = False, ""
-        self.updateGeometry()
-        self.update()
+        self._fit()
 
     def wait(self) -> None:
         """Others are on their way: dim those shown."""
@@ -54,8 +53,7 @@ class SampleStrip(QWidget):
     def say(self, words: str) -> None:
         """Words instead of pictures."""
         self._samples, self._pictures, self._words, self._stale = [], [], words, False
-        self.updateGeometry()
-        self.update()
+        self._fit()
 
     def hasHeightForWidth(self) -> bool:
         """Pictures are as wide as there is room for."""
@@ -71,10 +69,15 @@ class SampleStrip(QWidget):
         return QSize(280, self.heightForWidth(280))
 
     def resizeEvent(self, event: object) -> None:
-        """A layout asks for the height only now and then."""
+        """Other pictures need another height."""
+        self._fit()
+
+    def _fit(self) -> None:
+        """A layout would ask for the height only now and then."""
         height = self.heightForWidth(self.width())
         if self.minimumHeight() != height:
             self.setFixedHeight(height)
+        self.update()
 
     def _cell(self, width: int) -> QSize:
         """Picture and its words."""
