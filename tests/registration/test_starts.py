@@ -5,6 +5,7 @@ import torch
 
 from napari_xreg.geometry import CArm, Detector
 from napari_xreg.registration import Spread, perturbed, spread_starts
+from napari_xreg.registration.starts import going_on
 
 CARM = CArm(1020.0, 720.0, Detector((40, 50), (2.0, 2.1)))
 ISOCENTER = torch.tensor([10.0, -20.0, 30.0], dtype=torch.float64)
@@ -54,3 +55,11 @@ def test_starts_begin_with_the_given_one_and_spread_as_asked():
 def test_a_negative_spread_is_refused():
     with pytest.raises(ValueError, match="negative"):
         Spread(-1.0)
+
+
+def test_the_given_start_goes_on_while_several_do():
+    losses = {3: 0.2, 0: 0.9, 5: 0.1, 1: 0.4}
+    assert going_on(losses, 2) == [5, 3, 0]
+    assert going_on(losses, 1) == [5]
+    assert going_on({**losses, 0: 0.15}, 2) == [5, 0]
+    assert going_on({3: 0.2, 5: 0.1}, 2) == [5, 3]

@@ -27,7 +27,7 @@ from napari_xreg.registration.lm import State
 from napari_xreg.registration.problem import Observation
 from napari_xreg.registration.refine import RefineSettings, status_of
 from napari_xreg.registration.result import Candidate, Iterate, Registration, Status
-from napari_xreg.registration.starts import spread_starts
+from napari_xreg.registration.starts import going_on, spread_starts
 from napari_xreg.registration.views import JointProblem, View, at_pixels
 from napari_xreg.rendering import at_voxel_size, render_drr
 
@@ -73,7 +73,7 @@ def refine_on_device(
     for number, level in enumerate(settings.levels):
         if number > 0:
             keep = settings.carried[min(number, len(settings.carried)) - 1]
-            alive = sorted(alive, key=lambda i: reached[i].loss)[:keep]
+            alive = going_on({i: reached[i].loss for i in alive}, keep)
             poses = Pose.stack([reached[i].pose for i in alive]).to(device=device)
         last = number == len(settings.levels) - 1
         best = min(alive, key=lambda i: reached[i].loss)

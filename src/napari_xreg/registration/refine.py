@@ -20,7 +20,7 @@ from napari_xreg.registration.levels import COARSE_TO_FINE, Level
 from napari_xreg.registration.lm import State, evaluate, levenberg_marquardt
 from napari_xreg.registration.locks import Locks
 from napari_xreg.registration.result import Candidate, Iterate, Registration, Status
-from napari_xreg.registration.starts import Spread, spread_starts
+from napari_xreg.registration.starts import Spread, going_on, spread_starts
 from napari_xreg.registration.views import JointProblem, View, at_pixels
 from napari_xreg.rendering import Prepared, at_voxel_size, prepare
 from napari_xreg.rendering.backends import choose_backend
@@ -44,7 +44,8 @@ class RefineSettings:
     spread
         How widely the further starts are spread.
     carried
-        How many candidates enter each further level (the last number holds for the rest).
+        How many candidates enter each further level (the last number holds for the rest); while it is
+        more than one, the given start goes along.
     locked
         C-arm parameters that stay: "primary", "secondary", "roll", "x", "y", "depth".
     tolerance_mm
@@ -183,7 +184,9 @@ def refine(
     for number, level in enumerate(settings.levels):
         if number > 0:
             keep = settings.carried[min(number, len(settings.carried)) - 1]
-            alive = sorted(alive, key=lambda track: track.loss)[:keep]
+            left = {track.start: track for track in alive}
+            losses = {start: track.loss for start, track in left.items()}
+            alive = [left[start] for start in going_on(losses, keep)]
         last = number == len(settings.levels) - 1
         ready = adapter.ready(level, alive, last=last)
         problem = JointProblem(ready, views, level, pivot, threads=settings.threads)

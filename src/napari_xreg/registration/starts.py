@@ -1,5 +1,6 @@
 """Starting poses for a multi-start refinement."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,6 +67,23 @@ def perturbed(
         camera.expand(len(normals), 3, 3), world_from_camera.translation.expand(len(normals), 3)
     )
     return batch.left_perturb(twist, isocenter)
+
+
+def going_on(losses: Mapping[int, float], keep: int) -> list[int]:
+    """Which starts enter the next level: the best, and the given one (0) with them.
+
+    A start that somebody or something had reason to give is not dropped for what a coarse level
+    says; where only one goes on, it is the best.
+
+    Parameters
+    ----------
+    losses
+        Of each start that is left, by its number.
+    keep
+        Of the best.
+    """
+    best = sorted(losses, key=lambda start: losses[start])[:keep]
+    return [*best, 0] if keep > 1 and 0 in losses and 0 not in best else best
 
 
 def spread_starts(

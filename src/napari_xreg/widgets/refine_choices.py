@@ -164,6 +164,6 @@ def expected_iterates(settings: RefineSettings | AdamSettings) -> int:
         carried = settings.starts
         if number > 0:
             keep = settings.carried[min(number, len(settings.carried)) - 1]
-            carried = min(settings.starts, keep)
+            carried = min(settings.starts, keep + 1 if keep > 1 else 1)
         total += carried * (level.iterations + 1)
     return total
