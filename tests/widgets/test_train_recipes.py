@@ -7,7 +7,6 @@ import pytest
 import torch
 from train_parts import TinyRecipe, ToyRecipe, ToyTask
 
-from conftest import carm_of
 from napari_xreg.geometry import CArm, Detector
 from napari_xreg.images import Landmark, ReadError
 from napari_xreg.landmarks import CompactDetector, load_detector
@@ -40,6 +39,12 @@ from napari_xreg.widgets.train_samples import KnownPatients, SampleRequest
 from napari_xreg.widgets.train_work import Outcome, training
 
 POSES = PoseRange((-11.0, 12.0), (-13.0, 14.0), (-15.0, 16.0), 17.0)
+
+
+def carm_of(pixels):
+    """A C-arm whose detector sees the whole pelvis; rows and columns differ."""
+    spacing = 330.0 / pixels
+    return CArm(1020.0, 750.0, Detector((pixels, pixels + pixels // 8), (spacing, spacing)))
 
 
 @pytest.fixture
