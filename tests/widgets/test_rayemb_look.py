@@ -14,6 +14,7 @@ from napari_xreg.widgets.rayemb_landmarks import accept_landmarks
 from napari_xreg.widgets.rayemb_look import PointLook
 from napari_xreg.widgets.rayemb_points import ERROR, IN_IMAGE, SPREAD, TO_POSE, numbers_of
 from napari_xreg.widgets.rayemb_requests import HeatmapRequest, ScoreRequest
+from napari_xreg.widgets.workbench import Workbench
 
 TRUTH = {"primary_deg": 7.0, "secondary_deg": -4.0, "roll_deg": 2.0, "offset_mm": (6.0, -9.0, 14.0)}
 
@@ -31,6 +32,13 @@ class Canvas:
         self.shown.append(None)
 
 
+class Bench(Workbench):
+    """A session and a canvas, without a viewer."""
+
+    def __init__(self, session):
+        self.session, self.canvas, self._closed = session, Canvas(), False
+
+
 @pytest.fixture
 def scene(patient, radiograph):
     """A session whose radiograph the ideal encoder has seen, and a look at it."""
@@ -41,7 +49,7 @@ def scene(patient, radiograph):
     session.remove_radiograph("frontal")
     session.add_radiograph(radiograph, name="frontal", truth=truth)
     session.ray_points.set_prepared(ideal_prepared(session, truth))
-    bench = SimpleNamespace(session=session, canvas=Canvas(), closed=False)
+    bench = Bench(session)
     viewer = ViewerModel()
     look = PointLook(bench, HeatmapLayers(viewer))
     yield SimpleNamespace(
