@@ -14,8 +14,16 @@ from napari_xreg.images import Landmark, Radiograph
 from napari_xreg.session import Session
 from napari_xreg.viewer.detector_canvas import DetectorCanvas
 from napari_xreg.widgets.landmarks_picking import PickMouse
+from napari_xreg.widgets.workbench import Workbench
 
 CARM = CArm(1000.0, 700.0, Detector((60, 80), (1.7, 1.3)))
+
+
+class Bench(Workbench):
+    """A viewer's model and a session, without a window."""
+
+    def __init__(self, viewer, session, canvas):
+        self.viewer, self.session, self.canvas = viewer, session, canvas
 
 
 @pytest.fixture
@@ -25,7 +33,7 @@ def bench():
     session.add_radiograph(Radiograph(torch.zeros(60, 80), CARM), name="frontal", start=pose)
     viewer = ViewerModel()
     canvas = DetectorCanvas(viewer, session)
-    yield SimpleNamespace(viewer=viewer, session=session, canvas=canvas)
+    yield Bench(viewer, session, canvas)
     canvas.close()
 
 
