@@ -409,6 +409,7 @@ def test_a_click_in_the_room_counts_and_the_ray_follows(widget, bench, truth, vi
     room.room.refresh()
     assert room.room.layer("heatmap ray") is None
     assert room.room.layer("heatmap point") is None
+    viewer.window.remove_dock_widget(room)
 
 
 def test_it_takes_its_layers_along_and_leaves_the_points(widget, bench, viewer, qtbot):
