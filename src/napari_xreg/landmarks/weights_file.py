@@ -9,12 +9,10 @@ from napari_xreg.landmarks.detector import LandmarkDetector
 from napari_xreg.landmarks.resnet_unet import ResNetUNet, resnet_unet_of_published
 from napari_xreg.training import (
     Checkpoint,
-    CheckpointError,
-    read_checkpoint,
+    read_network,
     read_torch_weights,
     write_checkpoint,
 )
-from napari_xreg.training.framing import Framing
 
 KINDS: dict[str, type[CompactDetector] | type[ResNetUNet]] = {
     CompactDetector.kind: CompactDetector,
@@ -48,24 +46,4 @@ def load_detector(file: Path) -> tuple[LandmarkDetector, Mapping[str, Any]]:
     if file.suffix in (".ckpt", ".pth", ".pt"):
         published = resnet_unet_of_published(read_torch_weights(file))
         return published, {"source": file.name, "trained_by": "others"}
-    checkpoint = read_checkpoint(file)
-    if checkpoint.kind not in KINDS:
-        raise CheckpointError(
-            f"{file} holds a network of kind {checkpoint.kind!r}: landmark detectors are "
-            f"{', '.join(KINDS)}"
-        )
-    try:
-        configuration = dict(checkpoint.configuration)
-        configuration["framing"] = _framing(configuration["framing"])
-        network = KINDS[checkpoint.kind](**configuration)
-        network.load_state_dict(dict(checkpoint.weights))
-    except (RuntimeError, TypeError, KeyError, ValueError) as error:
-        raise CheckpointError(
-            f"the weights in {file} do not fit the network they name: {error}"
-        ) from error
-    return network.eval(), checkpoint.about
-
-
-def _framing(stored: Mapping[str, Any]) -> Framing:
-    shape = stored["shape"]
-    return Framing(**{**stored, "shape": None if shape is None else tuple(shape)})
+    return read_network(file, KINDS, "landmark detectors are")

@@ -7,12 +7,10 @@ from typing import Any
 
 from napari_xreg.rayemb.compact import CompactEncoder
 from napari_xreg.rayemb.encoder import RayEncoder
-from napari_xreg.rayemb.framing import Framing
 from napari_xreg.rayemb.vit import DinoEncoder, encoder_of_published
 from napari_xreg.training import (
     Checkpoint,
-    CheckpointError,
-    read_checkpoint,
+    read_network,
     read_torch_weights,
     write_checkpoint,
 )
@@ -50,21 +48,7 @@ def load_encoder(file: Path) -> tuple[RayEncoder, Mapping[str, Any]]:
     if file.suffix in (".ckpt", ".pth", ".pt"):
         encoder = encoder_of_published(read_torch_weights(file))
         return encoder, {"source": file.name, "trained_by": "the authors of RayEmb"}
-    checkpoint = read_checkpoint(file)
-    if checkpoint.kind not in KINDS:
-        raise CheckpointError(
-            f"{file} holds a network of kind {checkpoint.kind!r}: RayEmb knows {', '.join(KINDS)}"
-        )
-    try:
-        configuration = dict(checkpoint.configuration)
-        configuration["framing"] = _framing(configuration["framing"])
-        network = KINDS[checkpoint.kind](**configuration)
-        network.load_state_dict(dict(checkpoint.weights))
-    except (RuntimeError, TypeError, KeyError) as error:
-        raise CheckpointError(
-            f"the weights in {file} do not fit the network they name: {error}"
-        ) from error
-    return network.eval(), checkpoint.about
+    return read_network(file, KINDS, "RayEmb knows")
 
 
 def shipped_encoder() -> tuple[RayEncoder, Mapping[str, Any]]:
@@ -78,8 +62,3 @@ def shipped_encoder() -> tuple[RayEncoder, Mapping[str, Any]]:
     resource = files("napari_xreg.rayemb") / "weights" / SHIPPED
     with as_file(resource) as file:
         return load_encoder(file)
-
-
-def _framing(stored: Mapping[str, Any]) -> Framing:
-    shape = stored["shape"]
-    return Framing(**{**stored, "shape": None if shape is None else tuple(shape)})

@@ -12,6 +12,7 @@ from napari_xreg.training.checkpoint import (
 )
 from napari_xreg.training.events import Step, Trained, TrainingStatus, Validation
 from napari_xreg.training.loop import Task, TrainSettings, train
+from napari_xreg.training.network_file import read_network
 from napari_xreg.training.patient import Patient, bone_mask, patient_from_volume, points_in
 from napari_xreg.training.population import (
     CTFolder,
@@ -54,6 +55,7 @@ __all__ = [
     "patient_from_volume",
     "points_in",
     "read_checkpoint",
+    "read_network",
     "read_state",
     "read_torch_weights",
     "train",
