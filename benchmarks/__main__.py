@@ -1,4 +1,4 @@
-"""``python -m benchmarks refinement|capture|rendering|confidence|pnp|rayemb|landmarks|rayemb_trust|rayemb_speed|gpu|dragging|streaming|all [options]``."""
+"""``python -m benchmarks refinement|capture|rendering|confidence|pnp|rayemb|landmarks|rayemb_trust|rayemb_speed|heatmap_click|gpu|dragging|streaming|all [options]``."""
 
 import argparse
 import sys
@@ -11,6 +11,7 @@ from benchmarks import (
     dragging,
     full_report,
     gpu,
+    heatmap_click,
     landmark_accuracy,
     pnp,
     rayemb_accuracy,
@@ -32,6 +33,7 @@ COMMANDS = {
     "landmarks": landmark_accuracy,
     "rayemb_trust": rayemb_trust,
     "rayemb_speed": rayemb_speed,
+    "heatmap_click": heatmap_click,
     "gpu": gpu,
     "dragging": dragging,
     "streaming": streaming,

@@ -27,6 +27,8 @@ CHAPTERS = {
     "rayemb": "RayEmb: accuracy",
     "rayemb_trust": "RayEmb: trust",
     "rayemb_speed": "RayEmb: time and memory",
+    "heatmap_click": "RayEmb: a click in the viewer",
+    "landmarks": "Landmarks by network",
     "dragging": "Dragging in the viewer",
     "streaming": "Iterates streamed to the viewer",
 }

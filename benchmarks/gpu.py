@@ -190,14 +190,21 @@ def refinement_rows(
 ) -> tuple[list[list[Any]], dict[str, Any]]:
     """The default refinement from the usual starts, and of many starts at once."""
     rows, data = [], {}
-    for label, starts in (("one start", 1), (f"{options.starts} starts", options.starts)):
+    kinds = (
+        ("one start", 1, False),
+        ("one start, iterations recorded", 1, True),
+        (f"{options.starts} starts", options.starts, False),
+    )
+    for label, starts, graphs in kinds:
+        if graphs and device is not None and device.type != "cuda":
+            continue
         words = [label, NOT_MEASURED, *[""] * 5]
         if device is not None and not options.tiny:
             settings = RefineSettings(keep_images=False, starts=starts)
             count = options.cases if starts == 1 else max(1, options.cases // 5)
             try:
                 records = gpu_refinement.refined(
-                    rendering.CT, device, count, settings, options.budget / 4
+                    rendering.CT, device, count, settings, options.budget / 5, graphs=graphs
                 )
             except (SystemExit, Exception) as error:
                 words[1] = f"failed: {type(error).__name__}: {str(error)[:80]}"

@@ -9,6 +9,8 @@ import torch
 from benchmarks import cases
 from napari_xreg.images import Volume
 from napari_xreg.registration import RefineSettings, View, refine, run
+from napari_xreg.registration.device_graph import cuda_graph
+from napari_xreg.registration.device_refine import refine_on_device
 from napari_xreg.rendering import volume_on
 
 
@@ -19,9 +21,21 @@ def wait(device: torch.device) -> None:
 
 
 def refined(
-    name: str, device: torch.device, count: int, settings: RefineSettings, budget_s: float
+    name: str,
+    device: torch.device,
+    count: int,
+    settings: RefineSettings,
+    budget_s: float,
+    *,
+    graphs: bool = False,
 ) -> list[dict[str, float]]:
-    """Wall seconds and final error of as many cases as the budget allows."""
+    """Wall seconds and final error of as many cases as the budget allows.
+
+    Parameters
+    ----------
+    graphs
+        Send each iteration to the card as one recorded graph.
+    """
     volume: Volume = volume_on(cases.volume_of(name), device)
     records: list[dict[str, float]] = []
     began = time.perf_counter()
@@ -29,7 +43,13 @@ def refined(
         view = View(case.radiograph, case.start)
         wait(device)
         started = time.perf_counter()
-        registration = run(refine(volume, view, settings=settings, isocenter=case.isocenter))
+        if graphs:
+            events = refine_on_device(
+                volume, (view,), settings=settings, pivot=case.isocenter, graphs=cuda_graph
+            )
+        else:
+            events = refine(volume, view, settings=settings, isocenter=case.isocenter)
+        registration = run(events)
         wait(device)
         seconds = time.perf_counter() - started
         if number > 0:  # the first compiles and prepares

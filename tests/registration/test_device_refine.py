@@ -18,10 +18,13 @@ from napari_xreg.registration import (
     refine,
     run,
 )
+from napari_xreg.registration.device_graph import cuda_graph
+from napari_xreg.registration.device_locks import DeviceLocks
 from napari_xreg.registration.device_problem import DeviceProblem
 from napari_xreg.registration.device_refine import refine_on_device
 from napari_xreg.registration.device_tone import fit_tone
 from napari_xreg.registration.lm import evaluate
+from napari_xreg.registration.locks import Locks
 from napari_xreg.registration.tone import fit_tone as fit_tone_on_cpu
 from napari_xreg.registration.views import JointProblem
 from napari_xreg.rendering import prepare
@@ -177,3 +180,68 @@ def test_cancelled_and_without_overlap(volume):
     )
     assert nothing.status is Status.NO_OVERLAP
     assert way(nothing.world_from_camera, far) < 1e-6
+
+
+def test_locks_of_a_batch():
+    # Isocenter off the pivot's usual place, so that offsets are not those of the start.
+    isocenter = CENTER + torch.tensor([5.0, -9.0, 14.0], dtype=torch.float64)
+    locks = Locks(("secondary", "depth"), CARM, isocenter)
+    device = DeviceLocks(locks, CARM, isocenter.to(DEVICE))
+    old, new = [start_of(i) for i in (1, 2, 3)], [start_of(i) for i in (4, 5, 6)]
+    batch = Pose.stack(old).to(device=DEVICE)
+    free = device.free(batch)
+    held = device.settle(batch, Pose.stack(new).to(device=DEVICE))
+    assert free.shape == (3, 6, 4)
+    for i, (a, b) in enumerate(zip(old, new, strict=True)):
+        torch.testing.assert_close(free[i].cpu(), torch.from_numpy(locks.free(a)))
+        torch.testing.assert_close(held[i].matrix().cpu(), locks.settle(a, b).matrix())
+
+
+def test_refines_like_the_cpu_with_parameters_locked(volume):
+    # Two radiographs move together; the first one's roll and depth stay.
+    views = (
+        View(blob_radiograph(CARM, TRUE), start_of(1, factor=0.7)),
+        View(blob_radiograph(CARM, SIDE), start_of(2, SIDE, factor=0.7)),
+    )
+    settings = RefineSettings(**{**vars(SETTINGS), "starts": 1, "locked": ("roll", "depth")})
+    on_cpu = run(refine(volume, views, settings=settings, isocenter=CENTER))
+    found = run(refine_on_device(volume.to(device=DEVICE), views, settings=settings, pivot=CENTER))
+    began = CARM.carm_pose(views[0].world_from_camera, CENTER)
+    for iterate in found.trajectory:
+        at = CARM.carm_pose(iterate.world_from_camera, CENTER)
+        assert at.roll_deg == pytest.approx(began.roll_deg, abs=1e-6)
+        assert at.offset_mm[2] == pytest.approx(began.offset_mm[2], abs=1e-6)
+    assert abs(at.primary_deg - began.primary_deg) > 0.5
+    for a, b in zip(found.views, on_cpu.views, strict=True):
+        assert way(a, b) < 0.2
+    free = run(
+        refine_on_device(
+            volume.to(device=DEVICE), views, settings=RefineSettings(**{**vars(SETTINGS), "starts": 1}),
+            pivot=CENTER,
+        )
+    )  # fmt: skip
+    assert way(free.world_from_camera, on_cpu.world_from_camera) > 1.0
+
+
+def test_recorded_iterations_are_the_same(volume):
+    """A recorder that replays by calling: the state threads through the buffers of the recording."""
+    views = (View(bent(blob_radiograph(CARM, TRUE)), start_of(1, factor=0.7)),)
+    recorded = []
+
+    def capture(record):
+        recorded.append(record)
+        return cuda_graph(record) if DEVICE.type == "cuda" else record
+
+    there = volume.to(device=DEVICE)
+    plain = run(refine_on_device(there, views, settings=SETTINGS, pivot=CENTER))
+    found = run(refine_on_device(there, views, settings=SETTINGS, pivot=CENTER, graphs=capture))
+    assert len(recorded) == len(SETTINGS.levels)
+    assert len(plain.trajectory) == len(found.trajectory) > 20
+    for a, b in zip(plain.trajectory, found.trajectory, strict=True):
+        assert (a.start, a.level, a.accepted) == (b.start, b.level, b.accepted)
+        assert a.losses == b.losses
+        assert a.damping == b.damping
+        assert torch.equal(a.world_from_camera.translation, b.world_from_camera.translation)
+        assert torch.equal(a.image, b.image)
+    assert torch.equal(plain.covariance, found.covariance)
+    assert found.status is plain.status

@@ -18,8 +18,10 @@ from napari_xreg.cli.refining import cancelled_by_interrupt, prepare_renderer
 from napari_xreg.images import ReadError, read_landmarks
 from napari_xreg.rayemb import (
     Looks,
+    TemplateSettings,
     embed,
     heatmap_carm,
+    learned_template_poses,
     make_templates,
     pixels_between,
     point_heatmaps,
@@ -53,9 +55,17 @@ def run(arguments: Namespace, console: Console) -> int:
     prepare_renderer(console, arguments.threads)
     console.step("rendering and embedding templates of the CT")
     control = Control()
+    settings = TemplateSettings(poses=learned_template_poses(about))
     with cancelled_by_interrupt(control):
         templates = run_events(
-            make_templates(encoder, patient.volume, radiograph.carm, isocenter, control=control),
+            make_templates(
+                encoder,
+                patient.volume,
+                radiograph.carm,
+                isocenter,
+                settings=settings,
+                control=control,
+            ),
             lambda event: template_shown(console, event),
         )
     if templates is None:

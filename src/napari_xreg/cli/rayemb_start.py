@@ -25,6 +25,7 @@ from napari_xreg.rayemb import (
     RayEncoder,
     TemplateMade,
     TemplateSettings,
+    learned_template_poses,
     load_encoder,
     locate,
     sample_points,
@@ -45,7 +46,7 @@ def find_start(
     points = points_of(arguments, patient)
     isocenter = given_isocenter(arguments, points.double().mean(0))
     prepare_renderer(console, arguments.threads)
-    located = _located(arguments, patient, radiograph, encoder, points, isocenter, console)
+    located = _located(arguments, patient, radiograph, encoder, about, points, isocenter, console)
     pose = located.solution.world_from_camera
     notes = []
     if located.polarity.looks is not Looks.RIGHT:
@@ -113,6 +114,7 @@ def _located(
     patient: Patient,
     radiograph: Radiograph,
     encoder: RayEncoder,
+    about: Mapping[str, Any],
     points: Float[Tensor, "n 3"],
     isocenter: Float[Tensor, "3"],
     console: Console,
@@ -132,7 +134,8 @@ def _located(
         located = run_events(
             locate(
                 encoder, patient.volume, radiograph, points, isocenter=isocenter,
-                template_settings=TemplateSettings(), settings=settings, control=control,
+                template_settings=TemplateSettings(poses=learned_template_poses(about)),
+                settings=settings, control=control,
             ),
             show,
         )  # fmt: skip

@@ -30,9 +30,13 @@ from napari_xreg.rayemb.polarity import Looks, Polarity, coarse_drrs, polarity_o
 from napari_xreg.rayemb.recipes import patient_task, phantom_validation, population_task
 from napari_xreg.rayemb.subspace import projector, subspace_basis, subspace_rank
 from napari_xreg.rayemb.task import RayEmbSettings, RayEmbTask
+from napari_xreg.rayemb.template_range import (
+    TEMPLATE_POSES,
+    learned_template_poses,
+    templates_around,
+)
 from napari_xreg.rayemb.templates import (
     RAYEMB_V1,
-    TEMPLATE_POSES,
     TemplateMade,
     Templates,
     TemplateSettings,
@@ -95,6 +99,7 @@ __all__ = [
     "heatmap_basis",
     "heatmap_carm",
     "info_nce",
+    "learned_template_poses",
     "load_encoder",
     "locate",
     "make_templates",
@@ -114,6 +119,7 @@ __all__ = [
     "similarity",
     "subspace_basis",
     "subspace_rank",
+    "templates_around",
     "trust_of",
     "validation_patient",
     "verdict_of",

@@ -16,14 +16,10 @@ from napari_xreg.geometry import CArm, Detector, Pose
 from napari_xreg.images import Volume
 from napari_xreg.rayemb.encoder import RayEncoder
 from napari_xreg.rayemb.framing import Align, cells_from_pixels
+from napari_xreg.rayemb.template_range import TEMPLATE_POSES
 from napari_xreg.registration import Control
 from napari_xreg.rendering import at_voxel_size, render_drr
 from napari_xreg.training import PoseRange
-
-TEMPLATE_POSES = PoseRange(
-    primary_deg=(-50.0, 50.0), secondary_deg=(-27.0, 27.0), roll_deg=(0.0, 0.0), offset_mm=20.0
-)
-"""A little more than the poses a network learns, so that none lies at the edge."""
 
 RAYEMB_V1_CARM = CArm(1800.0, 900.0, Detector((512, 512), (1.4, 1.4)))
 """What the templates of the published weights were rendered with (METHODS A3)."""

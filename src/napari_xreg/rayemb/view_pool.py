@@ -8,7 +8,8 @@ from torch import Tensor
 
 from napari_xreg.geometry import CArm, Pose
 from napari_xreg.rayemb.framing import Framing
-from napari_xreg.rayemb.templates import TEMPLATE_POSES, inside_image
+from napari_xreg.rayemb.template_range import TEMPLATE_POSES
+from napari_xreg.rayemb.templates import inside_image
 from napari_xreg.training import STANDARD_CARM, Population, PoseRange, Recent
 
 

@@ -4,7 +4,7 @@ The processor sends one iteration after the other and reads one small table betw
 iterates can be shown and a refinement that has ended is noticed. Within an iteration nothing waits.
 """
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from napari_xreg.geometry import Pose
 from napari_xreg.registration.control import Control
+from napari_xreg.registration.device_locks import DeviceLocks
 from napari_xreg.registration.device_problem import DeviceProblem, Model, Seen
 from napari_xreg.registration.lm import (
     ARM_MM,
@@ -49,6 +50,10 @@ class Round:
     step_mm: Float[Tensor, "s"]
 
 
+Advance = Callable[[Starts], tuple[Round, Starts]]
+"""An iteration."""
+
+
 def begin(problem: DeviceProblem, poses: tuple[Pose, ...]) -> Starts:
     """The state at a batch of poses of every view, under the tone and weights of these poses."""
     seen = problem.fitted(problem.observe(poses))
@@ -64,9 +69,17 @@ def levenberg_marquardt(
     *,
     iterations: int,
     tolerance_mm: float,
+    locks: DeviceLocks | None = None,
     control: Control | None = None,
+    recorded: Callable[[Advance, Starts], Callable[[], tuple[Round, Starts]]] | None = None,
 ) -> Generator[tuple[Round, Starts], bool, Starts]:
     """As `lm.levenberg_marquardt`, for every start; the consumer sends True to end.
+
+    Parameters
+    ----------
+    recorded
+        Makes of an iteration and its first state one that goes to the device as a whole (see
+        `device_graph`); None: operation by operation.
 
     Yields
     ------
@@ -74,23 +87,34 @@ def levenberg_marquardt(
         What was tried, and where that leads.
     """
     state = start
+
+    def advance(at: Starts) -> tuple[Round, Starts]:
+        return step(problem, at, tolerance_mm, locks)
+
+    whole = None if recorded is None else recorded(advance, start)
     for _ in range(iterations):
         if control is not None and not control.proceed():
             return state
-        round_, state = step(problem, state, tolerance_mm)
+        round_, state = advance(state) if whole is None else whole()
         ended = yield round_, state
         if ended:
             return state
     return state
 
 
-def step(problem: DeviceProblem, state: Starts, tolerance_mm: float) -> tuple[Round, Starts]:
+def step(
+    problem: DeviceProblem, state: Starts, tolerance_mm: float, locks: DeviceLocks | None = None
+) -> tuple[Round, Starts]:
     """One iteration, without a word from the device."""
-    twist, predicted = _step(state)
+    twist, predicted = _step(state, locks)
     length = torch.hypot(twist[:, :3].norm(dim=1) * ARM_MM, twist[:, 3:].norm(dim=1))
     stuck = state.active & ~(predicted > 0)
     active = state.active & ~stuck
     poses = tuple(pose.left_perturb(twist, problem.pivot) for pose in state.poses)
+    if locks is not None:
+        first = locks.settle(state.poses[0], poses[0])
+        change = first @ poses[0].inverse()
+        poses = (first, *(change @ pose for pose in poses[1:]))
     seen = problem.observe(poses)
     # The step is judged under the tone and weights it was computed with; the new ones come after.
     model = problem.linearise(seen, state.seen)
@@ -124,23 +148,30 @@ def step(problem: DeviceProblem, state: Starts, tolerance_mm: float) -> tuple[Ro
     )
 
 
-def _step(state: Starts) -> tuple[Float[Tensor, "s 6"], Float[Tensor, "s"]]:
+def _step(
+    state: Starts, locks: DeviceLocks | None
+) -> tuple[Float[Tensor, "s 6"], Float[Tensor, "s"]]:
     """The damped Gauss-Newton step of every start and the decrease of its loss it predicts."""
     hessian, gradient = state.model.hessian, state.model.gradient
+    basis = None if locks is None else locks.free(state.poses[0])
+    if basis is not None:
+        hessian = basis.mT @ hessian @ basis
+        gradient = (basis.mT @ gradient[..., None])[..., 0]
     diagonal = hessian.diagonal(dim1=-2, dim2=-1)
     floor = 1e-12 * diagonal.amax(-1, keepdim=True).clamp_min(1e-30)
     damped = hessian + torch.diag_embed(state.damping[:, None] * torch.maximum(diagonal, floor))
     # A DRR without content has no direction: its matrix is zero, and the step shall be.
     empty = diagonal.amax(-1) <= 0
-    eye = torch.eye(6, dtype=damped.dtype, device=damped.device)
+    eye = torch.eye(diagonal.shape[-1], dtype=damped.dtype, device=damped.device)
     damped = torch.where(empty[:, None, None], eye, damped)
-    twist = -torch.linalg.solve_ex(damped, gradient)[0]
-    twist = torch.nan_to_num(twist, nan=0.0, posinf=0.0, neginf=0.0)
+    reduced = -torch.linalg.solve_ex(damped, gradient)[0]
+    reduced = torch.nan_to_num(reduced, nan=0.0, posinf=0.0, neginf=0.0)
+    twist = reduced if basis is None else (basis @ reduced[..., None])[..., 0]
     shrink = torch.minimum(
         MAX_ROTATION_RAD / twist[:, :3].norm(dim=1).clamp_min(1e-12),
         MAX_TRANSLATION_MM / twist[:, 3:].norm(dim=1).clamp_min(1e-12),
     ).clamp_max(1.0)
-    twist = twist * shrink[:, None]
-    bent = (hessian @ twist[..., None])[..., 0]
-    predicted = -(gradient * twist).sum(-1) - 0.5 * (twist * bent).sum(-1)
+    twist, reduced = twist * shrink[:, None], reduced * shrink[:, None]
+    bent = (hessian @ reduced[..., None])[..., 0]
+    predicted = -(gradient * reduced).sum(-1) - 0.5 * (reduced * bent).sum(-1)
     return twist, predicted

@@ -2,12 +2,13 @@
 
 Poses, images, residuals and steps stay on the device; after each iteration one table of a few
 numbers a start is read, for the iterates. Between levels the bone's brightness is fitted on the
-CPU, and so is the covariance of the end. Locked parameters are not known here.
+CPU, and so is the covariance of the end.
 """
 
 import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -19,11 +20,14 @@ from napari_xreg.geometry import Pose
 from napari_xreg.images import Volume
 from napari_xreg.registration.confidence import covariance_of
 from napari_xreg.registration.control import Control
+from napari_xreg.registration.device_graph import Capture, RecordedStep
 from napari_xreg.registration.device_lm import Round, Starts, begin, levenberg_marquardt
+from napari_xreg.registration.device_locks import DeviceLocks
 from napari_xreg.registration.device_problem import DeviceProblem
 from napari_xreg.registration.hardening import fit_gain, water_lac
 from napari_xreg.registration.levels import Level
 from napari_xreg.registration.lm import State
+from napari_xreg.registration.locks import Locks
 from napari_xreg.registration.problem import Observation
 from napari_xreg.registration.refine import RefineSettings, status_of
 from napari_xreg.registration.result import Candidate, Iterate, Registration, Status
@@ -50,8 +54,15 @@ def refine_on_device(
     settings: RefineSettings,
     pivot: Float[Tensor, "3"],
     control: Control | None = None,
+    graphs: Capture | None = None,
 ) -> Generator[Iterate, None, Registration]:
-    """Parameters, yields and result as `refine`, whose device path this is."""
+    """Parameters, yields and result as `refine`, whose device path this is.
+
+    Parameters
+    ----------
+    graphs
+        Records iterations (`device_graph.cuda_graph`); None: operation by operation.
+    """
     began = time.perf_counter()
     device = volume.lac.device
     first = views[0]
@@ -67,6 +78,9 @@ def refine_on_device(
     reached = [_Reached(i, pose, pose) for i, pose in enumerate(given)]
     poses = Pose.stack([pose.to(dtype=torch.float64) for pose in given]).to(device=device)
     alive = list(range(len(given)))
+    held = Locks(settings.locked, first.radiograph.carm, pivot)
+    locks = DeviceLocks(held, first.radiograph.carm, pivot.to(device)) if held else None
+    recorded = None if graphs is None else partial(RecordedStep, capture=graphs)
     brightness = _Brightness(volume, views)
     trajectory: list[Iterate] = []
     problem, state = None, None
@@ -86,7 +100,13 @@ def refine_on_device(
             state.poses, state.seen[0].image, state.model, state.active, state.active, zero, zero
         )
         solver = levenberg_marquardt(
-            problem, state, iterations=level.iterations, tolerance_mm=tolerance, control=control
+            problem,
+            state,
+            iterations=level.iterations,
+            tolerance_mm=tolerance,
+            locks=locks,
+            control=control,
+            recorded=recorded,
         )
         tried: Round | None = opening
         while tried is not None:

@@ -114,9 +114,8 @@ def refine(
     Parameters
     ----------
     volume
-        The CT; restrict it to some structures with `Volume.restrict`. On a CUDA device (with
-        Triton, and nothing locked) the refinement runs there, all starts of a level at once;
-        anywhere else on the CPU.
+        The CT; restrict it to some structures with `Volume.restrict`. On a CUDA device with
+        Triton the refinement runs there, all starts of a level at once; anywhere else on the CPU.
     views
         One or several radiographs with their starting poses; several move together.
     settings
@@ -153,7 +152,7 @@ def refine(
     if not views:
         raise ValueError("at least one radiograph is needed")
     pivot = (volume.center if isocenter is None else isocenter).detach().cpu().double()
-    if not settings.locked and choose_backend(volume, "joseph") == "triton":
+    if choose_backend(volume, "joseph") == "triton":
         # Imported here: it is built from this module's parts.
         from napari_xreg.registration.device_refine import refine_on_device
 

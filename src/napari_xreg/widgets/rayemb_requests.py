@@ -29,6 +29,7 @@ from napari_xreg.rayemb import (
     correspond,
     embed,
     heatmap_carm,
+    learned_template_poses,
     load_encoder,
     make_templates,
     pixels_between,
@@ -119,7 +120,9 @@ class PrepareRequest:
         if center is None:
             bone = sample_points(self.volume, labels=self.labels, count=20_000)
             center = bone.double().mean(0)
-        settings = RAYEMB_V1 if encoder.align == "rayemb-v1" else self.settings
+        settings = replace(self.settings, poses=learned_template_poses(about))
+        if encoder.align == "rayemb-v1":
+            settings = RAYEMB_V1
         templates = yield from make_templates(
             encoder, self.volume, self.exposure.radiograph.carm, center,
             settings=settings, cache=self.cache, control=control,

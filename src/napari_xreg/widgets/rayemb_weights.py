@@ -61,8 +61,9 @@ class WeightsGroup(QGroupBox):
         self.layout_of = QComboBox()
         self.layout_of.addItems(["random", "grid"])
         self.layout_of.setToolTip(
-            "Poses of the templates: drawn at random within ±50° primary, ±27° secondary and "
-            "20 mm (standard deviation), or an even grid of angles."
+            "Poses of the templates, over a little more than those the network learned (±50° "
+            "primary, ±27° secondary for the plugin's own): drawn at random, or an even grid of "
+            "angles."
         )
         self.around = QComboBox()
         self.around.addItems([BONE, ISOCENTER])
