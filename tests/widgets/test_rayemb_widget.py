@@ -99,6 +99,20 @@ def test_a_click_in_a_slice_shows_where_the_point_is(seen, widget, bench, truth,
     screenshot(widget, "rayemb")
 
 
+def test_a_click_beside_the_cross_moves_it(seen, widget, bench, qtbot):
+    slices, state = widget.slices, bench.session.ray_points
+    rows, columns, _ = slices._grid.shape
+    settled(qtbot, slices)
+    first = in_slices(slices, rows * 0.5, columns * 0.6)
+    qtbot.mouseClick(slices.canvas.viewport(), LEFT, pos=first)
+    before = state.look.position
+    qtbot.mouseClick(slices.canvas.viewport(), LEFT, pos=first + QPoint(5, 0))
+    after = state.look.position
+    # To the right on a coronal slice is to the patient's left.
+    assert 0 < after[0] - before[0] < 40
+    assert after[2] == pytest.approx(before[2])
+
+
 def test_dragging_follows_and_the_newest_wins(seen, widget, bench, qtbot):
     slices = widget.slices
     rows, columns, _ = slices._grid.shape

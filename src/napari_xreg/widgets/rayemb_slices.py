@@ -54,6 +54,13 @@ class _View(pg.ViewBox):  # type: ignore[misc]
         self.chosen.emit(at.x(), at.y())
 
 
+class _Cross(pg.ScatterPlotItem):  # type: ignore[misc]
+    """Leaves the mouse to what lies below: a click near it is meant for the slice."""
+
+    def mouseClickEvent(self, ev: Any) -> None:
+        ev.ignore()
+
+
 class SliceView(QWidget):
     """One slice, a slider, and a cross at the point."""
 
@@ -81,9 +88,7 @@ class SliceView(QWidget):
         self.view = _View(lockAspect=True, invertY=True, enableMenu=False)
         self.canvas.addItem(self.view)
         self.image = pg.ImageItem(axisOrder="row-major")
-        self.cross = pg.ScatterPlotItem(
-            symbol="+", size=17, pen=pg.mkPen(CROSS, width=2), brush=None
-        )
+        self.cross = _Cross(symbol="+", size=17, pen=pg.mkPen(CROSS, width=2), brush=None)
         self.view.addItem(self.image)
         self.view.addItem(self.cross)
         top = QHBoxLayout()
