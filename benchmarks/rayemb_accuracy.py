@@ -113,7 +113,7 @@ def train_one(name: str, minutes: float, threads: int) -> None:
 def starts_of(
     name: str, seed: int, encoder: RayEncoder, templates: Templates | None
 ) -> tuple[dict[str, Any], Pose | None, Templates | None]:
-    """The pose from RayEmb: errors, trust and times."""
+    """Where to start from: errors (of the PnP alone, too), trust and times."""
     points = sample_points(cases.volume_of(name))
     image = radiograph(name, seed)
     wall, processor = time.perf_counter(), time.process_time()
@@ -124,9 +124,10 @@ def starts_of(
         "cpu_s": time.process_time() - processor,
         "trusted": located.verdict.trusted,
         "trust": located.verdict.score,
-        **errors(name, seed, located.solution.world_from_camera),
+        "pnp": errors(name, seed, located.solution.world_from_camera),
+        **errors(name, seed, located.world_from_camera),
     }
-    return record, located.solution.world_from_camera, located.templates
+    return record, located.world_from_camera, located.templates
 
 
 def errors(name: str, seed: int, pose: Pose | None) -> dict[str, float]:
@@ -189,6 +190,7 @@ def run_all(options: argparse.Namespace, folder: Path) -> None:
             record, start, templates = starts_of(name, seed, encoder, templates)
             frontal = frontal_pose(name)
             found = {
+                "rayemb PnP": record.pop("pnp"),
                 "rayemb": record,
                 "rayemb refined": refined(name, seed, start, START_SPREAD),
                 "frontal": errors(name, seed, frontal),
@@ -205,7 +207,7 @@ def run_all(options: argparse.Namespace, folder: Path) -> None:
 
 
 METHODS = (
-    "frontal", "landmarks", "rayemb", "frontal refined", "landmarks refined", "rayemb refined",
+    "frontal", "landmarks", "rayemb PnP", "rayemb", "frontal refined", "landmarks refined", "rayemb refined",
 )  # fmt: skip
 
 

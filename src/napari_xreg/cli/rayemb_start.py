@@ -47,7 +47,7 @@ def find_start(
     isocenter = given_isocenter(arguments, points.double().mean(0))
     prepare_renderer(console, arguments.threads)
     located = _located(arguments, patient, radiograph, encoder, about, points, isocenter, console)
-    pose = located.solution.world_from_camera
+    pose = located.world_from_camera
     notes = []
     if located.polarity.looks is not Looks.RIGHT:
         notes.append(located.polarity.sentence)

@@ -18,6 +18,7 @@ from napari_xreg.rayemb.encoder import Embedded, RayEncoder, embed
 from napari_xreg.rayemb.framing import Framing, pixels_between
 from napari_xreg.rayemb.heatmap import Posterior, posterior, probabilities, similarity
 from napari_xreg.rayemb.info_nce import info_nce
+from napari_xreg.rayemb.likeness import at_likely_depth
 from napari_xreg.rayemb.locate import (
     START_SPREAD,
     STARTS,
@@ -25,6 +26,7 @@ from napari_xreg.rayemb.locate import (
     locate,
     pose_of,
     sample_points,
+    start_of,
 )
 from napari_xreg.rayemb.polarity import Looks, Polarity, coarse_drrs, polarity_of
 from napari_xreg.rayemb.recipes import patient_task, phantom_validation, population_task
@@ -89,6 +91,7 @@ __all__ = [
     "ViewPool",
     "ViewSettings",
     "Views",
+    "at_likely_depth",
     "choose_templates",
     "coarse_drrs",
     "correspond",
@@ -117,6 +120,7 @@ __all__ = [
     "save_encoder",
     "shipped_encoder",
     "similarity",
+    "start_of",
     "subspace_basis",
     "subspace_rank",
     "templates_around",

@@ -7,9 +7,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from napari_xreg.geometry import Pose
 from napari_xreg.images import LabelMap, Radiograph, Volume
 from napari_xreg.rayemb.correspond import CorrespondSettings, Found, Round, correspond
 from napari_xreg.rayemb.encoder import Embedded, RayEncoder, embed
+from napari_xreg.rayemb.likeness import at_likely_depth
 from napari_xreg.rayemb.polarity import ENOUGH_DRRS, Polarity, coarse_drrs, polarity_of
 from napari_xreg.rayemb.templates import TemplateMade, Templates, TemplateSettings, make_templates
 from napari_xreg.rayemb.trust import Trust, Verdict, detector_pixel_mm, trust_of, verdict_of
@@ -36,8 +38,10 @@ class Located:
         The correspondences.
     solution
         The pose that follows, with its covariance and its outliers.
+    world_from_camera
+        That pose at the depth where the CT looks most like the radiograph: where to start from.
     trust, verdict
-        What was measured, and whether it is enough to go on from this pose.
+        What was measured of the solution, and whether it is enough to go on from there.
     polarity
         Whether the radiograph looks as if bone were bright in it, as it must be.
     templates, embedded
@@ -46,6 +50,7 @@ class Located:
 
     found: Found
     solution: PnPSolution
+    world_from_camera: Pose | None
     trust: Trust
     verdict: Verdict
     polarity: Polarity
@@ -53,7 +58,7 @@ class Located:
     embedded: Embedded
 
     def __bool__(self) -> bool:
-        return self.solution.world_from_camera is not None
+        return self.world_from_camera is not None
 
 
 def sample_points(
@@ -97,6 +102,16 @@ def pose_of(
     if settings is None:
         settings = PnPSettings(threshold_px=THRESHOLD_MM / detector_pixel_mm(radiograph))
     return solve_pnp(found.correspondences(), radiograph.carm, settings=settings)
+
+
+def start_of(
+    found: Found, solution: PnPSolution, radiograph: Radiograph, volume: Volume
+) -> Pose | None:
+    """Where to start a refinement from: the solution's pose, its depth judged by the image."""
+    pose = solution.world_from_camera
+    if pose is None:
+        return None
+    return at_likely_depth(radiograph, volume, pose, found.points.double().mean(0))
 
 
 def locate(
@@ -161,4 +176,5 @@ def locate(
     solution = pose_of(found, radiograph)
     trust = trust_of(found, solution, radiograph, polarity, volume)
     verdict = verdict_of(trust, solution)
-    return Located(found, solution, trust, verdict, polarity, templates, embedded)
+    start = start_of(found, solution, radiograph, volume)
+    return Located(found, solution, start, trust, verdict, polarity, templates, embedded)

@@ -4,16 +4,11 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-import torch
-
-from napari_xreg.geometry import Pose
 from napari_xreg.images import Radiograph, Volume
 from napari_xreg.rayemb.correspond import Found
-from napari_xreg.rayemb.local_contrast import band_between, normalised_in, z_scores
+from napari_xreg.rayemb.likeness import likeness
 from napari_xreg.rayemb.polarity import BEYOND_DOUBT, Polarity
 from napari_xreg.registration import PnPSolution
-from napari_xreg.rendering import render_drr
-from napari_xreg.training.framing import Framing
 
 
 @dataclass(frozen=True)
@@ -153,21 +148,6 @@ def terms_of(trust: Trust) -> dict[str, float]:
 def score_of(trust: Trust) -> float:
     """`Verdict.score` of what was measured, for a pose that exists."""
     return 1.0 / (1.0 + math.exp(-sum(terms_of(trust).values())))
-
-
-def likeness(radiograph: Radiograph, volume: Volume, world_from_camera: Pose) -> float:
-    """Correlation of a radiograph with the CT rendered at a pose, of detail about 20 to 70 mm wide.
-
-    Coarse on purpose: a start may be off by centimetres, and depth hardly matters.
-    """
-    small = Framing().resample(radiograph)
-    pose = world_from_camera.to(dtype=torch.float64)
-    drr = render_drr(volume.to(dtype=torch.float32), small.carm, pose, method="joseph")
-    usable = small.usable.float()
-    pair = torch.stack([torch.where(small.usable, small.line_integrals, 0.0).float(), drr.float()])
-    detail = band_between(z_scores(pair, usable), usable, 5, 21)
-    first, second = normalised_in(z_scores(detail, usable), usable)
-    return float((first * second).sum())
 
 
 def detector_pixel_mm(radiograph: Radiograph) -> float:

@@ -78,7 +78,8 @@ class PosePanel(QWidget):
         self.pose = button(
             "Pose",
             "The pose that all points of the list give (MAGSAC, then a fit weighted by their "
-            "spread). It moves nothing yet.",
+            "spread), at the depth where the CT looks most like the radiograph. It moves "
+            "nothing yet.",
             self.pose_wanted.emit,
         )
         self.accept = button(

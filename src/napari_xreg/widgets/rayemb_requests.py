@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from napari_xreg.geometry import CArm
+from napari_xreg.geometry import CArm, Pose
 from napari_xreg.images import LabelMap, Volume
 from napari_xreg.rayemb import (
     RAYEMB_V1,
@@ -39,6 +39,7 @@ from napari_xreg.rayemb import (
     probabilities,
     sample_points,
     shipped_encoder,
+    start_of,
     trust_of,
     verdict_of,
 )
@@ -314,12 +315,15 @@ class PoseFound:
         What was asked.
     solution
         The pose, or why there is none.
+    world_from_camera
+        That pose at the depth where the CT looks most like the radiograph.
     verdict
         How far to trust it.
     """
 
     request: "PoseRequest"
     solution: PnPSolution
+    world_from_camera: Pose | None
     verdict: Verdict
 
 
@@ -337,7 +341,8 @@ class PoseRequest:
         trust = trust_of(
             self.found, solution, radiograph, self.prepared.polarity, self.prepared.volume
         )
-        return PoseFound(self, solution, verdict_of(trust, solution))
+        start = start_of(self.found, solution, radiograph, self.prepared.volume)
+        return PoseFound(self, solution, start, verdict_of(trust, solution))
 
 
 def millimetres(pixels: Float[Tensor, "n 2"], carm: CArm) -> Float[Tensor, "n"]:

@@ -150,10 +150,10 @@ class Search(QObject):
     def accept(self) -> None:
         """Move the C-arm there."""
         solved = self._solved
-        if solved is None or solved.solution.world_from_camera is None:
+        if solved is None or solved.world_from_camera is None:
             return
         name = solved.request.prepared.exposure.name
-        self._session.set_pose(solved.solution.world_from_camera, "rayemb", name=name)
+        self._session.set_pose(solved.world_from_camera, "rayemb", name=name)
 
     def refine(self) -> None:
         """Solve, move there, refine from several starts."""
@@ -195,7 +195,7 @@ class Search(QObject):
         if answer.request.prepared is not self._state.prepared:
             return
         self._solved = answer
-        pose = answer.solution.world_from_camera
+        pose = answer.world_from_camera
         words = answer.verdict.sentence
         if pose is not None:
             name = answer.request.prepared.exposure.name
@@ -229,7 +229,7 @@ class Search(QObject):
             ready=self._state.prepared is not None,
             finding=self.finding,
             listed=0 if points.found is None else len(points),
-            posed=solved is not None and solved.solution.world_from_camera is not None,
+            posed=solved is not None and solved.world_from_camera is not None,
         )
 
     def close(self) -> None:
