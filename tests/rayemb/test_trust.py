@@ -149,3 +149,7 @@ def test_depth_is_where_the_ct_looks_like_the_radiograph():
         assert (found.translation - truth.translation).norm() < 1e-6
         assert torch.equal(found.rotation, truth.rotation)
         torch.testing.assert_close(carm.project(point, found), carm.project(point, start))
+    # Further off than is looked: the best that is seen lies at the end, and is not the best.
+    start = Pose(truth.rotation, truth.translation - 135.0 * ray / ray.norm())
+    found = at_likely_depth(radiograph, volume, start, point)
+    assert torch.equal(found.translation, start.translation)

@@ -46,7 +46,8 @@ def at_likely_depth(
     """The pose moved along the ray through a point, to where the CT looks most like the radiograph.
 
     Correspondences tell depth by scale alone, so least of all; and a network's errors are not
-    independent, which no solver knows.
+    independent, which no solver knows. Where the likeness is largest at an end of `SPAN_MM`, the
+    pose stays as it is.
 
     Parameters
     ----------
@@ -62,4 +63,5 @@ def at_likely_depth(
     poses = Pose(pose.rotation.expand(len(steps), 3, 3), pose.translation + steps[:, None] * ray)
     coarse = at_voxel_size(volume.to(dtype=torch.float32), VOXEL_MM)
     best = int(likenesses(radiograph, coarse, poses).argmax())
-    return poses[best]
+    # At an end it is no maximum: where the CT is cut off, likeness grows with distance.
+    return pose if best in (0, len(steps) - 1) else poses[best]
