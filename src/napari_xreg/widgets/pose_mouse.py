@@ -123,9 +123,6 @@ class PoseMouse:
             return
         start, began = session.pose, _pixel(event, carm)
         pivot = self._pivot_at(kind, start, carm, began)
-        camera = viewer.scene.camera
-        pan, zoom = camera.mouse_pan, camera.mouse_zoom
-        camera.mouse_pan = camera.mouse_zoom = False
         event.handled = True
         moved = False
 
@@ -151,7 +148,6 @@ class PoseMouse:
             if moved:
                 follow()
         finally:
-            camera.mouse_pan, camera.mouse_zoom = pan, zoom
             if moved:
                 self._bench.preview.end_drag()
                 if session.active is not None:
