@@ -9,7 +9,7 @@ import torch
 from napari_xreg.geometry import CArm, CArmPose, Detector, Pose
 from napari_xreg.images import Radiograph
 from napari_xreg.rayemb import Found, Looks, Polarity, Posterior, Trust, trust_of, verdict_of
-from napari_xreg.rayemb.likeness import at_likely_depth, likeness
+from napari_xreg.rayemb.likeness import likeness
 from napari_xreg.rayemb.trust import NEAR_MM, THRESHOLD
 from napari_xreg.registration import PnPSolution, PnPStatus
 from napari_xreg.rendering import render_drr
@@ -131,25 +131,3 @@ def test_likeness_is_that_of_the_ct_at_the_pose():
     # An unmirrored detector shows the same patient.
     flipped = likeness(radiograph.flip_columns(), volume, pose)
     assert flipped == pytest.approx(there, abs=1e-3)
-
-
-def test_depth_is_where_the_ct_looks_like_the_radiograph():
-    volume = phantom(spacing_mm=5.0, seed=4).volume.to(dtype=torch.float32)
-    detector = Detector((96, 88), (3.1, 3.4), principal_point=(44.0, 46.5), mirrored=True)
-    carm = CArm(1020.0, 750.0, detector)
-    at = CArmPose(18.0, -7.0, 4.0, (6.0, -9.0, 15.0), (11.0, -23.0, 650.0))
-    truth = carm.pose_from(at)
-    radiograph = Radiograph(2.5 * render_drr(volume, carm, truth) + 0.3, carm)
-    point = torch.tensor([31.0, -13.0, 662.0], dtype=torch.float64)
-    ray = point - truth.translation
-    for off in (-70.0, 40.0):
-        start = Pose(truth.rotation, truth.translation + off * ray / ray.norm())
-        found = at_likely_depth(radiograph, volume, start, point)
-        # Ten millimetres apart are the poses that are tried.
-        assert (found.translation - truth.translation).norm() < 1e-6
-        assert torch.equal(found.rotation, truth.rotation)
-        torch.testing.assert_close(carm.project(point, found), carm.project(point, start))
-    # Further off than is looked: the best that is seen lies at the end, and is not the best.
-    start = Pose(truth.rotation, truth.translation - 135.0 * ray / ray.norm())
-    found = at_likely_depth(radiograph, volume, start, point)
-    assert torch.equal(found.translation, start.translation)

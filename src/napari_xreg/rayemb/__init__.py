@@ -14,11 +14,11 @@ from napari_xreg.rayemb.correspond import (
     heatmap_carm,
     point_heatmaps,
 )
+from napari_xreg.rayemb.depth import at_likely_depth
 from napari_xreg.rayemb.encoder import Embedded, RayEncoder, embed
 from napari_xreg.rayemb.framing import Framing, pixels_between
 from napari_xreg.rayemb.heatmap import Posterior, posterior, probabilities, similarity
 from napari_xreg.rayemb.info_nce import info_nce
-from napari_xreg.rayemb.likeness import at_likely_depth
 from napari_xreg.rayemb.locate import (
     START_SPREAD,
     STARTS,

@@ -10,8 +10,8 @@ from torch import Tensor
 from napari_xreg.geometry import Pose
 from napari_xreg.images import LabelMap, Radiograph, Volume
 from napari_xreg.rayemb.correspond import CorrespondSettings, Found, Round, correspond
+from napari_xreg.rayemb.depth import at_likely_depth
 from napari_xreg.rayemb.encoder import Embedded, RayEncoder, embed
-from napari_xreg.rayemb.likeness import at_likely_depth
 from napari_xreg.rayemb.polarity import ENOUGH_DRRS, Polarity, coarse_drrs, polarity_of
 from napari_xreg.rayemb.templates import TemplateMade, Templates, TemplateSettings, make_templates
 from napari_xreg.rayemb.trust import Trust, Verdict, detector_pixel_mm, trust_of, verdict_of
@@ -111,7 +111,7 @@ def start_of(
     pose = solution.world_from_camera
     if pose is None:
         return None
-    return at_likely_depth(radiograph, volume, pose, found.points.double().mean(0))
+    return at_likely_depth(found, radiograph, volume, pose)
 
 
 def locate(
