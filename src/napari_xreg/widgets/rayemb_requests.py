@@ -48,6 +48,7 @@ from napari_xreg.rayemb.polarity import ENOUGH_DRRS
 from napari_xreg.registration import Control, PnPSolution, run
 from napari_xreg.session import Exposure, Prepared, WeightsFile
 from napari_xreg.training.framing import covariance_between
+from napari_xreg.widgets.torch_threads import torch_threads
 
 Picture = npt.NDArray[np.float32]
 
@@ -197,6 +198,9 @@ class HeatmapRequest:
     per_point: int = 4
     asked: float = 0.0
 
+    # A few ms of small operations, that took 50 where several threads of torch waited for each other
+    # while the window was drawn.
+    @torch_threads(1)
     def answer(self) -> Heatmap:
         """Look for it."""
         ready = self.prepared

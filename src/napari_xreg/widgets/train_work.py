@@ -1,8 +1,7 @@
 """A training from request to files, as a generator for `Jobs`."""
 
 import copy
-from collections.abc import Generator, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from napari_xreg.training import (
     write_state,
 )
 from napari_xreg.widgets.kernels import compiled, compiling
+from napari_xreg.widgets.torch_threads import torch_threads
 from napari_xreg.widgets.train_recipe import Recipe
 from napari_xreg.widgets.train_request import TrainRequest
 
@@ -136,17 +136,6 @@ def card(
 def best_scores(trained: Trained) -> Mapping[str, float]:
     """Of the weights that were kept; empty if they were never measured."""
     return min((v.scores for v in trained.validations), key=lambda s: s["score"], default={})
-
-
-@contextmanager
-def torch_threads(count: int) -> Iterator[None]:
-    """Let torch use so many processors in this thread, and as many as before afterwards."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _written(
