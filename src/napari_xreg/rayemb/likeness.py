@@ -27,8 +27,8 @@ def likenesses(radiograph: Radiograph, volume: Volume, poses: Pose) -> Float[Ten
         volume.to(dtype=torch.float32), small.carm, poses.to(dtype=torch.float64), method="joseph"
     )
     usable = small.usable.float()
-    seen = torch.where(small.usable, small.line_integrals, 0.0).float()[None].to(drrs)
-    scores = z_scores(torch.cat([seen, drrs.float()]), usable.to(drrs))
+    seen = torch.where(small.usable, small.line_integrals, 0.0).float()[None]
+    scores = z_scores(torch.cat([seen, drrs.float().cpu()]), usable)
     detail = z_scores(band_between(scores, usable, 5, 21), usable)
     normal = normalised_in(detail, usable)
     return (normal[1:] * normal[0]).sum((1, 2))
