@@ -78,9 +78,13 @@ class Rows:
 
 
 def checks(scene: Scene | None) -> tuple[list[list[Any]], bool]:
-    """Differences from float64 on a small detector, and from run to run."""
+    """Differences from float64 on a small detector, and from run to run.
+
+    The derivative of an interpolant jumps at voxels: of a ray that lies on one, rounding chooses
+    the side, in any float32. So the Jacobian is judged by all but the last hundredth.
+    """
     if scene is None:
-        return [["all", NOT_MEASURED, "", "", ""]], True
+        return [["all", NOT_MEASURED, "", "", "", ""]], True
     rows, good = [], True
     arm = scene.arm(24)
     pose = scene.poses(1, arm)
@@ -92,16 +96,17 @@ def checks(scene: Scene | None) -> tuple[list[list[Any]], bool]:
         wanted = render_with_jacobian(precise, arm, pose.to(device="cpu"), backend="torch", **how)
         found = render_with_jacobian(scene.volume, arm, pose, **how)
         again = render_with_jacobian(scene.volume, arm, pose, **how)
-        apart = [
-            float((f.cpu().double() - w).abs().max() / w.abs().max())
+        image, jacobian = (
+            (f.cpu().double() - w).abs().flatten() / w.abs().max()
             for f, w in zip(found, wanted, strict=True)
-        ]
+        )
+        largest, most = float(image.max()), float(jacobian.quantile(0.99))
         same = all(torch.equal(a, b) for a, b in zip(found, again, strict=True))
-        fine = apart[0] < 1e-4 and apart[1] < 1e-3 and same
+        fine = largest < 1e-4 and most < 1e-4 and same
         good = good and fine
         rows.append(
-            [method, f"{apart[0]:.1e}", f"{apart[1]:.1e}", "identical" if same else "DIFFERENT",
-             "passed" if fine else "FAILED"]
+            [method, f"{largest:.1e}", f"{most:.1e}", f"{float(jacobian.max()):.1e}",
+             "identical" if same else "DIFFERENT", "passed" if fine else "FAILED"]
         )  # fmt: skip
     return rows, good
 
@@ -314,9 +319,10 @@ def main(options: argparse.Namespace, folder: Path = report.RESULTS) -> bool:
 {shown_ct}, 300 mm detector, {options.samples} samples a ray inside the volume on average. Medians.
 "image + gradient" is the image and the full Jacobian for ours, and forward and backward of the mean square to the pose matrix for the peers.
 
-Against float64 and from run to run, before anything was timed:
+Against float64, over the largest value, and from run to run, before anything was timed (of a ray that lies on a voxel the derivative jumps, and rounding
+chooses the side: the Jacobian is judged by 99 % of its values):
 
-{report.table(["method", "image", "Jacobian", "two runs", "check"], checked)}
+{report.table(["method", "image, largest", "Jacobian, 99 %", "largest", "two runs", "check"], checked)}
 
 nanodrr's Triton path over ours (above 1: ours is faster); Joseph samples voxel planes, which is not the same work:
 
