@@ -1,7 +1,23 @@
 """Where templates stand: about what a network learned."""
 
-from napari_xreg.rayemb import TEMPLATE_POSES, learned_template_poses, templates_around
-from napari_xreg.training import PoseRange
+from dataclasses import replace
+
+import torch
+
+from napari_xreg.rayemb import (
+    RAYEMB_V1,
+    TEMPLATE_POSES,
+    CompactEncoder,
+    TemplateSettings,
+    ViewPool,
+    ViewSettings,
+    templates_around,
+    templates_for,
+    validation_patient,
+)
+from napari_xreg.rayemb.template_range import learned_template_poses
+from napari_xreg.simulation import phantom
+from napari_xreg.training import OnePatient, PoseRange, patient_from_volume
 
 
 def test_templates_stand_a_little_beyond_what_was_learned():
@@ -20,3 +36,30 @@ def test_weights_say_where_their_templates_stand():
     }  # fmt: skip
     assert learned_template_poses(about) == PoseRange((55.0, 105.0), (-8.5, 10.5), (5.0, 5.0), 12.0)
     assert learned_template_poses({"trained_on": "a CT"}) == TEMPLATE_POSES
+
+
+def test_published_weights_have_a_grid_of_their_own():
+    encoder = CompactEncoder()
+    about = {"request": {"primary_deg": [60.0, 100.0]}}
+    chosen = TemplateSettings(layout="grid", count=9)
+    assert templates_for(encoder, about, chosen) == replace(
+        chosen, poses=templates_around(PoseRange((60.0, 100.0)))
+    )
+    encoder.align = "rayemb-v1"
+    assert templates_for(encoder, about, chosen) == RAYEMB_V1
+
+
+def test_training_and_validation_see_templates_of_their_range():
+    made = phantom(spacing_mm=8.0, seed=3)
+    lateral = PoseRange((60.0, 100.0), (-4.0, 6.0), (2.0, 8.0), 30.0)
+    framing = CompactEncoder().framing
+    population = OnePatient(patient_from_volume(made.volume, labels=made.labels))
+    settings = ViewSettings(poses=lateral, first=1, queries=2, templates=10)
+    views = ViewPool(population, framing, settings, seed=1).draw(torch.Generator().manual_seed(0))
+    validated = validation_patient(
+        made.volume, made.labels, framing, seeds=[1], poses=lateral, severity="clean", points=50
+    )
+    for poses in (views.template_poses, validated.template_poses):
+        towards = poses.rotation[:, :, 2]
+        # A central ray at 80 degrees primary runs along x: sin 55 and more of it.
+        assert (towards[:, 0] > 0.8).all()

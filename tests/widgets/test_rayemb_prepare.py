@@ -10,7 +10,7 @@ from qtpy.QtCore import Qt
 from napari_xreg.geometry import CArmPose
 from napari_xreg.rayemb import TemplateSettings, save_encoder, shipped_encoder
 from napari_xreg.session import Weights, WeightsFile
-from napari_xreg.widgets import rayemb_prepare, rayemb_widget
+from napari_xreg.widgets import rayemb_prepare, rayemb_requests, rayemb_widget
 from napari_xreg.widgets.rayemb_prepare import tidy
 from napari_xreg.widgets.rayemb_requests import (
     HeatmapRequest,
@@ -184,6 +184,39 @@ def ready(patient, radiograph):
         session.active,
     )  # fmt: skip
     return run(request.events(Control()))
+
+
+def test_templates_stand_where_the_weights_learned(ready, tmp_path):
+    from napari_xreg.registration import Control, run
+
+    file = tmp_path / "lateral.safetensors"
+    request = {"primary_deg": [60.0, 100.0], "secondary_deg": [-5.0, 5.0]}
+    save_encoder(file, shipped_encoder()[0], {"request": request})
+    asked = PrepareRequest(
+        WeightsFile(file), TemplateSettings(count=4), ready.volume, None, None, ready.exposure
+    )
+    lateral = run(asked.events(Control()))
+    assert (ready.templates.poses.rotation[:, 0, 2] < 0.8).all()
+    assert (lateral.templates.poses.rotation[:, 0, 2] > 0.8).all()
+
+
+def test_a_heatmap_takes_one_thread_and_gives_the_others_back(ready, patient, monkeypatch):
+    seen = []
+    look = rayemb_requests.point_heatmaps
+
+    def watched(*arguments, **options):
+        seen.append(torch.get_num_threads())
+        return look(*arguments, **options)
+
+    monkeypatch.setattr(rayemb_requests, "point_heatmaps", watched)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        HeatmapRequest(ready, next(iter(patient.landmarks.values()))).answer()
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert seen == [1]
 
 
 def test_the_list_and_the_single_point_agree_on_the_peak(ready, patient):

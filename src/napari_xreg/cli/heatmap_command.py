@@ -18,15 +18,14 @@ from napari_xreg.cli.refining import cancelled_by_interrupt, prepare_renderer
 from napari_xreg.images import ReadError, read_landmarks
 from napari_xreg.rayemb import (
     Looks,
-    TemplateSettings,
     embed,
     heatmap_carm,
-    learned_template_poses,
     make_templates,
     pixels_between,
     point_heatmaps,
     polarity_of,
     probabilities,
+    templates_for,
 )
 from napari_xreg.rayemb.framing import covariance_between
 from napari_xreg.rayemb.info_nce import usable_cells
@@ -55,7 +54,7 @@ def run(arguments: Namespace, console: Console) -> int:
     prepare_renderer(console, arguments.threads)
     console.step("rendering and embedding templates of the CT")
     control = Control()
-    settings = TemplateSettings(poses=learned_template_poses(about))
+    settings = templates_for(encoder, about)
     with cancelled_by_interrupt(control):
         templates = run_events(
             make_templates(

@@ -24,12 +24,11 @@ from napari_xreg.rayemb import (
     Looks,
     RayEncoder,
     TemplateMade,
-    TemplateSettings,
-    learned_template_poses,
     load_encoder,
     locate,
     sample_points,
     shipped_encoder,
+    templates_for,
 )
 from napari_xreg.registration import Control
 from napari_xreg.registration import run as run_events
@@ -134,7 +133,7 @@ def _located(
         located = run_events(
             locate(
                 encoder, patient.volume, radiograph, points, isocenter=isocenter,
-                template_settings=TemplateSettings(poses=learned_template_poses(about)),
+                template_settings=templates_for(encoder, about),
                 settings=settings, control=control,
             ),
             show,

@@ -14,7 +14,6 @@ from napari_xreg.rayemb.correspond import (
     heatmap_carm,
     point_heatmaps,
 )
-from napari_xreg.rayemb.depth import at_likely_depth
 from napari_xreg.rayemb.encoder import Embedded, RayEncoder, embed
 from napari_xreg.rayemb.framing import Framing, pixels_between
 from napari_xreg.rayemb.heatmap import Posterior, posterior, probabilities, similarity
@@ -32,11 +31,7 @@ from napari_xreg.rayemb.polarity import Looks, Polarity, coarse_drrs, polarity_o
 from napari_xreg.rayemb.recipes import patient_task, phantom_validation, population_task
 from napari_xreg.rayemb.subspace import projector, subspace_basis, subspace_rank
 from napari_xreg.rayemb.task import RayEmbSettings, RayEmbTask
-from napari_xreg.rayemb.template_range import (
-    TEMPLATE_POSES,
-    learned_template_poses,
-    templates_around,
-)
+from napari_xreg.rayemb.template_range import TEMPLATE_POSES, templates_around
 from napari_xreg.rayemb.templates import (
     RAYEMB_V1,
     TemplateMade,
@@ -44,6 +39,7 @@ from napari_xreg.rayemb.templates import (
     TemplateSettings,
     choose_templates,
     make_templates,
+    templates_for,
 )
 from napari_xreg.rayemb.trust import Trust, Verdict, trust_of, verdict_of
 from napari_xreg.rayemb.validation import (
@@ -91,7 +87,6 @@ __all__ = [
     "ViewPool",
     "ViewSettings",
     "Views",
-    "at_likely_depth",
     "choose_templates",
     "coarse_drrs",
     "correspond",
@@ -102,7 +97,6 @@ __all__ = [
     "heatmap_basis",
     "heatmap_carm",
     "info_nce",
-    "learned_template_poses",
     "load_encoder",
     "locate",
     "make_templates",
@@ -124,6 +118,7 @@ __all__ = [
     "subspace_basis",
     "subspace_rank",
     "templates_around",
+    "templates_for",
     "trust_of",
     "validation_patient",
     "verdict_of",

@@ -21,7 +21,17 @@ def likeness(radiograph: Radiograph, volume: Volume, world_from_camera: Pose) ->
 
 
 def likenesses(radiograph: Radiograph, volume: Volume, poses: Pose) -> Float[Tensor, "n"]:
-    """`likeness` at a batch of poses."""
+    """`likeness` at a batch of poses, -1 to 1 each; compared on the CPU.
+
+    Parameters
+    ----------
+    radiograph
+        Line integrals.
+    volume
+        The CT, on any device.
+    poses
+        ``world_from_camera``, a batch [n].
+    """
     small = Framing().resample(radiograph)
     drrs = render_drr(
         volume.to(dtype=torch.float32), small.carm, poses.to(dtype=torch.float64), method="joseph"

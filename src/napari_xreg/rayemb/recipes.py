@@ -6,8 +6,6 @@ from napari_xreg.geometry import CArm
 from napari_xreg.images import LabelMap, Volume
 from napari_xreg.rayemb.encoder import RayEncoder
 from napari_xreg.rayemb.task import RayEmbSettings, RayEmbTask
-from napari_xreg.rayemb.template_range import templates_around
-from napari_xreg.rayemb.templates import TemplateSettings
 from napari_xreg.rayemb.validation import ValidationPatient, Validator, validation_patient
 from napari_xreg.rayemb.view_pool import ViewSettings
 from napari_xreg.simulation import phantom
@@ -62,13 +60,9 @@ def patient_task(
     images = validation_patient(
         volume, labels, encoder.framing, seeds=range(800, 800 + validation_images), poses=poses,
         carm=carm, bone_above_hu=bone_above_hu,
-        templates=TemplateSettings(count=48, poses=templates_around(poses)),
     )  # fmt: skip
     chosen = settings or RayEmbSettings(
-        views=ViewSettings(
-            carm=carm, poses=poses, template_poses=templates_around(poses), kept=24, renew_every=8
-        ),
-        seed=seed,
+        views=ViewSettings(carm=carm, poses=poses, kept=24, renew_every=8), seed=seed
     )
     return RayEmbTask(encoder, OnePatient(patient), Validator([images]), chosen)
 

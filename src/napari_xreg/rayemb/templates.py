@@ -1,10 +1,10 @@
 """Templates: DRRs of the CT at known poses, embedded once, and the features of a point in them."""
 
 import hashlib
-from collections.abc import Generator
-from dataclasses import dataclass
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -16,7 +16,7 @@ from napari_xreg.geometry import CArm, Detector, Pose
 from napari_xreg.images import Volume
 from napari_xreg.rayemb.encoder import RayEncoder
 from napari_xreg.rayemb.framing import Align, cells_from_pixels
-from napari_xreg.rayemb.template_range import TEMPLATE_POSES
+from napari_xreg.rayemb.template_range import TEMPLATE_POSES, learned_template_poses
 from napari_xreg.registration import Control
 from napari_xreg.rendering import at_voxel_size, render_drr
 from napari_xreg.training import PoseRange
@@ -69,6 +69,23 @@ RAYEMB_V1 = TemplateSettings(
     poses=PoseRange((-45.0, 45.0), (-45.0, 45.0), (0.0, 0.0), 0.0),
 )  # fmt: skip
 """What the published weights were trained with, code rather than paper (METHODS A3)."""
+
+
+def templates_for(
+    encoder: RayEncoder, about: Mapping[str, Any], settings: TemplateSettings | None = None
+) -> TemplateSettings:
+    """The templates that weights want: about the poses they learned, or the published grid.
+
+    Parameters
+    ----------
+    encoder, about
+        See `load_encoder`.
+    settings
+        All else; published weights have their own.
+    """
+    if encoder.align == "rayemb-v1":
+        return RAYEMB_V1
+    return replace(settings or TemplateSettings(), poses=learned_template_poses(about))
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,6 +14,7 @@ from napari_xreg.rayemb.correspond import CorrespondSettings, Found, correspond
 from napari_xreg.rayemb.encoder import RayEncoder, embed
 from napari_xreg.rayemb.framing import Framing
 from napari_xreg.rayemb.locate import pose_of
+from napari_xreg.rayemb.template_range import templates_around
 from napari_xreg.rayemb.templates import (
     Templates,
     TemplateSettings,
@@ -133,7 +134,8 @@ def validation_patient(
     generator = torch.Generator().manual_seed(seeds[0])
     in_bone = points_in(volume, mask, 100_000, generator)
     isocenter = in_bone.mean(0)
-    settings = templates or TemplateSettings(count=48)
+    poses = poses or PoseRange()
+    settings = templates or TemplateSettings(count=48, poses=templates_around(poses))
     template_carm = framing.template_carm(carm, settings.extent)
     at = template_poses(template_carm, isocenter, settings)
     coarse = at_voxel_size(volume.to(dtype=torch.float32), settings.voxel_mm)
@@ -141,7 +143,7 @@ def validation_patient(
     radiographs, truths = [], []
     for seed in seeds:
         own = torch.Generator().manual_seed(seed)
-        truth = (poses or PoseRange()).sample(carm, isocenter, 1, own)[0]
+        truth = poses.sample(carm, isocenter, 1, own)[0]
         made = simulate_radiograph(volume, labels, carm, truth, severity=severity, seed=seed)
         radiographs.append(made.radiograph)
         truths.append(truth)

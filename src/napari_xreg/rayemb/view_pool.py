@@ -8,7 +8,7 @@ from torch import Tensor
 
 from napari_xreg.geometry import CArm, Pose
 from napari_xreg.rayemb.framing import Framing
-from napari_xreg.rayemb.template_range import TEMPLATE_POSES
+from napari_xreg.rayemb.template_range import templates_around
 from napari_xreg.rayemb.templates import inside_image
 from napari_xreg.training import STANDARD_CARM, Population, PoseRange, Recent
 
@@ -22,9 +22,9 @@ class ViewSettings:
     carm
         Of the radiographs.
     poses
-        Of the radiographs.
-    template_poses, template_extent
-        Of the templates; their side over that of a radiograph.
+        Of the radiographs; templates stand about them (`templates_around`).
+    template_extent
+        Side of a template over that of a radiograph.
     queries, templates
         Views of one patient that are rendered together.
     kept
@@ -37,7 +37,6 @@ class ViewSettings:
 
     carm: CArm = STANDARD_CARM
     poses: PoseRange = field(default_factory=PoseRange)
-    template_poses: PoseRange = TEMPLATE_POSES
     template_extent: float = 1.25
     queries: int = 10
     templates: int = 10
@@ -102,7 +101,7 @@ class ViewPool:
         generator = torch.Generator().manual_seed((self.seed * 7_919 + 17) * 1_000_003 + number)
         patient = self.population.draw(generator)
         query_poses = s.poses.sample(self.carm, patient.isocenter, s.queries, generator)
-        template_poses = s.template_poses.sample(
+        template_poses = templates_around(s.poses).sample(
             self.template_carm, patient.isocenter, s.templates, generator
         )
         queries = patient.render(self.carm, query_poses)

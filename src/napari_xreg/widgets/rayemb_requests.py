@@ -14,7 +14,6 @@ from torch import Tensor
 from napari_xreg.geometry import CArm, Pose
 from napari_xreg.images import LabelMap, Volume
 from napari_xreg.rayemb import (
-    RAYEMB_V1,
     CorrespondSettings,
     Embedded,
     Found,
@@ -29,7 +28,6 @@ from napari_xreg.rayemb import (
     correspond,
     embed,
     heatmap_carm,
-    learned_template_poses,
     load_encoder,
     make_templates,
     pixels_between,
@@ -40,6 +38,7 @@ from napari_xreg.rayemb import (
     sample_points,
     shipped_encoder,
     start_of,
+    templates_for,
     trust_of,
     verdict_of,
 )
@@ -122,12 +121,9 @@ class PrepareRequest:
         if center is None:
             bone = sample_points(self.volume, labels=self.labels, count=20_000)
             center = bone.double().mean(0)
-        settings = replace(self.settings, poses=learned_template_poses(about))
-        if encoder.align == "rayemb-v1":
-            settings = RAYEMB_V1
         templates = yield from make_templates(
             encoder, self.volume, self.exposure.radiograph.carm, center,
-            settings=settings, cache=self.cache, control=control,
+            settings=templates_for(encoder, about, self.settings), cache=self.cache, control=control,
         )  # fmt: skip
         if templates is None:
             return None

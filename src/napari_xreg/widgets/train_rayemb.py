@@ -18,7 +18,6 @@ from napari_xreg.rayemb import (
     population_task,
     save_encoder,
     shipped_encoder,
-    templates_around,
 )
 from napari_xreg.training import Task, TrainSettings
 from napari_xreg.widgets.train_recipe import Cloud, Shown, by_time, verdict
@@ -70,10 +69,7 @@ class RayEmbRecipe:
                 seed=request.seed,
             )  # fmt: skip
         default = RayEmbSettings()
-        views = replace(
-            default.views, carm=request.carm, poses=request.poses,
-            template_poses=templates_around(request.poses),
-        )  # fmt: skip
+        views = replace(default.views, carm=request.carm, poses=request.poses)
         settings = replace(default, views=views, seed=request.seed)
         return population_task(network, patients.population(), settings=settings)
 
