@@ -1,6 +1,7 @@
 """A volume of Gaussian balls, whose line integrals are known in closed form."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -45,6 +46,17 @@ def blob_radiograph(carm: CArm, pose: Pose, **kwargs: object) -> Radiograph:
         image += peak * sigma * math.sqrt(2 * math.pi) * torch.exp(-squared / (2 * sigma**2))
     image = image.reshape(carm.detector.shape).float()
     return Radiograph(image, carm, simulated=True, **kwargs)  # type: ignore[arg-type]
+
+
+def bent(radiograph: Radiograph) -> Radiograph:
+    """A grey curve, a tilted field, a bright bar, a mask: what tone and weights are for."""
+    image = radiograph.line_integrals
+    rows, columns = image.shape
+    image = image.clamp_min(0) ** 0.9 + 0.1 * torch.linspace(-1, 1, columns)
+    image[10:13] += 2.0
+    mask = torch.ones(rows, columns, dtype=torch.bool)
+    mask[:, :5] = False
+    return replace(radiograph, line_integrals=image, mask=mask)
 
 
 def carm(rows: int = 96, columns: int = 104) -> CArm:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from blobs import CENTER, blob_radiograph, blob_volume, carm
+from blobs import CENTER, bent, blob_radiograph, blob_volume, carm
 
 from napari_xreg.geometry import Pose
 from napari_xreg.registration import (
@@ -20,12 +20,12 @@ from napari_xreg.registration import (
 )
 from napari_xreg.registration.device_graph import cuda_graph
 from napari_xreg.registration.device_locks import DeviceLocks
-from napari_xreg.registration.device_problem import DeviceProblem
+from napari_xreg.registration.device_problem import DeviceProblem, hosts_of
 from napari_xreg.registration.device_refine import refine_on_device
-from napari_xreg.registration.device_tone import fit_tone
+from napari_xreg.registration.device_tone import ToneFit
 from napari_xreg.registration.lm import evaluate
 from napari_xreg.registration.locks import Locks
-from napari_xreg.registration.tone import fit_tone as fit_tone_on_cpu
+from napari_xreg.registration.tone import fit_tone
 from napari_xreg.registration.views import JointProblem
 from napari_xreg.rendering import prepare
 
@@ -49,19 +49,6 @@ def start_of(seed, true=TRUE, factor=1.0):
     return perturbed(true, CENTER, normals, Spread().scaled(factor))[0]
 
 
-def bent(radiograph):
-    """A grey curve, a tilted field, a bright bar: what tone and weights are for."""
-    from dataclasses import replace
-
-    image = radiograph.line_integrals
-    rows, columns = image.shape
-    image = image.clamp_min(0) ** 0.9 + 0.1 * torch.linspace(-1, 1, columns)
-    image[10:13] += 2.0
-    mask = torch.ones(rows, columns, dtype=torch.bool)
-    mask[:, :5] = False
-    return replace(radiograph, line_integrals=image, mask=mask)
-
-
 def views_of():
     return (
         View(bent(blob_radiograph(CARM, TRUE)), start_of(1)),
@@ -74,7 +61,9 @@ def test_the_same_sums(volume, channels):
     views = views_of()
     level = Level(48, None, channels=channels)
     host = JointProblem(prepare(volume), views, level, CENTER, threads=1)
-    device = DeviceProblem(volume.to(device=DEVICE), views, level, CENTER)
+    device = DeviceProblem(
+        volume.to(device=DEVICE), hosts_of([views], level), level, CENTER, of=torch.tensor([0, 0])
+    )
     assert device.names[0] == "intensity[1]"
     pairs = [
         (view.world_from_camera, start_of(7 + i, p))
@@ -105,17 +94,20 @@ def test_tone_of_a_batch(volume):
     # The second has nothing to do with the target, the third is flat: no tone.
     batch = torch.stack([image, torch.rand(image.shape, generator=generator), 0 * image])
     usable = np.flatnonzero(np.ones(image.numel()))
-    found = fit_tone(batch, target, torch.from_numpy(usable))
-    wanted = [fit_tone_on_cpu(b.numpy(), target.numpy(), usable) for b in batch]
+    fit = ToneFit(
+        target.expand(3, -1, -1).to(DEVICE), torch.from_numpy(usable).to(DEVICE).expand(3, -1)
+    )
+    found = fit(batch.to(DEVICE))
+    wanted = [fit_tone(b.numpy(), target.numpy(), usable) for b in batch]
     assert found.fitted.tolist() == [w is not None for w in wanted]
     assert found.fitted.tolist()[::2] == [True, False]
     curve = [*wanted[0].curve, 0.0][:4]  # a quadratic was enough here
     assert found.curve[0].tolist() == pytest.approx(curve, rel=1e-5, abs=1e-7)
-    value, slope = found.apply(batch)
+    value, slope = (part.cpu() for part in found.apply(batch.to(DEVICE)))
     on_cpu = wanted[0].apply(batch[0].numpy())
     torch.testing.assert_close(value[0], torch.from_numpy(on_cpu[0]), rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(slope[0], torch.from_numpy(on_cpu[1]), rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(found.field[0], torch.from_numpy(wanted[0].field))
+    torch.testing.assert_close(found.field[0].cpu(), torch.from_numpy(wanted[0].field))
     assert torch.equal(value[2], batch[2])
     assert (slope[2] == 1).all()
 

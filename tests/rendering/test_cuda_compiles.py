@@ -56,9 +56,11 @@ MARCH = f"TURNED=1 LISTED=0 UNROLL=1 {TILES}"
 @pytest.mark.parametrize(
     ("kernel", "most_registers"),
     [
-        (f"trilinear 90 MODE=1 STORE=0 SKIP=0 {MARCH}", 64),
-        (f"joseph 90 MODE=2 STORE=2 SKIP=8 {MARCH}", 80),
-        (f"joseph 75 MODE=1 STORE=1 SKIP=0 {MARCH}", 64),
+        (f"trilinear 90 MODE=1 STORE=0 SKIP=0 SCALED=0 {MARCH}", 64),
+        (f"trilinear 90 MODE=1 STORE=0 SKIP=0 SCALED=1 {MARCH}", 64),
+        (f"joseph 90 MODE=2 STORE=2 SKIP=8 SCALED=0 {MARCH}", 80),
+        (f"joseph 75 MODE=1 STORE=1 SKIP=0 SCALED=0 {MARCH}", 64),
+        (f"joseph 90 MODE=1 STORE=0 SKIP=0 SCALED=1 {MARCH}", 64),
         (f"structures 90 STORE=0 LISTED=1 {TILES}", 64),
         ("spread 90 PLANES=0 LISTED=0 WIDE=16 BLOCK=128", 64),
         ("frame 90", 128),

@@ -12,7 +12,7 @@ from rendering_phantoms import AFFINES
 
 from napari_xreg.geometry import CArm, Detector, Pose
 from napari_xreg.images import LabelMap, Volume
-from napari_xreg.rendering import render_drr, render_structures, render_with_jacobian
+from napari_xreg.rendering import Excess, render_drr, render_structures, render_with_jacobian
 
 if importlib.util.find_spec("triton") is None:
     pytest.skip("Triton is not installed (pip install triton)", allow_module_level=True)
@@ -56,7 +56,9 @@ def difference(a, b):
     return ((a.cpu().double() - b.cpu().double()).abs().max() / b.abs().max().cpu()).item()
 
 
-def marched(launch, grid, view, method, *, storage="float32", turned=True, pixels=None, **shape):
+def marched(
+    launch, grid, view, method, *, storage="float32", turned=True, pixels=None, excess=None, **shape
+):
     """Image and Jacobian by the kernels, [7, n]."""
     from napari_xreg.rendering.cuda.volume import on_device
 
@@ -64,7 +66,9 @@ def marched(launch, grid, view, method, *, storage="float32", turned=True, pixel
     ready = on_device(volume, storage=storage, turned=turned)
     pose = Pose.stack([pose_at(volume, view)])
     pivot = torch.tensor(PIVOT, dtype=torch.float64)
-    seen = launch.views(ready.grid, SMALL, pose, pivot=pivot, pixels=pixels, step_mm=STEP)
+    seen = launch.views(
+        ready.grid, SMALL, pose, pivot=pivot, pixels=pixels, step_mm=STEP, excess=excess
+    )
     how = launch.Shape(**shape)
     return launch.march(ready, seen, method=method, mode=launch.JACOBIAN, shape=how)[0]
 
@@ -108,6 +112,41 @@ def test_packed_voxels(launch, method, storage, close, slopes_close):
         assert difference(found[0], expected[0]) > close / 100
         for column in range(1, 7):
             assert difference(found[column], expected[column]) < slopes_close
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("grid", ["anisotropic", "oblique"])
+def test_what_exceeds_water_is_scaled(launch, method, grid):
+    """Against a volume that was scaled beforehand: every pose of the batch has its own gain."""
+    volume, above = noise_on(grid), 0.0123
+    view = dict(CASES)[grid]
+    gains = torch.tensor([[0.0], [0.7], [-0.5]], dtype=torch.float64)
+    pose = pose_at(volume, view)
+    batch = Pose(pose.rotation.expand(3, 1, 3, 3), pose.translation.expand(3, 1, 3))
+    how = {"pivot": PIVOT, "method": method, "step_mm": STEP}
+    image, jacobian = render_with_jacobian(
+        volume, SMALL, batch, backend="triton", excess=Excess(above, gains.to(DEVICE)), **how
+    )
+    assert image.shape == (3, 1, 9, 11)
+    lac = noise_on(grid, "cpu").lac
+    for row, gain in enumerate(gains[:, 0].tolist()):
+        scaled = Volume(lac + gain * (lac - above).clamp_min(0), AFFINES[grid])
+        wanted = render_with_jacobian(scaled, SMALL, pose, backend="torch", **how)
+        assert difference(image[row, 0], wanted[0]) < CLOSE
+        assert difference(jacobian[row, 0], wanted[1]) < SLOPES_CLOSE
+    assert difference(image[1], image[0].cpu()) > 0.05
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_what_exceeds_water_is_scaled_in_packed_voxels(launch, method):
+    grid, view = CASES[0]
+    excess = Excess(0.0123, torch.tensor([0.7], device=DEVICE))
+    found, wanted = (
+        marched(launch, grid, view, method, storage=storage, excess=excess)
+        for storage in ("uint16", "float32")
+    )
+    assert difference(found[0], wanted[0]) < 1e-5
+    assert difference(found[1:], wanted[1:]) < 1e-4
 
 
 def test_packed_volumes_cannot_be_negative(launch):

@@ -16,6 +16,7 @@ from napari_xreg.registration.landscape import (
     landscape,
 )
 from napari_xreg.registration.levels import COARSE_TO_FINE, ROBUST, Level
+from napari_xreg.registration.many import refine_many
 from napari_xreg.registration.minima import Minimum, local_minima
 from napari_xreg.registration.pnp import solve_pnp
 from napari_xreg.registration.pnp_inputs import PnPSettings
@@ -63,6 +64,7 @@ __all__ = [
     "read_result",
     "refine",
     "refine_adam",
+    "refine_many",
     "run",
     "solve_pnp",
     "spread_starts",

@@ -34,9 +34,6 @@ def covariance_of(problem: JointProblem, state: State) -> Float[Tensor, "6 6"] |
 
     None where the image does not determine all six parameters.
     """
-    eigenvalues = np.linalg.eigvalsh(_balanced(state.model.hessian))
-    if not np.isfinite(eigenvalues).all() or eigenvalues[0] <= 1e-9 * eigenvalues[-1]:
-        return None
     meat = np.zeros((6, 6))
     n = len(problem.parts)
     for part, seen, nuisance in zip(
@@ -44,7 +41,19 @@ def covariance_of(problem: JointProblem, state: State) -> Float[Tensor, "6 6"] |
     ):
         scores = part.scores(seen, nuisance).astype(np.float64)
         meat += _correlated_sum(scores) / n**2
-    bread = np.linalg.inv(state.model.hessian)
+    return sandwich(state.model.hessian, meat)
+
+
+def sandwich(
+    hessian: npt.NDArray[np.float64], meat: npt.NDArray[np.float64]
+) -> Float[Tensor, "6 6"] | None:
+    """The calibrated covariance ``H^-1 S H^-1``; None where H does not determine all parameters."""
+    if not np.isfinite(hessian).all():
+        return None
+    eigenvalues = np.linalg.eigvalsh(_balanced(hessian))
+    if not np.isfinite(eigenvalues).all() or eigenvalues[0] <= 1e-9 * eigenvalues[-1]:
+        return None
+    bread = np.linalg.inv(hessian)
     covariance = CALIBRATION**2 * bread @ meat @ bread
     return torch.from_numpy(0.5 * (covariance + covariance.T))
 

@@ -1,158 +1,213 @@
 """The least-squares problem of a refinement for a batch of poses on a device.
 
 The same sums as `problem`, in torch: one launch renders all poses of a batch, and nothing waits for
-the device. The parity of the two is a test.
+the device. The poses may be those of one radiograph or of many; radiographs of one batch share
+their C-arm's geometry. The parity with the CPU's code is a test.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from napari_xreg.geometry import Pose
-from napari_xreg.images import Radiograph, Volume
-from napari_xreg.registration.device_tone import DeviceTone, fit_tone, median, outlier_weights
+from napari_xreg.images import Volume
+from napari_xreg.registration.device_tone import DeviceTone, ToneFit, median, outlier_weights
+from napari_xreg.registration.hardening import water_lac
 from napari_xreg.registration.levels import Level
 from napari_xreg.registration.problem import SMALLEST_SPREAD, ViewProblem
+from napari_xreg.registration.tone import MOST_PIXELS
 from napari_xreg.registration.views import View, at_pixels
-from napari_xreg.rendering import render_with_jacobian
+from napari_xreg.rendering import Excess, render_with_jacobian
+
+_DERIVATIVES = ("gradient_rows", "gradient_columns")
 
 
 @dataclass(frozen=True, eq=False)
 class Seen:
     """What the march gave at every pose of a batch, and what was fitted there.
 
-    `weights` per channel [s n]; each row sums to 1.
+    `weights` of every channel sum to 1.
     """
 
     image: Float[Tensor, "s rows columns"]
     jacobian: Float[Tensor, "s 6 rows columns"]
     tone: DeviceTone | None = None
-    weights: tuple[Tensor, ...] = ()
+    weights: Float[Tensor, "s channels n"] | None = None
 
     def where(self, taken: Tensor, other: "Seen") -> "Seen":
         """This one where `taken` [s], else the other."""
-        tone = self.tone
+        tone, weights = self.tone, self.weights
         if tone is not None and other.tone is not None:
             tone = tone.where(taken, other.tone)
+        if weights is not None and other.weights is not None:
+            weights = torch.where(taken[:, None, None], weights, other.weights)
         return Seen(
             torch.where(taken[:, None, None], self.image, other.image),
             torch.where(taken[:, None, None, None], self.jacobian, other.jacobian),
             tone,
-            tuple(
-                torch.where(taken[:, None], a, b)
-                for a, b in zip(self.weights, other.weights, strict=True)
-            ),
+            weights,
         )
 
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """Residuals of every pose, summed."""
+    """Residuals of every pose, summed.
 
-    loss: Float[Tensor, "s"]
-    terms: Float[Tensor, "s terms"]
-    hessian: Float[Tensor, "s 6 6"]
-    gradient: Float[Tensor, "s 6"]
+    Parameters
+    ----------
+    sums
+        Of every channel of every view: weighted products of the six slopes and the residual.
+    shares
+        What each channel weighs.
+    """
+
+    sums: Float[Tensor, "s terms 7 7"]
+    shares: Float[Tensor, "terms"]
+
+    @property
+    def terms(self) -> Float[Tensor, "s terms"]:
+        """Loss of every channel."""
+        return 0.5 * self.sums[..., 6, 6]
+
+    @property
+    def loss(self) -> Float[Tensor, "s"]:
+        """Sum of the terms as they weigh."""
+        return (self.shares * self.terms).sum(-1)
+
+    @property
+    def hessian(self) -> Float[Tensor, "s 6 6"]:
+        """Gauss-Newton matrix."""
+        return (self.shares[:, None, None] * self.sums[..., :6, :6]).sum(1)
+
+    @property
+    def gradient(self) -> Float[Tensor, "s 6"]:
+        """Of the loss."""
+        return (self.shares[:, None] * self.sums[..., :6, 6]).sum(1)
 
     def where(self, taken: Tensor, other: "Model") -> "Model":
         """This one where `taken` [s], else the other."""
-        return Model(
-            torch.where(taken, self.loss, other.loss),
-            torch.where(taken[:, None], self.terms, other.terms),
-            torch.where(taken[:, None, None], self.hessian, other.hessian),
-            torch.where(taken[:, None], self.gradient, other.gradient),
-        )
+        return Model(torch.where(taken[:, None, None, None], self.sums, other.sums), self.shares)
 
 
 class DeviceViewProblem:
-    """One radiograph against one volume on its device at one level.
+    """One radiograph for every pose of a batch, against one volume on its device, at one level.
 
     Parameters
     ----------
     volume
-        Rendered as it is (`hardening` scales its bone beforehand).
-    host
-        The same problem for the CPU: pixels, weights and filters are taken from it.
+        CT at the level's resolution.
+    hosts
+        The same problem for the CPU, for each radiograph: pixels, weights and filters are taken from
+        them.
+    of
+        Which radiograph each pose belongs to.
     """
 
-    def __init__(self, volume: Volume, host: ViewProblem, level: Level) -> None:
+    def __init__(
+        self, volume: Volume, hosts: Sequence[ViewProblem], of: Int[Tensor, "s"], level: Level
+    ) -> None:
         device = volume.lac.device
-        self._volume, self._host, self._method = volume, host, level.method
-        self.channels = host.channels
-        self.names = tuple(channel.name for channel in host.compared)
-        self._shares = [channel.weight for channel in host.compared]
-        self._index = [torch.from_numpy(c.index).to(device) for c in host.compared]
-        self._priors = [torch.from_numpy(c.prior).to(device) for c in host.compared]
-        self._target = torch.from_numpy(host.target).to(device)
-        self._usable = torch.from_numpy(host.usable).to(device)
-        smooth, slope = (torch.from_numpy(kernel).to(device) for kernel in host.kernels)
-        self._smooth, self._slope = smooth, slope
-        self._edges = [_mirrored(n, len(smooth) // 2).to(device) for n in host.target.shape]
+        first = hosts[0]
+        self._volume, self._method = volume, level.method
+        self._carm = first.radiograph.carm
+        self.channels = first.channels
+        known = [channel for host in hosts for channel in host.compared]
+        weights = {channel.name: channel.weight for channel in known}
+        self.names = tuple(n for n in ("intensity", *_DERIVATIVES) if n in weights)
+        self.shares = torch.tensor(
+            [weights[name] for name in self.names], dtype=torch.float64, device=device
+        )
 
-    def observe(self, poses: Pose, pivot: Float[Tensor, "3"]) -> Seen:
+        def items(stack: np.ndarray) -> Tensor:
+            there = torch.from_numpy(stack).to(device)
+            return there.expand(len(of), *stack.shape[1:]) if len(stack) == 1 else there[of]
+
+        self._target = items(np.stack([host.target for host in hosts]))
+        priors = np.zeros((len(hosts), len(self.names), first.target.size), np.float32)
+        for number, host in enumerate(hosts):
+            for channel in host.compared:
+                priors[number, self.names.index(channel.name), channel.index] = channel.prior
+        self._prior = items(priors)
+        # Of a channel that a mask leaves nothing of, any pixel may count: none weighs anything.
+        counted = (priors > 0) | ~priors.any(-1, keepdims=True)
+        self._valid = None if counted.all() else items(counted)
+        self._tone = None
+        if self.channels.tone:
+            pixels, there = _sampled([host.usable for host in hosts])
+            valid = None if there.all() else items(there)
+            self._tone = ToneFit(self._target, items(pixels), valid)
+        smooth, slope = (torch.from_numpy(kernel).to(device) for kernel in first.kernels)
+        # Along columns' index first, then along rows': for each of `_DERIVATIVES`.
+        self._taps = (torch.stack([smooth, slope]), torch.stack([slope, smooth]))
+        rows, columns = first.target.shape
+        reach = len(smooth) // 2
+        self._edges = (_mirrored(columns, reach).to(device), _mirrored(rows, reach).to(device))
+
+    @property
+    def tone(self) -> ToneFit | None:
+        """Fits grey values; None where the level compares them as they are."""
+        return self._tone
+
+    def observe(
+        self, poses: Pose, pivot: Float[Tensor, "3"], gains: Float[Tensor, "s"] | None
+    ) -> Seen:
         """Images and Jacobians of a batch of poses."""
         image, jacobian = render_with_jacobian(
-            self._volume, self._host.radiograph.carm, poses, pivot=pivot, method=self._method
-        )
+            self._volume, self._carm, poses, pivot=pivot, method=self._method,
+            excess=None if gains is None else Excess(water_lac(), gains),
+        )  # fmt: skip
         return Seen(image.float(), jacobian.float())
 
     def fitted(self, seen: Seen) -> Seen:
         """With the tone and the robust weights that belong to it."""
-        tone = None
-        if self.channels.tone:
-            tone = fit_tone(seen.image, self._target, self._usable)
-        starts = len(seen.image)
-        priors = tuple(prior.expand(starts, -1) for prior in self._priors)
+        tone = None if self._tone is None else self._tone(seen.image)
         scale = self.channels.outlier_scale
         if scale is None:
-            return replace(seen, tone=tone, weights=priors)
-        weights = []
-        for number, (values, _, target) in enumerate(self._planes(seen, tone, slopes=False)):
-            z, _ = _standardised(values, priors[number])
-            t, _ = _standardised(target, priors[number])
-            residual = z - t
-            weight = priors[number] * outlier_weights(
-                residual, centre=median(residual), scale=scale, least=1e-6
-            )
-            weights.append(weight / weight.sum(-1, keepdim=True))
-        return replace(seen, tone=tone, weights=tuple(weights))
+            return replace(seen, tone=tone, weights=self._prior)
+        pair, _ = self._planes(seen, tone, slopes=False)
+        scored, _ = _standardised(pair, self._prior)
+        residual = scored[:, :, 1] - scored[:, :, 0]
+        weights = self._prior * outlier_weights(
+            residual, centre=median(residual, self._valid), scale=scale, least=1e-6,
+            valid=self._valid,
+        )  # fmt: skip
+        total = weights.sum(-1, keepdim=True).clamp_min(torch.finfo(weights.dtype).tiny)
+        return replace(seen, tone=tone, weights=weights / total)
 
-    def linearise(self, seen: Seen, nuisance: Seen) -> Model:
-        """Loss, Gauss-Newton matrix and gradient of every pose under fitted tone and weights."""
-        starts = len(seen.image)
-        zero = seen.image.new_zeros(starts, dtype=torch.float64)
-        loss, terms = zero, []
-        hessian, gradient = zero[:, None, None].expand(-1, 6, 6), zero[:, None].expand(-1, 6)
-        planes = self._planes(seen, nuisance.tone, slopes=True)
-        for share, w, (values, slopes, target) in zip(
-            self._shares, nuisance.weights, planes, strict=True
-        ):
-            z, spread = _standardised(values, w)
-            t, _ = _standardised(target, w)
-            residual = z - t
-            # dz = (dI - mean(dI) - z mean(z dI)) / std. Sums by products and no matmul: the same on
-            # every run, and never in TF32.
-            mean = (slopes * w[:, None]).sum(-1, keepdim=True)
-            along = (slopes * (w * z)[:, None]).sum(-1, keepdim=True)
-            dz = (slopes - mean - along * z[:, None]) / spread[:, None]
-            weighted = dz * w[:, None]
-            value = 0.5 * (w * residual * residual).sum(-1).double()
-            terms.append(value)
-            loss = loss + share * value
-            rows = [(weighted[:, i : i + 1] * dz).sum(-1) for i in range(6)]
-            hessian = hessian + share * torch.stack(rows, 1).double()
-            gradient = gradient + share * (weighted * residual[:, None]).sum(-1).double()
-        return Model(loss, torch.stack(terms, -1), hessian, gradient)
+    def linearise(self, seen: Seen, nuisance: Seen) -> Float[Tensor, "s channels 7 7"]:
+        """`Model.sums` of every pose under fitted tone and weights."""
+        weights = nuisance.weights
+        assert weights is not None
+        both = torch.cat(self.residuals(seen, nuisance), 2)
+        # In float64, which no setting turns into TF32.
+        sums: Tensor = (both * weights[:, :, None]).double() @ both.double().mT
+        return sums
+
+    def residuals(
+        self, seen: Seen, nuisance: Seen
+    ) -> tuple[Float[Tensor, "s channels 6 n"], Float[Tensor, "s channels 1 n"]]:
+        """Slopes and residuals pixel by pixel: `problem.residuals`."""
+        w = nuisance.weights
+        assert w is not None
+        pair, slopes = self._planes(seen, nuisance.tone, slopes=True)
+        scored, spreads = _standardised(pair, w)
+        t, z, spread = scored[:, :, :1], scored[:, :, 1:], spreads[:, :, 1:]
+        # dz = (dI - mean(dI) - z mean(z dI)) / std. Sums by products and no matmul: the same on
+        # every run, and never in TF32.
+        weighted = slopes * w[:, :, None]
+        mean = weighted.sum(-1, keepdim=True)
+        along = (weighted * z).sum(-1, keepdim=True)
+        return torch.addcmul(slopes - mean, along, z, value=-1.0) / spread, z - t
 
     def _planes(
         self, seen: Seen, tone: DeviceTone | None, *, slopes: bool
-    ) -> list[tuple[Tensor, Tensor, Tensor]]:
-        """Per channel: DRR [s n], its Jacobian [s 6 n], radiograph [s n], filtered alike."""
-        image, jacobian = seen.image, seen.jacobian
-        target = self._target.expand_as(image)
+    ) -> tuple[Float[Tensor, "s channels 2 n"], Float[Tensor, "s channels k n"]]:
+        """Radiograph and DRR, and the DRR's Jacobian: channels, filtered alike."""
+        image, jacobian, target = seen.image, seen.jacobian, self._target
         if tone is not None:
             image, steepness = tone.apply(image)
             jacobian = jacobian * steepness[:, None] if slopes else jacobian
@@ -160,42 +215,48 @@ class DeviceViewProblem:
         stack = torch.stack([target, image], 1)
         if slopes:
             stack = torch.cat([stack, jacobian], 1)
-        filtered = {"intensity": stack}
-        if any(name != "intensity" for name in self.names):
-            smooth, slope = self._smooth, self._slope
-            filtered["gradient_rows"] = self._filter(self._filter(stack, smooth, 1), slope, 0)
-            filtered["gradient_columns"] = self._filter(self._filter(stack, slope, 1), smooth, 0)
-        found = []
-        for name, index in zip(self.names, self._index, strict=True):
-            used = filtered[name].flatten(2)
-            if index.numel() < used.shape[-1]:
-                used = used[..., index]
-            found.append((used[:, 1], used[:, 2:], used[:, 0]))
-        return found
-
-    def _filter(self, planes: Tensor, kernel: Tensor, axis: int) -> Tensor:
-        """Along rows' index (0) or columns' (1), mirrored at the edge."""
-        along = axis - 2
-        wide = planes.index_select(planes.ndim + along, self._edges[axis])
-        n = planes.shape[along]
-        total = kernel[0] * wide.narrow(along, 0, n)
-        for tap in range(1, len(kernel)):
-            total = total + kernel[tap] * wide.narrow(along, tap, n)
-        return total
+        compared = stack[None]
+        if self.names[-1] in _DERIVATIVES:
+            derivatives = compared
+            for axis, (taps, edges) in enumerate(zip(self._taps, self._edges, strict=True)):
+                derivatives = _filtered(derivatives, taps, edges, -1 - axis)
+            plain = len(self.names) > len(_DERIVATIVES)
+            compared = torch.cat([compared, derivatives]) if plain else derivatives
+        planes = compared.transpose(0, 1).flatten(3)
+        return planes[:, :, :2], planes[:, :, 2:]
 
 
 class DeviceProblem:
-    """The mean of `DeviceViewProblem` over all views, for twists that move them together."""
+    """The mean of `DeviceViewProblem` over all views, for twists that move them together.
+
+    Parameters
+    ----------
+    volume
+        CT at the level's resolution.
+    hosts
+        Of `hosts_of`.
+    of
+        Which case each pose of a batch belongs to.
+    gains
+        How much brighter bone is in each case, see `hardening`; None: as it is.
+    """
 
     def __init__(
-        self, volume: Volume, views: Sequence[View], level: Level, pivot: Float[Tensor, "3"]
+        self,
+        volume: Volume,
+        hosts: Sequence[Sequence[ViewProblem]],
+        level: Level,
+        pivot: Float[Tensor, "3"],
+        *,
+        of: Int[Tensor, "s"],
+        gains: Float[Tensor, "cases"] | None = None,
     ) -> None:
-        self.parts = []
-        for view in views:
-            radiograph: Radiograph = at_pixels(view.radiograph, level.pixels)
-            host = ViewProblem(None, radiograph, level.channels, method=level.method)
-            self.parts.append(DeviceViewProblem(volume, host, level))
-        self.pivot = pivot.to(volume.lac.device, torch.float64)
+        device = volume.lac.device
+        of = of.to(device)
+        self.parts = [DeviceViewProblem(volume, each, of, level) for each in hosts]
+        self.pivot = pivot.to(device, torch.float64)
+        self._gains = None if gains is None else gains.to(device)[of]
+        self._shares = torch.cat([part.shares for part in self.parts]) / len(self.parts)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -209,7 +270,8 @@ class DeviceProblem:
     def observe(self, poses: Sequence[Pose]) -> tuple[Seen, ...]:
         """Render every view."""
         return tuple(
-            part.observe(pose, self.pivot) for part, pose in zip(self.parts, poses, strict=True)
+            part.observe(pose, self.pivot, self._gains)
+            for part, pose in zip(self.parts, poses, strict=True)
         )
 
     def fitted(self, seen: Sequence[Seen]) -> tuple[Seen, ...]:
@@ -218,23 +280,60 @@ class DeviceProblem:
 
     def linearise(self, seen: Sequence[Seen], nuisances: Sequence[Seen]) -> Model:
         """Mean over the views."""
-        models = [
+        sums = [
             part.linearise(s, nuisance)
             for part, s, nuisance in zip(self.parts, seen, nuisances, strict=True)
         ]
-        n = len(models)
-        return Model(
-            torch.stack([m.loss for m in models]).sum(0) / n,
-            torch.cat([m.terms for m in models], -1),
-            torch.stack([m.hessian for m in models]).sum(0) / n,
-            torch.stack([m.gradient for m in models]).sum(0) / n,
-        )
+        return Model(sums[0] if len(sums) == 1 else torch.cat(sums, 1), self._shares)
 
 
-def _standardised(values: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
+def hosts_of(cases: Sequence[Sequence[View]], level: Level) -> list[list[ViewProblem]]:
+    """What the CPU prepares for a level: for each view, the problems of all cases.
+
+    The first views of all cases share their geometry, and so on.
+    """
+    return [
+        [
+            ViewProblem(
+                None, at_pixels(v.radiograph, level.pixels), level.channels, method=level.method
+            )
+            for v in views
+        ]
+        for views in zip(*cases, strict=True)
+    ]
+
+
+def _standardised(
+    values: Float[Tensor, "s channels k n"], w: Float[Tensor, "s channels n"]
+) -> tuple[Float[Tensor, "s channels k n"], Float[Tensor, "s channels k 1"]]:
+    """Weighted mean 0 and spread 1, and the spread they had."""
+    w = w[:, :, None]
     centred = values - (w * values).sum(-1, keepdim=True)
     spread = (w * centred * centred).sum(-1, keepdim=True).sqrt().clamp_min(SMALLEST_SPREAD)
     return centred / spread, spread
+
+
+def _filtered(planes: Tensor, taps: Tensor, edges: Tensor, axis: int) -> Tensor:
+    """A pair of planes, or one plane twice, along an axis by a pair of kernels; mirrored at edges."""
+    wide = planes.index_select(axis, edges)
+    n = planes.shape[axis]
+    weights = taps.reshape(2, *[1] * (planes.ndim - 1), taps.shape[1]).unbind(-1)
+    total = weights[0] * wide.narrow(axis, 0, n)
+    for tap, weight in enumerate(weights[1:], 1):
+        total = torch.addcmul(total, weight, wide.narrow(axis, tap, n))
+    return total
+
+
+def _sampled(usable: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Of each radiograph's usable pixels those that `tone` takes, filled up; and which count."""
+    chosen = [pixels[:: max(1, pixels.size // MOST_PIXELS)] for pixels in usable]
+    longest = max(pixels.size for pixels in chosen)
+    pixels = np.zeros((len(chosen), longest), np.int64)
+    counted = np.zeros((len(chosen), longest), bool)
+    for row, those in enumerate(chosen):
+        pixels[row, : those.size] = those
+        counted[row, : those.size] = True
+    return pixels, counted
 
 
 def _mirrored(n: int, reach: int) -> Tensor:

@@ -6,6 +6,7 @@ grey value, so `tone` cannot take it out, and it shifts the depth by about a mil
 of bone over water is rendered by itself, its share is fitted, and the CT is rescaled.
 """
 
+import functools
 from collections.abc import Sequence
 from weakref import WeakKeyDictionary
 
@@ -21,8 +22,8 @@ from napari_xreg.rendering import Prepared, march_view, prepare, scaled_above
 
 Array = npt.NDArray[np.float32]
 
-_LOWEST, _HIGHEST = -0.5, 1.5  # beyond, something else is being explained
-_ROUNDS = 6
+LOWEST, HIGHEST = -0.5, 1.5  # beyond, something else is being explained
+ROUNDS = 6
 _doubled: "WeakKeyDictionary[Prepared, Prepared]" = WeakKeyDictionary()
 
 
@@ -64,6 +65,7 @@ def bone_gain(
     return float(np.mean(gains)) if gains else 0.0
 
 
+@functools.cache
 def water_lac() -> float:
     """Attenuation of water, 1/mm: what is above it counts as bone."""
     return float(lac_from_hu(torch.zeros(1))[0])
@@ -77,7 +79,7 @@ def fit_gain(
     None where bone and the rest cannot be told apart.
     """
     gain = 0.0
-    for _ in range(_ROUNDS):
+    for _ in range(ROUNDS):
         sample = tone_basis(image + np.float32(gain) * bone, target, usable)
         if sample is None:
             return None
@@ -92,7 +94,7 @@ def fit_gain(
         if slope <= 0:
             return None
         change = float(np.clip(beta[-1] / slope, -0.5, 0.5))
-        gain = float(np.clip(gain + change, _LOWEST, _HIGHEST))
+        gain = float(np.clip(gain + change, LOWEST, HIGHEST))
         if abs(change) < 0.01:
             break
     return gain

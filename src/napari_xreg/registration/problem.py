@@ -162,6 +162,12 @@ class ViewProblem:
         self.target = _filled(image, usable)
         self.compared = self._make_channels(usable)
 
+    @property
+    def pixel_at_pivot_mm(self) -> float:
+        """Size of a pixel, demagnified to the isocenter, mm."""
+        carm = self.radiograph.carm
+        return max(carm.detector.spacing) * carm.source_to_isocenter / carm.source_to_detector
+
     def _make_channels(self, usable: npt.NDArray[np.bool_]) -> tuple[Channel, ...]:
         inner = usable
         if not usable.all():

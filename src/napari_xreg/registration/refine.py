@@ -5,8 +5,6 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -25,6 +23,8 @@ from napari_xreg.registration.views import JointProblem, View, at_pixels
 from napari_xreg.rendering import Prepared, at_voxel_size, prepare
 from napari_xreg.rendering.backends import choose_backend
 from napari_xreg.rendering.memory import out_of_memory
+
+FLATTEST = 1e-6  # standard deviation of a DRR, below which the CT is not in the picture
 
 Event = TypeVar("Event")
 Answer = TypeVar("Answer")
@@ -223,8 +223,8 @@ def refine(
         key=lambda track: track.loss,
     )
     assert best.state is not None
-    images = [seen.image for seen in best.state.observations]
-    status = status_of(images, best.loss, best.converged, settings, control)
+    flat = all(float(seen.image.std()) < FLATTEST for seen in best.state.observations)
+    status = status_of(flat, best.loss, best.converged, settings, control)
     complete = best.level == len(settings.levels) - 1
     covariance = None
     if complete and status is not Status.NO_OVERLAP:
@@ -310,16 +310,16 @@ def _refine_track(
 
 
 def status_of(
-    images: Sequence[npt.NDArray[np.float32]],
+    flat: bool,
     loss: float,
     converged: bool,
     settings: RefineSettings,
     control: Control | None,
 ) -> Status:
-    """How a refinement ended, from the DRRs and the loss of its best pose."""
+    """How a refinement ended: whether the DRRs of its best pose are flat, and its loss."""
     if control is not None and control.cancelled:
         return Status.CANCELLED
-    if all(float(image.std()) < 1e-6 for image in images):
+    if flat:
         return Status.NO_OVERLAP
     if not loss <= settings.trusted_loss:
         return Status.NOT_TRUSTED

@@ -71,9 +71,8 @@ class JointProblem:
 
     @property
     def pixel_at_pivot_mm(self) -> float:
-        """Size of a pixel of the first view, demagnified to the isocenter, mm."""
-        carm = self.parts[0].radiograph.carm
-        return max(carm.detector.spacing) * carm.source_to_isocenter / carm.source_to_detector
+        """Of the first view."""
+        return self.parts[0].pixel_at_pivot_mm
 
     def observe(self, poses: Sequence[Pose]) -> tuple[Observation, ...]:
         """Render every view."""

@@ -3,6 +3,7 @@
 from napari_xreg.rendering.cpu import march, march_view
 from napari_xreg.rendering.devices import choose_device, volume_on
 from napari_xreg.rendering.drr import render_drr, render_with_jacobian
+from napari_xreg.rendering.excess import Excess
 from napari_xreg.rendering.memory import OutOfMemory
 from napari_xreg.rendering.prepared import Prepared, prepare, scaled_above
 from napari_xreg.rendering.pyramid import at_voxel_size
@@ -11,6 +12,7 @@ from napari_xreg.rendering.threads import set_thread_count, thread_count
 from napari_xreg.rendering.warmup import KernelReady, warm_up
 
 __all__ = [
+    "Excess",
     "KernelReady",
     "OutOfMemory",
     "Prepared",

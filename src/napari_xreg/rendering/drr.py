@@ -10,6 +10,7 @@ from napari_xreg.rendering import on_cuda
 from napari_xreg.rendering.autograd import march_differentiably
 from napari_xreg.rendering.backends import Backend, choose_backend
 from napari_xreg.rendering.cpu import METHODS, Method, march_view
+from napari_xreg.rendering.excess import Excess, excess_of
 from napari_xreg.rendering.jacobian import twist_jacobian
 from napari_xreg.rendering.prepared import prepare
 from napari_xreg.rendering.reference import integrate, integrate_with_gradients
@@ -141,6 +142,7 @@ def render_with_jacobian(
     step_mm: float | None = None,
     pixels: Float[Tensor, "n 2"] | None = None,
     backend: Backend = "auto",
+    excess: Excess | None = None,
 ) -> tuple[Float[Tensor, "*batch_and_pixels"], Float[Tensor, "*batch_6_and_pixels"]]:
     """Radiographs and their derivative by the pose, from one march along every ray.
 
@@ -153,6 +155,9 @@ def render_with_jacobian(
         As for `render_drr`.
     pivot
         World point that a pure rotation leaves in place, mm: the isocenter.
+    excess
+        Scale what exceeds an attenuation, by a gain for each pose. On a CUDA device with Triton that
+        is part of the march; elsewhere the excess is marched by itself and added.
 
     Returns
     -------
@@ -166,21 +171,43 @@ def render_with_jacobian(
     Raises
     ------
     ValueError
-        As `render_drr`.
+        As `render_drr`; if the gains are not one per pose.
     """
+    if excess is not None and excess.gains.shape != world_from_camera.batch_shape:
+        raise ValueError(
+            f"a gain for every pose is needed, {tuple(world_from_camera.batch_shape)}: got "
+            f"{tuple(excess.gains.shape)}"
+        )
     step, chosen = _checked(volume, carm, method, step_mm, backend)
     numba = chosen == "numba"
     shape = carm.detector.shape if pixels is None else (len(pixels),)
     poses = _flattened(world_from_camera)
     center = torch.as_tensor(pivot).detach()
     if chosen == "triton":
+        if excess is not None:
+            excess = Excess(excess.threshold, excess.gains.reshape(-1))
         flat, slopes = on_cuda.render_with_jacobian(
-            volume, carm, poses, pivot=center, method=method, step_mm=step, pixels=pixels
-        )
+            volume, carm, poses, pivot=center, method=method, step_mm=step, pixels=pixels,
+            excess=excess,
+        )  # fmt: skip
         batch = world_from_camera.batch_shape
         return (
             flat.to(volume.lac).reshape(*batch, *shape),
             slopes.to(volume.lac).reshape(*batch, 6, *shape),
+        )
+    if excess is not None:
+        plain, above = (
+            render_with_jacobian(
+                part, carm, world_from_camera, pivot=center, method=method, step_mm=step,
+                pixels=pixels, backend=backend,
+            )
+            for part in (volume, excess_of(volume, excess.threshold))
+        )  # fmt: skip
+        gains = excess.gains.to(plain[0])
+        dims = [1] * (plain[0].ndim - gains.ndim)
+        return (
+            plain[0] + gains.reshape(*gains.shape, *dims) * above[0],
+            plain[1] + gains.reshape(*gains.shape, 1, *dims) * above[1],
         )
     images, jacobians = [], []
     for pose in (poses[i] for i in range(len(poses.translation))):

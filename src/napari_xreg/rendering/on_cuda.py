@@ -11,6 +11,7 @@ from torch import Tensor
 
 from napari_xreg.geometry import CArm, Pose
 from napari_xreg.images import Volume
+from napari_xreg.rendering.excess import Excess
 from napari_xreg.rendering.memory import in_smaller_parts
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def render_with_jacobian(
     step_mm: float,
     pixels: Float[Tensor, "n 2"] | None = None,
     storage: "Storage" = "float32",
+    excess: Excess | None = None,
 ) -> tuple[Float[Tensor, "poses n"], Float[Tensor, "poses 6 n"]]:
     """Images and Jacobians of a batch [poses], float32, without waiting for the device."""
     from napari_xreg.rendering.cuda import launch
@@ -56,8 +58,9 @@ def render_with_jacobian(
 
     def some(start: int, stop: int) -> Tensor:
         seen = launch.views(
-            ready.grid, carm, poses[start:stop], pivot=pivot, pixels=pixels, step_mm=step_mm
-        )
+            ready.grid, carm, poses[start:stop], pivot=pivot, pixels=pixels, step_mm=step_mm,
+            excess=None if excess is None else Excess(excess.threshold, excess.gains[start:stop]),
+        )  # fmt: skip
         return launch.march(ready, seen, method=method, mode=launch.JACOBIAN)
 
     out = in_smaller_parts(some, len(poses.translation), "DRRs and Jacobians of one launch")

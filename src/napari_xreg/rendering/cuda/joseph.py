@@ -6,7 +6,9 @@ import triton
 import triton.language as tl
 
 from napari_xreg.rendering.cuda.rays import (
+    ABOVE,
     FRAME,
+    GAIN,
     IMAGE,
     cell,
     clip,
@@ -42,13 +44,14 @@ def joseph(
     values, cells, frames, pixels, out, scale, poses, count, rows, columns, nx, ny, nz, cells_x,
     cells_y, MODE: tl.constexpr, STORE: tl.constexpr, TURNED: tl.constexpr, LISTED: tl.constexpr,
     SKIP: tl.constexpr, SPLIT: tl.constexpr, WIDE: tl.constexpr, BLOCK: tl.constexpr,
-    UNROLL: tl.constexpr,
+    UNROLL: tl.constexpr, SCALED: tl.constexpr,
 ):  # fmt: skip
     """`BLOCK` rays of one pose, one of `SPLIT` parts of their planes; see `launch`."""
     pose, part, at, live, row, column = place(
         pixels, count, rows, columns, SPLIT, LISTED, WIDE, BLOCK
     )
     f = frames + pose * FRAME
+    gain, above = tl.load(f + GAIN), tl.load(f + ABOVE) / scale
     qx, qy, qz, dx, dy, dz, length, _ = index_ray(f, row, column)
     on_x, on_y, qk, dk, first, n = planes(f, qx, qy, qz, dx, dy, dz, live, nx, ny, nz)
     # u and v lie in the planes (k is their axis): y, z on x; x, z on y; x, y on z.
@@ -94,13 +97,13 @@ def joseph(
             iv, wv = cell(v + k * pv)
             voxel = tl.where(k < n, base + m * plane + iu * u_stride + iv * v_stride, 0)
             if TURNED:
-                a, b = pair(values, voxel, STORE)
-                c, e = pair(values, voxel + v_stride, STORE)
+                a, b = pair(values, voxel, gain, above, STORE, SCALED)
+                c, e = pair(values, voxel + v_stride, gain, above, STORE, SCALED)
             else:
-                a, _ = pair(values, voxel, STORE)
-                b, _ = pair(values, voxel + u_stride, STORE)
-                c, _ = pair(values, voxel + v_stride, STORE)
-                e, _ = pair(values, voxel + v_stride + u_stride, STORE)
+                a, _ = pair(values, voxel, gain, above, STORE, SCALED)
+                b, _ = pair(values, voxel + u_stride, gain, above, STORE, SCALED)
+                c, _ = pair(values, voxel + v_stride, gain, above, STORE, SCALED)
+                e, _ = pair(values, voxel + v_stride + u_stride, gain, above, STORE, SCALED)
             ab, ce = b - a, e - c
             near = a + wu * ab
             gv = c + wu * ce - near

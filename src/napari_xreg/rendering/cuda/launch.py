@@ -17,6 +17,7 @@ from napari_xreg.rendering.cuda.joseph import joseph
 from napari_xreg.rendering.cuda.structures import structures
 from napari_xreg.rendering.cuda.trilinear import trilinear
 from napari_xreg.rendering.cuda.volume import CELL, DeviceVolume
+from napari_xreg.rendering.excess import Excess
 from napari_xreg.rendering.prepared import PAD
 
 IMAGE, JACOBIAN, GRADIENTS = rays.IMAGE.value, rays.JACOBIAN.value, rays.GRADIENTS.value
@@ -71,6 +72,8 @@ class Views:
         One row a pose, see `frame`.
     pixels
         [n, 2] float32, or None for the whole detector.
+    scaled
+        Whether what exceeds an attenuation is scaled.
     """
 
     frames: Tensor
@@ -78,6 +81,7 @@ class Views:
     rows: int
     columns: int
     step_mm: float
+    scaled: bool = False
 
     @property
     def poses(self) -> int:
@@ -113,6 +117,7 @@ def views(
     pivot: Float[Tensor, "3"] | None = None,
     pixels: Float[Tensor, "n 2"] | None = None,
     step_mm: float,
+    excess: Excess | None = None,
 ) -> Views:
     """What is the same for every ray of a pose, for a batch [n] of poses; nothing waits for it."""
     device = grid.device
@@ -134,9 +139,12 @@ def views(
             frame[(len(rotation),)](
                 rotation, translation, center, grid, numbers, frames, num_warps=1
             )
+    if excess is not None:
+        frames[:, rays.GAIN.value] = excess.gains.to(frames)
+        frames[:, rays.ABOVE.value] = excess.threshold
     listed = None if pixels is None else pixels.detach().to(device, torch.float32).contiguous()
     rows, columns = detector.shape
-    return Views(frames, listed, rows, columns, step_mm)
+    return Views(frames, listed, rows, columns, step_mm, excess is not None)
 
 
 def march(
@@ -171,7 +179,7 @@ def march(
             MODE=mode, STORE=_STORE[ready.storage], TURNED=ready.turned,
             LISTED=seen.pixels is not None, SKIP=_skip(ready, seen.step_mm, method, shape),
             SPLIT=split, WIDE=shape.wide, BLOCK=shape.block, UNROLL=shape.unroll,
-            num_warps=shape.warps,
+            SCALED=seen.scaled, num_warps=shape.warps,
         )  # fmt: skip
     # Parts are added in a fixed order: the same numbers on every run.
     return out[0] if split == 1 else out.sum(0)

@@ -26,6 +26,8 @@ ROW, COLUMN, ROW_MM, COLUMN_MM = (
 )  # fmt: skip
 WORLD_CENTRAL, WORLD_ROW, WORLD_COLUMN = tl.constexpr(20), tl.constexpr(23), tl.constexpr(26)
 LEVER, LINEAR = tl.constexpr(29), tl.constexpr(32)
+# Written by `launch`, where what exceeds an attenuation is scaled.
+GAIN, ABOVE = tl.constexpr(41), tl.constexpr(42)
 
 # What a kernel writes beside the image.
 IMAGE, JACOBIAN, GRADIENTS = tl.constexpr(0), tl.constexpr(1), tl.constexpr(2)
@@ -135,8 +137,8 @@ def cell(x):
 
 @triton.jit
 @no_type_check
-def pair(values, at, STORE: tl.constexpr):
-    """Voxel `at` and the next one, in stored units."""
+def pair(values, at, gain, above, STORE: tl.constexpr, SCALED: tl.constexpr):
+    """Voxel `at` and the next one, in stored units; what exceeds `above` is scaled where asked."""
     if STORE == FLOAT32:
         first, second = tl.load(values + at), tl.load(values + at + 1)
     else:
@@ -148,6 +150,9 @@ def pair(values, at, STORE: tl.constexpr):
         else:
             first = low.to(tl.int16).to(tl.float16, bitcast=True).to(tl.float32)
             second = high.to(tl.int16).to(tl.float16, bitcast=True).to(tl.float32)
+    if SCALED:
+        first += gain * tl.maximum(first - above, 0.0)
+        second += gain * tl.maximum(second - above, 0.0)
     return first, second
 
 

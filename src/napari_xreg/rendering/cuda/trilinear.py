@@ -6,8 +6,10 @@ import triton
 import triton.language as tl
 
 from napari_xreg.rendering.cuda.rays import (
+    ABOVE,
     ALPHA,
     FRAME,
+    GAIN,
     IMAGE,
     PHASE,
     STEP,
@@ -46,13 +48,14 @@ def trilinear(
     values, cells, frames, pixels, out, scale, poses, count, rows, columns, nx, ny, nz, cells_x,
     cells_y, MODE: tl.constexpr, STORE: tl.constexpr, TURNED: tl.constexpr, LISTED: tl.constexpr,
     SKIP: tl.constexpr, SPLIT: tl.constexpr, WIDE: tl.constexpr, BLOCK: tl.constexpr,
-    UNROLL: tl.constexpr,
+    UNROLL: tl.constexpr, SCALED: tl.constexpr,
 ):  # fmt: skip
     """`BLOCK` rays of one pose, one of `SPLIT` parts of their samples; see `launch`."""
     pose, part, at, live, row, column = place(
         pixels, count, rows, columns, SPLIT, LISTED, WIDE, BLOCK
     )
     f = frames + pose * FRAME
+    gain, above = tl.load(f + GAIN), tl.load(f + ABOVE) / scale
     qx, qy, qz, dx, dy, dz, length, farther = index_ray(f, row, column)
     begin, n = samples(f, qx, qy, qz, dx, dy, dz, length, farther, live, nx, ny, nz)
     per_mm = 1.0 / length
@@ -93,10 +96,10 @@ def trilinear(
             iy, wy = cell(py + k * vy)
             iz, wz = cell(z + k * uz)
             voxel = tl.where(k < n, origin + iz * layer + iy * row_stride + ix, 0)
-            a0, a1 = pair(values, voxel, STORE)
-            b0, b1 = pair(values, voxel + row_stride, STORE)
-            c0, c1 = pair(values, voxel + layer, STORE)
-            e0, e1 = pair(values, voxel + layer + row_stride, STORE)
+            a0, a1 = pair(values, voxel, gain, above, STORE, SCALED)
+            b0, b1 = pair(values, voxel + row_stride, gain, above, STORE, SCALED)
+            c0, c1 = pair(values, voxel + layer, gain, above, STORE, SCALED)
+            e0, e1 = pair(values, voxel + layer + row_stride, gain, above, STORE, SCALED)
             da, db, dc, de = a1 - a0, b1 - b0, c1 - c0, e1 - e0
             a, b, c, e = a0 + wx * da, b0 + wx * db, c0 + wx * dc, e0 + wx * de
             ab, ce = b - a, e - c
