@@ -17,8 +17,9 @@ def choose_backend(volume: Volume, method: str, backend: str = "auto") -> str:
     Parameters
     ----------
     backend
-        ``auto``: numba for float32 on the CPU; triton for float32 on CUDA where it is installed,
-        except for Siddon's method, which it does not know; torch for all others.
+        ``auto``: numba for float32 on the CPU; triton for float32 on CUDA where it is installed and
+        works (`cuda.check`), except for Siddon's method, which it does not know; torch for all
+        others.
 
     Raises
     ------
@@ -54,6 +55,6 @@ def choose_backend(volume: Volume, method: str, backend: str = "auto") -> str:
     if volume.lac.dtype == torch.float32:
         if device == "cpu":
             return "numba"
-        if device == "cuda" and cuda.available() and method != "siddon":
+        if device == "cuda" and method != "siddon" and cuda.usable(volume.lac.device):
             return "triton"
     return "torch"

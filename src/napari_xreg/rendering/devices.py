@@ -66,6 +66,9 @@ def choose_device(name: str = "auto") -> torch.device:
 def volume_on(volume: Volume, device: torch.device) -> Volume:
     """The volume on a device: one copy a device, made once and kept as long as the volume lives.
 
+    On a CUDA device where the kernels are installed and do not work, the volume stays where it is:
+    plain torch is slower there than the CPU. A warning says so, once.
+
     Raises
     ------
     OutOfMemory
@@ -78,6 +81,8 @@ def volume_on(volume: Volume, device: torch.device) -> Volume:
         found = _moved.setdefault(volume, {}).get(device)
     if found is None or found[0] != version:
         try:
+            if device.type == "cuda" and cuda.available() and not cuda.usable(device):
+                return volume
             # Float32 is what the kernels take; Hounsfield units are not needed to render.
             bare = Volume(volume.lac.detach(), volume.world_from_index)
             found = (version, bare.to(dtype=torch.float32, device=device))

@@ -9,6 +9,8 @@ import functools
 import importlib.util
 import os
 
+import torch
+
 OLDEST = (3, 2)
 """Versions of Triton before this one cannot unroll a loop by a factor."""
 
@@ -22,6 +24,16 @@ def available() -> bool:
 
     major, minor = (int(part) for part in triton.__version__.split(".")[:2])
     return (major, minor) >= OLDEST
+
+
+def usable(device: torch.device) -> bool:
+    """Whether the kernels are there and work on a card; the first call tries them (seconds)."""
+    if not available():
+        return False
+    # Imported here: it imports Triton, which nothing else on this machine may have.
+    from napari_xreg.rendering.cuda.check import works
+
+    return works(device)
 
 
 def interpreted() -> bool:
