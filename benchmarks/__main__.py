@@ -1,4 +1,4 @@
-"""``python -m benchmarks refinement|capture|rendering|confidence|pnp|rayemb|landmarks|rayemb_trust|rayemb_speed|heatmap_click|gpu|dragging|streaming|all [options]``."""
+"""``python -m benchmarks refinement|capture|rendering|precision|confidence|pnp|rayemb|landmarks|rayemb_trust|rayemb_speed|heatmap_click|gpu|dragging|streaming|all [options]``."""
 
 import argparse
 import sys
@@ -14,6 +14,7 @@ from benchmarks import (
     heatmap_click,
     landmark_accuracy,
     pnp,
+    precision,
     rayemb_accuracy,
     rayemb_speed,
     rayemb_trust,
@@ -27,6 +28,7 @@ COMMANDS = {
     "refinement": refinement,
     "capture": capture_range,
     "rendering": rendering,
+    "precision": precision,
     "confidence": confidence,
     "pnp": pnp,
     "rayemb": rayemb_accuracy,

@@ -18,6 +18,7 @@ from matplotlib import pyplot
 
 CHAPTERS = {
     "rendering": "Rendering on the CPU against the peers",
+    "precision": "Precision and repetition",
     "gpu": "On a GPU",
     "cpu": "Scaling and networks on the CPU",
     "refinement-typical": "Refinement against the Adam recipe",

@@ -150,6 +150,11 @@ def option_rows(rows: Rows, scene: Scene | None, options: argparse.Namespace) ->
             [n, 1, f"{method}, {storage}", what],
             lambda s=storage, m=method, w=what: gpu_jobs.kernel(scene, n, 1, m, w, s),
         )
+    for method in ("trilinear", "joseph"):
+        rows.add(
+            [n, 1, f"{method}, float32, bone scaled", GRADIENT],
+            lambda m=method: gpu_jobs.kernel(scene, n, 1, m, GRADIENT, "float32", scaled=True),
+        )
     for shape, method in itertools.product(options.shapes, ("trilinear", "joseph")):
         words = ", ".join(f"{key} {value}" for key, value in shape.items())
         rows.add(
@@ -195,22 +200,32 @@ def refinement_rows(
 ) -> tuple[list[list[Any]], dict[str, Any]]:
     """The default refinement from the usual starts, and of many starts at once."""
     rows, data = [], {}
+    on_cpu = device is not None and device.type == "cpu"
+    apart, recorded, at_once = "apart", "recorded", "at once"
     kinds = (
-        ("one start", 1, False),
-        ("one start, iterations recorded", 1, True),
-        (f"{options.starts} starts", options.starts, False),
+        ("one start", 1, apart),
+        ("one start, iterations recorded", 1, recorded),
+        (f"{options.starts} starts", options.starts, apart),
+        ("one start, all radiographs together", 1, at_once),
+        (f"{options.starts} starts, all radiographs together", options.starts, at_once),
     )
-    for label, starts, graphs in kinds:
-        if graphs and device is not None and device.type != "cuda":
-            continue
+    for label, starts, kind in kinds:
+        if on_cpu and kind != apart:
+            continue  # there one radiograph follows the other
         words = [label, NOT_MEASURED, *[""] * 5]
         if device is not None and not options.tiny:
             settings = RefineSettings(keep_images=False, starts=starts)
-            count = options.cases if starts == 1 else max(1, options.cases // 5)
+            few = starts > 1 and kind == apart
+            count = max(1, options.cases // 5) if few else options.cases
             try:
-                records = gpu_refinement.refined(
-                    rendering.CT, device, count, settings, options.budget / 5, graphs=graphs
-                )
+                records = (
+                    gpu_refinement.together(rendering.CT, device, count, settings)
+                    if kind == at_once
+                    else gpu_refinement.refined(
+                        rendering.CT, device, count, settings, options.budget / 5,
+                        graphs=kind == recorded,
+                    )
+                )  # fmt: skip
             except (SystemExit, Exception) as error:
                 words[1] = f"failed: {type(error).__name__}: {str(error)[:80]}"
             else:
@@ -330,7 +345,8 @@ nanodrr's Triton path over ours (above 1: ours is faster); Joseph samples voxel 
 
 {shown["rendering"]}
 
-Refinement with the default settings (256 pixels at the end), simulated `typical` radiographs of {rendering.CT}, evaluation seeds:
+Refinement with the default settings (256 pixels at the end), simulated `typical` radiographs of {rendering.CT}, evaluation seeds (of
+radiographs refined together: the share of each):
 
 {report.table(["from", "cases", "start mm", "median ms", "90 % ms", "final mm", "within 1 mm"], refined)}
 

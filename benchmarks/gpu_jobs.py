@@ -9,7 +9,8 @@ from benchmarks import cases, peers, rendering
 from benchmarks.device_timing import Job
 from napari_xreg.geometry import CArm, CArmPose, Pose
 from napari_xreg.images import Volume
-from napari_xreg.rendering import render_drr, render_with_jacobian
+from napari_xreg.registration.hardening import water_lac
+from napari_xreg.rendering import Excess, render_drr, render_with_jacobian
 
 IMAGE, GRADIENT = "image", "image + gradient"
 
@@ -61,9 +62,23 @@ def ours(scene: Scene, pixels: int, batch: int, method: str, what: str) -> Job:
 
 
 def kernel(
-    scene: Scene, pixels: int, batch: int, method: str, what: str, storage: str, **shape: Any
+    scene: Scene,
+    pixels: int,
+    batch: int,
+    method: str,
+    what: str,
+    storage: str,
+    *,
+    scaled: bool = False,
+    **shape: Any,
 ) -> Job:
-    """The launch alone, with an option or a shape of its programs."""
+    """The launch alone, with an option or a shape of its programs.
+
+    Parameters
+    ----------
+    scaled
+        Bone by a gain for each pose, as a refinement asks.
+    """
     from napari_xreg.rendering.cuda import launch
     from napari_xreg.rendering.cuda.volume import on_device
 
@@ -73,9 +88,11 @@ def kernel(
     ready = on_device(scene.volume, storage=storage)  # type: ignore[arg-type]
     mode = launch.IMAGE if what == IMAGE else launch.JACOBIAN
     how = launch.Shape(**shape)
+    gains = torch.full((batch,), 0.3, device=scene.device)
+    excess = Excess(water_lac(), gains) if scaled else None
 
     def job() -> object:
-        seen = launch.views(ready.grid, arm, poses, pivot=pivot, step_mm=step)
+        seen = launch.views(ready.grid, arm, poses, pivot=pivot, step_mm=step, excess=excess)
         return launch.march(ready, seen, method=method, mode=mode, shape=how)
 
     return job

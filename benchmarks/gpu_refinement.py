@@ -8,7 +8,7 @@ import torch
 
 from benchmarks import cases
 from napari_xreg.images import Volume
-from napari_xreg.registration import RefineSettings, View, refine, run
+from napari_xreg.registration import RefineSettings, View, refine, refine_many, run
 from napari_xreg.registration.device_graph import cuda_graph
 from napari_xreg.registration.device_refine import refine_on_device
 from napari_xreg.rendering import volume_on
@@ -65,6 +65,35 @@ def refined(
         if time.perf_counter() - began > budget_s and records:
             break
     return records
+
+
+def together(
+    name: str, device: torch.device, count: int, settings: RefineSettings
+) -> list[dict[str, float]]:
+    """As many cases at once; of each the share of the time that all took.
+
+    All cases of a CT have one C-arm and one isocenter.
+    """
+    volume: Volume = volume_on(cases.volume_of(name), device)
+    some = list(cases.cases(name, count))
+    views = [View(case.radiograph, case.start) for case in some]
+    how = {"settings": settings, "isocenter": some[0].isocenter}
+    run(refine_many(volume, views[:1], **how))  # compiles and prepares
+    wait(device)
+    started = time.perf_counter()
+    found = run(refine_many(volume, views, **how))
+    wait(device)
+    seconds = (time.perf_counter() - started) / count
+    return [
+        {
+            "seed": case.seed,
+            "seconds": seconds,
+            "start_mm": case.mtre(case.start),
+            "final_mm": case.mtre(registration.world_from_camera),
+            "iterates": float("nan"),
+        }
+        for case, registration in zip(some, found, strict=True)
+    ]
 
 
 def summary(records: list[dict[str, float]]) -> dict[str, Any]:

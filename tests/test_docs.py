@@ -20,7 +20,12 @@ PAGES = sorted([*REPOSITORY.glob("*.md"), *DOCS.glob("**/*.md")])
 # Where words in bold are what the program shows.
 # Of these the greater part is for scripts and the command line.
 FEW_BUTTONS = {"gpu.md"}
-GUIDES = [DOCS / "tutorial.md", *sorted((DOCS / "how-to").glob("*.md"))]
+# Of this all of it: `test_study`.
+NO_BUTTONS = {"many-radiographs.md"}
+GUIDES = [
+    DOCS / "tutorial.md",
+    *(page for page in sorted((DOCS / "how-to").glob("*.md")) if page.name not in NO_BUTTONS),
+]
 NAPARI = {"Plugins", "Layers", "Register", "File", "Open Sample"}
 
 

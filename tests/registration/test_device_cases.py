@@ -214,6 +214,48 @@ def test_every_radiograph_has_its_own_bone_gain(patient):
             assert gains[row].item() == pytest.approx(wanted or 0.0, abs=1e-4)
 
 
+def test_an_inverted_radiograph_says_nothing_of_bone(patient):
+    pose = CARM.world_from_camera(15.0, -10.0, isocenter=patient.center)
+    image = render_drr(patient, CARM, pose, method="joseph")
+    bone = render_drr(brighter(patient, 1.0), CARM, pose, method="joseph") - image
+    target = torch.stack([image + 0.3 * bone, -image - 0.3 * bone])
+    everywhere = torch.arange(image.numel())
+    fit = ToneFit(target.to(DEVICE), everywhere.to(DEVICE).expand(2, -1))
+    pair = (2, -1, -1)
+    gains, known = fit_gains(fit, image.to(DEVICE).expand(pair), bone.to(DEVICE).expand(pair))
+    assert known.tolist() == [True, False]
+    assert gains.tolist() == [pytest.approx(0.3, abs=0.01), 0.0]
+    assert fit_gain(image.numpy(), bone.numpy(), target[1].numpy(), everywhere.numpy()) is None
+
+
+def test_bone_is_judged_at_the_first_level_that_needs_it_and_at_the_last(
+    volume, cases, monkeypatch
+):
+    judged, used = [], []
+    whole, problem = device_cases.bone_gains, device_cases.DeviceProblem
+
+    def judge(*args):
+        judged.append(whole(*args))
+        return judged[-1]
+
+    def look(*args, of, gains=None):
+        used.append(gains)
+        return problem(*args, of=of, gains=gains)
+
+    monkeypatch.setattr(device_cases, "bone_gains", judge)
+    monkeypatch.setattr(device_cases, "DeviceProblem", look)
+    plain = Level(16, 8.0, 1)
+    toned = [replace(LEVEL, pixels=n, iterations=1) for n in (20, 24, 32)]
+    settings = replace(SETTINGS, levels=(plain, *toned), starts=1)
+    run(device_cases.refine_cases(volume.to(device=DEVICE), cases, settings=settings, pivot=CENTER))
+    first, last = judged
+    assert not torch.equal(first, last)
+    # Two problems a level that is judged: to judge, and to refine.
+    assert [gains is None for gains in used] == [True, True, False, False, True, False]
+    assert used[2] is used[3] is first
+    assert used[5] is last
+
+
 @pytest.fixture(scope="module")
 def together(volume, cases):
     there = volume.to(device=DEVICE)

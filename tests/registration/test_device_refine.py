@@ -206,6 +206,7 @@ def test_refines_like_the_cpu_with_parameters_locked(volume):
     assert abs(at.primary_deg - began.primary_deg) > 0.5
     for a, b in zip(found.views, on_cpu.views, strict=True):
         assert way(a, b) < 0.2
+    torch.testing.assert_close(found.covariance, on_cpu.covariance, rtol=0.2, atol=1e-4)
     free = run(
         refine_on_device(
             volume.to(device=DEVICE), views, settings=RefineSettings(**{**vars(SETTINGS), "starts": 1}),

@@ -137,6 +137,25 @@ def test_what_exceeds_water_is_scaled(launch, method, grid):
     assert difference(image[1], image[0].cpu()) > 0.05
 
 
+def test_a_batch_that_does_not_fit_keeps_its_gains(launch, monkeypatch):
+    volume = noise_on("oblique")
+    poses = Pose.stack([pose_at(volume, view) for _, view in CASES[:3]])
+    excess = Excess(0.0123, torch.tensor([0.5, -0.4, 0.1], device=DEVICE))
+    how = {"pivot": PIVOT, "method": "joseph", "backend": "triton", "excess": excess}
+    whole = render_with_jacobian(volume, SMALL, poses, **how)
+    march = launch.march
+
+    def small(ready, seen, **kwargs):
+        if seen.poses > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return march(ready, seen, **kwargs)
+
+    monkeypatch.setattr(launch, "march", small)
+    parts = render_with_jacobian(volume, SMALL, poses, **how)
+    for found, wanted in zip(parts, whole, strict=True):
+        assert difference(found, wanted) < CLOSE
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_what_exceeds_water_is_scaled_in_packed_voxels(launch, method):
     grid, view = CASES[0]
