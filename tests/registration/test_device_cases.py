@@ -1,11 +1,13 @@
 """Many radiographs in one batch on a device: each as if it were alone, and as on the CPU."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 from blobs import CENTER, bent, blob_radiograph, blob_volume, carm
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from napari_xreg.geometry import CArm, Detector, Pose
 from napari_xreg.images import Radiograph, Volume, lac_from_hu
@@ -18,6 +20,7 @@ from napari_xreg.registration import (
     Status,
     View,
     device_cases,
+    device_problem,
     many,
     perturbed,
     refine,
@@ -27,15 +30,17 @@ from napari_xreg.registration import (
 from napari_xreg.registration.confidence import covariance_of, sandwich
 from napari_xreg.registration.device_confidence import correlated_sums
 from napari_xreg.registration.device_hardening import bone_gains, fit_gains
-from napari_xreg.registration.device_lm import begin
+from napari_xreg.registration.device_lm import begin, step
+from napari_xreg.registration.device_locks import DeviceLocks
 from napari_xreg.registration.device_problem import DeviceProblem, hosts_of
 from napari_xreg.registration.device_refine import refine_on_device
 from napari_xreg.registration.device_tone import ToneFit, median
 from napari_xreg.registration.hardening import fit_gain, water_lac
 from napari_xreg.registration.lm import evaluate
+from napari_xreg.registration.locks import Locks
 from napari_xreg.registration.tone import fit_tone
 from napari_xreg.registration.views import JointProblem, at_pixels
-from napari_xreg.rendering import OutOfMemory, prepare, render_drr
+from napari_xreg.rendering import OutOfMemory, prepare, render_drr, render_with_jacobian
 
 CARM = carm(48, 52)
 TRUTHS = [
@@ -254,6 +259,62 @@ def test_bone_is_judged_at_the_first_level_that_needs_it_and_at_the_last(
     assert [gains is None for gains in used] == [True, True, False, False, True, False]
     assert used[2] is used[3] is first
     assert used[5] is last
+
+
+class Questions(TorchDispatchMode):
+    """Operations whose answer the processor would wait for, or that bring it numbers of its own."""
+
+    WAIT = (
+        "_local_scalar_dense",
+        "nonzero",
+        "masked_select",
+        "equal.default",
+        "unique",
+        "lift_fresh",
+    )
+
+    def __init__(self):
+        super().__init__()
+        self.asked, self.count = [], 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        self.count += 1
+        name = str(function)
+        masks = args[1] if "aten.index" in name and len(args) > 1 else ()
+        if any(word in name for word in self.WAIT) or (
+            isinstance(masks, list | tuple)
+            and any(isinstance(m, torch.Tensor) and m.dtype is torch.bool for m in masks)
+        ):
+            self.asked.append(name)
+        return function(*args, **(kwargs or {}))
+
+
+def test_an_iteration_asks_the_device_for_nothing(cases, monkeypatch):
+    """With two radiographs a case, masks, gains and locks; a graph could not be recorded else."""
+    pytest.importorskip("triton")
+    # The kernels' own launches, not those of the CPU.
+    kernels = partial(render_with_jacobian, backend="triton")
+    monkeypatch.setattr(device_problem, "render_with_jacobian", kernels)
+    level = replace(LEVEL, pixels=12)
+    pair = (cases[0][0], cases[2][0])
+    problem = DeviceProblem(
+        blob_volume(16.0).to(device=DEVICE), hosts_of([pair, pair], level), level, CENTER,
+        of=torch.tensor([0, 1]), gains=torch.tensor([0.1, 0.2]),
+    )  # fmt: skip
+    locks = DeviceLocks(Locks(("roll",), CARM, CENTER), CARM, CENTER.to(DEVICE))
+    poses = [Pose.stack([view.world_from_camera] * 2).to(device=DEVICE) for view in pair]
+    state = begin(problem, tuple(poses))
+    step(problem, state, 0.01, locks)  # compiled, constants made
+    with Questions() as questions:
+        step(problem, state, 0.01, locks)
+    assert questions.asked == []
+    assert 300 < questions.count < 3000
+    # ... and this is how such a question would be seen.
+    with Questions() as questions:
+        bool(state.active.any())
+        state.damping[state.active]
+        torch.tensor([1.0])
+    assert len(questions.asked) == 3
 
 
 @pytest.fixture(scope="module")

@@ -141,7 +141,7 @@ def views(
             )
     if excess is not None:
         frames[:, rays.GAIN.value] = excess.gains.to(frames)
-        frames[:, rays.ABOVE.value] = excess.threshold
+        frames[:, rays.ABOVE.value].fill_(excess.threshold)
     listed = None if pixels is None else pixels.detach().to(device, torch.float32).contiguous()
     rows, columns = detector.shape
     return Views(frames, listed, rows, columns, step_mm, excess is not None)
