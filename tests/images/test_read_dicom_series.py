@@ -16,6 +16,7 @@ from ct_writers import (
     set_pixels,
     write_series,
 )
+from jpeg_lossless import squeezed
 from pydicom.dataset import Dataset
 from torch.testing import assert_close
 
@@ -189,6 +190,14 @@ def test_compressed_without_loss(tmp_path):
         return image
 
     check_by_hand(read_volume(write_series(tmp_path / "ct", change=compressed)))
+
+
+def test_compressed_as_pydicom_alone_cannot_read(tmp_path):
+    def small(k, image):
+        stored = np.frombuffer(image.PixelData, np.uint16).reshape(image.Rows, image.Columns)
+        return squeezed(image, [stored], 16)
+
+    check_by_hand(read_volume(write_series(tmp_path / "ct", change=small)))
 
 
 def item(**attributes):

@@ -13,6 +13,7 @@ import pydicom
 from numpy.typing import NDArray
 from pydicom.errors import BytesLengthException, InvalidDicomError
 
+from napari_xreg.images.dicom_decoding import stored_pixels
 from napari_xreg.images.errors import ReadError
 
 _CT = "1.2.840.10008.5.1.4.1.1.2"
@@ -284,11 +285,11 @@ def _stored_values(file: Path) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
             # Padding such as 63536 in 12 stored bits is only seen before the upper bits are cut.
             dataset.pixel_array_options(correct_unused_bits=False)
         try:
-            stored = np.asarray(dataset.pixel_array)
+            stored = stored_pixels(dataset)
         except (RuntimeError, NotImplementedError, ImportError) as error:
             raise ReadError(
-                f"{file}: pixels are compressed as {syntax.name} and cannot be decoded here: install a "
-                "decoder (pip install 'pylibjpeg[all]') or export the series uncompressed"
+                f"{file}: pixels are compressed as {syntax.name} and cannot be decoded here: export "
+                "the series uncompressed, or see that its files are whole"
             ) from error
         if stored.ndim == 2:
             stored = stored[None]

@@ -17,6 +17,7 @@ from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 
 from napari_xreg.images.dicom_collimator import header_mask
+from napari_xreg.images.dicom_decoding import stored_pixels
 from napari_xreg.images.dicom_geometry import geometry_from_dicom
 from napari_xreg.images.dicom_header import FrameHeader, frame_header, name
 from napari_xreg.images.dicom_private import read_private
@@ -169,14 +170,14 @@ def _pixels(
                 f"for {frames} frame(s) of {rows} x {columns}"
             )
     try:
-        array = np.asarray(dataset.pixel_array)
+        array = stored_pixels(dataset)
     except MemoryError as error:
         raise ReadError(f"{file}: is too large for the memory of this computer") from error
     except Exception as error:  # decoders raise what they like
         if syntax.is_compressed:
             raise ReadError(
                 f"{file}: is compressed as {syntax.name} ({syntax}), which cannot be decoded here: "
-                "install pylibjpeg with its plugins, or decompress the file"
+                "decompress the file (dcmdjpeg of DCMTK, gdcmconv --raw), or see that it is whole"
             ) from error
         raise ReadError(f"{file}: its pixel data cannot be read ({error})") from error
     array = array.reshape(-1, rows, columns)

@@ -34,7 +34,6 @@ from napari_xreg.rendering import at_voxel_size
 class Track:
     """One start of a case, and how far it came; losses and poses are read when a level ends."""
 
-    case: int
     start: int
     initial: Pose
     pose: Pose
@@ -133,17 +132,19 @@ def refine_cases(
         ]
         for case in cases
     ]
-    alive = [
-        Track(number, start, pose, pose)
-        for number, view in enumerate(firsts)
-        for start, pose in enumerate(
-            pose.to(dtype=torch.float64)
-            for pose in spread_starts(
-                view.world_from_camera, pivot, settings.starts, settings.spread, settings.seed
+    tracks = [
+        [
+            Track(start, pose, pose)
+            for start, pose in enumerate(
+                pose.to(dtype=torch.float64)
+                for pose in spread_starts(
+                    view.world_from_camera, pivot, settings.starts, settings.spread, settings.seed
+                )
             )
-        )
+        ]
+        for view in firsts
     ]
-    tracks = [[t for t in alive if t.case == number] for number in range(len(cases))]
+    alive = tracks
     held = Locks(settings.locked, carm, pivot)
     locks = DeviceLocks(held, carm, pivot.to(device)) if held else None
     recorded = None if graphs is None else partial(RecordedStep, capture=graphs)
@@ -151,30 +152,23 @@ def refine_cases(
     for number, level in enumerate(settings.levels):
         if number > 0:
             keep = settings.carried[min(number, len(settings.carried)) - 1]
-            alive = [
-                by_start[start]
-                for case in range(len(cases))
-                for by_start in [{t.start: t for t in alive if t.case == case}]
-                for start in going_on({s: t.loss for s, t in by_start.items()}, keep)
-            ]
+            alive = [_survivors(left, keep) for left in alive]
         last = number == len(settings.levels) - 1
         coarse = volume if level.voxel_mm is None else at_voxel_size(volume, level.voxel_mm)
         hosts = hosts_of(cases, level)
         if level.channels.tone and (gains is None or last):
             # Judged at the first level that needs it and again at the last, as on the CPU.
-            best = [
-                min((t for t in alive if t.case == case), key=lambda t: t.loss).pose
-                for case in range(len(cases))
-            ]
+            best = [min(left, key=lambda t: t.loss).pose for left in alive]
             each = DeviceProblem(coarse, hosts, level, pivot, of=torch.arange(len(cases)))
             gains = bone_gains(each, _of_views(best, rigs, device))
+        rows = [(case, track) for case, left in enumerate(alive) for track in left]
         problem = DeviceProblem(
-            coarse, hosts, level, pivot, of=torch.tensor([track.case for track in alive]),
+            coarse, hosts, level, pivot, of=torch.tensor([case for case, _ in rows]),
             gains=gains if level.channels.tone else None,
         )  # fmt: skip
         tolerance = settings.tolerance_mm if last else 0.1 * hosts[0][0].pixel_at_pivot_mm
-        here = [rigs[track.case] for track in alive]
-        state = begin(problem, _of_views([track.pose for track in alive], here, device))
+        here = [rigs[case] for case, _ in rows]
+        state = begin(problem, _of_views([track.pose for _, track in rows], here, device))
         zero = torch.zeros_like(state.damping)
         opening = Round(
             state.poses, state.seen[0].image, state.model, state.active, state.active, zero, zero
@@ -186,7 +180,7 @@ def refine_cases(
         tried: Round | None = opening
         while tried is not None:
             images = tried.image.cpu() if settings.keep_images else None
-            turn = Turn(number, alive, problem.names, _read(tried, state), images)
+            turn = Turn(number, [t for _, t in rows], problem.names, _read(tried, state), images)
             yield turn
             try:
                 if tried is opening:
@@ -196,22 +190,17 @@ def refine_cases(
             except StopIteration as end:
                 state, tried = end.value, None
         assert turn is not None
-        for row, (track, loss) in enumerate(zip(alive, turn.losses, strict=True)):
+        for row, ((_, track), loss) in enumerate(zip(rows, turn.losses, strict=True)):
             track.level, track.loss, track.pose = number, loss, turn.pose(row)
         if control is not None and control.cancelled:
             break
     assert problem is not None and state is not None and turn is not None  # there is a level
+    ends = _Ends(problem, state, _best_rows(alive))
     complete = turn.level == len(settings.levels) - 1
-    winners = [
-        min((row for row, t in enumerate(alive) if t.case == case), key=lambda r: alive[r].loss)
-        for case in range(len(cases))
-    ]
-    ends = _Ends(problem, state, winners)
     results = []
-    for case, row in enumerate(winners):
-        status = status_of(
-            ends.flat[case], alive[row].loss, ends.converged[case], settings, control
-        )
+    for case, (views, started) in enumerate(zip(cases, tracks, strict=True)):
+        loss = ends.losses[case]
+        status = status_of(ends.flat[case], loss, ends.converged[case], settings, control)
         covariance = None
         if complete and status is not Status.NO_OVERLAP:
             covariance = ends.covariance(case)
@@ -219,29 +208,50 @@ def refine_cases(
             Registration(
                 world_from_camera=ends.poses[case][0],
                 status=status,
-                losses={
-                    "loss": alive[row].loss,
-                    **dict(zip(problem.names, ends.terms[case], strict=True)),
-                },
+                losses={"loss": loss, **dict(zip(problem.names, ends.terms[case], strict=True))},
                 trajectory=(),
                 pivot=pivot,
                 covariance=covariance,
                 views=ends.poses[case],
                 candidates=tuple(
                     Candidate(t.start, t.initial, t.pose, t.level, t.loss)
-                    for t in sorted(tracks[case], key=lambda t: (-t.level, t.loss))
+                    for t in sorted(started, key=lambda t: (-t.level, t.loss))
                 ),
-                simulated=any(view.radiograph.simulated for view in cases[case]),
+                simulated=any(view.radiograph.simulated for view in views),
             )
         )
     return results
 
 
+def _survivors(tracks: Sequence[Track], keep: int) -> list[Track]:
+    """Of one case, those that enter the next level."""
+    by_start = {track.start: track for track in tracks}
+    losses = {start: track.loss for start, track in by_start.items()}
+    return [by_start[start] for start in going_on(losses, keep)]
+
+
+def _best_rows(alive: Sequence[Sequence[Track]]) -> list[int]:
+    """Where the best start of every case stands, when all stand one below the other."""
+    found, before = [], 0
+    for left in alive:
+        losses = [track.loss for track in left]
+        found.append(before + losses.index(min(losses)))
+        before += len(left)
+    return found
+
+
 class _Ends:
-    """The best pose of every case, read from the device."""
+    """The best pose of every case, read from the device.
+
+    Parameters
+    ----------
+    winners
+        Their rows in the state.
+    """
 
     def __init__(self, problem: DeviceProblem, state: Starts, winners: list[int]) -> None:
         rows = torch.tensor(winners, device=state.damping.device)
+        self.losses: list[float] = state.model.loss[rows].tolist()
         spread = torch.stack([seen.image[rows].flatten(1).std(-1) for seen in state.seen])
         self.flat: list[bool] = (spread < FLATTEST).all(0).tolist()
         self.converged: list[bool] = state.converged[rows].tolist()

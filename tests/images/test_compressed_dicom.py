@@ -1,0 +1,69 @@
+"""Compressed DICOM: JPEG Lossless as angiography systems write it, and what else pydicom leaves."""
+
+import numpy as np
+import pydicom
+import pytest
+from jpeg_lossless import jpeg_lossless, squeezed
+from pydicom.data import get_testdata_file
+from pydicom.encaps import encapsulate
+from pydicom.uid import JPEGLosslessSV1
+from xray_files import dicom, save, stored_intensity
+
+from napari_xreg.images import read_radiograph
+from napari_xreg.images.dicom_decoding import stored_pixels
+
+
+def reopened(tmp_path, dataset):
+    return pydicom.dcmread(save(tmp_path / "x.dcm", dataset))
+
+
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("bits", [8, 12, 16])
+def test_values_come_back_bit_by_bit(tmp_path, bits, signed):
+    low, high = (-(1 << (bits - 1)), 1 << (bits - 1)) if signed else (0, 1 << bits)
+    values = np.random.default_rng(bits).integers(low, high, (3, 30, 44))
+    values[0, :2, :3] = [[low, high - 1, low], [high - 1, low, high - 1]]
+    kind = "int" if signed else "uint"
+    values = values.astype(f"{kind}{8 if bits == 8 else 16}")
+    dataset = squeezed(dicom(values), values, bits)
+    dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = bits, bits - 1, int(signed)
+    # What a viewer would do with the values is not done to them here.
+    dataset.PhotometricInterpretation = "MONOCHROME1"
+    dataset.RescaleSlope, dataset.RescaleIntercept = "0.5", "-1024"
+    found = stored_pixels(reopened(tmp_path, dataset))
+    assert found.shape == values.shape
+    assert np.array_equal(found, values)
+    single = squeezed(dicom(values[0]), values[:1], bits)
+    single.BitsStored, single.HighBit, single.PixelRepresentation = bits, bits - 1, int(signed)
+    assert np.array_equal(stored_pixels(reopened(tmp_path, single)), values[0])
+
+
+def test_an_angiogram(tmp_path):
+    pixels = stored_intensity()
+    plain = read_radiograph(save(tmp_path / "plain.dcm", dicom()))
+    there = read_radiograph(save(tmp_path / "small.dcm", squeezed(dicom(), [pixels], 12)))
+    assert (there.line_integrals == plain.line_integrals).all()
+    assert there.carm == plain.carm
+    frames = np.stack([pixels, pixels // 2, pixels // 3])
+    run = squeezed(dicom(frames), frames, 12)
+    second = read_radiograph(save(tmp_path / "run.dcm", run), frame=2)
+    wanted = read_radiograph(save(tmp_path / "one.dcm", dicom(frames)), frame=2)
+    assert (second.line_integrals == wanted.line_integrals).all()
+
+
+def test_jpeg_ls():
+    """Of another writer: files that come with pydicom."""
+    found, wanted = (
+        stored_pixels(pydicom.dcmread(get_testdata_file(name, download=False)))
+        for name in ("MR_small_jpeg_ls_lossless.dcm", "MR_small.dcm")
+    )
+    assert np.array_equal(found, wanted)
+
+
+def test_a_cut_stream_is_refused_in_words(tmp_path):
+    dataset = dicom()
+    whole = jpeg_lossless(stored_intensity(), 12)
+    dataset.PixelData = encapsulate([whole[:60]])
+    dataset.file_meta.TransferSyntaxUID = JPEGLosslessSV1
+    with pytest.raises(ValueError, match=r"JPEG Lossless.*cannot be decoded here.*whole"):
+        read_radiograph(save(tmp_path / "x.dcm", dataset))
