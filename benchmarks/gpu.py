@@ -22,7 +22,12 @@ from benchmarks.gpu_jobs import GRADIENT, IMAGE, Scene
 from benchmarks.throughput import networks
 from napari_xreg.images import Volume
 from napari_xreg.registration import RefineSettings
-from napari_xreg.rendering import choose_device, render_with_jacobian, volume_on
+from napari_xreg.rendering import (
+    choose_device,
+    render_with_jacobian,
+    set_thread_count,
+    volume_on,
+)
 from napari_xreg.rendering import cuda as cuda_backend
 from napari_xreg.simulation import phantom
 
@@ -241,14 +246,14 @@ def refinement_rows(
     return rows, data
 
 
-def ratio_rows(found: dict[str, Timing], options: argparse.Namespace) -> list[list[Any]]:
-    """nanodrr's Triton time over ours."""
+def ratio_rows(found: dict[str, Timing], options: argparse.Namespace, path: str) -> list[list[Any]]:
+    """The time of nanodrr's path (triton or torch) over ours."""
     rows = []
     for pixels, batch in [*((n, 1) for n in options.sizes), *((n, 64) for n in options.batched)]:
         for method in ("trilinear", "joseph"):
             words = []
             for what in (IMAGE, GRADIENT):
-                peer = found.get(f"{pixels} | {batch} | nanodrr triton | {what}")
+                peer = found.get(f"{pixels} | {batch} | nanodrr {path} | {what}")
                 own = found.get(f"{pixels} | {batch} | napari-xreg {method} | {what}")
                 words.append(f"{peer.ms / own.ms:.2f}" if peer and own else NOT_MEASURED)
             rows.append([pixels, batch, method, *words])
@@ -275,7 +280,9 @@ def machine(device: torch.device | None) -> str:
     if device is None:
         return "No CUDA card (or no Triton): nothing on this page was measured."
     if device.type == "cpu":
-        return "Times of the CPU, from the same script as those of a card."
+        return (
+            "Times of the CPU, one thread for everything, from the same script as those of a card."
+        )
     card = torch.cuda.get_device_properties(device)
     import triton
 
@@ -308,6 +315,10 @@ def main(options: argparse.Namespace, folder: Path = report.RESULTS) -> bool:
     peers.check_installed()
     deadline = time.monotonic() + options.budget
     with device_of(options.device) as device:
+        if device is not None and device.type == "cpu":
+            # Torch's threads are counted apart from the kernels': one of each, for ours and peers.
+            report.one_thread()
+            set_thread_count(1)
         scene = None if device is None else scene_of(options, device)
         checked, good = checks(scene)
         tables = {}
@@ -323,7 +334,9 @@ def main(options: argparse.Namespace, folder: Path = report.RESULTS) -> bool:
     env = report.environment()
     header = ["pixels", "batch", "what", "gives", "ms", "ms (wall)", "peak MB"]
     shown = {name: report.table(header, rows.lines) for name, rows in tables.items()}
-    ratios = ratio_rows(tables["rendering"].found, options)
+    on_cpu = device is not None and device.type == "cpu"
+    path = "torch" if on_cpu else "triton"
+    ratios = ratio_rows(tables["rendering"].found, options, path)
     shown_ct = "CT: the pelvis at 1.5 mm" if scene is None else f"CT: {scene.volume!r}"
     title = "On the CPU, one device among others" if device == torch.device("cpu") else "On a GPU"
     markdown = f"""# {title}
@@ -339,7 +352,7 @@ chooses the side: the Jacobian is judged by 99 % of its values):
 
 {report.table(["method", "image, largest", "Jacobian, 99 %", "largest", "two runs", "check"], checked)}
 
-nanodrr's Triton path over ours (above 1: ours is faster); Joseph samples voxel planes, which is not the same work:
+nanodrr's {path.capitalize()} path over ours (above 1: ours is faster); Joseph samples voxel planes, which is not the same work:
 
 {report.table(["pixels", "batch", "method", IMAGE, GRADIENT], ratios)}
 
@@ -367,7 +380,6 @@ Networks:
         for name, rows in tables.items()
     }
     data = {"environment": env, "card": machine(device), "times": times, "refined": refined_data}
-    on_cpu = device is not None and device.type == "cpu"
     report.write("cpu" if on_cpu else "gpu", markdown, data, folder)
     return good
 
