@@ -6,14 +6,17 @@ import pytest
 import torch
 from torch import nn
 
-from napari_xreg.cli import detect_command, landmark_start
+from napari_xreg.cli import detect_command, landmark_start, training_methods
 from napari_xreg.cli.parser import build_parser
-from napari_xreg.cli.training_methods import METHODS
+from napari_xreg.cli.training_methods import METHODS, pose_range
 from napari_xreg.images import Landmark, read_landmarks, read_radiograph, write_landmarks
 from napari_xreg.landmarks import CompactDetector, Heatmaps, LandmarkDetector, save_detector
 from napari_xreg.metrics import mean_target_registration_error
+from napari_xreg.rayemb import load_encoder
+from napari_xreg.rayemb.template_range import learned_template_poses
 from napari_xreg.registration import read_pose
 from napari_xreg.simulation import phantom
+from napari_xreg.training import PoseRange
 from napari_xreg.training.framing import Framing
 
 
@@ -152,3 +155,57 @@ def test_train_takes_the_names_of_the_file(case, marks):
     nameless = parse(["train", "landmarks", case.ct, "--out", "w"])
     with pytest.raises(ValueError, match="needs the landmarks of the CT"):
         method.task(nameless, network)
+
+
+@pytest.mark.parametrize("method", ["rayemb", "landmarks"])
+@pytest.mark.parametrize("whom", ["patient", "phantoms"])
+def test_train_learns_the_poses_it_is_told(case, marks, method, whom, monkeypatch):
+    class Asked(Exception):
+        pass
+
+    def ask(*_, **given):
+        raise Asked(given)
+
+    for name in ("patient_task", "population_task"):
+        monkeypatch.setattr(training_methods, name, ask)
+        monkeypatch.setattr(training_methods, name.replace("_", "_landmark_"), ask)
+    ct = case.ct if whom == "patient" else "phantoms"
+    given = ["train", method, ct, "--landmarks", str(marks), "--out", "w"]
+    told = ["--primary", "60", "100", "--secondary", "-5", "12", "--offset", "20"]
+    arguments = build_parser().parse_args([*given, *told])
+    made = METHODS[method]
+    with pytest.raises(Asked) as asked:
+        made.task(arguments, made.network(arguments))
+    (recipe,) = asked.value.args
+    learned = recipe["poses"] if whom == "patient" else recipe["settings"].views.poses
+    assert learned == PoseRange((60.0, 100.0), (-5.0, 12.0), (-10.0, 10.0), 20.0)
+
+
+def test_the_poses_of_train_are_those_its_help_names(capsys):
+    arguments = build_parser().parse_args(["train", "rayemb", "phantoms", "--out", "w"])
+    usual = PoseRange()
+    assert pose_range(arguments) == usual
+    with pytest.raises(SystemExit):
+        build_parser().parse_args(["train", "--help"])
+    shown = " ".join(capsys.readouterr().out.split())
+    for low, high in (usual.primary_deg, usual.secondary_deg, usual.roll_deg):
+        assert f"(default: {low:g} {high:g})" in shown
+    assert f"(default: {usual.offset_mm:g})" in shown
+    backwards = ["train", "rayemb", "phantoms", "--out", "w", "--primary", "10", "-10"]
+    with pytest.raises(ValueError, match="primary_deg is"):
+        pose_range(build_parser().parse_args(backwards))
+
+
+@pytest.mark.slow
+def test_the_file_says_which_poses_were_learned(case, tmp_path, call):
+    out = tmp_path / "patient.safetensors"
+    done = call(
+        "train", "rayemb", case.ct, "--out", str(out), "--minutes", "0.02", "--primary", "-20", "0",
+        "--secondary", "-5", "12",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    _, about = load_encoder(out)
+    templates = learned_template_poses(about)
+    # A little more than was learned.
+    assert templates.primary_deg == (-25.0, 5.0)
+    assert templates.secondary_deg == (-9.5, 16.5)

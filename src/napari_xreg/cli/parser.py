@@ -272,6 +272,25 @@ def _add_train(commands: _Commands, common: _Parser) -> None:
         metavar="HU",
         help="without labels, points lie above this (default: %(default)s)",
     )
+    # The defaults are those of `training.PoseRange`, which takes torch to import.
+    for name, words in (
+        ("primary", "degrees, + LAO (default: -45 45)"),
+        ("secondary", "degrees, + cranial (default: -22.5 22.5)"),
+        ("roll", "degrees, about the central ray (default: -10 10)"),
+    ):
+        train.add_argument(
+            f"--{name}",
+            type=number,
+            nargs=2,
+            metavar=("FROM", "TO"),
+            help=f"of the C-arm poses to learn: {words}",
+        )
+    train.add_argument(
+        "--offset",
+        type=not_negative,
+        metavar="MM",
+        help="standard deviation of the C-arm's offset along each axis (default: 50)",
+    )
     train.add_argument("--minutes", type=positive_number, default=5.0, help="default: %(default)s")
     train.add_argument("--learning-rate", type=positive_number, default=2e-3, metavar="R")
     train.add_argument("--seed", type=whole, default=0, help="default: %(default)s")

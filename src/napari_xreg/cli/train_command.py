@@ -7,7 +7,7 @@ import torch
 
 from napari_xreg.cli.console import Console
 from napari_xreg.cli.refining import cancelled_by_interrupt, prepare_renderer
-from napari_xreg.cli.training_methods import METHODS
+from napari_xreg.cli.training_methods import METHODS, pose_range
 from napari_xreg.registration import Control
 from napari_xreg.registration import run as run_events
 from napari_xreg.rendering import thread_count
@@ -24,6 +24,7 @@ def run(arguments: Namespace, console: Console) -> int:
     torch.set_num_threads(thread_count())
     torch.manual_seed(arguments.seed)
     method = METHODS[arguments.method]
+    poses = pose_range(arguments)
     network = method.network(arguments).to(arguments.device)
     console.step("rendering images to validate on")
     task, what = method.task(arguments, network)
@@ -46,6 +47,12 @@ def run(arguments: Namespace, console: Console) -> int:
         "seconds": round(trained.seconds),
         "status": trained.status.name,
         "scores": dict(scores),
+        "request": {
+            "primary_deg": list(poses.primary_deg),
+            "secondary_deg": list(poses.secondary_deg),
+            "roll_deg": list(poses.roll_deg),
+            "offset_mm": poses.offset_mm,
+        },
     }
     method.finish(network, trained)
     method.save(out, network, about)

@@ -2,7 +2,7 @@
 
 from argparse import Namespace
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from napari_xreg.images import LabelMap, Landmark, read_labels, read_landmarks
 from napari_xreg.landmarks import (
     CompactDetector,
     LandmarkDetector,
+    LandmarkSettings,
     load_detector,
     patient_landmark_task,
     population_landmark_task,
@@ -21,13 +22,22 @@ from napari_xreg.landmarks import (
 )
 from napari_xreg.rayemb import (
     CompactEncoder,
+    RayEmbSettings,
     RayEncoder,
     load_encoder,
     patient_task,
     population_task,
     save_encoder,
 )
-from napari_xreg.training import CTFolder, Mixture, PhantomPopulation, Population, Task, Trained
+from napari_xreg.training import (
+    CTFolder,
+    Mixture,
+    PhantomPopulation,
+    Population,
+    PoseRange,
+    Task,
+    Trained,
+)
 
 
 @dataclass(frozen=True)
@@ -69,6 +79,17 @@ def _population(arguments: Namespace) -> tuple[Population, str] | None:
     return mixture, f"{len(folder.files)} CTs, and {share:g} times as often simulated pelves"
 
 
+def pose_range(arguments: Namespace) -> PoseRange:
+    """The poses to learn; ValueError where a range runs backwards."""
+    usual = PoseRange()
+    primary, secondary, roll = (
+        tuple(getattr(arguments, name) or getattr(usual, f"{name}_deg"))
+        for name in ("primary", "secondary", "roll")
+    )
+    offset = usual.offset_mm if arguments.offset is None else arguments.offset
+    return PoseRange(primary, secondary, roll, offset)
+
+
 def _labels(arguments: Namespace, patient: Patient) -> LabelMap | None:
     if arguments.labels:
         return read_labels(Path(arguments.labels))
@@ -82,13 +103,15 @@ def _encoder(arguments: Namespace) -> RayEncoder:
 
 
 def _rayemb_task(arguments: Namespace, encoder: RayEncoder) -> tuple[Task, str]:
-    many = _population(arguments)
+    many, poses = _population(arguments), pose_range(arguments)
     if many is not None:
-        return population_task(encoder, many[0]), many[1]
+        usual = RayEmbSettings()
+        settings = replace(usual, views=replace(usual.views, poses=poses))
+        return population_task(encoder, many[0], settings=settings), many[1]
     patient = read_patient(arguments)
     task = patient_task(
         encoder, patient.volume, labels=_labels(arguments, patient),
-        bone_above_hu=arguments.above_hu, seed=arguments.seed,
+        bone_above_hu=arguments.above_hu, poses=poses, seed=arguments.seed,
     )  # fmt: skip
     return task, patient.name
 
@@ -107,13 +130,16 @@ def _detector(arguments: Namespace) -> LandmarkDetector:
 
 
 def _landmark_task(arguments: Namespace, detector: LandmarkDetector) -> tuple[Task, str]:
-    many = _population(arguments)
+    many, poses = _population(arguments), pose_range(arguments)
     if many is not None:
-        return population_landmark_task(detector, many[0]), many[1]
+        usual = LandmarkSettings()
+        settings = replace(usual, views=replace(usual.views, poses=poses))
+        return population_landmark_task(detector, many[0], settings=settings), many[1]
     patient = read_patient(arguments)
     task = patient_landmark_task(
         detector, patient.volume, _landmarks(arguments, patient),
-        labels=_labels(arguments, patient), bone_above_hu=arguments.above_hu, seed=arguments.seed,
+        labels=_labels(arguments, patient), bone_above_hu=arguments.above_hu, poses=poses,
+        seed=arguments.seed,
     )  # fmt: skip
     return task, patient.name
 
