@@ -113,6 +113,9 @@ def test_detect_writes_landmarks_and_the_pose_without_the_wrong_one(
     assert stored["passes"] == 2
     assert stored["simulated"] is True
     assert len(stored["landmarks"]) == 14
+    for entry in stored["landmarks"]:
+        (rows, both), (_, columns) = entry["covariance_px2"]
+        assert read[entry["name"]].covariance == pytest.approx((rows, both, columns))
 
 
 def test_an_untrained_detector_is_not_trusted(case, weights, tmp_path, call):

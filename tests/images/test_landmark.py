@@ -173,3 +173,17 @@ def test_visibility_by_hand(tmp_path):
     write(path, "name,row,column,visible\na,1.5,2.5,maybe\n")
     with pytest.raises(ReadError, match="visible must be 1 or 0: got 'maybe'"):
         read_landmarks(path)
+
+
+def test_a_csv_keeps_how_sure_a_pixel_is(tmp_path):
+    sure = Landmark("tip", (1.0, 2.0, 3.0), (811.5, 12.25), False, (4.5, -1.25, 2.0))
+    path = tmp_path / "points.csv"
+    write_landmarks(path, [ASIS, sure])
+    assert read_landmarks(path) == [ASIS, sure]
+    by_hand = "name,row,column,row_variance,row_column_covariance,column_variance\n"
+    write(path, by_hand + "a,1.5,2.5,4.5,-1.25,2.0\nb,3.5,4.5,,,\n")
+    assert [mark.covariance for mark in read_landmarks(path)] == [(4.5, -1.25, 2.0), None]
+    for cells, says in (("4.5,,2.0", "must be a number"), ("4.5,9,2.0", "positive covariance")):
+        write(path, by_hand + f"a,1.5,2.5,{cells}\n")
+        with pytest.raises(ReadError, match=says):
+            read_landmarks(path)

@@ -17,6 +17,7 @@ from napari_xreg.images.landmark import Landmark
 Frame = Literal["LPS", "RAS"]
 
 _CSV_SCHEMA = "# napari-xreg landmarks 1"
+_COVARIANCE = ("row_variance", "row_column_covariance", "column_variance")  # pixels squared
 _SLICER_SCHEMA = (
     "https://raw.githubusercontent.com/slicer/slicer/master/Modules/Loadable/Markups/Resources/"
     "Schema/markups-schema-v1.0.3.json#"
@@ -35,7 +36,8 @@ def read_landmarks(path: str | Path, *, frame: Frame | None = None) -> list[Land
         out), or ``.csv`` with a line of column names: ``name``, ``x``, ``y``, ``z`` in mm and, for
         points picked on a radiograph, ``row``, ``column`` in pixels; an empty cell is not known.
         A column ``visible`` may hold 0 for points that are not to be used (in Slicer's files: points
-        that are hidden).
+        that are hidden); ``row_variance``, ``row_column_covariance``, ``column_variance``, pixels
+        squared, say how sure the pixels are.
     frame
         Axes of x, y, z where the file does not say them. Our own CSV files and Slicer's do.
 
@@ -84,8 +86,8 @@ def write_landmarks(
     Parameters
     ----------
     path
-        ``.fcsv`` or ``.mrk.json`` for 3D Slicer (positions only), or ``.csv`` (positions and
-        pixels). A file that exists is replaced.
+        ``.fcsv`` or ``.mrk.json`` for 3D Slicer (positions only), or ``.csv`` (positions, and
+        pixels with their covariance). A file that exists is replaced.
     landmarks
         Positions in LPS mm.
     frame
@@ -146,9 +148,10 @@ def _landmark(
     position: tuple[float, float, float] | None,
     pixel: tuple[float, float] | None = None,
     visible: bool = True,
+    covariance: tuple[float, float, float] | None = None,
 ) -> Landmark:
     try:
-        return Landmark(name, position, pixel, visible)
+        return Landmark(name, position, pixel, visible, covariance)
     except ValueError as error:
         raise ReadError(f"{file}: {error}") from error
 
@@ -280,6 +283,7 @@ def _from_csv(file: Path, text: str, frame: Frame | None) -> list[Landmark]:
         name = (cells["name"] or "").strip()
         position = _numbers_if_any(file, name, cells, ("x", "y", "z"))
         pixel = _numbers_if_any(file, name, cells, ("row", "column"))
+        covariance = _numbers_if_any(file, name, cells, _COVARIANCE)
         landmarks.append(
             _landmark(
                 file,
@@ -287,6 +291,7 @@ def _from_csv(file: Path, text: str, frame: Frame | None) -> list[Landmark]:
                 _in_lps(position, _one_frame(file, stated, frame)) if position else None,
                 (pixel[0], pixel[1]) if pixel else None,
                 _flag(file, name, cells.get("visible")),
+                (covariance[0], covariance[1], covariance[2]) if covariance else None,
             )
         )
     return landmarks
@@ -317,9 +322,12 @@ def _to_csv(landmarks: list[Landmark], frame: Frame) -> str:
     writer = csv.writer(text, lineterminator="\n")
     # Only where it says something: most files have no such point.
     hidden = not all(landmark.visible for landmark in landmarks)
-    writer.writerow(["name", "x", "y", "z", "row", "column", *["visible"] * hidden])
+    sure = any(landmark.covariance for landmark in landmarks)
+    more = [*["visible"] * hidden, *(_COVARIANCE if sure else ())]
+    writer.writerow(["name", "x", "y", "z", "row", "column", *more])
     for landmark in landmarks:
         position = _in_lps(landmark.position, frame) if landmark.position else ("", "", "")
         flag = [int(landmark.visible)] * hidden
-        writer.writerow([landmark.name, *position, *(landmark.pixel or ("", "")), *flag])
+        spread = (landmark.covariance or ("", "", "")) if sure else ()
+        writer.writerow([landmark.name, *position, *(landmark.pixel or ("", "")), *flag, *spread])
     return text.getvalue()

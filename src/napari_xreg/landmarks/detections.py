@@ -87,17 +87,22 @@ class Detections:
         return covariance + _FLOOR_PX2 * torch.eye(2, dtype=covariance.dtype)
 
     def landmarks(self, *, visible_above: float = 0.5) -> tuple[Landmark, ...]:
-        """As picked landmarks; those less likely to be in the image are marked invisible.
+        """As picked landmarks with their covariance; those less likely in the image are invisible.
 
         Parameters
         ----------
         visible_above
             Probability. 0 takes them all, which is what the paper's released code does.
         """
-        rows = zip(self.names, self.pixels.tolist(), self.visible.tolist(), strict=True)
+        rows = zip(
+            self.names, self.pixels.tolist(), self.visible.tolist(), self.spread().tolist(),
+            strict=True,
+        )  # fmt: skip
         return tuple(
-            Landmark(name, None, (row, column), visible=chance >= visible_above)
-            for name, (row, column), chance in rows
+            Landmark(
+                name, None, (row, column), chance >= visible_above, (c[0][0], c[0][1], c[1][1])
+            )
+            for name, (row, column), chance, c in rows
         )
 
     def correspondences(

@@ -1,7 +1,7 @@
 """The part of the Landmarks widget that lets a network pick, pass after pass."""
 
 from collections.abc import Generator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from qtpy.QtCore import QSignalBlocker, Signal
@@ -17,7 +17,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_xreg.images import Landmark, Radiograph
+from napari_xreg.images import Radiograph
 from napari_xreg.landmarks import (
     Detections,
     DetectionTrust,
@@ -237,11 +237,3 @@ class DetectionPanel(QWidget):
         self.detections = found
         self.follow()
         self.found.emit(found, final)
-
-
-def detected_landmarks(found: Detections) -> tuple[Landmark, ...]:
-    """As landmarks of the radiograph: pixel, covariance, visible where that is likelier than not."""
-    return tuple(
-        replace(mark, covariance=(float(c[0, 0]), float(c[0, 1]), float(c[1, 1])))
-        for mark, c in zip(found.landmarks(), found.spread(), strict=True)
-    )

@@ -17,7 +17,7 @@ from napari_xreg.registration import PnPStatus
 from napari_xreg.widgets import landmarks_edit as edit
 from napari_xreg.widgets.docked import Docked
 from napari_xreg.widgets.jobs import Lane
-from napari_xreg.widgets.landmarks_detection import DetectionPanel, detected_landmarks
+from napari_xreg.widgets.landmarks_detection import DetectionPanel
 from napari_xreg.widgets.landmarks_drawing import LandmarksDrawing
 from napari_xreg.widgets.landmarks_files import save, take
 from napari_xreg.widgets.landmarks_names import PELVIS
@@ -276,7 +276,7 @@ class LandmarksWidget(Docked):
         assert name is not None
         self._acted = self._acted or trusted
         self.weighting.suggest(COVARIANCE)
-        edit.take_detected(self._session, name, detected_landmarks(found))
+        edit.take_detected(self._session, name, found.landmarks())
 
     def _draw_samples(self, *_: object) -> None:
         wanted = self.detection.samples.isChecked()
