@@ -37,8 +37,8 @@ lint:
 	$(BIN)/npe2 validate src/napari_xreg/napari.yaml
 
 bench:
-	@$(PYTHON) scripts/setup_env.py peers
-	$(BIN)/python -m benchmarks $(or $(ARGS),all)
+	@$(PYTHON) scripts/setup_env.py bench peers
+	$(SCREEN) $(BIN)/python -m benchmarks $(or $(ARGS),all)
 
 docs:
 	@$(PYTHON) scripts/setup_env.py docs

@@ -3,18 +3,14 @@
 What is absent is listed as not run, and what needs a card says "not measured" in its own table.
 """
 
+import importlib.util
 import json
 import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
-
 from benchmarks import report
-
-mpl.use("Agg")
-from matplotlib import pyplot
 
 CHAPTERS = {
     "rendering": "Rendering on the CPU against the peers",
@@ -38,6 +34,9 @@ CHAPTERS = {
 def write(folder: Path) -> Path:
     """Put the report together from what lies in the folder."""
     env = report.environment()
+    drawing = importlib.util.find_spec("matplotlib") is not None
+    if not drawing:
+        print("no plots: they need matplotlib (the extra `bench`)")
     found = {name: folder / f"{name}.md" for name in CHAPTERS}
     there = {name: file for name, file in found.items() if file.is_file()}
     lines = [
@@ -51,7 +50,7 @@ def write(folder: Path) -> Path:
         "",
     ]
     for name, file in there.items():
-        plot = PLOTS.get(name)
+        plot = PLOTS.get(name) if drawing else None
         picture = plot(folder) if plot and (folder / f"{name}.json").is_file() else None
         text = re.sub(r"^(#+) ", r"#\1 ", file.read_text(), flags=re.MULTILINE)
         first, _, rest = text.partition("\n")
@@ -119,7 +118,7 @@ def plot_refinement(folder: Path) -> Path | None:
                 series.setdefault(method, {})[name] = summary["median_mm"]
     if not series:
         return None
-    figure, axes = pyplot.subplots(figsize=(7, 3.2), layout="constrained")
+    figure, axes = _pyplot().subplots(figsize=(7, 3.2), layout="constrained")
     width = 0.8 / len(series)
     names = list(volumes)
     for number, (method, values) in enumerate(series.items()):
@@ -137,7 +136,7 @@ def _lines(
     panels = {title: series for title, series in panels.items() if series}
     if not panels:
         return None
-    figure, axes = pyplot.subplots(
+    figure, axes = _pyplot().subplots(
         1, len(panels), figsize=(5 * len(panels), 3.6), squeeze=False, layout="constrained"
     )
     for (title, series), axis in zip(panels.items(), axes[0], strict=True):
@@ -149,9 +148,19 @@ def _lines(
     return _saved(figure, file)
 
 
+def _pyplot() -> Any:
+    """Imported when something is drawn: the tables need no matplotlib."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot
+
+    return pyplot
+
+
 def _saved(figure: Any, file: Path) -> Path:
     figure.savefig(file, dpi=110)
-    pyplot.close(figure)
+    _pyplot().close(figure)
     return file
 
 

@@ -30,8 +30,8 @@ CONSTRAINTS = VENV / "constraints.txt"
 STAMP = VENV / "napari-xreg-ready.json"
 
 # Extras that bring a Qt binding, and those whose tests open windows even where there is no screen.
-WITH_QT = {"all", "dev", "pyqt6", "test"}
-WITHOUT_SCREEN = {"dev", "test"}
+WITH_QT = {"all", "bench", "dev", "pyqt6", "test"}
+WITHOUT_SCREEN = {"bench", "dev", "test"}
 
 # Compiled dependencies: importing them is the only sure way to learn which system library lacks.
 COMPILED = ("torch", "numba", "cv2", "SimpleITK", "scipy.ndimage")
