@@ -9,12 +9,18 @@ from stub_detector import StubDetector
 from napari_xreg.geometry import CArm, Detector
 from napari_xreg.images import Landmark, Radiograph
 from napari_xreg.landmarks import (
+    CompactDetector,
     DetectSettings,
     LandmarkCase,
+    LandmarkSettings,
     LandmarkValidator,
     evaluate,
+    phantom_cases,
+    population_landmark_task,
+    recipes,
     trust_threshold,
 )
+from napari_xreg.training import PhantomPopulation, PoseRange
 from napari_xreg.training.framing import Framing
 
 # 2 mm pixels at a magnification of 1000 / 700: 1.4 mm at the isocenter.
@@ -89,3 +95,24 @@ def test_the_threshold_of_trust_comes_from_spread_and_pose() -> None:
     assert one == pytest.approx(5 * 2**0.5 * 0.9 * 1.4, rel=0.03)
     assert trust_threshold(results) == one
     assert trust_threshold(results[3:]) is None
+
+
+def test_phantoms_are_seen_from_the_poses_that_are_learned(monkeypatch):
+    """Judged from elsewhere, the weights that are kept would be those of another task."""
+    side = PoseRange((60.0, 62.0), (4.0, 6.0), (0.0, 0.0), 0.0)
+    (one,) = phantom_cases(11, [900], spacing_mm=6.0, poses=side)
+    angles = one.radiograph.carm.carm_pose(one.truth, (0.0, 0.0, 0.0))
+    assert 60.0 <= angles.primary_deg <= 62.0
+    assert 4.0 <= angles.secondary_deg <= 6.0
+    asked = []
+
+    def few(seed, images, *, poses, **_):
+        asked.append(poses)
+        return phantom_cases(seed, images[:1], spacing_mm=10.0, poses=poses)
+
+    monkeypatch.setattr(recipes, "phantom_cases", few)
+    usual = LandmarkSettings()
+    settings = dataclasses.replace(usual, views=dataclasses.replace(usual.views, poses=side))
+    detector = CompactDetector(widths=(8, 8, 8, 8))
+    population_landmark_task(detector, PhantomPopulation(), settings=settings)
+    assert set(asked) == {side}

@@ -8,16 +8,19 @@ from napari_xreg.rayemb import (
     RAYEMB_V1,
     TEMPLATE_POSES,
     CompactEncoder,
+    RayEmbSettings,
     TemplateSettings,
     ViewPool,
     ViewSettings,
+    population_task,
+    recipes,
     templates_around,
     templates_for,
     validation_patient,
 )
 from napari_xreg.rayemb.template_range import learned_template_poses
 from napari_xreg.simulation import phantom
-from napari_xreg.training import OnePatient, PoseRange, patient_from_volume
+from napari_xreg.training import OnePatient, PhantomPopulation, PoseRange, patient_from_volume
 
 
 def test_templates_stand_a_little_beyond_what_was_learned():
@@ -63,3 +66,24 @@ def test_training_and_validation_see_templates_of_their_range():
         towards = poses.rotation[:, :, 2]
         # A central ray at 80 degrees primary runs along x: sin 55 and more of it.
         assert (towards[:, 0] > 0.8).all()
+
+
+def test_phantoms_are_seen_from_the_poses_that_are_learned(monkeypatch):
+    """Judged from elsewhere, the weights that are kept would be those of another task."""
+    side = PoseRange((60.0, 62.0), (4.0, 6.0), (0.0, 0.0), 0.0)
+    encoder = CompactEncoder()
+    one = recipes.phantom_validation(encoder, 11, [900], poses=side)
+    angles = one.carm.carm_pose(one.truths[0], (0.0, 0.0, 0.0))
+    assert 60.0 <= angles.primary_deg <= 62.0
+    assert 4.0 <= angles.secondary_deg <= 6.0
+    asked = []
+
+    def seen(_, seed, images, *, poses):
+        asked.append(poses)
+        return one
+
+    monkeypatch.setattr(recipes, "phantom_validation", seen)
+    usual = RayEmbSettings()
+    settings = replace(usual, views=replace(usual.views, poses=side))
+    population_task(encoder, PhantomPopulation(), settings=settings)
+    assert set(asked) == {side}

@@ -6,11 +6,12 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from bars import barred_patient
 from blobs import CENTER, bent, blob_radiograph, blob_volume, carm
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from napari_xreg.geometry import CArm, Detector, Pose
-from napari_xreg.images import Radiograph, Volume, lac_from_hu
+from napari_xreg.images import Radiograph, Volume
 from napari_xreg.registration import (
     Channels,
     Control,
@@ -167,15 +168,7 @@ def test_tone_and_medians_under_masks_of_their_own(cases):
 
 @pytest.fixture(scope="module")
 def patient():
-    """Water with bony bars and a fat layer: there, bone can be told from the rest."""
-    hu = torch.full((40, 44, 48), -1000.0)
-    hu[3:37, 4:40, 4:44] = -90.0
-    hu[3:37, 7:37, 8:40] = 20.0
-    hu[5:35, 12:18, 12:17] = 900.0
-    hu[10:16, 20:24, 10:38] = 500.0
-    hu[22:33, 25:33, 28:36] = 300.0
-    matrix = torch.diag(torch.tensor([3.0, 3.0, 3.0, 1.0], dtype=torch.float64))
-    return Volume(lac_from_hu(hu), matrix, hu=hu)
+    return barred_patient()
 
 
 def test_every_radiograph_has_its_own_bone_gain(patient):

@@ -47,12 +47,7 @@ def run(arguments: Namespace, console: Console) -> int:
         "seconds": round(trained.seconds),
         "status": trained.status.name,
         "scores": dict(scores),
-        "request": {
-            "primary_deg": list(poses.primary_deg),
-            "secondary_deg": list(poses.secondary_deg),
-            "roll_deg": list(poses.roll_deg),
-            "offset_mm": poses.offset_mm,
-        },
+        "request": poses.described(),
     }
     method.finish(network, trained)
     method.save(out, network, about)

@@ -101,20 +101,24 @@ def population_landmark_task(
     population
         `PhantomPopulation`, `CTFolder` with landmarks beside every CT, or a `Mixture` of both.
     validation
-        Cases of patients that are not among them. None: phantoms of seeds kept for this.
+        Cases of patients that are not among them. None: phantoms of seeds kept for this, at the
+        poses that are learned.
     settings
         Of the batches.
     """
-    cases = validation or validation_phantoms()
+    poses = None if settings is None else settings.views.poses
+    cases = validation or validation_phantoms(poses=poses)
     return LandmarkTask(detector, population, LandmarkValidator(cases), settings)
 
 
-def validation_phantoms(images: int = 5, severity: str = "typical") -> tuple[LandmarkCase, ...]:
+def validation_phantoms(
+    images: int = 5, severity: str = "typical", *, poses: PoseRange | None = None
+) -> tuple[LandmarkCase, ...]:
     """Phantoms that no population of the package holds, seen from a few sides each."""
     return tuple(
         case
         for i, seed in enumerate(VALIDATION_PHANTOMS)
         for case in phantom_cases(
-            seed, range(900 + images * i, 900 + images * (i + 1)), severity=severity
+            seed, range(900 + images * i, 900 + images * (i + 1)), severity=severity, poses=poses
         )
     )

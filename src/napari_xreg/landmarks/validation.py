@@ -125,14 +125,20 @@ def landmark_cases(
 
 
 def phantom_cases(
-    seed: int, images: Sequence[int], *, spacing_mm: float = 3.0, severity: str = "typical"
+    seed: int,
+    images: Sequence[int],
+    *,
+    spacing_mm: float = 3.0,
+    severity: str = "typical",
+    poses: PoseRange | None = None,
 ) -> tuple[LandmarkCase, ...]:
     """A phantom with one simulated radiograph for each image seed."""
     made = phantom(spacing_mm=spacing_mm, seed=seed)
     marks = [Landmark(name, place) for name, place in made.landmarks.items()]
     return landmark_cases(
-        made.volume, made.labels, marks, seeds=images, name=f"phantom {seed}", severity=severity
-    )
+        made.volume, made.labels, marks, seeds=images, name=f"phantom {seed}", severity=severity,
+        poses=poses,
+    )  # fmt: skip
 
 
 def evaluate(

@@ -81,19 +81,23 @@ def population_task(
     population
         `CTFolder`, `PhantomPopulation`, or a `Mixture` of both.
     validation
-        Patients that are not among them. None: three phantoms of seeds kept for this.
+        Patients that are not among them. None: three phantoms of seeds kept for this, at the poses
+        that are learned.
     settings
         Of the batches.
     """
     if validation is None:
+        poses = None if settings is None else settings.views.poses
         validation = [
-            phantom_validation(encoder, seed, range(900 + 4 * i, 904 + 4 * i))
+            phantom_validation(encoder, seed, range(900 + 4 * i, 904 + 4 * i), poses=poses)
             for i, seed in enumerate(VALIDATION_PHANTOMS)
         ]
     return RayEmbTask(encoder, population, Validator(validation), settings)
 
 
-def phantom_validation(encoder: RayEncoder, seed: int, images: Sequence[int]) -> ValidationPatient:
-    """A phantom with one simulated radiograph for each image seed."""
+def phantom_validation(
+    encoder: RayEncoder, seed: int, images: Sequence[int], *, poses: PoseRange | None = None
+) -> ValidationPatient:
+    """A phantom with one simulated radiograph for each image seed; poses as `validation_patient`."""
     made = phantom(spacing_mm=3.0, seed=seed)
-    return validation_patient(made.volume, made.labels, encoder.framing, seeds=images)
+    return validation_patient(made.volume, made.labels, encoder.framing, seeds=images, poses=poses)

@@ -135,22 +135,18 @@ class DeviceViewProblem:
         # Of a channel that a mask leaves nothing of, any pixel may count: none weighs anything.
         counted = (priors > 0) | ~priors.any(-1, keepdims=True)
         self._valid = None if counted.all() else items(counted)
-        self._tone = None
+        # Fits grey values; None where the level compares them as they are.
+        self.tone: ToneFit | None = None
         if self.channels.tone:
             pixels, there = _sampled([host.usable for host in hosts])
             valid = None if there.all() else items(there)
-            self._tone = ToneFit(self._target, items(pixels), valid)
+            self.tone = ToneFit(self._target, items(pixels), valid)
         smooth, slope = (torch.from_numpy(kernel).to(device) for kernel in first.kernels)
         # Along columns' index first, then along rows': for each of `_DERIVATIVES`.
         self._taps = (torch.stack([smooth, slope]), torch.stack([slope, smooth]))
         rows, columns = first.target.shape
         reach = len(smooth) // 2
         self._edges = (_mirrored(columns, reach).to(device), _mirrored(rows, reach).to(device))
-
-    @property
-    def tone(self) -> ToneFit | None:
-        """Fits grey values; None where the level compares them as they are."""
-        return self._tone
 
     def observe(
         self, poses: Pose, pivot: Float[Tensor, "3"], gains: Float[Tensor, "s"] | None
@@ -164,7 +160,7 @@ class DeviceViewProblem:
 
     def fitted(self, seen: Seen) -> Seen:
         """With the tone and the robust weights that belong to it."""
-        tone = None if self._tone is None else self._tone(seen.image)
+        tone = None if self.tone is None else self.tone(seen.image)
         scale = self.channels.outlier_scale
         if scale is None:
             return replace(seen, tone=tone, weights=self._prior)

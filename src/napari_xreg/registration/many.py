@@ -66,7 +66,9 @@ def refine_many(
     for batch in _alike(given) if together else [[number] for number in range(len(given))]:
         if together:
             some = [given[number] for number in batch]
-            results = refine_together(volume, some, settings=settings, pivot=pivot, control=control)
+            results = _refine_together(
+                volume, some, settings=settings, pivot=pivot, control=control
+            )
         else:
             events = refine(
                 volume, given[batch[0]], settings=settings, isocenter=pivot, control=control
@@ -80,7 +82,7 @@ def refine_many(
     return [found[number] for number in sorted(found)]
 
 
-def refine_together(
+def _refine_together(
     volume: Volume,
     cases: Sequence[tuple[View, ...]],
     *,

@@ -1,6 +1,7 @@
 """Which C-arm poses a network learns from, and which ones templates are rendered at."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -49,6 +50,15 @@ class PoseRange:
                 "offset_mm must not be negative and cut must be positive: got "
                 f"offset_mm={self.offset_mm}, cut={self.cut}"
             )
+
+    def described(self) -> dict[str, Any]:
+        """As plain values, for the file of weights: degrees and mm."""
+        return {
+            "primary_deg": list(self.primary_deg),
+            "secondary_deg": list(self.secondary_deg),
+            "roll_deg": list(self.roll_deg),
+            "offset_mm": self.offset_mm,
+        }
 
     def sample(
         self,

@@ -190,14 +190,10 @@ class TrainRequest:
     def described(self) -> dict[str, Any]:
         """As plain values, for the file of weights."""
         start = self.start.name if isinstance(self.start, Path) else self.start
-        poses = self.poses
         return {
             **self.patients.described(),
             "start": start,
-            "primary_deg": list(poses.primary_deg),
-            "secondary_deg": list(poses.secondary_deg),
-            "roll_deg": list(poses.roll_deg),
-            "offset_mm": poses.offset_mm,
+            **self.poses.described(),
             "carm": {
                 "source_to_detector_mm": self.carm.source_to_detector,
                 "source_to_isocenter_mm": self.carm.source_to_isocenter,
