@@ -2,12 +2,9 @@
 
 from collections.abc import Mapping
 
+from napari_xreg.files import ReadError
 
-class ReadError(ValueError):
-    """A file could not be read as what it was asked for.
-
-    The message names the file, the field, what came and what to do: it is shown to the user as is.
-    """
+__all__ = ["ReadError", "SeveralFrames", "SeveralSeries"]
 
 
 class SeveralFrames(ReadError):
