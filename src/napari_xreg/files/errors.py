@@ -6,3 +6,7 @@ class ReadError(ValueError):
 
     The message names the file, the field, what came and what to do: it is shown to the user as is.
     """
+
+
+class TooLarge(ReadError):
+    """A file declares more than fits into memory: refused before any of it is taken."""

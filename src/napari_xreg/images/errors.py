@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from napari_xreg.files import ReadError
+from napari_xreg.files import ReadError, TooLarge
 
-__all__ = ["ReadError", "SeveralFrames", "SeveralSeries"]
+__all__ = ["ReadError", "TooLarge", "SeveralFrames", "SeveralSeries"]
 
 
 class SeveralFrames(ReadError):
