@@ -217,3 +217,20 @@ def test_impossible_arms_are_refused(sdd, sod, says):
 def test_an_infinite_angle_is_refused():
     with pytest.raises(ValueError, match="finite"):
         CArmPose(primary_deg=float("nan"))
+
+
+def test_one_point_is_projected_to_one_pixel_and_under_a_batch_to_one_for_every_pose():
+    arm = carm()
+    poses = arm.world_from_camera(
+        torch.tensor([0.0, 90.0], dtype=torch.float64), 0.0, isocenter=ISOCENTER
+    )
+    # 20 mm in front of the isocenter: on the central ray from the front, on the left from LAO 90.
+    sternum = torch.tensor([11.0, -57.0, 452.0], dtype=torch.float64)
+    assert arm.project(sternum, poses[1]).tolist() == pytest.approx([51.25, 83.5 - 250 / 3])
+    both = arm.project(sternum, poses)
+    assert both.shape == (2, 2)
+    assert both[0].tolist() == pytest.approx([51.25, 83.5])
+    assert both[1].tolist() == pytest.approx([51.25, 83.5 - 250 / 3])
+    behind = arm.project(poses[0].translation, poses[0])
+    assert behind.shape == (2,)
+    assert bool(behind.isnan().all())

@@ -37,6 +37,20 @@ def test_a_quarter_turn_about_z_takes_x_to_y_and_then_shifts():
     assert moved[0].tolist() == [5.0 - 2, 6.0 + 10, 7.0 + 3]
 
 
+def test_one_point_gives_one_point_and_under_a_batch_one_for_every_pose():
+    rotation = torch.tensor([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]], dtype=torch.float64)
+    rotations = torch.stack([rotation, rotation.mT])  # a quarter turn about z, and back
+    shifts = torch.tensor([[5.0, 6.0, 7.0], [-1.0, 0.5, 2.0]], dtype=torch.float64)
+    point = torch.tensor([10.0, 2.0, 3.0], dtype=torch.float64)
+    one = Pose(rotation, shifts[0]).apply(point)
+    assert one.tolist() == [5.0 - 2, 6.0 + 10, 7.0 + 3]
+    each = Pose(rotations, shifts).apply(point)
+    assert each.tolist() == [[3.0, 16.0, 10.0], [-1.0 + 2, 0.5 - 10, 2.0 + 3]]
+    grid = Pose(rotations[:, None].expand(2, 3, 3, 3), shifts[:, None].expand(2, 3, 3))
+    assert grid.apply(point).shape == (2, 3, 3)
+    assert grid.apply(point[None]).shape == (2, 3, 1, 3)  # a list of one stays a list
+
+
 @pytest.mark.parametrize(
     "angle", [0.0, 1e-12, 1e-6, 9.9e-4, 1.01e-3, 0.3, 2.0, math.pi - 1e-3, 3.1]
 )

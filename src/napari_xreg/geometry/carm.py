@@ -166,7 +166,7 @@ class CArm:
         Parameters
         ----------
         points
-            World (LPS), mm, of shape (..., n, 3).
+            World (LPS), mm: one point (3), or several (..., n, 3).
         world_from_camera
             One or a batch of poses; leading dimensions broadcast with those of the points.
         """

@@ -134,11 +134,14 @@ class Pose:
         return Pose(rotation, -(rotation @ self.translation[..., None])[..., 0])
 
     def apply(self, points: Float[Tensor, "*points 3"]) -> Float[Tensor, "*moved 3"]:
-        """Points in the target frame, mm. Leading dimensions of pose and points[..., n, 3] broadcast.
+        """Points in the target frame, mm: one point (3), or several (..., n, 3).
 
-        Points of another precision are taken to that of the pose.
+        Leading dimensions of pose and points[..., n, 3] broadcast; of one point there is a result
+        for every pose. Points of another precision are taken to that of the pose.
         """
-        return points.to(self.rotation.dtype) @ self.rotation.mT + self.translation[..., None, :]
+        several = points[None] if points.ndim == 1 else points
+        moved = several.to(self.rotation.dtype) @ self.rotation.mT + self.translation[..., None, :]
+        return moved[..., 0, :] if points.ndim == 1 else moved
 
     def matrix(self) -> Float[Tensor, "*batch 4 4"]:
         """Homogeneous matrices, mm."""
