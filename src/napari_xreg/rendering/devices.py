@@ -1,18 +1,13 @@
 """Which device computes: chosen by name, with a sentence where it cannot be had."""
 
-import threading
-from weakref import WeakKeyDictionary
-
 import torch
 
 from napari_xreg.images import Volume
 from napari_xreg.rendering import cuda
+from napari_xreg.rendering.derived import derived
 from napari_xreg.rendering.memory import out_of_memory
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
-
-_moved: "WeakKeyDictionary[Volume, dict[torch.device, tuple[int, Volume]]]" = WeakKeyDictionary()
-_lock = threading.Lock()
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -76,18 +71,15 @@ def volume_on(volume: Volume, device: torch.device) -> Volume:
     """
     if volume.lac.device == device:
         return volume
-    version = 0 if volume.lac.is_inference() else volume.lac._version
-    with _lock:
-        found = _moved.setdefault(volume, {}).get(device)
-    if found is None or found[0] != version:
-        try:
-            if device.type == "cuda" and cuda.available() and not cuda.usable(device):
-                return volume
-            # Float32 is what the kernels take; Hounsfield units are not needed to render.
-            bare = Volume(volume.lac.detach(), volume.world_from_index)
-            found = (version, bare.to(dtype=torch.float32, device=device))
-        except torch.OutOfMemoryError as error:
-            raise out_of_memory(f"a CT of {volume.shape} voxels on {device}", error) from error
-        with _lock:
-            _moved[volume][device] = found
-    return found[1]
+
+    def make() -> Volume:
+        # Float32 is what the kernels take; Hounsfield units are not needed to render.
+        bare = Volume(volume.lac.detach(), volume.world_from_index)
+        return bare.to(dtype=torch.float32, device=device)
+
+    try:
+        if device.type == "cuda" and cuda.available() and not cuda.usable(device):
+            return volume
+        return derived(volume, ("device", device), make)
+    except torch.OutOfMemoryError as error:
+        raise out_of_memory(f"a CT of {volume.shape} voxels on {device}", error) from error

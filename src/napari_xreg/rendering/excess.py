@@ -4,14 +4,13 @@ A line integral is linear in the attenuation, so the DRR of the scaled volume is
 plus `gain` times that of the excess. The CUDA kernels scale every voxel as they read it instead.
 """
 
-import threading
 from dataclasses import dataclass
-from weakref import WeakKeyDictionary
 
 from jaxtyping import Float
 from torch import Tensor
 
 from napari_xreg.images import Volume
+from napari_xreg.rendering.derived import derived
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,18 +29,11 @@ class Excess:
     gains: Float[Tensor, "*batch"]
 
 
-_excess: "WeakKeyDictionary[Volume, dict[float, tuple[int, Volume]]]" = WeakKeyDictionary()
-_lock = threading.Lock()
-
-
 def excess_of(volume: Volume, threshold: float) -> Volume:
     """The volume ``max(v - threshold, 0)``, made once; anew after a change in place."""
-    version = 0 if volume.lac.is_inference() else volume.lac._version
-    with _lock:
-        found = _excess.setdefault(volume, {}).get(threshold)
-    if found is None or found[0] != version:
+
+    def make() -> Volume:
         above = (volume.lac.detach() - threshold).clamp_min(0.0)
-        found = (version, Volume(above, volume.world_from_index))
-        with _lock:
-            _excess[volume][threshold] = found
-    return found[1]
+        return Volume(above, volume.world_from_index)
+
+    return derived(volume, ("excess", threshold), make)

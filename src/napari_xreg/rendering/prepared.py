@@ -1,13 +1,12 @@
 """A volume made ready for the CPU kernels once, and kept as long as the volume lives."""
 
-import threading
 from dataclasses import dataclass, replace
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
 
 from napari_xreg.images import Volume
+from napari_xreg.rendering.derived import derived
 
 FloatArray = npt.NDArray[np.float32]
 Matrix = npt.NDArray[np.float64]
@@ -52,10 +51,6 @@ class Prepared:
         return 0.5 * min(self.spacing)
 
 
-_cache: "WeakKeyDictionary[Volume, dict[bool, tuple[int, Prepared]]]" = WeakKeyDictionary()
-_lock = threading.Lock()
-
-
 def prepare(volume: Volume, *, packed: bool = False) -> Prepared:
     """The padded copy of a volume, made on the first call and remembered with the volume.
 
@@ -70,15 +65,7 @@ def prepare(volume: Volume, *, packed: bool = False) -> Prepared:
         its Jacobian (of the largest values; the Jacobian is exactly that of the packed volume).
         Volumes with negative attenuation stay float32.
     """
-    # Tensors made in inference mode keep no version, and cannot be changed outside of it.
-    version = 0 if volume.lac.is_inference() else volume.lac._version
-    with _lock:
-        found = _cache.setdefault(volume, {}).get(packed)
-    if found is None or found[0] != version:
-        found = (version, _make(volume, packed))
-        with _lock:
-            _cache[volume][packed] = found
-    return found[1]
+    return derived(volume, ("prepared", packed), lambda: _make(volume, packed))
 
 
 def scaled_above(prepared: Prepared, threshold: float, gain: float) -> Prepared:

@@ -1,12 +1,7 @@
 """Coarser copies of a volume for coarse stages, each made once."""
 
-import threading
-from weakref import WeakKeyDictionary
-
 from napari_xreg.images import Volume
-
-_levels: "WeakKeyDictionary[Volume, dict[tuple[int, int, int], Volume]]" = WeakKeyDictionary()
-_lock = threading.Lock()
+from napari_xreg.rendering.derived import derived
 
 
 def at_voxel_size(volume: Volume, voxel_mm: float) -> Volume:
@@ -15,7 +10,7 @@ def at_voxel_size(volume: Volume, voxel_mm: float) -> Volume:
     Whole blocks of voxels are averaged (`Volume.downsample`), so an axis ends at the nearest whole
     multiple of its spacing and one already that coarse is left alone: 0.98 x 0.98 x 3.27 mm asked
     for 3 mm becomes 2.93 x 2.93 x 3.27 mm. The same call returns the same object as long as the
-    volume lives, so what was prepared for rendering it is kept too. A level of 3 mm instead of
+    volume lives and is not changed (`derived`), so what was prepared for rendering it is kept too. A level of 3 mm instead of
     1.5 mm leaves a bias of about 0.6 mm in a registered pose: finish on the volume itself.
 
     Raises
@@ -31,8 +26,4 @@ def at_voxel_size(volume: Volume, voxel_mm: float) -> Volume:
     )
     if (x, y, z) == (1, 1, 1):
         return volume
-    with _lock:
-        known = _levels.setdefault(volume, {})
-        if (x, y, z) not in known:
-            known[x, y, z] = volume.downsample((x, y, z))
-        return known[x, y, z]
+    return derived(volume, ("level", x, y, z), lambda: volume.downsample((x, y, z)))

@@ -1,9 +1,7 @@
 """A volume made ready for the Triton kernels once, on its device, and kept as long as it lives."""
 
-import threading
 from dataclasses import dataclass
 from typing import Literal
-from weakref import WeakKeyDictionary
 
 import torch
 from jaxtyping import Float
@@ -11,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from napari_xreg.images import Volume
+from napari_xreg.rendering.derived import derived
 from napari_xreg.rendering.prepared import PAD
 
 Storage = Literal["float32", "uint16", "float16"]
@@ -64,11 +63,6 @@ class DeviceVolume:
         return self.values.nbytes + self.cells.nbytes + self.grid.nbytes
 
 
-Key = tuple[Storage, bool]
-_cache: "WeakKeyDictionary[Volume, dict[Key, tuple[int, DeviceVolume]]]" = WeakKeyDictionary()
-_lock = threading.Lock()
-
-
 def on_device(volume: Volume, *, storage: Storage = "float32", turned: bool = True) -> DeviceVolume:
     """The padded copy of a volume on its own device, made once; anew after a change in place.
 
@@ -84,14 +78,8 @@ def on_device(volume: Volume, *, storage: Storage = "float32", turned: bool = Tr
     """
     if storage not in STORAGES:
         raise ValueError(f"storage is one of {', '.join(STORAGES)}: got {storage!r}")
-    version = 0 if volume.lac.is_inference() else volume.lac._version
-    with _lock:
-        found = _cache.setdefault(volume, {}).get((storage, turned))
-    if found is None or found[0] != version:
-        found = (version, _make(volume, storage, turned))
-        with _lock:
-            _cache[volume][storage, turned] = found
-    return found[1]
+    key = ("cuda", storage, turned)
+    return derived(volume, key, lambda: _make(volume, storage, turned))
 
 
 def _make(volume: Volume, storage: Storage, turned: bool) -> DeviceVolume:
