@@ -484,7 +484,7 @@ def test_a_grid_that_is_none(tmp_path):
     with pytest.raises(ReadError, match="does not hold a CT"):
         read_ct(Source(str(tmp_path / "labels.npz")))
     np.savez(tmp_path / "x.npz", a=np.zeros(3))
-    with pytest.raises(ReadError, match="not a readable"):
+    with pytest.raises(ReadError, match="is not an archive of napari-xreg"):
         read_label_map(Source(str(tmp_path / "x.npz")))
     with pytest.raises(ReadError, match="no such file"):
         read_ct(Source(str(tmp_path / "nowhere.npz")))

@@ -35,7 +35,7 @@ def read_npz(path: Path | str, *, only: Collection[str] | None = None) -> dict[s
     """
     file = Path(path)
     check_file(file)
-    with _translated(file, "archive of arrays (.npz)"), zipfile.ZipFile(file) as archive:
+    with _translated(file, ".npz archive"), zipfile.ZipFile(file) as archive:
         members = {_name(info): info for info in archive.infolist()}
         if only is not None:
             members = {name: info for name, info in members.items() if name in only}
@@ -61,7 +61,7 @@ def read_npy(path: Path | str) -> NDArray[Any]:
     """
     file = Path(path)
     check_file(file)
-    with _translated(file, "array (.npy)"), file.open("rb") as stream:
+    with _translated(file, ".npy array"), file.open("rb") as stream:
         claim(_declared(stream, str(file), file.stat().st_size), f"{file}: the array")
         stream.seek(0)
         return _array(stream)

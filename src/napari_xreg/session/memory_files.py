@@ -1,17 +1,19 @@
 """A CT or label map that exists in memory only, kept as .npz beside a session file."""
 
 import json
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from napari_xreg.files import json_of_text, read_npz, with_schema
 from napari_xreg.images import LabelMap, ReadError, Volume
 
 SCHEMA = "napari-xreg/grid"
 VERSION = 1
+# Kinds of number that each array may hold (signed, unsigned, floating), and how many axes it has.
+_ARRAYS = {"lac": ("f", 3), "hu": ("iuf", 3), "ids": ("iu", 3), "world_from_index": ("f", 2)}
 
 
 def write_grid_volume(path: Path, volume: Volume) -> None:
@@ -87,21 +89,25 @@ def _write(
 
 
 def _read(path: Path, kind: str, needed: str) -> tuple[dict[str, Any], dict[str, str]]:
-    if not path.exists():
-        raise ReadError(f"{path}: there is no such file or folder: check the path")
-    try:
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-        about = json.loads(str(arrays.pop("about")))
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        raise ReadError(f"{path}: is not a readable .npz archive of napari-xreg") from error
-    version = about.get("version") if isinstance(about, dict) else None
-    if not isinstance(about, dict) or about.get("schema") != SCHEMA or about.get("kind") != kind:
+    arrays = read_npz(path)
+    if "about" not in arrays:
+        raise ReadError(f"{path}: is not an archive of napari-xreg: it does not say what it holds")
+    about = json_of_text(str(arrays.pop("about")), f"{path}: its description")
+    about = with_schema(about, str(path), {SCHEMA: VERSION})
+    if about.get("kind") != kind:
         raise ReadError(
             f"{path}: does not hold {'a CT' if kind == 'ct' else 'labels'} of a session"
         )
-    if not isinstance(version, int) or not 1 <= version <= VERSION:
-        raise ReadError(f"{path}: has version {version!r} of {SCHEMA}: update napari-xreg")
-    if needed not in arrays or "world_from_index" not in arrays:
-        raise ReadError(f"{path}: the array {needed} or its place is missing: save it again")
-    return arrays, about.get("names") or {}
+    for name in (needed, "world_from_index"):
+        if name not in arrays:
+            raise ReadError(f"{path}: the array {name} is missing: save it again")
+    for name, (kinds, axes) in _ARRAYS.items():
+        values = arrays.get(name)
+        if values is not None and (values.dtype.kind not in kinds or values.ndim != axes):
+            raise ReadError(
+                f"{path}: the array {name} is damaged ({values.dtype}, {values.ndim} axes): save it again"
+            )
+    names = about.get("names") or {}
+    if not isinstance(names, dict):
+        raise ReadError(f"{path}: the names of the labels are damaged: save it again")
+    return arrays, names
