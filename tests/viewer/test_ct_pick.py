@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from napari.components import ViewerModel
-from napari.layers import Image
+from napari.layers import Image, Labels
 
 from napari_xreg.images import Volume
 from napari_xreg.session import Session
@@ -122,3 +122,15 @@ def test_a_layer_in_another_unit_still_gives_millimetres():
     found = point_in(layer, layer.data_to_world((2.0, 3.0, 5.0)))
     assert found == pytest.approx((10 * 5.5, 10 * -1.4, 10 * 61.0))
     assert point_in(layer, layer.data_to_world((2.0, 6.6, 5.0))) is None
+
+
+def test_a_drag_does_not_look_at_the_table_of_a_layer(monkeypatch):
+    looked = []
+    table = Labels.features
+    monkeypatch.setattr(
+        Labels, "features", table.getter(lambda layer: looked.append(layer) or table.fget(layer))
+    )
+    layer = Labels(np.ones((3, 4, 5), np.uint8), scale=(2.0, 0.9, 1.3), units="mm")
+    looked.clear()
+    assert point_in(layer, (2.0, 1.8, 3.9)) == pytest.approx((3.9, 1.8, 2.0))
+    assert looked == []

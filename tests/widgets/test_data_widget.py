@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QScrollArea
 
 from napari_xreg.images import Landmark, write_landmarks, write_radiograph
 from napari_xreg.images.xray_geometry import given_geometry, write_geometry
+from napari_xreg.viewer.layer_data import labels_layer, radiograph_layer
 from napari_xreg.viewer.sample import available_samples
 from napari_xreg.widgets import loading
 from napari_xreg.widgets.data_widget import DataWidget
@@ -418,6 +419,32 @@ def test_labels_on_another_grid_are_refused(widget, loaded, said):
     loaded(widget)
     assert session.labels is before
     assert "same grid" in said[-1]
+
+
+def test_a_layer_of_ours_is_taken_over_with_what_was_painted(widget, loaded, patient):
+    viewer, session = widget.workbench.viewer, widget.workbench.session
+    data, options, _ = labels_layer(patient.labels, name="bones")
+    layer = viewer.add_labels(data, **options, visible=False)
+    widget.adopt(layer, "labels")
+    loaded(widget)
+    assert session.labels is patient.labels  # nothing was painted: the very same
+    layer.data_setitem((np.array([2]), np.array([3]), np.array([4])), 77)
+    assert int(session.labels.ids[2, 3, 4]) != 77
+    widget.adopt(layer, "labels")
+    loaded(widget)
+    assert int(session.labels.ids[2, 3, 4]) == 77
+    assert session.labels_source is None  # no file holds it
+
+
+def test_a_layer_of_ours_that_was_moved_is_refused(widget, loaded, radiograph, said):
+    viewer, session = widget.workbench.viewer, widget.workbench.session
+    data, options, _ = radiograph_layer(radiograph, name="lateral")
+    layer = viewer.add_image(data, **options, visible=False)
+    layer.translate = (0.0, 5.0)
+    widget.adopt(layer, "radiograph")
+    loaded(widget)
+    assert [entry.name for entry in session.exposures] == ["frontal"]
+    assert "'lateral' was moved, scaled or turned" in said[-1]
 
 
 def test_closing_it_while_reading_is_clean(widget, ct_file, qtbot):

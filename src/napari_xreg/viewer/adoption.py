@@ -57,7 +57,8 @@ class CapturedLayer:
         ValueError
             If it is not a grid of finite numbers.
         """
-        array = torch.from_numpy(np.ascontiguousarray(np.asarray(self.data), dtype=np.float32))
+        # A copy, always: what is painted or computed in the layer later is not this CT.
+        array = torch.from_numpy(np.array(self.data, dtype=np.float32, order="C"))
         if not bool(torch.isfinite(array).all()):
             raise ValueError(f"layer {self.name!r} holds NaN or infinite values: it is no CT")
         world = reverse_axes(torch.from_numpy(self.matrix))
@@ -73,10 +74,9 @@ class CapturedLayer:
 
     def labels(self) -> LabelMap:
         """The layer as a label map; names from its table, if it has one of index and name."""
-        ids = np.ascontiguousarray(np.asarray(self.data), dtype=np.int32)
-        index, names = self.features.get("index", ()), self.features.get("name", ())
-        named = {int(i): str(n) for i, n in zip(index, names, strict=False) if int(i)}
-        return LabelMap(torch.from_numpy(ids), reverse_axes(torch.from_numpy(self.matrix)), named)
+        ids = np.array(self.data, dtype=np.int32, order="C")  # a copy: the layer is painted on
+        world = reverse_axes(torch.from_numpy(self.matrix))
+        return LabelMap(torch.from_numpy(ids), world, named_labels(self.features) or {})
 
     def image(self) -> StoredImage:
         """The layer as X-ray pixels; what they mean and their geometry nobody has said."""
@@ -86,7 +86,7 @@ class CapturedLayer:
         array = np.asarray(self.data)
         full = float(np.iinfo(array.dtype).max) if array.dtype.kind in "ui" else None
         return StoredImage(
-            torch.from_numpy(np.ascontiguousarray(array, dtype=np.float64)),
+            torch.from_numpy(np.array(array, dtype=np.float64, order="C")),
             f"layer {self.name!r}",
             record,
             full_scale=full,
@@ -106,6 +106,20 @@ def capture(layer: Layer) -> CapturedLayer:
         raise ValueError(f"layer {layer.name!r} is a pyramid of pictures: use its finest level")
     if getattr(layer, "rgb", False):
         raise ValueError(f"layer {layer.name!r} is in colour: one grey value per pixel is needed")
+    matrix, notes = world_matrix(layer)
+    table = getattr(layer, "features", None)
+    features = {} if table is None else {name: list(table[name]) for name in table}
+    return CapturedLayer(layer.name, layer.data, matrix, features, notes)
+
+
+def world_matrix(layer: Layer) -> tuple[NDArray[np.float64], tuple[str, ...]]:
+    """Index to world (mm) of a layer, in napari's order of axes; and what was assumed.
+
+    Raises
+    ------
+    ValueError
+        If its units are no lengths.
+    """
     factors, notes = _millimetres(layer)
     count = layer.ndim
     corners = np.vstack([np.zeros(count), np.eye(count)])
@@ -114,9 +128,15 @@ def capture(layer: Layer) -> CapturedLayer:
     matrix[:count, :count] = (world[1:] - world[0]).T
     matrix[:count, count] = world[0]
     matrix[:count] *= factors[:, None]
-    table = getattr(layer, "features", None)
-    features = {} if table is None else {name: list(table[name]) for name in table}
-    return CapturedLayer(layer.name, layer.data, matrix, features, notes)
+    return matrix, notes
+
+
+def named_labels(features: Any) -> dict[int, str] | None:
+    """Names by label id, of a layer's table with columns index and name; None without them."""
+    if "index" not in features or "name" not in features:
+        return None
+    pairs = zip(features["index"], features["name"], strict=False)
+    return {int(i): str(n) for i, n in pairs if int(i)}
 
 
 def adoptable(layers: Sequence[Layer], kind: Literal["ct", "labels", "radiograph"]) -> list[Layer]:

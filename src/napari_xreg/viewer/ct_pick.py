@@ -9,7 +9,7 @@ from napari.layers import Image, Labels, Layer
 
 from napari_xreg.images import LabelMap, Volume
 from napari_xreg.session import Session
-from napari_xreg.viewer.adoption import capture
+from napari_xreg.viewer.adoption import world_matrix
 from napari_xreg.viewer.layer_data import carried
 
 Point = tuple[float, float, float]
@@ -101,7 +101,7 @@ def point_in(layer: Layer, position: Any) -> Point | None:
     if ((index < -0.5) | (index > size - 0.5)).any():
         return None
     # As when the layer is taken over as a CT: whatever its scale, affine and unit are.
-    matrix = capture(layer).matrix
+    matrix, _ = world_matrix(layer)
     z, y, x = (float(v) for v in matrix[:3, :3] @ index + matrix[:3, 3])
     return x, y, z
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
@@ -63,8 +64,7 @@ def carried(metadata: Mapping[str, Any]) -> Carried | None:
 
 
 def volume_layer(volume: Volume, *, name: str, carry: Carried | None = None) -> LayerData:
-    """A CT as an image layer: HU if known, else attenuation (1/mm)."""
-    values = volume.lac if volume.hu is None else volume.hu
+    """A CT as an image layer: HU if known, else attenuation (1/mm). Its array is read-only."""
     limits = (-200.0, 1200.0) if volume.hu is not None else (0.0, 0.05)
     options = {
         "name": name,
@@ -72,18 +72,21 @@ def volume_layer(volume: Volume, *, name: str, carry: Carried | None = None) -> 
         "metadata": {KEY: carry or Carried(volume)},
         **placement(volume.world_from_index),
     }
-    return values.detach().cpu().numpy(), options, "image"
+    return shown_pixels(volume), options, "image"
 
 
 def labels_layer(labels: LabelMap, *, name: str, carry: Carried | None = None) -> LayerData:
-    """A label map as a labels layer; the names of its structures show in the status bar."""
+    """A label map as a labels layer to paint on: its array is a copy.
+
+    The names of its structures show in the status bar.
+    """
     options = {
         "name": name,
         "features": _label_names(labels.names),
         "metadata": {KEY: carry or Carried(labels)},
         **placement(labels.world_from_index),
     }
-    return labels.ids.detach().cpu().numpy(), options, "labels"
+    return shown_pixels(labels).copy(), options, "labels"
 
 
 def landmarks_layer(
@@ -126,7 +129,23 @@ def radiograph_layer(
     }
     if usable.numel() and float(usable.max()) > float(usable.min()):
         options["contrast_limits"] = (float(usable.min()), float(usable.max()))
-    return np.nan_to_num(image.numpy()), options, "image"
+    return shown_pixels(radiograph).copy(), options, "image"
+
+
+def shown_pixels(value: Volume | LabelMap | Radiograph) -> NDArray[Any]:
+    """What the layer of a value shows before anybody edits it, as a read-only view.
+
+    HU if known, else attenuation (1/mm); label ids; line integrals, 0 where they are not finite.
+    """
+    if isinstance(value, Volume):
+        pixels = value.lac if value.hu is None else value.hu
+    elif isinstance(value, LabelMap):
+        pixels = value.ids
+    else:
+        pixels = torch.nan_to_num(value.line_integrals)
+    array = pixels.detach().cpu().numpy()
+    array.flags.writeable = False
+    return array
 
 
 def placement(world_from_index: Float[Tensor, "4 4"]) -> dict[str, Any]:

@@ -5,31 +5,33 @@ what it writes: a picture without geometry is no radiograph.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from napari_xreg.images import (
     LabelMap,
-    Landmark,
     Radiograph,
     Volume,
     write_dicom_radiograph,
     write_landmarks,
     write_radiograph,
 )
-from napari_xreg.session import Session, write_session
-from napari_xreg.viewer.layer_data import Carried, LayerData, carried
+from napari_xreg.session import Session, SessionState, Source, write_session
+from napari_xreg.viewer.edits import as_edited, landmarks_of
+from napari_xreg.viewer.layer_data import Carried, LayerData, Value, carried
 
 
 def write_radiograph_layer(path: str, data: Any, attributes: Mapping[str, Any]) -> list[str]:
     """A radiograph as .dcm (XA with its geometry) or .npz, .png, .tif: see `write_radiograph`.
 
+    Its pixels are those of the layer, edited or not.
+
     Raises
     ------
     ValueError
-        If the layer was not made from a radiograph, or the ending is another.
+        If the layer was not made from a radiograph, or was cropped, moved, scaled or turned since,
+        or the ending is another.
     """
     carry = _made_from(attributes)
     if carry is None or not isinstance(carry.value, Radiograph):
@@ -37,10 +39,12 @@ def write_radiograph_layer(path: str, data: Any, attributes: Mapping[str, Any]) 
             f"the layer {attributes.get('name', '')!r} does not carry the geometry of a radiograph: "
             "open the X-ray image with napari-xreg and save that layer, or save as TIFF"
         )
+    radiograph = as_edited(carry, data, attributes)
+    assert isinstance(radiograph, Radiograph)
     file = Path(path)
     if file.suffix.lower() in (".dcm", ".dicom"):
-        return [str(write_dicom_radiograph(file, carry.value))]
-    return [str(written) for written in write_radiograph(file, carry.value)]
+        return [str(write_dicom_radiograph(file, radiograph))]
+    return [str(written) for written in write_radiograph(file, radiograph)]
 
 
 def write_landmarks_layer(path: str, data: Any, attributes: Mapping[str, Any]) -> list[str]:
@@ -55,43 +59,11 @@ def write_landmarks_layer(path: str, data: Any, attributes: Mapping[str, Any]) -
         If the points are not three-dimensional or in mm, a name came twice, or the ending is
         another.
     """
-    write_landmarks(path, landmarks_of_layer(data, attributes))
+    carry = _made_from(attributes)
+    ours = carry is not None and isinstance(carry.value, tuple)
+    marks = as_edited(carry, data, attributes) if ours else landmarks_of(data, attributes)
+    write_landmarks(path, marks)
     return [str(path)]
-
-
-def landmarks_of_layer(data: Any, attributes: Mapping[str, Any]) -> tuple[Landmark, ...]:
-    """The landmarks that a points layer shows.
-
-    Raises
-    ------
-    ValueError
-        As `write_landmarks_layer`.
-    """
-    from napari.layers import Points
-
-    layer = Points(np.asarray(data), **_points_placement(attributes))
-    if layer.ndim != 3:
-        raise ValueError(
-            f"landmarks lie in the patient, in three dimensions: this layer has {layer.ndim}"
-        )
-    units = {str(unit) for unit in layer.units}
-    if units != {"millimeter"}:
-        raise ValueError(
-            f"landmarks are written in mm: this layer's units are {', '.join(sorted(units))}; set "
-            "layer.units = 'mm' if its coordinates are millimetres"
-        )
-    features = attributes.get("features")
-    columns = {} if features is None else {str(key): list(features[key]) for key in features}
-    names = columns.get("name") or columns.get("label") or []
-    if len(names) != len(layer.data):
-        names = [f"point {number}" for number in range(1, len(layer.data) + 1)]
-    marks = []
-    for name, point in zip(names, layer.data, strict=True):
-        z, y, x = (float(v) for v in layer.data_to_world(point))
-        marks.append(Landmark(str(name), (x, y, z)))
-    if len({mark.name for mark in marks}) < len(marks):
-        raise ValueError("two landmarks have the same name: rename one in the layer's features")
-    return tuple(marks)
 
 
 def write_session_layers(path: str, layers: Sequence[LayerData]) -> list[str]:
@@ -108,32 +80,30 @@ def write_session_layers(path: str, layers: Sequence[LayerData]) -> list[str]:
 def session_of_layers(layers: Sequence[LayerData]) -> Session:
     """The session that layers carry, else a new one of what they were made from.
 
+    What was edited in napari is in it: pixels, painted labels, landmarks that were moved, added or
+    deleted. A radiograph that does not belong to the session is added to it.
+
     Raises
     ------
     ValueError
-        If no layer was made from a CT or a radiograph.
+        If no layer was made from a CT or a radiograph, a layer was cropped, moved, scaled or
+        turned, or the layers belong to several sessions or patients.
     """
-    found = [
-        (carry, data, attributes, kind)
-        for data, attributes, kind in layers
+    shown = [
+        _Shown(str(attributes.get("name", "")), carry, as_edited(carry, data, attributes))
+        for data, attributes, _ in layers
         if (carry := _made_from(attributes)) is not None
     ]
-    for carry, *_ in found:
-        if carry.session is not None:
-            return carry.session
+    sessions = {id(one.carry.session): one.carry.session for one in shown if one.carry.session}
+    if len(sessions) > 1:
+        raise ValueError("these layers belong to several sessions: save those of one at a time")
+    (carried_session,) = sessions.values() or (None,)
     session = Session()
-    for carry, *_ in found:
-        if isinstance(carry.value, Volume):
-            session.set_volume(carry.value, carry.source)
-            break
-    for carry, data, attributes, kind in found:
-        if isinstance(carry.value, LabelMap) and session.volume is not None:
-            session.set_labels(carry.value, carry.source)
-        elif kind == "points":
-            session.set_landmarks(landmarks_of_layer(data, attributes))
-        elif isinstance(carry.value, Radiograph):
-            name = str(attributes.get("name", "radiograph"))
-            session.add_radiograph(carry.value, name=name, source=carry.source)
+    if carried_session is not None:
+        if all(one.carry.session is carried_session and not one.edited for one in shown):
+            return carried_session
+        session.restore(_edited_state(carried_session.state(), shown))
+    _add_strangers(session, [one for one in shown if one.carry.session is None])
     if session.volume is None and not session.exposures:
         raise ValueError(
             "a session holds a CT and radiographs: none of these layers was opened with "
@@ -142,10 +112,71 @@ def session_of_layers(layers: Sequence[LayerData]) -> Session:
     return session
 
 
+@dataclass(frozen=True, eq=False)
+class _Shown:
+    """A layer that was made from something, and what it shows now."""
+
+    name: str
+    carry: Carried
+    value: Value
+
+    @property
+    def edited(self) -> bool:
+        return self.value is not self.carry.value
+
+    @property
+    def source(self) -> Source | None:
+        """Where this very value can be read again."""
+        return None if self.edited else self.carry.source
+
+
+def _edited_state(state: SessionState, shown: Sequence[_Shown]) -> SessionState:
+    """A session with what was edited in its layers."""
+    for one in shown:
+        old, new = one.carry.value, one.value
+        if not one.edited:
+            continue
+        if old is state.volume and isinstance(new, Volume):
+            state = replace(state, volume=new, volume_source=None)
+        elif old is state.labels and isinstance(new, LabelMap):
+            state = replace(state, labels=new, labels_source=None)
+        elif isinstance(new, Radiograph):
+            exposures = tuple(
+                entry.with_radiograph(new) if entry.radiograph is old else entry
+                for entry in state.exposures
+            )
+            state = replace(state, exposures=exposures)
+        elif isinstance(new, tuple):
+            state = replace(state, landmarks=new)
+    return state
+
+
+def _add_strangers(session: Session, shown: Sequence[_Shown]) -> None:
+    """What belongs to no session goes into this one."""
+    for kind, words in ((Volume, "CTs"), (LabelMap, "label maps")):
+        found = [one for one in shown if isinstance(one.value, kind)]
+        held = session.volume if kind is Volume else session.labels
+        if len(found) + (held is not None) > 1:
+            names = ", ".join(repr(one.name) for one in found)
+            raise ValueError(f"a session holds one patient: select one of the {words} ({names})")
+        for one in found:
+            if isinstance(one.value, Volume):
+                session.set_volume(one.value, one.source)
+            elif isinstance(one.value, LabelMap):
+                session.set_labels(one.value, one.source)
+    marks = [mark for one in shown if isinstance(one.value, tuple) for mark in one.value]
+    if marks:
+        session.set_landmarks([*session.landmarks, *(m for m in marks if m.position is not None)])
+    for one in shown:
+        if isinstance(one.value, Radiograph):
+            case = one.carry.case
+            session.add_radiograph(
+                one.value,
+                name=one.name or "radiograph",
+                source=one.source,
+                truth=None if case is None else case.truth,
+            )
+
+
 def _made_from(attributes: Mapping[str, Any]) -> Carried | None:
     return carried(attributes.get("metadata") or {})
-
-
-def _points_placement(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    keys = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
-    return {key: attributes[key] for key in keys if attributes.get(key) is not None}

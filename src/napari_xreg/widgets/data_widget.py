@@ -18,6 +18,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_xreg.images import LabelMap, Radiograph, Volume
 from napari_xreg.session import Session, opening, saving, supply
 from napari_xreg.viewer.adoption import adoptable, capture, value_of
 from napari_xreg.viewer.sample import SampleData, available_samples
@@ -37,6 +38,8 @@ _CT_FILES = "CT (*.nii *.nii.gz *.nrrd *.nhdr *.mha *.mhd *.dcm *.ima);;All file
 _LABEL_FILES = "Label map (*.nii *.nii.gz *.nrrd *.nhdr *.mha *.mhd);;All files (*)"
 _XRAY_FILES = "Radiograph (*.dcm *.png *.tif *.tiff *.npy *.npz);;All files (*)"
 _SESSION_FILES = "Session (*.xreg.json)"
+_KINDS = {"hu": Volume, "attenuation": Volume, "labels": LabelMap, "radiograph": Radiograph}
+"""What a layer of ours is taken over as."""
 
 
 class DataWidget(Docked):
@@ -111,7 +114,7 @@ class DataWidget(Docked):
         self.queue.ask(loading.ReadFile(str(path), kind, options))
 
     def adopt(self, layer: Layer, values: str) -> None:
-        """Take over a layer of the viewer.
+        """Take over a layer of the viewer; one of ours with what was edited in it.
 
         Parameters
         ----------
@@ -121,7 +124,9 @@ class DataWidget(Docked):
             "hu", "attenuation", "labels" or "radiograph".
         """
         carry = value_of(layer)
-        if carry is not None and self._adopt_own(carry, values, layer.name):
+        if carry is not None and _KINDS.get(values) is type(carry.value):
+            data, attributes, _ = layer.as_layer_data_tuple()
+            self.queue.ask(loading.AdoptOwn(carry, data, attributes))
             return
         try:
             captured = capture(layer)
@@ -245,24 +250,6 @@ class DataWidget(Docked):
                 show_warning(problem)
 
         self.workbench.jobs.start(f"Opening {name}", lambda _: opening(path), on_result=take)
-
-    def _adopt_own(self, carry: Any, values: str, name: str) -> bool:
-        """A layer that was made from a CT or radiograph is that CT or radiograph."""
-        session, value = self._session, carry.value
-        kind = type(value).__name__
-        if kind == "Volume" and values in ("hu", "attenuation"):
-            session.set_volume(value, carry.source)
-        elif kind == "LabelMap" and values == "labels":
-            try:
-                session.set_labels(value, carry.source)
-            except ValueError as error:
-                show_error(f"{error}.")
-        elif kind == "Radiograph" and values == "radiograph":
-            truth = None if carry.case is None else carry.case.truth
-            session.add_radiograph(value, name=name, source=carry.source, truth=truth)
-        else:
-            return False
-        return True
 
     # ------------------------------------------------------------------ what is shown
 

@@ -35,6 +35,8 @@ from napari_xreg.session.sample_case import with_nominal
 from napari_xreg.simulation import simulate_radiograph
 from napari_xreg.viewer import readers
 from napari_xreg.viewer.adoption import CapturedLayer, Values
+from napari_xreg.viewer.edits import as_edited
+from napari_xreg.viewer.layer_data import Carried
 from napari_xreg.viewer.sample import Sample, SampleData
 
 Kind = Literal["ct", "labels", "radiograph", "landmarks", "session"]
@@ -223,6 +225,45 @@ class Supply:
 
 
 @dataclass(frozen=True, eq=False)
+class AdoptOwn:
+    """Take over a layer that was made from a CT, label map or radiograph, as it was edited.
+
+    Parameters
+    ----------
+    carry
+        What it was made from.
+    data, attributes
+        Of the layer now.
+    """
+
+    carry: Carried
+    data: Any
+    attributes: Mapping[str, Any]
+
+    @property
+    def words(self) -> str:
+        return f"Taking over {self.attributes.get('name', '')}"
+
+    def answer(self) -> Answer:
+        """The value it was made from, or one with what was edited, which no file holds.
+
+        Raises
+        ------
+        ValueError
+            If it was cropped, moved, scaled or turned.
+        """
+        value = as_edited(self.carry, self.data, self.attributes)
+        source = self.carry.source if value is self.carry.value else None
+        if isinstance(value, Volume):
+            return CT(value, source)
+        if isinstance(value, LabelMap):
+            return Labelled(value, source)
+        assert isinstance(value, Radiograph)
+        truth = None if self.carry.case is None else self.carry.case.truth
+        return Xray(value, source, str(self.attributes.get("name", "radiograph")), truth)
+
+
+@dataclass(frozen=True, eq=False)
 class AdoptVolume:
     """Make a CT of a layer."""
 
@@ -346,7 +387,9 @@ class Simulate:
         return Xray(radiograph, None, f"simulated {self.severity}", made.world_from_camera)
 
 
-Request = ReadFile | Supply | AdoptVolume | AdoptLabels | AdoptImage | LoadSample | Simulate
+Request = (
+    ReadFile | Supply | AdoptOwn | AdoptVolume | AdoptLabels | AdoptImage | LoadSample | Simulate
+)
 
 
 def kind_of(path: str) -> Kind | Literal["grid"]:
