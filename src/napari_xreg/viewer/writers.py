@@ -60,9 +60,8 @@ def write_landmarks_layer(path: str, data: Any, attributes: Mapping[str, Any]) -
         another.
     """
     carry = _made_from(attributes)
-    ours = carry is not None and isinstance(carry.value, tuple)
-    marks = as_edited(carry, data, attributes) if ours else landmarks_of(data, attributes)
-    write_landmarks(path, marks)
+    marks = None if carry is None else as_edited(carry, data, attributes)
+    write_landmarks(path, marks if isinstance(marks, tuple) else landmarks_of(data, attributes))
     return [str(path)]
 
 
