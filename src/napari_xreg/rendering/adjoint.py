@@ -4,6 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_xreg.images import Volume
+from napari_xreg.rendering.checked import check_listed
 from napari_xreg.rendering.prepared import PAD, FloatArray, Matrix
 
 
@@ -26,16 +27,24 @@ def backproject(
         World, mm, float64: [3] and [n, 3].
     worth
         [n]: derivative of whatever is wanted by each line integral.
+
+    Raises
+    ------
+    ValueError
+        If there is not one number for every ray, or a ray cannot be followed (`checked`).
     """
     from napari_xreg.rendering.cpu_adjoint import spread_cells, spread_samples
 
     nz, ny, nx = (n + 2 * PAD for n in volume.shape)
     matrix = np.linalg.inv(volume.world_from_index.detach().cpu().double().numpy())
     linear = np.ascontiguousarray(matrix[:3, :3])
-    start = linear @ source + matrix[:3, 3] + PAD
     grid = np.zeros((nz, ny, nx), np.float32)
     flat: npt.NDArray[np.float32] = grid.reshape(-1)
     rays, worth = np.ascontiguousarray(rays), np.ascontiguousarray(worth)
+    check_listed(linear, matrix[:3, 3] + PAD, (nz, ny, nx), step_mm, source, rays)
+    start = linear @ source + matrix[:3, 3] + PAD
+    if worth.shape != (len(rays),):
+        raise ValueError(f"one number for each of {len(rays)} rays is needed: got {worth.shape}")
     if method == "siddon":
         spread_cells(flat, nz, ny, nx, linear, start, rays, worth)
     else:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import torch
 
 from napari_xreg.geometry import CArm, Pose
+from napari_xreg.rendering.checked import MOST_PIXELS, check_frame, check_listed
 from napari_xreg.rendering.prepared import FloatArray, Matrix, Prepared
 from napari_xreg.rendering.threads import split, thread_count
 
@@ -62,6 +63,11 @@ def march_view(
     jacobian
         [6, rows, columns] or [6, n]: (omega x, y, z per rad, v x, y, z per mm) of a left twist
         in world axes about the pivot.
+
+    Raises
+    ------
+    ValueError
+        If anything is not finite, absurdly far away, or of another shape (`checked`).
     """
     source, corner, per_row, per_column = view_frame(carm, world_from_camera)
     rows, columns = carm.detector.shape
@@ -113,8 +119,17 @@ def march(
     listed = _NO_PIXELS
     if pixels is not None:
         listed = np.ascontiguousarray(pixels, np.float64)
+        if listed.ndim != 2 or listed.shape[1] != 2:
+            raise ValueError(f"pixels are a list of (row, column): got shape {listed.shape}")
         shape = (listed.shape[0],)
     count = shape[0] * shape[1] if pixels is None else shape[0]
+    if count > MOST_PIXELS:
+        raise ValueError(f"at most {MOST_PIXELS} pixels can be rendered at once: got {count}")
+    if count:
+        ends = [[0, 0], [rows - 1, columns - 1]]
+        ends = ends if pixels is None else [listed.min(0), listed.max(0)]
+        grid = prepared.linear, prepared.offset, prepared.values.shape
+        check_frame(*grid, _step(prepared, step_mm), frame, np.array(ends, np.float64))
     mode = _JACOBIAN if jacobian else _IMAGE
     image, out = _run(
         prepared, frame, columns, listed, _NO_RAYS, count, mode, method, step_mm, threads
@@ -136,6 +151,8 @@ def march_rays(
     frame = np.zeros((5, 3))
     frame[0] = source
     listed = np.ascontiguousarray(rays, np.float64)
+    grid = prepared.linear, prepared.offset, prepared.values.shape
+    check_listed(*grid, _step(prepared, step_mm), frame[0], listed)
     mode = _GRADIENTS if gradients else _IMAGE
     n = listed.shape[0]
     return _run(prepared, frame, n, _NO_PIXELS, listed, n, mode, method, step_mm, threads)
@@ -154,9 +171,7 @@ def _run(
     threads: int | None,
 ) -> tuple[FloatArray, FloatArray]:
     kernel = kernel_of(method)
-    step = prepared.default_step_mm if step_mm is None else float(step_mm)
-    if not 0 < step < float("inf"):
-        raise ValueError(f"step_mm must be positive, in mm: got {step_mm}")
+    step = _step(prepared, step_mm)
     image = np.empty(count, np.float32)
     out = _NOTHING if mode == _IMAGE else np.empty((6, count), np.float32)
     if count == 0:
@@ -172,6 +187,13 @@ def _run(
 
     split(work, count, threads=threads or thread_count(), smallest=512)
     return image, out
+
+
+def _step(prepared: Prepared, step_mm: float | None) -> float:
+    step = prepared.default_step_mm if step_mm is None else float(step_mm)
+    if not 0 < step < float("inf"):
+        raise ValueError(f"step_mm must be positive, in mm: got {step_mm}")
+    return step
 
 
 @functools.cache

@@ -9,6 +9,7 @@ from napari_xreg.images import Volume
 from napari_xreg.rendering import on_cuda
 from napari_xreg.rendering.autograd import march_differentiably
 from napari_xreg.rendering.backends import Backend, choose_backend
+from napari_xreg.rendering.checked import check_pixels, check_poses
 from napari_xreg.rendering.cpu import METHODS, Method, march_view
 from napari_xreg.rendering.excess import Excess, excess_of
 from napari_xreg.rendering.jacobian import twist_jacobian
@@ -71,8 +72,8 @@ def render_drr(
     Raises
     ------
     ValueError
-        If `step_mm` is not positive, or longer than the shortest ray; if `method` or `backend`
-        is unknown; if the backend asked for cannot render where the volume is, or not this way.
+        If a pose or a pixel is not finite, or absurdly far away; if `step_mm` is not positive,
+        longer than the shortest ray or absurdly small; if `method` or `backend` is unknown; if the backend asked for cannot render where the volume is, or not this way.
     OutOfMemory
         If one pose alone does not fit the memory of the device.
 
@@ -104,6 +105,8 @@ def render_drr(
     tensor([[0.2400]])
     """
     step, chosen = _checked(volume, carm, method, step_mm, backend)
+    check_poses(world_from_camera)
+    check_pixels(carm, pixels)
     numba = chosen == "numba"
     shape = carm.detector.shape if pixels is None else (len(pixels),)
     poses = _flattened(world_from_camera)
@@ -179,6 +182,10 @@ def render_with_jacobian(
             f"{tuple(excess.gains.shape)}"
         )
     step, chosen = _checked(volume, carm, method, step_mm, backend)
+    # A refinement on a device asks here every iteration, and waits for nothing: it has checked.
+    if chosen != "triton" or world_from_camera.rotation.device.type == "cpu":
+        check_poses(world_from_camera)
+        check_pixels(carm, pixels)
     numba = chosen == "numba"
     shape = carm.detector.shape if pixels is None else (len(pixels),)
     poses = _flattened(world_from_camera)

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_xreg.images import Volume
+from napari_xreg.rendering.checked import MOST_ALONG_AN_AXIS
 from napari_xreg.rendering.derived import derived
 
 FloatArray = npt.NDArray[np.float32]
@@ -44,6 +45,13 @@ class Prepared:
     linear: Matrix
     offset: Matrix
     spacing: tuple[float, float, float]
+
+    def __post_init__(self) -> None:
+        if self.row.shape != (self.values.size,) or self.linear.shape != (3, 3):
+            raise ValueError(
+                "`row` is `values` in one row and `linear` is 3 x 3: got shapes "
+                f"{self.row.shape}, {self.values.shape} and {self.linear.shape}"
+            )
 
     @property
     def default_step_mm(self) -> float:
@@ -111,16 +119,25 @@ def _make(volume: Volume, packed: bool) -> Prepared:
     lac = volume.lac.detach().cpu().numpy()
     index_from_world = np.linalg.inv(volume.world_from_index.detach().cpu().double().numpy())
     z, y, x = (slice(*_extent(lac, axis)) for axis in range(3))
-    padded = np.pad(lac[z, y, x].astype(np.float32), PAD)
+    # In the order of a row, whatever the order of the volume: numpy would keep a transposed one.
+    padded = np.pad(np.ascontiguousarray(lac[z, y, x], np.float32), PAD)
     if padded.size >= 2**31:
         raise ValueError(
             f"the CPU kernels count voxels in 31 bits: got {lac.shape} (z, y, x); downsample or crop"
         )
+    if max(padded.shape) > MOST_ALONG_AN_AXIS:
+        raise ValueError(
+            f"at most {MOST_ALONG_AN_AXIS} voxels along an axis can be rendered: got {lac.shape} "
+            "(z, y, x); downsample or crop"
+        )
+    largest, smallest = float(padded.max()), float(padded.min())
+    # A volume checks that itself, and may be changed in place.
+    if not np.isfinite(largest) or not np.isfinite(smallest):
+        raise ValueError("attenuation must be finite: the volume holds NaN or infinity")
     offset = index_from_world[:3, 3] + PAD - np.array([x.start, y.start, z.start], np.float64)
     linear = np.ascontiguousarray(index_from_world[:3, :3])
-    largest = float(padded.max())
     ready = Prepared(padded, padded.reshape(-1), 1.0, (z, y, x), linear, offset, volume.spacing)
-    if packed and largest > 0 and padded.min() >= 0:
+    if packed and largest > 0 and smallest >= 0:
         memory = np.zeros(padded.size + 1, np.uint16)
         memory[:-1] = np.rint(padded.reshape(-1) * np.float32(65535 / largest))
         return _packed(memory, largest / 65535, ready)

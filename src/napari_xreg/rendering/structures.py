@@ -13,6 +13,7 @@ from napari_xreg.geometry import CArm, Pose
 from napari_xreg.images import LabelMap, Volume
 from napari_xreg.rendering import on_cuda
 from napari_xreg.rendering.backends import Backend, choose_backend
+from napari_xreg.rendering.checked import check_frame, check_pixels, check_poses
 from napari_xreg.rendering.cpu import view_frame
 from napari_xreg.rendering.prepared import PAD, prepare
 from napari_xreg.rendering.threads import split, thread_count
@@ -67,6 +68,8 @@ def render_structures(
     step = 0.5 * min(volume.spacing) if step_mm is None else float(step_mm)
     if not 0 < step <= carm.source_to_detector:
         raise ValueError(f"step_mm must be positive and not longer than a ray: got {step} mm")
+    check_poses(world_from_camera)
+    check_pixels(carm, pixels)
     if choose_backend(volume, "trilinear", backend) == "triton":
         poses = Pose(
             world_from_camera.rotation.reshape(-1, 3, 3),
@@ -88,12 +91,18 @@ def render_structures(
     shape = (rows, columns) if pixels is None else (len(listed),)
     count = int(np.prod(shape))
     nz, ny, nx = ready.values.shape
+    ends = [[0, 0], [rows - 1, columns - 1]]
+    if pixels is not None and count:
+        ends = [listed.min(0), listed.max(0)]
     rotations = world_from_camera.rotation.reshape(-1, 3, 3)
     translations = world_from_camera.translation.reshape(-1, 3)
     images = np.zeros((len(rotations), len(groups) + 1, count), np.float32)
     for image, rotation, translation in zip(images, rotations, translations, strict=True):
         frame = np.zeros((5, 3))
         frame[:4] = view_frame(carm, Pose(rotation, translation))
+        if count:
+            grid = ready.linear, ready.offset, ready.values.shape
+            check_frame(*grid, step, frame, np.array(ends, np.float64))
 
         def work(start: int, stop: int, frame: Array = frame, out: Array = image) -> None:
             structures(
