@@ -73,7 +73,7 @@ class TestRegister:
         assert (saved.carm.detector, saved.simulated) == (case.carm.detector, True)
         names = {p.name for p in (tmp_path / "r").iterdir()}
         assert names == {
-            "result.json", "result.tfm", "trajectory.csv", "overlay.png", "refinement.gif", "report.html",
+            "result.json", "result.tfm", "result-slicer.tfm", "trajectory.csv", "overlay.png", "refinement.gif", "report.html",
         }  # fmt: skip
         for entry in saved.data["inputs"]:
             assert len(entry["sha256"]) == 64

@@ -1,11 +1,13 @@
 """JSON says one thing or is refused in a sentence."""
 
+import dataclasses
 import os
 import threading
+from pathlib import Path
 
 import pytest
 
-from napari_xreg.files import ReadError, json_of_text, plain_numbers, read_json, with_schema
+from napari_xreg.files import ReadError, json_of_text, plain, read_json, with_schema
 
 
 def test_a_file_with_a_byte_order_mark_is_read(tmp_path):
@@ -103,8 +105,23 @@ def test_a_known_version_of_a_known_schema_passes():
     assert with_schema(data, "f", {"ours/pose": 1, "ours/truth": 3}) is data
 
 
-def test_numbers_that_json_does_not_know_become_null():
-    value = {"a": (1.5, float("nan")), 3: [float("inf"), {"b": -float("inf")}], "c": "NaN", "d": 2}
-    assert plain_numbers(value) == {
-        "a": [1.5, None], "3": [None, {"b": None}], "c": "NaN", "d": 2,
-    }  # fmt: skip
+def test_what_json_does_not_know_becomes_what_it_knows():
+    @dataclasses.dataclass
+    class Pixels:
+        spacing: tuple[float, float]
+        how: object
+
+    value = {
+        "a": (1.5, float("nan")),
+        3: [float("inf"), {"b": -float("inf")}],
+        "c": Pixels((0.9, 1.3), len),
+        "d": Path("a/b"),
+        "e": [True, None, 2, "NaN"],
+    }
+    assert plain(value) == {
+        "a": [1.5, None],
+        "3": [None, {"b": None}],
+        "c": {"spacing": [0.9, 1.3], "how": "len"},
+        "d": str(Path("a/b")),
+        "e": [True, None, 2, "NaN"],
+    }

@@ -3,26 +3,24 @@
 import dataclasses
 import hashlib
 import json
-import math
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
 import torch
+from saved_case import CARM, PIVOT, POSE, TURN, carm_pose, registration
 
-from napari_xreg.geometry import CArm, CArmPose, Detector, Pose
-from napari_xreg.images import Radiograph, ReadError
+from napari_xreg.cli.options import FRAMES
+from napari_xreg.geometry import CArmPose, Detector
+from napari_xreg.images import ReadError
 from napari_xreg.registration import (
-    Candidate,
-    Iterate,
     RefineSettings,
-    Registration,
     Spread,
     Status,
-    View,
 )
 from napari_xreg.registration.adam import AdamSettings
 from napari_xreg.registration.pose_files import read_pose, write_pose
+from napari_xreg.registration.pose_frames import POSE_FRAMES
 from napari_xreg.registration.result_files import (
     carm_from_json,
     carm_to_json,
@@ -31,51 +29,9 @@ from napari_xreg.registration.result_files import (
     result_to_json,
     write_result,
 )
+from napari_xreg.registration.schemas import POSE as POSE_SCHEMA
+from napari_xreg.registration.schemas import RESULT, TRUTH, VERSIONS
 from napari_xreg.registration.trajectory_file import read_trajectory, write_trajectory
-
-CARM = CArm(1013.0, 647.0, Detector((41, 53), (0.7, 0.9), (17.5, 29.25), field_diameter=31.0))
-PIVOT = torch.tensor([11.0, -23.0, 640.0], dtype=torch.float64)
-# A quarter turn about x: camera y is world z, camera z is world -y.
-TURN = torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]], dtype=torch.float64)
-POSE = Pose(TURN, torch.tensor([5.0, 70.0, -30.0], dtype=torch.float64))
-
-
-def carm_pose(primary, depth):
-    terms = CArmPose(primary, -7.5, 3.25, (1.5, -2.5, depth), (11.0, -23.0, 640.0))
-    return CARM.pose_from(terms)
-
-
-def registration(status=Status.CONVERGED, covariance=True):
-    start, middle, final = carm_pose(20.0, 9.0), carm_pose(18.0, 4.0), carm_pose(17.0, -6.0)
-    factor = torch.randn(6, 6, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
-    trajectory = (
-        Iterate(0, 0, 0, start, {"loss": 0.5, "intensity": 0.4}, seconds=0.01),
-        Iterate(1, 0, 0, middle, {"loss": 0.6, "intensity": 0.5}, False, 0.1, 2.5, 0.02),
-        Iterate(2, 0, 1, final, {"loss": 0.25, "intensity": 0.2, "edges": 0.3}, True, 0.03, 1.5),
-    )
-    view = View(
-        Radiograph(
-            torch.rand(41, 53, generator=torch.Generator().manual_seed(1)),
-            CARM,
-            simulated=True,
-            source="test.dcm",
-            notes=("a note",),
-        ),
-        start,
-    )
-    result = Registration(
-        world_from_camera=final,
-        status=status,
-        losses=trajectory[-1].losses,
-        trajectory=trajectory,
-        pivot=PIVOT,
-        covariance=1e-3 * factor @ factor.T if covariance else None,
-        views=(final,),
-        candidates=(Candidate(0, start, final, 1, 0.25), Candidate(4, middle, start, 0, math.inf)),
-        simulated=True,
-        notes=("watch out",),
-    )
-    return result, view
 
 
 def written(tmp_path, **changes):
@@ -136,14 +92,18 @@ class TestPoseFiles:
     @pytest.mark.parametrize(
         ("name", "text", "message"),
         [
-            ("m.txt", "1 0 0 5\n0 1 0 70\n0 0 1 -30\n0 0 0 1", "name it: --pose-frame"),
+            (
+                "m.txt",
+                "1 0 0 5\n0 1 0 70\n0 0 1 -30\n0 0 0 1",
+                "say which frame it is: world_from_camera,",
+            ),
             ("m.txt", "# frame x\n1 0 0\n0 1 0\n0 0 1", "not four rows of four numbers"),
             ("m.txt", "a b c d\n" * 4, "not four rows of four numbers"),
             ("m.json", "{", "not valid JSON"),
-            ("m.json", "[1]", "got None"),
+            ("m.json", "[1]", "no JSON object but a list"),
             ("m.json", '{"schema": "napari-xreg/pose", "version": 2}', "update napari-xreg"),
             ("m.json", '{"schema": "napari-xreg/pose", "version": 1}', "world_from_camera is not"),
-            ("m.tfm", "#Insight Transform File V1.0\nTransform: Nonsense\n", "ITK cannot read"),
+            ("m.tfm", "#Insight Transform File V1.0\nTransform: Nonsense\n", "cut off"),
         ],
     )
     def test_what_is_not_a_pose_is_refused(self, tmp_path, name, text, message):
@@ -252,10 +212,13 @@ class TestResult:
         ("changes", "message"),
         [
             ({"version": 2}, "update napari-xreg"),
-            ({"schema": "napari-xreg/other"}, "is one of"),
-            ({"schema": "napari-xreg/pose"}, "not napari-xreg/registration"),
+            (
+                {"schema": "napari-xreg/other"},
+                "whose .schema. is napari-xreg/registration: got .napari-xreg/other",
+            ),
+            ({"schema": "napari-xreg/pose"}, "is napari-xreg/registration: got .napari-xreg/pose"),
             ({"pose": {}}, "'world_from_camera' is missing"),
-            ({"pose": {"world_from_camera": [[1.0]], "carm": {}}}, "is damaged"),
+            ({"pose": {"world_from_camera": [[1.0]], "carm": {}}}, "not four rows of four numbers"),
             ({"status": {"name": "WONDERFUL"}}, "missing or unknown"),
             ({"losses": 3}, "is damaged"),
         ],
@@ -337,3 +300,195 @@ class TestTrajectory:
         (tmp_path / "t.csv").write_text(text)
         with pytest.raises(ReadError, match=message):
             read_trajectory(tmp_path / "t.csv")
+
+
+# As 3D Slicer writes a linear transform: the inverse of what its node shows, LPS on both sides.
+# The node shows RAS of camera: (x, y, z) goes to (-x - 5, z - 70, y - 30); its inverse takes RAS
+# (X, Y, Z) to (-X - 5, Z + 30, Y + 70). With both signs of the first two axes turned on both sides
+# LPS (X, Y, Z) goes to (-X + 5, -Z - 30, -Y + 70).
+SLICER_TFM = """#Insight Transform File V1.0
+#Transform 0
+Transform: AffineTransform_double_3_3
+Parameters: -1 0 0 0 0 -1 0 -1 0 5 -30 70
+FixedParameters: 0 0 0
+"""
+
+
+class TestSlicer:
+    def test_a_camera_saved_by_slicer_is_read(self, tmp_path):
+        (tmp_path / "camera.tfm").write_text(SLICER_TFM)
+        found = read_pose(tmp_path / "camera.tfm", frame="slicer")
+        assert torch.allclose(found.matrix(), POSE.matrix(), rtol=0, atol=1e-12)
+        # No other frame makes the same of it.
+        others = [frame for frame in POSE_FRAMES if frame != "slicer"]
+        assert len(others) == 5
+        for frame in others:
+            other = read_pose(tmp_path / "camera.tfm", frame=frame)
+            assert not torch.allclose(other.matrix(), POSE.matrix(), rtol=0, atol=1.0)
+
+    def test_what_is_written_for_slicer_maps_as_itk_documents(self, tmp_path):
+        # The camera's (1, 2, 3) lies at LPS (1 + 5, 70 - 3, 2 - 30). An ITK transform takes a point
+        # of the space that is seen (the patient) to the space that moves (the camera); there the
+        # first two axes are turned, because Slicer turns them back on reading.
+        write_pose(tmp_path / "camera.tfm", POSE, frame="slicer")
+        transform = sitk.ReadTransform(str(tmp_path / "camera.tfm"))
+        assert transform.TransformPoint((6.0, 67.0, -28.0)) == pytest.approx((-1.0, -2.0, 3.0))
+        by_hand = sitk.ReadTransform(str(_written(tmp_path / "hand.tfm", SLICER_TFM)))
+        assert transform.GetParameters() == by_hand.GetParameters()
+        assert torch.allclose(read_pose(tmp_path / "camera.tfm").matrix(), POSE.matrix())
+
+    @pytest.mark.parametrize(
+        ("frame", "first", "last"),
+        [
+            ("world_from_camera", "1.0 0.0 0.0 5.0", "0.0 1.0 0.0 -30.0"),
+            ("opencv", "1.0 0.0 0.0 -5.0", "0.0 -1.0 0.0 70.0"),
+            ("ras_from_camera", "-1.0 0.0 0.0 -5.0", "0.0 1.0 0.0 -30.0"),
+            ("camera_from_ras", "-1.0 0.0 0.0 -5.0", "0.0 1.0 0.0 70.0"),
+        ],
+    )
+    def test_every_frame_is_written_as_it_is_read(self, tmp_path, frame, first, last):
+        write_pose(tmp_path / "p.txt", POSE, frame=frame)
+        rows = (tmp_path / "p.txt").read_text().replace("-0.0", "0.0").splitlines()
+        assert (rows[1], rows[3]) == (first, last)
+        assert torch.allclose(read_pose(tmp_path / "p.txt").matrix(), POSE.matrix(), atol=1e-12)
+
+    def test_the_command_line_knows_every_frame(self):
+        assert FRAMES == POSE_FRAMES
+
+    def test_json_holds_one_frame_only(self, tmp_path):
+        with pytest.raises(ValueError, match=r"write \.tfm or \.txt"):
+            write_pose(tmp_path / "p.json", POSE, frame="slicer")
+        assert not (tmp_path / "p.json").exists()
+
+
+def _written(path, text):
+    path.write_text(text)
+    return path
+
+
+AFFINE = "Transform: AffineTransform_double_3_3\n"
+NUMBERS = "Parameters: 1 0 0 0 1 0 0 0 1 5 70 -30\n"
+FIXED = "FixedParameters: 0 0 0\n"
+
+
+class TestDamage:
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            (AFFINE, "damaged or cut off"),
+            (AFFINE + NUMBERS, "damaged or cut off"),
+            (AFFINE + NUMBERS + FIXED.rstrip(), "ends with a line break"),
+            (AFFINE + NUMBERS.replace(" -30", "") + FIXED, "12 parameters: got 11"),
+            (AFFINE + NUMBERS.replace(" 70", " 70 71") + FIXED, "12 parameters: got 13"),
+            (AFFINE + NUMBERS + FIXED.replace(" 0\n", "\n"), "3 fixed parameters: got 2"),
+            (AFFINE + NUMBERS.replace("70", "nan") + FIXED, "expected a number: got 'nan'"),
+            (AFFINE + NUMBERS.replace("70", "7_0") + FIXED, "expected a number"),
+            (AFFINE + NUMBERS.replace("70", "1e999") + FIXED, "expected a number"),
+            (AFFINE + NUMBERS.replace("70", "7,5") + FIXED, "expected a number"),
+            (AFFINE + NUMBERS + NUMBERS + FIXED, "damaged or cut off"),
+            (2 * (AFFINE + NUMBERS + FIXED), "several transforms"),
+            (AFFINE.replace("3_3", "2_2") + NUMBERS + FIXED, "expected a rigid 3D transform"),
+            (
+                AFFINE.replace("Affine", "BSpline") + NUMBERS + FIXED,
+                "expected a rigid 3D transform",
+            ),
+            (AFFINE + NUMBERS.replace("1 0 0 0 1", "2 0 0 0 2") + FIXED, "must be a rotation"),
+            (AFFINE + NUMBERS.replace(": 1", ": -1") + FIXED, "mirrored"),
+        ],
+    )
+    def test_a_transform_is_whole_or_refused(self, tmp_path, text, message):
+        path = _written(tmp_path / "p.tfm", "#Insight Transform File V1.0\n" + text)
+        with pytest.raises(ReadError, match=rf"^p\.tfm: .*{message}"):
+            read_pose(path, frame="world_from_camera")
+
+    @pytest.mark.parametrize("kind", ["\t\n", "#Insight Transform File V1.0\n"])
+    def test_nothing_is_not_the_identity(self, tmp_path, kind):
+        for name in ("p.tfm", "p.txt"):
+            with pytest.raises(ReadError, match=rf"^{name}: "):
+                read_pose(_written(tmp_path / name, kind), frame="world_from_camera")
+
+    @pytest.mark.parametrize(
+        "rows",
+        [
+            "1 0 0 nan\n0 1 0 0\n0 0 1 0\n0 0 0 1\n",
+            "1 0 0 5\n0 1 0 0\n0 0 1 0\n",
+            "1 0 0 5\n0 1 0 0\n0 0 1 0\n0 0 0 1\n0 0 0 1\n",
+            "1 0 0 5 7\n0 1 0 0\n0 0 1 0\n0 0 0 1\n",
+            "1 0 0 1_0\n0 1 0 0\n0 0 1 0\n0 0 0 1\n",
+            "1 0 0 5\n0 1 0 0\n0 0 1 0\n5 0 0 1\n",
+            "1 0 0.1 5\n0 1 0 0\n0 0 1 0\n0 0 0 1\n",
+            "1 0 0 5\n0 1 0 0\n0 0 -1 0\n0 0 0 1\n",
+        ],
+    )
+    def test_a_matrix_is_a_rigid_motion_or_refused(self, tmp_path, rows):
+        with pytest.raises(ReadError, match=r"^p\.txt: "):
+            read_pose(_written(tmp_path / "p.txt", rows), frame="world_from_camera")
+
+    @pytest.mark.parametrize(
+        "row", [["1", 0, 0, 5], [True, 0, 0, 5], [None, 0, 0, 5], [1, 0, 0], 7, {"a": 1}]
+    )
+    def test_entries_of_another_kind_are_no_numbers(self, tmp_path, row):
+        rows = [row, [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
+        data = {"schema": POSE_SCHEMA, "version": 1, "world_from_camera": rows}
+        with pytest.raises(ReadError, match="not four rows of four numbers"):
+            read_pose(_written(tmp_path / "p.json", json.dumps(data)))
+
+    @pytest.mark.parametrize(
+        ("changes", "message"),
+        [
+            ({"simulated": "no"}, "true or false"),
+            ({"simulated": None}, "true or false"),
+            ({"losses": {"loss": "0.5"}}, "a number"),
+            ({"covariance": {"twist": [[1.0] * 6] * 5}}, "6 x 6 numbers"),
+            ({"status": []}, "damaged"),
+            ({"geometry": {}}, "field_diameter_mm"),
+        ],
+    )
+    def test_a_result_invents_nothing(self, tmp_path, changes, message):
+        with pytest.raises(ReadError, match=rf"^r\.json: .*{message}"):
+            read_result(written(tmp_path, **changes))
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"rows": 41.7},
+            {"rows": True},
+            {"pixel_spacing_mm": [0.7]},
+            {"pixel_spacing_mm": [0.7, 0.9, 1.1]},
+            {"pixel_spacing_mm": "79"},
+            {"mirrored": 1},
+            {"source_to_detector_mm": "1013"},
+        ],
+    )
+    def test_a_carm_invents_nothing(self, changes):
+        with pytest.raises(ValueError, match="expected"):
+            carm_from_json(carm_to_json(CARM) | changes)
+
+
+class TestVersions:
+    def test_each_schema_has_a_version_of_its_own(self, tmp_path, monkeypatch):
+        # The next version of results reads version 1 and 2 of them, and still version 1 of poses.
+        monkeypatch.setitem(VERSIONS, RESULT, 2)
+        path = written(tmp_path)
+        assert json.loads(path.read_text())["version"] == 2
+        assert torch.equal(read_pose(path).matrix(), carm_pose(17.0, -6.0).matrix())
+        assert read_result(path).status is Status.CONVERGED
+        write_pose(tmp_path / "p.json", POSE)
+        assert json.loads((tmp_path / "p.json").read_text())["version"] == 1
+        for schema in (POSE_SCHEMA, TRUTH):
+            data = {"schema": schema, "version": 2, "world_from_camera": POSE.matrix().tolist()}
+            with pytest.raises(
+                ReadError, match=f"version 2 of {schema}, this program reads version 1:"
+            ):
+                read_pose(_written(tmp_path / "later.json", json.dumps(data)))
+
+    @pytest.mark.parametrize("name", ["p.tfm", "p.txt"])
+    def test_a_comment_of_a_later_version_is_not_guessed_at(self, tmp_path, name):
+        write_pose(tmp_path / name, POSE)
+        text = (tmp_path / name).read_text()
+        for old, new, message in (
+            ("version 1:", "version 2:", "has version 2 of napari-xreg/pose"),
+            ("world_from_camera", "body_from_camera", "a frame that is unknown: body_from_camera"),
+        ):
+            with pytest.raises(ReadError, match=message):
+                read_pose(_written(tmp_path / name, text.replace(old, new)), frame="opencv")

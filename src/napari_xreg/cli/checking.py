@@ -8,8 +8,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from napari_xreg.files import ReadError, is_number, read_json, with_schema
 from napari_xreg.geometry import CArm, Pose
-from napari_xreg.images import ReadError, Volume, read_landmarks
+from napari_xreg.images import Volume, read_landmarks
 from napari_xreg.metrics import (
     double_geodesic,
     mean_projection_error,
@@ -19,9 +20,8 @@ from napari_xreg.metrics import (
     rotation_error_deg,
 )
 from napari_xreg.registration import Registration, landmark_uncertainty
-from napari_xreg.registration.pose_files import pose_of_matrix, read_json
-
-TRUTH_SCHEMA = "napari-xreg/simulated-truth"
+from napari_xreg.registration.pose_files import four_by_four
+from napari_xreg.registration.schemas import TRUTH, VERSIONS
 
 
 def bone_points(
@@ -57,21 +57,30 @@ def read_truth(path: Path | str) -> tuple[Pose, Float[Tensor, "n 3"], Mapping[st
     ReadError
         If it is another kind of file or an entry is missing.
     """
-    path = Path(path)
-    data = read_json(path)
-    if data["schema"] != TRUTH_SCHEMA:
-        raise ReadError(f"{path.name}: holds {data['schema']}, not {TRUTH_SCHEMA}")
+    name = Path(path).name
+    data = with_schema(read_json(path), name, {TRUTH: VERSIONS[TRUTH]})
     try:
-        matrix = torch.tensor(data["world_from_camera"], dtype=torch.float64)
-        points = torch.tensor(data["fiducials_mm"], dtype=torch.float64).reshape(-1, 3)
-        pose = pose_of_matrix(matrix, "world_from_camera")
+        matrix = four_by_four(name, data["world_from_camera"], "world_from_camera")
+        pose = Pose.from_matrix(torch.from_numpy(matrix))
+        points = _points(data["fiducials_mm"])
     except KeyError as error:
-        raise ReadError(f"{path.name}: the entry {error} is missing") from error
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise ReadError(f"{path.name}: an entry is damaged: {error}") from error
+        raise ReadError(f"{name}: the entry {error} is missing") from error
+    except ReadError:
+        raise
+    except ValueError as error:
+        raise ReadError(f"{name}: an entry is damaged: {error}") from error
     if len(points) == 0:
-        raise ReadError(f"{path.name}: holds no fiducials to measure errors on")
+        raise ReadError(f"{name}: holds no fiducials to measure errors on")
     return pose, points, data
+
+
+def _points(value: object) -> Float[Tensor, "n 3"]:
+    if not isinstance(value, list) or not all(
+        isinstance(point, list) and len(point) == 3 and all(map(is_number, point))
+        for point in value
+    ):
+        raise ValueError("fiducials_mm must be a list of points x, y, z in mm")
+    return torch.tensor(value, dtype=torch.float64).reshape(-1, 3)
 
 
 def errors_against(

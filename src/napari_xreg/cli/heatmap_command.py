@@ -13,8 +13,9 @@ from napari_xreg.cli.console import Console
 from napari_xreg.cli.further_views import masked
 from napari_xreg.cli.heatmap_picture import heatmap_picture
 from napari_xreg.cli.inputs import Patient, given_isocenter, read_patient, read_xray
-from napari_xreg.cli.rayemb_start import chosen_encoder, finite, points_of, template_shown
+from napari_xreg.cli.rayemb_start import chosen_encoder, points_of, template_shown
 from napari_xreg.cli.refining import cancelled_by_interrupt, prepare_renderer
+from napari_xreg.files import plain
 from napari_xreg.images import ReadError, read_landmarks
 from napari_xreg.rayemb import (
     Looks,
@@ -85,7 +86,7 @@ def run(arguments: Namespace, console: Console) -> int:
     out.mkdir(parents=True, exist_ok=True)
     entries, files = [], []
     for i, (name, point) in enumerate(named.items()):
-        entry = finite(
+        entry: dict[str, Any] = plain(
             {
                 "name": name,
                 "point_mm": list(point),

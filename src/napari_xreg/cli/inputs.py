@@ -12,8 +12,10 @@ from torch import Tensor
 
 from napari_xreg.geometry import CArm, CArmPose, Detector, Pose
 from napari_xreg.images import (
+    FrameUnknown,
     LabelMap,
     Radiograph,
+    ReadError,
     Volume,
     read_labels,
     read_radiograph,
@@ -176,7 +178,10 @@ def starting_pose(
     if arguments.start is not None:
         if any(value is not None for value in angles):
             raise ValueError("give either --start or C-arm angles, not both")
-        pose = read_pose(arguments.start, frame=arguments.pose_frame)
+        try:
+            pose = read_pose(arguments.start, frame=arguments.pose_frame)
+        except FrameUnknown as unknown:
+            raise ReadError(f"{unknown} (--pose-frame)") from unknown
         return Start(pose, isocenter, f"{Path(arguments.start).name}")
     if arguments.pose_frame is not None:
         raise ValueError("--pose-frame says what the matrix of --start maps: give --start FILE")

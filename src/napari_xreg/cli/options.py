@@ -2,7 +2,15 @@
 
 import argparse
 
-FRAMES = ("world_from_camera", "camera_from_world", "opencv", "ras_from_camera", "camera_from_ras")
+# As `registration.pose_frames.POSE_FRAMES`, which takes torch to import.
+FRAMES = (
+    "world_from_camera",
+    "camera_from_world",
+    "opencv",
+    "ras_from_camera",
+    "camera_from_ras",
+    "slicer",
+)
 
 
 def add_ct(parser: argparse.ArgumentParser) -> None:
@@ -57,7 +65,8 @@ def add_start(parser: argparse.ArgumentParser, title: str, *, files: bool = True
         group.add_argument(
             "--pose-frame",
             choices=FRAMES,
-            help="what the matrix of --start maps, if it is not said",
+            help="what the matrix of --start maps, if it is not said; slicer: a .tfm saved by 3D "
+            "Slicer of a transform node that shows ras_from_camera",
         )
     group.add_argument("--primary", type=number, metavar="DEG", help="+ LAO, - RAO")
     group.add_argument("--secondary", type=number, metavar="DEG", help="+ cranial, - caudal")

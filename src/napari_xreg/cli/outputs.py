@@ -37,7 +37,7 @@ def write_registration(
     film: str,
     console: Console,
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """Write result.json, result.tfm, trajectory.csv, overlays, the film and report.html.
+    """Write result.json, two transforms, trajectory.csv, overlays, the film and report.html.
 
     Pictures, film and trajectory show the first view; every further one has an overlay of its own.
 
@@ -54,6 +54,8 @@ def write_registration(
     files = {"result.json": "pose, covariance, geometry, settings, versions, input hashes"}
     write_pose(folder / "result.tfm", registration.world_from_camera)
     files["result.tfm"] = "ITK transform from camera coordinates to patient LPS mm"
+    write_pose(folder / "result-slicer.tfm", registration.world_from_camera, frame="slicer")
+    files["result-slicer.tfm"] = "the same for 3D Slicer: its node takes the camera to the patient"
     write_trajectory(folder / "trajectory.csv", registration, carm, view.world_from_camera)
     files["trajectory.csv"] = "every iterate: losses, step, damping, pose"
     console.step("drawing")

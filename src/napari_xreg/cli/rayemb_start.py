@@ -3,7 +3,6 @@ share."""
 
 from argparse import Namespace
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from napari_xreg.cli.console import Console
 from napari_xreg.cli.initialisers import NoStart
 from napari_xreg.cli.inputs import Patient, Start, given_isocenter, read_patient_labels
 from napari_xreg.cli.refining import cancelled_by_interrupt, prepare_renderer
+from napari_xreg.files import plain
 from napari_xreg.images import Radiograph
 from napari_xreg.rayemb import (
     START_SPREAD,
@@ -66,7 +66,7 @@ def find_start(
             "trusted": verdict.trusted,
             "score": verdict.score,
             "sentence": verdict.sentence,
-            "evidence": finite(asdict(located.trust)),
+            "evidence": plain(located.trust),
             "polarity": located.polarity.looks.name.lower(),
         }
     }
@@ -98,14 +98,6 @@ def template_shown(console: Console, event: TemplateMade) -> None:
     """Progress of the templates."""
     done = event.index + 1
     console.progress(done / event.count, f"template {done}/{event.count}", last=done == event.count)
-
-
-def finite(values: Mapping[str, Any]) -> dict[str, Any]:
-    """JSON has no NaN."""
-    return {
-        name: None if isinstance(value, float) and value != value else value
-        for name, value in values.items()
-    }
 
 
 def _located(

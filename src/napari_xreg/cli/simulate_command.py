@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from napari_xreg.cli.checking import TRUTH_SCHEMA, bone_points
+from napari_xreg.cli.checking import bone_points
 from napari_xreg.cli.console import Console
 from napari_xreg.cli.inputs import (
     Patient,
@@ -17,6 +17,7 @@ from napari_xreg.cli.inputs import (
     read_patient_labels,
     starting_pose,
 )
+from napari_xreg.files import written
 from napari_xreg.geometry import CArm
 from napari_xreg.images import write_dicom_radiograph, write_radiograph
 from napari_xreg.registration.pictures import carm_words
@@ -26,10 +27,9 @@ from napari_xreg.registration.result_files import (
     describe_input,
     versions,
 )
+from napari_xreg.registration.schemas import TRUTH, VERSIONS
 from napari_xreg.session.sample_case import with_nominal
 from napari_xreg.simulation import SimulatedRadiograph, simulate_radiograph
-
-TRUTH_VERSION = 1
 
 
 def run(arguments: Namespace, console: Console) -> int:
@@ -58,21 +58,22 @@ def run(arguments: Namespace, console: Console) -> int:
     )
     out.parent.mkdir(parents=True, exist_ok=True)
     if as_dicom:
-        written = [write_dicom_radiograph(out, radiograph)]
+        made = [write_dicom_radiograph(out, radiograph)]
     else:
-        written = list(write_radiograph(out, radiograph))
+        made = list(write_radiograph(out, radiograph))
     data = truth_to_json(simulated, patient, carm, start.isocenter, arguments.start_error)
     truth_path = out.with_name(out.name + ".truth.json")
-    truth_path.write_text(json.dumps(data, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    written.append(truth_path)
+    with written(truth_path) as beside:
+        beside.write_text(json.dumps(data, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    made.append(truth_path)
     assert radiograph.nominal is not None
     true_terms = carm.carm_pose(simulated.world_from_camera, start.isocenter)
     console.say(f"SIMULATED radiograph of {patient.name} ({arguments.severity})")
     console.say(f"truth:   {carm_words(true_terms)}")
     console.say(f"header:  {carm_words(radiograph.nominal)}")
-    console.say(f"written: {', '.join(str(path) for path in written)}")
+    console.say(f"written: {', '.join(str(path) for path in made)}")
     console.say(f"next:    napari-xreg register {arguments.ct} {out} --truth {truth_path}")
-    console.answer({**data, "files": [str(path) for path in written]})
+    console.answer({**data, "files": [str(path) for path in made]})
     return 0
 
 
@@ -92,8 +93,8 @@ def truth_to_json(
         else describe_input(patient.path, "ct")
     )
     return {
-        "schema": TRUTH_SCHEMA,
-        "version": TRUTH_VERSION,
+        "schema": TRUTH,
+        "version": VERSIONS[TRUTH],
         "simulated": True,
         "world_from_camera": pose.matrix().tolist(),
         "carm": carm_pose_to_json(carm.carm_pose(pose, isocenter)),

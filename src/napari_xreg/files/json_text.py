@@ -1,5 +1,6 @@
 """JSON that says one thing: bounded, not nested for ever, no name twice, no NaN."""
 
+import dataclasses
 import json
 import math
 from collections.abc import Mapping
@@ -89,15 +90,23 @@ def with_schema(data: Any, called: str, versions: Mapping[str, int]) -> dict[str
     return data
 
 
-def plain_numbers(value: Any) -> Any:
-    """The same value with null where a number is not finite: JSON has no NaN and no infinity."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
+def plain(value: Any) -> Any:
+    """The same as JSON can hold it.
+
+    Dataclasses and mappings become objects, tuples lists, paths and what has a name texts. A number
+    that is not finite becomes null: JSON has no NaN and no infinity.
+    """
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
     if isinstance(value, Mapping):
-        return {str(key): plain_numbers(inner) for key, inner in value.items()}
+        return {str(key): plain(inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):
-        return [plain_numbers(inner) for inner in value]
-    return value
+        return [plain(inner) for inner in value]
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    return getattr(value, "__qualname__", None) or str(value)
 
 
 def _named_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

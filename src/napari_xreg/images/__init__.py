@@ -2,7 +2,13 @@
 
 from napari_xreg.images.attenuation import hu_from_lac, lac_from_hu
 from napari_xreg.images.collimator import CollimatedField, collimator_mask
-from napari_xreg.images.errors import ReadError, SeveralFrames, SeveralSeries, TooLarge
+from napari_xreg.images.errors import (
+    FrameUnknown,
+    ReadError,
+    SeveralFrames,
+    SeveralSeries,
+    TooLarge,
+)
 from napari_xreg.images.geometry_override import geometry_record, with_geometry
 from napari_xreg.images.labels import LabelMap
 from napari_xreg.images.landmark import Landmark
@@ -29,6 +35,7 @@ __all__ = [
     "LabelMap",
     "Radiograph",
     "Landmark",
+    "FrameUnknown",
     "ReadError",
     "TooLarge",
     "IncompleteRadiograph",

@@ -4,7 +4,23 @@ from collections.abc import Mapping
 
 from napari_xreg.files import ReadError, TooLarge
 
-__all__ = ["ReadError", "TooLarge", "SeveralFrames", "SeveralSeries"]
+__all__ = ["FrameUnknown", "ReadError", "SeveralFrames", "SeveralSeries", "TooLarge"]
+
+
+class FrameUnknown(ReadError):
+    """A file does not say in which axes its numbers are, and nobody else has.
+
+    Parameters
+    ----------
+    message
+        As of any `ReadError`.
+    frames
+        What it may be.
+    """
+
+    def __init__(self, message: str, frames: tuple[str, ...]) -> None:
+        super().__init__(message)
+        self.frames = frames
 
 
 class SeveralFrames(ReadError):

@@ -1,80 +1,83 @@
 """Poses in files: our JSON, ITK transforms, and plain 4 x 4 matrices with their frame named."""
 
 import json
+import re
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import SimpleITK as sitk
 import torch
 
+from napari_xreg.files import (
+    ReadError,
+    is_number,
+    json_of_text,
+    number,
+    read_bytes,
+    read_text,
+    with_schema,
+    written,
+)
 from napari_xreg.geometry import Pose
-from napari_xreg.geometry.frames import lps_from_ras
-from napari_xreg.images import ReadError
+from napari_xreg.images import FrameUnknown
+from napari_xreg.registration.itk_transform import itk_text, matrix_of_itk
+from napari_xreg.registration.pose_frames import (
+    POSE_FRAMES,
+    PoseFrame,
+    matrix_of_pose,
+    pose_of_matrix,
+)
+from napari_xreg.registration.schemas import POSE, POSE_KEYS, VERSIONS
 
-PoseFrame = Literal[
-    "world_from_camera", "camera_from_world", "opencv", "ras_from_camera", "camera_from_ras"
-]
-"""What a 4 x 4 matrix maps. World is patient LPS mm, camera as in `CArm`; ``opencv`` is
-``camera_from_world`` (of the unmirrored image), as cv2.solvePnP gives it; ``ras`` is the world of
-NIfTI and 3D Slicer."""
-
-SCHEMA = "napari-xreg/pose"
-VERSION = 1
-
-# Where the poses of other files of ours stand.
-_HOLDERS = {
-    SCHEMA: ("world_from_camera",),
-    "napari-xreg/registration": ("pose", "world_from_camera"),
-    "napari-xreg/simulated-truth": ("world_from_camera",),
-}
-_FRAME_MARK = "napari-xreg/pose version"
+_MARK = re.compile(r"# *napari-xreg/pose version (\d+): (\w+)")
 
 
-def write_pose(path: Path | str, world_from_camera: Pose) -> None:
+def write_pose(
+    path: Path | str, world_from_camera: Pose, *, frame: PoseFrame = "world_from_camera"
+) -> None:
     """Write one pose; the ending chooses: ``.json``, ``.tfm`` (ITK) or ``.txt`` (4 x 4).
 
-    The transform and the matrix map camera coordinates to patient LPS mm; a comment in the file
-    says so, and `read_pose` reads it back without being told the frame.
+    Parameters
+    ----------
+    frame
+        What the transform or matrix maps (`PoseFrame`). A comment in the file says so, and
+        `read_pose` reads it back without being told. For 3D Slicer write a ``.tfm`` with
+        ``frame="slicer"``: its transform node then takes camera coordinates to the patient.
 
     Raises
     ------
     ValueError
-        If the ending is another, or there is more than one pose.
+        If the ending is another, there is more than one pose, or JSON is asked for in another frame.
+    WriteError
+        If the file cannot be written; an older one is then untouched.
     """
     path = Path(path)
     if world_from_camera.batch_shape != ():
         raise ValueError(f"one pose a file: got a batch {world_from_camera.batch_shape}")
-    matrix = world_from_camera.matrix().detach().cpu().double().numpy()
-    mark = f"{_FRAME_MARK} {VERSION}: world_from_camera, patient LPS mm from camera mm"
+    matrix = matrix_of_pose(world_from_camera, frame).numpy()
+    mark = f"{POSE} version {VERSIONS[POSE]}: {frame}, patient LPS mm and camera mm"
     suffix = path.suffix.lower()
     if suffix == ".json":
-        path.write_text(pose_text(world_from_camera), encoding="utf-8")
+        if frame != "world_from_camera":
+            raise ValueError("our JSON holds world_from_camera: write .tfm or .txt in other frames")
+        text = pose_text(world_from_camera)
     elif suffix == ".txt":
         rows = [" ".join(repr(float(v)) for v in row) for row in matrix]
-        path.write_text("\n".join([f"# {mark}", *rows]) + "\n", encoding="utf-8")
+        text = "\n".join([f"# {mark}", *rows]) + "\n"
     elif suffix == ".tfm":
-        # Affine, because its twelve numbers are the matrix itself, and every ITK program reads it.
-        numbers = [*matrix[:3, :3].ravel(), *matrix[:3, 3]]
-        lines = [
-            "#Insight Transform File V1.0",
-            f"# {mark}",
-            "#Transform 0",
-            "Transform: AffineTransform_double_3_3",
-            "Parameters: " + " ".join(repr(float(v)) for v in numbers),
-            "FixedParameters: 0 0 0",
-        ]
-        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        text = itk_text(matrix, mark)
     else:
         raise ValueError(f"a pose is written as .json, .tfm or .txt: got {path.name}")
+    with written(path) as beside:
+        beside.write_text(text, encoding="utf-8")
 
 
 def pose_text(world_from_camera: Pose) -> str:
     """One pose as the text of our JSON: for a clipboard."""
-    matrix = world_from_camera.matrix().detach().cpu().double()
-    data = {"schema": SCHEMA, "version": VERSION, "world_from_camera": matrix.tolist()}
-    return json.dumps(data, indent=2) + "\n"
+    matrix = matrix_of_pose(world_from_camera, "world_from_camera")
+    data = {"schema": POSE, "version": VERSIONS[POSE], "world_from_camera": matrix.tolist()}
+    return json.dumps(data, indent=2, allow_nan=False) + "\n"
 
 
 def pose_of_text(text: str, *, called: str = "the clipboard") -> Pose:
@@ -86,7 +89,7 @@ def pose_of_text(text: str, *, called: str = "the clipboard") -> Pose:
         If it is not one, in a sentence about what it is `called`.
     """
     try:
-        return Pose.from_matrix(torch.from_numpy(_from_json(Path(called), text)))
+        return Pose.from_matrix(torch.from_numpy(_from_json(called, text)))
     except ReadError:
         raise
     except ValueError as error:
@@ -108,144 +111,90 @@ def read_pose(path: Path | str, *, frame: PoseFrame | None = None) -> Pose:
     Raises
     ------
     ReadError
-        If the file is not one of these, its matrix is not a rigid motion, or its frame is unknown.
+        If the file is not one of these, is damaged or cut off, or its matrix is not a rigid motion.
+    FrameUnknown
+        If the file does not say what its matrix maps, and nobody else does.
     """
     path = Path(path)
-    try:
-        text = "" if path.suffix.lower() == ".h5" else path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ReadError(f"{path.name}: cannot be opened ({error.strerror})") from error
-    except UnicodeDecodeError as error:
-        raise ReadError(
-            f"{path.name}: is not a text file; a pose is read from .json, .tfm, .h5 or .txt"
-        ) from error
-    stated: PoseFrame | None = None
-    if path.suffix.lower() == ".json":
-        matrix, stated = _from_json(path, text), "world_from_camera"
-    elif text.startswith("#Insight Transform") or path.suffix.lower() in (".tfm", ".h5"):
-        matrix = _from_itk(path)
-        stated = _stated_frame(text)
-    else:
-        matrix = _from_text(path, text)
-        stated = _stated_frame(text)
-    if frame is None and stated is None:
-        raise ReadError(
-            f"{path.name}: does not say what its matrix maps; name it: --pose-frame "
-            + " | ".join(get_args(PoseFrame))
+    suffix = path.suffix.lower()
+    if suffix == ".h5":
+        read_bytes(path)  # refuses what is no file before ITK opens it
+        return _in_frame(path.name, matrix_of_itk(path, None), None, frame)
+    text = read_text(path)
+    if suffix == ".json":
+        return _in_frame(path.name, _from_json(path.name, text), "world_from_camera", frame)
+    stated = _stated_frame(path.name, text)
+    if text.startswith("#Insight Transform") or suffix == ".tfm":
+        return _in_frame(path.name, matrix_of_itk(path, text), stated, frame)
+    return _in_frame(path.name, _from_text(path.name, text), stated, frame)
+
+
+def _in_frame(
+    name: str, matrix: npt.NDArray[np.float64], stated: PoseFrame | None, given: PoseFrame | None
+) -> Pose:
+    frame = given or stated
+    if frame is None:
+        raise FrameUnknown(
+            f"{name}: does not say what its matrix maps; say which frame it is: "
+            + ", ".join(POSE_FRAMES),
+            POSE_FRAMES,
         )
-    if frame is not None and stated is not None and frame != stated:
-        raise ReadError(f"{path.name}: says that it is {stated}, not {frame}: leave the frame out")
+    if stated is not None and frame != stated:
+        raise ReadError(f"{name}: says that it is {stated}, not {frame}: leave the frame out")
     try:
-        return pose_of_matrix(torch.from_numpy(matrix), frame or stated or "world_from_camera")
+        return pose_of_matrix(torch.from_numpy(matrix), frame)
     except ValueError as error:
-        raise ReadError(f"{path.name}: {error}") from error
+        raise ReadError(f"{name}: {error}") from error
 
 
-def pose_of_matrix(matrix: torch.Tensor, frame: PoseFrame) -> Pose:
-    """``world_from_camera`` of a 4 x 4 matrix in a named frame.
-
-    Raises
-    ------
-    ValueError
-        If the frame is unknown or the matrix is not a rigid motion.
-    """
-    if frame not in get_args(PoseFrame):
-        raise ValueError(f"the frame of a pose is one of {', '.join(get_args(PoseFrame))}")
-    pose = Pose.from_matrix(matrix.double())
-    if frame == "world_from_camera":
-        return pose
-    if frame in ("camera_from_world", "opencv"):
-        return pose.inverse()
-    ras_from_camera = pose if frame == "ras_from_camera" else pose.inverse()
-    return Pose.from_matrix(lps_from_ras(ras_from_camera.matrix()))
+def _from_json(name: str, text: str) -> npt.NDArray[np.float64]:
+    value: Any = with_schema(json_of_text(text, name), name, VERSIONS)
+    keys = POSE_KEYS[value["schema"]]
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    return four_by_four(name, value, ".".join(keys))
 
 
-def read_json(path: Path | str) -> dict[str, Any]:
-    """A JSON object of one of our schemas, its version checked.
+def _from_text(name: str, text: str) -> npt.NDArray[np.float64]:
+    rows = [line.split("#")[0].replace(",", " ").split() for line in text.splitlines()]
+    try:
+        numbers = [[number(word) for word in row] for row in rows if row]
+    except ValueError:
+        numbers = []
+    return four_by_four(name, numbers, "text")
+
+
+def four_by_four(name: str, value: object, where: str) -> npt.NDArray[np.float64]:
+    """The matrix that a value of a JSON file is.
 
     Raises
     ------
     ReadError
-        If it is absent, not JSON, without a schema of ours, or of a later version.
+        If it is not four rows of four numbers.
     """
-    path = Path(path)
-    try:
-        return _parsed(path, path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ReadError(f"{path.name}: cannot be opened ({error.strerror})") from error
-    except UnicodeDecodeError as error:
-        raise ReadError(f"{path.name}: is not a text file") from error
+    rows = value if isinstance(value, list) else []
+    if len(rows) != 4 or not all(
+        isinstance(row, list) and len(row) == 4 and all(map(is_number, row)) for row in rows
+    ):
+        raise ReadError(f"{name}: {where} is not four rows of four numbers")
+    return np.asarray(rows, dtype=np.float64)
 
 
-def _parsed(path: Path, text: str) -> dict[str, Any]:
-    try:
-        data = json.loads(text)
-    except ValueError as error:
-        raise ReadError(f"{path.name}: is not valid JSON ({error})") from error
-    schema = data.get("schema") if isinstance(data, dict) else None
-    if schema not in _HOLDERS:
-        raise ReadError(
-            f'{path.name}: expected a JSON object whose "schema" is one of '
-            f"{', '.join(_HOLDERS)}: got {schema!r}"
-        )
-    version = data.get("version")
-    if not isinstance(version, int) or not 1 <= version <= VERSION:
-        raise ReadError(
-            f"{path.name}: has version {version!r} of {schema}, this program reads versions 1 to "
-            f"{VERSION}: update napari-xreg"
-        )
-    result: dict[str, Any] = data
-    return result
+def _stated_frame(name: str, text: str) -> PoseFrame | None:
+    """The frame that a comment of ours states.
 
-
-def _from_json(path: Path, text: str) -> npt.NDArray[np.float64]:
-    value: Any = _parsed(path, text)
-    keys = _HOLDERS[value["schema"]]
-    for key in keys:
-        value = value.get(key) if isinstance(value, dict) else None
-    return _four_by_four(path, value, ".".join(keys))
-
-
-def _from_itk(path: Path) -> npt.NDArray[np.float64]:
-    try:
-        transform = sitk.ReadTransform(str(path))
-    except RuntimeError as error:
-        raise ReadError(f"{path.name}: ITK cannot read it as a transform") from error
-    if not transform.IsLinear() or transform.GetDimension() != 3:
-        raise ReadError(
-            f"{path.name}: expected a rigid 3D transform: got {transform.GetName()} in "
-            f"{transform.GetDimension()} dimensions"
-        )
-    # Any linear transform is known by where it puts the origin and the axes.
-    origin = np.asarray(transform.TransformPoint((0.0, 0.0, 0.0)))
-    axes = [np.asarray(transform.TransformPoint(tuple(unit))) - origin for unit in np.eye(3)]
-    matrix = np.eye(4)
-    matrix[:3, :3], matrix[:3, 3] = np.stack(axes, 1), origin
-    return matrix
-
-
-def _from_text(path: Path, text: str) -> npt.NDArray[np.float64]:
-    rows = [line.split("#")[0].replace(",", " ").split() for line in text.splitlines()]
-    return _four_by_four(path, [row for row in rows if row], "text")
-
-
-def _four_by_four(path: Path, value: object, where: str) -> npt.NDArray[np.float64]:
-    try:
-        matrix = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError):
-        matrix = np.empty(0)
-    if matrix.shape != (4, 4):
-        raise ReadError(f"{path.name}: {where} is not four rows of four numbers")
-    return matrix
-
-
-def _stated_frame(text: str) -> PoseFrame | None:
-    """The frame that a comment of ours states."""
+    Raises
+    ------
+    ReadError
+        If a later version of this program wrote the comment, or it names no frame.
+    """
     for line in text.splitlines():
-        if line.startswith("#") and _FRAME_MARK in line:
-            name = line.split(":", 1)[1].split(",")[0].strip()
-            for frame in get_args(PoseFrame):
-                if name == frame:
-                    known: PoseFrame = frame
-                    return known
+        marked = _MARK.match(line)
+        if marked is None:
+            continue
+        with_schema({"schema": POSE, "version": int(marked[1])}, name, VERSIONS)
+        for frame in POSE_FRAMES:
+            if marked[2] == frame:
+                return frame
+        raise ReadError(f"{name}: its first lines name a frame that is unknown: {marked[2]}")
     return None

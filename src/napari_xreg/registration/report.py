@@ -59,7 +59,7 @@ def write_report(
         )
         parts += ["<h2>The refinement</h2>", tag]
     parts += ["<h2>Inputs</h2>", _input_table(data["inputs"])]
-    files = ("result.json", "result.tfm", "trajectory.csv")
+    files = ("result.json", "result.tfm", "result-slicer.tfm", "trajectory.csv")
     links = ", ".join(f"<a href='{name}' style='color:#9fd8e8'>{name}</a>" for name in files)
     parts.append(
         f"<p>{data['iterations']} iterations. Files: {links}. {escape(data['created'])}</p>"

@@ -5,7 +5,6 @@ import datetime as dt
 import hashlib
 import importlib.metadata
 import json
-import math
 import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,15 +15,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 import napari_xreg
+from napari_xreg.files import ReadError, is_number, plain, read_json, with_schema, written
 from napari_xreg.geometry import CArm, CArmPose, Detector, Pose
-from napari_xreg.images import ReadError
 from napari_xreg.registration.confidence import carm_covariance
-from napari_xreg.registration.pose_files import pose_of_matrix, read_json
+from napari_xreg.registration.pose_files import four_by_four
 from napari_xreg.registration.result import Registration, Status
+from napari_xreg.registration.schemas import RESULT, VERSIONS
 from napari_xreg.registration.views import View
-
-SCHEMA = "napari-xreg/registration"
-VERSION = 1
 
 _FRAMES = {
     "world": "patient axes LPS (x to the left, y to the back, z to the head), mm",
@@ -96,8 +93,8 @@ def result_to_json(
     first, carm, pivot = views[0], views[0].radiograph.carm, registration.pivot
     covariance = registration.covariance
     data: dict[str, Any] = {
-        "schema": SCHEMA,
-        "version": VERSION,
+        "schema": RESULT,
+        "version": VERSIONS[RESULT],
         "simulated": registration.simulated,
         "status": {
             "name": registration.status.name,
@@ -136,7 +133,7 @@ def result_to_json(
         "notes": list(registration.notes),
         "frames": _FRAMES,
         "units": {"length": "mm", "angle": "degrees, radians in twists", "attenuation": "1/mm"},
-        "settings": {"kind": type(settings).__name__, **_plain_fields(settings)},
+        "settings": {"kind": type(settings).__name__, **_fields(settings)},
         "inputs": [dict(entry) for entry in inputs],
         "versions": versions(),
         "created": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
@@ -150,16 +147,24 @@ def result_to_json(
             "order": "omega x y z (rad), v x y z (mm), world axes, left, about the pivot",
             "standard_deviation": dict(zip(_DEVIATIONS, deviations, strict=True)),
         }
-    return _finite(data | dict(extra or {}))
+    made: dict[str, Any] = plain(data | dict(extra or {}))
+    return made
 
 
 _DEVIATIONS = ("primary_deg", "secondary_deg", "roll_deg", "x_mm", "y_mm", "depth_mm")
 
 
 def write_result(path: Path | str, data: Mapping[str, Any]) -> None:
-    """Write what `result_to_json` made."""
+    """Write what `result_to_json` made.
+
+    Raises
+    ------
+    WriteError
+        If the file cannot be written; an older one is then untouched.
+    """
     text = json.dumps(data, indent=2, allow_nan=False) + "\n"
-    Path(path).write_text(text, encoding="utf-8")
+    with written(path) as beside:
+        beside.write_text(text, encoding="utf-8")
 
 
 def read_result(path: Path | str) -> SavedRegistration:
@@ -171,35 +176,69 @@ def read_result(path: Path | str) -> SavedRegistration:
         If the file is absent, not JSON, of another schema or a later version, or an entry is
         missing or damaged.
     """
-    path = Path(path)
-    data = read_json(path)
-    if data["schema"] != SCHEMA:
-        raise ReadError(f"{path.name}: holds {data['schema']}, not {SCHEMA}")
+    name = Path(path).name
+    data = with_schema(read_json(path), name, {RESULT: VERSIONS[RESULT]})
     try:
         covariance = data["covariance"]
+        twist = None if covariance is None else _numbers(covariance["twist"], (6, 6))
         return SavedRegistration(
-            _read_matrix(data["pose"]),
-            _read_matrix(data["start"]),
+            _read_matrix(name, data["pose"]),
+            _read_matrix(name, data["start"]),
             carm_from_json(data["geometry"]),
             Status[data["status"]["name"]],
-            torch.tensor(data["pose"]["carm"]["isocenter_mm"], dtype=torch.float64),
-            None if covariance is None else torch.tensor(covariance["twist"], dtype=torch.float64),
+            _numbers(data["pose"]["carm"]["isocenter_mm"], (3,)),
+            twist,
             {
-                name: float("nan") if value is None else float(value)
-                for name, value in data["losses"].items()
+                str(term): float("nan") if value is None else _number(value)
+                for term, value in data["losses"].items()
             },
-            bool(data["simulated"]),
+            _flag(data["simulated"]),
             data,
         )
+    except ReadError:
+        raise
     except KeyError as error:
-        raise ReadError(f"{path.name}: the entry {error} is missing or unknown") from error
-    except (TypeError, ValueError, AttributeError) as error:
-        raise ReadError(f"{path.name}: an entry is damaged: {error}") from error
+        raise ReadError(f"{name}: the entry {error} is missing or unknown") from error
+    except (TypeError, ValueError, AttributeError, IndexError) as error:
+        raise ReadError(f"{name}: an entry is damaged: {error}") from error
 
 
-def _read_matrix(entry: Mapping[str, Any]) -> Pose:
-    matrix = torch.tensor(entry["world_from_camera"], dtype=torch.float64)
-    return pose_of_matrix(matrix, "world_from_camera")
+def _read_matrix(name: str, entry: Mapping[str, Any]) -> Pose:
+    matrix = four_by_four(name, entry["world_from_camera"], "world_from_camera")
+    return Pose.from_matrix(torch.from_numpy(matrix))
+
+
+def _number(value: object) -> float:
+    if not is_number(value):
+        raise ValueError(f"expected a number: got {value!r}")
+    return float(value)  # type: ignore[arg-type]
+
+
+def _whole(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise ValueError(f"expected a whole number: got {value!r}")
+    return value
+
+
+def _flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"expected true or false: got {value!r}")
+    return value
+
+
+def _numbers(value: object, shape: tuple[int, ...]) -> Float[Tensor, "..."]:
+    """A list of numbers, or a list of such lists."""
+    rows = value if isinstance(value, list) else []
+    if len(shape) == 2:
+        flat = [number for row in rows if isinstance(row, list) for number in row]
+        whole = len(rows) == shape[0] and all(
+            isinstance(row, list) and len(row) == shape[1] for row in rows
+        )
+    else:
+        flat, whole = rows, len(rows) == shape[0]
+    if not whole:
+        raise ValueError(f"expected {' x '.join(map(str, shape))} numbers: got {value!r}")
+    return torch.tensor([_number(each) for each in flat], dtype=torch.float64).reshape(shape)
 
 
 def carm_to_json(carm: CArm) -> dict[str, Any]:
@@ -225,15 +264,25 @@ def carm_to_json(carm: CArm) -> dict[str, Any]:
 
 
 def carm_from_json(data: Mapping[str, Any]) -> CArm:
-    """The C-arm of `carm_to_json`."""
+    """The C-arm of `carm_to_json`.
+
+    Raises
+    ------
+    KeyError, ValueError
+        If an entry is missing, or of another kind or size than it should be.
+    """
+    diameter = data["field_diameter_mm"]
+    row_spacing, column_spacing = _numbers(data["pixel_spacing_mm"], (2,)).tolist()
+    row, column = _numbers(data["principal_point_px"], (2,)).tolist()
     detector = Detector(
-        (int(data["rows"]), int(data["columns"])),
-        (data["pixel_spacing_mm"][0], data["pixel_spacing_mm"][1]),
-        (data["principal_point_px"][0], data["principal_point_px"][1]),
-        bool(data["mirrored"]),
-        data["field_diameter_mm"],
+        (_whole(data["rows"]), _whole(data["columns"])),
+        (row_spacing, column_spacing),
+        (row, column),
+        _flag(data["mirrored"]),
+        None if diameter is None else _number(diameter),
     )
-    return CArm(data["source_to_detector_mm"], data["source_to_isocenter_mm"], detector)
+    distances = (data["source_to_detector_mm"], data["source_to_isocenter_mm"])
+    return CArm(_number(distances[0]), _number(distances[1]), detector)
 
 
 def carm_pose_to_json(pose: CArmPose) -> dict[str, Any]:
@@ -282,35 +331,11 @@ def _pose_entry(pose: Pose, carm: CArm, pivot: Float[Tensor, "3"]) -> dict[str, 
     }
 
 
+def _fields(settings: object) -> dict[str, Any]:
+    """Its fields where it has some: a test may give anything."""
+    return plain(settings) if dataclasses.is_dataclass(settings) else {}
+
+
 def _matrix(pose: Pose) -> list[list[float]]:
     matrix: list[list[float]] = pose.matrix().detach().cpu().double().tolist()
     return matrix
-
-
-def _plain_fields(value: object) -> dict[str, Any]:
-    if not dataclasses.is_dataclass(value) or isinstance(value, type):
-        return {}
-    return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
-
-
-def _plain(value: Any) -> Any:
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return _plain_fields(value)
-    if isinstance(value, (tuple, list)):
-        return [_plain(v) for v in value]
-    if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return value
-    return getattr(value, "__qualname__", None) or str(value)
-
-
-def _finite(value: Any) -> Any:
-    """JSON has no NaN and no infinity: they become null."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, Mapping):
-        return {key: _finite(v) for key, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(v) for v in value]
-    return value

@@ -1,6 +1,7 @@
 """The trajectory of a refinement as a table: CSV, one row an iterate."""
 
 import csv
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -8,12 +9,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from napari_xreg.files import ReadError, number, read_text, with_schema, written
 from napari_xreg.geometry import CArm, Pose
-from napari_xreg.images import ReadError
 from napari_xreg.registration.result import Registration
 
 SCHEMA = "napari-xreg/trajectory"
 VERSION = 1
+_HEAD = re.compile(rf"# {SCHEMA} version (\d+)\b")
 
 _FIXED = ("iteration", "start", "level", "accepted", "seconds", "step_mm", "damping")
 _TWIST = ("omega_x_rad", "omega_y_rad", "omega_z_rad", "v_x_mm", "v_y_mm", "v_z_mm")
@@ -72,13 +74,20 @@ def left_twist(start: Pose, end: Pose, pivot: torch.Tensor) -> torch.Tensor:
 
 
 def write_trajectory(path: Path | str, registration: Registration, carm: CArm, start: Pose) -> None:
-    """Write `trajectory_columns` as CSV below one comment line that holds schema and version."""
+    """Write `trajectory_columns` as CSV below one comment line that holds schema, version, rows.
+
+    Raises
+    ------
+    WriteError
+        If the file cannot be written; an older one is then untouched.
+    """
     columns = trajectory_columns(registration, carm, start)
     pivot = " ".join(f"{v:.6g}" for v in registration.pivot.tolist())
-    with Path(path).open("w", encoding="utf-8", newline="") as stream:
+    with written(path) as beside, beside.open("w", encoding="utf-8", newline="") as stream:
         stream.write(
             f"# {SCHEMA} version {VERSION}; world LPS mm; twist from the start about ({pivot}); "
-            f"simulated {'yes' if registration.simulated else 'no'}\n"
+            f"simulated {'yes' if registration.simulated else 'no'}; "
+            f"{len(registration.trajectory)} rows\n"
         )
         writer = csv.writer(stream)
         writer.writerow(columns)
@@ -99,26 +108,34 @@ def read_trajectory(path: Path | str) -> Mapping[str, npt.NDArray[np.float64]]:
     ReadError
         If the file is absent, of another schema or a later version, or a row is damaged.
     """
-    path = Path(path)
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ReadError(f"{path.name}: cannot be read as a text file") from error
-    head = lines[0] if lines else ""
-    if not head.startswith(f"# {SCHEMA} version "):
-        raise ReadError(f"{path.name}: the first line is not '# {SCHEMA} version {VERSION}'")
-    version = head.split("version ", 1)[1].split(";")[0].strip()
-    if version != str(VERSION):
-        raise ReadError(
-            f"{path.name}: has version {version} of {SCHEMA}, this program reads version "
-            f"{VERSION}: update napari-xreg"
-        )
+    name = Path(path).name
+    text = read_text(path, limit=1 << 30)
+    lines = text.splitlines()
+    head = _HEAD.match(lines[0]) if lines else None
+    if head is None:
+        raise ReadError(f"{name}: the first line is not '# {SCHEMA} version {VERSION}'")
+    with_schema({"schema": SCHEMA, "version": int(head[1])}, name, {SCHEMA: VERSION})
+    # Earlier files do not say how many rows they have.
+    stated = re.search(r"; (\d+) rows$", lines[0])
     names, *rows = list(csv.reader(lines[1:])) or [[]]
+    if (stated and int(stated[1]) != len(rows)) or not text.endswith(("\r", "\n")):
+        raise ReadError(
+            f"{name}: is cut off: {len(rows)} rows came"
+            + (f", its first line says {stated[1]}" if stated else ", the last without its end")
+        )
+    if not names or len(set(names)) < len(names) or any(len(row) != len(names) for row in rows):
+        raise ReadError(f"{name}: a row is damaged: every row has a cell for each named column")
     try:
-        table = np.asarray(rows, dtype=np.float64).reshape(len(rows), len(names))
+        table = np.asarray([[_cell(cell) for cell in row] for row in rows], dtype=np.float64)
     except ValueError as error:
-        raise ReadError(f"{path.name}: a row is damaged: {error}") from error
-    return {name: table[:, i] for i, name in enumerate(names)}
+        raise ReadError(f"{name}: a row is damaged: {error}") from error
+    table = table.reshape(len(rows), len(names))
+    return {column: table[:, i] for i, column in enumerate(names)}
+
+
+def _cell(text: str) -> float:
+    """A number; what an iterate does not have is written as nan, what it never reached as inf."""
+    return float(text) if text in ("nan", "inf", "-inf") else number(text)
 
 
 def _loss_column(term: str) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+from napari_xreg.files import plain
 from napari_xreg.images import (
     LabelMap,
     Radiograph,
@@ -36,7 +37,11 @@ def file_source(path: str | Path, **options: Any) -> Source:
         Keywords that the reader is given; a `GeometryRecord` is kept as JSON.
     """
     path = Path(path).absolute()
-    return Source(str(path), options=_plain(options), sha256=content_hash(path))
+    kept = {
+        key: geometry_to_json(value) if isinstance(value, GeometryRecord) else value
+        for key, value in options.items()
+    }
+    return Source(str(path), options=plain(kept), sha256=content_hash(path))
 
 
 def content_hash(path: Path) -> str:
@@ -117,13 +122,3 @@ def _called(read: Callable[..., Any], source: Source) -> Any:
     except TypeError as error:
         # Options come from a file: one that the reader does not have is the file's fault.
         raise ReadError(f"{source.path}: cannot be read with these options: {error}") from error
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, GeometryRecord):
-        return geometry_to_json(value)
-    if isinstance(value, Mapping):
-        return {str(key): _plain(v) for key, v in value.items()}
-    if isinstance(value, (tuple, list)):
-        return [_plain(v) for v in value]
-    return str(value) if isinstance(value, Path) else value

@@ -9,15 +9,15 @@ found again costs nothing else: the session opens without it, keeps all that was
 
 import datetime as dt
 import json
-import math
 import os
 import re
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import napari_xreg
+from napari_xreg.files import plain
 from napari_xreg.images import write_radiograph
 from napari_xreg.registration import run
 from napari_xreg.session.memory_files import write_grid_labels, write_grid_volume
@@ -141,7 +141,7 @@ def _saving(path: Path, state: SessionState) -> Generator[FileStep, None, tuple[
         },
         "results": [result_to_json(result) for result in state.results],
     }
-    text = _compact(json.dumps(_finite(data), indent=1, allow_nan=False)) + "\n"
+    text = _compact(json.dumps(plain(data), indent=1, allow_nan=False)) + "\n"
     _whole(path, lambda to: to.write_text(text, encoding="utf-8"))
     return path, *written
 
@@ -177,14 +177,3 @@ def _compact(text: str) -> str:
     # A raw line break never occurs inside a JSON string.
     numbers = re.compile(r"\[\n\s*(-?\d[^\[\]{}\"]*?)\n\s*\]")
     return numbers.sub(lambda found: "[" + re.sub(r"\s+", " ", found[1]) + "]", text)
-
-
-def _finite(value: Any) -> Any:
-    """JSON has no NaN and no infinity: they become null."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, Mapping):
-        return {str(key): _finite(v) for key, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(v) for v in value]
-    return value
