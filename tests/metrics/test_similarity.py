@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from napari_xreg.metrics import (
     distinct_pixels,
     gradient_ncc,
+    is_flat,
     local_ncc,
     multiscale_ncc,
     mutual_information,
@@ -313,6 +314,62 @@ def test_a_constant_image_scores_zero_and_has_a_finite_gradient(name, dtype):
         assert torch.isfinite(moving.grad).all()
     both = similarity(flat, flat, mask=mask)
     assert float(both) == pytest.approx(0, abs=1e-4)
+
+
+def rounded(value, rows=33, columns=38):
+    """A constant as filters leave it in float32: now and then one unit in the last place off."""
+    generator = torch.Generator().manual_seed(31)
+    steps = torch.randint(-1, 2, (rows, columns), generator=generator).double()
+    return torch.full((rows, columns), value).double().mul(1 + 2**-23 * steps).float()
+
+
+CONSTANTS = {str(value): torch.full((33, 38), value) for value in (0.1, 12.3, -40.3)}
+CONSTANTS |= {f"rounded {value}": rounded(value) for value in (0.1, 3.7)}
+
+
+@every_similarity
+@pytest.mark.parametrize("flat", CONSTANTS.values(), ids=CONSTANTS)
+def test_what_rounding_makes_of_a_constant_scores_zero(name, flat):
+    similarity = SIMILARITIES[name]
+    mask = torch.ones(33, 38, dtype=torch.bool)
+    mask[0], mask[-1], mask[:, 0], mask[:, -1] = False, False, False, False
+    mask[9:21, 5:16] = False
+    for moving in (bumps(20, dtype=torch.float32), 3 * flat + 1):
+        assert float(similarity(flat, moving, mask=mask)) == pytest.approx(0, abs=1e-4)
+
+
+@pytest.mark.parametrize("name", ["ncc", "gradient_ncc", "blurred_gradient_ncc"])
+def test_a_constant_far_from_zero_scores_zero(name):
+    # In float32 the mean of a thousand times 1000.7 is 6e-5 off, whose square is no match for eps.
+    flat = torch.full((33, 38), 1000.7)
+    mask = torch.ones(33, 38, dtype=torch.bool)
+    mask[0], mask[-1], mask[:, 0], mask[:, -1] = False, False, False, False
+    for moving in (bumps(20, dtype=torch.float32), flat, 3 * flat + 1):
+        assert float(SIMILARITIES[name](flat, moving, mask=mask)) == pytest.approx(0, abs=1e-6)
+
+
+def test_blurring_a_constant_leaves_no_slope_but_at_the_border():
+    slopes = sobel_gradients(torch.full((17, 21), 40.3), sigma=1.5)
+    assert slopes[:, 1:-1, 1:-1].abs().max() == 0
+    # Beyond the image is zero: 3.7 less nothing, weights 1, 2, 1.
+    edge = sobel_gradients(torch.full((17, 21), 3.7), sigma=1.5)
+    assert edge[0, 5, 0] == pytest.approx(4 * 3.7)
+    assert edge[1, -1, 5] == pytest.approx(-4 * 3.7)
+
+
+@pytest.mark.parametrize("name", ["ncc", "mutual_information", "normalized_mutual_information"])
+def test_a_single_usable_pixel_scores_zero(name):
+    mask = torch.zeros(33, 38, dtype=torch.bool)
+    mask[7, 19] = True
+    assert float(SIMILARITIES[name](bumps(1), bumps(2), mask=mask)) == 0
+
+
+def test_a_constant_is_flat_however_it_is_rounded():
+    values = torch.stack([rounded(v).flatten() for v in (0.0, 3.7, -40.3, 1000.7)])
+    assert is_flat(values).all()
+    assert not is_flat(values + 0.01 * bumps(3).float().flatten()).any()
+    assert is_flat(torch.zeros(0))
+    assert is_flat(torch.tensor([5.0]))
 
 
 @every_similarity

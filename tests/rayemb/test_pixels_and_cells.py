@@ -132,6 +132,19 @@ def test_contrast_channels_forget_gain_offset_and_what_is_masked():
     assert channels[0, 2, 7, 5] == 1
 
 
+@pytest.mark.parametrize("value", [0.1, 3.7, 40.3])
+def test_a_constant_has_no_contrast(value):
+    # In float32 its mean is off by up to 4e-6: as a score that would be one deviation everywhere.
+    carm = CArm(1020.0, 750.0, Detector((48, 64), (2.0, 1.5), principal_point=(20.0, 30.0)))
+    image = torch.full((2, 48, 64), value)
+    mask = torch.ones(2, 48, 64, dtype=torch.bool)
+    mask[0, :17, 20:] = False
+    mask[1] = False  # nothing usable, and then one pixel
+    assert contrast_channels(image, mask, carm)[:, :2].abs().max() == 0
+    mask[1, 30, 11] = True
+    assert contrast_channels(image, mask, carm)[:, :2].abs().max() == 0
+
+
 def test_cells_of_the_encoder_lie_where_their_pixels_are():
     # A network of symmetric steps: mirrored input (and places), mirrored cells for mirrored weights.
     torch.manual_seed(5)

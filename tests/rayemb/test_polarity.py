@@ -7,7 +7,7 @@ import torch
 
 from napari_xreg.geometry import CArm, Detector
 from napari_xreg.images import Radiograph
-from napari_xreg.rayemb import STANDARD_CARM, Looks, coarse_drrs, polarity_of
+from napari_xreg.rayemb import STANDARD_CARM, Looks, Polarity, coarse_drrs, polarity_of
 from napari_xreg.rayemb.local_contrast import band_between, mean_near, normalised_in, z_scores
 from napari_xreg.rayemb.polarity import BEYOND_DOUBT, _measures, _middle, _shape_at, _skewness
 from napari_xreg.simulation import phantom, simulate_radiograph
@@ -62,6 +62,18 @@ def test_noise_cannot_be_told(scene):
         noise = Radiograph(torch.randn(96, 96, generator=generator), CARM)
         called.append(polarity_of(noise, images, carm).looks)
     assert called.count(Looks.UNCLEAR) >= 4
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1, 3.7, 40.3])
+def test_a_constant_says_nothing(scene, value):
+    # In float32 it differs from its mean; that would be the strongest answer of all: inverted.
+    _, images, carm = scene
+    flat = Radiograph(torch.full((96, 96), value), CARM)
+    assert polarity_of(flat, images, carm) == Polarity(Looks.UNCLEAR, 0.0)
+    mask = torch.zeros(96, 96, dtype=torch.bool)
+    mask[40:43, 50:52] = True  # a few pixels, which at the renderings' size are one or two
+    few = replace(flat, mask=mask)
+    assert polarity_of(few, images, carm) == Polarity(Looks.UNCLEAR, 0.0)
 
 
 def test_the_radiograph_is_compared_at_the_size_of_the_renderings(scene):

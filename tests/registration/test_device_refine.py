@@ -138,7 +138,9 @@ def test_refines_like_the_cpu(volume):
     assert abs(len(found.trajectory) - len(on_cpu.trajectory)) <= 3
     assert found.losses["loss"] == pytest.approx(on_cpu.losses["loss"], rel=0.05)
     assert torch.allclose(found.covariance, on_cpu.covariance, rtol=0.1, atol=1e-4)
-    assert [c.start for c in found.candidates[:1]] == [c.start for c in on_cpu.candidates[:1]]
+    # Both of the two carried on end at the same loss to 1 %: which is first is a matter of rounding.
+    last = [{c.start for c in one.candidates if c.level == 1} for one in (found, on_cpu)]
+    assert last == [{0, 2}, {0, 2}]
     assert {i.start for i in seen if i.level == 0} == {0, 1, 2}
     assert len({i.start for i in seen if i.level == 1}) == 2
     assert len(seen) == len(found.trajectory)

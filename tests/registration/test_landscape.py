@@ -228,7 +228,7 @@ def test_wrong_settings_are_named(wrong, words):
 
 @pytest.mark.parametrize("measure", ["refinement", "ncc"])
 def test_a_constant_radiograph_is_refused(volume, radiograph, measure):
-    blank = replace(radiograph, line_integrals=torch.full((72, 78), 0.3))
+    blank = replace(radiograph, line_integrals=torch.full((72, 78), 40.3))
     settings = replace(SETTINGS, measure=measure)
     with pytest.raises(ValueError, match="constant"):
         next(landscape(volume, View(blank, TRUE), settings=settings))

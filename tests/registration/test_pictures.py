@@ -79,6 +79,11 @@ def test_grey_spans_the_usable_pixels_and_darkens_the_others():
 def test_a_constant_image_is_drawn_without_warnings():
     assert drawing.grey(np.full((9, 8), 3.0, np.float32)).shape == (9, 8, 3)
     assert not drawing.edges(np.full((30, 30), 3.0, np.float32)).any()
+    # As a filter leaves a constant: what is a unit in the last place off is no edge, nor white.
+    rounded = np.full((30, 34), 3.7, np.float32)
+    rounded[5:20, 7:23] *= np.float32(1 + 2**-23)
+    assert not drawing.edges(rounded).any()
+    assert np.ptp(drawing.grey(rounded).astype(int)) < 128
 
 
 def test_edges_lie_on_the_border_of_a_box():

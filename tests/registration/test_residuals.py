@@ -163,8 +163,38 @@ def test_masked_pixels_cannot_change_the_loss():
     assert losses[0] == pytest.approx(losses[1], abs=1e-6)
 
 
-def test_constant_radiograph_is_refused():
-    carm = CArm(900.0, 600.0, Detector((16, 16), (3.0, 3.0)))
-    volume = Volume(torch.ones(4, 4, 4), torch.eye(4, dtype=torch.float64))
+@pytest.mark.parametrize("value", [1.0, 12.3, 40.3])
+def test_constant_radiograph_is_refused(value):
+    # numpy's deviation of 12.3 in float32 is 3e-6.
+    carm = CArm(900.0, 600.0, Detector((100, 107), (3.0, 2.5)))
+    flat = torch.full((100, 107), value)
     with pytest.raises(ValueError, match="constant"):
-        ViewProblem(prepare(volume), Radiograph(torch.ones(16, 16), carm), Channels())
+        ViewProblem(None, Radiograph(flat, carm), Channels())
+    flat[::3] *= 1 + 2**-23  # as a filter leaves it
+    with pytest.raises(ValueError, match="constant"):
+        ViewProblem(None, Radiograph(flat, carm), Channels())
+
+
+@pytest.mark.parametrize("value", [0.0, 3.7, 40.3])
+def test_a_constant_drr_has_no_z_scores(value):
+    w = np.full(10700, 1 / 10700, np.float32)  # they sum to 1 - 2e-6
+    target = RNG.normal(2.0, 3.0, 10700).astype(np.float32)
+    plane = Plane(np.full(10700, value, np.float32), np.zeros((6, 10700), np.float32), target)
+    r, _ = residuals(plane, w)
+    expected = (target - target.mean(dtype=np.float64)) / target.std(dtype=np.float64)
+    np.testing.assert_allclose(-r, expected, atol=1e-4)
+
+
+def test_air_cut_off_at_zero_does_not_take_all_the_weight():
+    # Two thirds are exactly 0. Their contrast is that of rounding, and so was the median's.
+    carm = CArm(900.0, 600.0, Detector((60, 90), (3.0, 2.5)))
+    image = torch.zeros(60, 90)
+    rows, columns = torch.arange(60.0)[:, None], torch.arange(30.0)[None]
+    image[:, 60:] = 2.0 + torch.sin(0.5 * rows) * torch.cos(0.7 * columns)
+    problem = ViewProblem(None, Radiograph(image, carm), Channels(contrast_floor=0.1))
+    prior = np.zeros(5400, np.float32)
+    prior[problem.compared[1].index] = problem.compared[1].prior
+    prior = prior.reshape(60, 90)
+    # 1 / (0 + 0.1 m) against 1 / (m + 0.1 m), m the median of what has contrast.
+    ratio = prior[:, :40].max() / np.median(prior[:, 64:])
+    assert ratio == pytest.approx(11.0, rel=0.05)

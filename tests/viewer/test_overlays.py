@@ -81,8 +81,22 @@ def test_edges_are_where_the_step_is():
     assert len(set(rows)) > 30
 
 
+def rounded(value):
+    """A constant as a filter leaves it: a part is a unit in the last place off."""
+    picture = np.full((30, 34), value, np.float32)
+    picture[5:20, 7:23] *= np.float32(1 + 2**-23)
+    return picture
+
+
 def test_an_empty_drr_has_no_edges():
     assert edges(np.zeros((20, 30), np.float32)).sum() == 0
+    assert edges(rounded(3.7)).sum() == 0
+
+
+def test_a_constant_drr_has_no_deviation(scene):
+    # Its values less their mean are 5e-7 everywhere; by themselves they would be one deviation.
+    drr = np.full(scene.shape, 3.7, np.float32)
+    np.testing.assert_allclose(reference(scene).in_tone(drr), scene.mean(), atol=1e-4)
 
 
 def test_resampling_keeps_the_outer_edges():
@@ -99,8 +113,10 @@ def test_limits_ignore_metal_but_not_bone(scene):
     assert robust_limits(with_rod)[1] < 5.0
 
 
-def test_limits_are_always_an_interval():
+def test_limits_are_always_an_interval(scene):
     assert robust_limits(np.full((3, 4), 2.5, np.float32)) == (2.5, 3.5)
+    assert robust_limits(rounded(3.7)) == pytest.approx((3.7, 4.7))
+    assert robust_limits(1e-9 * scene) == pytest.approx(np.multiply(1e-9, robust_limits(scene)))
     assert robust_limits(np.full((3, 4), np.nan, np.float32)) == (0.0, 1.0)
     mostly_empty = np.zeros((20, 30), np.float32)
     mostly_empty[:3, :4] = 1.0  # a bone that covers 2 %

@@ -1,5 +1,6 @@
 """How far apart: image similarities (higher is better), pose errors (mm), success rates."""
 
+from napari_xreg.metrics.flat import SMALLEST_SPREAD, is_flat
 from napari_xreg.metrics.gradient_ncc import gradient_ncc, xvr_similarity
 from napari_xreg.metrics.information import mutual_information, normalized_mutual_information
 from napari_xreg.metrics.legacy_error import (
@@ -48,6 +49,8 @@ __all__ = [
     "mutual_information",
     "normalized_mutual_information",
     "ssim",
+    "is_flat",
+    "SMALLEST_SPREAD",
     "target_registration_error",
     "mean_target_registration_error",
     "mean_in_plane_error",

@@ -104,22 +104,23 @@ def sobel_gradients(
     if sigma < 0:
         raise ValueError(f"the blur is not negative, in pixels: got sigma={sigma}")
     flat = image.reshape(-1, 1, *image.shape[-2:])
+    usable = torch.ones_like(flat[:1], dtype=torch.bool)
     if mask is not None:
-        usable = mask.to(image.device)
+        usable = mask.to(image.device)[None, None]
         flat = torch.where(usable, flat, 0.0)
-        mean = flat.sum(dim=(-2, -1), keepdim=True) / usable.sum()
-        weight = usable.to(flat)[None, None]
-        if sigma > 0:
-            covered = _blurred(weight, sigma)
-            filled = _blurred(flat, sigma) / covered.clamp_min(1e-6)
-            flat = torch.where(covered > 1e-3, filled, mean)
-        else:
-            flat = torch.where(usable, flat, mean)
-    elif sigma > 0:
+    # Without their mean: the roundings of a blurred offset are slopes too, and in float32 more than
+    # `eps`. Outside the image is zero, so what the offset adds at the border is added afterwards.
+    mean = (flat.sum(dim=(-2, -1), keepdim=True) / usable.sum()).detach()
+    flat = torch.where(usable, flat - mean, 0.0)
+    if sigma > 0:
         flat = _blurred(flat, sigma)
+        if mask is not None:
+            covered = _blurred(usable.to(flat), sigma)
+            flat = torch.where(covered > 1e-3, flat / covered.clamp_min(1e-6), 0.0)
     along_columns = flat.new_tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]])
     kernels = torch.stack([along_columns, along_columns.mT])[:, None]
-    slopes = functional.conv2d(flat, kernels, padding=1)
+    border = functional.conv2d(torch.ones_like(flat[:1]), kernels, padding=1)
+    slopes = functional.conv2d(flat, kernels, padding=1) + mean * border
     return slopes.reshape(*image.shape[:-2], 2, *image.shape[-2:])
 
 

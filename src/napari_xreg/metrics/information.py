@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from napari_xreg.metrics.flat import rounding_of
 from napari_xreg.metrics.ncc import check_images
 
 
@@ -83,8 +84,9 @@ def joint_histogram(
 def _bin_weights(values: Float[Tensor, "*batch n"], bins: int) -> Float[Tensor, "*batch bins n"]:
     low = values.detach().amin(-1, keepdim=True)
     spread = values.detach().amax(-1, keepdim=True) - low
-    # A constant image has no spread: all of it falls into the first bin.
-    place = (values - low) / torch.where(spread > 0, spread, 1.0) * (bins - 1)
+    # A constant image has no spread but rounding: all of it falls into the first bin.
+    known = spread > rounding_of(values.detach())[..., None]
+    place = torch.where(known, (values - low) / torch.where(known, spread, 1.0), 0.0) * (bins - 1)
     centers = torch.arange(bins, dtype=values.dtype, device=values.device)[:, None]
     return (1 - (place[..., None, :] - centers).abs()).clamp_min(0)
 

@@ -181,7 +181,9 @@ def vector_ncc(
 
 def z_scored(values: Float[Tensor, "*batch n"], eps: float) -> Float[Tensor, "*batch n"]:
     """Values with mean 0 and (biased) variance ``s^2 / (s^2 + eps)`` along the last dimension."""
-    centered = values - values.mean(-1, keepdim=True)
+    # A first mean rounds as the values do; of what it leaves the second one is exact.
+    centered = values - values.mean(-1, keepdim=True).detach()
+    centered = centered - centered.mean(-1, keepdim=True)
     return centered / (centered.square().mean(-1, keepdim=True) + eps).sqrt()
 
 

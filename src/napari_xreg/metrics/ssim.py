@@ -5,6 +5,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional
 
+from napari_xreg.metrics.flat import rounding_of
 from napari_xreg.metrics.ncc import check_images
 
 _RADIUS = 5  # 3.5 sigma of 1.5 pixels, as Wang et al. and scikit-image
@@ -62,9 +63,10 @@ def ssim(
         used = fixed.detach().flatten(-2)
         used = used if mask is None else used[..., mask.flatten().to(used.device)]
         span = used.amax(-1) - used.amin(-1)
+        known = span > rounding_of(used)
     else:
         span = fixed.new_tensor(data_range)
-    known = span > 0
+        known = span > 0
     span = torch.where(known, span, 1.0)[..., None, None]
     c1, c2 = (0.01 * span) ** 2, (0.03 * span) ** 2
     # The offset is taken out of the second moments, which lose digits to it in float32.

@@ -5,14 +5,21 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
+from napari_xreg.metrics import SMALLEST_SPREAD
+
 
 def z_scores(
     images: Float[Tensor, "n rows columns"], usable: Float[Tensor, "rows columns"]
 ) -> Float[Tensor, "n rows columns"]:
-    """Z-scores over the usable pixels, zero elsewhere; metal and air do not go beyond 4."""
+    """Z-scores over the usable pixels, zero elsewhere; metal and air do not go beyond 4.
+
+    All zero where the usable pixels are constant but for rounding: that has no sign to tell.
+    """
     centered = centered_in(images, usable)
-    variance = centered.square().sum((1, 2), keepdim=True) / usable.sum()
-    return (centered / variance.sqrt().clamp_min(1e-6)).clamp(-4, 4)
+    deviation = (centered.square().sum((1, 2), keepdim=True) / usable.sum()).sqrt()
+    largest = torch.where(usable > 0, images, 0.0).abs().amax((1, 2), keepdim=True)
+    least = SMALLEST_SPREAD * largest.clamp_min(1.0)
+    return torch.where(deviation > least, centered / deviation, 0.0).clamp(-4, 4)
 
 
 def centered_in(

@@ -6,7 +6,10 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 import numpy.typing as npt
+import torch
 from PIL import Image, ImageDraw, ImageFont
+
+from napari_xreg.metrics import is_flat
 
 Picture = npt.NDArray[np.uint8]  # rows, columns, RGB
 Plane = npt.NDArray[np.float32]
@@ -37,7 +40,8 @@ def grey(image: Plane, usable: Mask | None = None) -> Picture:
         low, high = float(max(q[0], q[2] - reach)), float(min(q[4], q[2] + reach))
         if not high > low:  # hardly anything but background
             low, high = float(inside.min()), float(inside.max())
-    level = np.clip((np.nan_to_num(image, nan=low) - low) / max(high - low, 1e-9), 0, 1)
+    reach = max(high - low, 1e-6 * max(1.0, abs(low), abs(high)))  # less is rounding
+    level = np.clip((np.nan_to_num(image, nan=low) - low) / reach, 0, 1)
     if usable is not None:
         level = np.where(usable, level, 0.25 * level)
     shade = (255 * level).astype(np.uint8)
@@ -47,7 +51,7 @@ def grey(image: Plane, usable: Mask | None = None) -> Picture:
 def edges(image: Plane, *, share: float = 0.10) -> Mask:
     """One-pixel-wide edges: the strongest `share` of the gradients, thinned and connected."""
     spread = float(image.std())
-    if not spread > 1e-9:
+    if not np.isfinite(spread) or is_flat(torch.from_numpy(image.ravel())):
         return np.zeros(image.shape, bool)
     scaled = np.clip((image - image.mean()) / spread, -3, 3)
     smooth = cv2.GaussianBlur(scaled.astype(np.float32), (0, 0), max(1.0, min(image.shape) / 220))

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from napari_xreg.geometry import Pose
 from napari_xreg.images import Volume
+from napari_xreg.metrics import is_flat
 from napari_xreg.registration.confidence import sandwich
 from napari_xreg.registration.control import Control
 from napari_xreg.registration.device_confidence import correlated_sums
@@ -23,7 +24,7 @@ from napari_xreg.registration.device_lm import Round, Starts, begin, levenberg_m
 from napari_xreg.registration.device_locks import DeviceLocks
 from napari_xreg.registration.device_problem import DeviceProblem, hosts_of
 from napari_xreg.registration.locks import Locks
-from napari_xreg.registration.refine import FLATTEST, RefineSettings, status_of
+from napari_xreg.registration.refine import RefineSettings, status_of
 from napari_xreg.registration.result import Candidate, Iterate, Registration, Status
 from napari_xreg.registration.starts import going_on, spread_starts
 from napari_xreg.registration.views import View
@@ -252,8 +253,8 @@ class _Ends:
     def __init__(self, problem: DeviceProblem, state: Starts, winners: list[int]) -> None:
         rows = torch.tensor(winners, device=state.damping.device)
         self.losses: list[float] = state.model.loss[rows].tolist()
-        spread = torch.stack([seen.image[rows].flatten(1).std(-1) for seen in state.seen])
-        self.flat: list[bool] = (spread < FLATTEST).all(0).tolist()
+        flat = torch.stack([is_flat(seen.image[rows].flatten(1)) for seen in state.seen])
+        self.flat: list[bool] = flat.all(0).tolist()
         self.converged: list[bool] = state.converged[rows].tolist()
         self.terms: list[list[float]] = state.model.terms[rows].tolist()
         views = [(pose.rotation[rows].cpu(), pose.translation[rows].cpu()) for pose in state.poses]

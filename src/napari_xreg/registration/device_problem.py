@@ -15,10 +15,11 @@ from torch import Tensor
 
 from napari_xreg.geometry import Pose
 from napari_xreg.images import Volume
+from napari_xreg.metrics import SMALLEST_SPREAD
 from napari_xreg.registration.device_tone import DeviceTone, ToneFit, median, outlier_weights
 from napari_xreg.registration.hardening import water_lac
 from napari_xreg.registration.levels import Level
-from napari_xreg.registration.problem import SMALLEST_SPREAD, ViewProblem
+from napari_xreg.registration.problem import ViewProblem
 from napari_xreg.registration.tone import MOST_PIXELS
 from napari_xreg.registration.views import View, at_pixels
 from napari_xreg.rendering import Excess, render_with_jacobian
@@ -305,6 +306,7 @@ def _standardised(
     """Weighted mean 0 and spread 1, and the spread they had."""
     w = w[:, :, None]
     centred = values - (w * values).sum(-1, keepdim=True)
+    centred = centred - (w * centred).sum(-1, keepdim=True)  # see `problem`
     spread = (w * centred * centred).sum(-1, keepdim=True).sqrt().clamp_min(SMALLEST_SPREAD)
     return centred / spread, spread
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from napari_xreg.geometry import CArm, Pose
 from napari_xreg.geometry.carm import CARM_PARAMETERS, CArmPose
 from napari_xreg.images import Volume
-from napari_xreg.metrics import ncc, xvr_similarity
+from napari_xreg.metrics import is_flat, ncc, xvr_similarity
 from napari_xreg.registration.control import Control
 from napari_xreg.registration.hardening import bone_gain, with_bone_gain
 from napari_xreg.registration.levels import COARSE_TO_FINE, Level
@@ -28,8 +28,6 @@ from napari_xreg.rendering import Prepared, at_voxel_size, march_view, prepare
 
 Values = npt.NDArray[np.float64]
 Measure = Literal["refinement", "ncc", "xvr"]
-
-_FLAT = 1e-6  # spread of line integrals below which the patient is not in the image
 
 
 @dataclass(frozen=True)
@@ -398,7 +396,7 @@ class _Similarity:
             None if bool(radiograph.usable.all()) else radiograph.usable
             for radiograph in self._radiographs
         ]
-        if any(float(r.line_integrals[r.usable].std()) < _FLAT for r in self._radiographs):
+        if any(is_flat(r.line_integrals[r.usable]) for r in self._radiographs):
             raise ValueError(
                 "the radiograph has no usable content: it is constant where it may be used"
             )
@@ -450,4 +448,4 @@ def _loss_function(
 
 
 def _is_flat(image: npt.NDArray[np.float32]) -> bool:
-    return float(image.std()) < _FLAT
+    return bool(is_flat(torch.from_numpy(image.ravel())))

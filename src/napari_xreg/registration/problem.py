@@ -13,9 +13,11 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from napari_xreg.geometry import Pose
 from napari_xreg.images import Radiograph
+from napari_xreg.metrics import SMALLEST_SPREAD, is_flat
 from napari_xreg.registration.robust import outlier_weights
 from napari_xreg.registration.tone import Tone, fit_tone
 from napari_xreg.rendering import Prepared, march_view
@@ -25,7 +27,6 @@ Array = npt.NDArray[np.float32]
 Matrix = npt.NDArray[np.float64]
 
 _CONTRAST_BOX = 9  # pixels of the level, the length of a side
-SMALLEST_SPREAD = 1e-6  # line integrals; a flatter image carries no information
 
 
 @dataclass(frozen=True)
@@ -47,9 +48,9 @@ class Channels:
         how bright bone is against soft tissue (`hardening`), at the first level and the last.
     contrast_floor
         Weigh a pixel of the derivative images by one over the radiograph's contrast around it (root
-        mean square slope over 9 x 9 pixels) plus this share of the median contrast: the faint edges
-        of a bone behind soft tissue count beside its strong ones, as they do in patch-wise NCC.
-        None: every pixel alike.
+        mean square slope over 9 x 9 pixels) plus this share of the median contrast (of pixels that
+        have any): the faint edges of a bone behind soft tissue count beside its strong ones, as
+        they do in patch-wise NCC. None: every pixel alike.
     """
 
     intensity: float = 0.5
@@ -154,7 +155,7 @@ class ViewProblem:
         usable = radiograph.usable.numpy()
         image = radiograph.line_integrals.detach().cpu().numpy().astype(np.float32)
         self.usable = np.flatnonzero(usable.ravel())
-        if self.usable.size < 16 or image.ravel()[self.usable].std() < SMALLEST_SPREAD:
+        if self.usable.size < 16 or is_flat(torch.from_numpy(image.ravel()[self.usable])):
             raise ValueError(
                 "the radiograph has no usable content: it is constant, or its mask leaves fewer "
                 "than 16 pixels"
@@ -202,7 +203,11 @@ class ViewProblem:
         mean_square = cv2.blur(rows * rows + columns * columns, box, borderType=cv2.BORDER_REFLECT)
         # The running sums of the blur may end a rounding below zero.
         contrast = np.sqrt(np.maximum(mean_square, 0.0)).ravel()[index]
-        prior = 1.0 / np.maximum(contrast + floor * np.median(contrast), SMALLEST_SPREAD)
+        # Air cut off at zero has none but rounding: if it had a say in the median, it could take all.
+        some = contrast[contrast > SMALLEST_SPREAD]
+        if some.size == 0:
+            return None
+        prior = 1.0 / (contrast + floor * np.median(some))
         return np.asarray(prior / prior.sum(), np.float32)
 
     def _derivatives(self, plane: Array) -> tuple[Array, Array]:
@@ -295,7 +300,9 @@ class ViewProblem:
 
 def _standardised(values: Array, w: Array) -> tuple[Array, float]:
     """Weighted mean 0 and spread 1, and the spread it had."""
+    # Twice: float32 weights do not sum to exactly 1, which a flat image would take for a spread.
     centred = values - np.dot(w, values)
+    centred -= np.dot(w, centred)
     spread = max(float(np.sqrt(np.dot(w, centred * centred))), SMALLEST_SPREAD)
     return centred / np.float32(spread), spread
 

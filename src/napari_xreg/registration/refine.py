@@ -11,6 +11,7 @@ from torch import Tensor
 
 from napari_xreg.geometry import Pose
 from napari_xreg.images import Volume
+from napari_xreg.metrics import is_flat
 from napari_xreg.registration.confidence import covariance_of
 from napari_xreg.registration.control import Control
 from napari_xreg.registration.hardening import bone_gain, with_bone_gain
@@ -23,8 +24,6 @@ from napari_xreg.registration.views import JointProblem, View, at_pixels
 from napari_xreg.rendering import Prepared, at_voxel_size, prepare
 from napari_xreg.rendering.backends import choose_backend
 from napari_xreg.rendering.memory import out_of_memory
-
-FLATTEST = 1e-6  # standard deviation of a DRR, below which the CT is not in the picture
 
 Event = TypeVar("Event")
 Answer = TypeVar("Answer")
@@ -223,7 +222,7 @@ def refine(
         key=lambda track: track.loss,
     )
     assert best.state is not None
-    flat = all(float(seen.image.std()) < FLATTEST for seen in best.state.observations)
+    flat = all(is_flat(torch.from_numpy(seen.image.ravel())) for seen in best.state.observations)
     status = status_of(flat, best.loss, best.converged, settings, control)
     complete = best.level == len(settings.levels) - 1
     covariance = None

@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from napari_xreg.geometry import CArm, Detector
 from napari_xreg.images import Radiograph
+from napari_xreg.metrics import SMALLEST_SPREAD
 
 Align = Literal["centers", "rayemb-v1"]
 
@@ -153,8 +154,10 @@ def contrast_channels(
     count = usable.sum((1, 2), keepdim=True).clamp_min(1)
     mean = values.sum((1, 2), keepdim=True) / count
     centered = torch.where(masks, images - mean, 0.0)
-    spread = (centered.square().sum((1, 2), keepdim=True) / count).sqrt().clamp_min(1e-6)
-    score = (centered / spread).clamp(-4, 4)
+    spread = (centered.square().sum((1, 2), keepdim=True) / count).sqrt()
+    # Below that the spread is rounding, and no contrast.
+    least = SMALLEST_SPREAD * values.abs().amax((1, 2), keepdim=True).clamp_min(1.0)
+    score = torch.where(spread > least, centered / spread, 0.0).clamp(-4, 4)
     near = _window_mean(usable).clamp_min(1e-3)
     local = torch.where(masks, score - _window_mean(score) / near, 0.0)
     variance = _window_mean(local.square()) / near

@@ -9,8 +9,11 @@ from functools import lru_cache
 
 import cv2
 import numpy as np
+import torch
 from jaxtyping import Bool, Float
 from numpy import ndarray
+
+from napari_xreg.metrics import is_flat
 
 CHECKERS = 8
 """Tiles along the shorter side of a checkerboard."""
@@ -82,12 +85,12 @@ class Reference:
 
 
 def edges(drr: Float[ndarray, "rows columns"]) -> Float[ndarray, "rows columns"]:
-    """1 on the contours of a DRR (Canny), 0 elsewhere; nothing for an empty picture."""
+    """1 on the contours of a DRR (Canny), 0 elsewhere; nothing for a constant picture."""
     smooth = cv2.GaussianBlur(drr, (0, 0), 1.0)
     down, right = cv2.Sobel(smooth, cv2.CV_32F, 0, 1), cv2.Sobel(smooth, cv2.CV_32F, 1, 0)
     strength = np.hypot(down, right)
     seen = strength[strength > 1e-3 * strength.max()] if strength.max() > 0 else strength[:0, 0]
-    if not seen.size:
+    if not seen.size or is_flat(torch.from_numpy(drr.ravel())):
         return np.zeros(drr.shape, np.float32)
     scale = 20000.0 / float(strength.max())
     low, high = (min(float(v) * scale, 18000.0) for v in np.quantile(seen, EDGE_SHARES))
@@ -140,15 +143,16 @@ def robust_limits(
         low = max(low, median - 3 * (median - tenth))
     if ninetieth > median:
         high = min(high, median + 3 * (ninetieth - median))
-    return (low, high) if high > low else (low, low + 1.0)
+    rounding = 1e-6 * max(abs(low), abs(high))
+    return (low, high) if high - low > rounding else (low, low + 1.0)
 
 
 def _moments(
     picture: Float[ndarray, "rows columns"], usable: Bool[ndarray, "rows columns"]
 ) -> tuple[float, float]:
     seen = picture[usable] if usable.any() else picture.ravel()
-    deviation = float(seen.std())
-    return float(seen.mean()), deviation if deviation > 1e-12 else 1.0
+    flat = is_flat(torch.from_numpy(seen.ravel()))
+    return float(seen.mean()), 1.0 if flat else float(seen.std())
 
 
 @lru_cache(maxsize=4)
