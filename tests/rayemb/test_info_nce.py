@@ -14,6 +14,7 @@ from napari_xreg.rayemb import (
     info_nce,
 )
 from napari_xreg.rayemb.info_nce import usable_cells
+from napari_xreg.registration import AdamSteps
 from napari_xreg.training import PhantomPopulation
 
 SMALL = ViewSettings(template_extent=1.25, queries=3, templates=5, kept=2, renew_every=1, first=2)
@@ -84,13 +85,13 @@ def task():
 
 def test_steps_on_a_fixed_batch_lower_the_loss(task):
     views = task.pool.draw(torch.Generator().manual_seed(0))
-    optimiser = torch.optim.Adam(task.network.parameters(), lr=3e-3)
+    optimiser = AdamSteps(list(task.network.parameters()))
     values = []
     for _ in range(12):
         loss = task.losses_of(views, torch.Generator().manual_seed(1))["loss"]
         optimiser.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimiser.step(3e-3)
         values.append(loss.item())
     assert all(math.isfinite(v) for v in values)
     assert values[-1] < 0.8 * values[0]

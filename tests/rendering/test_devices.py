@@ -108,13 +108,17 @@ def test_backends(monkeypatch):
     monkeypatch.delenv("TRITON_INTERPRET", raising=False)
     from napari_xreg.rendering import cuda
 
+    def asked():
+        raise AssertionError("Triton is not loaded for a CT on the CPU")
+
+    monkeypatch.setattr(cuda, "available", asked)
+    with pytest.raises(ValueError, match="on a CUDA device: this one is on cpu"):
+        render_drr(CUBE, ARM, FRONTAL, backend="triton")
+    monkeypatch.setenv("TRITON_INTERPRET", "1")
     monkeypatch.setattr(cuda, "available", lambda: False)
     with pytest.raises(ValueError, match="needs the package triton"):
         render_drr(CUBE, ARM, FRONTAL, backend="triton")
     monkeypatch.setattr(cuda, "available", lambda: True)
-    with pytest.raises(ValueError, match="on a CUDA device: this one is on cpu"):
-        render_drr(CUBE, ARM, FRONTAL, backend="triton")
-    monkeypatch.setenv("TRITON_INTERPRET", "1")
     with pytest.raises(ValueError, match="does not know siddon"):
         render_drr(CUBE, ARM, FRONTAL, backend="triton", method="siddon")
     with pytest.raises(ValueError, match="one of auto, numba, triton, torch"):

@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from napari_xreg.geometry import so3
+from napari_xreg.geometry.nearest_rotation import nearest_rotation
 
 PARAMETERIZATIONS = MappingProxyType(
     {
@@ -122,10 +123,11 @@ def matrix_from_euler(
         is extrinsic, about the fixed axes: ``"zxy"`` is ``Ry(c) @ Rx(b) @ Rz(a)``.
     """
     _check_convention(convention)
-    # Imported where it is used: see `so3`.
-    import roma
-
-    return roma.euler_to_rotmat(convention, angles)
+    first, second, third = (
+        _turn("XYZ".index(letter), angle)
+        for letter, angle in zip(convention.upper(), angles.unbind(-1), strict=True)
+    )
+    return first @ second @ third if convention.isupper() else third @ second @ first
 
 
 def euler_from_matrix(
@@ -162,13 +164,16 @@ def matrix_from_quaternion(
 ) -> Float[Tensor, "*batch 3 3"]:
     """From quaternions with the **real part first** (w, x, y, z); they are normalised.
 
-    nanodrr and roma put the real part last.
+    nanodrr puts the real part last.
     """
     unit = quaternion / torch.linalg.vector_norm(quaternion, dim=-1, keepdim=True)
-    # Imported where it is used: see `so3`.
-    import roma
-
-    return roma.unitquat_to_rotmat(roma.quat_wxyz_to_xyzw(unit))
+    w, x, y, z = unit.unbind(-1)
+    rows = [
+        1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w),
+        2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w),
+        2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y),
+    ]  # fmt: skip
+    return torch.stack(rows, -1).reshape(*unit.shape[:-1], 3, 3)
 
 
 def quaternion_from_matrix(
@@ -212,10 +217,11 @@ def matrix_from_6d(six: Float[Tensor, "*batch 6"]) -> Float[Tensor, "*batch 3 3"
     .. [1] Zhou et al., "On the continuity of rotation representations in neural networks",
        CVPR 2019.
     """
-    # Imported where it is used: see `so3`.
-    import roma
-
-    return roma.special_gramschmidt(six.reshape(*six.shape[:-1], 2, 3).mT).mT
+    given, second = six[..., :3], six[..., 3:]
+    first = given / torch.linalg.vector_norm(given, dim=-1, keepdim=True)
+    across = second - (first * second).sum(-1, keepdim=True) * first
+    across = across / torch.linalg.vector_norm(across, dim=-1, keepdim=True)
+    return torch.stack([first, across, torch.linalg.cross(first, across)], -2)
 
 
 def six_from_matrix(rotation: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "*batch 6"]:
@@ -230,10 +236,7 @@ def matrix_from_9d(nine: Float[Tensor, "*batch 9"]) -> Float[Tensor, "*batch 3 3
     ----------
     .. [1] Levinson et al., "An analysis of SVD for deep rotation estimation", NeurIPS 2020.
     """
-    # Imported where it is used: see `so3`.
-    import roma
-
-    return roma.special_procrustes(nine.reshape(*nine.shape[:-1], 3, 3))
+    return nearest_rotation(nine.reshape(*nine.shape[:-1], 3, 3))
 
 
 def nine_from_matrix(rotation: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "*batch 9"]:
@@ -288,14 +291,19 @@ def _check_convention(convention: str) -> None:
         )
 
 
+def _turn(axis: int, angle: Tensor) -> Tensor:
+    """Right-handed about one of the axes x, y, z."""
+    p, q = (axis + 1) % 3, (axis + 2) % 3
+    cosine, sine, nought = angle.cos(), angle.sin(), torch.zeros_like(angle)
+    entries = {(axis, axis): torch.ones_like(angle), (p, p): cosine, (q, q): cosine}
+    entries |= {(p, q): -sine, (q, p): sine}
+    rows = [entries.get((i, j), nought) for i in range(3) for j in range(3)]
+    return torch.stack(rows, -1).reshape(*angle.shape, 3, 3)
+
+
 def _last_turn(rotation: Tensor, axes: tuple[int, int, int], a: Tensor, b: Tensor) -> Tensor:
     """The third intrinsic angle, once the first two are known."""
-    letters = "".join("XYZ"[axis] for axis in axes)
-    # Imported where it is used: see `so3`.
-    import roma
-
-    done = roma.euler_to_rotmat(letters[:2], torch.stack([a, b], -1))
-    last = done.mT @ rotation
+    last = (_turn(axes[0], a) @ _turn(axes[1], b)).mT @ rotation
     p, q = (axes[2] + 1) % 3, (axes[2] + 2) % 3
     return torch.atan2(last[..., q, p], last[..., p, p])
 

@@ -1,8 +1,8 @@
 """The exponential and the logarithm of rotations, and the Jacobian that joins translations to them.
 
 Written out here and not taken from a library, because every start of the program needs them:
-importing roma brings torch's compiler, which takes as long as torch itself
-(`docs/decisions/0010-rotations-without-roma.md`). All broadcast over leading dimensions, keep dtype
+importing roma brings torch's compiler, which takes as long as torch itself and Triton along
+(`docs/decisions/0010-rotations-without-roma.md`, 0012). All broadcast over leading dimensions, keep dtype
 and device, are differentiable (the logarithm not at half a turn) and ask the device for nothing.
 Formulas: Murray, Li and Sastry, "A Mathematical Introduction to Robotic Manipulation" (1994), 2.36.
 """

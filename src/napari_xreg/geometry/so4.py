@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from napari_xreg.geometry.nearest_rotation import nearest_rotation
 from napari_xreg.geometry.pose import Pose
 
 LENGTH_MM = 510.0
@@ -78,10 +79,7 @@ def so4_from_pose(
         return _so4_exp(twist[..., :3], twist[..., 3:] / length_mm)
     if embedding == "polar":
         scaled = Pose(pose.rotation, pose.translation / length_mm)
-        # Imported where it is used: see `so3`.
-        import roma
-
-        return roma.special_procrustes(scaled.matrix())
+        return nearest_rotation(scaled.matrix())
     raise ValueError(
         f"unknown embedding {embedding!r}: expected double_quaternion, contraction or polar"
     )

@@ -1,6 +1,7 @@
 """Which pose explains a radiograph: refinement, its trajectory and its confidence."""
 
 from napari_xreg.registration.adam import AdamSettings, refine_adam
+from napari_xreg.registration.adam_steps import AdamSteps
 from napari_xreg.registration.confidence import (
     LandmarkUncertainty,
     carm_covariance,
@@ -34,6 +35,7 @@ __all__ = [
     "COARSE_TO_FINE",
     "ROBUST",
     "AdamSettings",
+    "AdamSteps",
     "Candidate",
     "Channels",
     "Control",

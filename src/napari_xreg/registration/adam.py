@@ -19,6 +19,7 @@ from torch import Tensor
 from napari_xreg.geometry import Pose
 from napari_xreg.images import Volume
 from napari_xreg.metrics import xvr_similarity
+from napari_xreg.registration.adam_steps import AdamSteps
 from napari_xreg.registration.control import Control
 from napari_xreg.registration.result import Iterate, Registration, Status
 from napari_xreg.registration.views import View, at_pixels
@@ -105,27 +106,15 @@ def refine_adam(
         targets = [at_pixels(view.radiograph, pixels) for view in views]
         divisor *= 2.0**number
         rotation, translation = (p.clone().requires_grad_() for p in parameters)
-        optimizer = torch.optim.Adam(
-            [
-                {"params": [rotation], "lr": settings.rotation_rate / divisor},
-                {"params": [translation], "lr": settings.translation_rate / divisor},
-            ],
-            maximize=True,
-        )
-        scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(
-            optimizer,
-            mode="max",
-            factor=0.1,
-            patience=settings.patience,
-            threshold=settings.threshold,
-        )
-        rate, reached, scale_best = float("inf"), 0, None
+        steps = AdamSteps([rotation, translation])
+        rates = (settings.rotation_rate / divisor, settings.translation_rate / divisor)
+        highest, waited, plateaus, scale_best = float("-inf"), 0, 1, None
         status = Status.ITERATION_LIMIT
         for _ in range(settings.iterations):
             if control is not None and not control.proceed():
                 status = Status.CANCELLED
                 break
-            optimizer.zero_grad()
+            steps.zero_grad()
             current = poses(torch.stack([rotation, translation]))
             images = [
                 render_drr(volume, target.carm, pose, method=settings.method)
@@ -159,13 +148,15 @@ def refine_adam(
             yield iterate
             if not torch.isfinite(similarity):
                 break
-            similarity.backward()
-            optimizer.step()
-            scheduler.step(similarity.detach())
-            last = float(scheduler.get_last_lr()[0])
-            if last < rate:
-                rate, reached = last, reached + 1
-            if reached == settings.plateaus:
+            (-similarity).backward()  # upwards
+            steps.step(rates)
+            if value > highest * (1 + settings.threshold):
+                highest, waited = value, 0
+            else:
+                waited += 1
+            if waited > settings.patience:
+                rates, waited, plateaus = (0.1 * rates[0], 0.1 * rates[1]), 0, plateaus + 1
+            if plateaus >= settings.plateaus:
                 status = Status.CONVERGED
                 break
         if scale_best is not None:

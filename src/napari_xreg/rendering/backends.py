@@ -35,15 +35,15 @@ def choose_backend(volume: Volume, method: str, backend: str = "auto") -> str:
             "use backend='auto', or volume.to(device='cpu')"
         )
     if backend == "triton":
-        if not cuda.available():
-            raise ValueError(
-                "backend triton needs the package triton (3.2 or newer), which comes with torch for "
-                "CUDA on Linux: install it, or use backend='torch'"
-            )
         if device != "cuda" and not cuda.interpreted():
             raise ValueError(
                 f"backend triton renders volumes on a CUDA device: this one is on "
                 f"{volume.lac.device}; use backend='auto', or volume.to(device='cuda')"
+            )
+        if not cuda.available():
+            raise ValueError(
+                "backend triton needs the package triton (3.2 or newer), which comes with torch for "
+                "CUDA on Linux: install it, or use backend='torch'"
             )
         if method == "siddon":
             raise ValueError(

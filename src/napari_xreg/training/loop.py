@@ -1,6 +1,5 @@
 """The loop all networks share: optimiser, schedule, validation, stop, resume, best weights."""
 
-import copy
 import math
 import time
 from collections.abc import Generator, Mapping
@@ -10,7 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from napari_xreg.registration import Control
+from napari_xreg.registration import AdamSteps, Control
 from napari_xreg.training.events import Step, Trained, TrainingStatus, Validation
 
 
@@ -131,10 +130,9 @@ def train(
     chosen = settings or TrainSettings()
     control = control or Control()
     network = task.network
-    optimiser = torch.optim.AdamW(
-        network.parameters(), lr=chosen.learning_rate, weight_decay=chosen.weight_decay,
-        betas=(0.9, 0.98),
-    )  # fmt: skip
+    optimiser = AdamSteps(
+        list(network.parameters()), betas=(0.9, 0.98), weight_decay=chosen.weight_decay
+    )
     rank = _rank()
     generator = torch.Generator().manual_seed(chosen.seed + 1_000_003 * rank)
     mean = {name: value.detach().clone() for name, value in network.state_dict().items()}
@@ -143,7 +141,7 @@ def train(
     validations: list[Validation] = []
     if resume is not None:
         network.load_state_dict(resume["network"])
-        optimiser.load_state_dict(resume["optimiser"])
+        optimiser.restore(resume["optimiser"])
         generator.set_state(resume["generator"])
         mean = {name: value.to(mean[name].device).clone() for name, value in resume["mean"].items()}
         best = dict(resume["best"])
@@ -166,17 +164,15 @@ def train(
             break
         network.train()
         rate = chosen.rate(done, seconds() if math.isfinite(chosen.by_time) else 0.0)
-        for group in optimiser.param_groups:
-            group["lr"] = rate
         losses = task.losses(generator)
         if not torch.isfinite(losses["loss"]):
             status = TrainingStatus.NOT_FINITE
             break
-        optimiser.zero_grad(set_to_none=True)
+        optimiser.zero_grad()
         losses["loss"].backward()
         _average_gradients(network)
         nn.utils.clip_grad_norm_(network.parameters(), chosen.clip)
-        optimiser.step()
+        optimiser.step(rate)
         done += 1
         _update_mean(mean, network, chosen.averaging, done)
         yield Step(done, {k: float(v.detach()) for k, v in losses.items()}, rate, seconds())
@@ -195,7 +191,7 @@ def train(
         best = {name: value.detach().cpu().clone() for name, value in mean.items()}
     state = {
         "network": {k: v.detach().cpu().clone() for k, v in network.state_dict().items()},
-        "optimiser": copy.deepcopy(optimiser.state_dict()),
+        "optimiser": optimiser.state(),
         "generator": generator.get_state(),
         "mean": {k: v.detach().cpu().clone() for k, v in mean.items()},
         "best": best,

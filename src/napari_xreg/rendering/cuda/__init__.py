@@ -5,9 +5,13 @@ installations without a card need neither. `launch` is the entry; `available` sa
 there.
 """
 
+import contextlib
+import ctypes
 import functools
 import importlib.util
 import os
+from importlib.machinery import ModuleSpec
+from pathlib import Path
 
 import torch
 
@@ -17,13 +21,33 @@ OLDEST = (3, 2)
 
 @functools.cache
 def available() -> bool:
-    """Whether a Triton is installed that knows these kernels (torch for CUDA brings one)."""
-    if importlib.util.find_spec("triton") is None:
+    """Whether a Triton is installed that knows these kernels (torch for CUDA brings one).
+
+    Imports Triton: only to be asked where a CUDA device is, or its interpreter was asked for.
+    """
+    spec = importlib.util.find_spec("triton")
+    if spec is None:
         return False
+    _own_symbols_first(spec)
     import triton
 
     major, minor = (int(part) for part in triton.__version__.split(".")[:2])
     return (major, minor) >= OLDEST
+
+
+def _own_symbols_first(spec: ModuleSpec) -> None:
+    """Load Triton's library so that it finds its own LLVM before any that is there already.
+
+    Mesa's software OpenGL has one of another version, whose symbols everybody sees; bound to them,
+    Triton ends the process while it loads (decision 12; seen with Triton 3.9 and Mesa 22.3).
+    """
+    deep = getattr(os, "RTLD_DEEPBIND", None)
+    if deep is None:  # not Linux: symbols are bound to their own library there
+        return
+    for folder in spec.submodule_search_locations or ():
+        for library in Path(folder, "_C").glob("libtriton*.so"):
+            with contextlib.suppress(OSError):  # what is wrong with it, its import says better
+                ctypes.CDLL(str(library), mode=os.RTLD_NOW | os.RTLD_LOCAL | deep)
 
 
 def usable(device: torch.device) -> bool:
