@@ -199,7 +199,7 @@ CASES = {
     "text called nii": (bytes_of(b"Dear reader, " * 99, "ct.nii"), "not a NIfTI file"),
     "text called nii.gz": (bytes_of(b"Dear reader, " * 99, "ct.nii.gz"), "not a NIfTI file"),
     "gzip of text": (bytes_of(gzip.compress(b"Dear reader" * 99), "ct.nii.gz"), "not a NIfTI"),
-    "cut nii": (cut(nifti(), 0.9), "ends early or is damaged"),
+    "cut nii": (cut(nifti(), 0.9), "too short for the 60"),
     "cut nii.gz": (cut(nifti(name="ct.nii.gz"), 0.7), "damaged"),
     "cut header": (cut(nifti(), 0.3), "header is damaged"),
     "analyze": (analyze, "not NIfTI: it does not say where"),

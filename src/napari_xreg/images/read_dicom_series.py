@@ -61,7 +61,7 @@ def read_dicom_series(path: Path, *, series_uid: str | None = None) -> StoredGri
     planes = [plane for header in series for plane in planes_of(header)]
     first = planes[0]
     _check_alike(folder, planes)
-    check_size(folder, (first.columns, first.rows, len(planes)))
+    check_size(folder, (first.columns, first.rows, len(planes)), 4)
     planes = _sorted(folder, planes)
     world_from_index = _world_from_index(folder, planes)
     return StoredGrid(hounsfield(planes), world_from_index)

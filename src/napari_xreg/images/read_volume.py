@@ -3,17 +3,19 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from napari_xreg.images.errors import ReadError
+from napari_xreg.files import ReadError, check_file
 from napari_xreg.images.labels import LabelMap
 from napari_xreg.images.read_dicom_series import is_dicom, read_dicom_series
-from napari_xreg.images.read_itk import read_itk
+from napari_xreg.images.read_meta_image import read_meta_image
 from napari_xreg.images.read_nifti import read_nifti
+from napari_xreg.images.read_nrrd import read_nrrd
 from napari_xreg.images.stored_grid import StoredGrid, labels_from_grid, volume_from_grid
 from napari_xreg.images.totalsegmentator import TOTALSEGMENTATOR_NAMES
 from napari_xreg.images.volume import Volume
 
 _NIFTI = (".nii", ".nii.gz", ".hdr", ".img")
-_ITK = (".nrrd", ".nhdr", ".mha", ".mhd")
+_NRRD = (".nrrd", ".nhdr")
+_META = (".mha", ".mhd")
 
 
 def read_volume(
@@ -68,20 +70,19 @@ def read_labels(path: str | Path, *, names: Mapping[int, str] | None = None) -> 
 
 
 def _read(path: Path, series_uid: str | None) -> StoredGrid:
-    if not path.exists():
-        raise ReadError(f"{path}: there is no such file or folder: check the path")
     if path.is_dir():
         return read_dicom_series(path, series_uid=series_uid)
-    if path.stat().st_size == 0:
-        raise ReadError(f"{path}: the file is empty (0 bytes): copy or export it again")
+    check_file(path)
     name = path.name.lower()
     if name.endswith(_NIFTI):
         return read_nifti(path)
-    if name.endswith(_ITK):
-        return read_itk(path)
+    if name.endswith(_NRRD):
+        return read_nrrd(path)
+    if name.endswith(_META):
+        return read_meta_image(path)
     if is_dicom(path):
         return read_dicom_series(path, series_uid=series_uid)
     raise ReadError(
         f"{path}: unknown kind of file; expected NIfTI ({', '.join(_NIFTI[:2])}), "
-        f"{', '.join(_ITK)} or DICOM (a file or a folder)"
+        f"{', '.join((*_NRRD, *_META))} or DICOM (a file or a folder)"
     )

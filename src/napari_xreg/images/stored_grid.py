@@ -12,6 +12,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
+from napari_xreg.files import claim
 from napari_xreg.images.attenuation import lac_from_hu
 from napari_xreg.images.errors import ReadError
 from napari_xreg.images.labels import LabelMap
@@ -19,6 +20,8 @@ from napari_xreg.images.volume import Volume, check_affine
 
 # 1024 x 1024 x 1024: attenuation and HU of it take 6 to 8 GB, and as much again while it is read.
 MAX_VOXELS = 2**30
+# Of a voxel beside the stored ones: rescaled or converted numbers, HU, attenuation.
+_MADE_BYTES = 12
 # Distances between voxel centres that a scanner of people or bones makes, mm.
 _SMALLEST_SPACING, _LARGEST_SPACING = 0.005, 50.0
 
@@ -35,14 +38,17 @@ class StoredGrid:
         (x, y, z) of a voxel centre to patient LPS mm, float64.
     names
         What the ids of a label map mean, where the file says so.
+    files
+        All that was read.
     """
 
     values: NDArray[Any]
     world_from_index: Float[Tensor, "4 4"]
     names: Mapping[int, str] = field(default_factory=dict)
+    files: tuple[Path, ...] = ()
 
 
-def check_size(path: Path, shape: tuple[int, ...]) -> None:
+def check_size(path: Path, shape: tuple[int, ...], stored_bytes: int) -> None:
     """Refuse, before anything is allocated, what cannot be a volume that fits into memory.
 
     Parameters
@@ -51,6 +57,8 @@ def check_size(path: Path, shape: tuple[int, ...]) -> None:
         The file, for the message.
     shape
         Numbers of voxels (x, y, z) as the header says.
+    stored_bytes
+        Of one voxel in the file.
     """
     grid = " x ".join(str(n) for n in shape)
     if len(shape) != 3 or min(shape) < 1:
@@ -65,6 +73,7 @@ def check_size(path: Path, shape: tuple[int, ...]) -> None:
             f"{path}: the header announces {grid} voxels, more than the {MAX_VOXELS} (1024^3) that "
             "are read: if the header is right, crop or downsample the volume first"
         )
+    claim(math.prod(shape) * (stored_bytes + _MADE_BYTES), f"{path}: a volume of {grid} voxels")
 
 
 def check_place(path: Path, world_from_index: Float[Tensor, "4 4"]) -> None:

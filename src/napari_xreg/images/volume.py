@@ -118,8 +118,12 @@ def all_finite(values: Float[Tensor, "*shape"]) -> bool:
     return bool(torch.isfinite(low) & torch.isfinite(high))
 
 
+# 100 m, mm: no scanner is larger, and beyond it the renderers' float32 loses hundredths of a mm.
+_FARTHEST = 1e5
+
+
 def check_affine(world_from_index: Float[Tensor, "4 4"]) -> None:
-    """Refuse what cannot place a voxel: wrong shape, not finite, singular, not affine.
+    """Refuse what cannot place a voxel: wrong shape, not finite, singular, not affine, far away.
 
     Raises
     ------
@@ -137,4 +141,10 @@ def check_affine(world_from_index: Float[Tensor, "4 4"]) -> None:
     if (columns <= 0).any() or torch.linalg.det(matrix[:3, :3] / columns).abs() < 1e-6:
         raise ValueError(
             "world_from_index is singular: two voxel axes are parallel or a spacing is zero"
+        )
+    farthest = float(matrix[:3].abs().max())
+    if farthest > _FARTHEST:
+        raise ValueError(
+            f"world_from_index places voxels {farthest:.3g} mm away: it is in millimetres, and no "
+            f"scanner reaches {_FARTHEST / 1000:g} m"
         )
