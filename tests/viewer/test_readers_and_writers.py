@@ -111,7 +111,7 @@ OURS = {
     "shot.dcm": get_radiograph_reader,
     "marks.fcsv": get_landmarks_reader,
 }
-NOT_OURS = ["other.npz", "plain.png", "pictures", "settings.json", "nowhere.nii", "nowhere.dcm"]
+NOT_OURS = ["plain.png", "pictures", "settings.json", "nowhere.nii", "nowhere.dcm"]
 
 
 @pytest.mark.parametrize("name", OURS)

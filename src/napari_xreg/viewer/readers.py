@@ -1,4 +1,4 @@
-"""Files as napari layers: CT, radiograph with geometry, landmarks, session.
+"""Files as napari layers: CT, radiograph with geometry, landmarks, session; one file or several.
 
 Each ``get_..._reader`` follows npe2: it looks at a path and returns a function that reads it, or
 None where the path is not its business; looking is cheap and never fails. The layers carry what
@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from napari.utils.notifications import show_warning
 
-from napari_xreg.images import ReadError, read_landmarks, read_radiograph
+from napari_xreg.images import ReadError, SeveralSeries, read_landmarks, read_radiograph
 from napari_xreg.images.read_raster_radiograph import sidecar_path
 from napari_xreg.images.xray_geometry import SCHEMA as GEOMETRY_SCHEMA
 from napari_xreg.session import Session, Source, read_session
@@ -27,6 +27,7 @@ from napari_xreg.viewer.layer_data import (
     radiograph_layer,
     volume_layer,
 )
+from napari_xreg.viewer.series_shown import Series, is_shown, remember
 
 Paths = str | Sequence[str]
 Reader = Callable[[Paths], list[LayerData]]
@@ -36,11 +37,18 @@ _DICOM = (".dcm", ".dicom", ".ima")
 _PICTURES = (".png", ".tif", ".tiff", ".npy")
 _LANDMARKS = (".fcsv", ".mrk.json")
 _SESSION = ".xreg.json"
+_NOTHING: list[LayerData] = [(None,)]  # type: ignore[list-item]
+"""napari's sign for a file that was read and adds no layer."""
 _CT_CLASSES = ("CTImageStorage", "EnhancedCTImageStorage", "LegacyConvertedEnhancedCTImageStorage")
 
 
 def get_reader(path: Paths) -> Reader | None:
-    """The reader below that fits, or None."""
+    """The reader below that fits, or None.
+
+    Of several files (a stack, a list) each must be ours.
+    """
+    if _single(path) is None:
+        return read_several_layers if path and all(map(get_reader, path)) else None
     for get in (
         get_session_reader,
         get_landmarks_reader,
@@ -73,7 +81,7 @@ def get_radiograph_reader(path: Paths) -> Reader | None:
         return None
     name = file.name.lower()
     if name.endswith(".npz"):
-        return read_radiograph_layers if _holds_line_integrals(file) else None
+        return read_radiograph_layers if "line_integrals" in _arrays(file) else read_bare_arrays
     if name.endswith(_PICTURES):
         return read_radiograph_layers if _is_geometry(sidecar_path(file)) else None
     if name.endswith(".json"):
@@ -99,15 +107,77 @@ def get_session_reader(path: Paths) -> Reader | None:
 def read_ct_layers(path: Paths) -> list[LayerData]:
     """A CT as an image layer (HU) in world mm.
 
+    A slice of a series that the viewer shows because another slice of it was opened adds no layer.
+
     Raises
     ------
     ReadError
         As `read_volume`.
     """
     file = _needed(path)
+    series = None if file.is_dir() else _series_of(file)
+    if series is not None and is_shown(series, file.absolute()):
+        return list(_NOTHING)
     source = file_source(file)
-    volume = read_ct(source)
+    try:
+        volume = read_ct(source)
+    except SeveralSeries as several:
+        found = ", ".join(several.series.values())
+        raise ReadError(
+            f"{file}: holds {len(several.series)} CT series ({found}): open a slice of the one you "
+            "want, or drop the folder on the Data widget, which asks for it"
+        ) from several
+    if series is not None:
+        remember(volume, series, file.absolute())
     return [volume_layer(volume, name=_title(file), carry=Carried(volume, source))]
+
+
+def read_several_layers(paths: Paths) -> list[LayerData]:
+    """Several files, opened together or as a stack: each series once, everything else by itself.
+
+    Raises
+    ------
+    ReadError
+        As the reader of any of them.
+    """
+    layers: list[LayerData] = []
+    done: set[Series | Path] = set()
+    for path in [paths] if isinstance(paths, str) else paths:
+        file = Path(path).absolute()
+        reader = get_reader(str(path))
+        series = _series_of(file) if reader is read_ct_layers and file.is_file() else None
+        # The sidecar of a picture stands for the picture.
+        picture = file.with_suffix("") if reader is read_radiograph_layers else file
+        what = series or (picture if file.suffix.lower() == ".json" else file)
+        if reader is None or what in done:
+            continue
+        done.add(what)
+        layers += reader(str(path))
+    return [layer for layer in layers if layer != _NOTHING[0]] or list(_NOTHING)
+
+
+def read_bare_arrays(path: Paths) -> list[LayerData]:
+    """Refuse an .npz that is no radiograph, with what it is and what to do.
+
+    Raises
+    ------
+    ReadError
+        Always.
+    """
+    file = _needed(path)
+    names = _arrays(file)
+    if "about" in names and "world_from_index" in names:
+        raise ReadError(
+            f"{file}: is the CT or the label map of a saved session: open the session file "
+            "(.xreg.json) beside it"
+        )
+    held = f"bare arrays ({', '.join(names[:4])})" if names else "no readable arrays"
+    raise ReadError(
+        f"{file}: holds {held} and no geometry, so it is no radiograph (napari's own "
+        "entry under File > Save writes such files). To keep the geometry, save the layer again as "
+        "'Radiograph with its geometry'; to read these pixels as they are, add numpy.load(...) as an "
+        "image layer and take that over in the Data widget"
+    )
 
 
 def read_radiograph_layers(path: Paths) -> list[LayerData]:
@@ -184,7 +254,7 @@ def session_layers(session: Session) -> list[LayerData]:
 
 
 def _single(path: Paths) -> Path | None:
-    """The one path given; a stack of several is napari's business."""
+    """The one path given, or None."""
     if isinstance(path, str | Path):
         return Path(path)
     return Path(path[0]) if len(path) == 1 else None
@@ -195,6 +265,21 @@ def _needed(path: Paths) -> Path:
     if file is None:
         raise ReadError("several files at once are not read as one: open them one by one")
     return file
+
+
+def _series_of(file: Path) -> Series | None:
+    """The series that a DICOM slice belongs to; None for other files and where none is named."""
+    from pydicom import dcmread
+    from pydicom.errors import InvalidDicomError
+
+    if file.name.lower().endswith(_VOLUMES):
+        return None
+    try:
+        header = dcmread(file, specific_tags=["SeriesInstanceUID"], stop_before_pixels=True)
+        uid = str(header.get("SeriesInstanceUID") or "")
+    except (OSError, InvalidDicomError, ValueError, EOFError):
+        return None
+    return Series(file.absolute().parent, uid) if uid else None
 
 
 def _title(file: Path) -> str:
@@ -227,12 +312,13 @@ def _dicom_kind(file: Path) -> str | None:
     return "xray" if "Rows" in header else None
 
 
-def _holds_line_integrals(file: Path) -> bool:
+def _arrays(file: Path) -> list[str]:
+    """Names of the arrays of an .npz; none where it is damaged."""
     try:
         with file.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
-            return "line_integrals" in archive.files
+            return list(archive.files)
     except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile):
-        return False
+        return []
 
 
 def _is_geometry(sidecar: Path) -> bool:

@@ -175,6 +175,8 @@ class ReadFile:
 
     def _radiograph(self) -> Answer:
         path = Path(self.path)
+        if readers.get_radiograph_reader(self.path) is readers.read_bare_arrays:
+            readers.read_bare_arrays(self.path)  # raises, with what the file is
         if path.suffix.lower() == ".json":  # the sidecar of a picture was chosen
             path = path.with_suffix("")
         try:
