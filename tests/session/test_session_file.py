@@ -68,12 +68,12 @@ def full(tmp_path):
     session.set_left_out("frontal", ["#2"])
     session.set_used("lateral/1", False)
     session.name_pose("before")
-    session.set_pose(twist(0.1, 0.2, 0.3, 4, 5, 6) @ session.pose, "drag")
-    session.set_pose(twist(0.2, 0, 0, 1, 0, 0) @ session.pose, "again")
-    session.undo()
     session.set_start("frontal", twist(0, 0.5, 0, 9, 8, 7))
     poses = [twist(0.1, 0.3, 0.5, 7, 8, 9), twist(0.2, 0.1, 0, 5, 5, 6)]
     session.add_result(make_registration(poses), ["lateral/1", "frontal"], {"method": "lm"})
+    session.set_pose(twist(0.1, 0.2, 0.3, 4, 5, 6) @ session.pose, "drag")
+    session.set_pose(twist(0.2, 0, 0, 1, 0, 0) @ session.pose, "again")
+    session.undo()
     session.set_active("frontal")
     session.rig_locked = False
     return session
@@ -233,8 +233,10 @@ def test_a_missing_radiograph_costs_nothing_else(full, tmp_path):
     assert reopened.problems == ()
     assert_equal(reopened.exposure("frontal"), full.exposure("frontal"))
     assert reopened.exposure("frontal").source is source
-    reopened.undo()
-    before = full.history.records[0].poses["frontal"]
+    assert reopened.undo() == "remove radiograph frontal 2"
+    assert reopened.undo() == "add radiograph frontal 2"
+    assert reopened.undo() == "drag"
+    before = full.state().records[0].poses["frontal"]
     assert close(reopened.exposure("frontal").world_from_camera, before, 0)
 
 

@@ -91,12 +91,12 @@ def test_a_renamed_radiograph_keeps_its_history(exposure):
     session.rename_radiograph("a", " frontal ")
     assert [entry.name for entry in session.exposures] == ["frontal", "b"]
     assert session.active.name == "b"
-    session.undo()
-    assert session.exposure("frontal").world_from_camera is exposure.start
     assert set(session.named_poses["before"].poses) == {"frontal", "b"}
     for taken in ("b", "  "):
         with pytest.raises(ValueError, match="a name of its own"):
             session.rename_radiograph("frontal", taken)
+    assert (session.undo(), session.undo()) == ("rename a to frontal", "drag")
+    assert session.exposure("a").world_from_camera is exposure.start
 
 
 def test_an_exposure_is_replaced_as_a_whole(exposure):

@@ -12,11 +12,13 @@ from qtpy.QtWidgets import QScrollArea
 
 from napari_xreg.images import Landmark, write_landmarks, write_radiograph
 from napari_xreg.images.xray_geometry import given_geometry, write_geometry
+from napari_xreg.registration import Registration, Status
 from napari_xreg.viewer.layer_data import labels_layer, radiograph_layer
 from napari_xreg.viewer.sample import available_samples
 from napari_xreg.widgets import loading
 from napari_xreg.widgets.data_widget import DataWidget
 from napari_xreg.widgets.questions import MissingGeometry, OneOf, SimulationSettings
+from napari_xreg.widgets.radiographs_group import removal_words
 
 
 @pytest.fixture
@@ -314,8 +316,33 @@ def test_the_list_of_radiographs(widget, qtbot, make_radiograph, said):
     group.list.item(0).setText("lateral")
     assert "a name of its own" in said[-1]
     assert group.list.item(0).text() == "AP"
+    name = session.landmarks[0].name
+    session.set_picked("AP", [Landmark(name, pixel=(3.25, 7.5)), Landmark("x", pixel=(1.0, 2.0))])
+    result = session.add_result(
+        Registration(
+            session.pose, Status.CONVERGED, {}, (), session.isocenter, views=(session.pose,)
+        ),
+        ["AP"],
+        {},
+    )
     click(qtbot, group.remove_button)
     assert [entry.name for entry in session.exposures] == ["lateral"]
+    assert said[-1].startswith("Removed AP with 2 picks and 1 result; Undo")
+    assert session.results == ()
+    session.undo()
+    assert [entry.name for entry in session.exposures] == ["AP", "lateral"]
+    assert [group.list.item(row).text() for row in range(2)] == ["AP", "lateral"]
+    assert len(session.active.landmarks) == 2
+    assert [kept.name for kept in session.results] == [result]
+
+
+def test_what_goes_with_a_radiograph_in_words(bench):
+    session = bench.session
+    assert removal_words(session, "frontal") == "frontal"
+    session.set_painted("frontal", torch.zeros(96, 108, dtype=torch.bool))
+    assert removal_words(session, "frontal") == "frontal with its mask"
+    session.set_picked("frontal", [Landmark("x", pixel=(1.0, 2.0))])
+    assert removal_words(session, "frontal") == "frontal with 1 pick and its mask"
 
 
 def test_landmarks_are_saved_with_their_pixels(widget, tmp_path, loaded, said):

@@ -89,6 +89,13 @@ def test_an_override_is_applied_and_taken_back(widget, qtbot):
     assert changed.geometry.provenance["source_to_detector"] == "given by hand"
     assert distance.origin.words == "given by hand"
     assert not widget.touched
+    # Undo gives the header's value back, and where it came from.
+    assert session.undo() == f"geometry of {session.active.name}"
+    assert session.active.radiograph.carm.source_to_detector == 1020.0
+    assert distance.boxes[0].number == 1020.0
+    assert "0018,1110" in distance.origin.words
+    assert session.redo() == f"geometry of {session.active.name}"
+    assert distance.boxes[0].number == 1003.5
 
 
 def test_what_cannot_be_is_said_before_it_is_applied(widget, qtbot):

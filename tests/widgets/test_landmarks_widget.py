@@ -73,6 +73,13 @@ def test_clicked_one_after_the_other_they_give_the_true_pose(shown, widget, qtbo
     # It follows: what was clicked here moved the C-arm.
     qtbot.waitUntil(lambda: session.pose is not before)
     assert torch.equal(session.pose.translation, answer.pose.translation)
+    # The last pick and the pose that followed from it are one step.
+    last = names[-1]
+    assert session.undo() == f"add landmark {last} on frontal"
+    assert [mark.name for mark in session.active.landmarks] == names[:-1]
+    assert not torch.equal(session.pose.translation, answer.pose.translation)
+    session.redo()
+    assert torch.equal(session.pose.translation, answer.pose.translation)
     screenshot(widget, "landmarks", width=320)
     screenshot(widget.window(), "landmarks_window")
 

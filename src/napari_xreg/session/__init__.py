@@ -1,7 +1,7 @@
 """What the user is doing: a session, its history, its file. No napari, no Qt."""
 
 from napari_xreg.session.exposure import Exposure
-from napari_xreg.session.history import PoseHistory, PoseRecord
+from napari_xreg.session.history import PoseRecord
 from napari_xreg.session.mailbox import Mailbox
 from napari_xreg.session.preview import Preview, PreviewRequest
 from napari_xreg.session.ray_points import Look, PointList, Prepared, RayPoints, WeightsFile
@@ -12,6 +12,7 @@ from napari_xreg.session.session_file import FileStep, saving, write_session
 from napari_xreg.session.session_opening import opening, read_session, supply
 from napari_xreg.session.source import Source
 from napari_xreg.session.state import Missing, SessionState
+from napari_xreg.session.undo import History, Moment
 from napari_xreg.session.weights import Weights
 
 __all__ = [
@@ -25,7 +26,8 @@ __all__ = [
     "Prepared",
     "WeightsFile",
     "Look",
-    "PoseHistory",
+    "History",
+    "Moment",
     "PoseRecord",
     "PreviewRequest",
     "Preview",

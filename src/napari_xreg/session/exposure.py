@@ -1,6 +1,7 @@
 """One radiograph of a session, with everything the user has said about it."""
 
-from dataclasses import dataclass, replace
+import uuid
+from dataclasses import dataclass, field, replace
 
 import torch
 from jaxtyping import Bool
@@ -39,6 +40,9 @@ class Exposure:
         True where pixels or mask are no longer what `source` gives: a crop, a turn.
     truth
         The true pose, where it is known: of simulated images. Only ever used to measure errors.
+    id
+        The same for as long as it is this radiograph, whatever it is called: what long work holds
+        on to.
     """
 
     name: str
@@ -52,6 +56,7 @@ class Exposure:
     source: Source | None = None
     truth: Pose | None = None
     edited: bool = False
+    id: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def __post_init__(self) -> None:
         for key in ("world_from_camera", "start", "truth"):

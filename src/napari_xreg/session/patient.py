@@ -71,35 +71,27 @@ class Patient(Held):
             and same_pose(entry.start, self.nominal_start(entry.radiograph))
             for entry in entries
         )
-        had_results = bool(self._results)
-        self._volume, self._volume_source = volume, source
-        self._labels = self._labels_source = self._shown = self._isocenter = None
-        self._structures = ()
-        self._results.clear()
-        for key in ("CT", "labels"):
-            self._missing.pop(key, None)
-        moved = untouched and self._start_again(entries)
-        self.volume_changed.emit()
-        if moved:
-            self.pose_changed.emit()
-            self.history_changed.emit()
-        if had_results:
-            self.results_changed.emit()
+        with self._step("remove the CT" if volume is None else "load CT") as say:
+            say(self.volume_changed)
+            if self._results:
+                self._results.clear()
+                say(self.results_changed)
+            self._volume, self._volume_source = volume, source
+            self._labels = self._labels_source = self._shown = self._isocenter = None
+            self._structures = ()
+            for key in ("CT", "labels"):
+                self._missing.pop(key, None)
+            if untouched and self._start_again(entries):
+                say(self.pose_changed)
 
     def _start_again(self, entries: Sequence[Exposure]) -> bool:
         """Unmoved radiographs go to their start about the present isocenter; whether any moved."""
         moved = False
-        recorded = self._history.holds(self._poses())
         for entry in entries:
             start = self.nominal_start(entry.radiograph)
-            if same_pose(start, entry.start):
-                continue
-            self._exposures[entry.name] = replace(entry, world_from_camera=start, start=start)
-            shift = start @ entry.start.inverse()
-            self._history.change(entry.name, shift.__matmul__)
-            if recorded:  # to the last digit, so that the record of now is known again
-                self._history.settle(entry.name, start)
-            moved = True
+            if not same_pose(start, entry.start):
+                self._exposures[entry.name] = replace(entry, world_from_camera=start, start=start)
+                moved = True
         return moved
 
     def nominal_start(self, radiograph: Radiograph) -> Pose:
@@ -128,10 +120,11 @@ class Patient(Held):
             if self._volume is None:
                 raise ValueError("a label map belongs to a CT: load the CT first")
             labels.check_grid(self._volume)
-        self._missing.pop("labels", None)
-        self._labels, self._labels_source = labels, source
-        self._structures, self._shown = (), None
-        self.volume_changed.emit()
+        with self._step("remove the label map" if labels is None else "load label map") as say:
+            self._missing.pop("labels", None)
+            self._labels, self._labels_source = labels, source
+            self._structures, self._shown = (), None
+            say(self.volume_changed)
 
     def set_structures(self, ids: Sequence[int]) -> None:
         """Render and register only these label ids; none: the whole CT.
@@ -148,8 +141,9 @@ class Patient(Held):
             if self._labels is None:
                 raise ValueError("structures are chosen from a label map: load one first")
             self._labels.mask(ids)  # raises where it would be empty
-        self._structures, self._shown = ids, None
-        self.volume_changed.emit()
+        with self._step("choose structures" if ids else "use the whole CT") as say:
+            self._structures, self._shown = ids, None
+            say(self.volume_changed)
 
     def set_isocenter(self, isocenter: Float[Tensor, "3"] | None) -> None:
         """Pivot in world mm; None: the middle of the CT. No pose moves.
@@ -162,5 +156,6 @@ class Patient(Held):
         new = None if isocenter is None else isocenter.detach().cpu().double().clone()
         if new is not None and not (new.shape == (3,) and torch.isfinite(new).all()):
             raise ValueError(f"the isocenter is three finite numbers in mm: got {new.tolist()}")
-        self._isocenter = new
-        self.volume_changed.emit()
+        with self._step("move the isocenter") as say:
+            self._isocenter = new
+            say(self.volume_changed)

@@ -77,46 +77,44 @@ class Radiographs(Patient):
             pose_in_lead = rig.world_from_camera.inverse() @ pose
 
         def stood(record: PoseRecord) -> Pose:
-            """Where it would have been at another moment: the rig is rigid."""
+            """Where it would have been in a pose that was kept: the rig is rigid."""
             before = None if rig is None else record.poses.get(rig.name)
             if rig is None or before is None or same_pose(before, rig.world_from_camera):
                 return pose
             return before @ pose_in_lead
 
-        self._exposures[unique] = entry
-        self._active = unique
-        if len(self._history):
-            self._history.introduce(unique, stood)
+        with self._step(f"add radiograph {unique}") as say:
+            self._exposures[unique] = entry
+            self._active = unique
             self._named = {
                 key: PoseRecord({**record.poses, unique: stood(record)}, record.why)
                 for key, record in self._named.items()
             }
-        if not self._history.holds(self._poses()):
-            self._history.record(PoseRecord(self._poses(), f"{unique} added"))
-        self.radiographs_changed.emit()
-        self.active_changed.emit()
-        self.history_changed.emit()
+            say(self.radiographs_changed)
+            say(self.active_changed)
         return unique
 
     def remove_radiograph(self, name: str) -> None:
-        """Forget a radiograph, its poses in the history, and the results that used it."""
-        del self._exposures[name]
-        gone = self._drop_results(name)
-        was_active = self._active == name
-        if was_active:
-            self._active = next(iter(self._exposures), None)
-        self._history.forget(name)
-        left = {key: record.without(name) for key, record in self._named.items()}
-        self._named = {key: record for key, record in left.items() if record.poses}
-        self.radiographs_changed.emit()
-        if was_active:
-            self.active_changed.emit()
-        self.history_changed.emit()
-        if gone:
-            self.results_changed.emit()
+        """Take a radiograph out, with its picks and mask, and the results that used it."""
+        self.exposure(name)
+        with self._step(f"remove radiograph {name}") as say:
+            say(self.radiographs_changed)
+            del self._exposures[name]
+            if self._drop_results(name):
+                say(self.results_changed)
+            if self._active == name:
+                self._active = next(iter(self._exposures), None)
+                say(self.active_changed)
+            left = {key: record.without(name) for key, record in self._named.items()}
+            self._named = {key: record for key, record in left.items() if record.poses}
 
     def replace_radiograph(
-        self, name: str, radiograph: Radiograph, *, source: Source | None = None
+        self,
+        name: str,
+        radiograph: Radiograph,
+        *,
+        source: Source | None = None,
+        why: str = "",
     ) -> None:
         """Another image or geometry under the same name (an override, a crop); the pose stays.
 
@@ -126,6 +124,8 @@ class Radiographs(Patient):
         ----------
         source
             Where this very image can be read; None: as before, see `Exposure.edited`.
+        why
+            What undo calls it.
         """
         old = self._exposures[name]
         same = old.radiograph.carm.detector.shape == radiograph.carm.detector.shape
@@ -135,47 +135,44 @@ class Radiographs(Patient):
         new = replace(new, painted=painted, landmarks=landmarks)
         if source is not None:
             new = replace(new, source=source, edited=False)
-        self._exposures[name] = new
-        self.radiographs_changed.emit()
-        if old.painted is not None and not same:
-            self.mask_changed.emit()
-        if old.landmarks and not same:
-            self.landmarks_changed.emit()
+        with self._step(why or f"change radiograph {name}") as say:
+            self._exposures[name] = new
+            say(self.radiographs_changed)
+            if old.painted is not None and not same:
+                say(self.mask_changed)
+            if old.landmarks and not same:
+                say(self.landmarks_changed)
 
-    def replace_exposure(self, exposure: Exposure) -> None:
+    def replace_exposure(self, exposure: Exposure, *, why: str = "") -> None:
         """Everything about a radiograph at once, under the same name (`turned`, `flipped`).
 
-        Where its start was turned, its poses in the history turn along, and the results that used
-        it go.
+        Where its start was turned, the named poses turn along, and the results that used it go.
         """
         name = exposure.name
         old = self.exposure(name)
         bare = replace(old, painted=None, landmarks=())
         edited = bare.with_radiograph(exposure.radiograph).edited
-        recorded = self._history.holds(self._poses())
-        self._exposures[name] = replace(exposure, edited=exposure.edited or edited)
-        gone = False
-        turned = not same_pose(old.start, exposure.start)
-        if turned:
-            turn = old.start.inverse() @ exposure.start
-            self._history.change(name, lambda pose: pose @ turn)
-            self._named = {
-                key: PoseRecord(
-                    {k: p @ turn if k == name else p for k, p in record.poses.items()}, record.why
-                )
-                for key, record in self._named.items()
-            }
-            if recorded:
-                self._history.settle(name, exposure.world_from_camera)
-            gone = self._drop_results(name)
-        self.radiographs_changed.emit()
-        self.mask_changed.emit()
-        self.landmarks_changed.emit()
-        self.pose_changed.emit()
-        if turned:
-            self.history_changed.emit()
-        if gone:
-            self.results_changed.emit()
+        with self._step(why or f"change radiograph {name}") as say:
+            new = replace(exposure, edited=exposure.edited or edited, id=old.id)
+            self._exposures[name] = new
+            for signal in (
+                self.radiographs_changed,
+                self.mask_changed,
+                self.landmarks_changed,
+                self.pose_changed,
+            ):
+                say(signal)
+            if not same_pose(old.start, exposure.start):
+                turn = old.start.inverse() @ exposure.start
+                self._named = {
+                    key: PoseRecord(
+                        {k: p @ turn if k == name else p for k, p in record.poses.items()},
+                        record.why,
+                    )
+                    for key, record in self._named.items()
+                }
+                if self._drop_results(name):
+                    say(self.results_changed)
 
     def _drop_results(self, radiograph: str) -> bool:
         """Forget the results that used a radiograph; whether there were any."""
@@ -185,7 +182,7 @@ class Radiographs(Patient):
         return bool(gone)
 
     def rename_radiograph(self, name: str, new: str) -> None:
-        """Call a radiograph otherwise; its poses in the history and its results go along.
+        """Call a radiograph otherwise; it stays the same one (`Exposure.id`), with its results.
 
         Raises
         ------
@@ -197,21 +194,20 @@ class Radiographs(Patient):
             return
         if not new or new in self._exposures:
             raise ValueError(f"a radiograph needs a name of its own: got {new!r}")
-        self._exposures = {
-            new if key == name else key: replace(entry, name=new) if key == name else entry
-            for key, entry in self._exposures.items()
-        }
-        self._history.rename(name, new)
-        self._named = {key: record.renamed(name, new) for key, record in self._named.items()}
-        for key, result in self._results.items():
-            names = tuple(new if used == name else used for used in result.radiographs)
-            self._results[key] = replace(result, radiographs=names)
-        if self._active == name:
-            self._active = new
-        self.radiographs_changed.emit()
-        self.history_changed.emit()
-        if any(new in result.radiographs for result in self._results.values()):
-            self.results_changed.emit()
+        with self._step(f"rename {name} to {new}") as say:
+            self._exposures = {
+                new if key == name else key: replace(entry, name=new) if key == name else entry
+                for key, entry in self._exposures.items()
+            }
+            self._named = {key: record.renamed(name, new) for key, record in self._named.items()}
+            for key, result in self._results.items():
+                if name in result.radiographs:
+                    names = tuple(new if used == name else used for used in result.radiographs)
+                    self._results[key] = replace(result, radiographs=names)
+                    say(self.results_changed)
+            if self._active == name:
+                self._active = new
+            say(self.radiographs_changed)
 
     def set_active(self, name: str) -> None:
         """Show and drag this radiograph."""
@@ -224,19 +220,23 @@ class Radiographs(Patient):
         """Whether refinement uses it."""
         if self._exposures[name].used == used:
             return
-        self._exposures[name] = replace(self._exposures[name], used=used)
-        self.radiographs_changed.emit()
+        with self._step(f"use {name}" if used else f"leave {name} out") as say:
+            self._exposures[name] = replace(self._exposures[name], used=used)
+            say(self.radiographs_changed)
 
     def set_painted(self, name: str, painted: Bool[Tensor, "rows columns"] | None) -> None:
         """What the user masked by hand; True where a pixel may be used."""
-        self._exposures[name] = replace(self._exposures[name], painted=painted)
-        self.mask_changed.emit()
+        why = f"clear the mask of {name}" if painted is None else f"mask on {name}"
+        with self._step(why) as say:
+            self._exposures[name] = replace(self._exposures[name], painted=painted)
+            say(self.mask_changed)
 
     def set_start(self, name: str, start: Pose | None = None) -> None:
         """Where "reset" goes back to; None: the present pose."""
         old = self._exposures[name]
-        self._exposures[name] = replace(old, start=start or old.world_from_camera)
-        self.radiographs_changed.emit()
+        with self._step(f"start of {name}") as say:
+            self._exposures[name] = replace(old, start=start or old.world_from_camera)
+            say(self.radiographs_changed)
 
     def views(self) -> tuple[View, ...]:
         """The used radiographs, masked, at their poses: what `registration.refine` is given."""

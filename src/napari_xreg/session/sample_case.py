@@ -51,11 +51,12 @@ class SampleCase:
 
     def fill(self, session: Session) -> str:
         """Put it into a session, in place of the CT there; the radiograph's name."""
-        session.set_volume(self.volume, self.source)
-        session.set_labels(self.labels, self.source)
-        session.set_isocenter(self.isocenter)
-        session.set_landmarks(self.landmarks)
-        return session.add_radiograph(self.radiograph, name="simulated", truth=self.truth)
+        with session.one_step("load sample"):
+            session.set_volume(self.volume, self.source)
+            session.set_labels(self.labels, self.source)
+            session.set_isocenter(self.isocenter)
+            session.set_landmarks(self.landmarks)
+            return session.add_radiograph(self.radiograph, name="simulated", truth=self.truth)
 
 
 def sample_case(

@@ -5,17 +5,21 @@ no napari and no Qt: a script uses it in the same way. Every change is announced
 it was made, in the thread that made it; only the main thread should change a session.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 from napari_xreg.geometry import Pose
 from napari_xreg.images import Landmark
 from napari_xreg.registration import Registration
-from napari_xreg.session.history import PoseHistory, PoseRecord, same_pose
+from napari_xreg.session.history import PoseRecord, same_pose
+from napari_xreg.session.landmark_words import landmark_words
+from napari_xreg.session.pose_records import pose_records
 from napari_xreg.session.radiographs import Radiographs
 from napari_xreg.session.result import Result
-from napari_xreg.session.state import Missing, SessionState
+from napari_xreg.session.state import Missing, SessionState, alike
+from napari_xreg.session.undo import History, Moment
 
 
 class Session(Radiographs):
@@ -63,63 +67,68 @@ class Session(Radiographs):
         name = name or self._active
         if name is None:
             raise ValueError("there is no radiograph to move: load one first")
-        self._place({name: pose})
-        self._moved(why)
+        with self._moving(why):
+            self._place({name: pose})
 
     def set_poses(self, poses: Mapping[str, Pose], why: str) -> None:
         """The poses of several radiographs at once, recorded as `why`; no other one moves."""
-        for key, pose in poses.items():
-            if key in self._exposures:
-                self._exposures[key] = replace(self._exposures[key], world_from_camera=pose)
-        self._moved(why)
+        with self._moving(why):
+            for key, pose in poses.items():
+                if key in self._exposures:
+                    self._exposures[key] = replace(self._exposures[key], world_from_camera=pose)
 
-    def _moved(self, why: str) -> None:
-        """Record a change of poses that is complete, and announce it."""
-        recorded = not self._history.holds(self._poses())
-        if recorded:
-            self._history.record(PoseRecord(self._poses(), why))
-        self.pose_changed.emit()
-        if recorded:
-            self.history_changed.emit()
+    @contextmanager
+    def _moving(self, why: str) -> Iterator[None]:
+        """A step that ends a drag: what was moved before and not recorded belongs to it."""
+        with self._step(why, settle=False) as say:
+            yield
+            say(self.pose_changed)
 
     def record(self, why: str) -> None:
         """Remember the present poses, so that undo comes back here.
 
         Where nothing moved since the last record there is nothing to remember.
         """
-        if not self._history.holds(self._poses()):
-            self._history.record(PoseRecord(self._poses(), why))
+        if self._record(why):
             self.history_changed.emit()
 
     @property
-    def history(self) -> PoseHistory:
-        """To look at; changed through `record`, `undo` and `redo` only."""
+    def history(self) -> History:
+        """To look at; changed by what changes the session, by `record`, `undo` and `redo` only."""
         return self._history
 
     def undo(self) -> str | None:
-        """Back to the record before; what is undone, or None.
+        """Back to before the last step, whatever it changed; what is undone, or None.
 
         What was moved and not recorded is recorded first, so that redo brings it back.
         """
-        if self._exposures and not self._history.holds(self._poses()):
-            self._history.record(PoseRecord(self._poses(), "move"))
-        if not self._history.can_undo:
-            return None
-        undone = self._history.records[self._history.at].why
-        self._restore(self._history.undo())
-        return undone
+        if self._depth:
+            return None  # in the middle of a step
+        self._record("move")
+        undone = self._history.undoes
+        return self._return_to(self._history.undo(), undone)
 
     def redo(self) -> str | None:
-        """Forth to the record after; what is redone, or None."""
-        record = self._history.redo()
-        self._restore(record)
-        return None if record is None else record.why
+        """Forth by a step that was undone; what is done again, or None."""
+        if self._depth:
+            return None
+        if not alike(self._history.now.state, self._snapshot()):
+            self._settle()  # something was moved since: there is nothing to do again
+        again = self._history.redoes
+        return self._return_to(self._history.redo(), again)
+
+    def _return_to(self, moment: Moment | None, why: str) -> str | None:
+        if moment is None:
+            return None
+        for signal in (*self._become(moment.state), self.history_changed):
+            signal.emit()
+        return why
 
     def reset(self) -> None:
         """Every radiograph back to its start."""
-        for key, entry in self._exposures.items():
-            self._exposures[key] = replace(entry, world_from_camera=entry.start)
-        self._moved("reset")
+        with self._moving("reset"):
+            for key, entry in self._exposures.items():
+                self._exposures[key] = replace(entry, world_from_camera=entry.start)
 
     @property
     def named_poses(self) -> Mapping[str, PoseRecord]:
@@ -136,26 +145,17 @@ class Session(Radiographs):
         """
         if not name.strip() or not self._exposures:
             raise ValueError("a named pose needs a name, and a radiograph whose pose it is")
-        self._named[name] = PoseRecord(self._poses(), name)
-        self.history_changed.emit()
+        with self._step(f"keep pose {name!r}"):
+            self._named[name] = PoseRecord(self._poses(), name)
 
     def forget_pose(self, name: str) -> None:
         """Drop a named pose."""
-        del self._named[name]
-        self.history_changed.emit()
+        with self._step(f"forget pose {name!r}"):
+            del self._named[name]
 
     def recall_pose(self, name: str) -> None:
         """Back to a named pose, recorded."""
         self.set_poses(self._named[name].poses, f"pose {name!r}")
-
-    def _restore(self, record: PoseRecord | None) -> None:
-        if record is None:
-            return
-        for key, pose in record.poses.items():
-            if key in self._exposures:
-                self._exposures[key] = replace(self._exposures[key], world_from_camera=pose)
-        self.pose_changed.emit()
-        self.history_changed.emit()
 
     # ------------------------------------------------------------------ landmarks
 
@@ -175,8 +175,10 @@ class Session(Radiographs):
         missing = [mark.name for mark in landmarks if mark.position is None]
         if missing:
             raise ValueError(f"landmarks of the patient need a position (mm): {', '.join(missing)}")
-        self._landmarks = _by_name(landmarks)
-        self.landmarks_changed.emit()
+        new = _by_name(landmarks)
+        with self._step(landmark_words(self._landmarks, new)) as say:
+            self._landmarks = new
+            say(self.landmarks_changed)
 
     def set_picked(self, name: str, landmarks: Sequence[Landmark]) -> None:
         """All landmarks picked on a radiograph: each with a pixel.
@@ -186,14 +188,17 @@ class Session(Radiographs):
         ValueError
             If one has no pixel, or two share a name.
         """
-        marks = tuple(_by_name(landmarks).values())
-        self._exposures[name] = replace(self._exposures[name], landmarks=marks)
-        self.landmarks_changed.emit()
+        old, new = self._exposures[name], _by_name(landmarks)
+        picked = replace(old, landmarks=tuple(new.values()))
+        with self._step(landmark_words(_by_name(old.landmarks), new, on=name)) as say:
+            self._exposures[name] = picked
+            say(self.landmarks_changed)
 
     def set_left_out(self, name: str, landmarks: Sequence[str]) -> None:
         """Names of the landmarks that a pose of this radiograph is not to use."""
-        self._exposures[name] = replace(self._exposures[name], left_out=tuple(landmarks))
-        self.landmarks_changed.emit()
+        with self._step(f"landmarks used on {name}") as say:
+            self._exposures[name] = replace(self._exposures[name], left_out=tuple(landmarks))
+            say(self.landmarks_changed)
 
     # ------------------------------------------------------------------ results
 
@@ -215,8 +220,9 @@ class Session(Radiographs):
         while f"{name} {number}" in self._results:
             number += 1
         key = f"{name} {number}"
-        self._results[key] = Result(key, tuple(radiographs), registration, dict(settings))
-        self.results_changed.emit()
+        with self._step(key) as say:
+            self._results[key] = Result(key, tuple(radiographs), registration, dict(settings))
+            say(self.results_changed)
         return key
 
     def accept(self, name: str) -> None:
@@ -226,13 +232,14 @@ class Session(Radiographs):
         """
         poses = {k: p for k, p in self._results[name].poses.items() if k in self._exposures}
         if poses:
-            self._place(poses)
-            self._moved(f"{name} accepted")
+            with self._moving(f"{name} accepted"):
+                self._place(poses)
 
     def discard(self, name: str) -> None:
         """Forget a result."""
-        del self._results[name]
-        self.results_changed.emit()
+        with self._step(f"discard {name}") as say:
+            del self._results[name]
+            say(self.results_changed)
 
     # ------------------------------------------------------------------ as a whole
 
@@ -247,41 +254,25 @@ class Session(Radiographs):
         return self._problems
 
     def state(self) -> SessionState:
-        """All of it at this moment, as a value."""
-        return SessionState(
-            self._volume,
-            self._volume_source,
-            self._labels,
-            self._labels_source,
-            self._structures,
-            self._isocenter,
-            self.exposures,
-            self._active,
-            self.rig_locked,
-            self.landmarks,
-            self._history.records,
-            self._history.at,
-            self.named_poses,
-            self.results,
-            self.missing,
-            self._problems,
-        )
+        """All of it at this moment, as a value, with the poses that can be gone back to."""
+        records, at = pose_records(self._history)
+        return replace(self._snapshot(), records=records, at=at)
 
-    def restore(self, state: SessionState) -> None:
-        """Become this state, whatever was here before; every signal is emitted once."""
-        self._volume, self._volume_source = state.volume, state.volume_source
-        self._labels, self._labels_source = state.labels, state.labels_source
-        self._structures, self._shown = state.structures, None
-        self._isocenter = state.isocenter
-        self._exposures = {entry.name: entry for entry in state.exposures}
+    def restore(self, state: SessionState, why: str = "open session") -> None:
+        """Become this state, whatever was here before; every signal is emitted once.
+
+        In place of other work it is a step, and undo brings that work back. In an empty session
+        undo goes through the poses that the state remembers.
+        """
+        self._settle()
+        empty = self.empty
+        self._become(state)
         self._active = state.active
         self.rig_locked = state.rig_locked
-        self._landmarks = _by_name(state.landmarks)
-        self._history.restore(state.records, state.at)
-        self._named = dict(state.named)
-        self._results = {result.name: result for result in state.results}
-        self._missing = {gone.name: gone for gone in state.missing}
-        self._problems = state.problems
+        if empty:
+            self._history.begin(state)
+        else:
+            self._history.record(why, replace(self._snapshot(), records=state.records, at=state.at))
         for signal in (
             self.volume_changed,
             self.landmarks_changed,
@@ -293,6 +284,24 @@ class Session(Radiographs):
             self.results_changed,
         ):
             signal.emit()
+
+    def complete(self, found: Callable[[SessionState, Moment], SessionState]) -> None:
+        """What the session's file names was found: it was there all along, at every moment.
+
+        Parameters
+        ----------
+        found
+            A state with it, made of one that lacks it.
+        """
+        self._settle()
+        self._history.rewrite(lambda moment: replace(moment, state=found(moment.state, moment)))
+        for signal in (*self._become(self._history.now.state), self.history_changed):
+            signal.emit()
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing in it that could be lost."""
+        return alike(self._snapshot(), SessionState())
 
 
 def _by_name(landmarks: Sequence[Landmark]) -> dict[str, Landmark]:

@@ -122,6 +122,7 @@ def exposure_to_json(entry: Exposure) -> Json:
     truth, record = entry.truth, entry.radiograph.geometry
     return {
         "name": entry.name,
+        "id": entry.id,
         "used": entry.used,
         "world_from_camera": pose_to_json(entry.world_from_camera),
         "start": pose_to_json(entry.start),
@@ -179,6 +180,8 @@ def exposure_from_json(
         source=source,
         truth=None if truth is None else pose_from_json(truth),
     )
+    if data.get("id"):  # files of before have none
+        exposure = replace(exposure, id=_text(data["id"]))
     return exposure, problem
 
 

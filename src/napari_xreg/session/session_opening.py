@@ -25,6 +25,7 @@ from napari_xreg.session.session_json import (
 )
 from napari_xreg.session.source import Source
 from napari_xreg.session.state import Missing, SessionState
+from napari_xreg.session.undo import Moment
 
 _DAMAGED = (
     KeyError,
@@ -113,27 +114,42 @@ def supply(session: Session, name: str, value: Any, source: Source | None = None
     gone = next((entry for entry in session.missing if entry.name == name), None)
     if gone is None:
         raise ValueError(f"nothing called {name!r} is missing from this session")
-    state = session.state()
-    rest = tuple(entry for entry in state.missing if entry is not gone)
-    problems = tuple(sentence for sentence in state.problems if sentence != gone.why)
+    exposure, problem = None, ""
     if gone.role == "radiograph":
         exposure, problem = exposure_from_json(gone.entry, value, source)
-        if problem:
-            problems = (*problems, problem)
-        state = replace(
-            state, exposures=(*state.exposures, exposure), active=state.active or exposure.name
-        )
-    elif gone.role == "ct":
+    else:
+        _with_value(session.state(), gone, value, source)  # it may be refused: nothing changed yet
+
+    def found(state: SessionState, moment: Moment) -> SessionState:
+        if not any(entry is gone for entry in state.missing):
+            return state
+        if exposure is None:
+            state = _with_value(state, gone, value, source)
+        else:
+            then = {} if moment.absent is None else moment.absent.poses
+            pose = then.get(exposure.name, exposure.world_from_camera)
+            placed = replace(exposure, world_from_camera=pose)
+            active = state.active or exposure.name
+            state = replace(state, exposures=(*state.exposures, placed), active=active)
+        rest = tuple(entry for entry in state.missing if entry is not gone)
+        problems = tuple(sentence for sentence in state.problems if sentence != gone.why)
+        return replace(state, missing=rest, problems=(*problems, problem) if problem else problems)
+
+    session.complete(found)
+
+
+def _with_value(
+    state: SessionState, gone: Missing, value: Any, source: Source | None
+) -> SessionState:
+    if gone.role == "ct":
         if not isinstance(value, Volume):
             raise ValueError(f"a CT is missing: got {type(value).__name__}")
-        state = replace(state, volume=value, volume_source=source)
-    else:
-        if not isinstance(value, LabelMap) or state.volume is None:
-            raise ValueError("a label map belongs to a CT: supply the CT first, then the labels")
-        value.check_grid(state.volume)
-        structures = _present(value, gone.entry.get("structures") or ())
-        state = replace(state, labels=value, labels_source=source, structures=structures)
-    session.restore(replace(state, missing=rest, problems=problems))
+        return replace(state, volume=value, volume_source=source)
+    if not isinstance(value, LabelMap) or state.volume is None:
+        raise ValueError("a label map belongs to a CT: supply the CT first, then the labels")
+    value.check_grid(state.volume)
+    structures = _present(value, gone.entry.get("structures") or ())
+    return replace(state, labels=value, labels_source=source, structures=structures)
 
 
 def _volume(

@@ -326,8 +326,9 @@ class Room:
         """Poses on record before and after the present one, the nearest in the history."""
         history = self.session.history
         near = history.records[max(0, history.at - _GHOSTS) : history.at + _GHOSTS // 2]
-        poses = [record.poses[active.name] for record in near if active.name in record.poses]
-        return tuple(pose for pose in poses if pose is not active.world_from_camera)[-_GHOSTS:]
+        poses = {id(pose): pose for moment in near if (pose := moment.pose_of(active)) is not None}
+        poses.pop(id(active.world_from_camera), None)
+        return tuple(poses.values())[-_GHOSTS:]
 
     def _put_landmarks(self) -> None:
         marks = self.session.landmarks

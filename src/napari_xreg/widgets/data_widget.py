@@ -29,7 +29,7 @@ from napari_xreg.widgets.landmarks_group import LandmarksGroup
 from napari_xreg.widgets.load_queue import LoadQueue
 from napari_xreg.widgets.patient_group import PatientGroup
 from napari_xreg.widgets.questions import MissingGeometry, OneOf, Question, SimulationSettings
-from napari_xreg.widgets.radiographs_group import RadiographsGroup
+from napari_xreg.widgets.radiographs_group import RadiographsGroup, removal_words
 from napari_xreg.widgets.scrolling import scrolled
 from napari_xreg.widgets.small_print import SmallPrint
 from napari_xreg.widgets.structures_group import StructuresGroup
@@ -152,6 +152,12 @@ class DataWidget(Docked):
             f"Saving {name}", lambda _: steps, on_result=lambda _: show_info(f"{name} is saved")
         )
 
+    def remove_radiograph(self, name: str) -> None:
+        """Take a radiograph out, and say what went with it: undo brings all of it back."""
+        words = removal_words(self._session, name)
+        self._session.remove_radiograph(name)
+        show_info(f"Removed {words}; Undo (Pose widget, Control+Z) brings it back.")
+
     def save_landmarks(self, path: str | Path) -> None:
         """Write the landmarks of the patient and, as .csv, those of the active radiograph."""
         try:
@@ -224,11 +230,12 @@ class DataWidget(Docked):
         if sample.case is not None:
             sample.case.fill(self._session)
             return
-        self._session.set_volume(sample.volume, sample.source)
-        if sample.labels is not None:
-            self._session.set_labels(sample.labels, sample.labels_source)
-        if sample.landmarks:
-            self._session.set_landmarks(sample.landmarks)
+        with self._session.one_step("load sample"):
+            self._session.set_volume(sample.volume, sample.source)
+            if sample.labels is not None:
+                self._session.set_labels(sample.labels, sample.labels_source)
+            if sample.landmarks:
+                self._session.set_landmarks(sample.landmarks)
 
     def _take_found(self, found: loading.Found) -> None:
         match found.answer:
@@ -245,7 +252,7 @@ class DataWidget(Docked):
         name = Path(path).name
 
         def take(opened: Session) -> None:
-            self._session.restore(opened.state())
+            self._session.restore(opened.state(), f"open {name}")
             for problem in opened.problems:
                 show_warning(problem)
 
@@ -307,7 +314,7 @@ class DataWidget(Docked):
         radiographs.renamed.connect(
             lambda name, new: self._tell(session.rename_radiograph, name, new)
         )
-        radiographs.removed.connect(session.remove_radiograph)
+        radiographs.removed.connect(self.remove_radiograph)
         self.landmarks.load_wanted.connect(
             lambda: self._choose("Load landmarks", landmarks_files.FILES, "landmarks")
         )

@@ -144,9 +144,10 @@ class GeometryWidget(Docked):
             show_error(f"The geometry cannot be applied: {error}.")
             return
         self._shown = changed
-        self._session.replace_radiograph(active.name, changed)
-        if names & _POSE:
-            self._declare(active)
+        with self._session.one_step(f"geometry of {active.name}"):
+            self._session.replace_radiograph(active.name, changed)
+            if names & _POSE:
+                self._declare(active)
         self.show_active()
 
     def load(self, path: str | Path) -> None:
@@ -253,19 +254,20 @@ class GeometryWidget(Docked):
     def _change(self, change: Callable[[Exposure], Exposure], why: str) -> None:
         active = self._session.active
         if active is not None:
-            self._session.replace_exposure(change(active))
-            self._session.record(why)
+            self._session.replace_exposure(change(active), why=f"{why} {active.name}")
 
     def _invert(self) -> None:
         active = self._session.active
         if active is not None:
-            self._session.replace_radiograph(active.name, active.radiograph.invert())
+            self._session.replace_radiograph(
+                active.name, active.radiograph.invert(), why=f"invert {active.name}"
+            )
 
     def _flip(self) -> None:
-        self._change(flipped, "picture flipped")
+        self._change(flipped, "flip")
 
     def _turn(self) -> None:
-        self._change(lambda exposure: turned(exposure, 1), "picture turned")
+        self._change(lambda exposure: turned(exposure, 1), "turn")
 
     def _choose_load(self) -> None:
         path, _ = QFileDialog.getOpenFileName(self, "Load geometry", "", _JSON)

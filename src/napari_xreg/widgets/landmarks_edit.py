@@ -126,13 +126,14 @@ def rename(session: Session, old: str, new: str, *, others: Collection[str] = ()
     def called(marks: tuple[Landmark, ...]) -> list[Landmark]:
         return [replace(mark, name=new) if mark.name == old else mark for mark in marks]
 
-    if any(mark.name == old for mark in session.landmarks):
-        session.set_landmarks(called(session.landmarks))
-    for entry in session.exposures:
-        if any(mark.name == old for mark in entry.landmarks):
-            session.set_picked(entry.name, called(entry.landmarks))
-        if old in entry.left_out:
-            session.set_left_out(entry.name, [new if n == old else n for n in entry.left_out])
+    with session.one_step(f"rename landmark {old} to {new}"):
+        if any(mark.name == old for mark in session.landmarks):
+            session.set_landmarks(called(session.landmarks))
+        for entry in session.exposures:
+            if any(mark.name == old for mark in entry.landmarks):
+                session.set_picked(entry.name, called(entry.landmarks))
+            if old in entry.left_out:
+                session.set_left_out(entry.name, [new if n == old else n for n in entry.left_out])
 
 
 def _round(mark: Landmark) -> bool:

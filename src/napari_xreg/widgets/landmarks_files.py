@@ -21,13 +21,14 @@ def take(session: Session, landmarks: Iterable[Landmark]) -> bool:
     marks = list(landmarks)
     placed = [mark for mark in marks if mark.position is not None]
     picked = [mark for mark in marks if mark.pixel is not None]
-    if placed:
-        kept = {mark.name: mark for mark in session.landmarks}
-        session.set_landmarks([*(kept | {mark.name: mark for mark in placed}).values()])
-    if picked and session.active is not None:
-        kept = {mark.name: mark for mark in session.active.landmarks}
-        taken = [*(kept | {mark.name: mark for mark in picked}).values()]
-        session.set_picked(session.active.name, taken)
+    with session.one_step("load landmarks"):
+        if placed:
+            kept = {mark.name: mark for mark in session.landmarks}
+            session.set_landmarks([*(kept | {mark.name: mark for mark in placed}).values()])
+        if picked and session.active is not None:
+            kept = {mark.name: mark for mark in session.active.landmarks}
+            taken = [*(kept | {mark.name: mark for mark in picked}).values()]
+            session.set_picked(session.active.name, taken)
     return not picked or session.active is not None
 
 

@@ -128,6 +128,8 @@ class LandmarksWidget(Docked):
         follow = acted and self.result.follow.isChecked()
         if follow and solved.pose is not None and solved.solution.status in _FOLLOWED:
             self._session.move(solved.pose, name=active.name)
+            if self._held is None:
+                self._session.amend()  # the pick and the pose that follows from it: one undo
 
     def _show(self, solved: Solved | None) -> None:
         self._solved = solved
@@ -175,7 +177,8 @@ class LandmarksWidget(Docked):
     def _drop(self, name: str, pixel: Pixel) -> None:
         self._end_drag()
         self._acted = True
-        edit.pick(self._session, name, pixel)
+        with self._session.one_step(f"move landmark {name}", since_recorded=True):
+            edit.pick(self._session, name, pixel)
 
     def _drag_in_layer(self, name: str, pixel: Pixel) -> None:
         """napari's own tool drags it; the layer draws it already, and tells the session at the end."""
@@ -239,10 +242,11 @@ class LandmarksWidget(Docked):
         if solved is None or solved.pose is None:
             return
         name = solved.request.radiograph
-        self._session.set_pose(solved.pose, "landmarks", name=name)
-        self._session.add_result(
-            solved.registration(), [name], {"kind": "landmarks"}, name="landmarks"
-        )
+        with self._session.one_step("landmarks", since_recorded=True):
+            self._session.set_pose(solved.pose, "landmarks", name=name)
+            self._session.add_result(
+                solved.registration(), [name], {"kind": "landmarks"}, name="landmarks"
+            )
 
     def refine(self) -> None:
         """Use the pose, then refine from it, in the Refine widget."""

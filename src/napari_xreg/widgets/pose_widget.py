@@ -197,6 +197,7 @@ class PoseWidget(Docked):
         return self._session.isocenter
 
     def _keep_named(self) -> None:
+        self._settled()
         try:
             self._session.name_pose(self.named.currentText().strip())
         except ValueError as error:
@@ -211,6 +212,7 @@ class PoseWidget(Docked):
     def _forget_named(self) -> None:
         name = self.named.currentText().strip()
         if name in self._session.named_poses:
+            self._settled()
             self._session.forget_pose(name)
 
     def _choose_radiograph(self, index: int) -> None:
@@ -325,17 +327,17 @@ class PoseWidget(Docked):
         history = self._session.history
         self.undo_button.setEnabled(history.can_undo)
         self.redo_button.setEnabled(history.can_redo)
-        records, at = history.records, history.at
         self.undo_button.setToolTip(
-            f"Undo: {records[at].why} (Control+Z on the picture)"
+            f"Undo: {history.undoes} (Control+Z on the picture)"
             if history.can_undo
             else "Nothing to undo"
         )
         self.redo_button.setToolTip(
-            f"Redo: {records[at + 1].why} (Control+Shift+Z on the picture)"
+            f"Redo: {history.redoes} (Control+Shift+Z on the picture)"
             if history.can_redo
             else "Nothing to redo"
         )
+        self.undo_words.setText(f"Undo: {history.undoes}" if history.can_undo else "")
         names = list(self._session.named_poses)
         if names != [self.named.itemText(k) for k in range(self.named.count())]:
             typed = self.named.currentText()
@@ -395,6 +397,7 @@ class PoseWidget(Docked):
         self.reset_button = _button(
             "Reset", "Every radiograph back to where it started: its file's angles", self.reset
         )
+        self.undo_words = SmallPrint()
         self.copy_button = _button(
             "Copy", "Put this pose into the clipboard, as JSON (patient LPS, mm)", self.copy
         )
@@ -450,6 +453,7 @@ class PoseWidget(Docked):
             (self.copy_button, self.paste_button),
         ):
             poses.addLayout(_side_by_side(*buttons))
+        poses.insertWidget(1, self.undo_words)
         poses.addWidget(self.named)
         poses.addLayout(_side_by_side(self.keep_button, self.go_button, self.forget_button))
         body = QWidget()

@@ -69,7 +69,10 @@ class RadiographsGroup(QGroupBox):
             self._fill_layers,
         )
         self.remove_button = button(
-            "Remove", "Forget the selected radiograph and the results that used it", self._remove
+            "Remove",
+            "Take out the selected radiograph, with its picks, mask and the results that used it; "
+            "undo brings all of it back",
+            self._remove,
         )
         layout = QVBoxLayout(self)
         layout.addWidget(self.list)
@@ -126,6 +129,21 @@ class RadiographsGroup(QGroupBox):
         item = self.list.currentItem()
         if item is not None:
             self.removed.emit(item.data(Qt.ItemDataRole.UserRole))
+
+
+def removal_words(session: Session, name: str) -> str:
+    """A radiograph, and what would go with it: "lateral with 5 picks, its mask and 2 results"."""
+    exposure = session.exposure(name)
+    picks = len(exposure.landmarks)
+    results = sum(name in result.radiographs for result in session.results)
+    parts = [f"{picks} pick{'s' * (picks > 1)}"] if picks else []
+    if exposure.painted is not None:
+        parts.append("its mask")
+    if results:
+        parts.append(f"{results} result{'s' * (results > 1)}")
+    if not parts:
+        return name
+    return f"{name} with " + " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1])))
 
 
 def exposure_words(exposure: Exposure) -> str:

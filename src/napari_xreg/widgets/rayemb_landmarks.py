@@ -33,6 +33,7 @@ def accept_landmarks(session: Session, points: PointList) -> str:
         picked[name] = Landmark(
             name, pixel=(row, column), covariance=(of_rows, of_both, of_columns)
         )
-    session.set_landmarks(list(patient.values()))
-    session.set_picked(active.name, list(picked.values()))
+    with session.one_step(f"{len(points)} points as landmarks"):
+        session.set_landmarks(list(patient.values()))
+        session.set_picked(active.name, list(picked.values()))
     return f"{len(points)} landmarks in the patient and on {active.name}"

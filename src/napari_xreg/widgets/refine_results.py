@@ -86,7 +86,7 @@ class ResultsPanel(QWidget):
         self.discard.setToolTip("Forget the selected results and their iterates.")
         self.discard.clicked.connect(lambda _: self._discard())
         self.undo = QPushButton("⟲ Undo")
-        self.undo.setToolTip("Go back to the poses before the last change.")
+        self.undo.setToolTip("Take the last change back.")
         self.undo.clicked.connect(lambda _: session.undo())
         self.button_row = QWidget()
         buttons = QHBoxLayout(self.button_row)
@@ -152,7 +152,7 @@ class ResultsPanel(QWidget):
         history = self._session.history
         self.undo.setEnabled(history.can_undo)
         if history.can_undo:
-            self.undo.setToolTip(f"Undo “{history.records[history.at].why}”.")
+            self.undo.setToolTip(f"Undo: {history.undoes}.")
 
     # ------------------------------------------------------------------ inside
 

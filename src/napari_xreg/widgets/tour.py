@@ -191,7 +191,7 @@ class Tour(Docked):
         if history.at < self._undone_to:
             self.notice("undone")
         self._undone_to = history.at
-        if history.records and history.records[history.at].why.endswith("accepted"):
+        if history.now.why.endswith("accepted"):
             self.notice("accepted")
 
     def _on_results(self) -> None:
