@@ -30,14 +30,15 @@ from napari_xreg.viewer.layer_data import (
 from napari_xreg.viewer.series_shown import Series, is_shown, remember
 
 Paths = str | Sequence[str]
-Reader = Callable[[Paths], list[LayerData]]
+Layers = list[LayerData] | list[tuple[None]]
+Reader = Callable[[Paths], Layers]
 
 _VOLUMES = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
 _DICOM = (".dcm", ".dicom", ".ima")
 _PICTURES = (".png", ".tif", ".tiff", ".npy")
 _LANDMARKS = (".fcsv", ".mrk.json")
 _SESSION = ".xreg.json"
-_NOTHING: list[LayerData] = [(None,)]  # type: ignore[list-item]
+_NOTHING: list[tuple[None]] = [(None,)]
 """napari's sign for a file that was read and adds no layer."""
 _CT_CLASSES = ("CTImageStorage", "EnhancedCTImageStorage", "LegacyConvertedEnhancedCTImageStorage")
 
@@ -104,7 +105,7 @@ def get_session_reader(path: Paths) -> Reader | None:
     return read_session_layers if fits else None
 
 
-def read_ct_layers(path: Paths) -> list[LayerData]:
+def read_ct_layers(path: Paths) -> Layers:
     """A CT as an image layer (HU) in world mm.
 
     A slice of a series that the viewer shows because another slice of it was opened adds no layer.
@@ -132,7 +133,7 @@ def read_ct_layers(path: Paths) -> list[LayerData]:
     return [volume_layer(volume, name=_title(file), carry=Carried(volume, source))]
 
 
-def read_several_layers(paths: Paths) -> list[LayerData]:
+def read_several_layers(paths: Paths) -> Layers:
     """Several files, opened together or as a stack: each series once, everything else by itself.
 
     Raises
@@ -152,8 +153,8 @@ def read_several_layers(paths: Paths) -> list[LayerData]:
         if reader is None or what in done:
             continue
         done.add(what)
-        layers += reader(str(path))
-    return [layer for layer in layers if layer != _NOTHING[0]] or list(_NOTHING)
+        layers += [layer for layer in reader(str(path)) if len(layer) == 3]
+    return layers or list(_NOTHING)
 
 
 def read_bare_arrays(path: Paths) -> list[LayerData]:
