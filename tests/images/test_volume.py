@@ -179,3 +179,45 @@ def test_labels_and_ct_lie_on_one_grid():
     shifted[2, 3] += 2.5
     with pytest.raises(ValueError, match=r"2\.50 mm apart"):
         labels(shifted).check_grid(ct)
+
+
+def stored_otherwise():
+    """The labels as another program stores them: x runs down z, y along x, z against y."""
+    affine = AFFINE.clone()
+    affine[:3, 0], affine[:3, 1], affine[:3, 2] = -AFFINE[:3, 2], AFFINE[:3, 0], -AFFINE[:3, 1]
+    # Its first voxel is the CT's (x, y, z) = (0, 5, 3).
+    affine[:3, 3] = world(AFFINE, 0.0, 5.0, 3.0)
+    ids = torch.zeros(6, 9, 4, dtype=torch.int16)
+    # The CT's voxels (z, y, x) = (1 and 2, 2, 5), (3, 0, 1) and (0, 5, 8).
+    ids[3, 5, 1:3] = 77
+    ids[5, 1, 0] = 25
+    ids[0, 8, 3] = 1
+    return LabelMap(ids, affine, {25: "sacrum", 77: "hip_left"})
+
+
+def test_labels_whose_axes_only_run_another_way_are_put_in_the_order_of_the_ct():
+    found = stored_otherwise().onto(volume())
+    assert torch.equal(found.ids, labels().ids)
+    assert_close(found.world_from_index, AFFINE)
+    assert found.names == {25: "sacrum", 77: "hip_left"}
+    assert found.ids.is_contiguous()
+
+
+def test_labels_in_the_order_of_the_ct_are_kept_as_they_are():
+    same = labels()
+    assert same.onto(volume()) is same
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.9, 2.5])
+def test_labels_of_another_grid_are_refused_however_their_axes_run(shift):
+    other = stored_otherwise()
+    other.world_from_index[2, 3] += shift
+    if shift:
+        with pytest.raises(ValueError, match=rf"{shift:.2f} mm apart; resample"):
+            other.onto(volume())
+    with pytest.raises(ValueError, match="must lie on the same grid"):
+        other.onto(volume(z=5))
+    oblique = AFFINE.clone()
+    oblique[:3, 0] += 0.4 * AFFINE[:3, 1]
+    with pytest.raises(ValueError, match="mm apart"):
+        labels(oblique).onto(volume())

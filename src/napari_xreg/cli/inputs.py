@@ -67,9 +67,7 @@ def read_patient(arguments: Namespace) -> Patient:
 def read_patient_labels(arguments: Namespace, patient: Patient) -> LabelMap | None:
     """The label map that was named; the phantom brings its own."""
     if arguments.labels is not None:
-        labels = read_labels(arguments.labels)
-        labels.check_grid(patient.volume)
-        return labels
+        return read_labels(arguments.labels).onto(patient.volume)
     return None if patient.phantom is None else patient.phantom.labels
 
 

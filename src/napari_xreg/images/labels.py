@@ -1,7 +1,7 @@
 """A label map: which structure each voxel of a CT belongs to."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from jaxtyping import Bool, Int
@@ -54,6 +54,43 @@ class LabelMap:
             raise ValueError(f"none of the labels {wanted} occurs; present are {self.present()}")
         return mask
 
+    def onto(self, volume: Volume) -> "LabelMap":
+        """The same labels in the order of the volume's voxels, where only the order differs.
+
+        Programs store the same grid with its axes run the other way or exchanged; every voxel then
+        has its partner, and nothing is resampled.
+
+        Raises
+        ------
+        ValueError
+            As `check_grid`: another grid.
+        """
+        volume_from_labels = torch.linalg.inv(volume.world_from_index.double()) @ (
+            self.world_from_index.double()
+        )
+        turn = volume_from_labels[:3, :3].round()
+        one_each = turn.abs().sum(0).eq(1).all() and turn.abs().sum(1).eq(1).all()
+        if not one_each or torch.equal(turn, torch.eye(3).double()):
+            self.check_grid(volume)
+            return self
+        # Of the axes (x, y, z) of the volume: which of the labels' it is, and whether it runs back.
+        source = turn.abs().argmax(dim=1).tolist()
+        back = [bool(turn[axis, source[axis]] < 0) for axis in range(3)]
+        # Stored (z, y, x): axis a of the array is axis 2 - a of the index.
+        ids = self.ids.permute([2 - source[2 - axis] for axis in range(3)])
+        ids = ids.flip([axis for axis in range(3) if back[2 - axis]]).contiguous()
+        new_from_old = torch.eye(4, dtype=torch.float64)
+        new_from_old[:3, :3] = turn
+        for axis, (size, runs_back) in enumerate(zip(reversed(ids.shape), back, strict=True)):
+            new_from_old[axis, 3] = (size - 1) * runs_back
+        turned = replace(
+            self,
+            ids=ids,
+            world_from_index=self.world_from_index.double() @ torch.linalg.inv(new_from_old),
+        )
+        turned.check_grid(volume)
+        return turned
+
     def check_grid(self, volume: Volume, *, tolerance_mm: float = 0.1) -> None:
         """Refuse a label map that lies on another grid than the volume.
 
@@ -65,7 +102,8 @@ class LabelMap:
         if self.ids.shape != volume.lac.shape:
             raise ValueError(
                 "labels and CT must lie on the same grid: got "
-                f"{tuple(self.ids.shape)} and {tuple(volume.lac.shape)} voxels (z, y, x)"
+                f"{tuple(self.ids.shape)} and {tuple(volume.lac.shape)} voxels (z, y, x); resample "
+                "the labels onto the CT"
             )
         z, y, x = volume.shape
         corners = torch.cartesian_prod(

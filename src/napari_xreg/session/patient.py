@@ -119,7 +119,7 @@ class Patient(Held):
         if labels is not None:
             if self._volume is None:
                 raise ValueError("a label map belongs to a CT: load the CT first")
-            labels.check_grid(self._volume)
+            labels = labels.onto(self._volume)
         with self._step("remove the label map" if labels is None else "load label map") as say:
             self._missing.pop("labels", None)
             self._labels, self._labels_source = labels, source

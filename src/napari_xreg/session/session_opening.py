@@ -147,7 +147,7 @@ def _with_value(
         return replace(state, volume=value, volume_source=source)
     if not isinstance(value, LabelMap) or state.volume is None:
         raise ValueError("a label map belongs to a CT: supply the CT first, then the labels")
-    value.check_grid(state.volume)
+    value = value.onto(state.volume)
     structures = _present(value, gone.entry.get("structures") or ())
     return replace(state, labels=value, labels_source=source, structures=structures)
 
@@ -183,7 +183,7 @@ def _labels(
         labels = read_label_map(source)
         if volume is None:
             raise ReadError(f"{source.path}: it belongs to the CT, which is missing")
-        labels.check_grid(volume)
+        labels = labels.onto(volume)
         return labels, source
     except (ValueError, OSError) as error:
         why = _gone("The label map", source, error)

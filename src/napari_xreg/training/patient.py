@@ -126,7 +126,7 @@ def bone_mask(
     dense = hu > bone_above_hu
     if labels is None:
         return dense
-    labels.check_grid(volume)
+    labels = labels.onto(volume)
     inside = labels.mask(labels.present() if label_ids is None else label_ids)
     both = inside & dense
     return both if bool(both.any()) else inside
