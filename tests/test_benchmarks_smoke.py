@@ -11,8 +11,6 @@ import numpy as np
 import pytest
 import torch
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 from benchmarks import cases, confidence, refinement, report
 from napari_xreg.geometry import Pose
 

@@ -1,13 +1,8 @@
 """RayEmb's benchmarks' own parts, cheaply: who counts as what, the fit, the naive projection."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import rayemb_cases, rayemb_speed, rayemb_trust
 from napari_xreg.images import Radiograph

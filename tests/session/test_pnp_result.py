@@ -1,12 +1,6 @@
 """A pose from landmarks is kept in a session like any other result, and survives its file."""
 
-import sys
-from pathlib import Path
-
 import torch
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "registration"))
-
 from pnp_cases import PIVOT, carm, points, pose
 
 from napari_xreg.registration import Correspondences, Status, solve_pnp

@@ -114,18 +114,23 @@ def empty_bench(viewer):
 
 
 @pytest.fixture
-def bench(empty_bench, patient, radiograph):
+def bench(empty_bench, fill):
     """The workbench of a viewer: phantom, its landmarks, and one radiograph at its nominal pose."""
-    fill(empty_bench.session, patient, radiograph)
+    fill(empty_bench.session)
     return empty_bench
 
 
-def fill(session, patient, radiograph):
-    """Load the phantom and a radiograph, as the Data widget would."""
-    session.set_volume(patient.volume)
-    session.set_labels(patient.labels)
-    session.set_landmarks([Landmark(name, xyz) for name, xyz in patient.landmarks.items()])
-    session.add_radiograph(radiograph, name="frontal")
+@pytest.fixture(scope="session")
+def fill(patient, radiograph):
+    """A function that loads the phantom and a radiograph into a session, as the Data widget would."""
+
+    def load(session):
+        session.set_volume(patient.volume)
+        session.set_labels(patient.labels)
+        session.set_landmarks([Landmark(name, xyz) for name, xyz in patient.landmarks.items()])
+        session.add_radiograph(radiograph, name="frontal")
+
+    return load
 
 
 @pytest.fixture

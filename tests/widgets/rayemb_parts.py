@@ -1,9 +1,6 @@
 """A bench on which RayEmb is right by construction, and what a hand does to a RayEmb widget."""
 
-import importlib.util
-import sys
-from pathlib import Path
-
+import ideal_encoder
 import torch
 from qtpy.QtCore import QEvent, QPointF, Qt
 from qtpy.QtGui import QMouseEvent
@@ -14,17 +11,6 @@ from napari_xreg.rayemb import TemplateSettings
 from napari_xreg.session import Prepared, WeightsFile
 
 
-def _ideal_encoder():
-    """The encoder that knows, of the tests of the library."""
-    path = Path(__file__).resolve().parents[1] / "rayemb" / "ideal_encoder.py"
-    if "ideal_encoder" not in sys.modules:
-        spec = importlib.util.spec_from_file_location("ideal_encoder", path)
-        module = importlib.util.module_from_spec(spec)
-        sys.modules["ideal_encoder"] = module
-        spec.loader.exec_module(module)
-    return sys.modules["ideal_encoder"]
-
-
 def ideal_prepared(session, truth):
     """As the Prepare button leaves it, but every heatmap peaks where the point really is.
 
@@ -33,8 +19,11 @@ def ideal_prepared(session, truth):
     truth
         Where the active radiograph was taken.
     """
-    ideal = _ideal_encoder()
-    encoder, active, center = ideal.IdealEncoder(), session.active, session.volume.center.double()
+    encoder, active, center = (
+        ideal_encoder.IdealEncoder(),
+        session.active,
+        session.volume.center.double(),
+    )
     carm = active.radiograph.carm
     return Prepared(
         encoder,
@@ -42,9 +31,9 @@ def ideal_prepared(session, truth):
         WeightsFile(),
         (None, TemplateSettings(), None),
         session.volume,
-        ideal.ideal_templates(encoder, carm, center),
+        ideal_encoder.ideal_templates(encoder, carm, center),
         active,
-        ideal.ideal_radiograph(encoder, carm, truth, center),
+        ideal_encoder.ideal_radiograph(encoder, carm, truth, center),
     )
 
 

@@ -13,13 +13,11 @@ from napari_xreg.widgets.workbench import workbench_of
 
 
 @pytest.fixture
-def shown(make_napari_viewer_proxy, patient, radiograph):
-    from conftest import fill
-
+def shown(make_napari_viewer_proxy, fill):
     viewer = make_napari_viewer_proxy(show=True)
     viewer.window.resize(1100, 900)
     bench = workbench_of(viewer)
-    fill(bench.session, patient, radiograph)
+    fill(bench.session)
     yield bench
     bench.close()
 

@@ -24,13 +24,11 @@ from napari_xreg.widgets.workbench import workbench_of
 
 
 @pytest.fixture
-def shown(make_napari_viewer_proxy, patient, radiograph):
+def shown(make_napari_viewer_proxy, fill):
     """Shown: a canvas that was never drawn does not know where the mouse is in the world."""
-    from conftest import fill
-
     viewer = make_napari_viewer_proxy(show=True)
     bench = workbench_of(viewer)
-    fill(bench.session, patient, radiograph)
+    fill(bench.session)
     yield bench
     bench.close()
 

@@ -1,0 +1,33 @@
+"""The suite itself: files run in any order, alone or together."""
+
+import ast
+import tomllib
+from collections import Counter
+from pathlib import Path
+
+TESTS = Path(__file__).resolve().parent
+FILES = sorted(TESTS.rglob("*.py"))
+
+
+def imported(file):
+    """Names of the modules a file imports, at its top or inside a function."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module
+
+
+def test_nothing_is_imported_from_a_conftest():
+    """There are several: which one `import conftest` finds depends on what ran before."""
+    assert [file.name for file in FILES if "conftest" in imported(file)] == []
+
+
+def test_what_tests_share_is_found_by_one_name_alone():
+    helpers = [file for file in FILES if not file.name.startswith(("test_", "conftest"))]
+    names = Counter(file.stem for file in helpers)
+    assert [name for name, count in names.items() if count > 1] == []
+    project = tomllib.loads((TESTS.parent / "pyproject.toml").read_text())
+    listed = project["tool"]["pytest"]["ini_options"]["pythonpath"]
+    missing = {str(file.parent.relative_to(TESTS.parent)) for file in helpers} - set(listed)
+    assert missing == set()
