@@ -1,5 +1,6 @@
 """What the commands read: CT, structures, radiograph, C-arm, pose."""
 
+import math
 from argparse import Namespace
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -243,7 +244,7 @@ def given_isocenter(arguments: Namespace, center: Float[Tensor, "3"]) -> Float[T
         values = [float(word) for word in words]
     except ValueError:
         values = []
-    if len(values) != 3:
+    if len(values) != 3 or not all(map(math.isfinite, values)):
         raise ValueError(f"--isocenter is three numbers in mm, or `center`: got {' '.join(words)}")
     return torch.tensor(values, dtype=torch.float64)
 

@@ -128,8 +128,16 @@ def _radiograph_entry(stored: StoredImage) -> dict[str, Any]:
             for name, value in record.known().items()
         },
         "missing": list(record.missing()),
-        "notes": [*record.notes, *stored.notes],
+        "notes": [*record.notes, *record.doubts(), *stored.notes],
     }
+    if stored.value_range is not None:
+        ends = stored.value_range
+        entry["detector_range"] = {"value": [ends.low, ends.high], "from": ends.origin}
+    if not record.needed:
+        try:
+            record.carm((rows, columns))
+        except ValueError as error:
+            entry["contradiction"] = str(error)
     if record.nominal() is None:
         entry["start"] = "the file does not say where the C-arm stood: give angles or --start"
     elif record.isocenter is None:

@@ -49,7 +49,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         if debug:
             raise
-        console.error(_sentence(error))
+        from napari_xreg.cli.hints import hint
+
+        console.error(_sentence(error) + hint(error))
         return BAD_INPUT
     except MemoryError:
         if debug:

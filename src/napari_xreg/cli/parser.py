@@ -1,7 +1,8 @@
 """The arguments of every command."""
 
 import argparse
-from typing import NoReturn, TypeAlias
+import re
+from typing import Any, NoReturn, TypeAlias
 
 from napari_xreg import __version__
 from napari_xreg.cli.initialisers import INITIALISERS
@@ -23,8 +24,19 @@ from napari_xreg.cli.options import (
 LOCKS = ("primary", "secondary", "roll", "x", "y", "depth")
 
 
+# What Python reads as a number below zero. argparse knows -1 and -1.5 and takes -1e-05, as every
+# program prints small numbers, for an option.
+_NEGATIVE = re.compile(
+    r"-(?:(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(?:e[-+]?\d+)?|inf(?:inity)?|nan)$", re.IGNORECASE
+)
+
+
 class _Parser(argparse.ArgumentParser):
-    """Errors in one sentence, exit code 2."""
+    """Errors in one sentence, exit code 2; numbers below zero in any notation."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._negative_number_matcher = _NEGATIVE
 
     def error(self, message: str) -> NoReturn:
         sentence = " ".join(message.split())

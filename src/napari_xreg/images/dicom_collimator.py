@@ -29,21 +29,32 @@ def header_mask(
     Returns
     -------
     tuple
-        The mask, or None where the header names no edge or masks nothing; and what it used.
+        The mask, or None where the header names no edge or masks nothing; and what it used. Edges
+        that are malformed, or leave no pixel (all 0 is how devices write "unknown"), are not used,
+        with a sentence.
     """
     mask = torch.ones(shape, dtype=torch.bool)
-    used = []
+    used: list[str] = []
     for prefix in ("Collimator", "Shutter"):
         value = header.get(f"{prefix}Shape")
         if value is None:
             continue
         forms = [value] if isinstance(value, str) else list(value)
         for form in (str(form).strip().upper() for form in forms):
-            inside = _inside(header, prefix, form, shape, spacing)
-            if inside is not None and not inside.all():
-                mask &= inside
-                used.append(f"mask from DICOM {name(f'{prefix}Shape')}: {form.lower()}")
-    return (mask, tuple(used)) if used else (None, ())
+            said = f"DICOM {name(f'{prefix}Shape')}: {form.lower()}"
+            try:
+                inside = _inside(header, prefix, form, shape, spacing)
+            except ReadError as error:
+                used.append(f"{said} is not used: {str(error).removeprefix(f'{header.file}: ')}")
+                continue
+            if inside is None or inside.all():
+                continue
+            if not (mask & inside).any():
+                used.append(f"{said} is not used: its edges leave no pixel of the image")
+                continue
+            mask &= inside
+            used.append(f"mask from {said}")
+    return (None if mask.all() else mask), tuple(used)
 
 
 def _inside(
@@ -81,7 +92,8 @@ def _inside(
                 f"got {len(flat)} values"
             )
         filled: NDArray[Any] = np.zeros(shape, np.uint8)
-        vertices = np.rint(np.reshape(flat, (-1, 2)))[:, ::-1].astype(np.int32) - 1
+        inside = np.clip(np.reshape(flat, (-1, 2)), -(2**15), 2**15)  # OpenCV counts in 32 bits
+        vertices = np.rint(inside)[:, ::-1].astype(np.int32) - 1
         cv2.fillPoly(filled, [vertices], 1)
         return torch.from_numpy(filled > 0)
     return None

@@ -85,6 +85,27 @@ class FrameHeader:
         found = self.numbers(keyword, 1)
         return None if found is None else found[0]
 
+    def usable_numbers(
+        self, keyword: str, notes: list[str], count: int | None = None
+    ) -> tuple[float, ...] | None:
+        """As `numbers`, for what an image can be used without: a malformed value becomes a note."""
+        try:
+            return self.numbers(keyword, count)
+        except ReadError as error:
+            notes.append(f"{str(error).removeprefix(f'{self.file}: ')}: not used")
+            return None
+
+    def usable_number(self, keyword: str, notes: list[str]) -> float | None:
+        """As `number`, for what an image can be used without: a malformed value becomes a note."""
+        found = self.usable_numbers(keyword, notes, 1)
+        return None if found is None else found[0]
+
+    def items(self, keyword: str) -> list[Dataset]:
+        """The items of a sequence; none where it is absent or no sequence."""
+        value = self.get(keyword)
+        found = list(value) if hasattr(value, "__iter__") else []
+        return [item for item in found if isinstance(item, Dataset)]
+
 
 def name(keyword: str) -> str:
     """An attribute as people look it up: ``Distance Source to Detector (0018,1110)``."""
@@ -103,12 +124,11 @@ def tag(keyword: str) -> str:
 def frame_header(dataset: Dataset, frame: int, file: str) -> FrameHeader:
     """The header of one frame, counted from 1."""
     levels: list[Dataset] = []
-    per_frame = dataset.get("PerFrameFunctionalGroupsSequence") or []
+    whole = FrameHeader(file, (dataset,))
+    per_frame = whole.items("PerFrameFunctionalGroupsSequence")
     if len(per_frame) >= frame:
         levels.append(_flat(per_frame[frame - 1]))
-    shared = dataset.get("SharedFunctionalGroupsSequence") or []
-    if len(shared) > 0:
-        levels.append(_flat(shared[0]))
+    levels.extend(_flat(item) for item in whole.items("SharedFunctionalGroupsSequence")[:1])
     return FrameHeader(file, (*levels, dataset))
 
 

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from napari_xreg.geometry.carm import rotation_from_angles
 from napari_xreg.images.dicom_header import FrameHeader, name
-from napari_xreg.images.errors import ReadError
 
 _DIRECTIONS = {
     "L": (1.0, 0.0, 0.0),
@@ -31,7 +30,9 @@ class RasterOrientation:
     notes: tuple[str, ...] = ()
 
 
-def raster_orientation(header: FrameHeader, values: dict[str, Any]) -> RasterOrientation:
+def raster_orientation(
+    header: FrameHeader, values: dict[str, Any], notes: list[str]
+) -> RasterOrientation:
     """Mirror and roll of the stored image.
 
     Patient Orientation (0020,0020) says where the rows and columns of the *stored* image point in
@@ -44,8 +45,10 @@ def raster_orientation(header: FrameHeader, values: dict[str, Any]) -> RasterOri
     ----------
     values
         The geometric values found so far: `primary_deg` and `secondary_deg` are used.
+    notes
+        Gets a sentence where the rotation of the field is no quarter turn.
     """
-    turns, flipped = field_turns(header)
+    turns, flipped = field_turns(header, notes)
     roll_deg = (0.0, 90.0, 180.0, -90.0)[turns]
     has_field = (
         header.get("FieldOfViewRotation") is not None
@@ -121,11 +124,15 @@ def _label_directions(labels: list[str]) -> tuple[Tensor, Tensor] | None:
     return (vectors[0], vectors[1]) if len(vectors) == 2 else None
 
 
-def field_turns(header: FrameHeader) -> tuple[int, bool]:
-    """Clockwise quarter turns of the stored image on the detector, then whether it was flipped."""
-    degrees = header.number("FieldOfViewRotation") or 0.0
+def field_turns(header: FrameHeader, notes: list[str]) -> tuple[int, bool]:
+    """Clockwise quarter turns of the stored image on the detector, then whether it was flipped.
+
+    A rotation that is no quarter turn counts as none, with a note.
+    """
+    degrees = header.usable_number("FieldOfViewRotation", notes) or 0.0
     if degrees not in (0.0, 90.0, 180.0, 270.0):
-        raise ReadError(
-            f"{header.file}: {name('FieldOfViewRotation')} must be 0, 90, 180 or 270: got {degrees:g}"
+        notes.append(
+            f"{name('FieldOfViewRotation')} must be 0, 90, 180 or 270: got {degrees:g}, not used"
         )
+        degrees = 0.0
     return int(degrees) // 90, header.text("FieldOfViewHorizontalFlip") in ("YES", "Y")

@@ -6,10 +6,10 @@ from typing import Any
 from pydicom.dataset import Dataset
 
 from napari_xreg.images.dicom_header import FrameHeader
-from napari_xreg.images.errors import ReadError
-from napari_xreg.images.xray_geometry import given_geometry
+from napari_xreg.images.xray_geometry import given_geometry, positive
 
 GROUP = 0x0099
+MANUFACTURER = "napari-xreg"
 CREATOR = "NAPARI-XREG RADIOGRAPH 1"
 _GEOMETRIC = ("roll_deg", "offset_mm", "isocenter")
 
@@ -20,24 +20,36 @@ def write_private(dataset: Dataset, values: dict[str, Any]) -> None:
     dataset.private_block(GROUP, CREATOR, create=True).add_new(0x01, "UT", text)
 
 
-def read_private(header: FrameHeader) -> dict[str, Any]:
-    """Everything `write_private` stored; empty for files of others."""
+def read_private(header: FrameHeader, notes: list[str]) -> dict[str, Any]:
+    """What `write_private` stored, checked; empty for files of others.
+
+    What is damaged is left out, with a note.
+    """
     try:
         block = header.levels[-1].private_block(GROUP, CREATOR)
     except KeyError:
         return {}
     try:
-        found = json.loads(block[0x01].value)
-    except (KeyError, TypeError, ValueError) as error:
-        raise ReadError(f"{header.file}: the private block of napari-xreg is damaged") from error
-    return found if isinstance(found, dict) else {}
+        stored = json.loads(block[0x01].value)
+        if not isinstance(stored, dict):
+            raise TypeError
+    except (KeyError, TypeError, ValueError, RecursionError):
+        notes.append("the private block of napari-xreg is damaged: not used")
+        return {}
+    found: dict[str, Any] = {"simulated": bool(stored.get("simulated", False))}
+    for key in (*_GEOMETRIC, "i0"):
+        if stored.get(key) is None:
+            continue
+        try:
+            if key == "i0":
+                found[key] = positive(key, stored[key])
+            else:
+                found |= given_geometry(**{key: stored[key]}).known()
+        except ValueError as error:
+            notes.append(f"in the private block of napari-xreg, {error}: not used")
+    return found
 
 
-def private_values(header: FrameHeader) -> dict[str, Any]:
-    """The geometric part of it, checked."""
-    found = read_private(header)
-    try:
-        record = given_geometry(**{key: found[key] for key in _GEOMETRIC if key in found})
-    except ValueError as error:
-        raise ReadError(f"{header.file}: in the private block of napari-xreg, {error}") from error
-    return record.known()
+def private_geometry(header: FrameHeader, notes: list[str]) -> dict[str, Any]:
+    """The geometric part of it."""
+    return {key: value for key, value in read_private(header, notes).items() if key in _GEOMETRIC}

@@ -39,8 +39,8 @@ def read_radiograph(
 ) -> Radiograph:
     """An X-ray image as line integrals, with the geometry it was taken in.
 
-    DICOM (XA, RF, DX, CR; secondary captures if their geometry is given), PNG and TIFF (8 or 16
-    bit, or float), NPY and NPZ. Geometry comes from keywords first, then `geometry`, then a
+    DICOM (XA, RF, DX, CR; secondary captures if their geometry is given), PNG, TIFF (of any number
+    type), NPY and NPZ. Geometry comes from keywords first, then `geometry`, then a
     sidecar ``<image name>.json``, then the DICOM header. What is still missing is named, with its
     unit, in one error; it is never made up. `Radiograph.geometry` tells where each value came
     from, and `Radiograph.notes` what was ambiguous, estimated or masked.
@@ -135,6 +135,8 @@ def _is_dicom(path: Path) -> bool:
     if path.is_dir():
         raise ReadError(f"{path.name}: is a folder: give one image file")
     try:
+        if path.exists() and not path.is_file():
+            raise ReadError(f"{path.name}: is a device or a pipe, not a file")
         with path.open("rb") as stream:
             head = stream.read(132)
     except OSError as error:

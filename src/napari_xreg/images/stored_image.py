@@ -7,13 +7,18 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from napari_xreg.geometry import CArm
 from napari_xreg.images.collimator import collimator_mask
 from napari_xreg.images.errors import ReadError
 from napari_xreg.images.line_integrals import estimate_i0, line_integrals_from_intensity
 from napari_xreg.images.radiograph import Radiograph
+from napari_xreg.images.value_range import ValueRange, floating_range
 from napari_xreg.images.xray_geometry import GeometryRecord
 
 Meaning = Literal["intensity", "log_intensity", "line_integral"]
+
+BYTES_PER_PIXEL = 48
+"""What a pixel takes at most while it becomes a line integral: some six copies in float64."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,8 +38,8 @@ class StoredImage:
     bone
         Whether bone has the lower values ("dark") or the higher ones ("bright"). None: as the
         meaning implies.
-    full_scale
-        Highest value of the stored type: readings there are clipped. None: floating point.
+    value_range
+        What the detector can write, in the units of `pixels`. None: floating point.
     scale
         Line integrals of the values as stored: ``slope * value + intercept``. None: unknown.
     i0
@@ -46,7 +51,7 @@ class StoredImage:
     geometry: GeometryRecord
     meaning: Meaning | None = None
     bone: Literal["dark", "bright"] | None = None
-    full_scale: float | None = None
+    value_range: ValueRange | None = None
     scale: tuple[float, float] | None = None
     i0: float | None = None
     photometric: str | None = None
@@ -57,7 +62,7 @@ class StoredImage:
 
 
 class IncompleteRadiograph(ReadError):
-    """Not enough is known to use an image: the user has to say the rest.
+    """Not enough is known to use an image, or it contradicts itself: the user has to say the rest.
 
     Parameters
     ----------
@@ -65,11 +70,14 @@ class IncompleteRadiograph(ReadError):
         As of any `ReadError`; names everything that is missing.
     stored
         What was read: its geometry says what is known and what is not.
+    needed
+        Names of the keywords of `read_radiograph` that would settle it.
     """
 
-    def __init__(self, message: str, stored: StoredImage) -> None:
+    def __init__(self, message: str, stored: StoredImage, needed: tuple[str, ...] = ()) -> None:
         super().__init__(message)
         self.stored = stored
+        self.needed = needed
 
 
 def radiograph_from_stored(
@@ -83,21 +91,21 @@ def radiograph_from_stored(
         Naming all geometry that is missing, and the meaning of the pixels if that is; or if the
         image is constant, not finite or without a usable pixel.
     """
-    missing = list(stored.geometry.missing())
+    missing, needed = list(stored.geometry.missing()), stored.geometry.needed
     if stored.meaning is None:
         missing.append(
             f"read_as ('intensity' where bone is dark, 'line_integral' where bone is bright): "
-            f"{stored.why_no_meaning}; give --read-as"
+            f"{stored.why_no_meaning}"
         )
+        needed = (*needed, "read_as")
     if missing:
         raise IncompleteRadiograph(
-            f"{stored.file}: not enough is known to use it: " + "; ".join(missing), stored
+            f"{stored.file}: not enough is known to use it: " + "; ".join(missing), stored, needed
         )
     _check_pixels(stored)
+    carm = _carm(stored)
     stored = _with_assumptions(stored)
-    rows, columns = stored.pixels.shape
     try:
-        carm = stored.geometry.carm((rows, columns))
         nominal = stored.geometry.nominal()
         stored = replace(stored, i0=stored.i0 if i0 is None else i0)
         if stored.meaning == "intensity":
@@ -125,6 +133,21 @@ def radiograph_from_stored(
     )
 
 
+def _carm(stored: StoredImage) -> CArm:
+    rows, columns = stored.pixels.shape
+    record = stored.geometry
+    try:
+        return record.carm((rows, columns))
+    except ValueError as error:
+        distances = ("source_to_detector", "source_to_isocenter")
+        origins = "; ".join(
+            f"{key} from {record.provenance[key]}" for key in distances if key in record.provenance
+        )
+        raise IncompleteRadiograph(
+            f"{stored.file}: {error} ({origins})", stored, distances
+        ) from error
+
+
 def _with_assumptions(stored: StoredImage) -> StoredImage:
     """Say which of the values with a usual answer were not stated."""
     record = stored.geometry
@@ -136,15 +159,19 @@ def _with_assumptions(stored: StoredImage) -> StoredImage:
     if record.principal_point is None:
         provenance.setdefault("principal_point", "assumed: the middle of the image")
         assumed.append("the principal point was not given: taken as the middle of the image")
-    record = replace(record, provenance=provenance)
-    return replace(stored, geometry=record, notes=(*assumed, *stored.notes))
+    notes = (*assumed, *record.doubts(), *stored.notes)
+    return replace(stored, geometry=replace(record, provenance=provenance), notes=notes)
 
 
 _Result = tuple[Tensor, Tensor | None, float | None, tuple[str, ...]]
 
 
+def _usable(stored: StoredImage) -> Tensor:
+    return stored.pixels if stored.mask is None else stored.pixels[stored.mask]
+
+
 def _check_pixels(stored: StoredImage) -> None:
-    pixels = stored.pixels if stored.mask is None else stored.pixels[stored.mask]
+    pixels = _usable(stored)
     bad = int((~torch.isfinite(pixels)).sum())
     if bad:
         raise ReadError(
@@ -161,12 +188,24 @@ def _check_pixels(stored: StoredImage) -> None:
 
 
 def _from_intensity(stored: StoredImage, find_collimator: bool) -> _Result:
-    intensity, saturation = stored.pixels, stored.full_scale
+    intensity, ends = stored.pixels, stored.value_range
+    saturation = None if ends is None else ends.width
     notes: list[str] = []
     if stored.bone == "bright":
-        top = stored.full_scale if stored.full_scale is not None else float(intensity.max())
-        intensity = top - intensity
-        notes.append(f"values fall where intensity rises: intensity taken as {top:g} - value")
+        ends = floating_range(_usable(stored)) if ends is None else ends
+        intensity = ends.high - intensity
+        notes.append(
+            f"values fall where intensity rises: intensity taken as {ends.high:g} - value; the "
+            f"range is taken as {ends.low:g} to {ends.high:g} ({ends.origin})"
+        )
+    elif ends is not None and _shifted(stored, ends):
+        intensity = intensity - ends.low
+        notes.append(
+            f"an intensity is not negative, yet the file's offset makes its range {ends.low:g} to "
+            f"{ends.high:g}: intensity taken as value + {-ends.low:g}"
+        )
+    elif ends is not None:
+        saturation = ends.high
     mask = stored.mask
     if find_collimator:
         field = collimator_mask(intensity)
@@ -178,9 +217,17 @@ def _from_intensity(stored: StoredImage, find_collimator: bool) -> _Result:
     return found.values, found.mask, found.i0, (*notes, *found.notes)
 
 
+def _shifted(stored: StoredImage, ends: ValueRange) -> bool:
+    """Whether an offset in the file makes intensities negative, which a detector does not measure."""
+    if ends.signed and ends.high > 0:
+        return False
+    return ends.low < 0 and bool(_usable(stored).min() < 0)
+
+
 def _from_log(stored: StoredImage) -> _Result:
     """Values linear in the logarithm of intensity: line integrals up to a factor nobody wrote down."""
-    unit = stored.full_scale or float(stored.pixels.abs().max())
+    ends = stored.value_range
+    unit = float(_usable(stored).abs().max()) if ends is None else ends.width
     log_intensity = -stored.pixels if stored.bone == "bright" else stored.pixels
     if stored.i0 is not None:
         background = -stored.i0 if stored.bone == "bright" else stored.i0
@@ -203,11 +250,12 @@ def _from_line_integrals(stored: StoredImage) -> _Result:
     if stored.scale is not None:
         slope, intercept = stored.scale
         pixels = slope * pixels + intercept
-    elif stored.full_scale is not None:
-        pixels = pixels / stored.full_scale
+    elif stored.value_range is not None:
+        ends = stored.value_range
+        pixels = (pixels - ends.low) / ends.width
         notes.append(
-            "integers read as line integrals have an unknown factor: 1 is the full scale "
-            f"({stored.full_scale:g})"
+            f"integers read as line integrals have an unknown factor: 0 and 1 are {ends.low:g} and "
+            f"{ends.high:g} ({ends.origin})"
         )
     if stored.bone == "dark":
         usable = pixels if stored.mask is None else pixels[stored.mask]

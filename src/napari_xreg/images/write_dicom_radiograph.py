@@ -10,7 +10,7 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
 from pydicom.valuerep import format_number_as_ds
 
 from napari_xreg.images.dicom_orientation import patient_orientation
-from napari_xreg.images.dicom_private import write_private
+from napari_xreg.images.dicom_private import MANUFACTURER, write_private
 from napari_xreg.images.radiograph import Radiograph
 
 _CLASSES = {
@@ -93,7 +93,7 @@ def _identity(modality: str, patient_name: str, *, simulated: bool) -> FileDatas
     dataset.StudyInstanceUID = generate_uid()
     dataset.SeriesInstanceUID = generate_uid()
     dataset.Modality = modality
-    dataset.Manufacturer = "napari-xreg"
+    dataset.Manufacturer = MANUFACTURER
     dataset.PatientName = patient_name
     dataset.PatientID = ""
     dataset.PatientBirthDate = ""

@@ -7,17 +7,18 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from napari_xreg.files import read_json, with_schema
 from napari_xreg.geometry import CArm, CArmPose, Detector
 from napari_xreg.images.errors import ReadError
 
 SCHEMA = "napari-xreg/xray-geometry"
 VERSION = 1
 
-# What no radiograph can do without: its unit, and how to give it.
+# What no radiograph can do without, and its unit.
 _REQUIRED = {
-    "source_to_detector": ("mm", "--sdd"),
-    "source_to_isocenter": ("mm", "--source-to-isocenter"),
-    "pixel_spacing": ("mm at the detector: row, column", "--pixel-spacing"),
+    "source_to_detector": "mm",
+    "source_to_isocenter": "mm",
+    "pixel_spacing": "mm at the detector: row, column",
 }
 
 _UNITS = {
@@ -34,6 +35,9 @@ _UNITS = {
     "isocenter": "_mm",
 }
 _LENGTHS = {"pixel_spacing": 2, "principal_point": 2, "offset_mm": 3, "isocenter": 3}
+_POSITIVE = ("source_to_detector", "source_to_isocenter", "pixel_spacing", "field_diameter")
+# A kilometre: no room is larger.
+LARGEST_MM = 1e6
 
 
 @dataclass(frozen=True)
@@ -86,23 +90,33 @@ class GeometryRecord:
         """This record with every value that `other` knows replaced by its own."""
         values = other.known()
         provenance = {**self.provenance, **{name: other.provenance[name] for name in values}}
+        known = {**self.known(), **values}
         problems = {**self.problems, **other.problems}
         return replace(
             self,
             **values,
             provenance=provenance,
-            problems={name: why for name, why in problems.items() if name not in provenance},
+            problems={name: why for name, why in problems.items() if name not in known},
             notes=(*self.notes, *other.notes),
         )
 
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """Names of the values that no radiograph can do without and that are unknown."""
+        return tuple(name for name in _REQUIRED if getattr(self, name) is None)
+
     def missing(self) -> tuple[str, ...]:
-        """One phrase for each value that is needed and unknown: name, unit, why, what to give."""
-        phrases = []
-        for name, (unit, option) in _REQUIRED.items():
-            if getattr(self, name) is None:
-                why = self.problems.get(name, "not given")
-                phrases.append(f"{name} ({unit}): {why}; give {option}")
-        return tuple(phrases)
+        """One phrase for each value that is `needed`: name, unit, and why it is unknown."""
+        return tuple(
+            f"{name} ({_REQUIRED[name]}): {self.problems.get(name, 'not given')}"
+            for name in self.needed
+        )
+
+    def doubts(self) -> tuple[str, ...]:
+        """One phrase for each value that an image can do without and that came in unusable."""
+        return tuple(
+            f"{name}: {why}" for name, why in self.problems.items() if name not in _REQUIRED
+        )
 
     def carm(self, shape: tuple[int, int]) -> CArm:
         """The C-arm of an image of this many rows and columns.
@@ -145,7 +159,8 @@ def given_geometry(source: str = "given", **values: Any) -> GeometryRecord:
     Raises
     ------
     ValueError
-        If a value is unknown by name, not a number, not finite, or of the wrong length.
+        If a value is unknown by name, not a number, not finite, or of the wrong length; or if a
+        distance, spacing or diameter is not positive.
     """
     known: dict[str, Any] = {}
     for name, value in values.items():
@@ -192,13 +207,7 @@ def geometry_from_json(data: object, source: str) -> GeometryRecord:
     ReadError
         If it has another schema, a later version, an unknown name or a value of the wrong kind.
     """
-    if not isinstance(data, dict) or data.get("schema") != SCHEMA:
-        raise ReadError(f'{source}: expected a JSON object with "schema": "{SCHEMA}"')
-    if not isinstance(data.get("version"), int) or not 1 <= data["version"] <= VERSION:
-        raise ReadError(
-            f"{source}: has version {data.get('version')!r} of {SCHEMA}, this program reads "
-            f"versions 1 to {VERSION}: update napari-xreg"
-        )
+    data = with_schema(data, source, {SCHEMA: VERSION})
     names = {name + unit: name for name, unit in _UNITS.items()}
     unknown = set(data) - set(names) - {"schema", "version", "image"}
     if unknown:
@@ -223,26 +232,9 @@ def read_geometry(path: Path | str) -> GeometryRecord:
     Raises
     ------
     ReadError
-        If the file is absent, not JSON or not this schema.
+        If the file is absent, not JSON or not this schema, or a value is of the wrong kind.
     """
-    return geometry_from_json(read_sidecar(path), Path(path).name)
-
-
-def read_sidecar(path: Path | str) -> Any:
-    """The parsed JSON of a file.
-
-    Raises
-    ------
-    ReadError
-        If it is absent or not JSON.
-    """
-    path = Path(path)
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ReadError(f"{path.name}: cannot be opened ({error.strerror})") from error
-    except ValueError as error:
-        raise ReadError(f"{path.name}: is not valid JSON ({error})") from error
+    return geometry_from_json(read_json(path), Path(path).name)
 
 
 def _checked(name: str, value: Any) -> Any:
@@ -252,16 +244,39 @@ def _checked(name: str, value: Any) -> Any:
             raise ValueError(f"mirrored is true or false: got {value!r}")
         return value
     count = _LENGTHS.get(name)
-    try:
-        if isinstance(value, str):
-            raise TypeError
-        numbers = tuple(float(v) for v in value) if count else (float(value),)
-    except TypeError:
-        numbers = ()
+    numbers = _numbers(value if count else (value,))
     if len(numbers) != (count or 1) or not all(math.isfinite(v) for v in numbers):
         expected = f"{count} finite numbers" if count else "a finite number"
         raise ValueError(f"{name} must be {expected}: got {value!r}")
+    if name in _POSITIVE and not all(0 < v <= LARGEST_MM for v in numbers):
+        shown = " x ".join(f"{v:g}" for v in numbers)
+        raise ValueError(f"{name} must be positive, in mm: got {shown}")
     return numbers if count else numbers[0]
+
+
+def positive(name: str, value: Any) -> float:
+    """A finite number above 0.
+
+    Raises
+    ------
+    ValueError
+        If it is not.
+    """
+    numbers = _numbers((value,))
+    if not numbers or not 0 < numbers[0] < math.inf:
+        raise ValueError(f"{name} must be a positive number: got {value!r}")
+    return numbers[0]
+
+
+def _numbers(values: Any) -> tuple[float, ...]:
+    """As floats; none where one is no number, as text and true are none."""
+    try:
+        items = () if isinstance(values, str | Mapping) else tuple(values)
+        if any(isinstance(item, str | bool) for item in items):
+            return ()
+        return tuple(float(item) for item in items)
+    except (TypeError, ValueError, OverflowError):
+        return ()
 
 
 assert set(_UNITS) == {f.name for f in fields(GeometryRecord)} - {"provenance", "problems", "notes"}

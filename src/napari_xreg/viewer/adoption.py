@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from napari_xreg.geometry.frames import reverse_axes
 from napari_xreg.images import GeometryRecord, LabelMap, Volume, hu_from_lac, lac_from_hu
 from napari_xreg.images.stored_image import StoredImage
+from napari_xreg.images.value_range import array_range
 from napari_xreg.viewer.layer_data import carried
 
 Values = Literal["hu", "attenuation"]
@@ -84,12 +85,11 @@ class CapturedLayer:
         why = f"a layer does not say it; its scale is {rows:g} x {columns:g}"
         record = GeometryRecord(problems={"pixel_spacing": why})
         array = np.asarray(self.data)
-        full = float(np.iinfo(array.dtype).max) if array.dtype.kind in "ui" else None
         return StoredImage(
             torch.from_numpy(np.array(array, dtype=np.float64, order="C")),
             f"layer {self.name!r}",
             record,
-            full_scale=full,
+            value_range=array_range(array),
             why_no_meaning="a layer does not say what its values are",
         )
 
