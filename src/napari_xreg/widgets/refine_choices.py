@@ -18,13 +18,26 @@ from napari_xreg.registration.adam import Similarity
 
 LEVENBERG_MARQUARDT, ADAM = "Levenberg–Marquardt", "Adam"
 
-CHANNELS = {
-    "robust image and edges": None,
-    "image and edges": Channels(),
-    "edges only": Channels(intensity=0.0, gradient=1.0),
-    "image only": Channels(intensity=1.0, gradient=0.0),
+CHANNELS: dict[str, tuple[Channels | None, str]] = {
+    "robust image and edges": (
+        None,
+        "z-scored image and its Gaussian derivatives; from the second level on with Geman–McClure "
+        "weights against instruments, and a fitted tone curve. The default.",
+    ),
+    "image and edges": (
+        Channels(),
+        "The same without weights and tone: plain least squares, 1 − NCC.",
+    ),
+    "edges only": (
+        Channels(intensity=0.0, gradient=1.0),
+        "The derivatives of the image alone: blind to slow changes of brightness.",
+    ),
+    "image only": (
+        Channels(intensity=1.0, gradient=0.0),
+        "1 − NCC of the image alone: widest basin, easily misled by contrast.",
+    ),
 }
-"""Levenberg-Marquardt: what is compared. None: the library's own choice, level by level."""
+"""Levenberg-Marquardt: what is compared (None: the library's own choice, level by level), in words."""
 
 SIMILARITIES: dict[str, Similarity] = {
     "mNCC and gNCC (xvr)": xvr_similarity,
@@ -32,9 +45,15 @@ SIMILARITIES: dict[str, Similarity] = {
     "gradient NCC": gradient_ncc,
     "NCC": ncc,
 }
-"""Adam: what is maximised."""
+"""Adam: what is maximised; the first line of a function's docstring explains it to the user."""
 
-SCALES = ("coarse to fine", "finest only", "own")
+SCALES = {
+    "coarse to fine": "Radiograph at 32, 64, 128, 256 pixels (Adam: 64, 128); the CT coarser first.",
+    "finest only": "The last level alone: for a start that is nearly right.",
+    "own": "Longer side of the radiograph in pixels, level by level.",
+}
+"""What the levels are, in words."""
+
 STARTS = (1, 16, 64, 128)
 ADAM_SCALES = {"coarse to fine": (64, 128), "finest only": (128,)}
 LM_ITERATIONS, ADAM_ITERATIONS = COARSE_TO_FINE[0].iterations, AdamSettings().iterations
@@ -62,7 +81,7 @@ class RefineChoices:
 
     optimiser: str = LEVENBERG_MARQUARDT
     metric: str = next(iter(CHANNELS))
-    scales: str = SCALES[0]
+    scales: str = next(iter(SCALES))
     pixels: tuple[int, ...] = (64, 128, 256)
     iterations: int = LM_ITERATIONS
     starts: int = 1
@@ -95,7 +114,7 @@ class RefineChoices:
             levels = COARSE_TO_FINE[-1:]
         else:
             levels = own_levels(self.pixels)
-        channels = CHANNELS[self.metric]
+        channels, _ = CHANNELS[self.metric]
         return tuple(
             replace(level, iterations=self.iterations, channels=channels or level.channels)
             for level in levels
@@ -117,6 +136,18 @@ class RefineChoices:
             },
             "locked": list(self.locked),
         }
+
+
+def metrics_of(optimiser: str) -> dict[str, str]:
+    """What an optimiser can compare: names, each with a sentence."""
+    if optimiser == ADAM:
+        return {name: _first_line(function) for name, function in SIMILARITIES.items()}
+    return {name: words for name, (_, words) in CHANNELS.items()}
+
+
+def _first_line(function: Similarity) -> str:
+    lines = (getattr(function, "__doc__", None) or "").strip().splitlines()
+    return lines[0] if lines else ""
 
 
 def own_levels(pixels: Sequence[int]) -> tuple[Level, ...]:

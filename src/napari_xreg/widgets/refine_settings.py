@@ -26,13 +26,12 @@ from napari_xreg.session import Session
 from napari_xreg.widgets.refine_choices import (
     ADAM,
     ADAM_ITERATIONS,
-    CHANNELS,
     LEVENBERG_MARQUARDT,
     LM_ITERATIONS,
     SCALES,
-    SIMILARITIES,
     STARTS,
     RefineChoices,
+    metrics_of,
     pixels_of,
 )
 
@@ -44,24 +43,6 @@ OPTIMISERS = {
         "First order, the recipe of xvr (Gopalakrishnan et al. 2025, M.6), for comparison. "
         "Minutes; one start, no locks, no covariance."
     ),
-}
-METRICS = {
-    "robust image and edges": (
-        "z-scored image and its Gaussian derivatives; from the second level on with Geman–McClure "
-        "weights against instruments, and a fitted tone curve. The default."
-    ),
-    "image and edges": "The same without weights and tone: plain least squares, 1 − NCC.",
-    "edges only": "The derivatives of the image alone: blind to slow changes of brightness.",
-    "image only": "1 − NCC of the image alone: widest basin, easily misled by contrast.",
-    "mNCC and gNCC (xvr)": "Mean of multiscale NCC (global and 9 pixels) and gradient NCC (11).",
-    "multiscale NCC": "Mean of NCC over the image and over patches.",
-    "gradient NCC": "NCC of Sobel gradients.",
-    "NCC": "Normalised cross-correlation of the whole image.",
-}
-SCALE_HELP = {
-    "coarse to fine": "Radiograph at 32, 64, 128, 256 pixels (Adam: 64, 128); the CT coarser first.",
-    "finest only": "The last level alone: for a start that is nearly right.",
-    "own": "Longer side of the radiograph in pixels, level by level.",
 }
 LOCK_HELP = {
     "primary": "Primary angle, degrees (+ LAO), stays as it is.",
@@ -83,8 +64,8 @@ class RefineSettingsPanel(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.optimiser = _combo(OPTIMISERS, "optimiser")
-        self.measure = _combo({name: METRICS[name] for name in CHANNELS}, "metric")
-        self.scales = _combo({name: SCALE_HELP[name] for name in SCALES}, "scales")
+        self.measure = _combo(metrics_of(LEVENBERG_MARQUARDT), "metric")
+        self.scales = _combo(SCALES, "scales")
         self.own = QLineEdit("64, 128, 256")
         self.own.setToolTip("Longer side of the radiograph in pixels, coarse to fine.")
         self.own.setObjectName("own scales")
@@ -215,7 +196,7 @@ class RefineSettingsPanel(QWidget):
 
     def _follow_optimiser(self) -> None:
         adam = self.optimiser.currentText() == ADAM
-        _fill(self.measure, {name: METRICS[name] for name in (SIMILARITIES if adam else CHANNELS)})
+        _fill(self.measure, metrics_of(self.optimiser.currentText()))
         self.iterations.setValue(ADAM_ITERATIONS if adam else LM_ITERATIONS)
         self._follow()
 
