@@ -49,14 +49,20 @@ class _Work:
         control: Control,
         box: "Mailbox[Any, Any]",
     ) -> None:
-        self._name, self._make, self._control, self._box = name, make, control, box
+        self._name, self._box = name, box
+        self._make: Callable[[Control], Generator[Any, None, Any]] | None = make
+        self.control = control
 
     def __repr__(self) -> str:
         return self._name  # napari names it when it asks before closing the window
 
     def __call__(self) -> tuple[Any, Exception | None]:
+        # Once: whoever keeps the worker keeps neither a request nor, through it, a viewer.
+        make, self._make = self._make, None
         try:
-            events = self._make(self._control)
+            assert make is not None
+            events = make(self.control)
+            make = None
             while True:
                 try:
                     self._box.put(next(events))
@@ -70,10 +76,15 @@ class _Work:
 class _Worker(FunctionWorker):  # type: ignore[misc]
     """Asked to quit by napari, it ends like a cancelled job: with the best result so far."""
 
-    control: Control
+    @property
+    def quit(self) -> Callable[[], None]:
+        """Cancels the job.
 
-    def quit(self) -> None:
-        self.control.cancel()
+        napari (0.9) keeps this function of every worker as long as the program runs: as a method it
+        would keep the worker, and its signals keep the viewer.
+        """
+        cancel: Callable[[], None] = self._func.control.cancel
+        return cancel
 
 
 class Job(QObject):
@@ -263,7 +274,6 @@ class Jobs(QObject):
             worker = create_worker(work, _worker_class=_Worker)
         else:
             worker = _Worker(work)
-        worker.control = job.control
         worker.returned.connect(job.take_result)
         self._running.append(job)
         job.finished.connect(self._forget_ended)

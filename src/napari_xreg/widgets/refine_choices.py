@@ -21,8 +21,10 @@ LEVENBERG_MARQUARDT, ADAM = "Levenberg–Marquardt", "Adam"
 CHANNELS: dict[str, tuple[Channels | None, str]] = {
     "robust image and edges": (
         None,
-        "z-scored image and its Gaussian derivatives; from the second level on with Geman–McClure "
-        "weights against instruments, and a fitted tone curve. The default.",
+        (
+            "z-scored image and its Gaussian derivatives; from the second level on with "
+            "Geman–McClure weights against instruments, and a fitted tone curve. The default."
+        ),
     ),
     "image and edges": (
         Channels(),
