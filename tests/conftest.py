@@ -21,6 +21,9 @@ settings.load_profile("napari-xreg")
 if not torch.cuda.is_available():
     os.environ.setdefault("TRITON_INTERPRET", "1")
 
+# No test may write into the user's own data folder, nor offer what it finds there.
+os.environ["NAPARI_XREG_AUTOSAVE"] = "off"
+
 # Small tensors: threads cost more than they give, and results stay the same on any machine.
 torch.set_num_threads(1)
 

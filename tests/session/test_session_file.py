@@ -1,6 +1,7 @@
 """A session saved and opened again: all of it, without what is gone, and never from a damaged file."""
 
 import json
+import os
 import shutil
 from dataclasses import fields, replace
 
@@ -405,6 +406,22 @@ def test_a_failed_save_leaves_the_old_file(full, tmp_path, monkeypatch):
     assert not list(tmp_path.glob(".*"))
     with pytest.raises(ValueError, match=r"saved as \*\.xreg\.json"):
         write_session(tmp_path / "case.json", full)
+
+
+@pytest.mark.parametrize("what", ["/dev/zero", "/dev/stdin", "pipe"])
+def test_a_source_that_never_ends_is_missing_not_waited_for(full, tmp_path, what):
+    path = write_session(tmp_path / "case.xreg.json", full)[0]
+    if what == "pipe":
+        os.mkfifo(tmp_path / "pipe")
+        what = str(tmp_path / "pipe")
+    data = json.loads(path.read_text())
+    for entry in (data["ct"], data["labels"], *data["radiographs"]):
+        entry["source"] |= {"path": what, "relative": None}
+    path.write_text(json.dumps(data))
+    again = read_session(path)
+    assert [gone.name for gone in again.missing] == ["CT", "labels", "frontal", "lateral/1"]
+    assert "device or a pipe" in again.problems[0]
+    assert again.landmarks == full.landmarks
 
 
 # ------------------------------------------------------------------ damaged files

@@ -135,6 +135,21 @@ def test_detected_they_come_with_ellipses_in_the_colour_of_their_weight(
         assert entry.name == "frontal"
 
 
+def test_a_radiograph_renamed_meanwhile_gets_its_landmarks(
+    bench, widget, detector, qtbot, tmp_path
+):
+    session, panel = bench.session, widget.detection
+    session.want(Weights("landmarks", tmp_path / "w.safetensors"))
+    panel.start()
+    session.rename_radiograph("frontal", "AP")
+    qtbot.waitUntil(lambda: not panel.running, timeout=20_000)
+    assert len(session.exposure("AP").landmarks) == 14
+    solved(qtbot, widget)
+    session.rename_radiograph("AP", "a-p")
+    widget.use_pose()  # before it was solved again under the new name
+    assert session.results[-1].radiographs == ("a-p",)
+
+
 def test_what_is_not_trusted_moves_nothing_and_says_so(
     bench, widget, detector, qtbot, tmp_path, monkeypatch
 ):

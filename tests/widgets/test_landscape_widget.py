@@ -106,6 +106,9 @@ def test_it_draws_the_sections_and_a_click_goes_there(widget, near, qtbot, scree
     assert terms.offset_mm == pytest.approx((6.0, -9.0, 14.0))
     assert section.line.value() == pytest.approx(terms.primary_deg - 11.0)
     assert session.undo().startswith("landscape: primary \N{MINUS SIGN}")
+    session.rename_radiograph("frontal", "AP")
+    assert widget.landscape is shown  # it is still of this radiograph
+    session.undo()
     assert session.pose is before
     assert section.line.value() == pytest.approx(0.0)
 

@@ -61,7 +61,7 @@ def scene(patient, radiograph):
 
 def test_an_answer_is_painted_once_it_is_there(scene):
     point = scene.marks[2]
-    scene.state.set_look(Look(point, "frontal"))
+    scene.state.set_look(Look(point, scene.session.active.id))
     answer = HeatmapRequest(scene.state.prepared, point, 3).answer()
     scene.look._take(answer)
     assert scene.look.heatmap is answer
@@ -82,9 +82,16 @@ def test_an_answer_is_painted_once_it_is_there(scene):
     assert not scene.canvas.backdrop
 
 
+def test_a_renamed_radiograph_is_still_the_one_that_was_prepared(scene):
+    scene.session.rename_radiograph("frontal", "AP")
+    assert scene.state.prepared.shows(scene.session.active)
+    scene.session.add_radiograph(scene.session.active.radiograph, name="frontal")
+    assert not scene.state.prepared.shows(scene.session.active)  # of the same name and image
+
+
 def test_a_stale_answer_is_not_painted(scene):
     point = scene.marks[2]
-    scene.state.set_look(Look(point, "frontal"))
+    scene.state.set_look(Look(point, scene.session.active.id))
     late = HeatmapRequest(scene.state.prepared, point, 3).answer()
     scene.state.set_prepared(ideal_prepared(scene.session, scene.truth))
     scene.look._take(late)
@@ -95,7 +102,7 @@ def test_a_stale_answer_is_not_painted(scene):
 
 def test_the_answer_of_the_point_before_is_not_the_point_s(scene):
     first, second = scene.marks[2], scene.marks[5]
-    scene.state.set_look(Look(second, "frontal"))
+    scene.state.set_look(Look(second, scene.session.active.id))
     scene.look._take(HeatmapRequest(scene.state.prepared, first, 3).answer())
     assert scene.look.heatmap is None  # shown on the way, but not the one asked for
     assert scene.state.look.pixel is None

@@ -269,6 +269,23 @@ def test_another_ct_drops_the_result(slow, near, qtbot, patient):
     assert "the CT" in slow.status.text()
 
 
+def test_a_radiograph_renamed_meanwhile_keeps_its_result(slow, near, qtbot):
+    session = near.session
+    click(qtbot, slow.go)
+    several(qtbot, slow)
+    session.rename_radiograph("frontal", "AP")
+    session.add_radiograph(session.active.radiograph, name="frontal")  # another of the old name
+    session.set_active("AP")
+    several(qtbot, slow, len(slow.losses.iterates) + 2)  # it goes on
+    slow.cancel()
+    ended(qtbot, slow)
+    (result,) = session.results
+    assert result.radiographs == ("AP",)
+    assert "mTRE" in slow.readout.text()  # of AP, whose truth is known
+    click(qtbot, slow.results.accept)
+    assert session.exposure("AP").world_from_camera is result.registration.world_from_camera
+
+
 def test_a_radiograph_removed_drops_the_result(slow, near, qtbot):
     click(qtbot, slow.go)
     several(qtbot, slow)

@@ -1,5 +1,6 @@
 """What the user is doing: a session, its history, its file. No napari, no Qt."""
 
+from napari_xreg.session.autosave import Autosave, LeftBehind, autosave_folder, left_behind
 from napari_xreg.session.exposure import Exposure
 from napari_xreg.session.history import PoseRecord
 from napari_xreg.session.mailbox import Mailbox
@@ -40,6 +41,10 @@ __all__ = [
     "write_session",
     "opening",
     "saving",
+    "Autosave",
+    "LeftBehind",
+    "autosave_folder",
+    "left_behind",
     "SampleCase",
     "sample_case",
 ]

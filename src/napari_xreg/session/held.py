@@ -61,6 +61,7 @@ class Held(TrainedWeights):
         self._missing: dict[str, Missing] = {}
         self._problems: tuple[str, ...] = ()
         self._depth = 0
+        self._saved = 0
         self.rig_locked = True
         """True: moving one radiograph's pose moves the others with it (a calibrated rig)."""
         self.ray_points = RayPoints()
@@ -74,7 +75,9 @@ class Held(TrainedWeights):
     # ------------------------------------------------------------------ steps
 
     @contextmanager
-    def one_step(self, why: str, *, since_recorded: bool = False) -> Iterator[None]:
+    def one_step(
+        self, why: str, *, since_recorded: bool = False, work: bool = True
+    ) -> Iterator[None]:
         """Whatever is changed inside is one step of undo; if it fails, nothing was changed.
 
         Parameters
@@ -83,13 +86,18 @@ class Held(TrainedWeights):
             What it is, as undo will say it: "load sample".
         since_recorded
             Moves that were not recorded yet belong to it too.
+        work
+            False for what can be made again by loading the same files: it is nothing to be saved.
         """
-        with self._step(why, settle=not since_recorded):
+        with self._step(why, settle=not since_recorded, work=work):
             yield
 
     @contextmanager
-    def _step(self, why: str, *, settle: bool = True) -> Iterator[Say]:
-        """Make a change inside, and name its signals: they come when it is complete and recorded."""
+    def _step(self, why: str, *, settle: bool = True, work: bool = True) -> Iterator[Say]:
+        """Make a change inside, and name its signals: they come when it is complete and recorded.
+
+        `work`: see `Moment.work`.
+        """
         if settle:
             self._settle()
         before = self._snapshot()
@@ -102,19 +110,19 @@ class Held(TrainedWeights):
             raise
         finally:
             self._depth -= 1
-            recorded = self._record(why)
+            recorded = self._record(why, work=work)
             for number, signal in enumerate(said):
                 if not any(signal is earlier for earlier in said[:number]):
                     signal.emit()
             if recorded:
                 self.history_changed.emit()
 
-    def _record(self, why: str) -> bool:
+    def _record(self, why: str, *, work: bool = True) -> bool:
         """Remember the present as a step; whether there was anything to remember."""
         state = self._snapshot()
         if self._depth or alike(self._history.now.state, state):
             return False
-        self._history.record(why, state)
+        self._history.record(why, state, work=work)
         return True
 
     def _settle(self) -> None:

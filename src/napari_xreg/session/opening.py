@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from napari_xreg.files import plain
+from napari_xreg.files import check_file, plain
 from napari_xreg.images import (
     LabelMap,
     Radiograph,
@@ -60,6 +60,7 @@ def read_ct(source: Source) -> Volume:
     """
     if source.built_in:
         return built_in_phantom(source).volume
+    _check_place(source)
     if holds_grid(source.path):
         return read_grid_volume(source.path)
     return _called(read_volume, source)
@@ -75,6 +76,7 @@ def read_label_map(source: Source) -> LabelMap:
     """
     if source.built_in:
         return built_in_phantom(source).labels
+    _check_place(source)
     if holds_grid(source.path):
         return read_grid_labels(source.path)
     names = source.options.get("names")
@@ -92,10 +94,17 @@ def read_xray(source: Source) -> Radiograph:
     ReadError
         If it is absent or damaged; as `read_radiograph`.
     """
+    _check_place(source)
     options = dict(source.options)
     if isinstance(options.get("geometry"), Mapping):
         options["geometry"] = geometry_from_json(options["geometry"], Path(source.path).name)
     return _called(read_radiograph, Source(source.path, options=options))
+
+
+def _check_place(source: Source) -> None:
+    """A session's file may name anything: a device or a pipe is refused before it is opened."""
+    if not Path(source.path).is_dir():
+        check_file(Path(source.path), may_be_empty=True)
 
 
 def built_in_phantom(source: Source) -> Phantom:

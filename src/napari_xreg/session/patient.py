@@ -71,7 +71,9 @@ class Patient(Held):
             and same_pose(entry.start, self.nominal_start(entry.radiograph))
             for entry in entries
         )
-        with self._step("remove the CT" if volume is None else "load CT") as say:
+        with self._step(
+            "remove the CT" if volume is None else "load CT", work=source is None
+        ) as say:
             say(self.volume_changed)
             if self._results:
                 self._results.clear()
@@ -120,7 +122,8 @@ class Patient(Held):
             if self._volume is None:
                 raise ValueError("a label map belongs to a CT: load the CT first")
             labels = labels.onto(self._volume)
-        with self._step("remove the label map" if labels is None else "load label map") as say:
+        why = "remove the label map" if labels is None else "load label map"
+        with self._step(why, work=source is None) as say:
             self._missing.pop("labels", None)
             self._labels, self._labels_source = labels, source
             self._structures, self._shown = (), None

@@ -3,10 +3,10 @@
 from napari_xreg.images import Radiograph
 from napari_xreg.session.history import PoseRecord, same_pose
 from napari_xreg.session.state import SessionState
-from napari_xreg.session.undo import History, Moment
+from napari_xreg.session.undo import Moment
 
 
-def pose_records(history: History) -> tuple[tuple[PoseRecord, ...], int]:
+def pose_records(moments: tuple[Moment, ...], at: int) -> tuple[tuple[PoseRecord, ...], int]:
     """The poses before and after the present one, as a session's file keeps them.
 
     As far back and forth as the same CT was looked at by the same radiographs in the same geometry:
@@ -18,7 +18,7 @@ def pose_records(history: History) -> tuple[tuple[PoseRecord, ...], int]:
     tuple, int
         Records, oldest first, and the index of the one that holds; -1 where there is no radiograph.
     """
-    now, moments, at = history.now, history.records, history.at
+    now = moments[at]
     if not now.state.exposures:
         return (), -1
     first = last = at

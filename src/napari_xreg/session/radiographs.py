@@ -37,6 +37,10 @@ class Radiographs(Patient):
         """
         return self._exposures[name]
 
+    def named(self, id: str) -> str | None:
+        """What a radiograph is called now, by its `Exposure.id`; None: it is gone."""
+        return next((e.name for e in self._exposures.values() if e.id == id), None)
+
     def add_radiograph(
         self,
         radiograph: Radiograph,
@@ -83,7 +87,8 @@ class Radiographs(Patient):
                 return pose
             return before @ pose_in_lead
 
-        with self._step(f"add radiograph {unique}") as say:
+        by_hand = source is None or bool(source.options)  # in no file, or described in a form
+        with self._step(f"add radiograph {unique}", work=by_hand) as say:
             self._exposures[unique] = entry
             self._active = unique
             self._named = {

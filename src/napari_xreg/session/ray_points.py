@@ -94,7 +94,7 @@ class Prepared:
         mine = self.exposure
         return (
             exposure is not None
-            and exposure.name == mine.name
+            and exposure.id == mine.id
             and exposure.radiograph is mine.radiograph
             and exposure.painted is mine.painted
         )
@@ -177,7 +177,7 @@ class Look:
     position
         World (LPS), mm.
     radiograph
-        On which it was looked for.
+        `Exposure.id` of the one on which it was looked for.
     pixel
         (row, column) of the peak; None where it was not looked for yet.
     """

@@ -51,7 +51,7 @@ class SampleCase:
 
     def fill(self, session: Session) -> str:
         """Put it into a session, in place of the CT there; the radiograph's name."""
-        with session.one_step("load sample"):
+        with session.one_step("load sample", work=False):
             session.set_volume(self.volume, self.source)
             session.set_labels(self.labels, self.source)
             session.set_isocenter(self.isocenter)

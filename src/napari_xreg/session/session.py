@@ -255,10 +255,37 @@ class Session(Radiographs):
 
     def state(self) -> SessionState:
         """All of it at this moment, as a value, with the poses that can be gone back to."""
-        records, at = pose_records(self._history)
-        return replace(self._snapshot(), records=records, at=at)
+        return self.capture()()
 
-    def restore(self, state: SessionState, why: str = "open session") -> None:
+    def capture(self) -> Callable[[], SessionState]:
+        """`state` of this moment, to be made in any thread: the poses of a long history take time."""
+        now, moments, at = self._snapshot(), self._history.records, self._history.at
+
+        def made() -> SessionState:
+            records, index = pose_records(moments, at)
+            return replace(now, records=records, at=index)
+
+        return made
+
+    @property
+    def unsaved(self) -> bool:
+        """Whether there is work that no file holds; what was merely loaded is none."""
+        moment = self._history.now
+        return moment.work != self._saved or not alike(moment.state, self._snapshot())
+
+    def mark(self) -> int:
+        """A mark of the present, to be given to `saved` once a file holds it."""
+        self._settle()
+        return self._history.now.work
+
+    def saved(self, mark: int) -> None:
+        """A file holds what was there at that mark."""
+        self._saved = mark
+        self.history_changed.emit()
+
+    def restore(
+        self, state: SessionState, why: str = "open session", *, saved: bool = True
+    ) -> None:
         """Become this state, whatever was here before; every signal is emitted once.
 
         In place of other work it is a step, and undo brings that work back. In an empty session
@@ -273,6 +300,7 @@ class Session(Radiographs):
             self._history.begin(state)
         else:
             self._history.record(why, replace(self._snapshot(), records=state.records, at=state.at))
+        self._saved = self._history.now.work if saved else -1
         for signal in (
             self.volume_changed,
             self.landmarks_changed,

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import napari_xreg
-from napari_xreg.files import plain
+from napari_xreg.files import plain, written
 from napari_xreg.images import write_radiograph
 from napari_xreg.registration import run
 from napari_xreg.session.memory_files import write_grid_labels, write_grid_volume
@@ -75,23 +75,48 @@ def saving(path: Path | str, session: Session) -> Generator[FileStep, None, tupl
         if path.suffix:
             raise ValueError(f"a session is saved as *{ENDING}: got {path.name}")
         path = path.with_name(path.name + ENDING)
-    return _saving(path, session.state())
+    return saving_state(path, session.state(), Beside(path))
 
 
-def _saving(path: Path, state: SessionState) -> Generator[FileStep, None, tuple[Path, ...]]:
+Write = Callable[[Path], object]
+
+
+class Beside:
+    """Keeps what exists in memory only in files of its own, beside a session's file.
+
+    Parameters
+    ----------
+    path
+        The session's file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.made: list[Path] = []
+
+    def keep(self, what: str, value: object, write: Write) -> Source:
+        """Where a value can be read again: in a file that is written now."""
+        stem = self._path.name[: -len(ENDING)]
+        beside = self._path.with_name(f"{stem}.{_slug(what, self.made)}.npz")
+        with written(beside) as part:
+            write(part)
+        self.made.append(beside)
+        return Source(str(beside), sha256=content_hash(beside))
+
+
+def saving_state(
+    path: Path, state: SessionState, beside: Beside
+) -> Generator[FileStep, None, tuple[Path, ...]]:
+    """`saving` of a state that was captured; `beside` keeps what exists in memory only."""
     total = 3 + len(state.exposures)
     lost = {gone.name: gone.entry for gone in state.missing}
-    written: list[Path] = []
 
-    def kept(source: Source | None, what: str, write: Callable[[Path], object]) -> Source:
+    def kept(source: Source | None, what: str, value: object, write: Write) -> Source:
         """Where it can be read again: its own file, or one written beside the session."""
-        if source is not None:
-            hashed = source.built_in or source.sha256 or not Path(source.path).exists()
-            return source if hashed else replace(source, sha256=content_hash(Path(source.path)))
-        beside = path.with_name(f"{path.name[: -len(ENDING)]}.{_slug(what, written)}.npz")
-        _whole(beside, write)
-        written.append(beside)
-        return Source(str(beside), sha256=content_hash(beside))
+        if source is None:
+            return beside.keep(what, value, write)
+        hashed = source.built_in or source.sha256 or not Path(source.path).exists()
+        return source if hashed else replace(source, sha256=content_hash(Path(source.path)))
 
     def said(source: Source) -> dict[str, Any] | None:
         return source_to_json(source, None if source.built_in else _relative(source.path, path))
@@ -100,13 +125,15 @@ def _saving(path: Path, state: SessionState) -> Generator[FileStep, None, tuple[
     ct = lost.get("CT")
     if state.volume is not None:
         volume = state.volume
-        source = kept(state.volume_source, "ct", lambda to: write_grid_volume(to, volume))
+        source = kept(state.volume_source, "ct", volume, lambda to: write_grid_volume(to, volume))
         ct = {"source": said(source)}
     yield FileStep("saving the label map", 1, total)
     labels_entry = lost.get("labels")
     if state.labels is not None:
         labels = state.labels
-        source = kept(state.labels_source, "labels", lambda to: write_grid_labels(to, labels))
+        source = kept(
+            state.labels_source, "labels", labels, lambda to: write_grid_labels(to, labels)
+        )
         labels_entry = {"source": said(source), "structures": list(state.structures)}
     entries: list[Any] = []
     for number, exposure in enumerate(state.exposures):
@@ -115,6 +142,7 @@ def _saving(path: Path, state: SessionState) -> Generator[FileStep, None, tuple[
         source = kept(
             None if exposure.edited else exposure.source,
             exposure.name,
+            radiograph,
             lambda to, radiograph=radiograph: write_radiograph(to, radiograph),  # type: ignore[misc]
         )
         entries.append({**exposure_to_json(exposure), "source": said(source)})
@@ -142,8 +170,9 @@ def _saving(path: Path, state: SessionState) -> Generator[FileStep, None, tuple[
         "results": [result_to_json(result) for result in state.results],
     }
     text = _compact(json.dumps(plain(data), indent=1, allow_nan=False)) + "\n"
-    _whole(path, lambda to: to.write_text(text, encoding="utf-8"))
-    return path, *written
+    with written(path) as part:
+        part.write_text(text, encoding="utf-8")
+    return path, *beside.made
 
 
 def _relative(target: str, path: Path) -> str | None:
@@ -160,16 +189,6 @@ def _slug(name: str, taken: list[Path]) -> str:
     while any(other.name.lower().endswith(f".{unique.lower()}.npz") for other in taken):
         unique, number = f"{slug}-{number}", number + 1
     return unique
-
-
-def _whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Write a file so that whoever opens it sees the old one or the new one, never a part."""
-    aside = path.with_name(f".{path.stem}.part{path.suffix}")
-    try:
-        write(aside)
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 def _compact(text: str) -> str:

@@ -296,7 +296,8 @@ def _found(path: Path, entry: Any, what: str, problems: list[str]) -> Source:
             candidates.insert(0, path.parent / str(relative))
         there: list[Path] = []
         for candidate in candidates:
-            if candidate.exists() and candidate not in there:
+            # What is neither file nor folder might never end: /dev/zero, a pipe.
+            if (candidate.is_file() or candidate.is_dir()) and candidate not in there:
                 there.append(candidate)
     if not there:
         return source

@@ -36,11 +36,14 @@ class Moment:
         All that the session held.
     absent
         Poses of radiographs that the session's file speaks of and that could not be read.
+    work
+        Number of the last step that cannot simply be made again by loading the same files.
     """
 
     why: str
     state: SessionState
     absent: PoseRecord | None = None
+    work: int = 0
 
     @property
     def poses(self) -> dict[str, Pose]:
@@ -70,6 +73,7 @@ class History:
     ) -> None:
         self._moments = [Moment("", state)]
         self._at = 0
+        self._works = 0
         self._limit, self._spare_bytes = limit, spare_bytes
 
     def __len__(self) -> int:
@@ -108,10 +112,12 @@ class History:
         """What a redo would do again, in words; empty where there is nothing."""
         return self._moments[self._at + 1].why if self.can_redo else ""
 
-    def record(self, why: str, state: SessionState) -> None:
-        """Append, after the present place."""
+    def record(self, why: str, state: SessionState, *, work: bool = True) -> None:
+        """Append, after the present place; `work`: see `Moment.work`."""
         del self._moments[self._at + 1 :]
-        self._moments.append(Moment(why, state))
+        self._works += work
+        number = self._works if work else self.now.work
+        self._moments.append(Moment(why, state, work=number))
         del self._moments[: -self._limit]
         while len(self._moments) > 2 and spare_bytes(self._moments) > self._spare_bytes:
             del self._moments[0]

@@ -46,13 +46,13 @@ class MaskLayer:
         self._writing = True
         try:
             rescale(layer, active.radiograph.carm.detector)
-            if self._shown != active.name or layer.data.shape != labels.shape:
+            if self._shown != active.id or layer.data.shape != labels.shape:
                 # Drops the undo history: it must not bring another radiograph's strokes back.
                 layer.data = labels
             elif not np.array_equal(layer.data, labels):
                 layer.data[...] = labels
                 layer.refresh()
-            self._shown = active.name
+            self._shown = active.id
             self._shelf.unhide("mask")
         finally:
             self._writing = False
@@ -77,7 +77,7 @@ class MaskLayer:
         The radiograph's own mask cannot be erased: it comes back.
         """
         layer, active = self._shelf.get("mask"), self._session.active
-        if layer is None or active is None or self._shown != active.name:
+        if layer is None or active is None or self._shown != active.id:
             return
         labels = np.asarray(layer.data)
         if labels.shape != active.radiograph.carm.detector.shape:

@@ -294,7 +294,7 @@ class Room:
         if not self.shows("rays") or not self._changed("look", (look, pose)):
             return
         lines = np.zeros((0, 2, 3))
-        hit = active is not None and look is not None and look.radiograph == active.name
+        hit = active is not None and look is not None and look.radiograph == active.id
         if hit and active is not None and look is not None and look.pixel is not None:
             pixel = torch.tensor([look.pixel], dtype=torch.float64)
             lines = back_projected(active.radiograph.carm, active.world_from_camera, pixel)

@@ -230,7 +230,7 @@ class DataWidget(Docked):
         if sample.case is not None:
             sample.case.fill(self._session)
             return
-        with self._session.one_step("load sample"):
+        with self._session.one_step("load sample", work=False):
             self._session.set_volume(sample.volume, sample.source)
             if sample.labels is not None:
                 self._session.set_labels(sample.labels, sample.labels_source)

@@ -44,14 +44,14 @@ class DetectRequest:
     ----------
     file
         Weights of a detector.
-    name, radiograph
-        In the session, masked.
+    id, radiograph
+        In the session (`Exposure.id`: it may be renamed meanwhile), masked.
     settings
         Of the library.
     """
 
     file: Path
-    name: str
+    id: str
     radiograph: Radiograph
     settings: DetectSettings
 
@@ -134,7 +134,7 @@ class DetectionPanel(QWidget):
     @property
     def name(self) -> str | None:
         """Of the radiograph that `detections` belong to."""
-        return None if self._request is None else self._request.name
+        return None if self._request is None else self._session.named(self._request.id)
 
     def show_weights(self) -> None:
         """Those that the session knows; one that was just asked for comes forward."""
@@ -177,7 +177,7 @@ class DetectionPanel(QWidget):
         if file is None or active is None or self._job is not None:
             return
         settings = DetectSettings(passes=self.passes.value(), batch=5, keep_heatmaps=False)
-        self._request = DetectRequest(file, active.name, active.masked, settings)
+        self._request = DetectRequest(file, active.id, active.masked, settings)
         self.detections = None
         self.words.setText("Reading the weights …")
         self._job = self._jobs.start(
@@ -204,11 +204,11 @@ class DetectionPanel(QWidget):
 
     def _still_there(self) -> bool:
         request = self._request
-        known = {entry.name: entry for entry in self._session.exposures}
+        known = {entry.id: entry for entry in self._session.exposures}
         return (
             request is not None
-            and request.name in known
-            and known[request.name].radiograph.carm is request.radiograph.carm
+            and request.id in known
+            and known[request.id].radiograph.carm is request.radiograph.carm
         )
 
     def _advance(self, newest: PassesDone, _all: list[PassesDone]) -> None:

@@ -21,7 +21,7 @@ def take(session: Session, landmarks: Iterable[Landmark]) -> bool:
     marks = list(landmarks)
     placed = [mark for mark in marks if mark.position is not None]
     picked = [mark for mark in marks if mark.pixel is not None]
-    with session.one_step("load landmarks"):
+    with session.one_step("load landmarks", work=False):
         if placed:
             kept = {mark.name: mark for mark in session.landmarks}
             session.set_landmarks([*(kept | {mark.name: mark for mark in placed}).values()])

@@ -84,6 +84,8 @@ class SolveRequest:
         Which of two poses that explain the points equally well is to be taken: the nearer one.
     volume
         To name what lies outside it.
+    id
+        `Exposure.id` of the radiograph, which may be renamed meanwhile.
     """
 
     radiograph: str
@@ -97,6 +99,7 @@ class SolveRequest:
     hand_sigma_px: float
     start: Pose | None = None
     volume: Volume | None = None
+    id: str = ""
 
     def answer(self) -> "Solved":
         """Pair by name, weigh, solve; what fails is a `PnPSolution` that is false."""

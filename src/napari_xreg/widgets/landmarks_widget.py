@@ -103,7 +103,7 @@ class LandmarksWidget(Docked):
                 replace(m, pixel=pixel, covariance=None) if m.name == name else m for m in picked
             )
         carm = active.radiograph.carm
-        known = self._solved is not None and self._solved.request.radiograph == active.name
+        known = self._solved is not None and self._solved.request.id == active.id
         return SolveRequest(
             active.name,
             session.landmarks,
@@ -116,11 +116,12 @@ class LandmarksWidget(Docked):
             self.weighting.hand_sigma_px,
             self._start if known and self._start is not None else active.world_from_camera,
             session.volume,
+            active.id,
         )
 
     def _take(self, solved: Solved) -> None:
         active = self._session.active
-        if self.torn_down or active is None or active.name != solved.request.radiograph:
+        if self.torn_down or active is None or active.id != solved.request.id:
             return
         acted, self._acted = self._acted, self._lane.busy and self._acted
         self._start = solved.pose
@@ -241,7 +242,9 @@ class LandmarksWidget(Docked):
         solved = self._solved
         if solved is None or solved.pose is None:
             return
-        name = solved.request.radiograph
+        name = self._session.named(solved.request.id)
+        if name is None:
+            return
         with self._session.one_step("landmarks", since_recorded=True):
             self._session.set_pose(solved.pose, "landmarks", name=name)
             self._session.add_result(

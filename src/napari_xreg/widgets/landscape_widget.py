@@ -64,7 +64,7 @@ class LandscapeWidget(Docked):
         super().__init__(napari_viewer)
         self._job: Job | None = None
         self._shown: Landscape | None = None
-        self._name = ""
+        self._id = ""
         self._carm: CArm | None = None
         self._timer = QTimer(self)
         self._timer.setInterval(DRAW_MS)
@@ -209,7 +209,7 @@ class LandscapeWidget(Docked):
         entries = [active, *(others if session.rig_locked else ())]
         views = [View(entry.masked, entry.world_from_camera) for entry in entries]
         isocenter = session.isocenter
-        self._name, self._carm = active.name, active.radiograph.carm
+        self._id, self._carm = active.id, active.radiograph.carm
         shown = self._shown = empty_landscape(
             self._carm,
             active.world_from_camera,
@@ -264,7 +264,7 @@ class LandscapeWidget(Docked):
         shown = self._shown
         if shown is None or self._carm is None:
             return
-        exposure = next((e for e in self.workbench.session.exposures if e.name == self._name), None)
+        exposure = next((e for e in self.workbench.session.exposures if e.id == self._id), None)
         if exposure is None:
             self.plots.mark(None)
             return
@@ -283,11 +283,12 @@ class LandscapeWidget(Docked):
         shown, session = self._shown, self.workbench.session
         if shown is None or self._carm is None:
             return
-        if not any(entry.name == self._name for entry in session.exposures):
+        name = session.named(self._id)
+        if name is None:
             return
         pose = shifted(self._carm, shown.center, offsets)
         where = ", ".join(f"{name} {with_unit(v, name)}" for name, v in offsets.items())
-        session.set_pose(pose, f"landscape: {where}", name=self._name)
+        session.set_pose(pose, f"landscape: {where}", name=name)
 
     def _forget(self) -> None:
         """Another CT, or other structures of it: what is drawn no longer holds."""
@@ -299,8 +300,8 @@ class LandscapeWidget(Docked):
 
     def _follow(self) -> None:
         if self._shown is not None:
-            known = {entry.name: entry for entry in self.workbench.session.exposures}
-            entry = known.get(self._name)
+            known = {entry.id: entry for entry in self.workbench.session.exposures}
+            entry = known.get(self._id)
             if entry is None or entry.radiograph.carm != self._carm:
                 self._forget()
         self._switch()

@@ -71,7 +71,7 @@ class PointLook(QObject):
         """Look at a point of the patient: LPS, mm."""
         asked = time.perf_counter()
         active = self._session.active
-        self._state.set_look(Look(point, "" if active is None else active.name))
+        self._state.set_look(Look(point, "" if active is None else active.id))
         prepared = self._state.prepared
         if prepared is not None:
             self._lane.ask(HeatmapRequest(prepared, point, self.per_point, asked))
@@ -174,7 +174,7 @@ class PointLook(QObject):
         row, column = answer.found.pixels[0].tolist()
         look = self._state.look
         if look is not None and look.position == answer.request.position:
-            self._state.set_look(Look(look.position, active.name, (row, column)))
+            self._state.set_look(Look(look.position, active.id, (row, column)))
         self.changed.emit()
         self.latency_ms = 1000 * (time.perf_counter() - answer.request.asked)
 

@@ -155,7 +155,7 @@ class Preparation(QObject):
         return (
             request.volume is self._session.volume
             and active is not None
-            and active.name == request.exposure.name
+            and active.id == request.exposure.id
             and active.radiograph is request.exposure.radiograph
             and active.painted is request.exposure.painted
         )

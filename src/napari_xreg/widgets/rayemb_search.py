@@ -152,7 +152,9 @@ class Search(QObject):
         solved = self._solved
         if solved is None or solved.world_from_camera is None:
             return
-        name = solved.request.prepared.exposure.name
+        name = self._session.named(solved.request.prepared.exposure.id)
+        if name is None:
+            return
         self._session.set_pose(solved.world_from_camera, "rayemb", name=name)
 
     def refine(self) -> None:
@@ -198,7 +200,7 @@ class Search(QObject):
         pose = answer.world_from_camera
         words = answer.verdict.sentence
         if pose is not None:
-            name = answer.request.prepared.exposure.name
+            name = self._session.named(answer.request.prepared.exposure.id) or ""
             error = truth_error_mm(self._session, name, pose)
             if error is not None:
                 words += f" mTRE {error:.1f} mm (the true pose is known)."

@@ -140,7 +140,7 @@ class RayEmbWidget(Docked):
         if not words and prepared is not None:
             words = (
                 f"Ready: {len(prepared.templates)} templates, {prepared.weights.words}, on "
-                f"{prepared.exposure.name}."
+                f"{session.named(prepared.exposure.id)}."
             )
             if prepared.polarity is not None and prepared.polarity.looks is not Looks.RIGHT:
                 words += f" {prepared.polarity.sentence}"

@@ -38,8 +38,9 @@ class RefineRequest:
     ----------
     volume
         `Session.rendered_volume` when it was asked for.
-    names
-        Of the radiographs, in the order of `views`; the first is the one shown.
+    ids
+        Of the radiographs (`Exposure.id`: they may be renamed meanwhile), in the order of `views`;
+        the first is the one shown.
     views
         Radiographs, masked, with their starting poses.
     settings
@@ -53,7 +54,7 @@ class RefineRequest:
     """
 
     volume: Volume
-    names: tuple[str, ...]
+    ids: tuple[str, ...]
     views: tuple[View, ...]
     settings: RefineSettings | AdamSettings
     isocenter: Float[Tensor, "3"]
@@ -92,20 +93,19 @@ class RefineRequest:
         return len(self.settings.levels)
 
     def poses_at(self, iterate: Iterate) -> dict[str, Pose]:
-        """Of every radiograph, by name: they move together."""
+        """Of every radiograph, by its id: they move together."""
         return rig_poses(
-            self.names, [view.world_from_camera for view in self.views], iterate.world_from_camera
+            self.ids, [view.world_from_camera for view in self.views], iterate.world_from_camera
         )
 
 
 def rig_poses(
-    names: tuple[str, ...], rig: list[Pose] | tuple[Pose, ...], first: Pose
+    ids: tuple[str, ...], rig: list[Pose] | tuple[Pose, ...], first: Pose
 ) -> dict[str, Pose]:
     """The poses of a rig whose first camera stands at `first`."""
     back = first @ rig[0].inverse().to(dtype=first.translation.dtype)
     return {
-        name: back @ pose.to(dtype=first.translation.dtype)
-        for name, pose in zip(names, rig, strict=True)
+        id: back @ pose.to(dtype=first.translation.dtype) for id, pose in zip(ids, rig, strict=True)
     }
 
 
@@ -137,10 +137,9 @@ def request_of(
         View(entry.masked if use_painted else entry.radiograph, entry.world_from_camera)
         for entry in used
     )
-    names = tuple(entry.name for entry in used)
     return RefineRequest(
         volume,
-        names,
+        tuple(entry.id for entry in used),
         views,
         settings,
         session.isocenter,
@@ -225,8 +224,9 @@ class RefineRun(QObject):
             return
         if self.kept is not None:
             registration = self.kept(registration)
+        names = [self._session.named(id) or "" for id in self.request.ids]
         name = self._session.add_result(
-            registration, self.request.names, self.request.described, name="refinement"
+            registration, names, self.request.described, name="refinement"
         )
         self.ended.emit(name)
 
@@ -241,12 +241,12 @@ class RefineRun(QObject):
         if self._session.rendered_volume is not self.request.volume:
             self._drop("the CT or the structures shown changed")
             return
-        there = {exposure.name: exposure for exposure in self._session.exposures}
-        for name, view in zip(self.request.names, self.request.views, strict=True):
-            if name not in there:
-                self._drop(f"{name} was removed")
-            elif there[name].radiograph.carm is not view.radiograph.carm:
-                self._drop(f"{name} was changed")
+        there = {exposure.id: exposure for exposure in self._session.exposures}
+        for id, view in zip(self.request.ids, self.request.views, strict=True):
+            if id not in there:
+                self._drop("a radiograph it uses was removed")
+            elif there[id].radiograph.carm is not view.radiograph.carm:
+                self._drop(f"{there[id].name} was changed")
 
     def _drop(self, why: str) -> None:
         self._dropped = why

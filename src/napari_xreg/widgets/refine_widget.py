@@ -38,7 +38,8 @@ class _Shown:
     """The refinement that curves and layers show: running, or one of the session's results."""
 
     name: str
-    names: tuple[str, ...]
+    ids: tuple[str, ...]
+    """Of the radiographs; they may be renamed while this is looked at."""
     rig: tuple[Pose, ...]
     carm: CArm
     levels: int
@@ -46,7 +47,7 @@ class _Shown:
     iterates: list[Iterate] = field(default_factory=list)
 
     def poses_at(self, iterate: Iterate) -> dict[str, Pose]:
-        return rig_poses(self.names, self.rig, iterate.world_from_camera)
+        return rig_poses(self.ids, self.rig, iterate.world_from_camera)
 
 
 class RefineWidget(Docked):
@@ -110,9 +111,10 @@ class RefineWidget(Docked):
             show_error(f"Refinement: {error}")
             return
         active = self._session.active
-        if active is None or active.name != request.names[0]:
-            self._session.set_active(request.names[0])
-            show_info(f"Showing {request.names[0]}, which is being refined.")
+        first = self._session.named(request.ids[0])
+        if first is not None and (active is None or active.id != request.ids[0]):
+            self._session.set_active(first)
+            show_info(f"Showing {first}, which is being refined.")
         self._begin(request)
         self._run = RefineRun(
             self._session,
@@ -159,13 +161,12 @@ class RefineWidget(Docked):
         shown, iterate = self._shown, self._current
         if self.running or shown is None or iterate is None:
             return
-        known = {exposure.name for exposure in self._session.exposures}
-        if not known & set(shown.names):
+        poses = {self._session.named(id): pose for id, pose in shown.poses_at(iterate).items()}
+        there = {name: pose for name, pose in poses.items() if name is not None}
+        if not there:
             show_error("Refinement: the radiographs of this refinement are no longer there.")
             return
-        self._session.set_poses(
-            shown.poses_at(iterate), f"iterate {iterate.index} of {shown.name or 'a refinement'}"
-        )
+        self._session.set_poses(there, f"iterate {iterate.index} of {shown.name or 'a refinement'}")
         self.start()
 
     def teardown(self) -> None:
@@ -190,7 +191,7 @@ class RefineWidget(Docked):
         self._show(
             _Shown(
                 "",
-                request.names,
+                request.ids,
                 tuple(view.world_from_camera for view in request.views),
                 radiographs[0].carm,
                 request.levels,
@@ -240,7 +241,10 @@ class RefineWidget(Docked):
         detector = shown.carm.detector
         size = detector.size_mm
         self._layers.begin(
-            shape, (size[0] / rows, size[1] / columns), expected, radiograph=shown.names[0]
+            shape,
+            (size[0] / rows, size[1] / columns),
+            expected,
+            radiograph=self._session.named(shown.ids[0]),
         )
         self._show_pictures(True)
         self._follow_current()
@@ -282,7 +286,7 @@ class RefineWidget(Docked):
         self._show(
             _Shown(
                 name,
-                result.radiographs,
+                tuple(e.id if (e := exposures.get(n)) else "" for n in result.radiographs),
                 result.registration.views or (result.registration.world_from_camera,),
                 first.radiograph.carm,
                 1 + max(it.level for it in iterates),
@@ -308,7 +312,7 @@ class RefineWidget(Docked):
         self._look_at(iterate)
         active = self._session.active
         if self._shown is not None and active is not None:
-            pose = self._shown.poses_at(iterate).get(active.name)
+            pose = self._shown.poses_at(iterate).get(active.id)
             self.workbench.canvas.show_landmarks_at(pose)
         self.looked_back.emit(iterate)
 
@@ -344,7 +348,8 @@ class RefineWidget(Docked):
             f"loss {iterate.loss:.3g}{simulated}",
             carm_words(shown.carm.carm_pose(iterate.world_from_camera, self._session.isocenter)),
         ]
-        error = truth_error_mm(self._session, shown.names[0], iterate.world_from_camera)
+        first = self._session.named(shown.ids[0]) or ""
+        error = truth_error_mm(self._session, first, iterate.world_from_camera)
         if error is not None:
             words[1] += f", mTRE {error:.2f} mm"
         self.readout.setText("<br>".join(words))
