@@ -4,17 +4,23 @@ BIN = .venv/bin
 # Tests open windows. Linux without a screen: a virtual one (napari draws nothing on Qt's offscreen).
 SCREEN = $(if $(DISPLAY),,$(if $(filter Linux,$(shell uname -s)),xvfb-run -a -s "-screen 0 1600x1000x24"))
 
-.PHONY: help demo test check lint bench docs figures clean
+# Files side by side, one worker a core; each takes about 1 GB. WORKERS=0: one after the other.
+WORKERS ?= logical
+PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses=4 --dist loadfile
+
+.PHONY: help demo test test-fast test-cpus check lint bench docs figures clean
 
 help:
 	@echo "make demo     install into .venv with napari, and register a sample"
 	@echo "make test     install into .venv, run every check and test (what CI runs)"
+	@echo "make test-fast   the quick tests, without a window (ARGS=... files, or anything of pytest's)"
+	@echo "make test-cpus   the tests of what computes, as other processors run it (ARGS=... chooses)"
 	@echo "make check    the linters alone"
 	@echo "make bench    the benchmarks (ARGS=... chooses; they need the real CTs, and time)"
 	@echo "make docs     the documentation as a site in site/"
 	@echo "make figures  redraw docs/images from the library and the running plugin (ARGS=... chooses)"
 	@echo "make clean    remove .venv and caches"
-	@echo "PYTHON=...    the Python to use, 3.11 or newer;  ARGS=...  arguments for demo and bench"
+	@echo "PYTHON=...    the Python to use, 3.11 or newer;  ARGS=...  arguments for demo, bench and tests"
 
 demo:
 	@$(PYTHON) scripts/setup_env.py pyqt6
@@ -23,7 +29,15 @@ demo:
 test:
 	@$(PYTHON) scripts/setup_env.py test peers
 	@$(MAKE) --no-print-directory lint
-	NAPARI_ENSURE_PLUGIN_MAIN_THREAD=1 $(SCREEN) $(BIN)/python -m pytest
+	NAPARI_ENSURE_PLUGIN_MAIN_THREAD=1 $(SCREEN) $(PYTEST)
+
+test-fast:
+	@$(PYTHON) scripts/setup_env.py test peers
+	$(PYTEST) -q -m "not slow and not window" --ignore=tests/widgets $(or $(ARGS),tests)
+
+test-cpus:
+	@$(PYTHON) scripts/setup_env.py test peers
+	$(BIN)/python scripts/test_cpus.py $(ARGS)
 
 check:
 	@$(PYTHON) scripts/setup_env.py test peers
@@ -50,4 +64,4 @@ figures:
 	$(SCREEN) $(BIN)/python docs/make_screenshots.py $(ARGS)
 
 clean:
-	rm -rf .venv site .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv site .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .numba_cache

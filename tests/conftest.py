@@ -1,4 +1,4 @@
-"""What every test shares: where the real CTs are, one thread, and reproducible hypotheses."""
+"""What every test shares: where the real CTs are, threads, caches, and reproducible hypotheses."""
 
 import os
 from pathlib import Path
@@ -25,9 +25,31 @@ if not torch.cuda.is_available():
 os.environ["NAPARI_XREG_AUTOSAVE"] = "off"
 
 # Small tensors: threads cost more than they give, and results stay the same on any machine.
-torch.set_num_threads(1)
+# (`make test-cpus` asks for more.)
+torch.set_num_threads(int(os.environ.get("NAPARI_XREG_TEST_THREADS", "1")))
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+
+# Side by side, every worker has its own compiled kernels: two processes that fill one cache of
+# numba's at once may give the machine code of one signature the name of another.
+if worker := os.environ.get("PYTEST_XDIST_WORKER"):
+    cache = os.environ.get("NUMBA_CACHE_DIR") or str(REPOSITORY / ".numba_cache")
+    os.environ["NUMBA_CACHE_DIR"] = str(Path(cache) / worker)
+
+WITH_A_WINDOW = {"qapp", "qtbot", "make_napari_viewer", "make_napari_viewer_proxy"}
+
+
+def pytest_ignore_collect(collection_path):
+    """Examples are looked for in the library, not in what tests share or run as a script."""
+    ours = collection_path.suffix == ".py" and not collection_path.name.startswith("test_")
+    return True if ours and collection_path.is_relative_to(REPOSITORY / "tests") else None
+
+
+def pytest_collection_modifyitems(items):
+    """Mark what opens a window: it needs a screen, and is left out of `make test-fast`."""
+    for item in items:
+        if not WITH_A_WINDOW.isdisjoint(getattr(item, "fixturenames", ())):
+            item.add_marker("window")
 
 
 @pytest.fixture(scope="session")

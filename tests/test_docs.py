@@ -168,6 +168,7 @@ def own_files(tmp_path_factory):
     return folder, truths, points
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("page", "found", "files"),
     [

@@ -134,6 +134,7 @@ def test_what_the_plugin_hub_asks_for():
     assert MANIFEST.parent.name == "napari_xreg"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     sys.platform.startswith("linux") and not os.environ.get("DISPLAY"),
     reason="napari draws nothing without a screen: run under xvfb-run",
@@ -165,6 +166,7 @@ def test_importing_the_package_is_silent_and_loads_nothing_heavy():
     assert done.stderr == ""
 
 
+@pytest.mark.slow
 def test_a_start_does_not_wait_for_torchs_compiler():
     """It takes as long as torch itself; roma imports it (docs/decisions/0010)."""
     code = (
@@ -176,6 +178,7 @@ def test_a_start_does_not_wait_for_torchs_compiler():
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+@pytest.mark.slow
 def test_no_room_of_the_library_loads_qt_or_napari():
     code = (
         "import importlib, pkgutil, sys, napari_xreg\n"

@@ -97,6 +97,7 @@ class TestRegister:
         assert done.err == ""
         assert [f for f in data["files"] if f.endswith("result.json")]
 
+    @pytest.mark.slow
     def test_every_kind_of_start_is_the_same_pose(self, call, case, tmp_path):
         for ending in ("json", "tfm"):
             write_pose(tmp_path / f"p.{ending}", case.start)
@@ -117,6 +118,7 @@ class TestRegister:
             assert data["pose"]["carm"]["primary_deg"] == pytest.approx(17.0, abs=1e-4)
             assert data["pose"]["carm"]["roll_deg"] == pytest.approx(0.5, abs=1e-4)
 
+    @pytest.mark.slow
     def test_structures_multi_start_and_landmarks(self, call, case, tmp_path):
         marks = tmp_path / "marks.csv"
         from napari_xreg.images import Landmark, write_landmarks
@@ -315,6 +317,7 @@ def small_case(**options):
     return sample_case(**options | {"spacing_mm": 4.0, "pixels": 96})
 
 
+@pytest.mark.slow
 def test_demo_makes_pictures_a_report_and_a_session(call, monkeypatch, tmp_path):
     monkeypatch.setattr(demo_command, "sample_case", small_case)
     done = call("demo", "--headless", "--film", "none", "--json")

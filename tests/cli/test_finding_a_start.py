@@ -45,6 +45,7 @@ class TestHeatmap:
         assert done.code == 0, done.err
         return json.loads(done.out)
 
+    @pytest.mark.slow
     def test_files_and_numbers_agree(self, answer, case, tmp_path):
         assert answer["schema"] == "napari-xreg/heatmaps"
         assert answer["simulated"] is True
@@ -71,6 +72,7 @@ class TestHeatmap:
         assert kept["pixels"][0, 0] == pytest.approx([-0.5, -0.5], abs=1.0)
         assert kept["pixels"][-1, -1] == pytest.approx([71.5, 79.5], abs=1.0)
 
+    @pytest.mark.slow
     def test_landmarks_by_name(self, call, case, tmp_path):
         center = tuple(case.volume.center.tolist())
         marks = [Landmark("a place", center), Landmark("elsewhere", (0.0, 0.0, 0.0))]
@@ -103,6 +105,7 @@ class TestHeatmap:
 
 
 class TestInit:
+    @pytest.mark.slow
     def test_a_start_from_rayemb(self, call, case, tmp_path):
         torch.manual_seed(0)
         save_encoder(tmp_path / "new.safetensors", CompactEncoder(), {"trained_on": "nothing"})
@@ -233,6 +236,7 @@ class TestMask:
 
 
 class TestSeveral:
+    @pytest.mark.slow
     def test_they_move_together(self, call, case, second, tmp_path):
         path, truth = second
         done = call(

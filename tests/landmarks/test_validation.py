@@ -97,6 +97,7 @@ def test_the_threshold_of_trust_comes_from_spread_and_pose() -> None:
     assert trust_threshold(results[3:]) is None
 
 
+@pytest.mark.slow
 def test_phantoms_are_seen_from_the_poses_that_are_learned(monkeypatch):
     """Judged from elsewhere, the weights that are kept would be those of another task."""
     side = PoseRange((60.0, 62.0), (4.0, 6.0), (0.0, 0.0), 0.0)

@@ -83,6 +83,7 @@ def task():
     return RayEmbTask(encoder, POPULATION, lambda network: ({"score": 1.0}, None), settings)
 
 
+@pytest.mark.slow
 def test_steps_on_a_fixed_batch_lower_the_loss(task):
     views = task.pool.draw(torch.Generator().manual_seed(0))
     optimiser = AdamSteps(list(task.network.parameters()))
@@ -110,6 +111,7 @@ def test_the_gradient_reaches_every_weight(task):
     assert dead == []
 
 
+@pytest.mark.slow
 def test_the_pool_is_the_same_after_a_restore():
     framing = CompactEncoder(dimensions=8, widths=(8, 8, 8)).framing
     pool = ViewPool(POPULATION, framing, SMALL, seed=7)

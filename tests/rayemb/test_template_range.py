@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import pytest
 import torch
 
 from napari_xreg.rayemb import (
@@ -52,6 +53,7 @@ def test_published_weights_have_a_grid_of_their_own():
     assert templates_for(encoder, about, chosen) == RAYEMB_V1
 
 
+@pytest.mark.slow
 def test_training_and_validation_see_templates_of_their_range():
     made = phantom(spacing_mm=8.0, seed=3)
     lateral = PoseRange((60.0, 100.0), (-4.0, 6.0), (2.0, 8.0), 30.0)
@@ -68,6 +70,7 @@ def test_training_and_validation_see_templates_of_their_range():
         assert (towards[:, 0] > 0.8).all()
 
 
+@pytest.mark.slow
 def test_phantoms_are_seen_from_the_poses_that_are_learned(monkeypatch):
     """Judged from elsewhere, the weights that are kept would be those of another task."""
     side = PoseRange((60.0, 62.0), (4.0, 6.0), (0.0, 0.0), 0.0)

@@ -93,6 +93,7 @@ def test_carm_terms_of_a_pure_primary_error_are_degrees():
     assert float(terms[1, 1]) == pytest.approx(0.0, abs=1e-12)
 
 
+@pytest.mark.slow
 def test_with_white_noise_alone_the_sandwich_predicts_the_scatter():
     arm = carm()
     true = arm.world_from_camera(24.0, -13.0, isocenter=CENTER)

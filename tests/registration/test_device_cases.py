@@ -282,6 +282,7 @@ class Questions(TorchDispatchMode):
         return function(*args, **(kwargs or {}))
 
 
+@pytest.mark.slow
 def test_an_iteration_asks_the_device_for_nothing(cases, monkeypatch):
     """With two radiographs a case, masks, gains and locks; a graph could not be recorded else."""
     pytest.importorskip("triton")
@@ -316,6 +317,7 @@ def together(volume, cases):
     return run(device_cases.refine_cases(there, cases, settings=SETTINGS, pivot=CENTER))
 
 
+@pytest.mark.slow
 def test_cases_refined_together_are_those_refined_alone(volume, cases, together):
     for case, found in zip(cases, together, strict=True):
         alone = run(
@@ -357,6 +359,7 @@ class TestRefineMany:
         alone = run(refine(volume, cases[1], settings=quick, isocenter=CENTER))
         assert torch.equal(found[1].world_from_camera.rotation, alone.world_from_camera.rotation)
 
+    @pytest.mark.slow
     def test_geometries_are_not_mixed(self, volume, cases, together, on_a_card):
         other = CArm(1100.0, 740.0, Detector((48, 52), (2.5, 2.4)))
         image = render_drr(volume, other, TRUTHS[1])
@@ -372,6 +375,7 @@ class TestRefineMany:
             assert way(found[number].world_from_camera, wanted.world_from_camera) < 0.01
         assert way(found[2].world_from_camera, TRUTHS[1]) < 1.0
 
+    @pytest.mark.slow
     def test_as_many_at_a_time_as_fit(self, volume, cases, together, on_a_card, monkeypatch):
         sizes = []
         whole = device_cases.refine_cases

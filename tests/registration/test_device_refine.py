@@ -191,6 +191,7 @@ def test_locks_of_a_batch():
         torch.testing.assert_close(held[i].matrix().cpu(), locks.settle(a, b).matrix())
 
 
+@pytest.mark.slow
 def test_refines_like_the_cpu_with_parameters_locked(volume):
     # Two radiographs move together; the first one's roll and depth stay.
     views = (
@@ -218,6 +219,7 @@ def test_refines_like_the_cpu_with_parameters_locked(volume):
     assert way(free.world_from_camera, on_cpu.world_from_camera) > 1.0
 
 
+@pytest.mark.slow
 def test_recorded_iterations_are_the_same(volume):
     """A recorder that replays by calling: the state threads through the buffers of the recording."""
     views = (View(bent(blob_radiograph(CARM, TRUE)), start_of(1, factor=0.7)),)

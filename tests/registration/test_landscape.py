@@ -65,6 +65,7 @@ def test_offsets_are_added_to_the_terms_of_the_c_arm():
     assert terms.isocenter == pytest.approx(tuple(CENTER.tolist()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("measure", ["refinement", "ncc", "xvr"])
 def test_every_section_through_the_truth_is_lowest_there(volume, radiograph, measure):
     settings = replace(SETTINGS, measure=measure)
@@ -190,6 +191,7 @@ def test_cancelled_it_gives_what_it_has(volume, radiograph):
     assert sum(np.isfinite(p.losses).sum() for p in found.profiles.values()) == len(taken) == 20
 
 
+@pytest.mark.slow
 def test_masked_pixels_have_no_say(volume, radiograph):
     spoiled = radiograph.line_integrals.clone()
     spoiled[:40, :30] = 9.0

@@ -129,10 +129,7 @@ def test_the_overlay_says_whether_the_radiograph_was_simulated(simulated):
     # Orange edges in the second row, second column; cyan in the third.
     width = picture.shape[1] // 3
     lower = picture[picture.shape[0] // 2 : -60]
-    assert (
-        has_color(lower[:, width : 2 * width], drawing.BEFORE)
-        or (lower[:, width : 2 * width, 0].astype(int) - lower[:, width : 2 * width, 2] > 150).any()
-    )
+    assert (lower[:, width : 2 * width, 0].astype(int) - lower[:, width : 2 * width, 2] > 150).any()
     cyan = lower[:, 2 * width :, 2].astype(int) - lower[:, 2 * width :, 0]
     assert (cyan > 120).any()
 
@@ -183,7 +180,7 @@ def test_the_report_escapes_names_and_tells_errors(tmp_path):
 
     _, radiograph, poses, result = case()
     errors = {
-        "mean_target_registration_error_mm": 12.345,
+        "mean_target_registration_error_mm": 12.346,
         "mean_projection_error_mm": 2.0,
         "mean_reprojection_distance_mm": 1.0,
         "double_geodesic_mm": 3.0,
@@ -200,7 +197,7 @@ def test_the_report_escapes_names_and_tells_errors(tmp_path):
     text = (tmp_path / "r.html").read_text()
     assert "a &lt; b" in text
     assert "&lt;ct&gt;.nii" in text
-    assert "12.35" in text or "12.34" in text
+    assert "12.35" in text
     assert "-0.00" not in text
     assert "SIMULATED" in text
     assert "src='f.gif'" in text

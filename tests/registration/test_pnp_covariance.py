@@ -89,6 +89,7 @@ def test_without_covariances_the_residuals_say_how_large_errors_are():
     assert torch.allclose(free.covariance, heavy.covariance, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_it_covers_as_often_as_it_says():
     """Squared Mahalanobis distances of 400 fixed seeds follow chi-square of 6 degrees of freedom."""
     found = []

@@ -52,6 +52,7 @@ def test_pixels_weights_and_points(loss, mirrored):
     assert torch.autograd.gradcheck(solved, inputs, eps=1e-4, atol=1e-5, rtol=1e-5, fast_mode=fast)
 
 
+@pytest.mark.slow
 def test_covariances():
     view, seen, random = problem(6, 7, True)
     roots = torch.from_numpy(random.uniform(-1, 1, (7, 2, 2))) + 2 * torch.eye(2)

@@ -128,6 +128,7 @@ def test_locked_parameters_stay(volume):
     assert terms.offset_mm[0] == pytest.approx(4.0, abs=0.2)
 
 
+@pytest.mark.slow
 def test_many_starts_reach_further_than_one(volume):
     seeds = [s for s in range(20, 32) if _error(_start(s, 4.0)) > 60]
     assert len(seeds) >= 3

@@ -239,6 +239,7 @@ def test_a_pixel_list_is_the_image_at_its_pixels(launch, method):
     assert difference(found, expected[0]) < CLOSE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_a_batch_is_its_items_bit_by_bit(method):
     volume = noise_on("oblique")

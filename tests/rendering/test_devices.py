@@ -125,6 +125,7 @@ def test_backends(monkeypatch):
         chosen(CUBE, "joseph", "opengl")
 
 
+@pytest.mark.slow
 def test_the_cpu_never_imports_the_kernels():
     import subprocess
     import sys

@@ -53,6 +53,7 @@ except ValueError:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layer", ["workqueue", "omp", "tbb"])
 def test_two_threads_at_once(layer):
     done = subprocess.run(

@@ -1,5 +1,6 @@
 """Landmarks move with the anatomy that they were placed on."""
 
+import pytest
 import torch
 
 from napari_xreg.images import Volume, lac_from_hu
@@ -29,6 +30,7 @@ def centroid(volume: Volume, values: torch.Tensor) -> torch.Tensor:
     return world
 
 
+@pytest.mark.slow
 def test_a_ball_is_found_where_its_centre_was_moved_to() -> None:
     volume = ball_volume()
     assert volume.hu is not None
@@ -56,6 +58,7 @@ def test_moved_inverts_the_grid() -> None:
     assert (source - voxel).norm() > 1.0
 
 
+@pytest.mark.slow
 def test_the_population_moves_its_landmarks_with_the_bones() -> None:
     population = PhantomPopulation(seeds=(7,), spacing_mm=6.0)
     still = PhantomPopulation(seeds=(7,), spacing_mm=6.0, bend_mm=0.0, stretch=0.0, texture=0.0)

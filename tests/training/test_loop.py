@@ -1,6 +1,5 @@
 """The training loop: it learns, stops, resumes bit for bit, and keeps the best weights."""
 
-import threading
 from dataclasses import replace
 
 import pytest
@@ -140,10 +139,36 @@ def test_a_loss_that_is_no_number_ends_it_with_what_there_was():
     assert all(torch.isfinite(v).all() for v in trained.best.values())
 
 
-def test_time_ends_it_too():
-    trained = run(train(LineTask(), TrainSettings(steps=10**9, by_time=0.3, validate_every=10**9)))
+class Clock:
+    """Seconds that pass when told to, in place of `time` in the loop."""
+
+    def __init__(self):
+        self.now = 1000.0
+
+    def perf_counter(self):
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr("napari_xreg.training.loop.time", clock)
+    return clock
+
+
+def test_time_ends_it_too(clock):
+    task = LineTask()
+    learn = task.losses
+
+    def losses(generator):
+        clock.now += 0.25
+        return learn(generator)
+
+    task.losses = losses
+    trained = run(train(task, TrainSettings(steps=10**9, by_time=0.6, validate_every=10**9)))
     assert trained.status is TrainingStatus.FINISHED
-    assert 0 < trained.steps < 10**9
+    assert trained.steps == 3  # 0.25, 0.5, 0.75
+    assert trained.seconds == pytest.approx(0.75)
     assert len(trained.validations) == 1
 
 
@@ -160,12 +185,15 @@ def test_another_file_is_no_state(tmp_path):
         read_state(tmp_path / "w.ckpt")
 
 
-def test_a_pause_is_no_time_of_training():
-    control = Control()
-    loop = train(LineTask(), replace(SETTINGS, by_time=60.0), control=control)
+def test_a_pause_is_no_time_of_training(clock):
+    class Paused(Control):
+        def proceed(self):
+            clock.now += 40.0
+            return super().proceed()
+
+    loop = train(LineTask(), replace(SETTINGS, by_time=60.0), control=Paused())
     first = next(loop)
-    control.pause()
-    threading.Timer(0.5, control.resume).start()
+    clock.now += 1.5
     second = next(loop)
-    assert second.seconds - first.seconds < 0.4
     loop.close()
+    assert (first.seconds, second.seconds) == (0.0, 1.5)

@@ -313,9 +313,16 @@ def test_a_click_on_bone_gives_its_surface_but_a_turn_gives_nothing(room):
 
 
 def test_other_buttons_and_modifiers_are_left_to_napari(room, session):
-    x, y, z = session.landmarks[0].position
+    marks, heard = session.landmarks, []
+    room.point_clicked.connect(heard.append)
+    x, y, z = marks[0].position
     for other in ({"button": 2}, {"modifiers": ("Shift",)}):
-        _finish(_press(room, _event("mouse_press", (z, y, x), (0.0, 1.0, 0.0), **other)))
+        event = _event("mouse_press", (z, y, x), (0.0, 1.0, 0.0), **other)
+        _finish(_press(room, event))  # at once: what follows the press is napari's
+        assert not event.handled
+    assert room.viewer.scene.camera.mouse_pan
+    assert heard == []
+    assert session.landmarks == marks
 
 
 def test_closed_it_hears_and_holds_nothing(room):

@@ -507,7 +507,10 @@ def test_picture_of_the_questions(widget, picture, qtbot, screenshot):
     widget.load(picture)
     question = answer(qtbot, widget, MissingGeometry)
     screenshot(question, "missing_geometry")
+    assert question.width() >= question.minimumSizeHint().width()  # nothing is cut
     question.close()
     click(qtbot, widget.radiographs.simulate_button)
-    screenshot(answer(qtbot, widget, SimulationSettings), "simulate")
+    simulate = answer(qtbot, widget, SimulationSettings)
+    screenshot(simulate, "simulate")
+    assert simulate.width() >= simulate.minimumSizeHint().width()
     widget.question.close()

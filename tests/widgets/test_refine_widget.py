@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from napari.utils.notifications import notification_manager
-from qtpy.QtCore import QPoint, Qt
+from qtpy.QtCore import QPointF, Qt
 from qtpy.QtWidgets import QScrollArea
 
 from napari_xreg.geometry import CArmPose
@@ -417,11 +417,11 @@ def test_clicking_the_curve_looks_at_that_iterate(widget, qtbot):
     ended(qtbot, widget)
     qtbot.wait(50)
     box = widget.losses._plot.getPlotItem().vb
-    centre = box.viewRect().center()
-    where = box.mapViewToScene(centre).toPoint()
+    middle = round(box.viewRect().center().x() - 0.25)  # of a whole iterate, not between two
+    where = box.mapViewToScene(QPointF(middle, box.viewRect().center().y())).toPoint()
     with qtbot.waitSignal(widget.looked_back):
-        qtbot.mouseClick(widget.losses._plot.viewport(), LEFT, pos=QPoint(where))
-    assert widget.current.index == round(centre.x())
+        qtbot.mouseClick(widget.losses._plot.viewport(), LEFT, pos=where)
+    assert widget.current.index == middle
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

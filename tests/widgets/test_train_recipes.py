@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from train_parts import TinyRecipe, ToyRecipe, ToyTask
+from train_parts import ToyRecipe, ToyTask
 
 from napari_xreg.geometry import CArm, Detector
 from napari_xreg.images import Landmark, ReadError
@@ -292,9 +292,3 @@ def test_torch_has_its_threads_back(one, tmp_path, monkeypatch):
     run_through(recipe, request, stop_after=1)
     assert seen == [before + 1]
     assert torch.get_num_threads() == before
-
-
-def test_the_tiny_recipe_is_the_real_one_but_for_its_size():
-    assert TinyRecipe.save is RayEmbRecipe.save
-    assert TinyRecipe.cloud is RayEmbRecipe.cloud
-    assert TinyRecipe.network is RayEmbRecipe.network
