@@ -148,12 +148,6 @@ def colour(k, image):
     return image
 
 
-def empty_slice(folder: Path) -> Path:
-    path = write_series(folder / "series")
-    (path / "IM0099.dcm").write_bytes(b"")
-    return path
-
-
 def cut_slice(folder: Path) -> Path:
     path = write_series(folder / "series")
     file = sorted(path.iterdir())[2]
@@ -241,8 +235,7 @@ CASES = {
     ),
     # DICOM.
     "empty folder": (empty_folder, "found no files"),
-    "empty slice": (empty_slice, r"IM0099.dcm: the file is empty"),
-    "cut slice": (cut_slice, "missing|damaged"),
+    "cut slice": (cut_slice, r"missing between .*Not read: .*IM0006.dcm: "),
     "wrong modality": (series(radiograph), "found 5 x CR Computed Radiography Image Storage"),
     "localizer only": (scout_only, r"found 1 x CT CT Image Storage \(localizer\)"),
     "mixed series": (two_scans, "2 CT series in one folder, name one by series_uid"),
@@ -269,7 +262,7 @@ CASES = {
     ),
     "no directions": (altered("ImageOrientationPatient", [0] * 6), "perpendicular unit vectors"),
     "not HU in DICOM": (altered("RescaleType", "OD"), "RescaleType is OD"),
-    "zero slope": (altered("RescaleSlope", 0), "RescaleSlope must be positive"),
+    "zero slope": (altered("RescaleSlope", 0), "RescaleSlope must not be 0"),
     "one place": (altered("ImagePositionPatient", [1, 2, 3]), "same position"),
     "huge DICOM": (altered("Rows", 65535), "do not match|damaged"),
     "high bit": (altered("HighBit", 11), "HighBit must be"),
@@ -350,4 +343,5 @@ def test_random_damage_is_reported_or_harmless(tmp_path, kind):
         message = attempt(target)
         assert "\n" not in message
         reported += bool(message)
-    assert reported > 10
+    # A slice that is lost at an end of the series is passed over with a note.
+    assert reported > (5 if kind == "dcm" else 10)

@@ -3,6 +3,7 @@
 import warnings
 from dataclasses import replace
 
+import nibabel
 import numpy as np
 import pytest
 import torch
@@ -17,7 +18,12 @@ from napari_xreg.viewer.layer_data import labels_layer, radiograph_layer
 from napari_xreg.viewer.sample import available_samples
 from napari_xreg.widgets import loading
 from napari_xreg.widgets.data_widget import DataWidget
-from napari_xreg.widgets.questions import MissingGeometry, OneOf, SimulationSettings
+from napari_xreg.widgets.questions import (
+    MeaningOfValues,
+    MissingGeometry,
+    OneOf,
+    SimulationSettings,
+)
 from napari_xreg.widgets.radiographs_group import removal_words
 
 
@@ -133,6 +139,31 @@ def test_a_dropped_grid_is_asked_about_and_loaded(empty, ct_file, qtbot, loaded)
     click(qtbot, question.ok)
     loaded(empty)
     assert empty.workbench.session.labels.names
+
+
+def test_a_ct_in_an_unknown_unit_is_asked_about_and_the_choice_is_kept(
+    empty, tmp_path, qtbot, loaded, said
+):
+    values = np.zeros((9, 8, 7), np.int16)
+    values[2:7, 2:6, 1:6] = 1800
+    image = nibabel.Nifti1Image(values, np.diag([2.0, 3.0, 4.0, 1.0]))
+    nibabel.save(image, tmp_path / "angio.nii")
+    empty.load(str(tmp_path / "angio.nii"), "ct")
+    question = answer(qtbot, empty, MeaningOfValues)
+    assert not question.ok.isEnabled()
+    assert not question.air.isEnabled()
+    assert (question.air.value(), question.material.value()) == (0, 1800)
+    question.meaning.setCurrentIndex(2)
+    question.material.setValue(0)
+    assert not question.ok.isEnabled()
+    question.material.setValue(2500)
+    click(qtbot, question.ok)
+    loaded(empty)
+    session = empty.workbench.session
+    assert session.volume_source.options == {"values": "linear 0 2500"}
+    # Cortical bone at 70 keV, 0.04937 per mm, times 1800 of 2500.
+    assert float(session.volume.lac.max()) == pytest.approx(0.04937 * 0.72, rel=2e-3)
+    assert any("0 is air, 2500 is bone" in sentence for sentence in said)
 
 
 def test_dropped_radiograph_and_landmarks(widget, tmp_path, loaded, radiograph):

@@ -3,7 +3,7 @@
 import json
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 
@@ -29,6 +29,11 @@ class Console:
         self._end_progress()
         if not self.json and not self.quiet:
             print(text)
+
+    def notes(self, sentences: Iterable[str]) -> None:
+        """What was assumed or passed over, a line each."""
+        for sentence in sentences:
+            self.say(f"note: {sentence}")
 
     def answer(self, document: Mapping[str, Any]) -> None:
         """The machine-readable answer; nothing without --json."""

@@ -47,6 +47,7 @@ def run(arguments: Namespace, console: Console) -> int:
         raise ValueError("say which point: --point X Y Z in mm, or --landmark NAME")
     console.step("reading")
     patient = read_patient(arguments)
+    console.notes(patient.volume.notes)
     radiograph = masked(arguments, read_xray(arguments), 0)
     named = wanted_points(arguments, patient)
     points = torch.tensor(list(named.values()), dtype=torch.float64)

@@ -17,6 +17,7 @@ from napari_xreg.images import (
     LabelMap,
     Radiograph,
     ReadError,
+    UnknownValues,
     Volume,
     read_labels,
     read_radiograph,
@@ -59,10 +60,22 @@ def read_patient(arguments: Namespace) -> Patient:
             raise ValueError(f"a phantom's patient is a whole number: got {name!r}")
         made = phantom(seed=int(number) if number else None)
         return Patient(made.volume, name, None, made)
-    volume = read_volume(path, series_uid=arguments.series, energy_kev=arguments.energy_kev)
+    volume = read_ct(path, arguments, energy_kev=arguments.energy_kev)
     # Half of all CTs are called ct.nii.gz: the folder tells them apart.
     shown = "/".join(path.absolute().parts[-2:])
     return Patient(volume, shown, path)
+
+
+def read_ct(path: Path, arguments: Namespace, *, energy_kev: float = 70.0) -> Volume:
+    """A CT, with what the command line says of its series and values."""
+    said = None if arguments.ct_values is None else " ".join(arguments.ct_values)
+    try:
+        return read_volume(path, series_uid=arguments.series, energy_kev=energy_kev, values=said)
+    except UnknownValues as error:
+        raise UnknownValues(
+            f"{error}: give --ct-values hu, or --ct-values linear AIR BONE",
+            error.lowest, error.highest, error.shape,
+        ) from error  # fmt: skip
 
 
 def read_patient_labels(arguments: Namespace, patient: Patient) -> LabelMap | None:

@@ -8,7 +8,9 @@ from typing import Any
 import torch
 
 from napari_xreg.cli.console import Console
-from napari_xreg.images import LabelMap, ReadError, Volume, read_labels, read_volume
+from napari_xreg.cli.inputs import read_ct
+from napari_xreg.images import LabelMap, ReadError, UnknownValues, Volume, read_labels
+from napari_xreg.images.dicom_ct import read_header
 from napari_xreg.images.read_dicom_radiograph import read_dicom_image
 from napari_xreg.images.read_dicom_series import is_dicom
 from napari_xreg.images.read_raster_radiograph import read_raster_image
@@ -31,12 +33,25 @@ def run(arguments: Namespace, console: Console) -> int:
     elif kind == "radiograph":
         entry = _radiograph_entry(_stored(path, arguments.frame))
     else:
-        entry = _volume_entry(read_volume(path, series_uid=arguments.series))
+        entry = _ct_entry(path, arguments)
     entry = {"file": str(path), **entry}
     for name, value in entry.items():
         _say(console, name, value)
     console.answer({"schema": "napari-xreg/inspection", "version": 1, **entry})
     return 0
+
+
+def _ct_entry(path: Path, arguments: Namespace) -> dict[str, Any]:
+    try:
+        return _volume_entry(read_ct(path, arguments))
+    except UnknownValues as unknown:
+        # What is known is what was asked for: the rest of the file is right.
+        return {
+            "kind": "volume in an unknown unit",
+            "voxels_xyz": list(unknown.shape),
+            "value_range": [unknown.lowest, unknown.highest],
+            "warning": str(unknown),
+        }
 
 
 def _kind(path: Path) -> str:
@@ -47,10 +62,8 @@ def _kind(path: Path) -> str:
     if suffix in _RASTER:
         return "radiograph"
     if path.is_file() and is_dicom(path):
-        import pydicom
-
-        modality = pydicom.dcmread(path, stop_before_pixels=True, force=True).get("Modality", "")
-        return "ct" if modality == "CT" else "radiograph"
+        header = read_header(path)
+        return "ct" if header.is_ct or header.is_directory else "radiograph"
     return "ct"
 
 
@@ -88,6 +101,8 @@ def _volume_entry(volume: Volume) -> dict[str, Any]:
         metal = int((hu > 2500).sum())
         if metal:
             entry["warning"] = f"{metal} voxels above 2500 HU: metal or artefacts"
+    if volume.notes:
+        entry["notes"] = list(volume.notes)
     if max(volume.spacing) > 2.0:
         entry["advice"] = (
             f"voxels of {max(volume.spacing):.1f} mm limit how well a pose can be found; a bone "

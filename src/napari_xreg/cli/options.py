@@ -21,12 +21,25 @@ def add_ct(parser: argparse.ArgumentParser) -> None:
         help="NIfTI, NRRD, MetaImage, a DICOM folder, or `phantom` (`phantom:7` for patient 7)",
     )
     parser.add_argument("--series", metavar="UID", help="which series of a DICOM folder")
+    add_ct_values(parser)
     parser.add_argument(
         "--energy-kev",
         type=positive_number,
         default=70.0,
         metavar="KEV",
         help="effective energy of the beam, for attenuation (default: %(default)s)",
+    )
+
+
+def add_ct_values(parser: argparse.ArgumentParser) -> None:
+    """What the numbers of the CT mean."""
+    parser.add_argument(
+        "--ct-values",
+        nargs="+",
+        metavar="WORD",
+        help="what the numbers of the CT mean, where the file does not say it or says it wrongly: "
+        "`hu`, or `linear AIR BONE` with its values of nothing and of cortical bone "
+        "(`linear AIR WATER water` with that of water)",
     )
 
 

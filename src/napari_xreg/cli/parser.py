@@ -9,6 +9,7 @@ from napari_xreg.cli.initialisers import INITIALISERS
 from napari_xreg.cli.options import (
     add_carm,
     add_ct,
+    add_ct_values,
     add_device,
     add_radiograph_geometry,
     add_start,
@@ -256,6 +257,7 @@ def _add_inspect(commands: _Commands, common: _Parser) -> None:
         help="read it as this (default: look at it)",
     )
     inspect.add_argument("--series", metavar="UID", help="which series of a DICOM folder")
+    add_ct_values(inspect)
     inspect.add_argument("--frame", type=frame, help="frame of a multi-frame radiograph, from 1")
 
 

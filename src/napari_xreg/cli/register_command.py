@@ -51,9 +51,9 @@ def run(arguments: Namespace, console: Console) -> int:
     for view in views[1:]:
         console.say(f"radiograph: {view.radiograph!r}")
     console.say(f"start: {start.origin}")
-    notes = tuple(note for view in views for note in view.radiograph.notes) + start.notes
-    for note in notes:
-        console.say(f"note: {note}")
+    of_views = tuple(note for view in views for note in view.radiograph.notes)
+    notes = patient.volume.notes + of_views + start.notes
+    console.notes(notes)
     prepare_renderer(console, arguments.threads)
     console.step("registering")
     settings = chosen_settings(arguments, start)

@@ -25,6 +25,7 @@ def run(arguments: Namespace, console: Console) -> int:
         )
     console.step("reading")
     patient = read_patient(arguments)
+    console.notes(patient.volume.notes)
     volume, structures, _ = restricted(arguments, patient)
     carm = given_carm(arguments)
     start = starting_pose(arguments, carm, patient.volume)

@@ -42,6 +42,7 @@ def run(arguments: Namespace, console: Console) -> int:
         )
     console.step("reading")
     patient = read_patient(arguments)
+    console.notes(patient.volume.notes)
     labels = read_patient_labels(arguments, patient)
     carm = given_carm(arguments)
     start = starting_pose(arguments, carm, patient.volume)

@@ -8,6 +8,7 @@ from napari_xreg.images.errors import (
     SeveralFrames,
     SeveralSeries,
     TooLarge,
+    UnknownValues,
 )
 from napari_xreg.images.geometry_override import geometry_record, with_geometry
 from napari_xreg.images.labels import LabelMap
@@ -25,6 +26,7 @@ from napari_xreg.images.read_radiograph import read_radiograph
 from napari_xreg.images.read_volume import read_labels, read_volume
 from napari_xreg.images.stored_image import IncompleteRadiograph
 from napari_xreg.images.totalsegmentator import TOTALSEGMENTATOR_NAMES
+from napari_xreg.images.value_scale import ValueScale
 from napari_xreg.images.volume import Volume
 from napari_xreg.images.write_dicom_radiograph import dicom_radiograph, write_dicom_radiograph
 from napari_xreg.images.write_radiograph import write_radiograph
@@ -38,6 +40,8 @@ __all__ = [
     "FrameUnknown",
     "ReadError",
     "TooLarge",
+    "UnknownValues",
+    "ValueScale",
     "IncompleteRadiograph",
     "SeveralFrames",
     "SeveralSeries",

@@ -12,12 +12,19 @@ import numpy as np
 import pydicom
 from numpy.typing import NDArray
 from pydicom.errors import BytesLengthException, InvalidDicomError
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
+from napari_xreg.files import ReadError, check_file, claim
 from napari_xreg.images.dicom_decoding import stored_pixels
-from napari_xreg.images.errors import ReadError
 
 _CT = "1.2.840.10008.5.1.4.1.1.2"
 _ENHANCED_CT = ("1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2")
+# A cone-beam CT of a C-arm (X-Ray 3D Angiographic) or of the face (Craniofacial).
+_CONE_BEAM = ("1.2.840.10008.5.1.4.1.1.13.1.1", "1.2.840.10008.5.1.4.1.1.13.1.2")
+VOLUME_CLASSES = (_CT, *_ENHANCED_CT, *_CONE_BEAM)
+"""SOP classes that are read as a CT."""
+# What RescaleType may say of Hounsfield units; "hu" is written, though code strings are capitals.
+_HOUNSFIELD = "HU"
 _DIRECTORY = "1.2.840.10008.1.3.10"
 _AIR_HU = -1000
 
@@ -52,8 +59,8 @@ class Header:
 
     @property
     def is_ct(self) -> bool:
-        """CT image storage, classic or enhanced."""
-        return self.sop_class == _CT or self.sop_class in _ENHANCED_CT
+        """CT image storage, classic or enhanced, or a cone-beam CT."""
+        return self.sop_class in VOLUME_CLASSES
 
     @property
     def is_directory(self) -> bool:
@@ -78,7 +85,9 @@ class Plane:
     axes
         Unit directions, LPS, in which the column index and the row index grow.
     slope, intercept
-        Stored value times slope plus intercept is HU.
+        Stored value times slope plus intercept is what the file means.
+    unit
+        What it is in: "HU", another RescaleType, or nothing where the file does not say.
     """
 
     file: Path
@@ -90,6 +99,7 @@ class Plane:
     axes: NDArray[np.float64]
     slope: float
     intercept: float
+    unit: str
 
     @property
     def name(self) -> str:
@@ -106,12 +116,13 @@ def read_header(file: Path) -> Header:
         If it is damaged or does not say what it is.
     """
     with _reading(file):
-        dataset = pydicom.dcmread(file, stop_before_pixels=True)
+        check_file(file)
+        dataset = pydicom.dcmread(file, stop_before_pixels=True, force=True)
         # A DICOMDIR names its class in the file's preamble only.
         stored_as = dataset.file_meta.get("MediaStorageSOPClassUID")
         sop_class = str(stored_as or _required(file, dataset, "SOPClassUID"))
         kinds = dataset.get("ImageType") or []
-        header = Header(
+        return Header(
             file=file,
             dataset=dataset,
             sop_class=sop_class,
@@ -120,9 +131,6 @@ def read_header(file: Path) -> Header:
             series_uid=str(dataset.get("SeriesInstanceUID") or "") or None,
             description=str(dataset.get("SeriesDescription") or ""),
         )
-        if header.is_ct:
-            _required(file, dataset, "SeriesInstanceUID")
-        return header
 
 
 def planes_of(header: Header) -> list[Plane]:
@@ -140,17 +148,21 @@ def planes_of(header: Header) -> list[Plane]:
         if header.sop_class == _CT:
             if int(dataset.get("NumberOfFrames") or 1) != 1:
                 raise ReadError(f"{file}: a CT image has one frame: export it as enhanced CT")
-            return [_plane(file, 0, dataset, [dataset])]
-        shared = _required(file, dataset, "SharedFunctionalGroupsSequence")[0]
+            return [_plane(file, 0, dataset, [dataset], False)]
+        cone_beam = header.sop_class in _CONE_BEAM
+        common = dataset.get("SharedFunctionalGroupsSequence")
+        shared = common[0] if common else pydicom.Dataset()
         frames = _required(file, dataset, "PerFrameFunctionalGroupsSequence")
         return [
-            _plane(file, number, dataset, [*_groups(frame), *_groups(shared)])
+            _plane(file, number, dataset, [*_groups(frame), *_groups(shared), dataset], cone_beam)
             for number, frame in enumerate(frames)
         ]
 
 
 def hounsfield(planes: list[Plane]) -> NDArray[Any]:
-    """Hounsfield units of the slices, (z, y, x): whole numbers where the file allows, else float32.
+    """What the slices mean, (z, y, x): whole numbers where the file allows, else float32.
+
+    Padding becomes air where the numbers are HU, else the lowest of the others.
 
     Raises
     ------
@@ -176,8 +188,13 @@ def hounsfield(planes: list[Plane]) -> NDArray[Any]:
         else:
             slab[:] = stored[plane.frame] * plane.slope + plane.intercept
         if padding is not None:
-            slab[padding[plane.frame] & (slab > _AIR_HU)] = _AIR_HU
+            _fill_padding(slab, padding[plane.frame], plane.unit)
     return volume
+
+
+def _fill_padding(slab: NDArray[Any], padding: NDArray[np.bool_], unit: str) -> None:
+    air = _AIR_HU if unit == _HOUNSFIELD or padding.all() else slab[~padding].min()
+    slab[padding & (slab > air)] = air
 
 
 @contextmanager
@@ -232,7 +249,7 @@ def _groups(functional: Any) -> list[Any]:
     return [functional[keyword].value[0] for keyword in keywords if functional.get(keyword)]
 
 
-def _plane(file: Path, frame: int, dataset: Any, sources: list[Any]) -> Plane:
+def _plane(file: Path, frame: int, dataset: Any, sources: list[Any], cone_beam: bool) -> Plane:
     def value(keyword: str) -> Any:
         holders = [source for source in sources if source.get(keyword) not in (None, "")]
         return _required(file, holders[0] if holders else {}, keyword)
@@ -253,15 +270,16 @@ def _plane(file: Path, frame: int, dataset: Any, sources: list[Any]) -> Plane:
             f"{file}: ImageOrientationPatient must be two perpendicular unit vectors: "
             f"got {axes.ravel().tolist()}"
         )
-    unit = str(next((s.RescaleType for s in sources if s.get("RescaleType")), "HU"))
-    if unit != "HU":
-        raise ReadError(
-            f"{file}: RescaleType is {unit}, expected Hounsfield units (HU): choose the CT "
-            "reconstruction in HU"
-        )
-    slope = float(numbers("RescaleSlope", 1)[0])
-    if slope <= 0:
-        raise ReadError(f"{file}: RescaleSlope must be positive: got {slope:g}")
+    # The standard takes HU for a CT that does not say (C.8.2.1); of a cone-beam CT it says nothing.
+    said = next((s.RescaleType for s in sources if s.get("RescaleType")), "")
+    unit = str(said).strip().upper() or ("" if cone_beam else _HOUNSFIELD)
+    if cone_beam and not any("RescaleSlope" in source for source in sources):
+        slope, intercept, unit = 1.0, 0.0, ""
+    else:
+        slope = float(numbers("RescaleSlope", 1)[0])
+        intercept = float(numbers("RescaleIntercept", 1)[0])
+    if slope == 0:
+        raise ReadError(f"{file}: RescaleSlope must not be 0: the file is damaged, export it again")
     return Plane(
         file=file,
         frame=frame,
@@ -271,16 +289,20 @@ def _plane(file: Path, frame: int, dataset: Any, sources: list[Any]) -> Plane:
         position=numbers("ImagePositionPatient", 3),
         axes=axes / lengths,
         slope=slope,
-        intercept=float(numbers("RescaleIntercept", 1)[0]),
+        intercept=intercept,
+        unit=unit,
     )
 
 
 def _stored_values(file: Path) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
     """Pixels (frames, rows, columns) before the rescale, and where they are padding."""
     with _reading(file):
-        dataset = pydicom.dcmread(file)
+        dataset = pydicom.dcmread(file, force=True)
         _required(file, dataset, "PixelData")
-        syntax = dataset.file_meta.TransferSyntaxUID
+        frames = int(dataset.get("NumberOfFrames") or 1)
+        size = frames * int(dataset.Rows) * int(dataset.Columns) * int(dataset.BitsAllocated) // 8
+        claim(size, f"{file}: {frames} frames of {dataset.Rows} x {dataset.Columns} pixels")
+        syntax = _syntax(dataset)
         if not syntax.is_encapsulated:
             # Padding such as 63536 in 12 stored bits is only seen before the upper bits are cut.
             dataset.pixel_array_options(correct_unused_bits=False)
@@ -304,6 +326,15 @@ def _stored_values(file: Path) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
             # sign of signed values.
             stored = (stored << unused) >> unused
         return stored, padding
+
+
+def _syntax(dataset: Any) -> Any:
+    """How the pixels are coded; a file without the mark of DICOM does not say, and is plain."""
+    if "TransferSyntaxUID" not in dataset.file_meta:
+        implicit = dataset.original_encoding[0]
+        plain = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
+        dataset.file_meta.TransferSyntaxUID = plain
+    return dataset.file_meta.TransferSyntaxUID
 
 
 def _padding(dataset: Any, stored: NDArray[Any]) -> NDArray[np.bool_] | None:

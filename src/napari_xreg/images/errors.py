@@ -23,6 +23,26 @@ class FrameUnknown(ReadError):
         self.frames = frames
 
 
+class UnknownValues(ReadError):
+    """Nobody can say what the numbers of a volume mean, and nobody did.
+
+    Parameters
+    ----------
+    message
+        As of any `ReadError`.
+    lowest, highest
+        Of the values.
+    shape
+        Numbers of voxels (x, y, z).
+    """
+
+    def __init__(
+        self, message: str, lowest: float, highest: float, shape: tuple[int, int, int]
+    ) -> None:
+        super().__init__(message)
+        self.lowest, self.highest, self.shape = lowest, highest, shape
+
+
 class SeveralFrames(ReadError):
     """A file holds several images and none was chosen.
 

@@ -11,10 +11,13 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
+from napari_xreg.files import ReadError, check_file
 from napari_xreg.images.dicom_ct import Header, Plane, hounsfield, planes_of, read_header
-from napari_xreg.images.errors import ReadError, SeveralSeries
+from napari_xreg.images.errors import SeveralSeries
 from napari_xreg.images.stored_grid import StoredGrid, check_place, check_size
 
+# Of the elements that can be the first of a file.
+_EARLY_REPRESENTATIONS = (b"UL", b"OB", b"UI", b"CS", b"DA", b"TM", b"LO", b"SH")
 # Closer than this two slices lie at the same position, mm.
 _SAME_PLACE = 1e-3
 # Positions are often rounded to 0.1 mm; a slice may lie this far from an even row of slices, mm.
@@ -22,9 +25,19 @@ _UNEVEN = 0.1
 
 
 def is_dicom(path: Path) -> bool:
-    """Whether the file carries the mark of DICOM files, ``DICM`` after 128 bytes."""
+    """Whether the file carries the mark of DICOM files, ``DICM`` after 128 bytes, or begins as one.
+
+    Some systems write a file without the mark: it begins with an element of group 2 or 8.
+    """
     with path.open("rb") as file:
-        return file.read(132)[128:] == b"DICM"
+        start = file.read(132)
+    if start[128:] == b"DICM":
+        return True
+    if start[:2] not in (b"\x02\0", b"\x08\0") or len(start) < 132:
+        return False
+    # Element number, then a value representation, or a length of four bytes.
+    element, length = int.from_bytes(start[2:4], "little"), int.from_bytes(start[4:8], "little")
+    return element <= 0x70 and (start[4:6] in _EARLY_REPRESENTATIONS or length <= 512)
 
 
 def read_dicom_series(path: Path, *, series_uid: str | None = None) -> StoredGrid:
@@ -33,12 +46,13 @@ def read_dicom_series(path: Path, *, series_uid: str | None = None) -> StoredGri
     Slices are sorted along the normal of their plane, never by file name or instance number; their
     positions give the third axis of the affine, so a tilted gantry shears the grid. Copies of a
     slice are dropped, localizers (scouts), DICOMDIR and files that are not DICOM are passed over.
-    Padding outside the field of view becomes air.
+    What is damaged or does not say where it belongs is passed over too, with a note; where slices
+    are missing in between it is named. Padding outside the field of view becomes air.
 
     Parameters
     ----------
     path
-        A folder, searched with its subfolders, or one file of the series.
+        A folder, searched with its subfolders, one file of the series, or a DICOMDIR.
     series_uid
         SeriesInstanceUID, needed where the folder holds several CT series.
 
@@ -51,52 +65,108 @@ def read_dicom_series(path: Path, *, series_uid: str | None = None) -> StoredGri
     folder = path if path.is_dir() else path.parent
     if not path.is_dir():
         header = read_header(path)
-        if not header.is_ct:
+        if not header.is_ct and not header.is_directory:
             raise ReadError(
                 f"{path}: expected a CT, got {header.kind}: choose a file of the CT series"
             )
         series_uid = series_uid or header.series_uid
-    headers = _ct_headers(folder)
+        if header.is_ct and header.series_uid is None:
+            raise ReadError(
+                f"{path}: SeriesInstanceUID (0020,000E) is missing, so nobody can say which slices "
+                "belong together: export the series again with it"
+            )
+    headers, passed = _ct_headers(folder)
     series = _choose(folder, headers, series_uid)
-    planes = [plane for header in series for plane in planes_of(header)]
+    planes = _planes(series, passed)
     first = planes[0]
     _check_alike(folder, planes)
     check_size(folder, (first.columns, first.rows, len(planes)), 4)
-    planes = _sorted(folder, planes)
+    planes = _sorted(folder, planes, passed)
     world_from_index = _world_from_index(folder, planes)
-    return StoredGrid(hounsfield(planes), world_from_index)
+    files = tuple(dict.fromkeys(plane.file for plane in planes))
+    notes: tuple[str, ...] = ()
+    if passed:
+        notes = (f"passed over {_listed(passed)}: a slice at an end of the CT may be lost",)
+    units = sorted({plane.unit for plane in planes})
+    return StoredGrid(
+        hounsfield(planes), world_from_index, {}, files, unit=" and ".join(units), notes=notes
+    )
 
 
-def _ct_headers(folder: Path) -> list[Header]:
-    """Headers of the CT images in the folder, localizers left out."""
+def series_files(path: Path) -> tuple[Path, ...]:
+    """The files of the series that a file is of, by name; only itself if it is no CT.
+
+    Raises
+    ------
+    ReadError
+        If the file is damaged.
+    """
+    header = read_header(path)
+    if not header.is_ct:
+        return (path,)
+    headers, _ = _ct_headers(path.parent)
+    found = {h.file for h in headers if h.series_uid == header.series_uid}
+    return tuple(sorted(found | {path}))
+
+
+def _planes(series: list[Header], passed: list[str]) -> list[Plane]:
+    """The slices that say where they are; the others join what is passed over."""
+    planes: list[Plane] = []
+    first: ReadError | None = None
+    for header in series:
+        try:
+            planes += planes_of(header)
+        except ReadError as error:
+            first = first or error
+            passed.append(str(error))
+    if first is not None and len(planes) < 2:
+        raise first
+    return planes
+
+
+def _listed(passed: list[str]) -> str:
+    more = f" and {len(passed) - 3} more" if len(passed) > 3 else ""
+    return "; ".join(passed[:3]) + more
+
+
+def _ct_headers(folder: Path) -> tuple[list[Header], list[str]]:
+    """Headers of the CT images in the folder, localizers left out; and what could not be read."""
     headers: list[Header] = []
+    passed: list[str] = []
     others: dict[str, int] = {}
     strangers = 0
     for file in _files(folder):
         if file.name.upper() == "DICOMDIR":
             continue
-        if file.stat().st_size == 0 and file.suffix.lower() in ("", ".dcm", ".ima"):
-            raise ReadError(
-                f"{file}: the file is empty (0 bytes), a slice may be lost: copy it again"
-            )
-        if not is_dicom(file):
+        try:
+            check_file(file)
+            header = read_header(file) if is_dicom(file) else None
+        except (ReadError, OSError) as error:
+            # Of a text or a picture that cannot be read nobody wants to know.
+            if file.suffix.lower() in ("", ".dcm", ".ima"):
+                passed.append(str(error))
             strangers += 1
             continue
-        header = read_header(file)
-        if header.is_ct and not header.is_localizer:
-            headers.append(header)
+        if header is None:
+            strangers += 1
+        elif header.is_ct and not header.is_localizer:
+            if header.series_uid is None:
+                passed.append(f"{file}: SeriesInstanceUID (0020,000E) is missing")
+            else:
+                headers.append(header)
         elif not header.is_directory:
             kind = f"{header.kind} (localizer)" if header.is_localizer else header.kind
             others[kind] = others.get(kind, 0) + 1
     if not headers:
         found = [f"{count} x {kind}" for kind, count in others.items()]
         if strangers:
-            found.append(f"{strangers} files that are not DICOM")
+            found.append(f"{strangers} files that are not DICOM or cannot be read")
+        found += passed[:3]
         raise ReadError(
             f"{folder}: expected the slices of a CT series, found {', '.join(found) or 'no files'}: "
             "choose the folder that holds the CT"
         )
-    return headers
+    return headers, passed
 
 
 def _files(folder: Path) -> Iterable[Path]:
@@ -149,7 +219,7 @@ def _numbers(values: Iterable[float]) -> str:
     return "\\".join(f"{value:g}" for value in values)
 
 
-def _sorted(folder: Path, planes: list[Plane]) -> list[Plane]:
+def _sorted(folder: Path, planes: list[Plane], passed: list[str]) -> list[Plane]:
     """Slices by position along their normal, copies dropped, evenly spaced or refused."""
     if len(planes) < 2:
         raise ReadError(
@@ -170,11 +240,13 @@ def _sorted(folder: Path, planes: list[Plane]) -> list[Plane]:
             )
     if len(kept) < 2:
         raise ReadError(f"{folder}: all slices of the series lie at the same position")
-    _check_even(folder, kept, normal)
+    _check_even(folder, kept, normal, passed)
     return kept
 
 
-def _check_even(folder: Path, planes: list[Plane], normal: NDArray[np.float64]) -> None:
+def _check_even(
+    folder: Path, planes: list[Plane], normal: NDArray[np.float64], passed: list[str]
+) -> None:
     positions = np.stack([plane.position for plane in planes])
     gaps = np.diff(positions @ normal)
     usual = float(np.median(gaps))
@@ -185,9 +257,10 @@ def _check_even(folder: Path, planes: list[Plane], normal: NDArray[np.float64]) 
     ]
     if wide:
         more = f" and {len(wide) - 3} more" if len(wide) > 3 else ""
+        lost = f" Not read: {_listed(passed)}." if passed else ""
         raise ReadError(
             f"{folder}: slices are missing between {', '.join(wide[:3])}{more}; the others are "
-            f"{usual:.4g} mm apart: copy the series again, complete"
+            f"{usual:.4g} mm apart: copy the series again, complete.{lost}"
         )
     even = np.linspace(positions[0], positions[-1], len(planes))
     off = float(np.linalg.norm(positions - even, axis=1).max())

@@ -11,6 +11,7 @@ from napari_xreg.images.read_nifti import read_nifti
 from napari_xreg.images.read_nrrd import read_nrrd
 from napari_xreg.images.stored_grid import StoredGrid, labels_from_grid, volume_from_grid
 from napari_xreg.images.totalsegmentator import TOTALSEGMENTATOR_NAMES
+from napari_xreg.images.value_scale import ValueScale
 from napari_xreg.images.volume import Volume
 
 _NIFTI = (".nii", ".nii.gz", ".hdr", ".img")
@@ -19,7 +20,11 @@ _META = (".mha", ".mhd")
 
 
 def read_volume(
-    path: str | Path, *, series_uid: str | None = None, energy_kev: float = 70.0
+    path: str | Path,
+    *,
+    series_uid: str | None = None,
+    energy_kev: float = 70.0,
+    values: ValueScale | str | None = None,
 ) -> Volume:
     """Read a CT.
 
@@ -32,6 +37,10 @@ def read_volume(
         Which series, where a folder holds several.
     energy_kev
         Effective energy of the X-ray that the attenuation is meant for, see `lac_from_hu`.
+    values
+        What the numbers mean, see `ValueScale`: ``"hu"``, or ``"linear AIR BONE"`` with the file's
+        values of nothing and of cortical bone. It overrules the file. None: Hounsfield units, if the
+        file says so or they look like it.
 
     Returns
     -------
@@ -41,11 +50,18 @@ def read_volume(
     Raises
     ------
     ReadError
-        If the file is missing, damaged, not a CT in Hounsfield units, or does not say where its
-        voxels lie. The message names the file and says what to do.
+        If the file is missing, damaged, or does not say where its voxels lie. The message names the
+        file and says what to do.
+    UnknownValues
+        If it is not said in which unit the values are, and they do not look like Hounsfield units.
     """
     file = Path(path)
-    return volume_from_grid(file, _read(file, series_uid), energy_kev=energy_kev)
+    try:
+        scale = ValueScale.parse(values) if isinstance(values, str) else values
+    except ValueError as error:
+        raise ReadError(f"{file}: {error}") from error
+    grid = _read(file, series_uid)
+    return volume_from_grid(file, grid, energy_kev=energy_kev, scale=scale)
 
 
 def read_labels(path: str | Path, *, names: Mapping[int, str] | None = None) -> LabelMap:

@@ -13,13 +13,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_xreg.files import claim
-from napari_xreg.images.attenuation import lac_from_hu
-from napari_xreg.images.errors import ReadError
+from napari_xreg.images.errors import ReadError, UnknownValues
 from napari_xreg.images.labels import LabelMap
+from napari_xreg.images.value_scale import ValueScale
 from napari_xreg.images.volume import Volume, check_affine
 
 # 1024 x 1024 x 1024: attenuation and HU of it take 6 to 8 GB, and as much again while it is read.
 MAX_VOXELS = 2**30
+_HOUNSFIELD = "HU"
+_BEYOND_HU = 100_000
+# HU. Fat is at -100, lung at -800: above this a scan holds neither air around nor in the body.
+_NO_AIR = -300
 # Of a voxel beside the stored ones: rescaled or converted numbers, HU, attenuation.
 _MADE_BYTES = 12
 # Distances between voxel centres that a scanner of people or bones makes, mm.
@@ -40,12 +44,19 @@ class StoredGrid:
         What the ids of a label map mean, where the file says so.
     files
         All that was read.
+    unit
+        What the file says its values are in: "HU", another word, or "" where its kind of file ought
+        to say and does not; None where it has no place for it.
+    notes
+        What was passed over.
     """
 
     values: NDArray[Any]
     world_from_index: Float[Tensor, "4 4"]
     names: Mapping[int, str] = field(default_factory=dict)
     files: tuple[Path, ...] = ()
+    unit: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 def check_size(path: Path, shape: tuple[int, ...], stored_bytes: int) -> None:
@@ -94,8 +105,16 @@ def check_place(path: Path, world_from_index: Float[Tensor, "4 4"]) -> None:
         )
 
 
-def volume_from_grid(path: Path, grid: StoredGrid, *, energy_kev: float) -> Volume:
-    """Attenuation from HU, once the numbers look like HU."""
+def volume_from_grid(
+    path: Path, grid: StoredGrid, *, energy_kev: float, scale: ValueScale | None = None
+) -> Volume:
+    """Attenuation from what the values mean: as given, as the file says, or as they look.
+
+    Raises
+    ------
+    UnknownValues
+        If nothing was given, and the file and its values do not look like Hounsfield units.
+    """
     values = grid.values
     _check_finite(path, values)
     low, high = float(values.min()), float(values.max())
@@ -103,18 +122,54 @@ def volume_from_grid(path: Path, grid: StoredGrid, *, energy_kev: float) -> Volu
         raise ReadError(
             f"{path}: every voxel holds {low:g}, so there is nothing to see: choose another volume"
         )
-    if low >= 0 and high <= 255:
-        raise ReadError(
-            f"{path}: values lie between {low:g} and {high:g}; expected Hounsfield units (air -1000, "
-            "water 0, bone 300 to 2000): this is a label map, an 8-bit or a normalised image"
-        )
-    if max(-low, high) > 100_000:
+    notes = list(grid.notes)
+    if scale is None:
+        scale = ValueScale()
+        doubt = _doubt(grid, low, high)
+        if doubt:
+            z, y, x = values.shape
+            raise UnknownValues(
+                f"{path}: {doubt}. Say what they mean: Hounsfield units (hu), or a line between two "
+                "values of the file (linear AIR BONE)", low, high, (x, y, z),
+            )  # fmt: skip
+        if low > _NO_AIR:
+            notes.append(
+                f"no voxel is air (the lowest value is {low:g}, read as HU): where the field is not "
+                "cropped inside the body, say what the values mean"
+            )
+    else:
+        notes.append(f"values {low:g} to {high:g} read as {scale.words}, as chosen")
+    if scale == ValueScale() and max(-low, high) > _BEYOND_HU:
         raise ReadError(
             f"{path}: values lie between {low:g} and {high:g}; expected Hounsfield units (air -1000, "
             "water 0, bone 300 to 2000): the rescale slope or the data are damaged"
         )
-    hu = torch.from_numpy(_compact(values))
-    return Volume(lac_from_hu(hu, energy_kev=energy_kev), grid.world_from_index, hu=hu)
+    lac, hu = scale.attenuation(torch.from_numpy(_compact(values)), energy_kev)
+    if not bool(lac.any()):
+        raise ReadError(
+            f"{path}: with values read as {scale.words} no voxel attenuates: they lie between "
+            f"{low:g} and {high:g}"
+        )
+    return Volume(lac, grid.world_from_index, hu=hu, notes=tuple(notes))
+
+
+def _doubt(grid: StoredGrid, low: float, high: float) -> str:
+    """Why the values are not taken for Hounsfield units; empty where they are."""
+    came = f"values lie between {low:g} and {high:g}"
+    if grid.unit == "":
+        return f"{came} and the file does not say in which unit, as a cone-beam CT often does not"
+    if grid.unit not in (None, _HOUNSFIELD):
+        return f"{came} and RescaleType is {grid.unit}, expected Hounsfield units (HU)"
+    hounsfield = "expected Hounsfield units (air -1000, water 0, bone 300 to 2000)"
+    if low >= 0 and high <= 255:
+        return f"{came}; {hounsfield}: this is a label map, an 8-bit or a normalised image"
+    if max(-low, high) > _BEYOND_HU:
+        return (
+            f"{came}; {hounsfield}: the rescale slope or the data are damaged, or of another unit"
+        )
+    if low >= 0 and grid.unit is None:
+        return f"{came}: no voxel is air, and 0 would be water; {hounsfield}"
+    return ""
 
 
 def labels_from_grid(

@@ -20,7 +20,10 @@ class Volume:
         Maps (x, y, z) of a voxel *centre* to patient LPS mm. Any invertible affine: oblique,
         sheared by gantry tilt, anisotropic, left-handed storage.
     hu
-        The CT numbers `lac` was made from, Hounsfield units, on the same grid, if known.
+        The CT numbers `lac` was made from, Hounsfield units, on the same grid, if known; of a volume
+        in another unit those that have its attenuation.
+    notes
+        What a reader assumed or passed over, a sentence each.
 
     Raises
     ------
@@ -31,6 +34,7 @@ class Volume:
     lac: Float[Tensor, "z y x"]
     world_from_index: Float[Tensor, "4 4"]
     hu: Float[Tensor, "z y x"] | Int[Tensor, "z y x"] | None = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.lac.ndim != 3 or min(self.lac.shape) < 1:

@@ -14,7 +14,14 @@ from pathlib import Path
 import numpy as np
 from napari.utils.notifications import show_warning
 
-from napari_xreg.images import ReadError, SeveralSeries, read_landmarks, read_radiograph
+from napari_xreg.images import (
+    ReadError,
+    SeveralSeries,
+    UnknownValues,
+    read_landmarks,
+    read_radiograph,
+)
+from napari_xreg.images.dicom_ct import VOLUME_CLASSES
 from napari_xreg.images.read_raster_radiograph import sidecar_path
 from napari_xreg.images.xray_geometry import SCHEMA as GEOMETRY_SCHEMA
 from napari_xreg.session import Session, Source, read_session
@@ -40,7 +47,6 @@ _LANDMARKS = (".fcsv", ".mrk.json")
 _SESSION = ".xreg.json"
 _NOTHING: list[tuple[None]] = [(None,)]
 """napari's sign for a file that was read and adds no layer."""
-_CT_CLASSES = ("CTImageStorage", "EnhancedCTImageStorage", "LegacyConvertedEnhancedCTImageStorage")
 
 
 def get_reader(path: Paths) -> Reader | None:
@@ -128,9 +134,14 @@ def read_ct_layers(path: Paths) -> Layers:
             f"{file}: holds {len(several.series)} CT series ({found}): open a slice of the one you "
             "want, or drop the folder on the Data widget, which asks for it"
         ) from several
+    except UnknownValues as unknown:
+        raise UnknownValues(
+            f"{unknown} by opening it in the Data widget, which asks",
+            unknown.lowest, unknown.highest, unknown.shape,
+        ) from unknown  # fmt: skip
     if series is not None:
         remember(volume, series, file.absolute())
-    return [volume_layer(volume, name=_title(file), carry=Carried(volume, source))]
+    return [volume_layer(volume, name=_title(file), carry=Carried(volume, source, volume.notes))]
 
 
 def read_several_layers(paths: Paths) -> Layers:
@@ -305,10 +316,10 @@ def _dicom_kind(file: Path) -> str | None:
         if not marked:
             return "xray" if file.suffix.lower() in _DICOM else None
         header = dcmread(file, specific_tags=["SOPClassUID", "Rows"], stop_before_pixels=True)
-        kind = getattr(header.get("SOPClassUID"), "keyword", "")
+        kind = str(header.get("SOPClassUID") or "")
     except (OSError, InvalidDicomError, ValueError, EOFError):
         return None
-    if kind in _CT_CLASSES:
+    if kind in VOLUME_CLASSES:
         return "ct"
     return "xray" if "Rows" in header else None
 

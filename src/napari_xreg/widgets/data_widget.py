@@ -28,7 +28,13 @@ from napari_xreg.widgets.docked import Docked
 from napari_xreg.widgets.landmarks_group import LandmarksGroup
 from napari_xreg.widgets.load_queue import LoadQueue
 from napari_xreg.widgets.patient_group import PatientGroup
-from napari_xreg.widgets.questions import MissingGeometry, OneOf, Question, SimulationSettings
+from napari_xreg.widgets.questions import (
+    MeaningOfValues,
+    MissingGeometry,
+    OneOf,
+    Question,
+    SimulationSettings,
+)
 from napari_xreg.widgets.radiographs_group import RadiographsGroup, removal_words
 from napari_xreg.widgets.scrolling import scrolled
 from napari_xreg.widgets.small_print import SmallPrint
@@ -216,6 +222,12 @@ class DataWidget(Docked):
                 self._ask(
                     MissingGeometry(answer.stored, self),
                     lambda said: self.queue.ask(request.completed(*said)),
+                )
+            case loading.Unscaled():
+                read = answer.request
+                self._ask(
+                    MeaningOfValues(answer.question, self),
+                    lambda said: self.queue.ask(read.scaled(said)),
                 )
             case SampleData():
                 self._take_sample(answer)

@@ -24,6 +24,7 @@ from napari_xreg.images import (
     ReadError,
     SeveralFrames,
     SeveralSeries,
+    UnknownValues,
     Volume,
     read_landmarks,
     read_radiograph,
@@ -103,6 +104,14 @@ class Unfinished:
 
 
 @dataclass(frozen=True, eq=False)
+class Unscaled:
+    """A CT of which nobody knows what its values mean; `request` can be asked again with a scale."""
+
+    question: UnknownValues
+    request: "ReadFile"
+
+
+@dataclass(frozen=True, eq=False)
 class Found:
     """Something that a session file named and did not find, found."""
 
@@ -110,7 +119,9 @@ class Found:
     answer: Any
 
 
-Answer = CT | Labelled | Xray | Marks | SessionFile | Choice | Unfinished | SampleData | Found
+Answer = (
+    CT | Labelled | Xray | Marks | SessionFile | Choice | Unfinished | Unscaled | SampleData | Found
+)
 
 
 @dataclass(frozen=True)
@@ -171,7 +182,9 @@ class ReadFile:
                 f"{Path(self.path).name} holds {len(several.series)} CT series. Which one?",
                 {words: self._with("ct", series_uid=uid) for uid, words in _unlike(several.series)},
             )
-        return CT(volume, file_source(self.path, **self.options))
+        except UnknownValues as unknown:
+            return Unscaled(unknown, replace(self, kind="ct"))
+        return CT(volume, file_source(self.path, **self.options), volume.notes)
 
     def _radiograph(self) -> Answer:
         path = Path(self.path)
@@ -192,6 +205,10 @@ class ReadFile:
 
     def _with(self, kind: Kind, **options: Any) -> "ReadFile":
         return replace(self, kind=kind, options={**self.options, **options})
+
+    def scaled(self, values: str) -> "ReadFile":
+        """The same with what the user said of its values."""
+        return self._with("ct", values=values)
 
     def completed(
         self, geometry: GeometryRecord, read_as: str | None, bone: str | None

@@ -21,6 +21,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_xreg.geometry import CArm, CArmPose, Detector
+from napari_xreg.images import UnknownValues, ValueScale
 from napari_xreg.images.stored_image import StoredImage
 from napari_xreg.simulation import SEVERITIES
 from napari_xreg.widgets.geometry_form import ENTRIES, NEEDED, GeometryForm
@@ -181,6 +182,81 @@ class MissingGeometry(Question):
         except ValueError as error:
             return f"⚠ {error}"
         return ""
+
+
+class MeaningOfValues(Question):
+    """What the values of a CT mean, where its file does not say; the answer is a scale as text.
+
+    Parameters
+    ----------
+    unknown
+        What was found.
+    """
+
+    def __init__(self, unknown: UnknownValues, parent: QWidget) -> None:
+        super().__init__("What do the values of this CT mean?", parent)
+        label = QLabel(str(unknown))
+        label.setWordWrap(True)
+        label.setTextFormat(Qt.TextFormat.PlainText)
+        self.meaning = QComboBox()
+        for words, of in (
+            ("choose…", None),
+            ("Hounsfield units", "hu"),
+            ("from nothing to cortical bone, in proportion", ""),
+            ("from nothing to water, in proportion", " water"),
+        ):
+            self.meaning.addItem(words, [of])
+        span = max(abs(unknown.lowest), abs(unknown.highest), 1.0)
+        self.air, self.material = _value(unknown.lowest, span), _value(unknown.highest, span)
+        self.air.setToolTip("The value where nothing is: outside the patient, or the background")
+        self.material.setToolTip(
+            "The value of pure cortical bone, or of water: read it off in the CT. What comes out is "
+            "attenuation; a wrong value makes all of it stronger or weaker"
+        )
+        form = QFormLayout()
+        form.addRow("Values are", self.meaning)
+        form.addRow("Value of nothing", self.air)
+        form.addRow("Value of the material", self.material)
+        self.body.addWidget(label)
+        self.body.addLayout(form)
+        self.body.addWidget(
+            SmallPrint("What you choose is kept in the session and written into results.")
+        )
+        self.problem = SmallPrint()
+        self.body.addWidget(self.problem)
+        self.body.addWidget(self.buttons)
+        self.meaning.currentIndexChanged.connect(lambda _: self._judge())
+        for box in (self.air, self.material):
+            box.valueChanged.connect(lambda _: self._judge())
+        self._judge()
+
+    def value(self) -> Any:
+        """``hu``, or ``linear AIR MATERIAL``; nothing before the choice."""
+        of = self.meaning.currentData()[0]
+        if of is None or of == "hu":
+            return of
+        return str(ValueScale.parse(f"linear {self.air.value()!r} {self.material.value()!r}{of}"))
+
+    def _judge(self) -> None:
+        words = ""
+        linear = self.meaning.currentData()[0] not in (None, "hu")
+        self.air.setEnabled(linear)
+        self.material.setEnabled(linear)
+        try:
+            if self.value() is None:
+                words = "Needed: what the values mean"
+        except ValueError as error:
+            words = f"⚠ {error}"
+        self.problem.setText(words)
+        self.ok.setEnabled(not words)
+
+
+def _value(start: float, span: float) -> QDoubleSpinBox:
+    box = QDoubleSpinBox()
+    box.setDecimals(6 if span < 100 else 1)
+    box.setRange(-1000 * span, 1000 * span)
+    box.setValue(start)
+    return box
 
 
 class SimulationSettings(Question):
