@@ -74,6 +74,7 @@ class TestRegister:
         names = {p.name for p in (tmp_path / "r").iterdir()}
         assert names == {
             "result.json", "result.tfm", "result-slicer.tfm", "trajectory.csv", "overlay.png", "refinement.gif", "report.html",
+            ".napari-xreg.json",
         }  # fmt: skip
         for entry in saved.data["inputs"]:
             assert len(entry["sha256"]) == 64

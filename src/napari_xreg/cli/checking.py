@@ -1,6 +1,6 @@
 """Comparing a pose with a truth that is known, and predicting the errors of landmarks."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from napari_xreg.files import ReadError, is_number, read_json, with_schema
 from napari_xreg.geometry import CArm, Pose
-from napari_xreg.images import Volume, read_landmarks
+from napari_xreg.images import Landmark, Volume
 from napari_xreg.metrics import (
     double_geodesic,
     mean_projection_error,
@@ -126,17 +126,10 @@ def pose_errors(
     }
 
 
-def predicted_landmarks(path: str, carm: CArm, registration: Registration) -> list[dict[str, Any]]:
-    """Where the landmarks of a file are seen and how far off they may be.
-
-    Raises
-    ------
-    ReadError
-        If the file holds no landmark with a position in the volume.
-    """
-    landmarks = [mark for mark in read_landmarks(path) if mark.position is not None]
-    if not landmarks:
-        raise ReadError(f"{Path(path).name}: holds no landmark with a 3D position")
+def predicted_landmarks(
+    landmarks: Sequence[Landmark], carm: CArm, registration: Registration
+) -> list[dict[str, Any]]:
+    """Where landmarks with a position are seen and how far off they may be."""
     points = torch.tensor([mark.position for mark in landmarks], dtype=torch.float64)
     pose = registration.world_from_camera.to(dtype=torch.float64)
     pixels = carm.project(points, pose)

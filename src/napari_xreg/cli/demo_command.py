@@ -9,9 +9,10 @@ from pathlib import Path
 
 from napari_xreg.cli.checking import bone_points, errors_against
 from napari_xreg.cli.console import Console
-from napari_xreg.cli.outputs import error_words, write_registration
+from napari_xreg.cli.outputs import check_film, error_words, say_result, write_registration
 from napari_xreg.cli.refining import prepare_renderer, refine_shown
 from napari_xreg.cli.register_command import exit_code
+from napari_xreg.files import check_folder, written_folder
 from napari_xreg.images import write_radiograph
 from napari_xreg.registration import RefineSettings
 from napari_xreg.session import SampleCase, sample_case, write_session
@@ -59,7 +60,8 @@ def headless(arguments: Namespace, console: Console) -> int:
     """Phantom, radiograph, wrong start, registration, pictures, session file; the exit code."""
     began = time.perf_counter()
     out = Path(arguments.out)
-    out.mkdir(parents=True, exist_ok=True)
+    check_film(arguments.film)
+    check_folder(out)
     console.say(
         "The demo's patient is a phantom and its radiograph is simulated: the pose is known,"
     )
@@ -72,8 +74,6 @@ def headless(arguments: Namespace, console: Console) -> int:
     session = case.session()
     assert session.active is not None and session.rendered_volume is not None
     name = session.active.name
-    write_radiograph(out / "radiograph.npz", case.radiograph)
-    session.replace_radiograph(name, case.radiograph, source=file_source(out / "radiograph.npz"))
     console.step("2/4 preparing the renderer")
     prepare_renderer(console, arguments.threads)
     console.step("3/4 registering")
@@ -86,21 +86,25 @@ def headless(arguments: Namespace, console: Console) -> int:
     points = bone_points(volume, carm, case.truth, count=50, seed=arguments.seed)
     errors = errors_against(case.truth, points, carm, start, registration)
     console.step("4/4 writing")
-    data, files = write_registration(
-        out,
-        volume,
-        [view],
-        registration,
-        title="demo: phantom to simulated radiograph",
-        settings=settings,
-        inputs=[{"role": "ct", "path": "phantom", "built_in": True}],
-        extra={"truth": errors},
-        film=arguments.film,
-        console=console,
-    )
+    with written_folder(out, "demo", also=["demo.xreg.json"]) as part:
+        write_radiograph(part / "radiograph.npz", case.radiograph)
+        data, files = write_registration(
+            part,
+            volume,
+            [view],
+            registration,
+            title="demo: phantom to simulated radiograph",
+            settings=settings,
+            inputs=[{"role": "ct", "path": "phantom", "built_in": True}],
+            extra={"truth": errors},
+            film=arguments.film,
+            console=console,
+        )
+    session.replace_radiograph(name, case.radiograph, source=file_source(out / "radiograph.npz"))
     session.accept(session.add_result(registration, [name], data["settings"]))
     write_session(out / "demo.xreg.json", session)
     files["demo.xreg.json"] = "the session: open it with the Data widget in napari"
+    say_result(view, registration, console)
     console.say(f"{error_words(errors)} (registered in {seconds:.1f} s)")
     console.say(f"done in {time.perf_counter() - began:.0f} s; look at {out / 'report.html'}")
     for file, what in files.items():

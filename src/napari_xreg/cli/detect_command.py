@@ -14,8 +14,9 @@ from torch import Tensor
 
 from napari_xreg.cli.console import Console
 from napari_xreg.cli.further_views import masked
-from napari_xreg.cli.inputs import read_xray
-from napari_xreg.cli.landmark_start import chosen_detector, detected, landmarks_of, solved
+from napari_xreg.cli.inputs import placed_landmarks, read_xray
+from napari_xreg.cli.landmark_start import chosen_detector, detected, solved
+from napari_xreg.files import check_folder, plain, written, written_folder
 from napari_xreg.geometry import CArm
 from napari_xreg.images import Radiograph, write_landmarks
 from napari_xreg.landmarks import Detections, DetectionTrust, DetectSettings, trust_of
@@ -32,21 +33,28 @@ PIXELS = 640
 def run(arguments: Namespace, console: Console) -> int:
     """Detect and write; the exit code is 1 where the result is not to be trusted."""
     out = Path(arguments.out)
-    if out.exists() and not out.is_dir():
-        raise ValueError(f"--out {out} is a file: name a folder for the landmarks")
+    check_folder(out)
     weighting = Weighting(arguments.weighting, arguments.beta, discard=arguments.discard)
-    marks = None if arguments.landmarks is None else landmarks_of(arguments.landmarks, None)
+    marks = None if arguments.landmarks is None else placed_landmarks(arguments)
     console.step("reading")
     radiograph = masked(arguments, read_xray(arguments), 0)
     detector, about = chosen_detector(arguments.weights, console, arguments.threads)
     settings = DetectSettings(arguments.passes, seed=arguments.seed, keep_heatmaps=False)
     found = detected(detector, radiograph, settings, console)
     trust = trust_of(found, radiograph.carm, threshold_mm=detector.trusted_mm)
-    out.mkdir(parents=True, exist_ok=True)
     files = ["landmarks.csv", "detections.json", "landmarks.png"]
-    write_landmarks(out / files[0], found.landmarks())
-    write_picture(out / files[2], detections_picture(radiograph, found))
     answer = _answer(found, trust, radiograph, arguments.weights, dict(about))
+    solution = None if marks is None else solved(found, marks, radiograph, weighting)
+    if solution is not None:
+        answer["pose"] = _pose(solution)
+    with written_folder(out, "detect") as part:
+        write_landmarks(part / files[0], found.landmarks())
+        write_picture(part / files[2], detections_picture(radiograph, found))
+        if solution is not None and solution.world_from_camera is not None:
+            files.append("pose.json")
+            write_pose(part / "pose.json", solution.world_from_camera)
+        with written(part / files[1]) as beside:
+            beside.write_text(json.dumps(plain(answer), indent=1, allow_nan=False) + "\n")
     for entry in answer["landmarks"]:
         row, column = entry["pixel_row_column"]
         seen = "" if entry["visible"] >= 0.5 else ", probably not in the image"
@@ -55,16 +63,10 @@ def run(arguments: Namespace, console: Console) -> int:
             f"{seen}"
         )
     console.say(trust.reason)
-    if marks is not None:
-        solution = solved(found, marks, radiograph, weighting)
-        answer["pose"] = _pose(solution)
+    if solution is not None:
         console.say(solution.reason)
-        if solution.world_from_camera is not None:
-            files.append("pose.json")
-            write_pose(out / "pose.json", solution.world_from_camera)
-    (out / files[1]).write_text(json.dumps(answer, indent=1) + "\n")
     console.say(f"written to {out}: {', '.join(files)}")
-    console.answer(answer | {"files": [str(out / name) for name in files]})
+    console.answer(plain(answer) | {"files": [str(out / name) for name in files]})
     good = bool(trust) and (marks is None or answer["pose"]["solved"])
     return 0 if good else 1
 

@@ -1,6 +1,7 @@
 """More than one radiograph, and masks for them."""
 
 from argparse import Namespace
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,20 +15,38 @@ from napari_xreg.images import Radiograph, ReadError
 from napari_xreg.registration import View
 
 
-def further_views(arguments: Namespace, radiograph: Radiograph, start: Start) -> list[View]:
-    """The radiographs of --radiograph, where their headers put them relative to the first.
+def further_radiographs(arguments: Namespace, radiograph: Radiograph) -> list[Radiograph]:
+    """The radiographs of --radiograph, each with its mask: read before the work begins.
 
     Raises
     ------
     ValueError
-        If a header does not say where the C-arm stood.
+        If a header does not say where the C-arm stood, or there are more masks than radiographs.
     """
-    if not arguments.radiograph:
+    if len(arguments.mask) > 1 + len(arguments.radiograph):
+        raise ValueError(
+            f"{len(arguments.mask)} masks were given for {1 + len(arguments.radiograph)} "
+            "radiographs: give --mask once for each, in their order"
+        )
+    others = [
+        masked(arguments, read_xray(arguments, path), number)
+        for number, path in enumerate(arguments.radiograph, start=1)
+    ]
+    for each in (radiograph, *others) if others else ():
+        if each.nominal is None:
+            raise _unplaced(each)
+    return others
+
+
+def further_views(
+    arguments: Namespace, radiograph: Radiograph, start: Start, others: Sequence[Radiograph]
+) -> list[View]:
+    """Further radiographs, where their headers put them relative to the first."""
+    if not others:
         return []
     stood = _stood(arguments, radiograph, start)
     views = []
-    for number, path in enumerate(arguments.radiograph, start=1):
-        other = masked(arguments, read_xray(arguments, path), number)
+    for other in others:
         # What was wrong with the first header is taken to be wrong with all: the patient lay there.
         pose = start.pose @ stood.pose.inverse() @ _stood(arguments, other, start).pose
         views.append(View(other, pose))
@@ -87,8 +106,12 @@ def read_mask(path: Path) -> Bool[Tensor, "rows columns"]:
 def _stood(arguments: Namespace, radiograph: Radiograph, start: Start) -> Start:
     found = header_start(arguments, radiograph, start.isocenter)
     if found is None:
-        raise ValueError(
-            f"{radiograph.source} does not say where the C-arm stood, which several radiographs "
-            "need: their poses relative to each other are taken from their headers"
-        )
+        raise _unplaced(radiograph)
     return found
+
+
+def _unplaced(radiograph: Radiograph) -> ValueError:
+    return ValueError(
+        f"{radiograph.source} does not say where the C-arm stood, which several radiographs "
+        "need: their poses relative to each other are taken from their headers"
+    )

@@ -1,6 +1,7 @@
 """``napari-xreg heatmap``: where a radiograph agrees with 3D points of a CT."""
 
 from argparse import Namespace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,16 @@ from torch import Tensor
 from napari_xreg.cli.console import Console
 from napari_xreg.cli.further_views import masked
 from napari_xreg.cli.heatmap_picture import heatmap_picture
-from napari_xreg.cli.inputs import Patient, given_isocenter, read_patient, read_xray
+from napari_xreg.cli.inputs import (
+    Patient,
+    given_isocenter,
+    placed_landmarks,
+    read_patient,
+    read_xray,
+)
 from napari_xreg.cli.rayemb_start import chosen_encoder, points_of, template_shown
 from napari_xreg.cli.refining import cancelled_by_interrupt, prepare_renderer
-from napari_xreg.files import plain
-from napari_xreg.images import ReadError, read_landmarks
+from napari_xreg.files import check_folder, plain, written, written_folder
 from napari_xreg.rayemb import (
     Looks,
     embed,
@@ -41,10 +47,9 @@ SCHEMA, VERSION = "napari-xreg/heatmaps", 1
 def run(arguments: Namespace, console: Console) -> int:
     """Compute and write; the exit code."""
     out = Path(arguments.out)
-    if out.exists() and not out.is_dir():
-        raise ValueError(f"--out {out} is a file: name a folder for the heatmaps")
     if not (arguments.point or arguments.landmark):
         raise ValueError("say which point: --point X Y Z in mm, or --landmark NAME")
+    check_folder(out)
     console.step("reading")
     patient = read_patient(arguments)
     console.notes(patient.volume.notes)
@@ -84,41 +89,44 @@ def run(arguments: Namespace, console: Console) -> int:
     # Not finer than a pixel of the heatmap can tell.
     spread = read.covariance_about_peak.double().cpu() + torch.eye(2, dtype=torch.float64) / 4
     covariances = covariance_between(spread, grid, carm)
-    out.mkdir(parents=True, exist_ok=True)
-    entries, files = [], []
-    for i, (name, point) in enumerate(named.items()):
-        entry: dict[str, Any] = plain(
-            {
-                "name": name,
-                "point_mm": list(point),
-                "peak_row_column": peaks[i].tolist(),
-                "covariance_px2": covariances[i].tolist(),
-                "similarity": float(read.similarity[i]),
-                "entropy_nats": float(read.entropy[i]),
-                "in_image": float(read.in_image[i]),
-            }
-        )
-        words = _words(entry, covariances[i], carm.detector.spacing)
-        console.say(f"{name}: {words}")
-        picture = heatmap_picture(
-            radiograph, grid, maps[i], probability[i], peaks[i], covariances[i],
-            caption=[f"{name}, {patient.name} on {radiograph.source}", words],
-        )  # fmt: skip
-        file = out / f"{_file_name(name)}.png"
-        write_picture(file, picture)
-        entries.append(entry | {"picture": str(file)})
-        files.append(str(file))
-    numbers = out / "heatmaps.npz"
-    np.savez_compressed(
-        numbers,
-        names=np.array(list(named)),
-        points_mm=points.numpy(),
-        similarity=maps.cpu().numpy(),
-        probability=probability.cpu().numpy(),
-        # Row, column on the radiograph of every heatmap pixel's centre.
-        pixels=_pixel_centres(shape, grid, carm),
-    )
-    console.say(f"written to {out}: {len(files)} pictures, {numbers.name}")
+    entries: list[dict[str, Any]] = []
+    files: list[str] = []
+    with written_folder(out, "heatmap") as part:
+        for i, (name, point) in enumerate(named.items()):
+            entry: dict[str, Any] = plain(
+                {
+                    "name": name,
+                    "point_mm": list(point),
+                    "peak_row_column": peaks[i].tolist(),
+                    "covariance_px2": covariances[i].tolist(),
+                    "similarity": float(read.similarity[i]),
+                    "entropy_nats": float(read.entropy[i]),
+                    "in_image": float(read.in_image[i]),
+                }
+            )
+            words = _words(entry, covariances[i], carm.detector.spacing)
+            picture = heatmap_picture(
+                radiograph, grid, maps[i], probability[i], peaks[i], covariances[i],
+                caption=[f"{name}, {patient.name} on {radiograph.source}", words],
+            )  # fmt: skip
+            file = _file_name(name, files)
+            write_picture(part / file, picture)
+            entries.append(entry | {"picture": str(out / file)})
+            files.append(file)
+        numbers = "heatmaps.npz"
+        with written(part / numbers) as beside:
+            np.savez_compressed(
+                beside,
+                names=np.array(list(named)),
+                points_mm=points.numpy(),
+                similarity=maps.cpu().numpy(),
+                probability=probability.cpu().numpy(),
+                # Row, column on the radiograph of every heatmap pixel's centre.
+                pixels=_pixel_centres(shape, grid, carm),
+            )
+    for entry, covariance in zip(entries, covariances, strict=True):
+        console.say(f"{entry['name']}: {_words(entry, covariance, carm.detector.spacing)}")
+    console.say(f"written to {out}: {len(files)} pictures, {numbers}")
     console.answer(
         {
             "schema": SCHEMA,
@@ -129,7 +137,7 @@ def run(arguments: Namespace, console: Console) -> int:
             "geometry": carm_to_json(carm),
             "heatmap_geometry": carm_to_json(grid),
             "weights": {name: about[name] for name in ("trained_on", "steps") if name in about},
-            "files": [*files, str(numbers)],
+            "files": [str(out / file) for file in (*files, numbers)],
         }
     )
     return 0
@@ -148,10 +156,8 @@ def wanted_points(arguments: Namespace, patient: Patient) -> dict[str, tuple[flo
     }
     known: dict[str, tuple[float, float, float]] = {}
     if arguments.landmarks is not None:
-        marks = read_landmarks(arguments.landmarks)
+        marks = placed_landmarks(arguments)
         known = {mark.name: mark.position for mark in marks if mark.position is not None}
-        if not known:
-            raise ReadError(f"{arguments.landmarks}: holds no landmark with a 3D position")
     elif patient.phantom is not None:
         known = dict(patient.phantom.landmarks)
     if arguments.landmark and not known:
@@ -193,5 +199,10 @@ def _pixel_centres(shape: tuple[int, int], grid: Any, carm: Any) -> np.ndarray:
     return pixels_between(at, grid, carm).reshape(rows, columns, 2).numpy()
 
 
-def _file_name(name: str) -> str:
-    return "".join(c if c.isalnum() or c in "-_." else "-" for c in name)
+def _file_name(name: str, taken: Sequence[str]) -> str:
+    """A name as that of a picture, unlike those taken ("a b" and "a-b" would be one)."""
+    stem = "".join(c if c.isalnum() or c in "-_." else "-" for c in name)
+    file, number = f"{stem}.png", 2
+    while file.lower() in {other.lower() for other in taken}:
+        file, number = f"{stem}-{number}.png", number + 1
+    return file

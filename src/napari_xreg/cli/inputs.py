@@ -15,11 +15,13 @@ from napari_xreg.geometry import CArm, CArmPose, Detector, Pose
 from napari_xreg.images import (
     FrameUnknown,
     LabelMap,
+    Landmark,
     Radiograph,
     ReadError,
     UnknownValues,
     Volume,
     read_labels,
+    read_landmarks,
     read_radiograph,
     read_volume,
 )
@@ -131,6 +133,28 @@ def read_xray(arguments: Namespace, path: str | None = None) -> Radiograph:
         crop=None if arguments.crop is None else tuple(arguments.crop),
         rotate180=arguments.rotate_180,
     )
+
+
+def read_marks(arguments: Namespace, path: str) -> list[Landmark]:
+    """Landmarks of a file, in the axes of --landmark-frame where the file does not say them."""
+    try:
+        return read_landmarks(path, frame=arguments.landmark_frame)
+    except FrameUnknown as unknown:
+        raise ReadError(f"{unknown} (--landmark-frame)") from unknown
+
+
+def placed_landmarks(arguments: Namespace) -> list[Landmark]:
+    """Those of --landmarks that lie in the CT.
+
+    Raises
+    ------
+    ReadError
+        If there is none.
+    """
+    marks = [m for m in read_marks(arguments, arguments.landmarks) if m.position is not None]
+    if not marks:
+        raise ReadError(f"{Path(arguments.landmarks).name}: holds no landmark with a 3D position")
+    return marks
 
 
 def given_carm(arguments: Namespace) -> CArm:

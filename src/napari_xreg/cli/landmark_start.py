@@ -9,9 +9,9 @@ import torch
 
 from napari_xreg.cli.console import Console
 from napari_xreg.cli.initialisers import NoStart
-from napari_xreg.cli.inputs import Patient, Start, given_isocenter
+from napari_xreg.cli.inputs import Patient, Start, given_isocenter, placed_landmarks
 from napari_xreg.cli.refining import cancelled_by_interrupt
-from napari_xreg.images import Landmark, Radiograph, ReadError, read_landmarks
+from napari_xreg.images import Landmark, Radiograph
 from napari_xreg.landmarks import (
     Detections,
     DetectSettings,
@@ -47,7 +47,7 @@ def find_start(
         raise ValueError(
             "--init landmarks needs --weights: train a detector first (napari-xreg train landmarks)"
         )
-    marks = landmarks_of(arguments.landmarks, patient)
+    marks = landmarks_of(arguments, patient)
     detector, about = chosen_detector(arguments.weights, console, arguments.threads)
     settings = DetectSettings(seed=arguments.seed, keep_heatmaps=False)
     found = detected(detector, radiograph, settings, console)
@@ -90,7 +90,7 @@ def chosen_detector(
     return detector, about
 
 
-def landmarks_of(file: str | None, patient: Patient | None) -> list[Landmark]:
+def landmarks_of(arguments: Namespace, patient: Patient) -> list[Landmark]:
     """Those of the CT: of a file, or the phantom's own.
 
     Raises
@@ -98,12 +98,9 @@ def landmarks_of(file: str | None, patient: Patient | None) -> list[Landmark]:
     ReadError, ValueError
         If there are none with a position.
     """
-    if file is not None:
-        marks = [mark for mark in read_landmarks(file) if mark.position is not None]
-        if not marks:
-            raise ReadError(f"{Path(file).name}: holds no landmark with a 3D position")
-        return marks
-    if patient is not None and patient.phantom is not None:
+    if arguments.landmarks is not None:
+        return placed_landmarks(arguments)
+    if patient.phantom is not None:
         return [Landmark(name, place) for name, place in patient.phantom.landmarks.items()]
     raise ValueError("give the landmarks of the CT: --landmarks FILE (.mrk.json, .fcsv or .csv)")
 

@@ -66,6 +66,15 @@ def add_structures(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_landmark_frame(group: argparse._ActionsContainer) -> None:
+    """The axes of landmarks whose file does not say them."""
+    group.add_argument(
+        "--landmark-frame",
+        choices=("LPS", "RAS"),
+        help="axes of x, y, z in a CSV of --landmarks that does not say them",
+    )
+
+
 def add_start(parser: argparse.ArgumentParser, title: str, *, files: bool = True) -> None:
     """A pose by its C-arm angles or, with `files`, from a file."""
     group = parser.add_argument_group(title)

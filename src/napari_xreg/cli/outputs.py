@@ -39,6 +39,7 @@ def write_registration(
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Write result.json, two transforms, trajectory.csv, overlays, the film and report.html.
 
+    Into a folder that `written_folder` gave: a run is there as a whole or not at all.
     Pictures, film and trajectory show the first view; every further one has an overlay of its own.
 
     Returns
@@ -46,9 +47,8 @@ def write_registration(
     dict, dict
         The contents of result.json, and the files: name to what it is.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     view = views[0]
-    carm, pivot = view.radiograph.carm, registration.pivot
+    carm = view.radiograph.carm
     data = result_to_json(registration, views, settings=settings, inputs=inputs, extra=extra)
     write_result(folder / "result.json", data)
     files = {"result.json": "pose, covariance, geometry, settings, versions, input hashes"}
@@ -71,6 +71,12 @@ def write_registration(
         files[made] = "the refinement, step by step"
     write_report(folder / "report.html", data, title=title, film=made)
     files["report.html"] = "all of this on one page"
+    return data, files
+
+
+def say_result(view: View, registration: Registration, console: Console) -> None:
+    """How it ended, the pose, and what is least certain about it: once the files are there."""
+    carm, pivot = view.radiograph.carm, registration.pivot
     terms = carm.carm_pose(registration.world_from_camera, pivot)
     console.say(f"{registration.status.value}")
     console.say(f"pose: {carm_words(terms)}")
@@ -79,7 +85,6 @@ def write_registration(
             carm, registration.world_from_camera, registration.covariance, pivot
         )
         console.say(f"least certain: {weakest}")
-    return data, files
 
 
 def caption(
@@ -107,6 +112,18 @@ def error_words(truth: Mapping[str, Any]) -> str:
     return f"mTRE over {truth['fiducials']} points: {start:.2f} mm at the start, {final:.2f} mm now"
 
 
+def check_film(film: str) -> None:
+    """Find out now whether a film of this format can be written.
+
+    Raises
+    ------
+    ValueError
+        If a package is missing.
+    """
+    if film == "mp4" and not importlib.util.find_spec("imageio_ffmpeg"):
+        raise ValueError("--film mp4 needs the package imageio-ffmpeg: install it, or use gif")
+
+
 def write_film(
     folder: Path,
     volume: Volume,
@@ -120,8 +137,6 @@ def write_film(
         return None
     if film == "auto":
         film = "mp4" if importlib.util.find_spec("imageio_ffmpeg") else "gif"
-    if film == "mp4" and not importlib.util.find_spec("imageio_ffmpeg"):
-        raise ValueError("--film mp4 needs the package imageio-ffmpeg: install it, or use gif")
     frames, most = [], 40
     for frame in refinement_frames(volume, view.radiograph, registration, most=most):
         frames.append(frame)

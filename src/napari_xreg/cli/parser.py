@@ -11,6 +11,7 @@ from napari_xreg.cli.options import (
     add_ct,
     add_ct_values,
     add_device,
+    add_landmark_frame,
     add_radiograph_geometry,
     add_start,
     add_structures,
@@ -184,6 +185,7 @@ def _add_register(commands: _Commands, common: _Parser) -> None:
     check.add_argument(
         "--landmarks", metavar="FILE", help="points (.fcsv, .mrk.json, .csv): predict their errors"
     )
+    add_landmark_frame(check)
     check.add_argument(
         "--film",
         choices=("auto", "gif", "mp4", "none"),
@@ -279,6 +281,7 @@ def _add_train(commands: _Commands, common: _Parser) -> None:
         help="landmarks of the CT (.mrk.json, .fcsv, .csv); with --population each CT has its own "
         "landmarks.mrk.json beside it",
     )
+    add_landmark_frame(train)
     train.add_argument(
         "--above-hu",
         type=number,
@@ -351,6 +354,7 @@ def _add_heatmap(commands: _Commands, common: _Parser) -> None:
         help="of --landmarks, or of the phantom; may be repeated",
     )
     heatmap.add_argument("--landmarks", metavar="FILE", help="points (.fcsv, .mrk.json, .csv)")
+    add_landmark_frame(heatmap)
     heatmap.add_argument("--weights", metavar="FILE", help="default: those of the package")
     heatmap.add_argument(
         "--out", default="xreg-heatmap", metavar="DIR", help="default: %(default)s"
@@ -381,6 +385,7 @@ def _add_detect(commands: _Commands, common: _Parser) -> None:
     detect.add_argument(
         "--landmarks", metavar="FILE", help="of the CT, with positions, to solve for the pose"
     )
+    add_landmark_frame(detect)
     detect.add_argument("--out", default="xreg-detect", metavar="DIR", help="default: %(default)s")
     detect.add_argument("--mask", action="append", default=[], metavar="FILE", help="0: not used")
     detect.add_argument(

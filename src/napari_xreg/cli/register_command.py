@@ -7,18 +7,20 @@ from typing import Any
 
 from napari_xreg.cli.checking import errors_against, predicted_landmarks, read_truth
 from napari_xreg.cli.console import Console
-from napari_xreg.cli.further_views import further_views, masked
+from napari_xreg.cli.further_views import further_radiographs, further_views, masked
 from napari_xreg.cli.initialisers import INITIALISERS, NoStart
 from napari_xreg.cli.inputs import (
     Patient,
     Start,
+    placed_landmarks,
     read_patient,
     read_xray,
     restricted,
     starting_pose,
 )
-from napari_xreg.cli.outputs import error_words, write_registration
+from napari_xreg.cli.outputs import check_film, error_words, say_result, write_registration
 from napari_xreg.cli.refining import prepare_renderer, refine_shown
+from napari_xreg.files import check_folder, written_folder
 from napari_xreg.images import Radiograph
 from napari_xreg.registration import RefineSettings, Registration, Spread, Status, View
 from napari_xreg.registration.adam import AdamSettings
@@ -29,15 +31,18 @@ from napari_xreg.rendering import choose_device, volume_on
 def run(arguments: Namespace, console: Console) -> int:
     """Register and write the results; the exit code."""
     out = Path(arguments.out)
-    if out.exists() and not out.is_dir():
-        raise ValueError(f"--out {out} is a file: name a folder for the results")
     check_settings(arguments)
+    check_folder(out)
+    # What can be read wrongly is read before the minutes that a refinement takes.
+    truth = None if arguments.truth is None else read_truth(arguments.truth)
+    marks = None if arguments.landmarks is None else placed_landmarks(arguments)
     device = choose_device(arguments.device)
     console.step("reading")
     patient = read_patient(arguments)
     radiograph = masked(arguments, read_xray(arguments), 0)
     volume, structures, _ = restricted(arguments, patient)
-    truth = None if arguments.truth is None else read_truth(arguments.truth)
+    others = further_radiographs(arguments, radiograph)
+    inputs = _inputs(arguments, patient)
     console.say(f"CT: {patient.volume!r}")
     console.say(f"radiograph: {radiograph!r}")
     if structures:
@@ -47,7 +52,7 @@ def run(arguments: Namespace, console: Console) -> int:
     except NoStart as nothing:
         console.error(str(nothing))
         return 1
-    views = [View(radiograph, start.pose), *further_views(arguments, radiograph, start)]
+    views = [View(radiograph, start.pose), *further_views(arguments, radiograph, start, others)]
     for view in views[1:]:
         console.say(f"radiograph: {view.radiograph!r}")
     console.say(f"start: {start.origin}")
@@ -70,20 +75,22 @@ def run(arguments: Namespace, console: Console) -> int:
         extra["truth"] = errors_against(
             true_pose, fiducials, radiograph.carm, start.pose, registration
         )
-    if arguments.landmarks is not None:
-        extra["landmarks"] = predicted_landmarks(arguments.landmarks, radiograph.carm, registration)
-    data, written = write_registration(
-        out,
-        volume,
-        views,
-        registration,
-        title=f"{patient.name} to {radiograph.source}",
-        settings=settings,
-        inputs=_inputs(arguments, patient),
-        extra=extra,
-        film=arguments.film,
-        console=console,
-    )
+    if marks is not None:
+        extra["landmarks"] = predicted_landmarks(marks, radiograph.carm, registration)
+    with written_folder(out, "register") as part:
+        data, written = write_registration(
+            part,
+            volume,
+            views,
+            registration,
+            title=f"{patient.name} to {radiograph.source}",
+            settings=settings,
+            inputs=inputs,
+            extra=extra,
+            film=arguments.film,
+            console=console,
+        )
+    say_result(views[0], registration, console)
     if "truth" in data:
         console.say(error_words(data["truth"]))
     console.say(f"written to {out}: {', '.join(written)}")
@@ -112,6 +119,7 @@ def check_settings(arguments: Namespace) -> None:
         raise ValueError(f"give either --init {arguments.init} or a start, not both")
     if arguments.weights is not None and not found:
         raise ValueError(f"--weights belong to --init {' or '.join(INITIALISERS)}")
+    check_film(arguments.film)
     if arguments.method == "adam":
         if (arguments.multi_start or 1) > 1 or arguments.lock or arguments.spread:
             raise ValueError("--multi-start, --spread and --lock belong to --method lm")
@@ -150,6 +158,7 @@ def _inputs(arguments: Namespace, patient: Patient) -> list[dict[str, Any]]:
     files += [(path, "mask") for path in arguments.mask]
     files += [(arguments.labels, "labels"), (arguments.start, "start")]
     files += [(arguments.weights, "weights"), (arguments.truth, "truth")]
+    files += [(arguments.landmarks, "landmarks"), (arguments.geometry, "geometry")]
     inputs = [dict(describe_input(path, role)) for path, role in files if path is not None]
     if patient.path is None:
         inputs.append({"role": "ct", "path": patient.name, "built_in": True})

@@ -8,6 +8,7 @@ import numpy as np
 from napari_xreg.cli.console import Console
 from napari_xreg.cli.inputs import given_carm, read_patient, restricted, starting_pose
 from napari_xreg.cli.refining import prepare_renderer
+from napari_xreg.files import check_writable, written
 from napari_xreg.images import Radiograph, write_geometry, write_radiograph
 from napari_xreg.images.xray_geometry import geometry_of
 from napari_xreg.registration.pictures import carm_words
@@ -23,6 +24,7 @@ def run(arguments: Namespace, console: Console) -> int:
         raise ValueError(
             f"the ending of --out chooses the format, .png, .tif, .npy or .npz: got {out.name}"
         )
+    check_writable(out)
     console.step("reading")
     patient = read_patient(arguments)
     console.notes(patient.volume.notes)
@@ -41,12 +43,14 @@ def run(arguments: Namespace, console: Console) -> int:
     )
     out.parent.mkdir(parents=True, exist_ok=True)
     if suffix == ".npy":
-        np.save(out, drr.cpu().numpy())
         sidecar = out.with_name(out.name + ".json")
-        write_geometry(sidecar, geometry_of(carm, terms, "rendered"))
-        written: tuple[Path, ...] = (out, sidecar)
+        # Both or neither: values beside another image's geometry would be read wrongly.
+        with written(out) as beside:
+            np.save(beside, drr.cpu().numpy())
+            write_geometry(sidecar, geometry_of(carm, terms, "rendered"))
+        made: tuple[Path, ...] = (out, sidecar)
     else:
-        written = write_radiograph(out, radiograph)
+        made = write_radiograph(out, radiograph)
     low, high = float(drr.min()), float(drr.max())
     if high <= 0:
         console.say("note: the CT does not appear in this view: every line integral is 0")
@@ -54,12 +58,12 @@ def run(arguments: Namespace, console: Console) -> int:
         console.say(f"structures: {', '.join(structures.values())}")
     console.say(f"view: {carm_words(terms)}")
     console.say(f"line integrals from {low:.3f} to {high:.3f}")
-    console.say(f"written: {', '.join(str(path) for path in written)}")
+    console.say(f"written: {', '.join(str(path) for path in made)}")
     console.answer(
         {
             "schema": "napari-xreg/rendering",
             "version": 1,
-            "files": [str(path) for path in written],
+            "files": [str(path) for path in made],
             "carm": carm_pose_to_json(terms),
             "world_from_camera": start.pose.matrix().tolist(),
             "geometry": carm_to_json(carm),

@@ -17,7 +17,7 @@ from napari_xreg.cli.inputs import (
     read_patient_labels,
     starting_pose,
 )
-from napari_xreg.files import written
+from napari_xreg.files import check_writable, written
 from napari_xreg.geometry import CArm
 from napari_xreg.images import write_dicom_radiograph, write_radiograph
 from napari_xreg.registration.pictures import carm_words
@@ -40,6 +40,9 @@ def run(arguments: Namespace, console: Console) -> int:
         raise ValueError(
             f"the ending of --out chooses the format, .npz, .png, .tif or .dcm: got {out.name}"
         )
+    check_writable(out)
+    truth_path = out.with_name(out.name + ".truth.json")
+    check_writable(truth_path)
     console.step("reading")
     patient = read_patient(arguments)
     console.notes(patient.volume.notes)
@@ -58,14 +61,14 @@ def run(arguments: Namespace, console: Console) -> int:
         seed=arguments.seed,
     )
     out.parent.mkdir(parents=True, exist_ok=True)
-    if as_dicom:
-        made = [write_dicom_radiograph(out, radiograph)]
-    else:
-        made = list(write_radiograph(out, radiograph))
     data = truth_to_json(simulated, patient, carm, start.isocenter, arguments.start_error)
-    truth_path = out.with_name(out.name + ".truth.json")
+    # Both or neither: an image beside the truth of another would be judged wrongly.
     with written(truth_path) as beside:
         beside.write_text(json.dumps(data, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        if as_dicom:
+            made = [write_dicom_radiograph(out, radiograph)]
+        else:
+            made = list(write_radiograph(out, radiograph))
     made.append(truth_path)
     assert radiograph.nominal is not None
     true_terms = carm.carm_pose(simulated.world_from_camera, start.isocenter)

@@ -8,8 +8,8 @@ from typing import Any
 
 from torch import nn
 
-from napari_xreg.cli.inputs import Patient, read_patient
-from napari_xreg.images import LabelMap, Landmark, read_labels, read_landmarks
+from napari_xreg.cli.inputs import Patient, read_marks, read_patient
+from napari_xreg.images import LabelMap, Landmark, read_labels
 from napari_xreg.landmarks import (
     CompactDetector,
     LandmarkDetector,
@@ -124,7 +124,7 @@ def _detector(arguments: Namespace) -> LandmarkDetector:
     if arguments.finetune:
         return load_detector(Path(arguments.finetune))[0]
     if arguments.landmarks:
-        marks = read_landmarks(arguments.landmarks)
+        marks = read_marks(arguments, arguments.landmarks)
         return CompactDetector([mark.name for mark in marks if mark.position is not None])
     return CompactDetector()
 
@@ -146,7 +146,7 @@ def _landmark_task(arguments: Namespace, detector: LandmarkDetector) -> tuple[Ta
 
 def _landmarks(arguments: Namespace, patient: Patient) -> list[Landmark]:
     if arguments.landmarks:
-        return read_landmarks(arguments.landmarks)
+        return read_marks(arguments, arguments.landmarks)
     if patient.phantom is None:
         raise ValueError(
             "train landmarks needs the landmarks of the CT: give --landmarks FILE (.mrk.json, "

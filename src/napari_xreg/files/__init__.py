@@ -1,6 +1,7 @@
 """Files, whole or not at all: what every reader and writer of the other rooms stands on."""
 
 from napari_xreg.files.errors import ReadError, TooLarge
+from napari_xreg.files.folder import check_folder, check_writable, written_folder
 from napari_xreg.files.json_text import json_of_text, plain, read_json, with_schema
 from napari_xreg.files.memory import MEMORY_VARIABLE, claim, free_memory
 from napari_xreg.files.npz import read_npy, read_npz
@@ -15,6 +16,8 @@ __all__ = [
     "TooLarge",
     "WriteError",
     "check_file",
+    "check_folder",
+    "check_writable",
     "claim",
     "decoded",
     "free_memory",
@@ -29,4 +32,5 @@ __all__ = [
     "read_text",
     "with_schema",
     "written",
+    "written_folder",
 ]

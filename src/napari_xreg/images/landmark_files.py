@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import torch
 
+from napari_xreg.files import written
 from napari_xreg.geometry.frames import lps_from_ras
 from napari_xreg.images.errors import ReadError
 from napari_xreg.images.landmark import Landmark
@@ -112,7 +113,8 @@ def write_landmarks(
         text = _to_fcsv(points, frame) if name.endswith(".fcsv") else _to_markups(points, frame)
     else:
         raise ValueError(f"landmarks are written to .fcsv, .mrk.json or .csv: got {file.name}")
-    file.write_text(text, encoding="utf-8", newline="\n")
+    with written(file) as beside:
+        beside.write_text(text, encoding="utf-8", newline="\n")
 
 
 def _in_lps(position: Sequence[float], frame: Frame) -> tuple[float, float, float]:

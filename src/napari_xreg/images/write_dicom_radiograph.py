@@ -9,6 +9,7 @@ from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
 from pydicom.valuerep import format_number_as_ds
 
+from napari_xreg.files import written
 from napari_xreg.images.dicom_orientation import patient_orientation
 from napari_xreg.images.dicom_private import MANUFACTURER, write_private
 from napari_xreg.images.radiograph import Radiograph
@@ -27,10 +28,17 @@ def write_dicom_radiograph(
     i0: float = 50000.0,
     patient_name: str = "Anonymous",
 ) -> Path:
-    """Write what `dicom_radiograph` makes."""
+    """Write what `dicom_radiograph` makes.
+
+    Raises
+    ------
+    WriteError
+        If the file cannot be written; an older one is then untouched.
+    """
     path = Path(path)
     dataset = dicom_radiograph(radiograph, modality=modality, i0=i0, patient_name=patient_name)
-    dataset.save_as(path, enforce_file_format=True)
+    with written(path) as beside:
+        dataset.save_as(beside, enforce_file_format=True)
     return path
 
 

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import torch
 
+from napari_xreg.files import written
 from napari_xreg.images.radiograph import Radiograph
 from napari_xreg.images.read_raster_radiograph import sidecar_path
 from napari_xreg.images.xray_geometry import geometry_of, geometry_to_json
@@ -30,6 +31,8 @@ def write_radiograph(path: Path | str, radiograph: Radiograph) -> tuple[Path, ..
     ------
     ValueError
         If the ending is another.
+    WriteError
+        If a file cannot be written; older ones are then untouched.
     """
     path = Path(path)
     record = geometry_of(radiograph.carm, radiograph.nominal, "written by napari-xreg")
@@ -47,7 +50,8 @@ def write_radiograph(path: Path | str, radiograph: Radiograph) -> tuple[Path, ..
         arrays: dict[str, Any] = {"line_integrals": values.numpy(), "geometry": text}
         if mask is not None:
             arrays["mask"] = mask
-        np.savez_compressed(path, **arrays)
+        with written(path) as beside:
+            np.savez_compressed(beside, **arrays)
         return (path,)
     if suffix not in (".png", ".tif", ".tiff"):
         raise ValueError(f"a radiograph is written as .npz, .png or .tif: got {path.name}")
@@ -62,7 +66,10 @@ def write_radiograph(path: Path | str, radiograph: Radiograph) -> tuple[Path, ..
     done, data = cv2.imencode(suffix, stored.astype(np.uint16))
     if not done:
         raise ValueError(f"{path.name}: the image could not be encoded")
-    path.write_bytes(data.tobytes())
     sidecar = sidecar_path(path)
-    sidecar.write_text(json.dumps({**details, "image": image}, indent=2) + "\n", encoding="utf-8")
+    # Both or neither: an image beside another one's geometry would be read wrongly.
+    with written(path) as beside, written(sidecar) as beside_sidecar:
+        beside.write_bytes(data.tobytes())
+        said = json.dumps({**details, "image": image}, indent=2, allow_nan=False) + "\n"
+        beside_sidecar.write_text(said, encoding="utf-8")
     return path, sidecar

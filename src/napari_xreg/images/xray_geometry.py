@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from napari_xreg.files import read_json, with_schema
+from napari_xreg.files import read_json, with_schema, written
 from napari_xreg.geometry import CArm, CArmPose, Detector
 from napari_xreg.images.errors import ReadError
 
@@ -222,8 +222,16 @@ def geometry_from_json(data: object, source: str) -> GeometryRecord:
 
 
 def write_geometry(path: Path | str, record: GeometryRecord) -> None:
-    """Write a JSON sidecar: the geometry of an image that cannot hold its own."""
-    Path(path).write_text(json.dumps(geometry_to_json(record), indent=2) + "\n", encoding="utf-8")
+    """Write a JSON sidecar: the geometry of an image that cannot hold its own.
+
+    Raises
+    ------
+    WriteError
+        If the file cannot be written; an older one is then untouched.
+    """
+    text = json.dumps(geometry_to_json(record), indent=2, allow_nan=False) + "\n"
+    with written(path) as beside:
+        beside.write_text(text, encoding="utf-8")
 
 
 def read_geometry(path: Path | str) -> GeometryRecord:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from napari_xreg.files import written
 from napari_xreg.geometry import CArm, CArmPose, Pose
 from napari_xreg.images import Radiograph, Volume
 from napari_xreg.registration import canvas
@@ -161,8 +162,15 @@ def refinement_frames(
 
 
 def write_picture(path: Path | str, picture: Picture) -> None:
-    """Write a PNG."""
-    Image.fromarray(picture).save(Path(path), format="PNG", optimize=True)
+    """Write a PNG.
+
+    Raises
+    ------
+    WriteError
+        If the file cannot be written; an older one is then untouched. So do the films below.
+    """
+    with written(path) as beside:
+        Image.fromarray(picture).save(beside, format="PNG", optimize=True)
 
 
 def write_gif(path: Path | str, frames: Sequence[Picture], *, frame_ms: int = 180) -> None:
@@ -175,15 +183,16 @@ def write_gif(path: Path | str, frames: Sequence[Picture], *, frame_ms: int = 18
         for frame in frames
     ]
     durations = [frame_ms] * (len(images) - 1) + [2000]
-    images[0].save(
-        Path(path),
-        format="GIF",
-        save_all=True,
-        append_images=images[1:],
-        duration=durations,
-        loop=0,
-        optimize=False,
-    )
+    with written(path) as beside:
+        images[0].save(
+            beside,
+            format="GIF",
+            save_all=True,
+            append_images=images[1:],
+            duration=durations,
+            loop=0,
+            optimize=False,
+        )
 
 
 def _film_palette() -> Image.Image:
@@ -210,14 +219,16 @@ def write_mp4(path: Path | str, frames: Sequence[Picture], *, frame_ms: int = 18
 
     rows, columns = (size // 2 * 2 for size in frames[0].shape[:2])  # H.264 wants even sizes
     cut = [frame[:rows, :columns] for frame in frames]
-    imageio.mimwrite(
-        str(path),
-        [*cut, *[cut[-1]] * round(2000 / frame_ms)],
-        format="FFMPEG",
-        fps=1000 / frame_ms,
-        macro_block_size=2,
-        quality=7,
-    )
+    # The encoder is a program of its own: what it says of a full disk is no OSError.
+    with written(path, failures=(RuntimeError,)) as beside:
+        imageio.mimwrite(
+            str(beside),
+            [*cut, *[cut[-1]] * round(2000 / frame_ms)],
+            format="FFMPEG",
+            fps=1000 / frame_ms,
+            macro_block_size=2,
+            quality=7,
+        )
 
 
 def carm_words(pose: CArmPose) -> str:

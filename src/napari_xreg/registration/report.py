@@ -5,6 +5,8 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from napari_xreg.files import written
+
 _STYLE = """
 body { background: #16161a; color: #e6e6e6; font: 15px/1.5 system-ui, sans-serif; margin: 2em auto;
        max-width: 1180px; padding: 0 1em; }
@@ -29,6 +31,11 @@ def write_report(
         Contents of the result file.
     film
         Name of the film; None: there is none.
+
+    Raises
+    ------
+    WriteError
+        If the page cannot be written; an older one is then untouched.
     """
     trusted = data["status"]["trusted"]
     parts = [
@@ -65,7 +72,8 @@ def write_report(
         f"<p>{data['iterations']} iterations. Files: {links}. {escape(data['created'])}</p>"
     )
     parts.append("</body></html>")
-    Path(path).write_text("\n".join(parts) + "\n", encoding="utf-8")
+    with written(path) as beside:
+        beside.write_text("\n".join(parts) + "\n", encoding="utf-8")
 
 
 def _pose_table(data: Mapping[str, Any]) -> str:
