@@ -35,7 +35,6 @@ def view():
     return View(blob_radiograph(CARM, TRUE), _start())
 
 
-@pytest.mark.slow
 def test_it_climbs_to_the_pose_and_keeps_the_best(view):
     settings = AdamSettings(pixels=(26, 40), method="joseph", keep_images=False)
     result = run(refine_adam(blob_volume(4.0), view, settings=settings, isocenter=CENTER))
