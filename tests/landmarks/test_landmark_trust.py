@@ -39,15 +39,20 @@ def test_a_sentence_says_whether_to_trust() -> None:
     u = 2 * 2**0.5 * 0.56
     trusted = trust_of(good, CARM, threshold_mm=u + 0.1)
     assert trusted
+    assert trusted.trusted is True
     assert "within the 1.7 mm" in trusted.reason
     refused = trust_of(good, CARM, threshold_mm=u - 0.1)
     assert not refused
+    assert refused.trusted is False
     assert refused.reason.startswith("Do not trust this result: the landmarks are spread by 1.6 mm")
     assert "1.5 mm" in refused.reason
     unmeasured = trust_of(good, CARM, threshold_mm=None)
+    assert unmeasured.trusted is None
+    assert not unmeasured, "unknown is not trusted"
     assert "nobody has measured" in unmeasured.reason
     few = trust_of(detections([0.1] * 8, [0.9] * 5 + [0.1] * 3), CARM, threshold_mm=5.0)
     assert not few
+    assert trust_of(detections([0.1] * 5, [0.9] * 5), CARM, threshold_mm=None).trusted is False
     assert few.reason.startswith("Only 5 of 8 landmarks")
 
 

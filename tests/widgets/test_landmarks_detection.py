@@ -150,11 +150,14 @@ def test_a_radiograph_renamed_meanwhile_gets_its_landmarks(
     assert session.results[-1].radiographs == ("a-p",)
 
 
+@pytest.mark.parametrize(("uncertainty_mm", "threshold_mm"), [(30.0, 5.0), (0.1, None)])
 def test_what_is_not_trusted_moves_nothing_and_says_so(
-    bench, widget, detector, qtbot, tmp_path, monkeypatch
+    bench, widget, detector, qtbot, tmp_path, monkeypatch, uncertainty_mm, threshold_mm
 ):
+    """Also a detector whose threshold nobody measured, however sure of itself."""
     session, panel = bench.session, widget.detection
-    doubt = DetectionTrust(30.0, 5.0, 14, "Do not trust this result: place landmarks by hand.")
+    words = "Do not trust this result: place landmarks by hand."
+    doubt = DetectionTrust(uncertainty_mm, threshold_mm, 14, words)
     monkeypatch.setattr(landmarks_detection, "trust_of", lambda *_, **__: doubt)
     session.want(Weights("landmarks", tmp_path / "w.safetensors"))
     before = session.pose

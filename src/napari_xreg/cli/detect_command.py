@@ -31,7 +31,7 @@ PIXELS = 640
 
 
 def run(arguments: Namespace, console: Console) -> int:
-    """Detect and write; the exit code is 1 where the result is not to be trusted."""
+    """Detect and write; the exit code is 1 where the result is not to be trusted, or nobody knows."""
     out = Path(arguments.out)
     check_folder(out)
     weighting = Weighting(arguments.weighting, arguments.beta, discard=arguments.discard)
@@ -129,7 +129,7 @@ def _answer(
         "simulated": radiograph.simulated,
         "passes": found.passes,
         "landmarks": entries,
-        "trusted": bool(trust),
+        "trusted": trust.trusted,
         "uncertainty_mm": trust.uncertainty_mm if finite else None,
         "sentence": trust.reason,
         "geometry": carm_to_json(radiograph.carm),

@@ -68,7 +68,7 @@ def find_start(
             "landmarks_used": [
                 name for name, used in zip(solution.names, solution.used, strict=True) if used
             ],
-            "trusted": bool(trust) and bool(solution),
+            "trusted": trust.trusted if solution else False,
             "uncertainty_mm": trust.uncertainty_mm,
             "sentence": trust.reason,
         }

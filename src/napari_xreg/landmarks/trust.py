@@ -17,14 +17,14 @@ FEWEST = 6
 
 @dataclass(frozen=True)
 class DetectionTrust:
-    """Whether to go on with the landmarks of an image; false where not.
+    """Whether to go on with the landmarks of an image; false where not, and where nobody knows.
 
     Parameters
     ----------
     uncertainty_mm
         See `image_uncertainty_mm`.
     threshold_mm
-        Up to which it is trusted; None: never measured for this detector.
+        Up to which it is trusted; None: never measured for this detector, so `trusted` is not known.
     visible
         Landmarks that are likely to be in the image.
     reason
@@ -36,10 +36,15 @@ class DetectionTrust:
     visible: int
     reason: str
 
-    def __bool__(self) -> bool:
+    @property
+    def trusted(self) -> bool | None:
+        """True, False, or None where it is not known."""
         if self.visible < FEWEST:
             return False
-        return self.threshold_mm is None or self.uncertainty_mm <= self.threshold_mm
+        return None if self.threshold_mm is None else self.uncertainty_mm <= self.threshold_mm
+
+    def __bool__(self) -> bool:
+        return self.trusted is True
 
 
 def image_uncertainty_mm(
@@ -89,7 +94,7 @@ def trust_of(
     elif threshold_mm is None:
         reason = (
             f"The landmarks are spread by {u:.1f} mm on average; for this detector nobody has "
-            "measured up to where that can be trusted."
+            "measured up to where that can be trusted: compare them with the radiograph before use."
         )
     elif u <= threshold_mm:
         reason = (
