@@ -2,16 +2,17 @@
 
 from typing import no_type_check
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from napari_xreg.rendering.compiled import jit
 
 Array = NDArray[np.float64]
 
 
 # `no_type_check`: the tests' shape checks would wrap the function, which numba cannot compile.
 @no_type_check
-@numba.njit(nogil=True, cache=True, fastmath={"reassoc", "nsz", "contract"})
+@jit(fastmath={"reassoc", "nsz", "contract"})
 def march(
     volume: NDArray[np.float32],
     start: Array,

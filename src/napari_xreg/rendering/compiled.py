@@ -1,0 +1,82 @@
+"""How kernels are compiled: kept on disk where that works, and compiled anew where it does not.
+
+numba refuses to compile at all where it finds no folder to keep the result in, and a damaged file
+in that folder breaks every call until somebody removes it. A kernel that takes seconds more to
+compile is better than none.
+"""
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numba
+
+_warned: set[str] = set()
+
+
+def jit(**options: Any) -> Callable[[Callable[..., Any]], Any]:
+    """``numba.njit`` with these options, that releases the GIL and keeps what it compiles."""
+
+    def decorate(function: Callable[..., Any]) -> Any:
+        kernel = numba.njit(nogil=True, **options)(function)
+        try:
+            kernel.enable_caching()
+        except Exception as error:  # numba says RuntimeError, its folders whatever they like
+            _warn(
+                "the compiled kernels cannot be kept, so that every start compiles them again (some "
+                "seconds each): no folder for them can be written; set NUMBA_CACHE_DIR to one that "
+                f"can ({_line(error)})"
+            )
+            return kernel
+        kernel._cache = _Forgiving(kernel._cache)
+        return kernel
+
+    return decorate
+
+
+class _Forgiving:
+    """numba's cache of one kernel, whose damage and full disks are no errors."""
+
+    def __init__(self, cache: Any) -> None:
+        self._cache = cache
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cache, name)
+
+    def load_overload(self, *arguments: Any) -> Any:
+        """What was kept, or None: then it is compiled."""
+        try:
+            return self._cache.load_overload(*arguments)
+        except Exception as error:  # a damaged pickle may raise anything
+            _warn(
+                "a file of compiled kernels is damaged; they are compiled again and the file is "
+                f"written anew ({self._cache.cache_path}: {_line(error)})"
+            )
+            return None
+
+    def save_overload(self, *arguments: Any) -> None:
+        """Kept where that works; a damaged index is begun anew."""
+        try:
+            try:
+                self._cache.save_overload(*arguments)
+            except Exception:
+                self._cache.flush()
+                self._cache.save_overload(*arguments)
+        except Exception as error:
+            _warn(
+                "compiled kernels could not be kept, so that the next start compiles them again "
+                f"({self._cache.cache_path}: {_line(error)})"
+            )
+
+
+def _line(error: Exception) -> str:
+    text = str(error) or type(error).__name__
+    return text.splitlines()[0]
+
+
+def _warn(words: str) -> None:
+    """Once each, up to what is in brackets."""
+    key = words.partition(" (")[0]
+    if key not in _warned:
+        _warned.add(key)
+        warnings.warn(words, RuntimeWarning, stacklevel=3)
