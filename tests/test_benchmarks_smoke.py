@@ -158,6 +158,7 @@ def test_ratios_of_a_card_are_peer_over_ours():
     ]
 
 
+@pytest.mark.slow
 def test_one_report_of_all_tables(tmp_path):
     pytest.importorskip("matplotlib")
     from benchmarks import full_report

@@ -199,6 +199,7 @@ def test_no_qt_binding_is_required():
         assert not re.match(r"pyqt\d|pyside", line), line
 
 
+@pytest.mark.slow
 def test_dependencies_are_what_is_imported():
     """Nothing undeclared, and nothing that does not pull its weight."""
     imported = set()

@@ -83,6 +83,7 @@ def test_the_naive_projection_is_the_same():
     torch.testing.assert_close(naive, fast, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_memory_that_grew_is_seen():
     if not rayemb_speed.CLEAR.exists():
         pytest.skip("needs Linux's /proc")

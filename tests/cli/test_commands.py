@@ -62,6 +62,7 @@ class TestRegister:
             "register", case.ct, case.xray, "--truth", case.truth, "--film", "gif", "--out", "r"
         )
 
+    @pytest.mark.slow
     def test_a_header_start_is_refined_and_everything_is_written(self, done, case, tmp_path):
         assert done.code == 0, done.err
         saved = read_result(tmp_path / "r" / "result.json")
@@ -81,6 +82,7 @@ class TestRegister:
         assert {entry["role"] for entry in saved.data["inputs"]} == {"ct", "radiograph", "truth"}
         assert "mTRE over 14 points" in done.out
 
+    @pytest.mark.slow
     def test_transform_and_trajectory_agree_with_the_result(self, done, tmp_path):
         saved = read_result(tmp_path / "r" / "result.json")
         transform = sitk.ReadTransform(str(tmp_path / "r" / "result.tfm"))
@@ -91,6 +93,7 @@ class TestRegister:
         carm = saved.data["pose"]["carm"]
         assert table["primary_deg"][best] == pytest.approx(carm["primary_deg"], abs=1e-5)
 
+    @pytest.mark.slow
     def test_json_is_all_that_stdout_holds(self, call, case):
         done = call("register", case.ct, case.xray, "--film", "none", "--json", "--quiet")
         data = json.loads(done.out)
@@ -145,6 +148,7 @@ class TestRegister:
         found = [mark["pixel_row_column"] for mark in data["landmarks"]]
         assert torch.allclose(torch.tensor(found, dtype=torch.float64), expected, atol=0.05)
 
+    @pytest.mark.slow
     def test_a_start_that_misses_the_patient_is_a_failure(self, call, case):
         done = call(
             "register", case.ct, case.xray, "--primary", 0, "--offset", 900, 0, 0, "--film", "none"
@@ -152,6 +156,7 @@ class TestRegister:
         assert done.code == 1
         assert Status.NO_OVERLAP.value in done.out
 
+    @pytest.mark.slow
     def test_interrupted_it_keeps_the_best_so_far(self, call, case, monkeypatch, tmp_path):
         from napari_xreg.cli.console import Console
 
@@ -174,6 +179,7 @@ class TestRegister:
         name = "mean_target_registration_error_mm"
         assert errors["final"][name] < errors["start"][name]
 
+    @pytest.mark.slow
     def test_adam_is_there_for_comparison(self, call, case, monkeypatch):
         from napari_xreg.registration.adam import AdamSettings
 
@@ -308,6 +314,7 @@ class TestInspect:
         assert done.code == 0
         assert "pixel_spacing (mm at the detector: row, column)" in done.out
 
+    @pytest.mark.slow
     def test_result(self, call, case):
         call("register", case.ct, case.xray, "--film", "none", "--out", "r")
         assert "registration result" in call("inspect", "r/result.json").out

@@ -127,6 +127,7 @@ class TestInit:
         assert answer["settings"]["starts"] == 2
         assert any(entry["role"] == "weights" for entry in answer["inputs"])
 
+    @pytest.mark.slow
     def test_a_found_start_is_used_with_what_it_asks_for(self, call, case, tmp_path, monkeypatch):
         def find(arguments, patient, radiograph, console):
             isocenter = case.volume.center.double()
@@ -182,6 +183,7 @@ class TestInit:
 
 
 class TestMask:
+    @pytest.mark.slow
     def test_it_limits_what_is_compared(self, call, case, tmp_path):
         white = np.full((72, 80), 255, np.uint8)
         white[50:, :20] = 0

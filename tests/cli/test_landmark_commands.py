@@ -88,6 +88,7 @@ def right(case, marks, monkeypatch):
     return detector
 
 
+@pytest.mark.slow
 def test_detect_writes_landmarks_and_the_pose_without_the_wrong_one(
     case, marks, weights, right, tmp_path, call
 ):
@@ -131,6 +132,7 @@ def test_an_untrained_detector_is_not_trusted(case, weights, tmp_path, call):
     assert "safetensors" in refused.err
 
 
+@pytest.mark.slow
 def test_register_starts_from_landmarks(case, marks, weights, right, tmp_path, call):
     done = call(
         "register", case.ct, case.xray, "--init", "landmarks", "--weights", weights,

@@ -128,6 +128,7 @@ def test_any_numbers_give_a_rotation(name):
     torch.testing.assert_close(torch.linalg.det(rotation), eye[:, 0, 0])
 
 
+@pytest.mark.slow
 @given(st.lists(st.floats(-1, 1), min_size=3, max_size=3), st.floats(0, math.pi))
 def test_rotation_vectors_against_scipy(axis, angle):
     axis = np.array(axis) + np.array([0.01, 0.02, 1.5])

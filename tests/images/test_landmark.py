@@ -79,6 +79,7 @@ def test_round_trip(tmp_path, name, frame):
     assert ("-121.5" if frame == "RAS" else "121.5") in (tmp_path / name).read_text()
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @example(position=(0.1, -0.0, 1e-300), name="#1, really")
 @given(

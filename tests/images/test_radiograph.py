@@ -95,6 +95,7 @@ class TestResize:
         large = Radiograph(torch.tensor([[1.0, 5.0]]), CArm(1000.0, 500.0, detector)).resize(1, 4)
         torch.testing.assert_close(large.line_integrals, torch.tensor([[1.0, 2.0, 4.0, 5.0]]))
 
+    @pytest.mark.slow
     @given(rows=st.integers(16, 47), columns=st.integers(20, 63))
     def test_projection_and_content_agree(self, rows, columns):
         """A blob stays where its point projects, at any ratio."""

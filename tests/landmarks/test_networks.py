@@ -44,6 +44,7 @@ def images(count: int = 3) -> tuple[torch.Tensor, torch.Tensor]:
     return 3 * torch.rand(count, 64, 96, generator=generator), masks
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [small, compact])
 def test_a_batch_is_its_images_one_by_one(make) -> None:
     network = make().eval()

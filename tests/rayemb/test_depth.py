@@ -43,6 +43,7 @@ def moved(mm):
     return Pose(TRUTH.rotation, TRUTH.translation + mm * ray / ray.norm())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("off", [-70.0, 40.0])
 def test_it_is_where_the_ct_looks_like_the_radiograph(volume, radiograph, off):
     start = moved(off)

@@ -98,6 +98,7 @@ def test_steps_on_a_fixed_batch_lower_the_loss(task):
     assert values[-1] < 0.8 * values[0]
 
 
+@pytest.mark.slow
 def test_the_gradient_reaches_every_weight(task):
     views = task.pool.draw(torch.Generator().manual_seed(0))
     task.network.zero_grad()

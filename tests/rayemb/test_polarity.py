@@ -28,6 +28,7 @@ def scene():
     return radiograph, images, carm
 
 
+@pytest.mark.slow
 def test_a_radiograph_looks_right_and_its_negative_inverted(scene):
     radiograph, images, carm = scene
     right = polarity_of(radiograph, images, carm)
@@ -54,6 +55,7 @@ def test_gain_and_offset_say_nothing(scene):
     assert polarity_of(other, images, carm).log_odds == pytest.approx(expected, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_noise_cannot_be_told(scene):
     _, images, carm = scene
     generator = torch.Generator().manual_seed(5)
@@ -97,6 +99,7 @@ def test_pixels_are_those_at_the_isocenter():
     assert torch.equal(_middle(image, 3, 3), image[1:4, 2:5])
 
 
+@pytest.mark.slow
 def test_what_lies_outside_the_mask_does_not_count(scene):
     radiograph, images, carm = scene
     mask = radiograph.usable.clone()

@@ -113,6 +113,7 @@ def test_without_a_pose_there_is_nothing_to_trust():
     assert PnPStatus.NO_CONSENSUS.value in verdict.sentence
 
 
+@pytest.mark.slow
 def test_likeness_is_that_of_the_ct_at_the_pose():
     volume = phantom(spacing_mm=5.0, seed=4).volume.to(dtype=torch.float32)
     carm = CArm(1020.0, 750.0, Detector((96, 88), (3.1, 3.4), principal_point=(44.0, 46.5)))

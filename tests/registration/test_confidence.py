@@ -47,6 +47,7 @@ def _covariance() -> torch.Tensor:
     return (scale[:, None] * a) @ (scale[:, None] * a).T
 
 
+@pytest.mark.slow
 def test_landmark_covariances_match_sampled_poses():
     covariance = _covariance()
     points = PIVOT + torch.tensor([[40.0, -30.0, 55.0], [-20.0, 25.0, -70.0]], dtype=torch.float64)

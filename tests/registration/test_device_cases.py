@@ -334,6 +334,7 @@ def test_cases_refined_together_are_those_refined_alone(volume, cases, together)
         assert found.simulated
 
 
+@pytest.mark.slow
 def test_and_as_on_the_cpu(volume, cases, together):
     for number, (case, found) in enumerate(zip(cases, together, strict=True)):
         on_cpu = run(refine(volume, case, settings=SETTINGS, isocenter=CENTER))

@@ -123,6 +123,7 @@ def way(a, b):
     return float((a.inverse().apply(points) - b.inverse().apply(points)).norm(dim=1).max())
 
 
+@pytest.mark.slow
 def test_refines_like_the_cpu(volume):
     views = (View(blob_radiograph(CARM, TRUE), start_of(1, factor=0.7)),)
     on_cpu = run(refine(volume, views, settings=SETTINGS, isocenter=CENTER))

@@ -158,6 +158,7 @@ def test_an_image_without_the_patient_explains_nothing(volume, radiograph, measu
     assert found.profiles["y"].losses[[0, 2]] == pytest.approx([1.0, 1.0])
 
 
+@pytest.mark.slow
 def test_every_place_comes_once_and_all_sections_grow_together(volume, radiograph):
     settings = replace(SETTINGS, samples=9, pair=("y", "depth"), pair_samples=4)
     samples = list(landscape(volume, View(radiograph, TRUE), settings=settings, isocenter=CENTER))

@@ -284,6 +284,7 @@ rotations = st.tuples(*[st.floats(-2.5, 2.5)] * 3)
 shifts = st.tuples(*[st.floats(-400, 400)] * 3)
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(seed=st.integers(0, 50), turn=rotations, shift=shifts, mirrored=st.booleans())
 def test_moving_the_patient_moves_the_camera_along(seed, turn, shift, mirrored):

@@ -30,6 +30,7 @@ def matrix(seen, view, loss):
     return torch.cat([500 * found.rotation.reshape(-1), found.translation])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("loss", "mirrored"),
     [

@@ -25,6 +25,7 @@ def check(monkeypatch):
     return check
 
 
+@pytest.mark.slow
 def test_nothing_is_wrong_with_them_here(check):
     assert check.trouble(DEVICE) is None
     # Far within what is asked: a card's own rounding does not fail it.

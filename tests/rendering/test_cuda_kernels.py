@@ -260,6 +260,7 @@ def test_a_batch_is_its_items_bit_by_bit(method):
     assert torch.equal(alone, image)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_gradients(method):
     found = []
@@ -283,6 +284,7 @@ def test_gradients(method):
     assert found[0][2][:, :, :2].abs().max() > 0
 
 
+@pytest.mark.slow
 def test_pose_gradients_repeat_bit_by_bit():
     volume = noise_on("sheared").to(dtype=torch.float32)
     pose = pose_at(volume, CASES[3][1])
@@ -296,6 +298,7 @@ def test_pose_gradients_repeat_bit_by_bit():
     assert torch.equal(*found)
 
 
+@pytest.mark.slow
 def test_structures():
     volume = noise_on("oblique")
     ids = torch.zeros(volume.shape, dtype=torch.int16)
@@ -314,6 +317,7 @@ def test_structures():
     assert difference(found, on_cpu) < CLOSE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_empty_space_is_skipped_and_nothing_else(launch, method):
     from napari_xreg.rendering.cuda.volume import on_device
@@ -363,6 +367,7 @@ class TestOddRays:
             assert image.item() == pytest.approx(0.02 * voxels, rel=1e-3)
             assert torch.isfinite(jacobian).all()
 
+    @pytest.mark.slow
     def test_the_source_may_stand_inside(self, method):
         volume = Volume(torch.full((41, 40, 39), 0.01), torch.diag(torch.tensor([2.0, 2, 2, 1])))
         carm = CArm(500.0, 1.0, Detector((1, 1), (1.0, 1.0)))

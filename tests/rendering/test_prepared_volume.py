@@ -102,6 +102,7 @@ def test_negative_attenuation_is_not_packed(noise):
     assert prepare(volume, packed=True).values.dtype == np.float32
 
 
+@pytest.mark.slow
 def test_importing_the_room_does_not_import_numba():
     code = "import sys, napari_xreg.rendering; sys.exit('numba' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

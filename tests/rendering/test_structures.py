@@ -25,6 +25,7 @@ def test_channels_add_up_to_the_whole(noise, labels, carm, pose_of, view):
     assert (channels.amax((1, 2)) > 0.02).all()
 
 
+@pytest.mark.slow
 def test_a_channel_is_its_structure(noise, labels, carm, pose_of):
     # Inside a structure the channel and the restricted volume agree; they differ by half a voxel
     # of interpolation at its surface.

@@ -50,6 +50,7 @@ def test_the_rig_moves_as_one_by_hand():
     assert frontal.rotation[:, 0].tolist() == pytest.approx([0.0, 1.0, 0.0])
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.sampled_from(["frontal", "lateral"]), twists), max_size=5))
 def test_a_locked_rig_stays_rigid(moves):
     session = two_views()
@@ -96,6 +97,7 @@ def test_a_start_that_is_given_is_where_it_stands():
 # ------------------------------------------------------------------ undo and redo
 
 
+@pytest.mark.slow
 @given(
     st.lists(
         st.one_of(

@@ -337,6 +337,7 @@ def test_names_that_look_alike_as_files(tmp_path):
     assert_equal(read_session(written[0]).state(), session.state())
 
 
+@pytest.mark.slow
 def test_the_phantom_needs_no_file(tmp_path):
     case = sample_case(spacing_mm=8.0, pixels=24, severity="clean")
     session = case.session()

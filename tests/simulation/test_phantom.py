@@ -41,6 +41,7 @@ def world_of(mask, volume):
     return index @ matrix[:3, :3].T + matrix[:3, 3]
 
 
+@pytest.mark.slow
 def test_the_grid_holds_the_solids(mean_patient):
     rng = np.random.default_rng(0)
     volume = mean_patient.volume
@@ -171,6 +172,7 @@ def test_bones_have_a_dense_shell_and_the_shaft_a_canal(mean_patient):
     assert 24.0 < 0.5 * len(inside) < 32.0  # mm of bone and marrow
 
 
+@pytest.mark.slow
 def test_the_same_seed_is_the_same_patient_and_another_is_not():
     a, b, c = (phantom(spacing_mm=6.0, seed=s) for s in (5, 5, 6))
     assert torch.equal(a.volume.hu, b.volume.hu)
@@ -187,6 +189,7 @@ def test_the_population_stays_anatomical():
         assert abs(shape.tilt_deg) < 30
 
 
+@pytest.mark.slow
 def test_a_shape_turns_the_way_it_says():
     """Forward tilt lowers the symphysis's front; flexion brings the knee forward; abduction out."""
     rest = phantom(spacing_mm=5.0, shape=PelvisShape())

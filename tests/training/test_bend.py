@@ -46,6 +46,7 @@ def test_a_ball_is_found_where_its_centre_was_moved_to() -> None:
     assert farthest > 3.0
 
 
+@pytest.mark.slow
 def test_moved_inverts_the_grid() -> None:
     volume = ball_volume()
     bend = Bend.draw(volume, torch.Generator().manual_seed(3), bend_mm=4.0, stretch=0.05)

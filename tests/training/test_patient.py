@@ -82,6 +82,7 @@ def test_labelled_points_are_dense_where_anything_is():
     assert torch.equal(bone_mask(volume, soft, [51], 250.0), volume.hu < 250)
 
 
+@pytest.mark.slow
 def test_bending_moves_ct_and_labels_alike():
     made = phantom(spacing_mm=8.0, seed=5)
     generator = torch.Generator().manual_seed(2)

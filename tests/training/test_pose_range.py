@@ -10,6 +10,7 @@ CARM = CArm(1020.0, 750.0, Detector((64, 48), (2.0, 2.5)))
 ISOCENTER = torch.tensor([11.0, -23.0, 640.0], dtype=torch.float64)
 
 
+@pytest.mark.slow
 def test_samples_keep_to_the_range_and_fill_it():
     wanted = PoseRange((-45.0, 30.0), (-22.5, 10.0), (-7.0, 9.0), offset_mm=50.0, cut=1.5)
     poses = wanted.sample(CARM, ISOCENTER, 600, torch.Generator().manual_seed(1))

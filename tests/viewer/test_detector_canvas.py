@@ -321,6 +321,7 @@ def test_the_users_layers_and_selection_stay(viewer):
     assert list(viewer.layers) == [theirs]
 
 
+@pytest.mark.slow
 def test_later_layers_go_to_their_place(canvas):
     layers = canvas.viewer.layers
     canvas.session.set_landmarks(landmarks((9, 12)))

@@ -232,6 +232,7 @@ def test_the_viewer_follows_until_somebody_looks_back(layers, viewer, monkeypatc
     assert [i.index for i in got] == [4, 10]
 
 
+@pytest.mark.slow
 def test_beside_a_ct_the_slider_still_counts_iterates(layers, viewer):
     viewer.add_image(
         np.zeros((9, 7, 8)), scale=(2.5, 0.9, 0.8), translate=(-40.0, 3.0, 2.0), units="mm"

@@ -153,6 +153,7 @@ def test_a_large_radiograph_makes_a_small_texture():
     assert texture.shape == (128, 256)
 
 
+@pytest.mark.slow
 def test_another_ct_needs_another_answer(room, session, patient):
     assert room.patient_request() is None
     late = room.patient

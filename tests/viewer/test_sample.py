@@ -91,6 +91,7 @@ def test_a_mirrored_grid_is_not_straight():
     assert "affine" in placement(matrix)
 
 
+@pytest.mark.slow
 def test_napari_opens_the_sample_by_its_name(npe2pm):
     viewer = ViewerModel()
     with npe2pm.tmp_plugin(Path(napari_xreg.__file__).with_name("napari.yaml")):
