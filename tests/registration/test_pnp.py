@@ -18,6 +18,7 @@ from napari_xreg.registration import (
     Status,
     solve_pnp,
 )
+from napari_xreg.registration.pnp_inputs import search_of
 
 ALL = PnPSettings(selection="none")
 
@@ -342,3 +343,15 @@ def test_as_a_registration():
     assert registration.views == (registration.world_from_camera,)
     assert registration.losses["reprojection_rms_px"] == pytest.approx(found.rms_px)
     assert registration.covariance is found.covariance
+
+
+def test_the_outlier_limit_is_millimetres_on_the_detector_and_pixels_where_given():
+    """5 mm on pixels of 0.9 x 1.3 mm, as large as squares of 1.0817 mm, are 4.6225 pixels."""
+    odd = CArm(1000.0, 700.0, Detector((300, 200), (0.9, 1.3), principal_point=(140.0, 110.0)))
+    world = points(0, 6)
+    some = Correspondences(world, odd.project(world, pose(0, odd)))
+    limit = search_of(some, odd, PnPSettings(selection="magsac")).threshold_px
+    assert limit == pytest.approx(5.0 / (0.9 * 1.3) ** 0.5)
+    assert limit == pytest.approx(4.6225, abs=1e-4)
+    given = search_of(some, odd, PnPSettings(selection="magsac", threshold_px=7.5))
+    assert given.threshold_px == 7.5

@@ -1,10 +1,22 @@
 """Perturbed starts: units, axes and evenness."""
 
+from dataclasses import replace
+
 import pytest
 import torch
+from blobs import CENTER, blob_radiograph, blob_volume, carm
 
 from napari_xreg.geometry import CArm, Detector
-from napari_xreg.registration import Spread, perturbed, spread_starts
+from napari_xreg.registration import (
+    Level,
+    RefineSettings,
+    Spread,
+    View,
+    perturbed,
+    refine,
+    run,
+    spread_starts,
+)
 from napari_xreg.registration.starts import going_on
 
 CARM = CArm(1020.0, 720.0, Detector((40, 50), (2.0, 2.1)))
@@ -63,3 +75,34 @@ def test_the_given_start_goes_on_while_several_do():
     assert going_on(losses, 1) == [5]
     assert going_on({**losses, 0: 0.15}, 2) == [5, 0]
     assert going_on({3: 0.2, 5: 0.1}, 2) == [5, 3]
+
+
+def test_the_winner_is_the_best_of_the_finest_level():
+    """A start that was dropped at a coarse level, where noise is averaged away, has a lower loss."""
+    arm = carm()
+    true = arm.world_from_camera(24.0, -13.0, 5.0, isocenter=CENTER)
+    clean = blob_radiograph(arm, true)
+    noise = torch.randn(clean.line_integrals.shape, generator=torch.Generator().manual_seed(5))
+    view = View(replace(clean, line_integrals=clean.line_integrals + 0.4 * noise), true)
+    settings = RefineSettings(
+        levels=(Level(24, 8.0, 6), Level(104, 4.0, 6)), starts=4, carried=(1,),
+        spread=Spread(0.5, 1.0, 2.0), threads=1, keep_images=False,
+    )  # fmt: skip
+    result = run(refine(blob_volume(4.0), view, settings=settings))
+    fine = [i.loss for i in result.trajectory if i.level == 1 and i.accepted]
+    dropped = [c for c in result.candidates if c.level == 0]
+    assert len(dropped) == 3
+    assert min(c.loss for c in dropped) < min(fine)
+    assert result.losses["loss"] == min(fine)
+    winner = result.candidates[0]
+    assert winner.level == 1
+    assert torch.equal(winner.final.matrix(), result.world_from_camera.matrix())
+
+
+def test_another_seed_spreads_other_starts_and_the_same_one_the_same():
+    arm = carm()
+    pose = arm.world_from_camera(24.0, -13.0, 5.0, isocenter=CENTER)
+    first, again, other = (spread_starts(pose, CENTER, 5, Spread(), seed) for seed in (3, 3, 4))
+    for a, b, c in zip(first[1:], again[1:], other[1:], strict=True):
+        assert torch.equal(a.matrix(), b.matrix())
+        assert not torch.allclose(a.matrix(), c.matrix())
