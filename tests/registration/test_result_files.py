@@ -6,6 +6,7 @@ import importlib.metadata
 import json
 
 import numpy as np
+import pydicom
 import pytest
 import SimpleITK as sitk
 import torch
@@ -238,6 +239,47 @@ class TestInputs:
         entry = describe_input(tmp_path / "ct.nii", "ct")
         assert entry["sha256"] == hashlib.sha256(b"0123456789").hexdigest()
         assert (entry["role"], entry["bytes"]) == ("ct", 10)
+
+    @pytest.mark.parametrize(
+        ("named", "text", "data"),
+        [
+            ("ct.nhdr", b"NRRD0005\nencoding: raw\ndata file: ct.raw\n", "ct.raw"),
+            ("ct.mhd", (b"DimSize = 1 1 1\nElementSpacing = 1 1 1\nOffset = 0 0 0\n"
+             b"TransformMatrix = 1 0 0 0 1 0 0 0 1\nElementDataFile = ct.raw\n"), "ct.raw"),
+            ("ct.hdr", b"header", "ct.img"),
+            ("ct.img", b"voxels", "ct.hdr"),
+        ],
+    )  # fmt: skip
+    def test_a_header_is_known_by_the_voxels_beside_it_too(self, tmp_path, named, text, data):
+        (tmp_path / named).write_bytes(text)
+        (tmp_path / data).write_bytes(b"12345")
+        first = describe_input(tmp_path / named, "ct")
+        assert first["bytes"] == len(text) + 5
+        (tmp_path / data).write_bytes(b"12346")
+        assert describe_input(tmp_path / named, "ct")["sha256"] != first["sha256"]
+
+    def test_a_slice_is_known_by_its_series(self, tmp_path):
+        """The twenty bytes of another slice are part of what is read."""
+        for number, uid in enumerate(("1.2.3", "1.2.3", "1.2.9")):
+            meta = pydicom.dataset.FileMetaDataset()
+            meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.2"
+            meta.MediaStorageSOPInstanceUID = f"1.2.3.{number}"
+            meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
+            image = pydicom.dataset.FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
+            image.SOPClassUID, image.SeriesInstanceUID = meta.MediaStorageSOPClassUID, uid
+            pydicom.dcmwrite(tmp_path / f"{number}.dcm", image, enforce_file_format=True)
+        first = describe_input(tmp_path / "0.dcm", "ct")
+        assert first["bytes"] == sum((tmp_path / f"{n}.dcm").stat().st_size for n in (0, 1))
+        with (tmp_path / "1.dcm").open("ab") as file:
+            file.write(b"changed")
+        assert describe_input(tmp_path / "0.dcm", "ct")["sha256"] != first["sha256"]
+
+    def test_what_has_no_end_is_not_read(self, tmp_path):
+        with pytest.raises(ReadError, match="a device or a pipe"):
+            describe_input("/dev/zero", "ct")
+        text = b"NRRD0005\nencoding: raw\ndata file: /dev/zero\n"
+        (tmp_path / "ct.nhdr").write_bytes(text)
+        assert describe_input(tmp_path / "ct.nhdr", "ct")["bytes"] == len(text)
 
     def test_a_folder_is_known_by_names_and_contents(self, tmp_path):
         (tmp_path / "a").write_bytes(b"1")

@@ -96,16 +96,18 @@ def read_dicom_series(path: Path, *, series_uid: str | None = None) -> StoredGri
 def series_files(path: Path) -> tuple[Path, ...]:
     """The files of the series that a file is of, by name; only itself if it is no CT.
 
+    A DICOMDIR is of all series in its folder.
+
     Raises
     ------
     ReadError
         If the file is damaged.
     """
     header = read_header(path)
-    if not header.is_ct:
+    if not header.is_ct and not header.is_directory:
         return (path,)
     headers, _ = _ct_headers(path.parent)
-    found = {h.file for h in headers if h.series_uid == header.series_uid}
+    found = {h.file for h in headers if header.is_directory or h.series_uid == header.series_uid}
     return tuple(sorted(found | {path}))
 
 

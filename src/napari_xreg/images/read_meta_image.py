@@ -1,6 +1,7 @@
 """MetaImage: a header of text that says what and where the voxels are, and the voxels."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -51,15 +52,27 @@ def read_meta_image(path: Path) -> StoredGrid:
     world_from_index = torch.from_numpy(_place(fields))
     check_place(path, world_from_index)
     _check_scale(fields)
-    encoding: Encoding = "raw"
-    if not flag(fields, "BinaryData", True):
-        encoding = "text"
-    elif flag(fields, "CompressedData", False):
-        encoding = "deflate"
+    encoding = _encoding(fields)
     pieces = _pieces(fields, start, encoding)
     values = read_voxels(path, pieces, math.prod(shape), dtype, encoding)
-    files = tuple(dict.fromkeys((path, *(piece.file for piece in pieces))))
+    files = _all_files(path, pieces)
     return StoredGrid(values.reshape(shape[::-1]), world_from_index, {}, files)
+
+
+def meta_image_files(path: Path) -> tuple[Path, ...]:
+    """The file itself and the data files that its header names.
+
+    Raises
+    ------
+    ReadError
+        If the header is damaged.
+    """
+    fields, start = _header(path)
+    return _all_files(path, _pieces(fields, start, _encoding(fields)))
+
+
+def _all_files(path: Path, pieces: Sequence[Piece]) -> tuple[Path, ...]:
+    return tuple(dict.fromkeys((path, *(piece.file for piece in pieces))))
 
 
 def _header(path: Path) -> tuple[Fields, int]:
@@ -88,6 +101,12 @@ def _header(path: Path) -> tuple[Fields, int]:
                 "with its orientation"
             )
     return fields, start
+
+
+def _encoding(fields: Fields) -> Encoding:
+    if not flag(fields, "BinaryData", True):
+        return "text"
+    return "deflate" if flag(fields, "CompressedData", False) else "raw"
 
 
 def _place(fields: Fields) -> "np.ndarray[tuple[int, int], np.dtype[np.float64]]":

@@ -55,7 +55,7 @@ def read_nifti(path: Path) -> StoredGrid:
     ReadError
         If the file is damaged, is not NIfTI, is not one 3D image of real numbers, or has no place.
     """
-    header_file, voxel_file = _files(path)
+    header_file, voxel_file = nifti_files(path)
     try:
         header, stored = _header(path, _start_of(header_file, max(_HEADERS)))
         pair = stored["magic"].item() in _TWO_FILES
@@ -94,8 +94,14 @@ def read_nifti(path: Path) -> StoredGrid:
     return StoredGrid(values.reshape(shape, order="F").T, world_from_index, names, files)
 
 
-def _files(path: Path) -> tuple[Path, Path]:
-    """The file of the header and that of the voxels: the same one, or the two of a pair."""
+def nifti_files(path: Path) -> tuple[Path, Path]:
+    """The file of the header and that of the voxels: the same one, or the two of a pair.
+
+    Raises
+    ------
+    ReadError
+        If the other one of a pair is missing.
+    """
     other = {".hdr": ".img", ".img": ".hdr"}.get(path.suffix.lower())
     if other is None:
         return path, path

@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -79,8 +80,24 @@ def read_nrrd(path: Path) -> StoredGrid:
     encoding = fields.one_of("encoding", _ENCODINGS)
     pieces = _pieces(fields, start, encoding)
     values = read_voxels(path, pieces, math.prod(shape), dtype, encoding)
-    files = tuple(dict.fromkeys((path, *(piece.file for piece in pieces))))
+    files = _all_files(path, pieces)
     return StoredGrid(values.reshape(shape[::-1]), world_from_index, _segment_names(fields), files)
+
+
+def nrrd_files(path: Path) -> tuple[Path, ...]:
+    """The file itself and the data files that its header names.
+
+    Raises
+    ------
+    ReadError
+        If the header is damaged.
+    """
+    fields, start = _header(path)
+    return _all_files(path, _pieces(fields, start, fields.one_of("encoding", _ENCODINGS)))
+
+
+def _all_files(path: Path, pieces: Sequence[Piece]) -> tuple[Path, ...]:
+    return tuple(dict.fromkeys((path, *(piece.file for piece in pieces))))
 
 
 def _header(path: Path) -> tuple[Fields, int]:

@@ -5,6 +5,7 @@ import datetime as dt
 import hashlib
 import importlib.metadata
 import json
+import os
 import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from torch import Tensor
 import napari_xreg
 from napari_xreg.files import ReadError, is_number, plain, read_json, with_schema, written
 from napari_xreg.geometry import CArm, CArmPose, Detector, Pose
+from napari_xreg.images.input_files import input_files
 from napari_xreg.registration.confidence import carm_covariance
 from napari_xreg.registration.pose_files import four_by_four
 from napari_xreg.registration.result import Registration, Status
@@ -297,13 +299,25 @@ def carm_pose_to_json(pose: CArmPose) -> dict[str, Any]:
 
 
 def describe_input(path: Path | str, role: str) -> dict[str, Any]:
-    """Role, name, size and SHA-256 of a file; of a folder, over its files' names and contents."""
+    """Role, name, size and SHA-256 of a file.
+
+    Of a folder, and of a file that stands for several (a slice of a CT, a header beside its
+    voxels), over the names and contents of all.
+
+    Raises
+    ------
+    ReadError
+        If it is neither a file nor a folder.
+    """
     path = Path(path)
-    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    files: Sequence[Path] = (
+        sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else input_files(path)
+    )
+    folder = path if path.is_dir() else path.parent
     digest, size = hashlib.sha256(), 0
     for file in files:
-        if path.is_dir():
-            digest.update(file.relative_to(path).as_posix().encode())
+        if list(files) != [path]:
+            digest.update(Path(os.path.relpath(file, folder)).as_posix().encode())
         with file.open("rb") as stream:
             while block := stream.read(1 << 20):
                 digest.update(block)

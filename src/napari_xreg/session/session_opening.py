@@ -317,7 +317,7 @@ def _hash(path: Path) -> str:
     """Of the contents; empty where they cannot be read: the reader will say why."""
     try:
         return content_hash(path)
-    except OSError:
+    except (OSError, ReadError):
         return ""
 
 
