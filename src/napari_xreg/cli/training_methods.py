@@ -36,7 +36,6 @@ from napari_xreg.training import (
     Population,
     PoseRange,
     Task,
-    Trained,
 )
 
 
@@ -55,14 +54,14 @@ class Method:
     found
         What the network finds, in words.
     finish
-        Told of the result before it is saved.
+        Adds to the network what follows from the details of its validation.
     """
 
     network: Callable[[Namespace], nn.Module]
     task: Callable[[Namespace, Any], tuple[Task, str]]
     save: Callable[[Path, Any, Mapping[str, Any]], None]
     found: str
-    finish: Callable[[Any, Trained], None] = lambda network, trained: None
+    finish: Callable[[Any, Any], None] = lambda network, detail: None
 
 
 def _population(arguments: Namespace) -> tuple[Population, str] | None:
@@ -97,9 +96,8 @@ def _labels(arguments: Namespace, patient: Patient) -> LabelMap | None:
 
 
 def _encoder(arguments: Namespace) -> RayEncoder:
-    if arguments.finetune:
-        return load_encoder(Path(arguments.finetune))[0]
-    return CompactEncoder()
+    weights = _begins_with(arguments)
+    return CompactEncoder() if weights is None else load_encoder(weights)[0]
 
 
 def _rayemb_task(arguments: Namespace, encoder: RayEncoder) -> tuple[Task, str]:
@@ -121,8 +119,9 @@ def _save_encoder(file: Path, encoder: RayEncoder, about: Mapping[str, Any]) -> 
 
 
 def _detector(arguments: Namespace) -> LandmarkDetector:
-    if arguments.finetune:
-        return load_detector(Path(arguments.finetune))[0]
+    weights = _begins_with(arguments)
+    if weights is not None:
+        return load_detector(weights)[0]
     if arguments.landmarks:
         marks = read_marks(arguments, arguments.landmarks)
         return CompactDetector([mark.name for mark in marks if mark.position is not None])
@@ -159,11 +158,19 @@ def _save_detector(file: Path, detector: LandmarkDetector, about: Mapping[str, A
     save_detector(file, detector, about, half=True)
 
 
-def _set_trust(detector: LandmarkDetector, trained: Trained) -> None:
-    """From the validation that gave the weights; a resumed run has not kept earlier details."""
-    best = min(trained.validations, key=lambda v: v.scores["score"], default=None)
-    if best is not None and best.detail:
-        detector.trusted_mm = trust_threshold(best.detail)
+def _set_trust(detector: LandmarkDetector, detail: Any) -> None:
+    """From the validation that gave the weights; after a resume, as before until it is better."""
+    if detail:
+        detector.trusted_mm = trust_threshold(detail)
+
+
+def _begins_with(arguments: Namespace) -> Path | None:
+    """Weights of the network to begin with; None: a new one."""
+    if arguments.resume:
+        beside = Path(arguments.resume).with_suffix(".safetensors")
+        if beside.is_file():
+            return beside
+    return Path(arguments.finetune) if arguments.finetune else None
 
 
 METHODS = {

@@ -9,7 +9,13 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from napari_xreg.geometry import CArm
-from napari_xreg.landmarks.detector import DEEPFLUORO_NAMES, Heatmaps, LandmarkDetector
+from napari_xreg.landmarks.detector import (
+    DEEPFLUORO_NAMES,
+    Heatmaps,
+    LandmarkDetector,
+    checked_names,
+    checked_trust,
+)
 from napari_xreg.training import Block, doubled
 from napari_xreg.training.framing import Framing, contrast_channels
 
@@ -48,12 +54,12 @@ class CompactDetector(LandmarkDetector):
         trusted_mm: float | None = None,
     ) -> None:
         super().__init__()
-        self.names = tuple(names)
+        self.names = checked_names(names)
         self.widths = tuple(widths)
         self.dropout = dropout
         self.framing = framing or COMPACT_FRAMING
         self.stride = 2
-        self.trusted_mm = trusted_mm
+        self.trusted_mm = checked_trust(trusted_mm)
         a, b, c, d = widths
         self.stem = nn.Sequential(nn.Conv2d(5, a, 4, 2, 1), Block(a))
         self.down4 = nn.Sequential(nn.Conv2d(a, b, 4, 2, 1), Block(b), Block(b))

@@ -13,6 +13,7 @@ from napari_xreg.landmarks.detections import Detections
 from napari_xreg.landmarks.detector import LandmarkDetector, dropout_active
 from napari_xreg.landmarks.soft_argmax import WINDOW, local_soft_argmax
 from napari_xreg.registration import Control
+from napari_xreg.training import drawn_from
 from napari_xreg.training.framing import covariance_between, pixels_between
 
 
@@ -147,14 +148,12 @@ def _passes(
     done: int,
     chosen: DetectSettings,
 ) -> _Batch:
-    devices = [detector.device] if detector.device.type == "cuda" else []
+    generator = torch.Generator().manual_seed(chosen.seed * 1_000_003 + done)
     with (
         torch.no_grad(),
         dropout_active(detector, chosen.passes > 0),
-        # Masks are torch's global random numbers: seeded here, put back afterwards.
-        torch.random.fork_rng(devices=devices),
+        drawn_from(generator),
     ):
-        torch.manual_seed(chosen.seed * 1_000_003 + done)
         maps = detector.decode(tuple(f.expand(count, *f.shape[1:]) for f in features))
         logits = detector.spread_logits(maps.logits.float())
         peak = local_soft_argmax(logits, window=chosen.window)

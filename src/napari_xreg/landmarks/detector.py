@@ -1,7 +1,8 @@
 """The one interface of all landmark detectors: an image in, a heatmap for each landmark out."""
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import ClassVar
@@ -11,6 +12,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
+from napari_xreg.files import is_number
 from napari_xreg.geometry import CArm
 from napari_xreg.training.framing import Framing
 
@@ -75,7 +77,7 @@ class LandmarkDetector(nn.Module, ABC):
 
     @abstractmethod
     def decode(self, features: tuple[Tensor, ...]) -> Heatmaps:
-        """Heatmaps of features; random while a dropout layer is active."""
+        """Heatmaps of features; random while a dropout layer is active (see `training.drawn_from`)."""
 
     def forward(self, inputs: Float[Tensor, "b channels rows columns"]) -> Heatmaps:
         """Heatmaps of a batch of images."""
@@ -95,6 +97,22 @@ class LandmarkDetector(nn.Module, ABC):
     def device(self) -> torch.device:
         """Where its weights are."""
         return next(self.parameters()).device
+
+
+def checked_names(names: Sequence[str]) -> tuple[str, ...]:
+    """Names of landmarks, at least one, each once; ValueError if they are none."""
+    chosen = tuple(names)
+    texts = not isinstance(names, str) and all(isinstance(n, str) and n for n in chosen)
+    if not chosen or not texts or len(set(chosen)) < len(chosen):
+        raise ValueError(f"a detector needs names of landmarks, each once: got {chosen[:5]!r}")
+    return chosen
+
+
+def checked_trust(trusted_mm: float | None) -> float | None:
+    """`LandmarkDetector.trusted_mm`; ValueError if it is no length."""
+    if trusted_mm is not None and not (is_number(trusted_mm) and 0 <= trusted_mm < math.inf):
+        raise ValueError(f"trusted_mm is a length in mm, or None: got {trusted_mm!r}")
+    return trusted_mm
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from napari_xreg.landmarks.task import (
 )
 from napari_xreg.landmarks.view_pool import LandmarkViewPool
 from napari_xreg.registration import Correspondences, PnPSettings, Weighting, solve_pnp, weighted
-from napari_xreg.training import Population
+from napari_xreg.training import Population, drawn_from
 from napari_xreg.training.framing import covariance_between, pixels_between
 
 _FLOOR_PX2 = 0.05
@@ -104,10 +104,12 @@ class PoseFinetuneTask:
         """Losses of a batch; ``pose`` and ``mtre_mm`` of the images that gave a pose."""
         s = self.settings
         batch = draw_batch(self.pool, s.labels, generator, self.network.device)
-        features = self.network.encode(self.network.inputs(batch.images, batch.masks, batch.carm))
-        maps = self.network.decode(features)
+        inputs = self.network.inputs(batch.images, batch.masks, batch.carm)
+        with drawn_from(generator):
+            features = self.network.encode(inputs)
+            maps = self.network.decode(features)
+            pixels, covariances = self._spread(features, maps)
         losses = landmark_losses(self.network, maps, batch, s.labels, 1.0)
-        pixels, covariances = self._spread(features, maps)
         errors = pose_errors(
             pixels, covariances, batch, heatmap_carm(batch.carm, self.network.stride), s
         )

@@ -7,7 +7,7 @@ Ronneberger et al., "U-Net", MICCAI 2015.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, get_args
 
 import torch
 from jaxtyping import Bool, Float
@@ -15,8 +15,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from napari_xreg.geometry import CArm
-from napari_xreg.landmarks.detector import DEEPFLUORO_NAMES, Heatmaps, LandmarkDetector
-from napari_xreg.training import CheckpointError
+from napari_xreg.landmarks.detector import (
+    DEEPFLUORO_NAMES,
+    Heatmaps,
+    LandmarkDetector,
+    checked_names,
+    checked_trust,
+)
+from napari_xreg.training import CheckpointError, built, fill
 from napari_xreg.training.framing import Framing
 
 Inputs = Literal["drr", "fluoroscopy"]
@@ -71,12 +77,17 @@ class ResNetUNet(LandmarkDetector):
         trusted_mm: float | None = None,
     ) -> None:
         super().__init__()
-        self.names = tuple(names)
+        if inputs not in get_args(Inputs) or not isinstance(flipped, bool):
+            raise ValueError(
+                f"inputs are one of {', '.join(get_args(Inputs))} and flipped is true or false: got "
+                f"{inputs!r}, {flipped!r}"
+            )
+        self.names = checked_names(names)
         self.blocks, self.width, self.widths = tuple(blocks), width, tuple(decoder)
         self.dropout, self.appearance, self.flipped = dropout, inputs, flipped
         self.framing = framing or Framing(shape=(512, 512))
         self.stride = 1
-        self.trusted_mm = trusted_mm
+        self.trusted_mm = checked_trust(trusted_mm)
         self.encoder = ResNet(blocks, width)
         self.decoder = Decoder(self.encoder.channels, decoder, dropout)
         self.segmentation_head = nn.Sequential(
@@ -246,18 +257,20 @@ def resnet_unet_of_published(
             f"encoder.conv1.weight and segmentation_head.0.weight among {len(bare)} names"
         )
     chosen = tuple(names or DEEPFLUORO_NAMES)
-    if len(chosen) != len(head):
+    if head.ndim != 4 or first.ndim != 4 or len(chosen) != len(head):
         raise CheckpointError(
-            f"the network has {len(head)} heatmaps: got {len(chosen)} names of landmarks"
+            f"the network has {len(head) if head.ndim else 0} heatmaps: got {len(chosen)} names of "
+            "landmarks"
         )
     blocks = [_count(bare, f"encoder.layer{stage}.") for stage in (1, 2, 3, 4)]
     steps = range(_count(bare, "decoder.blocks."))
     try:
         widths = [len(bare[f"decoder.blocks.{i}.conv2.0.weight"]) for i in steps]
-        network = ResNetUNet(chosen, blocks, len(first), widths, inputs=inputs)
-        network.load_state_dict(bare)
-    except (RuntimeError, KeyError, ValueError) as error:
-        raise CheckpointError(f"the weights do not fit a U-Net on a ResNet: {error}") from error
+        network = built(lambda: ResNetUNet(chosen, blocks, len(first), widths, inputs=inputs), bare)
+        fill(network, bare)
+    except (RuntimeError, KeyError, ValueError, TypeError, IndexError) as error:
+        words = " ".join(str(error).split())[:300]
+        raise CheckpointError(f"the weights do not fit a U-Net on a ResNet: {words}") from error
     return network.eval()
 
 

@@ -15,7 +15,7 @@ from napari_xreg.landmarks.labels import DilationErosion, ball, point_loss, weig
 from napari_xreg.landmarks.mirror import mirrored_order, mirrored_pixels
 from napari_xreg.landmarks.soft_argmax import local_soft_argmax
 from napari_xreg.landmarks.view_pool import LandmarkViewPool, LandmarkViewSettings
-from napari_xreg.training import Appearance, Population
+from napari_xreg.training import Appearance, Population, drawn_from
 
 Validate = Callable[[LandmarkDetector], tuple[Mapping[str, float], Any]]
 
@@ -128,7 +128,8 @@ class LandmarkTask:
     def losses(self, generator: torch.Generator) -> Mapping[str, Tensor]:
         """Losses of a batch and the median error, mm at the isocenter."""
         batch = draw_batch(self.pool, self.settings, generator, self.network.device)
-        maps = self.network(self.network.inputs(batch.images, batch.masks, batch.carm))
+        with drawn_from(generator):
+            maps = self.network(self.network.inputs(batch.images, batch.masks, batch.carm))
         progress = self.steps / self.settings.steps
         self.steps += 1
         return landmark_losses(self.network, maps, batch, self.settings, progress)

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import ClassVar
 
@@ -14,7 +14,7 @@ from torch.nn import functional
 from napari_xreg.geometry import CArm
 from napari_xreg.rayemb.encoder import RayEncoder, calibration_of
 from napari_xreg.rayemb.framing import Align, Framing
-from napari_xreg.training import CheckpointError
+from napari_xreg.training import CheckpointError, built
 
 PATCH = 14
 HEAD_WIDTH = 64
@@ -176,6 +176,11 @@ class DinoEncoder(RayEncoder):
         framing: Framing | None = None,
     ) -> None:
         super().__init__()
+        if width < 1 or width % HEAD_WIDTH or depth < 1 or not isinstance(rayemb_v1, bool):
+            raise ValueError(
+                f"a width in multiples of {HEAD_WIDTH}, a depth, and rayemb_v1 true or false are "
+                f"needed: got {width!r}, {depth!r}, {rayemb_v1!r}"
+            )
         self.model = _Model(width, depth, trained_grid, dimensions)
         self.dimensions = dimensions
         self.rayemb_v1 = rayemb_v1
@@ -242,10 +247,9 @@ def encoder_of_published(weights: Mapping[str, Tensor]) -> DinoEncoder:
             "model.dinov2_model.pos_embed among the tensors, got "
             f"{', '.join(sorted(shapes)[:3])} ..."
         )
-    encoder = DinoEncoder(
-        positions.shape[-1], _depth(shapes, "model.dinov2_model."), _side(positions),
-        linear.shape[0], rayemb_v1=True,
-    )  # fmt: skip
+    depth, side = _depth(shapes, "model.dinov2_model."), _side(positions)
+    width, dimensions = positions.shape[-1], linear.shape[0]
+    encoder = _built(lambda: DinoEncoder(width, depth, side, dimensions), shapes, "RayEmb")
     _load(encoder, shapes, "RayEmb")
     return encoder.eval()
 
@@ -261,24 +265,36 @@ def encoder_from_dinov2(weights: Mapping[str, Tensor], *, dimensions: int = 32) 
     positions = weights.get("pos_embed")
     if positions is None or positions.ndim != 3:
         raise CheckpointError("these are no weights of DINOv2: they hold no pos_embed")
-    encoder = DinoEncoder(
-        positions.shape[-1], _depth(weights, ""), _side(positions), dimensions, rayemb_v1=False
+    width, depth, side = positions.shape[-1], _depth(weights, ""), _side(positions)
+    # Its head is new.
+    head = {**weights, "head": torch.empty(dimensions * (width + 1))}
+    encoder = _built(
+        lambda: DinoEncoder(width, depth, side, dimensions, rayemb_v1=False), head, "DINOv2"
     )
     _load(encoder.model.dinov2_model, weights, "DINOv2")
     return encoder
 
 
+def _built(
+    build: Callable[[], DinoEncoder], weights: Mapping[str, Tensor], whose: str
+) -> DinoEncoder:
+    try:
+        return built(build, weights)
+    except (ValueError, RuntimeError, TypeError) as error:
+        raise CheckpointError(f"these are not the weights of {whose}: {error}") from error
+
+
 def _depth(weights: Mapping[str, Tensor], prefix: str) -> int:
     pattern = re.compile(re.escape(prefix) + r"blocks\.(\d+)\.")
-    found = {int(match[1]) for name in weights if (match := pattern.match(name))}
+    found = {int(match[1][:9]) for name in weights if (match := pattern.match(name))}
     if not found or found != set(range(len(found))):
         raise CheckpointError(f"the blocks of the transformer are not numbered 0, 1, ...: {found}")
     return len(found)
 
 
 def _side(positions: Tensor) -> int:
-    side = math.isqrt(positions.shape[1] - 1)
-    if side**2 != positions.shape[1] - 1 or positions.shape[-1] % HEAD_WIDTH:
+    side = math.isqrt(max(0, positions.shape[1] - 1))
+    if side == 0 or side**2 != positions.shape[1] - 1 or positions.shape[-1] % HEAD_WIDTH:
         raise CheckpointError(
             "pos_embed must be (1, 1 + side^2, width) with a width in multiples of "
             f"{HEAD_WIDTH}: got {tuple(positions.shape)}"

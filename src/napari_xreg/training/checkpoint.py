@@ -8,8 +8,11 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
+
+from napari_xreg.files import ReadError, json_of_text, plain, with_schema, written
+from napari_xreg.training.torch_file import finite_weights, read_torch
 
 SCHEMA = "napari-xreg/weights"
 VERSION = 1
@@ -53,6 +56,8 @@ def write_checkpoint(file: Path, checkpoint: Checkpoint, *, half: bool = False) 
     ------
     CheckpointError
         If a weight is not finite, or too large for half precision.
+    WriteError
+        If the file cannot be written; what was there stays.
     """
     weights = {}
     for name, value in checkpoint.weights.items():
@@ -69,10 +74,11 @@ def write_checkpoint(file: Path, checkpoint: Checkpoint, *, half: bool = False) 
         "configuration": dict(checkpoint.configuration),
         "about": dict(checkpoint.about),
     }
+    # As bytes: what then fails is an OSError that names the file, not safetensors' own.
+    content = save(weights, metadata={"napari-xreg": json.dumps(plain(header), sort_keys=True)})
     file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_name(file.name + ".part")
-    save_file(weights, part, metadata={"napari-xreg": json.dumps(header, sort_keys=True)})
-    part.replace(file)
+    with written(file) as beside:
+        beside.write_bytes(content)
 
 
 def read_checkpoint(file: Path) -> Checkpoint:
@@ -81,7 +87,8 @@ def read_checkpoint(file: Path) -> Checkpoint:
     Raises
     ------
     CheckpointError
-        If the file is missing, damaged, or not weights of this package.
+        If the file is missing, damaged, not weights of this package, or holds a weight that is not
+        finite.
     """
     if not file.is_file():
         raise CheckpointError(f"there is no file {file}")
@@ -89,28 +96,35 @@ def read_checkpoint(file: Path) -> Checkpoint:
         with safe_open(file, framework="pt") as opened:
             metadata = opened.metadata() or {}
             weights = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
         raise CheckpointError(f"{file} is not a readable safetensors file: {error}") from error
-    try:
-        header = json.loads(metadata["napari-xreg"])
-    except (KeyError, json.JSONDecodeError) as error:
+    called = "its header"
+    if "napari-xreg" not in metadata:
         raise CheckpointError(
             f"{file} has no napari-xreg header: it holds weights of another program"
-        ) from error
-    if header.get("schema") != SCHEMA or not isinstance(header.get("version"), int):
-        raise CheckpointError(
-            f"{file} is not a file of weights: its schema is {header.get('schema')}"
         )
-    if header["version"] > VERSION:
+    try:
+        # Scores that were no numbers were once written as such, which JSON has not.
+        text = json.dumps(plain(json.loads(metadata["napari-xreg"])))
+        header = with_schema(json_of_text(text, called), called, {SCHEMA: VERSION})
+    except (ReadError, ValueError, RecursionError) as error:
+        raise CheckpointError(f"{file} is not a file of weights: {error}") from error
+    kind, configuration, about = (header.get(n) for n in ("kind", "configuration", "about"))
+    if not (isinstance(kind, str) and isinstance(configuration, dict) and isinstance(about, dict)):
         raise CheckpointError(
-            f"{file} was written by a later version of napari-xreg (format {header['version']}, "
-            f"this one reads up to {VERSION}): update the package"
+            f"the header of {file} is damaged: it names no kind of network, configuration and "
+            "description"
         )
     full = {
         name: value.float() if value.dtype == torch.float16 else value
         for name, value in weights.items()
     }
-    return Checkpoint(header["kind"], header["configuration"], full, header["about"])
+    for name, value in full.items():
+        if not finite_weights({name: value}):
+            raise CheckpointError(
+                f"{file} cannot be used: its weights {name} are not finite numbers; train again"
+            )
+    return Checkpoint(kind, configuration, full, about)
 
 
 def read_torch_weights(file: Path) -> dict[str, Tensor]:
@@ -123,16 +137,13 @@ def read_torch_weights(file: Path) -> dict[str, Tensor]:
     CheckpointError
         If the file is missing, damaged, holds more than tensors and plain values, or no weights.
     """
-    if not file.is_file():
-        raise CheckpointError(f"there is no file {file}")
     try:
-        content = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise CheckpointError(
-            f"{file} cannot be read as plain weights; files that hold program objects are refused, "
-            f"since loading them would run code: {str(error).splitlines()[0]}"
-        ) from error
+        content = read_torch(file)
+    except ReadError as error:
+        raise CheckpointError(str(error)) from error
     weights = content.get("state_dict", content) if isinstance(content, dict) else None
-    if not weights or not all(isinstance(value, Tensor) for value in weights.values()):
-        raise CheckpointError(f"{file} holds no state dict: expected tensors by parameter name")
+    if not isinstance(weights, dict) or not weights or not finite_weights(weights):
+        raise CheckpointError(
+            f"{file} holds no state dict: expected finite tensors by parameter name"
+        )
     return dict(weights)

@@ -47,6 +47,8 @@ class Validation:
     weights
         The best so far, on the CPU, to keep in case the run does not end well; None in
         `Trained.validations`.
+    state
+        As `Trained.state`, at this step; None there too.
     """
 
     index: int
@@ -55,6 +57,7 @@ class Validation:
     best: bool
     detail: Any = field(default=None, repr=False)
     weights: Mapping[str, Tensor] | None = field(default=None, repr=False)
+    state: Mapping[str, Any] | None = field(default=None, repr=False)
 
 
 class TrainingStatus(Enum):

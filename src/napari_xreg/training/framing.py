@@ -18,6 +18,10 @@ LOCAL_PIXELS = 9
 """Window of the local contrast: about 30 mm at the isocenter."""
 
 
+_MOST = 4096
+"""Largest side, pixels: more is a damaged file, and would fill the memory."""
+
+
 @dataclass(frozen=True)
 class Framing:
     """How the detector is sampled for an encoder.
@@ -40,6 +44,16 @@ class Framing:
     multiple: int = 8
     smallest: int = 32
     largest: int = 320
+
+    def __post_init__(self) -> None:
+        sides = (self.multiple, self.smallest, self.largest, *(self.shape or ()))
+        whole = all(isinstance(side, int) and 1 <= side <= _MOST for side in sides)
+        if not whole or (self.shape is not None and len(self.shape) != 2):
+            raise ValueError(
+                f"sides of an image, their multiple and bounds are 1 to {_MOST} pixels: got {self!r}"
+            )
+        if not 0.01 <= self.pixel_mm <= 1000:
+            raise ValueError(f"a pixel has a size of 0.01 to 1000 mm: got {self.pixel_mm!r}")
 
     def carm(self, carm: CArm) -> CArm:
         """The same C-arm with the encoder's pixels: same area, mirrored as a reader sees it."""

@@ -10,7 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from napari_xreg.registration import AdamSteps, Control
+from napari_xreg.training.checkpoint import CheckpointError
 from napari_xreg.training.events import Step, Trained, TrainingStatus, Validation
+from napari_xreg.training.state_file import check_state
 
 
 @runtime_checkable
@@ -71,7 +73,7 @@ class TrainSettings:
     weight_decay: float = 1e-2
     clip: float = 5.0
     averaging: float = 0.995
-    validate_every: int = 250
+    validate_every: int = 200
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -126,6 +128,11 @@ def train(
     -------
     Trained
         With the best weights.
+
+    Raises
+    ------
+    CheckpointError
+        If the state to resume from is that of another network or task.
     """
     chosen = settings or TrainSettings()
     control = control or Control()
@@ -140,19 +147,39 @@ def train(
     best_score, done, before = math.inf, 0, 0.0
     validations: list[Validation] = []
     if resume is not None:
+        check_state(resume, network)
+        try:
+            optimiser.restore(resume["optimiser"])
+            task.restore(resume["task"])
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise CheckpointError(
+                f"the state to resume from is of another training: {error}"
+            ) from error
         network.load_state_dict(resume["network"])
-        optimiser.restore(resume["optimiser"])
         generator.set_state(resume["generator"])
         mean = {name: value.to(mean[name].device).clone() for name, value in resume["mean"].items()}
         best = dict(resume["best"])
         best_score, done, before = resume["best_score"], resume["steps"], resume["seconds"]
         validations = list(resume["validations"])
-        task.restore(resume["task"])
     began = time.perf_counter()
     status = TrainingStatus.FINISHED
 
     def seconds() -> float:
         return before + time.perf_counter() - began
+
+    def state() -> dict[str, Any]:
+        return {
+            "network": _copied(network.state_dict()),
+            "optimiser": optimiser.state(),
+            "generator": generator.get_state(),
+            "mean": _copied(mean),
+            "best": best,
+            "best_score": best_score,
+            "steps": done,
+            "seconds": seconds(),
+            "validations": tuple(validations),
+            "task": dict(task.state()),
+        }
 
     over = done >= chosen.steps or before >= chosen.by_time
     while not over:
@@ -183,25 +210,17 @@ def train(
             better = scores["score"] < best_score
             if better or not best:
                 best_score = scores["score"]
-                best = {name: value.detach().cpu().clone() for name, value in mean.items()}
+                best = _copied(mean)
             validation = Validation(done, seconds(), scores, better, detail)
             validations.append(validation)
-            yield replace(validation, weights=best)
+            yield replace(validation, weights=best, state=state())
     if not best:
-        best = {name: value.detach().cpu().clone() for name, value in mean.items()}
-    state = {
-        "network": {k: v.detach().cpu().clone() for k, v in network.state_dict().items()},
-        "optimiser": optimiser.state(),
-        "generator": generator.get_state(),
-        "mean": {k: v.detach().cpu().clone() for k, v in mean.items()},
-        "best": best,
-        "best_score": best_score,
-        "steps": done,
-        "seconds": seconds(),
-        "validations": tuple(validations),
-        "task": dict(task.state()),
-    }
-    return Trained(status, best, state, done, seconds(), tuple(validations))
+        best = _copied(mean)
+    return Trained(status, best, state(), done, seconds(), tuple(validations))
+
+
+def _copied(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value.detach().cpu().clone() for name, value in weights.items()}
 
 
 def _update_mean(mean: dict[str, Tensor], network: nn.Module, averaging: float, done: int) -> None:

@@ -1,12 +1,16 @@
 """A network from the file that holds its weights."""
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from torch import nn
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from napari_xreg.training.checkpoint import CheckpointError, read_checkpoint
+from napari_xreg.training.draws import drawn_from
 from napari_xreg.training.framing import Framing
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -39,13 +43,79 @@ def read_network(
     try:
         configuration = dict(checkpoint.configuration)
         configuration["framing"] = _framing(configuration["framing"])
-        network = kinds[checkpoint.kind](**configuration)
-        network.load_state_dict(dict(checkpoint.weights))
-    except (RuntimeError, TypeError, KeyError, ValueError) as error:
+        network = built(lambda: kinds[checkpoint.kind](**configuration), checkpoint.weights)
+        fill(network, checkpoint.weights)
+    except (
+        RuntimeError, TypeError, KeyError, ValueError, AttributeError, IndexError, ArithmeticError,
+    ) as error:  # fmt: skip
+        words = " ".join(str(error).split())
         raise CheckpointError(
-            f"the weights in {file} do not fit the network they name: {error}"
+            f"the weights in {file} do not fit the network they name: {words[:300]}"
         ) from error
     return network.eval(), checkpoint.about
+
+
+def built(build: Callable[[], Network], weights: Mapping[str, Tensor]) -> Network:
+    """A network that takes no more memory than the weights it is built for.
+
+    What it begins with is drawn from a generator of its own.
+
+    Raises
+    ------
+    ValueError
+        If it would be larger: of another configuration than the weights.
+    """
+    numbers = sum(value.numel() for value in weights.values())
+    with _Allowance(numbers), drawn_from(torch.Generator()):
+        return build()
+
+
+def fill(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Put weights into a network.
+
+    Raises
+    ------
+    ValueError
+        If names, shapes or kinds of number are others.
+    """
+    own = network.state_dict()
+    names = sorted(set(own) ^ set(weights))
+    if names:
+        whose = "has" if names[0] in own else "does not have"
+        raise ValueError(f"the network {whose} {names[0]}, unlike the file")
+    for name, value in own.items():
+        given = weights[name]
+        same_kind = given.is_floating_point() == value.is_floating_point()
+        if given.shape != value.shape or not same_kind:
+            raise ValueError(
+                f"{name} is {tuple(value.shape)} of {value.dtype} in the network and "
+                f"{tuple(given.shape)} of {given.dtype} in the file"
+            )
+    network.load_state_dict(dict(weights))
+
+
+class _Allowance(TorchFunctionMode):
+    """Refuses new tensors beyond so many numbers in all."""
+
+    def __init__(self, numbers: int) -> None:
+        super().__init__()
+        # Buffers that are not stored, such as a calibration, are small.
+        self.left = numbers + 10_000
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        if func in (torch.empty, torch.zeros, torch.ones):
+            size = (kwargs or {}).get("size", args)
+            shape = size[0] if size and isinstance(size[0], Sequence) else size
+            self.left -= math.prod(int(side) for side in shape)
+            if self.left < 0:
+                raise ValueError("its configuration asks for a larger network than the file holds")
+        return func(*args, **(kwargs or {}))
 
 
 def _framing(stored: Mapping[str, Any]) -> Framing:

@@ -44,11 +44,21 @@ class Recent(Generic[Item]):
         return {"made": self.made, "steps": self.steps}
 
     def restore(self, state: dict[str, int]) -> None:
-        """Make the items of a `state` again."""
+        """Make the items of a `state` again.
+
+        Raises
+        ------
+        ValueError
+            If its counts are none. How many were made follows from the steps.
+        """
+        steps = state["steps"]
+        if not isinstance(steps, int) or isinstance(steps, bool) or not 0 <= steps < 2**40:
+            raise ValueError(f"steps are a count: got {steps!r}")
+        made = self.first + (steps - 1) // self.renew_every if steps else 0
         self._items = []
-        self.made = max(0, state["made"] - self.kept)
-        self.steps = state["steps"]
-        self._make_until(state["made"])
+        self.made = max(0, made - self.kept)
+        self.steps = steps
+        self._make_until(made)
 
     def _make_until(self, count: int) -> None:
         while self.made < count:

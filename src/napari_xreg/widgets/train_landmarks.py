@@ -42,7 +42,7 @@ class LandmarkRecipe:
         "median_error_mm": "validation, median",
         "median_mtre_mm": "pose, median mTRE",
     }
-    validate_every = 200
+    validate_every = TrainSettings.validate_every
 
     def network(self, request: TrainRequest) -> LandmarkDetector:
         """See `Recipe`."""

@@ -41,7 +41,7 @@ class RayEmbRecipe:
         "median_error_mm": "validation, median",
         "median_mtre_mm": "pose, median mTRE",
     }
-    validate_every = 200
+    validate_every = TrainSettings.validate_every
 
     def network(self, request: TrainRequest) -> RayEncoder:
         """See `Recipe`."""

@@ -1,8 +1,7 @@
 """A training from request to files, as a generator for `Jobs`."""
 
-import copy
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +10,17 @@ from torch import nn
 
 from napari_xreg.registration import Control
 from napari_xreg.training import (
+    Kept,
     Step,
     Trained,
-    TrainingStatus,
     Validation,
+    best_scores,
+    card,
+    check_state,
+    drawn_from,
     read_state,
+    reason,
     train,
-    write_state,
 )
 from napari_xreg.widgets.kernels import compiled, compiling
 from napari_xreg.widgets.torch_threads import torch_threads
@@ -79,16 +82,20 @@ def training(
         yield from map(Preparing, compiling(control, simulator=True))
     if control.cancelled:
         return None
+    kept = Kept(request.out, recipe.save, recipe.finish)
+    kept.check()
     yield Preparing("Rendering what it is measured on …")
     with torch_threads(request.threads):
-        torch.manual_seed(request.seed)
         resume = request.resume
         state = None
         if resume is not None:
             state = read_state(resume.state) if isinstance(resume.state, Path) else resume.state
-        network = recipe.network(request).to(request.device)
+        with drawn_from(torch.Generator().manual_seed(request.seed)):
+            network = recipe.network(request).to(request.device)
         if state is not None:
-            _check_fits(network, state, request)
+            assert resume is not None
+            whose = resume.state.name if isinstance(resume.state, Path) else "what was interrupted"
+            check_state(state, network, whose)
         task = recipe.task(request, network)
         before = 0 if state is None else int(state["steps"])
         yield Preparing("Rendering the first views …")
@@ -99,83 +106,49 @@ def training(
             except StopIteration as end:
                 trained: Trained = end.value
                 break
-            yield event
-            if isinstance(event, Validation) and event.best and event.weights is not None:
-                about = card(recipe, request, event.index, event.seconds, event.scores, None)
-                try:
-                    _save(recipe, request.out, network, event.weights, event.detail, about)
-                except (OSError, ValueError) as error:
-                    yield Unwritten(str(error))
+            if not isinstance(event, Validation):
+                yield event
+                continue
+            so_far = best_scores((event.state or {})["validations"])
+            about = _card(recipe, request, event.index, event.seconds, so_far, "RUNNING")
+            problem = ""
+            try:
+                kept.validated(network, event, about)
+            except (OSError, ValueError) as error:
+                problem = reason(error)
+            # Whoever listens keeps it, and has no use for what is on the disk now.
+            yield replace(event, weights=None, state=None)
+            if problem:
+                yield Unwritten(problem)
     if trained.steps == before:
         return None
-    return _written(recipe, request, network, trained)
+    return _written(recipe, request, kept, network, trained)
 
 
-def card(
+def _card(
     recipe: Recipe,
     request: TrainRequest,
     steps: int,
     seconds: float,
     scores: Mapping[str, float],
-    status: TrainingStatus | None,
+    status: str,
 ) -> dict[str, Any]:
     """What the file of weights says about itself."""
-    return {
-        "task": recipe.kind,
-        "trained_on": request.patients.words(),
-        "steps": steps,
-        "seconds": round(seconds),
-        "status": "RUNNING" if status is None else status.name,
-        "scores": dict(scores),
-        "measured_on": "simulated radiographs",
-        "words": recipe.words(scores) if scores else "",
-        "request": request.described(),
-    }
-
-
-def best_scores(trained: Trained) -> Mapping[str, float]:
-    """Of the weights that were kept; empty if they were never measured."""
-    return min((v.scores for v in trained.validations), key=lambda s: s["score"], default={})
+    return card(
+        task=recipe.kind, trained_on=request.patients.words(), steps=steps, seconds=seconds,
+        scores=scores, status=status, words=recipe.words(scores) if scores else "",
+        request=request.described(),
+    )  # fmt: skip
 
 
 def _written(
-    recipe: Recipe, request: TrainRequest, network: nn.Module, trained: Trained
+    recipe: Recipe, request: TrainRequest, kept: Kept, network: nn.Module, trained: Trained
 ) -> Outcome:
-    scores = best_scores(trained)
-    about = card(recipe, request, trained.steps, trained.seconds, scores, trained.status)
+    scores = best_scores(trained.validations)
+    about = _card(recipe, request, trained.steps, trained.seconds, scores, trained.status.name)
     problem = ""
     try:
-        best = min(trained.validations, key=lambda v: v.scores["score"], default=None)
-        detail = None if best is None else best.detail
-        _save(recipe, request.out, network, trained.best, detail, about)
-        write_state(request.state_file, trained.state)
+        kept.ended(network, trained, about)
     except (OSError, ValueError, RuntimeError) as error:
-        problem = str(error).splitlines()[0]
-    return Outcome(trained, request, request.out, request.state_file, scores, problem)
-
-
-def _save(
-    recipe: Recipe,
-    file: Path,
-    network: nn.Module,
-    weights: Mapping[str, Any],
-    detail: Any,
-    about: Mapping[str, Any],
-) -> None:
-    """Other weights than the network has now: into a copy, for it is being trained."""
-    kept = copy.deepcopy(network)
-    kept.load_state_dict(dict(weights))
-    recipe.finish(kept, detail)
-    recipe.save(file, kept, about)
-
-
-def _check_fits(network: nn.Module, state: Mapping[str, Any], request: TrainRequest) -> None:
-    own = {name: value.shape for name, value in network.state_dict().items()}
-    kept = {name: value.shape for name, value in state["network"].items()}
-    if own != kept:
-        assert request.resume is not None
-        named = request.resume.state
-        what = named.name if isinstance(named, Path) else "the interrupted training"
-        raise ValueError(
-            f"{what} belongs to another network: keep its weights (.safetensors) beside it"
-        )
+        problem = reason(error)
+    return Outcome(trained, request, kept.file, kept.state_file, scores, problem)
