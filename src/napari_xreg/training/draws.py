@@ -10,11 +10,14 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
+from torch.nn import functional, init
 from torch.overrides import TorchFunctionMode
 
+# torch's own initialisers are handed over whole: what they call is not seen any more.
 _IN_PLACE = {
     Tensor.uniform_, Tensor.normal_, Tensor.bernoulli_, Tensor.random_, Tensor.exponential_,
+    init.uniform_, init.normal_, init.trunc_normal_, init.kaiming_uniform_, init.kaiming_normal_,
+    init.xavier_uniform_, init.xavier_normal_,
 }  # fmt: skip
 # How many leading dimensions of the input have a mask of their own.
 _DROPOUT = {
