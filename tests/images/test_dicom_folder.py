@@ -1,5 +1,6 @@
 """A DICOM folder as it is: files without a mark, strangers, damage, links to nothing; its series."""
 
+import json
 import os
 
 import numpy as np
@@ -9,7 +10,8 @@ from ct_writers import hounsfield, positions, save, write_series
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
-from napari_xreg.images import ReadError, UnknownValues, read_volume
+from napari_xreg.cli import main
+from napari_xreg.images import ReadError, UnknownValues, read_radiograph, read_volume
 from napari_xreg.images.read_dicom_series import is_dicom, series_files
 
 HU = hounsfield()
@@ -89,7 +91,7 @@ def test_a_slice_lost_at_the_end_is_said(tmp_path):
     assert "a slice at an end of the CT may be lost" in ct.notes[0]
 
 
-def test_a_dicomdir_stands_for_its_folder(tmp_path):
+def test_a_dicomdir_stands_for_its_folder(tmp_path, capsys):
     folder = write_series(tmp_path / "series")
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = "1.2.840.10008.1.3.10"
@@ -99,6 +101,9 @@ def test_a_dicomdir_stands_for_its_folder(tmp_path):
     directory.FileSetID = "DISC"
     save(directory, folder / "DICOMDIR")
     assert np.array_equal(read_volume(folder / "DICOMDIR").hu, HU)
+    assert main(["inspect", str(folder / "DICOMDIR"), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["kind"], found["voxels_xyz"]) == ("CT", [3, 4, 5])
 
 
 def test_a_series_is_all_its_files_however_it_is_named(tmp_path):
@@ -218,3 +223,11 @@ def test_a_cone_beam_ct_without_any_rescale(tmp_path):
 def test_an_enhanced_ct_without_a_unit_is_in_hu(tmp_path):
     ct = read_volume(multi_frame(tmp_path / "ct.dcm", ENHANCED, STORED, unit=None))
     assert np.array_equal(ct.hu, HU[::-1])
+
+
+def test_a_slice_of_a_cone_beam_ct_is_no_radiograph(tmp_path, capsys):
+    path = multi_frame(tmp_path / "cbct.dcm", ANGIO_3D, STORED)
+    with pytest.raises(ReadError, match=r"is a cone-beam CT .*, not a radiograph: give it as the"):
+        read_radiograph(path, frame=2)
+    assert main(["inspect", str(path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["kind"] == "CT"

@@ -21,6 +21,7 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from napari_xreg.files import claim
 from napari_xreg.images.dicom_collimator import header_mask
+from napari_xreg.images.dicom_ct import VOLUME_CLASSES
 from napari_xreg.images.dicom_decoding import stored_frame
 from napari_xreg.images.dicom_geometry import geometry_from_dicom
 from napari_xreg.images.dicom_header import FrameHeader, frame_header, name
@@ -114,6 +115,10 @@ def _open(path: Path) -> Dataset:
 def _check_kind(dataset: Dataset, file: str) -> None:
     modality = str(dataset.get("Modality") or "").upper()
     sop_class = str(dataset.get("SOPClassUID") or "")
+    if sop_class in VOLUME_CLASSES and modality != "CT":
+        raise ReadError(
+            f"{file}: is a cone-beam CT ({UID(sop_class).name}), not a radiograph: give it as the CT"
+        )
     if modality not in _XRAY and not sop_class.startswith(_SECONDARY_CAPTURE):
         kind = "a CT slice" if modality == "CT" else f"of modality {modality or '(none)'}"
         hint = (
