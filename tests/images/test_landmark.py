@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from napari_xreg.images import Landmark, ReadError, read_landmarks, write_landmarks
+from napari_xreg.images import FrameUnknown, Landmark, ReadError, read_landmarks, write_landmarks
 
 ASIS = Landmark("ASIS left", (121.5, -98.25, 14.125))
 TIP = Landmark('a "quoted", named tip', (-7.0, 3.5, 1000.1), (811.5, 12.25))
@@ -60,7 +60,7 @@ def test_markups_of_slicer(tmp_path):
 def test_csv_by_hand(tmp_path):
     text = "name,x,y,z\nASIS left,-121.5,98.25,14.125\n"
     path = write(tmp_path / "points.csv", text)
-    with pytest.raises(ReadError, match="LPS or RAS: pass frame"):
+    with pytest.raises(ReadError, match="whether x, y, z are LPS"):
         read_landmarks(path)
     assert read_landmarks(path, frame="RAS") == [ASIS]
     assert read_landmarks(path, frame="LPS")[0].position == (-121.5, 98.25, 14.125)
@@ -124,12 +124,12 @@ def test_landmarks_that_are_none(arguments, says):
     [
         ("a.fcsv", "", "empty"),
         ("a.fcsv", SLICER_4_10.replace("= 0", "= 2"), "must be LPS or RAS: got 2"),
-        ("a.fcsv", SLICER_4_10.replace("# CoordinateSystem = 0\n", ""), "LPS or RAS: pass frame"),
+        ("a.fcsv", SLICER_4_10.replace("# CoordinateSystem = 0\n", ""), "whether x, y, z are LPS"),
         ("a.fcsv", SLICER_4_10.replace("# columns", "# rows"), "must name x, y, z, label"),
         ("a.fcsv", SLICER_4_10.replace("98.25", "ninety"), "y of ASIS left must be a number"),
         ("a.fcsv", SLICER_4_10.replace('"a, b"', "ASIS left"), "two landmarks are called"),
-        ("a.fcsv", SLICER_4_10.replace("98.25", "nan"), "finite coordinates"),
-        ("a.mrk.json", markups()[:-3], "damaged"),
+        ("a.fcsv", SLICER_4_10.replace("98.25", "nan"), "must be a number"),
+        ("a.mrk.json", markups()[:-3], "not valid JSON"),
         ("a.mrk.json", "[1, 2]", "not a markups file"),
         ("a.mrk.json", markups(type="Plane"), "type Fiducial: got Plane"),
         ("a.mrk.json", markups(coordinateUnits="m"), "must be mm"),
@@ -150,9 +150,9 @@ def test_files_that_are_wrong(tmp_path, name, text, says):
 
 
 def test_files_that_are_no_text(tmp_path):
-    with pytest.raises(ReadError, match="no such file"):
+    with pytest.raises(ReadError, match="No such file"):
         read_landmarks(tmp_path / "none.csv")
-    (tmp_path / "a.csv").write_bytes(b"\xff\xfe\x00\x80")
+    (tmp_path / "a.csv").write_bytes(b"\x89PNG\x00\x01")
     with pytest.raises(ReadError, match="binary"):
         read_landmarks(tmp_path / "a.csv")
     write_landmarks(tmp_path / "b.csv", [ASIS])
@@ -188,3 +188,85 @@ def test_a_csv_keeps_how_sure_a_pixel_is(tmp_path):
         write(path, by_hand + f"a,1.5,2.5,{cells}\n")
         with pytest.raises(ReadError, match=says):
             read_landmarks(path)
+
+
+TRIPLE = "name,x,y,z\nA,1,2,5\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("name,x,y,z\nA,1,5,2,5,3,5\n", "expected 4 values a line.*A,1,5,2,5,3,5"),
+        ("name,x,y,z,,,\nA,1,5,2,5,3,5\n", "expected 4 values a line"),
+        ("name,x,y,z\nA,1,2\n", "expected 4 values a line"),
+        ("name,x,y,x,z\nA,1,2,3,4\n", "two columns are called x"),
+        ("name,x,y,z,X\nA,1,2,3,4\n", "two columns are called x"),
+        ("name,x,y,z\nA,nan,2,3\n", "x of 'A' must be a number, or empty"),
+        ("name,x,y,z\nA,1_0,2,3\n", "x of 'A' must be a number"),
+        ("name,x,y,z\nA,1,,3\n", "y of 'A' must be a number"),
+        ("name,x,y,z\n,1,2,3\n", "needs a name"),
+        ("name;x;y;z\nA;1,5;2.5;3\n", "with points and with commas"),
+        ("name;x;y;z\nA;1.000,5;2;3\n", "with points and with commas"),
+    ],
+)
+def test_a_table_that_could_be_read_two_ways_is_refused(tmp_path, text, says):
+    with pytest.raises(ReadError, match=says):
+        read_landmarks(write(tmp_path / "a.csv", text), frame="LPS")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "name,x,y,z\nHüfte,-1.5,2.25,5\n",
+        "name;x;y;z\nHüfte;-1,5;2,25;5\n",
+        "name\tx\ty\tz\r\nHüfte\t-1,5\t2,25\t5\r\n",
+        "name,x,y,z,\nHüfte,-1.5,2.25,5,\n,,,,\n",
+        'NAME , x,y,z\n"Hüfte",-1.5, 2.25,5,\n',
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+def test_tables_of_spreadsheets(tmp_path, text, encoding):
+    (tmp_path / "a.csv").write_bytes(text.encode(encoding))
+    found = read_landmarks(tmp_path / "a.csv", frame="LPS")
+    assert found == [Landmark("Hüfte", (-1.5, 2.25, 5.0))]
+
+
+def test_our_comment_survives_a_spreadsheet_and_never_invents_axes(tmp_path):
+    head = "# napari-xreg landmarks 1; x, y, z: RAS, mm; row, column: pixels"
+    for comment in (f'"{head}"', f"{head},,", head):
+        path = write(tmp_path / "a.csv", f"{comment}\n{TRIPLE}")
+        assert read_landmarks(path) == [Landmark("A", (-1.0, -2.0, 5.0))]
+    write(path, f"# napari-xreg landmarks 1\n{TRIPLE}")
+    with pytest.raises(FrameUnknown) as caught:
+        read_landmarks(path)
+    assert caught.value.frames == ("LPS", "RAS")
+    assert "frame=" not in str(caught.value)
+    assert "--" not in str(caught.value)
+
+
+def test_points_of_slicer_5_that_were_never_placed_stay_out(tmp_path):
+    head = SLICER_5_2.replace("1,121.5", "1,121.5")
+    never = "".join(f"{i},0,0,0,0,0,0,1,1,1,0,F-{i},,,{state},0\n" for i, state in enumerate("013"))
+    assert read_landmarks(write(tmp_path / "F.fcsv", head + never)) == [ASIS]
+    for state in ("4", "", "x"):
+        with pytest.raises(ReadError, match="state of a point"):
+            read_landmarks(write(tmp_path / "F.fcsv", SLICER_5_2.replace(",2,0", f",{state},0")))
+    with pytest.raises(ReadError, match="expected 14 values"):
+        read_landmarks(write(tmp_path / "F.fcsv", SLICER_5_2.replace(",,,2,0", "")))
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.fcsv", "a.mrk.json"])
+def test_every_cut_is_refused_or_changes_nothing(tmp_path, name):
+    path = tmp_path / name
+    write_landmarks(path, [ASIS, Landmark("FH left", (88.0, -20.5, -75.25))])
+    whole, data = read_landmarks(path), path.read_bytes()
+    accepted = []
+    for length in range(len(data)):
+        path.write_bytes(data[:length])
+        try:
+            found = read_landmarks(path)
+        except ReadError:
+            continue
+        assert found == whole, f"cut after {length} of {len(data)} bytes"
+        accepted.append(length)
+    assert accepted in ([], [len(data) - 1])

@@ -3,22 +3,23 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Iterable, Sequence
-from itertools import takewhile
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
-from napari_xreg.files import written
+from napari_xreg.files import is_number, json_of_text, number, read_text, written
 from napari_xreg.geometry.frames import lps_from_ras
-from napari_xreg.images.errors import ReadError
+from napari_xreg.images.errors import FrameUnknown, ReadError
 from napari_xreg.images.landmark import Landmark
+from napari_xreg.images.landmark_table import Frame, flag, read_table, table_of
 
-Frame = Literal["LPS", "RAS"]
-
-_CSV_SCHEMA = "# napari-xreg landmarks 1"
-_COVARIANCE = ("row_variance", "row_column_covariance", "column_variance")  # pixels squared
+# A comment of ours, which Slicer passes over: so that a file that was cut off is known.
+_COUNT = "napari-xreg points"
+# The state of a control point in Slicer: not placed, shown under the mouse, placed, given up.
+_STATES, _PLACED = ("0", "1", "2", "3"), "2"
 _SLICER_SCHEMA = (
     "https://raw.githubusercontent.com/slicer/slicer/master/Modules/Loadable/Markups/Resources/"
     "Schema/markups-schema-v1.0.3.json#"
@@ -50,15 +51,13 @@ def read_landmarks(path: str | Path, *, frame: Frame | None = None) -> list[Land
     Raises
     ------
     ReadError
-        If the file is missing or damaged, does not say its axes, or names a point twice.
+        If the file is missing, damaged or cut off, or names a point twice.
+    FrameUnknown
+        If it does not say its axes and `frame` is not given.
     """
     file = Path(path)
-    if not file.is_file():
-        raise ReadError(f"{file}: there is no such file: check the path")
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ReadError(f"{file}: expected a text file of landmarks, got binary data") from error
+    # Spreadsheets of western Europe save CSV in Windows-1252; a name has an umlaut soon.
+    text = read_text(file, called=str(file), legacy=file.suffix.lower() != ".json")
     if not text.strip():
         raise ReadError(f"{file}: the file is empty: export the landmarks again")
     readers = {".fcsv": _from_fcsv, ".json": _from_markups, ".csv": _from_csv}
@@ -102,7 +101,7 @@ def write_landmarks(
     file, points = Path(path), list(landmarks)
     name = file.name.lower()
     if name.endswith(".csv"):
-        text = _to_csv(points, frame)
+        text = table_of(points, frame, _in_lps)
     elif name.endswith((".fcsv", ".mrk.json")):
         flat = [point.name for point in points if point.position is None]
         if flat:
@@ -128,19 +127,20 @@ def _in_lps(position: Sequence[float], frame: Frame) -> tuple[float, float, floa
 def _one_frame(file: Path, stated: Frame | None, given: Frame | None) -> Frame:
     frame = stated or given
     if frame is None:
-        raise ReadError(
-            f"{file}: the file does not say whether x, y, z are LPS or RAS: pass frame='LPS' or "
-            "frame='RAS'"
+        raise FrameUnknown(
+            f"{file}: the file does not say whether x, y, z are LPS (x to the patient's left, y to "
+            "the back) or RAS (x to the right, y to the front): say which",
+            ("LPS", "RAS"),
         )
     if stated and given and stated != given:
-        raise ReadError(f"{file}: the file says {stated}, but frame={given!r} was asked for")
+        raise ReadError(f"{file}: the file says {stated}, but {given} was asked for")
     return frame
 
 
 def _number(file: Path, where: str, value: Any) -> float:
     try:
-        return float(value)
-    except (TypeError, ValueError) as error:
+        return float(value) if is_number(value) else number(str(value))
+    except (OverflowError, ValueError) as error:
         raise ReadError(f"{file}: {where} must be a number: got {value!r}") from error
 
 
@@ -162,7 +162,8 @@ def _from_fcsv(file: Path, text: str, frame: Frame | None) -> list[Landmark]:
     stated: Frame | None = None
     columns: list[str] = []
     rows: list[str] = []
-    for line in text.splitlines():
+    count: str | None = None
+    for line in re.split(r"\r\n|\r|\n", text):
         key, _, value = line.lstrip("# ").partition("=")
         if not line.startswith("#"):
             if line.strip():
@@ -173,21 +174,33 @@ def _from_fcsv(file: Path, text: str, frame: Frame | None) -> list[Landmark]:
                 raise ReadError(f"{file}: CoordinateSystem must be LPS or RAS: got {value.strip()}")
         elif key.strip() == "columns":
             columns = [column.strip() for column in value.split(",")]
+        elif key.strip() == _COUNT:
+            count = value.strip()
     missing = [column for column in ("x", "y", "z", "label") if column not in columns]
     if missing:
         raise ReadError(
             f"{file}: the line '# columns = ...' must name {', '.join(missing)}: save the points "
             "from 3D Slicer as .fcsv or .mrk.json"
         )
+    if len(set(columns)) < len(columns):
+        raise ReadError(f"{file}: the line '# columns = ...' names a column twice")
+    if count is not None and (count != str(len(rows)) or not text.endswith(("\n", "\r"))):
+        raise ReadError(f"{file}: is cut off: it says {count} points, and {len(rows)} came")
     frame = _one_frame(file, stated, frame)
     landmarks = []
     for row in csv.reader(rows):
-        if len(row) <= max(columns.index(column) for column in ("x", "y", "z", "label")):
+        # Slicer 5 adds two values without a name: the state of the point, and who made it.
+        more = row[len(columns) :]
+        if len(row) < len(columns) or len(more) not in (0, 2):
             raise ReadError(f"{file}: expected {len(columns)} values a line: got {','.join(row)!r}")
+        if more and more[0].strip() not in _STATES:
+            raise ReadError(f"{file}: the state of a point must be 0, 1, 2 or 3: got {more[0]!r}")
+        if more and more[0].strip() != _PLACED:
+            continue
         cell = dict(zip(columns, row, strict=False))
         name = cell["label"] or cell.get("id", "")
         position = [_number(file, f"{axis} of {name}", cell[axis]) for axis in "xyz"]
-        visible = _flag(file, name, cell.get("vis"))
+        visible = flag(str(file), name, cell.get("vis"))
         landmarks.append(_landmark(file, name, _in_lps(position, frame), visible=visible))
     return landmarks
 
@@ -195,18 +208,19 @@ def _from_fcsv(file: Path, text: str, frame: Frame | None) -> list[Landmark]:
 def _to_fcsv(landmarks: list[Landmark], frame: Frame) -> str:
     text = io.StringIO(newline="")
     text.write(f"# Markups fiducial file version = 4.11\n# CoordinateSystem = {frame}\n")
+    text.write(f"# {_COUNT} = {len(landmarks)}\n")
     text.write("# columns = id,x,y,z,ow,ox,oy,oz,vis,sel,lock,label,desc,associatedNodeID\n")
     writer = csv.writer(text, lineterminator="\n")
-    for number, landmark in enumerate(landmarks, start=1):
+    for index, landmark in enumerate(landmarks, start=1):
         position = _in_lps(landmark.position or (), frame)
         visible = int(landmark.visible)
-        writer.writerow([number, *position, 0, 0, 0, 1, visible, 1, 0, landmark.name, "", ""])
+        writer.writerow([index, *position, 0, 0, 0, 1, visible, 1, 0, landmark.name, "", ""])
     return text.getvalue()
 
 
 def _from_markups(file: Path, text: str, frame: Frame | None) -> list[Landmark]:
     try:
-        markups = json.loads(text)["markups"]
+        markups = json_of_text(text, str(file))["markups"]
         landmarks = []
         for markup in markups:
             if markup.get("type") != "Fiducial":
@@ -225,12 +239,14 @@ def _from_markups(file: Path, text: str, frame: Frame | None) -> list[Landmark]:
                 if point.get("positionStatus", "defined") != "defined":
                     continue
                 name = point.get("label") or point.get("id", "")
-                position = [_number(file, f"position of {name}", c) for c in point["position"]]
+                position = point["position"]
+                if not isinstance(position, list) or not all(map(is_number, position)):
+                    raise ReadError(f"{file}: position of {name} must be numbers: got {position}")
                 if len(position) != 3:
                     raise ReadError(f"{file}: position of {name} must be x, y, z: got {position}")
                 visible = point.get("visibility", True) is not False
                 landmarks.append(_landmark(file, name, _in_lps(position, axes), visible=visible))
-    except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ReadError(
             f"{file}: this is not a markups file of 3D Slicer, or it is damaged "
             f"({type(error).__name__}: {error}): save the points again"
@@ -241,7 +257,7 @@ def _from_markups(file: Path, text: str, frame: Frame | None) -> list[Landmark]:
 def _to_markups(landmarks: list[Landmark], frame: Frame) -> str:
     points = [
         {
-            "id": str(number),
+            "id": str(index),
             "label": landmark.name,
             "position": _in_lps(landmark.position or (), frame),
             "selected": True,
@@ -249,7 +265,7 @@ def _to_markups(landmarks: list[Landmark], frame: Frame) -> str:
             "visibility": landmark.visible,
             "positionStatus": "defined",
         }
-        for number, landmark in enumerate(landmarks, start=1)
+        for index, landmark in enumerate(landmarks, start=1)
     ]
     markup = {
         "type": "Fiducial",
@@ -261,75 +277,7 @@ def _to_markups(landmarks: list[Landmark], frame: Frame) -> str:
 
 
 def _from_csv(file: Path, text: str, frame: Frame | None) -> list[Landmark]:
-    stated: Frame | None = None
-    lines = [line for line in text.splitlines() if line.strip()]
-    # Only above the names of the columns: a landmark may be called "#1".
-    comments = list(takewhile(lambda line: line.startswith("#"), lines))
-    for comment in comments:
-        if comment.startswith(_CSV_SCHEMA):
-            stated = "RAS" if "RAS" in comment else "LPS"
-        elif comment.startswith(_CSV_SCHEMA[:-1]):
-            raise ReadError(f"{file}: written by a newer napari-xreg ({comment}): update this one")
-    table = csv.DictReader(lines[len(comments) :])
-    columns = [column.strip().lower() for column in table.fieldnames or ()]
-    table.fieldnames = columns
-    if "name" not in columns or not (
-        {"x", "y", "z"} <= {*columns} or {"row", "column"} <= {*columns}
-    ):
-        raise ReadError(
-            f"{file}: the first line must name the columns name, x, y, z (mm) or name, row, column "
-            f"(pixels): got {', '.join(columns)}"
-        )
-    landmarks = []
-    for cells in table:
-        name = (cells["name"] or "").strip()
-        position = _numbers_if_any(file, name, cells, ("x", "y", "z"))
-        pixel = _numbers_if_any(file, name, cells, ("row", "column"))
-        covariance = _numbers_if_any(file, name, cells, _COVARIANCE)
-        landmarks.append(
-            _landmark(
-                file,
-                name,
-                _in_lps(position, _one_frame(file, stated, frame)) if position else None,
-                (pixel[0], pixel[1]) if pixel else None,
-                _flag(file, name, cells.get("visible")),
-                (covariance[0], covariance[1], covariance[2]) if covariance else None,
-            )
-        )
-    return landmarks
+    def placed(position: list[float], stated: Frame | None) -> tuple[float, float, float]:
+        return _in_lps(position, _one_frame(file, stated, frame))
 
-
-def _flag(file: Path, name: str, cell: Any) -> bool:
-    """Whether a point is visible; an empty or absent cell says nothing against it."""
-    text = str(cell if cell is not None else "").strip().lower()
-    if text in ("", "1", "true", "yes"):
-        return True
-    if text in ("0", "false", "no"):
-        return False
-    raise ReadError(f"{file}: whether {name!r} is visible must be 1 or 0: got {cell!r}")
-
-
-def _numbers_if_any(
-    file: Path, name: str, cells: dict[str, Any], axes: Sequence[str]
-) -> list[float]:
-    """The coordinates, all of them, or none where every cell is empty."""
-    if not any((cells.get(axis) or "").strip() for axis in axes):
-        return []
-    return [_number(file, f"{axis} of {name!r}", cells.get(axis)) for axis in axes]
-
-
-def _to_csv(landmarks: list[Landmark], frame: Frame) -> str:
-    text = io.StringIO(newline="")
-    text.write(f"{_CSV_SCHEMA}; x, y, z: {frame}, mm; row, column: pixels\n")
-    writer = csv.writer(text, lineterminator="\n")
-    # Only where it says something: most files have no such point.
-    hidden = not all(landmark.visible for landmark in landmarks)
-    sure = any(landmark.covariance for landmark in landmarks)
-    more = [*["visible"] * hidden, *(_COVARIANCE if sure else ())]
-    writer.writerow(["name", "x", "y", "z", "row", "column", *more])
-    for landmark in landmarks:
-        position = _in_lps(landmark.position, frame) if landmark.position else ("", "", "")
-        flag = [int(landmark.visible)] * hidden
-        spread = (landmark.covariance or ("", "", "")) if sure else ()
-        writer.writerow([landmark.name, *position, *(landmark.pixel or ("", "")), *flag, *spread])
-    return text.getvalue()
+    return read_table(str(file), text, placed)

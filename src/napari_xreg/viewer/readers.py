@@ -15,6 +15,7 @@ import numpy as np
 from napari.utils.notifications import show_warning
 
 from napari_xreg.images import (
+    FrameUnknown,
     ReadError,
     SeveralSeries,
     UnknownValues,
@@ -217,7 +218,10 @@ def read_landmarks_layers(path: Paths) -> list[LayerData]:
         As `read_landmarks`, and where none has a position.
     """
     file = _needed(path)
-    marks = tuple(read_landmarks(file))
+    try:
+        marks = tuple(read_landmarks(file))
+    except FrameUnknown as unknown:
+        raise ReadError(f"{unknown}: drop it on the Data widget, which asks") from unknown
     if all(mark.position is None for mark in marks):
         raise ReadError(f"{file}: its landmarks have pixels only, no position in the patient")
     return [landmarks_layer(marks, name=_title(file), carry=Carried(marks, file_source(file)))]

@@ -11,7 +11,8 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 from superqt import QCollapsible
 
 from napari_xreg.geometry import Pose
-from napari_xreg.images import read_landmarks
+from napari_xreg.images import FrameUnknown, read_landmarks
+from napari_xreg.images.landmark_table import Frame
 from napari_xreg.landmarks import Detections
 from napari_xreg.registration import PnPStatus
 from napari_xreg.widgets import landmarks_edit as edit
@@ -27,6 +28,8 @@ from napari_xreg.widgets.landmarks_result import LandmarksResult
 from napari_xreg.widgets.landmarks_solve import Solved, SolveRequest
 from napari_xreg.widgets.landmarks_table import LandmarksModel, LandmarksTable
 from napari_xreg.widgets.landmarks_weighting import COVARIANCE, WeightingPanel
+from napari_xreg.widgets.loading import FRAMES
+from napari_xreg.widgets.questions import OneOf
 from napari_xreg.widgets.refine_settings import flush
 from napari_xreg.widgets.refine_widget import RefineWidget
 from napari_xreg.widgets.scrolling import scrolled
@@ -226,14 +229,24 @@ class LandmarksWidget(Docked):
             self._acted = True
             edit.set_visible(self._session, mark.name, not mark.visible)
 
-    def use_file(self, path: str, write: bool) -> None:
-        """Load or save landmarks of the CT and of this radiograph."""
+    def use_file(self, path: str, write: bool, frame: Frame | None = None) -> None:
+        """Load or save landmarks of the CT and of this radiograph.
+
+        Where a file does not say which axes its positions have, and `frame` does not either, the
+        user is asked.
+        """
         name = Path(path).name
         try:
             if write:
                 show_info(f"{save(self._session, path)} landmarks written to {name}")
-            elif not take(self._session, read_landmarks(path)):
+            elif not take(self._session, read_landmarks(path, frame=frame)):
                 show_warning(f"{name} holds pixels: load the radiograph they belong to first.")
+        except FrameUnknown:
+            self.question = OneOf(
+                f"{name} does not say which axes its x, y, z have. Which?", FRAMES, self
+            )
+            self.question.answered.connect(lambda said: self.use_file(path, False, said))
+            self.question.open()
         except (OSError, ValueError) as error:
             show_error(f"Landmarks: {error}.")
 
@@ -378,7 +391,7 @@ class LandmarksWidget(Docked):
         self.picking.changed.connect(self._follow_session)
         self.listen(self.workbench.point_clicked, self.pick_position)
         self.picking.slices_wanted.connect(self.open_slices)
-        self.picking.file_chosen.connect(self.use_file)
+        self.picking.file_chosen.connect(lambda path, write: self.use_file(path, write))
         self.picking.remove_wanted.connect(self.remove)
         self.picking.visibility_wanted.connect(self.toggle_visible)
         self.picking.guide.changed.connect(self._follow_guide)

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from napari_xreg.geometry import CArm, CArmPose, Pose
 from napari_xreg.images import (
+    FrameUnknown,
     GeometryRecord,
     IncompleteRadiograph,
     LabelMap,
@@ -43,6 +44,13 @@ from napari_xreg.viewer.sample import Sample, SampleData
 Kind = Literal["ct", "labels", "radiograph", "landmarks", "session"]
 
 _PICTURES = (".png", ".tif", ".tiff", ".npy", ".npz")
+
+
+FRAMES = {
+    "LPS: x to the patient's left, y to the back, as DICOM and ITK": "LPS",
+    "RAS: x to the patient's right, y to the front, as NIfTI and 3D Slicer": "RAS",
+}
+"""The axes that landmarks may have, in words."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,13 +173,23 @@ class ReadFile:
         if kind == "session":
             return SessionFile(self.path)
         if kind == "landmarks":
-            return Marks(tuple(read_landmarks(self.path)), Path(self.path).name)
+            return self._landmarks()
         if kind == "labels":
             source = file_source(self.path, **self.options)
             return Labelled(read_label_map(source), source)
         if kind == "ct":
             return self._ct()
         return self._radiograph()
+
+    def _landmarks(self) -> Answer:
+        name = Path(self.path).name
+        try:
+            return Marks(tuple(read_landmarks(self.path, **self.options)), name)
+        except FrameUnknown:
+            return Choice(
+                f"{name} does not say which axes its x, y, z have. Which?",
+                {words: self._with("landmarks", frame=frame) for words, frame in FRAMES.items()},
+            )
 
     def _ct(self) -> Answer:
         source = Source(self.path, options=self.options)

@@ -1,0 +1,53 @@
+"""What can be found wrong at once is said before the minutes that the work takes."""
+
+import numpy as np
+import pytest
+
+from napari_xreg.cli import register_command
+from napari_xreg.cli.inputs import placed_landmarks
+from napari_xreg.cli.parser import build_parser
+from napari_xreg.widgets.loading import Choice, Marks, ReadFile
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--landmarks", "absent.csv"), "absent.csv: cannot be opened"),
+        (("--landmarks", "plain.csv"), "LPS (x to the patient's left"),
+        (("--landmarks", "pixels.csv"), "no landmark with a 3D position"),
+        (("--truth", "absent.json"), "absent.json: cannot be opened"),
+        (("--out", "plain.csv"), "is a file"),
+        (("--out", "plain.csv/deeper"), "is a file"),
+        (("--radiograph", "absent.dcm"), "absent.dcm"),
+        (("--mask", "m.npy", "--mask", "m.npy"), "2 masks were given for 1 radiographs"),
+    ],
+)
+def test_register_says_so_before_it_refines(call, case, tmp_path, monkeypatch, arguments, says):
+    (tmp_path / "plain.csv").write_text("name,x,y,z\nA,1,2,3\n")
+    (tmp_path / "pixels.csv").write_text("name,row,column\nA,1,2\n")
+    np.save(tmp_path / "m.npy", np.ones((72, 80), dtype=np.uint8))
+    monkeypatch.setattr(register_command, "refine_shown", None)
+    before = {file.name for file in tmp_path.iterdir()}
+    failed = call("register", case.ct, case.xray, "--film", "none", *arguments)
+    assert failed.code == 2
+    assert says in failed.err
+    assert "unexpected" not in failed.err
+    assert {file.name for file in tmp_path.iterdir()} == before
+
+
+def test_the_axes_of_a_plain_table_are_an_option(tmp_path):
+    (tmp_path / "plain.csv").write_text("name,x,y,z\nA,1,2,3\n")
+    line = ["register", "phantom", "x.npz", "--landmarks", str(tmp_path / "plain.csv")]
+    (ras,) = placed_landmarks(build_parser().parse_args([*line, "--landmark-frame", "RAS"]))
+    assert ras.position == (-1.0, -2.0, 3.0)
+    with pytest.raises(ValueError, match=r"\(--landmark-frame\)$"):
+        placed_landmarks(build_parser().parse_args(line))
+
+
+def test_the_window_asks_for_the_axes(tmp_path):
+    (tmp_path / "plain.csv").write_text("name,x,y,z\nA,1,2,3\n")
+    asked = ReadFile(str(tmp_path / "plain.csv")).answer()
+    assert isinstance(asked, Choice)
+    lps, ras = (request.answer() for request in asked.options.values())
+    assert isinstance(lps, Marks)
+    assert (lps.landmarks[0].position, ras.landmarks[0].position) == ((1, 2, 3), (-1, -2, 3))
