@@ -18,11 +18,11 @@ from torch import Tensor
 
 from napari_xreg.geometry import Pose
 from napari_xreg.images import Volume
-from napari_xreg.metrics import xvr_similarity
+from napari_xreg.metrics import is_flat, xvr_similarity
 from napari_xreg.registration.adam_steps import AdamSteps
 from napari_xreg.registration.control import Control
 from napari_xreg.registration.result import Iterate, Registration, Status
-from napari_xreg.registration.views import View, at_pixels
+from napari_xreg.registration.views import View, at_pixels, pivot_of
 from napari_xreg.rendering import render_drr
 from napari_xreg.rendering.cpu import Method
 
@@ -83,20 +83,21 @@ def refine_adam(
 ) -> Generator[Iterate, None, Registration]:
     """Find the pose by gradient ascent on an image similarity.
 
-    Parameters, yields and result as `refine`; there is no covariance.
+    Parameters, yields and result as `refine`; there is no covariance, and nobody has measured up to
+    which loss it can be trusted: ``CONVERGED`` means that the stopping rule was met.
     """
     settings = settings or AdamSettings()
     views = (views,) if isinstance(views, View) else tuple(views)
     if not views:
         raise ValueError("at least one radiograph is needed")
-    pivot = (volume.center if isocenter is None else isocenter).detach().cpu().double()
+    pivot = pivot_of(volume, isocenter)
     began = time.perf_counter()
     camera = views[0].world_from_camera.rotation.double()
     parameters = torch.zeros(2, 3, dtype=torch.float64)
     trajectory: list[Iterate] = []
     best: Iterate | None = None
     status = Status.CONVERGED
-    divisor = 1.0
+    divisor, flat = 1.0, False
 
     def poses(values: Float[Tensor, "2 3"]) -> list[Pose]:
         twist = (values @ camera.mT).reshape(6)
@@ -143,12 +144,20 @@ def refine_adam(
                 image=images[0].detach().cpu() if settings.keep_images else None,
             )
             trajectory.append(iterate)
-            if scale_best is None or iterate.loss < scale_best[0].loss:
+            # What is not a number is never the best.
+            if value > (scale_best[0].losses["similarity"] if scale_best else float("-inf")):
                 scale_best = (iterate, torch.stack([rotation, translation]).detach().clone())
+                flat = all(bool(is_flat(image.detach().flatten())) for image in images)
             yield iterate
             if not torch.isfinite(similarity):
+                status = Status.STALLED
                 break
             (-similarity).backward()  # upwards
+            if not all(
+                bool(p.grad.isfinite().all()) for p in (rotation, translation) if p.grad is not None
+            ):
+                status = Status.STALLED  # no direction leads on from here
+                break
             steps.step(rates)
             if value > highest * (1 + settings.threshold):
                 highest, waited = value, 0
@@ -166,6 +175,8 @@ def refine_adam(
     if best is None:  # cancelled before the first iteration
         best = Iterate(0, 0, 0, views[0].world_from_camera, {"loss": float("inf")})
         parameters = torch.zeros(2, 3, dtype=torch.float64)
+    if flat and status is not Status.CANCELLED:
+        status = Status.NO_OVERLAP  # a plateau, and no optimum
     final = poses(parameters)
     return Registration(
         world_from_camera=final[0],

@@ -4,6 +4,7 @@ A case is one patient's radiographs with their starting poses. Poses, images, re
 stay on the device; after each iteration one table of a few numbers a pose is read.
 """
 
+import math
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -23,6 +24,7 @@ from napari_xreg.registration.device_hardening import bone_gains
 from napari_xreg.registration.device_lm import Round, Starts, begin, levenberg_marquardt
 from napari_xreg.registration.device_locks import DeviceLocks
 from napari_xreg.registration.device_problem import DeviceProblem, hosts_of
+from napari_xreg.registration.lm import ended_at
 from napari_xreg.registration.locks import Locks
 from napari_xreg.registration.refine import RefineSettings, status_of
 from napari_xreg.registration.result import Candidate, Iterate, Registration, Status
@@ -77,7 +79,10 @@ class Turn:
     @property
     def losses(self) -> list[float]:
         """Where each start is."""
-        return [float(loss) for loss in self.table[:, 6].tolist()]
+        # What is not a number is never the best.
+        return [
+            float(loss) if math.isfinite(loss) else math.inf for loss in self.table[:, 6].tolist()
+        ]
 
     def pose(self, row: int) -> Pose:
         """Where a start is."""
@@ -196,12 +201,12 @@ def refine_cases(
         if control is not None and control.cancelled:
             break
     assert problem is not None and state is not None and turn is not None  # there is a level
-    ends = _Ends(problem, state, _best_rows(alive))
+    ends = _Ends(problem, state, _best_rows(alive), tolerance, held)
     complete = turn.level == len(settings.levels) - 1
     results = []
     for case, (views, started) in enumerate(zip(cases, tracks, strict=True)):
         loss = ends.losses[case]
-        status = status_of(ends.flat[case], loss, ends.converged[case], settings, control)
+        status = status_of(ends.flat[case], loss, ends.ended[case], settings, control)
         covariance = None
         if complete and status is not Status.NO_OVERLAP:
             covariance = ends.covariance(case)
@@ -248,14 +253,22 @@ class _Ends:
     ----------
     winners
         Their rows in the state.
+    tolerance_mm, locks
+        Of the level.
     """
 
-    def __init__(self, problem: DeviceProblem, state: Starts, winners: list[int]) -> None:
+    def __init__(
+        self,
+        problem: DeviceProblem,
+        state: Starts,
+        winners: list[int],
+        tolerance_mm: float,
+        locks: Locks,
+    ) -> None:
         rows = torch.tensor(winners, device=state.damping.device)
         self.losses: list[float] = state.model.loss[rows].tolist()
         flat = torch.stack([is_flat(seen.image[rows].flatten(1)) for seen in state.seen])
         self.flat: list[bool] = flat.all(0).tolist()
-        self.converged: list[bool] = state.converged[rows].tolist()
         self.terms: list[list[float]] = state.model.terms[rows].tolist()
         views = [(pose.rotation[rows].cpu(), pose.translation[rows].cpu()) for pose in state.poses]
         self.poses = [
@@ -263,6 +276,18 @@ class _Ends:
             for case in range(len(winners))
         ]
         self._hessians = state.model.hessian[rows].cpu().numpy()
+        gradients = state.model.gradient[rows].cpu().numpy()
+        self.ended = [
+            ended_at(
+                loss, hessian, gradient, tolerance_mm, locks.free(poses[0]) if locks else None
+            )
+            if ended
+            else Status.ITERATION_LIMIT
+            for loss, hessian, gradient, poses, ended in zip(
+                self.losses, self._hessians, gradients, self.poses, state.ended[rows].tolist(),
+                strict=True,
+            )
+        ]  # fmt: skip
         self._meat = correlated_sums(problem, state, rows).cpu().numpy()
 
     def covariance(self, case: int) -> Float[Tensor, "6 6"] | None:

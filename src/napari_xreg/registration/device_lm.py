@@ -26,7 +26,10 @@ from napari_xreg.registration.lm import (
 
 @dataclass(frozen=True, eq=False)
 class Starts:
-    """Every start with what was seen at its pose; tensors begin with an axis [s] of starts."""
+    """Every start with what was seen at its pose; tensors begin with an axis [s] of starts.
+
+    `ended` is where no further step is taken: converged or stuck, as `lm.ended_at` says.
+    """
 
     poses: tuple[Pose, ...]
     seen: tuple[Seen, ...]
@@ -34,7 +37,7 @@ class Starts:
     damping: Float[Tensor, "s"]
     growth: Float[Tensor, "s"]
     active: Bool[Tensor, "s"]
-    converged: Bool[Tensor, "s"]
+    ended: Bool[Tensor, "s"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,7 +147,7 @@ def step(
         damping=damping,
         growth=growth,
         active=active & ~done,
-        converged=state.converged | stuck | done,
+        ended=state.ended | stuck | done,
     )
 
 

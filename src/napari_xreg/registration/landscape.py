@@ -23,7 +23,7 @@ from napari_xreg.registration.hardening import bone_gain, with_bone_gain
 from napari_xreg.registration.levels import COARSE_TO_FINE, Level
 from napari_xreg.registration.lm import evaluate
 from napari_xreg.registration.minima import Minimum, local_minima
-from napari_xreg.registration.views import JointProblem, View, at_pixels
+from napari_xreg.registration.views import JointProblem, View, at_pixels, pivot_of
 from napari_xreg.rendering import Prepared, at_voxel_size, march_view, prepare
 
 Values = npt.NDArray[np.float64]
@@ -305,8 +305,7 @@ def landscape(
     views = (views,) if isinstance(views, View) else tuple(views)
     if not views:
         raise ValueError("a landscape needs at least one radiograph")
-    pivot = volume.center if isocenter is None else isocenter
-    pivot = pivot.detach().cpu().double()
+    pivot = pivot_of(volume, isocenter)
     carm = views[0].radiograph.carm
     result = empty_landscape(
         carm,

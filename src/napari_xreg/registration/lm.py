@@ -14,6 +14,7 @@ import torch
 from napari_xreg.geometry import Pose
 from napari_xreg.registration.control import Control
 from napari_xreg.registration.problem import Linearisation, Nuisance, Observation
+from napari_xreg.registration.result import Status
 from napari_xreg.registration.views import JointProblem
 
 ARM_MM = 100.0
@@ -22,6 +23,13 @@ ARM_MM = 100.0
 MAX_ROTATION_RAD = 0.26  # 15 degrees: beyond, the linearisation means nothing
 MAX_TRANSLATION_MM = 80.0
 MIN_DAMPING, MAX_DAMPING = 1e-6, 1e6
+
+WITHIN = 10.0
+"""Converged where an undamped step is at most this many tolerances long: of 34 last levels of
+simulated cases that ended on a short step, the longest was 1.8."""
+LEFT_TO_GAIN = 1e-5
+"""... or where it promises less than this share of the loss: a direction that the image does not
+determine makes the step long, and worth nothing."""
 
 Matrix = npt.NDArray[np.float64]
 
@@ -67,7 +75,7 @@ def levenberg_marquardt(
     free: Callable[[Pose], Matrix] | None = None,
     settle: Callable[[Pose, Pose], Pose] | None = None,
     control: Control | None = None,
-) -> Generator[Trial, None, tuple[State, bool]]:
+) -> Generator[Trial, None, tuple[State, Status]]:
     """Minimise over the left twist of all views about the pivot.
 
     Parameters
@@ -79,7 +87,7 @@ def levenberg_marquardt(
     iterations
         At most this many renders.
     tolerance_mm
-        Converged when an accepted step is shorter than this (see `ARM_MM`).
+        Ended when a step is shorter than this (see `ARM_MM`), tried in vain or not.
     free
         Basis (6 x k) of the directions that may move at a pose; None: all six.
     settle
@@ -94,17 +102,18 @@ def levenberg_marquardt(
 
     Returns
     -------
-    State, bool
-        Best state, and whether it converged.
+    State, Status
+        Best state, and how it was reached: ``CONVERGED``, ``STALLED`` (`ended_as`) or
+        ``ITERATION_LIMIT``.
     """
     state, damping, growth = start, 1e-3, 2.0
     for _ in range(iterations):
         if control is not None and not control.proceed():
-            return state, False
+            return state, Status.ITERATION_LIMIT
         twist, predicted = _step(state, damping, free)
-        length = float(np.hypot(np.linalg.norm(twist[:3]) * ARM_MM, np.linalg.norm(twist[3:])))
-        if predicted <= 0:
-            return state, True
+        length = _length_mm(twist)
+        if not predicted > 0:  # also where it is not a number
+            return state, ended_as(state, tolerance_mm, free)
         moved = torch.from_numpy(twist)
         poses = tuple(pose.left_perturb(moved, problem.pivot) for pose in state.poses)
         if settle is not None:
@@ -126,21 +135,63 @@ def levenberg_marquardt(
                 trial, nuisances=nuisances, model=problem.linearise(observations, nuisances)
             )
             if length < tolerance_mm:
-                return state, True
+                return state, ended_as(state, tolerance_mm, free)
         else:
             damping, growth = damping * growth, growth * 2
             if length < tolerance_mm or damping > MAX_DAMPING:
-                return state, True
-    return state, False
+                return state, ended_as(state, tolerance_mm, free)
+    return state, Status.ITERATION_LIMIT
+
+
+def ended_as(
+    state: State, tolerance_mm: float, free: Callable[[Pose], Matrix] | None = None
+) -> Status:
+    """What it means that no further step is taken from a state: converged, or stuck."""
+    basis = None if free is None else free(state.poses[0])
+    model = state.model
+    return ended_at(model.loss, model.hessian, model.gradient, tolerance_mm, basis)
+
+
+def ended_at(
+    loss: float,
+    hessian: Matrix,
+    gradient: Matrix,
+    tolerance_mm: float,
+    basis: Matrix | None = None,
+) -> Status:
+    """The same of bare numbers; `basis` (6 x k) as `Locks.free`.
+
+    A step may be short because the optimum is near, or because one after the other was tried in
+    vain and damped. The undamped step tells which.
+    """
+    if not (np.isfinite(loss) and np.isfinite(hessian).all() and np.isfinite(gradient).all()):
+        return Status.STALLED
+    twist, gain = _damped_step(hessian, gradient, 0.0, basis)
+    near = _length_mm(twist) <= WITHIN * tolerance_mm
+    return Status.CONVERGED if near or gain <= LEFT_TO_GAIN * loss else Status.STALLED
+
+
+def _length_mm(twist: Matrix) -> float:
+    return float(np.hypot(np.linalg.norm(twist[:3]) * ARM_MM, np.linalg.norm(twist[3:])))
 
 
 def _step(
     state: State, damping: float, free: Callable[[Pose], Matrix] | None
 ) -> tuple[Matrix, float]:
     """The damped Gauss-Newton step and the decrease of the loss it predicts."""
-    basis = np.eye(6) if free is None else free(state.poses[0])
-    hessian = basis.T @ state.model.hessian @ basis
-    gradient = basis.T @ state.model.gradient
+    basis = None if free is None else free(state.poses[0])
+    hessian, gradient = state.model.hessian, state.model.gradient
+    if not (np.isfinite(hessian).all() and np.isfinite(gradient).all()):
+        return np.zeros(6), 0.0  # no direction leads on from here
+    return _damped_step(hessian, gradient, damping, basis)
+
+
+def _damped_step(
+    hessian: Matrix, gradient: Matrix, damping: float, basis: Matrix | None
+) -> tuple[Matrix, float]:
+    basis = np.eye(6) if basis is None else basis
+    hessian = basis.T @ hessian @ basis
+    gradient = basis.T @ gradient
     diagonal = np.diag(hessian)
     floor = 1e-12 * max(float(diagonal.max()), 1e-30)
     damped = hessian + np.diag(damping * np.maximum(diagonal, floor))

@@ -12,7 +12,7 @@ from napari_xreg.registration.control import Control
 from napari_xreg.registration.problem import ViewProblem
 from napari_xreg.registration.refine import RefineSettings, refine, run
 from napari_xreg.registration.result import Registration
-from napari_xreg.registration.views import View, at_pixels
+from napari_xreg.registration.views import View, at_pixels, pivot_of
 from napari_xreg.rendering.backends import choose_backend
 from napari_xreg.rendering.memory import out_of_memory
 
@@ -60,7 +60,7 @@ def refine_many(
     given = [(case,) if isinstance(case, View) else tuple(case) for case in cases]
     for number, views in enumerate(given):
         _check(number, views, settings)
-    pivot = (volume.center if isocenter is None else isocenter).detach().cpu().double()
+    pivot = pivot_of(volume, isocenter)
     found: dict[int, Registration] = {}
     together = choose_backend(volume, "joseph") == "triton"
     for batch in _alike(given) if together else [[number] for number in range(len(given))]:

@@ -1,5 +1,6 @@
 """Pose refinement: second order, coarse to fine, from one or many starts."""
 
+import math
 import time
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ from napari_xreg.registration.lm import State, evaluate, levenberg_marquardt
 from napari_xreg.registration.locks import Locks
 from napari_xreg.registration.result import Candidate, Iterate, Registration, Status
 from napari_xreg.registration.starts import Spread, going_on, spread_starts
-from napari_xreg.registration.views import JointProblem, View, at_pixels
+from napari_xreg.registration.views import JointProblem, View, at_pixels, pivot_of
 from napari_xreg.rendering import Prepared, at_voxel_size, prepare
 from napari_xreg.rendering.backends import choose_backend
 from napari_xreg.rendering.memory import out_of_memory
@@ -94,7 +95,7 @@ class _Track:
     level: int = 0
     loss: float = float("inf")
     state: State | None = None
-    converged: bool = False
+    ended: Status = Status.ITERATION_LIMIT
 
 
 def refine(
@@ -137,7 +138,7 @@ def refine(
     Raises
     ------
     ValueError
-        If there is no view, or a radiograph has no usable content.
+        If there is no view, a radiograph has no usable content, or the isocenter is not finite.
     OutOfMemory
         If the device of the volume has too little memory.
 
@@ -150,7 +151,7 @@ def refine(
     views = (views,) if isinstance(views, View) else tuple(views)
     if not views:
         raise ValueError("at least one radiograph is needed")
-    pivot = (volume.center if isocenter is None else isocenter).detach().cpu().double()
+    pivot = pivot_of(volume, isocenter)
     if choose_backend(volume, "joseph") == "triton":
         # Imported here: it is built from this module's parts.
         from napari_xreg.registration.device_refine import refine_on_device
@@ -223,7 +224,7 @@ def refine(
     )
     assert best.state is not None
     flat = all(is_flat(torch.from_numpy(seen.image.ravel())) for seen in best.state.observations)
-    status = status_of(flat, best.loss, best.converged, settings, control)
+    status = status_of(flat, best.loss, best.ended, settings, control)
     complete = best.level == len(settings.levels) - 1
     covariance = None
     if complete and status is not Status.NO_OVERLAP:
@@ -284,6 +285,8 @@ def _refine_track(
     """Carry one start through one level; what was reached is written to the track."""
     state = evaluate(problem, track.poses)
     track.level, track.loss, track.state = number, state.loss, state
+    if not math.isfinite(track.loss):
+        track.loss = math.inf  # what is not a number is never the best
     yield state, True, 0.0, 0.0
     solver = levenberg_marquardt(
         problem,
@@ -298,31 +301,35 @@ def _refine_track(
         try:
             trial = next(solver)
         except StopIteration as end:
-            track.state, track.converged = end.value
+            track.state, track.ended = end.value
             break
         if trial.accepted:
             # Kept at once: a consumer that closes the generator loses nothing.
             track.poses, track.loss, track.state = trial.state.poses, trial.state.loss, trial.state
         yield trial.state, trial.accepted, trial.damping, trial.step_mm
     assert track.state is not None
-    track.poses, track.loss = track.state.poses, track.state.loss
+    track.poses = track.state.poses
+    if math.isfinite(track.state.loss):
+        track.loss = track.state.loss
 
 
 def status_of(
     flat: bool,
     loss: float,
-    converged: bool,
+    ended: Status,
     settings: RefineSettings,
     control: Control | None,
 ) -> Status:
-    """How a refinement ended: whether the DRRs of its best pose are flat, and its loss."""
+    """How a refinement ended: from whether the DRRs of its best pose are flat, its loss there, and
+    what its optimiser says (converged, stalled, or out of iterations).
+    """
     if control is not None and control.cancelled:
         return Status.CANCELLED
     if flat:
         return Status.NO_OVERLAP
     if not loss <= settings.trusted_loss:
         return Status.NOT_TRUSTED
-    return Status.CONVERGED if converged else Status.ITERATION_LIMIT
+    return ended
 
 
 def run(

@@ -18,6 +18,10 @@ class Status(Enum):
     ITERATION_LIMIT = (
         "The iteration limit was reached before convergence; continue from this pose or raise it."
     )
+    STALLED = (
+        "The optimiser is stuck: no step makes the match better, though the best one is not reached. "
+        "Compare the overlay; move the start a little and refine again."
+    )
     CANCELLED = "Cancelled; this is the best pose found so far."
     NO_OVERLAP = (
         "The rendered CT does not appear in the radiograph at the starting pose; move the start so "

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from napari_xreg.geometry import Pose
-from napari_xreg.images import Radiograph
+from napari_xreg.images import Radiograph, Volume
 from napari_xreg.registration.levels import Level
 from napari_xreg.registration.problem import (
     Linearisation,
@@ -17,7 +17,7 @@ from napari_xreg.registration.problem import (
     Observation,
     ViewProblem,
 )
-from napari_xreg.rendering import Prepared
+from napari_xreg.rendering import Prepared, check_poses
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +42,7 @@ class View:
                 "a view has one pose: got a batch of shape "
                 f"{self.world_from_camera.batch_shape}; use multi-start for several starts"
             )
+        check_poses(self.world_from_camera, "the starting pose of a view")
 
 
 class JointProblem:
@@ -105,6 +106,20 @@ class JointProblem:
             np.sum([part.hessian for part in parts], axis=0) / n,
             np.sum([part.gradient for part in parts], axis=0) / n,
         )
+
+
+def pivot_of(volume: Volume, isocenter: Float[Tensor, "3"] | None) -> Float[Tensor, "3"]:
+    """The point that rotations are taken about: the isocenter, else the middle of the volume.
+
+    Raises
+    ------
+    ValueError
+        If it is not finite.
+    """
+    pivot = (volume.center if isocenter is None else isocenter).detach().cpu().double()
+    if not bool(pivot.isfinite().all()):
+        raise ValueError(f"the isocenter must be finite, in mm: got {pivot.tolist()}")
+    return pivot
 
 
 def at_pixels(radiograph: Radiograph, pixels: int) -> Radiograph:

@@ -1,5 +1,6 @@
 """What would be seen: digitally reconstructed radiographs and their Jacobian in one march."""
 
+from napari_xreg.rendering.checked import check_poses
 from napari_xreg.rendering.cpu import march, march_view
 from napari_xreg.rendering.devices import choose_device, volume_on
 from napari_xreg.rendering.drr import render_drr, render_with_jacobian
@@ -17,6 +18,7 @@ __all__ = [
     "OutOfMemory",
     "Prepared",
     "at_voxel_size",
+    "check_poses",
     "choose_device",
     "march",
     "march_view",

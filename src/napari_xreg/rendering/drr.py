@@ -183,7 +183,7 @@ def render_with_jacobian(
         )
     step, chosen = _checked(volume, carm, method, step_mm, backend)
     # A refinement on a device asks here every iteration, and waits for nothing: it has checked.
-    if chosen != "triton" or world_from_camera.rotation.device.type == "cpu":
+    if chosen != "triton" or world_from_camera.rotation.device != volume.lac.device:
         check_poses(world_from_camera)
         check_pixels(carm, pixels)
     numba = chosen == "numba"

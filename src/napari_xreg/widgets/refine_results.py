@@ -23,6 +23,7 @@ from napari_xreg.widgets.pose_words import carm_words, error_points, truth_error
 SHORT = {
     Status.CONVERGED: "converged",
     Status.ITERATION_LIMIT: "limit",
+    Status.STALLED: "stuck",
     Status.CANCELLED: "cancelled",
     Status.NO_OVERLAP: "no overlap",
     Status.NOT_TRUSTED: "not trusted",
