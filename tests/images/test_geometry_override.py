@@ -7,6 +7,7 @@ import torch
 
 from napari_xreg.geometry import CArm, Detector
 from napari_xreg.images import Radiograph, geometry_record, with_geometry
+from napari_xreg.images.operations import Note, Other
 from napari_xreg.images.xray_geometry import geometry_of, given_geometry
 
 ROWS, COLUMNS = 40, 62
@@ -78,9 +79,17 @@ def test_a_field_that_became_a_mask_cannot_be_undone():
 
 
 def test_an_unknown_operation_is_refused_by_name():
-    image = replace(as_read(), operations=("unwarped by hand",))
+    image = replace(as_read(), operations=(Other("unwarped by hand"),))
     with pytest.raises(ValueError, match=r"unwarped by hand.*load the file again"):
         with_geometry(image, geometry_record(image))
+
+
+def test_a_note_may_say_what_it_likes():
+    """Words are for people: these once were a crop to those who read the history."""
+    words = "crop rows 1+2, columns 3+4 of 5x6"
+    image = replace(as_read(), operations=(Note(words),)).crop(3, 5, 30, 48)
+    found = with_geometry(image, geometry_record(image))
+    assert found.carm == as_read().crop(3, 5, 30, 48).carm
 
 
 def test_what_contradicts_itself_is_refused():

@@ -17,10 +17,13 @@ from napari_xreg.geometry import CArmPose, Detector
 from napari_xreg.images import (
     Landmark,
     ReadError,
+    geometry_record,
     read_geometry,
     read_radiograph,
+    with_geometry,
     write_radiograph,
 )
+from napari_xreg.images.operations import Crop
 from napari_xreg.images.xray_geometry import geometry_to_json
 from napari_xreg.session import (
     FileStep,
@@ -140,7 +143,7 @@ def test_the_file_is_for_people_too(full, tmp_path):
     path = write_session(tmp_path / "case.xreg.json", full)[0]
     text = path.read_text()
     data = json.loads(text)
-    assert (data["schema"], data["version"]) == ("napari-xreg/session", 1)
+    assert (data["schema"], data["version"]) == ("napari-xreg/session", 2)
     assert data["ct"]["source"]["relative"] == "data/ct.npz"
     assert len(data["ct"]["source"]["sha256"]) == 64
     (frontal, lateral) = data["radiographs"]
@@ -315,6 +318,23 @@ def test_an_edited_radiograph_is_written_as_it_is(full, tmp_path):
     assert read_radiograph(tmp_path / "data" / "frontal.npz").carm.detector.shape == (12, 17)
 
 
+def test_operations_are_values_and_were_words_in_version_1(full, tmp_path):
+    """A crop of 12 x 17 pixels: its geometry can be changed, whichever version kept it."""
+    full.replace_radiograph("frontal", full.exposure("frontal").radiograph.crop(2, 3, 7, 9))
+    (path, *_) = write_session(tmp_path / "case.xreg.json", full)
+    data = json.loads(path.read_text())
+    assert data["radiographs"][0]["operations"] == [
+        {"kind": "crop", "row": 2, "column": 3, "rows": 7, "columns": 9, "of": [12, 17]}
+    ]
+    data["version"] = 1
+    data["radiographs"][0]["operations"] = ["crop rows 2+7, columns 3+9 of 12x17"]
+    path.write_text(json.dumps(data))
+    image = read_session(path).exposure("frontal").radiograph
+    assert image.operations == (Crop(2, 3, 7, 9, of=(12, 17)),)
+    moved = with_geometry(image, replace(geometry_record(image), principal_point=(5.5, 8.25)))
+    assert moved.carm.detector.center == (3.5, 5.25)
+
+
 def test_an_overridden_geometry_is_kept_without_a_copy_of_the_pixels(full, tmp_path):
     old = full.exposure("frontal").radiograph
     record = replace(old.geometry, source_to_detector=1111.0)
@@ -443,7 +463,7 @@ def altered(*keys, value):
 
 DAMAGE = {
     "schema": (altered("schema", value="napari-xreg/pose"), "expected a session file"),
-    "newer": (altered("version", value=2), "version 2 .* update napari-xreg"),
+    "newer": (altered("version", value=3), "version 3 .* update napari-xreg"),
     "version true": (altered("version", value=True), "version True"),
     "no version": (altered("version", value=KeyError), "version None"),
     "radiographs": (altered("radiographs", value={}), "should be a list"),

@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from napari_xreg.geometry import CArm, CArmPose
+from napari_xreg.images.operations import Crop, Flip, Invert, Mask, Operation, Resize, Turn
 from napari_xreg.images.xray_geometry import GeometryRecord
 
 
@@ -37,7 +38,7 @@ class Radiograph:
     source
         File or recipe it came from.
     operations
-        What was done since, in order, in words.
+        What was done since, in order; ``str`` of one says it in words.
     geometry
         What the file and the user said about the geometry, value by value with its origin; it
         describes the image as stored, before any of the `operations`.
@@ -59,7 +60,7 @@ class Radiograph:
     nominal: CArmPose | None = None
     simulated: bool = False
     source: str = ""
-    operations: tuple[str, ...] = ()
+    operations: tuple[Operation, ...] = ()
     geometry: GeometryRecord | None = None
     notes: tuple[str, ...] = ()
 
@@ -90,8 +91,7 @@ class Radiograph:
         """A rectangle of the image; the principal point moves with it, a circular field becomes a mask."""
         window = (slice(row, row + rows), slice(column, column + columns))
         detector = self.carm.detector.crop(row, column, rows, columns)
-        old_rows, old_columns = self.carm.detector.shape
-        done = f"crop rows {row}+{rows}, columns {column}+{columns} of {old_rows}x{old_columns}"
+        done = Crop(row, column, rows, columns, self.carm.detector.shape)
         keep_mask = self.mask is not None or self.carm.detector.field_diameter is not None
         return replace(
             self,
@@ -120,7 +120,7 @@ class Radiograph:
             line_integrals=torch.where(mask, total / covered.clamp_min(1e-6), 0.0),
             mask=None if bool(mask.all()) else mask,
             carm=replace(self.carm, detector=self.carm.detector.resize(rows, columns)),
-            operations=(*self.operations, f"resize {shape[0]}x{shape[1]} to {rows}x{columns}"),
+            operations=(*self.operations, Resize(rows, columns, shape)),
         )
 
     def rotate90(self, turns: int) -> "Radiograph":
@@ -142,7 +142,7 @@ class Radiograph:
             mask=None if self.mask is None else torch.rot90(self.mask, -turns).contiguous(),
             carm=replace(self.carm, detector=detector.rotate90(turns)),
             nominal=None if self.nominal is None else _rolled(self.nominal, roll_deg),
-            operations=(*self.operations, f"rotate {90 * turns} degrees clockwise"),
+            operations=(*self.operations, Turn(turns)),
         )
 
     def rotate180(self) -> "Radiograph":
@@ -156,7 +156,7 @@ class Radiograph:
             line_integrals=self.line_integrals.flip(1),
             mask=None if self.mask is None else self.mask.flip(1),
             carm=replace(self.carm, detector=self.carm.detector.flip_columns()),
-            operations=(*self.operations, "flip left and right"),
+            operations=(*self.operations, Flip()),
         )
 
     def invert(self) -> "Radiograph":
@@ -170,13 +170,13 @@ class Radiograph:
         return replace(
             self,
             line_integrals=torch.where(self.usable, low + high - self.line_integrals, 0.0),
-            operations=(*self.operations, "invert bright and dark"),
+            operations=(*self.operations, Invert()),
         )
 
     def with_mask(self, mask: Bool[Tensor, "rows columns"], reason: str) -> "Radiograph":
         """The same image with fewer usable pixels: the new mask is intersected with the old one."""
         both = mask if self.mask is None else mask & self.mask
-        return replace(self, mask=both, operations=(*self.operations, f"mask: {reason}"))
+        return replace(self, mask=both, operations=(*self.operations, Mask(reason)))
 
     def __repr__(self) -> str:
         rows, columns = self.carm.detector.shape

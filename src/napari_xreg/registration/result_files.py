@@ -115,7 +115,7 @@ def result_to_json(
                 "pose": _pose_entry(pose, view.radiograph.carm, pivot),
                 "start": _pose_entry(view.world_from_camera, view.radiograph.carm, pivot),
                 "geometry": carm_to_json(view.radiograph.carm),
-                "operations": list(view.radiograph.operations),
+                "operations": [str(done) for done in view.radiograph.operations],
                 "notes": list(view.radiograph.notes),
             }
             for view, pose in zip(views, registration.views, strict=True)

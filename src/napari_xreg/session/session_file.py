@@ -34,7 +34,7 @@ from napari_xreg.session.source import Source
 from napari_xreg.session.state import SessionState
 
 SCHEMA = "napari-xreg/session"
-VERSION = 1
+VERSION = 2  # 1: the operations of a radiograph in words
 ENDING = ".xreg.json"
 
 

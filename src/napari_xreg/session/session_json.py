@@ -14,6 +14,7 @@ from torch import Tensor
 
 from napari_xreg.geometry import CArmPose, Pose
 from napari_xreg.images import Landmark, Radiograph
+from napari_xreg.images.operations import operation_from_json, operation_to_json
 from napari_xreg.images.xray_geometry import GeometryRecord, geometry_from_json, geometry_to_json
 from napari_xreg.registration import Candidate, Iterate, Registration, Status
 from napari_xreg.registration.pose_frames import pose_of_matrix
@@ -135,7 +136,7 @@ def exposure_to_json(entry: Exposure) -> Json:
         "photometric": radiograph.photometric,
         "i0": radiograph.i0,
         "from": radiograph.source,
-        "operations": list(radiograph.operations),
+        "operations": [operation_to_json(done) for done in radiograph.operations],
         "notes": list(radiograph.notes),
         "painted": None if entry.painted is None else mask_to_json(entry.painted),
         "landmarks": [landmark_to_json(mark) for mark in entry.landmarks],
@@ -296,7 +297,7 @@ def _described(
         photometric=None if data["photometric"] is None else _text(data["photometric"]),
         i0=None if i0 is None else float(i0),
         source=_text(data["from"]),
-        operations=tuple(_text(line) for line in data["operations"]),
+        operations=tuple(operation_from_json(done) for done in data["operations"]),
         notes=tuple(_text(line) for line in data["notes"]),
         geometry=None if said is None else _record_from_json(said),
     )

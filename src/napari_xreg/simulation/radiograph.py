@@ -249,7 +249,7 @@ def as_a_user_reads_it(
         i0=read.i0,
         simulated=True,
         source=name,
-        operations=read.notes,
+        notes=read.notes,
     )
 
 

@@ -301,7 +301,7 @@ def _summary(exposure: Exposure) -> str:
     line = ", ".join(words)
     if radiograph.operations and radiograph.geometry is not None:
         line += ". Values describe the image as stored; since then: "
-        line += "; ".join(radiograph.operations)
+        line += "; ".join(map(str, radiograph.operations))
     return line
 
 
