@@ -1,9 +1,12 @@
 """The simulator's integrator against closed form."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
 
+from napari_xreg.files import set_thread_count
 from napari_xreg.geometry import CArm, CArmPose, Detector
 from napari_xreg.images import lac_from_hu, linear_attenuation
 from napari_xreg.simulation import (
@@ -163,14 +166,6 @@ def test_sub_rays_sit_in_the_middle_of_quarters_of_the_pixel():
     assert CARM.project(point, POSE)[0].tolist() == pytest.approx([4.75, 7.75])
 
 
-def test_the_number_of_threads_does_not_change_a_bit(monkeypatch):
-    values, matrix = gaussian_ball()
-    source, r = subpixel_rays(CARM, POSE, 2)
-    two = soft(values, matrix, source, r)
-    monkeypatch.setattr(projector, "THREADS", 1)
-    assert np.array_equal(two, soft(values, matrix, source, r))
-
-
 def test_a_step_that_is_not_positive_is_refused():
     values, matrix = gaussian_ball()
     source, r = subpixel_rays(CARM, POSE, 1)
@@ -178,3 +173,34 @@ def test_a_step_that_is_not_positive_is_refused():
         soft(values, matrix, source, r, step_mm=0.0)
     with pytest.raises(ValueError, match="rays_per_side"):
         subpixel_rays(CARM, POSE, 0)
+
+
+def test_as_many_threads_as_are_set_and_the_same_numbers(monkeypatch):
+    asked = []
+
+    class Counted(ThreadPoolExecutor):
+        def __init__(self, count):
+            asked.append(count)
+            super().__init__(count)
+
+    monkeypatch.setattr(projector, "ThreadPoolExecutor", Counted)
+    relative = np.random.default_rng(4).random((5, 6, 7)).astype(np.float32)
+    rays = np.random.default_rng(5).normal(size=(9, 3)) + np.array([0, 0, 40.0])
+    found = []
+    try:
+        for count in (1, 3):
+            set_thread_count(count)
+            lengths = projector.path_lengths(
+                relative,
+                np.eye(4),
+                np.array([3.0, 2.5, -20.0]),
+                rays,
+                decomposition=Decomposition.standard(),
+                step_mm=0.5,
+            )
+            found.append(lengths.soft)
+    finally:
+        set_thread_count(None)
+    assert asked == [1, 3]
+    assert found[0].max() > 0
+    assert np.array_equal(found[0], found[1])

@@ -17,7 +17,7 @@ from napari_xreg.cli.inputs import (
     read_patient_labels,
     starting_pose,
 )
-from napari_xreg.files import check_writable, written
+from napari_xreg.files import check_writable, set_thread_count, written
 from napari_xreg.geometry import CArm
 from napari_xreg.images import write_dicom_radiograph, write_radiograph
 from napari_xreg.registration.pictures import carm_words
@@ -43,6 +43,8 @@ def run(arguments: Namespace, console: Console) -> int:
     check_writable(out)
     truth_path = out.with_name(out.name + ".truth.json")
     check_writable(truth_path)
+    if arguments.threads is not None:
+        set_thread_count(arguments.threads)
     console.step("reading")
     patient = read_patient(arguments)
     console.notes(patient.volume.notes)

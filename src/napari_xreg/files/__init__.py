@@ -7,6 +7,7 @@ from napari_xreg.files.memory import MEMORY_VARIABLE, claim, free_memory
 from napari_xreg.files.npz import read_npy, read_npz
 from napari_xreg.files.numbers import is_number, number
 from napari_xreg.files.place import check_file
+from napari_xreg.files.processors import set_thread_count, thread_count, usable_cpus
 from napari_xreg.files.text import decoded, read_bytes, read_text
 from napari_xreg.files.whole import WriteError, written
 
@@ -30,6 +31,9 @@ __all__ = [
     "read_npy",
     "read_npz",
     "read_text",
+    "set_thread_count",
+    "thread_count",
+    "usable_cpus",
     "with_schema",
     "written",
     "written_folder",

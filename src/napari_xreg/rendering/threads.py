@@ -9,35 +9,12 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+from napari_xreg.files import set_thread_count, thread_count, usable_cpus
+
+__all__ = ["set_thread_count", "split", "thread_count", "usable_cpus"]
+
 _lock = threading.Lock()
 _pool: ThreadPoolExecutor | None = None
-_count: int | None = None
-
-
-def usable_cpus() -> int:
-    """How many processors this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def thread_count() -> int:
-    """Threads a render uses when it is not told: `set_thread_count`, else every usable processor."""
-    return _count or usable_cpus()
-
-
-def set_thread_count(count: int | None) -> None:
-    """Limit the threads of every later render; None: every usable processor.
-
-    Raises
-    ------
-    ValueError
-        If the count is less than 1.
-    """
-    global _count
-    if count is not None and count < 1:
-        raise ValueError(f"a render needs at least one thread: got {count}")
-    _count = count
 
 
 def split(work: Callable[[int, int], None], size: int, *, threads: int, smallest: int) -> None:

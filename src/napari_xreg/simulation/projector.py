@@ -11,12 +11,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from napari_xreg.files import thread_count
 from napari_xreg.geometry import CArm, Pose
 from napari_xreg.simulation.decomposition import Decomposition
 
 Array = NDArray[np.float64]
-
-THREADS = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +100,7 @@ def path_lengths(
     # the result does not depend on their number.
     blocks = np.array_split(np.arange(len(flat)), max(1, min(64, len(flat))))
     tasks = [(block[0], block[-1] + 1) for block in blocks if len(block)]
-    with ThreadPoolExecutor(THREADS) as pool:
+    with ThreadPoolExecutor(thread_count()) as pool:
         jobs = [
             pool.submit(march, padded, start, linear, flat[a:b], constants, baseline, out[a:b])
             for a, b in tasks
