@@ -6,14 +6,14 @@ import numba
 import numpy as np
 from numba.extending import overload
 
-from napari_xreg.rendering import compiled
+from napari_xreg import kernels
 
 # What a kernel writes beside the image.
 IMAGE, JACOBIAN, GRADIENTS = 0, 1, 2
 
 # Kernels carry `no_type_check`: the shape checks of the tests would wrap them, and numba cannot
 # compile the wrapper.
-jit = compiled.jit(fastmath=True, error_model="numpy")
+jit = kernels.jit(fastmath=True, error_model="numpy")
 
 
 @no_type_check

@@ -5,7 +5,7 @@ from typing import no_type_check
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_xreg.rendering.compiled import jit
+from napari_xreg.kernels import jit
 
 Array = NDArray[np.float64]
 

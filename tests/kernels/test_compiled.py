@@ -6,10 +6,10 @@ import warnings
 import numba
 import pytest
 
-from napari_xreg.rendering import compiled
+from napari_xreg.kernels import compiled
 
 TINY = """
-from napari_xreg.rendering.compiled import jit
+from napari_xreg.kernels import jit
 
 @jit()
 def half(x):
