@@ -64,6 +64,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_train(commands, common)
     _add_heatmap(commands, common)
     _add_detect(commands, common)
+    _add_doctor(commands, common)
     return parser
 
 
@@ -406,3 +407,13 @@ def _add_detect(commands: _Commands, common: _Parser) -> None:
         "--discard", type=whole, default=0, metavar="K", help="leave the K most uncertain out"
     )
     add_radiograph_geometry(detect)
+
+
+def _add_doctor(commands: _Commands, common: _Parser) -> None:
+    commands.add_parser(
+        "doctor",
+        parents=[common],
+        help="say what this machine offers, and what to do where something is missing",
+        description="Look at the installation: versions, devices, folders, and a DRR compared with "
+        "the reference. Exit code 0: all is well; 1: there is a problem.",
+    )

@@ -185,9 +185,9 @@ class PairMap:
         return float(self.row_offsets[row]), float(self.column_offsets[column])
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Landscape:
-    """Sections and map of the loss about a pose.
+    """Sections and map of the loss about a pose: not frozen, `set` fills them in place.
 
     Parameters
     ----------
