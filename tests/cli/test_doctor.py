@@ -120,7 +120,11 @@ def test_an_installation_that_cannot_be_written(tmp_path):
     environment = {k: v for k, v in os.environ.items() if not k.startswith("NAPARI_XREG")}
     environment |= dict.fromkeys(named, str(home))
     environment |= {"PYTHONPATH": str(package.parent), "PYTHONDONTWRITEBYTECODE": "1"}
-    command = [sys.executable, "-c", "import sys; from napari_xreg.cli import main; sys.exit(main())"]
+    command = [
+        sys.executable,
+        "-c",
+        "import sys; from napari_xreg.cli import main; sys.exit(main())",
+    ]
     done = subprocess.run(
         [*command, "doctor", "--json", "--quiet"],
         env=environment, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300,
