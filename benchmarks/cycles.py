@@ -12,13 +12,14 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from napari_xreg.geometry import CArm, Detector
 from napari_xreg.images import Radiograph, Volume
+from napari_xreg.registration import AdamSettings
 from napari_xreg.rendering import render_drr
 from napari_xreg.simulation import phantom
 
@@ -83,10 +84,11 @@ def plugin(volume: Volume, radiograph: Radiograph) -> Callable[[], list[weakref.
     from napari_xreg.widgets.refine_widget import RefineWidget
     from napari_xreg.widgets.workbench import workbench_of
 
-    settings = refine_choices.AdamSettings
+    @dataclass(frozen=True)
+    class Endless(AdamSettings):
+        patience: int = 1_000_000
 
-    def endless(**options: object) -> object:
-        return replace(settings(**options), patience=1_000_000)  # type: ignore[arg-type]
+    refine_choices.AdamSettings = Endless  # type: ignore[misc]
 
     def until(done: Callable[[], bool]) -> None:
         while not done():
@@ -103,9 +105,7 @@ def plugin(volume: Volume, radiograph: Radiograph) -> Callable[[], list[weakref.
         widget.settings.optimiser.setCurrentText("Adam")
         widget.settings.scales.setCurrentText("own")
         widget.settings.own.setText("24")
-        refine_choices.AdamSettings = endless  # type: ignore[assignment, misc]
         widget.start()
-        refine_choices.AdamSettings = settings  # type: ignore[misc]
         run = widget._run
         until(lambda: len(widget.losses.iterates) > 2)
         widget.cancel()

@@ -162,7 +162,7 @@ def test_another_ct_needs_another_answer(room, session, patient):
     room.show_patient(late)
     assert room.patient_request() is not None
     room.show_patient(request.answer())
-    assert room.patient.request.volume is session.volume
+    assert room.patient.request.volume is session.rendering
     session.set_volume(None)
     room.refresh()
     assert room.layer("bone") is None

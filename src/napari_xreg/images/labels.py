@@ -2,12 +2,16 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
 from napari_xreg.images.volume import Volume, check_affine
+
+_MANY = 1_000_000
+"""Ids that a table is made for."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,8 +38,24 @@ class LabelMap:
         check_affine(self.world_from_index)
 
     def present(self) -> list[int]:
-        """Ids that occur, background left out, ascending."""
-        return [int(i) for i in torch.unique(self.ids) if i != 0]
+        """Ids that occur, background left out, ascending. Remembered."""
+        return list(self._present)
+
+    @cached_property
+    def _present(self) -> tuple[int, ...]:
+        """Found once: a pass over a large map takes a second, sorting it ten."""
+        low, high = (int(end) for end in torch.aminmax(self.ids))
+        if high - low > _MANY:
+            return tuple(int(i) for i in torch.unique(self.ids) if i != 0)
+        seen = torch.zeros(high - low + 1, dtype=torch.bool, device=self.ids.device)
+        for plane in self.ids:
+            seen[plane.long() - low] = True
+        return tuple(i for i in (torch.nonzero(seen)[:, 0] + low).tolist() if i != 0)
+
+    @property
+    def present_known(self) -> bool:
+        """Whether `present` answers at once."""
+        return "_present" in vars(self)
 
     def mask(self, ids: Iterable[int]) -> Bool[Tensor, "z y x"]:
         """True where a voxel belongs to one of the structures.

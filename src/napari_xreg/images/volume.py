@@ -1,6 +1,7 @@
 """A CT: linear attenuation on a grid, with its place in the patient."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -53,6 +54,18 @@ class Volume:
         """Number of voxels (z, y, x)."""
         z, y, x = self.lac.shape
         return z, y, x
+
+    @cached_property
+    def value_range(self) -> tuple[float, float]:
+        """Lowest and highest HU; attenuation, 1/mm, where HU are not known. Remembered."""
+        values = self.lac if self.hu is None else self.hu
+        low, high = torch.aminmax(values.detach())
+        return float(low), float(high)
+
+    @property
+    def range_known(self) -> bool:
+        """Whether `value_range` answers at once."""
+        return "value_range" in vars(self)
 
     @property
     def spacing(self) -> tuple[float, float, float]:

@@ -6,6 +6,7 @@ from napari_xreg.session.history import PoseRecord
 from napari_xreg.session.mailbox import Mailbox
 from napari_xreg.session.preview import Preview, PreviewRequest
 from napari_xreg.session.ray_points import Look, PointList, Prepared, RayPoints, WeightsFile
+from napari_xreg.session.rendering import Rendering, rendered
 from napari_xreg.session.result import Result
 from napari_xreg.session.sample_case import SampleCase, sample_case
 from napari_xreg.session.session import Session
@@ -32,6 +33,8 @@ __all__ = [
     "PoseRecord",
     "PreviewRequest",
     "Preview",
+    "Rendering",
+    "rendered",
     "Mailbox",
     "SessionState",
     "Missing",

@@ -11,6 +11,7 @@ from napari_xreg.images import LabelMap, Landmark, Volume
 from napari_xreg.session.exposure import Exposure
 from napari_xreg.session.history import PoseRecord, same_pose
 from napari_xreg.session.ray_points import RayPoints
+from napari_xreg.session.rendering import Rendering
 from napari_xreg.session.result import Result
 from napari_xreg.session.source import Source
 from napari_xreg.session.state import Missing, SessionState, alike
@@ -51,7 +52,7 @@ class Held(TrainedWeights):
         self._labels: LabelMap | None = None
         self._labels_source: Source | None = None
         self._structures: tuple[int, ...] = ()
-        self._shown: Volume | None = None
+        self._rendering: Rendering | None = None
         self._isocenter: Tensor | None = None
         self._exposures: dict[str, Exposure] = {}
         self._active: str | None = None
@@ -166,8 +167,6 @@ class Held(TrainedWeights):
             and old.labels is state.labels
             and old.structures == state.structures
         )
-        if not same_patient:
-            self._shown = None
         self._volume, self._volume_source = state.volume, state.volume_source
         self._labels, self._labels_source = state.labels, state.labels_source
         self._structures, self._isocenter = state.structures, state.isocenter

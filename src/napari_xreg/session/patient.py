@@ -12,6 +12,7 @@ from napari_xreg.images import LabelMap, Radiograph, Volume
 from napari_xreg.session.exposure import Exposure
 from napari_xreg.session.held import Held
 from napari_xreg.session.history import same_pose
+from napari_xreg.session.rendering import Rendering
 from napari_xreg.session.source import Source
 
 
@@ -42,12 +43,21 @@ class Patient(Held):
 
     @property
     def rendered_volume(self) -> Volume | None:
-        """The CT restricted to `structures`: what is rendered and registered. Remembered."""
-        if self._volume is None or self._labels is None or not self._structures:
-            return self._volume
-        if self._shown is None:
-            self._shown = self._volume.restrict(self._labels.mask(self._structures))
-        return self._shown
+        """The CT restricted to `structures`: what is rendered and registered. Remembered.
+
+        Seconds for a large CT, the first time: see `rendering`.
+        """
+        return None if self.rendering is None else self.rendering.volume()
+
+    @property
+    def rendering(self) -> Rendering | None:
+        """What is rendered and registered, not yet computed; the same while it is the same."""
+        if self._volume is None:
+            return None
+        parts = (self._volume, self._labels, self._structures)
+        if self._rendering is None or not self._rendering.is_of(*parts):
+            self._rendering = Rendering(*parts)
+        return self._rendering
 
     @property
     def isocenter(self) -> Float[Tensor, "3"]:
@@ -79,7 +89,7 @@ class Patient(Held):
                 self._results.clear()
                 say(self.results_changed)
             self._volume, self._volume_source = volume, source
-            self._labels = self._labels_source = self._shown = self._isocenter = None
+            self._labels = self._labels_source = self._isocenter = None
             self._structures = ()
             for key in ("CT", "labels"):
                 self._missing.pop(key, None)
@@ -126,7 +136,7 @@ class Patient(Held):
         with self._step(why, work=source is None) as say:
             self._missing.pop("labels", None)
             self._labels, self._labels_source = labels, source
-            self._structures, self._shown = (), None
+            self._structures = ()
             say(self.volume_changed)
 
     def set_structures(self, ids: Sequence[int]) -> None:
@@ -143,9 +153,11 @@ class Patient(Held):
         if ids:
             if self._labels is None:
                 raise ValueError("structures are chosen from a label map: load one first")
-            self._labels.mask(ids)  # raises where it would be empty
+            present = self._labels.present()
+            if not set(ids) & set(present):
+                raise ValueError(f"none of the labels {list(ids)} occurs; present are {present}")
         with self._step("choose structures" if ids else "use the whole CT") as say:
-            self._structures, self._shown = ids, None
+            self._structures = ids
             say(self.volume_changed)
 
     def set_isocenter(self, isocenter: Float[Tensor, "3"] | None) -> None:

@@ -10,6 +10,7 @@ import torch
 from napari_xreg.geometry import CArm, Pose
 from napari_xreg.images import Volume
 from napari_xreg.rendering import OutOfMemory, march_view, prepare, render_drr, volume_on
+from napari_xreg.session.rendering import Rendering, rendered
 
 CPU = torch.device("cpu")
 
@@ -26,11 +27,14 @@ class Preview:
         What was asked.
     seconds
         Wall time of rendering.
+    too_large
+        True where the CT did not fit on the device asked for, and the CPU rendered instead.
     """
 
     image: npt.NDArray[np.float32]
     request: "PreviewRequest"
     seconds: float
+    too_large: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +44,7 @@ class PreviewRequest:
     Parameters
     ----------
     volume
-        What is rendered (`Session.rendered_volume`).
+        What is rendered (`Session.rendering`).
     carm
         With the detector at the size wanted.
     world_from_camera
@@ -53,7 +57,7 @@ class PreviewRequest:
         Where to render; on the CPU after all if the CT does not fit there.
     """
 
-    volume: Volume
+    volume: Volume | Rendering
     carm: CArm
     world_from_camera: Pose
     asked: float = 0.0
@@ -62,17 +66,19 @@ class PreviewRequest:
 
     def answer(self) -> Preview:
         """Render."""
+        volume = rendered(self.volume)
         began = time.perf_counter()
         if self.device.type != "cpu":
             try:
-                there = volume_on(self.volume, self.device)
+                there = volume_on(volume, self.device)
                 drr = render_drr(there, self.carm, self.world_from_camera, method="joseph")
             except OutOfMemory:
                 pass
             else:
                 return Preview(drr.cpu().numpy(), self, time.perf_counter() - began)
-        ready = prepare(self.volume, packed=True)
+        ready = prepare(volume, packed=True)
         image, _ = march_view(
             ready, self.carm, self.world_from_camera, jacobian=False, threads=self.threads
         )
-        return Preview(image, self, time.perf_counter() - began)
+        too_large = self.device.type != "cpu"
+        return Preview(image, self, time.perf_counter() - began, too_large)

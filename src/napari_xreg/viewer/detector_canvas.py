@@ -18,7 +18,6 @@ from numpy import ndarray
 from psygnal import SignalInstance
 
 from napari_xreg.geometry import CArm, Pose
-from napari_xreg.images import Volume
 from napari_xreg.session import Preview, Result, Session
 from napari_xreg.viewer.detection_layers import DETECTION_LAYERS, DetectionLayers
 from napari_xreg.viewer.detector_fit import DetectorFit
@@ -61,7 +60,7 @@ class DetectorCanvas:
         self._detections = DetectionLayers(self._shelf, self._landmarks.colours)
         self._uncertainty = UncertaintyLayer(self._shelf, session)
         self._mask = MaskLayer(self._shelf, session)
-        self._volume: Volume | None = session.rendered_volume
+        self._volume = session.rendering
         self._warned = False
         self._links: list[tuple[SignalInstance, Callable[[], None]]] = [
             (session.active_changed, self._on_radiograph),
@@ -257,14 +256,14 @@ class DetectorCanvas:
         self._mask.show()
 
     def _on_volume(self) -> None:
-        volume = self.session.rendered_volume
+        volume = self.session.rendering
         if volume is not self._volume:
             self._volume = volume
             self._pictures.forget_drr()
 
     def _on_pose(self) -> None:
         """With a CT, landmarks wait for its DRR, so that both move at once."""
-        if self.session.rendered_volume is None:
+        if self.session.volume is None:
             self._landmarks.keep_up(self.session.pose)
 
     def _on_landmarks(self) -> None:

@@ -155,7 +155,7 @@ class Room:
 
     def patient_request(self) -> PatientRequest | None:
         """What to answer and hand to `show_patient`; None where the patient shown is the right one."""
-        volume = self.session.rendered_volume
+        volume = self.session.rendering
         if volume is None:
             return None
         asked = None if self.patient is None else self.patient.request
@@ -165,7 +165,7 @@ class Room:
 
     def show_patient(self, model: PatientModel) -> None:
         """Another CT, or other bone."""
-        if model.request.volume is not self.session.rendered_volume:
+        if model.request.volume is not self.session.rendering:
             return  # a late answer about what is no longer there
         self.patient = model
         self._drop("CT")
@@ -177,7 +177,7 @@ class Room:
 
     def refresh(self) -> None:
         """Show what changed in the session; what did not, or is hidden, costs nothing."""
-        if self.session.rendered_volume is None and self.patient is not None:
+        if self.session.volume is None and self.patient is not None:
             self.patient = None
             self._drop("CT")
             self._drop("bone")

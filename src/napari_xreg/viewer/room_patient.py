@@ -12,6 +12,7 @@ from skimage.measure import marching_cubes
 from napari_xreg.geometry.frames import reverse_axes
 from napari_xreg.images import Volume, lac_from_hu
 from napari_xreg.rendering import at_voxel_size
+from napari_xreg.session import Rendering, rendered
 
 BONE_HU = 250.0
 VOXEL_MM = 4.0
@@ -86,20 +87,20 @@ class PatientRequest:
     Parameters
     ----------
     volume
-        What is rendered (`Session.rendered_volume`).
+        What is rendered (`Session.rendering`).
     voxel_mm
         It is averaged to voxels of about this size.
     bone_hu
         What is denser is bone.
     """
 
-    volume: Volume
+    volume: Volume | Rendering
     voxel_mm: float = VOXEL_MM
     bone_hu: float = BONE_HU
 
     def answer(self) -> PatientModel:
         """Average, and find the surface by marching cubes (Lewiner 2003, scikit-image)."""
-        coarse = at_voxel_size(self.volume, self.voxel_mm)
+        coarse = at_voxel_size(rendered(self.volume), self.voxel_mm)
         level = float(lac_from_hu(torch.tensor([self.bone_hu]))[0])
         # Air around it closes the surface where the CT ends.
         lac = np.pad(coarse.lac.detach().cpu().float().numpy(), 1)

@@ -25,8 +25,10 @@ from napari_xreg.viewer.sample import SampleData, available_samples
 from napari_xreg.widgets import landmarks_files, loading
 from napari_xreg.widgets.data_buttons import button, entry, menu_button, row
 from napari_xreg.widgets.docked import Docked
+from napari_xreg.widgets.jobs import Lane
 from napari_xreg.widgets.landmarks_group import LandmarksGroup
 from napari_xreg.widgets.load_queue import LoadQueue
+from napari_xreg.widgets.patient_facts import FactsRequest
 from napari_xreg.widgets.patient_group import PatientGroup
 from napari_xreg.widgets.questions import (
     MeaningOfValues,
@@ -64,6 +66,7 @@ class DataWidget(Docked):
         super().__init__(napari_viewer)
         self._session: Session = self.workbench.session
         self.queue = LoadQueue(self.workbench.jobs, self._take, self)
+        self._facts = Lane(lambda _: self._show(), name="Data")
         self.question: Question | None = None
         self.sample_button = menu_button(
             "Sample data", "A patient to start with; nothing is downloaded", self._fill_samples
@@ -99,6 +102,7 @@ class DataWidget(Docked):
     def teardown(self) -> None:
         """Nobody takes what is still being read."""
         self.structures.stop()
+        self._facts.close()
         self.queue.cancel()
         if self.question is not None:
             self.question.close()
@@ -333,6 +337,9 @@ class DataWidget(Docked):
         self.landmarks.save_wanted.connect(self._choose_landmark_file)
 
     def _show(self) -> None:
+        facts = FactsRequest(self._session.volume, self._session.labels)
+        if not facts.known:
+            self._facts.ask(facts)
         for group in (self.patient, self.structures, self.radiographs, self.landmarks):
             group.show_session(self._session)
         gone = self._session.missing

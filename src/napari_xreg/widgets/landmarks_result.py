@@ -68,7 +68,7 @@ class LandmarksResult(QWidget):
         pose = None if solved is None else solved.pose
         self.status.setText(why_not if solved is None else solved.reason)
         self.use.setEnabled(pose is not None)
-        self.refine.setEnabled(pose is not None and session.rendered_volume is not None)
+        self.refine.setEnabled(pose is not None and session.volume is not None)
         self.other.setVisible(solved is not None and solved.other is not None)
         if solved is None or pose is None:
             self.pose.setText("")

@@ -27,6 +27,7 @@ from napari_xreg.registration.landscape import (
     empty_landscape,
     shifted,
 )
+from napari_xreg.session import rendered
 from napari_xreg.widgets.docked import Docked
 from napari_xreg.widgets.jobs import Job
 from napari_xreg.widgets.landscape_plots import LandscapePlots, with_unit
@@ -195,7 +196,7 @@ class LandscapeWidget(Docked):
     def start(self) -> None:
         """Compute around the present pose; a running one is cancelled first."""
         session = self.workbench.session
-        active, volume = session.active, session.rendered_volume
+        active, volume = session.active, session.rendering
         if active is None or volume is None:
             show_warning("A landscape needs a CT and a radiograph: load them in the Data widget.")
             return
@@ -223,7 +224,7 @@ class LandscapeWidget(Docked):
         self._job = self.workbench.jobs.start(
             "Landscape",
             lambda control: landscape(
-                volume, views, settings=settings, isocenter=isocenter, control=control
+                rendered(volume), views, settings=settings, isocenter=isocenter, control=control
             ),
             # A job that was cancelled for this one fills in its own landscape, not this.
             on_event=lambda _, samples: _fill(shown, samples),

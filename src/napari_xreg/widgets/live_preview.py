@@ -12,6 +12,7 @@ from napari_xreg.viewer.preferences import preferences
 from napari_xreg.widgets.device_choice import preferred_device
 from napari_xreg.widgets.full_collection import FullCollection
 from napari_xreg.widgets.jobs import Lane
+from napari_xreg.widgets.memory_words import say_too_large
 
 LEAST_PIXELS = 64
 DRAG_SHARES = (1.0, 0.75, 0.625, 0.5, 0.375, 0.25)
@@ -128,7 +129,7 @@ class LivePreview:
         """Render the pose as it is now."""
         if self._held:
             return
-        volume, active = self._session.rendered_volume, self._session.active
+        volume, active = self._session.rendering, self._session.active
         if volume is None or active is None:
             return
         self._lane.ask(
@@ -183,5 +184,7 @@ class LivePreview:
             per_ray = min(per_ray, 0.9 * known + 0.1 * per_ray)
         self._processor_seconds_per_ray = per_ray
         self._latest = preview
+        if preview.too_large:
+            say_too_large(preview.request.volume, preview.request.device)
         self._canvas.show_preview(preview)
         self.painted.emit(preview)

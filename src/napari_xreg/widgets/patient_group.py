@@ -73,7 +73,8 @@ class PatientGroup(QGroupBox):
             self.label_words.setText("No label map.")
         else:
             where = _named(session.labels_source)
-            count = len(labels.names) or len(labels.present())
+            known = bool(labels.names) or labels.present_known
+            count = (len(labels.names) or len(labels.present())) if known else "…"
             self.label_words.setText(f"{where}: {count} structures")
         has_ct = session.volume is not None
         self.labels_button.setEnabled(has_ct)
@@ -109,9 +110,12 @@ def ct_words(session: Session) -> str:
 
 
 def _range(volume: Volume) -> str:
+    if not volume.range_known:
+        return "range …"
+    low, high = volume.value_range
     if volume.hu is None:
-        return f"attenuation 0 to {float(volume.lac.max()):.3g} per mm; HU are not known"
-    return f"{float(volume.hu.min()):.0f} to {float(volume.hu.max()):.0f} HU"
+        return f"attenuation {low:.3g} to {high:.3g} per mm; HU are not known"
+    return f"{low:.0f} to {high:.0f} HU"
 
 
 def _named(source: Source | None) -> str:

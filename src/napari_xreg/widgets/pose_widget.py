@@ -236,7 +236,7 @@ class PoseWidget(Docked):
     def _on_pose(self) -> None:
         """While it is dragged the numbers change with some pictures: one repaint for both."""
         self._stale = True
-        if not self._preview.dragging or self._session.rendered_volume is None:
+        if not self._preview.dragging or self._session.volume is None:
             self._show_pose()
 
     def _show_pose(self) -> None:
@@ -313,12 +313,12 @@ class PoseWidget(Docked):
             box.setEnabled(active is not None)
         if active is None:
             self.hint.setText("Load a radiograph in the Data widget: it has the pose.")
-        elif self._session.rendered_volume is None:
+        elif self._session.volume is None:
             self.hint.setText("Load a CT in the Data widget to see its DRR at this pose.")
         else:
             self.hint.setText("")
         self._lane.drop()
-        if active is None or self._session.rendered_volume is None:
+        if active is None or self._session.volume is None:
             self.similarity.setText("—")
             self.drr_words.setText("")
         self._show_pose()

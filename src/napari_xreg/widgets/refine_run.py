@@ -22,9 +22,10 @@ from napari_xreg.registration import (
     refine_adam,
 )
 from napari_xreg.rendering import OutOfMemory, volume_on
-from napari_xreg.session import Session
+from napari_xreg.session import Rendering, Session, rendered
 from napari_xreg.widgets.device_choice import preferred_device
 from napari_xreg.widgets.jobs import Job, Jobs, report
+from napari_xreg.widgets.memory_words import say_too_large
 from napari_xreg.widgets.refine_choices import expected_iterates
 
 CPU = torch.device("cpu")
@@ -37,7 +38,7 @@ class RefineRequest:
     Parameters
     ----------
     volume
-        `Session.rendered_volume` when it was asked for.
+        `Session.rendering` when it was asked for.
     ids
         Of the radiographs (`Exposure.id`: they may be renamed meanwhile), in the order of `views`;
         the first is the one shown.
@@ -53,7 +54,7 @@ class RefineRequest:
         Where to refine; on the CPU after all if the CT does not fit there.
     """
 
-    volume: Volume
+    volume: Volume | Rendering
     ids: tuple[str, ...]
     views: tuple[View, ...]
     settings: RefineSettings | AdamSettings
@@ -61,29 +62,33 @@ class RefineRequest:
     described: Mapping[str, Any]
     device: torch.device = CPU
 
-    def events(self, control: Control) -> Generator[Iterate, None, Registration]:
-        """The refinement."""
+    def events(
+        self, control: Control, too_large: Callable[[], None] = lambda: None
+    ) -> Generator[Iterate, None, Registration]:
+        """The refinement; `too_large` is called, in its thread, where the CPU has to stand in."""
+        volume = rendered(self.volume)
         if isinstance(self.settings, AdamSettings):
             return refine_adam(
-                self.volume,
+                volume,
                 self.views,
                 settings=self.settings,
                 isocenter=self.isocenter,
                 control=control,
             )
         return refine(
-            self._where_it_fits(),
+            self._where_it_fits(volume, too_large),
             self.views,
             settings=self.settings,
             isocenter=self.isocenter,
             control=control,
         )
 
-    def _where_it_fits(self) -> Volume:
+    def _where_it_fits(self, volume: Volume, too_large: Callable[[], None]) -> Volume:
         try:
-            return volume_on(self.volume, self.device)
+            return volume_on(volume, self.device)
         except OutOfMemory:
-            return self.volume
+            too_large()
+            return volume
 
     @property
     def levels(self) -> int:
@@ -123,7 +128,7 @@ def request_of(
     ValueError
         If there is nothing to refine, in words for the user.
     """
-    volume = session.rendered_volume
+    volume = session.rendering
     if volume is None:
         raise ValueError("there is no CT: load one in the Data widget first")
     used = [exposure for exposure in session.exposures if exposure.used]
@@ -185,6 +190,7 @@ class RefineRun(QObject):
         self.kept = kept
         self._session = session
         self._dropped = ""
+        self._too_large = False
         self._one_step = one_step
         session.volume_changed.connect(self._check)
         session.radiographs_changed.connect(self._check)
@@ -211,9 +217,14 @@ class RefineRun(QObject):
     def _make(self, control: Control) -> Generator[Iterate, None, Registration]:
         if self._one_step:
             control.step()
-        return self.request.events(control)
+        return self.request.events(control, self._note_too_large)
+
+    def _note_too_large(self) -> None:
+        self._too_large = True
 
     def _take(self, _newest: Iterate, iterates: list[Iterate]) -> None:
+        if self._too_large:
+            say_too_large(self.request.volume, self.request.device)
         if not self._dropped:
             self.advanced.emit(iterates)
 
@@ -238,7 +249,7 @@ class RefineRun(QObject):
 
     def _check(self) -> None:
         """Whether what is being refined is still there."""
-        if self._session.rendered_volume is not self.request.volume:
+        if self._session.rendering is not self.request.volume:
             self._drop("the CT or the structures shown changed")
             return
         there = {exposure.id: exposure for exposure in self._session.exposures}

@@ -356,7 +356,7 @@ class RefineWidget(Docked):
 
     def _follow_run(self) -> None:
         running = self.running
-        ready = self._session.rendered_volume is not None and any(
+        ready = self._session.volume is not None and any(
             exposure.used for exposure in self._session.exposures
         )
         self.go.setEnabled(ready and not running)
@@ -372,7 +372,7 @@ class RefineWidget(Docked):
         self._follow_run()
         if self.running:
             return
-        if self._session.rendered_volume is None or not self._session.exposures:
+        if self._session.volume is None or not self._session.exposures:
             self.status.setText("Load a CT and a radiograph first (Data).")
         else:
             used = [entry for entry in self._session.exposures if entry.used]

@@ -64,13 +64,17 @@ class StructuresGroup(QGroupBox):
         """The session's label map and choice."""
         labels = session.labels
         self.setVisible(labels is not None)
-        if labels is not self._shown:
-            self._shown = labels
-            self._fill(labels)
+        # Which labels occur is found in the background: until then there is nothing to choose.
+        ready = labels if labels is None or labels.present_known else None
+        if ready is not self._shown:
+            self._shown = ready
+            self._fill(ready)
         if not self._timer.isActive():
             self._mark(session.structures)
         self.words.setText(
-            f"{len(session.structures)} rendered and registered"
+            "looking which structures occur …"
+            if ready is not labels
+            else f"{len(session.structures)} rendered and registered"
             if session.structures
             else "the whole CT is rendered and registered"
         )
