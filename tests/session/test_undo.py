@@ -270,3 +270,30 @@ def test_the_last_step_is_kept_whatever_it_costs():
     first = history.now.state.volume
     history.record("load CT", state_of(make_volume()))
     assert history.undo().state.volume is first
+
+
+def test_another_patient_takes_nothing_of_the_first_along(busy):
+    before, picked = busy.state(), busy.exposure("lateral").landmarks
+    other = make_volume()
+    other.world_from_index[:3, 3] += torch.tensor([400.0, -250.0, 90.0])
+    assert busy.has_patient
+    busy.replace_patient(other)
+    assert (busy.labels, busy.landmarks, busy.results, busy.structures) == (None, (), (), ())
+    assert busy.exposure("lateral").landmarks == picked
+    # The middle of the new CT (test_session_changes: 17, -15.5, 74 before) is in the middle of
+    # the beam: the point in front of the source, at the isocenter's distance of 620 mm.
+    for entry in busy.exposures:
+        pose = entry.world_from_camera
+        reached = pose.translation + pose.rotation[:, 2] * 620.0
+        assert reached.tolist() == pytest.approx([417.0, -265.5, 164.0])
+        assert pose is entry.start
+    assert busy.undo() == "replace the patient"
+    assert alike(busy.state(), before)
+
+
+def test_a_ct_alone_is_no_patient_that_could_be_mixed_up():
+    session = Session()
+    session.set_volume(make_volume())
+    assert not session.has_patient
+    session.set_landmarks([ASIS])
+    assert session.has_patient

@@ -14,8 +14,9 @@ from qtpy.QtWidgets import QScrollArea
 from napari_xreg.images import Landmark, write_landmarks, write_radiograph
 from napari_xreg.images.xray_geometry import given_geometry, write_geometry
 from napari_xreg.registration import Registration, Status
+from napari_xreg.session import sample_case
 from napari_xreg.viewer.layer_data import labels_layer, radiograph_layer
-from napari_xreg.viewer.sample import available_samples
+from napari_xreg.viewer.sample import SampleData, available_samples
 from napari_xreg.widgets import loading
 from napari_xreg.widgets.data_widget import DataWidget
 from napari_xreg.widgets.questions import (
@@ -365,6 +366,52 @@ def test_the_list_of_radiographs(widget, qtbot, make_radiograph, said):
     assert [group.list.item(row).text() for row in range(2)] == ["AP", "lateral"]
     assert len(session.active.landmarks) == 2
     assert [kept.name for kept in session.results] == [result]
+
+
+@pytest.mark.parametrize("same", [False, True])
+def test_a_second_ct_is_asked_about_before_anything_else_is_loaded(
+    widget, ct_file, qtbot, loaded, same
+):
+    session = widget.workbench.session
+    before, landmarks = session.volume, session.landmarks
+    widget.load(ct_file, "ct")
+    widget.load(ct_file.with_name("pelvis_labels.nii.gz"), "labels")
+    question = answer(qtbot, widget, OneOf)
+    assert session.volume is before
+    assert "same patient" in question.choice.itemText(1)
+    question.choice.setCurrentIndex(int(same))
+    question.finish()
+    qtbot.waitUntil(lambda: session.volume is not before and not widget.queue.busy, timeout=20_000)
+    qtbot.waitUntil(lambda: session.labels is not None, timeout=20_000)  # of the new CT
+    assert session.landmarks == (landmarks if same else ())
+    session.undo()
+    assert session.undo() == ("load CT" if same else "replace the patient")
+    assert session.volume is before
+    assert session.landmarks == landmarks
+
+
+def test_a_second_ct_that_is_cancelled_changes_nothing(widget, ct_file, qtbot):
+    before = widget.workbench.session.volume
+    widget.load(ct_file, "ct")
+    answer(qtbot, widget, OneOf).reject()
+    assert widget.workbench.session.volume is before
+    assert not widget.queue.busy
+
+
+def test_the_sample_loaded_twice_starts_over(widget, qtbot):
+    session = widget.workbench.session
+    case = sample_case(spacing_mm=8.0, pixels=32)
+    sample = SampleData("sample", case.volume, case.labels, case.landmarks, case.source,
+                        case.source, "", case)  # fmt: skip
+    widget._take(sample)
+    answer(qtbot, widget, OneOf).finish()
+    assert [entry.name for entry in session.exposures] == ["simulated"]
+    widget._take(sample)
+    answer(qtbot, widget, OneOf).finish()
+    assert [entry.name for entry in session.exposures] == ["simulated"]
+    assert session.undo() == "start over with a sample"
+    assert session.undo() == "start over with a sample"
+    assert [entry.name for entry in session.exposures] == ["frontal"]
 
 
 def test_what_goes_with_a_radiograph_in_words(bench):

@@ -1,6 +1,7 @@
 """The Pose widget in a real viewer, driven as a person would."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -103,6 +104,25 @@ def test_arrows_of_a_field_go_by_the_step_and_are_one_change(bench, widget, qtbo
     qtbot.waitUntil(lambda: len(records(bench)) == before + 1)
     qtbot.wait(50)
     assert len(records(bench)) == before + 1
+
+
+def test_an_empty_drr_says_so_and_the_ct_is_brought_back(bench, widget, qtbot, painted):
+    session = bench.session
+    pose = session.pose
+    away = replace(pose, translation=pose.translation + torch.tensor([900.0, 300.0, 500.0]))
+    session.set_pose(away, "away")
+    painted(bench)
+    qtbot.waitUntil(lambda: "misses the CT" in widget.empty_words.text(), timeout=10_000)
+    assert not widget.centre_button.isHidden()
+    qtbot.waitUntil(lambda: widget.similarity.text() == "—", timeout=10_000)  # not "NCC 0.000"
+    qtbot.mouseClick(widget.centre_button, LEFT)
+    distance = session.active.radiograph.carm.source_to_isocenter
+    reached = session.pose.translation + distance * session.pose.rotation[:, 2]
+    assert reached.tolist() == pytest.approx(session.volume.center.tolist())
+    assert torch.equal(session.pose.rotation, pose.rotation)
+    painted(bench)
+    qtbot.waitUntil(lambda: widget.empty_words.text() == "", timeout=10_000)
+    assert session.undo() == "centre the CT"
 
 
 def test_a_dragged_slider_is_one_change(bench, widget, qtbot, painted):

@@ -96,12 +96,30 @@ class Patient(Held):
             if untouched and self._start_again(entries):
                 say(self.pose_changed)
 
+    def replace_patient(self, volume: Volume, source: Source | None = None) -> None:
+        """The CT of somebody else: landmarks go too, and every radiograph starts where it would.
+
+        What was picked and painted on the radiographs stays with them.
+        """
+        with self._step("replace the patient", work=source is None) as say:
+            self.set_volume(volume, source)
+            self._landmarks = {}
+            self._start_again(tuple(self._exposures.values()))
+            say(self.landmarks_changed)
+            say(self.pose_changed)
+
+    @property
+    def has_patient(self) -> bool:
+        """Whether there is a CT with anything that belongs to it: labels, radiographs, landmarks."""
+        belongs = (self._labels, self._exposures, self._landmarks, self._results)
+        return self._volume is not None and any(belongs)
+
     def _start_again(self, entries: Sequence[Exposure]) -> bool:
-        """Unmoved radiographs go to their start about the present isocenter; whether any moved."""
+        """Radiographs go to their start about the present isocenter; whether any moved."""
         moved = False
         for entry in entries:
             start = self.nominal_start(entry.radiograph)
-            if not same_pose(start, entry.start):
+            if not (same_pose(start, entry.start) and same_pose(start, entry.world_from_camera)):
                 self._exposures[entry.name] = replace(entry, world_from_camera=start, start=start)
                 moved = True
         return moved

@@ -75,7 +75,12 @@ def saving(path: Path | str, session: Session) -> Generator[FileStep, None, tupl
         if path.suffix:
             raise ValueError(f"a session is saved as *{ENDING}: got {path.name}")
         path = path.with_name(path.name + ENDING)
-    return saving_state(path, session.state(), Beside(path))
+    captured = session.capture()
+
+    def steps() -> Generator[FileStep, None, tuple[Path, ...]]:
+        return (yield from saving_state(path, captured(), Beside(path)))
+
+    return steps()
 
 
 Write = Callable[[Path], object]

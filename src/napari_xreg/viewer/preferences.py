@@ -21,18 +21,22 @@ class Preferences:
         Of the DRR over the grey radiograph: a napari colormap.
     device
         Name of the device that renders and refines, see `rendering.choose_device`.
+    autosave
+        Whether unsaved work is copied by itself, to be offered again after a crash.
     """
 
     pixels_at_rest: int = 1024
     frames_per_second: int = 30
     colormap: str = "bop orange"
     device: str = "auto"
+    autosave: bool = True
 
 
 def preferences() -> Preferences:
     """As they are now."""
     try:
-        preview = get_plugin_settings(_PLUGIN).preview
+        settings = get_plugin_settings(_PLUGIN)
+        preview = settings.preview
     except (AttributeError, KeyError):  # used from a script: not installed as a plugin
         return Preferences()
     return Preferences(
@@ -40,4 +44,5 @@ def preferences() -> Preferences:
         frames_per_second=int(preview.frames_per_second),
         colormap=str(preview.colormap),
         device=str(getattr(preview, "device", "auto")),
+        autosave=bool(getattr(getattr(settings, "session", None), "autosave", True)),
     )

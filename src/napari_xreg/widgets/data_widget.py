@@ -1,12 +1,13 @@
 """The Data widget: what the session works on, and every way to bring it in."""
 
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from napari.layers import Layer
 from napari.utils.notifications import show_error, show_info, show_warning
-from qtpy.QtCore import Qt
+from qtpy.QtCore import Qt, QTimer
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import (
     QFileDialog,
@@ -19,10 +20,11 @@ from qtpy.QtWidgets import (
 )
 
 from napari_xreg.images import LabelMap, Radiograph, Volume
-from napari_xreg.session import Session, opening, saving, supply
+from napari_xreg.session import Session, Source, opening, supply
 from napari_xreg.viewer.adoption import adoptable, capture, value_of
 from napari_xreg.viewer.sample import SampleData, available_samples
 from napari_xreg.widgets import landmarks_files, loading
+from napari_xreg.widgets.closing import save
 from napari_xreg.widgets.data_buttons import button, entry, menu_button, row
 from napari_xreg.widgets.docked import Docked
 from napari_xreg.widgets.jobs import Lane
@@ -152,15 +154,7 @@ class DataWidget(Docked):
 
     def save_session(self, path: str | Path) -> None:
         """Write the session, off the main thread."""
-        name = Path(path).name
-        try:
-            steps = saving(path, self._session)
-        except ValueError as error:
-            show_error(f"{error}.")
-            return
-        self.workbench.jobs.start(
-            f"Saving {name}", lambda _: steps, on_result=lambda _: show_info(f"{name} is saved")
-        )
+        save(self._session, self.workbench.jobs, path)
 
     def remove_radiograph(self, name: str) -> None:
         """Take a radiograph out, and say what went with it: undo brings all of it back."""
@@ -204,7 +198,7 @@ class DataWidget(Docked):
         session = self._session
         match answer:
             case loading.CT():
-                session.set_volume(answer.volume, answer.source)
+                self._take_ct(answer.volume, answer.source)
                 for note in answer.notes:
                     show_warning(note)
             case loading.Labelled():
@@ -242,7 +236,53 @@ class DataWidget(Docked):
                 f"{answer.file} holds pixels: load the radiograph they were picked on first."
             )
 
+    def _take_ct(self, volume: Volume, source: Source | None) -> None:
+        session = self._session
+        if not session.has_patient:
+            session.set_volume(volume, source)
+            return
+        self._ask_first(
+            "There is a CT already. Is the new one of the same patient? (Undo takes it back.)",
+            {
+                "another patient: landmarks, labels and results go, every C-arm to its start": (
+                    partial(session.replace_patient, volume, source)
+                ),
+                "the same patient: landmarks, radiographs and poses stay": (
+                    partial(session.set_volume, volume, source)
+                ),
+            },
+        )
+
+    def _ask_first(self, question: str, answers: Mapping[str, Callable[[], None]]) -> None:
+        """What was chosen is done; nothing else is loaded before."""
+        self.queue.hold(True)
+        asked = OneOf(question, answers, self)
+        self._ask(asked, lambda chosen: chosen())
+        # Only then: the dialog closes before it hands the answer over.
+        asked.finished.connect(lambda _: QTimer.singleShot(0, lambda: self.queue.hold(False)))
+
     def _take_sample(self, sample: SampleData) -> None:
+        if self._session.empty:
+            self._fill(sample)
+            return
+        self._ask_first(
+            f"There is a session already. What should become of it with {sample.title}?",
+            {
+                "start over with the sample (undo brings this session back)": (
+                    partial(self._start_over, sample)
+                ),
+                "keep its radiographs and poses, and add the sample's": partial(self._fill, sample),
+            },
+        )
+
+    def _start_over(self, sample: SampleData) -> None:
+        with self._session.one_step("start over with a sample", work=False):
+            for exposure in self._session.exposures:
+                self._session.remove_radiograph(exposure.name)
+            self._session.set_landmarks([])
+            self._fill(sample)
+
+    def _fill(self, sample: SampleData) -> None:
         if sample.case is not None:
             sample.case.fill(self._session)
             return

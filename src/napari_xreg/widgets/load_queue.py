@@ -41,7 +41,13 @@ class LoadQueue(QObject):
         self._jobs, self._on_answer = jobs, on_answer
         self._waiting: list[Any] = []
         self._job: Job | None = None
+        self._held = False
         self.words = ""
+
+    def hold(self, held: bool) -> None:
+        """Begin nothing more: what comes next may depend on what the user is asked now."""
+        self._held = held
+        self._next()
 
     @property
     def busy(self) -> bool:
@@ -64,7 +70,7 @@ class LoadQueue(QObject):
         self.changed.emit()
 
     def _next(self) -> None:
-        if self._job is not None or not self._waiting:
+        if self._held or self._job is not None or not self._waiting:
             return
         request = self._waiting.pop(0)
         self.words = request.words

@@ -1,10 +1,13 @@
 """The Pose widget: where the C-arm stands, moved by sliders, numbers, mouse and keys."""
 
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from napari.utils.notifications import show_error, show_info
+from numpy.typing import NDArray
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import (
     QApplication,
@@ -263,6 +266,7 @@ class PoseWidget(Docked):
             self._show_pose()
         if preview is None:
             return
+        self._judge_beam(preview.image)
         rows, columns = preview.image.shape
         full = preview.request.carm.detector.shape
         active = self._session.active
@@ -275,8 +279,31 @@ class PoseWidget(Docked):
         if words != self.drr_words.words:
             self.drr_words.setText(words)
 
+    def _judge_beam(self, image: NDArray[np.float32]) -> None:
+        """An empty DRR is no picture of anything: say so, and how to get one."""
+        self._empty = not bool((image > 0).any())
+        self.empty_words.setText(
+            "⚠ The beam misses the CT: the DRR is empty." if self._empty else ""
+        )
+        self.centre_button.setVisible(self._empty)
+
+    def centre(self) -> None:
+        """Bring the middle of the CT to where the isocenter of the C-arm is; the angles stay."""
+        active, volume = self._session.active, self._session.volume
+        if active is None or volume is None:
+            return
+        self._settled()
+        pose = active.world_from_camera
+        away = active.radiograph.carm.source_to_isocenter * pose.rotation[:, 2]
+        middle = volume.center.detach().cpu().double()
+        self._session.set_pose(replace(pose, translation=middle - away), "centre the CT")
+
     def _read_similarity(self) -> None:
         active, preview = self._session.active, self._preview.latest
+        if self._empty:
+            self._lane.drop()
+            self._show_similarity(None)
+            return
         if active is not None and preview is not None:
             self._lane.ask(SimilarityRequest(active.masked, preview, self._small))
 
@@ -370,6 +397,14 @@ class PoseWidget(Docked):
         )
         self.rig.toggled.connect(self._lock_rig)
         self.hint = SmallPrint()
+        self._empty = False
+        self.empty_words = SmallPrint()
+        self.centre_button = _button(
+            "Centre the CT",
+            "Move the C-arm so that the middle of the CT is at its isocenter; the angles stay",
+            self.centre,
+        )
+        self.centre_button.hide()
         self.rows = {term.name: PoseRow(term, self) for term in TERMS}
         for row in self.rows.values():
             row.changed.connect(self._change)
@@ -430,6 +465,8 @@ class PoseWidget(Docked):
         top.addWidget(self.radiograph)
         top.addWidget(self.rig)
         top.addWidget(self.hint)
+        top.addWidget(self.empty_words)
+        top.addWidget(self.centre_button)
         self._terms_box = QGroupBox("C-arm")
         terms = QGridLayout(self._terms_box)
         terms.setColumnStretch(1, 1)

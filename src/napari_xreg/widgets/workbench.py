@@ -1,5 +1,6 @@
 """What the widgets of one viewer share: session, detector canvas, live preview, jobs."""
 
+from collections.abc import Callable
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -9,7 +10,9 @@ from qtpy.QtCore import QEvent, QObject
 
 from napari_xreg.session import Session
 from napari_xreg.viewer.detector_canvas import DetectorCanvas
+from napari_xreg.widgets.closing import may_close
 from napari_xreg.widgets.jobs import Jobs
+from napari_xreg.widgets.keeping import keeping_of
 from napari_xreg.widgets.kernels import WORDS, compiled, prepare_kernels
 from napari_xreg.widgets.live_preview import LivePreview
 
@@ -46,6 +49,8 @@ class Workbench:
         Long computations.
     preview
         Keeps the DRR in step with the pose.
+    keeping
+        Copies unsaved work; None where that is switched off.
     """
 
     closing = Signal()
@@ -62,6 +67,9 @@ class Workbench:
         self._closed = False
         window = getattr(getattr(viewer, "window", None), "_qt_window", None)
         self._watch = None if window is None else _WindowWatch(window, self)
+        self.keeping = keeping_of(self.session, self.jobs)
+        if self.keeping is not None and window is not None:
+            self.keeping.look_back(window)
         if not compiled():  # the first time on this machine
             if window is not None and window.isActiveWindow():  # else napari's never goes away
                 show_info(WORDS)
@@ -83,6 +91,8 @@ class Workbench:
             return
         self._closed = True
         self.closing.emit()
+        if self.keeping is not None:
+            self.keeping.close()
         self.jobs.close()
         self.preview.close()
         self.canvas.close()
@@ -95,14 +105,18 @@ class Workbench:
 class _WindowWatch(QObject):
     """Closes the workbench when its window closes, while Qt still lives.
 
-    A window that the user closes may yet ask and stay; one closed by a program does not.
+    A window that the user closes asks where there is unsaved work, and may stay; one closed by a
+    program does neither. The user closes it by its frame, which gives a spontaneous event, or by
+    napari's menu and keys, which call `close` of the window with `confirm_need`.
     """
 
-    def __init__(self, window: QObject, bench: Workbench) -> None:
+    def __init__(self, window: Any, bench: Workbench) -> None:
         super().__init__()
-        self._window: QObject | None = window
+        self._window: Any = window
         self._bench: Workbench | None = bench
         self._asked = False
+        self._napari_close = window.close
+        window.close = self._menu_close
         window.installEventFilter(self)
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
@@ -111,6 +125,9 @@ class _WindowWatch(QObject):
             return False
         if event.type() == QEvent.Type.Close:
             self._asked = event.spontaneous()
+            if self._asked and not self._may_close(self._program_close):
+                event.ignore()
+                return True
             if not self._asked:
                 self._close()
         elif event.type() == QEvent.Type.Hide and self._asked and not event.spontaneous():
@@ -121,7 +138,23 @@ class _WindowWatch(QObject):
         """Let go of the window."""
         if self._window is not None:
             self._window.removeEventFilter(self)
-        self._window = self._bench = None
+            del self._window.close
+        self._window = self._bench = self._napari_close = None
+
+    def _may_close(self, close: Callable[[], object]) -> bool:
+        bench = self._bench
+        return bench is None or may_close(self._window, bench.session, bench.jobs, close)
+
+    def _program_close(self) -> None:
+        if self._window is not None:
+            self._window.close()
+
+    def _menu_close(self, quit_app: bool = False, confirm_need: bool = False) -> Any:
+        """What napari's File menu and Control+W or Q call, and programs without `confirm_need`."""
+        close = self._napari_close
+        if confirm_need and not self._may_close(lambda: close(quit_app=quit_app)):
+            return False
+        return close(quit_app=quit_app, confirm_need=confirm_need)
 
     def _close(self) -> None:
         if self._bench is not None:
