@@ -203,7 +203,12 @@ def _weights(place, add):
     path = place("published") / "w.ckpt"
     torch.save({"state_dict": {"a.weight": torch.rand(3, 2)}}, path)
     add("published", "torch_weights", path)
-    state = {"network": {"a": torch.rand(3, 2)}, "step": 3, "validations": ()}
+    weights = {"a": torch.rand(3, 2)}
+    state = {
+        "network": weights, "mean": weights, "best": weights, "optimiser": {"state": {}},
+        "generator": torch.Generator().get_state(), "task": {}, "steps": 3, "seconds": 1.5,
+        "best_score": 7.25, "validations": (),
+    }  # fmt: skip
     path = place("state") / "w.state"
     write_state(path, state)
     add("state", "state", path)

@@ -1,6 +1,5 @@
 """``napari-xreg inspect``: what a file is, and what is known of its geometry."""
 
-import json
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ import torch
 
 from napari_xreg.cli.console import Console
 from napari_xreg.cli.inputs import read_ct
+from napari_xreg.files import read_json
 from napari_xreg.images import LabelMap, ReadError, UnknownValues, Volume, read_labels
 from napari_xreg.images.dicom_ct import read_header
 from napari_xreg.images.read_dicom_radiograph import read_dicom_image
@@ -161,10 +161,10 @@ def _radiograph_entry(stored: StoredImage) -> dict[str, Any]:
 
 
 def _result_entry(path: Path) -> dict[str, Any]:
-    try:
-        schema = json.loads(path.read_text(encoding="utf-8")).get("schema")
-    except (ValueError, AttributeError) as error:
-        raise ReadError(f"{path.name}: is not a JSON object ({error})") from error
+    data = read_json(path)
+    if not isinstance(data, dict):
+        raise ReadError(f"{path.name}: is not a JSON object")
+    schema = data.get("schema")
     if schema != "napari-xreg/registration":
         return {"kind": "JSON", "schema": schema}
     saved = read_result(path)

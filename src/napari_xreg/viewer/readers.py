@@ -6,7 +6,6 @@ was read (`Carried`), so that the session can take it over without reading again
 read raises `ReadError`, one sentence that napari shows.
 """
 
-import json
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from napari.utils.notifications import show_warning
 
+from napari_xreg.files import read_json
 from napari_xreg.images import (
     FrameUnknown,
     ReadError,
@@ -339,7 +339,7 @@ def _arrays(file: Path) -> list[str]:
 
 def _is_geometry(sidecar: Path) -> bool:
     try:
-        data = json.loads(sidecar.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        data = read_json(sidecar)
+    except ReadError:
         return False
     return isinstance(data, dict) and data.get("schema") == GEOMETRY_SCHEMA
