@@ -48,7 +48,7 @@ def widget(bench):
 def said(monkeypatch):
     """What the user was told."""
     sentences = []
-    for place in ("data_widget", "jobs"):
+    for place in ("data_widget", "jobs", "closing"):
         for name in ("show_error", "show_warning", "show_info"):
             path = f"napari_xreg.widgets.{place}.{name}"
             monkeypatch.setattr(path, sentences.append, raising=False)
