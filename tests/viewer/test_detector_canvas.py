@@ -362,9 +362,9 @@ def test_a_layer_in_other_units_is_warned_about_once(canvas, monkeypatch):
     monkeypatch.setattr(detector_canvas, "show_warning", said.append)
     canvas.viewer.add_layer(Image(np.zeros((3, 4)), units="mm"))
     assert said == []
-    canvas.viewer.add_layer(Image(np.zeros((3, 4)), units="um"))
+    canvas.viewer.add_layer(Image(np.zeros((3, 4)), units="um", name="cells"))
     assert len(said) == 1
-    assert "millimetres" in said[0]
+    assert "The layer 'cells' is measured in micrometer x micrometer, not in mm" in said[0]
     canvas.viewer.add_layer(Image(np.zeros((3, 4))))
     assert len(said) == 1
 

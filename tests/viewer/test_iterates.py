@@ -97,8 +97,81 @@ def test_units_agree_with_the_detector_canvas(layers, viewer, work, monkeypatch)
     canvas = DetectorCanvas(viewer, work)
     filled(layers)
     assert [str(u) for u in viewer.layers.extent.units][-2:] == ["millimeter"] * 2
+    # A CT, a stack of pictures over time: along rows and columns all are in mm.
+    viewer.add_image(np.zeros((3, 4, 5), np.float32), units=("mm",) * 3)
+    viewer.add_image(np.zeros((3, 4, 5), np.float32), units=("s", "mm", "mm"))
     assert said == []
     canvas.close()
+
+
+def test_the_iterations_have_a_slider_of_their_own_beside_a_ct(layers, viewer):
+    filled(layers)
+    layers.go(12)
+    ct = viewer.add_image(
+        np.zeros((11, 8, 9), np.float32),
+        scale=(2.5, 0.9, 1.3),
+        translate=(-400.0, 3.0, 4.0),
+        units=("mm", "mm", "mm"),
+        axis_labels=("z", "y", "x"),
+    )
+    assert tuple(viewer.dims.range[0]) == (0.0, 29.0, 1.0)
+    assert tuple(viewer.dims.range[1]) == (-400.0, -375.0, 2.5)
+    assert viewer.dims.nsteps[:2] == (30, 11)
+    assert viewer.dims.axis_labels == ("iteration", "z", "row", "column")
+    assert [str(u) for u in viewer.layers.extent.units] == ["dimensionless", *["millimeter"] * 3]
+    assert viewer.dims.point[0] == 12
+    stack = viewer.layers["iterates"]
+    np.testing.assert_allclose(stack.data_to_world((7, 0, 3, 5)), (7, -387.5, 27.3, 32.55))
+    # Whatever plane of the CT is looked at, the iterate is there.
+    for plane in (-400.0, -387.5, -375.0):
+        viewer.dims.set_point(1, plane)
+        for number in (3, 17):
+            viewer.dims.set_point(0, number)
+            assert layers.current().index == number
+            np.testing.assert_array_equal(shown(stack), np.full(SHAPE, number))
+    viewer.layers.remove(ct)
+    assert stack.ndim == viewer.dims.ndim == 3
+    assert tuple(viewer.dims.range[0]) == (0.0, 29.0, 1.0)
+    assert viewer.dims.point[0] == 17
+    np.testing.assert_allclose(stack.data_to_world((7, 3, 5)), (7, 27.3, 32.55))
+    assert [str(u) for u in stack.units] == ["dimensionless", "millimeter", "millimeter"]
+    np.testing.assert_array_equal(shown(stack), np.full(SHAPE, 17))
+
+
+def test_a_ct_that_was_there_before_keeps_its_slider_too(layers, viewer):
+    affine = np.diag([2.0, 0.9, 1.3, 1.0])
+    affine[0, 1], affine[:3, 3] = 0.4, (-100.0, 3.0, 4.0)  # oblique
+    viewer.add_image(np.zeros((4, 6, 7), np.float32), affine=affine, units=("mm",) * 3)
+    viewer.add_points(np.zeros((0, 3)), units=("mm",) * 3)  # nowhere yet
+    layers.begin(SHAPE, SCALE, 5)
+    for i in range(5):
+        layers.append(iterate(i))
+    layers.finish()
+    assert tuple(viewer.dims.range[0]) == (0.0, 4.0, 1.0)
+    # z of the corners: 2 k + 0.4 j - 100, k up to 3 and j up to 5.
+    assert viewer.dims.range[1].start == pytest.approx(-100)
+    assert viewer.dims.range[1].stop == pytest.approx(-92)
+    assert layers.current().index == 4
+    np.testing.assert_array_equal(shown(viewer.layers["iterates"]), np.full(SHAPE, 4.0))
+    # A layer that napari makes for a user as deep as the viewer is adds no further axis.
+    viewer.add_points(ndim=4, units=viewer.layers.extent.units)
+    assert viewer.dims.ndim == 4
+
+
+def test_two_refinements_side_by_side_share_one_iteration_axis(viewer, work):
+    one, other = (IterateLayers(viewer, work, name=name) for name in ("LM", "Adam"))
+    for made in (one, other):
+        filled(made, 6)
+    viewer.add_image(np.zeros((3, 4, 5), np.float32), units=("mm",) * 3)
+    assert viewer.dims.nsteps[:2] == (6, 3)
+    assert [viewer.layers[f"iterates ({name})"].ndim for name in ("LM", "Adam")] == [4, 4]
+    one.close()
+    other.close()
+
+
+def shown(layer):
+    """The pixels that napari cut out of a layer for its canvas."""
+    return np.asarray(layer._slice.image.raw)
 
 
 def test_the_table_holds_everything_of_every_iterate(layers, viewer):

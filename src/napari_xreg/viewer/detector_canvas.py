@@ -271,17 +271,22 @@ class DetectorCanvas:
         self._uncertainty.update()
 
     def _check_units(self, event: object = None) -> None:
-        """Say once if another layer's units put ours out of scale."""
-        units = self.viewer.layers.extent.units
-        ours = next(iter(self._shelf), None)
-        if self._warned or ours is None:
+        """Say once which layer's units put ours out of scale, where there is one."""
+        if self._warned or next(iter(self._shelf), None) is None:
             return
-        if units is None or tuple(units[-2:]) != tuple(ours.units):
+        strange = next((one for one in self.viewer.layers if not _in_millimetres(one)), None)
+        if strange is not None:
             self._warned = True
+            units = " x ".join(str(unit) for unit in strange.units[-2:])
             show_warning(
-                "Another layer has units other than millimetres, so positions read off the viewer "
-                "may be wrong: set that layer's units to mm, or remove it."
+                f"The layer {strange.name!r} is measured in {units}, not in mm, so positions read off "
+                "the viewer may be wrong: set its units to mm, or remove it."
             )
+
+
+def _in_millimetres(layer: Layer) -> bool:
+    """Along its last two axes, which lie on the detector's; what else it has is its own affair."""
+    return all(str(unit) == "millimeter" for unit in layer.units[-2:])
 
 
 def _make_heatmap() -> Image:

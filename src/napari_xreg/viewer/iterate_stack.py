@@ -1,5 +1,6 @@
 """The pictures of a refinement in one preallocated buffer, as an array that napari can slice."""
 
+import math
 from typing import Any
 
 import cv2
@@ -12,10 +13,11 @@ LARGEST_BYTES = 400_000_000
 
 
 class PictureStack:
-    """A stack (iteration, row, column) that grows without being copied.
+    """A stack (iteration, ..., row, column) that grows without being copied.
 
     Frame i holds the picture of iterate ``i * every``; `every` is doubled, and every other frame
-    given up, each time the buffer is full.
+    given up, each time the buffer is full. Between the iteration and the rows stand `flat` axes of
+    length one.
 
     Parameters
     ----------
@@ -27,7 +29,6 @@ class PictureStack:
         Of the buffer.
     """
 
-    ndim = 3
     dtype = np.dtype(np.float32)
 
     def __init__(
@@ -38,19 +39,24 @@ class PictureStack:
         self.every = max(1, -(-expected // frames))
         self._buffer = np.zeros((frames, *shape), np.float32)
         self._came = 0
+        self._pending: set[int] = set()
+        self.flat = 0
 
     # What napari asks of an array.
 
     @property
-    def shape(self) -> tuple[int, int, int]:
-        """Frames there are (one, empty, before the first), rows, columns."""
+    def ndim(self) -> int:
+        return 3 + self.flat
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Frames there are (one, empty, before the first), ones, rows, columns."""
         rows, columns = self._buffer.shape[1:]
-        return max(1, -(-self._came // self.every)), rows, columns
+        return max(1, -(-self._came // self.every)), *(1,) * self.flat, rows, columns
 
     @property
     def size(self) -> int:
-        frames, rows, columns = self.shape
-        return frames * rows * columns
+        return math.prod(self.shape)
 
     @property
     def nbytes(self) -> int:
@@ -61,11 +67,16 @@ class PictureStack:
         return self.shape[0]
 
     def __getitem__(self, key: Any) -> Any:
-        return self._buffer[: len(self)][key]
+        return self._there[key]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> ndarray:
-        there = self._buffer[: len(self)]
+        there = self._there
         return np.array(there, dtype=dtype) if copy else np.asarray(there, dtype=dtype)
+
+    @property
+    def _there(self) -> Float[ndarray, "frames *flat rows columns"]:
+        """A view."""
+        return self._buffer[: len(self)].reshape(self.shape)
 
     # What fills it.
 
@@ -73,6 +84,11 @@ class PictureStack:
     def came(self) -> int:
         """Pictures that were offered so far."""
         return self._came
+
+    @property
+    def pending(self) -> tuple[int, ...]:
+        """Iterates whose frame waits for a picture: none came with them."""
+        return tuple(sorted(number for number in self._pending if not number % self.every))
 
     def append(self, picture: Float[ndarray, "rows columns"] | None) -> bool:
         """The next iterate's picture; None repeats the last. True where it made a new frame."""
@@ -85,18 +101,28 @@ class PictureStack:
                 return False
         at = number // self.every
         if picture is None:
+            self._pending.add(number)
             self._buffer[at] = self._buffer[at - 1] if at else 0.0
         else:
-            rows, columns = self._buffer.shape[1:]
-            if picture.shape == (rows, columns):
-                self._buffer[at] = picture
-            else:  # outer edges stay in place
-                self._buffer[at] = cv2.resize(
-                    np.ascontiguousarray(picture, np.float32),
-                    (columns, rows),
-                    interpolation=cv2.INTER_LINEAR,
-                )
+            self._put(at, picture)
         return True
+
+    def fill(self, number: int, picture: Float[ndarray, "rows columns"]) -> None:
+        """The picture of an iterate that came without one; nothing where it has its own."""
+        if number in self.pending:
+            self._pending.discard(number)
+            self._put(number // self.every, picture)
+
+    def _put(self, at: int, picture: Float[ndarray, "rows columns"]) -> None:
+        rows, columns = self._buffer.shape[1:]
+        if picture.shape == (rows, columns):
+            self._buffer[at] = picture
+        else:  # outer edges stay in place
+            self._buffer[at] = cv2.resize(
+                np.ascontiguousarray(picture, np.float32),
+                (columns, rows),
+                interpolation=cv2.INTER_LINEAR,
+            )
 
     def frame(self, number: int) -> Float[ndarray, "rows columns"] | None:
         """The picture of an iterate, not copied; None where it was given up."""

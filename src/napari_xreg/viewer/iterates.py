@@ -1,7 +1,7 @@
 """The iterates of a refinement as layers: a stack of DRRs to scrub through, and a path with a table.
 
 The stack's axes are (iteration, row, column); the iteration axis has no unit and counts iterates
-from 0. The path shows where the session's landmarks (their mean; without landmarks, the isocenter)
+from 0. Beside a CT it has one element along the CT's z too (`axes_between`). The path shows where the session's landmarks (their mean; without landmarks, the isocenter)
 were projected at each iterate; its features table holds every loss and pose, for any plugin to
 plot.
 """
@@ -22,6 +22,7 @@ from psygnal import Signal
 
 from napari_xreg.registration import Iterate, Registration
 from napari_xreg.session import Session
+from napari_xreg.viewer.iterate_axes import axes_between
 from napari_xreg.viewer.iterate_path import IteratePath
 from napari_xreg.viewer.iterate_record import IterateRecord
 from napari_xreg.viewer.iterate_stack import PictureStack
@@ -69,6 +70,8 @@ class IterateLayers:
         self._said = False
         self._painted = self._path_painted = 0.0
         viewer.dims.events.point.connect(self._on_slider)
+        for event in (viewer.layers.events.inserted, viewer.layers.events.removed):
+            self._shelf.listen(event, self._on_layers)
 
     # ------------------------------------------------------------------ filling
 
@@ -246,14 +249,7 @@ class IterateLayers:
                 layer = self._shelf.need(self._role, self._make_stack)
             else:
                 layer.data = self._stack
-            # Frames of every k-th iterate lie k apart; a coarser pixel's centre is further in.
-            fine = record.carm.detector.spacing
-            shift = [(mine - theirs) / 2 for mine, theirs in zip(self._scale, fine, strict=True)]
-            scale = (float(self._stack.every), *self._scale)
-            if not np.allclose(layer.scale, scale, rtol=1e-9, atol=0):
-                layer.scale = scale
-            if not np.allclose(layer.translate, (0.0, *shift), rtol=1e-9, atol=1e-9):
-                layer.translate = (0.0, *shift)
+            self._place(layer, record)
             if len(record) and (self._following or self._fitted_level < 0):
                 self._fit_contrast(layer, record, len(record) - 1)
             if self._following and len(record):
@@ -267,6 +263,24 @@ class IterateLayers:
                 f"The pictures of all iterates do not fit into {self._stack.nbytes // 10**6} MB: "
                 f"one of {self._stack.every} is kept. Every loss and every pose is."
             )
+
+    def _place(self, layer: Layer, record: IterateRecord) -> None:
+        """Over the detector, and all along the axes that other layers have besides."""
+        between = axes_between(self.viewer.layers)
+        if self._stack.flat != len(between) or layer.ndim != self._stack.ndim:
+            self._stack.flat = len(between)
+            layer.data = self._stack
+            layer.units = ("", *between.units, "mm", "mm")
+            layer.axis_labels = ("iteration", *between.labels, "row", "column")
+        # Frames of every k-th iterate lie k apart; a coarser pixel's centre is further in.
+        fine = record.carm.detector.spacing
+        shift = [(mine - theirs) / 2 for mine, theirs in zip(self._scale, fine, strict=True)]
+        scale = (float(self._stack.every), *between.scale, *self._scale)
+        translate = (0.0, *between.translate, *shift)
+        if not np.allclose(layer.scale, scale, rtol=1e-9, atol=0):
+            layer.scale = scale
+        if not np.allclose(layer.translate, translate, rtol=1e-9, atol=1e-9):
+            layer.translate = translate
 
     def _fit_contrast(self, layer: Layer, record: IterateRecord, number: int) -> None:
         """A coarser level averages the brightest bone away: each has its own range."""
@@ -291,7 +305,20 @@ class IterateLayers:
 
     def _axis(self) -> int:
         """Of the viewer, that counts iterations; negative where there is none."""
-        return int(self.viewer.dims.ndim) - 3
+        return int(self.viewer.dims.ndim) - self._stack.ndim
+
+    def _on_layers(self, event: Any = None) -> None:
+        """A CT came, or went: the iterations keep a slider of their own."""
+        layer = self._shelf.get(self._role)
+        if layer is None or self._record is None or self._painting:
+            return
+        self._painting = True
+        try:
+            self._place(layer, self._record)
+            if self._at >= 0:
+                self._move_slider(self._at)
+        finally:
+            self._painting = False
 
     def _move_slider(self, number: int) -> None:
         if self._axis() >= 0 and self._shelf.get(self._role) is not None:
