@@ -64,13 +64,13 @@ def filled(layers, count=30, **more):
 def test_the_stack_is_iteration_row_column_on_the_detector(layers, viewer):
     filled(layers)
     stack = viewer.layers["iterates"]
-    assert stack.data.shape == (30, 25, 40)
-    np.testing.assert_array_equal(np.asarray(stack.data)[:, 3, 5], np.arange(30))
+    assert stack.data.shape == (30, 1, 25, 40)
+    np.testing.assert_array_equal(np.asarray(stack.data)[:, 0, 3, 5], np.arange(30))
     # Coarse pixel (0, 0) covers fine pixels 0 and 1.
-    np.testing.assert_allclose(stack.data_to_world((7, 0, 0)), (7, 0.5 * 4.2, 0.5 * 3.1))
-    np.testing.assert_allclose(stack.data_to_world((7, 3, 5)), (7, 6.5 * 4.2, 10.5 * 3.1))
-    assert [str(u) for u in stack.units] == ["dimensionless", "millimeter", "millimeter"]
-    assert stack.axis_labels == ("iteration", "row", "column")
+    np.testing.assert_allclose(stack.data_to_world((7, 0, 0, 0)), (7, 0, 0.5 * 4.2, 0.5 * 3.1))
+    np.testing.assert_allclose(stack.data_to_world((7, 0, 3, 5)), (7, 0, 6.5 * 4.2, 10.5 * 3.1))
+    assert [str(u) for u in stack.units] == ["dimensionless", *["millimeter"] * 3]
+    assert stack.axis_labels == ("iteration", "plane", "row", "column")
 
 
 def test_each_level_has_its_own_contrast(layers, viewer):
@@ -130,11 +130,11 @@ def test_the_iterations_have_a_slider_of_their_own_beside_a_ct(layers, viewer):
             assert layers.current().index == number
             np.testing.assert_array_equal(shown(stack), np.full(SHAPE, number))
     viewer.layers.remove(ct)
-    assert stack.ndim == viewer.dims.ndim == 3
+    assert viewer.dims.nsteps[:2] == (30, 1)  # napari shows no slider of one step
     assert tuple(viewer.dims.range[0]) == (0.0, 29.0, 1.0)
     assert viewer.dims.point[0] == 17
-    np.testing.assert_allclose(stack.data_to_world((7, 3, 5)), (7, 27.3, 32.55))
-    assert [str(u) for u in stack.units] == ["dimensionless", "millimeter", "millimeter"]
+    np.testing.assert_allclose(stack.data_to_world((7, 0, 3, 5)), (7, 0, 27.3, 32.55))
+    assert [str(u) for u in stack.units] == ["dimensionless", *["millimeter"] * 3]
     np.testing.assert_array_equal(shown(stack), np.full(SHAPE, 17))
 
 
@@ -230,7 +230,7 @@ def test_coarser_pictures_are_enlarged_edge_to_edge(layers, viewer):
     half[:, 2:] = 1.0
     layers.append(iterate(0, image=half))
     layers.finish()
-    frame = np.asarray(viewer.layers["iterates"].data)[0]
+    frame = np.asarray(viewer.layers["iterates"].data)[0, 0]
     np.testing.assert_allclose(frame[1], [0, 0, 0, 0.25, 0.75, 1, 1, 1])
 
 
@@ -240,7 +240,9 @@ def test_an_iterate_without_picture_repeats_the_last(layers, viewer):
     layers.append(iterate(4, image=None))
     layers.append(iterate(5, image=None), np.full(SHAPE, 7.5, np.float32))
     layers.finish()
-    np.testing.assert_array_equal(np.asarray(viewer.layers["iterates"].data)[:, 0, 0], [3, 3, 7.5])
+    np.testing.assert_array_equal(
+        np.asarray(viewer.layers["iterates"].data)[:, 0, 0, 0], [3, 3, 7.5]
+    )
 
 
 # ---------------------------------------------------------------------- scrubbing
@@ -344,8 +346,8 @@ def test_beyond_the_limit_every_second_then_fourth_picture_is_kept(layers, viewe
         layers.append(iterate(i, image=torch.full((10, 16), float(i))))
     layers.finish()
     stack = viewer.layers["iterates"]
-    np.testing.assert_array_equal(np.asarray(stack.data)[:, 0, 0], [0, 4, 8, 12, 16, 20])
-    np.testing.assert_allclose(stack.data_to_world((3, 0, 0))[0], 12.0)
+    np.testing.assert_array_equal(np.asarray(stack.data)[:, 0, 0, 0], [0, 4, 8, 12, 16, 20])
+    np.testing.assert_allclose(stack.data_to_world((3, 0, 0, 0))[0], 12.0)
     assert len(layers.columns()["loss"]) == 21
     assert len(said) == 1
     assert "Every loss" in said[0]

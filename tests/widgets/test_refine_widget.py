@@ -1,8 +1,9 @@
 """The Refine widget, driven as a person would."""
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -12,6 +13,7 @@ from qtpy.QtWidgets import QScrollArea
 
 from napari_xreg.geometry import CArmPose
 from napari_xreg.registration import AdamSettings, Status
+from napari_xreg.rendering import render_drr
 from napari_xreg.widgets.refine_widget import RefineWidget
 from napari_xreg.widgets.workbench import workbench_of
 
@@ -448,3 +450,66 @@ def test_picture(widget, near, qtbot, viewer, screenshot, theme):
     widget.resize(340, 300)
     qtbot.wait(50)
     assert not widget.results.accept.visibleRegion().isEmpty()
+
+
+def reopened(session):
+    """Its results as a session file gives them back: a name, poses and losses, no pictures."""
+    (result,) = session.results
+    bare = replace(
+        result.registration,
+        trajectory=tuple(replace(it, image=None) for it in result.registration.trajectory),
+    )
+    state = session.state()
+    session.restore(replace(state, results=(replace(result, registration=bare),)), "open a session")
+    return bare
+
+
+def test_the_pictures_of_a_reopened_session_are_drawn_again(
+    widget, near, qtbot, viewer, patient, notified
+):
+    widget.settings.own.setText("32")
+    click(qtbot, widget.go)
+    ended(qtbot, widget)
+    taken = np.array(layer(viewer, "iterates").data)[:, 0]
+    bare = reopened(near.session)
+    assert widget.current is None  # another result of the same name
+    widget.results.select(near.session.results[0].name)
+    assert len(widget.losses.iterates) == len(bare.trajectory)
+    qtbot.waitUntil(lambda: widget._layers.next_without_picture() is None, timeout=LONG)
+    stack = layer(viewer, "iterates")
+    assert stack.visible
+    carm = near.session.active.radiograph.carm
+    for number in (0, len(bare.trajectory) - 1):
+        pose = bare.trajectory[number].world_from_camera
+        wanted = render_drr(patient.volume, carm, pose, method="joseph").numpy()
+        np.testing.assert_allclose(stack.data[number][0], wanted, atol=0.02 * wanted.max())
+    # What the run itself had shown, at fewer pixels.
+    assert (
+        np.corrcoef(cv2.resize(stack.data[1][0], taken[1].shape[::-1]).ravel(), taken[1].ravel())[
+            0, 1
+        ]
+        > 0.98
+    )
+    assert stack.contrast_limits[1] > 0.2 * stack.data[-1].max()
+    # A CT of the user's own beside it neither shares the slider nor sets off napari's warning.
+    viewer.add_image(
+        np.zeros((4, 5, 6), np.float32),
+        scale=(2.0, 0.9, 1.3),
+        translate=(-817.0, 0.0, 0.0),
+        units=("mm",) * 3,
+        axis_labels=("z", "y", "x"),
+    )
+    qtbot.wait(20)
+    assert viewer.dims.nsteps[:2] == (len(bare.trajectory), 4)
+    assert not [words for words in notified if "units" in words]
+
+
+def test_without_the_ct_a_reopened_result_says_why_there_are_no_pictures(widget, near, qtbot):
+    widget.settings.own.setText("32")
+    click(qtbot, widget.go)
+    ended(qtbot, widget)
+    bare = reopened(near.session)
+    near.session.restore(replace(near.session.state(), volume=None, labels=None), "open a session")
+    widget.results.select(near.session.results[0].name)
+    assert "drawn again from its CT: load that first" in widget.status.text()
+    assert len(widget.losses.iterates) == len(bare.trajectory)

@@ -2,6 +2,7 @@
 
 napari lays axes on each other from the last one: a CT's z would share a slider with the iteration.
 The stack of iterates therefore has one element along each such axis, as long as those layers are.
+There is always one such axis: napari draws, and warns of units, before anybody hears of a new layer.
 """
 
 from dataclasses import dataclass
@@ -23,10 +24,10 @@ class AxesBetween:
         Of the axes.
     """
 
-    scale: tuple[float, ...] = ()
-    translate: tuple[float, ...] = ()
-    units: tuple[pint.Unit, ...] = ()
-    labels: tuple[str, ...] = ()
+    scale: tuple[float, ...] = (1.0,)
+    translate: tuple[float, ...] = (0.0,)
+    units: tuple[str | pint.Unit, ...] = ("millimeter",)
+    labels: tuple[str, ...] = ("plane",)
 
     def __len__(self) -> int:
         return len(self.scale)

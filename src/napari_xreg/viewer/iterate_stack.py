@@ -17,7 +17,7 @@ class PictureStack:
 
     Frame i holds the picture of iterate ``i * every``; `every` is doubled, and every other frame
     given up, each time the buffer is full. Between the iteration and the rows stand `flat` axes of
-    length one.
+    length one, for layers that are deeper than a picture.
 
     Parameters
     ----------

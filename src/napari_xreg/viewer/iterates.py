@@ -1,9 +1,9 @@
 """The iterates of a refinement as layers: a stack of DRRs to scrub through, and a path with a table.
 
-The stack's axes are (iteration, row, column); the iteration axis has no unit and counts iterates
-from 0. Beside a CT it has one element along the CT's z too (`axes_between`). The path shows where the session's landmarks (their mean; without landmarks, the isocenter)
-were projected at each iterate; its features table holds every loss and pose, for any plugin to
-plot.
+The stack's axes are (iteration, plane, row, column); the iteration axis has no unit and counts
+iterates from 0; the one plane is as thick as the CT that is there (`axes_between`). The path shows
+where the session's landmarks (their mean; without landmarks, the isocenter) were projected at each
+iterate; its features table holds every loss and pose, for any plugin to plot.
 """
 
 import time
@@ -180,6 +180,21 @@ class IterateLayers:
                 }
             )
 
+    def next_without_picture(self) -> int | None:
+        """Of the iterates that came without, the nearest to the one looked at; None: all have one."""
+        return min(self._stack.pending, key=lambda number: abs(number - self._at), default=None)
+
+    def fill(self, number: int, image: Float[ndarray, "rows columns"]) -> None:
+        """The picture of an iterate, by its place in the order, that came without one."""
+        self._stack.fill(number, image)
+        layer = self._shelf.get(self._role)
+        if layer is None or self._record is None:
+            return
+        if self._fitted_level < 0:
+            self._fit_contrast(layer, self._record, number)
+        if number == self._at - self._at % self._stack.every:
+            layer.refresh(extent=False)
+
     def sharing(self, registration: Registration) -> Registration:
         """The registration with the stack's pictures for its own: memory holds each once.
 
@@ -244,6 +259,7 @@ class IterateLayers:
     def _paint_stack(self, record: IterateRecord) -> None:
         layer = self._shelf.get(self._role)
         self._painting = True
+        self._stack.flat = len(axes_between(self.viewer.layers))
         try:
             if layer is None:
                 layer = self._shelf.need(self._role, self._make_stack)
@@ -267,11 +283,15 @@ class IterateLayers:
     def _place(self, layer: Layer, record: IterateRecord) -> None:
         """Over the detector, and all along the axes that other layers have besides."""
         between = axes_between(self.viewer.layers)
-        if self._stack.flat != len(between) or layer.ndim != self._stack.ndim:
-            self._stack.flat = len(between)
+        self._stack.flat = len(between)
+        if layer.ndim != self._stack.ndim:
             layer.data = self._stack
-            layer.units = ("", *between.units, "mm", "mm")
-            layer.axis_labels = ("iteration", *between.labels, "row", "column")
+        units = ("dimensionless", *map(str, between.units), "millimeter", "millimeter")
+        if tuple(map(str, layer.units)) != units:
+            layer.units = units
+        labels = ("iteration", *between.labels, "row", "column")
+        if layer.axis_labels != labels:
+            layer.axis_labels = labels
         # Frames of every k-th iterate lie k apart; a coarser pixel's centre is further in.
         fine = record.carm.detector.spacing
         shift = [(mine - theirs) / 2 for mine, theirs in zip(self._scale, fine, strict=True)]
@@ -285,8 +305,8 @@ class IterateLayers:
     def _fit_contrast(self, layer: Layer, record: IterateRecord, number: int) -> None:
         """A coarser level averages the brightest bone away: each has its own range."""
         level = record.iterates[number].level
-        frame = self._stack[number // self._stack.every]
-        if level != self._fitted_level and frame.max() > frame.min():
+        frame = self._stack.frame(number - number % self._stack.every)
+        if frame is not None and level != self._fitted_level and frame.max() > frame.min():
             layer.contrast_limits = robust_limits(frame, low_share=DRR_LOW_SHARE)
             self._fitted_level = level
 
@@ -297,8 +317,7 @@ class IterateLayers:
             blending="additive",
             opacity=BLEND_OPACITY,
             contrast_limits=(0.0, 1.0),
-            units=("", "mm", "mm"),
-            axis_labels=("iteration", "row", "column"),
+            units=("dimensionless", *("mm",) * (self._stack.ndim - 1)),
         )
 
     # ------------------------------------------------------------------ scrubbing

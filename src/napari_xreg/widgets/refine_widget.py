@@ -19,10 +19,14 @@ from qtpy.QtWidgets import (
 from superqt import QCollapsible
 
 from napari_xreg.geometry import CArm, Pose
-from napari_xreg.registration import Iterate, RefineSettings
-from napari_xreg.session import Result
+from napari_xreg.registration import Iterate, RefineSettings, Registration
+from napari_xreg.session import PreviewRequest, Result
+from napari_xreg.viewer.detector_canvas import sampled
 from napari_xreg.viewer.iterates import IterateLayers
+from napari_xreg.widgets.device_choice import preferred_device
 from napari_xreg.widgets.docked import Docked
+from napari_xreg.widgets.iterate_pictures import IteratePictures
+from napari_xreg.widgets.live_preview import drag_threads
 from napari_xreg.widgets.loss_plot import LossPlot
 from napari_xreg.widgets.pose_plot import PosePlot
 from napari_xreg.widgets.pose_words import carm_words, truth_error_mm
@@ -31,6 +35,9 @@ from napari_xreg.widgets.refine_results import ResultsPanel
 from napari_xreg.widgets.refine_run import RefineRequest, RefineRun, request_of, rig_poses
 from napari_xreg.widgets.refine_settings import RefineSettingsPanel, flush
 from napari_xreg.widgets.scrolling import scrolled
+
+PIXELS_AGAIN = 256
+"""Longer side of pictures of iterations that are drawn again."""
 
 
 @dataclass(eq=False)
@@ -44,6 +51,8 @@ class _Shown:
     carm: CArm
     levels: int
     simulated: bool
+    registration: Registration | None = None
+    """Once it ended. Its name may be that of another, in a session that was opened meanwhile."""
     iterates: list[Iterate] = field(default_factory=list)
 
     def poses_at(self, iterate: Iterate) -> dict[str, Pose]:
@@ -71,6 +80,7 @@ class RefineWidget(Docked):
         self._shown: _Shown | None = None
         self._current: Iterate | None = None
         self._layers = IterateLayers(bench.viewer, self._session)
+        self._pictures = IteratePictures(self._layers)
         self._overlay: str | None = None  # what the canvas showed before the iterates
         self.settings = RefineSettingsPanel()
         self.losses = LossPlot()
@@ -177,6 +187,7 @@ class RefineWidget(Docked):
             run.ended.disconnect(self._end)
             run.kept = None
             run.job.cancel()
+        self._pictures.close()
         self._layers.scrubbed.disconnect(self._scrubbed)
         if self.workbench.closed:
             self._layers.close()  # the viewer goes: its layers are not to be touched
@@ -234,6 +245,7 @@ class RefineWidget(Docked):
 
     def _show(self, shown: _Shown, shape: tuple[int, int], expected: int) -> None:
         self._shown, self._current = shown, None
+        self._pictures.stop()
         self.losses.clear()
         self.poses.clear()
         self.slider.setRange(0, 0)
@@ -269,10 +281,8 @@ class RefineWidget(Docked):
             self._look_at(newest)
 
     def _show_result(self, name: str | None) -> None:
-        if name is None or self.running or (self._shown is not None and self._shown.name == name):
-            return
-        result = self._result(name)
-        if result is None:
+        result = None if name is None or self.running else self._result(name)
+        if result is None or self._is_shown(result):
             return
         exposures = {exposure.name: exposure for exposure in self._session.exposures}
         first = exposures.get(result.radiographs[0])
@@ -280,12 +290,11 @@ class RefineWidget(Docked):
         if first is None or not iterates:
             return
         pictures = [it.image for it in iterates if it.image is not None]
-        shape = max(
-            (tuple(p.shape) for p in pictures), default=first.radiograph.carm.detector.shape
-        )
+        again = sampled(first.radiograph.carm, PIXELS_AGAIN)
+        shape = max((tuple(p.shape) for p in pictures), default=again.detector.shape)
         self._show(
             _Shown(
-                name,
+                result.name,
                 tuple(e.id if (e := exposures.get(n)) else "" for n in result.radiographs),
                 result.registration.views or (result.registration.world_from_camera,),
                 first.radiograph.carm,
@@ -298,11 +307,37 @@ class RefineWidget(Docked):
         self._append(iterates)
         self._finish(result)
 
+    def _is_shown(self, result: Result) -> bool:
+        return self._shown is not None and self._shown.registration is result.registration
+
     def _finish(self, result: Result) -> None:
+        assert self._shown is not None
+        self._shown.registration = result.registration
         self._layers.finish(result.registration)
         last = self._layers.current()
         if last is not None:
             self._look_at(last)
+        self._draw_again()
+
+    def _draw_again(self) -> None:
+        """Pictures that a reopened session does not have, from the CT that it has."""
+        shown, volume = self._shown, self._session.rendering
+        self._pictures.stop()
+        if shown is None or not shown.name or self._layers.next_without_picture() is None:
+            return
+        if volume is None:
+            self.status.setText(
+                "A session file keeps no pictures of the iterations; they are drawn again from its "
+                "CT: load that first. Losses and poses are all here."
+            )
+            return
+        carm = sampled(shown.carm, PIXELS_AGAIN)
+        poses = [iterate.world_from_camera for iterate in shown.iterates]
+        self._pictures.fill(
+            lambda number: PreviewRequest(
+                volume, carm, poses[number], threads=drag_threads(), device=preferred_device()
+            )
+        )
 
     def _result(self, name: str) -> Result | None:
         return next((result for result in self._session.results if result.name == name), None)
@@ -372,6 +407,7 @@ class RefineWidget(Docked):
         self._follow_run()
         if self.running:
             return
+        self._draw_again()
         if self._session.volume is None or not self._session.exposures:
             self.status.setText("Load a CT and a radiograph first (Data).")
         else:
@@ -385,7 +421,9 @@ class RefineWidget(Docked):
     def _follow_results(self) -> None:
         self.results.refresh()
         shown = self._shown
-        gone = shown is not None and shown.name and self._result(shown.name) is None
+        gone = (
+            shown is not None and shown.name and not any(map(self._is_shown, self._session.results))
+        )
         if gone and not self.running:
             self._shown = self._current = None
             self.losses.clear()
