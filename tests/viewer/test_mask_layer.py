@@ -138,3 +138,37 @@ def test_removing_the_layer_keeps_the_mask(canvas, work):
     canvas.viewer.layers.remove(layer)
     assert not work.active.painted[30, 50]
     assert canvas.edit_mask().data[30, 50] == PAINTED
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda layer: setattr(layer, "translate", (8.4, 0.0)),
+        lambda layer: setattr(layer, "scale", (4.2, 3.0)),
+        lambda layer: setattr(layer, "rotate", 90),
+        lambda layer: setattr(layer, "data", np.zeros((ROWS, COLUMNS - 3), np.uint8)),
+    ],
+)
+def test_what_is_painted_beside_the_radiograph_is_refused_in_a_sentence(
+    canvas, work, heard, monkeypatch, change
+):
+    said = []
+    monkeypatch.setattr("napari_xreg.viewer.mask_layer.show_warning", said.append)
+    layer = canvas.edit_mask()
+    paint(layer, 30, 50)
+    before = work.active.painted
+    change(layer)
+    paint(layer, 20, 40)
+    paint(layer, 22, 42)
+    assert work.active.painted is before
+    assert len(heard) == 1
+    assert len(said) == 1
+    assert "what is painted on it is not used" in said[0]
+    # As the sentence says: a new one takes up where the last good stroke ended.
+    canvas.viewer.layers.remove(layer)
+    fresh = canvas.edit_mask()
+    assert fresh.data[30, 50] == PAINTED
+    assert fresh.data[20, 40] == 0
+    paint(fresh, 20, 40)
+    assert not work.active.painted[20, 40]
+    assert len(said) == 1

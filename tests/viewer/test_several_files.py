@@ -168,3 +168,16 @@ def test_a_damaged_archive_is_one_sentence(tmp_path):
     broken.write_bytes(b"PK\x03\x04nonsense")
     with pytest.raises(ReadError, match="no readable arrays"):
         readers.get_reader(str(broken))(str(broken))
+
+
+@pytest.mark.parametrize("name", ["13.1.1", "13.1.2"])
+def test_a_cone_beam_volume_of_a_c_arm_is_a_ct(tmp_path, name):
+    (path,) = write_series(tmp_path, 1, "1.2.32")
+    dataset = pydicom.dcmread(path)
+    uid = f"1.2.840.10008.5.1.4.1.1.{name}"
+    dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = uid
+    dataset.Modality = "XA"  # as radiographs of a C-arm
+    dataset.save_as(path)
+    assert readers.get_reader(path) is readers.read_ct_layers
+    assert readers.get_reader(str(tmp_path)) is readers.read_ct_layers
+    assert readers.get_radiograph_reader(path) is None

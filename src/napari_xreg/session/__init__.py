@@ -3,7 +3,6 @@
 from napari_xreg.session.autosave import Autosave, LeftBehind, autosave_folder, left_behind
 from napari_xreg.session.exposure import Exposure
 from napari_xreg.session.history import PoseRecord
-from napari_xreg.session.mailbox import Mailbox
 from napari_xreg.session.preview import Preview, PreviewRequest
 from napari_xreg.session.ray_points import Look, PointList, Prepared, RayPoints, WeightsFile
 from napari_xreg.session.rendering import Rendering, rendered
@@ -35,7 +34,6 @@ __all__ = [
     "Preview",
     "Rendering",
     "rendered",
-    "Mailbox",
     "SessionState",
     "Missing",
     "FileStep",

@@ -5,8 +5,10 @@ import torch
 from jaxtyping import Bool, UInt8
 from napari.layers import Labels
 from napari.utils.colormaps import DirectLabelColormap
+from napari.utils.notifications import show_warning
 from numpy import ndarray
 
+from napari_xreg.geometry import Detector
 from napari_xreg.session import Exposure, Session
 from napari_xreg.viewer.layer_shelf import MILLIMETRES, LayerShelf, rescale
 
@@ -30,6 +32,7 @@ class MaskLayer:
         self._session = session
         self._writing = False
         self._shown: str | None = None
+        self._said = False
 
     def show(self) -> None:
         """The active radiograph's mask, once there is one or it was asked for by `edit`."""
@@ -80,7 +83,14 @@ class MaskLayer:
         if layer is None or active is None or self._shown != active.id:
             return
         labels = np.asarray(layer.data)
-        if labels.shape != active.radiograph.carm.detector.shape:
+        if not _covers(layer, active.radiograph.carm.detector):
+            if not self._said:
+                self._said = True
+                show_warning(
+                    "The mask layer no longer covers the radiograph pixel by pixel (it was moved, "
+                    "scaled or cropped), so what is painted on it is not used: remove it, and "
+                    "Paint (Refine widget) makes a new one with what was painted before."
+                )
             return
         usable = (labels == 0) | ((labels == OUTSIDE) & _outside(active))
         before = active.painted
@@ -107,8 +117,16 @@ class MaskLayer:
         # for an undo; `labels_update` is a change of a part, `set_data` of the whole.
         for name in ("paint", "labels_update", "set_data", "data"):
             self._shelf.listen(getattr(layer.events, name), self._on_labels)
-        self._shown = None
+        self._shown, self._said = None, False
         return layer
+
+
+def _covers(layer: Labels, detector: Detector) -> bool:
+    """Whether each pixel of the layer is seen over the same pixel of the radiograph."""
+    corners = np.array([(0, 0), (1, 0), (0, 1)], float)
+    seen = np.array([layer.data_to_world(corner) for corner in corners])
+    there = corners * np.array(detector.spacing)
+    return layer.data.shape == detector.shape and np.allclose(seen, there, rtol=1e-6, atol=1e-6)
 
 
 def labels_of(exposure: Exposure) -> UInt8[ndarray, "rows columns"]:

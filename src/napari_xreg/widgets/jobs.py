@@ -9,6 +9,7 @@ import io
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Generator
 from typing import Any, Protocol, runtime_checkable
 
@@ -19,7 +20,6 @@ from napari.viewer import current_viewer
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_xreg.registration import Control
-from napari_xreg.session import Mailbox
 
 _log = logging.getLogger(__name__)
 
@@ -40,16 +40,16 @@ class Request(Protocol):
 
 
 class _Work:
-    """What the worker calls: exhausts a generator, its events into the mailbox; never raises."""
+    """What the worker calls: exhausts a generator, its events into the queue; never raises."""
 
     def __init__(
         self,
         name: str,
         make: Callable[[Control], Generator[Any, None, Any]],
         control: Control,
-        box: "Mailbox[Any, Any]",
+        queue: deque[Any],
     ) -> None:
-        self._name, self._box = name, box
+        self._name, self._queue = name, queue
         self._make: Callable[[Control], Generator[Any, None, Any]] | None = make
         self.control = control
 
@@ -65,7 +65,7 @@ class _Work:
             make = None
             while True:
                 try:
-                    self._box.put(next(events))
+                    self._queue.append(next(events))
                 except StopIteration as end:
                     return end.value, None
         except Exception as error:
@@ -113,7 +113,7 @@ class Job(QObject):
         super().__init__()
         self.name = name
         self.control = Control()
-        self.box: Mailbox[Any, Any] = Mailbox()
+        self.queue: deque[Any] = deque()  # filled by the worker, emptied by the timer
         self._on_event, self._on_result, self._on_error = on_event, on_result, on_error
         self._bar: progress | None = None
         self._running = True
@@ -158,7 +158,7 @@ class Job(QObject):
             while self._running:
                 if self._outcome is None and self._move_bar():
                     break  # as much work as an event's: those wait for the next turn
-                _, events = self.box.take()
+                events = [self.queue.popleft() for _ in range(len(self.queue))]
                 if events:
                     if self._on_event is not None:
                         self._on_event(events[-1], events)
@@ -267,7 +267,7 @@ class Jobs(QObject):
             Beside the progress bar; None: the name.
         """
         job = Job(name, on_event=on_event, on_result=on_result, on_error=on_error)
-        work = _Work(name, make, job.control, job.box)
+        work = _Work(name, make, job.control, job.queue)
         # create_worker registers the work with the window in front, which asks before it is closed;
         # that must not be another viewer's.
         if current_viewer() is self._viewer:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from napari.utils.notifications import show_info
 from psygnal import Signal
@@ -16,11 +15,11 @@ from napari_xreg.widgets.keeping import keeping_of
 from napari_xreg.widgets.kernels import WORDS, compiled, prepare_kernels
 from napari_xreg.widgets.live_preview import LivePreview
 
-_benches: "WeakKeyDictionary[Any, Workbench]" = WeakKeyDictionary()
+_benches: "dict[int, Workbench]" = {}  # by the id of the viewer, which its workbench holds
 
 
 def workbench_of(napari_viewer: Any) -> "Workbench":
-    """The workbench of a viewer, made when first asked for; one per viewer.
+    """The workbench of a viewer, made when first asked for; one per viewer, until it is closed.
 
     Parameters
     ----------
@@ -28,9 +27,9 @@ def workbench_of(napari_viewer: Any) -> "Workbench":
         A viewer, or the proxy that napari hands to plugins.
     """
     viewer = getattr(napari_viewer, "__wrapped__", napari_viewer)
-    bench = _benches.get(viewer)
+    bench = _benches.get(id(viewer))
     if bench is None or bench.closed:
-        bench = _benches[viewer] = Workbench(viewer)
+        bench = _benches[id(viewer)] = Workbench(viewer)
     return bench
 
 
@@ -99,7 +98,7 @@ class Workbench:
         if self._watch is not None:
             self._watch.stop()
             self._watch = None
-        _benches.pop(self.viewer, None)
+        _benches.pop(id(self.viewer), None)
 
 
 class _WindowWatch(QObject):
