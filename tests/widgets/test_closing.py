@@ -1,7 +1,9 @@
 """Closing a window with unsaved work asks once; copies of the work, and what is offered again."""
 
+import time
 from functools import partial
 
+import numpy as np
 import pytest
 from napari.settings import get_settings
 from qtpy.QtGui import QCloseEvent
@@ -26,7 +28,7 @@ def asked(monkeypatch):
     """The question, answered by what stands in `answers`; how often it came."""
     answers, times = ["cancel"], []
 
-    def ask(_window):
+    def ask(_window, _running):
         times.append(answers[-1])
         return answers[-1]
 
@@ -60,14 +62,54 @@ def test_cancel_keeps_window_and_work(bench, seen, asked):
     assert not bench.closed
 
 
-def test_discard_lets_it_close_and_a_program_is_never_asked(bench, seen, asked):
+@pytest.mark.parametrize("by_menu", [False, True])
+def test_discard_closes_without_a_question_of_napari(
+    bench, viewer, seen, asked, monkeypatch, by_menu
+):
+    def second(*_, **__):
+        raise AssertionError("napari asks once more")
+
+    viewer.add_image(np.zeros((3, 4)))  # napari asks only where there are layers
+    monkeypatch.setattr(get_settings().application, "confirm_close_window", True)
+    monkeypatch.setattr("napari._qt.qt_main_window.ConfirmCloseDialog", second)
     answers, times = asked
     answers.append("discard")
-    assert not by_frame(bench)
-    assert times == ["discard"]
-    window_of(bench).close()
-    assert times == ["discard"]
+    later = []
+    monkeypatch.setattr(closing.QTimer, "singleShot", lambda _, close: later.append(close))
+    if by_menu:
+        window_of(bench).close(confirm_need=True)
+    else:
+        QApplication.sendEvent(window_of(bench), ByUser())
+    assert not bench.closed  # a window is not closed within its own question
+    later.pop()()
     assert bench.closed
+    assert times == ["discard"]
+
+
+def test_a_program_is_never_asked(bench, seen, asked):
+    _, times = asked
+    window_of(bench).close()
+    assert times == []
+    assert bench.closed
+
+
+def test_the_question_names_what_closing_stops(bench, seen, monkeypatch):
+    said = []
+
+    def noted(box):
+        said.append(box.informativeText())
+        return closing.QMessageBox.StandardButton.Cancel
+
+    monkeypatch.setattr(closing.QMessageBox, "exec", noted)
+
+    def endless(control):
+        while control.proceed():
+            yield None
+            time.sleep(0.01)
+
+    bench.jobs.start("Refinement", endless, on_result=lambda _: None)
+    assert by_frame(bench)
+    assert said[0].endswith("Closing also stops what still runs: Refinement.")
 
 
 def test_saved_work_is_not_asked_about(bench, seen, asked, tmp_path, qtbot):

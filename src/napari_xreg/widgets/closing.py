@@ -1,6 +1,6 @@
 """A session is saved from a window, and one with unsaved work asks once before it closes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -37,23 +37,27 @@ def save(
 
 
 def may_close(window: QWidget, session: Session, jobs: Jobs, close: Callable[[], object]) -> bool:
-    """Whether a window that its user closes may go now.
+    """Whether a window that its user closes may go now, by the ways of napari.
+
+    Whoever answered here is not asked by napari once more: `close` then closes it.
 
     Parameters
     ----------
     window
         That somebody sees; where nobody does, nobody is asked.
     close
-        Closes it after all, once the work was saved.
+        Closes it without a question: once the work was saved, or is not wanted.
     """
     if not seen(window) or not session.unsaved:
         return True
-    answer = ask(window)
+    answer = ask(window, [job.name for job in jobs.running])
     if answer == "save":
         path = choose_file(window)
         if path:
             save(session, jobs, path, close)
-    return answer == "discard"
+    elif answer == "discard":
+        QTimer.singleShot(0, close)  # not within the event that asks whether it may
+    return False
 
 
 def seen(window: QWidget) -> bool:
@@ -61,15 +65,16 @@ def seen(window: QWidget) -> bool:
     return window.isVisible()
 
 
-def ask(window: QWidget) -> Answer:
-    """Save, discard, or stay."""
+def ask(window: QWidget, running: Sequence[str] = ()) -> Answer:
+    """Save, discard, or stay; `running` names what closing would stop."""
     box = QMessageBox(window)
     box.setIcon(QMessageBox.Icon.Question)
     box.setWindowTitle("Save the session?")
     box.setText("This registration session holds work that is not saved.")
-    box.setInformativeText(
-        "Poses, landmarks, masks and results are lost if you close without saving."
-    )
+    words = "Poses, landmarks, masks and results are lost if you close without saving."
+    if running:
+        words += f" Closing also stops what still runs: {', '.join(running)}."
+    box.setInformativeText(words)
     buttons = QMessageBox.StandardButton
     box.setStandardButtons(buttons.Save | buttons.Discard | buttons.Cancel)
     box.setDefaultButton(buttons.Save)

@@ -241,10 +241,12 @@ class DataWidget(Docked):
         if not session.has_patient:
             session.set_volume(volume, source)
             return
+        new = "the new one" if source is None else Path(source.path).name
         self._ask_first(
-            "There is a CT already. Is the new one of the same patient? (Undo takes it back.)",
+            f"There is a CT already. Is {new} of the same patient? Either way its label map and the "
+            "results go; Undo (Pose widget) brings everything back.",
             {
-                "another patient: landmarks, labels and results go, every C-arm to its start": (
+                "another patient: landmarks go too, each C-arm returns to its start": (
                     partial(session.replace_patient, volume, source)
                 ),
                 "the same patient: landmarks, radiographs and poses stay": (

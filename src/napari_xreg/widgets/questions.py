@@ -141,6 +141,10 @@ class MissingGeometry(Question):
             layout.addWidget(self.meaning)
         self.form = GeometryForm()
         self.form.show_record(stored.geometry)
+        for field in self.form.fields.values():
+            for box in field.boxes:
+                # A click on OK, still grey, would not end the typing of the last needed value.
+                box.setKeyboardTracking(True)
         self.form.changed.connect(self._judge)
         layout.addWidget(self.form)
         layout.addStretch(1)
