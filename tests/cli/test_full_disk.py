@@ -244,11 +244,9 @@ _WRITES = {
 _BESIDE = {
     "files/folder.py": "only tries whether a file can be made",
     "images/dicom_decoding.py": "writes to memory",
+    "training/state_file.py": "fills a buffer, which is then written whole",
+    "session/autosave.py": "locks a file of its own that holds nothing",
     "session/memory_files.py": "is handed the path beside by session_file",
-    "session/session_file.py": "has its own, older way",
-    "training/state_file.py": "has its own, older way",
-    "rayemb/templates.py": "has its own, older way",
-    "training/checkpoint.py": "has its own, older way",
 }
 
 

@@ -453,7 +453,7 @@ class TestSidecar:
             ({"pixel_spacing_mm": "0.3 0.4"}, "pixel_spacing must be 2 finite numbers"),
             ({"source_to_detector_mm": None, "mirrored": 1}, "mirrored is true or false"),
             ({"isocenter_mm": [1, 2, float("nan")]}, "NaN is not a number"),
-            ({"isocenter_mm": [1, 2, 10**400]}, "isocenter must be 3 finite numbers"),
+            ({"isocenter_mm": [1, 2, 10**400]}, "is too large"),
             ({"pixel_spacing_mm": ["0.3", "0.4"]}, "pixel_spacing must be 2 finite numbers"),
             ({"pixel_spacing_mm": {"row": 0.3, "column": 0.4}}, "must be 2 finite numbers"),
             ({"pixel_spacing_mm": [0.3, 0]}, "pixel_spacing must be positive, in mm: got 0.3 x 0"),
@@ -461,7 +461,7 @@ class TestSidecar:
             ({"source_to_detector_mm": [1020]}, "source_to_detector must be a finite number"),
             ({"source_to_detector_mm": -1}, "source_to_detector must be positive, in mm: got -1"),
             ({"field_diameter_mm": 0}, "field_diameter must be positive, in mm: got 0"),
-            ({"source_to_isocenter_mm": 1e300}, "must be positive, in mm: got 1e"),
+            ({"source_to_isocenter_mm": 1e300}, "source_to_isocenter must lie between"),
             ({"version": True}, "has version True"),
         ],
     )

@@ -5,6 +5,8 @@ from importlib.resources import files
 
 import pytest
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 
 from napari_xreg.geometry import CArm, Detector
 from napari_xreg.images import Volume
@@ -16,6 +18,7 @@ from napari_xreg.rayemb import (
     sample_points,
     shipped_encoder,
 )
+from napari_xreg.rayemb import templates as templates_module
 from napari_xreg.rayemb.templates import RAYEMB_V1, template_poses
 from napari_xreg.rayemb.weights_file import SHIPPED
 from napari_xreg.registration import Control, run
@@ -74,22 +77,28 @@ def test_they_stream_and_stop(encoder):
     )
 
 
+def cached(volume, cache, **change):
+    """How many templates were rendered, and all of them."""
+    given = {"carm": CARM, "settings": SETTINGS, **change}
+    iterator = make_templates(
+        given["encoder"], volume, given["carm"], volume.center,
+        settings=given["settings"], cache=cache,
+    )  # fmt: skip
+    count = 0
+    while True:
+        try:
+            next(iterator)
+            count += 1
+        except StopIteration as end:
+            return count, end.value
+
+
 def test_the_cache_knows_what_it_depends_on(encoder, tmp_path):
     volume, _ = blob()
 
     def make(**change):
-        given = {"encoder": encoder, "volume": volume, "carm": CARM, "settings": SETTINGS, **change}
-        iterator = make_templates(
-            given["encoder"], given["volume"], given["carm"], volume.center,
-            settings=given["settings"], cache=tmp_path,
-        )  # fmt: skip
-        count = 0
-        while True:
-            try:
-                next(iterator)
-                count += 1
-            except StopIteration as end:
-                return count, end.value
+        given = {"volume": volume, "encoder": encoder, **change}
+        return cached(given.pop("volume"), tmp_path, **given)
 
     made, first = make()
     assert made == 5
@@ -110,6 +119,57 @@ def test_the_cache_knows_what_it_depends_on(encoder, tmp_path):
     for file in tmp_path.iterdir():
         file.write_bytes(file.read_bytes()[:100])
     assert make()[0] == 5
+
+
+def spoiled(how, tensors):
+    images, embeddings = tensors["images"], tensors["embeddings"]
+    return {
+        "of another program": {"a": images},
+        "one is missing": {"images": images},
+        "of fewer templates": {"images": images[:-1], "embeddings": embeddings[:-1]},
+        "of other pixels": {"images": images[:, 1:], "embeddings": embeddings},
+        "flat": {"images": images, "embeddings": embeddings.flatten(1)},
+        "not a number": {"images": images * float("nan"), "embeddings": embeddings},
+        "other numbers": {"images": images.double(), "embeddings": embeddings.double()},
+    }[how]
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        "of another program", "one is missing", "of fewer templates", "of other pixels", "flat",
+        "not a number", "other numbers",
+    ],
+)  # fmt: skip
+def test_a_kept_file_that_is_none_is_made_anew(encoder, tmp_path, how):
+    volume, _ = blob()
+    made, first = cached(volume, tmp_path, encoder=encoder)
+    (file,) = tmp_path.iterdir()
+    wrong = {name: value.contiguous() for name, value in spoiled(how, load_file(file)).items()}
+    save_file(wrong, file)
+    again, templates = cached(volume, tmp_path, encoder=encoder)
+    assert made == again == 5
+    assert torch.equal(templates.images, first.images)
+    assert cached(volume, tmp_path, encoder=encoder)[0] == 0
+
+
+@pytest.mark.parametrize("why", ["the cache is a file", "the disk is full"])
+def test_templates_that_cannot_be_kept_are_not_lost(encoder, tmp_path, monkeypatch, why):
+    volume, _ = blob()
+    cache = tmp_path / "cache"
+    if why == "the cache is a file":
+        cache.write_text("mine")
+    else:
+
+        def full(*arguments, **options):
+            raise SafetensorError("No space left on device (os error 28)")
+
+        monkeypatch.setattr(templates_module, "save_file", full)
+    made, templates = cached(volume, cache, encoder=encoder)
+    assert (made, len(templates)) == (5, 5)
+    assert torch.isfinite(templates.embeddings).all()
+    left = [file for file in tmp_path.rglob("*") if file.is_file()]
+    assert left == ([cache] if why == "the cache is a file" else [])
 
 
 def test_published_weights_get_the_published_grid():

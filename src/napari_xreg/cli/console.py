@@ -6,6 +6,23 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+_LONGEST = 200  # characters of a word: a path that a system takes, with its folders, is shorter
+
+
+def one_line(text: str) -> str:
+    """A message on one line, with the middle of words left out that nobody reads to their end.
+
+    Examples
+    --------
+    >>> one_line("no\\n file " + 10000 * "a")[-20:]
+    'aaaaaaaa...aaaaaaaaa'
+    """
+    half = _LONGEST // 2
+    return " ".join(
+        word if len(word) <= _LONGEST else f"{word[: half - 3]}...{word[-half:]}"
+        for word in text.split()
+    )
+
 
 class Console:
     """Where a command writes.

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from napari_xreg.cli.console import Console
-from napari_xreg.cli.further_views import masked
+from napari_xreg.cli.further_views import check_masks, masked
 from napari_xreg.cli.inputs import placed_landmarks, read_xray
 from napari_xreg.cli.landmark_start import chosen_detector, detected, solved
 from napari_xreg.files import check_folder, plain, written, written_folder
@@ -34,6 +34,7 @@ def run(arguments: Namespace, console: Console) -> int:
     """Detect and write; the exit code is 1 where the result is not to be trusted, or nobody knows."""
     out = Path(arguments.out)
     check_folder(out)
+    check_masks(arguments)
     weighting = Weighting(arguments.weighting, arguments.beta, discard=arguments.discard)
     marks = None if arguments.landmarks is None else placed_landmarks(arguments)
     console.step("reading")

@@ -1,18 +1,43 @@
 """More than one radiograph, and masks for them."""
 
+import warnings
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Bool
-from PIL import Image, UnidentifiedImageError
+from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
 from napari_xreg.cli.inputs import Start, header_start, read_xray
+from napari_xreg.files import check_file, claim, read_npy
 from napari_xreg.images import Radiograph, ReadError
 from napari_xreg.registration import View
+
+
+def check_masks(arguments: Namespace) -> None:
+    """Masks are for all radiographs or for none: one too many would be left out without a word.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer or more masks than radiographs.
+    """
+    count, radiographs = len(arguments.mask), 1 + len(getattr(arguments, "radiograph", ()))
+    if count not in (0, radiographs):
+        raise ValueError(
+            f"{_counted(count, 'mask was', 'masks were')} given for "
+            f"{_counted(radiographs, 'radiograph', 'radiographs')}: give --mask once for each, in "
+            "their order"
+        )
+
+
+def _counted(count: int, one: str, many: str) -> str:
+    return f"{count} {one if count == 1 else many}"
 
 
 def further_radiographs(arguments: Namespace, radiograph: Radiograph) -> list[Radiograph]:
@@ -21,13 +46,8 @@ def further_radiographs(arguments: Namespace, radiograph: Radiograph) -> list[Ra
     Raises
     ------
     ValueError
-        If a header does not say where the C-arm stood, or there are more masks than radiographs.
+        If a header does not say where the C-arm stood.
     """
-    if len(arguments.mask) > 1 + len(arguments.radiograph):
-        raise ValueError(
-            f"{len(arguments.mask)} masks were given for {1 + len(arguments.radiograph)} "
-            "radiographs: give --mask once for each, in their order"
-        )
     others = [
         masked(arguments, read_xray(arguments, path), number)
         for number, path in enumerate(arguments.radiograph, start=1)
@@ -54,20 +74,15 @@ def further_views(
 
 
 def masked(arguments: Namespace, radiograph: Radiograph, number: int) -> Radiograph:
-    """The radiograph without what the mask of its number excludes.
+    """The radiograph without what the mask of its number excludes; see `check_masks`.
 
     Raises
     ------
     ValueError
         If the mask has another shape, or leaves nothing.
     """
-    if number >= len(arguments.mask):
-        if number == 0 or not arguments.mask:
-            return radiograph
-        raise ValueError(
-            f"{len(arguments.mask)} masks were given for {1 + len(arguments.radiograph)} "
-            "radiographs: give --mask once for each, in their order"
-        )
+    if not arguments.mask:
+        return radiograph
     path = Path(arguments.mask[number])
     mask = read_mask(path)
     shape = radiograph.carm.detector.shape
@@ -90,17 +105,28 @@ def read_mask(path: Path) -> Bool[Tensor, "rows columns"]:
     ReadError
         If it cannot be read as one plane.
     """
-    try:
-        if path.suffix == ".npy":
-            values = np.load(path, allow_pickle=False)
-        else:
-            with Image.open(path) as image:
-                values = np.asarray(image.convert("L") if image.mode in ("RGB", "P") else image)
-    except (UnidentifiedImageError, ValueError, EOFError) as error:
-        raise ReadError(f"{path.name}: not an image and not .npy: {error}") from error
+    check_file(path)
+    values = read_npy(path) if path.suffix.lower() == ".npy" else _picture(path)
+    if values.dtype.kind not in "biuf" or np.isnan(values).any():
+        raise ReadError(f"{path.name}: a mask holds numbers, 0 where it must not be compared")
     if values.ndim != 2:
         raise ReadError(f"{path.name}: a mask is one grey image: got shape {values.shape}")
     return torch.from_numpy(np.ascontiguousarray(values != 0))
+
+
+def _picture(path: Path) -> NDArray[Any]:
+    try:
+        with warnings.catch_warnings(), Image.open(path) as image:
+            warnings.simplefilter("ignore")
+            claim(4 * image.height * image.width, f"{path.name}: an image")
+            return np.asarray(image.convert("L") if image.mode in ("RGB", "P") else image)
+    except ReadError:
+        raise
+    except Exception as error:  # a damaged file makes Pillow raise almost anything
+        raise ReadError(
+            f"{path.name}: is not an image that can be read, nor .npy: damaged, cut off or of "
+            "another kind"
+        ) from error
 
 
 def _stood(arguments: Namespace, radiograph: Radiograph, start: Start) -> Start:

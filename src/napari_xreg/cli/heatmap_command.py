@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from napari_xreg.cli.console import Console
-from napari_xreg.cli.further_views import masked
+from napari_xreg.cli.further_views import check_masks, masked
 from napari_xreg.cli.heatmap_picture import heatmap_picture
 from napari_xreg.cli.inputs import (
     Patient,
@@ -50,6 +50,7 @@ def run(arguments: Namespace, console: Console) -> int:
     if not (arguments.point or arguments.landmark):
         raise ValueError("say which point: --point X Y Z in mm, or --landmark NAME")
     check_folder(out)
+    check_masks(arguments)
     console.step("reading")
     patient = read_patient(arguments)
     console.notes(patient.volume.notes)

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from napari_xreg.geometry import CArm, CArmPose, Detector, Pose
+from napari_xreg.geometry import CArm, CArmPose, Pose
 from napari_xreg.images import (
     FrameUnknown,
     LabelMap,
@@ -25,6 +25,7 @@ from napari_xreg.images import (
     read_radiograph,
     read_volume,
 )
+from napari_xreg.images.xray_geometry import given_geometry
 from napari_xreg.registration import Spread
 from napari_xreg.registration.pose_files import read_pose
 from napari_xreg.simulation import Phantom, phantom
@@ -58,7 +59,7 @@ def read_patient(arguments: Namespace) -> Patient:
     path = Path(name)
     kind, _, number = name.partition(":")
     if kind == "phantom" and not path.exists():
-        if number and not number.isdecimal():
+        if number and not (number.isdecimal() and len(number) < 20):
             raise ValueError(f"a phantom's patient is a whole number: got {name!r}")
         made = phantom(seed=int(number) if number else None)
         return Patient(made.volume, name, None, made)
@@ -106,11 +107,14 @@ def _ids(wanted: list[str], labels: LabelMap) -> list[int]:
     by_name = {name: i for i, name in labels.names.items()}
     found = []
     for word in (part for text in wanted for part in text.replace(",", " ").split()):
-        number = int(word) if word.isdecimal() else by_name.get(word)
+        # (Python reads no number of more than 4300 digits.)
+        number = int(word) if word.isdecimal() and len(word) < 20 else by_name.get(word)
         if number is None or number not in present:
             known = ", ".join(f"{i} {labels.names.get(i, '')}".strip() for i in present)
             raise ValueError(f"structure {word!r} does not occur in the labels, which hold {known}")
         found.append(number)
+    if not found:
+        raise ValueError("--structures names none: give ids or names")
     return found
 
 
@@ -160,14 +164,14 @@ def placed_landmarks(arguments: Namespace) -> list[Landmark]:
 def given_carm(arguments: Namespace) -> CArm:
     """The C-arm of ``render`` and ``simulate``."""
     rows, columns = arguments.pixels
-    row, column = arguments.pixel_spacing
-    detector = Detector(
-        (rows, columns),
-        (row, column),
-        _pair(arguments.principal_point),
-        mirrored=True if arguments.mirrored is None else arguments.mirrored,
+    record = given_geometry(
+        source_to_detector=arguments.sdd,
+        source_to_isocenter=arguments.source_to_isocenter,
+        pixel_spacing=_pair(arguments.pixel_spacing),
+        principal_point=_pair(arguments.principal_point),
+        mirrored=arguments.mirrored,
     )
-    return CArm(arguments.sdd, arguments.source_to_isocenter, detector)
+    return record.carm((rows, columns))
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,12 +6,14 @@ Nothing heavy is imported here: ``napari-xreg --help`` answers at once.
 import importlib
 import sys
 import warnings
+from argparse import Namespace
 from collections.abc import Sequence
 
-from napari_xreg.cli.console import Console
+from napari_xreg.cli.console import Console, one_line
 from napari_xreg.cli.parser import build_parser
 
 OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+_NO_MEMORY = "there is not enough memory for this image or volume"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -31,6 +33,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return end.code if isinstance(end.code, int) else BAD_INPUT
     console = Console(json=arguments.json, quiet=arguments.quiet)
     debug: bool = arguments.debug
+    empty = _empty(arguments)
+    if empty is not None:
+        console.error(f"{empty.replace('_', '-')} is empty: give a name or a value")
+        return BAD_INPUT
     try:
         with warnings.catch_warnings():
             if not debug:
@@ -56,11 +62,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except MemoryError:
         if debug:
             raise
-        console.error("there is not enough memory for this image or volume")
+        console.error(_NO_MEMORY)
         return BAD_INPUT
     except Exception as error:
         if debug:
             raise
+        if "allocate memory" in str(error) or "out of memory" in str(error):  # torch's own
+            console.error(_NO_MEMORY)
+            return BAD_INPUT
         console.error(
             f"unexpected {type(error).__name__}: {_sentence(error)} (this is a defect: run again "
             "with --debug and report it)"
@@ -71,9 +80,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _sentence(error: BaseException) -> str:
     """The message on one line; an OSError as what happened to which file."""
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
-        return f"{error.filename}: {error.strerror}"
-    text = " ".join(str(error).split())
-    return text or type(error).__name__
+        return one_line(f"{error.filename}: {error.strerror}")
+    return one_line(str(error)) or type(error).__name__
+
+
+def _empty(arguments: Namespace) -> str | None:
+    """The name of an argument that holds no character, mostly a variable of a shell that is not set."""
+    for name, value in vars(arguments).items():
+        if value == "" or (isinstance(value, list) and "" in value):
+            return name
+    return None
 
 
 def _silence_libraries() -> None:

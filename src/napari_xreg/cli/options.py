@@ -12,6 +12,9 @@ FRAMES = (
     "slicer",
 )
 
+LARGEST = 2**31 - 1
+"""Of a whole number: the seeds of single views, which follow from a seed, then fit into 64 bits."""
+
 
 def add_ct(parser: argparse.ArgumentParser) -> None:
     """The CT, by position."""
@@ -200,14 +203,30 @@ def whole(text: str) -> int:
     """A whole number, 0 or more."""
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"expected a whole number, 0 or more: got {text}")
-    return int(text)
+    return _bounded(text)
 
 
 def positive(text: str) -> int:
     """A whole number above 0."""
-    if not text.isdecimal() or int(text) < 1:
+    if not text.isdecimal() or not text.strip("0"):
         raise argparse.ArgumentTypeError(f"expected a whole number above 0: got {text}")
-    return int(text)
+    return _bounded(text)
+
+
+def _bounded(digits: str) -> int:
+    # Python itself refuses to read more than 4300 digits.
+    value = int(digits) if len(digits) <= 20 else LARGEST + 1
+    if value > LARGEST:
+        raise argparse.ArgumentTypeError(f"expected a whole number up to {LARGEST}: got {digits}")
+    return value
+
+
+def threads(text: str) -> int:
+    """A count of threads; the libraries below take large numbers for negative ones."""
+    count = positive(text)
+    if count > 1024:
+        raise argparse.ArgumentTypeError(f"expected at most 1024 threads: got {text}")
+    return count
 
 
 def frame(text: str) -> int | str:

@@ -5,6 +5,7 @@ import re
 from typing import Any, NoReturn, TypeAlias
 
 from napari_xreg import __version__
+from napari_xreg.cli.console import one_line
 from napari_xreg.cli.initialisers import INITIALISERS
 from napari_xreg.cli.options import (
     add_carm,
@@ -20,6 +21,7 @@ from napari_xreg.cli.options import (
     number,
     positive,
     positive_number,
+    threads,
     whole,
 )
 
@@ -41,7 +43,7 @@ class _Parser(argparse.ArgumentParser):
         self._negative_number_matcher = _NEGATIVE
 
     def error(self, message: str) -> NoReturn:
-        sentence = " ".join(message.split())
+        sentence = one_line(message)
         self.exit(2, f"napari-xreg: error: {sentence} (see {self.prog} --help)\n")
 
 
@@ -74,7 +76,7 @@ def _common() -> _Parser:
     group.add_argument("--json", action="store_true", help="one JSON document on stdout")
     group.add_argument("--quiet", action="store_true", help="no progress and no words")
     group.add_argument("--debug", action="store_true", help="show tracebacks and warnings")
-    group.add_argument("--threads", type=positive, metavar="N", help="CPU threads (default: all)")
+    group.add_argument("--threads", type=threads, metavar="N", help="CPU threads (default: all)")
     return common
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from napari_xreg.cli.checking import errors_against, predicted_landmarks, read_truth
 from napari_xreg.cli.console import Console
-from napari_xreg.cli.further_views import further_radiographs, further_views, masked
+from napari_xreg.cli.further_views import check_masks, further_radiographs, further_views, masked
 from napari_xreg.cli.initialisers import INITIALISERS, NoStart
 from napari_xreg.cli.inputs import (
     Patient,
@@ -33,6 +33,7 @@ def run(arguments: Namespace, console: Console) -> int:
     out = Path(arguments.out)
     check_settings(arguments)
     check_folder(out)
+    check_masks(arguments)
     # What can be read wrongly is read before the minutes that a refinement takes.
     truth = None if arguments.truth is None else read_truth(arguments.truth)
     marks = None if arguments.landmarks is None else placed_landmarks(arguments)

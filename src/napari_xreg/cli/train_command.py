@@ -13,7 +13,7 @@ from napari_xreg.cli.refining import cancelled_by_interrupt, prepare_renderer
 from napari_xreg.cli.training_methods import METHODS, pose_range
 from napari_xreg.registration import Control
 from napari_xreg.registration import run as run_events
-from napari_xreg.rendering import thread_count
+from napari_xreg.rendering import choose_device, thread_count
 from napari_xreg.training import (
     Kept,
     Step,
@@ -45,12 +45,13 @@ def run(arguments: Namespace, console: Console) -> int:
     resume = None if resumed is None else read_state(resumed)
     method = METHODS[arguments.method]
     poses = pose_range(arguments)
+    device = choose_device(arguments.device)
     kept = Kept(out, method.save, method.finish)
     kept.check()
     prepare_renderer(console, arguments.threads)
     torch.set_num_threads(thread_count())
     with drawn_from(torch.Generator().manual_seed(arguments.seed)):
-        network = method.network(arguments).to(arguments.device)
+        network = method.network(arguments).to(device)
     if resumed is not None and resume is not None:
         check_state(resume, network, resumed.name)
     console.step("rendering images to validate on")

@@ -78,6 +78,8 @@ def check_writable(path: Path | str) -> None:
         If not; nothing is left behind in any case.
     """
     path = Path(path)
+    if "\0" in str(path):
+        raise WriteError(None, "is not a name that a file can have", str(path).replace("\0", "\\0"))
     if path.is_dir():
         raise WriteError(None, "is a folder: name a file", str(path))
     made = _make(path.parent)

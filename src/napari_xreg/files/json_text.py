@@ -10,6 +10,7 @@ from typing import Any
 from napari_xreg.files.errors import ReadError
 from napari_xreg.files.text import LIMIT, read_text
 
+_MOST_DIGITS = 300
 _DEEPEST = 100
 """Levels of nesting; ours have less than ten, and what walks the value may recurse."""
 
@@ -44,8 +45,9 @@ def json_of_text(text: str, called: str) -> Any:
     """
     try:
         value = json.loads(
-            text, object_pairs_hook=_named_once, parse_constant=_refused, parse_float=_finite_number
-        )
+            text, object_pairs_hook=_named_once, parse_constant=_refused,
+            parse_float=_finite_number, parse_int=_whole_number,
+        )  # fmt: skip
     except RecursionError as error:
         raise ReadError(f"{called}: nests too deeply to be a file of this program") from error
     except ValueError as error:
@@ -127,6 +129,13 @@ def _finite_number(digits: str) -> float:
     if not math.isfinite(value):
         raise ValueError(f"{_short(digits)} is too large")
     return value
+
+
+def _whole_number(digits: str) -> int:
+    # More digits than these are beyond a float, and Python does not read more than 4300.
+    if len(digits) > _MOST_DIGITS:
+        raise ValueError(f"{_short(digits)} is too large")
+    return int(digits)
 
 
 def _inside(value: Any) -> list[Any]:

@@ -2,6 +2,9 @@
 
 import os
 
+MOST_THREADS = 1024
+"""More than any machine runs at once; the libraries below take larger numbers for negative ones."""
+
 _count: int | None = None
 
 
@@ -23,9 +26,11 @@ def set_thread_count(count: int | None) -> None:
     Raises
     ------
     ValueError
-        If the count is less than 1.
+        If the count is less than 1 or more than `MOST_THREADS`.
     """
     global _count
     if count is not None and count < 1:
         raise ValueError(f"a render needs at least one thread: got {count}")
+    if count is not None and count > MOST_THREADS:
+        raise ValueError(f"at most {MOST_THREADS} threads can be used: got {count}")
     _count = count

@@ -5,6 +5,7 @@ from typing import Any
 
 from pydicom.dataset import Dataset
 
+from napari_xreg.files import ReadError, json_of_text
 from napari_xreg.images.dicom_header import FrameHeader
 from napari_xreg.images.xray_geometry import given_geometry, positive
 
@@ -30,10 +31,10 @@ def read_private(header: FrameHeader, notes: list[str]) -> dict[str, Any]:
     except KeyError:
         return {}
     try:
-        stored = json.loads(block[0x01].value)
+        stored = json_of_text(block[0x01].value, "it")
         if not isinstance(stored, dict):
             raise TypeError
-    except (KeyError, TypeError, ValueError, RecursionError):
+    except (KeyError, TypeError, ReadError):
         notes.append("the private block of napari-xreg is damaged: not used")
         return {}
     found: dict[str, Any] = {"simulated": bool(stored.get("simulated", False))}

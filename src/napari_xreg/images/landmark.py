@@ -3,6 +3,8 @@
 import math
 from dataclasses import dataclass
 
+FURTHEST = 1e6  # mm or pixels
+
 
 @dataclass(frozen=True)
 class Landmark:
@@ -27,7 +29,7 @@ class Landmark:
     ------
     ValueError
         If the name is empty or has several lines, neither place is given, a coordinate is not
-        finite, or the covariance is not positive or has no pixel.
+        finite or beyond a million, or the covariance is not positive or has no pixel.
 
     Examples
     --------
@@ -50,6 +52,11 @@ class Landmark:
             raise ValueError(
                 f"landmark {self.name!r} must have finite coordinates: got position "
                 f"{self.position}, pixel {self.pixel}"
+            )
+        if not all(abs(v) <= FURTHEST for v in (*(self.position or ()), *(self.pixel or ()))):
+            raise ValueError(
+                f"landmark {self.name!r} lies too far away, no scanner reaches a kilometre: got "
+                f"position {self.position} mm, pixel {self.pixel}"
             )
         if self.covariance is not None:
             rows, both, columns = self.covariance

@@ -19,7 +19,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from napari_xreg.files import claim
+from napari_xreg.files import check_file, claim
 from napari_xreg.images.dicom_collimator import header_mask
 from napari_xreg.images.dicom_ct import VOLUME_CLASSES
 from napari_xreg.images.dicom_decoding import stored_frame
@@ -97,6 +97,7 @@ def _read(path: Path, frame: Frame) -> StoredImage:
 
 def _open(path: Path) -> Dataset:
     file = path.name
+    check_file(path)
     try:
         dataset = pydicom.dcmread(path, force=True, defer_size=_DEFERRED)
         if "SOPClassUID" not in dataset and "Modality" not in dataset and "Rows" not in dataset:

@@ -38,6 +38,9 @@ _AGREEMENT = 0.1
 _MOST_EXTENSION = 1 << 24
 _GZIP = b"\x1f\x8b"
 # What the file's first number is: the length of the header.
+# Without a handler its words would go to stderr.
+_NOBODY = logging.Logger("nobody listens")
+_NOBODY.addHandler(logging.NullHandler())
 _HEADERS: dict[int, Any] = {348: Nifti1PairHeader, 540: Nifti2PairHeader}
 # Header and voxels in one file, or in two.
 _ONE_FILE, _TWO_FILES = (b"n+1", b"n+2"), (b"ni1", b"ni2")
@@ -152,7 +155,7 @@ def _header(path: Path, start: bytes) -> tuple[Any, Any]:
     header = stored.copy()
     # Judged by `_offset`; nibabel stumbles over some values.
     header["vox_offset"] = 0
-    header.check_fix(logger=logging.Logger("nobody listens"))
+    header.check_fix(logger=_NOBODY)
     return header, stored
 
 

@@ -38,6 +38,8 @@ _LENGTHS = {"pixel_spacing": 2, "principal_point": 2, "offset_mm": 3, "isocenter
 _POSITIVE = ("source_to_detector", "source_to_isocenter", "pixel_spacing", "field_diameter")
 # A kilometre: no room is larger.
 LARGEST_MM = 1e6
+# A nanometre: no pixel is smaller.
+SMALLEST_MM = 1e-6
 
 
 @dataclass(frozen=True)
@@ -256,9 +258,13 @@ def _checked(name: str, value: Any) -> Any:
     if len(numbers) != (count or 1) or not all(math.isfinite(v) for v in numbers):
         expected = f"{count} finite numbers" if count else "a finite number"
         raise ValueError(f"{name} must be {expected}: got {value!r}")
-    if name in _POSITIVE and not all(0 < v <= LARGEST_MM for v in numbers):
-        shown = " x ".join(f"{v:g}" for v in numbers)
+    shown = " x ".join(f"{v:g}" for v in numbers)
+    if name in _POSITIVE and min(numbers) <= 0:
         raise ValueError(f"{name} must be positive, in mm: got {shown}")
+    if name in _POSITIVE and min(numbers) < SMALLEST_MM:
+        raise ValueError(f"{name} must be {SMALLEST_MM:g} mm or more: got {shown}")
+    if not all(abs(v) <= LARGEST_MM for v in numbers):
+        raise ValueError(f"{name} must lie between -{LARGEST_MM:g} and {LARGEST_MM:g}: got {shown}")
     return numbers if count else numbers[0]
 
 

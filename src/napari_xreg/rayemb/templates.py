@@ -1,5 +1,6 @@
 """Templates: DRRs of the CT at known poses, embedded once, and the features of a point in them."""
 
+import contextlib
 import hashlib
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from napari_xreg.files import written
 from napari_xreg.geometry import CArm, Detector, Pose
 from napari_xreg.images import Volume
 from napari_xreg.rayemb.encoder import RayEncoder
@@ -272,7 +274,8 @@ def make_templates(
     settings
         See `TemplateSettings`.
     cache
-        Folder where embedded templates are kept, named by everything they depend on.
+        Folder where embedded templates are kept, named by everything they depend on; where it
+        cannot be written to, nothing is kept.
     batch
         Templates embedded at once.
     control
@@ -300,7 +303,7 @@ def make_templates(
     if cache is not None:
         key = content_hash(encoder, volume, template_carm, poses, settings)
         file = cache / f"templates-{key}.safetensors"
-        kept = _read(file)
+        kept = _read(file, template_carm.detector.shape, len(poses.translation))
         if kept is not None:
             return Templates(
                 template_carm, poses, kept["images"], kept["embeddings"].to(encoder.device),
@@ -355,17 +358,27 @@ def content_hash(
     return key.hexdigest()[:24]
 
 
-def _read(file: Path) -> dict[str, Tensor] | None:
+def _read(file: Path, shape: tuple[int, int], count: int) -> dict[str, Tensor] | None:
+    """Templates of an earlier run; None where there are none that can be used."""
     try:
-        return load_file(file) if file.is_file() else None
-    except (SafetensorError, OSError):
-        # A write that was interrupted: made anew below.
+        kept = load_file(file) if file.is_file() else {}
+    except (SafetensorError, OSError, ValueError, RuntimeError):
         return None
+    images, embeddings = kept.get("images"), kept.get("embeddings")
+    # Of another program, or changed on the disk: made anew.
+    if images is None or embeddings is None:
+        return None
+    fits = images.shape == (count, *shape) and embeddings.ndim == 4 and len(embeddings) == count
+    numbers = images.dtype == embeddings.dtype == torch.float32
+    if not fits or not numbers or not bool(images.isfinite().all() & embeddings.isfinite().all()):
+        return None
+    return kept
 
 
 def _write(file: Path, templates: Templates) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_suffix(".part")
+    """Keep templates where that is possible: those just made are worth more than their copy."""
     kept = {"images": templates.images, "embeddings": templates.embeddings.cpu()}
-    save_file({name: value.contiguous() for name, value in kept.items()}, part)
-    part.replace(file)
+    with contextlib.suppress(OSError):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with written(file, failures=(SafetensorError,)) as beside:
+            save_file({name: value.contiguous() for name, value in kept.items()}, beside)

@@ -1,6 +1,5 @@
 """Open a session file: find its data again, and say in words what is not as it was."""
 
-import json
 import os
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import replace
@@ -9,6 +8,7 @@ from typing import Any
 
 import torch
 
+from napari_xreg.files import json_of_text, read_text, with_schema
 from napari_xreg.images import LabelMap, ReadError, Volume
 from napari_xreg.registration import run
 from napari_xreg.session.exposure import Exposure
@@ -27,6 +27,8 @@ from napari_xreg.session.source import Source
 from napari_xreg.session.state import Missing, SessionState
 from napari_xreg.session.undo import Moment
 
+_LARGEST = 1 << 30
+"""Bytes of a session file: thousands of poses, and covariances of results."""
 _DAMAGED = (
     KeyError,
     TypeError,
@@ -260,28 +262,17 @@ def _state(
 
 
 def _document(path: Path) -> Mapping[str, Any]:
+    text = read_text(path, limit=_LARGEST)
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ReadError(f"{path}: cannot be opened ({error.strerror}): check the path") from error
-    except RecursionError as error:
-        raise ReadError(f"{path.name}: is not a session file: it nests too deeply") from error
-    except ValueError as error:
-        raise ReadError(
-            f"{path.name}: is damaged or cut off, it is not valid JSON ({error}): take an older copy"
-        ) from error
+        data = json_of_text(text, path.name)
+    except ReadError as error:
+        raise ReadError(f"{error}: it is damaged or cut off, take an older copy") from error
     if not isinstance(data, dict) or data.get("schema") != SCHEMA:
-        kind = data.get("schema") if isinstance(data, dict) else type(data).__name__
+        kind = str(data.get("schema") if isinstance(data, dict) else type(data).__name__)
         raise ReadError(
-            f'{path.name}: expected a session file ("schema": "{SCHEMA}"): got {kind!r}'
+            f'{path.name}: expected a session file ("schema": "{SCHEMA}"): got {kind[:60]!r}'
         )
-    version = data.get("version")
-    if not isinstance(version, int) or isinstance(version, bool) or not 1 <= version <= VERSION:
-        raise ReadError(
-            f"{path.name}: has version {version!r} of {SCHEMA}, this program reads versions 1 to "
-            f"{VERSION}: update napari-xreg"
-        )
-    return data
+    return with_schema(data, path.name, {SCHEMA: VERSION})
 
 
 def _found(path: Path, entry: Any, what: str, problems: list[str]) -> Source:

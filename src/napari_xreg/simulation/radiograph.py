@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_erosion
 from torch import Tensor
 
+from napari_xreg.files import TooLarge, free_memory
 from napari_xreg.geometry import CArm, Pose
 from napari_xreg.images import LabelMap, Radiograph, Volume, line_integrals_from_intensity
+from napari_xreg.images.xray_geometry import LARGEST_MM
 from napari_xreg.simulation.acquisition import Exposure, expose
 from napari_xreg.simulation.decomposition import Decomposition
 from napari_xreg.simulation.instruments import Instrument, random_instruments
@@ -121,8 +123,10 @@ def simulate_radiograph(
     Raises
     ------
     ValueError
-        If the volume has no HU, the labels lie on another grid, or `named_bone` is not among the
-        bones that moved.
+        If the volume has no HU, the labels lie on another grid, `named_bone` is not among the
+        bones that moved, or the pose is not finite or a kilometre away.
+    TooLarge
+        If the rays of the detector's pixels do not fit into memory.
 
     See Also
     --------
@@ -136,6 +140,7 @@ def simulate_radiograph(
         )
     if labels is not None:
         labels.check_grid(volume)
+    _check_beam(carm, world_from_camera, rays_per_side)
     rng_motion, rng_tools, rng_beam = (
         np.random.default_rng([seed, stream]) for stream in (1, 2, 3)
     )
@@ -179,6 +184,30 @@ def simulate_radiograph(
         exposure,
         spectrum,
     )
+
+
+def _check_beam(carm: CArm, world_from_camera: Pose, rays_per_side: int) -> None:
+    """Refuse rays that no memory holds and those from nowhere, before they are made."""
+    rows, columns = carm.detector.shape
+    rays = rows * columns * rays_per_side**2
+    # Source to subpixel, float64, and a length in four materials.
+    needed, free = 8 * (3 + 4) * rays, free_memory()
+    if needed > free:
+        raise TooLarge(
+            f"a simulated radiograph of {rows} x {columns} pixels takes {needed / 1e9:,.0f} GB, and "
+            f"{free / 1e9:,.0f} GB of memory are free: use fewer pixels"
+        )
+    translation = world_from_camera.translation.detach()
+    if not bool(torch.isfinite(world_from_camera.rotation.detach()).all()) or not bool(
+        (translation.abs() <= LARGEST_MM).all()
+    ):
+        raise ValueError(
+            "the pose to simulate from is not finite, or further than a kilometre away: check its unit"
+        )
+    if carm.source_to_detector > LARGEST_MM:
+        raise ValueError(
+            f"source_to_detector must be at most {LARGEST_MM:g} mm: got {carm.source_to_detector:g}"
+        )
 
 
 def patient_paths(

@@ -107,7 +107,11 @@ def read_checkpoint(file: Path) -> Checkpoint:
         # Scores that were no numbers were once written as such, which JSON has not.
         text = json.dumps(plain(json.loads(metadata["napari-xreg"])))
         header = with_schema(json_of_text(text, called), called, {SCHEMA: VERSION})
-    except (ReadError, ValueError, RecursionError) as error:
+    except RecursionError as error:
+        raise CheckpointError(
+            f"{file} is not a file of weights: {called} nests too deeply"
+        ) from error
+    except (ReadError, ValueError) as error:
         raise CheckpointError(f"{file} is not a file of weights: {error}") from error
     kind, configuration, about = (header.get(n) for n in ("kind", "configuration", "about"))
     if not (isinstance(kind, str) and isinstance(configuration, dict) and isinstance(about, dict)):

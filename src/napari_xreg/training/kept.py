@@ -1,9 +1,6 @@
 """What a training leaves on disk while it runs: the best weights, and the state to go on from."""
 
 import copy
-import errno
-import os
-import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from napari_xreg.files import WriteError
+from napari_xreg.files import check_writable
 from napari_xreg.training.events import Trained, Validation
 from napari_xreg.training.state_file import write_state
 
@@ -51,16 +48,8 @@ class Kept:
             If not.
         """
         for file in (self.file, self.state_file):
-            if file.is_dir():
-                raise WriteError(errno.EISDIR, os.strerror(errno.EISDIR), str(file))
-        try:
-            self.file.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=self.file.parent):
-                pass
-        except OSError as error:
-            raise WriteError(
-                error.errno, error.strerror or str(error), str(self.file.parent)
-            ) from error
+            check_writable(file)
+        self.file.parent.mkdir(parents=True, exist_ok=True)
 
     def validated(
         self, network: nn.Module, validation: Validation, about: Mapping[str, Any]

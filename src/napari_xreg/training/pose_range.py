@@ -31,7 +31,8 @@ class PoseRange:
     Raises
     ------
     ValueError
-        If a range runs backwards, the offset is negative or the cut is not positive.
+        If a range runs backwards or beyond a full turn, the offset is negative or more than 10 m,
+        or the cut is not positive.
     """
 
     primary_deg: tuple[float, float] = (-45.0, 45.0)
@@ -45,6 +46,10 @@ class PoseRange:
             low, high = getattr(self, name)
             if not low <= high:
                 raise ValueError(f"{name} is (smallest, largest): got ({low}, {high})")
+            if not -360 <= low <= high <= 360:
+                raise ValueError(f"{name} lies between -360 and 360 degrees: got ({low}, {high})")
+        if not self.offset_mm <= 10_000:
+            raise ValueError(f"offset_mm must be at most 10 m: got {self.offset_mm:g} mm")
         if not self.offset_mm >= 0 or not self.cut > 0:
             raise ValueError(
                 "offset_mm must not be negative and cut must be positive: got "
