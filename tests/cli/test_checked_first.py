@@ -19,7 +19,7 @@ from napari_xreg.widgets.loading import Choice, Marks, ReadFile
         (("--out", "plain.csv"), "is a file"),
         (("--out", "plain.csv/deeper"), "is a file"),
         (("--radiograph", "absent.dcm"), "absent.dcm"),
-        (("--mask", "m.npy", "--mask", "m.npy"), "2 masks were given for 1 radiographs"),
+        (("--mask", "m.npy", "--mask", "m.npy"), "2 masks were given for 1 radiograph:"),
     ],
 )
 def test_register_says_so_before_it_refines(call, case, tmp_path, monkeypatch, arguments, says):

@@ -234,7 +234,7 @@ class TestMask:
             "register", case.ct, case.xray, "--radiograph", second[0], "--mask", tmp_path / "m.npy"
         )
         assert done.code == 2
-        assert "1 masks were given for 2 radiographs" in done.err
+        assert "1 mask was given for 2 radiographs" in done.err
 
 
 class TestSeveral:
