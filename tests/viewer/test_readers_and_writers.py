@@ -34,6 +34,7 @@ from napari_xreg.viewer.readers import (
     get_reader,
     get_session_reader,
     get_volume_reader,
+    read_landmarks_layers,
 )
 from napari_xreg.viewer.writers import (
     session_of_layers,
@@ -195,6 +196,13 @@ def test_what_cannot_be_read_is_one_sentence(files, tmp_path):
         get_reader(str(bare))(str(bare))
     write_landmarks(tmp_path / "flat.csv", [Landmark("a", pixel=(1.0, 2.0))])
     assert get_reader(str(tmp_path / "flat.csv")) is None  # napari reads tables
+
+
+def test_landmarks_without_axes_are_sent_to_where_it_is_asked(tmp_path):
+    file = tmp_path / "points.csv"
+    file.write_text("name,x,y,z\nASIS,1.5,-2,3\n")
+    with pytest.raises(ReadError, match=r"points\.csv.*LPS.*RAS.*on the Data widget, which asks"):
+        read_landmarks_layers(str(file))
 
 
 def test_a_duplicated_layer_shares_what_it_carries(files):

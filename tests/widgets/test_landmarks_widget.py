@@ -20,6 +20,7 @@ from landmarks_scene import (
 from qtpy.QtCore import QPoint, Qt
 
 from napari_xreg.widgets.landmarks_widget import LandmarksWidget
+from napari_xreg.widgets.loading import FRAMES
 from napari_xreg.widgets.workbench import workbench_of
 
 
@@ -197,3 +198,19 @@ def test_escape_stops_on_the_canvas_and_in_the_widget(shown, widget, qtbot):
     assert widget.picking.guide.name == "IPS-r"
     qtbot.keyClick(widget.picking.field, Qt.Key.Key_Escape)
     assert widget.picking.guide.name is None
+
+
+@pytest.mark.parametrize(
+    ("axes", "position"), [("LPS", (1.5, -2.0, 3.25)), ("RAS", (-1.5, 2.0, 3.25))]
+)
+def test_a_table_without_axes_is_asked_about(shown, widget, tmp_path, axes, position):
+    file = tmp_path / "points.csv"
+    file.write_text("name,x,y,z\nnew point,1.5,-2,3.25\n")
+    before = shown.session.landmarks
+    widget.use_file(str(file), False)
+    assert shown.session.landmarks == before  # nothing until it is answered
+    choice = widget.question.choice
+    choice.setCurrentIndex(list(FRAMES.values()).index(axes))
+    widget.question.finish()
+    (mark,) = (m for m in shown.session.landmarks if m.name == "new point")
+    assert mark.position == position
