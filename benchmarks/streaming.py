@@ -203,7 +203,9 @@ def measure_stream(options: argparse.Namespace) -> dict[str, Any]:
     poses = [view.world_from_camera for view in bench.session.views()]
     sent: list[float] = []
 
-    def events(self: RefineRequest, control: Control) -> Generator[Iterate, None, Registration]:
+    def events(
+        self: RefineRequest, control: Control, too_large: object = None
+    ) -> Generator[Iterate, None, Registration]:
         trajectory = []
         began = time.perf_counter()
         for index in range(options.iterates):

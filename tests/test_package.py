@@ -106,8 +106,10 @@ def test_readers_leave_plain_pictures_to_napari():
 def test_preferences_are_those_that_the_code_reads():
     from napari_xreg.viewer.preferences import Preferences
 
-    (section,) = PluginManifest.from_file(MANIFEST).contributions.configurations.values()
-    declared = {name: entry.default for name, entry in section.properties.items()}
+    sections = PluginManifest.from_file(MANIFEST).contributions.configurations.values()
+    declared = {
+        name: entry.default for section in sections for name, entry in section.properties.items()
+    }
     assert declared == dataclasses.asdict(Preferences())
 
 

@@ -33,7 +33,7 @@ def faulty(path):
     if word == "foreign": raise KeyError("x")
     if word == "crash": os.abort()
     if word == "hang": time.sleep(60)
-    if word == "swell": return bytearray(800 << 20)
+    if word == "swell": return b"x" * (1100 << 20)
     return word
 def check(value):
     if value == "wrong": raise readings.WrongValue("so it is")

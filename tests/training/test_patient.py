@@ -115,6 +115,7 @@ def test_a_folder_of_cts_and_a_mixture(tmp_path):
         (tmp_path / name).mkdir()
         hu = rng.normal(30, 5, (10, 9, 8)).astype(np.float32)
         hu[3:6, 2:5, 2:6] = 700.0
+        hu[9] = -1000.0  # air: without any, nobody could tell that these are Hounsfield units
         nibabel.Nifti1Image(hu, np.diag([3.0, 3.5, 4.0, 1.0])).to_filename(
             tmp_path / name / "ct.nii.gz"
         )

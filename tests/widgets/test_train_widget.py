@@ -175,7 +175,10 @@ def test_another_widget_resumes_from_the_file(widget, bench, viewer, qtbot, tmp_
 
 
 def test_what_is_no_interrupted_training_is_said(widget, notified, tmp_path, qtbot, toy):
-    for name, words in (("absent.resume", "there is no file"), ("x.resume", "not the state of")):
+    for name, words in (
+        ("absent.resume", "there is no such file"),
+        ("x.resume", "not the state of"),
+    ):
         if name == "x.resume":
             (tmp_path / name).write_bytes(b"no")
         widget.load_resume(tmp_path / name)
