@@ -12,6 +12,7 @@ from napari_xreg.images import Radiograph, ReadError, write_landmarks, write_rad
 from napari_xreg.images.landmark import Landmark
 from napari_xreg.viewer import readers
 from napari_xreg.viewer.layer_data import carried
+from napari_xreg.widgets.loading import SeveralFiles
 
 
 def write_slice(path, number, uid):
@@ -73,6 +74,15 @@ def test_a_list_of_300_slices_is_one_ct_read_once(three_hundred, read):
     assert len(read) == 1
     assert layer.data.shape == (300, 2, 3)
     assert layer.data_to_world((2, 1, 1)) == pytest.approx((17 + 3.4, -13 + 0.9, 11 + 1.3))
+
+
+def test_files_chosen_together_for_the_data_widget_are_each_read_once(three_hundred, tmp_path):
+    other = write_series(tmp_path / "b", 3, "1.2.31")
+    marks = write_landmarks(tmp_path / "marks.fcsv", [Landmark("a", (1.0, 2.0, 3.0))])
+    paths = (three_hundred[7], *other, *three_hundred, str(marks), str(marks))
+    asked = SeveralFiles(paths, "ct").answer().files
+    assert [request.path for request in asked] == [three_hundred[7], other[0], str(marks)]
+    assert {request.kind for request in asked} == {"ct"}
 
 
 def test_a_list_of_two_series_is_two_cts(tmp_path, read):

@@ -1,16 +1,19 @@
 """Closing a window with unsaved work asks once; copies of the work, and what is offered again."""
 
+import datetime as dt
 import time
 from functools import partial
 
 import numpy as np
 import pytest
 from napari.settings import get_settings
+from qtpy.QtCore import Qt
 from qtpy.QtGui import QCloseEvent
-from qtpy.QtWidgets import QApplication
+from qtpy.QtWidgets import QApplication, QWidget
 
-from napari_xreg.session import Autosave, left_behind, read_session
+from napari_xreg.session import Autosave, LeftBehind, left_behind, read_session
 from napari_xreg.widgets import closing, keeping
+from napari_xreg.widgets.keeping import RestoreOffer
 from napari_xreg.widgets.workbench import workbench_of
 
 LONG = 30_000
@@ -221,6 +224,26 @@ def test_what_was_left_behind_is_offered_and_restored_as_one_step(
     qtbot.waitUntil(lambda: not dead.folder.exists() and len(copies(root)) == 1, timeout=LONG)
     bench.session.undo()
     assert bench.session.active.name == "another"
+
+
+@pytest.mark.parametrize("answer", ["restore", "later", "delete", "escape", "window closes"])
+def test_the_offer_is_answered_once_and_leaves_the_screen(qtbot, tmp_path, answer):
+    left = LeftBehind(tmp_path, dt.datetime(2026, 11, 29, 14, 32, tzinfo=dt.UTC))
+    window, said = QWidget(), []
+    qtbot.addWidget(window)
+    offer = RestoreOffer(left, 0, window)
+    offer.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose, False)  # to look at it afterwards
+    offer.answered.connect(lambda _, word: said.append(word))
+    offer.show()
+    assert offer.isVisible()
+    if answer == "escape":
+        qtbot.keyClick(offer, Qt.Key.Key_Escape)
+    elif answer == "window closes":
+        offer.close()
+    else:
+        offer.buttons[answer].click()
+    assert said == [answer if answer in offer.buttons else "later"]
+    assert not offer.isVisible()
 
 
 def test_later_and_delete(kept, qtbot, monkeypatch):

@@ -9,7 +9,7 @@ import pytest
 import torch
 from qtpy.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
-from qtpy.QtWidgets import QScrollArea
+from qtpy.QtWidgets import QFileDialog, QScrollArea
 
 from napari_xreg.images import Landmark, write_landmarks, write_radiograph
 from napari_xreg.images.xray_geometry import given_geometry, write_geometry
@@ -110,6 +110,31 @@ def test_a_ct_and_its_labels_from_files(empty, ct_file, loaded, patient):
     assert session.volume_source.sha256
     assert "structures" in empty.patient.label_words.words
     assert not empty.progress.isVisibleTo(empty)
+
+
+@pytest.mark.parametrize("chosen", [False, True])
+def test_files_that_come_together_are_each_read_once(
+    empty, ct_file, loaded, qtbot, monkeypatch, chosen
+):
+    read = []
+    read_ct = loading.read_ct
+
+    def counted(source):
+        read.append(source.path)
+        return read_ct(source)
+
+    monkeypatch.setattr(loading, "read_ct", counted)
+    twice = [str(ct_file), str(ct_file)]
+    monkeypatch.setattr(QFileDialog, "getOpenFileNames", lambda *_: (twice, ""))
+    if chosen:
+        empty.patient.file_wanted.emit()
+    else:
+        monkeypatch.setattr(loading, "kind_of", lambda _: "ct")
+        drop(empty, *twice)
+    qtbot.waitUntil(lambda: read != [], timeout=20_000)
+    loaded(empty)
+    assert read == [str(ct_file)]
+    assert empty.workbench.session.volume_source.path == str(ct_file)
 
 
 def drop(widget, *paths):

@@ -106,6 +106,19 @@ def test_arrows_of_a_field_go_by_the_step_and_are_one_change(bench, widget, qtbo
     assert len(records(bench)) == before + 1
 
 
+def test_a_drr_only_where_the_radiograph_is_masked_is_as_good_as_none(bench, widget, qtbot, painted):
+    session = bench.session
+    image = painted(bench).image > 0
+    assert image.any()
+    shape = session.active.radiograph.carm.detector.shape
+    assert image.shape == tuple(shape)  # so that the mask below is the very complement
+    session.set_painted(session.active.name, torch.from_numpy(~image))
+    painted(bench)
+    qtbot.waitUntil(lambda: "usable pixels" in widget.empty_words.text(), timeout=10_000)
+    assert not widget.centre_button.isHidden()
+    qtbot.waitUntil(lambda: widget.similarity.text() == "—", timeout=10_000)
+
+
 def test_an_empty_drr_says_so_and_the_ct_is_brought_back(bench, widget, qtbot, painted):
     session = bench.session
     pose = session.pose

@@ -154,19 +154,31 @@ def read_several_layers(paths: Paths) -> Layers:
         As the reader of any of them.
     """
     layers: list[LayerData] = []
+    for path in each_once([paths] if isinstance(paths, str) else paths):
+        reader = get_reader(path)
+        if reader is not None:
+            layers += [layer for layer in reader(path) if len(layer) == 3]
+    return layers or list(_NOTHING)
+
+
+def each_once(paths: Sequence[str]) -> list[str]:
+    """The files that stand for all of these: one slice of a series, a picture without its sidecar.
+
+    Headers are read, one or two of each file; the order stays.
+    """
+    kept: list[str] = []
     done: set[Series | Path] = set()
-    for path in [paths] if isinstance(paths, str) else paths:
+    for path in map(str, paths):
         file = Path(path).absolute()
-        reader = get_reader(str(path))
+        reader = get_reader(path)
         series = _series_of(file) if reader is read_ct_layers and file.is_file() else None
         # The sidecar of a picture stands for the picture.
         picture = file.with_suffix("") if reader is read_radiograph_layers else file
         what = series or (picture if file.suffix.lower() == ".json" else file)
-        if reader is None or what in done:
-            continue
-        done.add(what)
-        layers += [layer for layer in reader(str(path)) if len(layer) == 3]
-    return layers or list(_NOTHING)
+        if what not in done:
+            done.add(what)
+            kept.append(path)
+    return kept
 
 
 def read_bare_arrays(path: Paths) -> list[LayerData]:

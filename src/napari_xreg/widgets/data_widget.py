@@ -1,6 +1,6 @@
 """The Data widget: what the session works on, and every way to bring it in."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -187,8 +187,7 @@ class DataWidget(Docked):
             return
         paths = [url.toLocalFile() for url in data.urls() if url.isLocalFile()]
         event.acceptProposedAction()
-        for path in sorted(paths, key=_turn):
-            self.load(path)
+        self._load_all(sorted(paths, key=_turn))
         if not paths:
             show_warning("Only files on this computer can be dropped here.")
 
@@ -211,6 +210,9 @@ class DataWidget(Docked):
                 self._take_landmarks(answer)
             case loading.SessionFile():
                 self._open(answer.path)
+            case loading.Requests():
+                for request in answer.files:
+                    self.queue.ask(request)
             case loading.Found():
                 self._take_found(answer)
             case loading.Choice():
@@ -426,7 +428,13 @@ class DataWidget(Docked):
 
     def _choose(self, title: str, files: str, kind: loading.Kind) -> None:
         paths, _ = QFileDialog.getOpenFileNames(self, title, "", files)
-        for path in paths:
+        self._load_all(paths, kind)
+
+    def _load_all(self, paths: Sequence[str], kind: loading.Kind | None = None) -> None:
+        """Files that came together: 300 slices are one CT, read once."""
+        if len(paths) > 1:
+            self.queue.ask(loading.SeveralFiles(tuple(paths), kind))
+        for path in paths if len(paths) == 1 else ():
             self.load(path, kind)
 
     def _choose_folder(self) -> None:

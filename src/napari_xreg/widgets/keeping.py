@@ -182,7 +182,7 @@ class RestoreOffer(QDialog):
         self._answer("later")
 
     def _answer(self, answer: str) -> None:
-        self.close()
+        self.done(0)  # `close` would call `reject`, another answer, and leave the dialog on screen
         self.answered.emit(self._left, answer)
 
 

@@ -237,6 +237,38 @@ class ReadFile:
         return replace(self, options={**self.options, **more})
 
 
+@dataclass(frozen=True, eq=False)
+class Requests:
+    """What several files come to, in order."""
+
+    files: tuple[ReadFile, ...]
+
+
+@dataclass(frozen=True)
+class SeveralFiles:
+    """Files chosen or dropped together: all slices of a series are one CT.
+
+    Parameters
+    ----------
+    paths
+        In the order to be read.
+    kind
+        What they are; None: look.
+    """
+
+    paths: tuple[str, ...]
+    kind: Kind | None = None
+
+    @property
+    def words(self) -> str:
+        """For a progress bar."""
+        return f"Looking at {len(self.paths)} files"
+
+    def answer(self) -> Requests:
+        """Look at their headers."""
+        return Requests(tuple(ReadFile(p, self.kind) for p in readers.each_once(self.paths)))
+
+
 @dataclass(frozen=True)
 class Supply:
     """Read what a session misses.

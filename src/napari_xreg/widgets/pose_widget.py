@@ -280,12 +280,25 @@ class PoseWidget(Docked):
             self.drr_words.setText(words)
 
     def _judge_beam(self, image: NDArray[np.float32]) -> None:
-        """An empty DRR is no picture of anything: say so, and how to get one."""
-        self._empty = not bool((image > 0).any())
-        self.empty_words.setText(
-            "⚠ The beam misses the CT: the DRR is empty." if self._empty else ""
-        )
+        """A DRR with nothing where the radiograph has pixels says so, and how to get one."""
+        seen, words = image > 0, ""
+        if not seen.any():
+            words = "⚠ The beam misses the CT: the DRR is empty."
+        elif not self._usable(image.shape)[seen].any():
+            words = "⚠ The beam misses the CT where the radiograph has usable pixels."
+        self._empty = bool(words)
+        self.empty_words.setText(words)
         self.centre_button.setVisible(self._empty)
+
+    def _usable(self, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+        """Pixels of the radiograph that are compared, at the size of the DRR."""
+        active = self._session.active
+        mask = None if active is None else active.masked.mask
+        if mask is None:
+            return np.ones(shape, bool)
+        rows, columns = (np.arange(n) * full // n for n, full in zip(shape, mask.shape, strict=True))
+        usable: NDArray[np.bool_] = mask.cpu().numpy()[np.ix_(rows, columns)]
+        return usable
 
     def centre(self) -> None:
         """Bring the middle of the CT to where the isocenter of the C-arm is; the angles stay."""
@@ -316,6 +329,8 @@ class PoseWidget(Docked):
         )
 
     def _on_mask(self) -> None:
+        if self._preview.latest is not None:
+            self._judge_beam(self._preview.latest.image)
         self._reading.start(READING_MS)
 
     def _on_radiographs(self) -> None:
