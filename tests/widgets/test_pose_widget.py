@@ -106,7 +106,9 @@ def test_arrows_of_a_field_go_by_the_step_and_are_one_change(bench, widget, qtbo
     assert len(records(bench)) == before + 1
 
 
-def test_a_drr_only_where_the_radiograph_is_masked_is_as_good_as_none(bench, widget, qtbot, painted):
+def test_a_drr_only_where_the_radiograph_is_masked_is_as_good_as_none(
+    bench, widget, qtbot, painted
+):
     session = bench.session
     image = painted(bench).image > 0
     assert image.any()

@@ -296,7 +296,9 @@ class PoseWidget(Docked):
         mask = None if active is None else active.masked.mask
         if mask is None:
             return np.ones(shape, bool)
-        rows, columns = (np.arange(n) * full // n for n, full in zip(shape, mask.shape, strict=True))
+        rows, columns = (
+            np.arange(n) * full // n for n, full in zip(shape, mask.shape, strict=True)
+        )
         usable: NDArray[np.bool_] = mask.cpu().numpy()[np.ix_(rows, columns)]
         return usable
 
