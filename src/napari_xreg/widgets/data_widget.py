@@ -211,8 +211,8 @@ class DataWidget(Docked):
             case loading.SessionFile():
                 self._open(answer.path)
             case loading.Requests():
-                for request in answer.files:
-                    self.queue.ask(request)
+                for file in answer.files:
+                    self.queue.ask(file)
             case loading.Found():
                 self._take_found(answer)
             case loading.Choice():
