@@ -186,6 +186,19 @@ def test_radiographs_and_landmarks_come_and_go(room, session):
     assert [layer.name for layer in room.viewer.layers] == ["bone"]
 
 
+def test_the_last_radiograph_removed_and_brought_back_by_undo(room, session):
+    session.remove_radiograph("side")
+    room.refresh()
+    before = room.viewer.layers["detector"].data[0].copy()
+    session.remove_radiograph("front")
+    room.refresh()
+    assert not {"C-arm", "detector", "source"} & {layer.name for layer in room.viewer.layers}
+    session.undo()
+    room.refresh()
+    assert {"C-arm", "detector", "source"} <= {layer.name for layer in room.viewer.layers}
+    np.testing.assert_array_equal(room.viewer.layers["detector"].data[0], before)
+
+
 def test_the_empty_room_is_empty():
     room = Room(ViewerModel(), Session())
     assert not room.viewer.layers

@@ -106,6 +106,18 @@ def test_arrows_of_a_field_go_by_the_step_and_are_one_change(bench, widget, qtbo
     assert len(records(bench)) == before + 1
 
 
+def test_undo_brings_the_last_radiograph_back(bench, widget, qtbot):
+    bench.session.remove_radiograph("frontal")
+    assert bench.session.active is None
+    assert not widget.keep_button.isEnabled()
+    assert widget.undo_words.text() == "Undo: remove radiograph frontal"
+    qtbot.mouseClick(widget.undo_button, LEFT)
+    assert bench.session.active.name == "frontal"
+    assert widget.keep_button.isEnabled()
+    qtbot.mouseClick(widget.redo_button, LEFT)
+    assert bench.session.active is None
+
+
 def test_a_drr_only_where_the_radiograph_is_masked_is_as_good_as_none(
     bench, widget, qtbot, painted
 ):

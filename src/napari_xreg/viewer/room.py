@@ -237,7 +237,8 @@ class Room:
         if active is None:
             for name in _OF_PART["C-arm"]:
                 self._drop(name)
-            self._seen.pop("texture", None)
+            for what in ("C-arm", "texture"):  # undo brings the very same values back
+                self._seen.pop(what, None)
             return
         carm, pose = active.radiograph.carm, active.world_from_camera
         if self._changed("C-arm", (carm, pose)):

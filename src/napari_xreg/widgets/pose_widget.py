@@ -353,8 +353,18 @@ class PoseWidget(Docked):
         before = self.rig.blockSignals(True)
         self.rig.setChecked(self._session.rig_locked)
         self.rig.blockSignals(before)
-        for box in (self._terms_box, self._poses_box):
-            box.setEnabled(active is not None)
+        # Undo and Redo stay: they may bring the last radiograph back.
+        for part in (
+            self._terms_box,
+            self.reset_button,
+            self.copy_button,
+            self.paste_button,
+            self.named,
+            self.keep_button,
+            self.go_button,
+            self.forget_button,
+        ):
+            part.setEnabled(active is not None)
         if active is None:
             self.hint.setText("Load a radiograph in the Data widget: it has the pose.")
         elif self._session.volume is None:
@@ -500,8 +510,8 @@ class PoseWidget(Docked):
         form.addRow("Rotate about", self.pivot)
         form.addRow(self.similarity)
         form.addRow(self.drr_words)
-        self._poses_box = QGroupBox("Poses")
-        poses = QVBoxLayout(self._poses_box)
+        poses_box = QGroupBox("Poses")
+        poses = QVBoxLayout(poses_box)
         for buttons in (
             (self.undo_button, self.redo_button, self.reset_button),
             (self.copy_button, self.paste_button),
@@ -514,7 +524,7 @@ class PoseWidget(Docked):
         layout = QVBoxLayout(body)
         layout.setContentsMargins(0, 0, 4, 0)
         layout.addLayout(top)
-        for box in (self._terms_box, look, self._poses_box):
+        for box in (self._terms_box, look, poses_box):
             layout.addWidget(box)
         layout.addWidget(SmallPrint(MOUSE_WORDS))
         layout.addWidget(SmallPrint(KEY_WORDS))
