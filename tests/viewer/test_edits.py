@@ -1,5 +1,6 @@
 """A layer edited in napari is what is saved; what its geometry no longer fits is refused."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 import torch
 from napari.layers import Image, Labels, Layer, Points
 
+import napari_xreg
 from napari_xreg.geometry import CArm, CArmPose, Detector
 from napari_xreg.images import LabelMap, Landmark, Radiograph, Volume, lac_from_hu, read_radiograph
 from napari_xreg.session import Session, read_session, write_session
@@ -22,6 +24,7 @@ from napari_xreg.viewer.layer_data import (
 )
 from napari_xreg.viewer.readers import get_reader
 from napari_xreg.viewer.writers import (
+    LayerRefused,
     session_of_layers,
     write_landmarks_layer,
     write_radiograph_layer,
@@ -139,6 +142,16 @@ def _undefined(layer):
     layer.data[3, 3] = np.nan
 
 
+def test_napari_hands_the_sentence_on(xray, tmp_path, npe2pm):
+    xray.data = xray.data[:4]
+    path = tmp_path / "x.npz"
+    with npe2pm.tmp_plugin(Path(napari_xreg.__file__).with_name("napari.yaml")):
+        for one in ({"plugin": "napari-xreg"}, {}):
+            with pytest.raises(LayerRefused, match="'frontal' is 4 x 7 pixels now"):
+                xray.save(str(path), **one)
+    assert not path.exists()
+
+
 @pytest.mark.parametrize(
     ("edit", "said"),
     [
@@ -154,7 +167,7 @@ def _undefined(layer):
 def test_what_the_geometry_does_not_fit_is_refused(xray, tmp_path, edit, said):
     edit(xray)
     path = tmp_path / "x.npz"
-    with pytest.raises(ValueError, match=f"'frontal'.*{said}"):
+    with pytest.raises(LayerRefused, match=f"'frontal'.*{said}"):
         write_radiograph_layer(str(path), *xray.as_layer_data_tuple()[:2])
     assert not path.exists()
     with pytest.raises(ValueError, match=said):

@@ -37,6 +37,7 @@ from napari_xreg.viewer.readers import (
     read_landmarks_layers,
 )
 from napari_xreg.viewer.writers import (
+    LayerRefused,
     session_of_layers,
     write_landmarks_layer,
     write_radiograph_layer,
@@ -289,7 +290,7 @@ def test_a_radiograph_layer_is_written_with_its_geometry(files, tmp_path, ending
 
 def test_a_picture_is_no_radiograph(tmp_path):
     layer = Image(np.zeros((3, 4)), name="cat")
-    with pytest.raises(ValueError, match="'cat' does not carry the geometry"):
+    with pytest.raises(LayerRefused, match="'cat' does not carry the geometry"):
         write_radiograph_layer(str(tmp_path / "x.dcm"), *layer.as_layer_data_tuple()[:2])
     assert not (tmp_path / "x.dcm").exists()
 
@@ -330,6 +331,6 @@ def test_points_without_names_are_numbered(tmp_path):
     ],
 )
 def test_points_that_are_no_landmarks(tmp_path, layer, said):
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(LayerRefused, match=said):
         write_landmarks_layer(str(tmp_path / "p.fcsv"), *layer.as_layer_data_tuple()[:2])
     assert not (tmp_path / "p.fcsv").exists()

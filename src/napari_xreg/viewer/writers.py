@@ -1,13 +1,14 @@
 """Layers as files: radiographs, landmarks, whole sessions. Writers follow npe2.
 
-A writer returns the paths it wrote, and raises ValueError with one sentence where a layer is not
-what it writes: a picture without geometry is no radiograph.
+A writer returns the paths it wrote, and raises `LayerRefused` with one sentence where a layer is
+not what it writes: a picture without geometry is no radiograph.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec
 
 from napari_xreg.images import (
     LabelMap,
@@ -21,7 +22,28 @@ from napari_xreg.session import Session, SessionState, Source, write_session
 from napari_xreg.viewer.edits import as_edited, landmarks_of
 from napari_xreg.viewer.layer_data import Carried, LayerData, Value, carried
 
+P = ParamSpec("P")
 
+
+class LayerRefused(RuntimeError):
+    """A layer cannot be written as asked; the message is shown to the user as is.
+
+    Not a ValueError: napari (0.9) takes one for "is not a valid writer" and drops its sentence.
+    """
+
+
+def _refusing(write: Callable[P, list[str]]) -> Callable[P, list[str]]:
+    @wraps(write)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> list[str]:
+        try:
+            return write(*args, **kwargs)
+        except ValueError as error:
+            raise LayerRefused(f"{error}.") from error
+
+    return wrapped
+
+
+@_refusing
 def write_radiograph_layer(path: str, data: Any, attributes: Mapping[str, Any]) -> list[str]:
     """A radiograph as .dcm (XA with its geometry) or .npz, .png, .tif: see `write_radiograph`.
 
@@ -29,7 +51,7 @@ def write_radiograph_layer(path: str, data: Any, attributes: Mapping[str, Any]) 
 
     Raises
     ------
-    ValueError
+    LayerRefused
         If the layer was not made from a radiograph, or was cropped, moved, scaled or turned since,
         or the ending is another.
     """
@@ -47,6 +69,7 @@ def write_radiograph_layer(path: str, data: Any, attributes: Mapping[str, Any]) 
     return [str(written) for written in write_radiograph(file, radiograph)]
 
 
+@_refusing
 def write_landmarks_layer(path: str, data: Any, attributes: Mapping[str, Any]) -> list[str]:
     """Points in world mm (z, y, x) as landmarks: .fcsv, .mrk.json (3D Slicer) or .csv.
 
@@ -55,7 +78,7 @@ def write_landmarks_layer(path: str, data: Any, attributes: Mapping[str, Any]) -
 
     Raises
     ------
-    ValueError
+    LayerRefused
         If the points are not three-dimensional or in mm, a name came twice, or the ending is
         another.
     """
@@ -65,12 +88,13 @@ def write_landmarks_layer(path: str, data: Any, attributes: Mapping[str, Any]) -
     return [str(path)]
 
 
+@_refusing
 def write_session_layers(path: str, layers: Sequence[LayerData]) -> list[str]:
     """The session that the layers show, as ``*.xreg.json`` with what belongs beside it.
 
     Raises
     ------
-    ValueError
+    LayerRefused
         If no layer was made from a CT or a radiograph.
     """
     return [str(written) for written in write_session(path, session_of_layers(layers))]
