@@ -29,7 +29,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 LIST = REPOSITORY / "tests" / "planted_errors.toml"
 PAGE = REPOSITORY / "docs" / "planted-errors.md"
 PACKAGE = "napari_xreg"
-HANGS_AFTER_S = 900
+HANGS_AFTER_S = 600
 
 HEAD = """\
 # Planted errors
