@@ -13,6 +13,7 @@ import torch
 from ct_writers import hounsfield, nifti_affine, write_mha, write_nifti, write_nrrd, write_series
 
 from napari_xreg.images import ReadError, TooLarge, read_labels, read_volume
+from napari_xreg.images.dicom_stream import DicomStream
 
 HU = hounsfield()
 STORED = HU.transpose(2, 1, 0)
@@ -336,3 +337,13 @@ def test_a_bomb_takes_no_memory(tmp_path, monkeypatch):
         read_volume(path)
     with pytest.raises(TooLarge, match="14 GB"):
         read_volume(meta(tmp_path, DimSize="1000 1000 1000"))
+
+
+def test_a_damaged_length_of_dicom_takes_no_memory(tmp_path):
+    file = tmp_path / "x.dcm"
+    file.write_bytes(bytes(range(200)))
+    with DicomStream(file) as stream:
+        assert stream.read(3) == b"\0\1\2"
+        # A plain file would set a terabyte aside first.
+        assert stream.read(1 << 40) == bytes(range(3, 200))
+        assert stream.read(5) == b""

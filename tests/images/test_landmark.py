@@ -270,3 +270,8 @@ def test_every_cut_is_refused_or_changes_nothing(tmp_path, name):
         assert found == whole, f"cut after {length} of {len(data)} bytes"
         accepted.append(length)
     assert accepted in ([], [len(data) - 1])
+
+
+def test_a_covariance_beyond_what_can_be_squared_is_refused_as_any_other():
+    with pytest.raises(ValueError, match="positive covariance"):
+        Landmark("A", None, (1.5, 2.25), True, (2.0, 1e300, 3.0))

@@ -16,6 +16,7 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from napari_xreg.files import ReadError, check_file, claim
 from napari_xreg.images.dicom_decoding import stored_pixels
+from napari_xreg.images.dicom_stream import DicomStream
 
 _CT = "1.2.840.10008.5.1.4.1.1.2"
 _ENHANCED_CT = ("1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2")
@@ -117,7 +118,8 @@ def read_header(file: Path) -> Header:
     """
     with _reading(file):
         check_file(file)
-        dataset = pydicom.dcmread(file, stop_before_pixels=True, force=True)
+        with DicomStream(file) as stream:
+            dataset = pydicom.dcmread(stream, stop_before_pixels=True, force=True)
         # A DICOMDIR names its class in the file's preamble only.
         stored_as = dataset.file_meta.get("MediaStorageSOPClassUID")
         sop_class = str(stored_as or _required(file, dataset, "SOPClassUID"))
@@ -297,7 +299,8 @@ def _plane(file: Path, frame: int, dataset: Any, sources: list[Any], cone_beam: 
 def _stored_values(file: Path) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
     """Pixels (frames, rows, columns) before the rescale, and where they are padding."""
     with _reading(file):
-        dataset = pydicom.dcmread(file, force=True)
+        with DicomStream(file) as stream:
+            dataset = pydicom.dcmread(stream, force=True)
         _required(file, dataset, "PixelData")
         frames = int(dataset.get("NumberOfFrames") or 1)
         size = frames * int(dataset.Rows) * int(dataset.Columns) * int(dataset.BitsAllocated) // 8

@@ -61,7 +61,7 @@ class Landmark:
         if self.covariance is not None:
             rows, both, columns = self.covariance
             finite = all(map(math.isfinite, self.covariance))
-            if self.pixel is None or not finite or rows <= 0 or rows * columns <= both**2:
+            if self.pixel is None or not finite or rows <= 0 or rows * columns <= both * both:
                 raise ValueError(
                     f"landmark {self.name!r} must have a pixel and a positive covariance (row, row "
                     f"and column, column; pixels squared): got {self.covariance}"

@@ -298,14 +298,13 @@ def _needed(path: Paths) -> Path:
 def _series_of(file: Path) -> Series | None:
     """The series that a DICOM slice belongs to; None for other files and where none is named."""
     from pydicom import dcmread
-    from pydicom.errors import InvalidDicomError
 
     if file.name.lower().endswith(_VOLUMES):
         return None
     try:
         header = dcmread(file, specific_tags=["SeriesInstanceUID"], stop_before_pixels=True)
         uid = str(header.get("SeriesInstanceUID") or "")
-    except (OSError, InvalidDicomError, ValueError, EOFError):
+    except Exception:  # a damaged file makes pydicom raise almost anything
         return None
     return Series(file.absolute().parent, uid) if uid else None
 
@@ -324,7 +323,6 @@ def _some_files(folder: Path, most: int = 20) -> list[Path]:
 def _dicom_kind(file: Path) -> str | None:
     """ "ct", "xray" (any other image) or None for what is not DICOM."""
     from pydicom import dcmread
-    from pydicom.errors import InvalidDicomError
 
     try:
         with file.open("rb") as stream:
@@ -333,7 +331,7 @@ def _dicom_kind(file: Path) -> str | None:
             return "xray" if file.suffix.lower() in _DICOM else None
         header = dcmread(file, specific_tags=["SOPClassUID", "Rows"], stop_before_pixels=True)
         kind = str(header.get("SOPClassUID") or "")
-    except (OSError, InvalidDicomError, ValueError, EOFError):
+    except Exception:  # a damaged file makes pydicom raise almost anything
         return None
     if kind in VOLUME_CLASSES:
         return "ct"
