@@ -20,6 +20,7 @@ def test_no_damaged_file_crashes_hangs_swells_or_becomes_a_wrong_value():
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits memory as Linux does")
+@pytest.mark.slow
 def test_the_fuzzer_notices_what_it_is_for(tmp_path):
     """Each kind of fault, made by a reader written to have it."""
     script = tmp_path / "faulty.py"
