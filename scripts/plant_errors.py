@@ -81,8 +81,10 @@ def listed(rooms):
     return [error for error in errors if not rooms or error.room in rooms]
 
 
-def run(source, tests):
+def run(source, tests, kernels):
     """How these tests end against the package in `source`, and the first that failed.
+
+    `kernels` is where numba keeps what it compiles.
 
     "passed", "failed" or "hung"; the first failure as pytest names it, or None.
     """
@@ -91,6 +93,7 @@ def run(source, tests):
         "PYTHONPATH": str(source),
         "NAPARI_ENSURE_PLUGIN_MAIN_THREAD": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
+        "NUMBA_CACHE_DIR": str(kernels),
     }
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
     try:
@@ -111,14 +114,19 @@ def plant(error, source):
     file = source / PACKAGE / error.file
     sound = file.read_text(encoding="utf-8")
     file.write_text(sound.replace(error.old, error.new), encoding="utf-8")
+    # numba compiles a kernel anew when its own file changes, not when one that it calls from another
+    # file does: an error in a kernel begins without any.
+    fresh = source.with_name(f"{source.name}-fresh")
+    shutil.rmtree(fresh, ignore_errors=True)
+    kept = source.with_name(f"{source.name}-kernels")
     try:
-        ended, first = run(source, error.tests)
+        ended, first = run(source, error.tests, fresh if "jit" in sound else kept)
     finally:
         file.write_text(sound, encoding="utf-8")
     if ended != "failed":
         return "survived" if ended == "passed" else "hung"
     # A test that fails without the error, too, has noticed nothing.
-    alone, _ = run(source, [first] if first else error.tests)
+    alone, _ = run(source, [first] if first else error.tests, kept)
     return "caught" if alone == "passed" else "unsound"
 
 
