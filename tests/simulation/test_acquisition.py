@@ -136,3 +136,17 @@ def test_every_severity_survives_an_opaque_and_an_empty_view():
         for transmission in (np.full(DETECTOR.shape, 1e-12), np.ones(DETECTOR.shape)):
             exposure = expose(transmission, DETECTOR, severity, rng())
             assert np.isfinite(np.log(exposure.intensity)).all()
+
+
+def test_scatter_spreads_as_far_in_mm_along_rows_as_along_columns():
+    detector = Detector((121, 121), (0.9, 1.3))
+    severity = replace(TYPICAL, scatter_to_primary=1.0, scatter_sigma_mm=9.0, scatter_uniform=0.0)
+    transmission = np.ones(detector.shape)
+    transmission[60, 60] = 0.1
+    field = np.ones(detector.shape, dtype=bool)
+    scatter = scatter_signal(transmission, transmission, field, detector, severity)
+    away = np.arange(121) - 60
+    down = np.sqrt((scatter.sum(1) * away**2).sum() / scatter.sum()) * 0.9
+    across = np.sqrt((scatter.sum(0) * away**2).sum() / scatter.sum()) * 1.3
+    # A Gaussian cut off at three of its widths has 0.986 of its deviation.
+    assert (down, across) == pytest.approx((9.0 * 0.986, 9.0 * 0.986), rel=0.03)

@@ -67,3 +67,10 @@ def test_k_lines_appear_above_the_k_edge_of_tungsten():
 def test_an_impossible_voltage_is_refused():
     with pytest.raises(ValueError, match="between 40 and 150 kV: got 25"):
         Spectrum.tungsten(25.0)
+
+
+def test_the_detector_integrates_energy():
+    """Kramers' photons (kVp - E) / E times the energy E of each fall as kVp - E, by hand."""
+    spectrum = Spectrum.tungsten(60.0, aluminium_mm=0.0, copper_mm=0.0)  # below the K lines
+    at = {float(e): float(w) for e, w in zip(spectrum.energies_kev, spectrum.weights, strict=True)}
+    assert at[20.0] / at[40.0] == pytest.approx((60 - 20) / (60 - 40))

@@ -1,5 +1,6 @@
 """What makes a rendering look acquired: on what it depends, and that it stays finite."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -74,3 +75,13 @@ def test_the_whole_of_it_is_finite_and_follows_its_generator():
     assert torch.equal(image, again)
     assert not torch.allclose(image, other, atol=0.1)
     assert mask.float().mean() > 0.3
+
+
+def test_noise_is_that_of_counted_photons():
+    """Its deviation grows as the root of intensity: relative to it, e times more behind p = 2."""
+    noisy = replace(NOTHING, noise=(0.02, 0.02))
+    halves = torch.zeros(1, 2, 60, 80)
+    halves[:, 0, :, 41:] = 2.0  # the median is of the bright side
+    image, _ = noisy.draw(halves, torch.Generator().manual_seed(4))
+    bright, dark = float(image[0, :, :40].std()), float(image[0, :, 42:].std())
+    assert dark / bright == pytest.approx(math.e, rel=0.08)
