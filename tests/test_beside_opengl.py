@@ -47,6 +47,7 @@ def test_training_and_adam_run_where_opengl_was_first():
     ]
 
 
+@pytest.mark.window
 @pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="Triton is not installed")
 def test_where_a_cuda_device_asks_for_it_triton_loads_beside_opengl():
     assert beside_opengl("kernels") == ["available: True"]

@@ -25,7 +25,9 @@ def quarter(x):
 def start(tmp_path, monkeypatch):
     """A new start of a program of two kernels: its answer, what it said, and its cache hits."""
     (tmp_path / "tiny.py").write_text(TINY)
+    # Both: numba reads the variables again whenever one of them has changed.
     monkeypatch.setattr(numba.core.config, "CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home" / "cache"))
 

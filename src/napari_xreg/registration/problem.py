@@ -300,9 +300,10 @@ class ViewProblem:
 
 def _standardised(values: Array, w: Array) -> tuple[Array, float]:
     """Weighted mean 0 and spread 1, and the spread it had."""
-    # Twice: float32 weights do not sum to exactly 1, which a flat image would take for a spread.
+    # Twice: float32 weights do not sum to exactly 1, which a flat image would take for a spread; the
+    # second in float64, since a float32 dot product is off by up to 1e-5 of the mean, by processor.
     centred = values - np.dot(w, values)
-    centred -= np.dot(w, centred)
+    centred -= np.float32(np.sum(w * centred, dtype=np.float64))
     spread = max(float(np.sqrt(np.dot(w, centred * centred))), SMALLEST_SPREAD)
     return centred / np.float32(spread), spread
 

@@ -133,7 +133,8 @@ def views(
         step_mm,
     )
     center = translation if pivot is None else pivot.detach().to(device, torch.float64).contiguous()
-    frames = torch.empty((len(rotation), rays.FRAME.value), dtype=torch.float32, device=device)
+    # Zeros: a march reads gain and threshold whether or not they were asked for.
+    frames = torch.zeros((len(rotation), rays.FRAME.value), dtype=torch.float32, device=device)
     if len(rotation):
         with _on(device):
             frame[(len(rotation),)](
