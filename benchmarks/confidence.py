@@ -21,15 +21,15 @@ from scipy.stats import chi2
 
 from benchmarks import cases, report
 from benchmarks.refinement import digest, newest_code, source_digest, stamp
+from napari_xreg.progress import run
 from napari_xreg.registration import (
     RefineSettings,
     Registration,
     View,
     landmark_uncertainty,
     refine,
-    run,
 )
-from napari_xreg.registration import confidence as library
+from napari_xreg.registration.refinement import confidence as library
 
 CALIBRATION_CTS = ("pelvis_totalseg", "skull_phantom")
 EVALUATION_CTS = ("chest_lidc", "hip_sts020", "knee_sts013")

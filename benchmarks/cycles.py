@@ -80,9 +80,9 @@ def plugin(volume: Volume, radiograph: Radiograph) -> Callable[[], list[weakref.
     import napari
     from qtpy.QtWidgets import QApplication
 
-    from napari_xreg.widgets import refine_choices
-    from napari_xreg.widgets.refine_widget import RefineWidget
-    from napari_xreg.widgets.workbench import workbench_of
+    from napari_xreg.widgets.jobs.workbench import workbench_of
+    from napari_xreg.widgets.refine import choices as refine_choices
+    from napari_xreg.widgets.refine.widget import RefineWidget
 
     @dataclass(frozen=True)
     class Endless(AdamSettings):

@@ -39,8 +39,8 @@ class Bench:
         import napari
         from qtpy.QtWidgets import QApplication
 
-        from napari_xreg.widgets.pose_widget import PoseWidget
-        from napari_xreg.widgets.workbench import workbench_of
+        from napari_xreg.widgets.jobs.workbench import workbench_of
+        from napari_xreg.widgets.pose.widget import PoseWidget
 
         self.app = QApplication.instance() or napari.qt.get_qapp()
         self.viewer = napari.Viewer(show=True, show_welcome_screen=False)
@@ -49,7 +49,7 @@ class Bench:
         self.viewer.window.add_dock_widget(self.pose_widget, name="Pose")
         self._load(ct, pixels)
         if room:
-            from napari_xreg.widgets.room_widget import RoomWidget
+            from napari_xreg.widgets.room.widget import RoomWidget
 
             self.room = RoomWidget(self.viewer)
             self.viewer.window.add_dock_widget(self.room, name="Room", area="bottom")

@@ -23,7 +23,8 @@ from napari_xreg.landmarks import (
     patient_landmark_task,
     save_detector,
 )
-from napari_xreg.registration import PnPSettings, Weighting, run, solve_pnp
+from napari_xreg.progress import run
+from napari_xreg.registration import PnPSettings, Weighting, solve_pnp
 from napari_xreg.rendering import set_thread_count
 from napari_xreg.training import TrainSettings, train
 

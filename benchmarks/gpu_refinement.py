@@ -8,9 +8,10 @@ import torch
 
 from benchmarks import cases
 from napari_xreg.images import Volume
-from napari_xreg.registration import RefineSettings, View, refine, refine_many, run
-from napari_xreg.registration.device_graph import cuda_graph
-from napari_xreg.registration.device_refine import refine_on_device
+from napari_xreg.progress import run
+from napari_xreg.registration import RefineSettings, View, refine, refine_many
+from napari_xreg.registration.refinement.batched.graph import cuda_graph
+from napari_xreg.registration.refinement.batched.refining import refine_on_device
 from napari_xreg.rendering import volume_on
 
 

@@ -29,8 +29,8 @@ class Bench:
 
         from napari_xreg.geometry import CArmPose
         from napari_xreg.simulation import phantom, simulate_radiograph
-        from napari_xreg.widgets.rayemb_widget import RayEmbWidget
-        from napari_xreg.widgets.workbench import workbench_of
+        from napari_xreg.widgets.jobs.workbench import workbench_of
+        from napari_xreg.widgets.rayemb.widget import RayEmbWidget
 
         self.app = QApplication.instance() or napari.qt.get_qapp()
         self.viewer = napari.Viewer(show=True, show_welcome_screen=False)

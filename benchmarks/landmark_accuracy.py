@@ -29,7 +29,8 @@ from napari_xreg.landmarks import (
     retention,
 )
 from napari_xreg.metrics import rotation_error_deg
-from napari_xreg.registration import PnPSettings, Weighting, run
+from napari_xreg.progress import run
+from napari_xreg.registration import PnPSettings, Weighting
 
 ALL = PnPSettings(selection="none")
 """As in the paper: every landmark that is kept is fitted."""

@@ -30,6 +30,7 @@ from napari_xreg.metrics import (
     mean_target_registration_error,
     success_rate,
 )
+from napari_xreg.progress import run
 from napari_xreg.rayemb import (
     START_SPREAD,
     STARTS,
@@ -42,7 +43,7 @@ from napari_xreg.rayemb import (
     sample_points,
     save_encoder,
 )
-from napari_xreg.registration import RefineSettings, Spread, View, refine, run
+from napari_xreg.registration import RefineSettings, Spread, View, refine
 from napari_xreg.rendering import set_thread_count
 from napari_xreg.training import PoseRange, Step, TrainSettings, Validation, train
 

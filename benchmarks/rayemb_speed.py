@@ -19,6 +19,7 @@ from torch.nn import functional
 
 from benchmarks import report
 from napari_xreg.images import Radiograph
+from napari_xreg.progress import run
 from napari_xreg.rayemb import (
     RAYEMB_V1,
     STANDARD_CARM,
@@ -39,7 +40,6 @@ from napari_xreg.rayemb import (
     similarity,
     subspace_basis,
 )
-from napari_xreg.registration import run
 from napari_xreg.rendering import render_drr, set_thread_count
 from napari_xreg.simulation import phantom
 

@@ -20,6 +20,7 @@ from scipy.optimize import minimize
 from benchmarks import cases, rayemb_cases, report
 from benchmarks.rayemb_cases import BAD, MATCHING, MIRRORED
 from napari_xreg.metrics import mean_target_registration_error
+from napari_xreg.progress import run
 from napari_xreg.rayemb import (
     RayEncoder,
     Templates,
@@ -31,7 +32,6 @@ from napari_xreg.rayemb import (
 )
 from napari_xreg.rayemb.polarity import BEYOND_DOUBT
 from napari_xreg.rayemb.trust import MEASURES, THRESHOLD, score_of
-from napari_xreg.registration import run
 from napari_xreg.rendering import set_thread_count
 
 TUNING_PHANTOMS = tuple(f"phantom:{5000 + i}" for i in range(5))

@@ -28,7 +28,8 @@ import numpy as np
 import torch
 
 from benchmarks.report import described, environment, number, table, write
-from napari_xreg.registration import Control, Iterate, Registration, Status
+from napari_xreg.progress import Control
+from napari_xreg.registration import Iterate, Registration, Status
 
 GAP_P95_MS, GAP_MAX_MS = 70.0, 200.0
 TICK_MS = 5
@@ -141,8 +142,8 @@ def opened(pixels: int, *, load: bool = True) -> tuple[Any, Any, Any]:
     """A viewer of about 600 x 600 pixels of canvas with the Refine widget, and its workbench."""
     import napari
 
-    from napari_xreg.widgets.refine_widget import RefineWidget
-    from napari_xreg.widgets.workbench import workbench_of
+    from napari_xreg.widgets.jobs.workbench import workbench_of
+    from napari_xreg.widgets.refine.widget import RefineWidget
 
     viewer = napari.Viewer(show_welcome_screen=False)
     viewer.window._qt_window.resize(1300, 760)
@@ -196,7 +197,7 @@ def measure_stream(options: argparse.Namespace) -> dict[str, Any]:
     """Iterates made beforehand, at a rate."""
     from unittest.mock import patch
 
-    from napari_xreg.widgets.refine_run import RefineRequest
+    from napari_xreg.widgets.refine.run import RefineRequest
 
     _, bench, widget = opened(options.pixels)
     pictures = some_pictures(options.pixels)
@@ -231,8 +232,8 @@ def measure_stream(options: argparse.Namespace) -> dict[str, Any]:
 
     with (
         patch.object(RefineRequest, "events", events),
-        patch("napari_xreg.widgets.refine_widget.expected_iterates", lambda _: options.iterates),
-        patch("napari_xreg.widgets.refine_run.expected_iterates", lambda _: options.iterates),
+        patch("napari_xreg.widgets.refine.widget.expected_iterates", lambda _: options.iterates),
+        patch("napari_xreg.widgets.refine.run.expected_iterates", lambda _: options.iterates),
     ):
         return measured(widget, bench, sent, options.iterates)
 
@@ -295,8 +296,8 @@ def measure_first(options: argparse.Namespace) -> dict[str, Any]:
     from napari.utils.notifications import notification_manager
 
     from napari_xreg.session import sample_case
-    from napari_xreg.widgets.refine_widget import RefineWidget
-    from napari_xreg.widgets.workbench import workbench_of
+    from napari_xreg.widgets.jobs.workbench import workbench_of
+    from napari_xreg.widgets.refine.widget import RefineWidget
 
     case = sample_case(spacing_mm=3.0, pixels=options.pixels, severity="clean")
     viewer = napari.Viewer(show_welcome_screen=False)

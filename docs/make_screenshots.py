@@ -26,15 +26,15 @@ from napari_xreg.geometry import CArmPose
 from napari_xreg.images import Landmark, write_dicom_radiograph
 from napari_xreg.session import Session
 from napari_xreg.simulation import TYPICAL, simulate_radiograph
-from napari_xreg.widgets.confidence_widget import ConfidenceWidget
-from napari_xreg.widgets.demo import open_demo
-from napari_xreg.widgets.geometry_widget import GeometryWidget
-from napari_xreg.widgets.landmarks_widget import LandmarksWidget
-from napari_xreg.widgets.landscape_widget import LandscapeWidget
-from napari_xreg.widgets.pose_words import truth_error_mm
-from napari_xreg.widgets.rayemb_widget import RayEmbWidget
-from napari_xreg.widgets.train_widget import TrainWidget
-from napari_xreg.widgets.workbench import workbench_of
+from napari_xreg.widgets.confidence.widget import ConfidenceWidget
+from napari_xreg.widgets.geometry.widget import GeometryWidget
+from napari_xreg.widgets.jobs.workbench import workbench_of
+from napari_xreg.widgets.landmarks.widget import LandmarksWidget
+from napari_xreg.widgets.landscape.widget import LandscapeWidget
+from napari_xreg.widgets.pose.words import truth_error_mm
+from napari_xreg.widgets.rayemb.widget import RayEmbWidget
+from napari_xreg.widgets.tour.demo import open_demo
+from napari_xreg.widgets.train.widget import TrainWidget
 
 IMAGES = Path(__file__).resolve().parent / "images"
 WINDOW, FILM_WINDOW = (1500, 950), (1000, 640)
@@ -464,7 +464,7 @@ def below(widget: QWidget) -> None:
 
 def fit(scene: Scene) -> None:
     """The radiograph fills the canvas again."""
-    from napari_xreg.viewer.detector_fit import look_at
+    from napari_xreg.viewer.detector.fit import look_at
 
     carm = scene.bench.canvas.carm
     assert carm is not None

@@ -24,7 +24,7 @@ from napari_xreg.landmarks import (
     save_detector,
     validation_phantoms,
 )
-from napari_xreg.registration import run
+from napari_xreg.progress import run
 from napari_xreg.training import PhantomPopulation, TrainSettings, Validation, train
 
 

@@ -19,7 +19,7 @@ from napari_xreg.landmarks import (
     population_landmark_task,
     save_detector,
 )
-from napari_xreg.registration import run
+from napari_xreg.progress import run
 from napari_xreg.training import PhantomPopulation, TrainSettings, Validation, train
 
 

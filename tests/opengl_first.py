@@ -21,8 +21,9 @@ from napari_xreg.landmarks import (
     LandmarkTask,
     LandmarkViewSettings,
 )
+from napari_xreg.progress import run
 from napari_xreg.rayemb import CompactEncoder, RayEmbSettings, RayEmbTask, ViewSettings
-from napari_xreg.registration import AdamSettings, View, refine_adam, run
+from napari_xreg.registration import AdamSettings, View, refine_adam
 from napari_xreg.rendering import cuda, render_drr
 from napari_xreg.simulation import phantom
 from napari_xreg.training import OnePatient, TrainSettings, patient_from_volume, train

@@ -22,6 +22,7 @@ from napari_xreg.landmarks import (
     load_detector,
     save_detector,
 )
+from napari_xreg.progress import run
 from napari_xreg.rayemb import (
     CompactEncoder,
     CorrespondSettings,
@@ -39,7 +40,6 @@ from napari_xreg.registration import (
     View,
     refine,
     refine_adam,
-    run,
     solve_pnp,
 )
 from napari_xreg.rendering import render_drr

@@ -173,7 +173,7 @@ def test_a_start_does_not_wait_for_torchs_compiler():
     """It takes as long as torch itself; roma imports it (docs/decisions/0010)."""
     code = (
         "import sys, napari_xreg.session, napari_xreg.cli.register_command\n"
-        "from napari_xreg.widgets.data_widget import DataWidget\n"
+        "from napari_xreg.widgets.data.widget import DataWidget\n"
         "print([m for m in ('torch._dynamo', 'roma') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -10,7 +10,7 @@ from torch import nn
 
 from napari_xreg.cli import main
 from napari_xreg.cli.training_methods import METHODS, Method
-from napari_xreg.registration import Control
+from napari_xreg.progress import Control
 from napari_xreg.training import Checkpoint, Step, TrainSettings, Validation, write_checkpoint
 
 
@@ -55,9 +55,9 @@ METHODS["rayemb"] = Method(
 
 def window(out, *resume):
     """What the Train widget calls, without a window."""
-    from napari_xreg.widgets.train_rayemb import RayEmbRecipe
-    from napari_xreg.widgets.train_request import Phantoms, Resume, TrainRequest
-    from napari_xreg.widgets.train_work import training
+    from napari_xreg.widgets.train.rayemb import RayEmbRecipe
+    from napari_xreg.widgets.train.request import Phantoms, Resume, TrainRequest
+    from napari_xreg.widgets.train.work import training
 
     class Recipe(RayEmbRecipe):
         def network(self, request):

@@ -6,7 +6,7 @@ import pytest
 from napari_xreg.cli import register_command
 from napari_xreg.cli.inputs import placed_landmarks
 from napari_xreg.cli.parser import build_parser
-from napari_xreg.widgets.loading import Choice, Marks, ReadFile
+from napari_xreg.widgets.data.loading import Choice, Marks, ReadFile
 
 
 @pytest.mark.parametrize(

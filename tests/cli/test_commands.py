@@ -15,10 +15,10 @@ import napari_xreg
 from napari_xreg.cli import demo_command, register_command
 from napari_xreg.geometry import CArm, Detector
 from napari_xreg.images import ReadError, read_radiograph
+from napari_xreg.records.pose_files import read_pose, write_pose
+from napari_xreg.records.result_files import read_result
+from napari_xreg.records.trajectory_file import read_trajectory
 from napari_xreg.registration import Status
-from napari_xreg.registration.pose_files import read_pose, write_pose
-from napari_xreg.registration.result_files import read_result
-from napari_xreg.registration.trajectory_file import read_trajectory
 from napari_xreg.rendering import render_drr
 from napari_xreg.session import read_session, sample_case
 from napari_xreg.simulation import phantom
@@ -181,7 +181,7 @@ class TestRegister:
 
     @pytest.mark.slow
     def test_adam_is_there_for_comparison(self, call, case, monkeypatch):
-        from napari_xreg.registration.adam import AdamSettings
+        from napari_xreg.registration.refinement.adam import AdamSettings
 
         quick = AdamSettings(pixels=(40,), iterations=3, keep_images=False)
         monkeypatch.setattr(register_command, "AdamSettings", lambda keep_images: quick)

@@ -13,8 +13,8 @@ from napari_xreg.cli.inputs import Start
 from napari_xreg.geometry import CArmPose
 from napari_xreg.images import Landmark, Radiograph, write_landmarks, write_radiograph
 from napari_xreg.rayemb import CompactEncoder, save_encoder
+from napari_xreg.records.pose_frames import pose_of_matrix
 from napari_xreg.registration import Spread
-from napari_xreg.registration.pose_frames import pose_of_matrix
 from napari_xreg.rendering import render_drr
 
 QUICK = ("--film", "none", "--json", "--quiet")

@@ -23,10 +23,11 @@ from napari_xreg.images import (
     write_radiograph,
 )
 from napari_xreg.images.xray_geometry import geometry_of
-from napari_xreg.registration import Iterate, Registration, Status, write_pose, write_result
-from napari_xreg.registration.pictures import write_gif, write_picture
-from napari_xreg.registration.report import write_report
-from napari_xreg.registration.trajectory_file import write_trajectory
+from napari_xreg.records import write_pose, write_result
+from napari_xreg.records.pictures import write_gif, write_picture
+from napari_xreg.records.report import write_report
+from napari_xreg.records.trajectory_file import write_trajectory
+from napari_xreg.registration import Iterate, Registration, Status
 
 CARM = CArm(1013.0, 647.0, Detector((41, 53), (0.9, 1.3), (17.5, 29.25)))
 POSE = CARM.pose_from(CArmPose(20.5, -7.5, 3.25, (1.5, -2.5, 9.0), (11.0, -23.0, 640.0)))
@@ -243,7 +244,7 @@ _WRITES = {
 }  # fmt: skip
 _BESIDE = {
     "files/folder.py": "only tries whether a file can be made",
-    "images/dicom_decoding.py": "writes to memory",
+    "images/dicom/decoding.py": "writes to memory",
     "training/state_file.py": "fills a buffer, which is then written whole",
     "session/autosave.py": "locks a file of its own that holds nothing",
     "session/memory_files.py": "is handed the path beside by session_file",

@@ -14,7 +14,7 @@ from napari_xreg.landmarks import CompactDetector, Heatmaps, LandmarkDetector, s
 from napari_xreg.metrics import mean_target_registration_error
 from napari_xreg.rayemb import load_encoder
 from napari_xreg.rayemb.template_range import learned_template_poses
-from napari_xreg.registration import read_pose
+from napari_xreg.records import read_pose
 from napari_xreg.simulation import phantom
 from napari_xreg.training import PoseRange
 from napari_xreg.training.framing import Framing

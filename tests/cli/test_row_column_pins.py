@@ -32,10 +32,10 @@ from napari_xreg.images import (
 from napari_xreg.images.operations import Crop, Resize, operation_from_json, operation_to_json
 from napari_xreg.landmarks import Detections, DetectionTrust
 from napari_xreg.rayemb.framing import covariance_between
+from napari_xreg.records.report import _landmark_table
+from napari_xreg.records.result_files import carm_from_json, carm_to_json
+from napari_xreg.records.trajectory_file import read_trajectory, write_trajectory
 from napari_xreg.registration import Iterate, PnPSettings, Registration, Status, Weighting
-from napari_xreg.registration.report import _landmark_table
-from napari_xreg.registration.result_files import carm_from_json, carm_to_json
-from napari_xreg.registration.trajectory_file import read_trajectory, write_trajectory
 from napari_xreg.session.session_json import (
     landmark_from_json,
     landmark_to_json,

@@ -18,7 +18,7 @@ from napari_xreg.images import Landmark, write_landmarks
 from napari_xreg.rayemb import RayEncoder
 
 # The package's name `refine` is the function.
-REFINE = importlib.import_module("napari_xreg.registration.refine")
+REFINE = importlib.import_module("napari_xreg.registration.refinement.refining")
 
 
 @pytest.fixture

@@ -12,10 +12,10 @@ from napari_xreg.images import Radiograph, Volume, read_landmarks, read_radiogra
 from napari_xreg.images.read_volume import read_labels
 from napari_xreg.images.xray_geometry import read_geometry
 from napari_xreg.landmarks.weights_file import load_detector
-from napari_xreg.rayemb.weights_file import load_encoder
-from napari_xreg.registration.pose_files import read_pose
-from napari_xreg.registration.result_files import read_result
-from napari_xreg.registration.trajectory_file import read_trajectory
+from napari_xreg.rayemb.network.weights_file import load_encoder
+from napari_xreg.records.pose_files import read_pose
+from napari_xreg.records.result_files import read_result
+from napari_xreg.records.trajectory_file import read_trajectory
 from napari_xreg.session import read_session
 from napari_xreg.session.memory_files import read_grid_labels, read_grid_volume
 from napari_xreg.training import read_torch_weights

@@ -26,17 +26,17 @@ import xray_files
 
 from napari_xreg.geometry import CArmPose
 from napari_xreg.images import Landmark, write_dicom_radiograph, write_radiograph
-from napari_xreg.images.landmark_files import write_landmarks
-from napari_xreg.images.read_raster_radiograph import sidecar_path
+from napari_xreg.images.formats.landmark_files import write_landmarks
+from napari_xreg.images.formats.raster import sidecar_path
 from napari_xreg.images.xray_geometry import geometry_of, geometry_to_json, write_geometry
 from napari_xreg.landmarks.compact import CompactDetector
 from napari_xreg.landmarks.weights_file import save_detector
 from napari_xreg.rayemb import CompactEncoder
-from napari_xreg.rayemb.weights_file import save_encoder
+from napari_xreg.rayemb.network.weights_file import save_encoder
+from napari_xreg.records.pose_files import write_pose
+from napari_xreg.records.result_files import result_to_json, write_result
+from napari_xreg.records.trajectory_file import write_trajectory
 from napari_xreg.registration import RefineSettings, View
-from napari_xreg.registration.pose_files import write_pose
-from napari_xreg.registration.result_files import result_to_json, write_result
-from napari_xreg.registration.trajectory_file import write_trajectory
 from napari_xreg.session import Session, write_session
 from napari_xreg.session.memory_files import write_grid_labels, write_grid_volume
 from napari_xreg.training.state_file import write_state

@@ -13,7 +13,7 @@ import torch
 from ct_writers import hounsfield, nifti_affine, write_mha, write_nifti, write_nrrd, write_series
 
 from napari_xreg.images import ReadError, TooLarge, read_labels, read_volume
-from napari_xreg.images.dicom_stream import DicomStream
+from napari_xreg.images.dicom.stream import DicomStream
 
 HU = hounsfield()
 STORED = HU.transpose(2, 1, 0)

@@ -9,7 +9,7 @@ from stub_detector import StubDetector
 from napari_xreg.geometry import CArm, Detector
 from napari_xreg.images import Radiograph
 from napari_xreg.landmarks import CompactDetector, DetectSettings, detect, dropout_active
-from napari_xreg.registration import Control, run
+from napari_xreg.progress import Control, run
 from napari_xreg.training.framing import Framing
 
 NAMES = ("ASIS-l", "FH-r")

@@ -11,7 +11,7 @@ import torch
 
 from napari_xreg.geometry import CArm, Pose
 from napari_xreg.rayemb import Embedded, Framing, RayEncoder, Templates
-from napari_xreg.rayemb.encoder import calibration_of
+from napari_xreg.rayemb.network.encoder import calibration_of
 
 SCALE_MM = 40.0
 

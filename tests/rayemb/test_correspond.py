@@ -11,6 +11,7 @@ from ideal_encoder import IdealEncoder, ideal_radiograph, ideal_templates
 from napari_xreg.geometry import CArm, CArmPose, Detector
 from napari_xreg.images import Radiograph
 from napari_xreg.metrics import mean_target_registration_error
+from napari_xreg.progress import Control, run
 from napari_xreg.rayemb import (
     CorrespondSettings,
     correspond,
@@ -20,7 +21,6 @@ from napari_xreg.rayemb import (
     pose_of,
     trust_of,
 )
-from napari_xreg.registration import Control, run
 
 CENTER = torch.tensor([12.0, -31.0, 640.0], dtype=torch.float64)
 # Nothing square, nothing centred.

@@ -14,7 +14,7 @@ from napari_xreg.rayemb import (
     load_encoder,
     save_encoder,
 )
-from napari_xreg.rayemb.vit import Attention, DinoV2
+from napari_xreg.rayemb.network.vit import Attention, DinoV2
 from napari_xreg.training import CheckpointError
 
 

@@ -14,11 +14,11 @@ from napari_xreg.rayemb import (
     ViewPool,
     ViewSettings,
     population_task,
-    recipes,
     templates_around,
     templates_for,
     validation_patient,
 )
+from napari_xreg.rayemb.network import recipes
 from napari_xreg.rayemb.template_range import learned_template_poses
 from napari_xreg.simulation import phantom
 from napari_xreg.training import OnePatient, PhantomPopulation, PoseRange, patient_from_volume

@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from napari_xreg.geometry import CArm, Detector
 from napari_xreg.images import Volume
+from napari_xreg.progress import Control, run
 from napari_xreg.rayemb import (
     CompactEncoder,
     TemplateMade,
@@ -19,9 +20,8 @@ from napari_xreg.rayemb import (
     shipped_encoder,
 )
 from napari_xreg.rayemb import templates as templates_module
+from napari_xreg.rayemb.network.weights_file import SHIPPED
 from napari_xreg.rayemb.templates import RAYEMB_V1, template_poses
-from napari_xreg.rayemb.weights_file import SHIPPED
-from napari_xreg.registration import Control, run
 from napari_xreg.training import CheckpointError, PoseRange
 
 CARM = CArm(1020.0, 750.0, Detector((128, 120), (2.0, 2.2)))

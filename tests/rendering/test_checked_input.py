@@ -18,7 +18,7 @@ from napari_xreg.rendering import (
     render_with_jacobian,
 )
 from napari_xreg.rendering.adjoint import backproject
-from napari_xreg.rendering.cpu import march_rays
+from napari_xreg.rendering.cpu.march import march_rays
 
 METHODS = ("trilinear", "joseph", "siddon")
 CARM = CArm(1020.0, 700.0, Detector((7, 5), (0.9, 1.3), principal_point=(4.2, 1.7)))

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from napari_xreg.registration import Control, run
+from napari_xreg.progress import Control, run
 from napari_xreg.training import (
     CheckpointError,
     Step,

@@ -14,6 +14,14 @@ from napari_xreg.images import LabelMap, Landmark, Radiograph, Volume, lac_from_
 from napari_xreg.session import Session, read_session, write_session
 from napari_xreg.viewer.adoption import capture
 from napari_xreg.viewer.edits import EDITED, as_edited, landmarks_of
+from napari_xreg.viewer.files.readers import get_reader
+from napari_xreg.viewer.files.writers import (
+    LayerRefused,
+    session_of_layers,
+    write_landmarks_layer,
+    write_radiograph_layer,
+    write_session_layers,
+)
 from napari_xreg.viewer.layer_data import (
     Carried,
     carried,
@@ -21,14 +29,6 @@ from napari_xreg.viewer.layer_data import (
     landmarks_layer,
     radiograph_layer,
     volume_layer,
-)
-from napari_xreg.viewer.readers import get_reader
-from napari_xreg.viewer.writers import (
-    LayerRefused,
-    session_of_layers,
-    write_landmarks_layer,
-    write_radiograph_layer,
-    write_session_layers,
 )
 
 # napari shows oblique grids, and says each time that it cuts them along their own axes.

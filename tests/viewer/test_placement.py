@@ -6,7 +6,7 @@ import torch
 from napari.components import ViewerModel
 
 from napari_xreg.geometry import Detector
-from napari_xreg.viewer.detector_fit import MARGIN, look_at
+from napari_xreg.viewer.detector.fit import MARGIN, look_at
 from napari_xreg.viewer.layer_data import placement
 
 

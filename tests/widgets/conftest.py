@@ -67,10 +67,10 @@ def quick_collections():
     """
     import napari.qt
 
-    import napari_xreg.widgets.workbench
+    import napari_xreg.widgets.jobs.workbench
 
     assert napari.qt
-    assert napari_xreg.widgets.workbench
+    assert napari_xreg.widgets.jobs.workbench
     gc.collect()
     gc.freeze()
     yield
@@ -85,7 +85,7 @@ def nothing_left_behind():
     """
     from qtpy.QtCore import QThreadPool
 
-    from napari_xreg.widgets import workbench
+    from napari_xreg.widgets.jobs.jobs import workbench
 
     yield
     pool = QThreadPool.globalInstance()
@@ -106,7 +106,7 @@ def viewer(make_napari_viewer_proxy):
 @pytest.fixture
 def empty_bench(viewer):
     """The workbench of a viewer, with nothing loaded."""
-    from napari_xreg.widgets.workbench import workbench_of
+    from napari_xreg.widgets.jobs.workbench import workbench_of
 
     bench = workbench_of(viewer)
     yield bench

@@ -9,9 +9,9 @@ import pytest
 from psygnal import SignalInstance
 
 from napari_xreg.registration import AdamSettings
-from napari_xreg.widgets import refine_run
-from napari_xreg.widgets.refine_widget import RefineWidget
-from napari_xreg.widgets.workbench import workbench_of
+from napari_xreg.widgets.jobs.workbench import workbench_of
+from napari_xreg.widgets.refine import run as refine_run
+from napari_xreg.widgets.refine.widget import RefineWidget
 
 LONG = 60_000
 
@@ -25,7 +25,7 @@ class Endless(AdamSettings):
 
 @pytest.fixture(autouse=True)
 def endless(monkeypatch):
-    monkeypatch.setattr("napari_xreg.widgets.refine_choices.AdamSettings", Endless)
+    monkeypatch.setattr("napari_xreg.widgets.refine.choices.AdamSettings", Endless)
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ from napari_xreg.rayemb import (
     patient_task,
 )
 from napari_xreg.training import Checkpoint, TrainSettings, read_checkpoint, write_checkpoint
-from napari_xreg.widgets.train_rayemb import RayEmbRecipe
-from napari_xreg.widgets.train_widget import TrainWidget
+from napari_xreg.widgets.train.rayemb import RayEmbRecipe
+from napari_xreg.widgets.train.widget import TrainWidget
 
 LEFT = Qt.MouseButton.LeftButton
 LONG = 90_000

@@ -19,9 +19,9 @@ from napari_xreg.metrics import (
     pose_error_components,
     rotation_error_deg,
 )
+from napari_xreg.records.pose_files import four_by_four
+from napari_xreg.records.schemas import TRUTH, VERSIONS
 from napari_xreg.registration import Registration, landmark_uncertainty
-from napari_xreg.registration.pose_files import four_by_four
-from napari_xreg.registration.schemas import TRUTH, VERSIONS
 
 
 def bone_points(

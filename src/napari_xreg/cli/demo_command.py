@@ -48,7 +48,7 @@ def windowed(console: Console) -> int:
     # Qt is imported nowhere else in the command line.
     import napari
 
-    from napari_xreg.widgets.demo import open_demo
+    from napari_xreg.widgets.tour.demo import open_demo
 
     console.say("Opening napari. `napari-xreg demo --headless` does the same in the terminal.")
     open_demo()

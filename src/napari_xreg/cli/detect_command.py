@@ -20,10 +20,12 @@ from napari_xreg.files import check_folder, plain, written, written_folder
 from napari_xreg.geometry import CArm
 from napari_xreg.images import Radiograph, write_landmarks
 from napari_xreg.landmarks import Detections, DetectionTrust, DetectSettings, trust_of
-from napari_xreg.registration import PnPSolution, Weighting, canvas, write_pose
-from napari_xreg.registration.canvas import AFTER, WARNING, Picture
-from napari_xreg.registration.pictures import write_picture
-from napari_xreg.registration.result_files import carm_to_json
+from napari_xreg.records import drawing as canvas
+from napari_xreg.records import write_pose
+from napari_xreg.records.drawing import AFTER, WARNING, Picture
+from napari_xreg.records.pictures import write_picture
+from napari_xreg.records.result_files import carm_to_json
+from napari_xreg.registration import PnPSolution, Weighting
 from napari_xreg.training.framing import pixels_between
 
 SCHEMA, VERSION = "napari-xreg/detections", 1

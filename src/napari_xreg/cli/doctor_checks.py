@@ -97,8 +97,8 @@ def _torch() -> str:
 def _kernels() -> str:
     import numba
 
-    from napari_xreg.rendering.cpu_joseph import joseph
-    from napari_xreg.rendering.cpu_trilinear import trilinear
+    from napari_xreg.rendering.cpu.joseph import joseph
+    from napari_xreg.rendering.cpu.trilinear import trilinear
 
     for kernel in (joseph, trilinear):
         # None where no folder could be found when the kernel was made.
@@ -118,7 +118,7 @@ def _picture() -> str:
     from napari_xreg.geometry import CArm, Detector
     from napari_xreg.images import Volume
     from napari_xreg.rendering import render_drr
-    from napari_xreg.rendering.cpu import Method
+    from napari_xreg.rendering.cpu.march import Method
     from napari_xreg.rendering.cuda.check import CLOSE
 
     generator = torch.Generator().manual_seed(7)

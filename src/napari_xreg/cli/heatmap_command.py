@@ -23,6 +23,8 @@ from napari_xreg.cli.inputs import (
 from napari_xreg.cli.rayemb_start import chosen_encoder, points_of, template_shown
 from napari_xreg.cli.refining import cancelled_by_interrupt, prepare_renderer
 from napari_xreg.files import check_folder, plain, written, written_folder
+from napari_xreg.progress import Control
+from napari_xreg.progress import run as run_events
 from napari_xreg.rayemb import (
     Looks,
     embed,
@@ -36,10 +38,8 @@ from napari_xreg.rayemb import (
 )
 from napari_xreg.rayemb.framing import covariance_between
 from napari_xreg.rayemb.info_nce import usable_cells
-from napari_xreg.registration import Control
-from napari_xreg.registration import run as run_events
-from napari_xreg.registration.pictures import write_picture
-from napari_xreg.registration.result_files import carm_to_json
+from napari_xreg.records.pictures import write_picture
+from napari_xreg.records.result_files import carm_to_json
 
 SCHEMA, VERSION = "napari-xreg/heatmaps", 1
 

@@ -11,8 +11,8 @@ from torch import Tensor
 from napari_xreg.geometry import CArm
 from napari_xreg.images import Radiograph
 from napari_xreg.rayemb import pixels_between
-from napari_xreg.registration import canvas
-from napari_xreg.registration.canvas import AFTER, INK, WARNING, Picture
+from napari_xreg.records import drawing as canvas
+from napari_xreg.records.drawing import AFTER, INK, WARNING, Picture
 
 PIXELS = 480
 

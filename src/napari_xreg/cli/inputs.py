@@ -26,8 +26,8 @@ from napari_xreg.images import (
     read_volume,
 )
 from napari_xreg.images.xray_geometry import given_geometry
+from napari_xreg.records.pose_files import read_pose
 from napari_xreg.registration import Spread
-from napari_xreg.registration.pose_files import read_pose
 from napari_xreg.simulation import Phantom, phantom
 
 

@@ -8,8 +8,7 @@ from typing import Any
 from napari_xreg.cli.console import Console
 from napari_xreg.geometry import Pose
 from napari_xreg.images import Volume
-from napari_xreg.registration import Registration, View, weakest_direction
-from napari_xreg.registration.pictures import (
+from napari_xreg.records.pictures import (
     carm_words,
     compare,
     overlay_picture,
@@ -18,10 +17,11 @@ from napari_xreg.registration.pictures import (
     write_mp4,
     write_picture,
 )
-from napari_xreg.registration.pose_files import write_pose
-from napari_xreg.registration.report import write_report
-from napari_xreg.registration.result_files import result_to_json, write_result
-from napari_xreg.registration.trajectory_file import write_trajectory
+from napari_xreg.records.pose_files import write_pose
+from napari_xreg.records.report import write_report
+from napari_xreg.records.result_files import result_to_json, write_result
+from napari_xreg.records.trajectory_file import write_trajectory
+from napari_xreg.registration import Registration, View, weakest_direction
 
 
 def write_registration(

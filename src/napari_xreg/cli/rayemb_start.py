@@ -16,6 +16,8 @@ from napari_xreg.cli.inputs import Patient, Start, given_isocenter, read_patient
 from napari_xreg.cli.refining import cancelled_by_interrupt, prepare_renderer
 from napari_xreg.files import plain
 from napari_xreg.images import Radiograph
+from napari_xreg.progress import Control
+from napari_xreg.progress import run as run_events
 from napari_xreg.rayemb import (
     START_SPREAD,
     STARTS,
@@ -30,8 +32,6 @@ from napari_xreg.rayemb import (
     shipped_encoder,
     templates_for,
 )
-from napari_xreg.registration import Control
-from napari_xreg.registration import run as run_events
 from napari_xreg.rendering import thread_count
 
 POINTS = 3000

@@ -11,15 +11,9 @@ from torch import Tensor
 
 from napari_xreg.cli.console import Console
 from napari_xreg.images import Volume
-from napari_xreg.registration import (
-    Control,
-    Iterate,
-    RefineSettings,
-    Registration,
-    View,
-    refine,
-)
-from napari_xreg.registration.adam import AdamSettings, refine_adam
+from napari_xreg.progress import Control
+from napari_xreg.registration import Iterate, RefineSettings, Registration, View, refine
+from napari_xreg.registration.refinement.adam import AdamSettings, refine_adam
 from napari_xreg.rendering import set_thread_count, warm_up
 
 

@@ -22,9 +22,9 @@ from napari_xreg.cli.outputs import check_film, error_words, say_result, write_r
 from napari_xreg.cli.refining import prepare_renderer, refine_shown
 from napari_xreg.files import check_folder, written_folder
 from napari_xreg.images import Radiograph
+from napari_xreg.records.result_files import describe_input
 from napari_xreg.registration import RefineSettings, Registration, Spread, Status, View
-from napari_xreg.registration.adam import AdamSettings
-from napari_xreg.registration.result_files import describe_input
+from napari_xreg.registration.refinement.adam import AdamSettings
 from napari_xreg.rendering import choose_device, volume_on
 
 

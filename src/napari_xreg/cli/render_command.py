@@ -11,8 +11,8 @@ from napari_xreg.cli.refining import prepare_renderer
 from napari_xreg.files import check_writable, written
 from napari_xreg.images import Radiograph, write_geometry, write_radiograph
 from napari_xreg.images.xray_geometry import geometry_of
-from napari_xreg.registration.pictures import carm_words
-from napari_xreg.registration.result_files import carm_pose_to_json, carm_to_json
+from napari_xreg.records.pictures import carm_words
+from napari_xreg.records.result_files import carm_pose_to_json, carm_to_json
 from napari_xreg.rendering import choose_device, render_drr, volume_on
 
 

@@ -20,14 +20,14 @@ from napari_xreg.cli.inputs import (
 from napari_xreg.files import check_writable, set_thread_count, written
 from napari_xreg.geometry import CArm
 from napari_xreg.images import write_dicom_radiograph, write_radiograph
-from napari_xreg.registration.pictures import carm_words
-from napari_xreg.registration.result_files import (
+from napari_xreg.records.pictures import carm_words
+from napari_xreg.records.result_files import (
     carm_pose_to_json,
     carm_to_json,
     describe_input,
     versions,
 )
-from napari_xreg.registration.schemas import TRUTH, VERSIONS
+from napari_xreg.records.schemas import TRUTH, VERSIONS
 from napari_xreg.session.sample_case import with_nominal
 from napari_xreg.simulation import SimulatedRadiograph, simulate_radiograph
 

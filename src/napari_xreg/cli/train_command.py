@@ -11,8 +11,8 @@ from torch import nn
 from napari_xreg.cli.console import Console
 from napari_xreg.cli.refining import cancelled_by_interrupt, prepare_renderer
 from napari_xreg.cli.training_methods import METHODS, pose_range
-from napari_xreg.registration import Control
-from napari_xreg.registration import run as run_events
+from napari_xreg.progress import Control
+from napari_xreg.progress import run as run_events
 from napari_xreg.rendering import choose_device, thread_count
 from napari_xreg.training import (
     Kept,

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from napari_xreg.files import ReadError, check_file
-from napari_xreg.images.read_dicom_series import is_dicom, series_files
-from napari_xreg.images.read_meta_image import meta_image_files
-from napari_xreg.images.read_nifti import nifti_files
-from napari_xreg.images.read_nrrd import nrrd_files
+from napari_xreg.images.dicom.series import is_dicom, series_files
+from napari_xreg.images.formats.meta_image import meta_image_files
+from napari_xreg.images.formats.nifti import nifti_files
+from napari_xreg.images.formats.nrrd import nrrd_files
 
 
 def input_files(path: Path) -> tuple[Path, ...]:

@@ -4,10 +4,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+from napari_xreg.images.dicom.radiograph import read_dicom_image
 from napari_xreg.images.errors import ReadError
+from napari_xreg.images.formats.raster import read_raster_image
 from napari_xreg.images.radiograph import Radiograph
-from napari_xreg.images.read_dicom_radiograph import read_dicom_image
-from napari_xreg.images.read_raster_radiograph import read_raster_image
 from napari_xreg.images.stored_image import radiograph_from_stored
 from napari_xreg.images.xray_geometry import GeometryRecord, given_geometry, read_geometry
 

@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from napari_xreg.files import ReadError, check_file
+from napari_xreg.images.dicom.series import is_dicom, read_dicom_series
+from napari_xreg.images.formats.meta_image import read_meta_image
+from napari_xreg.images.formats.nifti import read_nifti
+from napari_xreg.images.formats.nrrd import read_nrrd
+from napari_xreg.images.intensity.value_scale import ValueScale
 from napari_xreg.images.labels import LabelMap
-from napari_xreg.images.read_dicom_series import is_dicom, read_dicom_series
-from napari_xreg.images.read_meta_image import read_meta_image
-from napari_xreg.images.read_nifti import read_nifti
-from napari_xreg.images.read_nrrd import read_nrrd
 from napari_xreg.images.stored_grid import StoredGrid, labels_from_grid, volume_from_grid
 from napari_xreg.images.totalsegmentator import TOTALSEGMENTATOR_NAMES
-from napari_xreg.images.value_scale import ValueScale
 from napari_xreg.images.volume import Volume
 
 _NIFTI = (".nii", ".nii.gz", ".hdr", ".img")

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from napari_xreg.files import claim
 from napari_xreg.images.errors import ReadError, UnknownValues
+from napari_xreg.images.intensity.value_scale import ValueScale
 from napari_xreg.images.labels import LabelMap
-from napari_xreg.images.value_scale import ValueScale
 from napari_xreg.images.volume import Volume, check_affine
 
 # 1024 x 1024 x 1024: attenuation and HU of it take 6 to 8 GB, and as much again while it is read.

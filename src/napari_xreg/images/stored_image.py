@@ -8,11 +8,11 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from napari_xreg.geometry import CArm
-from napari_xreg.images.collimator import collimator_mask
 from napari_xreg.images.errors import ReadError
-from napari_xreg.images.line_integrals import estimate_i0, line_integrals_from_intensity
+from napari_xreg.images.intensity.collimator import collimator_mask
+from napari_xreg.images.intensity.line_integrals import estimate_i0, line_integrals_from_intensity
+from napari_xreg.images.intensity.value_range import ValueRange, floating_range
 from napari_xreg.images.radiograph import Radiograph
-from napari_xreg.images.value_range import ValueRange, floating_range
 from napari_xreg.images.xray_geometry import GeometryRecord
 
 Meaning = Literal["intensity", "log_intensity", "line_integral"]

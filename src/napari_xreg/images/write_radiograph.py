@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from napari_xreg.files import written
+from napari_xreg.images.formats.raster import sidecar_path
 from napari_xreg.images.radiograph import Radiograph
-from napari_xreg.images.read_raster_radiograph import sidecar_path
 from napari_xreg.images.xray_geometry import geometry_of, geometry_to_json
 
 

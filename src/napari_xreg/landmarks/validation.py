@@ -15,7 +15,8 @@ from napari_xreg.landmarks.detector import LandmarkDetector
 from napari_xreg.landmarks.task import isocenter_pixel_mm, usable_at
 from napari_xreg.landmarks.trust import fitted_threshold, image_uncertainty_mm
 from napari_xreg.metrics import mean_target_registration_error
-from napari_xreg.registration import PnPSettings, PnPSolution, Weighting, run, solve_pnp
+from napari_xreg.progress import run
+from napari_xreg.registration import PnPSettings, PnPSolution, Weighting, solve_pnp
 from napari_xreg.simulation import phantom, simulate_radiograph
 from napari_xreg.training import STANDARD_CARM, PoseRange, bone_mask, points_in
 

@@ -4,7 +4,6 @@ Shrestha, Xie, Yoshii and Kitahara, "RayEmb: Arbitrary Landmark Detection in X-R
 Embedding Subspace", ACCV 2024.
 """
 
-from napari_xreg.rayemb.compact import CompactEncoder
 from napari_xreg.rayemb.correspond import (
     CorrespondSettings,
     Found,
@@ -14,7 +13,6 @@ from napari_xreg.rayemb.correspond import (
     heatmap_carm,
     point_heatmaps,
 )
-from napari_xreg.rayemb.encoder import Embedded, RayEncoder, embed
 from napari_xreg.rayemb.framing import Framing, pixels_between
 from napari_xreg.rayemb.heatmap import Posterior, posterior, probabilities, similarity
 from napari_xreg.rayemb.info_nce import info_nce
@@ -27,8 +25,12 @@ from napari_xreg.rayemb.locate import (
     sample_points,
     start_of,
 )
+from napari_xreg.rayemb.network.compact import CompactEncoder
+from napari_xreg.rayemb.network.encoder import Embedded, RayEncoder, embed
+from napari_xreg.rayemb.network.recipes import patient_task, phantom_validation, population_task
+from napari_xreg.rayemb.network.vit import DinoEncoder, encoder_from_dinov2, encoder_of_published
+from napari_xreg.rayemb.network.weights_file import load_encoder, save_encoder, shipped_encoder
 from napari_xreg.rayemb.polarity import Looks, Polarity, coarse_drrs, polarity_of
-from napari_xreg.rayemb.recipes import patient_task, phantom_validation, population_task
 from napari_xreg.rayemb.subspace import projector, subspace_basis, subspace_rank
 from napari_xreg.rayemb.task import RayEmbSettings, RayEmbTask
 from napari_xreg.rayemb.template_range import TEMPLATE_POSES, templates_around
@@ -51,8 +53,6 @@ from napari_xreg.rayemb.validation import (
     validation_patient,
 )
 from napari_xreg.rayemb.view_pool import ViewPool, Views, ViewSettings
-from napari_xreg.rayemb.vit import DinoEncoder, encoder_from_dinov2, encoder_of_published
-from napari_xreg.rayemb.weights_file import load_encoder, save_encoder, shipped_encoder
 from napari_xreg.training import STANDARD_CARM
 
 __all__ = [

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from napari_xreg.geometry import CArm
-from napari_xreg.rayemb.encoder import Embedded, RayEncoder
+from napari_xreg.progress import Control
 from napari_xreg.rayemb.framing import covariance_between, pixels_between
 from napari_xreg.rayemb.heatmap import (
     Posterior,
@@ -20,9 +20,10 @@ from napari_xreg.rayemb.heatmap import (
     similarity_chunk,
 )
 from napari_xreg.rayemb.info_nce import usable_cells
+from napari_xreg.rayemb.network.encoder import Embedded, RayEncoder
 from napari_xreg.rayemb.subspace import subspace_basis
 from napari_xreg.rayemb.templates import Templates, choose_templates
-from napari_xreg.registration import Control, Correspondences
+from napari_xreg.registration import Correspondences
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,14 @@ from torch import Tensor
 
 from napari_xreg.geometry import Pose
 from napari_xreg.images import LabelMap, Radiograph, Volume
+from napari_xreg.progress import Control
 from napari_xreg.rayemb.correspond import CorrespondSettings, Found, Round, correspond
 from napari_xreg.rayemb.depth import at_likely_depth
-from napari_xreg.rayemb.encoder import Embedded, RayEncoder, embed
+from napari_xreg.rayemb.network.encoder import Embedded, RayEncoder, embed
 from napari_xreg.rayemb.polarity import ENOUGH_DRRS, Polarity, coarse_drrs, polarity_of
 from napari_xreg.rayemb.templates import TemplateMade, Templates, TemplateSettings, make_templates
 from napari_xreg.rayemb.trust import Trust, Verdict, detector_pixel_mm, trust_of, verdict_of
-from napari_xreg.registration import Control, PnPSettings, PnPSolution, Spread, solve_pnp
+from napari_xreg.registration import PnPSettings, PnPSolution, Spread, solve_pnp
 from napari_xreg.training import bone_mask, points_in
 
 THRESHOLD_MM = 12.0

@@ -9,9 +9,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from napari_xreg.geometry import Pose
-from napari_xreg.rayemb.encoder import RayEncoder
 from napari_xreg.rayemb.framing import cells_from_pixels, sample_cells
 from napari_xreg.rayemb.info_nce import info_nce, usable_cells
+from napari_xreg.rayemb.network.encoder import RayEncoder
 from napari_xreg.rayemb.subspace import subspace_basis
 from napari_xreg.rayemb.view_pool import ViewPool, Views, ViewSettings, projected
 from napari_xreg.training import CLEAN, Appearance, Population

@@ -16,10 +16,10 @@ from torch import Tensor
 from napari_xreg.files import written
 from napari_xreg.geometry import CArm, Detector, Pose
 from napari_xreg.images import Volume
-from napari_xreg.rayemb.encoder import RayEncoder
+from napari_xreg.progress import Control
 from napari_xreg.rayemb.framing import Align, cells_from_pixels
+from napari_xreg.rayemb.network.encoder import RayEncoder
 from napari_xreg.rayemb.template_range import TEMPLATE_POSES, learned_template_poses
-from napari_xreg.registration import Control
 from napari_xreg.rendering import at_voxel_size, render_drr
 from napari_xreg.training import PoseRange
 

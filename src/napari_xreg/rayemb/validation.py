@@ -10,10 +10,11 @@ from torch import Tensor
 from napari_xreg.geometry import CArm, Pose
 from napari_xreg.images import LabelMap, Radiograph, Volume
 from napari_xreg.metrics import mean_target_registration_error
+from napari_xreg.progress import run
 from napari_xreg.rayemb.correspond import CorrespondSettings, Found, correspond
-from napari_xreg.rayemb.encoder import RayEncoder, embed
 from napari_xreg.rayemb.framing import Framing
 from napari_xreg.rayemb.locate import pose_of
+from napari_xreg.rayemb.network.encoder import RayEncoder, embed
 from napari_xreg.rayemb.template_range import templates_around
 from napari_xreg.rayemb.templates import (
     Templates,
@@ -22,7 +23,7 @@ from napari_xreg.rayemb.templates import (
     inside_image,
     template_poses,
 )
-from napari_xreg.registration import PnPSolution, run
+from napari_xreg.registration import PnPSolution
 from napari_xreg.rendering import at_voxel_size, render_drr
 from napari_xreg.simulation import simulate_radiograph
 from napari_xreg.training import STANDARD_CARM, PoseRange, bone_mask, points_in

@@ -1,7 +1,7 @@
 """What would be seen: digitally reconstructed radiographs and their Jacobian in one march."""
 
 from napari_xreg.rendering.checked import check_poses
-from napari_xreg.rendering.cpu import march, march_view
+from napari_xreg.rendering.cpu.march import march, march_view
 from napari_xreg.rendering.devices import choose_device, volume_on
 from napari_xreg.rendering.drr import render_drr, render_with_jacobian
 from napari_xreg.rendering.excess import Excess

@@ -33,7 +33,7 @@ def backproject(
     ValueError
         If there is not one number for every ray, or a ray cannot be followed (`checked`).
     """
-    from napari_xreg.rendering.cpu_adjoint import spread_cells, spread_samples
+    from napari_xreg.rendering.cpu.adjoint import spread_cells, spread_samples
 
     nz, ny, nx = (n + 2 * PAD for n in volume.shape)
     matrix = np.linalg.inv(volume.world_from_index.detach().cpu().double().numpy())

@@ -9,7 +9,7 @@ from torch.autograd.function import once_differentiable
 
 from napari_xreg.images import Volume
 from napari_xreg.rendering.adjoint import backproject
-from napari_xreg.rendering.cpu import Method, march_rays
+from napari_xreg.rendering.cpu.march import Method, march_rays
 from napari_xreg.rendering.prepared import prepare
 
 

@@ -10,7 +10,7 @@ from napari_xreg.rendering import on_cuda
 from napari_xreg.rendering.autograd import march_differentiably
 from napari_xreg.rendering.backends import Backend, choose_backend
 from napari_xreg.rendering.checked import check_pixels, check_poses
-from napari_xreg.rendering.cpu import METHODS, Method, march_view
+from napari_xreg.rendering.cpu.march import METHODS, Method, march_view
 from napari_xreg.rendering.excess import Excess, excess_of
 from napari_xreg.rendering.jacobian import twist_jacobian
 from napari_xreg.rendering.prepared import prepare

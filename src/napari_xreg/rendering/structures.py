@@ -14,7 +14,7 @@ from napari_xreg.images import LabelMap, Volume
 from napari_xreg.rendering import on_cuda
 from napari_xreg.rendering.backends import Backend, choose_backend
 from napari_xreg.rendering.checked import check_frame, check_pixels, check_poses
-from napari_xreg.rendering.cpu import view_frame
+from napari_xreg.rendering.cpu.march import view_frame
 from napari_xreg.rendering.prepared import PAD, prepare
 from napari_xreg.rendering.threads import split, thread_count
 
@@ -81,7 +81,7 @@ def render_structures(
         )  # fmt: skip
         size = carm.detector.shape if pixels is None else (len(pixels),)
         return found.to(volume.lac).reshape(*world_from_camera.batch_shape, len(groups) + 1, *size)
-    from napari_xreg.rendering.cpu_structures import structures
+    from napari_xreg.rendering.cpu.structures import structures
 
     ready = prepare(volume)
     channels = np.zeros(ready.values.shape, np.uint8)

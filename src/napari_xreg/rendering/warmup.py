@@ -9,7 +9,7 @@ import torch
 
 from napari_xreg.geometry import CArm, Detector
 from napari_xreg.images import Volume
-from napari_xreg.rendering.cpu import METHODS, Method, march_view
+from napari_xreg.rendering.cpu.march import METHODS, Method, march_view
 from napari_xreg.rendering.prepared import prepare
 
 

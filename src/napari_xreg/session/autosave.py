@@ -20,7 +20,7 @@ from typing import IO
 from platformdirs import user_data_path
 
 from napari_xreg.files import written
-from napari_xreg.registration import run
+from napari_xreg.progress import run
 from napari_xreg.session.opening import content_hash
 from napari_xreg.session.session_file import ENDING, Beside, Write, saving_state
 from napari_xreg.session.source import Source

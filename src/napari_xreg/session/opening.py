@@ -15,7 +15,7 @@ from napari_xreg.images import (
     read_volume,
 )
 from napari_xreg.images.xray_geometry import GeometryRecord, geometry_from_json, geometry_to_json
-from napari_xreg.registration.result_files import describe_input
+from napari_xreg.records.result_files import describe_input
 from napari_xreg.session.memory_files import holds_grid, read_grid_labels, read_grid_volume
 from napari_xreg.session.source import Source
 from napari_xreg.simulation import Phantom, phantom

@@ -19,7 +19,7 @@ from typing import Any
 import napari_xreg
 from napari_xreg.files import plain, written
 from napari_xreg.images import write_radiograph
-from napari_xreg.registration import run
+from napari_xreg.progress import run
 from napari_xreg.session.memory_files import write_grid_labels, write_grid_volume
 from napari_xreg.session.opening import content_hash
 from napari_xreg.session.session import Session

@@ -10,7 +10,7 @@ import torch
 
 from napari_xreg.files import json_of_text, read_text, with_schema
 from napari_xreg.images import LabelMap, ReadError, Volume
-from napari_xreg.registration import run
+from napari_xreg.progress import run
 from napari_xreg.session.exposure import Exposure
 from napari_xreg.session.history import PoseRecord
 from napari_xreg.session.opening import content_hash, read_ct, read_label_map, read_xray

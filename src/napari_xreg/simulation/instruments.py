@@ -7,7 +7,7 @@ import torch
 
 from napari_xreg.geometry import CArm, Pose
 from napari_xreg.images import Volume
-from napari_xreg.images.materials import Material
+from napari_xreg.images.intensity.materials import Material
 from napari_xreg.simulation.severity import Severity
 from napari_xreg.simulation.solids import Array, Capsule, union_length
 

@@ -7,8 +7,8 @@ import torch
 from numpy.typing import NDArray
 
 from napari_xreg.images import linear_attenuation
-from napari_xreg.images.attenuation import CT_ENERGY_KEV
-from napari_xreg.images.materials import Material
+from napari_xreg.images.intensity.attenuation import CT_ENERGY_KEV
+from napari_xreg.images.intensity.materials import Material
 
 Array = NDArray[np.float64]
 

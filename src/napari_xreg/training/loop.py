@@ -9,7 +9,8 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from napari_xreg.registration import AdamSteps, Control
+from napari_xreg.progress import Control
+from napari_xreg.registration import AdamSteps
 from napari_xreg.training.checkpoint import CheckpointError
 from napari_xreg.training.events import Step, Trained, TrainingStatus, Validation
 from napari_xreg.training.state_file import check_state

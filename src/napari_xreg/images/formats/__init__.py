@@ -1,0 +1,1 @@
+"""Files that are not DICOM: volumes, radiographs and landmarks."""

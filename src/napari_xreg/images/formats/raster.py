@@ -1,0 +1,224 @@
+"""Read the pixels of an X-ray image from PNG, TIFF, NPY and NPZ, with a JSON sidecar beside it."""
+
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from napari_xreg.files import claim, json_of_text, read_json, read_npy, read_npz
+from napari_xreg.images.errors import ReadError
+from napari_xreg.images.formats.tiff import read_tiff
+from napari_xreg.images.frames import Frame, chosen_frames
+from napari_xreg.images.intensity.value_range import ValueRange, array_range
+from napari_xreg.images.stored_image import BYTES_PER_PIXEL, StoredImage
+from napari_xreg.images.xray_geometry import SCHEMA, GeometryRecord, geometry_from_json
+
+_UNSTATED = "an image file without a sidecar does not say what its values are"
+
+
+def sidecar_path(path: Path) -> Path:
+    """Where the geometry of an image lies: its name with ``.json`` behind it."""
+    return path.with_name(path.name + ".json")
+
+
+def read_raster_image(path: Path, *, frame: Frame = None) -> StoredImage:
+    """Pixels of an image file; geometry and meaning from the sidecar, if there is one.
+
+    Raises
+    ------
+    ReadError
+        If the file is damaged, in colour, not two-dimensional, not of numbers or larger than the
+        memory; if it holds several pages and none was chosen; if its sidecar is malformed.
+    """
+    suffix = path.suffix.lower()
+    mask, details = None, None
+    notes: tuple[str, ...] = ()
+    if suffix == ".npz":
+        array, mask, details = _npz(path)
+    elif suffix == ".npy":
+        array = _named(path, read_npy)
+    elif suffix in (".tif", ".tiff"):
+        array, notes = read_tiff(path, lambda count: chosen_frames(path.name, count, frame))
+        array = _one_channel(array, path.name)
+    else:
+        array = _png(path)
+    array = _grey(array, path.name, None if suffix in (".tif", ".tiff") else frame)
+    sidecar = sidecar_path(path)
+    if details is None and sidecar.exists():
+        details = read_json(sidecar)
+    claim(BYTES_PER_PIXEL * array.size, f"{path.name}: an image of {_pair(array.shape)} pixels")
+    ends = array_range(array)
+    pixels = torch.from_numpy(np.ascontiguousarray(array, dtype=np.float64))
+    if details is None:
+        return StoredImage(
+            pixels,
+            path.name,
+            GeometryRecord(),
+            value_range=ends,
+            why_no_meaning=_UNSTATED,
+            notes=notes,
+        )
+    stored = _described(path, pixels, mask, ends, details, sidecar.name)
+    return replace(stored, notes=(*notes, *stored.notes))
+
+
+def _described(
+    path: Path,
+    pixels: torch.Tensor,
+    mask: torch.Tensor | None,
+    ends: ValueRange | None,
+    details: Any,
+    sidecar: str,
+) -> StoredImage:
+    """Geometry from the sidecar, and what its "image" part says about the values."""
+    where = sidecar if path.suffix.lower() != ".npz" else path.name
+    geometry = geometry_from_json(details, where)
+    image = details.get("image", {})
+    if not isinstance(image, dict):
+        raise ReadError(f'{where}: "image" should be a JSON object')
+    meaning = image.get("read_as")
+    if meaning not in (None, "intensity", "line_integral"):
+        raise ReadError(
+            f"{where}: read_as should be 'intensity' or 'line_integral': got {meaning!r}"
+        )
+    simulated, notes = image.get("simulated", False), image.get("notes", [])
+    if not isinstance(simulated, bool):
+        raise ReadError(f"{where}: simulated should be true or false: got {simulated!r}")
+    if not isinstance(notes, list) or not all(isinstance(note, str) for note in notes):
+        raise ReadError(f"{where}: notes should be a list of texts: got {notes!r}")
+    i0 = _number(image, "i0", where)
+    if i0 is not None and i0 <= 0:
+        raise ReadError(f"{where}: i0 should be a number above 0: got {i0:g}")
+    slope, masked = _number(image, "slope", where), _number(image, "masked_value", where)
+    intercept = _number(image, "intercept", where) or 0.0
+    if slope == 0:
+        raise ReadError(f"{where}: slope should not be 0: all line integrals would be the same")
+    if masked is not None and mask is None:
+        mask = pixels != masked
+    return StoredImage(
+        pixels,
+        path.name,
+        geometry,
+        meaning=meaning,
+        value_range=ends,
+        scale=None if slope is None else (slope, intercept),
+        i0=i0,
+        mask=mask,
+        simulated=simulated,
+        why_no_meaning=f"{where} holds no read_as",
+        notes=tuple(notes),
+    )
+
+
+def _number(image: dict[str, Any], key: str, where: str) -> float | None:
+    """A finite number; None where there is none."""
+    value = image.get(key)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -1e300 < value < 1e300:
+        raise ReadError(f"{where}: {key} should be a number: got {value!r}")
+    return float(value)
+
+
+def _png(path: Path) -> NDArray[Any]:
+    """OpenCV keeps 16 bits in every layout, but complains on stderr and older versions fill a
+    cut-off image with zeros; Pillow is strict and quiet, but reads 16-bit colour as 8. So one checks
+    and the other decodes.
+    """
+    file = path.name
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(path, formats=("PNG",)) as picture:
+                size = picture.height, picture.width
+                claim(
+                    BYTES_PER_PIXEL * size[0] * size[1], f"{file}: an image of {_pair(size)} pixels"
+                )
+                picture.load()
+        array = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+    except ReadError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise ReadError(f"{file}: claims more pixels than any detector has") from error
+    except MemoryError as error:
+        raise ReadError(f"{file}: is too large for the memory of this computer") from error
+    except Exception as error:  # a damaged file makes Pillow raise almost anything
+        raise ReadError(
+            f"{file}: is not a readable PNG or TIFF image: damaged or cut off"
+        ) from error
+    if array is None:
+        raise ReadError(f"{file}: is not a readable PNG or TIFF image: damaged or cut off")
+    return _one_channel(np.asarray(array), file)
+
+
+def _one_channel(array: NDArray[Any], file: str) -> NDArray[Any]:
+    """Drop alpha and equal colour channels; refuse colour."""
+    if array.ndim == 2:
+        return array
+    colours = array[..., :3] if array.shape[-1] in (3, 4) else array[..., :1]
+    if (colours != colours[..., :1]).any():
+        raise ReadError(
+            f"{file}: is a colour image; a radiograph has one grey value per pixel: export it in grey"
+        )
+    return np.asarray(colours[..., 0])
+
+
+def _npz(path: Path) -> tuple[NDArray[Any], torch.Tensor | None, Any]:
+    """Image, mask and the parsed details of an archive that `write_radiograph` wrote."""
+    file = path.name
+    found = _named(path, lambda p: read_npz(p, only=("line_integrals", "mask", "geometry")))
+    if "line_integrals" not in found:
+        raise ReadError(f"{file}: holds no array named 'line_integrals'")
+    image, mask = found["line_integrals"], None
+    if "mask" in found:
+        if found["mask"].shape != image.shape or found["mask"].dtype.kind not in "buif":
+            raise ReadError(
+                f"{file}: image and mask should have the same shape: got {image.shape} and "
+                f"{found['mask'].shape} of {found['mask'].dtype}"
+            )
+        mask = torch.from_numpy(found["mask"] != 0)
+    if "geometry" not in found:
+        return image, mask, {"schema": SCHEMA, "version": 1, "image": {"read_as": "line_integral"}}
+    text = found["geometry"]
+    if text.dtype.kind != "U" or text.size != 1:
+        raise ReadError(f"{file}: its 'geometry' should be one JSON text: got {text.dtype}")
+    return image, mask, json_of_text(str(text.reshape(())), file)
+
+
+_Read = TypeVar("_Read")
+
+
+def _named(path: Path, read: Callable[[Path], _Read]) -> _Read:
+    """Errors speak of a file by its name, as those of all radiographs do."""
+    try:
+        return read(path)
+    except ReadError as error:
+        raise type(error)(str(error).replace(str(path), path.name, 1)) from error
+
+
+def _grey(array: NDArray[Any], file: str, frame: Frame) -> NDArray[Any]:
+    """Two dimensions of real numbers: one page of several, or their mean."""
+    if array.dtype.kind not in "buif":
+        raise ReadError(f"{file}: should hold real numbers: got {array.dtype}")
+    if array.ndim == 3 and array.shape[-1] in (3, 4) and file.lower().endswith(".npy"):
+        array = _one_channel(array, file)
+    if array.ndim == 3 and array.size:
+        numbers = chosen_frames(file, len(array), frame)
+        if len(numbers) > 1:
+            return np.asarray(array.mean(0, dtype=np.float64))
+        return np.asarray(array[numbers[0] - 1])
+    if array.ndim != 2 or min(array.shape) < 1:
+        raise ReadError(f"{file}: has shape {array.shape}, a radiograph has rows and columns")
+    chosen_frames(file, 1, frame)
+    return array
+
+
+def _pair(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape))

@@ -1,0 +1,119 @@
+"""Grey values of a TIFF file, of any number type, exactly as stored."""
+
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+from napari_xreg.files import claim
+from napari_xreg.images.errors import ReadError
+from napari_xreg.images.intensity.value_range import array_range
+
+_PALETTE = 3
+_WHITE_IS_ZERO = 0
+
+
+def read_tiff(
+    path: Path, chosen: Callable[[int], Sequence[int]]
+) -> tuple[NDArray[Any], tuple[str, ...]]:
+    """One page, or the mean of several, and what was done to its values.
+
+    tifffile reads every number type; what needs a codec that it lacks (LZW), or is in colour, is
+    decoded by OpenCV. Only the pages that are wanted are decoded.
+
+    Parameters
+    ----------
+    chosen
+        Numbers of the wanted pages, from 1, given how many there are.
+
+    Returns
+    -------
+    array
+        (rows, columns), or with colour channels behind.
+    tuple of str
+        Notes.
+
+    Raises
+    ------
+    ReadError
+        If it is damaged, cut off or of a kind that nobody decodes.
+    """
+    file = path.name
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with tifffile.TiffFile(path) as tiff:
+                if not len(tiff.pages):
+                    raise EOFError("no page in it")
+                numbers = chosen(len(tiff.pages))
+                pages: list[Any] = [tiff.pages[number - 1] for number in numbers]
+                _check(path, pages)
+                arrays = (
+                    _decoded(path, page, number)
+                    for page, number in zip(pages, numbers, strict=True)
+                )
+                array = next(arrays)
+                if len(pages) > 1:
+                    array = sum(arrays, array.astype(np.float64)) / len(pages)
+    except (ReadError, MemoryError):
+        raise
+    except Exception as error:  # a damaged file makes the decoders raise almost anything
+        words = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        raise ReadError(
+            f"{file}: is not a readable PNG or TIFF image: damaged or cut off ({words})"
+        ) from error
+    if pages[0].photometric != _WHITE_IS_ZERO or array.dtype.kind not in "buf":
+        return array, ()
+    return _as_shown(array)
+
+
+def _check(path: Path, pages: Sequence[Any]) -> None:
+    """That they are alike, whole, and fit into memory."""
+    first, size = pages[0], path.stat().st_size
+    if any(page.shape != first.shape for page in pages):
+        raise ReadError(f"{path.name}: its {len(pages)} pages differ in size")
+    if len(first.shape) not in (2, 3) or not first.size or first.dtype is None:
+        raise ReadError(f"{path.name}: has shape {first.shape}, a radiograph has rows and columns")
+    shown = " x ".join(map(str, first.shape))
+    claim(4 * first.size * first.dtype.itemsize, f"{path.name}: an image of {shown} pixels")
+    for page in pages:
+        parts = zip(page.dataoffsets, page.databytecounts, strict=True)
+        if any(start + count > size for start, count in parts):
+            raise ReadError(f"{path.name}: is damaged or cut off: its pixels are not all there")
+
+
+def _decoded(path: Path, page: Any, number: int) -> NDArray[Any]:
+    if page.photometric != _PALETTE and page.samplesperpixel == 1:
+        try:
+            return np.asarray(page.asarray()).reshape(page.shape)
+        except ValueError as error:
+            if "imagecodecs" not in str(error):
+                raise
+    done, found = cv2.imdecodemulti(
+        np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED, range=(number - 1, number)
+    )
+    if not done:
+        raise ReadError(f"{path.name}: is damaged, or compressed in a way that is not read here")
+    array = np.asarray(found[0])
+    if page.photometric == _WHITE_IS_ZERO and array.dtype == np.uint8:
+        return 255 - array  # OpenCV has exchanged them, of 8 bits only
+    return array
+
+
+def _as_shown(array: NDArray[Any]) -> tuple[NDArray[Any], tuple[str, ...]]:
+    """Low values are white in the file: exchanged, so that bright is what a viewer shows bright."""
+    ends = array_range(array)
+    low, high = (0.0, float(array.max())) if ends is None else (ends.low, ends.high)
+    if array.dtype.kind == "f":
+        exchanged = low + high - array
+    elif array.dtype.kind == "b":
+        exchanged = ~array
+    else:
+        exchanged = array.dtype.type(high) - array
+    note = f"the file shows low values white: read as {high:g} - value"
+    return np.asarray(exchanged), (note,)

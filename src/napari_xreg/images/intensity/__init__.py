@@ -1,0 +1,1 @@
+"""What pixel and voxel values mean: attenuation, line integrals, collimated borders."""

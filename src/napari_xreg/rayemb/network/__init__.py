@@ -1,0 +1,1 @@
+"""The networks of RayEmb, and the files of their weights."""

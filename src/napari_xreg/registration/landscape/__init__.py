@@ -1,0 +1,1 @@
+"""The similarity around a pose: sections, and what converges from where."""

@@ -1,0 +1,122 @@
+"""How to solve, and the correspondences as the fit and as OpenCV want them."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from napari_xreg.geometry import CArm, Pose, opencv_from_carm, opencv_points_from_pixels
+from napari_xreg.registration.pnp.correspondences import Correspondences
+from napari_xreg.registration.pnp.fit import Loss, Observations
+from napari_xreg.registration.pnp.search import Search, Views
+
+Array = npt.NDArray[np.float64]
+
+DEFAULT_THRESHOLD_MM = 5.0
+"""On the detector: what a hand or a network misses a landmark by, and an outlier exceeds."""
+
+
+@dataclass(frozen=True)
+class PnPSettings:
+    """How to solve.
+
+    Parameters
+    ----------
+    selection
+        ``"magsac"``: find the points that agree and fit only those. ``"none"``: fit all.
+    threshold_px
+        A point farther than this from its pixel (and, where it has a covariance, beyond its 99.9 %
+        ellipse) is an outlier. None: as many pixels as make 5 mm on the detector.
+    loss, loss_scale
+        ``"squared"``, ``"huber"``, ``"cauchy"`` or ``"geman-mcclure"`` of the Mahalanobis distance;
+        beyond the scale a point counts less: in standard deviations where there are covariances,
+        else in pixels of a point of weight 1.
+    scale_covariance
+        Whether to scale the covariance of the pose by the residual variance. None: only where there
+        are no covariances, which alone say how large errors in pixels are.
+    iterations
+        Of each Levenberg-Marquardt fit.
+    seed
+        Of MAGSAC's samples.
+    """
+
+    selection: Literal["magsac", "none"] = "magsac"
+    threshold_px: float | None = None
+    loss: Loss = "squared"
+    loss_scale: float = 3.0
+    scale_covariance: bool | None = None
+    iterations: int = 100
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.selection not in ("magsac", "none"):
+            raise ValueError(f"selection must be magsac or none: got {self.selection!r}")
+        if self.loss not in ("squared", "huber", "cauchy", "geman-mcclure"):
+            raise ValueError(
+                f"loss must be squared, huber, cauchy or geman-mcclure: got {self.loss!r}"
+            )
+        if self.threshold_px is not None and not self.threshold_px > 0:
+            raise ValueError(f"threshold_px must be positive, in pixels: got {self.threshold_px}")
+        if not self.loss_scale > 0 or self.iterations < 1:
+            raise ValueError(
+                "loss_scale must be positive and iterations at least 1: got "
+                f"{self.loss_scale} and {self.iterations}"
+            )
+
+
+def views_of(
+    correspondences: Correspondences,
+    carm: CArm,
+    mask: npt.NDArray[np.bool_],
+    settings: PnPSettings,
+) -> Views:
+    """The points that are considered, as the fit and as OpenCV want them."""
+    pixels = correspondences.pixels.detach().to("cpu", torch.float64)
+    uv = opencv_points_from_pixels(carm.detector, pixels).numpy()[mask]
+    camera = opencv_from_carm(carm, Pose.identity())
+    seen = Observations(
+        as_array(correspondences.points)[mask],
+        pixels.numpy()[mask],
+        _roots(correspondences)[mask],
+        carm.camera_matrix().numpy(),
+        settings.loss,
+        settings.loss_scale,
+    )
+    return Views(seen, np.ascontiguousarray(uv), camera.k.numpy())
+
+
+def search_of(correspondences: Correspondences, carm: CArm, settings: PnPSettings) -> Search:
+    rows, columns = carm.detector.shape
+    return Search(
+        robust=settings.selection == "magsac",
+        threshold_px=_threshold(carm, settings),
+        area_px=float(rows * columns),
+        has_covariances=correspondences.covariances is not None,
+        iterations=settings.iterations,
+        seed=settings.seed,
+    )
+
+
+def _threshold(carm: CArm, settings: PnPSettings) -> float:
+    if settings.threshold_px is not None:
+        return settings.threshold_px
+    s_row, s_column = carm.detector.spacing
+    return float(DEFAULT_THRESHOLD_MM / np.sqrt(s_row * s_column))
+
+
+def _roots(correspondences: Correspondences) -> Array:
+    """S of every point with ``S^T S`` its inverse covariance."""
+    n = len(correspondences)
+    if correspondences.covariances is not None:
+        roots: Array = np.linalg.inv(np.linalg.cholesky(as_array(correspondences.covariances)))
+        return roots
+    weights = np.ones(n) if correspondences.weights is None else as_array(correspondences.weights)
+    return np.sqrt(weights)[:, None, None] * np.eye(2)
+
+
+def as_array(tensor: Tensor) -> Array:
+    array: Array = tensor.detach().to("cpu", torch.float64).numpy()
+    return array

@@ -1,0 +1,74 @@
+"""`Locks` for a batch of poses on a device, without a word from it."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from napari_xreg.geometry import CArm, Pose
+from napari_xreg.geometry.carm import CARM_PARAMETERS, rotation_from_angles
+from napari_xreg.registration.refinement.locks import Locks
+
+
+class DeviceLocks:
+    """Which of the six C-arm parameters stay as they were, for every pose of a batch.
+
+    Parameters
+    ----------
+    locks
+        Those of the CPU.
+    carm, isocenter
+        Give the parameters their meaning; the isocenter lies on the device.
+    """
+
+    def __init__(self, locks: Locks, carm: CArm, isocenter: Float[Tensor, "3"]) -> None:
+        device = isocenter.device
+        held = [name in locks.locked for name in CARM_PARAMETERS]
+        self._kept = [i for i, yes in enumerate(held) if not yes]
+        self._held = torch.tensor(held, device=device)
+        self._isocenter = isocenter.double()
+        self._to_source = torch.tensor(
+            [0.0, 0.0, carm.source_to_isocenter], dtype=torch.float64, device=device
+        )
+
+    def free(self, poses: Pose) -> Float[Tensor, "s 6 k"]:
+        """`Locks.free` of every pose."""
+        rotation = poses.rotation.double()
+        primary = self._terms(poses)[:, 0]
+        zero = torch.zeros_like(primary)
+        nothing = torch.zeros_like(rotation)
+        turns = torch.stack(
+            [
+                torch.stack([zero, zero, zero + 1], -1),
+                torch.stack([-primary.cos(), -primary.sin(), zero], -1),
+                rotation[..., 2],
+            ],
+            -1,
+        )
+        above = torch.cat([turns, nothing], -1)
+        twists = torch.cat([above, torch.cat([nothing, rotation], -1)], -2)
+        return torch.stack([twists[..., i] for i in self._kept], -1)
+
+    def settle(self, old: Pose, new: Pose) -> Pose:
+        """`new` with the locked parameters of `old`, exactly."""
+        terms = torch.where(self._held, self._terms(old), self._terms(new))
+        rotation = rotation_from_angles(*torch.rad2deg(terms[:, :3]).unbind(-1))
+        local = terms[:, 3:] - self._to_source
+        translation = (rotation @ local[..., None])[..., 0] + self._isocenter
+        return Pose(rotation.to(new.rotation), translation.to(new.translation))
+
+    def _terms(self, poses: Pose) -> Float[Tensor, "s 6"]:
+        """`CArm.carm_pose` of every pose, radians and mm."""
+        rotation = poses.rotation.double()
+        z = rotation[..., 2]
+        horizontal = torch.hypot(z[:, 0], z[:, 1])
+        secondary = torch.atan2(z[:, 2], horizontal)
+        upright = horizontal > 1e-9
+        primary = torch.where(upright, torch.atan2(z[:, 0], -z[:, 1]), torch.zeros_like(horizontal))
+        unrolled = rotation_from_angles(
+            torch.rad2deg(primary), torch.rad2deg(secondary), torch.zeros_like(primary)
+        )
+        rolled = unrolled.mT @ rotation
+        roll = torch.atan2(rolled[:, 1, 0], rolled[:, 0, 0])
+        apart = poses.translation.double() - self._isocenter
+        offset = (rotation.mT @ apart[..., None])[..., 0] + self._to_source
+        return torch.cat([torch.stack([primary, secondary, roll], -1), offset], -1)

@@ -1,0 +1,345 @@
+"""The least-squares problem of a refinement for a batch of poses on a device.
+
+The same sums as `problem`, in torch: one launch renders all poses of a batch, and nothing waits for
+the device. The poses may be those of one radiograph or of many; radiographs of one batch share
+their C-arm's geometry. The parity with the CPU's code is a test.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from napari_xreg.geometry import Pose
+from napari_xreg.images import Volume
+from napari_xreg.metrics import SMALLEST_SPREAD
+from napari_xreg.registration.refinement.batched.tone import (
+    DeviceTone,
+    ToneFit,
+    median,
+    outlier_weights,
+)
+from napari_xreg.registration.refinement.hardening import water_lac
+from napari_xreg.registration.refinement.levels import Level
+from napari_xreg.registration.refinement.problem import ViewProblem
+from napari_xreg.registration.refinement.tone import MOST_PIXELS
+from napari_xreg.registration.refinement.views import View, at_pixels
+from napari_xreg.rendering import Excess, render_with_jacobian
+
+_DERIVATIVES = ("gradient_rows", "gradient_columns")
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What the march gave at every pose of a batch, and what was fitted there.
+
+    `weights` of every channel sum to 1.
+    """
+
+    image: Float[Tensor, "s rows columns"]
+    jacobian: Float[Tensor, "s 6 rows columns"]
+    tone: DeviceTone | None = None
+    weights: Float[Tensor, "s channels n"] | None = None
+
+    def where(self, taken: Tensor, other: "Seen") -> "Seen":
+        """This one where `taken` [s], else the other."""
+        tone, weights = self.tone, self.weights
+        if tone is not None and other.tone is not None:
+            tone = tone.where(taken, other.tone)
+        if weights is not None and other.weights is not None:
+            weights = torch.where(taken[:, None, None], weights, other.weights)
+        return Seen(
+            torch.where(taken[:, None, None], self.image, other.image),
+            torch.where(taken[:, None, None, None], self.jacobian, other.jacobian),
+            tone,
+            weights,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """Residuals of every pose, summed.
+
+    Parameters
+    ----------
+    sums
+        Of every channel of every view: weighted products of the six slopes and the residual.
+    shares
+        What each channel weighs.
+    """
+
+    sums: Float[Tensor, "s terms 7 7"]
+    shares: Float[Tensor, "terms"]
+
+    @property
+    def terms(self) -> Float[Tensor, "s terms"]:
+        """Loss of every channel."""
+        return 0.5 * self.sums[..., 6, 6]
+
+    @property
+    def loss(self) -> Float[Tensor, "s"]:
+        """Sum of the terms as they weigh."""
+        return (self.shares * self.terms).sum(-1)
+
+    @property
+    def hessian(self) -> Float[Tensor, "s 6 6"]:
+        """Gauss-Newton matrix."""
+        return (self.shares[:, None, None] * self.sums[..., :6, :6]).sum(1)
+
+    @property
+    def gradient(self) -> Float[Tensor, "s 6"]:
+        """Of the loss."""
+        return (self.shares[:, None] * self.sums[..., :6, 6]).sum(1)
+
+    def where(self, taken: Tensor, other: "Model") -> "Model":
+        """This one where `taken` [s], else the other."""
+        return Model(torch.where(taken[:, None, None, None], self.sums, other.sums), self.shares)
+
+
+class DeviceViewProblem:
+    """One radiograph for every pose of a batch, against one volume on its device, at one level.
+
+    Parameters
+    ----------
+    volume
+        CT at the level's resolution.
+    hosts
+        The same problem for the CPU, for each radiograph: pixels, weights and filters are taken from
+        them.
+    of
+        Which radiograph each pose belongs to.
+    """
+
+    def __init__(
+        self, volume: Volume, hosts: Sequence[ViewProblem], of: Int[Tensor, "s"], level: Level
+    ) -> None:
+        device = volume.lac.device
+        first = hosts[0]
+        self._volume, self._method = volume, level.method
+        self._carm = first.radiograph.carm
+        self.channels = first.channels
+        known = [channel for host in hosts for channel in host.compared]
+        weights = {channel.name: channel.weight for channel in known}
+        self.names = tuple(n for n in ("intensity", *_DERIVATIVES) if n in weights)
+        self.shares = torch.tensor(
+            [weights[name] for name in self.names], dtype=torch.float64, device=device
+        )
+
+        def items(stack: np.ndarray) -> Tensor:
+            there = torch.from_numpy(stack).to(device)
+            return there.expand(len(of), *stack.shape[1:]) if len(stack) == 1 else there[of]
+
+        self._target = items(np.stack([host.target for host in hosts]))
+        priors = np.zeros((len(hosts), len(self.names), first.target.size), np.float32)
+        for number, host in enumerate(hosts):
+            for channel in host.compared:
+                priors[number, self.names.index(channel.name), channel.index] = channel.prior
+        self._prior = items(priors)
+        # Of a channel that a mask leaves nothing of, any pixel may count: none weighs anything.
+        counted = (priors > 0) | ~priors.any(-1, keepdims=True)
+        self._valid = None if counted.all() else items(counted)
+        # Fits grey values; None where the level compares them as they are.
+        self.tone: ToneFit | None = None
+        if self.channels.tone:
+            pixels, there = _sampled([host.usable for host in hosts])
+            valid = None if there.all() else items(there)
+            self.tone = ToneFit(self._target, items(pixels), valid)
+        smooth, slope = (torch.from_numpy(kernel).to(device) for kernel in first.kernels)
+        # Along columns' index first, then along rows': for each of `_DERIVATIVES`.
+        self._taps = (torch.stack([smooth, slope]), torch.stack([slope, smooth]))
+        rows, columns = first.target.shape
+        reach = len(smooth) // 2
+        self._edges = (_mirrored(columns, reach).to(device), _mirrored(rows, reach).to(device))
+
+    def observe(
+        self, poses: Pose, pivot: Float[Tensor, "3"], gains: Float[Tensor, "s"] | None
+    ) -> Seen:
+        """Images and Jacobians of a batch of poses."""
+        image, jacobian = render_with_jacobian(
+            self._volume, self._carm, poses, pivot=pivot, method=self._method,
+            excess=None if gains is None else Excess(water_lac(), gains),
+        )  # fmt: skip
+        return Seen(image.float(), jacobian.float())
+
+    def fitted(self, seen: Seen) -> Seen:
+        """With the tone and the robust weights that belong to it."""
+        tone = None if self.tone is None else self.tone(seen.image)
+        scale = self.channels.outlier_scale
+        if scale is None:
+            return replace(seen, tone=tone, weights=self._prior)
+        pair, _ = self._planes(seen, tone, slopes=False)
+        scored, _ = _standardised(pair, self._prior)
+        residual = scored[:, :, 1] - scored[:, :, 0]
+        weights = self._prior * outlier_weights(
+            residual, centre=median(residual, self._valid), scale=scale, least=1e-6,
+            valid=self._valid,
+        )  # fmt: skip
+        total = weights.sum(-1, keepdim=True).clamp_min(torch.finfo(weights.dtype).tiny)
+        return replace(seen, tone=tone, weights=weights / total)
+
+    def linearise(self, seen: Seen, nuisance: Seen) -> Float[Tensor, "s channels 7 7"]:
+        """`Model.sums` of every pose under fitted tone and weights."""
+        weights = nuisance.weights
+        assert weights is not None
+        both = torch.cat(self.residuals(seen, nuisance), 2)
+        # In float64, which no setting turns into TF32.
+        sums: Tensor = (both * weights[:, :, None]).double() @ both.double().mT
+        return sums
+
+    def residuals(
+        self, seen: Seen, nuisance: Seen
+    ) -> tuple[Float[Tensor, "s channels 6 n"], Float[Tensor, "s channels 1 n"]]:
+        """Slopes and residuals pixel by pixel: `problem.residuals`."""
+        w = nuisance.weights
+        assert w is not None
+        pair, slopes = self._planes(seen, nuisance.tone, slopes=True)
+        scored, spreads = _standardised(pair, w)
+        t, z, spread = scored[:, :, :1], scored[:, :, 1:], spreads[:, :, 1:]
+        # dz = (dI - mean(dI) - z mean(z dI)) / std. Sums by products and no matmul: the same on
+        # every run, and never in TF32.
+        weighted = slopes * w[:, :, None]
+        mean = weighted.sum(-1, keepdim=True)
+        along = (weighted * z).sum(-1, keepdim=True)
+        return torch.addcmul(slopes - mean, along, z, value=-1.0) / spread, z - t
+
+    def _planes(
+        self, seen: Seen, tone: DeviceTone | None, *, slopes: bool
+    ) -> tuple[Float[Tensor, "s channels 2 n"], Float[Tensor, "s channels k n"]]:
+        """Radiograph and DRR, and the DRR's Jacobian: channels, filtered alike."""
+        image, jacobian, target = seen.image, seen.jacobian, self._target
+        if tone is not None:
+            image, steepness = tone.apply(image)
+            jacobian = jacobian * steepness[:, None] if slopes else jacobian
+            target = target - tone.field
+        stack = torch.stack([target, image], 1)
+        if slopes:
+            stack = torch.cat([stack, jacobian], 1)
+        compared = stack[None]
+        if self.names[-1] in _DERIVATIVES:
+            derivatives = compared
+            for axis, (taps, edges) in enumerate(zip(self._taps, self._edges, strict=True)):
+                derivatives = _filtered(derivatives, taps, edges, -1 - axis)
+            plain = len(self.names) > len(_DERIVATIVES)
+            compared = torch.cat([compared, derivatives]) if plain else derivatives
+        planes = compared.transpose(0, 1).flatten(3)
+        return planes[:, :, :2], planes[:, :, 2:]
+
+
+class DeviceProblem:
+    """The mean of `DeviceViewProblem` over all views, for twists that move them together.
+
+    Parameters
+    ----------
+    volume
+        CT at the level's resolution.
+    hosts
+        Of `hosts_of`.
+    of
+        Which case each pose of a batch belongs to.
+    gains
+        How much brighter bone is in each case, see `hardening`; None: as it is.
+    """
+
+    def __init__(
+        self,
+        volume: Volume,
+        hosts: Sequence[Sequence[ViewProblem]],
+        level: Level,
+        pivot: Float[Tensor, "3"],
+        *,
+        of: Int[Tensor, "s"],
+        gains: Float[Tensor, "cases"] | None = None,
+    ) -> None:
+        device = volume.lac.device
+        of = of.to(device)
+        self.parts = [DeviceViewProblem(volume, each, of, level) for each in hosts]
+        self.pivot = pivot.to(device, torch.float64)
+        self._gains = None if gains is None else gains.to(device)[of]
+        self._shares = torch.cat([part.shares for part in self.parts]) / len(self.parts)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the terms of a `Model`; those of further views are numbered."""
+        if len(self.parts) == 1:
+            return self.parts[0].names
+        return tuple(
+            f"{name}[{number}]" for number, part in enumerate(self.parts, 1) for name in part.names
+        )
+
+    def observe(self, poses: Sequence[Pose]) -> tuple[Seen, ...]:
+        """Render every view."""
+        return tuple(
+            part.observe(pose, self.pivot, self._gains)
+            for part, pose in zip(self.parts, poses, strict=True)
+        )
+
+    def fitted(self, seen: Sequence[Seen]) -> tuple[Seen, ...]:
+        """Tone and robust weights of every view."""
+        return tuple(part.fitted(s) for part, s in zip(self.parts, seen, strict=True))
+
+    def linearise(self, seen: Sequence[Seen], nuisances: Sequence[Seen]) -> Model:
+        """Mean over the views."""
+        sums = [
+            part.linearise(s, nuisance)
+            for part, s, nuisance in zip(self.parts, seen, nuisances, strict=True)
+        ]
+        return Model(sums[0] if len(sums) == 1 else torch.cat(sums, 1), self._shares)
+
+
+def hosts_of(cases: Sequence[Sequence[View]], level: Level) -> list[list[ViewProblem]]:
+    """What the CPU prepares for a level: for each view, the problems of all cases.
+
+    The first views of all cases share their geometry, and so on.
+    """
+    return [
+        [
+            ViewProblem(
+                None, at_pixels(v.radiograph, level.pixels), level.channels, method=level.method
+            )
+            for v in views
+        ]
+        for views in zip(*cases, strict=True)
+    ]
+
+
+def _standardised(
+    values: Float[Tensor, "s channels k n"], w: Float[Tensor, "s channels n"]
+) -> tuple[Float[Tensor, "s channels k n"], Float[Tensor, "s channels k 1"]]:
+    """Weighted mean 0 and spread 1, and the spread they had."""
+    w = w[:, :, None]
+    centred = values - (w * values).sum(-1, keepdim=True)
+    centred = centred - (w * centred).sum(-1, keepdim=True)  # see `problem`
+    spread = (w * centred * centred).sum(-1, keepdim=True).sqrt().clamp_min(SMALLEST_SPREAD)
+    return centred / spread, spread
+
+
+def _filtered(planes: Tensor, taps: Tensor, edges: Tensor, axis: int) -> Tensor:
+    """A pair of planes, or one plane twice, along an axis by a pair of kernels; mirrored at edges."""
+    wide = planes.index_select(axis, edges)
+    n = planes.shape[axis]
+    weights = taps.reshape(2, *[1] * (planes.ndim - 1), taps.shape[1]).unbind(-1)
+    total = weights[0] * wide.narrow(axis, 0, n)
+    for tap, weight in enumerate(weights[1:], 1):
+        total = torch.addcmul(total, weight, wide.narrow(axis, tap, n))
+    return total
+
+
+def _sampled(usable: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Of each radiograph's usable pixels those that `tone` takes, filled up; and which count."""
+    chosen = [pixels[:: max(1, pixels.size // MOST_PIXELS)] for pixels in usable]
+    longest = max(pixels.size for pixels in chosen)
+    pixels = np.zeros((len(chosen), longest), np.int64)
+    counted = np.zeros((len(chosen), longest), bool)
+    for row, those in enumerate(chosen):
+        pixels[row, : those.size] = those
+        counted[row, : those.size] = True
+    return pixels, counted
+
+
+def _mirrored(n: int, reach: int) -> Tensor:
+    """Indices -reach .. n + reach - 1 folded back at the edges, which count twice."""
+    at = torch.arange(-reach, n + reach) % (2 * n)
+    return torch.where(at < n, at, 2 * n - 1 - at)

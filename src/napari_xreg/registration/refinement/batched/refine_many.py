@@ -1,0 +1,139 @@
+"""Many radiographs of one CT refined for themselves: a study, not a rig that moves together."""
+
+from collections.abc import Generator, Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from napari_xreg.geometry import CArm
+from napari_xreg.images import Volume
+from napari_xreg.progress import Control, run
+from napari_xreg.registration.refinement.problem import ViewProblem
+from napari_xreg.registration.refinement.refining import RefineSettings, refine
+from napari_xreg.registration.refinement.result import Registration
+from napari_xreg.registration.refinement.views import View, at_pixels, pivot_of
+from napari_xreg.rendering.backends import choose_backend
+from napari_xreg.rendering.memory import out_of_memory
+
+
+def refine_many(
+    volume: Volume,
+    cases: Sequence[View | Sequence[View]],
+    *,
+    settings: RefineSettings | None = None,
+    isocenter: Float[Tensor, "3"] | None = None,
+    control: Control | None = None,
+) -> Generator[tuple[int, Registration], None, list[Registration]]:
+    """Refine every case by itself, as `refine` would.
+
+    On a CUDA device with Triton all starts of all cases whose C-arms are alike advance in the same
+    launches, as many cases at a time as its memory holds; anywhere else one case follows the other.
+
+    Parameters
+    ----------
+    volume
+        The CT of all cases.
+    cases
+        Of each a radiograph with its starting pose, or several that move together.
+    settings, isocenter, control
+        As for `refine`. Cases refined together keep no trajectory.
+
+    Yields
+    ------
+    int, Registration
+        Number of a case, and its result.
+
+    Returns
+    -------
+    list
+        Results in the order of the cases; those that were reached, if cancelled.
+
+    Raises
+    ------
+    ValueError
+        If a case has no view, or a radiograph has no usable content; the case is named.
+    OutOfMemory
+        If the device has too little memory for a single case.
+    """
+    settings = settings or RefineSettings()
+    given = [(case,) if isinstance(case, View) else tuple(case) for case in cases]
+    for number, views in enumerate(given):
+        _check(number, views, settings)
+    pivot = pivot_of(volume, isocenter)
+    found: dict[int, Registration] = {}
+    together = choose_backend(volume, "joseph") == "triton"
+    for batch in _alike(given) if together else [[number] for number in range(len(given))]:
+        if together:
+            some = [given[number] for number in batch]
+            results = _refine_together(
+                volume, some, settings=settings, pivot=pivot, control=control
+            )
+        else:
+            events = refine(
+                volume, given[batch[0]], settings=settings, isocenter=pivot, control=control
+            )
+            results = [run(events)]
+        for number, registration in zip(batch, results, strict=False):
+            found[number] = registration
+            yield number, registration
+        if control is not None and control.cancelled:
+            break
+    return [found[number] for number in sorted(found)]
+
+
+def _refine_together(
+    volume: Volume,
+    cases: Sequence[tuple[View, ...]],
+    *,
+    settings: RefineSettings,
+    pivot: Float[Tensor, "3"],
+    control: Control | None = None,
+) -> list[Registration]:
+    """Cases of one geometry, on the device of the volume; in halves where they do not fit it.
+
+    Raises
+    ------
+    OutOfMemory
+        If one case alone does not fit.
+    """
+    # Imported here: it is built from this room's parts for the CPU.
+    from napari_xreg.registration.refinement.batched.cases import refine_cases
+
+    results: list[Registration] = []
+    size = len(cases)
+    while len(results) < len(cases):
+        some = cases[len(results) : len(results) + size]
+        try:
+            results += run(
+                refine_cases(volume, some, settings=settings, pivot=pivot, control=control)
+            )
+        except torch.OutOfMemoryError as error:
+            if len(some) == 1:
+                what = f"a refinement from {settings.starts} starts"
+                raise out_of_memory(what, error) from error
+            size = (len(some) + 1) // 2
+            continue
+        if control is not None and control.cancelled:
+            break
+    return results
+
+
+def _check(number: int, views: tuple[View, ...], settings: RefineSettings) -> None:
+    """Before the first case is begun: a study shall not end at its last one."""
+    if not views:
+        raise ValueError(f"at least one radiograph is needed: case {number} has none")
+    level = settings.levels[-1]
+    for view in views:
+        try:
+            ViewProblem(None, at_pixels(view.radiograph, level.pixels), level.channels)
+        except ValueError as error:
+            raise ValueError(f"case {number}: {error}") from error
+
+
+def _alike(cases: Sequence[tuple[View, ...]]) -> list[list[int]]:
+    """Numbers of the cases whose C-arms are the same, view by view."""
+    groups: dict[tuple[CArm, ...], list[int]] = {}
+    for number, views in enumerate(cases):
+        groups.setdefault(tuple(view.radiograph.carm for view in views), []).append(number)
+    return list(groups.values())

@@ -1,0 +1,184 @@
+r"""How sure a refined pose is: a 6 x 6 covariance, landmark error ellipses, and words.
+
+Residuals of neighbouring pixels are correlated (scatter, soft tissue, blur), so the textbook
+:math:`\sigma^2 (J^T J)^{-1}` over pixels as if independent is an order of magnitude too small.
+The sandwich :math:`H^{-1} S H^{-1}` with :math:`S = \sum_{pq} k(p - q)\, s_p s_q^T`, the sum over
+the per-pixel gradients :math:`s_p` within reach of a triangular kernel k, allows for that
+(Newey and West, 1987; Conley, 1999, in two dimensions). What is left, mostly bias of the image
+model, is a single factor calibrated on simulated radiographs (`docs/decisions`).
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from napari_xreg.geometry import CArm, Pose
+from napari_xreg.geometry.carm import CARM_PARAMETERS, twists_of_carm_parameters
+from napari_xreg.registration.refinement.lm import State
+from napari_xreg.registration.refinement.views import JointProblem
+
+CORRELATION_REACH = 0.125
+"""Reach of the kernel k, as a share of the longer side of the image."""
+
+CALIBRATION = 2.3
+"""Standard deviations are the sandwich's times this: docs/decisions/0005-calibrated-covariance.md."""
+
+
+def covariance_of(problem: JointProblem, state: State) -> Float[Tensor, "6 6"] | None:
+    """Covariance of the left twist (omega, v) about the problem's pivot, rad and mm, world axes.
+
+    None where the image does not determine all six parameters.
+    """
+    meat = np.zeros((6, 6))
+    n = len(problem.parts)
+    for part, seen, nuisance in zip(
+        problem.parts, state.observations, state.nuisances, strict=True
+    ):
+        scores = part.scores(seen, nuisance).astype(np.float64)
+        meat += _correlated_sum(scores) / n**2
+    return sandwich(state.model.hessian, meat)
+
+
+def sandwich(
+    hessian: npt.NDArray[np.float64], meat: npt.NDArray[np.float64]
+) -> Float[Tensor, "6 6"] | None:
+    """The calibrated covariance ``H^-1 S H^-1``; None where H does not determine all parameters."""
+    if not np.isfinite(hessian).all():
+        return None
+    eigenvalues = np.linalg.eigvalsh(_balanced(hessian))
+    if not np.isfinite(eigenvalues).all() or eigenvalues[0] <= 1e-9 * eigenvalues[-1]:
+        return None
+    bread = np.linalg.inv(hessian)
+    covariance = CALIBRATION**2 * bread @ meat @ bread
+    return torch.from_numpy(0.5 * (covariance + covariance.T))
+
+
+def _balanced(hessian: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Unit diagonal, so that radians and millimetres compare."""
+    scale = np.sqrt(np.maximum(np.diag(hessian), 1e-300))
+    balanced: npt.NDArray[np.float64] = hessian / np.outer(scale, scale)
+    return balanced
+
+
+def _correlated_sum(scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """``sum over p, q of k(p - q) s_p s_q^T`` for s of shape [6, rows, columns].
+
+    A box correlated with itself is the triangle k, so this is the sum of outer products of box
+    sums, which cannot be indefinite.
+    """
+    reach = max(1, round(CORRELATION_REACH * max(scores.shape[1:])))
+    border = reach  # boxes that hang over the edge count too
+    sums = []
+    for plane in scores:
+        padded = cv2.copyMakeBorder(
+            plane, border, border, border, border, cv2.BORDER_CONSTANT, value=0.0
+        )
+        sums.append(
+            cv2.boxFilter(
+                padded, cv2.CV_64F, (reach, reach), normalize=False, borderType=cv2.BORDER_CONSTANT
+            ).ravel()
+        )
+    stack = np.stack(sums)
+    total: npt.NDArray[np.float64] = stack @ stack.T / reach**2
+    return total
+
+
+@dataclass(frozen=True, eq=False)
+class LandmarkUncertainty:
+    """Predicted error of landmarks under a pose.
+
+    Parameters
+    ----------
+    pixels
+        Projections, (row, column).
+    pixel_covariance
+        Of each projection, pixels squared, order (row, column).
+    camera_covariance
+        Of each landmark's position in camera axes (x, y, depth), mm squared: the predicted target
+        registration error.
+    """
+
+    pixels: Float[Tensor, "n 2"]
+    pixel_covariance: Float[Tensor, "n 2 2"]
+    camera_covariance: Float[Tensor, "n 3 3"]
+
+
+def landmark_uncertainty(
+    points: Float[Tensor, "n 3"],
+    carm: CArm,
+    world_from_camera: Pose,
+    covariance: Float[Tensor, "6 6"],
+    pivot: Float[Tensor, "3"],
+) -> LandmarkUncertainty:
+    """Carry the covariance of a pose to landmarks, to first order.
+
+    Parameters
+    ----------
+    points
+        World (LPS), mm.
+    carm, world_from_camera
+        View.
+    covariance, pivot
+        As in `Registration`.
+    """
+    points = points.to(covariance)
+    rotation = world_from_camera.rotation.to(covariance)
+    camera = world_from_camera.inverse().to(dtype=covariance.dtype).apply(points)
+    # A left twist of the camera moves the point, as seen by the camera, the other way.
+    arm = points - pivot.to(covariance)
+    moved = torch.zeros(len(points), 3, 6, dtype=covariance.dtype)
+    for axis in range(3):
+        unit = torch.zeros(3, dtype=covariance.dtype)
+        unit[axis] = 1.0
+        moved[:, :, axis] = -torch.linalg.cross(unit.expand_as(arm), arm)
+        moved[:, axis, 3 + axis] = -1.0
+    in_camera = rotation.mT @ moved
+    camera_covariance = in_camera @ covariance @ in_camera.mT
+    k = carm.camera_matrix(dtype=covariance.dtype)
+    x, y, z = camera.unbind(-1)
+    zero = torch.zeros_like(z)
+    row = torch.stack([zero, k[1, 1] / z, -k[1, 1] * y / z**2], -1)
+    column = torch.stack([k[0, 0] / z, zero, -k[0, 0] * x / z**2], -1)
+    projection = torch.stack([row, column], -2)
+    pixel_covariance = projection @ camera_covariance @ projection.mT
+    return LandmarkUncertainty(
+        carm.project(points, world_from_camera.to(dtype=covariance.dtype)),
+        pixel_covariance,
+        camera_covariance,
+    )
+
+
+def carm_covariance(
+    carm: CArm,
+    world_from_camera: Pose,
+    covariance: Float[Tensor, "6 6"],
+    pivot: Float[Tensor, "3"],
+) -> Float[Tensor, "6 6"]:
+    """The covariance in C-arm terms: order `CARM_PARAMETERS`, degrees and mm."""
+    terms = carm.carm_pose(world_from_camera, pivot)
+    twists = twists_of_carm_parameters(world_from_camera, terms).to(covariance)
+    units = torch.tensor([180 / torch.pi] * 3 + [1.0] * 3, dtype=covariance.dtype)
+    change = units[:, None] * torch.linalg.inv(twists)
+    return change @ covariance @ change.mT
+
+
+def weakest_direction(
+    carm: CArm,
+    world_from_camera: Pose,
+    covariance: Float[Tensor, "6 6"],
+    pivot: Float[Tensor, "3"],
+) -> str:
+    """In words: the C-arm parameter that moves a point at arm's length the most unnoticed."""
+    deviations = torch.diagonal(carm_covariance(carm, world_from_camera, covariance, pivot))
+    deviations = deviations.clamp_min(0).sqrt()
+    in_mm = deviations * deviations.new_tensor([100 * torch.pi / 180] * 3 + [1.0] * 3)
+    weakest = int(in_mm.argmax())
+    unit = "degrees" if weakest < 3 else "mm"
+    return (
+        f"{CARM_PARAMETERS[weakest]} (standard deviation {float(deviations[weakest]):.2f} {unit})"
+    )

@@ -1,0 +1,59 @@
+"""Levels of a coarse-to-fine refinement."""
+
+from dataclasses import dataclass, field
+
+from napari_xreg.registration.refinement.problem import Channels
+from napari_xreg.registration.refinement.robust import OUTLIER_SCALE
+from napari_xreg.rendering.cpu.march import Method
+
+
+@dataclass(frozen=True)
+class Level:
+    """How finely radiograph and CT are looked at, and for how long.
+
+    Parameters
+    ----------
+    pixels
+        Size of the longer side of the radiograph, pixels; an image that is smaller stays as it is.
+    voxel_mm
+        The CT is averaged to voxels of about this size; None: its full resolution.
+    iterations
+        At most this many steps.
+    channels
+        Which images are compared.
+    method
+        Integrator: "joseph" or "trilinear".
+    """
+
+    pixels: int
+    voxel_mm: float | None
+    iterations: int = 20
+    channels: Channels = field(default_factory=Channels)
+    method: Method = "joseph"
+
+    def __post_init__(self) -> None:
+        if self.pixels < 8:
+            raise ValueError(f"a level needs at least 8 pixels: got {self.pixels}")
+        if self.voxel_mm is not None and not self.voxel_mm > 0:
+            raise ValueError(f"the voxel size of a level must be positive: got {self.voxel_mm} mm")
+        if self.iterations < 1:
+            raise ValueError(f"a level needs at least one iteration: got {self.iterations}")
+
+
+ROBUST = Channels(
+    intensity=0.2,
+    gradient=0.8,
+    sigma=0.8,
+    outlier_scale=OUTLIER_SCALE,
+    tone=True,
+    contrast_floor=0.1,
+)
+"""What real images need once the anatomy is roughly in place; too early, it is itself the outlier."""
+
+COARSE_TO_FINE = (
+    Level(32, 6.0),
+    Level(64, 3.0, channels=ROBUST),
+    Level(128, None, channels=ROBUST),
+    Level(256, None, channels=ROBUST),
+)
+"""The last levels on the full-resolution CT: a coarser one leaves about 0.6 mm of bias."""

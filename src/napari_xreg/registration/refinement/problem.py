@@ -1,0 +1,339 @@
+"""The least-squares problem of a refinement: z-scored images and their derivatives.
+
+One `ViewProblem` compares one radiograph with the CT at one level of the pyramid. Its residuals
+are ``z(DRR) - z(radiograph)`` for the image and for its Gaussian derivatives along rows and
+columns, each z-scored over the usable pixels, so that half the mean squared residual of a channel
+is ``1 - NCC``. The Jacobian comes from the march that made the image (`rendering`), carried through
+the same linear filters and through the z-scoring.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from napari_xreg.geometry import Pose
+from napari_xreg.images import Radiograph
+from napari_xreg.metrics import SMALLEST_SPREAD, is_flat
+from napari_xreg.registration.refinement.robust import outlier_weights
+from napari_xreg.registration.refinement.tone import Tone, fit_tone
+from napari_xreg.rendering import Prepared, march_view
+from napari_xreg.rendering.cpu.march import Method
+
+Array = npt.NDArray[np.float32]
+Matrix = npt.NDArray[np.float64]
+
+_CONTRAST_BOX = 9  # pixels of the level, the length of a side
+
+
+@dataclass(frozen=True)
+class Channels:
+    """Which images are compared and how much each weighs.
+
+    Parameters
+    ----------
+    intensity, gradient
+        Weight of the image itself, and of both derivative images together.
+    sigma
+        Width of the Gaussian derivative, pixels of the level.
+    outlier_scale
+        Residuals beyond about this many (robust) standard deviations lose their say, as an
+        instrument in the image should (Geman-McClure weights, recomputed each iteration). None:
+        least squares.
+    tone
+        Fit how the radiograph's grey values follow from the DRR's (`tone`), each iteration, and
+        how bright bone is against soft tissue (`hardening`), at the first level and the last.
+    contrast_floor
+        Weigh a pixel of the derivative images by one over the radiograph's contrast around it (root
+        mean square slope over 9 x 9 pixels) plus this share of the median contrast (of pixels that
+        have any): the faint edges of a bone behind soft tissue count beside its strong ones, as
+        they do in patch-wise NCC. None: every pixel alike.
+    """
+
+    intensity: float = 0.5
+    gradient: float = 0.5
+    sigma: float = 1.0
+    outlier_scale: float | None = None
+    tone: bool = False
+    contrast_floor: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.intensity < 0 or self.gradient < 0 or self.intensity + self.gradient <= 0:
+            raise ValueError(
+                "channel weights must not be negative nor all zero: got "
+                f"intensity={self.intensity}, gradient={self.gradient}"
+            )
+        if not self.sigma > 0:
+            raise ValueError(f"the derivative width must be positive, in pixels: got {self.sigma}")
+        if self.contrast_floor is not None and not self.contrast_floor > 0:
+            raise ValueError(
+                f"the contrast floor is a positive share of the median: got {self.contrast_floor}"
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class Observation:
+    """What the march at one pose gave."""
+
+    image: Array  # rows x columns
+    jacobian: Array  # 6 x rows x columns
+
+
+@dataclass(frozen=True, eq=False)
+class Nuisance:
+    """What is fitted beside the pose, and held while a step is judged."""
+
+    tone: Tone | None
+    weights: tuple[Array, ...]  # per channel, each sums to 1
+
+
+@dataclass(frozen=True, eq=False)
+class Linearisation:
+    """Residuals of one pose, summed: what a Gauss-Newton step needs."""
+
+    loss: float
+    terms: Mapping[str, float]
+    hessian: Matrix  # 6 x 6, J^T W J
+    gradient: Matrix  # 6, J^T W r
+
+
+@dataclass(frozen=True, eq=False)
+class Channel:
+    name: str
+    weight: float
+    index: npt.NDArray[np.intp]  # flat indices of its usable pixels
+    prior: Array  # their weights before any residual is seen; sums to 1
+
+
+@dataclass(frozen=True, eq=False)
+class Plane:
+    """One compared image of one pose, on its usable pixels."""
+
+    values: Array  # n
+    slopes: Array  # 6 x n
+    target: Array  # n
+
+
+class ViewProblem:
+    """One radiograph against one volume at one level.
+
+    Parameters
+    ----------
+    prepared
+        CT at the level's resolution, ready to render; None where somebody else renders it.
+    radiograph
+        At the level's size.
+    channels
+        What is compared.
+    method, step_mm, threads
+        Passed to the renderer.
+
+    Raises
+    ------
+    ValueError
+        If the radiograph is constant or its mask leaves fewer than 16 pixels.
+    """
+
+    def __init__(
+        self,
+        prepared: Prepared | None,
+        radiograph: Radiograph,
+        channels: Channels,
+        *,
+        method: Method = "joseph",
+        step_mm: float | None = None,
+        threads: int | None = None,
+    ) -> None:
+        self.radiograph = radiograph
+        self.channels = channels
+        self._prepared = prepared
+        self._method, self._step_mm, self._threads = method, step_mm, threads
+        self.kernels = _gaussian_kernels(channels.sigma)
+        usable = radiograph.usable.numpy()
+        image = radiograph.line_integrals.detach().cpu().numpy().astype(np.float32)
+        self.usable = np.flatnonzero(usable.ravel())
+        if self.usable.size < 16 or is_flat(torch.from_numpy(image.ravel()[self.usable])):
+            raise ValueError(
+                "the radiograph has no usable content: it is constant, or its mask leaves fewer "
+                "than 16 pixels"
+            )
+        self.target = _filled(image, usable)
+        self.compared = self._make_channels(usable)
+
+    @property
+    def pixel_at_pivot_mm(self) -> float:
+        """Size of a pixel, demagnified to the isocenter, mm."""
+        carm = self.radiograph.carm
+        return max(carm.detector.spacing) * carm.source_to_isocenter / carm.source_to_detector
+
+    def _make_channels(self, usable: npt.NDArray[np.bool_]) -> tuple[Channel, ...]:
+        inner = usable
+        if not usable.all():
+            # The filled pixels must not reach the derivative images.
+            size = self.kernels[0].size
+            kernel = np.ones((size, size), np.uint8)
+            inner = cv2.erode(usable.astype(np.uint8), kernel, borderValue=1).astype(bool)
+        gradient = self.channels.gradient / 2
+        wanted = (
+            ("intensity", self.channels.intensity, usable),
+            ("gradient_rows", gradient, inner),
+            ("gradient_columns", gradient, inner),
+        )
+        derivative = self._derivative_prior(np.flatnonzero(inner.ravel()))
+        channels = []
+        for name, weight, mask in wanted:
+            index = np.flatnonzero(mask.ravel())
+            if weight > 0 and index.size >= 16:
+                prior = None if name == "intensity" else derivative
+                if prior is None:
+                    prior = np.full(index.size, 1.0 / index.size, np.float32)
+                channels.append(Channel(name, weight, index, prior))
+        return tuple(channels)
+
+    def _derivative_prior(self, index: npt.NDArray[np.intp]) -> Array | None:
+        """By local contrast, at these pixels; None: every pixel alike."""
+        floor = self.channels.contrast_floor
+        if floor is None or index.size == 0:
+            return None
+        rows, columns = self._derivatives(self.target)
+        box = (_CONTRAST_BOX, _CONTRAST_BOX)
+        mean_square = cv2.blur(rows * rows + columns * columns, box, borderType=cv2.BORDER_REFLECT)
+        # The running sums of the blur may end a rounding below zero.
+        contrast = np.sqrt(np.maximum(mean_square, 0.0)).ravel()[index]
+        # Air cut off at zero has none but rounding: if it had a say in the median, it could take all.
+        some = contrast[contrast > SMALLEST_SPREAD]
+        if some.size == 0:
+            return None
+        prior = 1.0 / (contrast + floor * np.median(some))
+        return np.asarray(prior / prior.sum(), np.float32)
+
+    def _derivatives(self, plane: Array) -> tuple[Array, Array]:
+        smooth, slope = self.kernels
+        border = cv2.BORDER_REFLECT
+        along_rows = cv2.sepFilter2D(plane, cv2.CV_32F, smooth, slope, borderType=border)
+        along_columns = cv2.sepFilter2D(plane, cv2.CV_32F, slope, smooth, borderType=border)
+        return np.asarray(along_rows), np.asarray(along_columns)
+
+    def observe(self, world_from_camera: Pose, pivot: Matrix) -> Observation:
+        """Render the DRR and its Jacobian for the left twist about `pivot`."""
+        assert self._prepared is not None  # whoever renders elsewhere does not ask
+        image, jacobian = march_view(
+            self._prepared,
+            self.radiograph.carm,
+            world_from_camera,
+            pivot=pivot,
+            method=self._method,
+            step_mm=self._step_mm,
+            threads=self._threads,
+        )
+        return Observation(image, jacobian)
+
+    def nuisance(self, observation: Observation) -> Nuisance:
+        """Tone and robust weights that belong to an observation."""
+        tone = None
+        if self.channels.tone:
+            tone = fit_tone(observation.image, self.target, self.usable)
+        scale = self.channels.outlier_scale
+        if scale is None:
+            return Nuisance(tone, tuple(channel.prior for channel in self.compared))
+        weights = []
+        planes = self._planes(observation, tone, slopes=False)
+        for channel, plane in zip(self.compared, planes, strict=True):
+            residual, _ = residuals(plane, channel.prior)
+            weight = channel.prior * outlier_weights(
+                residual, centre=float(np.median(residual)), scale=scale, least=1e-6
+            )
+            weights.append((weight / weight.sum()).astype(np.float32))
+        return Nuisance(tone, tuple(weights))
+
+    def _planes(
+        self, observation: Observation, tone: Tone | None, *, slopes: bool = True
+    ) -> list[Plane]:
+        """DRR, its Jacobian and the radiograph, filtered alike, on the pixels of each channel."""
+        image, jacobian, target = observation.image, observation.jacobian, self.target
+        if tone is not None:
+            image, steepness = tone.apply(image)
+            jacobian = jacobian * steepness if slopes else jacobian
+            target = target - tone.field
+        stack = [target, image, *(jacobian if slopes else ())]
+        filtered = {"intensity": np.stack(stack)}
+        if any(channel.name != "intensity" for channel in self.compared):
+            pairs = [self._derivatives(plane) for plane in stack]
+            filtered["gradient_rows"] = np.stack([pair[0] for pair in pairs])
+            filtered["gradient_columns"] = np.stack([pair[1] for pair in pairs])
+        planes = []
+        for channel in self.compared:
+            used = filtered[channel.name].reshape(len(stack), -1)
+            if channel.index.size < used.shape[1]:
+                used = used[:, channel.index]
+            planes.append(Plane(used[1], used[2:], used[0]))
+        return planes
+
+    def linearise(self, observation: Observation, nuisance: Nuisance) -> Linearisation:
+        """Loss ``sum of weight (1 - NCC)``, Gauss-Newton matrix and gradient."""
+        loss, terms = 0.0, {}
+        hessian, gradient = np.zeros((6, 6)), np.zeros(6)
+        planes = self._planes(observation, nuisance.tone)
+        for channel, plane, w in zip(self.compared, planes, nuisance.weights, strict=True):
+            residual, slopes = residuals(plane, w)
+            weighted = slopes * w
+            value = 0.5 * float(np.dot(w * residual, residual))
+            terms[channel.name] = value
+            loss += channel.weight * value
+            hessian += channel.weight * (weighted @ slopes.T).astype(np.float64)
+            gradient += channel.weight * (weighted @ residual).astype(np.float64)
+        return Linearisation(loss, terms, hessian, gradient)
+
+    def scores(self, observation: Observation, nuisance: Nuisance) -> Array:
+        """The gradient of the loss pixel by pixel, [6, rows, columns]: for `confidence`."""
+        rows, columns = self.radiograph.carm.detector.shape
+        total = np.zeros((6, rows * columns), np.float32)
+        planes = self._planes(observation, nuisance.tone)
+        for channel, plane, w in zip(self.compared, planes, nuisance.weights, strict=True):
+            residual, slopes = residuals(plane, w)
+            total[:, channel.index] += channel.weight * slopes * (w * residual)
+        return total.reshape(6, rows, columns)
+
+
+def _standardised(values: Array, w: Array) -> tuple[Array, float]:
+    """Weighted mean 0 and spread 1, and the spread it had."""
+    # Twice: float32 weights do not sum to exactly 1, which a flat image would take for a spread; the
+    # second in float64, since a float32 dot product is off by up to 1e-5 of the mean, by processor.
+    centred = values - np.dot(w, values)
+    centred -= np.float32(np.sum(w * centred, dtype=np.float64))
+    spread = max(float(np.sqrt(np.dot(w, centred * centred))), SMALLEST_SPREAD)
+    return centred / np.float32(spread), spread
+
+
+def residuals(plane: Plane, w: Array) -> tuple[Array, Array]:
+    """``z(DRR) - z(radiograph)`` and its derivative, including that of the z-scoring itself.
+
+    ``dz = (dI - mean(dI) - z mean(z dI)) / std``, means weighted by `w`, which sums to 1.
+    """
+    z, spread = _standardised(plane.values, w)
+    t, _ = _standardised(plane.target, w)
+    mean = plane.slopes @ w
+    along = plane.slopes @ (w * z)
+    slopes = (plane.slopes - mean[:, None] - along[:, None] * z) / np.float32(spread)
+    return z - t, slopes
+
+
+def _gaussian_kernels(sigma: float) -> tuple[Array, Array]:
+    """A Gaussian and its derivative; the slope responds with 1 to a ramp of 1 per pixel."""
+    reach = max(1, round(3 * sigma))
+    x = np.arange(-reach, reach + 1, dtype=np.float64)
+    smooth = np.exp(-0.5 * (x / sigma) ** 2)
+    smooth /= smooth.sum()
+    slope = x * smooth
+    slope /= (x * slope).sum()
+    return smooth.astype(np.float32), slope.astype(np.float32)
+
+
+def _filled(image: Array, usable: npt.NDArray[np.bool_]) -> Array:
+    """Unusable pixels replaced by the mean of the usable ones: finite, and never compared."""
+    if usable.all():
+        return image
+    return np.where(usable, image, image[usable].mean() if usable.any() else 0.0).astype(np.float32)

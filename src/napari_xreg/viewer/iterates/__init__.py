@@ -1,0 +1,1 @@
+"""Every iteration of a refinement as layers to scrub through."""

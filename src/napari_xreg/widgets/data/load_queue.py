@@ -1,0 +1,113 @@
+"""One thing is loaded after the other, off the main thread."""
+
+from collections.abc import Callable, Generator
+from typing import Any, Protocol
+
+from qtpy.QtCore import QObject, Signal
+
+from napari_xreg.progress import Control
+from napari_xreg.widgets.jobs.jobs import Job, Jobs, report, sentence
+
+
+class Loadable(Protocol):
+    """A frozen request."""
+
+    @property
+    def words(self) -> str:
+        """What is being done, for the progress bar."""
+        ...
+
+    def answer(self) -> Any:
+        """The answer, from any thread; an exception is a sentence for the user."""
+        ...
+
+
+class LoadQueue(QObject):
+    """Requests in the order they came; a failure is told and does not stop the others.
+
+    Parameters
+    ----------
+    jobs
+        Where they run.
+    on_answer
+        Called in the main thread.
+    """
+
+    changed = Signal()
+    """Something began or ended."""
+
+    def __init__(self, jobs: Jobs, on_answer: Callable[[Any], None], parent: QObject) -> None:
+        super().__init__(parent)
+        self._jobs, self._on_answer = jobs, on_answer
+        self._waiting: list[Any] = []
+        self._job: Job | None = None
+        self._held = False
+        self.words = ""
+
+    def hold(self, held: bool) -> None:
+        """Begin nothing more: what comes next may depend on what the user is asked now."""
+        self._held = held
+        self._next()
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is being loaded."""
+        return self._job is not None
+
+    def ask(self, request: Any) -> None:
+        """Load this after what already waits."""
+        self._waiting.append(request)
+        self._next()
+
+    def cancel(self) -> None:
+        """Drop what waits; what is being read comes to nothing when it ends."""
+        self._waiting.clear()
+        if self._job is not None:
+            self._job.cancel()
+            # A file cannot be let go in the middle: its thread ends it, and nobody takes the answer.
+            self._job = None
+            self.words = ""
+        self.changed.emit()
+
+    def _next(self) -> None:
+        if self._held or self._job is not None or not self._waiting:
+            return
+        request = self._waiting.pop(0)
+        self.words = request.words
+
+        def make(_: Control) -> Generator[None, None, Any]:
+            yield from ()
+            return request.answer()
+
+        jobs: list[Job] = []
+
+        def mine() -> bool:
+            return bool(jobs) and self._job is jobs[0]
+
+        def take(answer: Any) -> None:
+            if mine():
+                self._end()
+                try:
+                    self._on_answer(answer)
+                except ValueError as error:  # the session refuses it: a sentence for the user
+                    report(request.words, error)
+                self._next()
+
+        def fail(error: Exception) -> None:
+            if mine():
+                self._end()
+                report(request.words, error)
+                self._next()
+
+        job = self._jobs.start(request.words, make, on_result=take, on_error=fail)
+        jobs.append(job)
+        self._job = job
+        self.changed.emit()
+
+    def _end(self) -> None:
+        self._job = None
+        self.words = ""
+        self.changed.emit()
+
+
+__all__ = ["LoadQueue", "Loadable", "sentence"]

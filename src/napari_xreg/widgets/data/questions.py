@@ -1,0 +1,361 @@
+"""What only the user can say: one of several, the geometry of an image, what to simulate.
+
+The dialogs are opened, not executed: nothing waits for them, and a signal brings the answer.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import (
+    QComboBox,
+    QDialog,
+    QDialogButtonBox,
+    QDoubleSpinBox,
+    QFormLayout,
+    QLabel,
+    QScrollArea,
+    QSpinBox,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_xreg.geometry import CArm, CArmPose, Detector
+from napari_xreg.images import UnknownValues, ValueScale
+from napari_xreg.images.stored_image import StoredImage
+from napari_xreg.simulation import SEVERITIES
+from napari_xreg.widgets.geometry.form import ENTRIES, NEEDED, GeometryForm
+from napari_xreg.widgets.parts.small_print import SmallPrint
+
+_SIZE_MM = 300.0
+
+
+class Question(QDialog):
+    """A dialog with its content above "OK" and "Cancel"; deleted when it is closed.
+
+    Parameters
+    ----------
+    title
+        Of the window.
+    parent
+        The widget that asks.
+    """
+
+    answered = Signal(object)
+    """The user said OK: the answer."""
+
+    def __init__(self, title: str, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.setWindowTitle(title)
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self.body = QVBoxLayout(self)
+        self.buttons = QDialogButtonBox(
+            QDialogButtonBox.StandardButton.Ok | QDialogButtonBox.StandardButton.Cancel
+        )
+        self.buttons.accepted.connect(lambda: self.finish())
+        self.buttons.rejected.connect(lambda: self.reject())
+
+    @property
+    def ok(self) -> Any:
+        """The button."""
+        return self.buttons.button(QDialogButtonBox.StandardButton.Ok)
+
+    def value(self) -> Any:
+        """The answer as it stands."""
+        raise NotImplementedError
+
+    def finish(self) -> None:
+        """Hand the answer over and close."""
+        answer = self.value()
+        self.accept()
+        self.answered.emit(answer)
+
+
+class OneOf(Question):
+    """One of several.
+
+    Parameters
+    ----------
+    question
+        In words.
+    options
+        What each is called, and what it stands for.
+    """
+
+    def __init__(self, question: str, options: Mapping[str, Any], parent: QWidget) -> None:
+        super().__init__("Which one?", parent)
+        label = QLabel(question)
+        label.setWordWrap(True)
+        label.setTextFormat(Qt.TextFormat.PlainText)
+        self.choice = QComboBox()
+        for words, value in options.items():
+            self.choice.addItem(words, [value])  # Qt would turn some values into its own
+        for widget in (label, self.choice, self.buttons):
+            self.body.addWidget(widget)
+
+    def value(self) -> Any:
+        """What was chosen."""
+        return self.choice.currentData()[0]
+
+
+class MissingGeometry(Question):
+    """The geometry and meaning that an image does not state: by name, with unit, never guessed.
+
+    The answer is ``(geometry, read_as, bone)``: a record of what is known by now, and None where
+    the file itself says how its values are meant.
+
+    Parameters
+    ----------
+    stored
+        The image as far as it was understood.
+    """
+
+    def __init__(self, stored: StoredImage, parent: QWidget) -> None:
+        super().__init__("What is known about this image?", parent)
+        rows, columns = stored.pixels.shape
+        words = QLabel(
+            f"{stored.file}, {rows} × {columns} pixels, does not say everything that is needed. "
+            "Only what is marked as needed has to be filled in; nothing is guessed."
+        )
+        words.setTextFormat(Qt.TextFormat.PlainText)
+        words.setWordWrap(True)
+        self.body.addWidget(words)
+        self.meaning: QComboBox | None = None
+        inside = QWidget()
+        layout = QVBoxLayout(inside)
+        if stored.meaning is None:
+            self.meaning = QComboBox()
+            for text, choice in (
+                ("choose…", None),
+                ("intensity: bone dark, as the detector counted", ("intensity", "dark")),
+                ("intensity, inverted for display: bone bright", ("intensity", "bright")),
+                ("line integrals: bone bright, after the logarithm", ("line_integral", "bright")),
+            ):
+                self.meaning.addItem(text, choice)
+            self.meaning.setToolTip(
+                "What the values are: line integrals are −log(I / I₀), which an X-ray detector "
+                "does not measure; most files hold intensities"
+            )
+            self.meaning.currentIndexChanged.connect(lambda _: self._judge())
+            layout.addWidget(QLabel("Values (needed)"))
+            layout.addWidget(self.meaning)
+        self.form = GeometryForm()
+        self.form.show_record(stored.geometry)
+        for field in self.form.fields.values():
+            for box in field.boxes:
+                # A click on OK, still grey, would not end the typing of the last needed value.
+                box.setKeyboardTracking(True)
+        self.form.changed.connect(self._judge)
+        layout.addWidget(self.form)
+        layout.addStretch(1)
+        scroll = QScrollArea()
+        scroll.setWidgetResizable(True)
+        scroll.setWidget(inside)
+        self.body.addWidget(scroll, 1)
+        self.problem = SmallPrint()
+        self.body.addWidget(self.problem)
+        self.body.addWidget(self.buttons)
+        self._shape = (rows, columns)
+        self.resize(420, 620)
+        self._judge()
+
+    def value(self) -> Any:
+        """Geometry, meaning, polarity."""
+        choice = (None, None) if self.meaning is None else self.meaning.currentData()
+        read_as, bone = choice or (None, None)
+        return self.form.record(), read_as, bone
+
+    def _judge(self) -> None:
+        words = self._problem()
+        self.problem.setText(words)
+        self.ok.setEnabled(not words)
+
+    def _problem(self) -> str:
+        try:
+            record = self.form.record()
+            needed = [
+                f"{ENTRIES[name].title.lower()} ({ENTRIES[name].unit})"
+                for name in NEEDED
+                if getattr(record, name) is None
+            ]
+            if self.meaning is not None and self.meaning.currentData() is None:
+                needed.insert(0, "what the values are")
+            if needed:
+                return "Needed: " + ", ".join(needed)
+            record.carm(self._shape)
+        except ValueError as error:
+            return f"⚠ {error}"
+        return ""
+
+
+class MeaningOfValues(Question):
+    """What the values of a CT mean, where its file does not say; the answer is a scale as text.
+
+    Parameters
+    ----------
+    unknown
+        What was found.
+    """
+
+    def __init__(self, unknown: UnknownValues, parent: QWidget) -> None:
+        super().__init__("What do the values of this CT mean?", parent)
+        label = QLabel(str(unknown))
+        label.setWordWrap(True)
+        label.setTextFormat(Qt.TextFormat.PlainText)
+        self.meaning = QComboBox()
+        for words, of in (
+            ("choose…", None),
+            ("Hounsfield units", "hu"),
+            ("from nothing to cortical bone, in proportion", ""),
+            ("from nothing to water, in proportion", " water"),
+        ):
+            self.meaning.addItem(words, [of])
+        span = max(abs(unknown.lowest), abs(unknown.highest), 1.0)
+        self.air, self.material = _value(unknown.lowest, span), _value(unknown.highest, span)
+        self.air.setToolTip("The value where nothing is: outside the patient, or the background")
+        self.material.setToolTip(
+            "The value of pure cortical bone, or of water: read it off in the CT. What comes out is "
+            "attenuation; a wrong value makes all of it stronger or weaker"
+        )
+        form = QFormLayout()
+        form.addRow("Values are", self.meaning)
+        form.addRow("Value of nothing", self.air)
+        form.addRow("Value of the material", self.material)
+        self.body.addWidget(label)
+        self.body.addLayout(form)
+        self.body.addWidget(
+            SmallPrint("What you choose is kept in the session and written into results.")
+        )
+        self.problem = SmallPrint()
+        self.body.addWidget(self.problem)
+        self.body.addWidget(self.buttons)
+        self.meaning.currentIndexChanged.connect(lambda _: self._judge())
+        for box in (self.air, self.material):
+            box.valueChanged.connect(lambda _: self._judge())
+        self._judge()
+
+    def value(self) -> Any:
+        """``hu``, or ``linear AIR MATERIAL``; nothing before the choice."""
+        of = self.meaning.currentData()[0]
+        if of is None or of == "hu":
+            return of
+        return str(ValueScale.parse(f"linear {self.air.value()!r} {self.material.value()!r}{of}"))
+
+    def _judge(self) -> None:
+        words = ""
+        linear = self.meaning.currentData()[0] not in (None, "hu")
+        self.air.setEnabled(linear)
+        self.material.setEnabled(linear)
+        try:
+            if self.value() is None:
+                words = "Needed: what the values mean"
+        except ValueError as error:
+            words = f"⚠ {error}"
+        self.problem.setText(words)
+        self.ok.setEnabled(not words)
+
+
+def _value(start: float, span: float) -> QDoubleSpinBox:
+    box = QDoubleSpinBox()
+    box.setDecimals(6 if span < 100 else 1)
+    box.setRange(-1000 * span, 1000 * span)
+    box.setValue(start)
+    return box
+
+
+class SimulationSettings(Question):
+    """What a simulated radiograph should look like; the answer is a dict for `Simulate`.
+
+    Parameters
+    ----------
+    like
+        A C-arm to use; None: the usual one.
+    isocenter
+        World mm.
+    """
+
+    def __init__(
+        self, isocenter: tuple[float, float, float], parent: QWidget, *, like: CArm | None = None
+    ) -> None:
+        super().__init__("Simulate a radiograph", parent)
+        self._isocenter, self._like = isocenter, like
+        form = QFormLayout()
+        self.severity = QComboBox()
+        self.severity.addItems(list(SEVERITIES))
+        self.severity.setCurrentText("typical")
+        self.severity.setToolTip(
+            "How far from a rendering: clean; typical (scatter, noise, blur, an instrument); hard "
+            "(more of it, and bones that moved)"
+        )
+        self.seed = QSpinBox()
+        self.seed.setRange(0, 999_999)
+        self.seed.setValue(20_000)
+        self.seed.setToolTip("The same seed gives the same image")
+        self.primary = _degrees("Primary angle, degrees: + towards the patient's left (LAO)", 18.0)
+        self.secondary = _degrees("Secondary angle, degrees: + towards the head (cranial)", -9.0)
+        self.roll = _degrees("Turn about the central ray, degrees", 4.0)
+        self.pixels = QSpinBox()
+        self.pixels.setRange(32, 2048)
+        self.pixels.setSingleStep(64)
+        self.pixels.setValue(256)
+        self.pixels.setToolTip(f"Rows and columns of a detector of {_SIZE_MM:g} × {_SIZE_MM:g} mm")
+        self.error = QDoubleSpinBox()
+        self.error.setRange(0.0, 10.0)
+        self.error.setSingleStep(0.5)
+        self.error.setValue(1.5)
+        self.error.setToolTip(
+            "How far the declared pose is off the true one: 1 is a standard deviation of 3° about "
+            "each axis, 10 mm in the detector's plane and 15 mm in depth"
+        )
+        for title, field in (
+            ("Severity", self.severity),
+            ("Seed", self.seed),
+            ("Primary angle", self.primary),
+            ("Secondary angle", self.secondary),
+            ("Roll", self.roll),
+            ("Pixels per side", self.pixels),
+            ("Start is off by", self.error),
+        ):
+            form.addRow(title, field)
+        if like is not None:
+            rows, columns = like.detector.shape
+            self.pixels.setEnabled(False)
+            self.pixels.setToolTip(f"As the active radiograph: {rows} × {columns}")
+        self.body.addLayout(form)
+        note = SmallPrint(
+            "The image is simulated from the CT by an integrator of its own; its true pose is kept "
+            "so that a result can be judged. How well a method does on it is no promise for real "
+            "images."
+        )
+        self.body.addWidget(note)
+        self.body.addWidget(self.buttons)
+        self.resize(340, self.body.totalHeightForWidth(340))
+
+    def value(self) -> Any:
+        """Keywords of `Simulate`."""
+        pixels, carm = self.pixels.value(), self._like
+        if carm is None:
+            spacing = _SIZE_MM / pixels
+            carm = CArm(1020.0, 750.0, Detector((pixels, pixels), (spacing, spacing)))
+        pose = CArmPose(
+            self.primary.value(),
+            self.secondary.value(),
+            self.roll.value(),
+            isocenter=self._isocenter,
+        )
+        return {
+            "carm": carm,
+            "pose": pose,
+            "severity": self.severity.currentText(),
+            "seed": self.seed.value(),
+            "start_error": self.error.value(),
+        }
+
+
+def _degrees(tip: str, value: float) -> QDoubleSpinBox:
+    box = QDoubleSpinBox()
+    box.setRange(-180.0, 180.0)
+    box.setSuffix("°")
+    box.setValue(value)
+    box.setToolTip(tip)
+    return box

@@ -1,0 +1,323 @@
+"""The Geometry widget: how the active radiograph was taken, value by value, and what to correct."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from napari.utils.notifications import show_error, show_info
+from qtpy.QtWidgets import (
+    QFileDialog,
+    QGridLayout,
+    QGroupBox,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_xreg.images import (
+    GeometryRecord,
+    Radiograph,
+    ReadError,
+    geometry_record,
+    read_geometry,
+    with_geometry,
+    write_geometry,
+)
+from napari_xreg.session import Exposure, Session
+from napari_xreg.session.turned import flipped, turned
+from napari_xreg.widgets.geometry.form import GeometryForm
+from napari_xreg.widgets.parts.docked import Docked
+from napari_xreg.widgets.parts.scrolling import scrolled
+from napari_xreg.widgets.parts.small_print import SmallPrint
+
+_GROUPS = {
+    "C-arm": ("source_to_detector", "source_to_isocenter"),
+    "Detector": ("pixel_spacing", "principal_point", "mirrored", "field_diameter"),
+    "Pose as declared": ("primary_deg", "secondary_deg", "roll_deg", "offset_mm", "isocenter"),
+}
+_POSE = set(_GROUPS["Pose as declared"]) | {"source_to_isocenter"}
+_JSON = "Geometry (*.json)"
+
+
+class GeometryWidget(Docked):
+    """Every value with its unit and where it came from; an override; what DICOM leaves open.
+
+    Parameters
+    ----------
+    napari_viewer
+        The viewer whose session's active radiograph is shown.
+    """
+
+    def __init__(self, napari_viewer: Any) -> None:
+        super().__init__(napari_viewer)
+        self._session: Session = self.workbench.session
+        self._shown: Radiograph | None = None
+        self.title = QLabel()
+        self.title.setWordWrap(True)
+        self.summary = SmallPrint()
+        self.warnings = QGroupBox("Read with care")
+        self._warning_words = SmallPrint()
+        QVBoxLayout(self.warnings).addWidget(self._warning_words)
+        self.forms: list[GeometryForm] = []
+        self.problem = SmallPrint()
+        self.apply_button = _button(
+            "Apply", "Take over the values above; the pixels stay as they are", self.apply
+        )
+        self.reset_button = _button(
+            "Reset", "Back to the values that hold now, for everything above", self.show_active
+        )
+        self.load_button = _button(
+            "Load…", "Values from a geometry file (JSON), to look at before they are applied",
+            self._choose_load,
+        )  # fmt: skip
+        self.save_button = _button(
+            "Save…", "Write the values that hold now to a geometry file (JSON)", self._choose_save
+        )
+        self.invert_button = _button(
+            "Invert", "Exchange bright and dark, if bone is dark in the picture", self._invert
+        )
+        self.flip_button = _button(
+            "Flip",
+            "Exchange left and right in the picture and in its geometry: what projects onto it "
+            'stays on it. If only the file is wrong about it, change "Mirrored" instead.',
+            self._flip,
+        )
+        self.turn_button = _button(
+            "Turn 90°", "Turn the picture clockwise, and its C-arm with it", self._turn
+        )
+        self._lay_out()
+        self.listen(self._session.active_changed, self._follow)
+        self.listen(self._session.radiographs_changed, self._follow)
+        self.show_active()
+
+    # ------------------------------------------------------------------ what is shown
+
+    def show_active(self) -> None:
+        """Show the active radiograph as it is; what was typed and not applied is dropped."""
+        active = self._session.active
+        self._shown = None if active is None else active.radiograph
+        for control in (self._body, self._buttons):
+            control.setEnabled(active is not None)
+        if active is None:
+            self.title.setText("No radiograph is loaded.")
+            self.summary.setText("Add one in the Data widget.")
+            self._show_record(GeometryRecord())
+            self._warn(())
+        else:
+            self.title.setText(f"<b>{_escaped(active.name)}</b>")
+            self.summary.setText(_summary(active))
+            self._show_record(geometry_record(active.radiograph))
+            self._warn(_doubts(active.radiograph))
+        self._judge()
+
+    def record(self) -> GeometryRecord:
+        """The record with what was typed.
+
+        Raises
+        ------
+        ValueError
+            If a value is incomplete.
+        """
+        record = self.forms[0].record()
+        for form in self.forms[1:]:
+            more = form.record()
+            changes = {name: getattr(more, name) for name in form.touched}
+            record = _merged(record, more, changes)
+        return record
+
+    @property
+    def touched(self) -> tuple[str, ...]:
+        """Names of the values that were typed and not applied."""
+        return tuple(name for form in self.forms for name in form.touched)
+
+    def apply(self) -> None:
+        """Take the typed values over into the session."""
+        active = self._session.active
+        if active is None or not self.touched:
+            return
+        names = set(self.touched)
+        try:
+            changed = with_geometry(active.radiograph, self.record())
+        except ValueError as error:
+            show_error(f"The geometry cannot be applied: {error}.")
+            return
+        self._shown = changed
+        with self._session.one_step(f"geometry of {active.name}"):
+            self._session.replace_radiograph(active.name, changed)
+            if names & _POSE:
+                self._declare(active)
+        self.show_active()
+
+    def load(self, path: str | Path) -> None:
+        """Show the values of a geometry file over those that hold; nothing is applied yet."""
+        try:
+            read = read_geometry(path)
+        except ReadError as error:
+            show_error(str(error))
+            return
+        for form in self.forms:
+            for name, field in form.fields.items():
+                value = getattr(read, name)
+                if value is not None:
+                    field.propose(value)
+
+    def save(self, path: str | Path) -> None:
+        """Write the geometry that holds now."""
+        active = self._session.active
+        if active is None:
+            return
+        try:
+            write_geometry(path, geometry_record(active.radiograph))
+        except OSError as error:
+            show_error(f"{Path(path).name} cannot be written: {error.strerror or error}.")
+            return
+        show_info(f"Geometry of {active.name} written to {Path(path).name}")
+
+    # ------------------------------------------------------------------ inside
+
+    def _lay_out(self) -> None:
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(6, 6, 6, 6)
+        self._body = QWidget()
+        body = QVBoxLayout(self._body)
+        body.setContentsMargins(0, 0, 4, 0)
+        body.addWidget(self.warnings)
+        for title, names in _GROUPS.items():
+            box = QGroupBox(title)
+            form = GeometryForm(names)
+            form.changed.connect(self._judge)
+            self.forms.append(form)
+            QVBoxLayout(box).addWidget(form)
+            body.addWidget(box)
+        body.addStretch(1)
+        self._buttons = QWidget()
+        grid = QGridLayout(self._buttons)
+        grid.setContentsMargins(0, 0, 0, 0)
+        for place, button in enumerate(
+            (self.apply_button, self.reset_button, self.load_button, self.save_button)
+        ):
+            grid.addWidget(button, 0, place)
+        picture = QHBoxLayout()
+        label = QLabel("Picture")
+        label.setToolTip("These change the image together with its geometry")
+        picture.addWidget(label)
+        for button in (self.invert_button, self.flip_button, self.turn_button):
+            picture.addWidget(button, 1)
+        grid.addLayout(picture, 1, 0, 1, 4)
+        layout.addWidget(self.title)
+        layout.addWidget(self.summary)
+        layout.addWidget(scrolled(self._body), 1)
+        layout.addWidget(self.problem)
+        layout.addWidget(self._buttons)
+
+    def _show_record(self, record: GeometryRecord) -> None:
+        for form in self.forms:
+            form.show_record(record)
+
+    def _warn(self, doubts: tuple[str, ...]) -> None:
+        self._warning_words.setText("\n".join(f"• {doubt}" for doubt in doubts))
+        self.warnings.setVisible(bool(doubts))
+
+    def _follow(self) -> None:
+        """Another radiograph, or another image under the same name; typing survives the rest."""
+        active = self._session.active
+        if (None if active is None else active.radiograph) is not self._shown:
+            self.show_active()
+        elif active is not None:
+            self.title.setText(f"<b>{_escaped(active.name)}</b>")
+            self.summary.setText(_summary(active))
+
+    def _judge(self) -> None:
+        """Say at once what cannot hold."""
+        active, words = self._session.active, ""
+        if active is not None and self.touched:
+            try:
+                with_geometry(active.radiograph, self.record())
+            except ValueError as error:
+                words = f"⚠ {error}"
+        self.problem.setText(words)
+        self.apply_button.setEnabled(active is not None and bool(self.touched) and not words)
+        self.reset_button.setEnabled(bool(self.touched))
+
+    def _declare(self, before: Exposure) -> None:
+        """The declared pose is the new start; one that was never moved goes there."""
+        name, session = before.name, self._session
+        if session.exposure(name).radiograph.nominal is None:
+            return
+        start = session.nominal_start(session.exposure(name).radiograph)
+        session.set_start(name, start)
+        if before.world_from_camera is before.start:
+            session.set_poses({name: start}, "geometry changed")
+
+    def _change(self, change: Callable[[Exposure], Exposure], why: str) -> None:
+        active = self._session.active
+        if active is not None:
+            self._session.replace_exposure(change(active), why=f"{why} {active.name}")
+
+    def _invert(self) -> None:
+        active = self._session.active
+        if active is not None:
+            self._session.replace_radiograph(
+                active.name, active.radiograph.invert(), why=f"invert {active.name}"
+            )
+
+    def _flip(self) -> None:
+        self._change(flipped, "flip")
+
+    def _turn(self) -> None:
+        self._change(lambda exposure: turned(exposure, 1), "turn")
+
+    def _choose_load(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(self, "Load geometry", "", _JSON)
+        if path:
+            self.load(path)
+
+    def _choose_save(self) -> None:
+        path, _ = QFileDialog.getSaveFileName(self, "Save geometry", "geometry.json", _JSON)
+        if path:
+            self.save(path)
+
+
+def _merged(
+    record: GeometryRecord, other: GeometryRecord, changes: dict[str, Any]
+) -> GeometryRecord:
+    """The record with these values, each with the origin that the other one gives it."""
+    origins = {n: o for n, o in other.provenance.items() if n in changes}
+    kept = {n: o for n, o in record.provenance.items() if n not in changes}
+    problems = {n: w for n, w in record.problems.items() if changes.get(n) is None}
+    values: dict[str, Any] = changes | {"provenance": {**kept, **origins}, "problems": problems}
+    return GeometryRecord(**vars(record) | values)
+
+
+def _summary(exposure: Exposure) -> str:
+    radiograph = exposure.radiograph
+    rows, columns = radiograph.carm.detector.shape
+    words = [f"{rows} × {columns} pixels"]
+    if radiograph.simulated:
+        words.append("simulated")
+    words.append(f"read as {radiograph.read_as.replace('_', ' ')}")
+    line = ", ".join(words)
+    if radiograph.operations and radiograph.geometry is not None:
+        line += ". Values describe the image as stored; since then: "
+        line += "; ".join(map(str, radiograph.operations))
+    return line
+
+
+def _doubts(radiograph: Radiograph) -> tuple[str, ...]:
+    """What a careful reader should know, each once."""
+    record = geometry_record(radiograph)
+    problems = tuple(f"{name}: {why}" for name, why in record.problems.items())
+    return tuple(dict.fromkeys((*record.notes, *radiograph.notes, *problems)))
+
+
+def _button(text: str, tip: str, slot: Callable[[], None]) -> QPushButton:
+    button = QPushButton(text)
+    button.setToolTip(tip)
+    button.clicked.connect(lambda _=False: slot())
+    return button
+
+
+def _escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;")

@@ -1,0 +1,239 @@
+"""The part of the Landmarks widget that lets a network pick, pass after pass."""
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
+
+from qtpy.QtCore import QSignalBlocker, Signal
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QFileDialog,
+    QGridLayout,
+    QHBoxLayout,
+    QSizePolicy,
+    QSpinBox,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_xreg.images import Radiograph
+from napari_xreg.landmarks import (
+    Detections,
+    DetectionTrust,
+    DetectSettings,
+    PassesDone,
+    detect,
+    load_detector,
+    trust_of,
+)
+from napari_xreg.progress import Control
+from napari_xreg.session import Session, Weights
+from napari_xreg.widgets.jobs.jobs import Job, Jobs, sentence
+from napari_xreg.widgets.parts.data_buttons import button
+from napari_xreg.widgets.parts.small_print import SmallPrint
+
+_FILES = "Weights of a landmark detector (*.safetensors *.pth *.pt *.ckpt)"
+
+
+@dataclass(frozen=True, eq=False)
+class DetectRequest:
+    """A radiograph, and what is to read it; `events` may run in any thread.
+
+    Parameters
+    ----------
+    file
+        Weights of a detector.
+    id, radiograph
+        In the session (`Exposure.id`: it may be renamed meanwhile), masked.
+    settings
+        Of the library.
+    """
+
+    file: Path
+    id: str
+    radiograph: Radiograph
+    settings: DetectSettings
+
+    def events(
+        self, control: Control
+    ) -> Generator[PassesDone, None, tuple[Detections | None, DetectionTrust | None]]:
+        """Loads the network, then its passes; at the end whether they are to be trusted."""
+        detector, _ = load_detector(self.file)
+        found = yield from detect(
+            detector, self.radiograph, settings=self.settings, control=control
+        )
+        if found is None:
+            return None, None
+        trust = trust_of(found, self.radiograph.carm, threshold_mm=detector.trusted_mm)
+        return found, trust
+
+
+class DetectionPanel(QWidget):
+    """Weights, passes, start and cancel.
+
+    Parameters
+    ----------
+    session
+        Whose active radiograph is read.
+    jobs
+        Of the viewer.
+    """
+
+    found = Signal(object, bool)
+    """`Detections` of the radiograph `name`; True where they are final and to be trusted."""
+    samples_wanted = Signal(bool)
+
+    def __init__(self, session: Session, jobs: Jobs) -> None:
+        super().__init__()
+        self._session, self._jobs = session, jobs
+        self._job: Job | None = None
+        self._request: DetectRequest | None = None
+        self.detections: Detections | None = None
+        self.choice = QComboBox()
+        self.choice.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.choice.setMinimumWidth(80)
+        self.choice.setToolTip("Weights of a landmark detector: trained here, or from a file.")
+        self.file_button = button("File…", "Weights from a file.", self._choose_file)
+        self.passes = QSpinBox()
+        self.passes.setRange(1, 500)
+        self.passes.setValue(40)
+        self.passes.setSuffix(" passes")
+        self.passes.setStyleSheet("min-width: 58px;")
+        self.passes.setToolTip(
+            "How often the network reads the radiograph, each time with other neurons left out\n"
+            "(Monte Carlo dropout; the paper: 100). Their spread is the uncertainty."
+        )
+        self.start_button = button("Detect", "Pick landmarks on this radiograph.", self.toggle)
+        self.samples = QCheckBox("Show samples")
+        self.samples.setToolTip("A dot for every pass, in the colour of its landmark.")
+        self.samples.toggled.connect(self.samples_wanted.emit)
+        self.words = SmallPrint()
+        line = QHBoxLayout()
+        line.setSpacing(4)
+        line.addWidget(self.choice, 1)
+        line.addWidget(self.file_button)
+        grid = QGridLayout()
+        grid.setSpacing(4)
+        grid.addWidget(self.passes, 0, 0)
+        grid.addWidget(self.start_button, 0, 1)
+        grid.addWidget(self.samples, 1, 0, 1, 2)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        layout.addLayout(line)
+        layout.addLayout(grid)
+        layout.addWidget(self.words)
+        self.show_weights()
+
+    @property
+    def running(self) -> bool:
+        """Whether a radiograph is being read."""
+        return self._job is not None
+
+    @property
+    def name(self) -> str | None:
+        """Of the radiograph that `detections` belong to."""
+        return None if self._request is None else self._session.named(self._request.id)
+
+    def show_weights(self) -> None:
+        """Those that the session knows; one that was just asked for comes forward."""
+        known = [weights for weights in self._session.trained if weights.kind == "landmarks"]
+        wanted = self._session.wanted("landmarks")
+        chosen = self.choice.currentData() if wanted is None else wanted.file
+        with QSignalBlocker(self.choice):
+            self.choice.clear()
+            for weights in known:
+                self.choice.addItem(weights.file.name, weights.file)
+                tip = f"{weights.file}\n{weights.words}".strip()
+                self.choice.setItemData(self.choice.count() - 1, tip, 3)  # ToolTipRole
+            for number in range(self.choice.count()):
+                if self.choice.itemData(number) == chosen:
+                    self.choice.setCurrentIndex(number)
+        if not known:
+            self.words.setText("No detector yet: train one (Train, landmarks), or choose a file.")
+        elif self.words.words.startswith("No detector"):
+            self.words.setText("")
+        self.follow()
+
+    def follow(self) -> None:
+        """What can be pressed now."""
+        ready = self.choice.currentData() is not None and self._session.active is not None
+        self.start_button.setEnabled(ready or self.running)
+        self.start_button.setText("Cancel" if self.running else "Detect")
+        here = self._session.active is not None and self._session.active.name == self.name
+        self.samples.setEnabled(here and self.detections is not None)
+
+    def toggle(self) -> None:
+        """Start or cancel."""
+        if self._job is not None:
+            self._job.cancel()
+        else:
+            self.start()
+
+    def start(self) -> None:
+        """Read the active radiograph."""
+        file, active = self.choice.currentData(), self._session.active
+        if file is None or active is None or self._job is not None:
+            return
+        settings = DetectSettings(passes=self.passes.value(), batch=5, keep_heatmaps=False)
+        self._request = DetectRequest(file, active.id, active.masked, settings)
+        self.detections = None
+        self.words.setText("Reading the weights …")
+        self._job = self._jobs.start(
+            "Detection",
+            self._request.events,
+            on_event=self._advance,
+            on_result=self._finish,
+            on_error=self._fail,
+            total=-(-settings.passes // settings.batch),
+            description="Detecting landmarks",
+        )
+        self.follow()
+
+    def let_go(self) -> None:
+        """Cancel; nobody looks any more."""
+        job, self._job = self._job, None
+        if job is not None:
+            job.abandon()
+
+    def _choose_file(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(self, "Weights of a landmark detector", "", _FILES)
+        if path:
+            self._session.want(Weights("landmarks", Path(path)))
+
+    def _still_there(self) -> bool:
+        request = self._request
+        known = {entry.id: entry for entry in self._session.exposures}
+        return (
+            request is not None
+            and request.id in known
+            and known[request.id].radiograph.carm is request.radiograph.carm
+        )
+
+    def _advance(self, newest: PassesDone, _all: list[PassesDone]) -> None:
+        if self._job is not None and self._still_there():
+            self.words.setText(f"Pass {newest.done} of {newest.of}")
+            self._take(newest.detections, final=False)
+
+    def _finish(self, answer: tuple[Detections | None, DetectionTrust | None]) -> None:
+        found, trust = answer
+        self._job = None
+        if not self._still_there():
+            self.words.setText("The radiograph changed meanwhile: detect again.")
+        elif found is None or trust is None:
+            self.words.setText("Cancelled before the first pass.")
+        else:
+            self.words.setText(f"{trust.reason} ({found.passes} passes)")
+            self._take(found, final=bool(trust))
+        self.follow()
+
+    def _fail(self, error: Exception) -> None:
+        self._job = None
+        self.words.setText(sentence(error))
+        self.follow()
+
+    def _take(self, found: Detections, *, final: bool) -> None:
+        self.detections = found
+        self.follow()
+        self.found.emit(found, final)

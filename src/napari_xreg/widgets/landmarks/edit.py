@@ -1,0 +1,157 @@
+"""What is done to a landmark, told to the session: placed, picked, hidden, renamed, removed. No Qt."""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
+
+from napari_xreg.images import Landmark
+from napari_xreg.session import Exposure, Session
+from napari_xreg.widgets.landmarks.picking import Pixel, Places, Position, unique
+from napari_xreg.widgets.landmarks.solve import Solved, sigma_px
+from napari_xreg.widgets.landmarks.table import Row
+
+
+def places_of(session: Session, template: tuple[str, ...], *, usual: bool = False) -> Places:
+    """Names of the template, then others of the patient and of the active radiograph.
+
+    A template that is only the usual one gives way to a patient with names of its own.
+    """
+    active = session.active
+    patient = [mark.name for mark in session.landmarks]
+    picked = [] if active is None else [mark.name for mark in active.landmarks]
+    if usual and patient and not set(template) & set(patient):
+        template = ()
+    order = unique([*template, *patient, *picked])
+    return Places(order, frozenset(patient), frozenset(picked))
+
+
+def rows_of(
+    session: Session, places: Places, solved: Solved | None, hand_sigma_px: float
+) -> tuple[Row, ...]:
+    """The table of the active radiograph."""
+    active = session.active
+    picked = {} if active is None else {mark.name: mark for mark in active.landmarks}
+    left_out = () if active is None else active.left_out
+    hidden = {mark.name for mark in session.landmarks if not mark.visible}
+    verdicts = {} if solved is None else solved.verdicts
+    rows = []
+    for name in places.names:
+        mark = picked.get(name)
+        rows.append(
+            Row(
+                name,
+                name not in left_out,
+                name in places.patient,
+                mark is not None,
+                name not in hidden and (mark is None or mark.visible),
+                None if mark is None else sigma_px(mark, hand_sigma_px),
+                mark is None or mark.covariance is None,
+                verdicts.get(name),
+            )
+        )
+    return tuple(rows)
+
+
+def place(session: Session, name: str, position: Position) -> None:
+    """A landmark of the patient, new or moved; world (LPS), mm."""
+    marks = {mark.name: mark for mark in session.landmarks}
+    old = marks.get(name)
+    marks[name] = Landmark(name, position) if old is None else replace(old, position=position)
+    session.set_landmarks([*marks.values()])
+
+
+def pick(session: Session, name: str, pixel: Pixel) -> None:
+    """A landmark of the active radiograph, new or moved: then it was picked by hand, and is seen."""
+    _change(session, name, lambda old: Landmark(name, pixel=pixel))
+
+
+def take_detected(session: Session, name: str, detected: Sequence[Landmark]) -> int:
+    """Put what a detector found on a radiograph; what was picked there by hand stays. How many did.
+
+    A hand knows no direction: its pick has no covariance, or a round one.
+    """
+    old = {mark.name: mark for mark in session.exposure(name).landmarks}
+    by_hand = {key for key, mark in old.items() if _round(mark)}
+    new = {mark.name: mark for mark in detected if mark.name not in by_hand}
+    session.set_picked(name, [*(old | new).values()])
+    return len(by_hand & {mark.name for mark in detected})
+
+
+def set_visible(session: Session, name: str, visible: bool) -> None:
+    """Whether a landmark of the active radiograph is to be seen there."""
+    _change(session, name, lambda old: None if old is None else replace(old, visible=visible))
+
+
+def set_sigma(session: Session, name: str, sigma: float) -> None:
+    """Give a pixel a standard deviation along rows and columns of its own, pixels."""
+    round_ = (sigma**2, 0.0, sigma**2)
+    _change(session, name, lambda old: None if old is None else replace(old, covariance=round_))
+
+
+def set_ticked(session: Session, name: str, ticked: bool) -> None:
+    """Whether the pose of the active radiograph may be fitted to it."""
+    active = session.active
+    if active is None:
+        return
+    left = [other for other in active.left_out if other != name]
+    session.set_left_out(active.name, left if ticked else [*left, name])
+
+
+def remove(session: Session, name: str, *, patient: bool) -> None:
+    """Forget a landmark of the patient, or the pick on the active radiograph."""
+    if patient:
+        session.set_landmarks([mark for mark in session.landmarks if mark.name != name])
+        return
+    active = session.active
+    if active is not None:
+        session.set_picked(active.name, [m for m in active.landmarks if m.name != name])
+
+
+def rename(session: Session, old: str, new: str, *, others: Collection[str] = ()) -> None:
+    """Call it otherwise, in the patient and on every radiograph; not as one of `others`.
+
+    Raises
+    ------
+    ValueError
+        If the new name is empty or is another landmark's, in words for the user.
+    """
+    if new == old:
+        return
+    taken = {*others, *(mark.name for mark in session.landmarks)}
+    taken.update(mark.name for entry in session.exposures for mark in entry.landmarks)
+    if not new or new in taken:
+        raise ValueError(
+            f"{old} needs a name of its own: got {new!r}" + (", which is taken" if new else "")
+        )
+
+    def called(marks: tuple[Landmark, ...]) -> list[Landmark]:
+        return [replace(mark, name=new) if mark.name == old else mark for mark in marks]
+
+    with session.one_step(f"rename landmark {old} to {new}"):
+        if any(mark.name == old for mark in session.landmarks):
+            session.set_landmarks(called(session.landmarks))
+        for entry in session.exposures:
+            if any(mark.name == old for mark in entry.landmarks):
+                session.set_picked(entry.name, called(entry.landmarks))
+            if old in entry.left_out:
+                session.set_left_out(entry.name, [new if n == old else n for n in entry.left_out])
+
+
+def _round(mark: Landmark) -> bool:
+    if mark.covariance is None:
+        return True
+    rows, both, columns = mark.covariance
+    return rows == columns and both == 0
+
+
+def _change(
+    session: Session, name: str, change: Callable[[Landmark | None], Landmark | None]
+) -> None:
+    """Put in place of a landmark of the active radiograph what `change` makes of it."""
+    active: Exposure | None = session.active
+    if active is None:
+        return
+    marks = {mark.name: mark for mark in active.landmarks}
+    new = change(marks.get(name))
+    if new is not None:
+        marks[name] = new
+        session.set_picked(active.name, [*marks.values()])

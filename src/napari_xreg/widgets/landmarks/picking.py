@@ -1,0 +1,198 @@
+"""Picking by hand: which landmark comes next, and the mouse on the radiograph."""
+
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from napari.layers import Image
+from psygnal import Signal
+
+from napari_xreg.geometry import CArm
+from napari_xreg.widgets.jobs.workbench import Workbench
+
+Side = Literal["patient", "radiograph"]
+Pixel = tuple[float, float]
+Position = tuple[float, float, float]
+
+_STILL_PIXELS = 3.0  # a click trembles
+_REACH_PIXELS = 10.0  # from the middle of a landmark
+
+
+@dataclass(frozen=True)
+class Places:
+    """Which landmarks have a place where.
+
+    Parameters
+    ----------
+    names
+        In the order they are to be picked.
+    patient, radiograph
+        Names that have one there.
+    """
+
+    names: tuple[str, ...]
+    patient: frozenset[str]
+    radiograph: frozenset[str]
+
+    def complete(self, name: str) -> bool:
+        """Both are known."""
+        return name in self.patient and name in self.radiograph
+
+
+class PickGuide:
+    """Click here, then there: one landmark after the other. It knows no mouse and no session."""
+
+    changed = Signal()
+
+    def __init__(self) -> None:
+        self._name: str | None = None
+        self._skipped: set[str] = set()
+
+    @property
+    def name(self) -> str | None:
+        """What is being picked; None where nothing is."""
+        return self._name
+
+    def start(self, places: Places, name: str | None = None) -> None:
+        """Pick this one, or the first that lacks a place."""
+        self._skipped.clear()
+        self._go(name or self._next(places, after=None))
+
+    def stop(self) -> None:
+        """Pick nothing."""
+        self._go(None)
+
+    def skip(self, places: Places) -> None:
+        """Leave this one for later; after the last comes the end."""
+        if self._name is not None:
+            self._skipped.add(self._name)
+            self._go(self._next(places, after=self._name))
+
+    def clicked(self, side: Side, before: Places, after: Places) -> None:
+        """A place was set: stay with the landmark until it has both, then go on."""
+        name = self._name
+        if name is None:
+            return
+        done = after.complete(name) and (side == "radiograph" or not before.complete(name))
+        self._go(self._next(after, after=name) if done else name)
+
+    def wanted(self, places: Places) -> Side | None:
+        """Where to click next: the CT comes first."""
+        if self._name is None:
+            return None
+        return "radiograph" if self._name in places.patient else "patient"
+
+    def _next(self, places: Places, after: str | None) -> str | None:
+        names = list(places.names)
+        if after in names:
+            at = names.index(after) + 1
+            names = names[at:] + names[:at]
+        open_ones = (n for n in names if not places.complete(n) and n not in self._skipped)
+        return next(open_ones, None)
+
+    def _go(self, name: str | None) -> None:
+        self._name = name
+        self.changed.emit()
+
+
+class PickMouse:
+    """Clicks on the viewer's canvas, and drags of a landmark picked on the radiograph.
+
+    A layer of landmarks that is in one of napari's own modes (add, select) has its mouse to itself.
+
+    Parameters
+    ----------
+    workbench
+        Of the viewer.
+    wants
+        Whether a click means something now.
+    """
+
+    pixel_clicked = Signal(tuple)
+    """(row, column) on the radiograph."""
+    position_clicked = Signal(tuple)
+    """(x, y, z), LPS mm: a click while a CT is the chosen layer of the viewer, cut in slices."""
+    pressed = Signal(str)
+    """Name of a landmark that the mouse went down on."""
+    dragged = Signal(str, tuple)
+    """Name and (row, column), while it is dragged."""
+    dropped = Signal(str, tuple)
+    """The same, when it is let go."""
+
+    def __init__(self, workbench: Workbench, wants: Callable[[], bool]) -> None:
+        self._bench, self._wants = workbench, wants
+        # The very same object each time: a bound method is made anew by every look-up.
+        self._callback = self._on_drag
+        workbench.viewer.mouse_drag_callbacks.append(self._callback)
+
+    def close(self) -> None:
+        """Listen no more."""
+        callbacks = self._bench.viewer.mouse_drag_callbacks
+        if self._callback in callbacks:
+            callbacks.remove(self._callback)
+
+    def _on_drag(self, viewer: Any, event: Any) -> Generator[None, None, None]:
+        carm = self._bench.canvas.carm
+        plain = event.button == 1 and not event.modifiers and viewer.dims.ndisplay == 2
+        layer = viewer.layers.selection.active
+        busy = str(getattr(layer, "mode", "pan_zoom")) not in ("pan_zoom", "transform")
+        if not plain or busy:
+            return
+        in_ct = isinstance(layer, Image) and layer.ndim == 3
+        taken = None if carm is None or in_ct else self._landmark_under(event, carm)
+        begin = np.asarray(event.pos, np.float64)
+        camera = viewer.scene.camera
+        panned, moved = camera.mouse_pan, False
+        if taken is not None:
+            camera.mouse_pan = False
+            event.handled = True
+            self.pressed.emit(taken)
+        try:
+            yield
+            while event.type == "mouse_move":
+                if np.abs(np.asarray(event.pos) - begin).max() > _STILL_PIXELS:
+                    moved = True
+                if moved and taken is not None and self._bench.canvas.carm is carm:
+                    event.handled = True
+                    self.dragged.emit(taken, _pixel(event, carm))
+                yield
+        finally:
+            if taken is not None:
+                camera.mouse_pan = panned
+        if taken is not None and moved:
+            if self._bench.canvas.carm is carm:
+                self.dropped.emit(taken, _pixel(event, carm))
+        elif moved or not self._wants():
+            return
+        elif in_ct:
+            z, y, x = (float(v) for v in event.position[-3:])
+            self.position_clicked.emit((x, y, z))
+        elif carm is not None:
+            self.pixel_clicked.emit(_pixel(event, carm))
+
+    def _landmark_under(self, event: Any, carm: CArm) -> str | None:
+        active = self._bench.session.active
+        marks = [] if active is None else [m for m in active.landmarks if m.pixel is not None]
+        shown = [layer for layer in self._bench.canvas.layers if layer.name == "landmarks"]
+        if not marks or (shown and not shown[0].visible):
+            return None
+        here = np.asarray(event.position[-2:], np.float64)
+        at = np.array([mark.pixel for mark in marks]) * np.array(carm.detector.spacing)
+        distance = np.linalg.norm(at - here, axis=1)
+        nearest = int(distance.argmin())
+        reach = _REACH_PIXELS / self._bench.viewer.scene.camera.zoom
+        return marks[nearest].name if distance[nearest] <= reach else None
+
+
+def _pixel(event: Any, carm: CArm | None) -> Pixel:
+    """Row and column under the mouse; the canvas is in mm (see `DetectorCanvas`)."""
+    assert carm is not None
+    row_mm, column_mm = event.position[-2:]
+    s_row, s_column = carm.detector.spacing
+    return float(row_mm) / s_row, float(column_mm) / s_column
+
+
+def unique(names: Sequence[str]) -> tuple[str, ...]:
+    """Each once, in the order of its first place."""
+    return tuple(dict.fromkeys(names))

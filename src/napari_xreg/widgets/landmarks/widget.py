@@ -1,0 +1,425 @@
+"""Landmarks: pair points of the CT with points of the radiograph, and see the pose they give."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from napari.utils.notifications import show_error, show_info, show_warning
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QKeyEvent
+from qtpy.QtWidgets import QVBoxLayout, QWidget
+from superqt import QCollapsible
+
+from napari_xreg.geometry import Pose
+from napari_xreg.images import FrameUnknown, read_landmarks
+from napari_xreg.images.formats.landmark_table import Frame
+from napari_xreg.landmarks import Detections
+from napari_xreg.registration import PnPStatus
+from napari_xreg.widgets.data.loading import FRAMES
+from napari_xreg.widgets.data.questions import OneOf
+from napari_xreg.widgets.jobs.jobs import Lane
+from napari_xreg.widgets.landmarks import edit
+from napari_xreg.widgets.landmarks.detection import DetectionPanel
+from napari_xreg.widgets.landmarks.drawing import LandmarksDrawing
+from napari_xreg.widgets.landmarks.files import save, take
+from napari_xreg.widgets.landmarks.names import PELVIS
+from napari_xreg.widgets.landmarks.pick_panel import PickPanel
+from napari_xreg.widgets.landmarks.picking import Pixel, Places, Position, Side
+from napari_xreg.widgets.landmarks.result import LandmarksResult
+from napari_xreg.widgets.landmarks.solve import Solved, SolveRequest
+from napari_xreg.widgets.landmarks.table import LandmarksModel, LandmarksTable
+from napari_xreg.widgets.landmarks.weighting import COVARIANCE, WeightingPanel
+from napari_xreg.widgets.parts.docked import Docked
+from napari_xreg.widgets.parts.scrolling import scrolled
+from napari_xreg.widgets.refine.settings import flush
+from napari_xreg.widgets.refine.widget import RefineWidget
+from napari_xreg.widgets.slices.widget import SlicesWidget
+
+_FOLLOWED = (PnPStatus.SOLVED, PnPStatus.AMBIGUOUS)
+
+
+class LandmarksWidget(Docked):
+    """Picking, table, weights, pose.
+
+    Parameters
+    ----------
+    napari_viewer
+        Whose session is worked on.
+    """
+
+    def __init__(self, napari_viewer: Any) -> None:
+        super().__init__(napari_viewer)
+        bench = self.workbench
+        self._session = bench.session
+        self._canvas = bench.canvas
+        self._solved: Solved | None = None
+        self._start: Pose | None = None  # the solution last shown: of two, the same one again
+        self._held: tuple[str, Pixel] | None = None
+        self._acted = False  # what is being solved was caused here
+        self._drawing = LandmarksDrawing(bench.canvas, bench.session)
+        self._lane = Lane(self._take, name="Landmarks")
+        self.picking = PickPanel(bench, PELVIS)
+        self.model = LandmarksModel(self._canvas.landmarks.colours)
+        self.table = LandmarksTable(self.model)
+        self.weighting = WeightingPanel()
+        self.result = LandmarksResult()
+        self.detection = DetectionPanel(self._session, bench.jobs)
+        self._lay_out()
+        self._connect()
+        self._follow_session()
+
+    @property
+    def solved(self) -> Solved | None:
+        """What is shown."""
+        return self._solved
+
+    @property
+    def busy(self) -> bool:
+        """Whether a solution is under way."""
+        return self._lane.busy
+
+    @property
+    def places(self) -> Places:
+        """Which landmarks there are, and where."""
+        return self.picking.places
+
+    # ------------------------------------------------------------------ solving
+
+    def solve(self, *, acted: bool = False) -> None:
+        """Ask for the pose of the landmarks as they are; the C-arm may follow what the user did."""
+        self._acted = self._acted or acted
+        request = self._request()
+        if request is None:
+            self._lane.drop()
+            self._show(None)
+        else:
+            self._lane.ask(request)
+
+    def _request(self) -> SolveRequest | None:
+        session, active = self._session, self._session.active
+        if active is None:
+            return None
+        picked = active.landmarks
+        if self._held is not None:
+            name, pixel = self._held
+            picked = tuple(
+                replace(m, pixel=pixel, covariance=None) if m.name == name else m for m in picked
+            )
+        carm = active.radiograph.carm
+        known = self._solved is not None and self._solved.request.id == active.id
+        return SolveRequest(
+            active.name,
+            session.landmarks,
+            picked,
+            frozenset(active.left_out),
+            carm,
+            session.isocenter,
+            self.weighting.weighting(),
+            self.weighting.settings(carm),
+            self.weighting.hand_sigma_px,
+            self._start if known and self._start is not None else active.world_from_camera,
+            session.volume,
+            active.id,
+        )
+
+    def _take(self, solved: Solved) -> None:
+        active = self._session.active
+        if self.torn_down or active is None or active.id != solved.request.id:
+            return
+        acted, self._acted = self._acted, self._lane.busy and self._acted
+        self._start = solved.pose
+        self._show(solved)
+        follow = acted and self.result.follow.isChecked()
+        if follow and solved.pose is not None and solved.solution.status in _FOLLOWED:
+            self._session.move(solved.pose, name=active.name)
+            if self._held is None:
+                self._session.amend()  # the pick and the pose that follows from it: one undo
+
+    def _show(self, solved: Solved | None) -> None:
+        self._solved = solved
+        session = self._session
+        rows = edit.rows_of(session, self.places, solved, self.weighting.hand_sigma_px)
+        self.model.show(rows)
+        why = "" if session.active else "Load a CT and a radiograph first (Data)."
+        self.result.show_solved(solved, session, why)
+        self._draw()
+
+    def _draw(self) -> None:
+        following = self.result.follow.isChecked()
+        ellipses = self.result.ellipses.isChecked()
+        self._drawing.show(self._solved, at_solution=not following, predicted=ellipses)
+
+    # ------------------------------------------------------------------ what the user does
+
+    def pick_pixel(self, pixel: Pixel) -> None:
+        """The radiograph was clicked while a landmark is being picked."""
+        self._picked("radiograph", pixel)
+
+    def pick_position(self, position: Position) -> None:
+        """The CT was clicked, in slices or in the room: (x, y, z), LPS mm."""
+        self._picked("patient", position)
+
+    def _picked(self, side: Side, at: Any) -> None:
+        name, before = self.picking.guide.name, self.places
+        if name is None or (side == "radiograph" and self._session.active is None):
+            return
+        self._acted = True
+        if side == "patient":
+            edit.place(self._session, name, at)
+        else:
+            edit.pick(self._session, name, at)
+        self.picking.guide.clicked(side, before, self.places)
+
+    def _drag(self, name: str, pixel: Pixel) -> None:
+        if self._held is None:
+            self.workbench.preview.begin_drag()
+        self._held = name, pixel
+        self._canvas.landmarks.hold(name, pixel)
+        self.table.choose(name)
+        self.solve(acted=True)
+
+    def _drop(self, name: str, pixel: Pixel) -> None:
+        self._end_drag()
+        self._acted = True
+        with self._session.one_step(f"move landmark {name}", since_recorded=True):
+            edit.pick(self._session, name, pixel)
+
+    def _drag_in_layer(self, name: str, pixel: Pixel) -> None:
+        """napari's own tool drags it; the layer draws it already, and tells the session at the end."""
+        self._held = name, pixel
+        self.solve(acted=True)
+
+    def _end_drag(self) -> None:
+        if self._held is not None:
+            self._held = None
+            self._canvas.landmarks.hold("", None)
+            self.workbench.preview.end_drag()
+
+    def _tick(self, name: str, ticked: bool) -> None:
+        self._acted = True
+        edit.set_ticked(self._session, name, ticked)
+
+    def _rename(self, old: str, new: str) -> None:
+        if old == new:
+            return
+        self._canvas.landmarks.colours.renamed(old, new)
+        try:
+            edit.rename(self._session, old, new, others=self.places.names)
+        except ValueError as error:
+            show_error(f"{error}.")
+            return
+        self.picking.renamed(old, new)
+
+    def _set_sigma(self, name: str, sigma: float) -> None:
+        self._acted = True
+        edit.set_sigma(self._session, name, sigma)
+
+    def remove(self) -> None:
+        """Forget the chosen landmark: its pick on the radiograph, else its position in the CT."""
+        name = self.table.name
+        if name is not None:
+            self._acted = True
+            edit.remove(self._session, name, patient=name not in self.places.radiograph)
+
+    def toggle_visible(self) -> None:
+        """Mark the chosen landmark as invisible on this radiograph, or as visible again."""
+        active, name = self._session.active, self.table.name
+        mark = next((m for m in (active.landmarks if active else ()) if m.name == name), None)
+        if mark is not None:
+            self._acted = True
+            edit.set_visible(self._session, mark.name, not mark.visible)
+
+    def use_file(self, path: str, write: bool, frame: Frame | None = None) -> None:
+        """Load or save landmarks of the CT and of this radiograph.
+
+        Where a file does not say which axes its positions have, and `frame` does not either, the
+        user is asked.
+        """
+        name = Path(path).name
+        try:
+            if write:
+                show_info(f"{save(self._session, path)} landmarks written to {name}")
+            elif not take(self._session, read_landmarks(path, frame=frame)):
+                show_warning(f"{name} holds pixels: load the radiograph they belong to first.")
+        except FrameUnknown:
+            self.question = OneOf(
+                f"{name} does not say which axes its x, y, z have. Which?", FRAMES, self
+            )
+            self.question.answered.connect(lambda said: self.use_file(path, False, said))
+            self.question.open()
+        except (OSError, ValueError) as error:
+            show_error(f"Landmarks: {error}.")
+
+    def use_pose(self) -> None:
+        """Move the C-arm there, on record; the result is kept."""
+        solved = self._solved
+        if solved is None or solved.pose is None:
+            return
+        name = self._session.named(solved.request.id)
+        if name is None:
+            return
+        with self._session.one_step("landmarks", since_recorded=True):
+            self._session.set_pose(solved.pose, "landmarks", name=name)
+            self._session.add_result(
+                solved.registration(), [name], {"kind": "landmarks"}, name="landmarks"
+            )
+
+    def refine(self) -> None:
+        """Use the pose, then refine from it, in the Refine widget."""
+        self.use_pose()
+        viewer = self.workbench.viewer
+        found = self._find(RefineWidget)
+        if found is None:
+            found = RefineWidget(viewer)
+            viewer.window.add_dock_widget(found, name="Refine", area="right", tabify=True)
+        found.start()
+
+    def open_slices(self) -> None:
+        """Bring the CT's slices to the front, opened if they are not there."""
+        viewer = self.workbench.viewer
+        found = self._find(SlicesWidget)
+        if found is None:
+            found = SlicesWidget(viewer)
+            viewer.window.add_dock_widget(found, name="Slices", area="bottom")
+        found.show()
+        if self.table.name is not None:
+            found.slices.choose(self.table.name)
+
+    def _find(self, kind: type[QWidget]) -> Any:
+        """The widget of this kind in the viewer's window, or None."""
+        widgets = self.workbench.viewer.window.dock_widgets.values()
+        return next((widget for widget in widgets if isinstance(widget, kind)), None)
+
+    def _take_detected(self, found: Detections, trusted: bool) -> None:
+        """More passes, or all of them; the C-arm follows only what is to be trusted."""
+        name = self.detection.name
+        assert name is not None
+        self._acted = self._acted or trusted
+        self.weighting.suggest(COVARIANCE)
+        edit.take_detected(self._session, name, found.landmarks())
+
+    def _draw_samples(self, *_: object) -> None:
+        wanted = self.detection.samples.isChecked()
+        self._drawing.show_samples(
+            self.detection.detections if wanted else None, self.detection.name
+        )
+
+    def _go_to_other(self) -> None:
+        if self._solved is not None and self._solved.other is not None:
+            self._start = self._solved.other
+            self.solve(acted=True)
+
+    # ------------------------------------------------------------------ following the session
+
+    def _follow_session(self) -> None:
+        active = self._session.active
+        self.picking.refresh()
+        self.detection.follow()
+        self._draw_samples()
+        if self._held is not None and (
+            active is None or self._held[0] not in {mark.name for mark in active.landmarks}
+        ):
+            self._end_drag()
+        self.solve()
+
+    def _landmarks_changed(self) -> None:
+        if self._held is not None and not self.workbench.preview.dragging:
+            self._held = None  # napari's own tool has let go
+            self._acted = True
+        self._follow_session()
+
+    def _choose(self, name: str) -> None:
+        """A row was chosen: that landmark is the one to pick, if any is."""
+        self.picking.choose(name)
+        self._canvas.landmarks.choose(name)
+        slices = self._find(SlicesWidget)
+        if slices is not None:
+            slices.slices.choose(name)
+
+    def keyPressEvent(self, event: QKeyEvent | None) -> None:
+        """Escape stops picking, Delete removes the chosen landmark."""
+        if event is not None and event.key() == Qt.Key.Key_Escape and self.picking.guide.name:
+            self.picking.stop()
+        elif event is not None and event.key() == Qt.Key.Key_Delete:
+            self.remove()
+        else:
+            super().keyPressEvent(event)
+
+    def teardown(self) -> None:
+        """The canvas goes back to what the session says."""
+        self._lane.close()
+        self.picking.let_go()
+        self.detection.let_go()
+        if not self.workbench.closed:
+            self._end_drag()
+            self._drawing.clear()
+
+    # ------------------------------------------------------------------ building
+
+    def _lay_out(self) -> None:
+        inside = QWidget()
+        column = QVBoxLayout(inside)
+        column.setContentsMargins(6, 6, 6, 6)
+        column.setSpacing(6)
+        column.addWidget(self.picking)
+        column.addWidget(self.table, 1)
+        column.addWidget(self.result)
+        self.weights = QCollapsible("Weights and outliers")
+        self.weights.addWidget(self.weighting)
+        flush(self.weights)
+        self.weights.expand(animate=False)
+        column.addWidget(self.weights)
+        self.detector = QCollapsible("Detector")
+        self.detector.addWidget(self.detection)
+        flush(self.detector)
+        self.detector.expand(animate=False)
+        column.addWidget(self.detector)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(scrolled(inside))
+        self.setMinimumWidth(290)
+
+    def _connect(self) -> None:
+        session = self._session
+        self.listen(session.landmarks_changed, self._landmarks_changed)
+        for signal in (session.active_changed, session.radiographs_changed, session.volume_changed):
+            self.listen(signal, self._follow_session)
+        self.picking.mouse.pixel_clicked.connect(self.pick_pixel)
+        self.picking.mouse.position_clicked.connect(self.pick_position)
+        self.picking.mouse.dragged.connect(self._drag)
+        self.picking.mouse.dropped.connect(self._drop)
+        self.picking.changed.connect(self._follow_session)
+        self.listen(self.workbench.point_clicked, self.pick_position)
+        self.picking.slices_wanted.connect(self.open_slices)
+        self.picking.file_chosen.connect(lambda path, write: self.use_file(path, write))
+        self.picking.remove_wanted.connect(self.remove)
+        self.picking.visibility_wanted.connect(self.toggle_visible)
+        self.picking.guide.changed.connect(self._follow_guide)
+        self.picking.mouse.pressed.connect(self.table.choose)
+        self.listen(session.trained_changed, self.detection.show_weights)
+        self.detection.found.connect(self._take_detected)
+        self.detection.samples_wanted.connect(self._draw_samples)
+        self.listen(self._canvas.landmarks.chosen, self.table.choose)
+        self.listen(self._canvas.landmarks.dragged, self._drag_in_layer)
+        self.model.ticked.connect(self._tick)
+        self.model.renamed.connect(self._rename)
+        self.model.sigma_given.connect(self._set_sigma)
+        self.table.chosen.connect(self._choose)
+        self.weighting.changed.connect(lambda: self.solve(acted=True))
+        self.result.use_wanted.connect(self.use_pose)
+        self.result.refine_wanted.connect(self.refine)
+        self.result.other_wanted.connect(self._go_to_other)
+        self.result.follow_changed.connect(self._set_follow)
+        self.result.ellipses_changed.connect(
+            lambda wanted: self._drawing.show_predicted(self._solved, wanted)
+        )
+
+    def _follow_guide(self) -> None:
+        name = self.picking.guide.name
+        if name is not None:
+            self.table.choose(name)
+
+    def _set_follow(self, on: bool) -> None:
+        self._draw()
+        if on:
+            self.solve(acted=True)

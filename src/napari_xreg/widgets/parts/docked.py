@@ -1,0 +1,111 @@
+"""A dock widget that cleans up after itself."""
+
+from collections.abc import Callable
+from typing import Any
+
+from qtpy.QtCore import QEvent, QTimer
+from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
+
+from napari_xreg.widgets.jobs.workbench import Workbench, workbench_of
+
+
+class Docked(QWidget):
+    """Base of the dock widgets.
+
+    napari (0.9) never sends a docked widget a close event: its X button only takes the widget out
+    of the window, and the menu then makes a new one while the old lives on. So `teardown` runs when
+    the widget leaves its dock, or just before its viewer goes; once, with Qt still alive.
+
+    napari's menu puts a new dock below the others, where little room is left. Ours become tabs.
+
+    Parameters
+    ----------
+    napari_viewer
+        The viewer, or napari's proxy of it.
+    """
+
+    def __init__(self, napari_viewer: Any) -> None:
+        super().__init__()
+        self.workbench: Workbench = workbench_of(napari_viewer)
+        self._at_end: list[Callable[[], object]] = []
+        self._docked = self._torn_down = False
+        self._joining = QTimer(self)  # once napari has put the new dock somewhere
+        self._joining.setSingleShot(True)
+        self._joining.timeout.connect(self._join_the_others)
+        self.listen(self.workbench.closing, self.tear_down)
+
+    @property
+    def torn_down(self) -> bool:
+        """True once the widget has let go of session and viewer."""
+        return self._torn_down
+
+    def listen(self, signal: Any, slot: Callable[..., object]) -> None:
+        """Connect a psygnal or Qt signal until the widget goes."""
+        signal.connect(slot)
+        self._at_end.append(lambda: signal.disconnect(slot))
+
+    def at_end(self, call: Callable[[], object]) -> None:
+        """Call this when the widget goes; the last given is the first called."""
+        self._at_end.append(call)
+
+    def teardown(self) -> None:
+        """Stop timers and jobs, remove callbacks. For subclasses."""
+
+    def tear_down(self) -> None:
+        """Let go of everything now; harmless when repeated."""
+        if self._torn_down:
+            return
+        self._torn_down = True
+        try:
+            self.teardown()
+        finally:
+            for call in reversed(self._at_end):
+                try:
+                    call()
+                except (RuntimeError, TypeError, ValueError):
+                    # The other side has gone already: nothing is left to disconnect from.
+                    continue
+            self._at_end.clear()
+
+    def event(self, event: QEvent | None) -> bool:
+        """Notice being docked and being taken out of the dock."""
+        if event is not None and event.type() == QEvent.Type.ParentChange:
+            if self.parent() is not None:
+                if not self._docked:
+                    self._joining.start(0)
+                self._docked = True
+            elif self._docked:
+                self.tear_down()
+        return super().event(event)
+
+    def _join_the_others(self) -> None:
+        """Into the tabs of the widgets of ours that stand on the same side of the window."""
+        dock = dock_of(self)
+        window = None if dock is None else dock.parent()
+        if dock is None or self._torn_down or not isinstance(window, QMainWindow):
+            return
+        area = window.dockWidgetArea(dock)
+        beside = [
+            other
+            for other in window.findChildren(QDockWidget)
+            if other is not dock
+            and not other.isFloating()
+            and window.dockWidgetArea(other) == area
+            and any(not widget.torn_down for widget in other.findChildren(Docked))
+        ]
+        if dock.isFloating() or not beside:
+            return
+        for one in (*beside, dock):  # "Pose (X-ray to CT registration)": too long for a tab
+            one.setWindowTitle(one.windowTitle().split(" (")[0])
+        if dock not in window.tabifiedDockWidgets(beside[-1]):
+            window.tabifyDockWidget(beside[-1], dock)
+            dock.show()
+            dock.raise_()
+
+
+def dock_of(widget: QWidget) -> QDockWidget | None:
+    """The dock that a widget is in."""
+    parent = widget.parent()
+    while parent is not None and not isinstance(parent, QDockWidget):
+        parent = parent.parent()
+    return parent

@@ -1,0 +1,185 @@
+"""The six numbers of a C-arm pose, each with a slider and a field."""
+
+from dataclasses import dataclass, replace
+
+from qtpy.QtCore import QObject, QSize, Qt, Signal
+from qtpy.QtWidgets import QDoubleSpinBox, QGridLayout, QLabel, QSizePolicy, QSlider, QWidget
+
+from napari_xreg.geometry import CArmPose
+from napari_xreg.widgets.parts.number_field import QuietWheel
+
+
+@dataclass(frozen=True)
+class Term:
+    """One degree of freedom as it is shown.
+
+    Parameters
+    ----------
+    name
+        As in `CARM_PARAMETERS`.
+    label
+        What the user reads.
+    unit
+        "°" or "mm".
+    slider
+        The slider runs from minus to plus this.
+    limit
+        The field does too.
+    tip
+        Meaning, sign, source.
+    """
+
+    name: str
+    label: str
+    unit: str
+    slider: float
+    limit: float
+    tip: str
+
+    @property
+    def is_angle(self) -> bool:
+        return self.unit == "°"
+
+
+TERMS = (
+    Term(
+        "primary", "Primary", "°", 180.0, 180.0,
+        "Primary positioner angle, degrees (DICOM 0018,1510): + LAO, - RAO; 0 has the detector in "
+        "front of the chest",
+    ),
+    Term(
+        "secondary", "Secondary", "°", 90.0, 90.0,
+        "Secondary positioner angle, degrees (DICOM 0018,1511): + cranial, - caudal",
+    ),
+    Term(
+        "roll", "Roll", "°", 180.0, 180.0,
+        "Rotation of the detector about the central ray, degrees, right-handed from source to "
+        "detector",
+    ),
+    Term(
+        "x", "x", "mm", 200.0, 5000.0,
+        "How far the C-arm has moved from the isocenter along its own x axis (along the detector's "
+        "rows; against the columns in a mirrored image), mm",
+    ),
+    Term(
+        "y", "y", "mm", 200.0, 5000.0,
+        "How far the C-arm has moved from the isocenter along its own y axis (down the image), mm: "
+        "the picture goes up",
+    ),
+    Term(
+        "depth", "Depth", "mm", 400.0, 5000.0,
+        "How far the C-arm has moved from the isocenter along the central ray, mm; positive away "
+        "from the source, so that the picture grows",
+    ),
+)  # fmt: skip
+
+
+def term_of(pose: CArmPose, name: str) -> float:
+    """One of the six, degrees or mm."""
+    if name in ("x", "y", "depth"):
+        return pose.offset_mm[("x", "y", "depth").index(name)]
+    return float(getattr(pose, f"{name}_deg"))
+
+
+def with_term(pose: CArmPose, name: str, value: float) -> CArmPose:
+    """The pose with one of the six replaced."""
+    if name == "primary":
+        return replace(pose, primary_deg=value)
+    if name == "secondary":
+        return replace(pose, secondary_deg=value)
+    if name == "roll":
+        return replace(pose, roll_deg=value)
+    offset = list(pose.offset_mm)
+    offset[("x", "y", "depth").index(name)] = value
+    return replace(pose, offset_mm=(offset[0], offset[1], offset[2]))
+
+
+class PoseRow(QObject):
+    """A slider and a field that show one number and report what the user makes of it.
+
+    Parameters
+    ----------
+    term
+        Which one.
+    parent
+        Widget that holds them.
+    """
+
+    changed = Signal(str, float)
+    """Name and value, by the user; many times while the slider is dragged."""
+    held = Signal(str)
+    """The slider is being dragged from now on."""
+    let_go = Signal(str)
+    """The slider was let go."""
+
+    _TICKS = 10  # of the slider, per degree or mm
+
+    def __init__(self, term: Term, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.term = term
+        self.label = QLabel(term.label)
+        self.slider = QSlider(Qt.Orientation.Horizontal)
+        self.slider.setRange(round(-term.slider * self._TICKS), round(term.slider * self._TICKS))
+        self.slider.setMinimumWidth(60)
+        self.slider.setAccessibleName(f"{term.label} slider")
+        self.field = _Field()
+        self.field.setDecimals(2)
+        self.field.setRange(-term.limit, term.limit)
+        self.field.setWrapping(term.limit == 180.0)
+        self.field.setSuffix("°" if term.is_angle else " mm")
+        self.field.setKeyboardTracking(False)
+        self.field.setAccessibleName(term.label)
+        quiet = QuietWheel(self)
+        for control in (self.label, self.slider, self.field):
+            control.setToolTip(term.tip)
+        for control in (self.slider, self.field):
+            control.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+            control.installEventFilter(quiet)
+        self.slider.valueChanged.connect(self._slid)
+        self.slider.sliderPressed.connect(lambda: self.held.emit(term.name))
+        self.slider.sliderReleased.connect(lambda: self.let_go.emit(term.name))
+        self.field.valueChanged.connect(lambda value: self.changed.emit(term.name, value))
+
+    def place(self, grid: QGridLayout, row: int) -> None:
+        """Into three columns."""
+        for column, control in enumerate((self.label, self.slider, self.field)):
+            grid.addWidget(control, row, column)
+
+    def show_value(self, value: float) -> None:
+        """Show a number that came from elsewhere."""
+        for control in (self.field, self.slider):
+            control.blockSignals(True)
+        self.field.setValue(value)
+        if not self.slider.isSliderDown():  # then it stays under the finger
+            self.slider.setValue(round(value * self._TICKS))
+        for control in (self.field, self.slider):
+            control.blockSignals(False)
+
+    def set_step(self, step: float) -> None:
+        """Of the field's arrows and of the slider's keys."""
+        self.field.setSingleStep(step)
+        self.slider.setSingleStep(max(1, round(step * self._TICKS)))
+        self.slider.setPageStep(max(1, round(10 * step * self._TICKS)))
+
+    def _slid(self, ticks: int) -> None:
+        self.changed.emit(self.term.name, ticks / self._TICKS)
+
+
+class _Field(QDoubleSpinBox):
+    """As wide as "-180.00 mm" needs, not as the largest number there could be."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        # Arrow keys and the wheel step it: buttons would take half of a narrow dock.
+        self.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)
+        self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
+        self.setAlignment(Qt.AlignmentFlag.AlignRight)
+
+    def sizeHint(self) -> QSize:
+        """Asked anew whenever napari's theme changes the font."""
+        width = self.fontMetrics().horizontalAdvance("-1888.88 mm") + 16
+        return QSize(width, super().sizeHint().height())
+
+    def minimumSizeHint(self) -> QSize:
+        """The same."""
+        return self.sizeHint()

@@ -1,0 +1,186 @@
+"""The point that is looked at: its heatmap, asked for and painted while it is dragged."""
+
+import math
+import time
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy import ndarray
+from qtpy.QtCore import QObject, Signal
+
+from napari_xreg.session import Exposure, Look
+from napari_xreg.viewer.detector.heatmaps import HeatmapLayers
+from napari_xreg.widgets.jobs.jobs import Lane
+from napari_xreg.widgets.jobs.workbench import Workbench
+from napari_xreg.widgets.rayemb.requests import Heatmap, HeatmapRequest, millimetres, spread_mm
+
+Point = tuple[float, float, float]
+SIMILARITY, PROBABILITY, NOTHING = "similarity", "probability", "nothing"
+DARK_SHARE = 0.6
+"""Most of an image is somewhat similar to any point: this share of it is left uncoloured."""
+
+
+class PointLook(QObject):
+    """Asks for heatmaps, the newest point first, and paints them on the detector canvas.
+
+    Parameters
+    ----------
+    bench
+        Whose session and canvas it is.
+    layers
+        Peak, ellipse, projection.
+    """
+
+    changed = Signal()
+    """Another point, its heatmap, or neither any more; or the pose moved."""
+
+    def __init__(self, bench: Workbench, layers: HeatmapLayers) -> None:
+        super().__init__()
+        self._bench, self._layers = bench, layers
+        self._session, self._state = bench.session, bench.session.ray_points
+        self._lane = Lane(self._take, name="RayEmb")
+        self._heatmap: Heatmap | None = None
+        self._closed = False
+        self.per_point = 4
+        self.latency_ms = math.nan
+        """From the last click or move to its heatmap on the canvas."""
+        self._shown = SIMILARITY
+        self._over = False  # whether a heatmap is shown
+        self._overlay: str | None = None  # what the canvas showed before the heatmap
+
+    @property
+    def heatmap(self) -> Heatmap | None:
+        """Of the point looked at; None until it is there."""
+        heatmap, look = self._heatmap, self._state.look
+        if heatmap is None or look is None or heatmap.request.position != look.position:
+            return None
+        return heatmap
+
+    @property
+    def shown(self) -> str:
+        """What is laid over the radiograph."""
+        return self._shown
+
+    @shown.setter
+    def shown(self, what: str) -> None:
+        self._shown = what
+        self.paint()
+
+    def at(self, point: Point) -> None:
+        """Look at a point of the patient: LPS, mm."""
+        asked = time.perf_counter()
+        active = self._session.active
+        self._state.set_look(Look(point, "" if active is None else active.id))
+        prepared = self._state.prepared
+        if prepared is not None:
+            self._lane.ask(HeatmapRequest(prepared, point, self.per_point, asked))
+        self.changed.emit()
+
+    def again(self) -> None:
+        """Other templates or another radiograph: the same point, or nothing without them."""
+        self._lane.drop()
+        self._heatmap = None
+        look = self._state.look
+        if self._state.prepared is None or look is None:
+            self._layers.hide_point()
+            self._clear_below(False)
+            self._bench.canvas.show_heatmap(None)
+            self.changed.emit()
+        else:
+            self.at(look.position)
+
+    def paint(self) -> None:
+        """Heatmap, peak and ellipse in one go."""
+        heatmap, active = self._heatmap, self._session.active
+        if heatmap is None or active is None or not heatmap.request.prepared.shows(active):
+            return
+        canvas = self._bench.canvas
+        self._clear_below(self._shown != NOTHING)
+        if self._shown == NOTHING:
+            canvas.show_heatmap(None)
+        elif self._shown == PROBABILITY:
+            canvas.show_heatmap(heatmap.probability)
+        else:
+            low = float(np.quantile(heatmap.similarity, DARK_SHARE))
+            high = max(float(heatmap.similarity.max()), low + 1e-3)
+            canvas.show_heatmap(heatmap.similarity, limits=(low, high))
+        self._layers.show_point(
+            active.radiograph.carm.detector,
+            heatmap.found.pixels[0].numpy(),
+            heatmap.found.covariances[0].numpy(),
+            projection(active, heatmap.request.position),
+        )
+
+    def follow_pose(self) -> None:
+        """The projection, after the C-arm moved."""
+        heatmap, active = self.heatmap, self._session.active
+        if heatmap is not None and active is not None and heatmap.request.prepared.shows(active):
+            self._layers.move_projection(
+                active.radiograph.carm.detector,
+                heatmap.found.pixels[0].numpy(),
+                projection(active, heatmap.request.position),
+            )
+            self.changed.emit()
+
+    def words(self) -> str:
+        """What is known of the point, or of the one before until its heatmap is there; rich text."""
+        heatmap, active = self._heatmap, self._session.active
+        if heatmap is None or active is None:
+            waiting = self._state.look is not None and self._state.prepared is None
+            return "Prepare, to see where this point is." if waiting else ""
+        carm, found = active.radiograph.carm, heatmap.found
+        words = [f"<b>similarity {float(found.similarity[0]):.2f}</b>"]
+        inside = float(found.in_image[0])
+        if math.isfinite(inside):
+            words.append(f"in image {100 * inside:.0f} %")
+        words.append(f"spread {float(spread_mm(found, carm)[0]):.1f} mm")
+        point = torch.tensor([heatmap.request.position], dtype=torch.float64)
+        poses = {"to projection": active.world_from_camera, "error": active.truth}
+        for title, pose in poses.items():
+            if pose is None:
+                continue
+            apart = float(millimetres(found.pixels - carm.project(point, pose), carm)[0])
+            if math.isfinite(apart):
+                words.append(f"{title} {apart:.1f} mm")
+        return ", ".join(words)
+
+    def close(self) -> None:
+        """Take no more answers; the canvas is as it was before."""
+        self._closed = True
+        self._lane.close()
+        if not self._bench.closed:
+            self._clear_below(False)
+            self._bench.canvas.drop_heatmap()
+
+    def _clear_below(self, on: bool) -> None:
+        """Under a heatmap the radiograph alone, darker: colours would mix, and bone be white."""
+        canvas = self._bench.canvas
+        if on or self._over:
+            canvas.backdrop = self._over = on
+        if on and self._overlay is None and canvas.overlay in ("blend", "blink"):
+            self._overlay, canvas.overlay = canvas.overlay, "radiograph"
+        elif not on and self._overlay is not None:
+            if canvas.overlay == "radiograph":  # else the user chose something meanwhile
+                canvas.overlay = self._overlay
+            self._overlay = None
+
+    def _take(self, answer: Heatmap) -> None:
+        prepared, active = self._state.prepared, self._session.active
+        if self._closed or active is None or answer.request.prepared is not prepared:
+            return
+        self._heatmap = answer
+        self.paint()
+        row, column = answer.found.pixels[0].tolist()
+        look = self._state.look
+        if look is not None and look.position == answer.request.position:
+            self._state.set_look(Look(look.position, active.id, (row, column)))
+        self.changed.emit()
+        self.latency_ms = 1000 * (time.perf_counter() - answer.request.asked)
+
+
+def projection(exposure: Exposure, position: Point) -> Float[ndarray, "2"]:
+    """(row, column) of a point at the present pose of a radiograph; NaN behind the source."""
+    point = torch.tensor([position], dtype=torch.float64)
+    pixels: ndarray = exposure.radiograph.carm.project(point, exposure.world_from_camera)[0].numpy()
+    return pixels

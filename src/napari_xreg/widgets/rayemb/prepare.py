@@ -1,0 +1,183 @@
+"""Preparing RayEmb: templates rendered and embedded, the radiograph embedded; and when it expires."""
+
+from collections.abc import Generator
+from pathlib import Path
+
+from napari.utils.notifications import show_warning
+from platformdirs import user_cache_path
+from qtpy.QtCore import QObject, Signal
+
+from napari_xreg.progress import Control
+from napari_xreg.rayemb import TemplateMade
+from napari_xreg.session import Prepared, Session
+from napari_xreg.widgets.jobs.jobs import Job, Jobs, report
+from napari_xreg.widgets.rayemb.requests import PrepareRequest
+
+MOST_BYTES = 2_000_000_000
+"""Of templates kept on disk; the ones used longest ago go first."""
+
+
+def template_folder() -> Path:
+    """Where embedded templates are kept between sessions."""
+    return user_cache_path("napari-xreg") / "templates"
+
+
+def tidy(folder: Path, most_bytes: int = MOST_BYTES) -> None:
+    """Delete the oldest templates beyond a size; what cannot be deleted stays."""
+    try:
+        files = sorted(folder.glob("templates-*"), key=lambda f: f.stat().st_mtime, reverse=True)
+        kept = 0
+        for file in files:
+            kept += file.stat().st_size
+            if kept > most_bytes:
+                file.unlink()
+    except OSError:
+        return
+
+
+class Preparation(QObject):
+    """Makes what heatmaps are made of, in the background, and notices when it holds no longer.
+
+    Parameters
+    ----------
+    session
+        Where it is kept: `Session.ray_points`.
+    jobs
+        Of the viewer.
+    """
+
+    changed = Signal()
+    """It began, went on, or ended: see `words`."""
+
+    def __init__(self, session: Session, jobs: Jobs) -> None:
+        super().__init__()
+        self._session, self._jobs = session, jobs
+        self._job: Job | None = None
+        self._request: PrepareRequest | None = None
+        self._last: PrepareRequest | None = None
+        kept = session.ray_points.prepared
+        self._volume = session.volume if kept is None else kept.volume
+        self._closed = False
+        self.words = ""
+
+    @property
+    def running(self) -> bool:
+        """Whether something is being made."""
+        return self._job is not None and self._job.running
+
+    def start(self, request: PrepareRequest) -> None:
+        """Make it; what was being made is given up."""
+        self._abandon()
+        self._request = self._last = request
+        self.words = "Embedding the radiograph …" if request.quick else "Rendering templates …"
+        folder = request.cache
+
+        def make(control: Control) -> Generator[TemplateMade, None, Prepared | None]:
+            made = yield from request.events(control)
+            if folder is not None:
+                tidy(folder)
+            return made
+
+        self._job = self._jobs.start(
+            "Preparing RayEmb",
+            make,
+            on_event=self._say,
+            on_result=self._take,
+            on_error=self._fail,
+            total=None if request.quick else request.settings.count,
+            description="Embedding the radiograph" if request.quick else "Rendering templates",
+        )
+        self.changed.emit()
+
+    def cancel(self) -> None:
+        """Give up what is being made; what was prepared before stays."""
+        if self._job is not None and self._job.running:
+            self.words = "Cancelling …"
+            self._job.cancel()
+            self.changed.emit()
+
+    def follow(self) -> None:
+        """After the session changed: drop what no longer holds, embed another radiograph."""
+        session, points = self._session, self._session.ray_points
+        prepared, active = points.prepared, session.active
+        if self.running and self._request is not None and not self._fits(self._request):
+            self._abandon()
+            self.words = ""
+        if self._volume is not session.volume:
+            self._volume = session.volume
+            points.clear()
+            if prepared is not None:
+                self.words = "The CT changed: prepare again."
+            self.changed.emit()
+            return
+        if prepared is None or prepared.shows(active):
+            self.changed.emit()
+            return
+        points.set_prepared(None)
+        again = self.again(prepared)
+        if again is not None and again.quick:
+            self.start(again)
+        elif active is None:
+            self.words = "There is no radiograph."
+        else:
+            self.words = "Another radiograph, of another size: prepare again."
+        self.changed.emit()
+
+    def again(self, prepared: Prepared) -> PrepareRequest | None:
+        """What would prepare the active radiograph with the templates there are."""
+        last, active, volume = self._last, self._session.active, self._session.volume
+        if last is None or active is None or volume is None:
+            return None
+        return PrepareRequest(
+            last.weights, last.settings, volume, last.labels, last.isocenter, active, prepared,
+            last.cache,
+        )  # fmt: skip
+
+    def remember(self, request: PrepareRequest) -> None:
+        """What was prepared already was made by this."""
+        self._last = request
+
+    def close(self) -> None:
+        """Hand nothing over any more."""
+        self._closed = True
+        self._abandon()
+
+    # ------------------------------------------------------------------ inside
+
+    def _abandon(self) -> None:
+        if self._job is not None and self._job.running:
+            self._job.abandon()
+        self._job = self._request = None
+
+    def _fits(self, request: PrepareRequest) -> bool:
+        """Whether what is asked for is still what the session holds."""
+        active = self._session.active
+        return (
+            request.volume is self._session.volume
+            and active is not None
+            and active.id == request.exposure.id
+            and active.radiograph is request.exposure.radiograph
+            and active.painted is request.exposure.painted
+        )
+
+    def _say(self, newest: TemplateMade, _: list[TemplateMade]) -> None:
+        self.words = f"{newest.index + 1} of {newest.count} templates"
+        self.changed.emit()
+
+    def _take(self, prepared: Prepared | None) -> None:
+        request, self._request, self._job = self._request, None, None
+        if prepared is None:
+            self.words = "Cancelled."
+        elif request is None or not self._fits(request):
+            self.words = "CT or radiograph changed meanwhile: prepare again."
+            show_warning("RayEmb: CT or radiograph changed while templates were made.")
+        else:
+            self.words = ""
+            self._session.ray_points.set_prepared(prepared)
+        self.changed.emit()
+
+    def _fail(self, error: Exception) -> None:
+        self._request = self._job = None
+        self.words = "Failed."
+        report("Preparing RayEmb", error)
+        self.changed.emit()

@@ -1,0 +1,242 @@
+"""From heatmaps to a pose: correspondences searched for in the background, the pose, refinement."""
+
+from collections.abc import Callable, Generator
+
+from napari.utils.notifications import show_error, show_warning
+from qtpy.QtCore import QObject, Signal
+
+from napari_xreg.progress import Control
+from napari_xreg.rayemb import START_SPREAD, STARTS, Found, Round
+from napari_xreg.session import PointList
+from napari_xreg.widgets.jobs.jobs import Job, Lane, report
+from napari_xreg.widgets.jobs.workbench import Workbench
+from napari_xreg.widgets.parts.opening_docks import opened
+from napari_xreg.widgets.pose.words import truth_error_mm
+from napari_xreg.widgets.rayemb.pose import PosePanel
+from napari_xreg.widgets.rayemb.requests import FindRequest, PoseFound, PoseRequest
+from napari_xreg.widgets.refine.choices import LEVENBERG_MARQUARDT
+from napari_xreg.widgets.refine.widget import RefineWidget
+
+
+class Search(QObject):
+    """What the buttons of a `PosePanel` do.
+
+    Parameters
+    ----------
+    bench
+        Whose session it works on.
+    panel
+        Settings, buttons, words.
+    """
+
+    refining = Signal()
+    """A refinement is about to begin: its pictures matter now."""
+
+    def __init__(self, bench: Workbench, panel: PosePanel) -> None:
+        super().__init__()
+        self._bench, self._panel = bench, panel
+        self._session, self._state = bench.session, bench.session.ray_points
+        self._job: Job | None = None
+        self._solved: PoseFound | None = None
+        self._then: Callable[[PoseFound], None] | None = None
+        self._own = PointList()
+        self._added: set[str] = set()
+        self._lane = Lane(self._take_pose, on_error=self._fail_pose, name="RayEmb pose")
+        panel.find_wanted.connect(self.find)
+        panel.cancel_wanted.connect(self.cancel)
+        panel.pose_wanted.connect(self.solve)
+        panel.accept_wanted.connect(self.accept)
+        panel.refine_wanted.connect(self.refine)
+        panel.train_wanted.connect(self.train)
+
+    @property
+    def finding(self) -> bool:
+        """Whether correspondences are being searched for."""
+        return self._job is not None and self._job.running
+
+    @property
+    def solved(self) -> PoseFound | None:
+        """The pose of the list as it is."""
+        return self._solved
+
+    # ------------------------------------------------------------------ correspondences
+
+    def find(self) -> None:
+        """Search; each round replaces what the last search found, other points stay."""
+        prepared, session, panel = self._state.prepared, self._session, self._panel
+        if prepared is None or self.finding:
+            return
+        try:
+            settings = panel.settings
+        except ValueError as error:
+            show_error(f"RayEmb: {error}.")
+            return
+        in_structures = panel.in_structures and session.labels is not None
+        request = FindRequest(
+            prepared,
+            session.labels if in_structures else None,
+            session.structures,
+            panel.above.value(),
+            panel.points.value(),
+            settings,
+        )
+        listed = self._state.points
+        self._own = listed.without(
+            [i for i, name in enumerate(listed.names) if name in self._added]
+        )
+
+        def make(control: Control) -> Generator[Round, None, Found]:
+            return request.events(control)
+
+        panel.words.setText("Looking at every point once …")
+        self._job = self._bench.jobs.start(
+            "RayEmb correspondences",
+            make,
+            on_event=lambda newest, _: self._take_round(newest),
+            on_result=self._finish,
+            on_error=self._fail,
+            total=settings.redraws + 1,
+            description="Finding correspondences",
+        )
+        self.follow()
+
+    def cancel(self) -> None:
+        """End after this round."""
+        if self._job is not None:
+            self._job.cancel()
+
+    def forget(self) -> None:
+        """CT, radiograph or weights changed: nothing of this holds."""
+        if self._job is not None and self._job.running:
+            self._job.abandon()
+            self._panel.words.setText("Stopped: the CT, the radiograph or the weights changed.")
+        self._job = None
+        self._drop_pose()
+
+    def _take_round(self, newest: Round) -> None:
+        self._put(newest.found)
+        self._panel.words.setText(
+            f"Round {newest.index + 1} of {newest.count}, {newest.seconds:.1f} s"
+        )
+
+    def _finish(self, found: Found) -> None:
+        self._job = None
+        self._put(found)
+        self._panel.words.setText(f"{len(found)} points found; the best are first in the list.")
+        self.follow()
+
+    def _fail(self, error: Exception) -> None:
+        self._job = None
+        self._panel.words.setText("Failed.")
+        report("RayEmb correspondences", error)
+        self.follow()
+
+    def _put(self, found: Found) -> None:
+        names = tuple(f"found {int(number) + 1}" for number in found.index)
+        self._added = set(names)
+        self._state.set_points(self._own.joined(PointList(names, found.points, found)))
+
+    # ------------------------------------------------------------------ the pose
+
+    def solve(self, then: Callable[[PoseFound], None] | None = None) -> None:
+        """The pose that the list gives."""
+        prepared, points = self._state.prepared, self._state.points
+        if prepared is None or points.found is None:
+            return
+        self._then = then
+        self._panel.show_verdict("Solving …", trusted=None)
+        self._lane.ask(PoseRequest(prepared, points.found))
+
+    def accept(self) -> None:
+        """Move the C-arm there."""
+        solved = self._solved
+        if solved is None or solved.world_from_camera is None:
+            return
+        name = self._session.named(solved.request.prepared.exposure.id)
+        if name is None:
+            return
+        self._session.set_pose(solved.world_from_camera, "rayemb", name=name)
+
+    def refine(self) -> None:
+        """Solve, move there, refine from several starts."""
+        self.solve(self._refine_from)
+
+    def _refine_from(self, solved: PoseFound) -> None:
+        if not solved.verdict.trusted:
+            show_warning(
+                "RayEmb: not refined, since this pose is not to be trusted. Accept it and refine "
+                "by hand if you know better."
+            )
+            return
+        self.accept()
+        widget = opened(self._bench, RefineWidget, "Refine")
+        if widget.running:
+            show_warning("RayEmb: a refinement is running already; the pose was accepted.")
+            return
+        settings = widget.settings
+        settings.optimiser.setCurrentText(LEVENBERG_MARQUARDT)
+        settings.scales.setCurrentIndex(0)
+        settings.starts.setCurrentText(str(STARTS))
+        spread = (START_SPREAD.rotation_deg, START_SPREAD.in_plane_mm, START_SPREAD.depth_mm)
+        for spin, value in zip(settings.spread, spread, strict=True):
+            spin.setValue(value)
+        self.refining.emit()
+        widget.start()
+
+    def train(self) -> None:
+        """Open the Train widget."""
+        try:
+            from napari_xreg.widgets.train.widget import TrainWidget
+        except ImportError:
+            show_error("The Train widget is not part of this installation.")
+            return
+        opened(self._bench, TrainWidget, "Train")
+
+    def _take_pose(self, answer: PoseFound) -> None:
+        then, self._then = self._then, None
+        if answer.request.prepared is not self._state.prepared:
+            return
+        self._solved = answer
+        pose = answer.world_from_camera
+        words = answer.verdict.sentence
+        if pose is not None:
+            name = self._session.named(answer.request.prepared.exposure.id) or ""
+            error = truth_error_mm(self._session, name, pose)
+            if error is not None:
+                words += f" mTRE {error:.1f} mm (the true pose is known)."
+        self._panel.show_verdict(words, trusted=answer.verdict.trusted)
+        self.follow()
+        if then is not None:
+            then(answer)
+
+    def _fail_pose(self, error: Exception) -> None:
+        self._then = None
+        self._panel.show_verdict("Failed.", trusted=None)
+        report("RayEmb pose", error)
+
+    def _drop_pose(self) -> None:
+        self._lane.drop()
+        self._then = self._solved = None
+        self._panel.show_verdict("", trusted=None)
+
+    # ------------------------------------------------------------------ what follows what
+
+    def follow(self) -> None:
+        """Buttons, after anything changed."""
+        points, solved = self._state.points, self._solved
+        if solved is not None and solved.request.found is not points.found:
+            self._drop_pose()
+            solved = None
+        self._panel.show_state(
+            ready=self._state.prepared is not None,
+            finding=self.finding,
+            listed=0 if points.found is None else len(points),
+            posed=solved is not None and solved.world_from_camera is not None,
+        )
+
+    def close(self) -> None:
+        """Hand nothing over any more."""
+        if self._job is not None and self._job.running:
+            self._job.abandon()
+        self._job = None
+        self._lane.close()

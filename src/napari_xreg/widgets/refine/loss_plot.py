@@ -1,0 +1,92 @@
+"""The losses of a refinement, iteration by iteration."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from qtpy.QtWidgets import QWidget
+
+from napari_xreg.registration import Iterate
+from napari_xreg.widgets.refine.iteration_plot import NOTHING_YET, IterationPlot, cycle, joined
+
+
+class LossPlot(IterationPlot):
+    """One line per loss term, or, with several starts, one per start; see `show_iterates`.
+
+    Steps that were taken back are crosses: they are not part of a line. Lines end where a level
+    ends, for the losses of two levels are measured on different images.
+    """
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__("loss", parent, log=True, empty=NOTHING_YET)
+        self.setToolTip(
+            "Loss against iteration, dimensionless, logarithmic; lower is better.\n"
+            "“loss” is what is minimised: a weighted sum of 1 − NCC of the image and of its "
+            "derivatives\n(Levenberg–Marquardt), or 1 − similarity (Adam). Losses of different "
+            "levels do not compare.\n× are steps that were taken back. Click or drag to look at "
+            "an iteration."
+        )
+        self._iterates: list[Iterate] = []
+
+    def clear(self) -> None:
+        """Nothing is shown."""
+        self._iterates = []
+        super().clear()
+
+    def show_iterates(self, iterates: Sequence[Iterate]) -> None:
+        """Show these instead of what is shown."""
+        self.clear()
+        self.append(iterates)
+
+    @property
+    def iterates(self) -> Sequence[Iterate]:
+        """All that are shown, in order."""
+        return tuple(self._iterates)
+
+    def append(self, iterates: Sequence[Iterate]) -> None:
+        """Add iterates; draw what they change."""
+        if not iterates:
+            return
+        had_many = self._several
+        self._iterates.extend(iterates)
+        for iterate in iterates:
+            self.mark_level(iterate.level, iterate.index)
+        if self._several != had_many:  # the second start has come: other lines from now on
+            every = self._iterates
+            super().clear()
+            self._iterates = every
+            for iterate in every:
+                self.mark_level(iterate.level, iterate.index)
+            iterates = every
+        taken = [it for it in self._iterates if it.accepted]
+        if self._several:
+            for start in sorted({it.start for it in iterates}):
+                track = [it for it in taken if it.start == start]
+                self._draw(f"start {start + 1}", track, "loss", cycle(start), 1.5)
+        else:
+            names = list(dict.fromkeys(name for it in self._iterates for name in it.losses))
+            names = [name for name in names if name not in ("loss", "similarity")]
+            for index, name in enumerate(names):
+                self._draw(name.replace("_", " along "), taken, name, cycle(index), 1.0)
+            self._draw("loss", taken, "loss", None, 2.0)
+        back = [it for it in self._iterates if not it.accepted]
+        if back:
+            self.set_curve(
+                "_taken back",
+                [it.index for it in back],
+                [it.loss for it in back],
+                colour="#999999",
+                points=True,
+                width=1.0,
+            )
+
+    @property
+    def _several(self) -> bool:
+        return any(iterate.start for iterate in self._iterates)
+
+    def _draw(
+        self, title: str, track: Sequence[Iterate], term: str, colour: str | None, width: float
+    ) -> None:
+        values = np.array([it.losses.get(term, np.nan) for it in track], np.float64)
+        together = joined([it.start for it in track], [it.level for it in track])
+        x = [it.index for it in track]
+        self.set_curve(title, x, values, colour=colour, connect=together, width=width)

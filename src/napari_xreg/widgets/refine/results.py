@@ -1,0 +1,243 @@
+"""The registrations of a session, to compare, accept and discard."""
+
+from collections.abc import Sequence
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QHBoxLayout,
+    QHeaderView,
+    QLabel,
+    QPushButton,
+    QTableWidget,
+    QTableWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_xreg.metrics import mean_target_registration_error, rotation_error_deg
+from napari_xreg.registration import Registration, Status
+from napari_xreg.session import Result, Session
+from napari_xreg.widgets.pose.words import carm_words, error_points, truth_error_mm
+
+SHORT = {
+    Status.CONVERGED: "converged",
+    Status.ITERATION_LIMIT: "limit",
+    Status.STALLED: "stuck",
+    Status.CANCELLED: "cancelled",
+    Status.NO_OVERLAP: "no overlap",
+    Status.NOT_TRUSTED: "not trusted",
+    Status.AMBIGUOUS: "ambiguous",
+}
+COLUMNS = {
+    "#": "Number of the refinement in this session",
+    "status": "How it ended; the sentence below the table says what to do",
+    "loss": "At the end, dimensionless; compares only between refinements with the same metric "
+    "and scales",
+    "mTRE": "Mean target registration error in camera axes, mm: known for simulated radiographs "
+    "only, measured at the landmarks (without landmarks: at eight points about the isocenter)",
+    "s": "Wall time, seconds",
+}
+
+
+class ResultsPanel(QWidget):
+    """Lists results; accepting and discarding are wishes.
+
+    Their buttons are a row of their own, `button_row`, for the widget to lay out where it stays in
+    sight.
+    """
+
+    accept_requested = Signal(str)
+    discard_requested = Signal(str)
+    shown = Signal(object)
+    """The name of the result selected first, or None."""
+
+    def __init__(self, session: Session, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self.table = QTableWidget(0, len(COLUMNS))
+        self.table.setHorizontalHeaderLabels(list(COLUMNS))
+        for column, tip in enumerate(COLUMNS.values()):
+            header = self.table.horizontalHeaderItem(column)
+            assert header is not None
+            header.setToolTip(tip)
+        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.table.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
+        self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.table.setShowGrid(False)
+        self.table.setWordWrap(False)
+        self.table.setToolTip("Select one to see its iterates; select two to compare them.")
+        rows, columns = self.table.verticalHeader(), self.table.horizontalHeader()
+        assert rows is not None and columns is not None
+        rows.setVisible(False)
+        rows.setDefaultSectionSize(22)
+        columns.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        columns.setSectionResizeMode(1, QHeaderView.ResizeMode.Stretch)
+        columns.setMinimumSectionSize(24)
+        self.table.itemSelectionChanged.connect(self._selected)
+        self.words = QLabel()
+        self.words.setWordWrap(True)
+        self.words.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.accept = QPushButton("Accept")
+        self.accept.setToolTip(
+            "Move the radiographs to the poses of the selected result (undo: ⟲)."
+        )
+        self.accept.clicked.connect(lambda _: self._accept())
+        self.discard = QPushButton("Discard")
+        self.discard.setToolTip("Forget the selected results and their iterates.")
+        self.discard.clicked.connect(lambda _: self._discard())
+        self.undo = QPushButton("⟲ Undo")
+        self.undo.setToolTip("Take the last change back.")
+        self.undo.clicked.connect(lambda _: session.undo())
+        self.button_row = QWidget()
+        buttons = QHBoxLayout(self.button_row)
+        buttons.setContentsMargins(6, 2, 6, 6)
+        buttons.setSpacing(4)
+        for button in (self.accept, self.discard, self.undo):
+            buttons.addWidget(button)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        layout.addWidget(self.table, 1)
+        layout.addWidget(self.words)
+        self.refresh()
+
+    @property
+    def selected(self) -> tuple[str, ...]:
+        """Names, from top to bottom."""
+        model = self.table.selectionModel()
+        rows = sorted(index.row() for index in model.selectedRows()) if model is not None else []
+        return tuple(self._name(row) for row in rows)
+
+    def refresh(self) -> None:
+        """Show the session's results; the selection stays where it can."""
+        selected = set(self.selected)
+        results = self._session.results
+        self.table.blockSignals(True)
+        self.table.setRowCount(len(results))
+        titles = self.table.horizontalHeader()
+        assert titles is not None
+        rows_in_sight = min(max(len(results), 1), 4)
+        self.table.setFixedHeight(titles.sizeHint().height() + 22 * rows_in_sight + 4)
+        for row, result in enumerate(results):
+            for column, text in enumerate(self._cells(result)):
+                item = QTableWidgetItem(text)
+                if column == 0:
+                    item.setData(Qt.ItemDataRole.UserRole, result.name)
+                    item.setToolTip(f"{result.name}: {result.registration.status.value}")
+                self.table.setItem(row, column, item)
+        self.table.clearSelection()
+        for row, result in enumerate(results):
+            if result.name in selected:
+                self._select_row(row)
+        self.table.blockSignals(False)
+        simulated = any(result.registration.simulated for result in results)
+        header = self.table.horizontalHeaderItem(3)
+        assert header is not None
+        header.setText("mTRE, sim." if simulated else "mTRE")
+        self.table.setColumnHidden(3, not any(e.truth for e in self._session.exposures))
+        self._say()
+
+    def select(self, name: str) -> None:
+        """As if the user had clicked it."""
+        self.table.clearSelection()
+        for row in range(self.table.rowCount()):
+            if self._name(row) == name:
+                self.table.selectRow(row)
+                item = self.table.item(row, 0)
+                if item is not None:
+                    self.table.scrollToItem(item)
+
+    def refresh_undo(self) -> None:
+        """Whether there is something to undo, and what."""
+        history = self._session.history
+        self.undo.setEnabled(history.can_undo)
+        if history.can_undo:
+            self.undo.setToolTip(f"Undo: {history.undoes}.")
+
+    # ------------------------------------------------------------------ inside
+
+    def _cells(self, result: Result) -> tuple[str, ...]:
+        registration = result.registration
+        error = truth_error_mm(self._session, result.radiographs[0], registration.world_from_camera)
+        return (
+            result.name.removeprefix("refinement "),
+            SHORT[registration.status],
+            f"{registration.losses['loss']:.3g}",
+            "–" if error is None else f"{error:.2f} mm",
+            f"{seconds_of(registration):.1f}",
+        )
+
+    def _name(self, row: int) -> str:
+        item = self.table.item(row, 0)
+        return "" if item is None else str(item.data(Qt.ItemDataRole.UserRole))
+
+    def _select_row(self, row: int) -> None:
+        for column in range(self.table.columnCount()):
+            item = self.table.item(row, column)
+            if item is not None:
+                item.setSelected(True)
+
+    def _selected(self) -> None:
+        self._say()
+        chosen = self.selected
+        self.shown.emit(chosen[0] if chosen else None)
+
+    def _say(self) -> None:
+        chosen = self.selected
+        results = {result.name: result for result in self._session.results}
+        self.accept.setEnabled(len(chosen) == 1)
+        self.discard.setEnabled(bool(chosen))
+        self.refresh_undo()
+        if not chosen:
+            self.words.setText("" if results else "No refinement yet.")
+        elif len(chosen) == 1:
+            self.words.setText(self._about(results[chosen[0]]))
+        else:
+            self.words.setText(compared(self._session, [results[name] for name in chosen[:2]]))
+
+    def _about(self, result: Result) -> str:
+        registration = result.registration
+        simulated = "Simulated radiograph. " if registration.simulated else ""
+        notes = " ".join(registration.notes)
+        return f"{simulated}{registration.status.value} {notes}".strip()
+
+    def _accept(self) -> None:
+        if len(self.selected) == 1:
+            self.accept_requested.emit(self.selected[0])
+
+    def _discard(self) -> None:
+        for name in self.selected:
+            self.discard_requested.emit(name)
+
+
+def seconds_of(registration: Registration) -> float:
+    """Wall time of the whole refinement, as its last iterate says."""
+    return registration.trajectory[-1].seconds if registration.trajectory else 0.0
+
+
+def compared(session: Session, pair: Sequence[Result]) -> str:
+    """How far two results are from each other, in words."""
+    one, other = pair
+    shared = [name for name in one.radiographs if name in other.radiographs]
+    there = {exposure.name: exposure for exposure in session.exposures}
+    if not shared or shared[0] not in there:
+        return "These two refinements share no radiograph: their poses do not compare."
+    poses = []
+    for result in pair:
+        views = result.registration.views or (result.registration.world_from_camera,)
+        poses.append(views[result.radiographs.index(shared[0])].to(dtype=views[0].rotation.dtype))
+    points, where = error_points(session)
+    apart = float(mean_target_registration_error(poses[0], poses[1], points.to(poses[0].rotation)))
+    turned = float(rotation_error_deg(poses[0], poses[1]))
+    carm = there[shared[0]].radiograph.carm
+    apart_words = (
+        f"{other.name} and {one.name} are {apart:.2f} mm apart (mean over {where}), "
+        f"rotated by {turned:.2f}°."
+    )
+    words = [apart_words]
+    for result, pose in zip(pair, poses, strict=True):
+        words.append(f"{result.name}: {carm_words(carm.carm_pose(pose, session.isocenter))}")
+    if one.settings != other.settings:
+        words.append("Their settings differ: the losses do not compare.")
+    return "\n".join(words)

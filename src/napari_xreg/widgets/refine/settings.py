@@ -1,0 +1,263 @@
+"""The part of the Refine widget where one says how."""
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QDoubleSpinBox,
+    QFormLayout,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QListWidget,
+    QListWidgetItem,
+    QPushButton,
+    QSizePolicy,
+    QSpinBox,
+    QVBoxLayout,
+    QWidget,
+)
+from superqt import QCollapsible
+
+from napari_xreg.geometry.carm import CARM_PARAMETERS
+from napari_xreg.registration import Spread
+from napari_xreg.session import Session
+from napari_xreg.widgets.refine.choices import (
+    ADAM,
+    ADAM_ITERATIONS,
+    LEVENBERG_MARQUARDT,
+    LM_ITERATIONS,
+    SCALES,
+    STARTS,
+    RefineChoices,
+    metrics_of,
+    pixels_of,
+)
+
+OPTIMISERS = {
+    LEVENBERG_MARQUARDT: (
+        "Second order: the Jacobian comes with every DRR. Seconds; gives a covariance."
+    ),
+    ADAM: (
+        "First order, the recipe of xvr (Gopalakrishnan et al. 2025, M.6), for comparison. "
+        "Minutes; one start, no locks, no covariance."
+    ),
+}
+LOCK_HELP = {
+    "primary": "Primary angle, degrees (+ LAO), stays as it is.",
+    "secondary": "Secondary angle, degrees (+ cranial), stays as it is.",
+    "roll": "Rotation about the central ray, degrees, stays as it is.",
+    "x": "Offset along the detector's columns, mm, stays as it is.",
+    "y": "Offset along the detector's rows, mm, stays as it is.",
+    "depth": "Offset along the central ray, mm, stays as it is.",
+}
+
+
+class RefineSettingsPanel(QWidget):
+    """Emits nothing but wishes; `choices` says what is set."""
+
+    paint_requested = Signal()
+    used_changed = Signal(str, bool)
+    """Name of a radiograph, and whether refinement is to use it."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.optimiser = _combo(OPTIMISERS, "optimiser")
+        self.measure = _combo(metrics_of(LEVENBERG_MARQUARDT), "metric")
+        self.scales = _combo(SCALES, "scales")
+        self.own = QLineEdit("64, 128, 256")
+        self.own.setToolTip("Longer side of the radiograph in pixels, coarse to fine.")
+        self.own.setObjectName("own scales")
+        self.iterations = QSpinBox()
+        self.iterations.setRange(1, 2000)
+        self.iterations.setValue(LM_ITERATIONS)
+        self.iterations.setToolTip("At most this many iterations a level (and a start).")
+        self.starts = _combo(
+            {
+                str(n): (
+                    "The present pose alone."
+                    if n == 1
+                    else f"The present pose and {n - 1} spread about it (Sobol); all are refined "
+                    "at the coarsest level, the best four at the next, the best one to the end."
+                )
+                for n in STARTS
+            },
+            "starts",
+        )
+        default = Spread()
+        self.spread = tuple(
+            _spin(value, unit, tip)
+            for value, unit, tip in (
+                (default.rotation_deg, "°", "Rotation about each camera axis, degrees"),
+                (default.in_plane_mm, " mm", "Shift along rows and columns, mm"),
+                (default.depth_mm, " mm", "Shift along the central ray, mm"),
+            )
+        )
+        self.locks = {name: QCheckBox(name) for name in CARM_PARAMETERS}
+        for name, box in self.locks.items():
+            box.setToolTip(LOCK_HELP[name])
+        self.use_mask = QCheckBox("use it")
+        self.use_mask.setChecked(True)
+        self.use_mask.setToolTip(
+            "Leave out the pixels painted over, on top of the radiograph's own mask (collimator)."
+        )
+        self.paint = QPushButton("Paint")
+        self.paint.setToolTip(
+            "Paint a mask over what refinement must not look at: an implant, a label."
+        )
+        self.paint.clicked.connect(lambda _: self.paint_requested.emit())
+        self.radiographs = QListWidget()
+        self.radiographs.setToolTip(
+            "Radiographs to refine together; their poses relative to each other stay as they are."
+        )
+        self.radiographs.setMaximumHeight(64)
+        self.radiographs.itemChanged.connect(self._say_used)
+        self.optimiser.currentTextChanged.connect(lambda _: self._follow_optimiser())
+        self.scales.currentTextChanged.connect(lambda _: self._follow())
+        self.starts.currentTextChanged.connect(lambda _: self._follow())
+        self._lay_out()
+        self._follow()
+
+    def choices(self) -> RefineChoices:
+        """What is set now.
+
+        Raises
+        ------
+        ValueError
+            If the pixels of own scales cannot be read.
+        """
+        own = self.scales.currentText() == "own"
+        rotation, in_plane, depth = (spin.value() for spin in self.spread)
+        adam = self.optimiser.currentText() == ADAM
+        return RefineChoices(
+            optimiser=self.optimiser.currentText(),
+            metric=self.measure.currentText(),
+            scales=self.scales.currentText(),
+            pixels=pixels_of(self.own.text()) if own else (64, 128, 256),
+            iterations=self.iterations.value(),
+            starts=1 if adam else int(self.starts.currentText()),
+            spread=Spread(rotation, in_plane, depth),
+            locked=()
+            if adam
+            else tuple(name for name, box in self.locks.items() if box.isChecked()),
+        )
+
+    def show_radiographs(self, session: Session) -> None:
+        """List the session's radiographs with their ticks."""
+        self.radiographs.blockSignals(True)
+        self.radiographs.clear()
+        for exposure in session.exposures:
+            item = QListWidgetItem(exposure.name)
+            item.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsUserCheckable)
+            checked = Qt.CheckState.Checked if exposure.used else Qt.CheckState.Unchecked
+            item.setCheckState(checked)
+            self.radiographs.addItem(item)
+        self.radiographs.blockSignals(False)
+
+    # ------------------------------------------------------------------ inside
+
+    def _lay_out(self) -> None:
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        form = _form()
+        form.addRow("Optimiser", self.optimiser)
+        form.addRow("Metric", self.measure)
+        form.addRow("Scales", self.scales)
+        form.addRow("Pixels", self.own)
+        form.addRow("Starts", self.starts)
+        self._own_label = form.labelForField(self.own)
+        layout.addLayout(form)
+        self.more = QCollapsible("More")
+        self.more.setToolTip("Iterations, spread of the starts, locks, mask, radiographs.")
+        inner = QWidget()
+        more = _form()
+        inner.setLayout(more)
+        more.setContentsMargins(0, 0, 0, 0)
+        more.addRow("Iterations", self.iterations)
+        for name, spin in zip(("rotation", "in plane", "depth"), self.spread, strict=True):
+            more.addRow(f"Spread, {name}", spin)
+        grid = QGridLayout()
+        grid.setSpacing(2)
+        for index, box in enumerate(self.locks.values()):
+            grid.addWidget(box, index % 3, index // 3)
+        locks = QLabel("Lock")
+        locks.setToolTip("C-arm parameters that stay as they are.")
+        more.addRow(locks, grid)
+        mask = QHBoxLayout()
+        mask.addWidget(self.use_mask)
+        mask.addWidget(self.paint)
+        more.addRow("Mask", mask)
+        more.addRow("Use", self.radiographs)
+        self.more.addWidget(inner)
+        flush(self.more)
+        layout.addWidget(self.more)
+
+    def _follow_optimiser(self) -> None:
+        adam = self.optimiser.currentText() == ADAM
+        _fill(self.measure, metrics_of(self.optimiser.currentText()))
+        self.iterations.setValue(ADAM_ITERATIONS if adam else LM_ITERATIONS)
+        self._follow()
+
+    def _follow(self) -> None:
+        adam = self.optimiser.currentText() == ADAM
+        own = self.scales.currentText() == "own"
+        self.own.setVisible(own)
+        if self._own_label is not None:
+            self._own_label.setVisible(own)
+        self.starts.setEnabled(not adam)
+        for spin in self.spread:
+            spin.setEnabled(not adam and self.starts.currentText() != "1")
+        for box in self.locks.values():
+            box.setEnabled(not adam)
+
+    def _say_used(self, item: QListWidgetItem) -> None:
+        self.used_changed.emit(item.text(), item.checkState() == Qt.CheckState.Checked)
+
+
+def flush(group: QCollapsible) -> None:
+    """Contents as wide as the group: in a narrow dock every pixel counts."""
+    for layout in (group.layout(), group.content().layout()):
+        if layout is not None:
+            layout.setContentsMargins(0, 2, 0, 2)
+
+
+def _form() -> QFormLayout:
+    form = QFormLayout()
+    form.setSpacing(4)
+    form.setLabelAlignment(Qt.AlignmentFlag.AlignLeft)
+    form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+    return form
+
+
+def _combo(entries: dict[str, str], name: str) -> QComboBox:
+    combo = QComboBox()
+    combo.setObjectName(name)
+    combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    combo.setMinimumContentsLength(8)
+    combo.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+    combo.currentIndexChanged.connect(
+        lambda index: combo.setToolTip(combo.itemData(index, Qt.ItemDataRole.ToolTipRole) or "")
+    )
+    _fill(combo, entries)
+    return combo
+
+
+def _fill(combo: QComboBox, entries: dict[str, str]) -> None:
+    combo.clear()
+    for text, tip in entries.items():
+        combo.addItem(text)
+        combo.setItemData(combo.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
+    combo.setCurrentIndex(0)
+    combo.setToolTip(next(iter(entries.values())))
+
+
+def _spin(value: float, suffix: str, tip: str) -> QDoubleSpinBox:
+    spin = QDoubleSpinBox()
+    spin.setRange(0.0, 200.0)
+    spin.setDecimals(1)
+    spin.setValue(value)
+    spin.setSuffix(suffix)
+    spin.setToolTip(f"{tip}: one standard deviation of the further starts.")
+    return spin

@@ -1,0 +1,1 @@
+"""A session is kept: copied by itself, asked for before its window closes."""

@@ -1,0 +1,1 @@
+"""The CT cut in slices, in a dock of its own."""

@@ -1,0 +1,1 @@
+"""The first minute: the demo, and its steps."""

@@ -1,0 +1,166 @@
+"""What can be trained, and what the Train widget asks of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+from jaxtyping import Bool, Float
+from torch import Generator, Tensor, nn
+
+from napari_xreg.geometry import CArm
+from napari_xreg.training import Appearance, Task, TrainSettings
+from napari_xreg.widgets.train.request import TrainRequest
+
+USABLE_MTRE_MM = 30.0
+"""Nearer than this, a refinement with several starts can be expected to find the pose."""
+
+LOST_MM = 200.0
+"""What validations write where there is no pose at all."""
+
+
+@dataclass(frozen=True, eq=False)
+class Cloud:
+    """Something that the network says against how wrong it is: what the scatter shows.
+
+    Parameters
+    ----------
+    said
+        What it says; `label` names it.
+    error_mm
+        How wrong it is, mm at the isocenter.
+    counts
+        False for points that are not in the image.
+    label
+        Of the horizontal axis.
+    surer_is_higher
+        False where a high value means doubt.
+    """
+
+    said: npt.NDArray[np.float64]
+    error_mm: npt.NDArray[np.float64]
+    counts: npt.NDArray[np.bool_]
+    label: str
+    surer_is_higher: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """How the network sees radiographs, for the samples.
+
+    Parameters
+    ----------
+    carm
+        On the network's pixels.
+    appearance
+        What the images look like.
+    """
+
+    carm: CArm
+    appearance: Appearance
+
+    def draw(
+        self, kinds: Float[Tensor, "b 2 rows columns"], generator: Generator
+    ) -> tuple[Float[Tensor, "b rows columns"], Bool[Tensor, "b rows columns"]]:
+        """Images and masks of rendered views."""
+        return self.appearance.draw(kinds, generator)
+
+
+@runtime_checkable
+class Recipe(Protocol):
+    """One kind of network that the Train widget offers.
+
+    Attributes
+    ----------
+    kind
+        As `session.Weights`.
+    title, help
+        For the user.
+    widget
+        Display name of the widget that uses the weights.
+    shipped
+        Whether weights come with the package.
+    learning_rate
+        To begin with.
+    step_errors
+        Of `Step.losses`: those in mm that are drawn, with their names for the user.
+    scores
+        The same of `Validation.scores`; the first is the one that decides.
+    """
+
+    kind: str
+    title: str
+    help: str
+    widget: str
+    shipped: bool
+    learning_rate: float
+    step_errors: Mapping[str, str]
+    scores: Mapping[str, str]
+
+    def network(self, request: TrainRequest) -> nn.Module:
+        """A new network, or one with the weights to begin with; ValueError in the user's words."""
+        ...
+
+    def task(self, request: TrainRequest, network: nn.Module) -> Task:
+        """What is learned; takes seconds."""
+        ...
+
+    def settings(self, request: TrainRequest) -> TrainSettings:
+        """How to train."""
+        ...
+
+    def save(self, file: Path, network: nn.Module, about: Mapping[str, Any]) -> None:
+        """Write weights and model card."""
+        ...
+
+    def finish(self, network: nn.Module, detail: Any) -> None:
+        """Add to a network what follows from its validation (`Validation.detail`)."""
+        ...
+
+    def cloud(self, detail: Any) -> Cloud | None:
+        """Of `Validation.detail`."""
+        ...
+
+    def shown(self, carm: CArm) -> Shown:
+        """How the network would see this C-arm's radiographs."""
+        ...
+
+    def words(self, scores: Mapping[str, float]) -> str:
+        """How good it is, and what to do next: whole sentences."""
+        ...
+
+
+def by_time(request: TrainRequest, validate_every: int) -> TrainSettings:
+    """Settings of a training that ends when its minutes are over."""
+    return TrainSettings(
+        steps=10**9, by_time=60.0 * request.minutes, seed=request.seed,
+        learning_rate=request.learning_rate, validate_every=validate_every,
+    )  # fmt: skip
+
+
+def verdict(what: str, scores: Mapping[str, float], widget: str) -> str:
+    """How good it is, and what to do next.
+
+    Parameters
+    ----------
+    what
+        Is found: "visible points".
+    scores
+        With `median_error_mm`, `within_10mm_share` and `median_mtre_mm`.
+    widget
+        That uses the weights.
+    """
+    missed, pose = scores["median_error_mm"], scores["median_mtre_mm"]
+    found = (
+        f"On simulated radiographs that it did not learn from, half of the {what} are found within "
+        f"{missed:.1f} mm, {100 * scores['within_10mm_share']:.0f} % within 10 mm; "
+    )
+    more = "Next: raise the minutes and resume, or narrow the poses."
+    if pose >= LOST_MM:
+        return f"{found}mostly no pose follows from them. {more}"
+    found += f"the pose that follows is off by {pose:.0f} mm (median mTRE). "
+    if pose > USABLE_MTRE_MM:
+        return f"{found}That is far for a start. {more}"
+    return f"{found}Next: use it in {widget}, then refine with several starts."

@@ -1,0 +1,77 @@
+"""One training on its way, whoever looks at it."""
+
+from collections.abc import Generator
+
+from qtpy.QtCore import QObject, Signal
+
+from napari_xreg.progress import Control
+from napari_xreg.session import Session, Weights
+from napari_xreg.widgets.jobs.jobs import Job, Jobs, report
+from napari_xreg.widgets.train.recipe import Recipe
+from napari_xreg.widgets.train.request import TrainRequest
+from napari_xreg.widgets.train.work import Event, Outcome, training
+
+
+class TrainRun(QObject):
+    """A training in the background; its weights become known to the session.
+
+    The CT it learns is that of its request, whatever the session holds by now.
+
+    Parameters
+    ----------
+    session
+        Where the weights are announced.
+    jobs
+        Of the viewer.
+    recipe, request
+        What to train.
+    """
+
+    advanced = Signal(list)
+    """New events, in order."""
+    ended = Signal(object)
+    """The `Outcome`, or None where there is none."""
+
+    def __init__(self, session: Session, jobs: Jobs, recipe: Recipe, request: TrainRequest) -> None:
+        super().__init__()
+        self.recipe, self.request = recipe, request
+        self.waiting = False
+        self._session = session
+        self.job: Job = jobs.start(
+            "Training",
+            self._make,
+            on_event=lambda _newest, events: self.advanced.emit(events),
+            on_result=self._finish,
+            on_error=self._fail,
+        )
+
+    @property
+    def running(self) -> bool:
+        """Until the outcome was handed over."""
+        return self.job.running
+
+    def pause(self) -> None:
+        """Wait before the next step, or go on."""
+        self.waiting = not self.waiting
+        if self.waiting:
+            self.job.control.pause()
+        else:
+            self.job.control.resume()
+
+    def _make(self, control: Control) -> Generator[Event, None, Outcome | None]:
+        return training(self.recipe, self.request, control)
+
+    def _finish(self, outcome: Outcome | None) -> None:
+        if outcome is not None and not outcome.problem:
+            self._session.add_trained(weights_of(self.recipe, outcome))
+        self.ended.emit(outcome)
+
+    def _fail(self, error: Exception) -> None:
+        report("Training", error)
+        self.ended.emit(None)
+
+
+def weights_of(recipe: Recipe, outcome: Outcome) -> Weights:
+    """As the session keeps them."""
+    words = recipe.words(outcome.scores) if outcome.scores else ""
+    return Weights(recipe.kind, outcome.file, words)

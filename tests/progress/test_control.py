@@ -1,0 +1,49 @@
+"""Cancel, pause and step from another thread."""
+
+import threading
+
+from napari_xreg.progress import Control
+
+
+def test_pause_blocks_until_resumed():
+    control = Control()
+    control.pause()
+    passed = threading.Event()
+    worker = threading.Thread(target=lambda: (control.proceed(), passed.set()))
+    worker.start()
+    assert not passed.wait(0.1)
+    control.resume()
+    assert passed.wait(5.0)
+    worker.join()
+
+
+def test_step_lets_one_iteration_through():
+    control = Control()
+    control.pause()
+    count = []
+    worker = threading.Thread(target=lambda: [count.append(control.proceed()) for _ in range(2)])
+    worker.start()
+    control.step()
+    for _ in range(100):
+        if len(count) == 1 and control.paused:
+            break
+        threading.Event().wait(0.02)
+    assert count == [True]
+    control.cancel()
+    worker.join(5.0)
+    assert count == [True, False]
+
+
+def test_cancel_wakes_a_paused_computation():
+    control = Control()
+    control.pause()
+    control.cancel()
+    assert not control.proceed()
+
+
+def test_resuming_takes_back_a_step_not_yet_made():
+    control = Control()
+    control.step()
+    control.resume()
+    assert control.proceed()
+    assert not control.paused

@@ -1,0 +1,128 @@
+"""Covariances: the kernel sum against brute force, landmarks against sampled poses."""
+
+import numpy as np
+import pytest
+import torch
+from blobs import CENTER, blob_radiograph, blob_volume, carm
+
+from napari_xreg.geometry import CArm, CArmPose, Detector
+from napari_xreg.images import Radiograph
+from napari_xreg.progress import run
+from napari_xreg.registration import (
+    Level,
+    RefineSettings,
+    View,
+    carm_covariance,
+    landmark_uncertainty,
+    refine,
+    weakest_direction,
+)
+from napari_xreg.registration.refinement.confidence import (
+    CALIBRATION,
+    CORRELATION_REACH,
+    _correlated_sum,
+)
+
+CARM = CArm(1020.0, 720.0, Detector((200, 240), (1.5, 1.3), (90.0, 130.0)))
+TERMS = CArmPose(25.0, -17.0, 8.0, (12.0, -7.0, 31.0), (5.0, 60.0, -90.0))
+PIVOT = torch.tensor(TERMS.isocenter, dtype=torch.float64)
+POSE = CARM.pose_from(TERMS)
+
+
+def test_correlated_sum_is_the_double_sum_with_a_triangular_kernel():
+    rows, columns = 9, 16
+    reach = round(CORRELATION_REACH * columns)
+    assert reach == 2
+    scores = np.random.default_rng(1).normal(size=(6, rows, columns))
+    expected = np.zeros((6, 6))
+    for dr in range(-reach + 1, reach):
+        for dc in range(-reach + 1, reach):
+            k = (1 - abs(dr) / reach) * (1 - abs(dc) / reach)
+            a = scores[:, max(0, dr) : rows + min(0, dr), max(0, dc) : columns + min(0, dc)]
+            b = scores[:, max(0, -dr) : rows + min(0, -dr), max(0, -dc) : columns + min(0, -dc)]
+            expected += k * a.reshape(6, -1) @ b.reshape(6, -1).T
+    np.testing.assert_allclose(_correlated_sum(scores), expected, rtol=1e-10, atol=1e-10)
+
+
+def _covariance() -> torch.Tensor:
+    generator = torch.Generator().manual_seed(4)
+    a = torch.randn(6, 6, generator=generator, dtype=torch.float64)
+    scale = torch.tensor([2e-3, 1e-3, 3e-3, 0.4, 0.2, 0.7], dtype=torch.float64)
+    return (scale[:, None] * a) @ (scale[:, None] * a).T
+
+
+@pytest.mark.slow
+def test_landmark_covariances_match_sampled_poses():
+    covariance = _covariance()
+    points = PIVOT + torch.tensor([[40.0, -30.0, 55.0], [-20.0, 25.0, -70.0]], dtype=torch.float64)
+    predicted = landmark_uncertainty(points, CARM, POSE, covariance, PIVOT)
+    torch.testing.assert_close(predicted.pixels, CARM.project(points, POSE))
+    generator = torch.Generator().manual_seed(8)
+    draws = torch.randn(20000, 6, generator=generator, dtype=torch.float64)
+    twists = draws @ torch.linalg.cholesky(covariance + 1e-18 * torch.eye(6)).mT
+    for i, point in enumerate(points):
+        poses = type(POSE)(
+            POSE.rotation.expand(20000, 3, 3), POSE.translation.expand(20000, 3)
+        ).left_perturb(twists, PIVOT)
+        pixels = CARM.project(point[None], poses)[:, 0]
+        camera = poses.inverse().apply(point[None])[:, 0]
+        for sample, matrix in (
+            (pixels, predicted.pixel_covariance[i]),
+            (camera, predicted.camera_covariance[i]),
+        ):
+            seen = torch.cov(sample.T)
+            # 20000 draws: a variance is known to about 1 %; the rest is second order
+            scale = matrix.diagonal().sqrt()
+            error = (seen - matrix) / torch.outer(scale, scale)
+            assert float(error.abs().max()) < 0.05
+
+
+def test_carm_terms_of_a_pure_depth_error():
+    covariance = torch.zeros(6, 6, dtype=torch.float64)
+    depth = POSE.rotation[:, 2]
+    covariance[3:, 3:] = 1.7**2 * torch.outer(depth, depth)
+    terms = carm_covariance(CARM, POSE, covariance, PIVOT)
+    expected = torch.zeros(6, 6, dtype=torch.float64)
+    expected[5, 5] = 1.7**2
+    torch.testing.assert_close(terms, expected, atol=1e-9, rtol=0)
+    assert weakest_direction(CARM, POSE, covariance, PIVOT) == (
+        "depth (standard deviation 1.70 mm)"
+    )
+
+
+def test_carm_terms_of_a_pure_primary_error_are_degrees():
+    covariance = torch.zeros(6, 6, dtype=torch.float64)
+    covariance[2, 2] = np.deg2rad(0.3) ** 2  # about the patient's long axis
+    terms = carm_covariance(CARM, POSE, covariance, PIVOT)
+    assert float(terms[0, 0]) == pytest.approx(0.09)
+    assert float(terms[1, 1]) == pytest.approx(0.0, abs=1e-12)
+
+
+@pytest.mark.slow
+def test_with_white_noise_alone_the_sandwich_predicts_the_scatter():
+    arm = carm()
+    true = arm.world_from_camera(24.0, -13.0, isocenter=CENTER)
+    clean = blob_radiograph(arm, true).line_integrals
+    volume = blob_volume()
+    # A start at the truth must not be where the search already stops.
+    settings = RefineSettings(
+        levels=(Level(104, None, 20),), tolerance_mm=1e-4, threads=1, keep_images=False
+    )
+    generator = torch.Generator().manual_seed(7)
+    found, predicted = [], []
+    for _ in range(40):
+        noisy = clean + 0.05 * torch.randn(clean.shape, generator=generator)
+        view = View(Radiograph(noisy, arm), true)
+        result = run(refine(volume, view, settings=settings, isocenter=CENTER))
+        assert result.covariance is not None
+        back = result.world_from_camera @ true.inverse()
+        turned = back.rotation @ CENTER + back.translation - CENTER
+        found.append(torch.cat([back.log()[:3], turned]))
+        predicted.append(result.covariance / CALIBRATION**2)
+    scatter = torch.cov(torch.stack(found).T)
+    mean = torch.stack(predicted).mean(0)
+    # A ratio of variances from 40 draws is good to a factor of 1.5. The sandwich also counts the
+    # correlated misfit of a 2 mm grid, which no draw varies: 0.42 for the roll with 100 draws.
+    ratio = torch.diagonal(scatter) / torch.diagonal(mean)
+    assert float(ratio.min()) > 0.3
+    assert float(ratio.max()) < 2.0

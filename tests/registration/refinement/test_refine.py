@@ -1,0 +1,199 @@
+"""Refinement against closed-form radiographs: the answer is known and no renderer made it."""
+
+import itertools
+
+import pytest
+import torch
+from blobs import CENTER, blob_radiograph, blob_volume, carm
+
+from napari_xreg.geometry import Pose
+from napari_xreg.progress import Control, run
+from napari_xreg.registration import (
+    Channels,
+    Level,
+    RefineSettings,
+    Spread,
+    Status,
+    View,
+    perturbed,
+    refine,
+)
+
+CARM = carm()
+TRUE = CARM.world_from_camera(24.0, -13.0, 5.0, isocenter=CENTER, offset_mm=(4.0, -6.0, 9.0))
+LEVELS = (Level(48, 4.0), Level(96, None))
+SETTINGS = RefineSettings(levels=LEVELS, threads=1, keep_images=False)
+POINTS = CENTER + torch.tensor(
+    [[40.0, 5.0, -30.0], [-35.0, 20.0, 44.0], [10.0, -38.0, 3.0], [0.0, 30.0, -20.0]],
+    dtype=torch.float64,
+)
+
+
+@pytest.fixture(scope="module")
+def volume():
+    return blob_volume()
+
+
+def _start(seed: int, factor: float = 1.0) -> Pose:
+    generator = torch.Generator().manual_seed(seed)
+    normals = torch.randn(1, 6, generator=generator, dtype=torch.float64)
+    return perturbed(TRUE, CENTER, normals, Spread().scaled(factor))[0]
+
+
+def _error(pose: Pose, true: Pose = TRUE) -> float:
+    return float((pose.inverse().apply(POINTS) - true.inverse().apply(POINTS)).norm(dim=1).mean())
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_recovers_the_pose(volume, seed):
+    start = _start(seed)
+    assert _error(start) > 5.0
+    result = run(refine(volume, View(blob_radiograph(CARM, TRUE), start), settings=SETTINGS))
+    # 2 mm voxels, 2.5 mm pixels; depth is the loose direction
+    assert _error(result.world_from_camera) < 0.3
+    assert result.status is Status.CONVERGED
+    assert result
+    assert result.simulated
+
+
+def test_the_loss_never_rises_along_accepted_steps_of_a_level(volume):
+    view = View(blob_radiograph(CARM, TRUE), _start(3))
+    result = run(refine(volume, view, settings=SETTINGS))
+    for level in (0, 1):
+        losses = [i.loss for i in result.trajectory if i.level == level and i.accepted]
+        assert len(losses) > 2
+        assert all(b <= a + 1e-9 for a, b in itertools.pairwise(losses))
+        # Steps that gain what they promised earn longer ones.
+        assert [i.damping for i in result.trajectory if i.level == level][-1] < 1e-3
+    assert result.losses["loss"] == min(i.loss for i in result.trajectory if i.level == 1)
+
+
+def test_two_views_move_together_and_fix_the_depth(volume):
+    lateral = CARM.world_from_camera(-70.0, 8.0, isocenter=CENTER)
+    start = _start(4)
+    rigid = start @ TRUE.inverse()
+    views = [
+        View(blob_radiograph(CARM, TRUE), start),
+        View(blob_radiograph(CARM, lateral), rigid @ lateral),
+    ]
+    one = run(refine(volume, views[0], settings=SETTINGS))
+    both = run(refine(volume, views, settings=SETTINGS))
+    assert _error(both.world_from_camera) < 0.1
+    assert _error(both.views[1], lateral) < 0.1
+    assert one.covariance is not None
+    assert both.covariance is not None
+    depth = TRUE.rotation[:, 2]
+    along = [float(depth @ r.covariance[3:, 3:] @ depth) for r in (one, both)]
+    assert along[1] < along[0]
+
+
+def test_an_instrument_is_masked_out_or_voted_down(volume):
+    spoiled = blob_radiograph(CARM, TRUE)
+    image = spoiled.line_integrals.clone()
+    image[30:36, 10:95] += 2.0
+    mask = torch.ones(96, 104, dtype=torch.bool)
+    mask[28:38, 8:97] = False
+    start = _start(5)
+    covered = type(spoiled)(image, CARM, mask=mask, simulated=True)
+    result = run(refine(volume, View(covered, start), settings=SETTINGS))
+    assert _error(result.world_from_camera) < 0.4
+    # Far from the answer the anatomy is the outlier: only the last level votes.
+    robust = (LEVELS[0], Level(96, None, 30, Channels(outlier_scale=3.0)))
+    image[30:36, 10:95] -= 1.7
+    plain = type(spoiled)(image, CARM, simulated=True)
+    errors = [
+        _error(
+            run(
+                refine(
+                    volume, View(plain, start), settings=RefineSettings(levels=levels, threads=1)
+                )
+            ).world_from_camera
+        )
+        for levels in (LEVELS, robust)
+    ]
+    assert errors[1] < 0.3
+    assert errors[1] < errors[0] / 3
+
+
+def test_locked_parameters_stay(volume):
+    start = CARM.world_from_camera(26.0, -13.0, 5.0, isocenter=CENTER, offset_mm=(9.0, -6.0, 9.0))
+    settings = RefineSettings(levels=LEVELS, threads=1, locked=("secondary", "roll", "depth"))
+    view = View(blob_radiograph(CARM, TRUE), start)
+    result = run(refine(volume, view, settings=settings, isocenter=CENTER))
+    terms = CARM.carm_pose(result.world_from_camera, CENTER)
+    assert terms.secondary_deg == pytest.approx(-13.0, abs=1e-9)
+    assert terms.offset_mm[2] == pytest.approx(9.0, abs=1e-9)
+    assert terms.primary_deg == pytest.approx(24.0, abs=0.05)
+    assert terms.offset_mm[0] == pytest.approx(4.0, abs=0.2)
+
+
+@pytest.mark.slow
+def test_many_starts_reach_further_than_one(volume):
+    seeds = [s for s in range(20, 32) if _error(_start(s, 4.0)) > 60]
+    assert len(seeds) >= 3
+    view = blob_radiograph(CARM, TRUE)
+    single, multi = [], []
+    for seed in seeds[:3]:
+        start = _start(seed, 4.0)
+        single.append(
+            _error(run(refine(volume, View(view, start), settings=SETTINGS)).world_from_camera)
+        )
+        settings = RefineSettings(
+            levels=(Level(24, 8.0), *LEVELS),
+            starts=48,
+            spread=Spread().scaled(4.0),
+            carried=(4, 1),
+            threads=1,
+            keep_images=False,
+        )
+        result = run(refine(volume, View(view, start), settings=settings))
+        multi.append(_error(result.world_from_camera))
+        assert len(result.candidates) == 48
+        assert [c.level for c in result.candidates[:2]] == [2, 1]
+    assert sum(e < 1 for e in multi) >= sum(e < 1 for e in single)
+    assert sum(e < 1 for e in multi) >= 2
+
+
+def test_cancel_returns_the_best_so_far(volume):
+    control = Control()
+    start = _start(6)
+    events = refine(
+        volume, View(blob_radiograph(CARM, TRUE), start), settings=SETTINGS, control=control
+    )
+    seen = []
+    while True:
+        try:
+            seen.append(next(events))
+        except StopIteration as end:
+            result = end.value
+            break
+        if len(seen) == 5:
+            control.cancel()
+    assert result.status is Status.CANCELLED
+    assert not result
+    assert result.losses["loss"] == min(i.loss for i in seen)
+    assert _error(result.world_from_camera) < _error(start)
+
+
+def test_a_start_that_sees_nothing_says_so(volume):
+    away = CARM.world_from_camera(0.0, 0.0, isocenter=CENTER, offset_mm=(900.0, 0.0, 0.0))
+    result = run(refine(volume, View(blob_radiograph(CARM, TRUE), away), settings=SETTINGS))
+    assert result.status is Status.NO_OVERLAP
+    assert "move the start" in result.status.value
+
+
+def test_a_wrong_radiograph_is_not_trusted(volume):
+    generator = torch.Generator().manual_seed(1)
+    noise = torch.rand(96, 104, generator=generator)
+    radiograph = type(blob_radiograph(CARM, TRUE))(noise, CARM)
+    result = run(refine(volume, View(radiograph, TRUE), settings=SETTINGS))
+    assert result.status is Status.NOT_TRUSTED
+
+
+def test_settings_are_checked():
+    with pytest.raises(ValueError, match="starts=0"):
+        RefineSettings(starts=0)
+    with pytest.raises(ValueError, match="tolerance"):
+        RefineSettings(tolerance_mm=0.0)
+    with pytest.raises(ValueError, match="8 pixels"):
+        Level(4, None)

@@ -1,0 +1,192 @@
+"""Converged or stuck: an optimiser that cannot go on says which, on the CPU, a device and by Adam."""
+
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from blobs import CENTER, blob_radiograph, blob_volume, carm
+
+from napari_xreg.geometry import Pose
+from napari_xreg.progress import run
+from napari_xreg.registration import (
+    AdamSettings,
+    Level,
+    RefineSettings,
+    Status,
+    View,
+    refine,
+    refine_adam,
+    refine_many,
+)
+from napari_xreg.registration.refinement.batched.refining import refine_on_device
+from napari_xreg.registration.refinement.lm import ended_at
+from napari_xreg.rendering import render_drr, render_with_jacobian
+
+CARM = carm()
+TRUE = CARM.world_from_camera(24.0, -13.0, 5.0, isocenter=CENTER, offset_mm=(4.0, -6.0, 9.0))
+SETTINGS = RefineSettings(levels=(Level(104, None, 25),), threads=1, keep_images=False)
+AWAY = torch.tensor([0.004, -0.003, 0.002, 0.9, -1.3, 0.7], dtype=torch.float64)
+
+
+@pytest.fixture(scope="module")
+def volume():
+    return blob_volume(4.0)
+
+
+@pytest.fixture(scope="module")
+def own(volume):
+    """The volume's own DRR: at the true pose nothing is left to gain."""
+    radiograph = blob_radiograph(CARM, TRUE)
+    drr = render_drr(volume, CARM, TRUE, method="joseph")
+    return replace(radiograph, line_integrals=drr)
+
+
+# A step of s mm along x has the gradient -2 s where the curvature is 2 per mm^2, and promises
+# (2 s)^2 / (2 * 2) = s^2. One of r rad about y counts 100 r mm.
+CURVATURE = np.diag([3e4, 3e4, 3e4, 2.0, 2.0, 2.0])
+
+
+@pytest.mark.parametrize(
+    ("gradient", "loss", "status"),
+    [
+        ((0, 0, 0, 0, 0, 0), 0.2, Status.CONVERGED),
+        ((0, 0, 0, -2 * 0.19, 0, 0), 0.2, Status.CONVERGED),  # 10 tolerances of 0.02 mm are 0.2
+        ((0, 0, 0, -2 * 0.21, 0, 0), 0.2, Status.STALLED),
+        ((0, 3e4 * 0.0019, 0, 0, 0, 0), 0.2, Status.CONVERGED),  # 0.0019 rad are 0.19 mm
+        ((0, 3e4 * 0.0021, 0, 0, 0, 0), 0.2, Status.STALLED),
+        ((0, 0, 0, -2 * 0.21, 0, 0), 0.0441e5 * 1.01, Status.CONVERGED),  # promises 1e-5 of it
+        ((0, 0, 0, float("nan"), 0, 0), 0.2, Status.STALLED),
+        ((0, 0, 0, 0, 0, 0), float("inf"), Status.STALLED),
+    ],
+)
+def test_the_undamped_step_tells(gradient, loss, status):
+    assert ended_at(loss, CURVATURE, np.array(gradient, float), 0.02) is status
+
+
+def test_what_is_locked_does_not_count():
+    gradient = np.array([0.0, 0, 0, -2 * 5.0, 0, 0])
+    free = np.eye(6)[:, [0, 1, 2, 4, 5]]
+    assert ended_at(0.2, CURVATURE, gradient, 0.02) is Status.STALLED
+    assert ended_at(0.2, CURVATURE, gradient, 0.02, free) is Status.CONVERGED
+
+
+def _uphill(monkeypatch):
+    """A renderer whose Jacobian has the wrong sign: every step leads away."""
+    problem = sys.modules["napari_xreg.registration.refinement.problem"]
+    device = sys.modules["napari_xreg.registration.refinement.batched.problem"]
+    march = problem.march_view
+
+    def march_view(*args, **kwargs):
+        image, jacobian = march(*args, **kwargs)
+        return image, -jacobian
+
+    def with_jacobian(*args, **kwargs):
+        image, jacobian = render_with_jacobian(*args, **kwargs)
+        return image, -jacobian
+
+    monkeypatch.setattr(problem, "march_view", march_view)
+    monkeypatch.setattr(device, "render_with_jacobian", with_jacobian)
+
+
+def _ways(volume):
+    """The same refinement on the CPU, of a study, and on the device path (here: plain torch)."""
+    how = {"settings": SETTINGS, "isocenter": CENTER}
+    return {
+        "cpu": lambda view: run(refine(volume, view, **how)),
+        "many": lambda view: run(refine_many(volume, [view], **how))[0],
+        "device": lambda view: run(
+            refine_on_device(volume, (view,), settings=SETTINGS, pivot=CENTER)
+        ),
+    }
+
+
+@pytest.mark.parametrize("way", ["cpu", "many", "device"])
+def test_stuck_is_not_converged(volume, own, monkeypatch, way):
+    _uphill(monkeypatch)
+    start = TRUE.left_perturb(AWAY, CENTER)
+    result = _ways(volume)[way](View(own, start))
+    assert result.status is Status.STALLED
+    assert not result
+    torch.testing.assert_close(result.world_from_camera.matrix(), start.matrix())
+
+
+@pytest.mark.parametrize("way", ["cpu", "many", "device"])
+def test_at_the_optimum_it_is_converged(volume, own, way):
+    for pose in (TRUE, TRUE.left_perturb(AWAY, CENTER)):
+        result = _ways(volume)[way](View(own, pose))
+        assert result.status is Status.CONVERGED
+        moved = result.world_from_camera.translation - TRUE.translation
+        assert float(moved.norm()) < 0.3
+
+
+def test_a_refinement_that_meets_no_numbers_keeps_its_start(volume, own, monkeypatch):
+    problem = sys.modules["napari_xreg.registration.refinement.problem"]
+    march = problem.march_view
+
+    def march_view(*args, **kwargs):
+        image, jacobian = march(*args, **kwargs)
+        return image, jacobian * np.float32("nan")
+
+    monkeypatch.setattr(problem, "march_view", march_view)
+    start = TRUE.left_perturb(AWAY, CENTER)
+    result = run(refine(volume, View(own, start), settings=SETTINGS, isocenter=CENTER))
+    assert result.status is Status.STALLED
+    torch.testing.assert_close(result.world_from_camera.matrix(), start.matrix(), atol=1e-9, rtol=0)
+
+
+def test_adam_that_meets_no_numbers_keeps_its_best(volume, own):
+    called = []
+
+    def similarity(target, image, mask=None):
+        called.append(1)
+        value = 0.5 - 1e-3 * ((image - target) ** 2).mean((1, 2))
+        return value * (float("nan") if len(called) > 2 else 1.0)
+
+    settings = AdamSettings(pixels=(32,), similarity=similarity, method="joseph")
+    view = View(own, TRUE.left_perturb(AWAY, CENTER))
+    result = run(refine_adam(volume, view, settings=settings, isocenter=CENTER))
+    assert result.status is Status.STALLED
+    assert len(result.trajectory) == 3
+    best = min(result.trajectory[:2], key=lambda i: i.loss)
+    assert result.losses["loss"] == best.loss
+    torch.testing.assert_close(best.world_from_camera.matrix(), result.world_from_camera.matrix())
+
+
+def test_adam_whose_slopes_are_no_numbers_is_stuck(volume, own):
+    def similarity(target, image, mask=None):
+        flat = (image * 0).sum((1, 2))
+        return 0.5 + flat.clamp_min(0).sqrt() * 0  # sqrt has no slope at 0
+
+    settings = AdamSettings(pixels=(32,), similarity=similarity, method="joseph")
+    view = View(own, TRUE.left_perturb(AWAY, CENTER))
+    result = run(refine_adam(volume, view, settings=settings, isocenter=CENTER))
+    assert result.status is Status.STALLED
+    assert len(result.trajectory) == 1
+
+
+def test_adam_on_a_plateau_of_air_has_not_converged(volume, own):
+    far = Pose(TRUE.rotation, TRUE.translation + 3000.0 * TRUE.rotation[:, 0])
+    settings = AdamSettings(pixels=(32,), patience=0, method="joseph")
+    result = run(refine_adam(volume, View(own, far), settings=settings, isocenter=CENTER))
+    assert result.status is Status.NO_OVERLAP
+
+
+@pytest.mark.parametrize("part", ["rotation", "translation"])
+def test_a_start_that_is_no_pose_is_refused(own, part):
+    rotation, translation = TRUE.rotation.clone(), TRUE.translation.clone()
+    (rotation[2] if part == "rotation" else translation)[1] = float("nan")
+    with pytest.raises(ValueError, match=f"starting pose of a view must be finite: its {part}"):
+        View(own, Pose(rotation, translation))
+
+
+def test_an_isocenter_that_is_nowhere_is_refused(volume, own):
+    nowhere = torch.tensor([0.0, float("nan"), 0.0], dtype=torch.float64)
+    for events in (
+        refine(volume, View(own, TRUE), isocenter=nowhere),
+        refine_adam(volume, View(own, TRUE), isocenter=nowhere),
+        refine_many(volume, [View(own, TRUE)], isocenter=nowhere),
+    ):
+        with pytest.raises(ValueError, match="isocenter must be finite"):
+            run(events)

@@ -1,0 +1,184 @@
+"""The Confidence widget, with covariances that were made up and so are known."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from qtpy.QtCore import QPoint, Qt
+from qtpy.QtWidgets import QScrollArea
+
+from napari_xreg.geometry.carm import twists_of_carm_parameters
+from napari_xreg.registration import Registration, Status
+from napari_xreg.widgets.confidence.widget import (
+    CALIBRATION_WORDS,
+    ConfidenceWidget,
+    confidence_of,
+)
+
+DEVIATIONS = (1.5, 0.5, 0.25, 1.25, 0.75, 4.0)  # degrees, mm
+REPOSITORY = Path(__file__).resolve().parents[3]
+
+
+def _covariance(session, deviations=DEVIATIONS, correlation=0.0):
+    """Of the twist about the isocenter, from deviations of the C-arm's parameters."""
+    exposure = session.active
+    pose = exposure.world_from_camera
+    terms = exposure.radiograph.carm.carm_pose(pose, session.isocenter)
+    twists = twists_of_carm_parameters(pose, terms)
+    wanted = np.diag(np.square(deviations))
+    wanted[0, 3] = wanted[3, 0] = correlation * deviations[0] * deviations[3]
+    units = np.diag([math.pi / 180] * 3 + [1.0] * 3)
+    inner = torch.from_numpy(units @ wanted @ units)
+    return twists @ inner @ twists.mT
+
+
+def _add(session, covariance, *, status=Status.CONVERGED, notes=()):
+    pose = session.pose
+    registration = Registration(
+        pose, status, {"loss": 0.1}, (), session.isocenter, covariance, (pose,),
+        simulated=True, notes=notes,
+    )  # fmt: skip
+    return session.add_result(registration, [session.active.name], {})
+
+
+def test_deviations_correlations_and_the_weakest_direction(bench):
+    session = bench.session
+    _add(session, _covariance(session, correlation=0.8))
+    found = confidence_of(session.results[0], session)
+    assert found.deviations == pytest.approx(DEVIATIONS)
+    wanted = np.eye(6)
+    wanted[0, 3] = wanted[3, 0] = 0.8
+    assert found.correlations == pytest.approx(wanted, abs=1e-9)
+    # 1.5 degrees move a point at 100 mm by 2.6 mm, less than the 4 mm of depth
+    assert found.weakest.startswith("depth (standard deviation 4.00 mm")
+    _add(session, _covariance(session, (3.0, *DEVIATIONS[1:])))
+    assert confidence_of(session.results[1], session).weakest.startswith("primary (")
+
+
+def test_a_shift_moves_every_landmark_alike(bench):
+    session = bench.session
+    covariance = torch.zeros(6, 6, dtype=torch.float64)
+    covariance[3:, 3:] = 0.49 * torch.eye(3, dtype=torch.float64)
+    _add(session, covariance)
+    found = confidence_of(session.results[0], session)
+    assert found.target_error_mm == pytest.approx(0.7 * math.sqrt(3))
+    assert list(found.landmarks) == [mark.name for mark in session.landmarks]
+    assert found.depth_share == pytest.approx(1 / 3)
+    # A turn about an axis through the isocenter moves each by its distance from that axis.
+    covariance = torch.zeros(6, 6, dtype=torch.float64)
+    covariance[2, 2] = 0.02**2
+    _add(session, covariance)
+    turned = confidence_of(session.results[1], session)
+    x, y, _ = session.isocenter.tolist()
+    for mark in session.landmarks:
+        arm = math.hypot(mark.position[0] - x, mark.position[1] - y)
+        assert turned.landmarks[mark.name] == pytest.approx(0.02 * arm)
+
+
+def test_the_words_on_calibration_are_those_of_the_decision():
+    page = (REPOSITORY / "docs/decisions/0005-calibrated-covariance.md").read_text()
+    rows = [line for line in page.splitlines() if "% ellipse |" in line]
+    assert [row.split("|")[3].strip() for row in rows] == ["50 %", "94 %"]
+    assert [row.split("|")[6].strip() for row in rows] == ["52 %", "92 %"]
+    assert "88 of 90 cases" in page
+    assert "41 % and 83 % in space" in page
+    assert "held 50 % of the landmarks and the 95 % ellipses 94 %; in space 52 % and 92 %" in (
+        CALIBRATION_WORDS
+    )
+    assert "41 % and 83 %" in CALIBRATION_WORDS
+
+
+def test_the_widget_says_it_and_draws_the_ellipses(bench, viewer, qtbot, screenshot, monkeypatch):
+    session = bench.session
+    widget = ConfidenceWidget(viewer)
+    viewer.window.add_dock_widget(widget, name="Confidence", area="right")
+    assert widget.status.text().startswith("No result yet")
+    assert not widget.ellipses.isEnabled()
+    assert widget.weakest.isHidden()
+
+    _add(session, None, status=Status.CANCELLED)
+    assert "has no covariance" in widget.weakest.text()
+    assert widget.deviations["depth"].text() == "–"
+    assert widget.grid.values is None
+
+    name = _add(session, _covariance(session, correlation=-0.8), notes=("Look twice.",))
+    assert widget.choice.currentText() == name
+    texts = [label.text() for label in widget.deviations.values()]
+    assert texts == ["1.5°", "0.5°", "0.25°", "1.2 mm", "0.75 mm", "4 mm"]
+    assert widget.weakest.text().startswith("Weakest direction: depth (")
+    assert widget.grid.values[0, 3] == pytest.approx(-0.8)
+    assert "Look twice." in widget.status.text()
+    assert "simulated" in widget.status.text()
+    assert "Predicted target registration error" in widget.target.text()
+    assert "along the central ray" in widget.target.text()
+    assert widget.calibration.words == CALIBRATION_WORDS
+
+    asked, sizes = [], []
+    show = bench.canvas.show_uncertainty
+    monkeypatch.setattr(
+        bench.canvas,
+        "show_uncertainty",
+        lambda r, level=0.95, *, magnified=1.0: (
+            asked.append((r, level)),
+            sizes.append(magnified),
+            show(r, level, magnified=magnified),
+        ),
+    )
+    qtbot.mouseClick(widget.ellipses, Qt.MouseButton.LeftButton, pos=QPoint(8, 8))
+    assert asked[-1] == (session.results[1], 0.95)
+    assert "ellipses × 10" in [layer.name for layer in bench.viewer.layers]
+    assert sizes[-1] == 10.0
+    assert "10 times as large as predicted" in widget.drawn_words.text()
+    widget.magnified.setCurrentText("× 1")
+    assert sizes[-1] == 1.0
+    assert widget.drawn_words.text() == "Drawn as large as predicted."
+    assert "ellipses" in [layer.name for layer in bench.viewer.layers]
+    widget.magnified.setCurrentText("× 3")
+    widget.level.setCurrentText("50 %")
+    assert sizes[-1] == 3.0
+    assert asked[-1] == (session.results[1], 0.5)
+    widget.resize(320, 720)
+    screenshot(widget, "confidence")
+    screenshot(widget.window(), "confidence_window")
+    bench.viewer.theme = "light" if bench.viewer.theme != "light" else "dark"
+    screenshot(widget, f"confidence_{bench.viewer.theme}")
+    inside = widget.findChild(QScrollArea).widget()
+    assert inside.minimumSizeHint().width() <= 290  # beside a scroll bar in a dock of 320
+
+    # An earlier one can be looked at; a new one comes forward.
+    widget.choice.setCurrentIndex(0)
+    assert "has no covariance" in widget.weakest.text()
+    assert asked[-1][0] is None
+    last = _add(session, _covariance(session))
+    assert widget.choice.currentText() == last
+    assert asked[-1] == (session.results[2], 0.5)
+    session.set_landmarks([])
+    assert "No landmarks" in widget.target.text()
+    assert not widget.ellipses.isEnabled()
+    session.discard(last)
+    assert widget.choice.count() == 2
+    session.set_volume(None)
+    assert widget.choice.count() == 0
+    assert widget.status.text().startswith("No result yet")
+    viewer.window.remove_dock_widget(widget)
+    assert widget.torn_down
+    _add(session, None)
+    widget.deleteLater()
+
+
+def test_cells_of_the_correlation_grid_lie_beside_another(bench, viewer, qtbot):
+    widget = ConfidenceWidget(viewer)
+    qtbot.addWidget(widget)
+    grid = widget.grid
+    grid.resize(300, 140)
+    assert grid.cell(0, 0).right() == pytest.approx(grid.cell(0, 1).left())
+    assert grid.cell(1, 0).top() == pytest.approx(grid.cell(0, 0).bottom())
+    assert grid.cell(5, 5).right() == pytest.approx(300)
+    assert grid.cell(5, 5).bottom() == pytest.approx(140)
+    values = np.eye(6)
+    values[2, 4] = 0.37
+    grid.show_values(values)
+    assert grid._words_at(grid.cell(2, 4).center().toPoint()) == "roll and y: correlation +0.37"
+    assert grid._words_at(grid.cell(1, 1).center().toPoint()) == ""

@@ -1,0 +1,618 @@
+"""The Data widget, driven as a person would."""
+
+import warnings
+from dataclasses import replace
+
+import nibabel
+import numpy as np
+import pytest
+import torch
+from qtpy.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
+from qtpy.QtGui import QDragEnterEvent, QDropEvent
+from qtpy.QtWidgets import QFileDialog, QScrollArea
+
+from napari_xreg.images import Landmark, write_landmarks, write_radiograph
+from napari_xreg.images.xray_geometry import given_geometry, write_geometry
+from napari_xreg.registration import Registration, Status
+from napari_xreg.session import sample_case
+from napari_xreg.viewer.files.sample import SampleData, available_samples
+from napari_xreg.viewer.layer_data import labels_layer, radiograph_layer
+from napari_xreg.widgets.data import loading
+from napari_xreg.widgets.data.questions import (
+    MeaningOfValues,
+    MissingGeometry,
+    OneOf,
+    SimulationSettings,
+)
+from napari_xreg.widgets.data.radiographs_group import removal_words
+from napari_xreg.widgets.data.widget import DataWidget
+
+
+@pytest.fixture
+def empty(empty_bench):
+    """In the dock of a viewer that shows nothing."""
+    widget = DataWidget(empty_bench.viewer)
+    empty_bench.viewer.window.add_dock_widget(widget, name="Data")
+    return widget
+
+
+@pytest.fixture
+def widget(bench):
+    """In the dock of the bench's viewer: phantom, landmarks and one radiograph are loaded."""
+    docked = DataWidget(bench.viewer)
+    bench.viewer.window.add_dock_widget(docked, name="Data")
+    return docked
+
+
+@pytest.fixture
+def said(monkeypatch):
+    """What the user was told."""
+    sentences = []
+    for place in ("data_widget", "jobs", "closing"):
+        for name in ("show_error", "show_warning", "show_info"):
+            path = f"napari_xreg.widgets.{place}.{name}"
+            monkeypatch.setattr(path, sentences.append, raising=False)
+    return sentences
+
+
+@pytest.fixture
+def loaded(qtbot):
+    """A function that waits until nothing is being read."""
+
+    def wait(widget, timeout=30_000):
+        qtbot.waitUntil(lambda: not widget.queue.busy, timeout=timeout)
+
+    return wait
+
+
+def click(qtbot, button):
+    assert button.isEnabled()
+    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+
+
+def answer(qtbot, widget, kind):
+    """The dialog that is open, once it is."""
+    qtbot.waitUntil(lambda: isinstance(widget.question, kind), timeout=20_000)
+    return widget.question
+
+
+@pytest.fixture
+def ct_file(tmp_path, patient):
+    """The phantom as NIfTI (RAS, as nibabel writes it)."""
+    import nibabel
+
+    affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ patient.volume.world_from_index.numpy()
+    path = tmp_path / "pelvis_ct.nii.gz"
+    data = patient.volume.hu.numpy().transpose(2, 1, 0).astype(np.int16)
+    nibabel.save(nibabel.Nifti1Image(data, affine), path)
+    labels = patient.labels.ids.numpy().transpose(2, 1, 0).astype(np.uint8)
+    nibabel.save(nibabel.Nifti1Image(labels, affine), tmp_path / "pelvis_labels.nii.gz")
+    return path
+
+
+# ---------------------------------------------------------------------- files
+
+
+def test_a_ct_and_its_labels_from_files(empty, ct_file, loaded, patient):
+    empty.load(ct_file, "ct")
+    assert empty.progress.isVisibleTo(empty)
+    empty.load(ct_file.with_name("pelvis_labels.nii.gz"), "labels")
+    loaded(empty)
+    session = empty.workbench.session
+    assert session.volume.shape == patient.volume.shape
+    torch.testing.assert_close(
+        session.volume.world_from_index.double(), patient.volume.world_from_index
+    )
+    words = empty.patient.ct_words.words
+    x, y, z = reversed(patient.volume.shape)
+    assert f"pelvis_ct.nii.gz: {x} × {y} × {z} voxels of 6 × 6 × 6 mm" in words
+    assert "HU" in words
+    assert session.volume_source.sha256
+    assert "structures" in empty.patient.label_words.words
+    assert not empty.progress.isVisibleTo(empty)
+
+
+@pytest.mark.parametrize("chosen", [False, True])
+def test_files_that_come_together_are_each_read_once(
+    empty, ct_file, loaded, qtbot, monkeypatch, chosen
+):
+    read = []
+    read_ct = loading.read_ct
+
+    def counted(source):
+        read.append(source.path)
+        return read_ct(source)
+
+    monkeypatch.setattr(loading, "read_ct", counted)
+    twice = [str(ct_file), str(ct_file)]
+    monkeypatch.setattr(QFileDialog, "getOpenFileNames", lambda *_: (twice, ""))
+    if chosen:
+        empty.patient.file_wanted.emit()
+    else:
+        monkeypatch.setattr(loading, "kind_of", lambda _: "ct")
+        drop(empty, *twice)
+    qtbot.waitUntil(lambda: read != [], timeout=20_000)
+    loaded(empty)
+    assert read == [str(ct_file)]
+    assert empty.workbench.session.volume_source.path == str(ct_file)
+
+
+def drop(widget, *paths):
+    """What Qt sends when files are dropped."""
+    data = QMimeData()
+    data.setUrls([QUrl.fromLocalFile(str(path)) for path in paths])
+    none, left = Qt.KeyboardModifier.NoModifier, Qt.MouseButton.LeftButton
+    copy = Qt.DropAction.CopyAction
+    with warnings.catch_warnings():
+        # PySide6 6.12 deprecates the only way to make one that older bindings know.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        entering = QDragEnterEvent(QPoint(20, 20), copy, data, left, none)
+    widget.dragEnterEvent(entering)
+    assert entering.isAccepted()
+    widget.dropEvent(QDropEvent(QPointF(20, 20), copy, data, left, none))
+
+
+def test_a_dropped_grid_is_asked_about_and_loaded(empty, ct_file, qtbot, loaded):
+    drop(empty, ct_file)
+    question = answer(qtbot, empty, OneOf)
+    assert [question.choice.itemText(i) for i in range(2)] == ["CT", "Label map"]
+    click(qtbot, question.ok)
+    loaded(empty)
+    assert empty.workbench.session.volume is not None
+    drop(empty, ct_file.with_name("pelvis_labels.nii.gz"))
+    question = answer(qtbot, empty, OneOf)
+    qtbot.keyClicks(question.choice, "L")
+    click(qtbot, question.ok)
+    loaded(empty)
+    assert empty.workbench.session.labels.names
+
+
+def test_a_ct_in_an_unknown_unit_is_asked_about_and_the_choice_is_kept(
+    empty, tmp_path, qtbot, loaded, said
+):
+    values = np.zeros((9, 8, 7), np.int16)
+    values[2:7, 2:6, 1:6] = 1800
+    image = nibabel.Nifti1Image(values, np.diag([2.0, 3.0, 4.0, 1.0]))
+    nibabel.save(image, tmp_path / "angio.nii")
+    empty.load(str(tmp_path / "angio.nii"), "ct")
+    question = answer(qtbot, empty, MeaningOfValues)
+    assert not question.ok.isEnabled()
+    assert not question.air.isEnabled()
+    assert (question.air.value(), question.material.value()) == (0, 1800)
+    question.meaning.setCurrentIndex(2)
+    question.material.setValue(0)
+    assert not question.ok.isEnabled()
+    question.material.setValue(2500)
+    click(qtbot, question.ok)
+    loaded(empty)
+    session = empty.workbench.session
+    assert session.volume_source.options == {"values": "linear 0 2500"}
+    # Cortical bone at 70 keV, 0.04937 per mm, times 1800 of 2500.
+    assert float(session.volume.lac.max()) == pytest.approx(0.04937 * 0.72, rel=2e-3)
+    assert any("0 is air, 2500 is bone" in sentence for sentence in said)
+
+
+def test_dropped_radiograph_and_landmarks(widget, tmp_path, loaded, radiograph):
+    xray, marks = tmp_path / "lateral.npz", tmp_path / "points.fcsv"
+    write_radiograph(xray, radiograph)
+    write_landmarks(marks, [Landmark("new one", (1.5, -2.5, 640.0))])
+    drop(widget, marks, xray)
+    loaded(widget)
+    session = widget.workbench.session
+    assert session.active.name == "lateral"
+    assert session.active.source.path == str(xray)
+    names = [mark.name for mark in session.landmarks]
+    assert names[-1] == "new one"
+    assert len(names) == 15  # the fourteen that were there stay
+
+
+def test_a_failure_is_one_sentence_and_loses_nothing(widget, tmp_path, loaded, said):
+    before = widget.workbench.session.volume
+    broken = tmp_path / "broken.nii.gz"
+    broken.write_bytes(b"no nifti")
+    widget.load(broken, "ct")
+    widget.load(tmp_path / "absent.dcm", "radiograph")
+    drop(widget, tmp_path)
+    loaded(widget)
+    assert widget.workbench.session.volume is before
+    assert len(said) == 3
+    assert "broken.nii.gz" in said[0]
+    assert "absent.dcm" in said[1]
+    assert not any("\n" in sentence for sentence in said)
+
+
+def test_cancel_drops_the_answer(widget, ct_file, qtbot):
+    session = widget.workbench.session
+    before = session.volume
+    widget.load(ct_file, "ct")
+    widget.load(ct_file, "ct")
+    click(qtbot, widget.cancel_button)
+    assert not widget.queue.busy
+    assert not widget.progress.isVisibleTo(widget)
+    qtbot.waitUntil(lambda: not widget.workbench.jobs.running, timeout=20_000)
+    assert session.volume is before
+
+
+# ---------------------------------------------------------------------- geometry that is missing
+
+
+@pytest.fixture
+def picture(tmp_path, radiograph):
+    """A TIFF without a sidecar."""
+    path = tmp_path / "scan.tif"
+    write_radiograph(path, radiograph)
+    (tmp_path / "scan.tif.json").unlink()
+    return path
+
+
+def test_missing_geometry_is_asked_for_by_name(widget, picture, qtbot, loaded, radiograph):
+    drop(widget, picture)
+    question = answer(qtbot, widget, MissingGeometry)
+    assert not question.ok.isEnabled()
+    for phrase in ("what the values are", "source to detector (mm)", "pixel spacing (mm)"):
+        assert phrase in question.problem.words
+    question.meaning.setCurrentIndex(3)
+    given = {
+        "source_to_detector": ("1020",),
+        "source_to_isocenter": ("750",),
+        "pixel_spacing": ("3.4375", "3.4375"),
+    }
+    for name, texts in given.items():
+        for box, text in zip(question.form.fields[name].boxes, texts, strict=True):
+            assert not question.ok.isEnabled()
+            box.setFocus()
+            qtbot.keyClicks(box, text)  # judged as it is typed: no Tab, no focus needed
+    assert question.problem.words == ""
+    click(qtbot, question.ok)
+    loaded(widget)
+    added = widget.workbench.session.active
+    assert added.name == "scan"
+    assert added.radiograph.carm.source_to_detector == 1020.0
+    assert added.radiograph.geometry.provenance["pixel_spacing"] == "given by hand"
+    assert added.source.options["geometry"]["source_to_detector_mm"] == 1020.0
+    assert any("principal point was not given" in note for note in added.radiograph.notes)
+
+
+def test_cancelling_the_question_loads_nothing(widget, picture, qtbot):
+    widget.load(picture)
+    question = answer(qtbot, widget, MissingGeometry)
+    qtbot.keyClick(question, Qt.Key.Key_Escape)
+    assert widget.question is None
+    assert len(widget.workbench.session.exposures) == 1
+
+
+def test_frames_are_chosen(widget, tmp_path, qtbot, loaded, radiograph):
+    path = tmp_path / "run.npy"
+    image = radiograph.line_integrals.numpy()
+    np.save(path, np.stack([image, 2 * image, 3 * image]))
+    rows, columns = image.shape
+    record = given_geometry(
+        source_to_detector=1020.0, source_to_isocenter=750.0, pixel_spacing=(3.4, 3.4)
+    )
+    write_geometry(tmp_path / "run.npy.json", record)
+    widget.load(path, "radiograph", read_as="line_integral")
+    question = answer(qtbot, widget, OneOf)
+    assert question.choice.count() == 4
+    question.choice.setCurrentText("frame 2")
+    click(qtbot, question.ok)
+    loaded(widget)
+    found = widget.workbench.session.active.radiograph
+    assert found.carm.detector.shape == (rows, columns)
+    torch.testing.assert_close(found.line_integrals, 2 * radiograph.line_integrals)
+
+
+# ---------------------------------------------------------------------- samples and simulation
+
+
+def test_the_sample_menu_loads_a_patient(empty, qtbot, loaded, monkeypatch, patient):
+    menu = empty.sample_button.menu()
+    menu.aboutToShow.emit()
+    titles = [action.text() for action in menu.actions()]
+    assert titles[: len(available_samples())] == [s.title for s in available_samples()]
+    assert all(action.toolTip() for action in menu.actions())
+    monkeypatch.setattr("napari_xreg.viewer.files.sample.phantom", lambda **_: patient)
+    (action,) = [a for a in menu.actions() if "landmarks" in a.text()]
+    action.trigger()
+    loaded(empty)
+    session = empty.workbench.session
+    assert session.volume is patient.volume
+    assert len(session.landmarks) == 14
+    assert "no patient" in empty.patient.ct_words.words
+
+
+def test_simulate_a_radiograph(widget, qtbot, loaded):
+    click(qtbot, widget.radiographs.simulate_button)
+    question = answer(qtbot, widget, SimulationSettings)
+    question.severity.setCurrentText("clean")
+    question.seed.setValue(11)
+    question.primary.setValue(12.0)
+    click(qtbot, question.ok)
+    loaded(widget)
+    added = widget.workbench.session.active
+    assert added.name == "simulated clean"
+    assert added.radiograph.simulated
+    assert added.truth is not None
+    # The start is off, the truth is not: it is the pose that was asked for.
+    carm, isocenter = added.radiograph.carm, widget.workbench.session.isocenter
+    assert carm.carm_pose(added.truth, isocenter).primary_deg == pytest.approx(12.0)
+    assert carm.carm_pose(added.start, isocenter).primary_deg != pytest.approx(12.0, abs=1e-3)
+    assert "simulated" in widget.radiographs.words.words
+
+
+# ---------------------------------------------------------------------- lists
+
+
+def test_structures_are_found_by_name_and_chosen(widget, qtbot):
+    group, session = widget.structures, widget.workbench.session
+    qtbot.keyClicks(group.search, "hip l")
+    shown = [item for item in group._items() if not item.isHidden()]
+    assert [item.text() for item in shown] == ["hip left"]
+    click(qtbot, group.all_button)
+    qtbot.waitUntil(lambda: session.structures == (77,), timeout=5000)
+    assert "1 rendered" in group.words.words
+    click(qtbot, group.none_button)
+    qtbot.waitUntil(lambda: session.structures == (), timeout=5000)
+    session.set_structures([78])
+    assert group.checked == (78,)
+
+
+def test_the_list_of_radiographs(widget, qtbot, make_radiograph, said):
+    session, group = widget.workbench.session, widget.radiographs
+    session.add_radiograph(make_radiograph(primary_deg=80.0), name="lateral")
+    assert group.list.count() == 2
+    assert group.list.currentItem().text() == "lateral"
+    where = group.list.visualItemRect(group.list.item(0)).center()
+    qtbot.mouseClick(group.list.viewport(), Qt.MouseButton.LeftButton, pos=where)
+    assert session.active.name == "frontal"
+    group.list.item(1).setCheckState(Qt.CheckState.Unchecked)
+    assert not session.exposure("lateral").used
+    assert session.exposure("frontal").used
+    group.list.item(0).setText("AP")
+    assert session.active.name == "AP"
+    group.list.item(0).setText("lateral")
+    assert "a name of its own" in said[-1]
+    assert group.list.item(0).text() == "AP"
+    name = session.landmarks[0].name
+    session.set_picked("AP", [Landmark(name, pixel=(3.25, 7.5)), Landmark("x", pixel=(1.0, 2.0))])
+    result = session.add_result(
+        Registration(
+            session.pose, Status.CONVERGED, {}, (), session.isocenter, views=(session.pose,)
+        ),
+        ["AP"],
+        {},
+    )
+    click(qtbot, group.remove_button)
+    assert [entry.name for entry in session.exposures] == ["lateral"]
+    assert said[-1].startswith("Removed AP with 2 picks and 1 result; Undo")
+    assert session.results == ()
+    session.undo()
+    assert [entry.name for entry in session.exposures] == ["AP", "lateral"]
+    assert [group.list.item(row).text() for row in range(2)] == ["AP", "lateral"]
+    assert len(session.active.landmarks) == 2
+    assert [kept.name for kept in session.results] == [result]
+
+
+@pytest.mark.parametrize("same", [False, True])
+def test_a_second_ct_is_asked_about_before_anything_else_is_loaded(
+    widget, ct_file, qtbot, loaded, same
+):
+    session = widget.workbench.session
+    before, landmarks = session.volume, session.landmarks
+    widget.load(ct_file, "ct")
+    widget.load(ct_file.with_name("pelvis_labels.nii.gz"), "labels")
+    question = answer(qtbot, widget, OneOf)
+    assert session.volume is before
+    assert "same patient" in question.choice.itemText(1)
+    question.choice.setCurrentIndex(int(same))
+    question.finish()
+    qtbot.waitUntil(lambda: session.volume is not before and not widget.queue.busy, timeout=20_000)
+    qtbot.waitUntil(lambda: session.labels is not None, timeout=20_000)  # of the new CT
+    assert session.landmarks == (landmarks if same else ())
+    session.undo()
+    assert session.undo() == ("load CT" if same else "replace the patient")
+    assert session.volume is before
+    assert session.landmarks == landmarks
+
+
+def test_a_second_ct_that_is_cancelled_changes_nothing(widget, ct_file, qtbot):
+    before = widget.workbench.session.volume
+    widget.load(ct_file, "ct")
+    answer(qtbot, widget, OneOf).reject()
+    assert widget.workbench.session.volume is before
+    assert not widget.queue.busy
+
+
+def test_the_sample_loaded_twice_starts_over(widget, qtbot):
+    session = widget.workbench.session
+    case = sample_case(spacing_mm=8.0, pixels=32)
+    sample = SampleData("sample", case.volume, case.labels, case.landmarks, case.source,
+                        case.source, "", case)  # fmt: skip
+    widget._take(sample)
+    answer(qtbot, widget, OneOf).finish()
+    assert [entry.name for entry in session.exposures] == ["simulated"]
+    widget._take(sample)
+    answer(qtbot, widget, OneOf).finish()
+    assert [entry.name for entry in session.exposures] == ["simulated"]
+    assert session.undo() == "start over with a sample"
+    assert session.undo() == "start over with a sample"
+    assert [entry.name for entry in session.exposures] == ["frontal"]
+
+
+def test_what_goes_with_a_radiograph_in_words(bench):
+    session = bench.session
+    assert removal_words(session, "frontal") == "frontal"
+    session.set_painted("frontal", torch.zeros(96, 108, dtype=torch.bool))
+    assert removal_words(session, "frontal") == "frontal with its mask"
+    session.set_picked("frontal", [Landmark("x", pixel=(1.0, 2.0))])
+    assert removal_words(session, "frontal") == "frontal with 1 pick and its mask"
+
+
+def test_landmarks_are_saved_with_their_pixels(widget, tmp_path, loaded, said):
+    session = widget.workbench.session
+    name = session.landmarks[2].name
+    hidden = session.landmarks[3].name
+    session.set_picked(
+        "frontal",
+        [Landmark(name, pixel=(3.25, 7.5)), Landmark(hidden, pixel=(1.0, 2.0), visible=False)],
+    )
+    path = tmp_path / "marks.csv"
+    widget.save_landmarks(path)
+    session.set_landmarks([])
+    session.set_picked("frontal", [])
+    widget.load(path)
+    loaded(widget)
+    assert len(session.landmarks) == 14
+    marks = {mark.name: mark for mark in session.active.landmarks}
+    assert set(marks) == {name, hidden}
+    assert marks[name].pixel == (3.25, 7.5)
+    assert (marks[name].visible, marks[hidden].visible) == (True, False)
+    assert any("written" in sentence for sentence in said)
+
+
+# ---------------------------------------------------------------------- sessions and layers
+
+
+def test_a_session_is_saved_and_opened(widget, tmp_path, qtbot, said):
+    session = widget.workbench.session
+    path = tmp_path / "work.xreg.json"
+    session.name_pose("mine")
+    widget.save_session(path)
+    qtbot.waitUntil(lambda: any("saved" in sentence for sentence in said), timeout=30_000)
+    session.forget_pose("mine")
+    session.remove_radiograph("frontal")
+    drop(widget, path)
+    qtbot.waitUntil(lambda: "mine" in session.named_poses, timeout=30_000)
+    assert session.active.name == "frontal"
+    assert widget.radiographs.list.count() == 1
+
+
+@pytest.mark.parametrize(("values", "unit"), [("hu", "HU"), ("attenuation", "1/mm")])
+def test_a_layer_becomes_the_ct(empty, loaded, patient, values, unit):
+    viewer = empty.workbench.viewer
+    data = patient.volume.hu if values == "hu" else patient.volume.lac
+    spacing = patient.volume.spacing
+    layer = viewer.add_image(
+        data.numpy(), name="mine", scale=(0.006, 0.006, 0.006), units="m", visible=False
+    )
+    menu = empty.patient.layer_button.menu()
+    menu.aboutToShow.emit()
+    (inside,) = menu.actions()
+    (action,) = [a for a in inside.menu().actions() if unit in a.text()]
+    action.trigger()
+    loaded(empty)
+    found = empty.workbench.session.volume
+    assert found.spacing == pytest.approx(spacing)  # metres became millimetres
+    torch.testing.assert_close(found.lac, patient.volume.lac, atol=2e-5, rtol=1e-3)
+    viewer.layers.remove(layer)
+    assert empty.workbench.session.volume is found
+
+
+def test_hounsfield_units_are_not_taken_for_attenuation(empty, loaded, patient, said):
+    layer = empty.workbench.viewer.add_image(
+        patient.volume.hu.numpy(), name="mine", units="mm", visible=False
+    )
+    empty.adopt(layer, "attenuation")
+    loaded(empty)
+    assert empty.workbench.session.volume is None
+    assert "are they Hounsfield units?" in said[0]
+
+
+def test_a_flat_layer_becomes_a_radiograph(widget, qtbot, loaded, radiograph):
+    viewer = widget.workbench.viewer
+    viewer.add_image(radiograph.line_integrals.numpy(), name="xray", visible=False)
+    menu = widget.radiographs.layer_button.menu()
+    menu.aboutToShow.emit()
+    # The canvas's own layers are not offered.
+    assert [action.text() for action in menu.actions()] == ["xray"]
+    menu.actions()[0].trigger()
+    question = answer(qtbot, widget, MissingGeometry)
+    question.meaning.setCurrentIndex(3)
+    record = replace(
+        given_geometry(
+            source_to_detector=1020.0, source_to_isocenter=750.0, pixel_spacing=(3.4, 3.5)
+        )
+    )
+    for name, value in record.known().items():
+        question.form.fields[name].propose(value)
+    click(qtbot, question.ok)
+    loaded(widget)
+    assert widget.workbench.session.active.name == "xray"
+    assert widget.workbench.session.active.radiograph.carm.detector.spacing == (3.4, 3.5)
+
+
+def test_labels_on_another_grid_are_refused(widget, loaded, said):
+    viewer, session = widget.workbench.viewer, widget.workbench.session
+    before = session.labels
+    layer = viewer.add_labels(np.ones((4, 5, 6), dtype=int), name="other", visible=False)
+    widget.adopt(layer, "labels")
+    loaded(widget)
+    assert session.labels is before
+    assert "same grid" in said[-1]
+
+
+def test_a_layer_of_ours_is_taken_over_with_what_was_painted(widget, loaded, patient):
+    viewer, session = widget.workbench.viewer, widget.workbench.session
+    data, options, _ = labels_layer(patient.labels, name="bones")
+    layer = viewer.add_labels(data, **options, visible=False)
+    widget.adopt(layer, "labels")
+    loaded(widget)
+    assert session.labels is patient.labels  # nothing was painted: the very same
+    layer.data_setitem((np.array([2]), np.array([3]), np.array([4])), 77)
+    assert int(session.labels.ids[2, 3, 4]) != 77
+    widget.adopt(layer, "labels")
+    loaded(widget)
+    assert int(session.labels.ids[2, 3, 4]) == 77
+    assert session.labels_source is None  # no file holds it
+
+
+def test_a_layer_of_ours_that_was_moved_is_refused(widget, loaded, radiograph, said):
+    viewer, session = widget.workbench.viewer, widget.workbench.session
+    data, options, _ = radiograph_layer(radiograph, name="lateral")
+    layer = viewer.add_image(data, **options, visible=False)
+    layer.translate = (0.0, 5.0)
+    widget.adopt(layer, "radiograph")
+    loaded(widget)
+    assert [entry.name for entry in session.exposures] == ["frontal"]
+    assert "'lateral' was moved, scaled or turned" in said[-1]
+
+
+def test_closing_it_while_reading_is_clean(widget, ct_file, qtbot):
+    bench = widget.workbench
+    before = bench.session.volume
+    widget.load(ct_file, "ct")
+    bench.viewer.window.remove_dock_widget(widget)
+    qtbot.waitUntil(lambda: not bench.jobs.running, timeout=20_000)
+    assert bench.session.volume is before
+    assert loading.kind_of(str(ct_file)) == "grid"
+
+
+# ---------------------------------------------------------------------- pictures
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_picture(widget, theme, screenshot, qtbot, make_radiograph):
+    widget.workbench.viewer.theme = theme
+    noted = replace(
+        make_radiograph(primary_deg=80.0),
+        notes=("i0 was not known: estimated as 3921, the 99.5th percentile of the usable pixels",),
+    )
+    widget.workbench.session.add_radiograph(noted, name="lateral")
+    widget.workbench.session.set_structures([77, 78])
+    (area,) = widget.findChildren(QScrollArea)
+    needed = area.widget().minimumSizeHint().width() + area.verticalScrollBar().sizeHint().width()
+    widget.setFixedSize(320, 1050)
+    screenshot(widget, f"data_{theme}")
+    assert needed <= 308, f"the widget needs {needed} pixels: a dock of 320 would cut it"
+
+
+def test_picture_of_the_questions(widget, picture, qtbot, screenshot):
+    widget.load(picture)
+    question = answer(qtbot, widget, MissingGeometry)
+    screenshot(question, "missing_geometry")
+    assert question.width() >= question.minimumSizeHint().width()  # nothing is cut
+    question.close()
+    click(qtbot, widget.radiographs.simulate_button)
+    simulate = answer(qtbot, widget, SimulationSettings)
+    screenshot(simulate, "simulate")
+    assert simulate.width() >= simulate.minimumSizeHint().width()
+    widget.question.close()

@@ -1,0 +1,187 @@
+"""The Landscape widget, driven as a person would."""
+
+import numpy as np
+import pytest
+from qtpy.QtCore import QPointF, Qt
+from qtpy.QtWidgets import QScrollArea
+
+from napari_xreg.registration.landscape.sampling import shifted
+from napari_xreg.widgets.landscape.widget import LandscapeWidget
+
+LEFT = Qt.MouseButton.LeftButton
+LONG = 240_000  # on a machine that others use as well
+
+
+@pytest.fixture
+def viewer(make_napari_viewer_proxy):
+    """A viewer whose window is on the screen: plots that nobody sees are not laid out."""
+    viewer = make_napari_viewer_proxy(show=True)
+    viewer.window.resize(1000, 900)
+    return viewer
+
+
+@pytest.fixture
+def near(bench):
+    """The bench 4 degrees of primary angle off the truth (7, -4, 2; 6, -9, 14)."""
+    session = bench.session
+    carm = session.active.radiograph.carm
+    x, y, z = (float(v) for v in session.isocenter)
+    pose = carm.world_from_camera(11.0, -4.0, 2.0, isocenter=(x, y, z), offset_mm=(6.0, -9.0, 14.0))
+    session.set_pose(pose, "start")
+    return bench
+
+
+@pytest.fixture
+def widget(near, viewer, qtbot):
+    widget = LandscapeWidget(viewer)
+    viewer.window.add_dock_widget(widget, name="Landscape", area="right")
+    qtbot.wait(20)
+    return widget
+
+
+def _type(qtbot, box, text):
+    box.setFocus()
+    box.lineEdit().selectAll()
+    qtbot.keyClicks(box.lineEdit(), text)
+    qtbot.keyClick(box, Qt.Key.Key_Return)
+
+
+def _run(widget, qtbot, measure="1 − NCC", samples="9"):
+    widget.measure.setCurrentText(measure)
+    widget.pixels.setCurrentIndex(0)
+    _type(qtbot, widget.samples, samples)
+    qtbot.mouseClick(widget.go, LEFT)
+    assert widget.running
+    assert not widget.go.isEnabled()
+    qtbot.waitUntil(lambda: not widget.running, timeout=LONG)
+
+
+def _click_plot(widget, plot, x, y):
+    """A click at a place in the plot's own coordinates."""
+    view = widget.plots._view
+    place = plot.vb.mapViewToScene(QPointF(x, y))
+    return view.mapFromScene(place)
+
+
+def test_it_draws_the_sections_and_a_click_goes_there(widget, near, qtbot, screenshot):
+    session = near.session
+    for box, text in zip(
+        (widget.degrees, widget.millimetres, widget.depth_reach), ("16", "33", "77"), strict=True
+    ):
+        _type(qtbot, box, text)
+    _run(widget, qtbot, "refinement's loss")
+    assert widget.go.isEnabled()
+    assert not widget.stop.isEnabled()
+    shown = widget.landscape
+    reach = shown.settings
+    assert (reach.range_deg, reach.range_mm, reach.range_depth_mm) == (16.0, 33.0, 77.0)
+    assert all(np.isfinite(p.losses).all() for p in shown.profiles.values())
+    assert np.isfinite(shown.pair.losses).all()
+    section = widget.plots.sections["primary"]
+    x, y = section.curve.getData()
+    assert np.array_equal(x, np.arange(-4, 5) * 4.0)
+    assert np.array_equal(y, shown.profiles["primary"].losses)
+    # The truth is 4 degrees back.
+    assert shown.profiles["primary"].minima[0].offset == pytest.approx(-4.0, abs=1.5)
+    assert section.minima.getData()[0][0] == pytest.approx(
+        shown.profiles["primary"].minima[0].offset
+    )
+    assert section.line.value() == pytest.approx(0.0)
+    assert "primary: lowest at \N{MINUS SIGN}" in widget.words.words
+    assert "simulated" in widget.words.words
+    screenshot(widget.window(), "landscape_window")
+    near.viewer.window._qt_window.resizeDocks([widget.parent()], [320], Qt.Orientation.Horizontal)
+    qtbot.wait(50)
+    screenshot(widget, "landscape")
+
+    before = session.pose
+    qtbot.wait(50)
+    qtbot.mouseClick(
+        widget.plots._view.viewport(), LEFT, pos=_click_plot(widget, section.plot, -4.0, 0.2)
+    )
+    carm = session.active.radiograph.carm
+    terms = carm.carm_pose(session.pose, session.isocenter)
+    assert terms.primary_deg == pytest.approx(7.0, abs=0.4)
+    assert terms.secondary_deg == pytest.approx(-4.0, abs=1e-6)
+    assert terms.offset_mm == pytest.approx((6.0, -9.0, 14.0))
+    assert section.line.value() == pytest.approx(terms.primary_deg - 11.0)
+    assert session.undo().startswith("landscape: primary \N{MINUS SIGN}")
+    session.rename_radiograph("frontal", "AP")
+    assert widget.landscape is shown  # it is still of this radiograph
+    session.undo()
+    assert session.pose is before
+    assert section.line.value() == pytest.approx(0.0)
+
+    # The map: primary upwards, x to the right.
+    pair = widget.plots.map
+    qtbot.mouseClick(
+        widget.plots._view.viewport(), LEFT, pos=_click_plot(widget, pair.plot, 20.0, -8.0)
+    )
+    terms = carm.carm_pose(session.pose, session.isocenter)
+    assert terms.primary_deg == pytest.approx(11.0 - 8.0, abs=0.5)
+    assert terms.offset_mm[0] == pytest.approx(6.0 + 20.0, abs=1.0)
+    here = pair.here.getData()
+    assert (here[0][0], here[1][0]) == pytest.approx((20.0, -8.0), abs=1.0)
+    assert pair.image.image.shape == shown.pair.losses.shape
+
+    near.viewer.theme = "light" if near.viewer.theme != "light" else "dark"
+    qtbot.wait(50)
+    screenshot(widget, f"landscape_{near.viewer.theme}")
+    inside = widget.findChild(QScrollArea).widget()
+    assert inside.minimumSizeHint().width() <= 290  # beside a scroll bar in a dock of 320
+
+
+def test_cancel_keeps_what_there_is_and_another_ct_forgets_it(widget, near, qtbot):
+    session = near.session
+    widget.mapped.setChecked(False)
+    assert not widget.first.isEnabled()
+    widget.pixels.setCurrentIndex(3)
+    _type(qtbot, widget.samples, "201")
+    qtbot.mouseClick(widget.go, LEFT)
+    shown = widget.landscape
+    qtbot.waitUntil(lambda: np.isfinite(shown.profiles["y"].losses).any(), timeout=LONG)
+    qtbot.mouseClick(widget.stop, LEFT)
+    qtbot.waitUntil(lambda: not widget.running, timeout=LONG)
+    assert widget.words.words.startswith("Cancelled; some samples are missing.")
+    known = [np.isfinite(p.losses).sum() for p in shown.profiles.values()]
+    assert 0 < sum(known) < 6 * 201
+    assert widget.plots.map is None
+    assert len(widget.plots.sections["y"].curve.getData()[0]) == known[4]
+
+    # Going elsewhere moves the line.
+    carm = session.active.radiograph.carm
+    session.move(shifted(carm, shown.center, {"depth": 25.0, "roll": -3.0}))
+    assert widget.plots.sections["depth"].line.value() == pytest.approx(25.0)
+    assert widget.plots.sections["roll"].line.value() == pytest.approx(-3.0)
+
+    # The CT goes while a landscape of it is computed.
+    qtbot.mouseClick(widget.go, LEFT)
+    job = widget._job
+    session.set_volume(None)
+    assert widget.landscape is None
+    assert not widget.plots.isVisible()
+    qtbot.waitUntil(lambda: not job.running, timeout=LONG)
+    assert widget.landscape is None
+    session.remove_radiograph(session.active.name)
+    assert not widget.go.isEnabled()
+
+
+def test_it_is_taken_away_while_it_computes_and_refuses_in_words(
+    widget, near, viewer, qtbot, monkeypatch
+):
+    said = []
+    monkeypatch.setattr("napari_xreg.widgets.landscape.widget.show_warning", said.append)
+    widget.second.setCurrentText("primary")
+    qtbot.mouseClick(widget.go, LEFT)
+    assert not widget.running
+    assert "two different parameters" in said[0]
+    widget.second.setCurrentText("depth")
+    qtbot.mouseClick(widget.go, LEFT)
+    job = widget._job
+    assert job.running
+    viewer.window.remove_dock_widget(widget)
+    assert widget.torn_down
+    assert job.control.cancelled
+    near.session.set_pose(near.session.pose, "after")
+    widget.deleteLater()
+    qtbot.wait(200)

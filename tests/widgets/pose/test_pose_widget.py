@@ -1,0 +1,463 @@
+"""The Pose widget in a real viewer, driven as a person would."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
+from qtpy.QtGui import QColor, QImage, QMouseEvent
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication
+
+from napari_xreg.widgets.pose.widget import PoseWidget
+
+CONTROL = Qt.KeyboardModifier.ControlModifier
+SHIFT = Qt.KeyboardModifier.ShiftModifier
+LEFT, RIGHT, NONE = Qt.MouseButton.LeftButton, Qt.MouseButton.RightButton, Qt.MouseButton.NoButton
+
+
+@pytest.fixture
+def viewer(make_napari_viewer_proxy):
+    """Shown: a canvas that was never drawn does not know where the mouse is in the world."""
+    viewer = make_napari_viewer_proxy(show=True)
+    viewer.window.resize(800, 560)
+    return viewer
+
+
+@pytest.fixture
+def widget(bench, viewer, painted):
+    """Docked in its viewer, with the first DRR painted."""
+    widget = PoseWidget(viewer)
+    viewer.window.add_dock_widget(widget, name="Pose")
+    painted(bench)
+    yield widget
+    widget.tear_down()
+
+
+@pytest.fixture
+def canvas(bench):
+    """napari's canvas, which mouse and keys go to."""
+    native = bench.viewer.window._qt_viewer.canvas.native
+    QTest.qWait(100)
+    return native
+
+
+def send(canvas, kind, point, button, buttons, modifiers):
+    event = QMouseEvent(
+        kind, QPointF(point), QPointF(canvas.mapToGlobal(point)), button, buttons, modifiers
+    )
+    QApplication.sendEvent(canvas, event)
+
+
+def drag(canvas, way, *, button=LEFT, modifiers=CONTROL, steps=4, start=None):
+    """Press, move in steps, release; canvas pixels (x, y)."""
+    begin = start or QPoint(canvas.width() // 2, canvas.height() // 2)
+    send(canvas, QEvent.Type.MouseButtonPress, begin, button, button, modifiers)
+    for k in range(1, steps + 1):
+        there = begin + QPoint(round(way[0] * k / steps), round(way[1] * k / steps))
+        send(canvas, QEvent.Type.MouseMove, there, NONE, button, modifiers)
+        QTest.qWait(20)  # vispy drops moves that come within 10 ms
+    send(canvas, QEvent.Type.MouseButtonRelease, there, button, NONE, modifiers)
+
+
+def records(bench):
+    return [record.why for record in bench.session.history.records]
+
+
+def test_shows_the_pose_in_carm_terms(bench, widget):
+    carm = bench.session.active.radiograph.carm
+    terms = {"primary": 12.5, "secondary": -8.25, "roll": 3.5}
+    pose = carm.world_from_camera(
+        *terms.values(), isocenter=bench.session.isocenter, offset_mm=(4.0, -7.5, 21.25)
+    )
+    bench.session.set_pose(pose, "elsewhere")
+    shown = {name: row.field.value() for name, row in widget.rows.items()}
+    assert shown == pytest.approx({**terms, "x": 4.0, "y": -7.5, "depth": 21.25})
+    assert widget.rows["secondary"].slider.value() == -82  # tenths of a degree, rounded
+
+
+@pytest.mark.parametrize("name", ["primary", "secondary", "roll", "x", "y", "depth"])
+def test_a_typed_number_changes_that_one_alone(bench, widget, qtbot, name):
+    field = widget.rows[name].field
+    field.setFocus()
+    field.selectAll()
+    qtbot.keyClicks(field, "-6.5")
+    qtbot.keyClick(field, Qt.Key.Key_Return)
+    shown = {key: row.field.value() for key, row in widget.rows.items()}
+    assert shown == pytest.approx({**dict.fromkeys(shown, 0.0), name: -6.5}, abs=1e-6)
+    qtbot.waitUntil(lambda: records(bench)[-1] == f"{widget.rows[name].term.label.lower()} changed")
+    qtbot.mouseClick(widget.undo_button, LEFT)
+    assert field.value() == pytest.approx(0.0, abs=1e-6)
+    qtbot.mouseClick(widget.redo_button, LEFT)
+    assert field.value() == pytest.approx(-6.5)
+
+
+def test_arrows_of_a_field_go_by_the_step_and_are_one_change(bench, widget, qtbot):
+    before = len(records(bench))
+    widget.angle_step.setValue(2.5)
+    field = widget.rows["secondary"].field
+    for _ in range(3):
+        qtbot.keyClick(field, Qt.Key.Key_Up)
+    assert field.value() == pytest.approx(7.5)
+    qtbot.waitUntil(lambda: len(records(bench)) == before + 1)
+    qtbot.wait(50)
+    assert len(records(bench)) == before + 1
+
+
+def test_undo_brings_the_last_radiograph_back(bench, widget, qtbot):
+    bench.session.remove_radiograph("frontal")
+    assert bench.session.active is None
+    assert not widget.keep_button.isEnabled()
+    assert widget.undo_words.text() == "Undo: remove radiograph frontal"
+    qtbot.mouseClick(widget.undo_button, LEFT)
+    assert bench.session.active.name == "frontal"
+    assert widget.keep_button.isEnabled()
+    qtbot.mouseClick(widget.redo_button, LEFT)
+    assert bench.session.active is None
+
+
+def test_a_drr_only_where_the_radiograph_is_masked_is_as_good_as_none(
+    bench, widget, qtbot, painted
+):
+    session = bench.session
+    image = painted(bench).image > 0
+    assert image.any()
+    shape = session.active.radiograph.carm.detector.shape
+    assert image.shape == tuple(shape)  # so that the mask below is the very complement
+    session.set_painted(session.active.name, torch.from_numpy(~image))
+    painted(bench)
+    qtbot.waitUntil(lambda: "usable pixels" in widget.empty_words.text(), timeout=10_000)
+    assert not widget.centre_button.isHidden()
+    qtbot.waitUntil(lambda: widget.similarity.text() == "—", timeout=10_000)
+
+
+def test_an_empty_drr_says_so_and_the_ct_is_brought_back(bench, widget, qtbot, painted):
+    session = bench.session
+    pose = session.pose
+    away = replace(pose, translation=pose.translation + torch.tensor([900.0, 300.0, 500.0]))
+    session.set_pose(away, "away")
+    painted(bench)
+    qtbot.waitUntil(lambda: "misses the CT" in widget.empty_words.text(), timeout=10_000)
+    assert not widget.centre_button.isHidden()
+    qtbot.waitUntil(lambda: widget.similarity.text() == "—", timeout=10_000)  # not "NCC 0.000"
+    qtbot.mouseClick(widget.centre_button, LEFT)
+    distance = session.active.radiograph.carm.source_to_isocenter
+    reached = session.pose.translation + distance * session.pose.rotation[:, 2]
+    assert reached.tolist() == pytest.approx(session.volume.center.tolist())
+    assert torch.equal(session.pose.rotation, pose.rotation)
+    painted(bench)
+    qtbot.waitUntil(lambda: widget.empty_words.text() == "", timeout=10_000)
+    assert session.undo() == "centre the CT"
+
+
+def test_a_dragged_slider_is_one_change(bench, widget, qtbot, painted):
+    before = len(records(bench))
+    slider = widget.rows["x"].slider
+    slider.setSliderDown(True)
+    assert bench.preview.dragging
+    for value in (100, 250, 400):
+        slider.setSliderPosition(value)
+    assert bench.session.pose is not None
+    assert len(records(bench)) == before
+    slider.setSliderDown(False)
+    assert not bench.preview.dragging
+    assert records(bench)[before:] == ["x changed"]
+    assert painted(bench).image.shape == bench.session.active.radiograph.carm.detector.shape
+    assert widget.rows["x"].field.value() == pytest.approx(40.0)
+
+
+def test_control_drag_takes_the_isocenter_along(bench, widget, canvas, painted):
+    carm = bench.session.active.radiograph.carm
+    center = bench.session.isocenter[None]
+    before = carm.project(center, bench.session.pose)[0]
+    count = len(records(bench))
+    camera = bench.viewer.scene.camera
+    where, zoom = camera.center, camera.zoom
+    drag(canvas, (40, -25))
+    after = carm.project(center, bench.session.pose)[0]
+    s_row, s_column = carm.detector.spacing
+    moved = ((after - before) * torch.tensor([s_row, s_column])).tolist()
+    assert moved == pytest.approx([-25 / zoom, 40 / zoom], abs=0.5 / zoom)
+    assert records(bench)[count:] == ["drag"]
+    assert camera.center == where
+    assert camera.zoom == zoom
+    latest = painted(bench)
+    assert latest.image.shape == carm.detector.shape
+
+
+def test_control_right_drag_up_enlarges(bench, widget, canvas):
+    zoom = bench.viewer.scene.camera.zoom
+    drag(canvas, (0, -30), button=RIGHT)
+    assert widget.carm_pose().offset_mm == pytest.approx((0.0, 0.0, 60 / zoom), abs=1.0 / zoom)
+    assert records(bench)[-1] == "depth by hand"
+    assert bench.viewer.scene.camera.zoom == zoom
+
+
+def test_control_shift_drag_turns_about_the_chosen_landmark(bench, widget, canvas):
+    index = widget.pivot.count() - 1
+    widget.pivot.setCurrentIndex(index)
+    mark = bench.session.landmarks[-1]
+    assert widget.pivot.currentText() == mark.name
+    carm = bench.session.active.radiograph.carm
+    point = torch.tensor(mark.position, dtype=torch.float64)[None]
+    before = carm.project(point, bench.session.pose)[0]
+    zoom = bench.viewer.scene.camera.zoom
+    drag(canvas, (30, 0), modifiers=CONTROL | SHIFT)
+    after = carm.project(point, bench.session.pose)[0]
+    assert after.tolist() == pytest.approx(before.tolist(), abs=1e-6)
+    # The near side (the chest) follows to the right: the C-arm turns the other way, to RAO.
+    assert widget.carm_pose().primary_deg == pytest.approx(-0.3 * 30 / zoom, rel=0.05)
+    assert records(bench)[-1] == "rotation by hand"
+
+
+def test_rotation_about_the_point_under_the_cursor_keeps_it(bench, widget, canvas):
+    widget.pivot.setCurrentIndex(1)
+    carm = bench.session.active.radiograph.carm
+    start = bench.session.pose
+    begin = QPoint(canvas.width() // 2 + 60, canvas.height() // 2 - 35)
+    drag(canvas, (20, 15), modifiers=CONTROL | SHIFT, start=begin)
+    # The one line through the pivot that the rotation leaves is no matter: the pivot itself is
+    # found as the point at the isocenter's depth that did not move.
+    motion = bench.session.pose @ start.inverse()
+    assert float(motion.log()[:3].norm()) > 0.02
+    middle = np.array(bench.viewer.scene.camera.center[-2:])
+    zoom = bench.viewer.scene.camera.zoom
+    row_mm, column_mm = middle + np.array([-35, 60]) / zoom
+    s_row, s_column = carm.detector.spacing
+    pixel = (row_mm / s_row, column_mm / s_column)
+    from napari_xreg.geometry.hand_moves import point_under
+
+    point = point_under(start, carm, pixel, bench.session.isocenter)
+    seen = carm.project(point[None], bench.session.pose)[0].tolist()
+    assert seen == pytest.approx(pixel, abs=0.3)
+
+
+def test_control_shift_right_drag_rolls(bench, widget, canvas):
+    begin = QPoint(canvas.width() // 2 + 80, canvas.height() // 2)
+    drag(canvas, (0, 60), button=RIGHT, modifiers=CONTROL | SHIFT, start=begin)
+    pose = widget.carm_pose()
+    assert abs(pose.roll_deg) == pytest.approx(np.degrees(np.arctan2(60, 80)), abs=2.0)
+    assert pose.primary_deg == pytest.approx(0.0, abs=1e-6)
+    assert records(bench)[-1] == "roll"
+
+
+def test_a_drag_without_control_pans_the_canvas_only(bench, widget, canvas):
+    pose, where = bench.session.pose, bench.viewer.scene.camera.center
+    drag(canvas, (30, 10), modifiers=Qt.KeyboardModifier.NoModifier)
+    assert bench.session.pose is pose
+    assert bench.viewer.scene.camera.center != where
+
+
+@pytest.mark.parametrize(
+    ("key", "modifiers", "name", "value"),
+    [
+        (Qt.Key.Key_Right, SHIFT, "x", 2.0),
+        (Qt.Key.Key_Down, SHIFT, "y", -2.0),
+        (Qt.Key.Key_PageUp, SHIFT, "depth", 2.0),
+        (Qt.Key.Key_Left, CONTROL | SHIFT, "primary", -1.0),
+        (Qt.Key.Key_Up, CONTROL | SHIFT, "secondary", 1.0),
+        (Qt.Key.Key_PageDown, CONTROL | SHIFT, "roll", -1.0),
+    ],
+)
+def test_keys_go_by_one_step(bench, widget, canvas, qtbot, key, modifiers, name, value):
+    qtbot.keyClick(canvas, key, modifiers)
+    assert widget.rows[name].field.value() == pytest.approx(value, abs=1e-6)
+    others = [row.field.value() for key, row in widget.rows.items() if key != name]
+    assert others == pytest.approx([0.0] * 5, abs=1e-6)
+    qtbot.keyClick(canvas, Qt.Key.Key_Z, CONTROL)
+    assert widget.rows[name].field.value() == pytest.approx(0.0, abs=1e-6)
+    qtbot.keyClick(canvas, Qt.Key.Key_Z, CONTROL | SHIFT)
+    assert widget.rows[name].field.value() == pytest.approx(value, abs=1e-6)
+
+
+def test_shift_right_moves_the_picture_to_the_right(bench, widget, canvas, qtbot):
+    carm = bench.session.active.radiograph.carm
+    center = bench.session.isocenter[None]
+    before = carm.project(center, bench.session.pose)[0]
+    qtbot.keyClick(canvas, Qt.Key.Key_Right, SHIFT)
+    qtbot.keyClick(canvas, Qt.Key.Key_Down, SHIFT)
+    after = carm.project(center, bench.session.pose)[0]
+    assert bool((after > before + 0.1).all())  # lower, and further right
+
+
+def test_reset_named_poses_and_their_undo(bench, widget, qtbot):
+    widget.step("primary", 1)
+    widget.named.setEditText("here")
+    qtbot.mouseClick(widget.keep_button, LEFT)
+    assert list(bench.session.named_poses) == ["here"]
+    qtbot.mouseClick(widget.reset_button, LEFT)
+    assert widget.rows["primary"].field.value() == pytest.approx(0.0, abs=1e-9)
+    assert records(bench)[-3:] == ["primary changed", "keep pose 'here'", "reset"]
+    assert widget.undo_words.text() == "Undo: reset"
+    qtbot.mouseClick(widget.go_button, LEFT)
+    assert widget.rows["primary"].field.value() == pytest.approx(1.0)
+    qtbot.mouseClick(widget.forget_button, LEFT)
+    assert not bench.session.named_poses
+
+
+def test_copy_and_paste_as_json(bench, widget, qtbot):
+    widget.step("roll", 1)
+    qtbot.mouseClick(widget.copy_button, LEFT)
+    copied = json.loads(QApplication.clipboard().text())
+    assert copied["schema"] == "napari-xreg/pose"
+    expected = bench.session.pose.matrix()
+    assert np.allclose(copied["world_from_camera"], expected)
+    widget.reset()
+    qtbot.mouseClick(widget.paste_button, LEFT)
+    assert torch.allclose(bench.session.pose.matrix(), expected, atol=1e-12)
+    assert records(bench)[-1] == "pose pasted"
+
+
+def test_pasting_nonsense_is_one_sentence(bench, widget, qtbot, notified):
+    QApplication.clipboard().setText("{not json")
+    pose = bench.session.pose
+    qtbot.mouseClick(widget.paste_button, LEFT)
+    assert bench.session.pose is pose
+    assert len(notified) == 1
+    assert "clipboard" in notified[0]
+
+
+def test_similarity_is_read_and_best_at_the_truth(bench, widget, qtbot, painted, radiograph):
+    qtbot.waitUntil(lambda: widget.similarity.text().startswith("NCC"))
+    away = widget.similarity.text()
+    carm = radiograph.carm
+    truth = carm.world_from_camera(
+        7.0, -4.0, 2.0, isocenter=bench.session.isocenter, offset_mm=(6.0, -9.0, 14.0)
+    )
+    bench.session.set_pose(truth, "truth")
+    painted(bench)
+    qtbot.waitUntil(lambda: widget.similarity.text() != away)
+    qtbot.waitUntil(lambda: "NCC 1.000" in widget.similarity.text())
+    assert "gradient NCC 1.000" in widget.similarity.text()
+    assert "96 × 108 px" in widget.drr_words.words
+
+
+def test_painting_over_a_half_changes_the_similarity(bench, widget, qtbot):
+    qtbot.waitUntil(lambda: widget.similarity.text().startswith("NCC"))
+    whole = widget.similarity.text()
+    painted = torch.ones(bench.session.active.radiograph.carm.detector.shape, dtype=torch.bool)
+    painted[:, :54] = False
+    bench.session.set_painted("frontal", painted)
+    qtbot.waitUntil(lambda: widget.similarity.text() not in (whole, "—"))
+    bench.session.set_painted("frontal", None)
+    qtbot.waitUntil(lambda: widget.similarity.text() == whole)
+
+
+def test_two_radiographs_and_the_rig(bench, widget, qtbot, make_radiograph):
+    assert widget.rig.isHidden()
+    bench.session.add_radiograph(make_radiograph(64, primary_deg=85.0), name="lateral")
+    assert [widget.radiograph.itemText(k) for k in range(2)] == ["frontal", "lateral"]
+    assert not widget.rig.isHidden()
+    frontal = bench.session.exposure("frontal").world_from_camera
+    widget.step("x", 1)
+    assert bench.session.exposure("frontal").world_from_camera is not frontal
+    widget.rig.click()
+    assert not bench.session.rig_locked
+    frontal = bench.session.exposure("frontal").world_from_camera
+    widget.step("x", 1)
+    assert bench.session.exposure("frontal").world_from_camera is frontal
+    widget.radiograph.setFocus()
+    qtbot.keyClick(widget.radiograph, Qt.Key.Key_Up)
+    widget.radiograph.activated.emit(0)
+    assert bench.session.active.name == "frontal"
+
+
+def test_overlays_can_be_chosen_and_blink(bench, widget, qtbot):
+    for mode in ("edges", "difference", "blink"):
+        widget.overlay.setCurrentText(mode)
+        widget.overlay.textActivated.emit(mode)
+        assert bench.canvas.overlay == mode
+    layer = next(layer for layer in bench.viewer.layers if layer.name == "DRR")
+    before = layer.visible
+    qtbot.waitUntil(lambda: layer.visible is not before, timeout=3000)
+    widget.overlay.textActivated.emit("blend")
+    assert bench.canvas.overlay == "blend"
+
+
+def test_says_what_is_missing(empty_bench, viewer, patient, radiograph):
+    widget = PoseWidget(viewer)
+    assert "radiograph" in widget.hint.words
+    widget.step("x", 1)
+    widget.copy()
+    empty_bench.session.add_radiograph(radiograph)
+    assert "CT" in widget.hint.words
+    widget.step("x", 1)
+    empty_bench.session.set_volume(patient.volume)
+    assert widget.hint.words == ""
+    widget.tear_down()
+
+
+def test_closed_and_opened_again(bench, viewer, qtbot, canvas, painted):
+    first = PoseWidget(viewer)
+    dock = viewer.window.add_dock_widget(first, name="Pose")
+    painted(bench)
+    keys, callbacks = len(bench.viewer.keymap), len(bench.viewer.mouse_drag_callbacks)
+    viewer.window.remove_dock_widget(first)
+    assert first.torn_down
+    assert len(bench.viewer.keymap) == keys - 14
+    assert len(bench.viewer.mouse_drag_callbacks) == callbacks - 1
+    pose = bench.session.pose
+    drag(canvas, (20, 20))
+    assert bench.session.pose is pose
+    second = PoseWidget(viewer)
+    viewer.window.add_dock_widget(second, name="Pose")
+    drag(canvas, (20, 20))
+    assert bench.session.pose is not pose
+    painted(bench)
+    assert second.rows["x"].field.value() != 0
+    assert first.rows["x"].field.value() == 0
+    assert dock is not None
+    second.tear_down()
+
+
+def test_of_two_in_a_viewer_the_newest_has_mouse_and_keys(
+    bench, widget, viewer, canvas, qtbot, painted
+):
+    second, third = PoseWidget(viewer), PoseWidget(viewer)
+    for steps, opened in zip((3.0, 5.0, 7.0), (widget, second, third), strict=True):
+        opened.shift_step.setValue(steps)
+    widget.pivot.setCurrentIndex(widget.pivot.count() - 1)  # a landmark; the others: isocenter
+
+    def shift(expected):
+        bench.session.reset()
+        qtbot.keyClick(canvas, Qt.Key.Key_PageUp, SHIFT)
+        assert widget.carm_pose().offset_mm[2] == pytest.approx(expected)
+
+    def turn_keeps_isocenter():
+        bench.session.reset()
+        seen = []
+
+        def moved():
+            seen.append(widget.carm_pose().offset_mm)
+
+        bench.session.pose_changed.connect(moved)
+        drag(canvas, (30, 0), modifiers=CONTROL | SHIFT)
+        bench.session.pose_changed.disconnect(moved)
+        assert abs(widget.carm_pose().primary_deg) > 1.0
+        # On the way too: no other widget had its say.
+        still = [offset == pytest.approx((0.0, 0.0, 0.0), abs=1e-6) for offset in seen]
+        assert len(still) > 2
+        return all(still)
+
+    shift(7.0)
+    assert turn_keeps_isocenter()
+    second.tear_down()
+    shift(7.0)
+    third.tear_down()
+    shift(3.0)
+    assert not turn_keeps_isocenter()
+    keys = len(bench.viewer.keymap)
+    widget.tear_down()
+    assert len(bench.viewer.keymap) == keys - 14
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_picture(bench, widget, qtbot, screenshot, theme):
+    bench.viewer.theme = theme
+    qtbot.waitUntil(lambda: widget.similarity.text().startswith("NCC"))
+    path = screenshot(widget, f"pose_{theme}", width=320)
+    assert widget.minimumSizeHint().width() <= 308  # a dock of 320 less its scroll bar
+    corner = QColor(QImage(str(path)).pixel(1, 1)).lightnessF()
+    assert corner < 0.35 if theme == "dark" else corner > 0.65

@@ -1,0 +1,515 @@
+"""The Refine widget, driven as a person would."""
+
+import threading
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from napari.utils.notifications import notification_manager
+from qtpy.QtCore import QPointF, Qt
+from qtpy.QtWidgets import QScrollArea
+
+from napari_xreg.geometry import CArmPose
+from napari_xreg.registration import AdamSettings, Status
+from napari_xreg.rendering import render_drr
+from napari_xreg.widgets.jobs.workbench import workbench_of
+from napari_xreg.widgets.refine.widget import RefineWidget
+
+LEFT = Qt.MouseButton.LeftButton
+LONG = 60_000
+TRUTH = CArmPose(7.0, -4.0, 2.0, (6.0, -9.0, 14.0))
+
+
+@pytest.fixture
+def near(bench):
+    """The bench with the C-arm a little off the truth, which is known."""
+    give_truth(bench.session)
+    return bench
+
+
+def give_truth(session):
+    """A start near the truth, and the truth itself."""
+    (exposure,) = session.exposures
+    carm, isocenter = exposure.radiograph.carm, tuple(session.volume.center.tolist())
+    off = CArmPose(9.0, -2.5, 1.0, (2.0, -5.0, 10.0), isocenter=isocenter)
+    truth = carm.world_from_camera(7.0, -4.0, 2.0, isocenter=isocenter, offset_mm=(6.0, -9.0, 14.0))
+    radiograph = exposure.radiograph
+    session.remove_radiograph(exposure.name)
+    session.add_radiograph(radiograph, name="frontal", start=carm.pose_from(off), truth=truth)
+
+
+@pytest.fixture
+def widget(near, viewer, qtbot):
+    """The widget, docked, with small scales."""
+    return docked(viewer, qtbot)
+
+
+def docked(viewer, qtbot):
+    widget = RefineWidget(viewer)
+    viewer.window.add_dock_widget(widget, name="Refine", area="right")
+    widget.settings.scales.setCurrentText("own")
+    widget.settings.own.clear()
+    qtbot.keyClicks(widget.settings.own, "32, 48")
+    return widget
+
+
+@dataclass(frozen=True)
+class Endless(AdamSettings):
+    """On a quick machine its own stopping rule would end it within a second or two."""
+
+    patience: int = 1_000_000
+
+
+@pytest.fixture
+def slow(widget, monkeypatch):
+    """The widget set to a refinement that does not end by itself."""
+    monkeypatch.setattr("napari_xreg.widgets.refine.choices.AdamSettings", Endless)
+    widget.settings.optimiser.setCurrentText("Adam")
+    widget.settings.iterations.setValue(2000)
+    widget.settings.own.setText("48")
+    return widget
+
+
+def click(qtbot, button):
+    assert button.isEnabled(), button.text()
+    qtbot.mouseClick(button, LEFT)
+
+
+def ended(qtbot, widget):
+    qtbot.waitUntil(lambda: not widget.running, timeout=LONG)
+
+
+def several(qtbot, widget, count=3):
+    """Wait until some iterates are shown."""
+    qtbot.waitUntil(lambda: len(widget.losses.iterates) >= count, timeout=LONG)
+
+
+def layer(viewer, name):
+    return next((one for one in viewer.layers if one.name == name), None)
+
+
+def test_refining_finds_the_truth_and_moves_nothing_before_accept(widget, near, qtbot, viewer):
+    before = near.session.pose
+    click(qtbot, widget.go)
+    assert widget.running
+    assert not widget.go.isEnabled()
+    assert not widget.settings.isEnabled()
+    ended(qtbot, widget)
+    (result,) = near.session.results
+    assert result.registration.status in (Status.CONVERGED, Status.ITERATION_LIMIT)
+    assert near.session.pose is before
+    # Curves, stack and table hold every iterate, losses and all.
+    trajectory = result.registration.trajectory
+    assert [it.index for it in widget.losses.iterates] == [it.index for it in trajectory]
+    stack, path = layer(viewer, "iterates"), layer(viewer, "iterate path")
+    assert stack.data.shape[0] == len(trajectory)
+    assert np.allclose(path.features["loss"], [it.loss for it in trajectory])
+    # The answer, in numbers that a person reads.
+    assert "simulated" in widget.readout.text().lower()
+    assert float(widget.results.table.item(0, 3).text().split()[0]) < 1.0
+    assert "Simulated radiograph." in widget.results.words.text()
+
+
+def test_accept_undo_discard(widget, near, qtbot):
+    before = near.session.pose
+    click(qtbot, widget.go)
+    ended(qtbot, widget)
+    (result,) = near.session.results
+    click(qtbot, widget.results.accept)
+    assert near.session.pose is result.registration.world_from_camera
+    click(qtbot, widget.results.undo)
+    assert near.session.pose is before
+    click(qtbot, widget.results.discard)
+    assert near.session.results == ()
+    assert widget.results.table.rowCount() == 0
+    assert widget.losses.curves == {}
+    assert not widget.resume_here.isEnabled()
+
+
+def test_pause_step_and_go_on(slow, qtbot):
+    widget = slow
+    click(qtbot, widget.go)
+    several(qtbot, widget)
+    click(qtbot, widget.pause_button)
+    assert widget.pause_button.text() == "Resume"
+    qtbot.wait(400)  # the iteration under way may still arrive
+    count = len(widget.losses.iterates)
+    qtbot.wait(300)
+    assert len(widget.losses.iterates) == count
+    for more in (1, 2):
+        click(qtbot, widget.step_button)
+        several(qtbot, widget, count + more)
+        qtbot.wait(200)
+        assert len(widget.losses.iterates) == count + more
+    click(qtbot, widget.pause_button)
+    several(qtbot, widget, count + 5)
+    click(qtbot, widget.cancel_button)
+    ended(qtbot, widget)
+
+
+def test_stepping_starts_a_refinement_that_waits(widget, qtbot):
+    click(qtbot, widget.step_button)
+    several(qtbot, widget, 1)
+    qtbot.wait(300)
+    # The start, and one iteration; then it waits.
+    assert 1 <= len(widget.losses.iterates) <= 2
+    assert widget.running
+    assert widget.pause_button.text() == "Resume"
+    click(qtbot, widget.cancel_button)
+    ended(qtbot, widget)
+
+
+def test_cancelling_keeps_the_best_so_far(slow, near, qtbot):
+    click(qtbot, slow.go)
+    several(qtbot, slow)
+    click(qtbot, slow.cancel_button)
+    ended(qtbot, slow)
+    (result,) = near.session.results
+    assert result.registration.status is Status.CANCELLED
+    losses = [it.loss for it in result.registration.trajectory]
+    assert result.registration.losses["loss"] == min(losses)
+    assert "best pose found so far" in slow.results.words.text()
+
+
+def test_looking_back_and_continuing_from_there(widget, near, qtbot, viewer):
+    click(qtbot, widget.go)
+    ended(qtbot, widget)
+    (result,) = near.session.results
+    widget.slider.setFocus()
+    qtbot.keyClick(widget.slider, Qt.Key.Key_Home)
+    qtbot.keyClick(widget.slider, Qt.Key.Key_Right)
+    wanted = result.registration.trajectory[1]
+    assert widget.current.index == wanted.index
+    assert viewer.dims.point[0] == wanted.index
+    assert widget.losses.marked == wanted.index
+    carm, mark = near.session.active.radiograph.carm, near.session.landmarks[0]
+    point = torch.tensor([mark.position], dtype=torch.float64)
+    there = carm.project(point, wanted.world_from_camera)[0].tolist()
+    assert viewer.layers["projected landmarks"].data[0].tolist() == pytest.approx(there, abs=1e-3)
+    click(qtbot, widget.resume_here)
+    assert near.session.pose.translation.tolist() == pytest.approx(
+        wanted.world_from_camera.translation.tolist()
+    )
+    assert near.session.history.records[-1].why == f"iterate {wanted.index} of {result.name}"
+    ended(qtbot, widget)
+    assert len(near.session.results) == 2
+    first = near.session.results[1].registration.trajectory[0]
+    assert np.allclose(first.world_from_camera.matrix(), wanted.world_from_camera.matrix())
+
+
+def test_the_viewers_slider_moves_the_widget(widget, qtbot, viewer):
+    click(qtbot, widget.go)
+    ended(qtbot, widget)
+    viewer.dims.set_point(0, 2)
+    assert widget.current.index == 2
+    assert widget.slider.value() == 2
+    assert widget.losses.marked == 2
+
+
+def test_the_pictures_of_a_result_are_in_memory_once(widget, near, qtbot, viewer):
+    click(qtbot, widget.go)
+    ended(qtbot, widget)
+    stack = layer(viewer, "iterates").data
+    first = near.session.results[0].registration.trajectory
+    assert all(np.shares_memory(it.image.numpy(), stack[:]) for it in first)
+    seen = np.array(stack[1])
+    # Another refinement fills a stack of its own; the first is still there to be looked at.
+    click(qtbot, widget.resume_here)
+    ended(qtbot, widget)
+    assert not np.shares_memory(first[1].image.numpy(), layer(viewer, "iterates").data[:])
+    widget.results.select("refinement 1")
+    np.testing.assert_array_equal(layer(viewer, "iterates").data[1], seen)
+
+
+def test_results_are_compared_and_an_old_one_is_shown_again(widget, near, qtbot):
+    for _ in range(2):
+        click(qtbot, widget.go)
+        ended(qtbot, widget)
+        widget.settings.own.setText("24, 32")
+    widget.results.select("refinement 1")
+    trajectory = near.session.results[0].registration.trajectory
+    assert len(widget.losses.iterates) == len(trajectory)
+    assert widget.losses.iterates[-1].loss == trajectory[-1].loss
+    widget.results.table.selectAll()
+    words = widget.results.words.text()
+    assert "mm apart (mean over 14 landmarks)" in words
+    assert "settings differ" in words
+    assert not widget.results.accept.isEnabled()
+
+
+def test_a_removed_layer_does_not_disturb_a_run(slow, qtbot, viewer):
+    before = len(notification_manager.records)  # of all tests of this process
+    click(qtbot, slow.go)
+    several(qtbot, slow)
+    for name in ("iterates", "iterate path", "DRR", "radiograph"):
+        found = layer(viewer, name)
+        if found is not None:
+            viewer.layers.remove(found)
+        qtbot.wait(100)
+    # On a loaded machine Adam's patience may have run out meanwhile.
+    count = len(slow.losses.iterates)
+    qtbot.waitUntil(
+        lambda: len(slow.losses.iterates) >= count + 3 or not slow.running, timeout=LONG
+    )
+    if slow.running:
+        click(qtbot, slow.cancel_button)
+    ended(qtbot, slow)
+    (result,) = slow.workbench.session.results
+    assert len(result.registration.trajectory) == len(slow.losses.iterates) > 3
+    said = notification_manager.records[before:]
+    assert all("Error" not in type(record).__name__ for record in said)
+
+
+def test_another_ct_drops_the_result(slow, near, qtbot, patient):
+    click(qtbot, slow.go)
+    several(qtbot, slow)
+    near.session.set_volume(patient.volume.downsample(2))
+    ended(qtbot, slow)
+    assert near.session.results == ()
+    assert "the CT" in slow.status.text()
+
+
+def test_a_radiograph_renamed_meanwhile_keeps_its_result(slow, near, qtbot):
+    session = near.session
+    click(qtbot, slow.go)
+    several(qtbot, slow)
+    session.rename_radiograph("frontal", "AP")
+    session.add_radiograph(session.active.radiograph, name="frontal")  # another of the old name
+    session.set_active("AP")
+    several(qtbot, slow, len(slow.losses.iterates) + 2)  # it goes on
+    slow.cancel()
+    ended(qtbot, slow)
+    (result,) = session.results
+    assert result.radiographs == ("AP",)
+    assert "mTRE" in slow.readout.text()  # of AP, whose truth is known
+    click(qtbot, slow.results.accept)
+    assert session.exposure("AP").world_from_camera is result.registration.world_from_camera
+
+
+def test_a_radiograph_removed_drops_the_result(slow, near, qtbot):
+    click(qtbot, slow.go)
+    several(qtbot, slow)
+    near.session.remove_radiograph("frontal")
+    ended(qtbot, slow)
+    assert near.session.results == ()
+    assert not slow.go.isEnabled()
+
+
+def test_closing_the_widget_cancels_and_keeps_the_best(slow, near, qtbot, viewer):
+    click(qtbot, slow.go)
+    several(qtbot, slow)
+    viewer.window.remove_dock_widget(slow)
+    assert slow.torn_down
+    qtbot.waitUntil(lambda: len(near.session.results) == 1, timeout=LONG)
+    assert near.session.results[0].registration.status is Status.CANCELLED
+    assert near.jobs.running == ()
+    assert layer(viewer, "iterates") is None
+    # Opened again, it shows what the first one found.
+    again = docked(viewer, qtbot)
+    assert again.results.selected == ("refinement 1",)
+    assert len(again.losses.iterates) == len(near.session.results[0].registration.trajectory)
+    assert layer(viewer, "iterates") is not None
+    click(qtbot, again.results.discard)
+
+
+def test_closing_the_viewer_in_the_middle_of_a_run(slow, near, qtbot, viewer):
+    click(qtbot, slow.go)
+    several(qtbot, slow)
+    viewer.close()
+    qtbot.wait(300)
+    assert near.closed
+    assert near.session.results == ()
+    assert near.jobs.running == ()
+    names = [thread.name for thread in threading.enumerate()]
+    assert "xreg DRR" not in names
+
+
+def test_two_viewers_do_not_mix(slow, near, qtbot, make_napari_viewer, patient, radiograph):
+    other = workbench_of(make_napari_viewer())
+    other.session.set_volume(patient.volume)
+    other.session.add_radiograph(radiograph, name="other")
+    give_truth(other.session)
+    second = RefineWidget(other.viewer)
+    second.settings.scales.setCurrentText("own")
+    second.settings.own.setText("32")
+    click(qtbot, slow.go)
+    several(qtbot, slow)
+    second.start()
+    ended(qtbot, second)
+    assert slow.running
+    assert len(other.session.results) == 1
+    assert near.session.results == ()
+    assert [one.name for one in other.viewer.layers].count("iterates") == 1
+    click(qtbot, slow.cancel_button)
+    ended(qtbot, slow)
+    second.tear_down()
+    second.deleteLater()
+    other.close()
+
+
+def test_nothing_to_refine_is_said(empty_bench, viewer, qtbot):
+    widget = docked(viewer, qtbot)
+    assert not widget.go.isEnabled()
+    assert "Load a CT and a radiograph" in widget.status.text()
+
+
+def test_own_scales_that_make_no_sense_are_said(widget, qtbot, monkeypatch):
+    said = []
+    monkeypatch.setattr("napari_xreg.widgets.refine.widget.show_error", said.append)
+    widget.settings.own.setText("64, many")
+    click(qtbot, widget.go)
+    assert not widget.running
+    assert "64, 128, 256: got '64, many'" in said[0]
+
+
+def test_locked_parameters_stay(widget, near, qtbot):
+    widget.settings.more.expand(animate=False)
+    for name in ("depth", "roll"):
+        qtbot.keyClick(widget.settings.locks[name], Qt.Key.Key_Space)
+        assert widget.settings.locks[name].isChecked()
+    click(qtbot, widget.go)
+    ended(qtbot, widget)
+    carm = near.session.exposures[0].radiograph.carm
+    (result,) = near.session.results
+    pose = carm.carm_pose(result.registration.world_from_camera, near.session.isocenter)
+    assert pose.roll_deg == pytest.approx(1.0, abs=1e-6)
+    assert pose.offset_mm[2] == pytest.approx(10.0, abs=1e-4)
+    assert result.settings["locked"] == ["roll", "depth"]
+
+
+def test_unticking_the_only_radiograph_leaves_nothing_to_do(widget, near, qtbot):
+    widget.settings.more.expand(animate=False)
+    item = widget.settings.radiographs.item(0)
+    item.setCheckState(Qt.CheckState.Unchecked)
+    assert not near.session.exposures[0].used
+    assert not widget.go.isEnabled()
+    widget.settings.radiographs.item(0).setCheckState(Qt.CheckState.Checked)
+    assert widget.go.isEnabled()
+
+
+def test_the_painted_mask_is_used_only_if_ticked(slow, near, qtbot, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        "napari_xreg.widgets.refine.widget.request_of",
+        lambda *_, use_painted, **__: seen.append(use_painted) or _raise(),
+    )
+    slow.settings.more.expand(animate=False)
+    for _ in range(2):
+        click(qtbot, slow.go)
+        qtbot.keyClick(slow.settings.use_mask, Qt.Key.Key_Space)
+    assert seen == [True, False]
+    assert not slow.running
+
+
+def _raise():
+    raise ValueError("far enough")
+
+
+def test_painting_a_mask_is_offered(widget, viewer, qtbot):
+    widget.settings.more.expand(animate=False)
+    click(qtbot, widget.settings.paint)
+    assert layer(viewer, "mask").mode == "paint"
+
+
+def test_clicking_the_curve_looks_at_that_iterate(widget, qtbot):
+    widget.window().show()
+    click(qtbot, widget.go)
+    ended(qtbot, widget)
+    qtbot.wait(50)
+    box = widget.losses._plot.getPlotItem().vb
+    middle = round(box.viewRect().center().x() - 0.25)  # of a whole iterate, not between two
+    where = box.mapViewToScene(QPointF(middle, box.viewRect().center().y())).toPoint()
+    with qtbot.waitSignal(widget.looked_back):
+        qtbot.mouseClick(widget.losses._plot.viewport(), LEFT, pos=where)
+    assert widget.current.index == middle
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_picture(widget, near, qtbot, viewer, screenshot, theme):
+    viewer.theme = theme
+    widget.window().show()
+    widget.settings.scales.setCurrentText("coarse to fine")
+    click(qtbot, widget.go)
+    ended(qtbot, widget)
+    widget.resize(320, 900)
+    qtbot.wait(100)
+    screenshot(widget, f"refine_{theme}")
+    widget.tabs.setCurrentIndex(1)
+    widget.settings.more.expand(animate=False)
+    inside = widget.settings.more.content()  # and the settings around it grow with it
+    qtbot.waitUntil(lambda: inside.height() >= inside.sizeHint().height() - 2, timeout=LONG)
+    screenshot(widget, f"refine_pose_{theme}")
+    inner = widget.findChild(type(widget.results)).parentWidget()
+    assert inner.minimumSizeHint().width() <= 320
+    # However narrow the dock, nothing is cut beside the scroll bar; however low, Accept is there.
+    bar = widget.findChild(QScrollArea).verticalScrollBar().sizeHint().width()
+    assert widget.minimumWidth() == 0
+    assert widget.minimumSizeHint().width() >= inner.minimumSizeHint().width() + bar
+    widget.resize(340, 300)
+    qtbot.wait(50)
+    assert not widget.results.accept.visibleRegion().isEmpty()
+
+
+def reopened(session):
+    """Its results as a session file gives them back: a name, poses and losses, no pictures."""
+    (result,) = session.results
+    bare = replace(
+        result.registration,
+        trajectory=tuple(replace(it, image=None) for it in result.registration.trajectory),
+    )
+    state = session.state()
+    session.restore(replace(state, results=(replace(result, registration=bare),)), "open a session")
+    return bare
+
+
+def test_the_pictures_of_a_reopened_session_are_drawn_again(
+    widget, near, qtbot, viewer, patient, notified
+):
+    widget.settings.own.setText("32")
+    click(qtbot, widget.go)
+    ended(qtbot, widget)
+    taken = np.array(layer(viewer, "iterates").data)[:, 0]
+    bare = reopened(near.session)
+    assert widget.current is None  # another result of the same name
+    widget.results.select(near.session.results[0].name)
+    assert len(widget.losses.iterates) == len(bare.trajectory)
+    qtbot.waitUntil(lambda: widget._layers.next_without_picture() is None, timeout=LONG)
+    stack = layer(viewer, "iterates")
+    assert stack.visible
+    carm = near.session.active.radiograph.carm
+    for number in (0, len(bare.trajectory) - 1):
+        pose = bare.trajectory[number].world_from_camera
+        wanted = render_drr(patient.volume, carm, pose, method="joseph").numpy()
+        np.testing.assert_allclose(stack.data[number][0], wanted, atol=0.02 * wanted.max())
+    # What the run itself had shown, at fewer pixels.
+    assert (
+        np.corrcoef(cv2.resize(stack.data[1][0], taken[1].shape[::-1]).ravel(), taken[1].ravel())[
+            0, 1
+        ]
+        > 0.98
+    )
+    assert stack.contrast_limits[1] > 0.2 * stack.data[-1].max()
+    # A CT of the user's own beside it neither shares the slider nor sets off napari's warning.
+    viewer.add_image(
+        np.zeros((4, 5, 6), np.float32),
+        scale=(2.0, 0.9, 1.3),
+        translate=(-817.0, 0.0, 0.0),
+        units=("mm",) * 3,
+        axis_labels=("z", "y", "x"),
+    )
+    qtbot.wait(20)
+    assert viewer.dims.nsteps[:2] == (len(bare.trajectory), 4)
+    assert not [words for words in notified if "units" in words]
+
+
+def test_without_the_ct_a_reopened_result_says_why_there_are_no_pictures(widget, near, qtbot):
+    widget.settings.own.setText("32")
+    click(qtbot, widget.go)
+    ended(qtbot, widget)
+    bare = reopened(near.session)
+    near.session.restore(replace(near.session.state(), volume=None, labels=None), "open a session")
+    widget.results.select(near.session.results[0].name)
+    assert "drawn again from its CT: load that first" in widget.status.text()
+    assert len(widget.losses.iterates) == len(bare.trajectory)

@@ -1,0 +1,150 @@
+"""The demo and its tour, as a new user goes through them."""
+
+import threading
+
+import pytest
+from qtpy.QtCore import Qt, QThreadPool
+
+from napari_xreg.progress import Control
+from napari_xreg.widgets.jobs.jobs import warming as kernels
+from napari_xreg.widgets.jobs.jobs import workbench
+from napari_xreg.widgets.jobs.workbench import workbench_of
+from napari_xreg.widgets.tour.steps import STEPS, demo
+
+LEFT = Qt.MouseButton.LeftButton
+
+
+@pytest.fixture
+def shown(qtbot, make_napari_viewer, monkeypatch):
+    """The demo in small, once its sample is there: viewer, workbench, tour."""
+    monkeypatch.setattr(demo.napari, "Viewer", lambda title, show: make_napari_viewer(show=show))
+    viewer = demo.open_demo(headless=True, spacing_mm=6.0, pixels=64)
+    tour = viewer.window.dock_widgets["Tour"]
+    assert tour.at == -1
+    assert not tour.next.isEnabled()
+    qtbot.waitUntil(lambda: tour.at == 0, timeout=120_000)
+    bench = workbench_of(viewer)
+    yield viewer, bench, tour
+    bench.close()
+    qtbot.wait(50)  # Qt deletes the room's canvas in a turn of its own
+
+
+def click(qtbot, button):
+    assert button.isEnabled(), button.text()
+    qtbot.mouseClick(button, LEFT)
+
+
+def test_the_demo_opens_with_a_wrong_pose_and_the_widgets_docked(shown):
+    viewer, bench, _ = shown
+    session = bench.session
+    assert session.volume is not None
+    (exposure,) = session.exposures
+    assert exposure.radiograph.simulated
+    assert exposure.truth is not None
+    apart = exposure.truth.translation - exposure.world_from_camera.translation
+    assert float(apart.norm()) > 5.0  # mm
+    assert {"Data", "Pose", "Refine", "Room", "Tour"} <= set(viewer.window.dock_widgets)
+
+
+def test_the_tour_notices_what_was_done(shown, qtbot):
+    viewer, bench, tour = shown
+    session, refine = bench.session, viewer.window.dock_widgets["Refine"]
+    click(qtbot, tour.next)
+
+    assert tour.step.sign == "moved"
+    assert tour.next.text() == "Skip step"
+    pose = session.pose
+    session.set_pose(session.exposures[0].truth, "drag")
+    assert tour.done.text() == "✓ done"
+    click(qtbot, tour.next)
+
+    assert tour.step.sign == "undone"
+    assert tour.done.text() == ""
+    session.undo()
+    assert session.pose is pose
+    assert tour.done.text() == "✓ done"
+    click(qtbot, tour.next)
+
+    assert tour.step.sign == "refined"
+    click(qtbot, refine.go)
+    assert tour.done.text() == ""
+    qtbot.waitUntil(lambda: not refine.running, timeout=120_000)
+    assert tour.done.text() == "✓ done"
+    click(qtbot, tour.next)
+
+    assert tour.step.sign == "scrubbed"
+    refine.slider.setValue(1)
+    assert tour.done.text() == "✓ done"
+    click(qtbot, tour.next)
+
+    assert tour.step.sign == "accepted"
+    click(qtbot, refine.results.accept)
+    assert tour.done.text() == "✓ done"
+    click(qtbot, tour.next)
+
+    assert tour.at == len(STEPS) - 1
+    click(qtbot, tour.next)
+    assert "Tour" not in viewer.window.dock_widgets
+
+
+def test_going_back_and_ending_the_tour(shown, qtbot):
+    viewer, _, tour = shown
+    assert not tour.back.isEnabled()
+    click(qtbot, tour.next)
+    click(qtbot, tour.back)
+    assert tour.at == 0
+    click(qtbot, tour.skip)
+    assert tour.torn_down
+    assert "Tour" not in viewer.window.dock_widgets
+
+
+def test_closing_while_the_demo_is_prepared(qtbot, make_napari_viewer, monkeypatch):
+    monkeypatch.setattr(demo.napari, "Viewer", lambda title, show: make_napari_viewer(show=show))
+    viewer = demo.open_demo(headless=True, spacing_mm=6.0, pixels=64)
+    bench = workbench_of(viewer)
+    viewer.close()
+    qtbot.wait(200)
+    assert bench.closed
+    assert bench.session.volume is None
+    assert QThreadPool.globalInstance().waitForDone(60_000)
+
+
+def test_compiling_elsewhere_can_be_cancelled(monkeypatch):
+    monkeypatch.setattr(kernels, "compiled", lambda simulator: False)
+    monkeypatch.setattr(kernels, "_COMPILE", "import time; time.sleep(60)")
+    control = Control()
+    words = kernels.compiling(control)
+    assert "compiled once per machine" in next(words)
+    control.cancel()
+    assert list(words) == []
+
+
+@pytest.mark.parametrize("in_front", [True, False])
+def test_before_the_renderer_is_compiled_the_window_says_so_and_waits(
+    qtbot, make_napari_viewer, monkeypatch, patient, radiograph, in_front
+):
+    """As on a fresh machine: nothing compiles in this process, and the DRR comes by itself."""
+    elsewhere = []
+    monkeypatch.setattr(workbench, "compiled", lambda: False)
+    monkeypatch.setattr(kernels, "compiled", lambda simulator: False)
+    monkeypatch.setattr(
+        kernels, "_compile_elsewhere", lambda code, control: elsewhere.append(go_on.wait(30))
+    )
+    said, go_on = [], threading.Event()
+    monkeypatch.setattr(workbench, "show_info", said.append)
+    viewer = make_napari_viewer()
+    window = type(viewer.window._qt_window)  # of its own it would outlive the test
+    monkeypatch.setattr(window, "isActiveWindow", lambda _: in_front)
+    bench = workbench_of(viewer)
+    # A notification of napari's never goes away if its window was not in front when it came.
+    assert said == ([kernels.WORDS] if in_front else [])
+    assert "compiled once per machine" in viewer.status
+    bench.session.set_volume(patient.volume)
+    bench.session.add_radiograph(radiograph)
+    qtbot.wait(300)
+    assert bench.preview.latest is None
+    assert not bench.preview.busy
+    go_on.set()
+    qtbot.waitUntil(lambda: bench.preview.latest is not None, timeout=60_000)
+    assert elsewhere == [True]
+    bench.close()
