@@ -85,7 +85,7 @@ def nothing_left_behind():
     """
     from qtpy.QtCore import QThreadPool
 
-    from napari_xreg.widgets.jobs.jobs import workbench
+    from napari_xreg.widgets.jobs import workbench
 
     yield
     pool = QThreadPool.globalInstance()

@@ -9,8 +9,8 @@ from napari.components import ViewerModel
 from napari_xreg.geometry import Pose
 from napari_xreg.registration import Iterate, Registration, Status
 from napari_xreg.viewer.detector.canvas import DetectorCanvas
+from napari_xreg.viewer.iterates import layers as module
 from napari_xreg.viewer.iterates.layers import IterateLayers
-from napari_xreg.viewer.iterates.layers import layers as module
 from napari_xreg.viewer.iterates.stack import PictureStack
 
 SHAPE, SCALE = (25, 40), (8.4, 6.2)  # half of the radiograph's pixels

@@ -12,7 +12,7 @@ from napari_xreg.registration import RefineSettings
 from napari_xreg.rendering import OutOfMemory
 from napari_xreg.session import PreviewRequest, Session, preview
 from napari_xreg.widgets.data.widget import DataWidget
-from napari_xreg.widgets.jobs.jobs import memory_words
+from napari_xreg.widgets.jobs import memory_words
 from napari_xreg.widgets.jobs.memory_words import say_too_large
 from napari_xreg.widgets.refine import run as refine_run
 from napari_xreg.widgets.refine.run import request_of

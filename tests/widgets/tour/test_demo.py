@@ -6,8 +6,8 @@ import pytest
 from qtpy.QtCore import Qt, QThreadPool
 
 from napari_xreg.progress import Control
-from napari_xreg.widgets.jobs.jobs import warming as kernels
-from napari_xreg.widgets.jobs.jobs import workbench
+from napari_xreg.widgets.jobs import warming as kernels
+from napari_xreg.widgets.jobs import workbench
 from napari_xreg.widgets.jobs.workbench import workbench_of
 from napari_xreg.widgets.tour.steps import STEPS, demo
 
