@@ -9,7 +9,8 @@ from napari_xreg.progress import Control
 from napari_xreg.widgets.jobs import warming as kernels
 from napari_xreg.widgets.jobs import workbench
 from napari_xreg.widgets.jobs.workbench import workbench_of
-from napari_xreg.widgets.tour.steps import STEPS, demo
+from napari_xreg.widgets.tour import demo
+from napari_xreg.widgets.tour.steps import STEPS
 
 LEFT = Qt.MouseButton.LeftButton
 
