@@ -197,16 +197,12 @@ def measure_stream(options: argparse.Namespace) -> dict[str, Any]:
     """Iterates made beforehand, at a rate."""
     from unittest.mock import patch
 
-    from napari_xreg.widgets.refine.run import RefineRequest
-
     _, bench, widget = opened(options.pixels)
     pictures = some_pictures(options.pixels)
     poses = [view.world_from_camera for view in bench.session.views()]
     sent: list[float] = []
 
-    def events(
-        self: RefineRequest, control: Control, too_large: object = None
-    ) -> Generator[Iterate, None, Registration]:
+    def events(request: object, *, control: Control) -> Generator[Iterate, None, Registration]:
         trajectory = []
         began = time.perf_counter()
         for index in range(options.iterates):
@@ -231,9 +227,9 @@ def measure_stream(options: argparse.Namespace) -> dict[str, Any]:
         )  # fmt: skip
 
     with (
-        patch.object(RefineRequest, "events", events),
-        patch("napari_xreg.widgets.refine.widget.expected_iterates", lambda _: options.iterates),
-        patch("napari_xreg.widgets.refine.run.expected_iterates", lambda _: options.iterates),
+        patch("napari_xreg.widgets.refine.run.refine", events),
+        patch("napari_xreg.widgets.refine.widget.expected_iterations", lambda _: options.iterates),
+        patch("napari_xreg.widgets.refine.run.expected_iterations", lambda _: options.iterates),
     ):
         return measured(widget, bench, sent, options.iterates)
 

@@ -17,6 +17,7 @@ from napari_xreg.images import write_radiograph
 from napari_xreg.registration import RefineSettings
 from napari_xreg.session import SampleCase, sample_case, write_session
 from napari_xreg.session.opening import file_source
+from napari_xreg.workflows import refine_request
 
 _BINDINGS = ("PyQt6", "PySide6", "PyQt5", "PySide2")
 
@@ -81,7 +82,7 @@ def headless(arguments: Namespace, console: Console) -> int:
     volume, (view,) = session.rendered_volume, session.views()
     carm, start = view.radiograph.carm, view.world_from_camera
     refining = time.perf_counter()
-    registration = refine_shown(volume, [view], settings, session.isocenter, console)
+    registration = refine_shown(refine_request(session, settings), console)
     seconds = time.perf_counter() - refining
     points = bone_points(volume, carm, case.truth, count=50, seed=arguments.seed)
     errors = errors_against(case.truth, points, carm, start, registration)

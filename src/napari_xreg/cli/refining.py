@@ -2,19 +2,15 @@
 
 import signal
 import threading
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from jaxtyping import Float
-from torch import Tensor
-
 from napari_xreg.cli.console import Console
-from napari_xreg.images import Volume
-from napari_xreg.progress import Control
-from napari_xreg.registration import Iterate, RefineSettings, Registration, View, refine
-from napari_xreg.registration.refinement.adam import AdamSettings, refine_adam
+from napari_xreg.progress import Control, run
+from napari_xreg.registration import Iterate, Registration
 from napari_xreg.rendering import set_thread_count, warm_up
+from napari_xreg.workflows import OnCpuInstead, RefineRequest, level_count, refine
 
 
 def prepare_renderer(console: Console, threads: int | None) -> None:
@@ -29,37 +25,26 @@ def prepare_renderer(console: Console, threads: int | None) -> None:
             )
 
 
-def refine_shown(
-    volume: Volume,
-    views: Sequence[View],
-    settings: RefineSettings | AdamSettings,
-    isocenter: Float[Tensor, "3"],
-    console: Console,
-) -> Registration:
+def refine_shown(request: RefineRequest, console: Console) -> Registration:
     """The registration; status CANCELLED after Ctrl-C."""
     control = Control()
-    events: Generator[Iterate, None, Registration]
-    if isinstance(settings, AdamSettings):
-        levels = len(settings.pixels)
-        events = refine_adam(volume, views, settings=settings, isocenter=isocenter, control=control)
-    else:
-        levels = len(settings.levels)
-        events = refine(volume, views, settings=settings, isocenter=isocenter, control=control)
+    levels = level_count(request.settings)
+    seen, level, within = 0, 0, 0
+
+    def show(event: Iterate | OnCpuInstead) -> None:
+        nonlocal seen, level, within
+        if isinstance(event, OnCpuInstead):
+            console.say(f"note: the CT does not fit on {event.device}: the CPU refines")
+            return
+        seen += 1
+        within = within + 1 if event.level == level else 1
+        level = event.level
+        # How many steps a level takes is not known: this creeps up to its end.
+        share = (level + within / (within + 12.0)) / levels
+        console.progress(share, _words(event, levels))
+
     with cancelled_by_interrupt(control):
-        seen = 0
-        level, within = 0, 0
-        while True:
-            try:
-                iterate = next(events)
-            except StopIteration as end:
-                result: Registration = end.value
-                break
-            seen += 1
-            within = within + 1 if iterate.level == level else 1
-            level = iterate.level
-            # How many steps a level takes is not known: this creeps up to its end.
-            share = (level + within / (within + 12.0)) / levels
-            console.progress(share, _words(iterate, levels))
+        result = run(refine(request, control=control), show)
     console.progress(1.0, f"{seen} iterations, loss {result.losses['loss']:.4f}", last=True)
     return result
 

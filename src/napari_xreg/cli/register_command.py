@@ -25,7 +25,8 @@ from napari_xreg.images import Radiograph
 from napari_xreg.records.result_files import describe_input
 from napari_xreg.registration import RefineSettings, Registration, Spread, Status, View
 from napari_xreg.registration.refinement.adam import AdamSettings
-from napari_xreg.rendering import choose_device, volume_on
+from napari_xreg.rendering import choose_device
+from napari_xreg.workflows import RefineRequest
 
 
 def run(arguments: Namespace, console: Console) -> int:
@@ -63,8 +64,11 @@ def run(arguments: Namespace, console: Console) -> int:
     prepare_renderer(console, arguments.threads)
     console.step("registering")
     settings = chosen_settings(arguments, start)
-    there = volume_on(volume, device)
-    registration = refine_shown(there, views, settings, start.isocenter, console)
+    request = RefineRequest(
+        volume, tuple(views), settings, start.isocenter, device,
+        cpu_instead=arguments.device == "auto",
+    )  # fmt: skip
+    registration = refine_shown(request, console)
     extra: dict[str, Any] = {
         "start_origin": start.origin,
         "assumptions": list(notes),

@@ -8,14 +8,13 @@ import pytest
 import torch
 
 from napari_xreg.images import LabelMap, Volume, lac_from_hu
-from napari_xreg.registration import RefineSettings
 from napari_xreg.rendering import OutOfMemory
 from napari_xreg.session import PreviewRequest, Session, preview
 from napari_xreg.widgets.data.widget import DataWidget
 from napari_xreg.widgets.jobs import memory_words
 from napari_xreg.widgets.jobs.memory_words import say_too_large
 from napari_xreg.widgets.refine import run as refine_run
-from napari_xreg.widgets.refine.run import request_of
+from napari_xreg.workflows import refine_request, refining
 
 WORLD = torch.tensor(
     [[1.1, 0.2, 0, -60], [-0.15, 1.7, 0.3, -70], [0, -0.25, 2.3, -80], [0, 0, 0, 1.0]],
@@ -126,8 +125,7 @@ def small_card(monkeypatch):
 
     said = []
     monkeypatch.setattr(preview, "volume_on", full)
-    monkeypatch.setattr(refine_run, "volume_on", full)
-    monkeypatch.setattr(refine_run, "preferred_device", lambda: torch.device("cuda:1"))
+    monkeypatch.setattr(refining, "volume_on", full)
     monkeypatch.setattr(memory_words, "show_warning", said.append)
     monkeypatch.setattr(memory_words, "_told", WeakSet())  # the phantom is every test's
     return said
@@ -162,7 +160,7 @@ def test_it_is_said_once_a_ct(small_card):
 
 
 def test_a_refinement_on_the_cpu_because_the_card_is_full_says_so(small_card, bench, qtbot):
-    request = request_of(bench.session, RefineSettings(), {})
+    request = refine_request(bench.session, device=torch.device("cuda:1"))
     run = refine_run.RefineRun(bench.session, bench.jobs, request, one_step=True)
     qtbot.waitUntil(lambda: bool(small_card), timeout=20_000)
     run.job.cancel()

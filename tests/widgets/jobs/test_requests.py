@@ -1,17 +1,14 @@
-"""What widgets ask of the library: the choices, the radiographs, the masks. No viewer is needed."""
-
-import math
+"""What widgets ask of the library: the choices, the similarity. No viewer is needed."""
 
 import pytest
 import torch
 
-from napari_xreg.geometry import CArmPose, Pose
+from napari_xreg.geometry import CArmPose
 from napari_xreg.images import Radiograph
 from napari_xreg.registration import COARSE_TO_FINE, AdamSettings
 from napari_xreg.session import PreviewRequest, Session
 from napari_xreg.widgets.pose.similarity_reading import SimilarityRequest, SmallRadiographs
 from napari_xreg.widgets.refine.choices import ADAM, CHANNELS, RefineChoices, pixels_of
-from napari_xreg.widgets.refine.run import request_of, rig_poses
 
 TURN = {"primary_deg": 84.0, "secondary_deg": 5.0}
 
@@ -67,51 +64,6 @@ def test_adam_has_its_own_settings():
     assert isinstance(settings, AdamSettings)
     assert (settings.pixels, settings.iterations) == ((128,), 33)
     assert settings.similarity.__name__ == "ncc"
-
-
-# ---------------------------------------------------------------------- a refinement
-
-
-def asked(session, **more):
-    return request_of(session, RefineChoices().settings(), {}, **more)
-
-
-def names(session, request):
-    return [session.named(id) for id in request.ids]
-
-
-def test_the_active_radiograph_comes_first_and_the_unticked_is_left_out(session):
-    assert names(session, asked(session)) == ["lateral", "frontal"]
-    session.set_active("frontal")
-    request = asked(session)
-    assert names(session, request) == ["frontal", "lateral"]
-    assert [view.world_from_camera for view in request.views] == [
-        session.exposure(name).world_from_camera for name in ("frontal", "lateral")
-    ]
-    session.set_used("frontal", False)
-    assert names(session, asked(session)) == ["lateral"]
-    session.set_used("lateral", False)
-    with pytest.raises(ValueError, match="no radiograph is ticked"):
-        asked(session)
-
-
-def test_what_was_painted_is_left_out_if_it_is_asked_for(session):
-    painted = half_painted(session, "lateral")
-    masked, bare = (asked(session, use_painted=use).views[0].radiograph for use in (True, False))
-    assert torch.equal(masked.usable, painted)
-    assert bool(bare.usable.all())
-
-
-def test_the_rig_of_an_iterate_by_hand():
-    # Cameras at (10, 0, 0) and (10, 20, 0). The first goes to the origin and a quarter turn about z,
-    # which takes the way between them, +20 y, to -20 x.
-    eye = torch.eye(3, dtype=torch.float64)
-    rig = [Pose(eye, torch.tensor(p, dtype=torch.float64)) for p in ((10.0, 0, 0), (10.0, 20, 0))]
-    first = Pose.exp(torch.tensor([0, 0, math.pi / 2, 0, 0, 0], dtype=torch.float64))
-    poses = rig_poses(("a", "b"), rig, first)
-    assert poses["a"].translation.tolist() == pytest.approx([0, 0, 0], abs=1e-9)
-    assert poses["b"].translation.tolist() == pytest.approx([-20, 0, 0], abs=1e-9)
-    assert poses["b"].rotation[:, 0].tolist() == pytest.approx([0, 1, 0], abs=1e-9)
 
 
 # ---------------------------------------------------------------------- the similarity

@@ -186,17 +186,3 @@ def pixels_of(text: str) -> tuple[int, ...]:
     if min(counts) < 8:
         raise ValueError(f"own scales: a level needs at least 8 pixels: got {text!r}")
     return counts
-
-
-def expected_iterates(settings: RefineSettings | AdamSettings) -> int:
-    """At most this many iterates; for the size of the stack and of the progress bar."""
-    if isinstance(settings, AdamSettings):
-        return len(settings.pixels) * settings.iterations
-    total = 0
-    for number, level in enumerate(settings.levels):
-        carried = settings.starts
-        if number > 0:
-            keep = settings.carried[min(number, len(settings.carried)) - 1]
-            carried = min(settings.starts, keep + 1 if keep > 1 else 1)
-        total += carried * (level.iterations + 1)
-    return total

@@ -29,12 +29,18 @@ from napari_xreg.widgets.parts.docked import Docked
 from napari_xreg.widgets.parts.scrolling import scrolled
 from napari_xreg.widgets.pose.plot import PosePlot
 from napari_xreg.widgets.pose.words import carm_words, truth_error_mm
-from napari_xreg.widgets.refine.choices import expected_iterates
 from napari_xreg.widgets.refine.iterate_pictures import IteratePictures
 from napari_xreg.widgets.refine.loss_plot import LossPlot
 from napari_xreg.widgets.refine.results import ResultsPanel
-from napari_xreg.widgets.refine.run import RefineRequest, RefineRun, request_of, rig_poses
+from napari_xreg.widgets.refine.run import RefineRun
 from napari_xreg.widgets.refine.settings import RefineSettingsPanel, flush
+from napari_xreg.workflows import (
+    RefineRequest,
+    expected_iterations,
+    level_count,
+    refine_request,
+    rig_poses,
+)
 
 PIXELS_AGAIN = 256
 """Longer side of pictures of iterations that are drawn again."""
@@ -111,10 +117,11 @@ class RefineWidget(Docked):
             return
         try:
             choices = self.settings.choices()
-            request = request_of(
+            request = refine_request(
                 self._session,
                 choices.settings(),
-                choices.as_json(),
+                described=choices.as_json(),
+                device=preferred_device(),
                 use_painted=self.settings.use_mask.isChecked(),
             )
         except ValueError as error:
@@ -205,11 +212,11 @@ class RefineWidget(Docked):
                 request.ids,
                 tuple(view.world_from_camera for view in request.views),
                 radiographs[0].carm,
-                request.levels,
+                level_count(request.settings),
                 any(radiograph.simulated for radiograph in radiographs),
             ),
             _stack_shape(request),
-            expected_iterates(request.settings),
+            expected_iterations(request.settings),
         )
 
     def _advance(self, iterates: list[Iterate]) -> None:

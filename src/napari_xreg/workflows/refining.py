@@ -1,0 +1,195 @@
+"""Refine: the pose that explains the radiographs, from a request to a `Registration`."""
+
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from napari_xreg import registration
+from napari_xreg.geometry import Pose
+from napari_xreg.images import Volume
+from napari_xreg.progress import Control
+from napari_xreg.registration import AdamSettings, Iterate, RefineSettings, Registration, View
+from napari_xreg.rendering import OutOfMemory, volume_on
+from napari_xreg.session import Rendering, Session, rendered
+
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True, eq=False)
+class RefineRequest:
+    """Everything a refinement needs, captured: `refine` may run in any thread.
+
+    Parameters
+    ----------
+    volume
+        The CT, or what of it is rendered (`Session.rendering`).
+    views
+        Radiographs, masked, with their starting poses; they move together.
+    settings
+        Which solver, and how.
+    isocenter
+        Pivot, world mm; None: the middle of the volume.
+    device
+        Where to refine.
+    cpu_instead
+        Refine on the CPU where the CT does not fit on `device`; False: raise `OutOfMemory`.
+    ids
+        Of the radiographs in a session (`Exposure.id`: they may be renamed meanwhile), in the order
+        of `views`; the first is the one shown.
+    described
+        The settings as plain values, for a session's file.
+    """
+
+    volume: Volume | Rendering
+    views: tuple[View, ...]
+    settings: RefineSettings | AdamSettings = field(default_factory=RefineSettings)
+    isocenter: Float[Tensor, "3"] | None = None
+    device: torch.device = CPU
+    cpu_instead: bool = True
+    ids: tuple[str, ...] = ()
+    described: Mapping[str, Any] = field(default_factory=dict)
+
+    def poses_at(self, iterate: Iterate) -> dict[str, Pose]:
+        """Of every radiograph, by its id: they move together."""
+        rig = [view.world_from_camera for view in self.views]
+        return rig_poses(self.ids, rig, iterate.world_from_camera)
+
+
+@dataclass(frozen=True)
+class OnCpuInstead:
+    """The CT does not fit into the free memory of `device`: the CPU refines."""
+
+    device: torch.device
+
+
+def refine(
+    request: RefineRequest, *, control: Control | None = None
+) -> Generator[Iterate | OnCpuInstead, None, Registration]:
+    """Find the pose under which the CT explains the radiographs.
+
+    Parameters
+    ----------
+    request
+        What, from where, how.
+    control
+        Cancel, pause, step.
+
+    Yields
+    ------
+    OnCpuInstead
+        At most once, before the first iteration.
+    Iterate
+        Every pose tried, with its losses.
+
+    Returns
+    -------
+    Registration
+        False where it should not be trusted.
+
+    Raises
+    ------
+    ValueError
+        If there is no view, a radiograph has no usable content, or the isocenter is not finite.
+    OutOfMemory
+        If the CT does not fit on the device, and the CPU may not stand in.
+    """
+    volume = rendered(request.volume)
+    try:
+        there = volume_on(volume, request.device)
+    except OutOfMemory:
+        if not request.cpu_instead:
+            raise
+        yield OnCpuInstead(request.device)
+        there = volume
+    settings, isocenter = request.settings, request.isocenter
+    if isinstance(settings, AdamSettings):
+        return (
+            yield from registration.refine_adam(
+                there, request.views, settings=settings, isocenter=isocenter, control=control
+            )
+        )
+    return (
+        yield from registration.refine(
+            there, request.views, settings=settings, isocenter=isocenter, control=control
+        )
+    )
+
+
+def refine_request(
+    session: Session,
+    settings: RefineSettings | AdamSettings | None = None,
+    *,
+    described: Mapping[str, Any] | None = None,
+    device: torch.device = CPU,
+    use_painted: bool = True,
+) -> RefineRequest:
+    """Capture a session as it is; the active radiograph comes first if it is used.
+
+    Parameters
+    ----------
+    session
+        Its CT (or the chosen structures), the radiographs that are ticked, their poses.
+    settings, described, device
+        As of `RefineRequest`.
+    use_painted
+        Whether to leave out what was painted over.
+
+    Raises
+    ------
+    ValueError
+        If there is nothing to refine, in words for the user.
+    """
+    volume = session.rendering
+    if volume is None:
+        raise ValueError("there is no CT: load one first")
+    used = [exposure for exposure in session.exposures if exposure.used]
+    if not session.exposures:
+        raise ValueError("there is no radiograph: load one first")
+    if not used:
+        raise ValueError("no radiograph is ticked: choose at least one to use")
+    active = session.active
+    used.sort(key=lambda exposure: active is None or exposure.name != active.name)
+    views = tuple(
+        View(entry.masked if use_painted else entry.radiograph, entry.world_from_camera)
+        for entry in used
+    )
+    return RefineRequest(
+        volume,
+        views,
+        settings or RefineSettings(),
+        session.isocenter,
+        device,
+        ids=tuple(entry.id for entry in used),
+        described=dict(described or {}),
+    )
+
+
+def rig_poses(ids: Sequence[str], rig: Sequence[Pose], first: Pose) -> dict[str, Pose]:
+    """The poses of a rig whose first camera stands at `first`."""
+    back = first @ rig[0].inverse().to(dtype=first.translation.dtype)
+    return {
+        id: back @ pose.to(dtype=first.translation.dtype) for id, pose in zip(ids, rig, strict=True)
+    }
+
+
+def level_count(settings: RefineSettings | AdamSettings) -> int:
+    """Levels of the pyramid."""
+    return len(settings.pixels if isinstance(settings, AdamSettings) else settings.levels)
+
+
+def expected_iterations(settings: RefineSettings | AdamSettings) -> int:
+    """At most this many iterations; for the size of a stack of pictures and of a progress bar."""
+    if isinstance(settings, AdamSettings):
+        return len(settings.pixels) * settings.iterations
+    total = 0
+    for number, level in enumerate(settings.levels):
+        carried = settings.starts
+        if number > 0:
+            keep = settings.carried[min(number, len(settings.carried)) - 1]
+            carried = min(settings.starts, keep + 1 if keep > 1 else 1)
+        total += carried * (level.iterations + 1)
+    return total
