@@ -4,6 +4,7 @@ import ast
 import doctest
 import importlib.util
 import re
+import runpy
 import subprocess
 import sys
 from dataclasses import replace
@@ -54,6 +55,11 @@ def test_every_picture_is_shown_somewhere():
     pictures = [path.name for path in (DOCS / "images").iterdir()]
     assert pictures
     assert [name for name in pictures if f"images/{name}" not in text] == []
+
+
+def test_the_figure_of_the_rooms_is_that_of_the_contracts():
+    maker = runpy.run_path(str(DOCS / "make_architecture.py"))
+    assert maker["FIGURE"].read_text(encoding="utf-8") == maker["drawn"]()
 
 
 def test_the_site_has_the_pages_it_lists():

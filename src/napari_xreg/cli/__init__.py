@@ -1,4 +1,4 @@
-"""The same calls from a terminal: ``napari-xreg demo | render | simulate | register | inspect``."""
+"""The same calls from a terminal: a file a command."""
 
 from napari_xreg.cli.main import main
 
