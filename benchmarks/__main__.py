@@ -49,7 +49,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Run one benchmark, all of them, or all in miniature."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
-        "--smoke", action="store_true", help="everything in miniature, under a minute"
+        "--smoke", nargs="*", choices=COMMANDS, help="these (default: all) in miniature, a minute"
     )
     parser.add_argument("--output", type=Path, help="folder of results; default benchmarks/results")
     commands = parser.add_subparsers(dest="command")
@@ -60,10 +60,10 @@ def main(arguments: list[str] | None = None) -> None:
     every.add_argument("--report", type=Path, help="folder of the tables, plots and REPORT.md")
     every.add_argument("--report-only", action="store_true", help="of what is there already")
     options = parser.parse_args(arguments)
-    if options.smoke:
+    if options.smoke is not None:
         with tempfile.TemporaryDirectory() as folder:
-            for module in COMMANDS.values():
-                module.smoke(Path(folder))
+            for name in options.smoke or COMMANDS:
+                COMMANDS[name].smoke(Path(folder))
             full_report.write(Path(folder))
         return
     if options.command is None:

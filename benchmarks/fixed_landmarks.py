@@ -41,14 +41,19 @@ def marks_of(name: str) -> tuple[Landmark, ...]:
     return tuple(read_landmarks(file)) if file.is_file() else ()
 
 
-def train_detector(name: str, file: Path, minutes: float, threads: int) -> None:
+def train_detector(
+    name: str, file: Path, minutes: float, threads: int, validation_images: int
+) -> None:
     """From scratch, on renderings of the CT."""
     torch.set_num_threads(threads)
     set_thread_count(threads)
     torch.manual_seed(0)
     marks = marks_of(name)
     detector = CompactDetector(names=[mark.name for mark in marks])
-    task = patient_landmark_task(detector, cases.volume_of(name), marks, carm=cases.carm())
+    task = patient_landmark_task(
+        detector, cases.volume_of(name), marks, carm=cases.carm(),
+        validation_images=validation_images,
+    )  # fmt: skip
     settings = TrainSettings(
         steps=10**9, by_time=60 * minutes, validate_every=400, learning_rate=2e-3
     )

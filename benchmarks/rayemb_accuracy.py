@@ -80,14 +80,16 @@ def weights_file(name: str, minutes: float, method: str = "rayemb") -> Path:
     return cases.cache_folder() / f"{method}-{name}-{minutes:g}min.safetensors"
 
 
-def train_one(name: str, minutes: float, threads: int) -> None:
+def train_one(name: str, minutes: float, threads: int, validation_images: int) -> None:
     """Train from scratch as the widget and the command do, and keep weights and learning curve."""
     torch.set_num_threads(threads)
     set_thread_count(threads)
     torch.manual_seed(0)
     encoder = CompactEncoder()
     began = time.perf_counter()
-    task = patient_task(encoder, cases.volume_of(name), carm=cases.carm())
+    task = patient_task(
+        encoder, cases.volume_of(name), carm=cases.carm(), validation_images=validation_images
+    )
     prepared = time.perf_counter() - began
     curve: list[dict[str, float]] = []
 
@@ -144,11 +146,13 @@ def errors(name: str, seed: int, pose: Pose | None) -> dict[str, float]:
     }
 
 
-def refined(name: str, seed: int, start: Pose | None, spread: Spread) -> dict[str, Any]:
+def refined(
+    name: str, seed: int, start: Pose | None, spread: Spread, starts: int
+) -> dict[str, Any]:
     """A multi-start refinement."""
     if start is None:
         return {**errors(name, seed, None), "status": "NO_START", "wall_s": 0.0, "cpu_s": 0.0}
-    settings = RefineSettings(starts=STARTS, spread=spread, keep_images=False)
+    settings = RefineSettings(starts=starts, spread=spread, keep_images=False)
     isocenter: Tensor = cases.committed_points(name)[1]
     wall, processor = time.perf_counter(), time.process_time()
     view = View(radiograph(name, seed), start)
@@ -164,14 +168,17 @@ def run_all(options: argparse.Namespace, folder: Path) -> None:
     """Train what is not trained, then all missing cases."""
     for name in options.volumes:
         if not weights_file(name, options.minutes).is_file():
-            train_one(name, options.minutes, options.threads)
+            train_one(name, options.minutes, options.threads, options.validation_images)
         file = weights_file(name, options.minutes, "landmarks")
         if fixed_landmarks.marks_of(name) and not file.is_file():
-            fixed_landmarks.train_detector(name, file, options.minutes, options.threads)
+            fixed_landmarks.train_detector(
+                name, file, options.minutes, options.threads, options.validation_images
+            )
     if options.train_only:
         return
     torch.set_num_threads(options.threads)
     set_thread_count(options.threads)
+    starts = options.multi_start
     for name in options.volumes:
         encoder, about = load_encoder(weights_file(name, options.minutes))
         file = folder / f"{name}.jsonl"
@@ -193,15 +200,15 @@ def run_all(options: argparse.Namespace, folder: Path) -> None:
             found = {
                 "rayemb PnP": record.pop("pnp"),
                 "rayemb": record,
-                "rayemb refined": refined(name, seed, start, START_SPREAD),
+                "rayemb refined": refined(name, seed, start, START_SPREAD, starts),
                 "frontal": errors(name, seed, frontal),
-                "frontal refined": refined(name, seed, frontal, FRONTAL_SPREAD),
+                "frontal refined": refined(name, seed, frontal, FRONTAL_SPREAD, starts),
             }
             if detector is not None:
                 image = radiograph(name, seed)
                 seconds, start = fixed_landmarks.landmark_start(name, image, detector)
                 found["landmarks"] = {**seconds, **errors(name, seed, start)}
-                found["landmarks refined"] = refined(name, seed, start, START_SPREAD)
+                found["landmarks refined"] = refined(name, seed, start, START_SPREAD, starts)
             common = {"volume": name, "seed": seed, "code": source_digest(), **key}
             report.append(file, {**common, **found, **stamp()})
             print(name, seed, *(f"{m} {r['mtre_mm']:.1f}" for m, r in found.items()), flush=True)
@@ -285,7 +292,7 @@ secondary within 22.5, roll within 10 degrees, N(0, 50 mm) cut at 2 sigma along 
 {cases.SOURCE_TO_ISOCENTER_MM:g} mm, {cases.DETECTOR_MM:g} mm detector. One compact encoder per CT, from scratch, {options.minutes:g} minutes of wall time on {options.threads} threads
 (validation included), on renderings of that CT; 3000 points above 250 HU, 600 kept, 10 redraws, 64 templates; MAGSAC and
 the weighted PnP. `landmarks`: this package's small U-Net for the landmarks of that CT (14; of a real CT those placed by hand),
-trained as long, all alike in the PnP. `frontal`: the frontal view at the isocenter. `refined`: {STARTS} starts, spread by
+trained as long, all alike in the PnP. `frontal`: the frontal view at the isocenter. `refined`: {options.multi_start} starts, spread by
 {START_SPREAD.rotation_deg:g} deg, {START_SPREAD.in_plane_mm:g} and (depth) {START_SPREAD.depth_mm:g} mm about the RayEmb and the landmarks' pose, by {FRONTAL_SPREAD.rotation_deg:g} deg and {FRONTAL_SPREAD.depth_mm:g} mm about the frontal one.
 mTRE (camera frame) and mPD (on the detector) over 20 committed bone points, of the phantom over its 14 landmarks;
 {LOST_MM:g} mm where there is no pose, and at most. {report.described(env)}
@@ -296,7 +303,7 @@ Times (wall, seconds a case), and what was told: of the starts, of the refined p
 
 {report.table(["CT", "steps", "training, s", "start, s", "refinement, s", "starts warned of", "refined beyond 2 mm", "of them not converged", "good ones not converged"], times)}
 
-Learning curve: 6 radiographs of the same CT at other poses (tuning seeds), 1000 points each.
+Learning curve: {options.validation_images} radiographs of the same CT at other poses (tuning seeds), 1000 points each.
 
 {report.table(["CT", "step", "seconds", "points missed by, median mm", "within 10 mm", "mTRE after PnP, median mm"], curves)}
 """
@@ -310,6 +317,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--minutes", type=float, default=5.0, help="of training a CT, wall time")
     add("--threads", type=int, default=2)
     add("--cases", type=int, default=50)
+    add("--multi-start", type=int, default=STARTS, help="starts of a refinement")
+    add("--validation-images", type=int, default=6, help="while training")
     add("--first-seed", type=int, default=FIRST_SEED, help="0..189: tuning; from 10000: evaluation")
     add("--train-only", action="store_true", help="no cases yet")
     add("--report-only", action="store_true", help="tables from what is there")
@@ -320,10 +329,7 @@ def smoke(folder: Path) -> None:
     parser = argparse.ArgumentParser()
     add_arguments(parser)
     options = parser.parse_args([])
-    options.volumes, options.minutes, options.cases, options.first_seed = (
-        ["pelvis_totalseg"],
-        0.01,
-        1,
-        1,
-    )
+    options.volumes, options.minutes, options.threads = ["pelvis_totalseg"], 1e-4, 1
+    options.cases, options.first_seed = 1, 1
+    options.multi_start, options.validation_images = 2, 1
     main(options, folder)

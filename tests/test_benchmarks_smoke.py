@@ -2,10 +2,6 @@
 
 import json
 import math
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -171,23 +167,3 @@ def test_one_report_of_all_tables(tmp_path):
     assert "### Part" in page
     assert "* not run: On a GPU" in page
     assert (tmp_path / "cpu.png").stat().st_size > 5000
-
-
-@pytest.mark.slow
-@pytest.mark.peers
-def test_everything_in_miniature(data_dir, tmp_path):
-    """Every benchmark from its command on, with no time asserted: all tables, one report."""
-    pytest.importorskip("nanodrr")
-    pytest.importorskip("diffdrr")
-    root = Path(__file__).resolve().parents[1]
-    paths = os.pathsep.join([str(root / "src"), str(root)])
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks", "--smoke"],
-        capture_output=True, text=True, timeout=900, check=False, cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": paths, "NAPARI_XREG_DATA": str(data_dir),
-             "NAPARI_XREG_BENCHMARK_CACHE": str(tmp_path)},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
-    for title in ("Rendering against", "Precision and", "On a GPU", "On the CPU", "RayEmb"):
-        assert f"\n# {title}" in done.stdout
-    assert "REPORT.md" in done.stdout

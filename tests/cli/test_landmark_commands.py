@@ -1,6 +1,7 @@
 """``detect``, ``register --init landmarks`` and ``train landmarks``, with a detector that is right."""
 
 import json
+from functools import partial
 
 import pytest
 import torch
@@ -205,10 +206,12 @@ def test_the_poses_of_train_are_those_its_help_names(capsys):
 
 
 @pytest.mark.slow
-def test_the_file_says_which_poses_were_learned(case, tmp_path, call):
+def test_the_file_says_which_poses_were_learned(case, tmp_path, call, monkeypatch):
+    quick = partial(training_methods.patient_task, validation_images=1)
+    monkeypatch.setattr(training_methods, "patient_task", quick)
     out = tmp_path / "patient.safetensors"
     done = call(
-        "train", "rayemb", case.ct, "--out", str(out), "--minutes", "0.02", "--primary", "-20", "0",
+        "train", "rayemb", case.ct, "--out", str(out), "--minutes", "0.001", "--primary", "-20", "0",
         "--secondary", "-5", "12",
     )  # fmt: skip
     assert done.code == 0, done.err

@@ -1,6 +1,6 @@
 """The Triton kernels compile for cards, which needs none: Triton brings NVIDIA's assembler.
 
-In processes of their own: in this one the interpreter may have taken their place.
+In a process of its own: in this one the interpreter may have taken their place.
 """
 
 import importlib.util
@@ -52,30 +52,30 @@ TILES = "SPLIT=1 WIDE=16 BLOCK=128"
 MARCH = f"TURNED=1 LISTED=0 UNROLL=1 {TILES}"
 
 
+MOST_REGISTERS = {
+    f"trilinear 90 MODE=1 STORE=0 SKIP=0 SCALED=0 {MARCH}": 64,
+    f"trilinear 90 MODE=1 STORE=0 SKIP=0 SCALED=1 {MARCH}": 64,
+    f"joseph 90 MODE=2 STORE=2 SKIP=8 SCALED=0 {MARCH}": 80,
+    f"joseph 75 MODE=1 STORE=1 SKIP=0 SCALED=0 {MARCH}": 64,
+    f"joseph 90 MODE=1 STORE=0 SKIP=0 SCALED=1 {MARCH}": 64,
+    f"structures 90 STORE=0 LISTED=1 {TILES}": 64,
+    "spread 90 PLANES=0 LISTED=0 WIDE=16 BLOCK=128": 64,
+    "frame 90": 128,
+}
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("kernel", "most_registers"),
-    [
-        (f"trilinear 90 MODE=1 STORE=0 SKIP=0 SCALED=0 {MARCH}", 64),
-        (f"trilinear 90 MODE=1 STORE=0 SKIP=0 SCALED=1 {MARCH}", 64),
-        (f"joseph 90 MODE=2 STORE=2 SKIP=8 SCALED=0 {MARCH}", 80),
-        (f"joseph 75 MODE=1 STORE=1 SKIP=0 SCALED=0 {MARCH}", 64),
-        (f"joseph 90 MODE=1 STORE=0 SKIP=0 SCALED=1 {MARCH}", 64),
-        (f"structures 90 STORE=0 LISTED=1 {TILES}", 64),
-        ("spread 90 PLANES=0 LISTED=0 WIDE=16 BLOCK=128", 64),
-        ("frame 90", 128),
-    ],
-)
-def test_for_a_card_without_spilling(kernel, most_registers):
+def test_for_cards_without_spilling():
     free = {key: value for key, value in os.environ.items() if key != "TRITON_INTERPRET"}
     done = subprocess.run(
-        [sys.executable, "-c", COMPILE, kernel],
+        [sys.executable, "-c", COMPILE, *MOST_REGISTERS],
         capture_output=True, text=True, env=free, timeout=300, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
-    name, registers, stack, local = done.stdout.split()
-    assert name == kernel.split()[0]
-    # 64 registers a lane let 1024 lanes share a multiprocessor; values pushed to memory would be
-    # read back in every turn of the loop.
-    assert int(registers) <= most_registers
-    assert (int(stack), int(local)) == (0, 0)
+    for kernel, line in zip(MOST_REGISTERS, done.stdout.splitlines(), strict=True):
+        name, registers, stack, local = line.split()
+        assert name == kernel.split()[0]
+        # 64 registers a lane let 1024 lanes share a multiprocessor; values pushed to memory would
+        # be read back in every turn of the loop.
+        assert int(registers) <= MOST_REGISTERS[kernel], kernel
+        assert (int(stack), int(local)) == (0, 0), kernel

@@ -1,6 +1,5 @@
 """A small piece of work in a real viewer, and where pictures of the widgets go."""
 
-import gc
 import math
 import os
 import threading
@@ -57,24 +56,6 @@ def shot(patient, carm, pose, nominal=None):
     image = render_drr(patient.volume, carm, carm.pose_from(pose), method="joseph")
     start = nominal or CArmPose(isocenter=pose.isocenter)
     return Radiograph(image, carm, nominal=start, simulated=True, source="phantom")
-
-
-@pytest.fixture(scope="session", autouse=True)
-def quick_collections():
-    """napari's fixture collects all garbage twice a test, to find viewers that live on.
-
-    torch, napari and Qt are no garbage: looking through them took a third of the tests' time.
-    """
-    import napari.qt
-
-    import napari_xreg.widgets.jobs.workbench
-
-    assert napari.qt
-    assert napari_xreg.widgets.jobs.workbench
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.fixture(autouse=True)
