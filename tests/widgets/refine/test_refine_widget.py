@@ -392,7 +392,7 @@ def test_unticking_the_only_radiograph_leaves_nothing_to_do(widget, near, qtbot)
 def test_the_painted_mask_is_used_only_if_ticked(slow, near, qtbot, monkeypatch):
     seen = []
     monkeypatch.setattr(
-        "napari_xreg.widgets.refine.widget.request_of",
+        "napari_xreg.widgets.refine.widget.refine_request",
         lambda *_, use_painted, **__: seen.append(use_painted) or _raise(),
     )
     slow.settings.more.expand(animate=False)
