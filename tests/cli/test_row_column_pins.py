@@ -16,7 +16,6 @@ import pytest
 import torch
 
 from napari_xreg.cli import detect_command, heatmap_command, landmark_start
-from napari_xreg.cli.checking import predicted_landmarks
 from napari_xreg.cli.inputs import given_carm
 from napari_xreg.cli.parser import build_parser
 from napari_xreg.geometry import CArm, CArmPose, Detector, Pose
@@ -42,6 +41,7 @@ from napari_xreg.session.session_json import (
     mask_from_json,
     mask_to_json,
 )
+from napari_xreg.workflows import predicted_landmarks
 
 # The package's name `locate` is the function.
 LOCATE = importlib.import_module("napari_xreg.rayemb.locate")

@@ -8,7 +8,6 @@ import SimpleITK as sitk
 import torch
 from saved_case import CARM, POSE, carm_pose, registration
 
-from napari_xreg.cli.checking import read_truth
 from napari_xreg.geometry import CArmPose
 from napari_xreg.images import ReadError, read_geometry, write_geometry
 from napari_xreg.images.xray_geometry import geometry_of
@@ -17,6 +16,7 @@ from napari_xreg.records.result_files import result_to_json
 from napari_xreg.records.schemas import TRUTH
 from napari_xreg.records.trajectory_file import read_trajectory, write_trajectory
 from napari_xreg.registration import RefineSettings
+from napari_xreg.workflows import read_truth
 
 
 def write_foreign(path, transform):

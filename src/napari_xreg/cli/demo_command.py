@@ -7,17 +7,22 @@ import time
 from argparse import Namespace
 from pathlib import Path
 
-from napari_xreg.cli.checking import bone_points, errors_against
 from napari_xreg.cli.console import Console
-from napari_xreg.cli.outputs import check_film, error_words, say_result, write_registration
+from napari_xreg.cli.outputs import export_shown, say_result
 from napari_xreg.cli.refining import prepare_renderer, refine_shown
 from napari_xreg.cli.register_command import exit_code
-from napari_xreg.files import check_folder, written_folder
-from napari_xreg.images import write_radiograph
+from napari_xreg.files import check_folder
 from napari_xreg.registration import RefineSettings
 from napari_xreg.session import SampleCase, sample_case, write_session
 from napari_xreg.session.opening import file_source
-from napari_xreg.workflows import refine_request
+from napari_xreg.workflows import (
+    ExportRequest,
+    bone_points,
+    check_film,
+    error_words,
+    errors_against,
+    refine_request,
+)
 
 _BINDINGS = ("PyQt6", "PySide6", "PyQt5", "PySide2")
 
@@ -87,20 +92,16 @@ def headless(arguments: Namespace, console: Console) -> int:
     points = bone_points(volume, carm, case.truth, count=50, seed=arguments.seed)
     errors = errors_against(case.truth, points, carm, start, registration)
     console.step("4/4 writing")
-    with written_folder(out, "demo", also=["demo.xreg.json"]) as part:
-        write_radiograph(part / "radiograph.npz", case.radiograph)
-        data, files = write_registration(
-            part,
-            volume,
-            [view],
-            registration,
-            title="demo: phantom to simulated radiograph",
-            settings=settings,
-            inputs=[{"role": "ct", "path": "phantom", "built_in": True}],
-            extra={"truth": errors},
-            film=arguments.film,
-            console=console,
-        )
+    built_in = {"role": "ct", "path": "phantom", "built_in": True}
+    exported = export_shown(
+        ExportRequest(
+            out, volume, (view,), registration, "demo: phantom to simulated radiograph", settings,
+            [built_in], {"truth": errors}, arguments.film, with_radiographs=True, kind="demo",
+            also=("demo.xreg.json",),
+        ),
+        console,
+    )  # fmt: skip
+    data, files = exported.data, exported.files
     session.replace_radiograph(name, case.radiograph, source=file_source(out / "radiograph.npz"))
     session.accept(session.add_result(registration, [name], data["settings"]))
     write_session(out / "demo.xreg.json", session)

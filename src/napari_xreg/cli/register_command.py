@@ -5,7 +5,6 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from napari_xreg.cli.checking import errors_against, predicted_landmarks, read_truth
 from napari_xreg.cli.console import Console
 from napari_xreg.cli.further_views import check_masks, further_radiographs, further_views, masked
 from napari_xreg.cli.initialisers import INITIALISERS, NoStart
@@ -18,15 +17,23 @@ from napari_xreg.cli.inputs import (
     restricted,
     starting_pose,
 )
-from napari_xreg.cli.outputs import check_film, error_words, say_result, write_registration
+from napari_xreg.cli.outputs import export_shown, say_result
 from napari_xreg.cli.refining import prepare_renderer, refine_shown
-from napari_xreg.files import check_folder, written_folder
+from napari_xreg.files import check_folder
 from napari_xreg.images import Radiograph
 from napari_xreg.records.result_files import describe_input
 from napari_xreg.registration import RefineSettings, Registration, Spread, Status, View
 from napari_xreg.registration.refinement.adam import AdamSettings
 from napari_xreg.rendering import choose_device
-from napari_xreg.workflows import RefineRequest
+from napari_xreg.workflows import (
+    ExportRequest,
+    RefineRequest,
+    check_film,
+    error_words,
+    errors_against,
+    predicted_landmarks,
+    read_truth,
+)
 
 
 def run(arguments: Namespace, console: Console) -> int:
@@ -82,19 +89,14 @@ def run(arguments: Namespace, console: Console) -> int:
         )
     if marks is not None:
         extra["landmarks"] = predicted_landmarks(marks, radiograph.carm, registration)
-    with written_folder(out, "register") as part:
-        data, written = write_registration(
-            part,
-            volume,
-            views,
-            registration,
-            title=f"{patient.name} to {radiograph.source}",
-            settings=settings,
-            inputs=inputs,
-            extra=extra,
-            film=arguments.film,
-            console=console,
-        )
+    exported = export_shown(
+        ExportRequest(
+            out, volume, tuple(views), registration, f"{patient.name} to {radiograph.source}",
+            settings, inputs, extra, arguments.film,
+        ),
+        console,
+    )  # fmt: skip
+    data, written = exported.data, exported.files
     say_result(views[0], registration, console)
     if "truth" in data:
         console.say(error_words(data["truth"]))

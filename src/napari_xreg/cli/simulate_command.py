@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 
-from napari_xreg.cli.checking import bone_points
 from napari_xreg.cli.console import Console
 from napari_xreg.cli.inputs import (
     Patient,
@@ -30,6 +29,7 @@ from napari_xreg.records.result_files import (
 from napari_xreg.records.schemas import TRUTH, VERSIONS
 from napari_xreg.session.sample_case import with_nominal
 from napari_xreg.simulation import SimulatedRadiograph, simulate_radiograph
+from napari_xreg.workflows import bone_points
 
 
 def run(arguments: Namespace, console: Console) -> int:

@@ -5,7 +5,9 @@ from napari_xreg.registration.landscape.sampling import (
     Landscape,
     LandscapeSample,
     LandscapeSettings,
+    empty_landscape,
     loss_landscape,
+    unit_of,
 )
 from napari_xreg.registration.pnp.correspondences import Correspondences, pair_landmarks
 from napari_xreg.registration.pnp.inputs import PnPSettings
@@ -53,6 +55,7 @@ __all__ = [
     "View",
     "Weighting",
     "carm_covariance",
+    "empty_landscape",
     "landmark_uncertainty",
     "loss_landscape",
     "local_minima",
@@ -63,6 +66,7 @@ __all__ = [
     "refine_many",
     "solve_pnp",
     "spread_starts",
+    "unit_of",
     "weakest_direction",
     "weighted",
 ]

@@ -13,6 +13,25 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from napari_xreg.workflows.confidence import CALIBRATION_WORDS as CALIBRATION_WORDS
+    from napari_xreg.workflows.confidence import Confidence as Confidence
+    from napari_xreg.workflows.confidence import confidence_of as confidence_of
+    from napari_xreg.workflows.confidence import target_words as target_words
+    from napari_xreg.workflows.exporting import Drawn as Drawn
+    from napari_xreg.workflows.exporting import Exported as Exported
+    from napari_xreg.workflows.exporting import ExportRequest as ExportRequest
+    from napari_xreg.workflows.exporting import check_film as check_film
+    from napari_xreg.workflows.exporting import error_words as error_words
+    from napari_xreg.workflows.exporting import export as export
+    from napari_xreg.workflows.judging import bone_points as bone_points
+    from napari_xreg.workflows.judging import errors_against as errors_against
+    from napari_xreg.workflows.judging import pose_errors as pose_errors
+    from napari_xreg.workflows.judging import predicted_landmarks as predicted_landmarks
+    from napari_xreg.workflows.judging import read_truth as read_truth
+    from napari_xreg.workflows.landscapes import LandscapeRequest as LandscapeRequest
+    from napari_xreg.workflows.landscapes import landscape as landscape
+    from napari_xreg.workflows.landscapes import landscape_words as landscape_words
+    from napari_xreg.workflows.landscapes import with_unit as with_unit
     from napari_xreg.workflows.refining import OnCpuInstead as OnCpuInstead
     from napari_xreg.workflows.refining import RefineRequest as RefineRequest
     from napari_xreg.workflows.refining import expected_iterations as expected_iterations
@@ -23,6 +42,10 @@ if TYPE_CHECKING:
 
 # Module: its public names. A test compares this with the imports above.
 _NAMES = {
+    "confidence": ("CALIBRATION_WORDS", "Confidence", "confidence_of", "target_words"),
+    "exporting": ("Drawn", "Exported", "ExportRequest", "check_film", "error_words", "export"),
+    "judging": ("bone_points", "errors_against", "pose_errors", "predicted_landmarks", "read_truth"),
+    "landscapes": ("LandscapeRequest", "landscape", "landscape_words", "with_unit"),
     "refining": (
         "OnCpuInstead", "RefineRequest", "expected_iterations", "level_count", "refine",
         "refine_request", "rig_poses",

@@ -11,11 +11,8 @@ from qtpy.QtWidgets import QScrollArea
 
 from napari_xreg.geometry.carm import twists_of_carm_parameters
 from napari_xreg.registration import Registration, Status
-from napari_xreg.widgets.confidence.widget import (
-    CALIBRATION_WORDS,
-    ConfidenceWidget,
-    confidence_of,
-)
+from napari_xreg.widgets.confidence.widget import ConfidenceWidget
+from napari_xreg.workflows import CALIBRATION_WORDS, confidence_of
 
 DEVIATIONS = (1.5, 0.5, 0.25, 1.25, 0.75, 4.0)  # degrees, mm
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -43,10 +40,15 @@ def _add(session, covariance, *, status=Status.CONVERGED, notes=()):
     return session.add_result(registration, [session.active.name], {})
 
 
+def found_of(session, number):
+    carm = session.active.radiograph.carm
+    return confidence_of(session.results[number].registration, carm, session.landmarks)
+
+
 def test_deviations_correlations_and_the_weakest_direction(bench):
     session = bench.session
     _add(session, _covariance(session, correlation=0.8))
-    found = confidence_of(session.results[0], session)
+    found = found_of(session, 0)
     assert found.deviations == pytest.approx(DEVIATIONS)
     wanted = np.eye(6)
     wanted[0, 3] = wanted[3, 0] = 0.8
@@ -54,7 +56,7 @@ def test_deviations_correlations_and_the_weakest_direction(bench):
     # 1.5 degrees move a point at 100 mm by 2.6 mm, less than the 4 mm of depth
     assert found.weakest.startswith("depth (standard deviation 4.00 mm")
     _add(session, _covariance(session, (3.0, *DEVIATIONS[1:])))
-    assert confidence_of(session.results[1], session).weakest.startswith("primary (")
+    assert found_of(session, 1).weakest.startswith("primary (")
 
 
 def test_a_shift_moves_every_landmark_alike(bench):
@@ -62,7 +64,7 @@ def test_a_shift_moves_every_landmark_alike(bench):
     covariance = torch.zeros(6, 6, dtype=torch.float64)
     covariance[3:, 3:] = 0.49 * torch.eye(3, dtype=torch.float64)
     _add(session, covariance)
-    found = confidence_of(session.results[0], session)
+    found = found_of(session, 0)
     assert found.target_error_mm == pytest.approx(0.7 * math.sqrt(3))
     assert list(found.landmarks) == [mark.name for mark in session.landmarks]
     assert found.depth_share == pytest.approx(1 / 3)
@@ -70,7 +72,7 @@ def test_a_shift_moves_every_landmark_alike(bench):
     covariance = torch.zeros(6, 6, dtype=torch.float64)
     covariance[2, 2] = 0.02**2
     _add(session, covariance)
-    turned = confidence_of(session.results[1], session)
+    turned = found_of(session, 1)
     x, y, _ = session.isocenter.tolist()
     for mark in session.landmarks:
         arm = math.hypot(mark.position[0] - x, mark.position[1] - y)

@@ -63,7 +63,7 @@ class LandscapeSettings:
     samples: int = 25
     parameters: tuple[str, ...] = CARM_PARAMETERS
     pair: tuple[str, str] | None = ("primary", "x")
-    pair_samples: int = 17
+    pair_samples: int = 25
     measure: Measure = "refinement"
     level: Level = field(default=COARSE_TO_FINE[1])
     threads: int | None = None

@@ -1,11 +1,7 @@
 """Confidence: how sure a registered pose is, in the C-arm's terms and in words."""
 
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-import torch
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QCheckBox,
@@ -19,23 +15,19 @@ from qtpy.QtWidgets import (
 )
 
 from napari_xreg.geometry.carm import CARM_PARAMETERS
-from napari_xreg.registration import carm_covariance, landmark_uncertainty, weakest_direction
 from napari_xreg.registration.landscape.sampling import unit_of
-from napari_xreg.session import Result, Session
+from napari_xreg.session import Result
 from napari_xreg.widgets.confidence.correlation_grid import CorrelationGrid
 from napari_xreg.widgets.parts.docked import Docked
 from napari_xreg.widgets.parts.scrolling import scrolled
 from napari_xreg.widgets.parts.small_print import SmallPrint
 from napari_xreg.widgets.pose.words import truth_error_mm
-
-CALIBRATION_WORDS = (
-    "How far to trust this: the standard deviations were calibrated on simulated radiographs of "
-    "two CTs. On three other CTs (88 simulated cases that converged) the 50 % ellipses held 50 % "
-    "of the landmarks and the 95 % ellipses 94 %; in space 52 % and 92 %; on the worst of the three "
-    "41 % and 83 %. Nothing was measured on real radiographs. A wrong optimum is not covered: see "
-    "Landscape."
+from napari_xreg.workflows import (
+    CALIBRATION_WORDS,
+    Confidence,
+    confidence_of,
+    target_words,
 )
-"""What docs/decisions/0005-calibrated-covariance.md measured."""
 
 _LEVELS = {"95 %": 0.95, "50 %": 0.5}
 _SIZES = {"× 1": 1.0, "× 3": 3.0, "× 10": 10.0}
@@ -47,64 +39,6 @@ _HELP = {
     "y": "Standard deviation of the offset along the camera's y axis (down the image), mm.",
     "depth": "Standard deviation of the offset along the central ray, mm: the loosest from one view.",
 }
-
-
-@dataclass(frozen=True, eq=False)
-class Confidence:
-    """What there is to say about a result.
-
-    Parameters
-    ----------
-    deviations
-        Of `CARM_PARAMETERS`, degrees and mm.
-    correlations
-        6 x 6, same order.
-    weakest
-        In words.
-    landmarks
-        Predicted target registration error of every landmark, mm, root mean square, by name.
-    depth_share
-        Of the mean squared error: how much lies along the central ray.
-    """
-
-    deviations: npt.NDArray[np.float64]
-    correlations: npt.NDArray[np.float64]
-    weakest: str
-    landmarks: dict[str, float]
-    depth_share: float
-
-    @property
-    def target_error_mm(self) -> float | None:
-        """Root mean square over the landmarks; None without landmarks."""
-        if not self.landmarks:
-            return None
-        return float(np.sqrt(np.mean(np.square(list(self.landmarks.values())))))
-
-
-def confidence_of(result: Result, session: Session) -> Confidence | None:
-    """Worked out from the covariance of a result; None where it has none."""
-    registration = result.registration
-    names = {entry.name: entry for entry in session.exposures}
-    exposure = names.get(result.radiographs[0]) if result.radiographs else None
-    if registration.covariance is None or exposure is None:
-        return None
-    carm, pose = exposure.radiograph.carm, registration.world_from_camera
-    covariance, pivot = registration.covariance.double(), registration.pivot
-    terms = carm_covariance(carm, pose, covariance, pivot).numpy()
-    deviations = np.sqrt(np.maximum(np.diag(terms), 0.0))
-    safe = np.maximum(deviations, 1e-12)
-    correlations = np.clip(terms / np.outer(safe, safe), -1.0, 1.0)
-    marks = [mark for mark in session.landmarks if mark.position is not None]
-    errors: dict[str, float] = {}
-    share = 0.0
-    if marks:
-        points = torch.tensor([mark.position for mark in marks], dtype=torch.float64)
-        spread = landmark_uncertainty(points, carm, pose, covariance, pivot).camera_covariance
-        squared = torch.diagonal(spread, dim1=-2, dim2=-1)
-        errors = {m.name: float(s.sum().sqrt()) for m, s in zip(marks, squared, strict=True)}
-        share = float(squared[:, 2].sum() / squared.sum().clamp_min(1e-30))
-    weakest = weakest_direction(carm, pose, covariance, pivot)
-    return Confidence(deviations, correlations, weakest, errors, share)
 
 
 class ConfidenceWidget(Docked):
@@ -247,7 +181,7 @@ class ConfidenceWidget(Docked):
 
     def _show(self, *_: object) -> None:
         result = self.result
-        found = None if result is None else confidence_of(result, self.workbench.session)
+        found = None if result is None else self._found(result)
         if result is None:
             self.status.setText("No result yet: run Refine first.")
         else:
@@ -267,13 +201,21 @@ class ConfidenceWidget(Docked):
             )
         else:
             self.weakest.setText(f"Weakest direction: {found.weakest}.")
-        words = [_target_words(found)]
+        words = [target_words(found)]
         error = self._true_error(result)
         if error is not None:
             words.append(f"Its true mean error, known because it is simulated: {error:.2f} mm.")
         self.target.setText(" ".join(words))
         self.ellipses.setEnabled(found is not None and bool(found.landmarks))
         self._draw_ellipses()
+
+    def _found(self, result: Result) -> Confidence | None:
+        session = self.workbench.session
+        names = {entry.name: entry for entry in session.exposures}
+        exposure = names.get(result.radiographs[0]) if result.radiographs else None
+        if exposure is None:
+            return None
+        return confidence_of(result.registration, exposure.radiograph.carm, session.landmarks)
 
     def _true_error(self, result: Result | None) -> float | None:
         if result is None:
@@ -305,20 +247,6 @@ class ConfidenceWidget(Docked):
         if self._drawn and not self.workbench.closed:
             self._drawn = False
             self.workbench.canvas.show_uncertainty(None)
-
-
-def _target_words(found: Confidence | None) -> str:
-    if found is None:
-        return "Nothing to predict from."
-    error = found.target_error_mm
-    if error is None:
-        return "No landmarks with a position: load or place some to see their predicted error."
-    worst = max(found.landmarks, key=lambda name: found.landmarks[name])
-    return (
-        f"Predicted target registration error: {error:.2f} mm root mean square over "
-        f"{len(found.landmarks)} landmarks, {100 * found.depth_share:.0f} % of its square along "
-        f"the central ray. Largest at {worst}: {found.landmarks[worst]:.2f} mm."
-    )
 
 
 def _wrapped() -> QLabel:

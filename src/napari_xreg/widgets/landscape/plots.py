@@ -275,8 +275,3 @@ def _faint(colour: QColor) -> QColor:
 
 def _titled(parameter: str) -> str:
     return f"{parameter} ({_SIGNS[unit_of(parameter)].strip()})"
-
-
-def with_unit(value: float, parameter: str) -> str:
-    """An offset with sign and unit: +3.2°, −14.0 mm."""
-    return f"{value:+.1f}{_SIGNS[unit_of(parameter)]}".replace("-", "\N{MINUS SIGN}")

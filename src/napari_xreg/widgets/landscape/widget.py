@@ -19,20 +19,19 @@ from qtpy.QtWidgets import (
 
 from napari_xreg.geometry import CArm
 from napari_xreg.geometry.carm import CARM_PARAMETERS
-from napari_xreg.registration import COARSE_TO_FINE, LandscapeSettings, View, loss_landscape
+from napari_xreg.registration import COARSE_TO_FINE, LandscapeSettings, View
 from napari_xreg.registration.landscape.sampling import (
     Landscape,
     LandscapeSample,
     Measure,
-    empty_landscape,
     shifted,
 )
-from napari_xreg.session import rendered
 from napari_xreg.widgets.jobs.jobs import Job
-from napari_xreg.widgets.landscape.plots import LandscapePlots, with_unit
+from napari_xreg.widgets.landscape.plots import LandscapePlots
 from napari_xreg.widgets.parts.docked import Docked
 from napari_xreg.widgets.parts.scrolling import scrolled
 from napari_xreg.widgets.parts.small_print import SmallPrint
+from napari_xreg.workflows import LandscapeRequest, landscape, landscape_words, with_unit
 
 _NARROW = "min-width: 40px;"  # napari's themes ask for 90 and more
 
@@ -94,6 +93,7 @@ class LandscapeWidget(Docked):
     # ------------------------------------------------------------------ making it
 
     def _make_controls(self) -> None:
+        usual = LandscapeSettings()
         self.measure = QComboBox()
         for title, (_, tip) in _MEASURES.items():
             self.measure.addItem(title)
@@ -103,15 +103,19 @@ class LandscapeWidget(Docked):
         for level in COARSE_TO_FINE:
             voxels = "full CT" if level.voxel_mm is None else f"CT at {level.voxel_mm:g} mm"
             self.pixels.addItem(f"{level.pixels} pixels, {voxels}", level.pixels)
-        self.pixels.setCurrentIndex(1)
+        self.pixels.setCurrentIndex(COARSE_TO_FINE.index(usual.level))
         self.pixels.setToolTip(
             "Longer side of the radiograph, and voxels: the levels of Refine. The coarse ones have "
             "wider basins."
         )
-        self.degrees = _number(20.0, 0.5, 90.0, "°", "Primary, secondary and roll: ± degrees.")
-        self.millimetres = _number(40.0, 1.0, 400.0, " mm", "x and y: ± mm in camera axes.")
+        self.degrees = _number(
+            usual.range_deg, 0.5, 90.0, "°", "Primary, secondary and roll: ± degrees."
+        )
+        self.millimetres = _number(
+            usual.range_mm, 1.0, 400.0, " mm", "x and y: ± mm in camera axes."
+        )
         self.depth_reach = _number(
-            120.0,
+            usual.range_depth_mm,
             1.0,
             600.0,
             " mm",
@@ -120,7 +124,7 @@ class LandscapeWidget(Docked):
         self.samples = QSpinBox()
         self.samples.setRange(3, 201)
         self.samples.setSingleStep(2)
-        self.samples.setValue(25)
+        self.samples.setValue(usual.samples)
         self.samples.setStyleSheet(_NARROW)
         self.samples.setToolTip("Along each section (made odd: the pose itself is one).")
         self.mapped = QCheckBox("Map of")
@@ -129,7 +133,7 @@ class LandscapeWidget(Docked):
             "The loss over two parameters at once: shows valleys that are oblique."
         )
         self.first, self.second = QComboBox(), QComboBox()
-        for box, chosen in ((self.first, "primary"), (self.second, "x")):
+        for box, chosen in zip((self.first, self.second), usual.pair or (), strict=True):
             box.addItems(list(CARM_PARAMETERS))
             box.setCurrentText(chosen)
             box.setToolTip("The first runs upwards, the second to the right.")
@@ -188,7 +192,7 @@ class LandscapeWidget(Docked):
             range_depth_mm=self.depth_reach.value(),
             samples=samples,
             pair=pair if self.mapped.isChecked() else None,
-            pair_samples=min(samples, 25),
+            pair_samples=min(samples, LandscapeSettings().pair_samples),
             measure=cast(Measure, _MEASURES[self.measure.currentText()][0]),
             level=COARSE_TO_FINE[self.pixels.currentIndex()],
         )
@@ -208,24 +212,16 @@ class LandscapeWidget(Docked):
         self.cancel()
         others = [e for e in session.exposures if e.used and e is not active]
         entries = [active, *(others if session.rig_locked else ())]
-        views = [View(entry.masked, entry.world_from_camera) for entry in entries]
-        isocenter = session.isocenter
+        views = tuple(View(entry.masked, entry.world_from_camera) for entry in entries)
+        request = LandscapeRequest(volume, views, settings, session.isocenter)
         self._id, self._carm = active.id, active.radiograph.carm
-        shown = self._shown = empty_landscape(
-            self._carm,
-            active.world_from_camera,
-            isocenter,
-            settings,
-            simulated=any(view.radiograph.simulated for view in views),
-        )
+        shown = self._shown = request.empty()
         self.plots.begin(shown)
         self._mark()
         self.words.setText("Computing; the picture sharpens as samples arrive.")
         self._job = self.workbench.jobs.start(
             "Landscape",
-            lambda control: loss_landscape(
-                rendered(volume), views, settings=settings, isocenter=isocenter, control=control
-            ),
+            lambda control: landscape(request, control=control),
             # A job that was cancelled for this one fills in its own landscape, not this.
             on_event=lambda _, samples: _fill(shown, samples),
             on_result=lambda result: self._end(result, shown),
@@ -318,31 +314,6 @@ class LandscapeWidget(Docked):
 def _fill(shown: Landscape, samples: list[LandscapeSample]) -> None:
     for sample in samples:
         shown.set(sample)
-
-
-def landscape_words(shown: Landscape, *, complete: bool) -> str:
-    """What there is to read from the sections, a line for each parameter."""
-    lines = [] if complete else ["Cancelled; some samples are missing."]
-    for name, profile in shown.profiles.items():
-        minima = profile.minima
-        if not minima:
-            continue
-        best = minima[0]
-        words = f"{name}: lowest at {with_unit(best.offset, name)}"
-        if best.at_edge:
-            words += " (an end of the range: the optimum may lie beyond)"
-        low, high = best.basin
-        if len(minima) > 1:
-            words += (
-                f", drawing from {with_unit(low, name)} to {with_unit(high, name)}; further minima "
-                "at " + ", ".join(with_unit(m.offset, name) for m in minima[1:4])
-            )
-        else:
-            words += ", no other minimum"
-        lines.append(words + ".")
-    if shown.simulated:
-        lines.append("A radiograph here was simulated.")
-    return "\n".join(lines)
 
 
 def _number(value: float, low: float, high: float, suffix: str, tip: str) -> QDoubleSpinBox:

@@ -1,4 +1,4 @@
-"""Comparing a pose with a truth that is known, and predicting the errors of landmarks."""
+"""Judge: a pose beside a truth that is known, and the errors to expect of landmarks."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

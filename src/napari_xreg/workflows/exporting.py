@@ -1,0 +1,202 @@
+"""Export: everything a registration leaves behind, in one folder."""
+
+import importlib.util
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from napari_xreg.files import written_folder
+from napari_xreg.geometry import Pose
+from napari_xreg.images import Volume, write_radiograph
+from napari_xreg.records.pictures import (
+    carm_words,
+    compare,
+    overlay_picture,
+    refinement_frames,
+    write_gif,
+    write_mp4,
+    write_picture,
+)
+from napari_xreg.records.pose_files import write_pose
+from napari_xreg.records.report import write_report
+from napari_xreg.records.result_files import result_to_json, write_result
+from napari_xreg.records.trajectory_file import write_trajectory
+from napari_xreg.registration import Registration, View
+from napari_xreg.session import Rendering, rendered
+
+Film = Literal["auto", "gif", "mp4", "none"]
+FRAMES = 40
+"""Of a film, at most."""
+
+
+@dataclass(frozen=True, eq=False)
+class ExportRequest:
+    """What is written, and where.
+
+    Parameters
+    ----------
+    folder
+        Where the files shall stand; it is made where it does not exist.
+    volume
+        The CT as it was registered.
+    views
+        Radiographs with the poses they started from.
+    registration
+        Of them.
+    title
+        Of the report and the pictures.
+    settings
+        Of the refinement.
+    inputs
+        The files it came from: see `records.result_files.describe_input`.
+    extra
+        More for result.json: ``truth``, ``landmarks``, ``assumptions``, ``structures`` ...
+    film
+        "auto": MP4 where the package for it is installed, else GIF.
+    with_radiographs
+        Write radiograph.npz too (radiograph-2.npz ...): of images that stand in no file.
+    kind
+        What wrote the folder: a run replaces the files of the last one of its kind.
+    also
+        Names that the caller writes there afterwards and that belong to this run.
+    """
+
+    folder: Path
+    volume: Volume | Rendering
+    views: tuple[View, ...]
+    registration: Registration
+    title: str
+    settings: object
+    inputs: Sequence[Mapping[str, Any]] = ()
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    film: Film = "auto"
+    with_radiographs: bool = False
+    kind: str = "register"
+    also: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_film(self.film)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A picture, or a frame of the film, was drawn: `done` of at most `of`."""
+
+    what: str
+    done: int
+    of: int
+
+
+@dataclass(frozen=True, eq=False)
+class Exported:
+    """The contents of result.json, and the files in the folder: name to what it is."""
+
+    data: dict[str, Any]
+    files: dict[str, str]
+
+
+def export(request: ExportRequest) -> Generator[Drawn, None, Exported]:
+    """Write result.json, two transforms, trajectory.csv, overlays, the film and report.html.
+
+    They are there as a whole when it ends, or the folder is as it was. Pictures, film and
+    trajectory show the first view; every further one has an overlay of its own.
+
+    Yields
+    ------
+    Drawn
+        What takes time.
+
+    Raises
+    ------
+    WriteError
+        If a file could not be written.
+    """
+    volume, views, registration = rendered(request.volume), request.views, request.registration
+    view = views[0]
+    carm = view.radiograph.carm
+    data = result_to_json(
+        registration, views,
+        settings=request.settings, inputs=request.inputs, extra=request.extra,
+    )  # fmt: skip
+    with written_folder(request.folder, request.kind, also=request.also) as folder:
+        write_result(folder / "result.json", data)
+        files = {"result.json": "pose, covariance, geometry, settings, versions, input hashes"}
+        write_pose(folder / "result.tfm", registration.world_from_camera)
+        files["result.tfm"] = "ITK transform from camera coordinates to patient LPS mm"
+        write_pose(folder / "result-slicer.tfm", registration.world_from_camera, frame="slicer")
+        slicer = "the same for 3D Slicer: its node takes the camera to the patient"
+        files["result-slicer.tfm"] = slicer
+        write_trajectory(folder / "trajectory.csv", registration, carm, view.world_from_camera)
+        files["trajectory.csv"] = "every iterate: losses, step, damping, pose"
+        for number, (shown, pose) in enumerate(zip(views, registration.views, strict=True), 1):
+            suffix = "" if number == 1 else f"-{number}"
+            if request.with_radiographs:
+                write_radiograph(folder / f"radiograph{suffix}.npz", shown.radiograph)
+                files[f"radiograph{suffix}.npz"] = "the radiograph with its geometry"
+            comparison = compare(volume, shown.radiograph, shown.world_from_camera, pose)
+            words = caption(request.title, shown, pose, registration, data)
+            picture = overlay_picture(comparison, registration, caption=words)
+            write_picture(folder / f"overlay{suffix}.png", picture)
+            files[f"overlay{suffix}.png"] = "before, after, edges, losses"
+            yield Drawn("pictures", number, len(views))
+        film = yield from _film(folder, volume, view, registration, request.film)
+        if film is not None:
+            files[film] = "the refinement, step by step"
+        write_report(folder / "report.html", data, title=request.title, film=film)
+        files["report.html"] = "all of this on one page"
+    return Exported(data, files)
+
+
+def caption(
+    title: str, view: View, pose: Pose, registration: Registration, data: Mapping[str, Any]
+) -> list[str]:
+    """The lines below the overlay."""
+    carm, pivot = view.radiograph.carm, registration.pivot
+    before = carm.carm_pose(view.world_from_camera, pivot)
+    after = carm.carm_pose(pose, pivot)
+    lines = [
+        f"{title}:  {registration.status.value}",
+        f"start:   {carm_words(before)}",
+        f"result:  {carm_words(after)}   loss {registration.losses['loss']:.4f}",
+    ]
+    truth = data.get("truth")
+    if truth:
+        lines.append(error_words(truth))
+    return lines
+
+
+def error_words(truth: Mapping[str, Any]) -> str:
+    """mTRE before and after, in words."""
+    start = truth["start"]["mean_target_registration_error_mm"]
+    final = truth["final"]["mean_target_registration_error_mm"]
+    return f"mTRE over {truth['fiducials']} points: {start:.2f} mm at the start, {final:.2f} mm now"
+
+
+def check_film(film: str) -> None:
+    """Find out now whether a film of this format can be written.
+
+    Raises
+    ------
+    ValueError
+        If a package is missing.
+    """
+    if film == "mp4" and not importlib.util.find_spec("imageio_ffmpeg"):
+        raise ValueError("a film as mp4 needs the package imageio-ffmpeg: install it, or use gif")
+
+
+def _film(
+    folder: Path, volume: Volume, view: View, registration: Registration, film: Film
+) -> Generator[Drawn, None, str | None]:
+    """The film in the format asked for; its name."""
+    if film == "none" or not registration.trajectory:
+        return None
+    if film == "auto":
+        film = "mp4" if importlib.util.find_spec("imageio_ffmpeg") else "gif"
+    frames = []
+    for frame in refinement_frames(volume, view.radiograph, registration, most=FRAMES):
+        frames.append(frame)
+        yield Drawn("film", len(frames), FRAMES)
+    name = f"refinement.{film}"
+    (write_gif if film == "gif" else write_mp4)(folder / name, frames)
+    return name

@@ -1,0 +1,85 @@
+"""What a script gets that asks for the folder of a registration."""
+
+import importlib.util
+
+import pytest
+import torch
+
+from napari_xreg.progress import run
+from napari_xreg.records.result_files import read_result
+from napari_xreg.registration import Level, RefineSettings
+from napari_xreg.session import sample_case
+from napari_xreg.workflows import (
+    Drawn,
+    ExportRequest,
+    confidence_of,
+    errors_against,
+    export,
+    refine,
+    refine_request,
+    target_words,
+)
+
+SETTINGS = RefineSettings(levels=(Level(24, None, iterations=4),), keep_images=False)
+
+
+@pytest.fixture(scope="module")
+def case():
+    return sample_case(spacing_mm=10.0, pixels=32)
+
+
+@pytest.fixture(scope="module")
+def refined(case):
+    request = refine_request(case.session(), SETTINGS)
+    return request, run(refine(request))
+
+
+def asked(folder, refined, **more):
+    request, registration = refined
+    return ExportRequest(
+        folder, request.volume, request.views, registration, "a title", SETTINGS, **more
+    )
+
+
+def test_everything_is_there_and_reads_back(case, refined, tmp_path):
+    request, registration = refined
+    (view,) = request.views
+    points = torch.tensor([mark.position for mark in case.landmarks], dtype=torch.float64)
+    truth = errors_against(
+        case.truth, points, view.radiograph.carm, view.world_from_camera, registration
+    )
+    seen = []
+    done = run(
+        export(asked(tmp_path, refined, extra={"truth": truth}, film="gif", with_radiographs=True)),
+        seen.append,
+    )
+    assert {file.name for file in tmp_path.iterdir() if not file.name.startswith(".")} == set(
+        done.files
+    )
+    assert {"refinement.gif", "radiograph.npz", "overlay.png", "report.html"} <= set(done.files)
+    assert seen[0] == Drawn("pictures", 1, 1)
+    assert [event.done for event in seen[1:]] == list(range(1, len(seen)))
+    back = read_result(tmp_path / "result.json")
+    assert back.simulated
+    assert back.data["truth"]["fiducials"] == 14
+    assert torch.equal(back.world_from_camera.matrix(), registration.world_from_camera.matrix())
+
+
+def test_closed_half_way_nothing_is_left(refined, tmp_path):
+    events = export(asked(tmp_path / "out", refined, film="none"))
+    next(events)
+    events.close()
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_film_that_cannot_be_made_is_said_when_it_is_asked_for(refined, tmp_path, monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ValueError, match="imageio-ffmpeg: install it, or use gif"):
+        asked(tmp_path, refined, film="mp4")
+
+
+def test_a_script_reads_the_confidence(case, refined):
+    request, registration = refined
+    found = confidence_of(registration, request.views[0].radiograph.carm, case.landmarks)
+    assert set(found.landmarks) == {mark.name for mark in case.landmarks}
+    assert f"over {len(case.landmarks)} landmarks" in target_words(found)
