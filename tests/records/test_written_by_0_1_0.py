@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from napari_xreg.cli.checking import read_truth
 from napari_xreg.images import Landmark, read_geometry, read_landmarks, read_radiograph
 from napari_xreg.records.pose_files import read_pose
 from napari_xreg.records.result_files import read_result
@@ -14,6 +13,7 @@ from napari_xreg.records.trajectory_file import read_trajectory
 from napari_xreg.registration import Status
 from napari_xreg.session import read_session
 from napari_xreg.training import read_checkpoint, read_state
+from napari_xreg.workflows import read_truth
 
 HERE = Path(__file__).with_name("written_by_0_1_0")
 # A quarter turn about x: camera y is world z, camera z is world -y; the source at (5, 70, -30).
