@@ -201,7 +201,7 @@ def widgets(scene: Scene) -> None:
     for name in ("Data", "Pose", "Refine"):
         save(f"widget-{name.lower()}", whole(scene.front(name)))
     landscape = scene.front("Landscape")
-    landscape.samples.setValue(21)
+    landscape.settings["samples"].value = 21
     QTest.mouseClick(landscape.go, Qt.MouseButton.LeftButton)
     wait(lambda: not landscape.running)
     scene.settle()

@@ -14,7 +14,7 @@ import pytest
 TITLES = {
     "refinement": "Refinement", "capture": "Capture range", "rendering": "Rendering against",
     "precision": "Precision and", "confidence": "Confidence", "pnp": "Pose from correspondences",
-    "rayemb": "RayEmb, trained", "landmarks": "Landmarks by network", "rayemb_trust": "RayEmb: does",
+    "rayemb": "RayEmb, trained", "landmarks": "phantoms, ", "rayemb_trust": "RayEmb: does",
     "rayemb_speed": "RayEmb: times", "gpu": "On a GPU",
 }  # fmt: skip
 WITH_A_WINDOW = {

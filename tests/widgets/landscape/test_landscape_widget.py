@@ -5,6 +5,7 @@ import pytest
 from qtpy.QtCore import QPointF, Qt
 from qtpy.QtWidgets import QScrollArea
 
+from napari_xreg.registration import COARSE_TO_FINE
 from napari_xreg.registration.landscape.sampling import shifted
 from napari_xreg.widgets.landscape.widget import LandscapeWidget
 
@@ -46,10 +47,11 @@ def _type(qtbot, box, text):
     qtbot.keyClick(box, Qt.Key.Key_Return)
 
 
-def _run(widget, qtbot, measure="1 − NCC", samples="9"):
-    widget.measure.setCurrentText(measure)
-    widget.pixels.setCurrentIndex(0)
-    _type(qtbot, widget.samples, samples)
+def _run(widget, qtbot, measure="ncc", samples="9"):
+    widget.settings["measure"].value = measure
+    widget.settings["level"].value = COARSE_TO_FINE[0]
+    for name in ("samples", "pair_samples"):
+        _type(qtbot, widget.settings[name].native, samples)
     qtbot.mouseClick(widget.go, LEFT)
     assert widget.running
     assert not widget.go.isEnabled()
@@ -65,11 +67,9 @@ def _click_plot(widget, plot, x, y):
 
 def test_it_draws_the_sections_and_a_click_goes_there(widget, near, qtbot, screenshot):
     session = near.session
-    for box, text in zip(
-        (widget.degrees, widget.millimetres, widget.depth_reach), ("16", "33", "77"), strict=True
-    ):
-        _type(qtbot, box, text)
-    _run(widget, qtbot, "refinement's loss")
+    for name, text in (("range_deg", "16"), ("range_mm", "33"), ("range_depth_mm", "77")):
+        _type(qtbot, widget.settings[name].native, text)
+    _run(widget, qtbot, "refinement")
     assert widget.go.isEnabled()
     assert not widget.stop.isEnabled()
     shown = widget.landscape
@@ -133,10 +133,9 @@ def test_it_draws_the_sections_and_a_click_goes_there(widget, near, qtbot, scree
 
 def test_cancel_keeps_what_there_is_and_another_ct_forgets_it(widget, near, qtbot):
     session = near.session
-    widget.mapped.setChecked(False)
-    assert not widget.first.isEnabled()
-    widget.pixels.setCurrentIndex(3)
-    _type(qtbot, widget.samples, "201")
+    widget.settings["pair"].native.setCurrentText("no map")
+    widget.settings["level"].value = COARSE_TO_FINE[3]
+    _type(qtbot, widget.settings["samples"].native, "201")
     qtbot.mouseClick(widget.go, LEFT)
     shown = widget.landscape
     qtbot.waitUntil(lambda: np.isfinite(shown.profiles["y"].losses).any(), timeout=LONG)
@@ -171,11 +170,12 @@ def test_it_is_taken_away_while_it_computes_and_refuses_in_words(
 ):
     said = []
     monkeypatch.setattr("napari_xreg.widgets.landscape.widget.show_warning", said.append)
-    widget.second.setCurrentText("primary")
+    volume = near.session.volume
+    near.session.set_volume(None)
     qtbot.mouseClick(widget.go, LEFT)
     assert not widget.running
-    assert "two different parameters" in said[0]
-    widget.second.setCurrentText("depth")
+    assert "needs a CT" in said[0]
+    near.session.set_volume(volume)
     qtbot.mouseClick(widget.go, LEFT)
     job = widget._job
     assert job.running

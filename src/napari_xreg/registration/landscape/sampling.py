@@ -6,7 +6,8 @@ the minima are, how wide their basins are, and which parameters the image hardly
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal, get_args
+from itertools import combinations
+from typing import Annotated, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,7 @@ from napari_xreg.geometry import CArm, Pose
 from napari_xreg.geometry.carm import CARM_PARAMETERS, CArmPose
 from napari_xreg.images import Volume
 from napari_xreg.metrics import is_flat, ncc, xvr_similarity
+from napari_xreg.options import Choice, Option
 from napari_xreg.progress import Control
 from napari_xreg.registration.landscape.minima import Minimum, local_minima
 from napari_xreg.registration.refinement.hardening import bone_gain, with_bone_gain
@@ -28,6 +30,29 @@ from napari_xreg.rendering import Prepared, at_voxel_size, march_view, prepare
 
 Values = npt.NDArray[np.float64]
 Measure = Literal["refinement", "ncc", "xvr"]
+
+_MEASURES = {
+    "refinement": Choice(
+        "same metric as Refine", "tone and robust weights fitted at every sample."
+    ),
+    "ncc": Choice("1 − NCC", "normalised cross-correlation of the whole image."),
+    "xvr": Choice(
+        "1 − xvr similarity",
+        "mean of multiscale NCC and gradient NCC (Gopalakrishnan et al. 2025, M.6).",
+    ),
+}
+
+
+def _level_title(level: Level) -> str:
+    voxels = "full CT" if level.voxel_mm is None else f"{level.voxel_mm:g} mm CT"
+    return f"{level.pixels}-pixel image, {voxels}"
+
+
+_LEVELS = {level: Choice(_level_title(level)) for level in COARSE_TO_FINE}
+_PAIRS: dict[tuple[str, str] | None, Choice] = {
+    None: Choice("no map"),
+    **{pair: Choice(" × ".join(pair)) for pair in combinations(CARM_PARAMETERS, 2)},
+}
 
 
 @dataclass(frozen=True)
@@ -57,15 +82,50 @@ class LandscapeSettings:
         Rendering threads; None: all processors.
     """
 
-    range_deg: float = 20.0
-    range_mm: float = 40.0
-    range_depth_mm: float = 120.0
-    samples: int = 25
+    measure: Annotated[
+        Measure, Option("Loss", "What is drawn; lower is better.", choices=_MEASURES)
+    ] = "refinement"
+    level: Annotated[
+        Level,
+        Option(
+            "Resolution",
+            "Longer side of the radiograph, and voxels: the levels of Refine. The coarse ones have "
+            "wider basins.",
+            choices=_LEVELS,
+        ),
+    ] = COARSE_TO_FINE[1]
+    range_deg: Annotated[
+        float, Option("Angles ±", "Primary, secondary and roll, to either side.", "°", 0.5, 90.0)
+    ] = 20.0
+    range_mm: Annotated[
+        float, Option("x, y ±", "To either side, in camera axes.", "mm", 1.0, 400.0, decimals=0)
+    ] = 40.0
+    range_depth_mm: Annotated[
+        float,
+        Option(
+            "Depth ±",
+            "Along the central ray, to either side; from one view it needs a wide range.",
+            "mm", 1.0, 600.0, decimals=0,
+        ),
+    ] = 120.0  # fmt: skip
+    samples: Annotated[
+        int,
+        Option("Samples", "Along each section (made odd: the pose itself is one).", "", 3, 201, 2),
+    ] = 25
     parameters: tuple[str, ...] = CARM_PARAMETERS
-    pair: tuple[str, str] | None = ("primary", "x")
-    pair_samples: int = 25
-    measure: Measure = "refinement"
-    level: Level = field(default=COARSE_TO_FINE[1])
+    pair: Annotated[
+        tuple[str, str] | None,
+        Option(
+            "Map of",
+            "The loss over two parameters at once shows oblique valleys. First: vertical axis; "
+            "second: horizontal.",
+            choices=_PAIRS,
+        ),
+    ] = ("primary", "x")
+    # Steps of 1.7 degrees and 3.3 mm at the usual ranges: a valley of a few degrees is seen.
+    pair_samples: Annotated[
+        int, Option("Samples of map", "Along each side of the map.", "", 3, 101, 2)
+    ] = 25
     threads: int | None = None
 
     def __post_init__(self) -> None:

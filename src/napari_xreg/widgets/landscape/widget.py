@@ -1,54 +1,24 @@
 """Landscape: the loss around the present pose, drawn while it is computed."""
 
-from typing import Any, cast
+from typing import Any
 
 from napari.utils.notifications import show_warning
-from qtpy.QtCore import Qt, QTimer
-from qtpy.QtWidgets import (
-    QCheckBox,
-    QComboBox,
-    QDoubleSpinBox,
-    QFormLayout,
-    QHBoxLayout,
-    QPushButton,
-    QSizePolicy,
-    QSpinBox,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
 from napari_xreg.geometry import CArm
-from napari_xreg.geometry.carm import CARM_PARAMETERS
-from napari_xreg.registration import COARSE_TO_FINE, LandscapeSettings, View
-from napari_xreg.registration.landscape.sampling import (
-    Landscape,
-    LandscapeSample,
-    Measure,
-    shifted,
-)
+from napari_xreg.registration import Landscape, LandscapeSample, LandscapeSettings, View
+from napari_xreg.registration.landscape.sampling import shifted
 from napari_xreg.widgets.jobs.jobs import Job
 from napari_xreg.widgets.landscape.plots import LandscapePlots
 from napari_xreg.widgets.parts.docked import Docked
+from napari_xreg.widgets.parts.form import SettingsForm, side_by_side
 from napari_xreg.widgets.parts.scrolling import scrolled
 from napari_xreg.widgets.parts.small_print import SmallPrint
 from napari_xreg.workflows import LandscapeRequest, landscape, landscape_words, with_unit
 
-_NARROW = "min-width: 40px;"  # napari's themes ask for 90 and more
-
 DRAW_MS = 100
 """How often new samples are drawn."""
-
-_MEASURES = {
-    "refinement's loss": (
-        "refinement",
-        "What Refine minimises at this level, tone and robust weights fitted at every sample.",
-    ),
-    "1 − NCC": ("ncc", "Normalised cross-correlation of the whole image."),
-    "1 − xvr similarity": (
-        "xvr",
-        "Mean of multiscale NCC and gradient NCC (Gopalakrishnan et al. 2025, M.6).",
-    ),
-}
 
 
 class LandscapeWidget(Docked):
@@ -93,51 +63,7 @@ class LandscapeWidget(Docked):
     # ------------------------------------------------------------------ making it
 
     def _make_controls(self) -> None:
-        usual = LandscapeSettings()
-        self.measure = QComboBox()
-        for title, (_, tip) in _MEASURES.items():
-            self.measure.addItem(title)
-            self.measure.setItemData(self.measure.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
-        self.measure.setToolTip("What is drawn: lower is better, dimensionless.")
-        self.pixels = QComboBox()
-        for level in COARSE_TO_FINE:
-            voxels = "full CT" if level.voxel_mm is None else f"CT at {level.voxel_mm:g} mm"
-            self.pixels.addItem(f"{level.pixels} pixels, {voxels}", level.pixels)
-        self.pixels.setCurrentIndex(COARSE_TO_FINE.index(usual.level))
-        self.pixels.setToolTip(
-            "Longer side of the radiograph, and voxels: the levels of Refine. The coarse ones have "
-            "wider basins."
-        )
-        self.degrees = _number(
-            usual.range_deg, 0.5, 90.0, "°", "Primary, secondary and roll: ± degrees."
-        )
-        self.millimetres = _number(
-            usual.range_mm, 1.0, 400.0, " mm", "x and y: ± mm in camera axes."
-        )
-        self.depth_reach = _number(
-            usual.range_depth_mm,
-            1.0,
-            600.0,
-            " mm",
-            "Depth, along the central ray: ± mm; from one view it needs a wide range.",
-        )
-        self.samples = QSpinBox()
-        self.samples.setRange(3, 201)
-        self.samples.setSingleStep(2)
-        self.samples.setValue(usual.samples)
-        self.samples.setStyleSheet(_NARROW)
-        self.samples.setToolTip("Along each section (made odd: the pose itself is one).")
-        self.mapped = QCheckBox("Map of")
-        self.mapped.setChecked(True)
-        self.mapped.setToolTip(
-            "The loss over two parameters at once: shows valleys that are oblique."
-        )
-        self.first, self.second = QComboBox(), QComboBox()
-        for box, chosen in zip((self.first, self.second), usual.pair or (), strict=True):
-            box.addItems(list(CARM_PARAMETERS))
-            box.setCurrentText(chosen)
-            box.setToolTip("The first runs upwards, the second to the right.")
-            self.mapped.toggled.connect(box.setEnabled)
+        self.settings = SettingsForm(LandscapeSettings())
         self.go = QPushButton("Draw")
         self.go.setToolTip(
             "Render around the present pose of the active radiograph; the other used ones move "
@@ -151,25 +77,11 @@ class LandscapeWidget(Docked):
         self.words = SmallPrint()
 
     def _lay_out(self) -> None:
-        for box in (self.measure, self.pixels, self.first, self.second):
-            box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-            box.setSizeAdjustPolicy(
-                QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
-            )
-            box.setMinimumContentsLength(4)
-            box.setStyleSheet(_NARROW)
-        form = QFormLayout()
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
-        form.addRow("Loss", self.measure)
-        form.addRow("Level", self.pixels)
-        form.addRow("Range ±", _row(self.degrees, self.millimetres, self.depth_reach))
-        form.addRow("Samples", _row(self.samples))
-        form.addRow(self.mapped, _row(self.first, self.second))
         inside = QWidget()
         layout = QVBoxLayout(inside)
         layout.setContentsMargins(4, 4, 4, 4)
-        layout.addLayout(form)
-        layout.addWidget(_row(self.go, self.stop))
+        layout.addWidget(self.settings)
+        layout.addWidget(side_by_side([self.go, self.stop]))
         layout.addWidget(self.plots)
         layout.addWidget(self.words)
         layout.addStretch(1)
@@ -179,24 +91,6 @@ class LandscapeWidget(Docked):
 
     # ------------------------------------------------------------------ computing
 
-    @property
-    def settings(self) -> LandscapeSettings:
-        """What the controls say."""
-        for box in (self.degrees, self.millimetres, self.depth_reach, self.samples):
-            box.interpretText()
-        pair = (self.first.currentText(), self.second.currentText())
-        samples = self.samples.value()
-        return LandscapeSettings(
-            range_deg=self.degrees.value(),
-            range_mm=self.millimetres.value(),
-            range_depth_mm=self.depth_reach.value(),
-            samples=samples,
-            pair=pair if self.mapped.isChecked() else None,
-            pair_samples=min(samples, LandscapeSettings().pair_samples),
-            measure=cast(Measure, _MEASURES[self.measure.currentText()][0]),
-            level=COARSE_TO_FINE[self.pixels.currentIndex()],
-        )
-
     def start(self) -> None:
         """Compute around the present pose; a running one is cancelled first."""
         session = self.workbench.session
@@ -205,7 +99,7 @@ class LandscapeWidget(Docked):
             show_warning("A landscape needs a CT and a radiograph: load them in the Data widget.")
             return
         try:
-            settings = self.settings
+            settings = self.settings.value()
         except ValueError as error:
             show_warning(f"{str(error)[:1].upper()}{str(error)[1:]}.")
             return
@@ -314,26 +208,3 @@ class LandscapeWidget(Docked):
 def _fill(shown: Landscape, samples: list[LandscapeSample]) -> None:
     for sample in samples:
         shown.set(sample)
-
-
-def _number(value: float, low: float, high: float, suffix: str, tip: str) -> QDoubleSpinBox:
-    box = QDoubleSpinBox()
-    box.setRange(low, high)
-    box.setDecimals(1 if suffix == "°" else 0)
-    box.setValue(value)
-    box.setSuffix(suffix)
-    box.setKeyboardTracking(False)
-    box.setToolTip(tip)
-    # Arrow keys and the wheel step it: buttons would take half of a narrow dock.
-    box.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)
-    box.setStyleSheet(_NARROW)
-    return box
-
-
-def _row(*widgets: QWidget) -> QWidget:
-    row = QWidget()
-    layout = QHBoxLayout(row)
-    layout.setContentsMargins(0, 0, 0, 0)
-    for widget in widgets:
-        layout.addWidget(widget, 1)
-    return row

@@ -1,0 +1,13 @@
+"""What a setting is, said once: its words, unit, range and choices. Forms and commands are made of it.
+
+A settings dataclass annotates the fields that a user may set::
+
+    samples: Annotated[int, Option("Samples", "Along each section.", low=3, high=201)] = 25
+
+`widgets.parts.form` makes the form, `cli.options` the arguments of a command: both offer the same.
+Fields without an `Option` are for scripts. Imports nothing heavy: a command line asks for help often.
+"""
+
+from napari_xreg.options.option import Choice, Option, Setting, settings_of
+
+__all__ = ["Choice", "Option", "Setting", "settings_of"]
