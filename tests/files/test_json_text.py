@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from napari_xreg.files import ReadError, json_of_text, plain, read_json, with_schema
+from napari_xreg.files import VERSIONS, ReadError, json_of_text, plain, read_json, with_schema
 
 
 def test_a_file_with_a_byte_order_mark_is_read(tmp_path):
@@ -79,6 +79,13 @@ def test_what_is_no_file_is_refused_and_never_waited_for(tmp_path):
         assert len(failed) == 1, name
 
 
+@pytest.fixture
+def ours(monkeypatch):
+    monkeypatch.setitem(VERSIONS, "ours/pose", 1)
+    monkeypatch.setitem(VERSIONS, "ours/truth", 3)
+
+
+@pytest.mark.usefixtures("ours")
 @pytest.mark.parametrize(
     ("data", "sentence"),
     [
@@ -97,12 +104,13 @@ def test_what_is_no_file_is_refused_and_never_waited_for(tmp_path):
 )
 def test_a_schema_has_its_own_versions(data, sentence):
     with pytest.raises(ReadError, match=rf"^f: .*{sentence}"):
-        with_schema(data, "f", {"ours/pose": 1, "ours/truth": 3})
+        with_schema(data, "f", "ours/pose", "ours/truth")
 
 
+@pytest.mark.usefixtures("ours")
 def test_a_known_version_of_a_known_schema_passes():
     data = {"schema": "ours/truth", "version": 3, "more": 1}
-    assert with_schema(data, "f", {"ours/pose": 1, "ours/truth": 3}) is data
+    assert with_schema(data, "f", "ours/pose", "ours/truth") is data
 
 
 def test_what_json_does_not_know_becomes_what_it_knows():

@@ -286,7 +286,7 @@ MALFORMED = {
     "sidecar whose I0 is true": (_image({"i0": True}), "i0 should be a number: got True"),
     "sidecar with a slope of 0": (_image({"slope": 0}), "slope should not be 0"),
     "sidecar that masks a word": (_image({"masked_value": "none"}), "masked_value should be"),
-    "sidecar with one note": (_image({"notes": "read with care"}), "a list of texts"),
+    "sidecar with one note": (_image({"notes": "read with care"}), "notes should be a list"),
     "sidecar that may be simulated": (_image({"simulated": "no"}), "true or false: got 'no'"),
     "sidecar with a bad I0": (
         _sidecar({"schema": "napari-xreg/xray-geometry", "version": 1, "image": {"i0": "much"}}),
@@ -320,7 +320,7 @@ def test_one_sentence_names_the_file(tmp_path, name, monkeypatch):
     ("options", "expected"),
     [
         ({"source_to_detector": -5.0}, "source_to_detector must be positive"),
-        ({"source_to_detector": float("nan")}, "must be a finite number"),
+        ({"source_to_detector": float("nan")}, "should be a finite number"),
         ({"source_to_detector": 500.0}, "isocenter must lie between"),
         ({"pixel_spacing": (0.3, -0.3)}, "pixel_spacing must be positive"),
         ({"field_diameter": -1.0}, "diameter must be positive"),

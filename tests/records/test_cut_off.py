@@ -8,15 +8,15 @@ import SimpleITK as sitk
 import torch
 from saved_case import CARM, POSE, carm_pose, registration
 
+from napari_xreg.files import TRUTH
 from napari_xreg.geometry import CArmPose
 from napari_xreg.images import ReadError, read_geometry, write_geometry
 from napari_xreg.images.xray_geometry import geometry_of
 from napari_xreg.records import read_pose, read_result, write_pose, write_result
 from napari_xreg.records.result_files import result_to_json
-from napari_xreg.records.schemas import TRUTH
 from napari_xreg.records.trajectory_file import read_trajectory, write_trajectory
+from napari_xreg.records.truth_file import read_truth
 from napari_xreg.registration import RefineSettings
-from napari_xreg.workflows import read_truth
 
 
 def write_foreign(path, transform):
@@ -73,7 +73,7 @@ FILES = {
     "versor.tfm": (lambda path: write_foreign(path, sitk.VersorRigid3DTransform()), foreign_pose),
     "affine.tfm": (lambda path: write_foreign(path, sitk.AffineTransform(3)), foreign_pose),
     "result.json": (write_whole_result, lambda path: read_result(path).world_from_camera.matrix()),
-    "truth.json": (write_truth, lambda path: read_truth(path)[1]),
+    "truth.json": (write_truth, lambda path: read_truth(path).fiducials_mm),
     "geometry.json": (written_geometry, read_geometry),
     "trajectory.csv": (write_iterates, lambda path: read_trajectory(path)),
 }

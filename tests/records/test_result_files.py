@@ -13,20 +13,19 @@ import torch
 from saved_case import CARM, PIVOT, POSE, TURN, carm_pose, registration
 
 from napari_xreg.cli.options import FRAMES
+from napari_xreg.files import POSE as POSE_SCHEMA
+from napari_xreg.files import RESULT, TRUTH, VERSIONS
 from napari_xreg.geometry import CArmPose, Detector
 from napari_xreg.images import ReadError
+from napari_xreg.records.entries import carm_from_json, carm_to_json
 from napari_xreg.records.pose_files import read_pose, write_pose
 from napari_xreg.records.pose_frames import POSE_FRAMES
 from napari_xreg.records.result_files import (
-    carm_from_json,
-    carm_to_json,
     describe_input,
     read_result,
     result_to_json,
     write_result,
 )
-from napari_xreg.records.schemas import POSE as POSE_SCHEMA
-from napari_xreg.records.schemas import RESULT, TRUTH, VERSIONS
 from napari_xreg.records.trajectory_file import read_trajectory, write_trajectory
 from napari_xreg.registration import (
     RefineSettings,
@@ -99,12 +98,16 @@ class TestPoseFiles:
                 "1 0 0 5\n0 1 0 70\n0 0 1 -30\n0 0 0 1",
                 "say which frame it is: world_from_camera,",
             ),
-            ("m.txt", "# frame x\n1 0 0\n0 1 0\n0 0 1", "not four rows of four numbers"),
-            ("m.txt", "a b c d\n" * 4, "not four rows of four numbers"),
+            ("m.txt", "# frame x\n1 0 0\n0 1 0\n0 0 1", "should be four rows of four numbers"),
+            ("m.txt", "a b c d\n" * 4, "should be four rows of four numbers"),
             ("m.json", "{", "not valid JSON"),
             ("m.json", "[1]", "no JSON object but a list"),
             ("m.json", '{"schema": "napari-xreg/pose", "version": 2}', "update napari-xreg"),
-            ("m.json", '{"schema": "napari-xreg/pose", "version": 1}', "world_from_camera is not"),
+            (
+                "m.json",
+                '{"schema": "napari-xreg/pose", "version": 1}',
+                "the entry 'world_from_camera' is missing",
+            ),
             ("m.tfm", "#Insight Transform File V1.0\nTransform: Nonsense\n", "cut off"),
         ],
     )
@@ -216,10 +219,16 @@ class TestResult:
                 "whose .schema. is napari-xreg/registration: got .napari-xreg/other",
             ),
             ({"schema": "napari-xreg/pose"}, "is napari-xreg/registration: got .napari-xreg/pose"),
-            ({"pose": {}}, "'world_from_camera' is missing"),
-            ({"pose": {"world_from_camera": [[1.0]], "carm": {}}}, "not four rows of four numbers"),
-            ({"status": {"name": "WONDERFUL"}}, "missing or unknown"),
-            ({"losses": 3}, "is damaged"),
+            ({"pose": {}}, "'pose.world_from_camera' is missing"),
+            (
+                {"pose": {"world_from_camera": [[1.0]], "carm": {}}},
+                "should be four rows of four numbers",
+            ),
+            (
+                {"status": {"name": "WONDERFUL"}},
+                "status.name should be one of CONVERGED, .*'WONDERFUL'",
+            ),
+            ({"losses": 3}, "losses should be an object: got 3"),
         ],
     )
     def test_damaged_results_are_refused(self, tmp_path, changes, message):
@@ -470,7 +479,7 @@ class TestDamage:
     def test_entries_of_another_kind_are_no_numbers(self, tmp_path, row):
         rows = [row, [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
         data = {"schema": POSE_SCHEMA, "version": 1, "world_from_camera": rows}
-        with pytest.raises(ReadError, match="not four rows of four numbers"):
+        with pytest.raises(ReadError, match="should be four rows of four numbers"):
             read_pose(_written(tmp_path / "p.json", json.dumps(data)))
 
     @pytest.mark.parametrize(
@@ -480,8 +489,8 @@ class TestDamage:
             ({"simulated": None}, "true or false"),
             ({"losses": {"loss": "0.5"}}, "a number"),
             ({"covariance": {"twist": [[1.0] * 6] * 5}}, "6 x 6 numbers"),
-            ({"status": []}, "damaged"),
-            ({"geometry": {}}, "field_diameter_mm"),
+            ({"status": []}, r"status should be an object: got \[\]"),
+            ({"geometry": {}}, "'geometry.source_to_detector_mm' is missing"),
         ],
     )
     def test_a_result_invents_nothing(self, tmp_path, changes, message):
@@ -501,7 +510,7 @@ class TestDamage:
         ],
     )
     def test_a_carm_invents_nothing(self, changes):
-        with pytest.raises(ValueError, match="expected"):
+        with pytest.raises(ValueError, match="should be"):
             carm_from_json(carm_to_json(CARM) | changes)
 
 

@@ -10,10 +10,10 @@ from napari_xreg.images import Landmark, read_geometry, read_landmarks, read_rad
 from napari_xreg.records.pose_files import read_pose
 from napari_xreg.records.result_files import read_result
 from napari_xreg.records.trajectory_file import read_trajectory
+from napari_xreg.records.truth_file import read_truth
 from napari_xreg.registration import Status
 from napari_xreg.session import read_session
 from napari_xreg.training import read_checkpoint, read_state
-from napari_xreg.workflows import read_truth
 
 HERE = Path(__file__).with_name("written_by_0_1_0")
 # A quarter turn about x: camera y is world z, camera z is world -y; the source at (5, 70, -30).
@@ -62,10 +62,9 @@ def test_a_trajectory():
 
 
 def test_a_truth():
-    pose, points, data = read_truth(HERE / "truth.json")
-    assert pose.matrix().tolist() == POSE
-    assert points.tolist() == [[1.0, 2.0, 3.0], [-4.0, 5.5, 6.0]]
-    assert data["seed"] == 7
+    truth = read_truth(HERE / "truth.json")
+    assert truth.world_from_camera.matrix().tolist() == POSE
+    assert truth.fiducials_mm.tolist() == [[1.0, 2.0, 3.0], [-4.0, 5.5, 6.0]]
 
 
 def test_a_geometry():

@@ -47,8 +47,11 @@ def test_a_whole_file_is_read(tmp_path):
         ({"about": np.array("[]")}, "schema"),
         ({"about": np.array(json.dumps({**ABOUT, "schema": []}))}, "schema"),
         ({"about": np.array(json.dumps({**ABOUT, "version": 2}))}, "update napari-xreg"),
-        ({"about": np.array(json.dumps({**ABOUT, "kind": {}}))}, "does not hold a CT"),
-        ({"about": np.array(json.dumps({**ABOUT, "names": [1]}))}, "names of the labels"),
+        ({"about": np.array(json.dumps({**ABOUT, "kind": {}}))}, "kind should be 'ct' or 'labels'"),
+        (
+            {"about": np.array(json.dumps({**ABOUT, "names": [1]}))},
+            r"names should be an object: got \[1\]",
+        ),
     ],
 )
 def test_damage_is_named(tmp_path, damage, words):

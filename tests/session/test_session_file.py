@@ -462,7 +462,10 @@ def altered(*keys, value):
 
 
 DAMAGE = {
-    "schema": (altered("schema", value="napari-xreg/pose"), "expected a session file"),
+    "schema": (
+        altered("schema", value="napari-xreg/pose"),
+        "is napari-xreg/session: got 'napari-xreg/pose'",
+    ),
     "newer": (altered("version", value=3), "version 3 .* update napari-xreg"),
     "version true": (altered("version", value=True), "version True"),
     "no version": (altered("version", value=KeyError), "version None"),

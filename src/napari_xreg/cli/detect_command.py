@@ -16,19 +16,18 @@ from napari_xreg.cli.console import Console
 from napari_xreg.cli.further_views import check_masks, masked
 from napari_xreg.cli.inputs import placed_landmarks, read_xray
 from napari_xreg.cli.landmark_start import chosen_detector, detected, solved
-from napari_xreg.files import check_folder, plain, written, written_folder
+from napari_xreg.files import DETECTIONS, check_folder, plain, schema_head, written, written_folder
 from napari_xreg.geometry import CArm
 from napari_xreg.images import Radiograph, write_landmarks
 from napari_xreg.landmarks import Detections, DetectionTrust, DetectSettings, trust_of
 from napari_xreg.records import drawing as canvas
 from napari_xreg.records import write_pose
 from napari_xreg.records.drawing import AFTER, WARNING, Picture
+from napari_xreg.records.entries import carm_to_json
 from napari_xreg.records.pictures import write_picture
-from napari_xreg.records.result_files import carm_to_json
 from napari_xreg.registration import PnPSolution, Weighting
 from napari_xreg.training.framing import pixels_between
 
-SCHEMA, VERSION = "napari-xreg/detections", 1
 PIXELS = 640
 
 
@@ -126,8 +125,7 @@ def _answer(
     known = ("trained_on", "trained_by", "steps")
     finite = trust.uncertainty_mm < float("inf")
     return {
-        "schema": SCHEMA,
-        "version": VERSION,
+        **schema_head(DETECTIONS),
         "radiograph": radiograph.source,
         "simulated": radiograph.simulated,
         "passes": found.passes,

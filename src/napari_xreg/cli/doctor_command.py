@@ -5,8 +5,7 @@ from dataclasses import asdict, dataclass
 
 from napari_xreg.cli.console import Console
 from napari_xreg.cli.doctor_checks import CHECKS, Check, Trouble
-
-SCHEMA, VERSION = "napari-xreg/doctor", 1
+from napari_xreg.files import DOCTOR, schema_head
 
 
 @dataclass(frozen=True)
@@ -50,8 +49,7 @@ def run(arguments: Namespace, console: Console) -> int:
     console.say(f"problems: {', '.join(wrong)}" if wrong else "all is well")
     console.answer(
         {
-            "schema": SCHEMA,
-            "version": VERSION,
+            **schema_head(DOCTOR),
             "ok": not wrong,
             "checks": [asdict(found) for found in findings],
         }

@@ -22,7 +22,7 @@ from napari_xreg.cli.inputs import (
 )
 from napari_xreg.cli.rayemb_start import chosen_encoder, points_of, template_shown
 from napari_xreg.cli.refining import cancelled_by_interrupt, prepare_renderer
-from napari_xreg.files import check_folder, plain, written, written_folder
+from napari_xreg.files import HEATMAPS, check_folder, plain, schema_head, written, written_folder
 from napari_xreg.progress import Control
 from napari_xreg.progress import run as run_events
 from napari_xreg.rayemb import (
@@ -38,10 +38,8 @@ from napari_xreg.rayemb import (
 )
 from napari_xreg.rayemb.framing import covariance_between
 from napari_xreg.rayemb.info_nce import usable_cells
+from napari_xreg.records.entries import carm_to_json
 from napari_xreg.records.pictures import write_picture
-from napari_xreg.records.result_files import carm_to_json
-
-SCHEMA, VERSION = "napari-xreg/heatmaps", 1
 
 
 def run(arguments: Namespace, console: Console) -> int:
@@ -130,8 +128,7 @@ def run(arguments: Namespace, console: Console) -> int:
     console.say(f"written to {out}: {len(files)} pictures, {numbers}")
     console.answer(
         {
-            "schema": SCHEMA,
-            "version": VERSION,
+            **schema_head(HEATMAPS),
             "simulated": radiograph.simulated,
             "points": entries,
             "polarity": polarity.looks.name.lower(),

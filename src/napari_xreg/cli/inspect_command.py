@@ -8,7 +8,7 @@ import torch
 
 from napari_xreg.cli.console import Console
 from napari_xreg.cli.inputs import read_ct
-from napari_xreg.files import read_json
+from napari_xreg.files import INSPECTION, read_json, schema_head
 from napari_xreg.images import LabelMap, ReadError, UnknownValues, Volume, read_labels
 from napari_xreg.images.dicom.ct import read_header
 from napari_xreg.images.dicom.radiograph import read_dicom_image
@@ -37,7 +37,7 @@ def run(arguments: Namespace, console: Console) -> int:
     entry = {"file": str(path), **entry}
     for name, value in entry.items():
         _say(console, name, value)
-    console.answer({"schema": "napari-xreg/inspection", "version": 1, **entry})
+    console.answer({**schema_head(INSPECTION), **entry})
     return 0
 
 

@@ -22,6 +22,7 @@ from napari_xreg.cli.refining import prepare_renderer, refine_shown
 from napari_xreg.files import check_folder
 from napari_xreg.images import Radiograph
 from napari_xreg.records.result_files import describe_input
+from napari_xreg.records.truth_file import read_truth
 from napari_xreg.registration import RefineSettings, Registration, Spread, Status, View
 from napari_xreg.registration.refinement.adam import AdamSettings
 from napari_xreg.rendering import choose_device
@@ -32,7 +33,6 @@ from napari_xreg.workflows import (
     error_words,
     errors_against,
     predicted_landmarks,
-    read_truth,
 )
 
 
@@ -83,9 +83,8 @@ def run(arguments: Namespace, console: Console) -> int:
         **start.extra,
     }
     if truth is not None:
-        true_pose, fiducials, _ = truth
         extra["truth"] = errors_against(
-            true_pose, fiducials, radiograph.carm, start.pose, registration
+            truth.world_from_camera, truth.fiducials_mm, radiograph.carm, start.pose, registration
         )
     if marks is not None:
         extra["landmarks"] = predicted_landmarks(marks, radiograph.carm, registration)

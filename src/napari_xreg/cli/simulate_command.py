@@ -16,17 +16,12 @@ from napari_xreg.cli.inputs import (
     read_patient_labels,
     starting_pose,
 )
-from napari_xreg.files import check_writable, set_thread_count, written
+from napari_xreg.files import TRUTH, check_writable, schema_head, set_thread_count, written
 from napari_xreg.geometry import CArm
 from napari_xreg.images import write_dicom_radiograph, write_radiograph
+from napari_xreg.records.entries import carm_pose_to_json, carm_to_json
 from napari_xreg.records.pictures import carm_words
-from napari_xreg.records.result_files import (
-    carm_pose_to_json,
-    carm_to_json,
-    describe_input,
-    versions,
-)
-from napari_xreg.records.schemas import TRUTH, VERSIONS
+from napari_xreg.records.result_files import describe_input, versions
 from napari_xreg.session.sample_case import with_nominal
 from napari_xreg.simulation import SimulatedRadiograph, simulate_radiograph
 from napari_xreg.workflows import bone_points
@@ -90,7 +85,7 @@ def truth_to_json(
     isocenter: torch.Tensor,
     start_error: float,
 ) -> dict[str, Any]:
-    """The contents of a truth file; `checking.read_truth` reads it back."""
+    """The contents of a truth file; `read_truth` reads it back."""
     pose = simulated.world_from_camera.to(dtype=torch.float64)
     points = bone_points(patient.volume, carm, pose, count=50, seed=simulated.seed)
     source = (
@@ -99,8 +94,7 @@ def truth_to_json(
         else describe_input(patient.path, "ct")
     )
     return {
-        "schema": TRUTH,
-        "version": VERSIONS[TRUTH],
+        **schema_head(TRUTH),
         "simulated": True,
         "world_from_camera": pose.matrix().tolist(),
         "carm": carm_pose_to_json(carm.carm_pose(pose, isocenter)),

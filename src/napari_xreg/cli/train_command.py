@@ -11,6 +11,7 @@ from torch import nn
 from napari_xreg.cli.console import Console
 from napari_xreg.cli.refining import cancelled_by_interrupt, prepare_renderer
 from napari_xreg.cli.training_methods import METHODS, pose_range
+from napari_xreg.files import TRAINING, schema_head
 from napari_xreg.progress import Control
 from napari_xreg.progress import run as run_events
 from napari_xreg.rendering import choose_device, thread_count
@@ -116,7 +117,7 @@ class _Shown:
                 console.say(f"{name.replace('_', ' ')}: {value:.2f}")
         console.say("measured on simulated radiographs")
         console.say(f"written: {', '.join(files)} (to go on with --resume)")
-        console.answer({"schema": "napari-xreg/training", "version": 1, "files": files, **about})
+        console.answer({**schema_head(TRAINING), "files": files, **about})
         return 0 if trained else FAILED
 
     def _card(

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from napari_xreg.files.errors import ReadError
 from napari_xreg.files.json_text import read_json, with_schema
+from napari_xreg.files.schemas import FOLDER, schema_head
 from napari_xreg.files.whole import WriteError, written
 
-SCHEMA, VERSION = "napari-xreg/folder", 1
 MANIFEST = ".napari-xreg.json"
 """Says which files of a folder which command wrote, so that the next run of it can replace them."""
 
@@ -120,10 +120,7 @@ def _swap(folder: Path, part: Path, kind: str, also: Sequence[str]) -> None:
     runs = _runs(folder)
     names = sorted(file.name for file in part.iterdir())
     former = {*runs.get(kind, ()), *names, *also, MANIFEST}
-    manifest = {
-        "schema": SCHEMA, "version": VERSION,
-        "runs": {**runs, kind: [*names, *also]},
-    }  # fmt: skip
+    manifest = {**schema_head(FOLDER), "runs": {**runs, kind: [*names, *also]}}
     with written(part / MANIFEST) as beside:
         beside.write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
     old = part / "old"
@@ -148,7 +145,7 @@ def _is_file(path: Path) -> bool:
 def _runs(folder: Path) -> dict[str, list[str]]:
     """Which files each kind of run left; nothing where that cannot be known."""
     try:
-        found = with_schema(read_json(folder / MANIFEST), MANIFEST, {SCHEMA: VERSION}).get("runs")
+        found = with_schema(read_json(folder / MANIFEST), MANIFEST, FOLDER).get("runs")
     except ReadError:
         return {}
     if not isinstance(found, dict):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_xreg.files.errors import ReadError
+from napari_xreg.files.schemas import VERSIONS
 from napari_xreg.files.text import LIMIT, read_text
 
 _MOST_DIGITS = 300
@@ -60,15 +61,15 @@ def json_of_text(text: str, called: str) -> Any:
     raise ReadError(f"{called}: nests too deeply to be a file of this program")
 
 
-def with_schema(data: Any, called: str, versions: Mapping[str, int]) -> dict[str, Any]:
+def with_schema(data: Any, called: str, *schemas: str) -> dict[str, Any]:
     """A JSON object of one of the schemas, in a version that this program knows.
 
     Parameters
     ----------
     data
         What `read_json` gave.
-    versions
-        The latest known version of each schema that is welcome.
+    schemas
+        Those that are welcome (`files.schemas`).
 
     Raises
     ------
@@ -76,17 +77,17 @@ def with_schema(data: Any, called: str, versions: Mapping[str, int]) -> dict[str
         If it is not an object, of another schema, or of a version this program does not know.
     """
     schema = data.get("schema") if isinstance(data, dict) else None
-    if not isinstance(data, dict) or not isinstance(schema, str) or schema not in versions:
+    if not isinstance(data, dict) or not isinstance(schema, str) or schema not in schemas:
         came = f"{schema!r}" if isinstance(data, dict) else f"no JSON object but {_kind(data)}"
         raise ReadError(
             f'{called}: expected a JSON object whose "schema" is '
-            f"{' or '.join(versions)}: got {_short(came)}"
+            f"{' or '.join(schemas)}: got {short(came)}"
         )
-    version, latest = data.get("version"), versions[schema]
+    version, latest = data.get("version"), VERSIONS[schema]
     if not isinstance(version, int) or isinstance(version, bool) or not 1 <= version <= latest:
         known = "version 1" if latest == 1 else f"versions 1 to {latest}"
         raise ReadError(
-            f"{called}: has version {_short(repr(version))} of {schema}, this program reads {known}: "
+            f"{called}: has version {short(repr(version))} of {schema}, this program reads {known}: "
             "update napari-xreg"
         )
     return data
@@ -116,7 +117,7 @@ def _named_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"{_short(repr(twice))} stands twice in one object")
+        raise ValueError(f"{short(repr(twice))} stands twice in one object")
     return found
 
 
@@ -127,14 +128,14 @@ def _refused(word: str) -> float:
 def _finite_number(digits: str) -> float:
     value = float(digits)
     if not math.isfinite(value):
-        raise ValueError(f"{_short(digits)} is too large")
+        raise ValueError(f"{short(digits)} is too large")
     return value
 
 
 def _whole_number(digits: str) -> int:
     # More digits than these are beyond a float, and Python does not read more than 4300.
     if len(digits) > _MOST_DIGITS:
-        raise ValueError(f"{_short(digits)} is too large")
+        raise ValueError(f"{short(digits)} is too large")
     return int(digits)
 
 
@@ -149,5 +150,6 @@ def _kind(value: Any) -> str:
     return kinds.get(type(value), "a number")
 
 
-def _short(text: str) -> str:
+def short(text: str) -> str:
+    """As much of it as a sentence has room for."""
     return text if len(text) <= 60 else text[:57] + "..."

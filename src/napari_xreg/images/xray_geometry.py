@@ -1,18 +1,26 @@
 """What is known about the geometry of a radiograph, where each value came from, and what is not."""
 
 import json
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from napari_xreg.files import read_json, with_schema, written
+from pydantic import AfterValidator, ConfigDict, Field, ValidationError
+
+from napari_xreg.files import (
+    GEOMETRY,
+    Flag,
+    Number,
+    Record,
+    Row,
+    Text,
+    read_json,
+    schema_head,
+    sentence,
+    written,
+)
 from napari_xreg.geometry import CArm, CArmPose, Detector
-from napari_xreg.images.errors import ReadError
-
-SCHEMA = "napari-xreg/xray-geometry"
-VERSION = 1
 
 # What no radiograph can do without, and its unit.
 _REQUIRED = {
@@ -20,26 +28,93 @@ _REQUIRED = {
     "source_to_isocenter": "mm",
     "pixel_spacing": "mm at the detector: row, column",
 }
-
-_UNITS = {
-    "source_to_detector": "_mm",
-    "source_to_isocenter": "_mm",
-    "pixel_spacing": "_mm",
-    "principal_point": "_px",
-    "mirrored": "",
-    "field_diameter": "_mm",
-    "primary_deg": "",
-    "secondary_deg": "",
-    "roll_deg": "",
-    "offset_mm": "",
-    "isocenter": "_mm",
-}
-_LENGTHS = {"pixel_spacing": 2, "principal_point": 2, "offset_mm": 3, "isocenter": 3}
-_POSITIVE = ("source_to_detector", "source_to_isocenter", "pixel_spacing", "field_diameter")
 # A kilometre: no room is larger.
 LARGEST_MM = 1e6
 # A nanometre: no pixel is smaller.
 SMALLEST_MM = 1e-6
+
+
+def _bounded(value: Any) -> Any:
+    numbers = value if isinstance(value, tuple) else (value,)
+    if not all(abs(v) <= LARGEST_MM for v in numbers):
+        raise ValueError(
+            f"must lie between -{LARGEST_MM:g} and {LARGEST_MM:g}: got {_shown(numbers)}"
+        )
+    return value
+
+
+def _positive(value: Any) -> Any:
+    numbers = value if isinstance(value, tuple) else (value,)
+    if min(numbers) <= 0:
+        raise ValueError(f"must be positive, in mm: got {_shown(numbers)}")
+    if min(numbers) < SMALLEST_MM:
+        raise ValueError(f"must be {SMALLEST_MM:g} mm or more: got {_shown(numbers)}")
+    return _bounded(value)
+
+
+def _nonzero(value: float) -> float:
+    if value == 0:
+        raise ValueError("should not be 0: all line integrals would be the same")
+    return value
+
+
+def _shown(numbers: tuple[float, ...]) -> str:
+    return " x ".join(f"{v:g}" for v in numbers)
+
+
+_Length = Annotated[Number, AfterValidator(_positive)]
+_Spacing = Annotated[tuple[float, float], Row(2), AfterValidator(_positive)]
+_Value = Annotated[Number, AfterValidator(_bounded)]
+_Pair = Annotated[tuple[float, float], Row(2), AfterValidator(_bounded)]
+_Triple = Annotated[tuple[float, float, float], Row(3), AfterValidator(_bounded)]
+
+
+class ImageEntry(Record):
+    """What a sidecar says about the values of its image.
+
+    ``slope * value + intercept`` gives line integrals of `read_as` "line_integral"; a pixel of
+    `masked_value` shows no patient.
+    """
+
+    read_as: Literal["intensity", "line_integral"] | None = None
+    simulated: Flag = False
+    notes: tuple[Text, ...] = ()
+    i0: Annotated[Number, Field(gt=0)] | None = None
+    slope: Annotated[Number, AfterValidator(_nonzero)] | None = None
+    intercept: Number | None = None
+    masked_value: Number | None = None
+
+
+class GeometryFile(Record):
+    """The geometry of one radiograph as far as it is known: see `GeometryRecord`."""
+
+    SCHEMA = GEOMETRY
+    model_config = ConfigDict(extra="forbid")
+    source_to_detector: _Length | None = Field(None, alias="source_to_detector_mm")
+    source_to_isocenter: _Length | None = Field(None, alias="source_to_isocenter_mm")
+    pixel_spacing: _Spacing | None = Field(None, alias="pixel_spacing_mm")
+    principal_point: _Pair | None = Field(None, alias="principal_point_px")
+    mirrored: Flag | None = None
+    field_diameter: _Length | None = Field(None, alias="field_diameter_mm")
+    primary_deg: _Value | None = None
+    secondary_deg: _Value | None = None
+    roll_deg: _Value | None = None
+    offset_mm: _Triple | None = None
+    isocenter: _Triple | None = Field(None, alias="isocenter_mm")
+    image: ImageEntry = ImageEntry()
+
+    def record(self, source: str) -> "GeometryRecord":
+        """The values, and where they came from."""
+        values = {name: value for name in ENTRIES if (value := getattr(self, name)) is not None}
+        return GeometryRecord(**values, provenance=dict.fromkeys(values, source))
+
+
+ENTRIES = {
+    name: entry.alias or name
+    for name, entry in GeometryFile.model_fields.items()
+    if name != "image"
+}
+"""What each value is called in a file: with its unit."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +160,7 @@ class GeometryRecord:
 
     def known(self) -> dict[str, Any]:
         """Name and value of everything that is known."""
-        values = {name: getattr(self, name) for name in _UNITS}
+        values = {name: getattr(self, name) for name in ENTRIES}
         return {name: value for name, value in values.items() if value is not None}
 
     def override(self, other: "GeometryRecord") -> "GeometryRecord":
@@ -164,13 +239,16 @@ def given_geometry(source: str = "given", **values: Any) -> GeometryRecord:
         If a value is unknown by name, not a number, not finite, or of the wrong length; or if a
         distance, spacing or diameter is not positive.
     """
-    known: dict[str, Any] = {}
-    for name, value in values.items():
-        if name not in _UNITS:
-            raise ValueError(f"{name} is not a geometric value: use one of {', '.join(_UNITS)}")
-        if value is not None:
-            known[name] = _checked(name, value)
-    return GeometryRecord(**known, provenance=dict.fromkeys(known, source))
+    unknown = set(values) - set(ENTRIES)
+    if unknown:
+        raise ValueError(
+            f"{min(unknown)} is not a geometric value: use one of {', '.join(ENTRIES)}"
+        )
+    try:
+        named = {ENTRIES[name]: value for name, value in values.items()}
+        return GeometryFile.model_validate(named).record(source)
+    except ValidationError as error:
+        raise ValueError(sentence(error)) from error
 
 
 def geometry_of(carm: CArm, nominal: CArmPose | None, source: str) -> GeometryRecord:
@@ -197,8 +275,7 @@ def geometry_of(carm: CArm, nominal: CArmPose | None, source: str) -> GeometryRe
 
 def geometry_to_json(record: GeometryRecord) -> dict[str, Any]:
     """What `geometry_from_json` reads back; units are in the names."""
-    values = {name + _UNITS[name]: value for name, value in record.known().items()}
-    return {"schema": SCHEMA, "version": VERSION, **values}
+    return {**schema_head(GEOMETRY), **{ENTRIES[n]: value for n, value in record.known().items()}}
 
 
 def geometry_from_json(data: object, source: str) -> GeometryRecord:
@@ -209,18 +286,7 @@ def geometry_from_json(data: object, source: str) -> GeometryRecord:
     ReadError
         If it has another schema, a later version, an unknown name or a value of the wrong kind.
     """
-    data = with_schema(data, source, {SCHEMA: VERSION})
-    names = {name + unit: name for name, unit in _UNITS.items()}
-    unknown = set(data) - set(names) - {"schema", "version", "image"}
-    if unknown:
-        raise ReadError(
-            f"{source}: unknown name {min(unknown)!r}; the known ones are {', '.join(names)}"
-        )
-    values = {names[name]: value for name, value in data.items() if name in names}
-    try:
-        return given_geometry(source, **values)
-    except ValueError as error:
-        raise ReadError(f"{source}: {error}") from error
+    return GeometryFile.read(data, source).record(source)
 
 
 def write_geometry(path: Path | str, record: GeometryRecord) -> None:
@@ -245,52 +311,3 @@ def read_geometry(path: Path | str) -> GeometryRecord:
         If the file is absent, not JSON or not this schema, or a value is of the wrong kind.
     """
     return geometry_from_json(read_json(path), Path(path).name)
-
-
-def _checked(name: str, value: Any) -> Any:
-    """The value as bool, float or tuple of floats."""
-    if name == "mirrored":
-        if not isinstance(value, bool):
-            raise ValueError(f"mirrored is true or false: got {value!r}")
-        return value
-    count = _LENGTHS.get(name)
-    numbers = _numbers(value if count else (value,))
-    if len(numbers) != (count or 1) or not all(math.isfinite(v) for v in numbers):
-        expected = f"{count} finite numbers" if count else "a finite number"
-        raise ValueError(f"{name} must be {expected}: got {value!r}")
-    shown = " x ".join(f"{v:g}" for v in numbers)
-    if name in _POSITIVE and min(numbers) <= 0:
-        raise ValueError(f"{name} must be positive, in mm: got {shown}")
-    if name in _POSITIVE and min(numbers) < SMALLEST_MM:
-        raise ValueError(f"{name} must be {SMALLEST_MM:g} mm or more: got {shown}")
-    if not all(abs(v) <= LARGEST_MM for v in numbers):
-        raise ValueError(f"{name} must lie between -{LARGEST_MM:g} and {LARGEST_MM:g}: got {shown}")
-    return numbers if count else numbers[0]
-
-
-def positive(name: str, value: Any) -> float:
-    """A finite number above 0.
-
-    Raises
-    ------
-    ValueError
-        If it is not.
-    """
-    numbers = _numbers((value,))
-    if not numbers or not 0 < numbers[0] < math.inf:
-        raise ValueError(f"{name} must be a positive number: got {value!r}")
-    return numbers[0]
-
-
-def _numbers(values: Any) -> tuple[float, ...]:
-    """As floats; none where one is no number, as text and true are none."""
-    try:
-        items = () if isinstance(values, str | Mapping) else tuple(values)
-        if any(isinstance(item, str | bool) for item in items):
-            return ()
-        return tuple(float(item) for item in items)
-    except (TypeError, ValueError, OverflowError):
-        return ()
-
-
-assert set(_UNITS) == {f.name for f in fields(GeometryRecord)} - {"provenance", "problems", "notes"}

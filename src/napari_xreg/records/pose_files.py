@@ -3,15 +3,17 @@
 import json
 import re
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from napari_xreg.files import (
+    POSE,
+    RESULT,
+    TRUTH,
+    VERSIONS,
     ReadError,
-    is_number,
+    Record,
     json_of_text,
     number,
     read_bytes,
@@ -21,6 +23,7 @@ from napari_xreg.files import (
 )
 from napari_xreg.geometry import Pose
 from napari_xreg.images import FrameUnknown
+from napari_xreg.records.entries import FOUR_BY_FOUR, Matrix
 from napari_xreg.records.itk_transform import itk_text, matrix_of_itk
 from napari_xreg.records.pose_frames import (
     POSE_FRAMES,
@@ -28,9 +31,15 @@ from napari_xreg.records.pose_frames import (
     matrix_of_pose,
     pose_of_matrix,
 )
-from napari_xreg.records.schemas import POSE, POSE_KEYS, VERSIONS
 
 _MARK = re.compile(r"# *napari-xreg/pose version (\d+): (\w+)")
+
+
+class PoseFile(Record):
+    """One pose: where the X-ray source stands and looks, in the patient."""
+
+    SCHEMA = POSE
+    world_from_camera: Matrix
 
 
 def write_pose(
@@ -75,8 +84,7 @@ def write_pose(
 
 def pose_text(world_from_camera: Pose) -> str:
     """One pose as the text of our JSON: for a clipboard."""
-    matrix = matrix_of_pose(world_from_camera, "world_from_camera")
-    data = {"schema": POSE, "version": VERSIONS[POSE], "world_from_camera": matrix.tolist()}
+    data = PoseFile(world_from_camera=world_from_camera).as_json()
     return json.dumps(data, indent=2, allow_nan=False) + "\n"
 
 
@@ -88,12 +96,10 @@ def pose_of_text(text: str, *, called: str = "the clipboard") -> Pose:
     ReadError
         If it is not one, in a sentence about what it is `called`.
     """
-    try:
-        return Pose.from_matrix(torch.from_numpy(_from_json(called, text)))
-    except ReadError:
-        raise
-    except ValueError as error:
-        raise ReadError(f"{called}: {error}") from error
+    data = with_schema(json_of_text(text, called), called, POSE, RESULT, TRUTH)
+    if data["schema"] == RESULT:
+        return PoseFile.of(data.get("pose"), f"{called}: pose").world_from_camera
+    return PoseFile.of(data, called).world_from_camera
 
 
 def read_pose(path: Path | str, *, frame: PoseFrame | None = None) -> Pose:
@@ -119,19 +125,18 @@ def read_pose(path: Path | str, *, frame: PoseFrame | None = None) -> Pose:
     suffix = path.suffix.lower()
     if suffix == ".h5":
         read_bytes(path)  # refuses what is no file before ITK opens it
-        return _in_frame(path.name, matrix_of_itk(path, None), None, frame)
+        return _in_frame(path.name, torch.from_numpy(matrix_of_itk(path, None)), None, frame)
     text = read_text(path)
     if suffix == ".json":
-        return _in_frame(path.name, _from_json(path.name, text), "world_from_camera", frame)
+        matrix = pose_of_text(text, called=path.name).matrix()
+        return _in_frame(path.name, matrix, "world_from_camera", frame)
     stated = _stated_frame(path.name, text)
     if text.startswith("#Insight Transform") or suffix == ".tfm":
-        return _in_frame(path.name, matrix_of_itk(path, text), stated, frame)
+        return _in_frame(path.name, torch.from_numpy(matrix_of_itk(path, text)), stated, frame)
     return _in_frame(path.name, _from_text(path.name, text), stated, frame)
 
 
-def _in_frame(
-    name: str, matrix: npt.NDArray[np.float64], stated: PoseFrame | None, given: PoseFrame | None
-) -> Pose:
+def _in_frame(name: str, matrix: Tensor, stated: PoseFrame | None, given: PoseFrame | None) -> Pose:
     frame = given or stated
     if frame is None:
         raise FrameUnknown(
@@ -142,42 +147,21 @@ def _in_frame(
     if stated is not None and frame != stated:
         raise ReadError(f"{name}: says that it is {stated}, not {frame}: leave the frame out")
     try:
-        return pose_of_matrix(torch.from_numpy(matrix), frame)
+        return pose_of_matrix(matrix, frame)
     except ValueError as error:
         raise ReadError(f"{name}: {error}") from error
 
 
-def _from_json(name: str, text: str) -> npt.NDArray[np.float64]:
-    value: Any = with_schema(json_of_text(text, name), name, VERSIONS)
-    keys = POSE_KEYS[value["schema"]]
-    for key in keys:
-        value = value.get(key) if isinstance(value, dict) else None
-    return four_by_four(name, value, ".".join(keys))
-
-
-def _from_text(name: str, text: str) -> npt.NDArray[np.float64]:
+def _from_text(name: str, text: str) -> Tensor:
     rows = [line.split("#")[0].replace(",", " ").split() for line in text.splitlines()]
     try:
         numbers = [[number(word) for word in row] for row in rows if row]
     except ValueError:
         numbers = []
-    return four_by_four(name, numbers, "text")
-
-
-def four_by_four(name: str, value: object, where: str) -> npt.NDArray[np.float64]:
-    """The matrix that a value of a JSON file is.
-
-    Raises
-    ------
-    ReadError
-        If it is not four rows of four numbers.
-    """
-    rows = value if isinstance(value, list) else []
-    if len(rows) != 4 or not all(
-        isinstance(row, list) and len(row) == 4 and all(map(is_number, row)) for row in rows
-    ):
-        raise ReadError(f"{name}: {where} is not four rows of four numbers")
-    return np.asarray(rows, dtype=np.float64)
+    try:
+        return FOUR_BY_FOUR(numbers).matrix()
+    except ValueError as error:
+        raise ReadError(f"{name}: {error}") from error
 
 
 def _stated_frame(name: str, text: str) -> PoseFrame | None:
@@ -192,7 +176,7 @@ def _stated_frame(name: str, text: str) -> PoseFrame | None:
         marked = _MARK.match(line)
         if marked is None:
             continue
-        with_schema({"schema": POSE, "version": int(marked[1])}, name, VERSIONS)
+        with_schema({"schema": POSE, "version": int(marked[1])}, name, POSE)
         for frame in POSE_FRAMES:
             if marked[2] == frame:
                 return frame

@@ -16,11 +16,29 @@ from jaxtyping import Float
 from torch import Tensor
 
 import napari_xreg
-from napari_xreg.files import ReadError, is_number, plain, read_json, with_schema, written
-from napari_xreg.geometry import CArm, CArmPose, Detector, Pose
+from napari_xreg.files import (
+    RESULT,
+    Flag,
+    Record,
+    Text,
+    plain,
+    read_json,
+    schema_head,
+    written,
+)
+from napari_xreg.geometry import CArm, Pose
 from napari_xreg.images.input_files import input_files
-from napari_xreg.records.pose_files import four_by_four
-from napari_xreg.records.schemas import RESULT, VERSIONS
+from napari_xreg.records.entries import (
+    CArmField,
+    CArmPoseField,
+    Covariance,
+    Matrix,
+    Measured,
+    StatusName,
+    carm_pose_to_json,
+    carm_to_json,
+    in_rows,
+)
 from napari_xreg.registration.refinement.confidence import carm_covariance
 from napari_xreg.registration.refinement.result import Registration, Status
 from napari_xreg.registration.refinement.views import View
@@ -34,6 +52,40 @@ _FRAMES = {
     "carm": "translate(isocenter) R(primary, secondary, roll) translate(offset - z source_to_isocenter)",
 }
 _PACKAGES = ("torch", "numpy", "scipy", "numba", "opencv-python", "SimpleITK", "nibabel", "pydicom")
+
+
+class PlacedEntry(Record):
+    """A pose, as a matrix and in the terms of the C-arm, whose isocenter is the pivot of twists."""
+
+    world_from_camera: Matrix
+    carm: CArmPoseField
+
+
+class StatusEntry(Record):
+    """How a registration ended."""
+
+    name: StatusName
+    message: Text = ""
+    trusted: Flag = False
+
+
+class CovarianceEntry(Record):
+    """Of the left twist (omega, v), rad and mm, world axes, about the pivot."""
+
+    twist: Covariance
+
+
+class ResultFile(Record):
+    """A registration of the first radiograph; losses that were no number are null."""
+
+    SCHEMA = RESULT
+    simulated: Flag
+    status: StatusEntry
+    pose: PlacedEntry
+    start: PlacedEntry
+    losses: dict[str, Measured]
+    covariance: CovarianceEntry | None
+    geometry: CArmField
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -95,8 +147,7 @@ def result_to_json(
     first, carm, pivot = views[0], views[0].radiograph.carm, registration.pivot
     covariance = registration.covariance
     data: dict[str, Any] = {
-        "schema": RESULT,
-        "version": VERSIONS[RESULT],
+        **schema_head(RESULT),
         "simulated": registration.simulated,
         "status": {
             "name": registration.status.name,
@@ -125,8 +176,8 @@ def result_to_json(
                 "start": candidate.start,
                 "level": candidate.level,
                 "loss": candidate.loss,
-                "initial": _matrix(candidate.initial),
-                "final": _matrix(candidate.final),
+                "initial": in_rows(candidate.initial),
+                "final": in_rows(candidate.final),
             }
             for candidate in registration.candidates
         ],
@@ -178,124 +229,19 @@ def read_result(path: Path | str) -> SavedRegistration:
         If the file is absent, not JSON, of another schema or a later version, or an entry is
         missing or damaged.
     """
-    name = Path(path).name
-    data = with_schema(read_json(path), name, {RESULT: VERSIONS[RESULT]})
-    try:
-        covariance = data["covariance"]
-        twist = None if covariance is None else _numbers(covariance["twist"], (6, 6))
-        return SavedRegistration(
-            _read_matrix(name, data["pose"]),
-            _read_matrix(name, data["start"]),
-            carm_from_json(data["geometry"]),
-            Status[data["status"]["name"]],
-            _numbers(data["pose"]["carm"]["isocenter_mm"], (3,)),
-            twist,
-            {
-                str(term): float("nan") if value is None else _number(value)
-                for term, value in data["losses"].items()
-            },
-            _flag(data["simulated"]),
-            data,
-        )
-    except ReadError:
-        raise
-    except KeyError as error:
-        raise ReadError(f"{name}: the entry {error} is missing or unknown") from error
-    except (TypeError, ValueError, AttributeError, IndexError) as error:
-        raise ReadError(f"{name}: an entry is damaged: {error}") from error
-
-
-def _read_matrix(name: str, entry: Mapping[str, Any]) -> Pose:
-    matrix = four_by_four(name, entry["world_from_camera"], "world_from_camera")
-    return Pose.from_matrix(torch.from_numpy(matrix))
-
-
-def _number(value: object) -> float:
-    if not is_number(value):
-        raise ValueError(f"expected a number: got {value!r}")
-    return float(value)  # type: ignore[arg-type]
-
-
-def _whole(value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise ValueError(f"expected a whole number: got {value!r}")
-    return value
-
-
-def _flag(value: object) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError(f"expected true or false: got {value!r}")
-    return value
-
-
-def _numbers(value: object, shape: tuple[int, ...]) -> Float[Tensor, "..."]:
-    """A list of numbers, or a list of such lists."""
-    rows = value if isinstance(value, list) else []
-    if len(shape) == 2:
-        flat = [number for row in rows if isinstance(row, list) for number in row]
-        whole = len(rows) == shape[0] and all(
-            isinstance(row, list) and len(row) == shape[1] for row in rows
-        )
-    else:
-        flat, whole = rows, len(rows) == shape[0]
-    if not whole:
-        raise ValueError(f"expected {' x '.join(map(str, shape))} numbers: got {value!r}")
-    return torch.tensor([_number(each) for each in flat], dtype=torch.float64).reshape(shape)
-
-
-def carm_to_json(carm: CArm) -> dict[str, Any]:
-    """Distances, pixel grid and K of a C-arm; `carm_from_json` reads it back."""
-    detector = carm.detector
-    k = carm.camera_matrix()
-    positive = k.clone()
-    positive[0, 0] = positive[0, 0].abs()
-    return {
-        "source_to_detector_mm": carm.source_to_detector,
-        "source_to_isocenter_mm": carm.source_to_isocenter,
-        "rows": detector.shape[0],
-        "columns": detector.shape[1],
-        "pixel_spacing_mm": list(detector.spacing),
-        "principal_point_px": list(detector.center),
-        "mirrored": detector.mirrored,
-        "field_diameter_mm": detector.field_diameter,
-        "K": k.tolist(),
-        "K_of": "(column, row, 1) of the stored image; fx < 0 where mirrored",
-        "K_opencv": positive.tolist(),
-        "K_opencv_of": "the unmirrored image: u = 2 c_column - column where mirrored",
-    }
-
-
-def carm_from_json(data: Mapping[str, Any]) -> CArm:
-    """The C-arm of `carm_to_json`.
-
-    Raises
-    ------
-    KeyError, ValueError
-        If an entry is missing, or of another kind or size than it should be.
-    """
-    diameter = data["field_diameter_mm"]
-    row_spacing, column_spacing = _numbers(data["pixel_spacing_mm"], (2,)).tolist()
-    row, column = _numbers(data["principal_point_px"], (2,)).tolist()
-    detector = Detector(
-        (_whole(data["rows"]), _whole(data["columns"])),
-        (row_spacing, column_spacing),
-        (row, column),
-        _flag(data["mirrored"]),
-        None if diameter is None else _number(diameter),
+    data = read_json(path)
+    file = ResultFile.read(data, Path(path).name)
+    return SavedRegistration(
+        file.pose.world_from_camera,
+        file.start.world_from_camera,
+        file.geometry,
+        file.status.name,
+        torch.tensor(file.pose.carm.isocenter, dtype=torch.float64),
+        None if file.covariance is None else file.covariance.twist,
+        file.losses,
+        file.simulated,
+        data,
     )
-    distances = (data["source_to_detector_mm"], data["source_to_isocenter_mm"])
-    return CArm(_number(distances[0]), _number(distances[1]), detector)
-
-
-def carm_pose_to_json(pose: CArmPose) -> dict[str, Any]:
-    """C-arm angles and offsets with their units in the names."""
-    return {
-        "primary_deg": pose.primary_deg,
-        "secondary_deg": pose.secondary_deg,
-        "roll_deg": pose.roll_deg,
-        "offset_mm": list(pose.offset_mm),
-        "isocenter_mm": list(pose.isocenter),
-    }
 
 
 def describe_input(path: Path | str, role: str) -> dict[str, Any]:
@@ -339,8 +285,8 @@ def versions() -> dict[str, str]:
 def _pose_entry(pose: Pose, carm: CArm, pivot: Float[Tensor, "3"]) -> dict[str, Any]:
     pose = pose.to(dtype=torch.float64)
     return {
-        "world_from_camera": _matrix(pose),
-        "camera_from_world": _matrix(pose.inverse()),
+        "world_from_camera": in_rows(pose),
+        "camera_from_world": in_rows(pose.inverse()),
         "carm": carm_pose_to_json(carm.carm_pose(pose, pivot)),
     }
 
@@ -348,8 +294,3 @@ def _pose_entry(pose: Pose, carm: CArm, pivot: Float[Tensor, "3"]) -> dict[str, 
 def _fields(settings: object) -> dict[str, Any]:
     """Its fields where it has some: a test may give anything."""
     return plain(settings) if dataclasses.is_dataclass(settings) else {}
-
-
-def _matrix(pose: Pose) -> list[list[float]]:
-    matrix: list[list[float]] = pose.matrix().detach().cpu().double().tolist()
-    return matrix

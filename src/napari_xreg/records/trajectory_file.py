@@ -9,13 +9,19 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from napari_xreg.files import ReadError, number, read_text, with_schema, written
+from napari_xreg.files import (
+    TRAJECTORY,
+    VERSIONS,
+    ReadError,
+    number,
+    read_text,
+    with_schema,
+    written,
+)
 from napari_xreg.geometry import CArm, Pose
 from napari_xreg.registration.refinement.result import Registration
 
-SCHEMA = "napari-xreg/trajectory"
-VERSION = 1
-_HEAD = re.compile(rf"# {SCHEMA} version (\d+)\b")
+_HEAD = re.compile(rf"# {TRAJECTORY} version (\d+)\b")
 
 _FIXED = ("iteration", "start", "level", "accepted", "seconds", "step_mm", "damping")
 _TWIST = ("omega_x_rad", "omega_y_rad", "omega_z_rad", "v_x_mm", "v_y_mm", "v_z_mm")
@@ -85,7 +91,7 @@ def write_trajectory(path: Path | str, registration: Registration, carm: CArm, s
     pivot = " ".join(f"{v:.6g}" for v in registration.pivot.tolist())
     with written(path) as beside, beside.open("w", encoding="utf-8", newline="") as stream:
         stream.write(
-            f"# {SCHEMA} version {VERSION}; world LPS mm; twist from the start about ({pivot}); "
+            f"# {TRAJECTORY} version {VERSIONS[TRAJECTORY]}; world LPS mm; twist from the start about ({pivot}); "
             f"simulated {'yes' if registration.simulated else 'no'}; "
             f"{len(registration.trajectory)} rows\n"
         )
@@ -113,8 +119,10 @@ def read_trajectory(path: Path | str) -> Mapping[str, npt.NDArray[np.float64]]:
     lines = text.splitlines()
     head = _HEAD.match(lines[0]) if lines else None
     if head is None:
-        raise ReadError(f"{name}: the first line is not '# {SCHEMA} version {VERSION}'")
-    with_schema({"schema": SCHEMA, "version": int(head[1])}, name, {SCHEMA: VERSION})
+        raise ReadError(
+            f"{name}: the first line is not '# {TRAJECTORY} version {VERSIONS[TRAJECTORY]}'"
+        )
+    with_schema({"schema": TRAJECTORY, "version": int(head[1])}, name, TRAJECTORY)
     # Earlier files do not say how many rows they have.
     stated = re.search(r"; (\d+) rows$", lines[0])
     names, *rows = list(csv.reader(lines[1:])) or [[]]

@@ -2,18 +2,25 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
+from pydantic import Field
 
-from napari_xreg.files import json_of_text, read_npz, with_schema
+from napari_xreg.files import GRID, Record, Text, json_of_text, read_npz
 from napari_xreg.images import LabelMap, ReadError, Volume
 
-SCHEMA = "napari-xreg/grid"
-VERSION = 1
 # Kinds of number that each array may hold (signed, unsigned, floating), and how many axes it has.
 _ARRAYS = {"lac": ("f", 3), "hu": ("iuf", 3), "ids": ("iu", 3), "world_from_index": ("f", 2)}
+
+
+class GridAbout(Record):
+    """What an archive holds; the names of labels, by their ids."""
+
+    SCHEMA = GRID
+    kind: Literal["ct", "labels"]
+    names: dict[str, Text] = Field(default_factory=dict)
 
 
 def write_grid_volume(path: Path, volume: Volume) -> None:
@@ -77,12 +84,12 @@ def read_grid_labels(path: str | Path) -> LabelMap:
 
 def _write(
     path: Path,
-    kind: str,
+    kind: Literal["ct", "labels"],
     world_from_index: torch.Tensor,
     names: dict[str, str],
     arrays: dict[str, Any],
 ) -> None:
-    about = {"schema": SCHEMA, "version": VERSION, "kind": kind, "names": names}
+    about = GridAbout(kind=kind, names=names).as_json()
     matrix = world_from_index.detach().cpu().numpy()
     # Not compressed: zlib takes seconds for a CT and gains a third.
     np.savez(path, about=np.array(json.dumps(about)), world_from_index=matrix, **arrays)
@@ -92,9 +99,9 @@ def _read(path: Path, kind: str, needed: str) -> tuple[dict[str, Any], dict[str,
     arrays = read_npz(path)
     if "about" not in arrays:
         raise ReadError(f"{path}: is not an archive of napari-xreg: it does not say what it holds")
-    about = json_of_text(str(arrays.pop("about")), f"{path}: its description")
-    about = with_schema(about, str(path), {SCHEMA: VERSION})
-    if about.get("kind") != kind:
+    text = str(arrays.pop("about"))
+    about = GridAbout.read(json_of_text(text, f"{path}: its description"), str(path))
+    if about.kind != kind:
         raise ReadError(
             f"{path}: does not hold {'a CT' if kind == 'ct' else 'labels'} of a session"
         )
@@ -107,7 +114,4 @@ def _read(path: Path, kind: str, needed: str) -> tuple[dict[str, Any], dict[str,
             raise ReadError(
                 f"{path}: the array {name} is damaged ({values.dtype}, {values.ndim} axes): save it again"
             )
-    names = about.get("names") or {}
-    if not isinstance(names, dict):
-        raise ReadError(f"{path}: the names of the labels are damaged: save it again")
-    return arrays, names
+    return arrays, about.names

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import napari_xreg
-from napari_xreg.files import plain, written
+from napari_xreg.files import SESSION, plain, schema_head, written
 from napari_xreg.images import write_radiograph
 from napari_xreg.progress import run
 from napari_xreg.session.memory_files import write_grid_labels, write_grid_volume
@@ -33,8 +33,6 @@ from napari_xreg.session.session_json import (
 from napari_xreg.session.source import Source
 from napari_xreg.session.state import SessionState
 
-SCHEMA = "napari-xreg/session"
-VERSION = 2  # 1: the operations of a radiograph in words
 ENDING = ".xreg.json"
 
 
@@ -155,8 +153,7 @@ def saving_state(
     yield FileStep("saving poses and results", total - 1, total)
     isocenter = state.isocenter
     data = {
-        "schema": SCHEMA,
-        "version": VERSION,
+        **schema_head(SESSION),
         "program": f"napari-xreg {napari_xreg.__version__}",
         "saved": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         "frames": "world: patient LPS mm; poses: world_from_camera, 4 x 4, mm; pixels: row, column",

@@ -8,14 +8,14 @@ from typing import Any
 
 import torch
 
-from napari_xreg.files import json_of_text, read_text, with_schema
+from napari_xreg.files import SESSION, json_of_text, read_text, with_schema
 from napari_xreg.images import LabelMap, ReadError, Volume
 from napari_xreg.progress import run
 from napari_xreg.session.exposure import Exposure
 from napari_xreg.session.history import PoseRecord
 from napari_xreg.session.opening import content_hash, read_ct, read_label_map, read_xray
 from napari_xreg.session.session import Session
-from napari_xreg.session.session_file import SCHEMA, VERSION, FileStep
+from napari_xreg.session.session_file import FileStep
 from napari_xreg.session.session_json import (
     exposure_from_json,
     landmark_from_json,
@@ -267,12 +267,7 @@ def _document(path: Path) -> Mapping[str, Any]:
         data = json_of_text(text, path.name)
     except ReadError as error:
         raise ReadError(f"{error}: it is damaged or cut off, take an older copy") from error
-    if not isinstance(data, dict) or data.get("schema") != SCHEMA:
-        kind = str(data.get("schema") if isinstance(data, dict) else type(data).__name__)
-        raise ReadError(
-            f'{path.name}: expected a session file ("schema": "{SCHEMA}"): got {kind[:60]!r}'
-        )
-    return with_schema(data, path.name, {SCHEMA: VERSION})
+    return with_schema(data, path.name, SESSION)
 
 
 def _found(path: Path, entry: Any, what: str, problems: list[str]) -> Source:

@@ -11,15 +11,21 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from napari_xreg.files import ReadError, json_of_text, plain, with_schema, written
+from napari_xreg.files import WEIGHTS, ReadError, Record, Text, json_of_text, plain, written
 from napari_xreg.training.torch_file import finite_weights, read_torch
-
-SCHEMA = "napari-xreg/weights"
-VERSION = 1
 
 
 class CheckpointError(ValueError):
     """A file of weights that cannot be used; the message names it and says why."""
+
+
+class WeightsHeader(Record):
+    """What a file of weights says of itself: see `Checkpoint`."""
+
+    SCHEMA = WEIGHTS
+    kind: Text
+    configuration: dict[str, Any]
+    about: dict[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,15 +73,9 @@ def write_checkpoint(file: Path, checkpoint: Checkpoint, *, half: bool = False) 
         if stored.is_floating_point() and not bool(torch.isfinite(stored).all()):
             raise CheckpointError(f"weights not written to {file}: {name} is not finite")
         weights[name] = stored.contiguous()
-    header = {
-        "schema": SCHEMA,
-        "version": VERSION,
-        "kind": checkpoint.kind,
-        "configuration": dict(checkpoint.configuration),
-        "about": dict(checkpoint.about),
-    }
+    header = WeightsHeader.model_validate(checkpoint).as_json()
     # As bytes: what then fails is an OSError that names the file, not safetensors' own.
-    content = save(weights, metadata={"napari-xreg": json.dumps(plain(header), sort_keys=True)})
+    content = save(weights, metadata={"napari-xreg": json.dumps(header, sort_keys=True)})
     file.parent.mkdir(parents=True, exist_ok=True)
     with written(file) as beside:
         beside.write_bytes(content)
@@ -106,19 +106,13 @@ def read_checkpoint(file: Path) -> Checkpoint:
     try:
         # Scores that were no numbers were once written as such, which JSON has not.
         text = json.dumps(plain(json.loads(metadata["napari-xreg"])))
-        header = with_schema(json_of_text(text, called), called, {SCHEMA: VERSION})
+        header = WeightsHeader.read(json_of_text(text, called), called)
     except RecursionError as error:
         raise CheckpointError(
             f"{file} is not a file of weights: {called} nests too deeply"
         ) from error
     except (ReadError, ValueError) as error:
         raise CheckpointError(f"{file} is not a file of weights: {error}") from error
-    kind, configuration, about = (header.get(n) for n in ("kind", "configuration", "about"))
-    if not (isinstance(kind, str) and isinstance(configuration, dict) and isinstance(about, dict)):
-        raise CheckpointError(
-            f"the header of {file} is damaged: it names no kind of network, configuration and "
-            "description"
-        )
     full = {
         name: value.float() if value.dtype == torch.float16 else value
         for name, value in weights.items()
@@ -128,7 +122,7 @@ def read_checkpoint(file: Path) -> Checkpoint:
             raise CheckpointError(
                 f"{file} cannot be used: its weights {name} are not finite numbers; train again"
             )
-    return Checkpoint(kind, configuration, full, about)
+    return Checkpoint(header.kind, header.configuration, full, header.about)
 
 
 def read_torch_weights(file: Path) -> dict[str, Tensor]:

@@ -1,22 +1,81 @@
 """An interrupted training on disk, to go on with later."""
 
 import io
-import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from pydantic import AfterValidator, ConfigDict, Field, PlainValidator, Strict
 from torch import Tensor, nn
 
-from napari_xreg.files import ReadError, is_number, with_schema, written
+from napari_xreg.files import (
+    TRAINING_STATE,
+    Flag,
+    Made,
+    Number,
+    ReadError,
+    Record,
+    Text,
+    Whole,
+    schema_head,
+    with_schema,
+    written,
+)
 from napari_xreg.training.checkpoint import CheckpointError
 from napari_xreg.training.events import Validation
 from napari_xreg.training.torch_file import finite_weights, read_torch
 
-SCHEMA = "napari-xreg/training-state"
-VERSION = 2
-"""2: the optimiser's state is that of `AdamSteps`; version 1 held torch's, which is read too."""
+
+def _weights(value: Any) -> Any:
+    if not finite_weights(value):
+        raise ValueError("should be finite tensors by parameter name")
+    return value
+
+
+def _score(value: float) -> float:
+    if value != value:
+        raise ValueError("should be a number")
+    return value
+
+
+def _generator(value: Any) -> Tensor:
+    try:
+        torch.Generator().set_state(value)
+    except (AttributeError, RuntimeError, TypeError, ValueError) as error:
+        raise ValueError("should be the place of random numbers") from error
+    return value
+
+
+Weights = Annotated[dict[str, Tensor], PlainValidator(_weights)]
+Score = Annotated[float, Strict()]
+"""May be infinite or no number."""
+
+
+class ValidationEntry(Record):
+    """A `Validation` without its details."""
+
+    model_config = ConfigDict(extra="forbid")
+    index: Whole
+    seconds: Score
+    scores: dict[Text, Score]
+    best: Flag
+
+
+class TrainingState(Record):
+    """`Trained.state`."""
+
+    SCHEMA = TRAINING_STATE
+    network: Weights
+    mean: Weights
+    best: Weights
+    optimiser: dict[Any, Any]
+    task: dict[Any, Any]
+    generator: Annotated[Tensor, PlainValidator(_generator)]
+    steps: Annotated[Whole, Field(ge=0, lt=2**40)]
+    seconds: Annotated[Number, Field(ge=0)]
+    best_score: Annotated[Score, AfterValidator(_score)]
+    validations: list[Annotated[Validation, Made(ValidationEntry, lambda e: Validation(**dict(e)))]]
 
 
 def write_state(file: Path, state: Mapping[str, Any]) -> None:
@@ -30,13 +89,8 @@ def write_state(file: Path, state: Mapping[str, Any]) -> None:
     WriteError
         If it cannot be written; what was there stays.
     """
-    validations = [
-        {"index": v.index, "seconds": v.seconds, "scores": dict(v.scores), "best": v.best}
-        for v in state["validations"]
-    ]
-    content = {
-        "schema": SCHEMA, "version": VERSION, "state": {**state, "validations": validations},
-    }  # fmt: skip
+    validations = [ValidationEntry.model_validate(v).model_dump() for v in state["validations"]]
+    content = {**schema_head(TRAINING_STATE), "state": {**state, "validations": validations}}
     buffer = io.BytesIO()  # torch's own writer says little of a full disk
     torch.save(content, buffer)
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -56,18 +110,15 @@ def read_state(file: Path) -> dict[str, Any]:
         content = read_torch(file)
     except ReadError as error:
         raise CheckpointError(f"this is not the state of a training: {error}") from error
-    if not isinstance(content, dict) or content.get("schema") != SCHEMA:
+    if not isinstance(content, dict) or content.get("schema") != TRAINING_STATE:
         raise CheckpointError(f"{file} is not the state of a training")
     try:
-        with_schema(content, str(file), {SCHEMA: VERSION})
+        with_schema(content, str(file), TRAINING_STATE)
+        kept: Any = content.get("state")
+        state = TrainingState.of(kept, f"{file} is damaged: the state of the training in it")
     except ReadError as error:
         raise CheckpointError(str(error)) from error
-    state = content.get("state")
-    wrong = _wrong(state)
-    if wrong or not isinstance(state, dict):
-        raise CheckpointError(f"{file} is damaged: the state of the training in it {wrong}")
-    validations = tuple(Validation(**v) for v in state["validations"])
-    return {**state, "validations": validations}
+    return {**kept, "validations": tuple(state.validations)}
 
 
 def check_state(state: Mapping[str, Any], network: nn.Module, whose: str = "the state") -> None:
@@ -90,51 +141,3 @@ def check_state(state: Mapping[str, Any], network: nn.Module, whose: str = "the 
             raise CheckpointError(
                 f"{whose} belongs to another network: keep its weights (.safetensors) beside it"
             )
-
-
-def _wrong(state: Any) -> str:
-    """What is wrong with a state, as the end of a sentence; empty if nothing is."""
-    if not isinstance(state, dict):
-        return "is missing"
-    for part in ("network", "mean", "best"):
-        if not finite_weights(state.get(part)):
-            return f"has no usable weights ({part})"
-    if not isinstance(state.get("optimiser"), dict) or not isinstance(state.get("task"), dict):
-        return "lacks the optimiser or the task"
-    if not _restorable(state.get("generator")):
-        return "lacks the random numbers' place"
-    steps, seconds, best = (
-        state.get(name, math.nan) for name in ("steps", "seconds", "best_score")
-    )
-    counted = isinstance(steps, int) and not isinstance(steps, bool) and 0 <= steps < 2**40
-    timed = is_number(seconds) and 0 <= seconds < math.inf
-    if not counted or not timed or not is_number(best) or math.isnan(best):
-        return "has no usable counts"
-    validations = state.get("validations")
-    if not isinstance(validations, list) or not all(_is_validation(v) for v in validations):
-        return "has no usable validations"
-    return ""
-
-
-def _restorable(generator: Any) -> bool:
-    if not isinstance(generator, Tensor):
-        return False
-    try:
-        torch.Generator().set_state(generator)
-    except (RuntimeError, TypeError, ValueError):
-        return False
-    return True
-
-
-def _is_validation(value: Any) -> bool:
-    if not isinstance(value, dict) or set(value) != {"index", "seconds", "scores", "best"}:
-        return False
-    scores = value["scores"]
-    return (
-        is_number(value["index"])
-        and is_number(value["seconds"])
-        and isinstance(value["best"], bool)
-        and isinstance(scores, dict)
-        and "score" in scores
-        and all(isinstance(name, str) and is_number(score) for name, score in scores.items())
-    )

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from napari_xreg.workflows.judging import errors_against as errors_against
     from napari_xreg.workflows.judging import pose_errors as pose_errors
     from napari_xreg.workflows.judging import predicted_landmarks as predicted_landmarks
-    from napari_xreg.workflows.judging import read_truth as read_truth
     from napari_xreg.workflows.landscapes import LandscapeRequest as LandscapeRequest
     from napari_xreg.workflows.landscapes import landscape as landscape
     from napari_xreg.workflows.landscapes import landscape_words as landscape_words
@@ -44,7 +43,7 @@ if TYPE_CHECKING:
 _NAMES = {
     "confidence": ("CALIBRATION_WORDS", "Confidence", "confidence_of", "target_words"),
     "exporting": ("Drawn", "Exported", "ExportRequest", "check_film", "error_words", "export"),
-    "judging": ("bone_points", "errors_against", "pose_errors", "predicted_landmarks", "read_truth"),
+    "judging": ("bone_points", "errors_against", "pose_errors", "predicted_landmarks"),
     "landscapes": ("LandscapeRequest", "landscape", "landscape_words", "with_unit"),
     "refining": (
         "OnCpuInstead", "RefineRequest", "expected_iterations", "level_count", "refine",

@@ -1,14 +1,12 @@
 """Judge: a pose beside a truth that is known, and the errors to expect of landmarks."""
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from napari_xreg.files import ReadError, is_number, read_json, with_schema
 from napari_xreg.geometry import CArm, Pose
 from napari_xreg.images import Landmark, Volume
 from napari_xreg.metrics import (
@@ -19,8 +17,6 @@ from napari_xreg.metrics import (
     pose_error_components,
     rotation_error_deg,
 )
-from napari_xreg.records.pose_files import four_by_four
-from napari_xreg.records.schemas import TRUTH, VERSIONS
 from napari_xreg.registration import Registration, landmark_uncertainty
 
 
@@ -47,40 +43,6 @@ def bone_points(
     limits = torch.tensor([rows - 1.0, columns - 1.0], dtype=torch.float64)
     seen = ((pixels >= 0) & (pixels <= limits)).all(-1)
     return points[seen][:count]
-
-
-def read_truth(path: Path | str) -> tuple[Pose, Float[Tensor, "n 3"], Mapping[str, Any]]:
-    """True pose, fiducials (world mm) and everything else of a truth file.
-
-    Raises
-    ------
-    ReadError
-        If it is another kind of file or an entry is missing.
-    """
-    name = Path(path).name
-    data = with_schema(read_json(path), name, {TRUTH: VERSIONS[TRUTH]})
-    try:
-        matrix = four_by_four(name, data["world_from_camera"], "world_from_camera")
-        pose = Pose.from_matrix(torch.from_numpy(matrix))
-        points = _points(data["fiducials_mm"])
-    except KeyError as error:
-        raise ReadError(f"{name}: the entry {error} is missing") from error
-    except ReadError:
-        raise
-    except ValueError as error:
-        raise ReadError(f"{name}: an entry is damaged: {error}") from error
-    if len(points) == 0:
-        raise ReadError(f"{name}: holds no fiducials to measure errors on")
-    return pose, points, data
-
-
-def _points(value: object) -> Float[Tensor, "n 3"]:
-    if not isinstance(value, list) or not all(
-        isinstance(point, list) and len(point) == 3 and all(map(is_number, point))
-        for point in value
-    ):
-        raise ValueError("fiducials_mm must be a list of points x, y, z in mm")
-    return torch.tensor(value, dtype=torch.float64).reshape(-1, 3)
 
 
 def errors_against(

@@ -5,9 +5,9 @@ from typing import Any
 
 from pydicom.dataset import Dataset
 
-from napari_xreg.files import ReadError, json_of_text
+from napari_xreg.files import ReadError, is_number, json_of_text
 from napari_xreg.images.dicom.header import FrameHeader
-from napari_xreg.images.xray_geometry import given_geometry, positive
+from napari_xreg.images.xray_geometry import given_geometry
 
 GROUP = 0x0099
 MANUFACTURER = "napari-xreg"
@@ -43,7 +43,9 @@ def read_private(header: FrameHeader, notes: list[str]) -> dict[str, Any]:
             continue
         try:
             if key == "i0":
-                found[key] = positive(key, stored[key])
+                if not is_number(stored[key]) or stored[key] <= 0:
+                    raise ValueError(f"i0 must be a positive number: got {stored[key]!r}")
+                found[key] = float(stored[key])
             else:
                 found |= given_geometry(**{key: stored[key]}).known()
         except ValueError as error:

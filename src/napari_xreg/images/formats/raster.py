@@ -12,13 +12,21 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from napari_xreg.files import claim, json_of_text, read_json, read_npy, read_npz
+from napari_xreg.files import (
+    GEOMETRY,
+    claim,
+    json_of_text,
+    read_json,
+    read_npy,
+    read_npz,
+    schema_head,
+)
 from napari_xreg.images.errors import ReadError
 from napari_xreg.images.formats.tiff import read_tiff
 from napari_xreg.images.frames import Frame, chosen_frames
 from napari_xreg.images.intensity.value_range import ValueRange, array_range
 from napari_xreg.images.stored_image import BYTES_PER_PIXEL, StoredImage
-from napari_xreg.images.xray_geometry import SCHEMA, GeometryRecord, geometry_from_json
+from napari_xreg.images.xray_geometry import GeometryFile, GeometryRecord
 
 _UNSTATED = "an image file without a sidecar does not say what its values are"
 
@@ -79,52 +87,23 @@ def _described(
 ) -> StoredImage:
     """Geometry from the sidecar, and what its "image" part says about the values."""
     where = sidecar if path.suffix.lower() != ".npz" else path.name
-    geometry = geometry_from_json(details, where)
-    image = details.get("image", {})
-    if not isinstance(image, dict):
-        raise ReadError(f'{where}: "image" should be a JSON object')
-    meaning = image.get("read_as")
-    if meaning not in (None, "intensity", "line_integral"):
-        raise ReadError(
-            f"{where}: read_as should be 'intensity' or 'line_integral': got {meaning!r}"
-        )
-    simulated, notes = image.get("simulated", False), image.get("notes", [])
-    if not isinstance(simulated, bool):
-        raise ReadError(f"{where}: simulated should be true or false: got {simulated!r}")
-    if not isinstance(notes, list) or not all(isinstance(note, str) for note in notes):
-        raise ReadError(f"{where}: notes should be a list of texts: got {notes!r}")
-    i0 = _number(image, "i0", where)
-    if i0 is not None and i0 <= 0:
-        raise ReadError(f"{where}: i0 should be a number above 0: got {i0:g}")
-    slope, masked = _number(image, "slope", where), _number(image, "masked_value", where)
-    intercept = _number(image, "intercept", where) or 0.0
-    if slope == 0:
-        raise ReadError(f"{where}: slope should not be 0: all line integrals would be the same")
-    if masked is not None and mask is None:
-        mask = pixels != masked
+    file = GeometryFile.read(details, where)
+    image = file.image
+    if image.masked_value is not None and mask is None:
+        mask = pixels != image.masked_value
     return StoredImage(
         pixels,
         path.name,
-        geometry,
-        meaning=meaning,
+        file.record(where),
+        meaning=image.read_as,
         value_range=ends,
-        scale=None if slope is None else (slope, intercept),
-        i0=i0,
+        scale=None if image.slope is None else (image.slope, image.intercept or 0.0),
+        i0=image.i0,
         mask=mask,
-        simulated=simulated,
+        simulated=image.simulated,
         why_no_meaning=f"{where} holds no read_as",
-        notes=tuple(notes),
+        notes=image.notes,
     )
-
-
-def _number(image: dict[str, Any], key: str, where: str) -> float | None:
-    """A finite number; None where there is none."""
-    value = image.get(key)
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not -1e300 < value < 1e300:
-        raise ReadError(f"{where}: {key} should be a number: got {value!r}")
-    return float(value)
 
 
 def _png(path: Path) -> NDArray[Any]:
@@ -185,7 +164,7 @@ def _npz(path: Path) -> tuple[NDArray[Any], torch.Tensor | None, Any]:
             )
         mask = torch.from_numpy(found["mask"] != 0)
     if "geometry" not in found:
-        return image, mask, {"schema": SCHEMA, "version": 1, "image": {"read_as": "line_integral"}}
+        return image, mask, {**schema_head(GEOMETRY), "image": {"read_as": "line_integral"}}
     text = found["geometry"]
     if text.dtype.kind != "U" or text.size != 1:
         raise ReadError(f"{file}: its 'geometry' should be one JSON text: got {text.dtype}")

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from napari.utils.notifications import show_warning
 
-from napari_xreg.files import read_json
+from napari_xreg.files import GEOMETRY, read_json
 from napari_xreg.images import (
     FrameUnknown,
     ReadError,
@@ -24,7 +24,6 @@ from napari_xreg.images import (
 )
 from napari_xreg.images.dicom.ct import VOLUME_CLASSES
 from napari_xreg.images.formats.raster import sidecar_path
-from napari_xreg.images.xray_geometry import SCHEMA as GEOMETRY_SCHEMA
 from napari_xreg.session import Session, Source, read_session
 from napari_xreg.session.opening import file_source, read_ct
 from napari_xreg.viewer.files.series_shown import Series, is_shown, remember
@@ -352,4 +351,4 @@ def _is_geometry(sidecar: Path) -> bool:
         data = read_json(sidecar)
     except ReadError:
         return False
-    return isinstance(data, dict) and data.get("schema") == GEOMETRY_SCHEMA
+    return isinstance(data, dict) and data.get("schema") == GEOMETRY
