@@ -74,8 +74,9 @@ def headless(arguments: Namespace, console: Console) -> int:
     console.say("so the result can be checked. Accuracy on real images does not follow from it.")
     console.step(f"1/4 making a CT and a radiograph ({arguments.severity}, seed {arguments.seed})")
     case: SampleCase = sample_case(
-        pixels=288, severity=arguments.severity, seed=arguments.seed, start_error=1.5
-    )
+        pixels=288, severity=arguments.severity, seed=arguments.seed,
+        start_error=arguments.start_error,
+    )  # fmt: skip
     console.say(f"    {case.volume!r}, {len(case.landmarks)} landmarks")
     session = case.session()
     assert session.active is not None and session.rendered_volume is not None

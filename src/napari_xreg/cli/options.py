@@ -1,6 +1,13 @@
 """Options that several commands share, and the types of their values."""
 
 import argparse
+import dataclasses
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+from napari_xreg.options import Setting, settings_of
+
+Settings = TypeVar("Settings")
 
 # As `registration.pose_frames.POSE_FRAMES`, which takes torch to import.
 FRAMES = (
@@ -14,6 +21,70 @@ FRAMES = (
 
 LARGEST = 2**31 - 1
 """Of a whole number: the seeds of single views, which follow from a seed, then fit into 64 bits."""
+
+
+def add_settings(
+    group: argparse._ActionsContainer, settings: object, names: Iterable[str] | None = None
+) -> None:
+    """An option for every described field of a settings dataclass.
+
+    Parameters
+    ----------
+    group
+        Of a parser.
+    settings
+        An instance: its values are the defaults.
+    names
+        Which fields, in which order; None: all that are described.
+    """
+    described = settings_of(type(settings))
+    for name in names or described:
+        setting, default = described[name], getattr(settings, name)
+        words: dict[str, Any] = {"dest": name, "default": default}
+        unit = f", {setting.option.unit}" if setting.option.unit else ""
+        shown = default
+        if setting.kind == "flag":
+            words["action"] = argparse.BooleanOptionalAction
+            shown = "yes" if default else "no"
+        elif setting.kind == "choice":
+            words["choices"] = list(setting.choices)
+        else:
+            words["type"] = _reader(setting)
+            words["metavar"] = setting.option.metavar or ("TEXT" if setting.kind == "text" else "N")
+            if setting.count > 1:
+                words |= {"nargs": setting.count, "metavar": (words["metavar"],) * setting.count}
+                shown = " ".join(f"{part:g}" for part in default)
+        explained = " ".join(setting.option.explained.split("\n")).rstrip(".")
+        words["help"] = f"{explained[:1].lower()}{explained[1:]}{unit} (default: {shown})".replace(
+            "%", "%%"
+        )
+        group.add_argument(setting.flag, **words)
+
+
+def given(
+    arguments: argparse.Namespace, settings: Settings, names: Iterable[str] | None = None
+) -> Settings:
+    """The settings as they were given; `settings` and `names` as of `add_settings`."""
+    chosen = {}
+    for name in names or settings_of(type(settings)):
+        value = getattr(arguments, name)
+        chosen[name] = tuple(value) if isinstance(value, list) else value
+    return dataclasses.replace(settings, **chosen)  # type: ignore[type-var]
+
+
+def _reader(setting: Setting) -> Callable[[str], Any]:
+    """Of one number within the range of a setting."""
+    read: Callable[[str], Any] = {"whole": whole, "number": number}.get(setting.kind, str)
+    low, high = setting.option.low, setting.option.high
+
+    def reader(text: str) -> Any:
+        value = read(text)
+        if (low is not None and value < low) or (high is not None and value > high):
+            span = f"{low:g} or more" if high is None else f"a number from {low:g} to {high:.0f}"
+            raise argparse.ArgumentTypeError(f"expected {span}: got {text}")
+        return value
+
+    return reader
 
 
 def add_ct(parser: argparse.ArgumentParser) -> None:

@@ -14,6 +14,7 @@ from napari_xreg.cli.options import (
     add_device,
     add_landmark_frame,
     add_radiograph_geometry,
+    add_settings,
     add_start,
     add_structures,
     frame,
@@ -24,6 +25,7 @@ from napari_xreg.cli.options import (
     threads,
     whole,
 )
+from napari_xreg.workflows import SampleSettings
 
 LOCKS = ("primary", "secondary", "roll", "x", "y", "depth")
 
@@ -98,13 +100,7 @@ def _add_demo(commands: _Commands, common: _Parser) -> None:
         help="no window; the options below and --json belong to this",
     )
     demo.add_argument("--out", default="xreg-demo", metavar="DIR", help="default: %(default)s")
-    demo.add_argument("--seed", type=whole, default=20000, help="default: %(default)s")
-    demo.add_argument(
-        "--severity",
-        choices=("clean", "typical", "hard"),
-        default="typical",
-        help="how far the radiograph is from a rendering (default: %(default)s)",
-    )
+    add_settings(demo, SampleSettings(), ("seed", "severity", "start_error"))
     demo.add_argument("--film", choices=("gif", "mp4", "none"), default="gif")
 
 
@@ -211,19 +207,8 @@ def _add_simulate(commands: _Commands, common: _Parser) -> None:
         "--out", required=True, metavar="FILE", help=".npz, .png, .tif or .dcm chooses the format"
     )
     simulate.add_argument("--dicom", action="store_true", help="write DICOM XA whatever the ending")
-    simulate.add_argument(
-        "--severity", choices=("clean", "typical", "hard"), default="typical", help="%(default)s"
-    )
-    simulate.add_argument("--seed", type=whole, default=10000, help="default: %(default)s")
     simulate.add_argument("--labels", metavar="FILE", help="label map: bones can move (hard)")
-    simulate.add_argument(
-        "--start-error",
-        type=not_negative,
-        default=1.0,
-        metavar="F",
-        help="the header's nominal pose is off by F x (3 deg, 10 mm, 15 mm depth), drawn by the "
-        "seed, as a real header is; 0 writes the truth (default: %(default)s)",
-    )
+    add_settings(simulate, SampleSettings(), ("severity", "seed", "start_error"))
     add_carm(simulate)
     add_start(simulate, "where the C-arm stands", files=True)
 

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from napari_xreg.workflows.refining import refine as refine
     from napari_xreg.workflows.refining import refine_request as refine_request
     from napari_xreg.workflows.refining import rig_poses as rig_poses
+    from napari_xreg.workflows.sample_settings import SIZE_MM as SIZE_MM
+    from napari_xreg.workflows.sample_settings import SampleSettings as SampleSettings
 
 # Module: its public names. A test compares this with the imports above.
 _NAMES = {
@@ -49,6 +51,7 @@ _NAMES = {
         "OnCpuInstead", "RefineRequest", "expected_iterations", "level_count", "refine",
         "refine_request", "rig_poses",
     ),
+    "sample_settings": ("SIZE_MM", "SampleSettings"),
 }  # fmt: skip
 _HOME = {name: module for module, names in _NAMES.items() for name in names}
 __all__ = list(_HOME)

@@ -22,7 +22,7 @@ from napari_xreg.widgets.data.questions import (
     MeaningOfValues,
     MissingGeometry,
     OneOf,
-    SimulationSettings,
+    SimulationQuestion,
 )
 from napari_xreg.widgets.data.radiographs_group import removal_words
 from napari_xreg.widgets.data.widget import DataWidget
@@ -322,10 +322,10 @@ def test_the_sample_menu_loads_a_patient(empty, qtbot, loaded, monkeypatch, pati
 
 def test_simulate_a_radiograph(widget, qtbot, loaded):
     click(qtbot, widget.radiographs.simulate_button)
-    question = answer(qtbot, widget, SimulationSettings)
-    question.severity.setCurrentText("clean")
-    question.seed.setValue(11)
-    question.primary.setValue(12.0)
+    question = answer(qtbot, widget, SimulationQuestion)
+    question.form["severity"].value = "clean"
+    question.form["seed"].value = 11
+    question.form["primary_deg"].value = 12.0
     click(qtbot, question.ok)
     loaded(widget)
     added = widget.workbench.session.active
@@ -612,7 +612,7 @@ def test_picture_of_the_questions(widget, picture, qtbot, screenshot):
     assert question.width() >= question.minimumSizeHint().width()  # nothing is cut
     question.close()
     click(qtbot, widget.radiographs.simulate_button)
-    simulate = answer(qtbot, widget, SimulationSettings)
+    simulate = answer(qtbot, widget, SimulationQuestion)
     screenshot(simulate, "simulate")
     assert simulate.width() >= simulate.minimumSizeHint().width()
     widget.question.close()

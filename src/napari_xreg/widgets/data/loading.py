@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from napari_xreg.geometry import CArm, CArmPose, Pose
+from napari_xreg.geometry import CArm, CArmPose, Detector, Pose
 from napari_xreg.images import (
     FrameUnknown,
     GeometryRecord,
@@ -40,6 +40,7 @@ from napari_xreg.viewer.edits import as_edited
 from napari_xreg.viewer.files import readers
 from napari_xreg.viewer.files.sample import Sample, SampleData
 from napari_xreg.viewer.layer_data import Carried
+from napari_xreg.workflows import SIZE_MM, SampleSettings
 
 Kind = Literal["ct", "labels", "radiograph", "landmarks", "session"]
 
@@ -418,26 +419,19 @@ class Simulate:
     ----------
     volume, labels
         The patient; labels let bones move in "hard" images.
-    carm
-        Detector and distances.
-    pose
-        Where it stands: the truth.
+    like
+        Its C-arm is taken; None: the usual one, as many pixels as `settings` says.
     isocenter
-        Of the start.
-    severity, seed
-        As of `simulate_radiograph`.
-    start_error
-        How far the declared pose is off, in units of the usual spread.
+        The C-arm turns about it, world mm.
+    settings
+        What it should look like.
     """
 
     volume: Volume
     labels: LabelMap | None
-    carm: CArm
-    pose: CArmPose
+    like: CArm | None
     isocenter: Float[Tensor, "3"]
-    severity: str
-    seed: int
-    start_error: float
+    settings: SampleSettings
 
     @property
     def words(self) -> str:
@@ -445,15 +439,21 @@ class Simulate:
 
     def answer(self) -> Answer:
         """Simulate it."""
-        truth = self.carm.pose_from(self.pose)
-        made = simulate_radiograph(
-            self.volume, self.labels, self.carm, truth, severity=self.severity, seed=self.seed
-        )
+        settings, carm = self.settings, self.like
+        if carm is None:
+            pixels, spacing = settings.pixels, SIZE_MM / settings.pixels
+            carm = CArm(1020.0, 750.0, Detector((pixels, pixels), (spacing, spacing)))
         isocenter = torch.as_tensor(self.isocenter, dtype=torch.float64)
-        radiograph = with_nominal(
-            made.radiograph, truth, isocenter, error=self.start_error, seed=self.seed
+        x, y, z = isocenter.tolist()
+        angles = (settings.primary_deg, settings.secondary_deg, settings.roll_deg)
+        truth = carm.pose_from(CArmPose(*angles, isocenter=(x, y, z)))
+        made = simulate_radiograph(
+            self.volume, self.labels, carm, truth, severity=settings.severity, seed=settings.seed
         )
-        return Xray(radiograph, None, f"simulated {self.severity}", made.world_from_camera)
+        radiograph = with_nominal(
+            made.radiograph, truth, isocenter, error=settings.start_error, seed=settings.seed
+        )
+        return Xray(radiograph, None, f"simulated {settings.severity}", made.world_from_camera)
 
 
 Request = (

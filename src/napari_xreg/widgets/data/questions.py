@@ -15,19 +15,17 @@ from qtpy.QtWidgets import (
     QFormLayout,
     QLabel,
     QScrollArea,
-    QSpinBox,
     QVBoxLayout,
     QWidget,
 )
 
-from napari_xreg.geometry import CArm, CArmPose, Detector
+from napari_xreg.geometry import CArm
 from napari_xreg.images import UnknownValues, ValueScale
 from napari_xreg.images.stored_image import StoredImage
-from napari_xreg.simulation import SEVERITIES
 from napari_xreg.widgets.geometry.form import ENTRIES, NEEDED, GeometryForm
+from napari_xreg.widgets.parts.form import SettingsForm
 from napari_xreg.widgets.parts.small_print import SmallPrint
-
-_SIZE_MM = 300.0
+from napari_xreg.workflows import SampleSettings
 
 
 class Question(QDialog):
@@ -263,99 +261,31 @@ def _value(start: float, span: float) -> QDoubleSpinBox:
     return box
 
 
-class SimulationSettings(Question):
-    """What a simulated radiograph should look like; the answer is a dict for `Simulate`.
+class SimulationQuestion(Question):
+    """What a simulated radiograph should look like; the answer is `SampleSettings`.
 
     Parameters
     ----------
     like
-        A C-arm to use; None: the usual one.
-    isocenter
-        World mm.
+        The image is to be as large as this C-arm's; None: it may be chosen.
     """
 
-    def __init__(
-        self, isocenter: tuple[float, float, float], parent: QWidget, *, like: CArm | None = None
-    ) -> None:
+    def __init__(self, parent: QWidget, *, like: CArm | None = None) -> None:
         super().__init__("Simulate a radiograph", parent)
-        self._isocenter, self._like = isocenter, like
-        form = QFormLayout()
-        self.severity = QComboBox()
-        self.severity.addItems(list(SEVERITIES))
-        self.severity.setCurrentText("typical")
-        self.severity.setToolTip(
-            "How far from a rendering: clean; typical (scatter, noise, blur, an instrument); hard "
-            "(more of it, and bones that moved)"
-        )
-        self.seed = QSpinBox()
-        self.seed.setRange(0, 999_999)
-        self.seed.setValue(20_000)
-        self.seed.setToolTip("The same seed gives the same image")
-        self.primary = _degrees("Primary angle, degrees: + towards the patient's left (LAO)", 18.0)
-        self.secondary = _degrees("Secondary angle, degrees: + towards the head (cranial)", -9.0)
-        self.roll = _degrees("Turn about the central ray, degrees", 4.0)
-        self.pixels = QSpinBox()
-        self.pixels.setRange(32, 2048)
-        self.pixels.setSingleStep(64)
-        self.pixels.setValue(256)
-        self.pixels.setToolTip(f"Rows and columns of a detector of {_SIZE_MM:g} × {_SIZE_MM:g} mm")
-        self.error = QDoubleSpinBox()
-        self.error.setRange(0.0, 10.0)
-        self.error.setSingleStep(0.5)
-        self.error.setValue(1.5)
-        self.error.setToolTip(
-            "How far the declared pose is off the true one: 1 is a standard deviation of 3° about "
-            "each axis, 10 mm in the detector's plane and 15 mm in depth"
-        )
-        for title, field in (
-            ("Severity", self.severity),
-            ("Seed", self.seed),
-            ("Primary angle", self.primary),
-            ("Secondary angle", self.secondary),
-            ("Roll", self.roll),
-            ("Pixels per side", self.pixels),
-            ("Start is off by", self.error),
-        ):
-            form.addRow(title, field)
+        self.form = SettingsForm(SampleSettings())
         if like is not None:
             rows, columns = like.detector.shape
-            self.pixels.setEnabled(False)
-            self.pixels.setToolTip(f"As the active radiograph: {rows} × {columns}")
-        self.body.addLayout(form)
+            self.form.enable("pixels", False)
+            self.form["pixels"].tooltip = f"As the active radiograph: {rows} × {columns}"
         note = SmallPrint(
             "The image is simulated from the CT by an integrator of its own; its true pose is kept "
             "so that a result can be judged. How well a method does on it is no promise for real "
             "images."
         )
-        self.body.addWidget(note)
-        self.body.addWidget(self.buttons)
+        for widget in (self.form, note, self.buttons):
+            self.body.addWidget(widget)
         self.resize(340, self.body.totalHeightForWidth(340))
 
-    def value(self) -> Any:
-        """Keywords of `Simulate`."""
-        pixels, carm = self.pixels.value(), self._like
-        if carm is None:
-            spacing = _SIZE_MM / pixels
-            carm = CArm(1020.0, 750.0, Detector((pixels, pixels), (spacing, spacing)))
-        pose = CArmPose(
-            self.primary.value(),
-            self.secondary.value(),
-            self.roll.value(),
-            isocenter=self._isocenter,
-        )
-        return {
-            "carm": carm,
-            "pose": pose,
-            "severity": self.severity.currentText(),
-            "seed": self.seed.value(),
-            "start_error": self.error.value(),
-        }
-
-
-def _degrees(tip: str, value: float) -> QDoubleSpinBox:
-    box = QDoubleSpinBox()
-    box.setRange(-180.0, 180.0)
-    box.setSuffix("°")
-    box.setValue(value)
-    box.setToolTip(tip)
-    return box
+    def value(self) -> SampleSettings:
+        """As set."""
+        return self.form.value()

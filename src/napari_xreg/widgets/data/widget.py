@@ -19,6 +19,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_xreg.geometry import CArm
 from napari_xreg.images import LabelMap, Radiograph, Volume
 from napari_xreg.session import Session, Source, opening, supply
 from napari_xreg.viewer.adoption import adoptable, capture, value_of
@@ -32,7 +33,7 @@ from napari_xreg.widgets.data.questions import (
     MissingGeometry,
     OneOf,
     Question,
-    SimulationSettings,
+    SimulationQuestion,
 )
 from napari_xreg.widgets.data.radiographs_group import RadiographsGroup, removal_words
 from napari_xreg.widgets.data.structures_group import StructuresGroup
@@ -44,6 +45,7 @@ from napari_xreg.widgets.parts.docked import Docked
 from napari_xreg.widgets.parts.scrolling import scrolled
 from napari_xreg.widgets.parts.small_print import SmallPrint
 from napari_xreg.widgets.saving.closing import save
+from napari_xreg.workflows import SampleSettings
 
 _CT_FILES = "CT (*.nii *.nii.gz *.nrrd *.nhdr *.mha *.mhd *.dcm *.ima);;All files (*)"
 _LABEL_FILES = "Label map (*.nii *.nii.gz *.nrrd *.nhdr *.mha *.mhd);;All files (*)"
@@ -463,18 +465,17 @@ class DataWidget(Docked):
             self.save_landmarks(path)
 
     def _choose_simulation(self) -> None:
-        session = self._session
-        x, y, z = (float(v) for v in session.isocenter)
-        like = None if session.active is None else session.active.radiograph.carm
-        self._ask(SimulationSettings((x, y, z), self, like=like), self._simulate)
+        active = self._session.active
+        like = None if active is None else active.radiograph.carm
+        self._ask(
+            SimulationQuestion(self, like=like), lambda settings: self._simulate(settings, like)
+        )
 
-    def _simulate(self, settings: dict[str, Any]) -> None:
+    def _simulate(self, settings: SampleSettings, like: CArm | None) -> None:
         session = self._session
         if session.volume is not None:
             self.queue.ask(
-                loading.Simulate(
-                    session.volume, session.labels, isocenter=session.isocenter, **settings
-                )
+                loading.Simulate(session.volume, session.labels, like, session.isocenter, settings)
             )
 
     def _ask(self, question: Question, answered: Any) -> None:
