@@ -21,12 +21,11 @@ from napari_xreg.landmarks import (
     detect,
     load_detector,
     patient_landmark_task,
-    save_detector,
 )
 from napari_xreg.progress import run
 from napari_xreg.registration import PnPSettings, Weighting, solve_pnp
 from napari_xreg.rendering import set_thread_count
-from napari_xreg.training import TrainSettings, train
+from napari_xreg.training import TrainSettings, save_network, train
 
 MARKS = Path(__file__).resolve().parent / "landmarks"
 """Landmarks placed by hand, ``<volume>.mrk.json``."""
@@ -60,7 +59,7 @@ def train_detector(
     trained = run(train(task, settings))
     detector.load_state_dict(dict(trained.best))
     about = {"trained_on": name, "minutes": minutes, "threads": threads, "steps": trained.steps}
-    save_detector(file, detector, {**about, "environment": report.environment()}, half=True)
+    save_network(file, detector, {**about, "environment": report.environment()}, half=True)
 
 
 def landmark_start(

@@ -345,12 +345,12 @@ def trust(
 
 def smoke(folder: Path) -> None:
     """One phantom, an untrained detector, a few passes."""
-    from napari_xreg.landmarks import CompactDetector, save_detector
+    from napari_xreg.landmarks import CompactDetector, save_network
     from napari_xreg.landmarks.validation import phantom_cases
 
     torch.manual_seed(0)
     file = folder / "untrained.safetensors"
-    save_detector(file, CompactDetector(widths=(8, 8, 8, 8)), {"trained_on": "nothing"})
+    save_network(file, CompactDetector(widths=(8, 8, 8, 8)), {"trained_on": "nothing"})
     images = list(phantom_cases(20_100, [2_010_000], spacing_mm=6.0))
     entry, lines = measured(file, {"phantoms": images}, images, 3)
     assert set(entry["phantoms"]["modes"]) == set(MODES)

@@ -13,9 +13,9 @@ import torch
 from benchmarks import cases
 from napari_xreg.geometry import Pose
 from napari_xreg.images import Landmark, Radiograph, read_landmarks
-from napari_xreg.landmarks import STANDARD_CARM, LandmarkCase, landmark_cases
+from napari_xreg.landmarks import LandmarkCase, landmark_cases
 from napari_xreg.simulation import phantom
-from napari_xreg.training import PoseRange
+from napari_xreg.training import STANDARD_CARM, PoseRange
 
 PELVIS = "pelvis_totalseg"
 MARKS = Path(__file__).resolve().parent / "landmarks"

@@ -41,11 +41,10 @@ from napari_xreg.rayemb import (
     locate,
     patient_task,
     sample_points,
-    save_encoder,
 )
 from napari_xreg.registration import RefineSettings, Spread, View, refine
 from napari_xreg.rendering import set_thread_count
-from napari_xreg.training import PoseRange, Step, TrainSettings, Validation, train
+from napari_xreg.training import PoseRange, Step, TrainSettings, Validation, save_network, train
 
 VOLUMES = ("chest_lidc", cases.PHANTOM, "pelvis_totalseg")
 FIRST_SEED = 30_000
@@ -110,7 +109,7 @@ def train_one(name: str, minutes: float, threads: int, validation_images: int) -
         "prepared_seconds": prepared, "curve": curve, "code": source_digest(),
         "environment": report.environment(),
     }  # fmt: skip
-    save_encoder(weights_file(name, minutes), encoder, about, half=True)
+    save_network(weights_file(name, minutes), encoder, about, half=True)
 
 
 def starts_of(

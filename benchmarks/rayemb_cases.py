@@ -19,9 +19,9 @@ from torch import Tensor
 from benchmarks import cases
 from napari_xreg.geometry import CArm, Pose
 from napari_xreg.images import LabelMap, Radiograph, Volume
-from napari_xreg.rayemb import STANDARD_CARM, sample_points
+from napari_xreg.rayemb import sample_points
 from napari_xreg.simulation import phantom, simulate_radiograph
-from napari_xreg.training import PoseRange
+from napari_xreg.training import STANDARD_CARM, PoseRange
 
 CARM = replace(STANDARD_CARM, detector=STANDARD_CARM.detector.resize(128, 128))
 """An encoder looks at about 64 x 64 pixels: simulating four times as many would change nothing."""

@@ -22,7 +22,6 @@ from napari_xreg.images import Radiograph
 from napari_xreg.progress import run
 from napari_xreg.rayemb import (
     RAYEMB_V1,
-    STANDARD_CARM,
     CorrespondSettings,
     DinoEncoder,
     Embedded,
@@ -42,6 +41,7 @@ from napari_xreg.rayemb import (
 )
 from napari_xreg.rendering import render_drr, set_thread_count
 from napari_xreg.simulation import phantom
+from napari_xreg.training import STANDARD_CARM
 
 STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 

@@ -19,7 +19,6 @@ from napari_xreg.geometry import Pose
 from napari_xreg.images import read_labels, read_volume
 from napari_xreg.metrics import mean_target_registration_error
 from napari_xreg.rayemb import (
-    STANDARD_CARM,
     CaseResult,
     CorrespondSettings,
     TemplateSettings,
@@ -30,7 +29,7 @@ from napari_xreg.rayemb import (
 )
 from napari_xreg.rendering import set_thread_count
 from napari_xreg.simulation import phantom
-from napari_xreg.training import PoseRange
+from napari_xreg.training import STANDARD_CARM, PoseRange
 
 
 def figures(results: list[CaseResult], frontal: list[float]) -> dict[str, float]:

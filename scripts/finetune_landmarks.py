@@ -21,11 +21,10 @@ from napari_xreg.landmarks import (
     PoseFinetuneTask,
     PoseLossSettings,
     load_detector,
-    save_detector,
     validation_phantoms,
 )
 from napari_xreg.progress import run
-from napari_xreg.training import PhantomPopulation, TrainSettings, Validation, train
+from napari_xreg.training import PhantomPopulation, TrainSettings, Validation, save_network, train
 
 
 def main() -> None:
@@ -85,7 +84,7 @@ def main() -> None:
         "before": before,
         "after": log,
     }
-    save_detector(arguments.out, detector, about, half=True)
+    save_network(arguments.out, detector, about, half=True)
 
 
 if __name__ == "__main__":

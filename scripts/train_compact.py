@@ -16,13 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from napari_xreg.rayemb import (
-    CompactEncoder,
-    RayEmbSettings,
-    load_encoder,
-    population_task,
-    save_encoder,
-)
+from napari_xreg.rayemb import CompactEncoder, RayEmbSettings, load_encoder, population_task
 from napari_xreg.rendering import set_thread_count
 from napari_xreg.training import (
     PhantomPopulation,
@@ -31,6 +25,7 @@ from napari_xreg.training import (
     TrainSettings,
     Validation,
     read_state,
+    save_network,
     train,
     write_state,
 )
@@ -81,7 +76,7 @@ def main() -> None:
             "pose_range": repr(settings.views.poses),
             "validation": log,
         }
-        save_encoder(arguments.file, best, about, half=True)
+        save_network(arguments.file, best, about, half=True)
 
     run = train(task, schedule, resume=resume)
     while True:

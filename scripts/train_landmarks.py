@@ -13,14 +13,9 @@ from pathlib import Path
 
 import torch
 
-from napari_xreg.landmarks import (
-    CompactDetector,
-    LandmarkSettings,
-    population_landmark_task,
-    save_detector,
-)
+from napari_xreg.landmarks import CompactDetector, LandmarkSettings, population_landmark_task
 from napari_xreg.progress import run
-from napari_xreg.training import PhantomPopulation, TrainSettings, Validation, train
+from napari_xreg.training import PhantomPopulation, TrainSettings, Validation, save_network, train
 
 
 def main() -> None:
@@ -54,7 +49,7 @@ def main() -> None:
             if event.weights is not None:
                 best = CompactDetector()
                 best.load_state_dict(dict(event.weights))
-                save_detector(arguments.out, best, {"trained_on": "simulated pelves", "log": log})
+                save_network(arguments.out, best, {"trained_on": "simulated pelves", "log": log})
 
     trained = run(
         train(
@@ -74,7 +69,7 @@ def main() -> None:
         "labels": arguments.labels,
         "validations": log,
     }
-    save_detector(arguments.out, detector, about, half=True)
+    save_network(arguments.out, detector, about, half=True)
 
 
 if __name__ == "__main__":

@@ -26,8 +26,7 @@ from napari_xreg.rayemb import CompactEncoder, RayEmbSettings, RayEmbTask, ViewS
 from napari_xreg.registration import AdamSettings, View, refine_adam
 from napari_xreg.rendering import cuda, render_drr
 from napari_xreg.simulation import phantom
-from napari_xreg.training import OnePatient, TrainSettings, patient_from_volume, train
-from napari_xreg.training.framing import Framing
+from napari_xreg.training import Framing, OnePatient, TrainSettings, patient_from_volume, train
 
 CARM = CArm(1020.0, 750.0, Detector((64, 72), (4.6, 4.1)))
 COARSE = Framing(pixel_mm=7.0, multiple=16, smallest=48)

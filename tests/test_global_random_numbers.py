@@ -20,7 +20,6 @@ from napari_xreg.landmarks import (
     PoseLossSettings,
     detect,
     load_detector,
-    save_detector,
 )
 from napari_xreg.progress import run
 from napari_xreg.rayemb import (
@@ -45,14 +44,15 @@ from napari_xreg.registration import (
 from napari_xreg.rendering import render_drr
 from napari_xreg.simulation import TYPICAL, phantom, simulate_radiograph
 from napari_xreg.training import (
+    Framing,
     OnePatient,
     PoseRange,
     TrainSettings,
     drawn_from,
     patient_from_volume,
+    save_network,
     train,
 )
-from napari_xreg.training.framing import Framing
 
 CARM = CArm(1020.0, 750.0, Detector((64, 72), (4.6, 4.1), (29.0, 40.5)))
 COARSE = Framing(pixel_mm=7.0, multiple=16, smallest=48)
@@ -111,7 +111,7 @@ def test_nothing_draws_from_pythons_generator_or_seeds_one_of_the_program():
 def test_detection_and_its_file(detector, view, tmp_path):
     with untouched():
         first = run(detect(detector, view.radiograph, settings=DetectSettings(4, batch=2, seed=6)))
-        save_detector(tmp_path / "d.safetensors", detector, {})
+        save_network(tmp_path / "d.safetensors", detector, {})
         load_detector(tmp_path / "d.safetensors")
     # Whatever others draw meanwhile.
     between = []

@@ -8,10 +8,10 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from napari_xreg import workflows
 from napari_xreg.cli import main
-from napari_xreg.cli.training_methods import METHODS, Method
-from napari_xreg.progress import Control
-from napari_xreg.training import Checkpoint, Step, TrainSettings, Validation, write_checkpoint
+from napari_xreg.rayemb import RayEmbRecipe
+from napari_xreg.training import Phantoms, RadiographNetwork, Step, TrainSettings, Validation
 
 
 class Line:
@@ -43,39 +43,39 @@ class Line:
         self.batches = state["batches"]
 
 
-def save(file, network, about):
-    """As the real ones do."""
-    write_checkpoint(file, Checkpoint("toy", {}, network.state_dict(), about))
+class Network(nn.Linear, RadiographNetwork):
+    """Two numbers."""
+
+    kind = "toy"
+
+    def inputs(self, images, masks, carm):
+        return images[:, None]
+
+    def configuration(self):
+        return {}
 
 
-METHODS["rayemb"] = Method(
-    lambda arguments: nn.Linear(2, 1), lambda arguments, net: (Line(net), "a line"), save, "points"
-)
+class Recipe(RayEmbRecipe):
+    """In place of the real one."""
+
+    settings = TrainSettings(learning_rate=1e-4)
+
+    def network(self, patients, start):
+        return Network(2, 1, bias=False)
+
+    def task(self, network, patients, **asked):
+        return Line(network)
+
+
+workflows.RECIPES = {"rayemb": Recipe}
 
 
 def window(out, *resume):
     """What the Train widget calls, without a window."""
-    from napari_xreg.widgets.train.rayemb import RayEmbRecipe
-    from napari_xreg.widgets.train.request import Phantoms, Resume, TrainRequest
-    from napari_xreg.widgets.train.work import training
-
-    class Recipe(RayEmbRecipe):
-        def network(self, request):
-            return nn.Linear(2, 1)
-
-        def task(self, request, network):
-            return Line(network)
-
-        def settings(self, request):
-            return TrainSettings(steps=10**9, by_time=120.0, learning_rate=1e-4)
-
-        def save(self, file, network, about):
-            save(file, network, about)
-
-    again = Resume(Path(resume[0])) if resume else None
-    request = TrainRequest(Phantoms(), Path(out), resume=again)
+    again = workflows.Resume(Path(resume[0])) if resume else None
+    request = workflows.TrainRequest(Recipe(), Phantoms(), Path(out), minutes=2.0, resume=again)
     first = True
-    for event in training(Recipe(), request, Control()):
+    for event in workflows.train(request):
         if isinstance(event, Step) and first:
             print(f"first step {event.index}", flush=True)
             first = False
@@ -86,7 +86,6 @@ def window(out, *resume):
 def command(out, *resume):
     """``napari-xreg train``."""
     given = ["train", "rayemb", "phantoms", "--out", out, "--minutes", "2"]
-    given += ["--learning-rate", "0.0001"]
     sys.exit(main([*given, *(["--resume", *resume] if resume else [])]))
 
 

@@ -12,10 +12,11 @@ from napari_xreg.cli.initialisers import INITIALISERS, NoStart
 from napari_xreg.cli.inputs import Start
 from napari_xreg.geometry import CArmPose
 from napari_xreg.images import Landmark, Radiograph, write_landmarks, write_radiograph
-from napari_xreg.rayemb import CompactEncoder, save_encoder
+from napari_xreg.rayemb import CompactEncoder
 from napari_xreg.records.pose_frames import pose_of_matrix
 from napari_xreg.registration import Spread
 from napari_xreg.rendering import render_drr
+from napari_xreg.training import save_network
 
 QUICK = ("--film", "none", "--json", "--quiet")
 
@@ -108,7 +109,7 @@ class TestInit:
     @pytest.mark.slow
     def test_a_start_from_rayemb(self, call, case, tmp_path):
         torch.manual_seed(0)
-        save_encoder(tmp_path / "new.safetensors", CompactEncoder(), {"trained_on": "nothing"})
+        save_network(tmp_path / "new.safetensors", CompactEncoder(), {"trained_on": "nothing"})
         done = call(
             "register", case.ct, case.xray, "--init", "rayemb", "--labels", case.labels,
             "--weights", tmp_path / "new.safetensors", "--multi-start", 2,

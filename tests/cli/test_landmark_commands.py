@@ -1,24 +1,30 @@
 """``detect``, ``register --init landmarks`` and ``train landmarks``, with a detector that is right."""
 
 import json
-from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
+from trainings import ToyRecipe
 
-from napari_xreg.cli import detect_command, landmark_start, training_methods
+from napari_xreg.cli import detect_command, landmark_start, train_command
 from napari_xreg.cli.parser import build_parser
-from napari_xreg.cli.training_methods import METHODS, pose_range
-from napari_xreg.images import Landmark, read_landmarks, read_radiograph, write_landmarks
-from napari_xreg.landmarks import CompactDetector, Heatmaps, LandmarkDetector, save_detector
+from napari_xreg.cli.train_command import train_request
+from napari_xreg.images import (
+    Landmark,
+    read_labels,
+    read_landmarks,
+    read_radiograph,
+    read_volume,
+    write_landmarks,
+)
+from napari_xreg.landmarks import CompactDetector, Heatmaps, LandmarkDetector
 from napari_xreg.metrics import mean_target_registration_error
-from napari_xreg.rayemb import load_encoder
 from napari_xreg.rayemb.template_range import learned_template_poses
 from napari_xreg.records import read_pose
 from napari_xreg.simulation import phantom
-from napari_xreg.training import PoseRange
-from napari_xreg.training.framing import Framing
+from napari_xreg.training import CTsOfFolder, Framing, PoseRange, read_checkpoint, save_network
 
 
 class TrueDetector(LandmarkDetector):
@@ -69,7 +75,7 @@ def weights(tmp_path):
     """A file of a detector that never learned anything."""
     torch.manual_seed(0)
     file = tmp_path / "new.safetensors"
-    save_detector(file, CompactDetector(widths=(8, 8, 8, 8)), {"trained_on": "nothing"})
+    save_network(file, CompactDetector(widths=(8, 8, 8, 8)), {"trained_on": "nothing"})
     return file
 
 
@@ -155,68 +161,86 @@ def test_what_is_missing_is_said(case, weights, call):
     assert "give the landmarks of the CT: --landmarks FILE" in done.err
 
 
+def request_of(*words):
+    return train_request(
+        build_parser().parse_args(["train", *map(str, words), "--out", "w.safetensors"])
+    )
+
+
 def test_train_takes_the_names_of_the_file(case, marks):
-    parse = build_parser().parse_args
-    arguments = parse(["train", "landmarks", case.ct, "--landmarks", str(marks), "--out", "w"])
-    method = METHODS["landmarks"]
-    network = method.network(arguments)
-    assert network.names == tuple(m.name for m in read_landmarks(marks))
-    nameless = parse(["train", "landmarks", case.ct, "--out", "w"])
-    with pytest.raises(ValueError, match="needs the landmarks of the CT"):
-        method.task(nameless, network)
+    names = tuple(m.name for m in read_landmarks(marks))
+    one = request_of("landmarks", case.ct, "--landmarks", marks)
+    many = request_of("landmarks", "phantoms", "--landmarks", marks)
+    for request in (one, many):
+        assert request.recipe.network(request.patients, "scratch").names == names
+    nameless = request_of("landmarks", case.ct)
+    with pytest.raises(ValueError, match="no landmarks to learn: give landmarks with their pos"):
+        nameless.recipe.network(nameless.patients, "scratch")
 
 
-@pytest.mark.parametrize("method", ["rayemb", "landmarks"])
 @pytest.mark.parametrize("whom", ["patient", "phantoms"])
-def test_train_learns_the_poses_it_is_told(case, marks, method, whom, monkeypatch):
-    class Asked(Exception):
-        pass
-
-    def ask(*_, **given):
-        raise Asked(given)
-
-    for name in ("patient_task", "population_task"):
-        monkeypatch.setattr(training_methods, name, ask)
-        monkeypatch.setattr(training_methods, name.replace("_", "_landmark_"), ask)
+def test_train_learns_the_poses_it_is_told(case, whom):
     ct = case.ct if whom == "patient" else "phantoms"
-    given = ["train", method, ct, "--landmarks", str(marks), "--out", "w"]
     told = ["--primary", "60", "100", "--secondary", "-5", "12", "--offset", "20"]
-    arguments = build_parser().parse_args([*given, *told])
-    made = METHODS[method]
-    with pytest.raises(Asked) as asked:
-        made.task(arguments, made.network(arguments))
-    (recipe,) = asked.value.args
-    learned = recipe["poses"] if whom == "patient" else recipe["settings"].views.poses
-    assert learned == PoseRange((60.0, 100.0), (-5.0, 12.0), (-10.0, 10.0), 20.0)
+    request = request_of("rayemb", ct, *told)
+    assert request.poses == PoseRange((60.0, 100.0), (-5.0, 12.0), (-10.0, 10.0), 20.0)
+    if whom == "patient":
+        assert request.patients.words() == "/".join(Path(case.ct).parts[-2:])
+        assert request.patients.volume.shape == read_volume(case.ct).shape
+
+
+def test_train_says_what_else_is_wanted(case, tmp_path):
+    (tmp_path / "a.nii").write_bytes(b"")
+    words = ("--population", "--phantoms", "0.25", "--above-hu", "321")
+    many = request_of("landmarks", tmp_path, *words, "--minutes", "1.5", "--seed", "19")
+    assert many.patients == CTsOfFolder(tmp_path, 0.25, 321.0)
+    assert (many.settings.by_time, many.settings.seed) == (90.0, 19)
+    own = request_of("rayemb", "phantoms", "--finetune", "w.safetensors", "--learning-rate", "3e-4")
+    assert (own.start, own.settings.learning_rate) == (Path("w.safetensors"), 3e-4)
+    one = request_of("rayemb", "phantom:3", "--labels", case.labels, "--above-hu", "99")
+    assert one.patients.bone_above_hu == 99.0
+    assert one.patients.labels.names == read_labels(case.labels).names
+    assert len(one.patients.landmark_names) == 14
 
 
 def test_the_poses_of_train_are_those_its_help_names(capsys):
-    arguments = build_parser().parse_args(["train", "rayemb", "phantoms", "--out", "w"])
     usual = PoseRange()
-    assert pose_range(arguments) == usual
+    assert request_of("rayemb", "phantoms").poses == usual
     with pytest.raises(SystemExit):
         build_parser().parse_args(["train", "--help"])
     shown = " ".join(capsys.readouterr().out.split())
     for low, high in (usual.primary_deg, usual.secondary_deg, usual.roll_deg):
         assert f"(default: {low:g} {high:g})" in shown
     assert f"(default: {usual.offset_mm:g})" in shown
-    backwards = ["train", "rayemb", "phantoms", "--out", "w", "--primary", "10", "-10"]
     with pytest.raises(ValueError, match="primary_deg is"):
-        pose_range(build_parser().parse_args(backwards))
+        request_of("rayemb", "phantoms", "--primary", "10", "-10")
 
 
-@pytest.mark.slow
-def test_the_file_says_which_poses_were_learned(case, tmp_path, call, monkeypatch):
-    quick = partial(training_methods.patient_task, validation_images=1)
-    monkeypatch.setattr(training_methods, "patient_task", quick)
-    out = tmp_path / "patient.safetensors"
-    done = call(
-        "train", "rayemb", case.ct, "--out", str(out), "--minutes", "0.001", "--primary", "-20", "0",
-        "--secondary", "-5", "12",
-    )  # fmt: skip
-    assert done.code == 0, done.err
-    _, about = load_encoder(out)
-    templates = learned_template_poses(about)
+def test_the_file_says_which_poses_were_learned():
+    request = request_of("rayemb", "phantoms", "--primary", "-20", "0", "--secondary", "-5", "12")
+    templates = learned_template_poses(request.card(3, 1.5, {}, "FINISHED"))
     # A little more than was learned.
     assert templates.primary_deg == (-25.0, 5.0)
     assert templates.secondary_deg == (-9.5, 16.5)
+
+
+@pytest.mark.slow
+def test_train_trains_and_says_so(case, tmp_path, call, monkeypatch):
+    """A toy in place of the network: what is printed, what is written."""
+    monkeypatch.setattr(train_command, "RECIPES", {"rayemb": ToyRecipe})
+    out = tmp_path / "patient.safetensors"
+    words = ("train", "rayemb", case.ct, "--out", str(out), "--minutes", "0.002")
+    done = call(*words, "--json")
+    assert done.code == 0, done.err
+    said = json.loads(done.out)
+    assert said["schema"] == "napari-xreg/training"
+    assert said["files"] == [str(out), str(out.with_suffix(".resume"))]
+    about = read_checkpoint(out).about
+    assert {name: said[name] for name in about} == about
+    assert about["status"] == "FINISHED"
+    assert "on simulated radiographs" in about["words"].lower()
+    again = call(*words, "--minutes", "0.004", "--resume", str(out.with_suffix(".resume")))
+    assert again.code == 0, again.err
+    assert "measured on simulated radiographs" in again.out
+    assert f"median mtre mm: {about['scores']['median_mtre_mm']:.2f}" not in again.out
+    assert read_checkpoint(out).about["steps"] > about["steps"]

@@ -30,7 +30,6 @@ from napari_xreg.images import (
 )
 from napari_xreg.images.operations import Crop, Resize, operation_from_json, operation_to_json
 from napari_xreg.landmarks import Detections, DetectionTrust
-from napari_xreg.rayemb.framing import covariance_between
 from napari_xreg.records.entries import carm_from_json, carm_to_json
 from napari_xreg.records.report import _landmark_table
 from napari_xreg.records.trajectory_file import read_trajectory, write_trajectory
@@ -41,6 +40,7 @@ from napari_xreg.session.session_json import (
     mask_from_json,
     mask_to_json,
 )
+from napari_xreg.training import covariance_between
 from napari_xreg.workflows import predicted_landmarks
 
 # The package's name `locate` is the function.

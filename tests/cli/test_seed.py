@@ -1,21 +1,16 @@
 """--seed of every command arrives where numbers are drawn: looked at there, and stopped there."""
 
 import importlib
-from dataclasses import replace
 from unittest.mock import Mock
 
 import pytest
 import torch
 
-from napari_xreg.cli import (
-    detect_command,
-    heatmap_command,
-    landmark_start,
-    rayemb_start,
-    train_command,
-)
+from napari_xreg import training
+from napari_xreg.cli import detect_command, heatmap_command, landmark_start, rayemb_start
 from napari_xreg.images import Landmark, write_landmarks
 from napari_xreg.rayemb import RayEncoder
+from napari_xreg.workflows import RECIPES
 
 # The package's name `refine` is the function.
 REFINE = importlib.import_module("napari_xreg.registration.refinement.refining")
@@ -106,19 +101,18 @@ def test_heatmap(call, case, stop, weights, monkeypatch):
 
 @pytest.mark.parametrize("method", ["rayemb", "landmarks"])
 def test_train_draws_its_network_and_its_views_by_it(call, stop, monkeypatch, method):
-    calls = stop(train_command, "train")
-    networks = []
+    calls = stop(training, "train")
+    networks, seeds = [], []
 
-    def task(arguments, network):
+    def task(recipe, network, patients, **asked):
         networks.append(torch.cat([p.detach().flatten() for p in network.parameters()]))
-        return Mock(), "nothing"
+        seeds.append(asked["seed"])
 
-    quick = {name: replace(each, task=task) for name, each in train_command.METHODS.items()}
-    monkeypatch.setattr(train_command, "METHODS", quick)
+    monkeypatch.setattr(type(RECIPES[method]()), "task", task)
     for seed in (7, 7, 8):
         out = ("--out", "w.safetensors", "--seed", seed, "--quiet")
-        ended(call("train", method, "phantom", *out))
-    assert [arguments[1].seed for arguments, _ in calls] == [7, 7, 8]
+        ended(call("train", method, "phantoms", *out))
+    assert [arguments[1].seed for arguments, _ in calls] == seeds == [7, 7, 8]
     one, again, other = networks
     assert torch.equal(one, again)
     assert not torch.equal(one, other)

@@ -30,15 +30,14 @@ from napari_xreg.images.formats.landmark_files import write_landmarks
 from napari_xreg.images.formats.raster import sidecar_path
 from napari_xreg.images.xray_geometry import geometry_of, geometry_to_json, write_geometry
 from napari_xreg.landmarks.compact import CompactDetector
-from napari_xreg.landmarks.weights_file import save_detector
 from napari_xreg.rayemb import CompactEncoder
-from napari_xreg.rayemb.network.weights_file import save_encoder
 from napari_xreg.records.pose_files import write_pose
 from napari_xreg.records.result_files import result_to_json, write_result
 from napari_xreg.records.trajectory_file import write_trajectory
 from napari_xreg.registration import RefineSettings, View
 from napari_xreg.session import Session, write_session
 from napari_xreg.session.memory_files import write_grid_labels, write_grid_volume
+from napari_xreg.training import save_network
 from napari_xreg.training.state_file import write_state
 
 
@@ -194,11 +193,11 @@ def _sessions(place, add):
 def _weights(place, add):
     torch.manual_seed(0)  # a process of its own, and only weights of a file nobody uses
     path = place("encoder") / "w.safetensors"
-    save_encoder(path, CompactEncoder(4, (8, 8, 8)), {"source": "seed"})
+    save_network(path, CompactEncoder(4, (8, 8, 8)), {"source": "seed"})
     add("encoder", "encoder", path)
     detector = CompactDetector(("a", "b"), widths=(8, 8, 8, 8))
     path = place("detector") / "w.safetensors"
-    save_detector(path, detector, {"source": "seed"})
+    save_network(path, detector, {"source": "seed"})
     add("detector", "detector", path)
     path = place("published") / "w.ckpt"
     torch.save({"state_dict": {"a.weight": torch.rand(3, 2)}}, path)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from napari_xreg.landmarks import Heatmaps, LandmarkDetector
-from napari_xreg.training.framing import Framing
+from napari_xreg.training import Framing
 
 
 class StubDetector(LandmarkDetector):

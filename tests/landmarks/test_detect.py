@@ -10,7 +10,7 @@ from napari_xreg.geometry import CArm, Detector
 from napari_xreg.images import Radiograph
 from napari_xreg.landmarks import CompactDetector, DetectSettings, detect, dropout_active
 from napari_xreg.progress import Control, run
-from napari_xreg.training.framing import Framing
+from napari_xreg.training import Framing
 
 NAMES = ("ASIS-l", "FH-r")
 # 200 x 240 pixels of 0.9 x 1.1 mm, principal point off the middle.

@@ -12,10 +12,8 @@ from napari_xreg.landmarks import (
     ResNetUNet,
     load_detector,
     resnet_unet_of_published,
-    save_detector,
 )
-from napari_xreg.training import CheckpointError
-from napari_xreg.training.framing import Framing
+from napari_xreg.training import CheckpointError, Framing, save_network
 
 CARM = CArm(1000.0, 700.0, Detector((64, 96), (2.0, 2.0)))
 
@@ -137,7 +135,7 @@ def test_files_bring_back_network_and_names(make, tmp_path: Path) -> None:
     network = make().eval()
     network.trusted_mm = 3.25
     file = tmp_path / "detector.safetensors"
-    save_detector(file, network, {"trained_on": "nothing"})
+    save_network(file, network, {"trained_on": "nothing"})
     read, about = load_detector(file)
     assert type(read) is type(network)
     assert read.names == network.names

@@ -20,11 +20,18 @@ from napari_xreg.landmarks import (
     mirrored_pixels,
     pose_errors,
 )
-from napari_xreg.landmarks.task import LandmarkBatch, draw_batch, heatmap_pixels, usable_at
+from napari_xreg.landmarks.task import LandmarkBatch, draw_batch, heatmap_pixels
 from napari_xreg.registration import Weighting
 from napari_xreg.simulation import phantom
-from napari_xreg.training import CLEAN, OnePatient, Patient, PoseRange, patient_from_volume
-from napari_xreg.training.framing import Framing
+from napari_xreg.training import (
+    CLEAN,
+    Framing,
+    OnePatient,
+    Patient,
+    PoseRange,
+    patient_from_volume,
+    usable_at,
+)
 
 CARM = CArm(1020.0, 750.0, Detector((256, 256), (300 / 256, 300 / 256)))
 STILL = dataclasses.replace(

@@ -17,11 +17,10 @@ from napari_xreg.landmarks import (
     evaluate,
     phantom_cases,
     population_landmark_task,
-    recipes,
+    recipe,
     trust_threshold,
 )
-from napari_xreg.training import PhantomPopulation, PoseRange
-from napari_xreg.training.framing import Framing
+from napari_xreg.training import Framing, PhantomPopulation, PoseRange
 
 # 2 mm pixels at a magnification of 1000 / 700: 1.4 mm at the isocenter.
 CARM = CArm(1000.0, 700.0, Detector((96, 128), (2.0, 2.0)))
@@ -111,7 +110,7 @@ def test_phantoms_are_seen_from_the_poses_that_are_learned(monkeypatch):
         asked.append(poses)
         return (one,)
 
-    monkeypatch.setattr(recipes, "phantom_cases", few)
+    monkeypatch.setattr(recipe, "phantom_cases", few)
     usual = LandmarkSettings()
     settings = dataclasses.replace(usual, views=dataclasses.replace(usual.views, poses=side))
     detector = CompactDetector(widths=(8, 8, 8, 8))

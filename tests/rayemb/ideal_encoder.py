@@ -10,8 +10,9 @@ from dataclasses import replace
 import torch
 
 from napari_xreg.geometry import CArm, Pose
-from napari_xreg.rayemb import Embedded, Framing, RayEncoder, Templates
+from napari_xreg.rayemb import Embedded, RayEncoder, Templates
 from napari_xreg.rayemb.network.encoder import calibration_of
+from napari_xreg.training import Framing
 
 SCALE_MM = 40.0
 

@@ -16,11 +16,11 @@ from napari_xreg.rayemb import (
     CorrespondSettings,
     correspond,
     heatmap_carm,
-    pixels_between,
     point_heatmaps,
     pose_of,
     trust_of,
 )
+from napari_xreg.training import pixels_between
 
 CENTER = torch.tensor([12.0, -31.0, 640.0], dtype=torch.float64)
 # Nothing square, nothing centred.

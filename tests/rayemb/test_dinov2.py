@@ -7,15 +7,9 @@ import torch
 from torch.nn import functional
 
 from napari_xreg.geometry import CArm, Detector
-from napari_xreg.rayemb import (
-    DinoEncoder,
-    encoder_from_dinov2,
-    encoder_of_published,
-    load_encoder,
-    save_encoder,
-)
+from napari_xreg.rayemb import DinoEncoder, encoder_from_dinov2, encoder_of_published, load_encoder
 from napari_xreg.rayemb.network.vit import Attention, DinoV2
-from napari_xreg.training import CheckpointError
+from napari_xreg.training import CheckpointError, save_network
 
 
 def shapes(width: int, depth: int, grid: int) -> dict[str, tuple[int, ...]]:
@@ -90,7 +84,7 @@ def test_a_published_file_is_read_with_its_own_sizes(tmp_path):
         embedding = encoder(images)
     assert embedding.shape == (1, 16, 16, 16)
     # And through our own format.
-    save_encoder(tmp_path / "w.safetensors", encoder, {})
+    save_network(tmp_path / "w.safetensors", encoder, {})
     again, _ = load_encoder(tmp_path / "w.safetensors")
     with torch.no_grad():
         assert torch.equal(again(images), embedding)

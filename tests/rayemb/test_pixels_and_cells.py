@@ -7,7 +7,9 @@ import torch
 
 from napari_xreg.geometry import CArm, CArmPose, Detector, Pose
 from napari_xreg.images import Radiograph
-from napari_xreg.rayemb.framing import (
+from napari_xreg.rayemb.network.compact import CompactEncoder
+from napari_xreg.rayemb.templates import Templates, choose_templates
+from napari_xreg.training import (
     Framing,
     cells_from_pixels,
     contrast_channels,
@@ -15,8 +17,6 @@ from napari_xreg.rayemb.framing import (
     pixels_between,
     sample_cells,
 )
-from napari_xreg.rayemb.network.compact import CompactEncoder
-from napari_xreg.rayemb.templates import Templates, choose_templates
 
 CARM = CArm(1020.0, 750.0, Detector((200, 240), (1.3, 1.1), principal_point=(90.5, 131.0)))
 

@@ -7,10 +7,11 @@ import torch
 
 from napari_xreg.geometry import CArm, Detector
 from napari_xreg.images import Radiograph
-from napari_xreg.rayemb import STANDARD_CARM, Looks, Polarity, coarse_drrs, polarity_of
+from napari_xreg.rayemb import Looks, Polarity, coarse_drrs, polarity_of
 from napari_xreg.rayemb.local_contrast import band_between, mean_near, normalised_in, z_scores
 from napari_xreg.rayemb.polarity import BEYOND_DOUBT, _measures, _middle, _shape_at, _skewness
 from napari_xreg.simulation import phantom, simulate_radiograph
+from napari_xreg.training import STANDARD_CARM
 
 CARM = replace(STANDARD_CARM, detector=STANDARD_CARM.detector.resize(96, 96))
 

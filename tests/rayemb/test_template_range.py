@@ -14,11 +14,11 @@ from napari_xreg.rayemb import (
     ViewPool,
     ViewSettings,
     population_task,
+    recipe,
     templates_around,
     templates_for,
     validation_patient,
 )
-from napari_xreg.rayemb.network import recipes
 from napari_xreg.rayemb.template_range import learned_template_poses
 from napari_xreg.simulation import phantom
 from napari_xreg.training import OnePatient, PhantomPopulation, PoseRange, patient_from_volume
@@ -75,7 +75,7 @@ def test_phantoms_are_seen_from_the_poses_that_are_learned(monkeypatch):
     """Judged from elsewhere, the weights that are kept would be those of another task."""
     side = PoseRange((60.0, 62.0), (4.0, 6.0), (0.0, 0.0), 0.0)
     encoder = CompactEncoder()
-    one = recipes.phantom_validation(encoder, 11, [900], poses=side)
+    one = recipe.phantom_validation(encoder, 11, [900], poses=side)
     angles = one.carm.carm_pose(one.truths[0], (0.0, 0.0, 0.0))
     assert 60.0 <= angles.primary_deg <= 62.0
     assert 4.0 <= angles.secondary_deg <= 6.0
@@ -85,7 +85,7 @@ def test_phantoms_are_seen_from_the_poses_that_are_learned(monkeypatch):
         asked.append(poses)
         return one
 
-    monkeypatch.setattr(recipes, "phantom_validation", seen)
+    monkeypatch.setattr(recipe, "phantom_validation", seen)
     usual = RayEmbSettings()
     settings = replace(usual, views=replace(usual.views, poses=side))
     population_task(encoder, PhantomPopulation(), settings=settings)

@@ -12,20 +12,21 @@ from torch import nn
 
 from napari_xreg.landmarks import CompactDetector, load_detector, resnet_unet_of_published
 from napari_xreg.landmarks.resnet_unet import ResNetUNet
-from napari_xreg.rayemb import CompactEncoder, load_encoder, save_encoder
+from napari_xreg.rayemb import CompactEncoder, load_encoder
 from napari_xreg.registration import AdamSteps
 from napari_xreg.training import (
     CheckpointError,
+    Framing,
     TrainSettings,
     Validation,
     check_state,
     read_checkpoint,
     read_state,
     read_torch_weights,
+    save_network,
     train,
     write_state,
 )
-from napari_xreg.training.framing import Framing
 
 ENCODER = CompactEncoder(8, (8, 16, 8), Framing(pixel_mm=7.0))
 DETECTOR = CompactDetector(("a", "b", "c"), (8, 8, 16, 8), framing=Framing(pixel_mm=4.6))
@@ -272,7 +273,7 @@ def test_the_undamaged_state_is_read_and_one_of_the_first_version(tmp_path):
 def test_bytes_that_changed_give_a_sentence_or_finite_weights(tmp_path, what):
     file = tmp_path / what
     if what == "w.safetensors":
-        save_encoder(file, ENCODER, {"steps": 3})
+        save_network(file, ENCODER, {"steps": 3})
     elif what == "w.ckpt":
         torch.save({"state_dict": ENCODER.state_dict()}, file)
     else:

@@ -26,7 +26,7 @@ from napari_xreg.records.drawing import AFTER, WARNING, Picture
 from napari_xreg.records.entries import carm_to_json
 from napari_xreg.records.pictures import write_picture
 from napari_xreg.registration import PnPSolution, Weighting
-from napari_xreg.training.framing import pixels_between
+from napari_xreg.training import pixels_between
 
 PIXELS = 640
 

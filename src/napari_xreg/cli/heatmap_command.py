@@ -30,16 +30,15 @@ from napari_xreg.rayemb import (
     embed,
     heatmap_carm,
     make_templates,
-    pixels_between,
     point_heatmaps,
     polarity_of,
     probabilities,
     templates_for,
 )
-from napari_xreg.rayemb.framing import covariance_between
 from napari_xreg.rayemb.info_nce import usable_cells
 from napari_xreg.records.entries import carm_to_json
 from napari_xreg.records.pictures import write_picture
+from napari_xreg.training import covariance_between, pixels_between
 
 
 def run(arguments: Namespace, console: Console) -> int:

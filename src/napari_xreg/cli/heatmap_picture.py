@@ -10,9 +10,9 @@ from torch import Tensor
 
 from napari_xreg.geometry import CArm
 from napari_xreg.images import Radiograph
-from napari_xreg.rayemb import pixels_between
 from napari_xreg.records import drawing as canvas
 from napari_xreg.records.drawing import AFTER, INK, WARNING, Picture
+from napari_xreg.training import pixels_between
 
 PIXELS = 480
 

@@ -25,7 +25,7 @@ from napari_xreg.cli.options import (
     threads,
     whole,
 )
-from napari_xreg.workflows import SampleSettings
+from napari_xreg.workflows import RECIPES, SampleSettings
 
 LOCKS = ("primary", "secondary", "roll", "x", "y", "depth")
 
@@ -259,7 +259,7 @@ def _add_train(commands: _Commands, common: _Parser) -> None:
         description="Train RayEmb or a landmark detector on simulated views of a CT (the default), of "
         "every CT of a folder (--population), or of simulated pelves (`phantoms` in place of a CT).",
     )
-    train.add_argument("method", choices=("rayemb", "landmarks"), help="what to train")
+    train.add_argument("method", choices=tuple(RECIPES), help="what to train")
     add_ct(train)
     train.add_argument("--out", required=True, metavar="FILE", help="weights, .safetensors")
     train.add_argument("--labels", metavar="FILE", help="label map: points lie in its structures")
@@ -297,7 +297,9 @@ def _add_train(commands: _Commands, common: _Parser) -> None:
         help="standard deviation of the C-arm's offset along each axis (default: 50)",
     )
     train.add_argument("--minutes", type=positive_number, default=5.0, help="default: %(default)s")
-    train.add_argument("--learning-rate", type=positive_number, default=2e-3, metavar="R")
+    train.add_argument(
+        "--learning-rate", type=positive_number, metavar="R", help="default: that of the network"
+    )
     train.add_argument("--seed", type=whole, default=0, help="default: %(default)s")
     train.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, mps (default: cpu)")
     train.add_argument("--resume", metavar="FILE", help="go on with an earlier run (.resume)")

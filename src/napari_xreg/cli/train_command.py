@@ -1,33 +1,34 @@
-"""``napari-xreg train rayemb|landmarks``: weights for one patient, or for many."""
+"""``napari-xreg train``: weights for one patient, or for many."""
 
 from argparse import Namespace
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-import torch
-from torch import nn
 
 from napari_xreg.cli.console import Console
-from napari_xreg.cli.refining import cancelled_by_interrupt, prepare_renderer
-from napari_xreg.cli.training_methods import METHODS, pose_range
+from napari_xreg.cli.inputs import read_marks, read_patient
+from napari_xreg.cli.refining import cancelled_by_interrupt
 from napari_xreg.files import TRAINING, schema_head
+from napari_xreg.images import Landmark, read_labels
 from napari_xreg.progress import Control
 from napari_xreg.progress import run as run_events
-from napari_xreg.rendering import choose_device, thread_count
+from napari_xreg.rendering import choose_device, set_thread_count, thread_count
 from napari_xreg.training import (
-    Kept,
+    CTsOfFolder,
+    OneCT,
+    Patients,
+    Phantoms,
+    PoseRange,
     Step,
-    Trained,
     TrainingStatus,
-    TrainSettings,
-    Validation,
-    best_scores,
-    card,
-    check_state,
-    drawn_from,
-    read_state,
-    reason,
+)
+from napari_xreg.workflows import (
+    RECIPES,
+    Preparing,
+    TrainingEvent,
+    TrainingOutcome,
+    TrainRequest,
+    Unwritten,
+    check_out,
+    interrupted,
     train,
 )
 
@@ -35,94 +36,111 @@ FAILED, INTERRUPTED = 1, 130
 
 
 def run(arguments: Namespace, console: Console) -> int:
-    """Train and write, at every validation and at the end.
+    """Train; files are written at every validation and at the end.
 
     The exit code is 1 where the loss stopped being a number, 130 after Ctrl-C.
     """
-    out = Path(arguments.out)
-    if out.suffix != ".safetensors":
-        raise ValueError(f"weights are written as .safetensors: got --out {out.name}")
-    resumed = Path(arguments.resume) if arguments.resume else None
-    resume = None if resumed is None else read_state(resumed)
-    method = METHODS[arguments.method]
-    poses = pose_range(arguments)
-    device = choose_device(arguments.device)
-    kept = Kept(out, method.save, method.finish)
-    kept.check()
-    prepare_renderer(console, arguments.threads)
-    torch.set_num_threads(thread_count())
-    with drawn_from(torch.Generator().manual_seed(arguments.seed)):
-        network = method.network(arguments).to(device)
-    if resumed is not None and resume is not None:
-        check_state(resume, network, resumed.name)
-    console.step("rendering images to validate on")
-    task, what = method.task(arguments, network)
-    settings = TrainSettings(
-        steps=10**9, by_time=60.0 * arguments.minutes, seed=arguments.seed,
-        learning_rate=arguments.learning_rate,
-    )  # fmt: skip
-    shown = _Shown(kept, network, settings, console, method.found)
-    shown.about = {"task": arguments.method, "trained_on": what, "request": poses.described()}
-    control = Control()
+    check_out(Path(arguments.out))
+    if arguments.threads is not None:
+        set_thread_count(arguments.threads)
+    request = train_request(arguments)
     console.step(
-        f"training on {what}, {arguments.minutes:g} minutes; the best so far is kept in {out}"
+        f"training on {request.patients.words()}, {arguments.minutes:g} minutes; the best so far is "
+        f"kept in {request.out}"
     )
+    control = Control()
     with cancelled_by_interrupt(control):
-        trained = run_events(train(task, settings, resume=resume, control=control), shown)
-    interrupted = trained.status is TrainingStatus.CANCELLED
-    if interrupted and trained.steps == (0 if resume is None else resume["steps"]):
+        outcome = run_events(
+            train(request, control=control), lambda event: _show(event, request, console)
+        )
+    if outcome is None:
         console.error("interrupted before the first step; nothing was written")
         return INTERRUPTED
-    return shown.end(trained) or (INTERRUPTED if interrupted else 0)
+    return _end(outcome, console)
 
 
-class _Shown:
-    """Writes what a training brings, and says so."""
+def train_request(arguments: Namespace) -> TrainRequest:
+    """What the command line asks for; reads the CT.
 
-    about: Mapping[str, Any]
+    Raises
+    ------
+    ValueError
+        Where a range runs backwards, or a file is not what it should be.
+    """
+    resumed, finetuned = arguments.resume, arguments.finetune
+    resume = interrupted(Path(resumed)).resume if resumed else None
+    poses = _pose_range(arguments)
+    device = str(choose_device(arguments.device))
+    return TrainRequest(
+        RECIPES[arguments.method](),
+        _patients(arguments),
+        Path(arguments.out),
+        start=Path(finetuned) if finetuned else "scratch",
+        poses=poses,
+        minutes=arguments.minutes,
+        learning_rate=arguments.learning_rate,
+        seed=arguments.seed,
+        device=device,
+        threads=thread_count(),
+        resume=resume,
+    )
 
-    def __init__(
-        self, kept: Kept, network: nn.Module, settings: TrainSettings, console: Console, found: str
-    ) -> None:
-        self.kept, self.network, self.settings = kept, network, settings
-        self.console, self.found = console, found
 
-    def __call__(self, event: Step | Validation) -> None:
-        console = self.console
-        if isinstance(event, Step):
-            text = f"step {event.index}  loss {event.losses['loss']:.3f}"
-            console.progress(event.seconds / self.settings.by_time, text)
-            return
-        scores = best_scores((event.state or {})["validations"])
-        try:
-            self.kept.validated(
-                self.network, event, self._card(event.index, event.seconds, scores, "RUNNING")
-            )
-        except (OSError, ValueError) as error:
-            console.step(f"not written: {reason(error)}; training goes on")
-        console.step(
-            f"step {event.index}: {self.found} missed by {event.scores['median_error_mm']:.1f} mm "
-            f"(median), pose by {event.scores['median_mtre_mm']:.0f} mm"
+def _pose_range(arguments: Namespace) -> PoseRange:
+    usual = PoseRange()
+    primary, secondary, roll = (
+        tuple(getattr(arguments, name) or getattr(usual, f"{name}_deg"))
+        for name in ("primary", "secondary", "roll")
+    )
+    offset = usual.offset_mm if arguments.offset is None else arguments.offset
+    return PoseRange(primary, secondary, roll, offset)
+
+
+def _patients(arguments: Namespace) -> Patients:
+    """Whom to learn: ``phantoms``, the CTs of a folder, or one CT with what belongs to it."""
+    given = read_marks(arguments, arguments.landmarks) if arguments.landmarks else []
+    names = tuple(mark.name for mark in given if mark.position is not None)
+    if arguments.ct == "phantoms":
+        return Phantoms(names)
+    if arguments.population:
+        return CTsOfFolder(Path(arguments.ct), arguments.phantoms, arguments.above_hu, names)
+    patient = read_patient(arguments)
+    made = patient.phantom
+    labels = read_labels(Path(arguments.labels)) if arguments.labels else None
+    if made is not None:
+        labels = labels or made.labels
+        given = given or [Landmark(name, place) for name, place in made.landmarks.items()]
+    return OneCT(patient.name, patient.volume, labels, None, arguments.above_hu, tuple(given))
+
+
+def _show(event: TrainingEvent, request: TrainRequest, console: Console) -> None:
+    if isinstance(event, Preparing):
+        console.step(event.words)
+    elif isinstance(event, Unwritten):
+        console.step(f"not written: {event.words}; training goes on")
+    elif isinstance(event, Step):
+        text = f"step {event.index}  loss {event.losses['loss']:.3f}"
+        console.progress(event.seconds / request.settings.by_time, text)
+    else:
+        found = (
+            f"{name} {event.scores[key]:.1f} mm" for key, name in request.recipe.scores.items()
         )
+        console.step(f"step {event.index}: {', '.join(found)}")
 
-    def end(self, trained: Trained) -> int:
-        """The exit code."""
-        scores = best_scores(trained.validations)
-        about = self._card(trained.steps, trained.seconds, scores, trained.status.name)
-        self.kept.ended(self.network, trained, about)
-        console, files = self.console, [str(self.kept.file), str(self.kept.state_file)]
-        console.say(trained.status.value)
-        for name, value in scores.items():
-            if name != "score":
-                console.say(f"{name.replace('_', ' ')}: {value:.2f}")
-        console.say("measured on simulated radiographs")
-        console.say(f"written: {', '.join(files)} (to go on with --resume)")
-        console.answer({**schema_head(TRAINING), "files": files, **about})
-        return 0 if trained else FAILED
 
-    def _card(
-        self, steps: int, seconds: float, scores: Mapping[str, float], status: str
-    ) -> dict[str, Any]:
-        return card(
-            steps=steps, seconds=seconds, scores=scores, status=status, words="", **self.about
-        )
+def _end(outcome: TrainingOutcome, console: Console) -> int:
+    """The exit code."""
+    trained = outcome.trained
+    console.say(trained.status.value)
+    for name, value in outcome.scores.items():
+        if name != "score":
+            console.say(f"{name.replace('_', ' ')}: {value:.2f}")
+    console.say("measured on simulated radiographs")
+    if outcome.problem:
+        raise OSError(f"the weights were not written: {outcome.problem}")
+    files = [str(outcome.file), str(outcome.state_file)]
+    console.say(f"written: {', '.join(files)} (to go on with --resume)")
+    console.answer({**schema_head(TRAINING), "files": files, **outcome.card})
+    if trained.status is TrainingStatus.CANCELLED:
+        return INTERRUPTED
+    return 0 if trained else FAILED

@@ -16,7 +16,8 @@ from napari_xreg.landmarks.detector import (
 from napari_xreg.landmarks.labels import DilationErosion, ball, point_loss, weighted_bce
 from napari_xreg.landmarks.mirror import mirrored_order, mirrored_pixels, other_side
 from napari_xreg.landmarks.pose_loss import PoseFinetuneTask, PoseLossSettings, pose_errors
-from napari_xreg.landmarks.recipes import (
+from napari_xreg.landmarks.recipe import (
+    LandmarkRecipe,
     patient_landmark_task,
     population_landmark_task,
     validation_phantoms,
@@ -43,12 +44,10 @@ from napari_xreg.landmarks.validation import (
     trust_threshold,
 )
 from napari_xreg.landmarks.view_pool import LandmarkViewPool, LandmarkViewSettings
-from napari_xreg.landmarks.weights_file import load_detector, save_detector
-from napari_xreg.training import STANDARD_CARM
+from napari_xreg.landmarks.weights_file import load_detector
 
 __all__ = [
     "DEEPFLUORO_NAMES",
-    "STANDARD_CARM",
     "CaseResult",
     "CompactDetector",
     "DetectSettings",
@@ -58,6 +57,7 @@ __all__ = [
     "Heatmaps",
     "LandmarkCase",
     "LandmarkDetector",
+    "LandmarkRecipe",
     "LandmarkSettings",
     "LandmarkTask",
     "LandmarkValidator",
@@ -91,7 +91,6 @@ __all__ = [
     "pose_errors",
     "resnet_unet_of_published",
     "retention",
-    "save_detector",
     "trust_of",
     "trust_threshold",
     "validation_phantoms",

@@ -16,8 +16,7 @@ from napari_xreg.landmarks.detector import (
     checked_names,
     checked_trust,
 )
-from napari_xreg.training import Block, doubled
-from napari_xreg.training.framing import Framing, contrast_channels
+from napari_xreg.training import Block, Framing, contrast_channels, doubled
 
 COMPACT_FRAMING = Framing(pixel_mm=2.3, multiple=16, smallest=48, largest=256)
 

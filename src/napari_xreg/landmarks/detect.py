@@ -13,8 +13,7 @@ from napari_xreg.landmarks.detections import Detections
 from napari_xreg.landmarks.detector import LandmarkDetector, dropout_active
 from napari_xreg.landmarks.soft_argmax import WINDOW, local_soft_argmax
 from napari_xreg.progress import Control
-from napari_xreg.training import drawn_from
-from napari_xreg.training.framing import covariance_between, pixels_between
+from napari_xreg.training import covariance_between, drawn_from, pixels_between
 
 
 @dataclass(frozen=True)

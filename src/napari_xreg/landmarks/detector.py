@@ -1,20 +1,17 @@
 """The one interface of all landmark detectors: an image in, a heatmap for each landmark out."""
 
 import math
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import ClassVar
 
-import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
 from napari_xreg.files import is_number
-from napari_xreg.geometry import CArm
-from napari_xreg.training.framing import Framing
+from napari_xreg.training import RadiographNetwork
 
 DEEPFLUORO_NAMES = tuple(
     f"{name}-{side}" for name in ("ASIS", "FH", "GSN", "IOF", "IPS", "MOF", "SPS") for side in "lr"
@@ -38,17 +35,13 @@ class Heatmaps:
     visible: Float[Tensor, "b n"]
 
 
-class LandmarkDetector(nn.Module, ABC):
+class LandmarkDetector(RadiographNetwork):
     """A network that knows some named landmarks.
 
     Attributes
     ----------
-    kind
-        What checkpoints call it.
     names
         Of the landmarks, in the order of its maps.
-    framing
-        How a detector is sampled for it.
     stride
         Image pixels per heatmap pixel, each way; outer edges are in place.
     trusted_mm
@@ -56,20 +49,9 @@ class LandmarkDetector(nn.Module, ABC):
         `landmarks.trust`); None where that was never measured.
     """
 
-    kind: ClassVar[str]
     names: tuple[str, ...]
-    framing: Framing
     stride: int
     trusted_mm: float | None
-
-    @abstractmethod
-    def inputs(
-        self,
-        images: Float[Tensor, "b rows columns"],
-        masks: Bool[Tensor, "b rows columns"],
-        carm: CArm,
-    ) -> Float[Tensor, "b channels rows columns"]:
-        """Network input of line integrals (bone bright) on the detector's pixels."""
 
     @abstractmethod
     def encode(self, inputs: Float[Tensor, "b channels rows columns"]) -> tuple[Tensor, ...]:
@@ -88,15 +70,6 @@ class LandmarkDetector(nn.Module, ABC):
         self, logits: Float[Tensor, "*b rows columns"]
     ) -> Float[Tensor, "*b rows columns"]:
         """Logits whose softmax over the map is where the landmark is thought to be."""
-
-    @abstractmethod
-    def configuration(self) -> dict[str, object]:
-        """Arguments that build the same network again."""
-
-    @property
-    def device(self) -> torch.device:
-        """Where its weights are."""
-        return next(self.parameters()).device
 
 
 def checked_names(names: Sequence[str]) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float
@@ -21,8 +21,13 @@ from napari_xreg.landmarks.task import (
 )
 from napari_xreg.landmarks.view_pool import LandmarkViewPool
 from napari_xreg.registration import Correspondences, PnPSettings, Weighting, solve_pnp, weighted
-from napari_xreg.training import Population, drawn_from
-from napari_xreg.training.framing import covariance_between, pixels_between
+from napari_xreg.training import (
+    PoolTask,
+    Population,
+    covariance_between,
+    drawn_from,
+    pixels_between,
+)
 
 _FLOOR_PX2 = 0.05
 """Least variance of a landmark in the PnP, heatmap pixels squared: 0.2 of a pixel."""
@@ -70,7 +75,7 @@ class PoseLossSettings:
             )
 
 
-class PoseFinetuneTask:
+class PoseFinetuneTask(PoolTask[LandmarkDetector, LandmarkViewPool]):
     """A `training.Task` that goes on with a detector that already finds its landmarks.
 
     The loss of a batch is that of the heatmaps plus `pose_weight` times the mean over the images of
@@ -92,13 +97,12 @@ class PoseFinetuneTask:
         validate: Validate,
         settings: PoseLossSettings | None = None,
     ) -> None:
-        self.network = detector
         self.settings = settings or PoseLossSettings()
-        self._validate = validate
         labels = self.settings.labels
-        self.pool = LandmarkViewPool(
+        pool = LandmarkViewPool(
             population, detector.names, detector.framing, labels.views, labels.seed
         )
+        super().__init__(detector, pool, validate)
 
     def losses(self, generator: torch.Generator) -> Mapping[str, Tensor]:
         """Losses of a batch; ``pose`` and ``mtre_mm`` of the images that gave a pose."""
@@ -118,18 +122,6 @@ class PoseFinetuneTask:
         total = losses["loss"] + s.pose_weight * pose.to(losses["loss"])
         mtre = errors.detach().median() if len(errors) else nothing + torch.nan
         return {**losses, "loss": total, "pose": pose, "mtre_mm": mtre}
-
-    def validate(self) -> tuple[Mapping[str, float], Any]:
-        """See the constructor."""
-        return self._validate(self.network)
-
-    def state(self) -> Mapping[str, Any]:
-        """Counts of the pool."""
-        return self.pool.state()
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Make the pool of a state again."""
-        self.pool.restore(dict(state))
 
     def _spread(
         self, features: tuple[Tensor, ...], maps: Heatmaps

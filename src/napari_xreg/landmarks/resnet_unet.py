@@ -22,8 +22,7 @@ from napari_xreg.landmarks.detector import (
     checked_names,
     checked_trust,
 )
-from napari_xreg.training import CheckpointError, built, fill
-from napari_xreg.training.framing import Framing
+from napari_xreg.training import CheckpointError, Framing, built, fill
 
 Inputs = Literal["drr", "fluoroscopy"]
 

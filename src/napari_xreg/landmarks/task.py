@@ -15,7 +15,14 @@ from napari_xreg.landmarks.labels import DilationErosion, ball, point_loss, weig
 from napari_xreg.landmarks.mirror import mirrored_order, mirrored_pixels
 from napari_xreg.landmarks.soft_argmax import local_soft_argmax
 from napari_xreg.landmarks.view_pool import LandmarkViewPool, LandmarkViewSettings
-from napari_xreg.training import Appearance, Population, drawn_from
+from napari_xreg.training import (
+    Appearance,
+    PoolTask,
+    Population,
+    drawn_from,
+    isocenter_pixel_mm,
+    usable_at,
+)
 
 Validate = Callable[[LandmarkDetector], tuple[Mapping[str, float], Any]]
 
@@ -93,7 +100,7 @@ class LandmarkBatch:
     carm: CArm
 
 
-class LandmarkTask:
+class LandmarkTask(PoolTask[LandmarkDetector, LandmarkViewPool]):
     """A `training.Task`.
 
     Parameters
@@ -115,15 +122,12 @@ class LandmarkTask:
         validate: Validate,
         settings: LandmarkSettings | None = None,
     ) -> None:
-        self.network = detector
-        self.settings = settings or LandmarkSettings()
-        if self.settings.mirror > 0:
+        self.settings = s = settings or LandmarkSettings()
+        if s.mirror > 0:
             mirrored_order(detector.names)  # refuses names without a partner
-        self._validate = validate
         self.steps = 0
-        self.pool = LandmarkViewPool(
-            population, detector.names, detector.framing, self.settings.views, self.settings.seed
-        )
+        pool = LandmarkViewPool(population, detector.names, detector.framing, s.views, s.seed)
+        super().__init__(detector, pool, validate)
 
     def losses(self, generator: torch.Generator) -> Mapping[str, Tensor]:
         """Losses of a batch and the median error, mm at the isocenter."""
@@ -134,18 +138,14 @@ class LandmarkTask:
         self.steps += 1
         return landmark_losses(self.network, maps, batch, self.settings, progress)
 
-    def validate(self) -> tuple[Mapping[str, float], Any]:
-        """See the constructor."""
-        return self._validate(self.network)
-
     def state(self) -> Mapping[str, Any]:
         """Counts."""
-        return {**self.pool.state(), "schedule": self.steps}
+        return {**super().state(), "schedule": self.steps}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Make the pool of a state again."""
         self.steps = int(state["schedule"])
-        self.pool.restore({"made": int(state["made"]), "steps": int(state["steps"])})
+        super().restore(state)
 
 
 def draw_batch(
@@ -216,22 +216,3 @@ def landmark_losses(
 def heatmap_pixels(pixels: Float[Tensor, "*n 2"], stride: int) -> Float[Tensor, "*n 2"]:
     """Image pixels on the heatmap's grid: outer edges in place, integer = centre of a pixel."""
     return (pixels + 0.5) / stride - 0.5
-
-
-def isocenter_pixel_mm(carm: CArm) -> float:
-    """Size of a pixel at the isocenter, mm: geometric mean of its sides."""
-    s_row, s_column = carm.detector.spacing
-    ratio = carm.source_to_isocenter / carm.source_to_detector
-    return float((s_row * s_column) ** 0.5 * ratio)
-
-
-def usable_at(
-    masks: Bool[Tensor, "b rows columns"], pixels: Float[Tensor, "b n 2"]
-) -> Bool[Tensor, "b n"]:
-    """Whether places lie in the image, to its outer edges, on a pixel that may be used."""
-    rows, columns = masks.shape[-2:]
-    size = pixels.new_tensor([rows, columns])
-    inside = ((pixels >= -0.5) & (pixels <= size - 0.5)).all(-1)
-    at = pixels.nan_to_num(0.0).round().long()
-    row, column = at[..., 0].clamp(0, rows - 1), at[..., 1].clamp(0, columns - 1)
-    return inside & masks.flatten(1).gather(1, row * columns + column)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from napari_xreg.geometry import CArm
 from napari_xreg.landmarks.detections import Detections, Spread
-from napari_xreg.landmarks.task import isocenter_pixel_mm
+from napari_xreg.training import isocenter_pixel_mm
 
 FEWEST = 6
 """Landmarks in the image below which one wrong one cannot be noticed."""

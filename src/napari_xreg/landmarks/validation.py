@@ -12,16 +12,20 @@ from napari_xreg.images import LabelMap, Landmark, Radiograph, Volume
 from napari_xreg.landmarks.detect import DetectSettings, detect
 from napari_xreg.landmarks.detections import Detections
 from napari_xreg.landmarks.detector import LandmarkDetector
-from napari_xreg.landmarks.task import isocenter_pixel_mm, usable_at
 from napari_xreg.landmarks.trust import fitted_threshold, image_uncertainty_mm
-from napari_xreg.metrics import mean_target_registration_error
 from napari_xreg.progress import run
 from napari_xreg.registration import PnPSettings, PnPSolution, Weighting, solve_pnp
-from napari_xreg.simulation import phantom, simulate_radiograph
-from napari_xreg.training import STANDARD_CARM, PoseRange, bone_mask, points_in
-
-LOST_MM = 200.0
-"""Written where there is no pose at all, or a worse one."""
+from napari_xreg.simulation import phantom
+from napari_xreg.training import (
+    STANDARD_CARM,
+    PoseRange,
+    isocenter_pixel_mm,
+    points_in_bone,
+    pose_error_mm,
+    radiographs_at_random,
+    scores_of,
+    usable_at,
+)
 
 GOOD_MM = 20.0
 """mTRE of a pose that a refinement can start from."""
@@ -68,7 +72,7 @@ class CaseResult:
     solution
         Of the PnP.
     mtre_mm
-        Of its pose, over the case's landmarks; `LOST_MM` where there is none.
+        Of its pose, over the case's landmarks; `training.LOST_MM` where there is none.
     """
 
     case: LandmarkCase
@@ -99,8 +103,7 @@ def landmark_cases(
     Parameters
     ----------
     seeds
-        One radiograph each: its pose and the simulator's seed. The caller says whether they are
-        for tuning or for reports (`simulation.TUNING_SEEDS`, `EVALUATION_SEEDS`).
+        See `training.radiographs_at_random`.
     poses
         About the isocenter. None: those of training.
     isocenter
@@ -109,20 +112,16 @@ def landmark_cases(
         Of the simulator.
     """
     if isocenter is None:
-        mask = bone_mask(volume, labels, None, bone_above_hu)
-        generator = torch.Generator().manual_seed(seeds[0])
-        isocenter = points_in(volume, mask, 100_000, generator).mean(0)
+        isocenter = points_in_bone(volume, labels, bone_above_hu, seeds[0]).mean(0)
     marks = tuple(mark for mark in landmarks if mark.position is not None)
-    made = []
-    for seed in seeds:
-        own = torch.Generator().manual_seed(seed)
-        truth = (poses or PoseRange()).sample(carm, isocenter, 1, own)[0]
-        image = simulate_radiograph(
-            volume, labels, carm, truth, severity=severity, seed=seed, step_mm=step_mm,
-            rays_per_side=rays_per_side,
-        )  # fmt: skip
-        made.append(LandmarkCase(f"{name}, image {seed}", image.radiograph, truth, marks))
-    return tuple(made)
+    made = radiographs_at_random(
+        volume, labels, carm, poses or PoseRange(), isocenter, seeds, severity=severity,
+        step_mm=step_mm, rays_per_side=rays_per_side,
+    )  # fmt: skip
+    return tuple(
+        LandmarkCase(f"{name}, image {seed}", radiograph, truth, marks)
+        for seed, (radiograph, truth) in zip(seeds, made, strict=True)
+    )
 
 
 def phantom_cases(
@@ -184,10 +183,7 @@ def judged(
         case.landmarks, weighting=weighting, visible_above=visible_above
     )
     solution = solve_pnp(pairs, carm, settings=pnp)
-    mtre = LOST_MM
-    if solution.world_from_camera is not None:
-        found = mean_target_registration_error(solution.world_from_camera, case.truth, case.places)
-        mtre = min(LOST_MM, float(found))
+    mtre = pose_error_mm(solution.world_from_camera, case.truth, case.places)
     return CaseResult(case, detections, error, inside, solution, mtre)
 
 
@@ -223,12 +219,9 @@ class LandmarkValidator:
         known = torch.cat([~torch.isnan(r.error_mm) for r in results])
         inside = torch.cat([r.inside for r in results])
         told = torch.cat([r.detections.visible for r in results]) >= 0.5
-        mtre = torch.tensor([r.mtre_mm for r in results])
         scores = {
             "score": float(errors.clamp(max=30.0).mean()),
-            "median_error_mm": float(errors.median()),
-            "within_10mm_share": float((errors < 10).double().mean()),
-            "median_mtre_mm": float(mtre.median()),
+            **scores_of(errors, [r.mtre_mm for r in results]),
             "visible_accuracy": float((told == inside)[known].double().mean()),
         }
         return scores, results

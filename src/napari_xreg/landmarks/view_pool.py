@@ -8,8 +8,14 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from napari_xreg.geometry import CArm, Pose
-from napari_xreg.training import STANDARD_CARM, Patient, Population, PoseRange, Recent
-from napari_xreg.training.framing import Framing
+from napari_xreg.training import (
+    STANDARD_CARM,
+    Framing,
+    Patient,
+    PatientPool,
+    Population,
+    PoseRange,
+)
 
 
 @dataclass(frozen=True)
@@ -65,8 +71,10 @@ class LandmarkViews:
     known: Bool[Tensor, "n"]
 
 
-class LandmarkViewPool:
-    """Views of the last few patients drawn; see `training.Recent`."""
+class LandmarkViewPool(PatientPool[LandmarkViews]):
+    """See `training.PatientPool`."""
+
+    salt = 23
 
     def __init__(
         self,
@@ -76,32 +84,19 @@ class LandmarkViewPool:
         settings: LandmarkViewSettings,
         seed: int,
     ) -> None:
-        self.population, self.names = population, tuple(names)
-        self.settings, self.seed = settings, seed
+        super().__init__(population, settings, seed)
+        self.names, self.settings = tuple(names), settings
         self.carm = framing.carm(settings.carm)
-        self.views = Recent(
-            self._make, first=settings.first, renew_every=settings.renew_every, kept=settings.kept
-        )
 
     def draw(self, count: int, generator: torch.Generator) -> list[tuple[LandmarkViews, int]]:
         """Views of patients of the pool, each with its number; now and then a new one comes in."""
-        views, each = self.views.step(), self.settings.views
+        views, each = self.step(), self.settings.views
         chosen = torch.randint(len(views) * each, (count,), generator=generator).tolist()
         return [(views[at // each], at % each) for at in chosen]
 
-    def state(self) -> dict[str, int]:
-        """Counts, from which the pool can be made again."""
-        return self.views.state()
-
-    def restore(self, state: dict[str, int]) -> None:
-        """Make the pool of a `state` again."""
-        self.views.restore(state)
-
-    def _make(self, number: int) -> LandmarkViews:
+    def views_of(self, patient: Patient, generator: torch.Generator) -> LandmarkViews:
+        """Images of a patient and its landmarks."""
         s = self.settings
-        # Distinct for every patient of every run: a 63-bit seed of two numbers.
-        generator = torch.Generator().manual_seed((self.seed * 7_919 + 23) * 1_000_003 + number)
-        patient = self.population.draw(generator)
         places = landmark_table(patient, self.names)
         poses = s.poses.sample(self.carm, patient.isocenter, s.views, generator)
         kinds = patient.render(self.carm, poses)

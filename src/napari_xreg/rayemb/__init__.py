@@ -13,7 +13,6 @@ from napari_xreg.rayemb.correspond import (
     heatmap_carm,
     point_heatmaps,
 )
-from napari_xreg.rayemb.framing import Framing, pixels_between
 from napari_xreg.rayemb.heatmap import Posterior, posterior, probabilities, similarity
 from napari_xreg.rayemb.info_nce import info_nce
 from napari_xreg.rayemb.locate import (
@@ -27,10 +26,15 @@ from napari_xreg.rayemb.locate import (
 )
 from napari_xreg.rayemb.network.compact import CompactEncoder
 from napari_xreg.rayemb.network.encoder import Embedded, RayEncoder, embed
-from napari_xreg.rayemb.network.recipes import patient_task, phantom_validation, population_task
 from napari_xreg.rayemb.network.vit import DinoEncoder, encoder_from_dinov2, encoder_of_published
-from napari_xreg.rayemb.network.weights_file import load_encoder, save_encoder, shipped_encoder
+from napari_xreg.rayemb.network.weights_file import load_encoder, shipped_encoder
 from napari_xreg.rayemb.polarity import Looks, Polarity, coarse_drrs, polarity_of
+from napari_xreg.rayemb.recipe import (
+    RayEmbRecipe,
+    patient_task,
+    phantom_validation,
+    population_task,
+)
 from napari_xreg.rayemb.subspace import projector, subspace_basis, subspace_rank
 from napari_xreg.rayemb.task import RayEmbSettings, RayEmbTask
 from napari_xreg.rayemb.template_range import TEMPLATE_POSES, templates_around
@@ -53,11 +57,9 @@ from napari_xreg.rayemb.validation import (
     validation_patient,
 )
 from napari_xreg.rayemb.view_pool import ViewPool, Views, ViewSettings
-from napari_xreg.training import STANDARD_CARM
 
 __all__ = [
     "RAYEMB_V1",
-    "STANDARD_CARM",
     "STARTS",
     "START_SPREAD",
     "TEMPLATE_POSES",
@@ -67,11 +69,11 @@ __all__ = [
     "DinoEncoder",
     "Embedded",
     "Found",
-    "Framing",
     "Located",
     "Looks",
     "Polarity",
     "Posterior",
+    "RayEmbRecipe",
     "RayEmbSettings",
     "RayEmbTask",
     "RayEncoder",
@@ -102,7 +104,6 @@ __all__ = [
     "make_templates",
     "patient_task",
     "phantom_validation",
-    "pixels_between",
     "polarity_of",
     "point_heatmaps",
     "population_task",
@@ -111,7 +112,6 @@ __all__ = [
     "probabilities",
     "projector",
     "sample_points",
-    "save_encoder",
     "shipped_encoder",
     "similarity",
     "start_of",

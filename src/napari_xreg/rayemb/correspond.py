@@ -11,7 +11,6 @@ from torch import Tensor
 
 from napari_xreg.geometry import CArm
 from napari_xreg.progress import Control
-from napari_xreg.rayemb.framing import covariance_between, pixels_between
 from napari_xreg.rayemb.heatmap import (
     Posterior,
     embedding_norm,
@@ -24,6 +23,7 @@ from napari_xreg.rayemb.network.encoder import Embedded, RayEncoder
 from napari_xreg.rayemb.subspace import subspace_basis
 from napari_xreg.rayemb.templates import Templates, choose_templates
 from napari_xreg.registration import Correspondences
+from napari_xreg.training import covariance_between, pixels_between
 
 
 @dataclass(frozen=True)

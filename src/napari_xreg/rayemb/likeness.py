@@ -8,7 +8,7 @@ from napari_xreg.geometry import Pose
 from napari_xreg.images import Radiograph, Volume
 from napari_xreg.rayemb.local_contrast import band_between, normalised_in, z_scores
 from napari_xreg.rendering import render_drr
-from napari_xreg.training.framing import Framing
+from napari_xreg.training import Framing
 
 
 def likeness(radiograph: Radiograph, volume: Volume, world_from_camera: Pose) -> float:

@@ -18,7 +18,7 @@ from napari_xreg.rayemb.local_contrast import (
 )
 from napari_xreg.rayemb.templates import TemplateSettings, template_poses
 from napari_xreg.rendering import at_voxel_size, render_drr
-from napari_xreg.training.framing import Framing
+from napari_xreg.training import Framing
 
 BEYOND_DOUBT = 3.0
 """Of `Polarity.log_odds`, either way: tuned on simulated radiographs of five CTs, see decision 6."""

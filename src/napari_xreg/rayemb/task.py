@@ -9,12 +9,19 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from napari_xreg.geometry import Pose
-from napari_xreg.rayemb.framing import cells_from_pixels, sample_cells
 from napari_xreg.rayemb.info_nce import info_nce, usable_cells
 from napari_xreg.rayemb.network.encoder import RayEncoder
 from napari_xreg.rayemb.subspace import subspace_basis
 from napari_xreg.rayemb.view_pool import ViewPool, Views, ViewSettings, projected
-from napari_xreg.training import CLEAN, Appearance, Population
+from napari_xreg.training import (
+    CLEAN,
+    Appearance,
+    PoolTask,
+    Population,
+    cells_from_pixels,
+    sample_cells,
+    usable_at,
+)
 
 Validate = Callable[[RayEncoder], tuple[Mapping[str, float], Any]]
 
@@ -69,7 +76,7 @@ class RayEmbSettings:
             )
 
 
-class RayEmbTask:
+class RayEmbTask(PoolTask[RayEncoder, ViewPool]):
     """A `training.Task`.
 
     Parameters
@@ -91,10 +98,9 @@ class RayEmbTask:
         validate: Validate,
         settings: RayEmbSettings | None = None,
     ) -> None:
-        self.network = encoder
         self.settings = settings or RayEmbSettings()
-        self._validate = validate
-        self.pool = ViewPool(population, encoder.framing, self.settings.views, self.settings.seed)
+        pool = ViewPool(population, encoder.framing, self.settings.views, self.settings.seed)
+        super().__init__(encoder, pool, validate)
 
     def losses(self, generator: torch.Generator) -> Mapping[str, Tensor]:
         """InfoNCE of a batch of one patient."""
@@ -130,7 +136,7 @@ class RayEmbTask:
         usable = usable_cells(masks, rows, columns)
         shape = self.pool.carm.detector.shape
         positions = cells_from_pixels(pixels, shape, (rows, columns)).float().to(device)
-        inside = seen.to(device) & _usable_at(usable, positions)
+        inside = seen.to(device) & usable_at(usable, positions)
         learned = not bool(torch.isnan(encoder.outside_logit).any())
         loss, similarities = info_nce(
             query, basis, positions, inside, counted.to(device), usable,
@@ -140,18 +146,6 @@ class RayEmbTask:
         error = _median_error(similarities, positions, inside, usable)
         cell_mm = encoder.framing.pixel_mm * shape[0] / rows
         return {"loss": loss, "median_error_mm": error * cell_mm}
-
-    def validate(self) -> tuple[Mapping[str, float], Any]:
-        """See the constructor."""
-        return self._validate(self.network)
-
-    def state(self) -> Mapping[str, Any]:
-        """Counts of the pool."""
-        return self.pool.state()
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Make the pool of a state again."""
-        self.pool.restore(dict(state))
 
     def _points(
         self, views: Views, query_poses: Pose, template_poses: Pose, generator: torch.Generator
@@ -183,15 +177,6 @@ class RayEmbTask:
         chosen = features[choice.to(features.device), point.to(features.device)]
         # A point that is not counted must not meet the slow path of a deficient rank.
         return subspace_basis(chosen.transpose(2, 3)), counted
-
-
-def _usable_at(
-    usable: Bool[Tensor, "b rows columns"], positions: Float[Tensor, "b n 2"]
-) -> Bool[Tensor, "b n"]:
-    rows, columns = usable.shape[-2:]
-    at = positions.nan_to_num(0.0).round().long()
-    row, column = at[..., 0].clamp(0, rows - 1), at[..., 1].clamp(0, columns - 1)
-    return usable.flatten(1).gather(1, row * columns + column)
 
 
 def _median_error(

@@ -17,11 +17,10 @@ from napari_xreg.files import written
 from napari_xreg.geometry import CArm, Detector, Pose
 from napari_xreg.images import Volume
 from napari_xreg.progress import Control
-from napari_xreg.rayemb.framing import Align, cells_from_pixels
 from napari_xreg.rayemb.network.encoder import RayEncoder
 from napari_xreg.rayemb.template_range import TEMPLATE_POSES, learned_template_poses
 from napari_xreg.rendering import at_voxel_size, render_drr
-from napari_xreg.training import PoseRange
+from napari_xreg.training import Align, PoseRange, cells_from_pixels, inside_image
 
 RAYEMB_V1_CARM = CArm(1800.0, 900.0, Detector((512, 512), (1.4, 1.4)))
 """What the templates of the published weights were rendered with (METHODS A3)."""
@@ -171,12 +170,6 @@ class Templates:
         if seen is not None:
             features = features * seen[..., None].to(features)
         return features.transpose(1, 2)
-
-
-def inside_image(pixels: Float[Tensor, "*n 2"], shape: tuple[int, int]) -> Bool[Tensor, "*n"]:
-    """Whether a position lies between the outer edges of an image; False for NaN."""
-    limit = pixels.new_tensor(shape) - 0.5
-    return ((pixels >= -0.5) & (pixels <= limit)).all(-1)
 
 
 def _gathered(

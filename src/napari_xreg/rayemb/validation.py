@@ -9,10 +9,8 @@ from torch import Tensor
 
 from napari_xreg.geometry import CArm, Pose
 from napari_xreg.images import LabelMap, Radiograph, Volume
-from napari_xreg.metrics import mean_target_registration_error
 from napari_xreg.progress import run
 from napari_xreg.rayemb.correspond import CorrespondSettings, Found, correspond
-from napari_xreg.rayemb.framing import Framing
 from napari_xreg.rayemb.locate import pose_of
 from napari_xreg.rayemb.network.encoder import RayEncoder, embed
 from napari_xreg.rayemb.template_range import templates_around
@@ -20,16 +18,21 @@ from napari_xreg.rayemb.templates import (
     Templates,
     TemplateSettings,
     embed_images,
-    inside_image,
     template_poses,
 )
 from napari_xreg.registration import PnPSolution
 from napari_xreg.rendering import at_voxel_size, render_drr
-from napari_xreg.simulation import simulate_radiograph
-from napari_xreg.training import STANDARD_CARM, PoseRange, bone_mask, points_in
-
-LOST_MM = 200.0
-"""Written where there is no pose at all."""
+from napari_xreg.training import (
+    STANDARD_CARM,
+    Framing,
+    PoseRange,
+    isocenter_mm,
+    points_in_bone,
+    pose_error_mm,
+    radiographs_at_random,
+    scores_of,
+    usable_at,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +95,7 @@ class CaseResult:
     found, solution
         See `Found` and `PnPSolution`.
     mtre_mm
-        Of the PnP's pose; `LOST_MM` where there is none.
+        Of the PnP's pose; `training.LOST_MM` where there is none.
     scatter
         Of the first round over all points.
     chosen_error_mm
@@ -124,16 +127,13 @@ def validation_patient(
     Parameters
     ----------
     seeds
-        One radiograph each: its pose and the simulator's seed. The caller says whether they are
-        for tuning or for reports (`simulation.TUNING_SEEDS`, `EVALUATION_SEEDS`).
+        See `training.radiographs_at_random`.
     poses
         None: those of training.
     carm
         Of the radiographs.
     """
-    mask = bone_mask(volume, labels, None, bone_above_hu)
-    generator = torch.Generator().manual_seed(seeds[0])
-    in_bone = points_in(volume, mask, 100_000, generator)
+    in_bone = points_in_bone(volume, labels, bone_above_hu, seeds[0])
     isocenter = in_bone.mean(0)
     poses = poses or PoseRange()
     settings = templates or TemplateSettings(count=48, poses=templates_around(poses))
@@ -141,19 +141,11 @@ def validation_patient(
     at = template_poses(template_carm, isocenter, settings)
     coarse = at_voxel_size(volume.to(dtype=torch.float32), settings.voxel_mm)
     images = render_drr(coarse, template_carm, at, method="joseph")
-    radiographs, truths = [], []
-    for seed in seeds:
-        own = torch.Generator().manual_seed(seed)
-        truth = poses.sample(carm, isocenter, 1, own)[0]
-        made = simulate_radiograph(volume, labels, carm, truth, severity=severity, seed=seed)
-        radiographs.append(made.radiograph)
-        truths.append(truth)
+    seen = radiographs_at_random(volume, labels, carm, poses, isocenter, seeds, severity=severity)
     return ValidationPatient(
-        carm,
-        template_carm,
-        isocenter,
-        images, at, in_bone[:points], in_bone[points : points + 50], tuple(radiographs),
-        tuple(truths),
+        carm, template_carm, isocenter, images, at, in_bone[:points],
+        in_bone[points : points + 50], tuple(image for image, _ in seen),
+        tuple(truth for _, truth in seen),
     )  # fmt: skip
 
 
@@ -190,12 +182,7 @@ def evaluate(
         )
         found = run(correspond(encoder, embedded, templates, patient.points, settings=settings))
         solution = pose_of(found, radiograph)
-        mtre = LOST_MM
-        if solution.world_from_camera is not None:
-            error = mean_target_registration_error(
-                solution.world_from_camera, truth, patient.fiducials
-            )
-            mtre = min(LOST_MM, float(error))
+        mtre = pose_error_mm(solution.world_from_camera, truth, patient.fiducials)
         chosen = scatter(found, radiograph, truth).error_mm
         seen = scatter(all_points, radiograph, truth)
         results.append(CaseResult(found, solution, mtre, seen, chosen))
@@ -206,14 +193,8 @@ def scatter(found: Found, radiograph: Radiograph, truth: Pose) -> Scatter:
     """Errors of what was found, against the truth."""
     carm = radiograph.carm
     pixels = carm.project(found.points, truth)
-    inside = inside_image(pixels, carm.detector.shape)
-    at = pixels.nan_to_num(0.0).round().long()
-    row = at[:, 0].clamp(0, carm.detector.shape[0] - 1)
-    column = at[:, 1].clamp(0, carm.detector.shape[1] - 1)
-    inside &= radiograph.usable[row, column]
-    ratio = carm.source_to_isocenter / carm.source_to_detector
-    spacing = pixels.new_tensor(carm.detector.spacing) * ratio
-    error = ((found.pixels - pixels) * spacing).square().sum(1).sqrt()
+    inside = usable_at(radiograph.usable[None], pixels[None])[0]
+    error = isocenter_mm(found.pixels, pixels, carm)
     return Scatter(found.similarity.cpu(), found.in_image.cpu(), error, inside)
 
 
@@ -230,15 +211,12 @@ class Validator:
         """Scores, the unit in the name; ``"score"`` is the median localisation error."""
         results = [r for p in self.patients for r in evaluate(encoder, p, self.settings)]
         errors = torch.cat([r.scatter.error_mm[r.scatter.truly_in_image] for r in results])
-        mtre = torch.tensor([r.mtre_mm for r in results])
         inside = torch.cat([r.scatter.truly_in_image for r in results])
         told = torch.cat([r.scatter.in_image for r in results]) > 0.5
         scores = {
             "score": float(errors.median()),
-            "median_error_mm": float(errors.median()),
-            "within_10mm_share": float((errors < 10).double().mean()),
+            **scores_of(errors, [r.mtre_mm for r in results]),
             "chosen_error_mm": float(torch.cat([r.chosen_error_mm for r in results]).nanmedian()),
-            "median_mtre_mm": float(mtre.median()),
             "in_image_accuracy": float((told == inside).double().mean()),
         }
         return scores, results

@@ -7,10 +7,16 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from napari_xreg.geometry import CArm, Pose
-from napari_xreg.rayemb.framing import Framing
 from napari_xreg.rayemb.template_range import templates_around
-from napari_xreg.rayemb.templates import inside_image
-from napari_xreg.training import STANDARD_CARM, Population, PoseRange, Recent
+from napari_xreg.training import (
+    STANDARD_CARM,
+    Framing,
+    Patient,
+    PatientPool,
+    Population,
+    PoseRange,
+    inside_image,
+)
 
 
 @dataclass(frozen=True)
@@ -69,37 +75,27 @@ class Views:
     points: Float[Tensor, "n 3"]
 
 
-class ViewPool:
-    """Views of the last few patients drawn; see `training.Recent`."""
+class ViewPool(PatientPool[Views]):
+    """See `training.PatientPool`."""
+
+    salt = 17
 
     def __init__(
         self, population: Population, framing: Framing, settings: ViewSettings, seed: int
     ) -> None:
-        self.population, self.settings, self.seed = population, settings, seed
+        super().__init__(population, settings, seed)
+        self.settings = settings
         self.carm = framing.carm(settings.carm)
         self.template_carm = framing.template_carm(settings.carm, settings.template_extent)
-        self.views = Recent(
-            self._make, first=settings.first, renew_every=settings.renew_every, kept=settings.kept
-        )
 
     def draw(self, generator: torch.Generator) -> Views:
         """Views of one patient of the pool; every few steps a new one has come in."""
-        views = self.views.step()
+        views = self.step()
         return views[int(torch.randint(len(views), (1,), generator=generator))]
 
-    def state(self) -> dict[str, int]:
-        """Counts, from which the pool can be made again."""
-        return self.views.state()
-
-    def restore(self, state: dict[str, int]) -> None:
-        """Make the pool of a `state` again."""
-        self.views.restore(state)
-
-    def _make(self, number: int) -> Views:
+    def views_of(self, patient: Patient, generator: torch.Generator) -> Views:
+        """Queries and templates of a patient."""
         s = self.settings
-        # Distinct for every patient of every run: a 63-bit seed of two numbers.
-        generator = torch.Generator().manual_seed((self.seed * 7_919 + 17) * 1_000_003 + number)
-        patient = self.population.draw(generator)
         query_poses = s.poses.sample(self.carm, patient.isocenter, s.queries, generator)
         template_poses = templates_around(s.poses).sample(
             self.template_carm, patient.isocenter, s.templates, generator

@@ -10,6 +10,7 @@ from napari_xreg.rendering.prepared import Prepared, prepare, scaled_above
 from napari_xreg.rendering.pyramid import at_voxel_size
 from napari_xreg.rendering.structures import render_structures
 from napari_xreg.rendering.threads import set_thread_count, thread_count
+from napari_xreg.rendering.torch_threads import torch_threads
 from napari_xreg.rendering.warmup import KernelReady, warm_up
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "scaled_above",
     "set_thread_count",
     "thread_count",
+    "torch_threads",
     "volume_on",
     "warm_up",
 ]

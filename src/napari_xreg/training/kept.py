@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from napari_xreg.files import check_writable
 from napari_xreg.training.events import Trained, Validation
+from napari_xreg.training.network import RadiographNetwork
+from napari_xreg.training.network_file import save_network
 from napari_xreg.training.state_file import write_state
 
 
@@ -24,14 +26,11 @@ class Kept:
     ----------
     file
         Of the weights (``.safetensors``).
-    save
-        Writes file, network and what is known about it.
     finish
         Adds to a network what follows from the details of its validation.
     """
 
     file: Path
-    save: Callable[[Path, Any, Mapping[str, Any]], None]
     finish: Callable[[Any, Any], None]
 
     @property
@@ -52,7 +51,7 @@ class Kept:
         self.file.parent.mkdir(parents=True, exist_ok=True)
 
     def validated(
-        self, network: nn.Module, validation: Validation, about: Mapping[str, Any]
+        self, network: RadiographNetwork, validation: Validation, about: Mapping[str, Any]
     ) -> None:
         """Write what a `Validation` that the loop yielded brought: weights where they are better.
 
@@ -74,7 +73,7 @@ class Kept:
         # After the weights: a state on disk has its weights beside it.
         write_state(self.state_file, validation.state)
 
-    def ended(self, network: nn.Module, trained: Trained, about: Mapping[str, Any]) -> None:
+    def ended(self, network: RadiographNetwork, trained: Trained, about: Mapping[str, Any]) -> None:
         """Write the result.
 
         Raises
@@ -89,7 +88,7 @@ class Kept:
 
     def _weights(
         self,
-        network: nn.Module,
+        network: RadiographNetwork,
         weights: Mapping[str, Tensor],
         detail: Any,
         about: Mapping[str, Any],
@@ -98,50 +97,7 @@ class Kept:
         kept = copy.deepcopy(network)
         kept.load_state_dict(dict(weights))
         self.finish(kept, detail)
-        self.save(self.file, kept, about)
-
-
-def card(
-    *,
-    task: str,
-    trained_on: str,
-    steps: int,
-    seconds: float,
-    scores: Mapping[str, float],
-    status: str,
-    words: str,
-    request: Mapping[str, Any],
-) -> dict[str, Any]:
-    """What a file of weights says about itself.
-
-    Parameters
-    ----------
-    task
-        What was trained: ``"rayemb"``, ``"landmarks"``.
-    trained_on
-        Whom, in words.
-    steps, seconds
-        Of training.
-    scores
-        Of these weights; empty if they were never measured.
-    status
-        Name of a `TrainingStatus`, or ``"RUNNING"``.
-    words
-        How good it is, for the user.
-    request
-        What was asked, as plain values.
-    """
-    return {
-        "task": task,
-        "trained_on": trained_on,
-        "steps": steps,
-        "seconds": round(seconds),
-        "status": status,
-        "scores": dict(scores),
-        "measured_on": "simulated radiographs",
-        "words": words,
-        "request": dict(request),
-    }
+        save_network(self.file, kept, about, half=True)
 
 
 def best_scores(validations: Iterable[Validation]) -> Mapping[str, float]:

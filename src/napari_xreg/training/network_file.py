@@ -1,4 +1,4 @@
-"""A network from the file that holds its weights."""
+"""Networks to the files that hold their weights, and back."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -9,32 +9,65 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from napari_xreg.training.checkpoint import CheckpointError, read_checkpoint
+from napari_xreg.training.checkpoint import (
+    Checkpoint,
+    CheckpointError,
+    read_checkpoint,
+    read_torch_weights,
+    write_checkpoint,
+)
 from napari_xreg.training.draws import drawn_from
 from napari_xreg.training.framing import Framing
+from napari_xreg.training.network import RadiographNetwork
 
 Network = TypeVar("Network", bound=nn.Module)
+PUBLISHED = (".ckpt", ".pth", ".pt")
+"""Files that others publish."""
+
+
+def save_network(
+    file: Path, network: RadiographNetwork, about: Mapping[str, Any], *, half: bool = False
+) -> None:
+    """Write a network; `about` says how it was trained and what it can do.
+
+    Parameters
+    ----------
+    half
+        See `write_checkpoint`.
+    """
+    weights = network.state_dict()
+    checkpoint = Checkpoint(network.kind, network.configuration(), weights, about)
+    write_checkpoint(file, checkpoint, half=half)
 
 
 def read_network(
-    file: Path, kinds: Mapping[str, Callable[..., Network]], knows: str
+    file: Path,
+    kinds: Mapping[str, Callable[..., Network]],
+    knows: str,
+    published: Callable[[Mapping[str, Tensor]], Network],
+    trained_by: str,
 ) -> tuple[Network, Mapping[str, Any]]:
     """A network in evaluation mode, on the CPU, and what its file says about it.
 
     Parameters
     ----------
     file
-        Of `write_checkpoint`.
+        Of `save_network`, or a published ``.ckpt``, ``.pth`` or ``.pt``.
     kinds
         What builds each kind, from the stored configuration with its framing.
     knows
         Begins the list of these kinds in the message, such as "RayEmb knows".
+    published, trained_by
+        What builds a network of published weights, and whose they are.
 
     Raises
     ------
     CheckpointError
         If it is another kind of file or of network, or weights and network do not fit.
     """
+    if file.suffix in PUBLISHED:
+        network = published(read_torch_weights(file))
+        return network, {"source": file.name, "trained_by": trained_by}
     checkpoint = read_checkpoint(file)
     if checkpoint.kind not in kinds:
         raise CheckpointError(

@@ -8,8 +8,9 @@ import torch
 from qtpy.QtCore import Qt
 
 from napari_xreg.geometry import CArmPose
-from napari_xreg.rayemb import TemplateSettings, save_encoder, shipped_encoder
+from napari_xreg.rayemb import TemplateSettings, shipped_encoder
 from napari_xreg.session import Weights, WeightsFile
+from napari_xreg.training import save_network
 from napari_xreg.widgets.rayemb import prepare as rayemb_prepare
 from napari_xreg.widgets.rayemb import requests as rayemb_requests
 from napari_xreg.widgets.rayemb import widget as rayemb_widget
@@ -146,7 +147,7 @@ def test_other_weights_and_other_templates_are_another_preparation(
     # Trained in this session: the Train widget says "use these".
     encoder, _ = shipped_encoder()
     file = tmp_path / "mine.safetensors"
-    save_encoder(file, encoder, {})
+    save_network(file, encoder, {})
     session.want(Weights("rayemb", file, "localises to 4 mm"))
     assert group.weights == WeightsFile(file)
     assert group.words.words == "localises to 4 mm"
@@ -193,7 +194,7 @@ def test_templates_stand_where_the_weights_learned(ready, tmp_path):
 
     file = tmp_path / "lateral.safetensors"
     request = {"primary_deg": [60.0, 100.0], "secondary_deg": [-5.0, 5.0]}
-    save_encoder(file, shipped_encoder()[0], {"request": request})
+    save_network(file, shipped_encoder()[0], {"request": request})
     asked = PrepareRequest(
         WeightsFile(file), TemplateSettings(count=4), ready.volume, None, None, ready.exposure
     )

@@ -6,11 +6,11 @@ import pytest
 from qtpy.QtCore import Qt, QThreadPool
 
 from napari_xreg.progress import Control
-from napari_xreg.widgets.jobs import warming as kernels
 from napari_xreg.widgets.jobs import workbench
 from napari_xreg.widgets.jobs.workbench import workbench_of
 from napari_xreg.widgets.tour import demo
 from napari_xreg.widgets.tour.steps import STEPS
+from napari_xreg.workflows import warming as kernels
 
 LEFT = Qt.MouseButton.LeftButton
 
@@ -138,7 +138,7 @@ def test_before_the_renderer_is_compiled_the_window_says_so_and_waits(
     monkeypatch.setattr(window, "isActiveWindow", lambda _: in_front)
     bench = workbench_of(viewer)
     # A notification of napari's never goes away if its window was not in front when it came.
-    assert said == ([kernels.WORDS] if in_front else [])
+    assert said == ([kernels.COMPILING_WORDS] if in_front else [])
     assert "compiled once per machine" in viewer.status
     bench.session.set_volume(patient.volume)
     bench.session.add_radiograph(radiograph)

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 from train_parts import ToyRecipe
 
-from napari_xreg.training import Step, Validation
+from napari_xreg.training import Cloud, Step, Validation, verdict
 from napari_xreg.widgets.train.plots import TrainPlots, running_mean, split
-from napari_xreg.widgets.train.recipe import Cloud, verdict
 
 
 def step(index, seconds, error=5.0):

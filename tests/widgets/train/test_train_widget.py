@@ -8,8 +8,6 @@ from qtpy.QtCore import QThreadPool
 from qtpy.QtWidgets import QFileDialog
 from train_parts import (
     LONG,
-    TinyRecipe,
-    ToyRecipe,
     click,
     docked,
     ended,
@@ -17,6 +15,7 @@ from train_parts import (
     type_into,
     validations,
 )
+from trainings import TinyRecipe, ToyRecipe
 
 from napari_xreg.rayemb import load_encoder
 from napari_xreg.training import read_checkpoint, read_state
@@ -167,7 +166,7 @@ def test_another_widget_resumes_from_the_file(widget, bench, viewer, qtbot, tmp_
     assert len(again.progress.plots.validations) == len(done.validations)
     click(qtbot, again.resume_button)
     steps(qtbot, again, 2)
-    assert toy.requests[0].resume.like == tmp_path / "weights.safetensors"
+    assert toy.asked[0][1] == tmp_path / "weights.safetensors"
     assert indices(again)[0] == done.steps + 1
     click(qtbot, again.stop_button)
     ended(qtbot, again)
@@ -281,8 +280,9 @@ def test_another_ct_does_not_reach_a_training_under_way(widget, toy, bench, qtbo
     steps(qtbot, widget, count + 3)
     click(qtbot, widget.stop_button)
     ended(qtbot, widget)
-    assert toy.requests[0].patients.volume is volume
-    assert toy.requests[0].patients.labels is not None
+    ((learned, _),) = toy.asked
+    assert learned.volume is volume
+    assert learned.labels is not None
     assert len(bench.session.trained) == 1
 
 
@@ -321,7 +321,7 @@ def test_the_request_is_what_was_set(widget, bench, toy):
     assert poses.secondary_deg == (-13.0, 14.0)
     assert poses.roll_deg == (-15.0, 16.0)
     assert poses.offset_mm == 17.0
-    assert toy.settings(request).by_time == 90.0
+    assert request.settings.by_time == 90.0
     assert (request.learning_rate, request.seed, request.device) == (0.003, 19, "cpu")
     assert request.patients.volume is session.volume
     assert request.patients.labels is session.labels

@@ -10,9 +10,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from napari_xreg.geometry import CArm
-from napari_xreg.rayemb.framing import Framing, contrast_channels
 from napari_xreg.rayemb.network.encoder import RayEncoder, calibration_of
-from napari_xreg.training import Block, doubled
+from napari_xreg.training import Block, Framing, contrast_channels, doubled
 
 
 class CompactEncoder(RayEncoder):

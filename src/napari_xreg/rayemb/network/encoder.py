@@ -1,30 +1,26 @@
 """The one interface of all encoders: images in, one embedding per cell out."""
 
 import math
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from jaxtyping import Bool, Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from napari_xreg.geometry import CArm
 from napari_xreg.images import Radiograph
-from napari_xreg.rayemb.framing import Align, Framing
+from napari_xreg.training import Align, RadiographNetwork
 
 
-class RayEncoder(nn.Module, ABC):
+class RayEncoder(RadiographNetwork):
     """A network whose feature at a pixel stands for the ray through it.
 
     Attributes
     ----------
-    kind
-        What checkpoints call it.
     dimensions
         Length of an embedding.
-    framing
-        How a detector is sampled for it.
     align
         How pixels and cells correspond when templates are sampled.
     upsampling
@@ -34,29 +30,14 @@ class RayEncoder(nn.Module, ABC):
         a tenth of the logarithm of the softmax temperature, and a hundredth of `outside_logit`.
     """
 
-    kind: ClassVar[str]
     align: ClassVar[Align] = "centers"
     dimensions: int
-    framing: Framing
     upsampling: int
     calibration: Tensor
 
     @abstractmethod
-    def inputs(
-        self,
-        images: Float[Tensor, "b rows columns"],
-        masks: Bool[Tensor, "b rows columns"],
-        carm: CArm,
-    ) -> Float[Tensor, "b channels rows columns"]:
-        """Network input of line integrals (bone bright) on the encoder's pixels."""
-
-    @abstractmethod
     def forward(self, inputs: Float[Tensor, "b channels rows columns"]) -> Tensor:
         """Embeddings ``b dimensions h w``, float32."""
-
-    @abstractmethod
-    def configuration(self) -> dict[str, object]:
-        """Arguments that build the same network again."""
 
     @property
     def temperature(self) -> Tensor:
@@ -70,11 +51,6 @@ class RayEncoder(nn.Module, ABC):
         NaN where it was never learned.
         """
         return 100 * self.calibration[1]
-
-    @property
-    def device(self) -> torch.device:
-        """Where its weights are."""
-        return self.calibration.device
 
 
 def calibration_of(temperature: float, outside_logit: float) -> Tensor:

@@ -12,9 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from napari_xreg.geometry import CArm
-from napari_xreg.rayemb.framing import Align, Framing
 from napari_xreg.rayemb.network.encoder import RayEncoder, calibration_of
-from napari_xreg.training import CheckpointError, built
+from napari_xreg.training import Align, CheckpointError, Framing, built
 
 PATCH = 14
 HEAD_WIDTH = 64

@@ -1,4 +1,4 @@
-"""Encoders from files and to files, and the one that comes with the package."""
+"""Encoders from files, and the one that comes with the package."""
 
 from collections.abc import Mapping
 from importlib.resources import as_file, files
@@ -8,12 +8,7 @@ from typing import Any
 from napari_xreg.rayemb.network.compact import CompactEncoder
 from napari_xreg.rayemb.network.encoder import RayEncoder
 from napari_xreg.rayemb.network.vit import DinoEncoder, encoder_of_published
-from napari_xreg.training import (
-    Checkpoint,
-    read_network,
-    read_torch_weights,
-    write_checkpoint,
-)
+from napari_xreg.training import read_network
 
 KINDS: dict[str, type[CompactEncoder] | type[DinoEncoder]] = {
     CompactEncoder.kind: CompactEncoder,
@@ -23,32 +18,21 @@ KINDS: dict[str, type[CompactEncoder] | type[DinoEncoder]] = {
 SHIPPED = "compact-pelvis.safetensors"
 
 
-def save_encoder(
-    file: Path, encoder: RayEncoder, about: Mapping[str, Any], *, half: bool = False
-) -> None:
-    """Write an encoder; `about` says how it was trained and what it can do."""
-    weights = encoder.state_dict()
-    checkpoint = Checkpoint(encoder.kind, encoder.configuration(), weights, about)
-    write_checkpoint(file, checkpoint, half=half)
-
-
 def load_encoder(file: Path) -> tuple[RayEncoder, Mapping[str, Any]]:
     """An encoder in evaluation mode, on the CPU, and what its file says about it.
 
     Parameters
     ----------
     file
-        ``.safetensors`` of `save_encoder`, or a published ``rayemb-*.ckpt``.
+        ``.safetensors`` of `training.save_network`, or a published ``rayemb-*.ckpt``.
 
     Raises
     ------
     CheckpointError
         If it is neither, or weights and network do not fit.
     """
-    if file.suffix in (".ckpt", ".pth", ".pt"):
-        encoder = encoder_of_published(read_torch_weights(file))
-        return encoder, {"source": file.name, "trained_by": "the authors of RayEmb"}
-    return read_network(file, KINDS, "RayEmb knows")
+    authors = "the authors of RayEmb"
+    return read_network(file, KINDS, "RayEmb knows", encoder_of_published, authors)
 
 
 def shipped_encoder() -> tuple[RayEncoder, Mapping[str, Any]]:

@@ -1,85 +1,13 @@
-"""Compiling the renderer in the background, with a word to whoever waits.
+"""Compiling the renderer as a job with a progress bar."""
 
-Once per machine. numba compiles with Python's lock held for seconds at a time, so that a thread
-would freeze the window: another Python process fills numba's cache on disk, and this one loads it.
-"""
+from collections.abc import Callable
 
-import os
-import subprocess
-import sys
-import threading
-from collections.abc import Callable, Generator
-from pathlib import Path
-from typing import Any
-
-from napari_xreg.progress import Control
-from napari_xreg.rendering import warm_up
-from napari_xreg.rendering.cpu.joseph import joseph
-from napari_xreg.simulation.march import march
 from napari_xreg.widgets.jobs.jobs import Job, Jobs
-
-WORDS = "Preparing the renderer (compiled once per machine, about 15 s) …"
-_turn = threading.Lock()  # two at once would compile the same
-_COMPILE = "from napari_xreg.rendering import warm_up; list(warm_up())"
-_COMPILE_ALL = (
-    f"{_COMPILE}; from napari_xreg.session import sample_case; "
-    "sample_case(spacing_mm=10.0, pixels=16)"
-)
-
-
-def compiled(*, simulator: bool = False) -> bool:
-    """Whether numba's cache on disk holds the renderer (and the simulator's march)."""
-    return _cached(joseph) and (not simulator or _cached(march))
-
-
-def _cached(kernel: Any) -> bool:
-    folder = Path(kernel.stats.cache_path)
-    return any(folder.glob(f"*.{kernel.py_func.__name__}-*.nbi")) if folder.is_dir() else False
-
-
-def compiling(control: Control, *, simulator: bool = False) -> Generator[str, None, None]:
-    """Make the kernels ready in this process; yields words. For a job.
-
-    Parameters
-    ----------
-    control
-        Cancels; the other process is ended.
-    simulator
-        Also the kernels that simulate radiographs.
-    """
-    yield WORDS
-    with _turn:
-        if not compiled(simulator=simulator):
-            _compile_elsewhere(_COMPILE_ALL if simulator else _COMPILE, control)
-    if control.cancelled:
-        return
-    # From the cache, or here after all where the cache cannot be written.
-    for _ in warm_up():
-        yield WORDS
-        if control.cancelled:
-            return
-
-
-def _compile_elsewhere(code: str, control: Control) -> None:
-    if not Path(sys.executable).stem.lower().startswith("python"):
-        return  # a bundled program: there is no other Python to ask
-    environment = dict(os.environ, PYTHONPATH=os.pathsep.join(p for p in sys.path if p))
-    quiet = subprocess.DEVNULL
-    process = subprocess.Popen(
-        [sys.executable, "-c", code], env=environment, stdin=quiet, stdout=quiet, stderr=quiet
-    )
-    try:
-        waiting = threading.Event()
-        while process.poll() is None and not control.cancelled:
-            waiting.wait(0.1)
-    finally:
-        if process.poll() is None:
-            process.terminate()
-            process.wait()
+from napari_xreg.workflows import COMPILING_WORDS, compiling
 
 
 def prepare_kernels(jobs: Jobs, on_ready: Callable[[], None] | None = None) -> Job:
-    """The same as a job with a progress bar.
+    """Compile or load the kernels.
 
     Parameters
     ----------
@@ -90,13 +18,11 @@ def prepare_kernels(jobs: Jobs, on_ready: Callable[[], None] | None = None) -> J
         DRR then takes its time.
     """
 
-    def make(control: Control) -> Generator[str, None, None]:
-        return compiling(control)
-
     def done(_: object) -> None:
         if on_ready is not None:
             on_ready()
 
     return jobs.start(
-        "Preparing the renderer", make, on_result=done, on_error=done, description=WORDS
-    )
+        "Preparing the renderer", compiling, on_result=done, on_error=done,
+        description=COMPILING_WORDS,
+    )  # fmt: skip

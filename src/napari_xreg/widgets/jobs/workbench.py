@@ -11,9 +11,10 @@ from napari_xreg.session import Session
 from napari_xreg.viewer.detector.canvas import DetectorCanvas
 from napari_xreg.widgets.jobs.jobs import Jobs
 from napari_xreg.widgets.jobs.live_preview import LivePreview
-from napari_xreg.widgets.jobs.warming import WORDS, compiled, prepare_kernels
+from napari_xreg.widgets.jobs.warming import prepare_kernels
 from napari_xreg.widgets.saving.closing import may_close
 from napari_xreg.widgets.saving.keeping import keeping_of
+from napari_xreg.workflows import COMPILING_WORDS, compiled
 
 _benches: "dict[int, Workbench]" = {}  # by the id of the viewer, which its workbench holds
 
@@ -71,8 +72,8 @@ class Workbench:
             self.keeping.look_back(window)
         if not compiled():  # the first time on this machine
             if window is not None and window.isActiveWindow():  # else napari's never goes away
-                show_info(WORDS)
-            viewer.status = WORDS
+                show_info(COMPILING_WORDS)
+            viewer.status = COMPILING_WORDS
             self.preview.hold()
             prepare_kernels(self.jobs, self._renderer_ready)
 

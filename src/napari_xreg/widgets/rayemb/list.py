@@ -9,8 +9,8 @@ from qtpy.QtCore import QObject, QTimer, Signal
 from torch import Tensor
 
 from napari_xreg.rayemb import Found
-from napari_xreg.rayemb.templates import inside_image
 from napari_xreg.session import PointList
+from napari_xreg.training import inside_image
 from napari_xreg.viewer.detector.heatmaps import HeatmapLayers
 from napari_xreg.widgets.jobs.jobs import Lane
 from napari_xreg.widgets.jobs.workbench import Workbench

@@ -31,7 +31,6 @@ from napari_xreg.rayemb import (
     heatmap_carm,
     load_encoder,
     make_templates,
-    pixels_between,
     point_heatmaps,
     polarity_of,
     pose_of,
@@ -46,9 +45,9 @@ from napari_xreg.rayemb import (
 from napari_xreg.rayemb.info_nce import usable_cells
 from napari_xreg.rayemb.polarity import ENOUGH_DRRS
 from napari_xreg.registration import PnPSolution
+from napari_xreg.rendering import torch_threads
 from napari_xreg.session import Exposure, Prepared, WeightsFile
-from napari_xreg.training.framing import covariance_between
-from napari_xreg.widgets.jobs.torch_threads import torch_threads
+from napari_xreg.training import covariance_between, pixels_between
 
 Picture = npt.NDArray[np.float32]
 

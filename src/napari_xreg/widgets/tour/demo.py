@@ -12,12 +12,12 @@ from napari_xreg.session import SampleCase, sample_case
 from napari_xreg.simulation import phantom
 from napari_xreg.widgets.data.widget import DataWidget
 from napari_xreg.widgets.jobs.jobs import Job
-from napari_xreg.widgets.jobs.warming import compiling
 from napari_xreg.widgets.jobs.workbench import workbench_of
 from napari_xreg.widgets.pose.widget import PoseWidget
 from napari_xreg.widgets.refine.widget import RefineWidget
 from napari_xreg.widgets.room.widget import RoomWidget
 from napari_xreg.widgets.tour.steps import Tour
+from napari_xreg.workflows import compiling
 
 DOCKS: dict[str, Callable[[Any], Any]] = {
     "Data": DataWidget,

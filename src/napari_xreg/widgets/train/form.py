@@ -10,18 +10,16 @@ from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
 from superqt import QCollapsible
 
 from napari_xreg.geometry import CArm
-from napari_xreg.rayemb import STANDARD_CARM
 from napari_xreg.rendering import thread_count
 from napari_xreg.session import Session
+from napari_xreg.training import STANDARD_CARM, Recipe, Start
 from napari_xreg.widgets.parts.quantity import Quantity
 from napari_xreg.widgets.parts.small_print import SmallPrint
 from napari_xreg.widgets.refine.settings import flush
 from napari_xreg.widgets.train.fields import allow, combo, narrow_form, path_line
 from napari_xreg.widgets.train.patients_form import PatientsForm
 from napari_xreg.widgets.train.pose_form import PoseRangeForm
-from napari_xreg.widgets.train.recipe import Recipe
-from napari_xreg.widgets.train.request import Start, TrainRequest, training_carm
-from napari_xreg.widgets.train.resume import Interrupted
+from napari_xreg.workflows import Interrupted, TrainRequest, training_carm
 
 SCRATCH, SHIPPED, OWN = "nothing", "shipped weights", "a file"
 _STARTS = {
@@ -103,14 +101,13 @@ class TrainForm(QWidget):
         ValueError
             In words for the user.
         """
-        active = self._session.active
         return TrainRequest(
+            recipe=self.recipe,
             patients=self.who.value(),
             out=self._chosen_out(),
             start=self._chosen_start(),
             poses=self.poses.value(),
             carm=self.carm(),
-            carm_name="standard" if active is None else active.name,
             minutes=self.minutes.number,
             learning_rate=self.rate.number,
             seed=int(self.seed.number),
@@ -195,7 +192,7 @@ class TrainForm(QWidget):
         return path
 
     def _follow_recipe(self) -> None:
-        self.rate.setValue(self.recipe.learning_rate)
+        self.rate.setValue(self.recipe.settings.learning_rate)
         allow(self.start, SHIPPED, self.recipe.shipped)
         self.propose_out()
         self._follow_start()

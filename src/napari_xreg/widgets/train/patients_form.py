@@ -7,9 +7,9 @@ from qtpy.QtWidgets import QFileDialog, QWidget
 
 from napari_xreg.images import LabelMap
 from napari_xreg.session import Session
+from napari_xreg.training import CTsOfFolder, OneCT, Patients, Phantoms
 from napari_xreg.widgets.parts.quantity import Quantity
 from napari_xreg.widgets.train.fields import combo, narrow_form, path_line
-from napari_xreg.widgets.train.request import CTsOfFolder, OneCT, Patients, Phantoms
 
 THIS_CT, FOLDER, PHANTOMS = "this CT", "CTs of a folder", "simulated pelves"
 _PATIENTS = {

@@ -9,9 +9,8 @@ from qtpy.QtWidgets import QLabel, QTabWidget, QVBoxLayout, QWidget
 
 import pyqtgraph as pg  # isort: skip  # after qtpy: it takes the binding that is loaded
 
-from napari_xreg.training import Step, Validation
+from napari_xreg.training import Cloud, Recipe, Step, Validation
 from napari_xreg.widgets.refine.iteration_plot import Array, Axes, Decades, IterationPlot, cycle
-from napari_xreg.widgets.train.recipe import Cloud, Recipe
 
 _MOST_POINTS = 2500
 _MOST_STEPS = 2000

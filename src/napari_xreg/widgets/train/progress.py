@@ -6,12 +6,11 @@ from napari.utils.notifications import show_error, show_warning
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QProgressBar, QVBoxLayout, QWidget
 
-from napari_xreg.training import Step, TrainingStatus, Validation
+from napari_xreg.training import Recipe, Step, TrainingStatus, Validation
 from napari_xreg.widgets.parts.small_print import SmallPrint
 from napari_xreg.widgets.train.plots import TrainPlots
-from napari_xreg.widgets.train.recipe import Recipe
 from napari_xreg.widgets.train.run import TrainRun
-from napari_xreg.widgets.train.work import Event, Outcome, Preparing, Unwritten
+from napari_xreg.workflows import Preparing, TrainingEvent, TrainingOutcome, Unwritten
 
 _DRAW_MS = 400
 """Between two drawings of the curves: they are looked at, not dragged."""
@@ -44,13 +43,13 @@ class TrainProgress(QWidget):
     def begin(self, run: TrainRun) -> None:
         """Show this from now on; a resumed one keeps its curves."""
         self._run, self._new, self._last = run, [], None
-        self.plots.begin(run.recipe, again=run.request.resume is not None)
+        self.plots.begin(run.request.recipe, again=run.request.resume is not None)
         self.closing_words.setText("")
         self.status.setText("Starting …")
         self.bar.setValue(0)
         self._timer.start()
 
-    def take(self, events: Sequence[Event]) -> None:
+    def take(self, events: Sequence[TrainingEvent]) -> None:
         """What came; drawn a little later."""
         for event in events:
             if isinstance(event, Preparing):
@@ -79,11 +78,11 @@ class TrainProgress(QWidget):
         words.append("paused" if run.waiting else f"{clock(budget - last.seconds)} left")
         best = [v for v in self.plots.validations if v.best]
         if best:
-            key, name = next(iter(run.recipe.scores.items()))
+            key, name = next(iter(run.request.recipe.scores.items()))
             words.append(f"best so far: {name} {best[-1].scores[key]:.1f} mm")
         self.status.setText(", ".join(words) + ".")
 
-    def end(self, outcome: Outcome | None, warning: str) -> None:
+    def end(self, outcome: TrainingOutcome | None, warning: str) -> None:
         """How it ended.
 
         Parameters
@@ -97,7 +96,7 @@ class TrainProgress(QWidget):
         self.draw()
         run, self._run = self._run, None
         if outcome is not None and run is not None:
-            self._conclude(outcome, run.recipe, warning)
+            self._conclude(outcome, run.request.recipe, warning)
         elif run is not None and run.job.control.cancelled:
             self.status.setText("Stopped before the first step; nothing was written.")
         else:
@@ -115,7 +114,7 @@ class TrainProgress(QWidget):
         self.status.setText("Press Resume to go on.")
         self.closing_words.setText(words)
 
-    def _conclude(self, outcome: Outcome, recipe: Recipe, warning: str) -> None:
+    def _conclude(self, outcome: TrainingOutcome, recipe: Recipe, warning: str) -> None:
         trained, problem = outcome.trained, outcome.problem
         self.status.setText(
             f"{trained.status.value} {trained.steps} steps, {clock(trained.seconds)}."

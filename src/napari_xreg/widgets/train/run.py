@@ -1,15 +1,10 @@
 """One training on its way, whoever looks at it."""
 
-from collections.abc import Generator
-
 from qtpy.QtCore import QObject, Signal
 
-from napari_xreg.progress import Control
 from napari_xreg.session import Session, Weights
 from napari_xreg.widgets.jobs.jobs import Job, Jobs, report
-from napari_xreg.widgets.train.recipe import Recipe
-from napari_xreg.widgets.train.request import TrainRequest
-from napari_xreg.widgets.train.work import Event, Outcome, training
+from napari_xreg.workflows import TrainingOutcome, TrainRequest, train
 
 
 class TrainRun(QObject):
@@ -23,23 +18,23 @@ class TrainRun(QObject):
         Where the weights are announced.
     jobs
         Of the viewer.
-    recipe, request
+    request
         What to train.
     """
 
     advanced = Signal(list)
     """New events, in order."""
     ended = Signal(object)
-    """The `Outcome`, or None where there is none."""
+    """The `TrainingOutcome`, or None where there is none."""
 
-    def __init__(self, session: Session, jobs: Jobs, recipe: Recipe, request: TrainRequest) -> None:
+    def __init__(self, session: Session, jobs: Jobs, request: TrainRequest) -> None:
         super().__init__()
-        self.recipe, self.request = recipe, request
+        self.request = request
         self.waiting = False
         self._session = session
         self.job: Job = jobs.start(
             "Training",
-            self._make,
+            lambda control: train(request, control=control),
             on_event=lambda _newest, events: self.advanced.emit(events),
             on_result=self._finish,
             on_error=self._fail,
@@ -58,12 +53,9 @@ class TrainRun(QObject):
         else:
             self.job.control.resume()
 
-    def _make(self, control: Control) -> Generator[Event, None, Outcome | None]:
-        return training(self.recipe, self.request, control)
-
-    def _finish(self, outcome: Outcome | None) -> None:
+    def _finish(self, outcome: TrainingOutcome | None) -> None:
         if outcome is not None and not outcome.problem:
-            self._session.add_trained(weights_of(self.recipe, outcome))
+            self._session.add_trained(weights_of(outcome))
         self.ended.emit(outcome)
 
     def _fail(self, error: Exception) -> None:
@@ -71,7 +63,6 @@ class TrainRun(QObject):
         self.ended.emit(None)
 
 
-def weights_of(recipe: Recipe, outcome: Outcome) -> Weights:
+def weights_of(outcome: TrainingOutcome) -> Weights:
     """As the session keeps them."""
-    words = recipe.words(outcome.scores) if outcome.scores else ""
-    return Weights(recipe.kind, outcome.file, words)
+    return Weights(outcome.card["task"], outcome.file, outcome.card["words"])

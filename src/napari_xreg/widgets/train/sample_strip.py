@@ -7,7 +7,7 @@ from qtpy.QtCore import QEvent, QPoint, QRect, QRectF, QSize, Qt
 from qtpy.QtGui import QColor, QHelpEvent, QImage, QPainter, QPaintEvent, QPalette
 from qtpy.QtWidgets import QSizePolicy, QToolTip, QWidget
 
-from napari_xreg.widgets.train.samples import Sample
+from napari_xreg.workflows import TrainingSample
 
 _COLUMNS = 4
 _GAP = 4
@@ -19,7 +19,7 @@ class SampleStrip(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._samples: list[Sample] = []
+        self._samples: list[TrainingSample] = []
         self._pictures: list[QImage] = []
         self._stale = False
         self._words = ""
@@ -28,7 +28,7 @@ class SampleStrip(QWidget):
         self.setSizePolicy(policy)
 
     @property
-    def samples(self) -> Sequence[Sample]:
+    def samples(self) -> Sequence[TrainingSample]:
         """What is shown."""
         return tuple(self._samples)
 
@@ -37,7 +37,7 @@ class SampleStrip(QWidget):
         """Whether others are on their way."""
         return self._stale
 
-    def show_samples(self, samples: Sequence[Sample]) -> None:
+    def show_samples(self, samples: Sequence[TrainingSample]) -> None:
         """Show these."""
         self._samples = list(samples)
         self._pictures = [_picture(sample) for sample in samples]
@@ -130,7 +130,7 @@ class SampleStrip(QWidget):
         return super().event(event)
 
 
-def words_of(sample: Sample) -> str:
+def words_of(sample: TrainingSample) -> str:
     """Pose and patient."""
     pose = sample.pose
     x, y, depth = pose.offset_mm
@@ -144,7 +144,7 @@ def words_of(sample: Sample) -> str:
     return text.replace("-", "−")
 
 
-def _picture(sample: Sample) -> QImage:
+def _picture(sample: TrainingSample) -> QImage:
     """Grey; reddish where the network is told to look away."""
     rgb = np.repeat(sample.grey[..., None], 3, axis=2)
     rgb[~sample.mask] = (_MASKED.red(), _MASKED.green(), _MASKED.blue())

@@ -6,7 +6,7 @@ from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
 from napari_xreg.widgets.jobs.jobs import Lane, sentence
 from napari_xreg.widgets.train.form import TrainForm
 from napari_xreg.widgets.train.sample_strip import SampleStrip
-from napari_xreg.widgets.train.samples import KnownPatients, Sample, SampleRequest
+from napari_xreg.workflows import KnownPatients, TrainingSample, TrainingSamplesRequest
 
 _WAIT_MS = 250
 """After the last change, before samples are rendered."""
@@ -75,7 +75,7 @@ class SamplesGroup(QWidget):
     def _ask(self) -> None:
         form = self._form
         try:
-            request = SampleRequest(
+            request = TrainingSamplesRequest(
                 form.who.value(),
                 form.poses.value(),
                 form.recipe.shown(form.carm()),
@@ -88,7 +88,7 @@ class SamplesGroup(QWidget):
             return
         self._lane.ask(request)
 
-    def _take(self, samples: list[Sample]) -> None:
+    def _take(self, samples: list[TrainingSample]) -> None:
         self.strip.show_samples(samples)
 
     def _fail(self, error: Exception) -> None:

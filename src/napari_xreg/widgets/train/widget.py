@@ -9,7 +9,7 @@ from napari.utils.notifications import show_error, show_warning
 from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
 from superqt import QCollapsible
 
-from napari_xreg.training import CheckpointError
+from napari_xreg.training import CheckpointError, Recipe
 from napari_xreg.widgets.jobs.jobs import sentence
 from napari_xreg.widgets.parts.data_buttons import button, row
 from napari_xreg.widgets.parts.docked import Docked
@@ -20,13 +20,17 @@ from napari_xreg.widgets.train.form import TrainForm
 from napari_xreg.widgets.train.patients_form import ct_name
 from napari_xreg.widgets.train.pose_form import outside
 from napari_xreg.widgets.train.progress import TrainProgress, clock
-from napari_xreg.widgets.train.recipe import Recipe
-from napari_xreg.widgets.train.recipes import recipes
-from napari_xreg.widgets.train.request import Resume, TrainRequest
-from napari_xreg.widgets.train.resume import Interrupted, interrupted
 from napari_xreg.widgets.train.run import TrainRun, weights_of
 from napari_xreg.widgets.train.samples_group import SamplesGroup
-from napari_xreg.widgets.train.work import Event, Outcome
+from napari_xreg.workflows import (
+    RECIPES,
+    Interrupted,
+    Resume,
+    TrainingEvent,
+    TrainingOutcome,
+    TrainRequest,
+    interrupted,
+)
 
 
 class TrainWidget(Docked):
@@ -46,7 +50,7 @@ class TrainWidget(Docked):
         self.progress = TrainProgress()
         self._run: TrainRun | None = None
         self._resumes: dict[str, Resume] = {}
-        self._outcomes: dict[str, Outcome] = {}
+        self._outcomes: dict[str, TrainingOutcome] = {}
         self._make_controls()
         self._lay_out()
         self._connect()
@@ -54,7 +58,7 @@ class TrainWidget(Docked):
 
     def offered(self) -> Sequence[Recipe]:
         """What can be trained."""
-        return recipes()
+        return tuple(make() for make in RECIPES.values())
 
     @property
     def running(self) -> bool:
@@ -62,7 +66,7 @@ class TrainWidget(Docked):
         return self._run is not None and self._run.running
 
     @property
-    def outcome(self) -> Outcome | None:
+    def outcome(self) -> TrainingOutcome | None:
         """Of the last training, of what is chosen now, that ended here."""
         return self._outcomes.get(self.form.recipe.kind)
 
@@ -128,7 +132,7 @@ class TrainWidget(Docked):
         recipe, outcome = self.form.recipe, self.outcome
         if outcome is None:
             return
-        self._session.want(weights_of(recipe, outcome))
+        self._session.want(weights_of(outcome))
         try:
             self.workbench.viewer.window.add_plugin_dock_widget("napari-xreg", recipe.widget)
         except (ValueError, KeyError):
@@ -156,23 +160,22 @@ class TrainWidget(Docked):
             return None
 
     def _begin(self, request: TrainRequest) -> None:
-        recipe = self.form.recipe
-        self._outcomes.pop(recipe.kind, None)
-        self._run = TrainRun(self._session, self.workbench.jobs, recipe, request)
+        self._outcomes.pop(request.recipe.kind, None)
+        self._run = TrainRun(self._session, self.workbench.jobs, request)
         self._run.advanced.connect(self._advance)
         self._run.ended.connect(self._end)
         self.progress.begin(self._run)
         self._follow_run()
 
-    def _advance(self, events: list[Event]) -> None:
+    def _advance(self, events: list[TrainingEvent]) -> None:
         self.progress.take(events)
 
-    def _end(self, outcome: Outcome | None) -> None:
+    def _end(self, outcome: TrainingOutcome | None) -> None:
         run, self._run = self._run, None
         if outcome is not None and run is not None:
             trained, written = outcome.trained, not outcome.problem
-            self._outcomes[run.recipe.kind] = outcome
-            self._resumes[run.recipe.kind] = Resume(
+            self._outcomes[run.request.recipe.kind] = outcome
+            self._resumes[run.request.recipe.kind] = Resume(
                 outcome.state_file if written else trained.state,
                 outcome.file if written else None,
                 trained.steps,

@@ -1,24 +1,28 @@
-"""What can be trained, and what the Train widget asks of it."""
+"""What can be trained: the seam between the training workflow and the networks."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 from jaxtyping import Bool, Float
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 
 from napari_xreg.geometry import CArm
-from napari_xreg.training import Appearance, Task, TrainSettings
-from napari_xreg.widgets.train.request import TrainRequest
+from napari_xreg.training.appearance import Appearance
+from napari_xreg.training.cases import LOST_MM
+from napari_xreg.training.loop import Task, TrainSettings
+from napari_xreg.training.network import RadiographNetwork
+from napari_xreg.training.patients import Patients
+from napari_xreg.training.pose_range import PoseRange
 
 USABLE_MTRE_MM = 30.0
 """Nearer than this, a refinement with several starts can be expected to find the pose."""
 
-LOST_MM = 200.0
-"""What validations write where there is no pose at all."""
+Start = Literal["scratch", "shipped"] | Path
+"""Where the weights come from at the beginning."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,22 +74,24 @@ class Shown:
 
 @runtime_checkable
 class Recipe(Protocol):
-    """One kind of network that the Train widget offers.
+    """One kind of network that can be trained.
+
+    A new one is a class of its own beside its network, and a line in `workflows.RECIPES`.
 
     Attributes
     ----------
     kind
-        As `session.Weights`.
+        As `session.Weights`, and what the command line calls it.
     title, help
         For the user.
     widget
         Display name of the widget that uses the weights.
     shipped
         Whether weights come with the package.
-    learning_rate
-        To begin with.
+    settings
+        Of the loop; what a training was asked (rate, time, seed) is filled in.
     step_errors
-        Of `Step.losses`: those in mm that are drawn, with their names for the user.
+        Of `Step.losses`: those in mm that are shown, with their names for the user.
     scores
         The same of `Validation.scores`; the first is the one that decides.
     """
@@ -95,27 +101,33 @@ class Recipe(Protocol):
     help: str
     widget: str
     shipped: bool
-    learning_rate: float
+    settings: TrainSettings
     step_errors: Mapping[str, str]
     scores: Mapping[str, str]
 
-    def network(self, request: TrainRequest) -> nn.Module:
-        """A new network, or one with the weights to begin with; ValueError in the user's words."""
+    def network(self, patients: Patients, start: Start) -> RadiographNetwork:
+        """A new network, or one with the weights to begin with.
+
+        Raises
+        ------
+        ValueError
+            If these patients do not have what it learns; in the user's words.
+        """
         ...
 
-    def task(self, request: TrainRequest, network: nn.Module) -> Task:
-        """What is learned; takes seconds."""
+    def task(
+        self,
+        network: RadiographNetwork,
+        patients: Patients,
+        *,
+        carm: CArm,
+        poses: PoseRange,
+        seed: int,
+    ) -> Task:
+        """What is learned, and what it is measured on; takes seconds."""
         ...
 
-    def settings(self, request: TrainRequest) -> TrainSettings:
-        """How to train."""
-        ...
-
-    def save(self, file: Path, network: nn.Module, about: Mapping[str, Any]) -> None:
-        """Write weights and model card."""
-        ...
-
-    def finish(self, network: nn.Module, detail: Any) -> None:
+    def finish(self, network: RadiographNetwork, detail: Any) -> None:
         """Add to a network what follows from its validation (`Validation.detail`)."""
         ...
 
@@ -130,14 +142,6 @@ class Recipe(Protocol):
     def words(self, scores: Mapping[str, float]) -> str:
         """How good it is, and what to do next: whole sentences."""
         ...
-
-
-def by_time(request: TrainRequest, validate_every: int) -> TrainSettings:
-    """Settings of a training that ends when its minutes are over."""
-    return TrainSettings(
-        steps=10**9, by_time=60.0 * request.minutes, seed=request.seed,
-        learning_rate=request.learning_rate, validate_every=validate_every,
-    )  # fmt: skip
 
 
 def verdict(what: str, scores: Mapping[str, float], widget: str) -> str:

@@ -5,7 +5,7 @@ import threading
 import pytest
 import torch
 
-from napari_xreg.widgets.jobs.torch_threads import torch_threads
+from napari_xreg.rendering import torch_threads
 
 
 def elsewhere(ask):

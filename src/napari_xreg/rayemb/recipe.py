@@ -1,20 +1,36 @@
-"""Ready-made trainings: one patient, or many."""
+"""RayEmb as it is trained: for one patient, or for many."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
 
 from napari_xreg.geometry import CArm
 from napari_xreg.images import LabelMap, Volume
+from napari_xreg.rayemb.network.compact import CompactEncoder
 from napari_xreg.rayemb.network.encoder import RayEncoder
+from napari_xreg.rayemb.network.weights_file import load_encoder, shipped_encoder
 from napari_xreg.rayemb.task import RayEmbSettings, RayEmbTask
 from napari_xreg.rayemb.validation import ValidationPatient, Validator, validation_patient
 from napari_xreg.rayemb.view_pool import ViewSettings
 from napari_xreg.simulation import phantom
 from napari_xreg.training import (
     STANDARD_CARM,
+    Cloud,
+    OneCT,
     OnePatient,
+    Patients,
     Population,
     PoseRange,
+    RadiographNetwork,
+    Shown,
+    Start,
+    Task,
+    TrainSettings,
     patient_from_volume,
+    verdict,
 )
 
 VALIDATION_PHANTOMS = (950, 951, 952)
@@ -101,3 +117,75 @@ def phantom_validation(
     """A phantom with one simulated radiograph for each image seed; poses as `validation_patient`."""
     made = phantom(spacing_mm=3.0, seed=seed)
     return validation_patient(made.volume, made.labels, encoder.framing, seeds=images, poses=poses)
+
+
+class RayEmbRecipe:
+    """The compact encoder of RayEmb; a `training.Recipe`."""
+
+    kind = "rayemb"
+    title = "RayEmb encoder"
+    help = (
+        "A small network that tells, for any point of the CT, where it is on a radiograph "
+        "(RayEmb, Shrestha et al. 2024)."
+    )
+    widget = "RayEmb"
+    shipped = True
+    settings = TrainSettings(learning_rate=2e-3)
+    step_errors: Mapping[str, str] = {"median_error_mm": "training, median"}
+    scores: Mapping[str, str] = {
+        "median_error_mm": "validation, median",
+        "median_mtre_mm": "pose, median mTRE",
+    }
+
+    def network(self, patients: Patients, start: Start) -> RayEncoder:
+        """See `Recipe`."""
+        if isinstance(start, Path):
+            return load_encoder(start)[0]
+        return shipped_encoder()[0] if start == "shipped" else self.new()
+
+    def new(self) -> RayEncoder:
+        """A network that knows nothing."""
+        return CompactEncoder()
+
+    def task(
+        self,
+        network: RadiographNetwork,
+        patients: Patients,
+        *,
+        carm: CArm,
+        poses: PoseRange,
+        seed: int,
+    ) -> Task:
+        """See `Recipe`."""
+        assert isinstance(network, RayEncoder)
+        if isinstance(patients, OneCT):
+            return patient_task(
+                network, patients.volume, labels=patients.labels, label_ids=patients.label_ids,
+                bone_above_hu=patients.bone_above_hu, carm=carm, poses=poses, seed=seed,
+            )  # fmt: skip
+        default = RayEmbSettings()
+        views = replace(default.views, carm=carm, poses=poses)
+        settings = replace(default, views=views, seed=seed)
+        return population_task(network, patients.population(), settings=settings)
+
+    def finish(self, network: RadiographNetwork, detail: Any) -> None:
+        """Nothing: its heads are trained."""
+
+    def cloud(self, detail: Any) -> Cloud | None:
+        """Similarity of the peaks against their error, as in the paper's Fig. 5."""
+        scatters = [case.scatter for case in detail or ()]
+        if not scatters:
+            return None
+        said, error, counts = (
+            torch.cat([getattr(s, name) for s in scatters]).cpu().numpy()
+            for name in ("similarity", "error_mm", "truly_in_image")
+        )
+        return Cloud(said.astype(float), error.astype(float), counts, "similarity")
+
+    def shown(self, carm: CArm) -> Shown:
+        """On the encoder's pixels."""
+        return Shown(self.new().framing.carm(carm), RayEmbSettings().appearance)
+
+    def words(self, scores: Mapping[str, float]) -> str:
+        """See `Recipe`."""
+        return verdict("visible points", scores, self.widget)

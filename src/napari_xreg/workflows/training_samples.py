@@ -1,4 +1,4 @@
-"""What a network would be shown: images sampled from a pose range, made off the main thread."""
+"""What a network would be shown: images sampled from a pose range."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,9 +8,7 @@ import numpy.typing as npt
 import torch
 
 from napari_xreg.geometry import CArmPose
-from napari_xreg.training import Patient, PoseRange
-from napari_xreg.widgets.train.recipe import Shown
-from napari_xreg.widgets.train.request import OneCT, Patients
+from napari_xreg.training import OneCT, Patient, Patients, PoseRange, Shown
 
 SAMPLES = 8
 """Images at a time."""
@@ -20,7 +18,7 @@ PATIENTS = 4
 
 
 @dataclass(frozen=True, eq=False)
-class Sample:
+class TrainingSample:
     """One image.
 
     Parameters
@@ -71,7 +69,7 @@ def _key(patients: Patients) -> tuple[Any, ...]:
 
 
 @dataclass(frozen=True, eq=False)
-class SampleRequest:
+class TrainingSamplesRequest:
     """Everything the images need, captured.
 
     Parameters
@@ -93,10 +91,10 @@ class SampleRequest:
     count: int = SAMPLES
     seed: int = 0
 
-    def answer(self) -> list[Sample]:
-        """Render and draw the appearance."""
+    def answer(self) -> list[TrainingSample]:
+        """Render views and draw their appearance."""
         carm = self.shown.carm
-        samples: list[Sample] = []
+        samples: list[TrainingSample] = []
         patients = self.known.of(self.patients)
         share = -(-self.count // len(patients))
         generator = torch.Generator().manual_seed(self.seed)
@@ -110,7 +108,7 @@ class SampleRequest:
                 terms = carm.carm_pose(poses[i], patient.isocenter.double())
                 mask = masks[i].cpu().numpy()
                 grey = _grey(images[i].cpu().numpy(), mask)
-                samples.append(Sample(grey, mask, terms, patient.name))
+                samples.append(TrainingSample(grey, mask, terms, patient.name))
         return samples
 
 

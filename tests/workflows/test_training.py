@@ -5,39 +5,44 @@ from pathlib import Path
 
 import pytest
 import torch
-from train_parts import ToyRecipe, ToyTask
+from trainings import ToyRecipe, ToyTask
 
 from napari_xreg.geometry import CArm, Detector
 from napari_xreg.images import Landmark, ReadError
-from napari_xreg.landmarks import CompactDetector, load_detector
+from napari_xreg.landmarks import CompactDetector, LandmarkRecipe, load_detector
+from napari_xreg.landmarks import recipe as landmark_recipes
 from napari_xreg.progress import Control, run
-from napari_xreg.rayemb import CompactEncoder, save_encoder
+from napari_xreg.rayemb import CompactEncoder, RayEmbRecipe
+from napari_xreg.rayemb import recipe as rayemb_recipes
+from napari_xreg.simulation import phantom
 from napari_xreg.training import (
     CTFolder,
+    CTsOfFolder,
+    Framing,
     Mixture,
+    OneCT,
     OnePatient,
     PhantomPopulation,
+    Phantoms,
     PoseRange,
+    Recipe,
     Step,
     Validation,
+    kept,
     read_checkpoint,
+    save_network,
 )
-from napari_xreg.training.framing import Framing
-from napari_xreg.widgets.train import landmarks as train_landmarks
-from napari_xreg.widgets.train import rayemb as train_rayemb
-from napari_xreg.widgets.train.landmarks import LandmarkRecipe
-from napari_xreg.widgets.train.rayemb import RayEmbRecipe
-from napari_xreg.widgets.train.recipes import recipes
-from napari_xreg.widgets.train.request import (
-    CTsOfFolder,
-    OneCT,
-    Phantoms,
+from napari_xreg.workflows import (
+    RECIPES,
+    KnownPatients,
     Resume,
+    TrainingSamplesRequest,
     TrainRequest,
+    Unwritten,
+    check_out,
+    train,
     training_carm,
 )
-from napari_xreg.widgets.train.samples import KnownPatients, SampleRequest
-from napari_xreg.widgets.train.work import Outcome, training
 
 POSES = PoseRange((-11.0, 12.0), (-13.0, 14.0), (-15.0, 16.0), 17.0)
 
@@ -48,21 +53,29 @@ def carm_of(pixels):
     return CArm(1020.0, 750.0, Detector((pixels, pixels + pixels // 8), (spacing, spacing)))
 
 
+@pytest.fixture(scope="module")
+def patient():
+    """The pelvis phantom with voxels of 6 mm."""
+    return phantom(spacing_mm=6.0)
+
+
 @pytest.fixture
 def one(patient):
     marks = tuple(Landmark(name, xyz) for name, xyz in patient.landmarks.items())
     return OneCT("pelvis.nii", patient.volume, patient.labels, (2, 3), 321.0, marks)
 
 
-def asked(one, **changes):
-    return TrainRequest(
-        one, Path("w.safetensors"), poses=POSES, carm=carm_of(80), seed=19, **changes
-    )
+def asked(one, recipe, **changes):
+    out = changes.pop("out", Path("w.safetensors"))
+    return TrainRequest(recipe, one, out, poses=POSES, carm=carm_of(80), seed=19, **changes)
+
+
+HOW = {"carm": carm_of(80), "poses": POSES, "seed": 19}
 
 
 @pytest.fixture
 def calls(monkeypatch):
-    """What the library's recipes are called with."""
+    """What the library's trainings are called with."""
     seen = {}
 
     def noting(name):
@@ -73,8 +86,8 @@ def calls(monkeypatch):
         return note
 
     for module, names in (
-        (train_rayemb, ("patient_task", "population_task")),
-        (train_landmarks, ("patient_landmark_task", "population_landmark_task")),
+        (rayemb_recipes, ("patient_task", "population_task")),
+        (landmark_recipes, ("patient_landmark_task", "population_landmark_task")),
     ):
         for name in names:
             monkeypatch.setattr(module, name, noting(name))
@@ -82,31 +95,28 @@ def calls(monkeypatch):
 
 
 def test_rayemb_learns_the_ct_that_was_asked_for(one, calls):
-    recipe, request = RayEmbRecipe(), asked(one)
-    network = recipe.network(request)
-    recipe.task(request, network)
+    recipe = RayEmbRecipe()
+    network = recipe.network(one, "scratch")
+    recipe.task(network, one, **HOW)
     values, named = calls["patient_task"]
     assert values == (network, one.volume)
     assert named == {
-        "labels": one.labels, "label_ids": (2, 3), "bone_above_hu": 321.0, "carm": request.carm,
-        "poses": POSES, "seed": 19,
+        "labels": one.labels, "label_ids": (2, 3), "bone_above_hu": 321.0, **HOW
     }  # fmt: skip
 
 
 def test_landmarks_are_learnt_by_the_names_of_the_ct(one, calls):
-    recipe, request = LandmarkRecipe(), asked(one)
-    network = recipe.network(request)
+    recipe = LandmarkRecipe()
+    network = recipe.network(one, "scratch")
     assert network.names == tuple(mark.name for mark in one.landmarks)
-    recipe.task(request, network)
+    recipe.task(network, one, **HOW)
     values, named = calls["patient_landmark_task"]
     assert values == (network, one.volume, one.landmarks)
-    assert named == {
-        "labels": one.labels, "bone_above_hu": 321.0, "carm": request.carm, "poses": POSES,
-        "seed": 19,
-    }  # fmt: skip
+    assert named == {"labels": one.labels, "bone_above_hu": 321.0, **HOW}
     with pytest.raises(ValueError, match="no landmarks to learn"):
-        recipe.network(asked(replace(one, landmarks=())))
-    assert recipe.network(asked(Phantoms())).names == CompactDetector().names
+        recipe.network(replace(one, landmarks=()), "scratch")
+    assert recipe.network(Phantoms(), "scratch").names == CompactDetector().names
+    assert recipe.network(Phantoms(("FH-l", "FH-r")), "scratch").names == ("FH-l", "FH-r")
 
 
 @pytest.mark.parametrize(
@@ -114,12 +124,11 @@ def test_landmarks_are_learnt_by_the_names_of_the_ct(one, calls):
     [(RayEmbRecipe(), "population_task"), (LandmarkRecipe(), "population_landmark_task")],
 )
 def test_many_are_learnt_from_the_same_poses_and_c_arm(calls, recipe, name):
-    request = asked(Phantoms())
-    recipe.task(request, recipe.network(request))
+    recipe.task(recipe.network(Phantoms(), "scratch"), Phantoms(), **HOW)
     (_, population), named = calls[name]
     assert isinstance(population, PhantomPopulation)
     views = named["settings"].views
-    assert (views.poses, views.carm, named["settings"].seed) == (POSES, request.carm, 19)
+    assert (views.poses, views.carm, named["settings"].seed) == (POSES, HOW["carm"], 19)
 
 
 def test_a_folder_may_be_mixed_with_phantoms(tmp_path):
@@ -136,17 +145,13 @@ def test_a_folder_may_be_mixed_with_phantoms(tmp_path):
 
 
 def test_weights_to_begin_with(one, tmp_path):
-    tiny = CompactEncoder(8, (8, 8, 8))
-    save_encoder(tmp_path / "own.safetensors", tiny, {})
-    own = RayEmbRecipe().network(asked(one, start=tmp_path / "own.safetensors"))
+    tiny, recipe = CompactEncoder(8, (8, 8, 8)), RayEmbRecipe()
+    save_network(tmp_path / "own.safetensors", tiny, {})
+    own = recipe.network(one, tmp_path / "own.safetensors")
     for name, value in tiny.state_dict().items():
         assert torch.equal(own.state_dict()[name], value)
-    shipped = RayEmbRecipe().network(asked(one, start="shipped"))
-    scratch = RayEmbRecipe().network(asked(one))
+    shipped, scratch = recipe.network(one, "shipped"), recipe.network(one, "scratch")
     assert not torch.equal(shipped.head[2].bias, scratch.head[2].bias)
-    # What goes on has the network it had, whatever is chosen to begin with.
-    resume = Resume({}, tmp_path / "own.safetensors")
-    assert RayEmbRecipe().network(asked(one, start="shipped", resume=resume)).widths == (8, 8, 8)
 
 
 def test_large_detectors_are_simulated_smaller_over_the_same_area():
@@ -165,14 +170,20 @@ def test_large_detectors_are_simulated_smaller_over_the_same_area():
 
 
 def test_what_is_offered():
-    offered = recipes()
-    assert [(r.kind, r.widget) for r in offered] == [
-        ("rayemb", "RayEmb"),
-        ("landmarks", "Landmarks"),
-    ]
-    assert len({r.title for r in offered}) == 2
-    for recipe in offered:
-        assert recipe.settings(asked(Phantoms(), minutes=2.5)).by_time == 150.0
+    offered = {kind: make() for kind, make in RECIPES.items()}
+    assert {kind: r.widget for kind, r in offered.items()} == {
+        "rayemb": "RayEmb",
+        "landmarks": "Landmarks",
+    }
+    assert len({r.title for r in offered.values()}) == 2
+    for kind, recipe in offered.items():
+        assert isinstance(recipe, Recipe)
+        assert recipe.kind == kind
+        settings = asked(Phantoms(), recipe, minutes=2.5, learning_rate=3e-4).settings
+        assert settings == replace(
+            recipe.settings, steps=10**9, by_time=150.0, seed=19, learning_rate=3e-4
+        )
+        assert asked(Phantoms(), recipe).settings.learning_rate == 2e-3
 
 
 def test_samples_of_many_show_several_patients(patient, monkeypatch):
@@ -185,10 +196,10 @@ def test_samples_of_many_show_several_patients(patient, monkeypatch):
 
     monkeypatch.setattr(PhantomPopulation, "draw", draw)
     known, shown = KnownPatients(), ToyRecipe().shown(carm_of(64))
-    samples = SampleRequest(Phantoms(), POSES, shown, known).answer()
+    samples = TrainingSamplesRequest(Phantoms(), POSES, shown, known).answer()
     assert [s.patient for s in samples] == [f"phantom {1 + i // 2}" for i in range(8)]
     # Asked again, they are not made again.
-    SampleRequest(Phantoms(), POSES, shown, known).answer()
+    TrainingSamplesRequest(Phantoms(), POSES, shown, known).answer()
     assert len(drawn) == 4
     for sample in samples:
         assert sample.grey.shape == sample.mask.shape == shown.carm.detector.shape
@@ -198,10 +209,10 @@ def test_samples_of_many_show_several_patients(patient, monkeypatch):
     assert isinstance(OneCT("x", patient.volume).population(), OnePatient)
 
 
-def run_through(recipe, request, *, stop_after):
+def run_through(request, *, stop_after):
     """All events of a training that is stopped after so many validations, and its outcome."""
     control, events, seen = Control(), [], 0
-    work = training(recipe, request, control)
+    work = train(request, control=control)
     while True:
         try:
             events.append(next(work))
@@ -213,9 +224,9 @@ def run_through(recipe, request, *, stop_after):
 
 
 class TinyLandmarkRecipe(LandmarkRecipe):
-    validate_every = 3
+    settings = replace(LandmarkRecipe.settings, validate_every=3)
 
-    def new(self, names=None):
+    def new(self, names=()):
         framing = Framing(pixel_mm=7.0, multiple=16, smallest=48)
         return CompactDetector(names or ("a",), widths=(8, 8, 8, 8), framing=framing)
 
@@ -223,13 +234,14 @@ class TinyLandmarkRecipe(LandmarkRecipe):
 def test_a_landmark_detector_is_trained_and_says_how_sure_it_is(one, tmp_path, monkeypatch):
     judged = []
     monkeypatch.setattr(
-        train_landmarks, "trust_threshold", lambda detail: judged.append(detail) or 4.5
+        landmark_recipes, "trust_threshold", lambda detail: judged.append(detail) or 4.5
     )
     recipe = TinyLandmarkRecipe()
-    request = replace(asked(one), out=tmp_path / "marks.safetensors")
-    events, outcome = run_through(recipe, request, stop_after=1)
+    request = asked(one, recipe, out=tmp_path / "marks.safetensors")
+    events, outcome = run_through(request, stop_after=1)
     assert [e.index for e in events if isinstance(e, Step)] == [1, 2, 3]
     (validation,) = (e for e in events if isinstance(e, Validation))
+    assert validation.weights is validation.state is None  # they are on the disk
     cloud = recipe.cloud(validation.detail)
     assert cloud.said.shape == cloud.error_mm.shape == cloud.counts.shape
     assert (cloud.said > 0).all()
@@ -242,43 +254,58 @@ def test_a_landmark_detector_is_trained_and_says_how_sure_it_is(one, tmp_path, m
     assert detector.names == tuple(mark.name for mark in one.landmarks)
     assert detector.trusted_mm == 4.5
     assert judged[-1] is validation.detail
+    assert about == outcome.card
     assert about["task"] == "landmarks"
     assert about["trained_on"] == "pelvis.nii"
+    assert about["words"] == recipe.words(outcome.scores)
+    assert about["request"]["secondary_deg"] == [-13.0, 14.0]
 
 
 def test_files_that_cannot_be_written_lose_nothing(one, tmp_path, monkeypatch):
     recipe = ToyRecipe()
     recipe.seconds_per_step = 0.0
 
-    def full(*_):
+    def full(*_, **__):
         raise OSError("no space left on device")
 
-    monkeypatch.setattr(recipe, "save", full)
-    request = replace(asked(one), out=tmp_path / "w.safetensors")
-    events, outcome = run_through(recipe, request, stop_after=2)
-    assert isinstance(outcome, Outcome)
+    monkeypatch.setattr(kept, "save_network", full)
+    request = asked(one, recipe, out=tmp_path / "w.safetensors")
+    events, outcome = run_through(request, stop_after=2)
     assert outcome.problem == "no space left on device"
-    assert [e.words for e in events if type(e).__name__ == "Unwritten"][:1] == [outcome.problem]
+    assert [e.words for e in events if isinstance(e, Unwritten)][:1] == [outcome.problem]
     # From what is in memory it goes on, and is written elsewhere.
     monkeypatch.undo()
     resume = Resume(outcome.trained.state, None, outcome.trained.steps)
     more = replace(request, out=tmp_path / "v.safetensors", resume=resume)
-    events, second = run_through(recipe, more, stop_after=1)
+    events, second = run_through(more, stop_after=1)
     assert next(e for e in events if isinstance(e, Step)).index == outcome.trained.steps + 1
     assert second.state_file.is_file()
-    kept = read_checkpoint(second.file).weights
-    assert {name: value.tolist() for name, value in kept.items()} == {
-        name: value.tolist() for name, value in second.trained.best.items()
+    written = read_checkpoint(second.file).weights
+    assert {name: value.tolist() for name, value in written.items()} == {
+        name: value.half().tolist() for name, value in second.trained.best.items()
     }
-    assert kept["weight"].tolist() != second.trained.state["network"]["weight"].tolist()
+    assert written["weight"].tolist() != second.trained.state["network"]["weight"].tolist()
+    # What goes on has the network it had, whatever is chosen to begin with.
+    resume = Resume(second.state_file, second.file)
+    run_through(replace(request, start="shipped", resume=resume), stop_after=1)
+    assert recipe.asked[-1][1] == second.file
 
 
 def test_stopped_before_the_first_step_nothing_is_written(one, tmp_path):
     control = Control()
     control.cancel()
-    work = training(ToyRecipe(), replace(asked(one), out=tmp_path / "w.safetensors"), control)
+    work = train(asked(one, ToyRecipe(), out=tmp_path / "w.safetensors"), control=control)
     assert run(work) is None
     assert list(tmp_path.iterdir()) == []
+
+
+def test_where_weights_go_is_checked_first(one, tmp_path):
+    for make in (lambda file: asked(one, ToyRecipe(), out=file), check_out):
+        with pytest.raises(ValueError, match=r"written as \.safetensors: got w.pth"):
+            make(tmp_path / "w.pth")
+    (tmp_path / "taken").write_text("a file")
+    with pytest.raises(OSError):  # noqa: PT011 - of any kind
+        check_out(tmp_path / "taken" / "w.safetensors")
 
 
 def test_torch_has_its_threads_back(one, tmp_path, monkeypatch):
@@ -286,10 +313,11 @@ def test_torch_has_its_threads_back(one, tmp_path, monkeypatch):
     recipe.seconds_per_step = 0.0
     inner = recipe.task
     monkeypatch.setattr(
-        recipe, "task", lambda *a: seen.append(torch.get_num_threads()) or inner(*a)
+        recipe, "task", lambda *a, **k: seen.append(torch.get_num_threads()) or inner(*a, **k)
     )
     before = torch.get_num_threads()
-    request = replace(asked(one), out=tmp_path / "w.safetensors", threads=before + 1)
-    run_through(recipe, request, stop_after=1)
+    run_through(
+        asked(one, recipe, out=tmp_path / "w.safetensors", threads=before + 1), stop_after=1
+    )
     assert seen == [before + 1]
     assert torch.get_num_threads() == before

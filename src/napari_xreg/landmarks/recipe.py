@@ -1,11 +1,15 @@
-"""Ready-made trainings: one patient, or many."""
+"""The landmark detector as it is trained: for one patient, or for many."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import torch
 
 from napari_xreg.geometry import CArm
 from napari_xreg.images import LabelMap, Landmark, Volume
+from napari_xreg.landmarks.compact import CompactDetector
 from napari_xreg.landmarks.detector import LandmarkDetector
 from napari_xreg.landmarks.task import LandmarkSettings, LandmarkTask
 from napari_xreg.landmarks.validation import (
@@ -13,14 +17,26 @@ from napari_xreg.landmarks.validation import (
     LandmarkValidator,
     landmark_cases,
     phantom_cases,
+    trust_threshold,
 )
 from napari_xreg.landmarks.view_pool import LandmarkViewSettings
+from napari_xreg.landmarks.weights_file import load_detector
 from napari_xreg.training import (
     STANDARD_CARM,
+    Cloud,
+    OneCT,
     OnePatient,
+    Patients,
     Population,
     PoseRange,
+    RadiographNetwork,
+    Shown,
+    Start,
+    Task,
+    TrainSettings,
+    isocenter_pixel_mm,
     patient_from_volume,
+    verdict,
 )
 
 VALIDATION_PHANTOMS = (953, 954, 955, 956)
@@ -122,3 +138,90 @@ def validation_phantoms(
             seed, range(900 + images * i, 900 + images * (i + 1)), severity=severity, poses=poses
         )
     )
+
+
+class LandmarkRecipe:
+    """The compact detector; names are the patient's, or the phantom's. A `training.Recipe`."""
+
+    kind = "landmarks"
+    title = "landmark detector"
+    help = (
+        "A small network that finds the named landmarks of the patient on a radiograph, and says "
+        "how sure it is of each (Suh et al. 2026)."
+    )
+    widget = "Landmarks"
+    shipped = False
+    settings = TrainSettings(learning_rate=2e-3)
+    step_errors: Mapping[str, str] = {"median_error_mm": "training, median"}
+    scores: Mapping[str, str] = {
+        "median_error_mm": "validation, median",
+        "median_mtre_mm": "pose, median mTRE",
+    }
+
+    def network(self, patients: Patients, start: Start) -> LandmarkDetector:
+        """See `Recipe`."""
+        if isinstance(start, Path):
+            return load_detector(start)[0]
+        if isinstance(patients, OneCT) and not patients.landmark_names:
+            raise ValueError(
+                "the CT has no landmarks to learn: give landmarks with their positions in the CT, "
+                "or train on simulated pelves"
+            )
+        return self.new(patients.landmark_names)
+
+    def new(self, names: Sequence[str] = ()) -> LandmarkDetector:
+        """A network that knows nothing."""
+        return CompactDetector(names) if names else CompactDetector()
+
+    def task(
+        self,
+        network: RadiographNetwork,
+        patients: Patients,
+        *,
+        carm: CArm,
+        poses: PoseRange,
+        seed: int,
+    ) -> Task:
+        """See `Recipe`."""
+        assert isinstance(network, LandmarkDetector)
+        if isinstance(patients, OneCT):
+            return patient_landmark_task(
+                network, patients.volume, patients.landmarks, labels=patients.labels,
+                bone_above_hu=patients.bone_above_hu, carm=carm, poses=poses, seed=seed,
+            )  # fmt: skip
+        default = LandmarkSettings()
+        views = replace(default.views, carm=carm, poses=poses)
+        settings = replace(default, views=views, seed=seed)
+        return population_landmark_task(network, patients.population(), settings=settings)
+
+    def finish(self, network: RadiographNetwork, detail: Any) -> None:
+        """Up to which spread to trust it; after a resume, as before until it is better."""
+        assert isinstance(network, LandmarkDetector)
+        if detail:
+            network.trusted_mm = trust_threshold(detail)
+
+    def cloud(self, detail: Any) -> Cloud | None:
+        """How uncertain it says it is, against how wrong it was."""
+        cases = list(detail or ())
+        if not cases:
+            return None
+        said = [
+            torch.diagonal(case.detections.spread(), dim1=-2, dim2=-1).sum(-1).sqrt()
+            * isocenter_pixel_mm(case.case.radiograph.carm)
+            for case in cases
+        ]
+        return Cloud(
+            torch.cat(said).double().cpu().numpy(),
+            torch.cat([case.error_mm for case in cases]).double().cpu().numpy(),
+            torch.cat([case.inside for case in cases]).cpu().numpy(),
+            "stated standard deviation (mm)",
+            surer_is_higher=False,
+        )
+
+    def shown(self, carm: CArm) -> Shown:
+        """On the detector's pixels."""
+        return Shown(self.new().framing.carm(carm), LandmarkSettings().appearance)
+
+    def words(self, scores: Mapping[str, float]) -> str:
+        """See `Recipe`."""
+        return verdict("visible landmarks", scores, self.widget)

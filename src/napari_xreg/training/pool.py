@@ -1,0 +1,96 @@
+"""Patients rendered and kept for a while: rendering is dearer than looking again."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
+
+import torch
+
+from napari_xreg.training.network import RadiographNetwork
+from napari_xreg.training.patient import Patient
+from napari_xreg.training.population import Population
+from napari_xreg.training.recent import Recent
+
+Views = TypeVar("Views")
+Network = TypeVar("Network", bound=RadiographNetwork)
+Pool = TypeVar("Pool", bound=Recent[Any])
+
+
+@runtime_checkable
+class PoolSettings(Protocol):
+    """How many patients: to begin with, steps until the next comes in, in memory."""
+
+    @property
+    def first(self) -> int: ...
+    @property
+    def renew_every(self) -> int: ...
+    @property
+    def kept(self) -> int: ...
+
+
+class PatientPool(Recent[Views], ABC):
+    """Views of the last few patients drawn.
+
+    Parameters
+    ----------
+    population
+        Where patients come from.
+    settings
+        See `Recent`.
+    seed
+        Of the patients.
+    """
+
+    salt: int
+    """Keeps the patients of one kind of network from being those of another."""
+
+    def __init__(self, population: Population, settings: PoolSettings, seed: int) -> None:
+        super().__init__(
+            self._drawn, first=settings.first, renew_every=settings.renew_every, kept=settings.kept
+        )
+        self.population, self.seed = population, seed
+
+    @abstractmethod
+    def views_of(self, patient: Patient, generator: torch.Generator) -> Views:
+        """Render a patient."""
+
+    def _drawn(self, number: int) -> Views:
+        # Distinct for every patient of every run: a 63-bit seed of two numbers.
+        seed = (self.seed * 7_919 + self.salt) * 1_000_003 + number
+        generator = torch.Generator().manual_seed(seed)
+        return self.views_of(self.population.draw(generator), generator)
+
+
+class PoolTask(Generic[Network, Pool]):
+    """What tasks that learn from a pool have in common; the losses are to be added.
+
+    Parameters
+    ----------
+    network
+        To train, on the device to train on.
+    pool
+        What it learns from.
+    validate
+        Scores of the network, and details.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        pool: Pool,
+        validate: Callable[[Network], tuple[Mapping[str, float], Any]],
+    ) -> None:
+        self.network, self.pool = network, pool
+        self._validate = validate
+
+    def validate(self) -> tuple[Mapping[str, float], Any]:
+        """See the constructor."""
+        return self._validate(self.network)
+
+    def state(self) -> Mapping[str, Any]:
+        """Counts of the pool."""
+        return self.pool.state()
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Make the pool of a state again."""
+        self.pool.restore({"steps": state["steps"]})
