@@ -29,7 +29,7 @@ from torch import Tensor
 from benchmarks import peers
 from napari_xreg.geometry import Pose
 from napari_xreg.images import Radiograph
-from napari_xreg.registration.refinement.views import at_pixels
+from napari_xreg.registration import at_pixels
 
 
 @dataclass(frozen=True)

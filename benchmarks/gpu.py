@@ -24,11 +24,11 @@ from napari_xreg.images import Volume
 from napari_xreg.registration import RefineSettings
 from napari_xreg.rendering import (
     choose_device,
+    cuda as cuda_backend,
     render_with_jacobian,
     set_thread_count,
     volume_on,
 )
-from napari_xreg.rendering import cuda as cuda_backend
 from napari_xreg.simulation import phantom
 
 NOT_MEASURED = "not measured"

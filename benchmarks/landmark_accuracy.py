@@ -345,8 +345,7 @@ def trust(
 
 def smoke(folder: Path) -> None:
     """One phantom, an untrained detector, a few passes."""
-    from napari_xreg.landmarks import CompactDetector, save_network
-    from napari_xreg.landmarks.validation import phantom_cases
+    from napari_xreg.landmarks import CompactDetector, phantom_cases, save_network
 
     torch.manual_seed(0)
     file = folder / "untrained.safetensors"

@@ -15,8 +15,8 @@ from torch import Tensor
 from benchmarks import cases, rendering, report
 from napari_xreg.geometry import CArm, Pose
 from napari_xreg.images import Volume
-from napari_xreg.rendering import cuda as cuda_backend
 from napari_xreg.rendering import (
+    cuda as cuda_backend,
     march_view,
     prepare,
     render_with_jacobian,

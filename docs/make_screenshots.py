@@ -26,6 +26,7 @@ from napari_xreg.geometry import CArmPose
 from napari_xreg.images import Landmark, write_dicom_radiograph
 from napari_xreg.session import Session
 from napari_xreg.simulation import TYPICAL, simulate_radiograph
+from napari_xreg.widgets import open_demo
 from napari_xreg.widgets.confidence.widget import ConfidenceWidget
 from napari_xreg.widgets.geometry.widget import GeometryWidget
 from napari_xreg.widgets.jobs.workbench import workbench_of
@@ -33,7 +34,6 @@ from napari_xreg.widgets.landmarks.widget import LandmarksWidget
 from napari_xreg.widgets.landscape.widget import LandscapeWidget
 from napari_xreg.widgets.pose.words import truth_error_mm
 from napari_xreg.widgets.rayemb.widget import RayEmbWidget
-from napari_xreg.widgets.tour.demo import open_demo
 from napari_xreg.widgets.train.widget import TrainWidget
 
 IMAGES = Path(__file__).resolve().parent / "images"

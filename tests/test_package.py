@@ -104,7 +104,7 @@ def test_readers_leave_plain_pictures_to_napari():
 
 
 def test_preferences_are_those_that_the_code_reads():
-    from napari_xreg.viewer.preferences import Preferences
+    from napari_xreg.viewer.user_preferences import Preferences
 
     sections = PluginManifest.from_file(MANIFEST).contributions.configurations.values()
     declared = {
@@ -214,6 +214,7 @@ def test_dependencies_are_what_is_imported():
     # Triton comes with torch where there is a card to use it on; without it the CPU renders.
     imported -= {*sys.stdlib_module_names, "napari_xreg", "triton"}
     distribution = {"cv2": "opencv-python", "PIL": "pillow", "skimage": "scikit-image"}
+    distribution["lazy_loader"] = "lazy-loader"
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     declared = {re.split(r"[^\w-]", line)[0] for line in project["dependencies"]}
     host = {"napari", "npe2"}  # the program that this is a plugin of

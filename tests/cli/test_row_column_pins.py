@@ -44,7 +44,7 @@ from napari_xreg.training import covariance_between
 from napari_xreg.workflows import predicted_landmarks
 
 # The package's name `locate` is the function.
-LOCATE = importlib.import_module("napari_xreg.rayemb.locate")
+LOCATE = importlib.import_module("napari_xreg.rayemb.locating")
 
 CARM = CArm(1000.0, 700.0, Detector((300, 200), (0.9, 1.3), (140.0, 110.0)))
 ORIGIN = Pose(torch.eye(3, dtype=torch.float64), torch.zeros(3, dtype=torch.float64))

@@ -4,8 +4,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from napari_xreg.geometry import CArm, CArmPose, Detector, Pose
 from napari_xreg.geometry.carm import CARM_PARAMETERS, twists_of_carm_parameters

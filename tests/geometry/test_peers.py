@@ -12,8 +12,7 @@ import pytest
 import torch
 from peers_shim import make_diffdrr_importable
 
-from napari_xreg.geometry import CArm, Detector, Pose
-from napari_xreg.geometry import rotation as rotations
+from napari_xreg.geometry import CArm, Detector, Pose, rotation as rotations
 from napari_xreg.geometry.adapters import (
     carm_from_diffdrr,
     carm_from_nanodrr,

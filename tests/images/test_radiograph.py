@@ -5,8 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from napari_xreg.geometry import CArm, CArmPose, Detector
 from napari_xreg.images import Radiograph

@@ -77,12 +77,14 @@ def test_damaged_files_are_written_anew(start, tmp_path, suffix, damage):
 
 
 def test_the_kernels_of_the_package_are_compiled_this_way():
-    from napari_xreg.rendering.cpu import adjoint as cpu_adjoint
-    from napari_xreg.rendering.cpu import joseph as cpu_joseph
-    from napari_xreg.rendering.cpu import siddon as cpu_siddon
-    from napari_xreg.rendering.cpu import structures as cpu_structures
+    from napari_xreg.rendering.cpu import (
+        adjoint as cpu_adjoint,
+        joseph as cpu_joseph,
+        siddon as cpu_siddon,
+        structures as cpu_structures,
+    )
     from napari_xreg.rendering.cpu.trilinear import trilinear
-    from napari_xreg.simulation.march import march
+    from napari_xreg.simulation.marching import march
 
     kernels = (
         trilinear, march, cpu_joseph.joseph, cpu_siddon.siddon, cpu_structures.structures,

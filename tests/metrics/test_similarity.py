@@ -5,8 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from napari_xreg.metrics import (
     distinct_pixels,
@@ -22,8 +21,8 @@ from napari_xreg.metrics import (
     ssim,
     xvr_similarity,
 )
-from napari_xreg.metrics.gradient_ncc import sobel_gradients
-from napari_xreg.metrics.ncc import check_images
+from napari_xreg.metrics.correlation import check_images
+from napari_xreg.metrics.gradient_correlation import sobel_gradients
 
 SIMILARITIES = {
     "ncc": ncc,

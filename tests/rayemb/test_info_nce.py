@@ -13,7 +13,7 @@ from napari_xreg.rayemb import (
     ViewSettings,
     info_nce,
 )
-from napari_xreg.rayemb.info_nce import usable_cells
+from napari_xreg.rayemb.contrast import usable_cells
 from napari_xreg.registration import AdamSteps
 from napari_xreg.training import PhantomPopulation
 

@@ -18,8 +18,8 @@ from napari_xreg.rayemb import (
     make_templates,
     sample_points,
     shipped_encoder,
+    templates as templates_module,
 )
-from napari_xreg.rayemb import templates as templates_module
 from napari_xreg.rayemb.network.weights_file import SHIPPED
 from napari_xreg.rayemb.templates import RAYEMB_V1, template_poses
 from napari_xreg.training import CheckpointError, PoseRange

@@ -13,8 +13,7 @@ import torch
 from saved_case import CARM, PIVOT, POSE, TURN, carm_pose, registration
 
 from napari_xreg.cli.options import FRAMES
-from napari_xreg.files import POSE as POSE_SCHEMA
-from napari_xreg.files import RESULT, TRUTH, VERSIONS
+from napari_xreg.files import POSE as POSE_SCHEMA, RESULT, TRUTH, VERSIONS
 from napari_xreg.geometry import CArmPose, Detector
 from napari_xreg.images import ReadError
 from napari_xreg.records.entries import carm_from_json, carm_to_json

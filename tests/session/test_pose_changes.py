@@ -4,8 +4,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from session_parts import close, make_radiograph, make_registration, twist
 
 from napari_xreg.geometry import CArmPose, Pose

@@ -9,7 +9,7 @@ from session_parts import close, make_labels, make_radiograph, make_registration
 from napari_xreg.geometry import CArmPose
 from napari_xreg.images import Landmark
 from napari_xreg.session import Session, Source
-from napari_xreg.session.turned import turned
+from napari_xreg.session.orientation import turned
 
 
 def isocenter():

@@ -8,8 +8,7 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from hypothesis.extra import numpy as arrays
 from session_parts import close, make_labels, make_radiograph, make_registration, make_volume, twist
 

@@ -8,7 +8,7 @@ import torch
 from napari_xreg.geometry import CArm, Detector
 from napari_xreg.images import Landmark, Radiograph
 from napari_xreg.session import Session
-from napari_xreg.session.turned import flipped, turned
+from napari_xreg.session.orientation import flipped, turned
 
 POINTS = {"asis": (21.0, -35.0, 14.0), "head": (-12.0, 9.0, -27.0)}
 

@@ -9,8 +9,8 @@ from session_parts import make_labels, make_radiograph, make_registration, make_
 from napari_xreg.geometry import CArmPose
 from napari_xreg.images import Landmark
 from napari_xreg.session import History, Session, SessionState
+from napari_xreg.session.orientation import flipped, turned
 from napari_xreg.session.state import alike
-from napari_xreg.session.turned import flipped, turned
 
 MOVED = twist(0.1, 0.2, 0.3, 4, 5, 6)
 ASIS = Landmark("asis", position=(1.0, 2.0, 3.0))

@@ -2,8 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from napari_xreg.simulation.patient import rotation_about
 from napari_xreg.simulation.solids import Capsule, Ellipsoid, HalfSpace, Solid, sphere, union_length

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from npe2 import PluginManifest
 
-from napari_xreg.viewer.preferences import Preferences, preferences
+from napari_xreg.viewer.user_preferences import Preferences, preferences
 
 MANIFEST = Path(__file__).resolve().parents[2] / "src" / "napari_xreg" / "napari.yaml"
 

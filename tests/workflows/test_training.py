@@ -9,11 +9,14 @@ from trainings import ToyRecipe, ToyTask
 
 from napari_xreg.geometry import CArm, Detector
 from napari_xreg.images import Landmark, ReadError
-from napari_xreg.landmarks import CompactDetector, LandmarkRecipe, load_detector
-from napari_xreg.landmarks import recipe as landmark_recipes
+from napari_xreg.landmarks import (
+    CompactDetector,
+    LandmarkRecipe,
+    load_detector,
+    recipe as landmark_recipes,
+)
 from napari_xreg.progress import Control, run
-from napari_xreg.rayemb import CompactEncoder, RayEmbRecipe
-from napari_xreg.rayemb import recipe as rayemb_recipes
+from napari_xreg.rayemb import CompactEncoder, RayEmbRecipe, recipe as rayemb_recipes
 from napari_xreg.simulation import phantom
 from napari_xreg.training import (
     CTFolder,

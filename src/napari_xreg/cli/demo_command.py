@@ -13,8 +13,7 @@ from napari_xreg.cli.refining import prepare_renderer, refine_shown
 from napari_xreg.cli.register_command import exit_code
 from napari_xreg.files import check_folder
 from napari_xreg.registration import RefineSettings
-from napari_xreg.session import SampleCase, sample_case, write_session
-from napari_xreg.session.opening import file_source
+from napari_xreg.session import SampleCase, file_source, sample_case, write_session
 from napari_xreg.workflows import (
     ExportRequest,
     bone_points,
@@ -54,7 +53,7 @@ def windowed(console: Console) -> int:
     # Qt is imported nowhere else in the command line.
     import napari
 
-    from napari_xreg.widgets.tour.demo import open_demo
+    from napari_xreg.widgets import open_demo
 
     console.say("Opening napari. `napari-xreg demo --headless` does the same in the terminal.")
     open_demo()

@@ -20,11 +20,7 @@ from napari_xreg.files import DETECTIONS, check_folder, plain, schema_head, writ
 from napari_xreg.geometry import CArm
 from napari_xreg.images import Radiograph, write_landmarks
 from napari_xreg.landmarks import Detections, DetectionTrust, DetectSettings, trust_of
-from napari_xreg.records import drawing as canvas
-from napari_xreg.records import write_pose
-from napari_xreg.records.drawing import AFTER, WARNING, Picture
-from napari_xreg.records.entries import carm_to_json
-from napari_xreg.records.pictures import write_picture
+from napari_xreg.records import carm_to_json, drawing, write_picture, write_pose
 from napari_xreg.registration import PnPSolution, Weighting
 from napari_xreg.training import pixels_between
 
@@ -73,14 +69,14 @@ def run(arguments: Namespace, console: Console) -> int:
     return 0 if good else 1
 
 
-def detections_picture(radiograph: Radiograph, found: Detections) -> Picture:
+def detections_picture(radiograph: Radiograph, found: Detections) -> drawing.Picture:
     """The radiograph with a dot and a 95 % ellipse for every landmark that may be in it."""
     detector = radiograph.carm.detector
     scale = PIXELS / max(detector.shape)
     rows, columns = (max(1, round(side * scale)) for side in detector.shape)
     shown = radiograph.resize(rows, columns)
-    grey = canvas.grey(shown.line_integrals.cpu().float().numpy(), shown.usable.cpu().numpy())
-    picture: Picture = np.ascontiguousarray(grey)
+    grey = drawing.grey(shown.line_integrals.cpu().float().numpy(), shown.usable.cpu().numpy())
+    picture: drawing.Picture = np.ascontiguousarray(grey)
     roots = torch.linalg.cholesky(found.spread())
     angle = torch.linspace(0, 2 * torch.pi, 65, dtype=torch.float64)
     # 95 % of a normal distribution in the plane lie within 5.991 squared standard deviations.
@@ -89,11 +85,11 @@ def detections_picture(radiograph: Radiograph, found: Detections) -> Picture:
         if float(found.visible[i]) < 0.5:
             continue
         outline = _points(found.pixels[i] + (roots[i] @ circle).T, radiograph.carm, shown.carm)
-        cv2.polylines(picture, [outline], True, AFTER, 1, cv2.LINE_AA)
+        cv2.polylines(picture, [outline], True, drawing.AFTER, 1, cv2.LINE_AA)
         x, y = _points(found.pixels[i][None], radiograph.carm, shown.carm)[0].tolist()
-        cv2.circle(picture, (x, y), 2, WARNING, -1, cv2.LINE_AA)
+        cv2.circle(picture, (x, y), 2, drawing.WARNING, -1, cv2.LINE_AA)
         at = (x + 6, y - 6)
-        cv2.putText(picture, name, at, cv2.FONT_HERSHEY_SIMPLEX, 0.4, AFTER, 1, cv2.LINE_AA)
+        cv2.putText(picture, name, at, cv2.FONT_HERSHEY_SIMPLEX, 0.4, drawing.AFTER, 1, cv2.LINE_AA)
     return picture
 
 

@@ -97,8 +97,7 @@ def _torch() -> str:
 def _kernels() -> str:
     import numba
 
-    from napari_xreg.rendering.cpu.joseph import joseph
-    from napari_xreg.rendering.cpu.trilinear import trilinear
+    from napari_xreg.rendering import joseph, trilinear
 
     for kernel in (joseph, trilinear):
         # None where no folder could be found when the kernel was made.
@@ -117,9 +116,7 @@ def _picture() -> str:
 
     from napari_xreg.geometry import CArm, Detector
     from napari_xreg.images import Volume
-    from napari_xreg.rendering import render_drr
-    from napari_xreg.rendering.cpu.march import Method
-    from napari_xreg.rendering.cuda.check import CLOSE
+    from napari_xreg.rendering import Method, cuda, render_drr
 
     generator = torch.Generator().manual_seed(7)
     lac = 0.02 * torch.rand(9, 8, 10, generator=generator, dtype=torch.float64)
@@ -135,7 +132,7 @@ def _picture() -> str:
             single = volume.to(dtype=torch.float32)
             drawn = render_drr(single, carm, pose, method=method, step_mm=1.9, backend="numba")
             off = float((drawn - wanted).abs().max() / wanted.max())
-            if not off <= CLOSE:  # NaN is not close either
+            if not off <= cuda.CLOSE:  # NaN is not close either
                 raise Trouble(
                     f"a DRR ({method}) differs by {off:.1e} of its largest value from the reference"
                 )
@@ -155,7 +152,6 @@ def _card() -> str:
         )
     # Triton is only loaded where a card is: beside OpenGL it must not be without need.
     from napari_xreg.rendering import cuda
-    from napari_xreg.rendering.cuda import check
 
     if not cuda.available():
         raise Trouble(
@@ -163,7 +159,7 @@ def _card() -> str:
             "are left out, and the CPU computes",
             "pip install triton (Linux), or choose the device cpu",
         )
-    wrong = check.trouble(torch.device("cuda", 0))
+    wrong = cuda.trouble(torch.device("cuda", 0))
     if wrong is not None:
         raise Trouble(f"the kernels do not work on {torch.cuda.get_device_name(0)}: {wrong}")
     return f"kernels work on {torch.cuda.get_device_name(0)}, Triton {_version('triton')}"
@@ -193,11 +189,11 @@ def _memory() -> str:
 
 
 def _autosave() -> str:
-    from napari_xreg.session.autosave import VARIABLE, autosave_folder
+    from napari_xreg.session import AUTOSAVE_VARIABLE, autosave_folder
 
     folder = autosave_folder()
     if folder is None:
-        return f"switched off by the environment variable {VARIABLE}"
+        return f"switched off by the environment variable {AUTOSAVE_VARIABLE}"
     _writable(folder)
     return f"sessions are kept in {folder}"
 

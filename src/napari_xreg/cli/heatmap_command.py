@@ -23,8 +23,7 @@ from napari_xreg.cli.inputs import (
 from napari_xreg.cli.rayemb_start import chosen_encoder, points_of, template_shown
 from napari_xreg.cli.refining import cancelled_by_interrupt, prepare_renderer
 from napari_xreg.files import HEATMAPS, check_folder, plain, schema_head, written, written_folder
-from napari_xreg.progress import Control
-from napari_xreg.progress import run as run_events
+from napari_xreg.progress import Control, run as run_events
 from napari_xreg.rayemb import (
     Looks,
     embed,
@@ -34,10 +33,9 @@ from napari_xreg.rayemb import (
     polarity_of,
     probabilities,
     templates_for,
+    usable_cells,
 )
-from napari_xreg.rayemb.info_nce import usable_cells
-from napari_xreg.records.entries import carm_to_json
-from napari_xreg.records.pictures import write_picture
+from napari_xreg.records import carm_to_json, write_picture
 from napari_xreg.training import covariance_between, pixels_between
 
 

@@ -10,8 +10,7 @@ from torch import Tensor
 
 from napari_xreg.geometry import CArm
 from napari_xreg.images import Radiograph
-from napari_xreg.records import drawing as canvas
-from napari_xreg.records.drawing import AFTER, INK, WARNING, Picture
+from napari_xreg.records import drawing
 from napari_xreg.training import pixels_between
 
 PIXELS = 480
@@ -26,7 +25,7 @@ def heatmap_picture(
     covariance: Float[Tensor, "2 2"],
     *,
     caption: Sequence[str],
-) -> Picture:
+) -> drawing.Picture:
     """Two panels: where the point may be, with its 95 % ellipse; similarity, from 0 to 1.
 
     The left one is as bright as a pixel is probable beside the most probable one; the right one has
@@ -48,7 +47,7 @@ def heatmap_picture(
     rows, columns = (max(1, round(side * scale)) for side in detector.shape)
     shown = radiograph.resize(rows, columns)
     usable = shown.usable.cpu().numpy()
-    base = canvas.grey(shown.line_integrals.cpu().float().numpy(), usable)
+    base = drawing.grey(shown.line_integrals.cpu().float().numpy(), usable)
     share = _sampled(probability / probability.max().clamp_min(1e-12), grid, shown.carm)
     heat = _colored(share, cv2.COLORMAP_INFERNO)
     opacity = (0.75 * np.sqrt(share) * usable)[..., None]
@@ -57,14 +56,14 @@ def heatmap_picture(
     even = _sampled(similarity, grid, shown.carm)
     right = _colored(even, cv2.COLORMAP_VIRIDIS)
     right[~usable] //= 4
-    panels = [canvas.titled(left, "where it may be, 95 % ellipse"),
-              canvas.titled(right, "similarity, 0 (dark) to 1 (yellow)")]  # fmt: skip
-    picture = canvas.grid([panels])
-    lines = [(text, INK) for text in caption]
+    panels = [drawing.titled(left, "where it may be, 95 % ellipse"),
+              drawing.titled(right, "similarity, 0 (dark) to 1 (yellow)")]  # fmt: skip
+    picture = drawing.grid([panels])
+    lines = [(text, drawing.INK) for text in caption]
     if radiograph.simulated:
-        lines.append(("SIMULATED radiograph", WARNING))
-    strip = np.full((12 + 20 * len(lines), picture.shape[1], 3), canvas.BACKGROUND, np.uint8)
-    return np.vstack([picture, canvas.write(strip, lines, (10, 2))])
+        lines.append(("SIMULATED radiograph", drawing.WARNING))
+    strip = np.full((12 + 20 * len(lines), picture.shape[1], 3), drawing.BACKGROUND, np.uint8)
+    return np.vstack([picture, drawing.write(strip, lines, (10, 2))])
 
 
 def _sampled(values: Float[Tensor, "h w"], grid: CArm, shown: CArm) -> np.ndarray:
@@ -78,18 +77,18 @@ def _sampled(values: Float[Tensor, "h w"], grid: CArm, shown: CArm) -> np.ndarra
     )
 
 
-def _colored(values: np.ndarray, colors: int) -> Picture:
+def _colored(values: np.ndarray, colors: int) -> drawing.Picture:
     level = (255 * np.clip(np.nan_to_num(values), 0, 1)).astype(np.uint8)
     return np.ascontiguousarray(cv2.applyColorMap(level, colors)[..., ::-1])
 
 
 def _ellipse(
-    picture: Picture,
+    picture: drawing.Picture,
     peak: Float[Tensor, "2"],
     covariance: Float[Tensor, "2 2"],
     carm: CArm,
     shown: CArm,
-) -> Picture:
+) -> drawing.Picture:
     """Peak as a cross, and the ellipse that holds 95 % of a normal distribution."""
     root = torch.linalg.cholesky(covariance.double() + 1e-9 * torch.eye(2))
     angle = torch.linspace(0, 2 * torch.pi, 65, dtype=torch.float64)
@@ -98,7 +97,9 @@ def _ellipse(
     cross = peak.double()[None]
     out = np.ascontiguousarray(picture)
     line = pixels_between(outline, carm, shown).flip(1).round().int().numpy()
-    cv2.polylines(out, [line], isClosed=True, color=AFTER, thickness=1, lineType=cv2.LINE_AA)
+    cv2.polylines(
+        out, [line], isClosed=True, color=drawing.AFTER, thickness=1, lineType=cv2.LINE_AA
+    )
     x, y = pixels_between(cross, carm, shown)[0].flip(0).round().int().tolist()
-    cv2.drawMarker(out, (x, y), AFTER, cv2.MARKER_CROSS, 13, 1, cv2.LINE_AA)
+    cv2.drawMarker(out, (x, y), drawing.AFTER, cv2.MARKER_CROSS, 13, 1, cv2.LINE_AA)
     return out

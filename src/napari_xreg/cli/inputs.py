@@ -20,13 +20,13 @@ from napari_xreg.images import (
     ReadError,
     UnknownValues,
     Volume,
+    given_geometry,
     read_labels,
     read_landmarks,
     read_radiograph,
     read_volume,
 )
-from napari_xreg.images.xray_geometry import given_geometry
-from napari_xreg.records.pose_files import read_pose
+from napari_xreg.records import read_pose
 from napari_xreg.registration import Spread
 from napari_xreg.simulation import Phantom, phantom
 

@@ -9,13 +9,19 @@ import torch
 from napari_xreg.cli.console import Console
 from napari_xreg.cli.inputs import read_ct
 from napari_xreg.files import INSPECTION, read_json, schema_head
-from napari_xreg.images import LabelMap, ReadError, UnknownValues, Volume, read_labels
-from napari_xreg.images.dicom.ct import read_header
-from napari_xreg.images.dicom.radiograph import read_dicom_image
-from napari_xreg.images.dicom.series import is_dicom
-from napari_xreg.images.formats.raster import read_raster_image
-from napari_xreg.images.stored_image import StoredImage
-from napari_xreg.records.result_files import read_result
+from napari_xreg.images import (
+    LabelMap,
+    ReadError,
+    StoredImage,
+    UnknownValues,
+    Volume,
+    is_dicom,
+    read_dicom_image,
+    read_header,
+    read_labels,
+    read_raster_image,
+)
+from napari_xreg.records import read_result
 
 _RASTER = (".png", ".tif", ".tiff", ".npy", ".npz")
 

@@ -20,8 +20,7 @@ from napari_xreg.landmarks import (
     load_detector,
     trust_of,
 )
-from napari_xreg.progress import Control
-from napari_xreg.progress import run as run_events
+from napari_xreg.progress import Control, run as run_events
 from napari_xreg.registration import PnPSettings, PnPSolution, Spread, Weighting, solve_pnp
 from napari_xreg.rendering import thread_count
 

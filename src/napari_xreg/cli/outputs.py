@@ -2,7 +2,7 @@
 
 from napari_xreg.cli.console import Console
 from napari_xreg.progress import run
-from napari_xreg.records.pictures import carm_words
+from napari_xreg.records import carm_words
 from napari_xreg.registration import Registration, View, weakest_direction
 from napari_xreg.workflows import Drawn, Exported, ExportRequest, export
 

@@ -16,8 +16,7 @@ from napari_xreg.cli.inputs import Patient, Start, given_isocenter, read_patient
 from napari_xreg.cli.refining import cancelled_by_interrupt, prepare_renderer
 from napari_xreg.files import plain
 from napari_xreg.images import Radiograph
-from napari_xreg.progress import Control
-from napari_xreg.progress import run as run_events
+from napari_xreg.progress import Control, run as run_events
 from napari_xreg.rayemb import (
     START_SPREAD,
     STARTS,

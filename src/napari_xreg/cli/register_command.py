@@ -21,10 +21,15 @@ from napari_xreg.cli.outputs import export_shown, say_result
 from napari_xreg.cli.refining import prepare_renderer, refine_shown
 from napari_xreg.files import check_folder
 from napari_xreg.images import Radiograph
-from napari_xreg.records.result_files import describe_input
-from napari_xreg.records.truth_file import read_truth
-from napari_xreg.registration import RefineSettings, Registration, Spread, Status, View
-from napari_xreg.registration.refinement.adam import AdamSettings
+from napari_xreg.records import describe_input, read_truth
+from napari_xreg.registration import (
+    AdamSettings,
+    RefineSettings,
+    Registration,
+    Spread,
+    Status,
+    View,
+)
 from napari_xreg.rendering import choose_device
 from napari_xreg.workflows import (
     ExportRequest,

@@ -9,10 +9,8 @@ from napari_xreg.cli.console import Console
 from napari_xreg.cli.inputs import given_carm, read_patient, restricted, starting_pose
 from napari_xreg.cli.refining import prepare_renderer
 from napari_xreg.files import RENDERING, check_writable, schema_head, written
-from napari_xreg.images import Radiograph, write_geometry, write_radiograph
-from napari_xreg.images.xray_geometry import geometry_of
-from napari_xreg.records.entries import carm_pose_to_json, carm_to_json
-from napari_xreg.records.pictures import carm_words
+from napari_xreg.images import Radiograph, geometry_of, write_geometry, write_radiograph
+from napari_xreg.records import carm_pose_to_json, carm_to_json, carm_words
 from napari_xreg.rendering import choose_device, render_drr, volume_on
 
 

@@ -19,10 +19,14 @@ from napari_xreg.cli.inputs import (
 from napari_xreg.files import TRUTH, check_writable, schema_head, set_thread_count, written
 from napari_xreg.geometry import CArm
 from napari_xreg.images import write_dicom_radiograph, write_radiograph
-from napari_xreg.records.entries import carm_pose_to_json, carm_to_json
-from napari_xreg.records.pictures import carm_words
-from napari_xreg.records.result_files import describe_input, versions
-from napari_xreg.session.sample_case import with_nominal
+from napari_xreg.records import (
+    carm_pose_to_json,
+    carm_to_json,
+    carm_words,
+    describe_input,
+    versions,
+)
+from napari_xreg.session import with_nominal
 from napari_xreg.simulation import SimulatedRadiograph, simulate_radiograph
 from napari_xreg.workflows import bone_points
 

@@ -8,8 +8,7 @@ from napari_xreg.cli.inputs import read_marks, read_patient
 from napari_xreg.cli.refining import cancelled_by_interrupt
 from napari_xreg.files import TRAINING, schema_head
 from napari_xreg.images import Landmark, read_labels
-from napari_xreg.progress import Control
-from napari_xreg.progress import run as run_events
+from napari_xreg.progress import Control, run as run_events
 from napari_xreg.rendering import choose_device, set_thread_count, thread_count
 from napari_xreg.training import (
     CTsOfFolder,

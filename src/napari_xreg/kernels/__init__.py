@@ -1,5 +1,5 @@
 """How what runs on the CPU is compiled: one decorator for renderer and simulator."""
 
-from napari_xreg.kernels.compiled import jit
+import lazy_loader
 
-__all__ = ["jit"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

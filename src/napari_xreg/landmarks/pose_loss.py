@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from napari_xreg.geometry import CArm, Pose
-from napari_xreg.landmarks.detect import heatmap_carm
+from napari_xreg.landmarks.detecting import heatmap_carm
 from napari_xreg.landmarks.detector import Heatmaps, LandmarkDetector, dropout_active
 from napari_xreg.landmarks.soft_argmax import WINDOW, local_soft_argmax
 from napari_xreg.landmarks.task import (

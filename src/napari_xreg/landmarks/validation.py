@@ -9,7 +9,7 @@ from torch import Tensor
 
 from napari_xreg.geometry import CArm, Pose
 from napari_xreg.images import LabelMap, Landmark, Radiograph, Volume
-from napari_xreg.landmarks.detect import DetectSettings, detect
+from napari_xreg.landmarks.detecting import DetectSettings, detect
 from napari_xreg.landmarks.detections import Detections
 from napari_xreg.landmarks.detector import LandmarkDetector
 from napari_xreg.landmarks.trust import fitted_threshold, image_uncertainty_mm

@@ -4,8 +4,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from napari_xreg.metrics.correlation import check_images
 from napari_xreg.metrics.flat import rounding_of
-from napari_xreg.metrics.ncc import check_images
 
 
 def mutual_information(

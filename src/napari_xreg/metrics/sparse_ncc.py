@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from napari_xreg.metrics.ncc import vector_ncc
+from napari_xreg.metrics.correlation import vector_ncc
 
 
 def sample_patches(

@@ -8,6 +8,6 @@ A settings dataclass annotates the fields that a user may set::
 Fields without an `Option` are for scripts. Imports nothing heavy: a command line asks for help often.
 """
 
-from napari_xreg.options.option import Choice, Option, Setting, settings_of
+import lazy_loader
 
-__all__ = ["Choice", "Option", "Setting", "settings_of"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

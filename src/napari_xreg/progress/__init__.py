@@ -1,6 +1,5 @@
 """Long work: cancelled, paused and stepped from another thread, and run to its end."""
 
-from napari_xreg.progress.control import Control
-from napari_xreg.progress.running import run
+import lazy_loader
 
-__all__ = ["Control", "run"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from napari_xreg.geometry import Pose
 from napari_xreg.images import Radiograph, Volume
-from napari_xreg.rayemb.correspond import Found
+from napari_xreg.rayemb.corresponding import Found
 from napari_xreg.rayemb.likeness import likenesses
 from napari_xreg.rayemb.trust import NEAR_MM, detector_pixel_mm
 from napari_xreg.rendering import at_voxel_size

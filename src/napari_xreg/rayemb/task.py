@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from napari_xreg.geometry import Pose
-from napari_xreg.rayemb.info_nce import info_nce, usable_cells
+from napari_xreg.rayemb.contrast import info_nce, usable_cells
 from napari_xreg.rayemb.network.encoder import RayEncoder
 from napari_xreg.rayemb.subspace import subspace_basis
 from napari_xreg.rayemb.view_pool import ViewPool, Views, ViewSettings, projected

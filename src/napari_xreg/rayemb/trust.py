@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from napari_xreg.images import Radiograph, Volume
-from napari_xreg.rayemb.correspond import Found
+from napari_xreg.rayemb.corresponding import Found
 from napari_xreg.rayemb.likeness import likeness
 from napari_xreg.rayemb.polarity import BEYOND_DOUBT, Polarity
 from napari_xreg.registration import PnPSolution

@@ -10,8 +10,8 @@ from torch import Tensor
 from napari_xreg.geometry import CArm, Pose
 from napari_xreg.images import LabelMap, Radiograph, Volume
 from napari_xreg.progress import run
-from napari_xreg.rayemb.correspond import CorrespondSettings, Found, correspond
-from napari_xreg.rayemb.locate import pose_of
+from napari_xreg.rayemb.corresponding import CorrespondSettings, Found, correspond
+from napari_xreg.rayemb.locating import pose_of
 from napari_xreg.rayemb.network.encoder import RayEncoder, embed
 from napari_xreg.rayemb.template_range import templates_around
 from napari_xreg.rayemb.templates import (

@@ -1,6 +1,5 @@
 """What is written down: poses, results, trajectories, reports and pictures."""
 
-from napari_xreg.records.pose_files import read_pose, write_pose
-from napari_xreg.records.result_files import read_result, write_result
+import lazy_loader
 
-__all__ = ["read_pose", "read_result", "write_pose", "write_result"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -22,7 +22,7 @@ from napari_xreg.files import (
     rows_schema,
 )
 from napari_xreg.geometry import CArm, CArmPose, Detector, Pose
-from napari_xreg.registration.refinement.result import Status
+from napari_xreg.registration import Status
 
 Measured = Annotated[Number, BeforeValidator(lambda v: float("nan") if v is None else v)]
 """JSON has no NaN: what was none is null."""

@@ -13,8 +13,7 @@ from napari_xreg.geometry import CArm, CArmPose, Pose
 from napari_xreg.images import Radiograph, Volume
 from napari_xreg.records import drawing as canvas
 from napari_xreg.records.drawing import AFTER, BEFORE, INK, WARNING, Mask, Picture, Plane
-from napari_xreg.registration.refinement.result import Iterate, Registration
-from napari_xreg.registration.refinement.views import at_pixels
+from napari_xreg.registration import Iterate, Registration, at_pixels
 from napari_xreg.rendering import render_drr
 
 SIMULATED = "SIMULATED radiograph: no accuracy on real images follows"

@@ -4,8 +4,7 @@ from typing import Literal, get_args
 
 import torch
 
-from napari_xreg.geometry import Pose
-from napari_xreg.geometry.frames import lps_from_ras
+from napari_xreg.geometry import Pose, lps_from_ras
 
 PoseFrame = Literal[
     "world_from_camera",

@@ -27,7 +27,7 @@ from napari_xreg.files import (
     written,
 )
 from napari_xreg.geometry import CArm, Pose
-from napari_xreg.images.input_files import input_files
+from napari_xreg.images import input_files
 from napari_xreg.records.entries import (
     CArmField,
     CArmPoseField,
@@ -39,9 +39,7 @@ from napari_xreg.records.entries import (
     carm_to_json,
     in_rows,
 )
-from napari_xreg.registration.refinement.confidence import carm_covariance
-from napari_xreg.registration.refinement.result import Registration, Status
-from napari_xreg.registration.refinement.views import View
+from napari_xreg.registration import Registration, Status, View, carm_covariance
 
 _FRAMES = {
     "world": "patient axes LPS (x to the left, y to the back, z to the head), mm",

@@ -19,7 +19,7 @@ from napari_xreg.files import (
     written,
 )
 from napari_xreg.geometry import CArm, Pose
-from napari_xreg.registration.refinement.result import Registration
+from napari_xreg.registration import Registration
 
 _HEAD = re.compile(rf"# {TRAJECTORY} version (\d+)\b")
 

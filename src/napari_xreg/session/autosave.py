@@ -26,7 +26,7 @@ from napari_xreg.session.session_file import ENDING, Beside, Write, saving_state
 from napari_xreg.session.source import Source
 from napari_xreg.session.state import SessionState
 
-VARIABLE = "NAPARI_XREG_AUTOSAVE"
+AUTOSAVE_VARIABLE = "NAPARI_XREG_AUTOSAVE"
 """Environment variable: ``off``, or the folder where the copies are kept."""
 KEPT = 5
 """Of the sessions left behind, the newest this many are kept."""
@@ -36,8 +36,8 @@ _HOUR = 3600.0
 
 
 def autosave_folder() -> Path | None:
-    """Where the copies of all processes are kept; None: switched off by `VARIABLE`."""
-    named = os.environ.get(VARIABLE, "").strip()
+    """Where the copies of all processes are kept; None: switched off by `AUTOSAVE_VARIABLE`."""
+    named = os.environ.get(AUTOSAVE_VARIABLE, "").strip()
     if named.lower() in ("off", "0", "no", "false"):
         return None
     return Path(named) if named else user_data_path("napari-xreg") / "autosave"

@@ -6,16 +6,18 @@ from typing import Any, TypeVar
 
 from napari_xreg.files import check_file, plain
 from napari_xreg.images import (
+    GeometryRecord,
     LabelMap,
     Radiograph,
     ReadError,
     Volume,
+    geometry_from_json,
+    geometry_to_json,
     read_labels,
     read_radiograph,
     read_volume,
 )
-from napari_xreg.images.xray_geometry import GeometryRecord, geometry_from_json, geometry_to_json
-from napari_xreg.records.result_files import describe_input
+from napari_xreg.records import describe_input
 from napari_xreg.session.memory_files import holds_grid, read_grid_labels, read_grid_volume
 from napari_xreg.session.source import Source
 from napari_xreg.simulation import Phantom, phantom

@@ -13,11 +13,16 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from napari_xreg.geometry import CArmPose, Pose
-from napari_xreg.images import Landmark, Radiograph
-from napari_xreg.images.operations import operation_from_json, operation_to_json
-from napari_xreg.images.xray_geometry import GeometryRecord, geometry_from_json, geometry_to_json
-from napari_xreg.records.entries import carm_from_json, carm_pose_to_json, carm_to_json
-from napari_xreg.records.pose_frames import pose_of_matrix
+from napari_xreg.images import (
+    GeometryRecord,
+    Landmark,
+    Radiograph,
+    geometry_from_json,
+    geometry_to_json,
+    operation_from_json,
+    operation_to_json,
+)
+from napari_xreg.records import carm_from_json, carm_pose_to_json, carm_to_json, pose_of_matrix
 from napari_xreg.registration import Candidate, Iterate, Registration, Status
 from napari_xreg.session.exposure import Exposure
 from napari_xreg.session.history import PoseRecord

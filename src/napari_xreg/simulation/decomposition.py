@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass
 
-from napari_xreg.images import linear_attenuation
-from napari_xreg.images.intensity.attenuation import CT_ENERGY_KEV
+from napari_xreg.images import CT_ENERGY_KEV, linear_attenuation
 
 # Above this no bone is expected, below it no implant: CT numbers of 12-bit scanners end at 3071.
 METAL_HU = 2800.0

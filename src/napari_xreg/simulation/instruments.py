@@ -6,8 +6,7 @@ import numpy as np
 import torch
 
 from napari_xreg.geometry import CArm, Pose
-from napari_xreg.images import Volume
-from napari_xreg.images.intensity.materials import Material
+from napari_xreg.images import Material, Volume
 from napari_xreg.simulation.severity import Severity
 from napari_xreg.simulation.solids import Array, Capsule, union_length
 

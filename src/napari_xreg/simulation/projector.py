@@ -82,7 +82,7 @@ def path_lengths(
         that a bone cut out of its surroundings adds only what it adds to them.
     """
     # numba takes a second to import and the first call some more to compile: only when needed.
-    from napari_xreg.simulation.march import march
+    from napari_xreg.simulation.marching import march
 
     if not step_mm > 0:
         raise ValueError(f"step_mm must be positive: got {step_mm}")

@@ -12,8 +12,13 @@ from torch import Tensor
 
 from napari_xreg.files import TooLarge, free_memory
 from napari_xreg.geometry import CArm, Pose
-from napari_xreg.images import LabelMap, Radiograph, Volume, line_integrals_from_intensity
-from napari_xreg.images.xray_geometry import LARGEST_MM
+from napari_xreg.images import (
+    LARGEST_MM,
+    LabelMap,
+    Radiograph,
+    Volume,
+    line_integrals_from_intensity,
+)
 from napari_xreg.simulation.acquisition import Exposure, expose
 from napari_xreg.simulation.decomposition import Decomposition
 from napari_xreg.simulation.instruments import Instrument, random_instruments

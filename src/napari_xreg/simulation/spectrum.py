@@ -6,9 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_xreg.images import linear_attenuation
-from napari_xreg.images.intensity.attenuation import CT_ENERGY_KEV
-from napari_xreg.images.intensity.materials import Material
+from napari_xreg.images import CT_ENERGY_KEV, Material, linear_attenuation
 
 Array = NDArray[np.float64]
 

@@ -1,5 +1,5 @@
 """Values as napari layers, and back. Needs napari, not Qt."""
 
-from napari_xreg.viewer.files.sample import phantom_layers
+import lazy_loader
 
-__all__ = ["phantom_layers"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

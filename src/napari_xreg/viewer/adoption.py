@@ -12,10 +12,16 @@ import torch
 from napari.layers import Image, Labels, Layer
 from numpy.typing import NDArray
 
-from napari_xreg.geometry.frames import reverse_axes
-from napari_xreg.images import GeometryRecord, LabelMap, Volume, hu_from_lac, lac_from_hu
-from napari_xreg.images.intensity.value_range import array_range
-from napari_xreg.images.stored_image import StoredImage
+from napari_xreg.geometry import reverse_axes
+from napari_xreg.images import (
+    GeometryRecord,
+    LabelMap,
+    StoredImage,
+    Volume,
+    array_range,
+    hu_from_lac,
+    lac_from_hu,
+)
 from napari_xreg.viewer.layer_data import carried
 
 Values = Literal["hu", "attenuation"]

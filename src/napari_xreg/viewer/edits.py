@@ -15,7 +15,7 @@ from numpy import ndarray
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_xreg.geometry.frames import reverse_axes
+from napari_xreg.geometry import reverse_axes
 from napari_xreg.images import LabelMap, Landmark, Radiograph, Volume, lac_from_hu
 from napari_xreg.viewer.adoption import named_labels, world_matrix
 from napari_xreg.viewer.layer_data import Carried, Value, shown_pixels

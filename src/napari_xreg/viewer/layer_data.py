@@ -15,7 +15,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_xreg.geometry.frames import reverse_axes
+from napari_xreg.geometry import reverse_axes
 from napari_xreg.images import LabelMap, Landmark, Radiograph, Volume
 from napari_xreg.session import SampleCase, Session, Source
 

@@ -9,19 +9,20 @@ from typing import Any, Literal
 from napari_xreg.files import written_folder
 from napari_xreg.geometry import Pose
 from napari_xreg.images import Volume, write_radiograph
-from napari_xreg.records.pictures import (
+from napari_xreg.records import (
     carm_words,
     compare,
     overlay_picture,
     refinement_frames,
+    result_to_json,
     write_gif,
     write_mp4,
     write_picture,
+    write_pose,
+    write_report,
+    write_result,
+    write_trajectory,
 )
-from napari_xreg.records.pose_files import write_pose
-from napari_xreg.records.report import write_report
-from napari_xreg.records.result_files import result_to_json, write_result
-from napari_xreg.records.trajectory_file import write_trajectory
 from napari_xreg.registration import Registration, View
 from napari_xreg.session import Rendering, rendered
 

@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from napari_xreg.progress import Control
-from napari_xreg.rendering import warm_up
-from napari_xreg.rendering.cpu.joseph import joseph
-from napari_xreg.simulation.march import march
+from napari_xreg.rendering import joseph, warm_up
+from napari_xreg.simulation import march
 
 COMPILING_WORDS = "Preparing the renderer (compiled once per machine, about 15 s) …"
 _turn = threading.Lock()  # two at once would compile the same

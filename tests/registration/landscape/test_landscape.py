@@ -18,7 +18,7 @@ from napari_xreg.registration import (
     View,
     loss_landscape,
 )
-from napari_xreg.registration.landscape.sampling import empty_landscape, shifted
+from napari_xreg.registration.landscape.sampling import empty_landscape, shifted_pose
 from napari_xreg.registration.refinement.lm import evaluate
 from napari_xreg.registration.refinement.views import JointProblem
 from napari_xreg.rendering import at_voxel_size, prepare
@@ -48,12 +48,12 @@ def radiograph():
 
 
 def _displaced(**offsets):
-    return shifted(CARM, CARM.carm_pose(TRUE, CENTER), offsets)
+    return shifted_pose(CARM, CARM.carm_pose(TRUE, CENTER), offsets)
 
 
 def test_offsets_are_added_to_the_terms_of_the_c_arm():
     center = CARM.carm_pose(TRUE, CENTER)
-    moved = shifted(
+    moved = shifted_pose(
         CARM,
         center,
         {"primary": 2.0, "secondary": -3.0, "roll": 4.0, "x": 5.0, "y": -7.0, "depth": 11.0},

@@ -24,9 +24,11 @@ from napari_xreg.registration import (
     refine,
     refine_many,
 )
-from napari_xreg.registration.refinement.batched import cases as device_cases
-from napari_xreg.registration.refinement.batched import problem as device_problem
-from napari_xreg.registration.refinement.batched import refine_many as many
+from napari_xreg.registration.refinement.batched import (
+    cases as device_cases,
+    problem as device_problem,
+    refine_many as many,
+)
 from napari_xreg.registration.refinement.batched.confidence import correlated_sums
 from napari_xreg.registration.refinement.batched.hardening import bone_gains, fit_gains
 from napari_xreg.registration.refinement.batched.lm import begin, step

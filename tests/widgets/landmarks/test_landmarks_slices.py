@@ -6,7 +6,7 @@ from landmarks_scene import click, exact, move, native, on_canvas, press, releas
 from qtpy.QtCore import QPoint, Qt
 
 from napari_xreg.images import Landmark
-from napari_xreg.viewer.patient3d.slices import PLANES
+from napari_xreg.viewer import PLANES
 from napari_xreg.widgets.jobs.workbench import workbench_of
 from napari_xreg.widgets.landmarks.widget import LandmarksWidget
 from napari_xreg.widgets.slices.widget import SlicesWidget

@@ -13,8 +13,7 @@ from napari_xreg.images import Landmark, Radiograph, read_landmarks
 from napari_xreg.registration import PnPSettings, PnPStatus, Weighting
 from napari_xreg.session import Session
 from napari_xreg.simulation import phantom
-from napari_xreg.widgets.landmarks import edit
-from napari_xreg.widgets.landmarks import files as landmarks_files
+from napari_xreg.widgets.landmarks import edit, files as landmarks_files
 from napari_xreg.widgets.landmarks.names import PELVIS
 from napari_xreg.widgets.landmarks.picking import PickGuide, Places
 from napari_xreg.widgets.landmarks.solve import SolveRequest, sigma_px

@@ -6,7 +6,7 @@ from qtpy.QtCore import QPointF, Qt
 from qtpy.QtWidgets import QScrollArea
 
 from napari_xreg.registration import COARSE_TO_FINE
-from napari_xreg.registration.landscape.sampling import shifted
+from napari_xreg.registration.landscape.sampling import shifted_pose
 from napari_xreg.widgets.landscape.widget import LandscapeWidget
 
 LEFT = Qt.MouseButton.LeftButton
@@ -149,7 +149,7 @@ def test_cancel_keeps_what_there_is_and_another_ct_forgets_it(widget, near, qtbo
 
     # Going elsewhere moves the line.
     carm = session.active.radiograph.carm
-    session.move(shifted(carm, shown.center, {"depth": 25.0, "roll": -3.0}))
+    session.move(shifted_pose(carm, shown.center, {"depth": 25.0, "roll": -3.0}))
     assert widget.plots.sections["depth"].line.value() == pytest.approx(25.0)
     assert widget.plots.sections["roll"].line.value() == pytest.approx(-3.0)
 

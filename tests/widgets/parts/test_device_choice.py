@@ -9,7 +9,7 @@ from napari_xreg.geometry import CArm, Detector
 from napari_xreg.images import Volume
 from napari_xreg.rendering import OutOfMemory
 from napari_xreg.session import PreviewRequest, preview
-from napari_xreg.viewer.preferences import Preferences
+from napari_xreg.viewer.user_preferences import Preferences
 from napari_xreg.widgets.parts import device_choice
 
 

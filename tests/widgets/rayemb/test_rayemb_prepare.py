@@ -11,9 +11,11 @@ from napari_xreg.geometry import CArmPose
 from napari_xreg.rayemb import TemplateSettings, shipped_encoder
 from napari_xreg.session import Weights, WeightsFile
 from napari_xreg.training import save_network
-from napari_xreg.widgets.rayemb import prepare as rayemb_prepare
-from napari_xreg.widgets.rayemb import requests as rayemb_requests
-from napari_xreg.widgets.rayemb import widget as rayemb_widget
+from napari_xreg.widgets.rayemb import (
+    prepare as rayemb_prepare,
+    requests as rayemb_requests,
+    widget as rayemb_widget,
+)
 from napari_xreg.widgets.rayemb.prepare import tidy
 from napari_xreg.widgets.rayemb.requests import (
     HeatmapRequest,

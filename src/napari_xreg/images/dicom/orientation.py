@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from napari_xreg.geometry.carm import rotation_from_angles
+from napari_xreg.geometry import rotation_from_angles
 from napari_xreg.images.dicom.header import FrameHeader, name
 
 _DIRECTIONS = {

@@ -11,9 +11,9 @@ from typing import Any
 import torch
 
 from napari_xreg.files import is_number, json_of_text, number, read_text, written
-from napari_xreg.geometry.frames import lps_from_ras
+from napari_xreg.geometry import lps_from_ras
 from napari_xreg.images.errors import FrameUnknown, ReadError
-from napari_xreg.images.formats.landmark_table import Frame, flag, read_table, table_of
+from napari_xreg.images.formats.landmark_table import LandmarkFrame, flag, read_table, table_of
 from napari_xreg.images.landmark import Landmark
 
 # A comment of ours, which Slicer passes over: so that a file that was cut off is known.
@@ -25,10 +25,10 @@ _SLICER_SCHEMA = (
     "Schema/markups-schema-v1.0.3.json#"
 )
 # Slicer wrote numbers before version 4.11.
-_FCSV_FRAMES: dict[str, Frame] = {"0": "RAS", "RAS": "RAS", "1": "LPS", "LPS": "LPS"}
+_FCSV_FRAMES: dict[str, LandmarkFrame] = {"0": "RAS", "RAS": "RAS", "1": "LPS", "LPS": "LPS"}
 
 
-def read_landmarks(path: str | Path, *, frame: Frame | None = None) -> list[Landmark]:
+def read_landmarks(path: str | Path, *, frame: LandmarkFrame | None = None) -> list[Landmark]:
     """Read named points, in the order of the file.
 
     Parameters
@@ -79,7 +79,7 @@ def read_landmarks(path: str | Path, *, frame: Frame | None = None) -> list[Land
 
 
 def write_landmarks(
-    path: str | Path, landmarks: Iterable[Landmark], *, frame: Frame = "LPS"
+    path: str | Path, landmarks: Iterable[Landmark], *, frame: LandmarkFrame = "LPS"
 ) -> None:
     """Write named points; `read_landmarks` gives them back to the last digit.
 
@@ -116,7 +116,7 @@ def write_landmarks(
         beside.write_text(text, encoding="utf-8", newline="\n")
 
 
-def _in_lps(position: Sequence[float], frame: Frame) -> tuple[float, float, float]:
+def _in_lps(position: Sequence[float], frame: LandmarkFrame) -> tuple[float, float, float]:
     """The flip is its own inverse, so this writes as well."""
     point = torch.tensor([list(position)], dtype=torch.float64)
     x, y, z = (lps_from_ras(point) if frame == "RAS" else point)[0].tolist()
@@ -124,7 +124,9 @@ def _in_lps(position: Sequence[float], frame: Frame) -> tuple[float, float, floa
     return x + 0.0, y + 0.0, z + 0.0
 
 
-def _one_frame(file: Path, stated: Frame | None, given: Frame | None) -> Frame:
+def _one_frame(
+    file: Path, stated: LandmarkFrame | None, given: LandmarkFrame | None
+) -> LandmarkFrame:
     frame = stated or given
     if frame is None:
         raise FrameUnknown(
@@ -158,8 +160,8 @@ def _landmark(
         raise ReadError(f"{file}: {error}") from error
 
 
-def _from_fcsv(file: Path, text: str, frame: Frame | None) -> list[Landmark]:
-    stated: Frame | None = None
+def _from_fcsv(file: Path, text: str, frame: LandmarkFrame | None) -> list[Landmark]:
+    stated: LandmarkFrame | None = None
     columns: list[str] = []
     rows: list[str] = []
     count: str | None = None
@@ -205,7 +207,7 @@ def _from_fcsv(file: Path, text: str, frame: Frame | None) -> list[Landmark]:
     return landmarks
 
 
-def _to_fcsv(landmarks: list[Landmark], frame: Frame) -> str:
+def _to_fcsv(landmarks: list[Landmark], frame: LandmarkFrame) -> str:
     text = io.StringIO(newline="")
     text.write(f"# Markups fiducial file version = 4.11\n# CoordinateSystem = {frame}\n")
     text.write(f"# {_COUNT} = {len(landmarks)}\n")
@@ -218,7 +220,7 @@ def _to_fcsv(landmarks: list[Landmark], frame: Frame) -> str:
     return text.getvalue()
 
 
-def _from_markups(file: Path, text: str, frame: Frame | None) -> list[Landmark]:
+def _from_markups(file: Path, text: str, frame: LandmarkFrame | None) -> list[Landmark]:
     try:
         markups = json_of_text(text, str(file))["markups"]
         landmarks = []
@@ -254,7 +256,7 @@ def _from_markups(file: Path, text: str, frame: Frame | None) -> list[Landmark]:
     return landmarks
 
 
-def _to_markups(landmarks: list[Landmark], frame: Frame) -> str:
+def _to_markups(landmarks: list[Landmark], frame: LandmarkFrame) -> str:
     points = [
         {
             "id": str(index),
@@ -276,8 +278,8 @@ def _to_markups(landmarks: list[Landmark], frame: Frame) -> str:
     return json.dumps({"@schema": _SLICER_SCHEMA, "markups": [markup]}, indent=1) + "\n"
 
 
-def _from_csv(file: Path, text: str, frame: Frame | None) -> list[Landmark]:
-    def placed(position: list[float], stated: Frame | None) -> tuple[float, float, float]:
+def _from_csv(file: Path, text: str, frame: LandmarkFrame | None) -> list[Landmark]:
+    def placed(position: list[float], stated: LandmarkFrame | None) -> tuple[float, float, float]:
         return _in_lps(position, _one_frame(file, stated, frame))
 
     return read_table(str(file), text, placed)

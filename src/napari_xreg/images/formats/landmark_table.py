@@ -10,7 +10,7 @@ from typing import Literal
 from napari_xreg.files import ReadError, number
 from napari_xreg.images.landmark import Landmark
 
-Frame = Literal["LPS", "RAS"]
+LandmarkFrame = Literal["LPS", "RAS"]
 Row = dict[str, str]
 
 _SCHEMA = "# napari-xreg landmarks"
@@ -24,7 +24,7 @@ _NUMBERS = ("x", "y", "z", "row", "column", *_COVARIANCE)
 def read_table(
     called: str,
     text: str,
-    placed: Callable[[list[float], Frame | None], tuple[float, float, float]],
+    placed: Callable[[list[float], LandmarkFrame | None], tuple[float, float, float]],
 ) -> list[Landmark]:
     """The landmarks of a table.
 
@@ -75,8 +75,8 @@ def read_table(
 
 def table_of(
     landmarks: Sequence[Landmark],
-    frame: Frame,
-    in_frame: Callable[[Sequence[float], Frame], tuple[float, float, float]],
+    frame: LandmarkFrame,
+    in_frame: Callable[[Sequence[float], LandmarkFrame], tuple[float, float, float]],
 ) -> str:
     """The text of a table; `read_table` gives the same landmarks back."""
     text = io.StringIO(newline="")
@@ -108,7 +108,7 @@ def flag(called: str, name: str, cell: object) -> bool:
     raise ReadError(f"{called}: whether {name!r} is visible must be 1 or 0: got {cell!r}")
 
 
-def _stated(called: str, comments: list[str]) -> tuple[Frame | None, int]:
+def _stated(called: str, comments: list[str]) -> tuple[LandmarkFrame | None, int]:
     """Axes and version of our own comment; (None, 0) where there is none."""
     for comment in comments:
         ours = re.match(rf'"?{_SCHEMA} (\d+)', comment)

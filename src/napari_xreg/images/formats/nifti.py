@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_xreg.files import ReadError, check_file
-from napari_xreg.geometry.frames import lps_from_ras
+from napari_xreg.geometry import lps_from_ras
 from napari_xreg.images.formats.raw_voxels import Piece, read_voxels
 from napari_xreg.images.stored_grid import StoredGrid, check_place, check_size
 

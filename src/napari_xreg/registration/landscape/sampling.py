@@ -15,8 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from napari_xreg.geometry import CArm, Pose
-from napari_xreg.geometry.carm import CARM_PARAMETERS, CArmPose
+from napari_xreg.geometry import CARM_PARAMETERS, CArm, CArmPose, Pose
 from napari_xreg.images import Volume
 from napari_xreg.metrics import is_flat, ncc, xvr_similarity
 from napari_xreg.options import Choice, Option
@@ -288,7 +287,7 @@ def unit_of(parameter: str) -> str:
     return "mm" if parameter in ("x", "y", "depth") else "degrees"
 
 
-def shifted(carm: CArm, center: CArmPose, offsets: dict[str, float]) -> Pose:
+def shifted_pose(carm: CArm, center: CArmPose, offsets: dict[str, float]) -> Pose:
     """The pose whose C-arm terms differ from `center` by these offsets, degrees and mm."""
     angles = {
         f"{name}_deg": getattr(center, f"{name}_deg") + offsets.get(name, 0.0)
@@ -379,7 +378,7 @@ def loss_landscape(
     for names, index, offset in _places(settings):
         if control is not None and not control.proceed():
             return result
-        first = shifted(carm, result.center, dict(zip(names, offset, strict=True)))
+        first = shifted_pose(carm, result.center, dict(zip(names, offset, strict=True)))
         motion = first @ home.to(dtype=first.translation.dtype)
         poses = (
             first,

@@ -23,8 +23,7 @@ from napari_xreg.progress import Control
 from napari_xreg.registration.refinement.adam_steps import AdamSteps
 from napari_xreg.registration.refinement.result import Iterate, Registration, Status
 from napari_xreg.registration.refinement.views import View, at_pixels, pivot_of
-from napari_xreg.rendering import render_drr
-from napari_xreg.rendering.cpu.march import Method
+from napari_xreg.rendering import Method, render_drr
 
 Similarity = Callable[..., Tensor]
 

@@ -17,8 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from napari_xreg.geometry import CArm, Pose
-from napari_xreg.geometry.carm import CARM_PARAMETERS, twists_of_carm_parameters
+from napari_xreg.geometry import CARM_PARAMETERS, CArm, Pose, twists_of_carm_parameters
 from napari_xreg.registration.refinement.lm import State
 from napari_xreg.registration.refinement.views import JointProblem
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from napari_xreg.registration.refinement.problem import Channels
 from napari_xreg.registration.refinement.robust import OUTLIER_SCALE
-from napari_xreg.rendering.cpu.march import Method
+from napari_xreg.rendering import Method
 
 
 @dataclass(frozen=True)

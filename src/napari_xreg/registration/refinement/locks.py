@@ -8,8 +8,7 @@ import numpy.typing as npt
 from jaxtyping import Float
 from torch import Tensor
 
-from napari_xreg.geometry import CArm, Pose
-from napari_xreg.geometry.carm import CARM_PARAMETERS, CArmPose, twists_of_carm_parameters
+from napari_xreg.geometry import CARM_PARAMETERS, CArm, CArmPose, Pose, twists_of_carm_parameters
 
 
 class Locks:

@@ -20,8 +20,7 @@ from napari_xreg.images import Radiograph
 from napari_xreg.metrics import SMALLEST_SPREAD, is_flat
 from napari_xreg.registration.refinement.robust import outlier_weights
 from napari_xreg.registration.refinement.tone import Tone, fit_tone
-from napari_xreg.rendering import Prepared, march_view
-from napari_xreg.rendering.cpu.march import Method
+from napari_xreg.rendering import Method, Prepared, march_view
 
 Array = npt.NDArray[np.float32]
 Matrix = npt.NDArray[np.float64]

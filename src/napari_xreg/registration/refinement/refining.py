@@ -21,9 +21,7 @@ from napari_xreg.registration.refinement.locks import Locks
 from napari_xreg.registration.refinement.result import Candidate, Iterate, Registration, Status
 from napari_xreg.registration.refinement.starts import Spread, going_on, spread_starts
 from napari_xreg.registration.refinement.views import JointProblem, View, at_pixels, pivot_of
-from napari_xreg.rendering import Prepared, at_voxel_size, prepare
-from napari_xreg.rendering.backends import choose_backend
-from napari_xreg.rendering.memory import out_of_memory
+from napari_xreg.rendering import Prepared, at_voxel_size, choose_backend, out_of_memory, prepare
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,9 @@ import torch
 OLDEST = (3, 2)
 """Versions of Triton before this one cannot unroll a loop by a factor."""
 
+CLOSE = 1e-4
+"""Largest difference from float64 over the largest value; the kernels keep within 1e-5 of it."""
+
 
 @functools.cache
 def available() -> bool:
@@ -58,6 +61,13 @@ def usable(device: torch.device) -> bool:
     from napari_xreg.rendering.cuda.check import works
 
     return works(device)
+
+
+def trouble(device: torch.device) -> str | None:
+    """What is wrong with the kernels there, in a sentence; None if nothing is. Imports Triton."""
+    from napari_xreg.rendering.cuda import check
+
+    return check.trouble(device)
 
 
 def interpreted() -> bool:

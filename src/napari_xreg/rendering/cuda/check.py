@@ -12,12 +12,10 @@ import torch
 from napari_xreg.geometry import CArm, Detector, Pose
 from napari_xreg.images import Volume
 from napari_xreg.rendering import on_cuda
+from napari_xreg.rendering.cuda import CLOSE
 from napari_xreg.rendering.excess import Excess, excess_of
 from napari_xreg.rendering.jacobian import twist_jacobian
 from napari_xreg.rendering.reference import integrate_with_gradients
-
-CLOSE = 1e-4
-"""Largest difference from float64 over the largest value; the kernels keep within 1e-5 of it."""
 
 _verdicts: dict[torch.device, bool] = {}
 _lock = threading.Lock()

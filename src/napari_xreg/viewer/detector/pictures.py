@@ -12,7 +12,7 @@ from napari_xreg.geometry import Detector
 from napari_xreg.images import Radiograph
 from napari_xreg.viewer.detector.overlays import Reference, edges, robust_limits
 from napari_xreg.viewer.layer_shelf import MILLIMETRES, LayerShelf, place
-from napari_xreg.viewer.preferences import preferences
+from napari_xreg.viewer.user_preferences import preferences
 
 OVERLAYS = ("blend", "edges", "difference", "checkerboard", "blink", "radiograph", "DRR")
 """How radiograph and DRR are compared."""

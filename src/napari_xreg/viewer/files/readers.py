@@ -15,17 +15,16 @@ from napari.utils.notifications import show_warning
 
 from napari_xreg.files import GEOMETRY, read_json
 from napari_xreg.images import (
+    VOLUME_CLASSES,
     FrameUnknown,
     ReadError,
     SeveralSeries,
     UnknownValues,
     read_landmarks,
     read_radiograph,
+    sidecar_path,
 )
-from napari_xreg.images.dicom.ct import VOLUME_CLASSES
-from napari_xreg.images.formats.raster import sidecar_path
-from napari_xreg.session import Session, Source, read_session
-from napari_xreg.session.opening import file_source, read_ct
+from napari_xreg.session import Session, Source, file_source, read_ct, read_session
 from napari_xreg.viewer.files.series_shown import Series, is_shown, remember
 from napari_xreg.viewer.layer_data import (
     Carried,

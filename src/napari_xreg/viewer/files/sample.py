@@ -12,8 +12,15 @@ from pathlib import Path
 from napari.utils.notifications import show_info, show_warning
 
 from napari_xreg.images import LabelMap, Landmark, ReadError, Volume, read_landmarks
-from napari_xreg.session import SampleCase, Source, sample_case
-from napari_xreg.session.opening import PHANTOM, file_source, read_ct, read_label_map
+from napari_xreg.session import (
+    PHANTOM,
+    SampleCase,
+    Source,
+    file_source,
+    read_ct,
+    read_label_map,
+    sample_case,
+)
 from napari_xreg.simulation import phantom
 from napari_xreg.viewer.layer_data import (
     Carried,

@@ -10,8 +10,7 @@ from jaxtyping import Float
 from numpy import ndarray
 from torch import Tensor
 
-from napari_xreg.geometry import CArm
-from napari_xreg.geometry.carm import CARM_PARAMETERS
+from napari_xreg.geometry import CARM_PARAMETERS, CArm
 from napari_xreg.registration import Iterate
 
 _COUNTS = ("index", "start", "level", "accepted")

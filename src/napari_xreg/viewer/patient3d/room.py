@@ -13,8 +13,7 @@ from napari.utils.colormaps import Colormap
 from numpy import ndarray
 from psygnal import Signal
 
-from napari_xreg.geometry import CArm, Pose
-from napari_xreg.geometry.frames import reverse_axes
+from napari_xreg.geometry import CArm, Pose, reverse_axes
 from napari_xreg.images import Radiograph
 from napari_xreg.session import Exposure, Session
 from napari_xreg.viewer.detector.overlays import robust_limits

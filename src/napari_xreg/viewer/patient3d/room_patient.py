@@ -9,7 +9,7 @@ from numpy import ndarray
 from scipy.ndimage import map_coordinates
 from skimage.measure import marching_cubes
 
-from napari_xreg.geometry.frames import reverse_axes
+from napari_xreg.geometry import reverse_axes
 from napari_xreg.images import Volume, lac_from_hu
 from napari_xreg.rendering import at_voxel_size
 from napari_xreg.session import Rendering, rendered

@@ -14,7 +14,7 @@ from napari_xreg.session import Session
 from napari_xreg.viewer.detector.landmark_colours import LandmarkColours
 from napari_xreg.viewer.layer_data import volume_layer
 
-PLANES = {"axial": (0, 1, 2), "coronal": (1, 0, 2), "sagittal": (2, 0, 1)}
+CUT_DOWN_ACROSS = {"axial": (0, 1, 2), "coronal": (1, 0, 2), "sagittal": (2, 0, 1)}
 """The axis cut along, the one down or up the screen, the one across it: of (z, y, x)."""
 
 _SIZE_MM = 9.0
@@ -58,14 +58,14 @@ class Slices:
 
     @property
     def plane(self) -> str:
-        """One of `PLANES`. The head is up in those that show it, the patient's left on the right."""
+        """One of its names. The head is up in those that show it, the patient's left on the right."""
         return self._plane
 
     @plane.setter
     def plane(self, name: str) -> None:
         point = self.viewer.dims.point
         self._plane = name
-        self.viewer.dims.order = PLANES[name]
+        self.viewer.dims.order = CUT_DOWN_ACROSS[name]
         up = "down" if name == "axial" else "up"
         self.viewer.scene.camera.orientation = ("towards", up, "right")
         self.viewer.dims.set_point(range(3), point)
@@ -167,7 +167,7 @@ class Slices:
         if self._points is None or not self._points.visible or not len(self._points.data):
             return None
         away = np.asarray(self._points.data) - np.asarray(event.position)
-        cut, *shown = PLANES[self._plane]
+        cut, *shown = CUT_DOWN_ACROSS[self._plane]
         distance = np.linalg.norm(away[:, shown], axis=1)
         distance[np.abs(away[:, cut]) > _NEAR_MM] = np.inf
         nearest = int(distance.argmin())
@@ -183,7 +183,7 @@ class Slices:
         if old is None or old.position is None or self._points is None:
             return
         at = np.array(old.position[::-1])
-        _, *shown = PLANES[self._plane]
+        _, *shown = CUT_DOWN_ACROSS[self._plane]
         at[shown] = np.asarray(event.position)[shown]
         z, y, x = (float(v) for v in at)
         if done:

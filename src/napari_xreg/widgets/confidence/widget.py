@@ -14,8 +14,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_xreg.geometry.carm import CARM_PARAMETERS
-from napari_xreg.registration.landscape.sampling import unit_of
+from napari_xreg.geometry import CARM_PARAMETERS
+from napari_xreg.registration import unit_of
 from napari_xreg.session import Result
 from napari_xreg.widgets.confidence.correlation_grid import CorrelationGrid
 from napari_xreg.widgets.parts.docked import Docked

@@ -25,21 +25,29 @@ from napari_xreg.images import (
     ReadError,
     SeveralFrames,
     SeveralSeries,
+    StoredImage,
     UnknownValues,
     Volume,
+    radiograph_from_stored,
     read_landmarks,
     read_radiograph,
 )
-from napari_xreg.images.stored_image import StoredImage, radiograph_from_stored
-from napari_xreg.session import Source
-from napari_xreg.session.opening import file_source, read_ct, read_label_map
-from napari_xreg.session.sample_case import with_nominal
+from napari_xreg.session import Source, file_source, read_ct, read_label_map, with_nominal
 from napari_xreg.simulation import simulate_radiograph
-from napari_xreg.viewer.adoption import CapturedLayer, Values
-from napari_xreg.viewer.edits import as_edited
-from napari_xreg.viewer.files import readers
-from napari_xreg.viewer.files.sample import Sample, SampleData
-from napari_xreg.viewer.layer_data import Carried
+from napari_xreg.viewer import (
+    CapturedLayer,
+    Carried,
+    Sample,
+    SampleData,
+    Values,
+    as_edited,
+    each_once,
+    get_landmarks_reader,
+    get_radiograph_reader,
+    get_session_reader,
+    get_volume_reader,
+    read_bare_arrays,
+)
 from napari_xreg.workflows import SIZE_MM, SampleSettings
 
 Kind = Literal["ct", "labels", "radiograph", "landmarks", "session"]
@@ -207,8 +215,8 @@ class ReadFile:
 
     def _radiograph(self) -> Answer:
         path = Path(self.path)
-        if readers.get_radiograph_reader(self.path) is readers.read_bare_arrays:
-            readers.read_bare_arrays(self.path)  # raises, with what the file is
+        if get_radiograph_reader(self.path) is read_bare_arrays:
+            read_bare_arrays(self.path)  # raises, with what the file is
         if path.suffix.lower() == ".json":  # the sidecar of a picture was chosen
             path = path.with_suffix("")
         try:
@@ -267,7 +275,7 @@ class SeveralFiles:
 
     def answer(self) -> Requests:
         """Look at their headers."""
-        return Requests(tuple(ReadFile(p, self.kind) for p in readers.each_once(self.paths)))
+        return Requests(tuple(ReadFile(p, self.kind) for p in each_once(self.paths)))
 
 
 @dataclass(frozen=True)
@@ -473,15 +481,15 @@ def kind_of(path: str) -> Kind | Literal["grid"]:
     name = file.name.lower()
     if not file.exists():
         raise ReadError(f"{path}: there is no such file or folder: check the path")
-    if readers.get_session_reader(path) is not None:
+    if get_session_reader(path) is not None:
         return "session"
-    if readers.get_landmarks_reader(path) is not None or name.endswith(".csv"):
+    if get_landmarks_reader(path) is not None or name.endswith(".csv"):
         return "landmarks"
-    if readers.get_radiograph_reader(path) is not None or name.endswith(_PICTURES):
+    if get_radiograph_reader(path) is not None or name.endswith(_PICTURES):
         return "radiograph"
     if file.is_dir():
         return "ct"
-    if readers.get_volume_reader(path) is not None:
+    if get_volume_reader(path) is not None:
         return "ct" if name.endswith((".dcm", ".ima")) or not file.suffix else "grid"
     raise ReadError(
         f"{file.name}: is none of CT (NIfTI, NRRD, MetaImage, DICOM), radiograph (DICOM, PNG, TIFF, "

@@ -20,8 +20,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_xreg.geometry import CArm
-from napari_xreg.images import UnknownValues, ValueScale
-from napari_xreg.images.stored_image import StoredImage
+from napari_xreg.images import StoredImage, UnknownValues, ValueScale
 from napari_xreg.widgets.geometry.form import ENTRIES, NEEDED, GeometryForm
 from napari_xreg.widgets.parts.form import SettingsForm
 from napari_xreg.widgets.parts.small_print import SmallPrint

@@ -22,8 +22,7 @@ from qtpy.QtWidgets import (
 from napari_xreg.geometry import CArm
 from napari_xreg.images import LabelMap, Radiograph, Volume
 from napari_xreg.session import Session, Source, opening, supply
-from napari_xreg.viewer.adoption import adoptable, capture, value_of
-from napari_xreg.viewer.files.sample import SampleData, available_samples
+from napari_xreg.viewer import SampleData, adoptable, available_samples, capture, value_of
 from napari_xreg.widgets.data import loading
 from napari_xreg.widgets.data.load_queue import LoadQueue
 from napari_xreg.widgets.data.patient_facts import FactsRequest

@@ -15,8 +15,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_xreg.images import GeometryRecord
-from napari_xreg.images.xray_geometry import given_geometry
+from napari_xreg.images import GeometryRecord, given_geometry
 from napari_xreg.widgets.parts.number_field import NumberField, QuietWheel
 from napari_xreg.widgets.parts.small_print import SmallPrint
 

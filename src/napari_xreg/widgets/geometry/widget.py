@@ -25,8 +25,7 @@ from napari_xreg.images import (
     with_geometry,
     write_geometry,
 )
-from napari_xreg.session import Exposure, Session
-from napari_xreg.session.turned import flipped, turned
+from napari_xreg.session import Exposure, Session, flipped, turned
 from napari_xreg.widgets.geometry.form import GeometryForm
 from napari_xreg.widgets.parts.docked import Docked
 from napari_xreg.widgets.parts.scrolling import scrolled

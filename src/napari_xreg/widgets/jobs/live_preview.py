@@ -7,8 +7,7 @@ from qtpy.QtCore import QTimer
 
 from napari_xreg.rendering import thread_count
 from napari_xreg.session import Preview, PreviewRequest, Session
-from napari_xreg.viewer.detector.canvas import DetectorCanvas
-from napari_xreg.viewer.preferences import preferences
+from napari_xreg.viewer import DetectorCanvas, preferences
 from napari_xreg.widgets.jobs.full_collection import FullCollection
 from napari_xreg.widgets.jobs.jobs import Lane
 from napari_xreg.widgets.jobs.memory_words import say_too_large

@@ -8,7 +8,7 @@ from psygnal import Signal
 from qtpy.QtCore import QEvent, QObject
 
 from napari_xreg.session import Session
-from napari_xreg.viewer.detector.canvas import DetectorCanvas
+from napari_xreg.viewer import DetectorCanvas
 from napari_xreg.widgets.jobs.jobs import Jobs
 from napari_xreg.widgets.jobs.live_preview import LivePreview
 from napari_xreg.widgets.jobs.warming import prepare_kernels

@@ -2,8 +2,7 @@
 
 from napari_xreg.landmarks import Detections
 from napari_xreg.session import Result, Session
-from napari_xreg.viewer.detector.canvas import DetectorCanvas
-from napari_xreg.viewer.detector.detections import Ellipse
+from napari_xreg.viewer import DetectorCanvas, Ellipse
 from napari_xreg.widgets.landmarks.solve import Solved
 
 _AGREES = ("used", "open", "one side")

@@ -7,8 +7,7 @@ from qtpy.QtCore import QAbstractTableModel, QModelIndex, Qt, Signal
 from qtpy.QtGui import QBrush, QColor
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableView
 
-from napari_xreg.viewer.detector.detections import weight_colour
-from napari_xreg.viewer.detector.landmark_colours import LandmarkColours
+from napari_xreg.viewer import LandmarkColours, weight_colour
 from napari_xreg.widgets.landmarks.solve import FATES, Verdict
 
 COLUMNS = {

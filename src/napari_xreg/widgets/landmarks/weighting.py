@@ -16,8 +16,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_xreg.geometry import CArm
-from napari_xreg.registration import PnPSettings, Weighting
-from napari_xreg.registration.pnp.inputs import DEFAULT_THRESHOLD_MM
+from napari_xreg.registration import DEFAULT_THRESHOLD_MM, PnPSettings, Weighting
 
 NONE, SELECTION, CONTINUOUS, NORMALISED, INVERSE, RANK, COVARIANCE = (
     *("all alike", "selection", "continuous (pixels)", "continuous (normalised)"),

@@ -11,8 +11,7 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 from superqt import QCollapsible
 
 from napari_xreg.geometry import Pose
-from napari_xreg.images import FrameUnknown, read_landmarks
-from napari_xreg.images.formats.landmark_table import Frame
+from napari_xreg.images import FrameUnknown, LandmarkFrame, read_landmarks
 from napari_xreg.landmarks import Detections
 from napari_xreg.registration import PnPStatus
 from napari_xreg.widgets.data.loading import FRAMES
@@ -229,7 +228,7 @@ class LandmarksWidget(Docked):
             self._acted = True
             edit.set_visible(self._session, mark.name, not mark.visible)
 
-    def use_file(self, path: str, write: bool, frame: Frame | None = None) -> None:
+    def use_file(self, path: str, write: bool, frame: LandmarkFrame | None = None) -> None:
         """Load or save landmarks of the CT and of this radiograph.
 
         Where a file does not say which axes its positions have, and `frame` does not either, the

@@ -10,8 +10,7 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 import pyqtgraph as pg  # isort: skip  # after qtpy: it takes the binding that is loaded
 from pyqtgraph.GraphicsScene.mouseEvents import MouseClickEvent  # isort: skip
 
-from napari_xreg.registration import Landscape
-from napari_xreg.registration.landscape.sampling import PairMap, Profile, unit_of
+from napari_xreg.registration import Landscape, PairMap, Profile, unit_of
 
 _CURVE, _MINIMUM, _DEEPEST = "#56B4E9", "#E69F00", "#1FA97F"
 _COLUMNS = 2

@@ -7,8 +7,13 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
 from napari_xreg.geometry import CArm
-from napari_xreg.registration import Landscape, LandscapeSample, LandscapeSettings, View
-from napari_xreg.registration.landscape.sampling import shifted
+from napari_xreg.registration import (
+    Landscape,
+    LandscapeSample,
+    LandscapeSettings,
+    View,
+    shifted_pose,
+)
 from napari_xreg.widgets.jobs.jobs import Job
 from napari_xreg.widgets.landscape.plots import LandscapePlots
 from napari_xreg.widgets.parts.docked import Docked
@@ -177,7 +182,7 @@ class LandscapeWidget(Docked):
         name = session.named(self._id)
         if name is None:
             return
-        pose = shifted(self._carm, shown.center, offsets)
+        pose = shifted_pose(self._carm, shown.center, offsets)
         where = ", ".join(f"{name} {with_unit(v, name)}" for name, v in offsets.items())
         session.set_pose(pose, f"landscape: {where}", name=name)
 

@@ -3,7 +3,7 @@
 import torch
 
 from napari_xreg.rendering import choose_device
-from napari_xreg.viewer.preferences import preferences
+from napari_xreg.viewer import preferences
 from napari_xreg.widgets.jobs.jobs import report
 
 _refused: set[str] = set()

@@ -11,8 +11,7 @@ from weakref import WeakKeyDictionary
 from jaxtyping import Float
 from torch import Tensor
 
-from napari_xreg.geometry import CArm, Pose
-from napari_xreg.geometry.hand_moves import Pixel, deepened, point_under, rolled, shifted, turned
+from napari_xreg.geometry import CArm, Pose, hand_moves
 from napari_xreg.widgets.jobs.workbench import Workbench
 
 MOUSE_WORDS = (
@@ -153,7 +152,9 @@ class PoseMouse:
                 if session.active is not None:
                     session.record(_WHY[kind])
 
-    def _pivot_at(self, kind: str, pose: Pose, carm: CArm, pixel: Pixel) -> Float[Tensor, "3"]:
+    def _pivot_at(
+        self, kind: str, pose: Pose, carm: CArm, pixel: hand_moves.Pixel
+    ) -> Float[Tensor, "3"]:
         isocenter = self._bench.session.isocenter
         if kind == "shift":
             return isocenter
@@ -161,7 +162,7 @@ class PoseMouse:
         if chosen is not None:
             return chosen
         # Rolling about the point under the cursor would turn nothing that the cursor could show.
-        return isocenter if kind == "roll" else point_under(pose, carm, pixel, isocenter)
+        return isocenter if kind == "roll" else hand_moves.point_under(pose, carm, pixel, isocenter)
 
 
 def _kind(event: Any) -> str | None:
@@ -174,7 +175,7 @@ def _kind(event: Any) -> str | None:
     return None
 
 
-def _pixel(event: Any, carm: CArm) -> Pixel:
+def _pixel(event: Any, carm: CArm) -> hand_moves.Pixel:
     """Row and column under the cursor; the canvas is in mm (see `DetectorCanvas`)."""
     row_mm, column_mm = event.position[-2:]
     s_row, s_column = carm.detector.spacing
@@ -182,9 +183,14 @@ def _pixel(event: Any, carm: CArm) -> Pixel:
 
 
 def _moved(
-    kind: str, start: Pose, carm: CArm, began: Pixel, now: Pixel, pivot: Float[Tensor, "3"]
+    kind: str,
+    start: Pose,
+    carm: CArm,
+    began: hand_moves.Pixel,
+    now: hand_moves.Pixel,
+    pivot: Float[Tensor, "3"],
 ) -> Pose:
     if kind == "depth":
-        return deepened(start, carm, began, now)
-    move = {"shift": shifted, "turn": turned, "roll": rolled}[kind]
+        return hand_moves.deepened(start, carm, began, now)
+    move = {"shift": hand_moves.shifted, "turn": hand_moves.turned, "roll": hand_moves.rolled}[kind]
     return move(start, carm, began, now, pivot)

@@ -7,7 +7,7 @@ import numpy.typing as npt
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from napari_xreg.geometry.carm import CARM_PARAMETERS, CArmPose
+from napari_xreg.geometry import CARM_PARAMETERS, CArmPose
 from napari_xreg.registration import Iterate
 from napari_xreg.widgets.refine.iteration_plot import NOTHING_YET, IterationPlot, cycle, joined
 

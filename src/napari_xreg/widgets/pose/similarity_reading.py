@@ -6,7 +6,7 @@ import torch
 
 from napari_xreg.images import Radiograph
 from napari_xreg.metrics import gradient_ncc, ncc
-from napari_xreg.registration.refinement.views import at_pixels
+from napari_xreg.registration import at_pixels
 from napari_xreg.session import Preview
 
 PIXELS = 256

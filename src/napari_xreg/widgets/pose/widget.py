@@ -28,9 +28,9 @@ from torch import Tensor
 
 from napari_xreg.geometry import CArmPose
 from napari_xreg.images import ReadError
-from napari_xreg.records.pose_files import pose_of_text, pose_text
+from napari_xreg.records import pose_of_text, pose_text
 from napari_xreg.session import Preview
-from napari_xreg.viewer.detector.canvas import OVERLAYS
+from napari_xreg.viewer import OVERLAYS
 from napari_xreg.widgets.jobs.jobs import Lane
 from napari_xreg.widgets.parts.docked import Docked
 from napari_xreg.widgets.parts.number_field import QuietWheel

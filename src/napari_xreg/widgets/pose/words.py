@@ -6,8 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from napari_xreg.geometry import Pose
-from napari_xreg.geometry.carm import CArmPose
+from napari_xreg.geometry import CArmPose, Pose
 from napari_xreg.metrics import mean_target_registration_error
 from napari_xreg.session import Session
 

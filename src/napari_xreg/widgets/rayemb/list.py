@@ -11,7 +11,7 @@ from torch import Tensor
 from napari_xreg.rayemb import Found
 from napari_xreg.session import PointList
 from napari_xreg.training import inside_image
-from napari_xreg.viewer.detector.heatmaps import HeatmapLayers
+from napari_xreg.viewer import HeatmapLayers
 from napari_xreg.widgets.jobs.jobs import Lane
 from napari_xreg.widgets.jobs.workbench import Workbench
 from napari_xreg.widgets.rayemb.landmarks import accept_landmarks

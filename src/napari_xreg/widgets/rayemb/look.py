@@ -10,7 +10,7 @@ from numpy import ndarray
 from qtpy.QtCore import QObject, Signal
 
 from napari_xreg.session import Exposure, Look
-from napari_xreg.viewer.detector.heatmaps import HeatmapLayers
+from napari_xreg.viewer import HeatmapLayers
 from napari_xreg.widgets.jobs.jobs import Lane
 from napari_xreg.widgets.jobs.workbench import Workbench
 from napari_xreg.widgets.rayemb.requests import Heatmap, HeatmapRequest, millimetres, spread_mm

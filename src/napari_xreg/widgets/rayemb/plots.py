@@ -8,7 +8,7 @@ from qtpy.QtGui import QPalette
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_xreg.session import Prepared
-from napari_xreg.viewer.detector.overlays import robust_limits
+from napari_xreg.viewer import robust_limits
 from napari_xreg.widgets.parts.small_print import SmallPrint
 from napari_xreg.widgets.rayemb.requests import Heatmap
 

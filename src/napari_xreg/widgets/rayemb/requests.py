@@ -15,6 +15,7 @@ from napari_xreg.geometry import CArm, Pose
 from napari_xreg.images import LabelMap, Volume
 from napari_xreg.progress import Control, run
 from napari_xreg.rayemb import (
+    ENOUGH_DRRS,
     CorrespondSettings,
     Embedded,
     Found,
@@ -40,10 +41,9 @@ from napari_xreg.rayemb import (
     start_of,
     templates_for,
     trust_of,
+    usable_cells,
     verdict_of,
 )
-from napari_xreg.rayemb.info_nce import usable_cells
-from napari_xreg.rayemb.polarity import ENOUGH_DRRS
 from napari_xreg.registration import PnPSolution
 from napari_xreg.rendering import torch_threads
 from napari_xreg.session import Exposure, Prepared, WeightsFile

@@ -6,7 +6,7 @@ from qtpy.QtCore import QRectF, QSize, Qt, Signal
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QSlider, QVBoxLayout, QWidget
 
 from napari_xreg.images import Volume
-from napari_xreg.viewer.patient3d.ct_slices import PLANES, SliceGrid
+from napari_xreg.viewer import PLANES, SliceGrid
 from napari_xreg.widgets.parts.small_print import SmallPrint
 
 import pyqtgraph as pg  # isort: skip  # after qtpy: it takes the binding that is loaded

@@ -15,8 +15,7 @@ from qtpy.QtWidgets import (
 
 from napari_xreg.rayemb import Looks
 from napari_xreg.session import Exposure
-from napari_xreg.viewer.detector.heatmaps import HeatmapLayers
-from napari_xreg.viewer.patient3d.ct_pick import CtPick
+from napari_xreg.viewer import CtPick, HeatmapLayers
 from napari_xreg.widgets.parts.docked import Docked
 from napari_xreg.widgets.parts.scrolling import scrolled
 from napari_xreg.widgets.rayemb.list import ListKeeper

@@ -12,9 +12,9 @@ from napari_xreg.registration import (
     Channels,
     Level,
     RefineSettings,
+    Similarity,
     Spread,
 )
-from napari_xreg.registration.refinement.adam import Similarity
 
 LEVENBERG_MARQUARDT, ADAM = "Levenberg–Marquardt", "Adam"
 

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_xreg.session import PreviewRequest
-from napari_xreg.viewer.iterates.layers import IterateLayers
+from napari_xreg.viewer import IterateLayers
 from napari_xreg.widgets.jobs.jobs import Lane
 
 

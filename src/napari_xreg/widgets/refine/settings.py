@@ -20,7 +20,7 @@ from qtpy.QtWidgets import (
 )
 from superqt import QCollapsible
 
-from napari_xreg.geometry.carm import CARM_PARAMETERS
+from napari_xreg.geometry import CARM_PARAMETERS
 from napari_xreg.registration import Spread
 from napari_xreg.session import Session
 from napari_xreg.widgets.refine.choices import (

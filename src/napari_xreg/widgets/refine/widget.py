@@ -21,8 +21,7 @@ from superqt import QCollapsible
 from napari_xreg.geometry import CArm, Pose
 from napari_xreg.registration import Iterate, RefineSettings, Registration
 from napari_xreg.session import PreviewRequest, Result
-from napari_xreg.viewer.detector.canvas import sampled
-from napari_xreg.viewer.iterates.layers import IterateLayers
+from napari_xreg.viewer import IterateLayers, sampled
 from napari_xreg.widgets.jobs.live_preview import drag_threads
 from napari_xreg.widgets.parts.device_choice import preferred_device
 from napari_xreg.widgets.parts.docked import Docked

@@ -19,8 +19,7 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
 )
 
-from napari_xreg.viewer.patient3d.room import Room
-from napari_xreg.viewer.patient3d.room_view import VIEWS
+from napari_xreg.viewer import VIEWS, Room
 from napari_xreg.widgets.jobs.jobs import Lane
 from napari_xreg.widgets.parts.docked import Docked
 from napari_xreg.widgets.parts.own_canvas import OwnCanvas

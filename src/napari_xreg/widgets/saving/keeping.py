@@ -15,11 +15,11 @@ from napari_xreg.session import (
     Session,
     SessionState,
     autosave_folder,
+    in_memory,
     left_behind,
     opening,
 )
-from napari_xreg.session.autosave import in_memory
-from napari_xreg.viewer.preferences import preferences
+from napari_xreg.viewer import preferences
 from napari_xreg.widgets.jobs.jobs import Jobs, Lane
 from napari_xreg.widgets.saving import closing
 

@@ -4,8 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from napari_xreg.geometry import CArm, Pose
-from napari_xreg.geometry.carm import CARM_PARAMETERS, rotation_from_angles
+from napari_xreg.geometry import CARM_PARAMETERS, CArm, Pose, rotation_from_angles
 from napari_xreg.registration.refinement.locks import Locks
 
 

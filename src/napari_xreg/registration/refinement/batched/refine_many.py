@@ -13,8 +13,7 @@ from napari_xreg.registration.refinement.problem import ViewProblem
 from napari_xreg.registration.refinement.refining import RefineSettings, refine
 from napari_xreg.registration.refinement.result import Registration
 from napari_xreg.registration.refinement.views import View, at_pixels, pivot_of
-from napari_xreg.rendering.backends import choose_backend
-from napari_xreg.rendering.memory import out_of_memory
+from napari_xreg.rendering import choose_backend, out_of_memory
 
 
 def refine_many(

@@ -5,7 +5,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional
 
-from napari_xreg.metrics.ncc import EPS, check_images, local_ncc, multiscale_ncc, ncc
+from napari_xreg.metrics.correlation import EPS, check_images, local_ncc, multiscale_ncc, ncc
 
 
 def gradient_ncc(

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from napari_xreg.geometry import CArm
 from napari_xreg.progress import Control
+from napari_xreg.rayemb.contrast import usable_cells
 from napari_xreg.rayemb.heatmap import (
     Posterior,
     embedding_norm,
@@ -18,7 +19,6 @@ from napari_xreg.rayemb.heatmap import (
     similarity,
     similarity_chunk,
 )
-from napari_xreg.rayemb.info_nce import usable_cells
 from napari_xreg.rayemb.network.encoder import Embedded, RayEncoder
 from napari_xreg.rayemb.subspace import subspace_basis
 from napari_xreg.rayemb.templates import Templates, choose_templates

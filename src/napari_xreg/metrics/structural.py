@@ -5,8 +5,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional
 
+from napari_xreg.metrics.correlation import check_images
 from napari_xreg.metrics.flat import rounding_of
-from napari_xreg.metrics.ncc import check_images
 
 _RADIUS = 5  # 3.5 sigma of 1.5 pixels, as Wang et al. and scikit-image
 

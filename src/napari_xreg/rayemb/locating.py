@@ -10,7 +10,7 @@ from torch import Tensor
 from napari_xreg.geometry import Pose
 from napari_xreg.images import LabelMap, Radiograph, Volume
 from napari_xreg.progress import Control
-from napari_xreg.rayemb.correspond import CorrespondSettings, Found, Round, correspond
+from napari_xreg.rayemb.corresponding import CorrespondSettings, Found, Round, correspond
 from napari_xreg.rayemb.depth import at_likely_depth
 from napari_xreg.rayemb.network.encoder import Embedded, RayEncoder, embed
 from napari_xreg.rayemb.polarity import ENOUGH_DRRS, Polarity, coarse_drrs, polarity_of

@@ -1,0 +1,73 @@
+from .dicom.ct import VOLUME_CLASSES as VOLUME_CLASSES, read_header as read_header
+from .dicom.radiograph import read_dicom_image as read_dicom_image
+from .dicom.series import is_dicom as is_dicom
+from .dicom.writing import (
+    dicom_radiograph as dicom_radiograph,
+    write_dicom_radiograph as write_dicom_radiograph,
+)
+from .errors import (
+    FrameUnknown as FrameUnknown,
+    ReadError as ReadError,
+    SeveralFrames as SeveralFrames,
+    SeveralSeries as SeveralSeries,
+    TooLarge as TooLarge,
+    UnknownValues as UnknownValues,
+)
+from .files_of_input import input_files as input_files
+from .formats.landmark_files import (
+    read_landmarks as read_landmarks,
+    write_landmarks as write_landmarks,
+)
+from .formats.landmark_table import LandmarkFrame as LandmarkFrame
+from .formats.raster import read_raster_image as read_raster_image, sidecar_path as sidecar_path
+from .geometry_override import geometry_record as geometry_record, with_geometry as with_geometry
+from .intensity.attenuation import (
+    CT_ENERGY_KEV as CT_ENERGY_KEV,
+    hu_from_lac as hu_from_lac,
+    lac_from_hu as lac_from_hu,
+)
+from .intensity.collimator import (
+    CollimatedField as CollimatedField,
+    collimator_mask as collimator_mask,
+)
+from .intensity.line_integrals import (
+    LineIntegrals as LineIntegrals,
+    direct_exposure_mask as direct_exposure_mask,
+    estimate_i0 as estimate_i0,
+    line_integrals_from_intensity as line_integrals_from_intensity,
+)
+from .intensity.materials import (
+    DENSITY as DENSITY,
+    Material as Material,
+    linear_attenuation as linear_attenuation,
+    mass_attenuation as mass_attenuation,
+)
+from .intensity.value_range import array_range as array_range
+from .intensity.value_scale import ValueScale as ValueScale
+from .labels import LabelMap as LabelMap
+from .landmark import Landmark as Landmark
+from .operations import (
+    operation_from_json as operation_from_json,
+    operation_to_json as operation_to_json,
+)
+from .radiograph import Radiograph as Radiograph
+from .reading_radiographs import read_radiograph as read_radiograph
+from .reading_volumes import read_labels as read_labels, read_volume as read_volume
+from .stored_image import (
+    IncompleteRadiograph as IncompleteRadiograph,
+    StoredImage as StoredImage,
+    radiograph_from_stored as radiograph_from_stored,
+)
+from .totalsegmentator import TOTALSEGMENTATOR_NAMES as TOTALSEGMENTATOR_NAMES
+from .volume import Volume as Volume
+from .writing_radiographs import write_radiograph as write_radiograph
+from .xray_geometry import (
+    LARGEST_MM as LARGEST_MM,
+    GeometryRecord as GeometryRecord,
+    geometry_from_json as geometry_from_json,
+    geometry_of as geometry_of,
+    geometry_to_json as geometry_to_json,
+    given_geometry as given_geometry,
+    read_geometry as read_geometry,
+    write_geometry as write_geometry,
+)

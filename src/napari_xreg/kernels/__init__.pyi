@@ -1,0 +1,1 @@
+from .compiled import jit as jit

@@ -1,0 +1,2 @@
+from .control import Control as Control
+from .running import run as run

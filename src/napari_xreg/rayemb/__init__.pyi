@@ -1,0 +1,77 @@
+from .contrast import info_nce as info_nce, usable_cells as usable_cells
+from .corresponding import (
+    CorrespondSettings as CorrespondSettings,
+    Found as Found,
+    Round as Round,
+    correspond as correspond,
+    heatmap_basis as heatmap_basis,
+    heatmap_carm as heatmap_carm,
+    point_heatmaps as point_heatmaps,
+)
+from .heatmap import (
+    Posterior as Posterior,
+    posterior as posterior,
+    probabilities as probabilities,
+    similarity as similarity,
+)
+from .locating import (
+    START_SPREAD as START_SPREAD,
+    STARTS as STARTS,
+    Located as Located,
+    locate as locate,
+    pose_of as pose_of,
+    sample_points as sample_points,
+    start_of as start_of,
+)
+from .network.compact import CompactEncoder as CompactEncoder
+from .network.encoder import Embedded as Embedded, RayEncoder as RayEncoder, embed as embed
+from .network.vit import (
+    DinoEncoder as DinoEncoder,
+    encoder_from_dinov2 as encoder_from_dinov2,
+    encoder_of_published as encoder_of_published,
+)
+from .network.weights_file import load_encoder as load_encoder, shipped_encoder as shipped_encoder
+from .polarity import (
+    ENOUGH_DRRS as ENOUGH_DRRS,
+    Looks as Looks,
+    Polarity as Polarity,
+    coarse_drrs as coarse_drrs,
+    polarity_of as polarity_of,
+)
+from .recipe import (
+    RayEmbRecipe as RayEmbRecipe,
+    patient_task as patient_task,
+    phantom_validation as phantom_validation,
+    population_task as population_task,
+)
+from .subspace import (
+    projector as projector,
+    subspace_basis as subspace_basis,
+    subspace_rank as subspace_rank,
+)
+from .task import RayEmbSettings as RayEmbSettings, RayEmbTask as RayEmbTask
+from .template_range import TEMPLATE_POSES as TEMPLATE_POSES, templates_around as templates_around
+from .templates import (
+    RAYEMB_V1 as RAYEMB_V1,
+    TemplateMade as TemplateMade,
+    Templates as Templates,
+    TemplateSettings as TemplateSettings,
+    choose_templates as choose_templates,
+    make_templates as make_templates,
+    templates_for as templates_for,
+)
+from .trust import (
+    Trust as Trust,
+    Verdict as Verdict,
+    trust_of as trust_of,
+    verdict_of as verdict_of,
+)
+from .validation import (
+    CaseResult as CaseResult,
+    Scatter as Scatter,
+    ValidationPatient as ValidationPatient,
+    Validator as Validator,
+    evaluate as evaluate,
+    validation_patient as validation_patient,
+)
+from .view_pool import ViewPool as ViewPool, Views as Views, ViewSettings as ViewSettings

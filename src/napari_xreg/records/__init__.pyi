@@ -1,0 +1,32 @@
+from . import drawing as drawing
+from .entries import (
+    carm_from_json as carm_from_json,
+    carm_pose_to_json as carm_pose_to_json,
+    carm_to_json as carm_to_json,
+)
+from .pictures import (
+    carm_words as carm_words,
+    compare as compare,
+    overlay_picture as overlay_picture,
+    refinement_frames as refinement_frames,
+    write_gif as write_gif,
+    write_mp4 as write_mp4,
+    write_picture as write_picture,
+)
+from .pose_files import (
+    pose_of_text as pose_of_text,
+    pose_text as pose_text,
+    read_pose as read_pose,
+    write_pose as write_pose,
+)
+from .pose_frames import pose_of_matrix as pose_of_matrix
+from .report import write_report as write_report
+from .result_files import (
+    describe_input as describe_input,
+    read_result as read_result,
+    result_to_json as result_to_json,
+    versions as versions,
+    write_result as write_result,
+)
+from .trajectory_file import write_trajectory as write_trajectory
+from .truth_file import read_truth as read_truth

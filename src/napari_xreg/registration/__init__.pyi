@@ -1,0 +1,48 @@
+from .landscape.minima import Minimum as Minimum, local_minima as local_minima
+from .landscape.sampling import (
+    Landscape as Landscape,
+    LandscapeSample as LandscapeSample,
+    LandscapeSettings as LandscapeSettings,
+    PairMap as PairMap,
+    Profile as Profile,
+    empty_landscape as empty_landscape,
+    loss_landscape as loss_landscape,
+    shifted_pose as shifted_pose,
+    unit_of as unit_of,
+)
+from .pnp.correspondences import (
+    Correspondences as Correspondences,
+    pair_landmarks as pair_landmarks,
+)
+from .pnp.inputs import DEFAULT_THRESHOLD_MM as DEFAULT_THRESHOLD_MM, PnPSettings as PnPSettings
+from .pnp.solution import PnPSolution as PnPSolution, PnPStatus as PnPStatus
+from .pnp.solve import solve_pnp as solve_pnp
+from .pnp.weights import Weighting as Weighting, weighted as weighted
+from .refinement.adam import (
+    AdamSettings as AdamSettings,
+    Similarity as Similarity,
+    refine_adam as refine_adam,
+)
+from .refinement.adam_steps import AdamSteps as AdamSteps
+from .refinement.batched.refine_many import refine_many as refine_many
+from .refinement.confidence import (
+    LandmarkUncertainty as LandmarkUncertainty,
+    carm_covariance as carm_covariance,
+    landmark_uncertainty as landmark_uncertainty,
+    weakest_direction as weakest_direction,
+)
+from .refinement.levels import COARSE_TO_FINE as COARSE_TO_FINE, ROBUST as ROBUST, Level as Level
+from .refinement.problem import Channels as Channels
+from .refinement.refining import RefineSettings as RefineSettings, refine as refine
+from .refinement.result import (
+    Candidate as Candidate,
+    Iterate as Iterate,
+    Registration as Registration,
+    Status as Status,
+)
+from .refinement.starts import (
+    Spread as Spread,
+    perturbed as perturbed,
+    spread_starts as spread_starts,
+)
+from .refinement.views import View as View, at_pixels as at_pixels

@@ -1,0 +1,22 @@
+from .ellipsoids import (
+    AttenuatingEllipsoid as AttenuatingEllipsoid,
+    ellipsoid_line_integrals as ellipsoid_line_integrals,
+    ellipsoid_volume as ellipsoid_volume,
+)
+from .marching import march as march
+from .patient import PelvisShape as PelvisShape
+from .phantoms import Phantom as Phantom, phantom as phantom
+from .radiograph import (
+    SimulatedRadiograph as SimulatedRadiograph,
+    simulate_radiograph as simulate_radiograph,
+)
+from .severity import (
+    CLEAN as CLEAN,
+    EVALUATION_SEEDS as EVALUATION_SEEDS,
+    HARD as HARD,
+    SEVERITIES as SEVERITIES,
+    TUNING_SEEDS as TUNING_SEEDS,
+    TYPICAL as TYPICAL,
+    Severity as Severity,
+)
+from .solids import Ellipsoid as Ellipsoid, sphere as sphere

@@ -1,0 +1,84 @@
+from .appearance import CLEAN as CLEAN, Appearance as Appearance
+from .bend import Bend as Bend, bent as bent
+from .blocks import Block as Block, doubled as doubled
+from .cases import (
+    LOST_MM as LOST_MM,
+    points_in_bone as points_in_bone,
+    pose_error_mm as pose_error_mm,
+    radiographs_at_random as radiographs_at_random,
+    scores_of as scores_of,
+)
+from .checkpoint import (
+    Checkpoint as Checkpoint,
+    CheckpointError as CheckpointError,
+    read_checkpoint as read_checkpoint,
+    read_torch_weights as read_torch_weights,
+    write_checkpoint as write_checkpoint,
+)
+from .draws import drawn_from as drawn_from
+from .events import (
+    Step as Step,
+    Trained as Trained,
+    TrainingStatus as TrainingStatus,
+    Validation as Validation,
+)
+from .framing import (
+    LOCAL_PIXELS as LOCAL_PIXELS,
+    Align as Align,
+    Framing as Framing,
+    cells_from_pixels as cells_from_pixels,
+    contrast_channels as contrast_channels,
+    covariance_between as covariance_between,
+    pixels_between as pixels_between,
+    sample_cells as sample_cells,
+)
+from .kept import Kept as Kept, best_scores as best_scores, reason as reason
+from .loop import Task as Task, TrainSettings as TrainSettings, train as train
+from .network import RadiographNetwork as RadiographNetwork
+from .network_file import (
+    built as built,
+    fill as fill,
+    read_network as read_network,
+    save_network as save_network,
+)
+from .on_image import (
+    inside_image as inside_image,
+    isocenter_mm as isocenter_mm,
+    isocenter_pixel_mm as isocenter_pixel_mm,
+    usable_at as usable_at,
+)
+from .patient import (
+    Patient as Patient,
+    bone_mask as bone_mask,
+    patient_from_volume as patient_from_volume,
+    points_in as points_in,
+)
+from .patients import (
+    CTsOfFolder as CTsOfFolder,
+    OneCT as OneCT,
+    Patients as Patients,
+    Phantoms as Phantoms,
+)
+from .pool import PatientPool as PatientPool, PoolTask as PoolTask
+from .population import (
+    CTFolder as CTFolder,
+    Mixture as Mixture,
+    OnePatient as OnePatient,
+    PhantomPopulation as PhantomPopulation,
+    Population as Population,
+    ct_files as ct_files,
+)
+from .pose_range import STANDARD_CARM as STANDARD_CARM, PoseRange as PoseRange
+from .recent import Recent as Recent
+from .recipe import (
+    Cloud as Cloud,
+    Recipe as Recipe,
+    Shown as Shown,
+    Start as Start,
+    verdict as verdict,
+)
+from .state_file import (
+    check_state as check_state,
+    read_state as read_state,
+    write_state as write_state,
+)

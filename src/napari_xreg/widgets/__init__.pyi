@@ -1,0 +1,1 @@
+from .tour.demo import open_demo as open_demo
