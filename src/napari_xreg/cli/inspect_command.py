@@ -16,14 +16,13 @@ from napari_xreg.images import (
     UnknownValues,
     Volume,
     is_dicom,
+    named,
     read_dicom_image,
     read_header,
     read_labels,
     read_raster_image,
 )
 from napari_xreg.records import read_result
-
-_RASTER = (".png", ".tif", ".tiff", ".npy", ".npz")
 
 
 def run(arguments: Namespace, console: Console) -> int:
@@ -62,10 +61,9 @@ def _ct_entry(path: Path, arguments: Namespace) -> dict[str, Any]:
 
 def _kind(path: Path) -> str:
     """By name and, for DICOM, by modality."""
-    suffix = path.suffix.lower()
-    if suffix == ".json":
+    if path.suffix.lower() == ".json":
         return "result"
-    if suffix in _RASTER:
+    if named(path, "radiograph") is not None:
         return "radiograph"
     if path.is_file() and is_dicom(path):
         header = read_header(path)
@@ -76,7 +74,7 @@ def _kind(path: Path) -> str:
 def _stored(path: Path, frame: Any) -> StoredImage:
     if path.is_dir():
         raise ReadError(f"{path}: is a folder: name one radiograph in it")
-    if path.suffix.lower() in _RASTER:
+    if named(path, "radiograph") is not None:
         return read_raster_image(path, frame=frame)
     return read_dicom_image(path, frame=frame)
 

@@ -1,4 +1,5 @@
 from .dicom.ct import VOLUME_CLASSES as VOLUME_CLASSES, read_header as read_header
+from .dicom.kind import is_ct_file as is_ct_file
 from .dicom.radiograph import read_dicom_image as read_dicom_image
 from .dicom.series import is_dicom as is_dicom
 from .dicom.writing import (
@@ -20,6 +21,15 @@ from .formats.landmark_files import (
 )
 from .formats.landmark_table import LandmarkFrame as LandmarkFrame
 from .formats.raster import read_raster_image as read_raster_image, sidecar_path as sidecar_path
+from .formats.table import (
+    FORMATS as FORMATS,
+    Format as Format,
+    Kind as Kind,
+    formats_in_words as formats_in_words,
+    named as named,
+    patterns as patterns,
+    suffixes as suffixes,
+)
 from .geometry_override import geometry_record as geometry_record, with_geometry as with_geometry
 from .intensity.attenuation import (
     CT_ENERGY_KEV as CT_ENERGY_KEV,

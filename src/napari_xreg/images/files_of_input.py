@@ -4,9 +4,7 @@ from pathlib import Path
 
 from napari_xreg.files import ReadError, check_file
 from napari_xreg.images.dicom.series import is_dicom, series_files
-from napari_xreg.images.formats.meta_image import meta_image_files
-from napari_xreg.images.formats.nifti import nifti_files
-from napari_xreg.images.formats.nrrd import nrrd_files
+from napari_xreg.images.formats.table import named
 
 
 def input_files(path: Path) -> tuple[Path, ...]:
@@ -32,11 +30,7 @@ def input_files(path: Path) -> tuple[Path, ...]:
 
 
 def _named_by(path: Path) -> tuple[Path, ...]:
-    match path.suffix.lower():
-        case ".hdr" | ".img":
-            return nifti_files(path)
-        case ".nrrd" | ".nhdr":
-            return nrrd_files(path)
-        case ".mha" | ".mhd":
-            return meta_image_files(path)
+    found = named(path, "volume")
+    if found is not None:
+        return found.files(path)
     return series_files(path) if is_dicom(path) else (path,)

@@ -7,11 +7,10 @@ from typing import Literal
 from napari_xreg.images.dicom.radiograph import read_dicom_image
 from napari_xreg.images.errors import ReadError
 from napari_xreg.images.formats.raster import read_raster_image
+from napari_xreg.images.formats.table import formats_in_words, named
 from napari_xreg.images.radiograph import Radiograph
 from napari_xreg.images.stored_image import radiograph_from_stored
 from napari_xreg.images.xray_geometry import GeometryRecord, given_geometry, read_geometry
-
-_RASTER = (".png", ".tif", ".tiff", ".npy", ".npz")
 
 
 def read_radiograph(
@@ -145,11 +144,11 @@ def _is_dicom(path: Path) -> bool:
         raise ReadError(f"{path.name}: is empty (0 bytes)")
     if head[128:132] == b"DICM":
         return True
-    suffix = path.suffix.lower()
-    if suffix in _RASTER:
+    if named(path, "radiograph") is not None:
         return False
-    if suffix in (".dcm", ".dicom", ".ima", ""):
+    if not path.suffix or named(path, "radiograph", dicom=True) is not None:
         return True
     raise ReadError(
-        f"{path.name}: is not a file this program reads as a radiograph: DICOM, {', '.join(_RASTER)}"
+        f"{path.name}: is not a file this program reads as a radiograph: "
+        f"{formats_in_words('radiograph')}"
     )

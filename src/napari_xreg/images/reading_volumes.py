@@ -5,18 +5,12 @@ from pathlib import Path
 
 from napari_xreg.files import ReadError, check_file
 from napari_xreg.images.dicom.series import is_dicom, read_dicom_series
-from napari_xreg.images.formats.meta_image import read_meta_image
-from napari_xreg.images.formats.nifti import read_nifti
-from napari_xreg.images.formats.nrrd import read_nrrd
+from napari_xreg.images.formats.table import formats_in_words, named
 from napari_xreg.images.intensity.value_scale import ValueScale
 from napari_xreg.images.labels import LabelMap
 from napari_xreg.images.stored_grid import StoredGrid, labels_from_grid, volume_from_grid
 from napari_xreg.images.totalsegmentator import TOTALSEGMENTATOR_NAMES
 from napari_xreg.images.volume import Volume
-
-_NIFTI = (".nii", ".nii.gz", ".hdr", ".img")
-_NRRD = (".nrrd", ".nhdr")
-_META = (".mha", ".mhd")
 
 
 def read_volume(
@@ -31,7 +25,7 @@ def read_volume(
     Parameters
     ----------
     path
-        NIfTI (``.nii``, ``.nii.gz``), NRRD (``.nrrd``, ``.nhdr``), MetaImage (``.mha``, ``.mhd``),
+        NIfTI (``.nii``, ``.nii.gz``, ``.hdr`` with ``.img``), NRRD (``.nrrd``, ``.nhdr``), MetaImage (``.mha``, ``.mhd``),
         a DICOM file, or a folder that holds a DICOM series.
     series_uid
         Which series, where a folder holds several.
@@ -89,16 +83,11 @@ def _read(path: Path, series_uid: str | None) -> StoredGrid:
     if path.is_dir():
         return read_dicom_series(path, series_uid=series_uid)
     check_file(path)
-    name = path.name.lower()
-    if name.endswith(_NIFTI):
-        return read_nifti(path)
-    if name.endswith(_NRRD):
-        return read_nrrd(path)
-    if name.endswith(_META):
-        return read_meta_image(path)
+    found = named(path, "volume")
+    if found is not None:
+        return found.read(path)
     if is_dicom(path):
         return read_dicom_series(path, series_uid=series_uid)
     raise ReadError(
-        f"{path}: unknown kind of file; expected NIfTI ({', '.join(_NIFTI[:2])}), "
-        f"{', '.join((*_NRRD, *_META))} or DICOM (a file or a folder)"
+        f"{path}: unknown kind of file; expected {formats_in_words('volume')}, or a folder"
     )

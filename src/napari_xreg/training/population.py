@@ -1,18 +1,27 @@
 """Patients to train on: one, a folder of CTs, the phantom's population, or a mixture."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import torch
 
-from napari_xreg.images import Landmark, ReadError, read_labels, read_landmarks, read_volume
+from napari_xreg.images import (
+    Landmark,
+    ReadError,
+    input_files,
+    named,
+    read_labels,
+    read_landmarks,
+    read_volume,
+    suffixes,
+)
 from napari_xreg.simulation import TUNING_SEEDS, phantom
 from napari_xreg.training.bend import Bend, bent_by
 from napari_xreg.training.patient import Patient, patient_from_volume
 
-CT_FILES = ("ct.nii.gz", "ct.nii", "ct.nrrd", "ct.mha")
+CT_FILES = tuple(f"ct{suffix}" for suffix in suffixes("volume", dicom=False))
 LANDMARK_FILES = ("landmarks.mrk.json", "landmarks.fcsv", "landmarks.csv")
 
 
@@ -145,21 +154,21 @@ def ct_files(folder: Path) -> tuple[Path, ...]:
     ReadError
         If there is none.
     """
-    is_ct: Callable[[Path], bool] = lambda file: file.name in CT_FILES  # noqa: E731
-    found = sorted(file for file in folder.glob("*/*") if is_ct(file))
+    found = sorted(file for file in folder.glob("*/*") if file.name in CT_FILES)
     found += sorted(
         file
         for file in folder.glob("*")
         if file.is_file()
-        and file.name.endswith((".nii.gz", ".nii", ".nrrd", ".mha"))
+        and named(file, "volume") is not None
         and not file.name.startswith("labels.")
     )
     if not found:
         raise ReadError(
-            f"{folder} holds no CT: expected NIfTI, NRRD or MHA files, or folders with one of "
+            f"{folder} holds no CT: expected NIfTI, NRRD or MetaImage files, or folders with one of "
             f"{', '.join(CT_FILES)} each"
         )
-    return tuple(found)
+    # Not the voxels beside their header.
+    return tuple(file for file in found if input_files(file)[0] == file)
 
 
 def landmarks_beside(file: Path) -> tuple[Landmark, ...]:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from napari_xreg.files import ReadError, check_file
 from napari_xreg.images.dicom.ct import Header, Plane, hounsfield, planes_of, read_header
+from napari_xreg.images.dicom.kind import DICOM_SUFFIXES
 from napari_xreg.images.errors import SeveralSeries
 from napari_xreg.images.stored_grid import StoredGrid, check_place, check_size
 
@@ -145,7 +146,7 @@ def _ct_headers(folder: Path) -> tuple[list[Header], list[str]]:
             header = read_header(file) if is_dicom(file) else None
         except (ReadError, OSError) as error:
             # Of a text or a picture that cannot be read nobody wants to know.
-            if file.suffix.lower() in ("", ".dcm", ".ima"):
+            if file.suffix.lower() in ("", *DICOM_SUFFIXES):
                 passed.append(str(error))
             strangers += 1
             continue

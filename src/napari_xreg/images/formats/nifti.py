@@ -117,6 +117,17 @@ def nifti_files(path: Path) -> tuple[Path, Path]:
     return (path, partner) if other.lower() == ".img" else (partner, path)
 
 
+def is_nifti_pair(path: Path) -> bool:
+    """Whether it is one of the two files of a pair: other programs use these endings too."""
+    if path.suffix.lower() not in (".hdr", ".img"):
+        return False
+    try:
+        start = _start_of(nifti_files(path)[0], 348)
+    except (ReadError, OSError):
+        return False
+    return start[344:347] in _TWO_FILES or start[4:7] in _TWO_FILES
+
+
 def _start_of(file: Path, count: int) -> bytes:
     """The first bytes: the header, or what lies between it and the voxels as well."""
     try:

@@ -15,11 +15,15 @@ from napari.utils.notifications import show_warning
 
 from napari_xreg.files import GEOMETRY, read_json
 from napari_xreg.images import (
-    VOLUME_CLASSES,
+    FORMATS,
     FrameUnknown,
+    Kind,
     ReadError,
     SeveralSeries,
     UnknownValues,
+    input_files,
+    is_ct_file,
+    named,
     read_landmarks,
     read_radiograph,
     sidecar_path,
@@ -39,10 +43,6 @@ Paths = str | Sequence[str]
 Layers = list[LayerData] | list[tuple[None]]
 Reader = Callable[[Paths], Layers]
 
-_VOLUMES = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
-_DICOM = (".dcm", ".dicom", ".ima")
-_PICTURES = (".png", ".tif", ".tiff", ".npy")
-_LANDMARKS = (".fcsv", ".mrk.json")
 _SESSION = ".xreg.json"
 _NOTHING: list[tuple[None]] = [(None,)]
 """napari's sign for a file that was read and adds no layer."""
@@ -74,10 +74,8 @@ def get_volume_reader(path: Paths) -> Reader | None:
         return None
     if file.is_dir():
         # One file tells: a folder of pictures must not be taken from napari.
-        return read_ct_layers if any(_dicom_kind(f) == "ct" for f in _some_files(file)) else None
-    if file.name.lower().endswith(_VOLUMES) or _dicom_kind(file) == "ct":
-        return read_ct_layers
-    return None
+        return read_ct_layers if any(map(is_ct_file, _some_files(file))) else None
+    return read_ct_layers if _ours(file, "volume") else None
 
 
 def get_radiograph_reader(path: Paths) -> Reader | None:
@@ -85,21 +83,18 @@ def get_radiograph_reader(path: Paths) -> Reader | None:
     file = _single(path)
     if file is None or not file.is_file():
         return None
-    name = file.name.lower()
-    if name.endswith(".npz"):
+    if file.suffix.lower() == ".npz":
         return read_radiograph_layers if "line_integrals" in _arrays(file) else read_bare_arrays
-    if name.endswith(_PICTURES):
-        return read_radiograph_layers if _is_geometry(sidecar_path(file)) else None
-    if name.endswith(".json"):
-        fits = name.removesuffix(".json").endswith(_PICTURES) and _is_geometry(file)
-        return read_radiograph_layers if fits else None
-    return read_radiograph_layers if _dicom_kind(file) == "xray" else None
+    picture = file.with_suffix("") if file.suffix.lower() == ".json" else file
+    if _is_shared(picture):
+        return read_radiograph_layers if _is_geometry(sidecar_path(picture)) else None
+    return read_radiograph_layers if _ours(file, "radiograph") else None
 
 
 def get_landmarks_reader(path: Paths) -> Reader | None:
     """For landmarks: .fcsv and .mrk.json of 3D Slicer."""
     file = _single(path)
-    fits = file is not None and file.is_file() and file.name.lower().endswith(_LANDMARKS)
+    fits = file is not None and file.is_file() and _ours(file, "landmarks")
     return read_landmarks_layers if fits else None
 
 
@@ -170,9 +165,12 @@ def each_once(paths: Sequence[str]) -> list[str]:
         file = Path(path).absolute()
         reader = get_reader(path)
         series = _series_of(file) if reader is read_ct_layers and file.is_file() else None
-        # The sidecar of a picture stands for the picture.
+        # The sidecar of a picture stands for the picture, one file of a pair for both.
         picture = file.with_suffix("") if reader is read_radiograph_layers else file
+        volume = named(file, "volume")
         what = series or (picture if file.suffix.lower() == ".json" else file)
+        if reader is read_ct_layers and volume is not None and file.is_file():
+            what = input_files(file)[0]
         if what not in done:
             done.add(what)
             kept.append(path)
@@ -297,7 +295,7 @@ def _series_of(file: Path) -> Series | None:
     """The series that a DICOM slice belongs to; None for other files and where none is named."""
     from pydicom import dcmread
 
-    if file.name.lower().endswith(_VOLUMES):
+    if named(file, "volume") is not None:
         return None
     try:
         header = dcmread(file, specific_tags=["SeriesInstanceUID"], stop_before_pixels=True)
@@ -318,22 +316,14 @@ def _some_files(folder: Path, most: int = 20) -> list[Path]:
     return [file for file, _ in zip(found, range(most), strict=False)]
 
 
-def _dicom_kind(file: Path) -> str | None:
-    """ "ct", "xray" (any other image) or None for what is not DICOM."""
-    from pydicom import dcmread
+def _ours(file: Path, kind: Kind) -> bool:
+    """Whether a file is of a kind that nobody else is to open."""
+    return any(each.kind == kind and not each.shared and each.fits(file) for each in FORMATS)
 
-    try:
-        with file.open("rb") as stream:
-            marked = stream.read(132)[128:] == b"DICM"
-        if not marked:
-            return "xray" if file.suffix.lower() in _DICOM else None
-        header = dcmread(file, specific_tags=["SOPClassUID", "Rows"], stop_before_pixels=True)
-        kind = str(header.get("SOPClassUID") or "")
-    except Exception:  # a damaged file makes pydicom raise almost anything
-        return None
-    if kind in VOLUME_CLASSES:
-        return "ct"
-    return "xray" if "Rows" in header else None
+
+def _is_shared(picture: Path) -> bool:
+    found = named(picture, "radiograph")
+    return found is not None and found.shared
 
 
 def _arrays(file: Path) -> list[str]:

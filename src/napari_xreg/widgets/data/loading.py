@@ -28,6 +28,7 @@ from napari_xreg.images import (
     StoredImage,
     UnknownValues,
     Volume,
+    named,
     radiograph_from_stored,
     read_landmarks,
     read_radiograph,
@@ -42,7 +43,6 @@ from napari_xreg.viewer import (
     Values,
     as_edited,
     each_once,
-    get_landmarks_reader,
     get_radiograph_reader,
     get_session_reader,
     get_volume_reader,
@@ -51,9 +51,6 @@ from napari_xreg.viewer import (
 from napari_xreg.workflows import SIZE_MM, SampleSettings
 
 Kind = Literal["ct", "labels", "radiograph", "landmarks", "session"]
-
-_PICTURES = (".png", ".tif", ".tiff", ".npy", ".npz")
-
 
 FRAMES = {
     "LPS: x to the patient's left, y to the back, as DICOM and ITK": "LPS",
@@ -478,19 +475,18 @@ def kind_of(path: str) -> Kind | Literal["grid"]:
         If it is nothing this program reads.
     """
     file = Path(path)
-    name = file.name.lower()
     if not file.exists():
         raise ReadError(f"{path}: there is no such file or folder: check the path")
     if get_session_reader(path) is not None:
         return "session"
-    if get_landmarks_reader(path) is not None or name.endswith(".csv"):
+    if named(file, "landmarks") is not None:
         return "landmarks"
-    if get_radiograph_reader(path) is not None or name.endswith(_PICTURES):
+    if get_radiograph_reader(path) is not None or named(file, "radiograph") is not None:
         return "radiograph"
     if file.is_dir():
         return "ct"
     if get_volume_reader(path) is not None:
-        return "ct" if name.endswith((".dcm", ".ima")) or not file.suffix else "grid"
+        return "ct" if named(file, "volume") is None else "grid"
     raise ReadError(
         f"{file.name}: is none of CT (NIfTI, NRRD, MetaImage, DICOM), radiograph (DICOM, PNG, TIFF, "
         "NPY, NPZ), landmarks (.fcsv, .mrk.json, .csv) or session (.xreg.json)"

@@ -20,7 +20,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_xreg.geometry import CArm
-from napari_xreg.images import LabelMap, Radiograph, Volume
+from napari_xreg.images import LabelMap, Radiograph, Volume, named, patterns
 from napari_xreg.session import Session, Source, opening, supply
 from napari_xreg.viewer import SampleData, adoptable, available_samples, capture, value_of
 from napari_xreg.widgets.data import loading
@@ -46,9 +46,9 @@ from napari_xreg.widgets.parts.small_print import SmallPrint
 from napari_xreg.widgets.saving.closing import save
 from napari_xreg.workflows import SampleSettings
 
-_CT_FILES = "CT (*.nii *.nii.gz *.nrrd *.nhdr *.mha *.mhd *.dcm *.ima);;All files (*)"
-_LABEL_FILES = "Label map (*.nii *.nii.gz *.nrrd *.nhdr *.mha *.mhd);;All files (*)"
-_XRAY_FILES = "Radiograph (*.dcm *.png *.tif *.tiff *.npy *.npz);;All files (*)"
+_CT_FILES = f"CT ({patterns('volume')});;All files (*)"
+_LABEL_FILES = f"Label map ({patterns('volume', dicom=False)});;All files (*)"
+_XRAY_FILES = f"Radiograph ({patterns('radiograph')});;All files (*)"
 _SESSION_FILES = "Session (*.xreg.json)"
 _KINDS = {"hu": Volume, "attenuation": Volume, "labels": LabelMap, "radiograph": Radiograph}
 """What a layer of ours is taken over as."""
@@ -493,6 +493,6 @@ def _turn(path: str) -> int:
     name = Path(path).name.lower()
     if Path(path).is_dir():
         return 0
-    if name.endswith((".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")):
+    if named(Path(path), "volume") is not None:
         return 2 if "label" in name or "seg" in name else 1
     return 3

@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from napari_xreg.images import Landmark, write_landmarks
+from napari_xreg.images import Landmark, patterns, write_landmarks
 from napari_xreg.session import Session
 
-FILES = "Landmarks (*.fcsv *.mrk.json *.csv)"
+FILES = f"Landmarks ({patterns('landmarks')})"
 
 
 def take(session: Session, landmarks: Iterable[Landmark]) -> bool:

@@ -1,0 +1,80 @@
+"""The one table of formats, and everything that offers files: they say the same."""
+
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+import yaml
+from napari_xreg.images.input_files import input_files
+
+import napari_xreg
+from napari_xreg.images import FORMATS, ReadError, named, patterns, read_volume
+from napari_xreg.images.formats.table import formats_in_words
+from napari_xreg.session.session_file import ENDING
+from napari_xreg.training.population import ct_files
+from napari_xreg.viewer.files.readers import each_once, get_reader, read_ct_layers
+from napari_xreg.widgets.data.loading import kind_of
+
+
+def pair(folder, name="ct"):
+    """A NIfTI in two files, of 3 x 4 x 5 voxels."""
+    image = nibabel.Nifti1Pair(
+        np.arange(60, dtype=np.int16).reshape(3, 4, 5), np.diag([2.0, 3, 4, 1])
+    )
+    nibabel.save(image, folder / f"{name}.hdr")
+    return folder / f"{name}.hdr", folder / f"{name}.img"
+
+
+def test_the_manifest_offers_what_is_read():
+    manifest = yaml.safe_load((Path(napari_xreg.__file__).parent / "napari.yaml").read_text())
+    (reader,) = manifest["contributions"]["readers"]
+    expected = {f"*{ENDING}"}
+    for each in FORMATS:
+        if not each.shared:
+            expected |= {f"*{suffix}" for suffix in each.suffixes}
+        elif each.kind == "radiograph":  # by the sidecar with their geometry
+            expected |= {f"*{suffix}.json" for suffix in each.suffixes}
+    assert set(reader["filename_patterns"]) == expected
+
+
+def test_dialogs_name_every_ending_once():
+    volumes = "*.nii *.nii.gz *.hdr *.img *.nrrd *.nhdr *.mha *.mhd"
+    assert patterns("volume", dicom=False) == volumes
+    assert patterns("volume") == f"{volumes} *.dcm *.dicom *.ima"
+    assert patterns("radiograph") == "*.dcm *.dicom *.ima *.png *.tif *.tiff *.npy *.npz"
+    assert patterns("landmarks") == "*.fcsv *.mrk.json *.csv"
+    assert formats_in_words("landmarks") == "3D Slicer (.fcsv, .mrk.json), CSV (.csv)"
+
+
+@pytest.mark.parametrize(
+    ("name", "format"),
+    [
+        ("a.NII.GZ", "NIfTI"), ("a.img", "NIfTI pair"), ("a.nhdr", "NRRD"), ("a.mhd", "MetaImage"),
+        ("a.TIFF", "TIFF"), ("a.npz", "NPZ"), ("a.mrk.json", "3D Slicer"), ("a.csv", "CSV"),
+        ("a.dcm", None), ("a.json", None), ("nii", None),
+    ],
+)  # fmt: skip
+def test_a_name_tells(name, format):
+    found = named(Path(name), "volume", "radiograph", "landmarks")
+    assert (found and found.name) == format
+
+
+def test_a_pair_is_one_ct_wherever_files_are_taken(tmp_path):
+    header, voxels = pair(tmp_path)
+    assert get_reader(str(header)) is get_reader(str(voxels)) is read_ct_layers
+    assert kind_of(str(voxels)) == "grid"
+    assert each_once([str(voxels), str(header)]) == [str(voxels)]
+    assert ct_files(tmp_path) == (header,)
+    assert input_files(voxels) == (header, voxels)
+    assert read_volume(voxels, values="hu").shape == (5, 4, 3)
+
+
+def test_other_files_of_these_endings_are_left_to_others(tmp_path):
+    header, voxels = pair(tmp_path)
+    header.write_bytes(b"#?RADIANCE\n" * 100)  # a photograph
+    assert get_reader(str(header)) is None
+    voxels.unlink()
+    assert get_reader(str(header)) is None
+    with pytest.raises(ReadError, match="is none of CT"):
+        kind_of(str(header))
