@@ -6,12 +6,17 @@ import nibabel
 import numpy as np
 import pytest
 import yaml
-from napari_xreg.images.input_files import input_files
 
 import napari_xreg
-from napari_xreg.images import FORMATS, ReadError, named, patterns, read_volume
-from napari_xreg.images.formats.table import formats_in_words
-from napari_xreg.session.session_file import ENDING
+from napari_xreg.images import (
+    FORMATS,
+    ReadError,
+    formats_in_words,
+    input_files,
+    named,
+    patterns,
+    read_volume,
+)
 from napari_xreg.training.population import ct_files
 from napari_xreg.viewer.files.readers import each_once, get_reader, read_ct_layers
 from napari_xreg.widgets.data.loading import kind_of
@@ -29,7 +34,7 @@ def pair(folder, name="ct"):
 def test_the_manifest_offers_what_is_read():
     manifest = yaml.safe_load((Path(napari_xreg.__file__).parent / "napari.yaml").read_text())
     (reader,) = manifest["contributions"]["readers"]
-    expected = {f"*{ENDING}"}
+    expected = {"*.xreg.json"}
     for each in FORMATS:
         if not each.shared:
             expected |= {f"*{suffix}" for suffix in each.suffixes}
