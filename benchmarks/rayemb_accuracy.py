@@ -35,11 +35,12 @@ from napari_xreg.rayemb import (
     START_SPREAD,
     STARTS,
     CompactEncoder,
+    PreparedNetwork,
     RayEncoder,
-    Templates,
     load_encoder,
     locate,
     patient_task,
+    prepare_network,
     sample_points,
 )
 from napari_xreg.registration import RefineSettings, Spread, View, refine
@@ -113,14 +114,19 @@ def train_one(name: str, minutes: float, threads: int, validation_images: int) -
 
 
 def starts_of(
-    name: str, seed: int, encoder: RayEncoder, templates: Templates | None
-) -> tuple[dict[str, Any], Pose | None, Templates | None]:
+    name: str, seed: int, encoder: RayEncoder, prepared: PreparedNetwork | None
+) -> tuple[dict[str, Any], Pose | None, PreparedNetwork]:
     """Where to start from: errors (of the PnP alone, too), trust and times."""
     points = sample_points(cases.volume_of(name))
     image = radiograph(name, seed)
     wall, processor = time.perf_counter(), time.process_time()
-    located = run(locate(encoder, cases.volume_of(name), image, points, templates=templates))
-    assert located is not None
+    if prepared is None:
+        volume, center = cases.volume_of(name), points.mean(0)
+        prepared = run(prepare_network(encoder, volume, image, center=center))
+        assert prepared is not None
+    else:
+        prepared = prepared.on(image)
+    located = run(locate(prepared, points))
     record = {
         "wall_s": time.perf_counter() - wall,
         "cpu_s": time.process_time() - processor,
@@ -129,7 +135,7 @@ def starts_of(
         "pnp": errors(name, seed, located.solution.world_from_camera),
         **errors(name, seed, located.world_from_camera),
     }
-    return record, located.world_from_camera, located.templates
+    return record, located.world_from_camera, prepared
 
 
 def errors(name: str, seed: int, pose: Pose | None) -> dict[str, float]:
@@ -187,14 +193,14 @@ def run_all(options: argparse.Namespace, folder: Path) -> None:
             for r in report.records(file)
             if r["code"] == source_digest() and all(r[k] == v for k, v in key.items())
         }
-        templates, detector = None, None
+        prepared, detector = None, None
         if fixed_landmarks.marks_of(name):
             kept = weights_file(name, options.minutes, "landmarks")
             detector = fixed_landmarks.read_detector(kept)
         for seed in range(options.first_seed, options.first_seed + options.cases):
             if seed in done:
                 continue
-            record, start, templates = starts_of(name, seed, encoder, templates)
+            record, start, prepared = starts_of(name, seed, encoder, prepared)
             frontal = frontal_pose(name)
             found = {
                 "rayemb PnP": record.pop("pnp"),

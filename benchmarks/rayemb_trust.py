@@ -22,12 +22,12 @@ from benchmarks.rayemb_cases import BAD, MATCHING, MIRRORED
 from napari_xreg.metrics import mean_target_registration_error
 from napari_xreg.progress import run
 from napari_xreg.rayemb import (
+    PoseEvidence,
+    PreparedNetwork,
     RayEncoder,
-    Templates,
-    Trust,
     load_encoder,
     locate,
-    make_templates,
+    prepare_network,
     shipped_encoder,
 )
 from napari_xreg.rayemb.polarity import BEYOND_DOUBT
@@ -45,16 +45,17 @@ def kinds_of(index: int) -> tuple[str, ...]:
 
 
 def one(
-    encoder: RayEncoder, templates: dict[str, Templates], name: str, kind: str, seed: int
+    encoder: RayEncoder, prepared: dict[str, PreparedNetwork], name: str, kind: str, seed: int
 ) -> dict[str, Any]:
     """What locating one radiograph left behind."""
     who = rayemb_cases.patient(name)
-    if name not in templates:
-        templates[name] = run(make_templates(encoder, who.volume, rayemb_cases.CARM, who.isocenter))
     image, truth = rayemb_cases.radiograph(name, kind, seed)
+    if name not in prepared:
+        made = run(prepare_network(encoder, who.volume, image, center=who.isocenter))
+        assert made is not None
+        prepared[name] = made
     began = time.process_time()
-    located = run(locate(encoder, who.volume, image, who.points, templates=templates[name]))
-    assert located is not None
+    located = run(locate(prepared[name].on(image), who.points))
     pose = located.solution.world_from_camera
     error = None
     if pose is not None and truth is not None:
@@ -63,7 +64,7 @@ def one(
         "patient": name, "kind": kind, "seed": seed, "pose": pose is not None,
         "status": located.solution.status.name, "mtre_mm": error,
         "cpu_s": time.process_time() - began,
-        "trust": {k: v if v == v else None for k, v in asdict(located.trust).items()},
+        "trust": {k: v if v == v else None for k, v in asdict(located.verdict.evidence).items()},
     }  # fmt: skip
 
 
@@ -73,20 +74,20 @@ def collect(options: argparse.Namespace, file: Path) -> list[dict[str, Any]]:
         shipped_encoder()[0] if options.weights is None else load_encoder(Path(options.weights))[0]
     )
     patients = options.patients or (TUNING_PHANTOMS if options.tune else EVALUATION_PHANTOMS)
-    templates: dict[str, Templates] = {}
+    prepared: dict[str, PreparedNetwork] = {}
     done = {(r["patient"], r["kind"], r["seed"]) for r in report.records(file)}
     for index in range(options.cases):
         name, seed = patients[index % len(patients)], options.first_seed + index
         for kind in kinds_of(index):
             if (name, kind, seed) not in done:
-                report.append(file, one(encoder, templates, name, kind, seed))
+                report.append(file, one(encoder, prepared, name, kind, seed))
         print(f"{name} {seed}", flush=True)
     return list(report.records(file))
 
 
-def trust_in(record: dict[str, Any]) -> Trust:
+def trust_in(record: dict[str, Any]) -> PoseEvidence:
     """As it was measured."""
-    return Trust(**{k: float("nan") if v is None else v for k, v in record["trust"].items()})
+    return PoseEvidence(**{k: float("nan") if v is None else v for k, v in record["trust"].items()})
 
 
 def score_in(record: dict[str, Any]) -> float:

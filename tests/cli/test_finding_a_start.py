@@ -7,9 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from napari_xreg.cli import rayemb_start
-from napari_xreg.cli.initialisers import INITIALISERS, NoStart
-from napari_xreg.cli.inputs import Start
+from napari_xreg.cli import finding_start
 from napari_xreg.geometry import CArmPose
 from napari_xreg.images import Landmark, Radiograph, write_landmarks, write_radiograph
 from napari_xreg.rayemb import CompactEncoder
@@ -17,6 +15,7 @@ from napari_xreg.records.pose_frames import pose_of_matrix
 from napari_xreg.registration import Spread
 from napari_xreg.rendering import render_drr
 from napari_xreg.training import save_network
+from napari_xreg.workflows import NoStart, StartingPose
 
 QUICK = ("--film", "none", "--json", "--quiet")
 
@@ -130,13 +129,16 @@ class TestInit:
 
     @pytest.mark.slow
     def test_a_found_start_is_used_with_what_it_asks_for(self, call, case, tmp_path, monkeypatch):
-        def find(arguments, patient, radiograph, console):
+        def find(request, *, control):
             isocenter = case.volume.center.double()
             extra = {"init": {"method": "stub"}}
             spread = Spread(1.5, 4.0, 6.0)
-            return Start(case.pose, isocenter, "a stub", ("mind the gap",), extra, 3, spread)
+            yield from ()
+            return StartingPose(
+                case.pose, isocenter, "a stub", ("mind the gap",), "", extra, 3, spread
+            )
 
-        monkeypatch.setattr(rayemb_start, "find_start", find)
+        monkeypatch.setattr(finding_start, "initialise", find)
         done = call(
             "register", case.ct, case.xray, "--init", "rayemb", "--truth", case.truth,
             "--out", tmp_path / "out", *QUICK,
@@ -151,10 +153,11 @@ class TestInit:
         assert answer["truth"]["start"]["mean_target_registration_error_mm"] < 1e-3
 
     def test_no_start_is_a_failure_not_bad_input(self, call, case, monkeypatch):
-        def find(arguments, patient, radiograph, console):
+        def find(request, *, control):
             raise NoStart("nothing was found: look elsewhere")
+            yield
 
-        monkeypatch.setattr(rayemb_start, "find_start", find)
+        monkeypatch.setattr(finding_start, "initialise", find)
         done = call("register", case.ct, case.xray, "--init", "rayemb", "--json")
         assert done.code == 1
         assert "nothing was found: look elsewhere" in done.err
@@ -175,12 +178,6 @@ class TestInit:
         done = call("register", case.ct, case.xray, *options)
         assert done.code == 2
         assert words in done.err
-
-    def test_every_row_of_the_table_can_be_imported(self):
-        import importlib
-
-        for module in INITIALISERS.values():
-            assert callable(importlib.import_module(module).find_start)
 
 
 class TestMask:

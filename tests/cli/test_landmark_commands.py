@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from trainings import ToyRecipe
 
-from napari_xreg.cli import detect_command, landmark_start, train_command
+from napari_xreg.cli import train_command
 from napari_xreg.cli.parser import build_parser
 from napari_xreg.cli.train_command import train_request
 from napari_xreg.images import (
@@ -25,6 +25,7 @@ from napari_xreg.rayemb.template_range import learned_template_poses
 from napari_xreg.records import read_pose
 from napari_xreg.simulation import phantom
 from napari_xreg.training import CTsOfFolder, Framing, PoseRange, read_checkpoint, save_network
+from napari_xreg.workflows import detecting
 
 
 class TrueDetector(LandmarkDetector):
@@ -89,9 +90,7 @@ def right(case, marks, monkeypatch):
     at = [m.name for m in landmarks].index("FH-r")
     pixels[at, 0] += 18.0
     detector = TrueDetector([m.name for m in landmarks], pixels, carm.detector.shape)
-    choose = lambda file, console, threads: (detector, {"trained_on": "the truth"})  # noqa: E731
-    monkeypatch.setattr(landmark_start, "chosen_detector", choose)
-    monkeypatch.setattr(detect_command, "chosen_detector", choose)
+    monkeypatch.setattr(detecting, "load_detector", lambda _: (detector, {"trained_on": "truth"}))
     return detector
 
 

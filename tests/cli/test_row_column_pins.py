@@ -5,17 +5,15 @@ from pixels of 0.9 x 1.3 mm; a camera at the origin of the world sees (39, -18, 
 (78, -36) mm on the detector, which is mirrored: row 140 - 36 / 0.9 = 100, column 110 - 78 / 1.3 = 50.
 """
 
-import importlib
 import json
 from dataclasses import replace
-from unittest.mock import Mock
 
 import numpy as np
 import pydicom
 import pytest
 import torch
 
-from napari_xreg.cli import detect_command, heatmap_command, landmark_start
+from napari_xreg.cli import detect_command, heatmap_command
 from napari_xreg.cli.inputs import given_carm
 from napari_xreg.cli.parser import build_parser
 from napari_xreg.geometry import CArm, CArmPose, Detector, Pose
@@ -33,7 +31,11 @@ from napari_xreg.landmarks import Detections, DetectionTrust
 from napari_xreg.records.entries import carm_from_json, carm_to_json
 from napari_xreg.records.report import _landmark_table
 from napari_xreg.records.trajectory_file import read_trajectory, write_trajectory
-from napari_xreg.registration import Iterate, PnPSettings, Registration, Status, Weighting
+from napari_xreg.registration import (
+    Iterate,
+    Registration,
+    Status,
+)
 from napari_xreg.session.session_json import (
     landmark_from_json,
     landmark_to_json,
@@ -41,10 +43,7 @@ from napari_xreg.session.session_json import (
     mask_to_json,
 )
 from napari_xreg.training import covariance_between
-from napari_xreg.workflows import predicted_landmarks
-
-# The package's name `locate` is the function.
-LOCATE = importlib.import_module("napari_xreg.rayemb.locating")
+from napari_xreg.workflows import Detected, WeightsRead, predicted_landmarks
 
 CARM = CArm(1000.0, 700.0, Detector((300, 200), (0.9, 1.3), (140.0, 110.0)))
 ORIGIN = Pose(torch.eye(3, dtype=torch.float64), torch.zeros(3, dtype=torch.float64))
@@ -145,7 +144,8 @@ class TestLandmarks:
             ("ASIS-l",), samples.mean(0), total, torch.tensor([0.75]).double(), samples
         )
         trust = DetectionTrust(2.0, None, 1, "words")
-        (entry,) = detect_command._answer(found, trust, image(), "w.safetensors", {})["landmarks"]
+        detected = Detected(found, trust, WeightsRead("w.safetensors", {}))
+        (entry,) = detect_command._answer(detected, image())["landmarks"]
         assert entry == {
             "name": "ASIS-l",
             "pixel_row_column": [7.25, 41.5],
@@ -230,7 +230,7 @@ class TestHeatmaps:
     GRID = replace(CARM, detector=CARM.detector.resize(3, 4))  # 100 rows and 50 columns a cell
 
     def test_where_its_cells_lie(self):
-        pixels = heatmap_command._pixel_centres((3, 4), self.GRID, CARM)
+        pixels = heatmap_command._pixel_centres(self.GRID, CARM)
         assert pixels.shape == (3, 4, 2)
         assert pixels[1, 2] == pytest.approx([149.5, 124.5])
         assert pixels[2, 0] == pytest.approx([249.5, 24.5])
@@ -242,7 +242,7 @@ class TestHeatmaps:
         entry = {"peak_row_column": [100.0, 50.0], "similarity": 0.5, "in_image": None}
         words = heatmap_command._words(entry, carried, CARM.detector.spacing)
         # 10000 x 0.9^2 = 8100 and 5000 x 1.3^2 = 8450 mm2: the root of their mean is 91 mm.
-        assert words.startswith("row 100.0, column 50.0, give or take 91 mm on the detector")
+        assert words.startswith("row 100.0, column 50.0, ± 91 mm on the detector")
 
 
 class TestTrajectory:
@@ -308,39 +308,3 @@ class TestTrajectory:
         assert read["v_z_mm"].tolist() == [10, 110]
         assert read["primary_deg"].tolist() == [11, 111]
         assert read["depth_mm"].tolist() == [16, 116]
-
-
-class TestOutlierLimits:
-    """They are mm on the detector; a pixel of 0.9 x 1.3 mm is as large as a square of 1.0817 mm."""
-
-    @pytest.fixture
-    def asked(self, monkeypatch):
-        heard = []
-
-        def solve(pairs, carm, *, settings=None, **more):
-            heard.append(settings)
-            raise StopIteration
-
-        monkeypatch.setattr(landmark_start, "solve_pnp", solve)
-        monkeypatch.setattr(LOCATE, "solve_pnp", solve)
-        return heard
-
-    def test_of_detected_landmarks(self, asked):
-        names = tuple("abcdef")
-        samples = torch.rand(2, 6, 2, generator=torch.Generator().manual_seed(1)).double()
-        found = Detections(
-            names, samples.mean(0), torch.eye(2).double().repeat(6, 1, 1), torch.ones(6).double(),
-            samples,
-        )  # fmt: skip
-        marks = [Landmark(n, (float(i), 2.0 * i, i * i)) for i, n in enumerate(names)]
-        with pytest.raises(StopIteration):
-            landmark_start.solved(found, marks, image(), Weighting("none"))
-        (settings,) = asked
-        assert isinstance(settings, PnPSettings)
-        assert settings.threshold_px == pytest.approx(12.0 / 1.081665, rel=1e-6)
-
-    def test_of_matched_points(self, asked):
-        with pytest.raises(StopIteration):
-            LOCATE.pose_of(Mock(spec=LOCATE.Found), image())
-        (settings,) = asked
-        assert settings.threshold_px == pytest.approx(12.0 / 1.081665, rel=1e-6)

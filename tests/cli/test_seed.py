@@ -1,16 +1,17 @@
 """--seed of every command arrives where numbers are drawn: looked at there, and stopped there."""
 
 import importlib
+from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
 import torch
 
 from napari_xreg import training
-from napari_xreg.cli import detect_command, heatmap_command, landmark_start, rayemb_start
-from napari_xreg.images import Landmark, write_landmarks
-from napari_xreg.rayemb import RayEncoder
-from napari_xreg.workflows import RECIPES
+from napari_xreg.cli import detect_command, finding_start, heatmap_command
+from napari_xreg.images import Landmark, read_radiograph, write_landmarks
+from napari_xreg.rayemb import PreparedNetwork
+from napari_xreg.workflows import RECIPES, InitialiseRequest, start_by_landmarks, start_by_points
 
 # The package's name `refine` is the function.
 REFINE = importlib.import_module("napari_xreg.registration.refinement.refining")
@@ -31,16 +32,6 @@ def stop(monkeypatch):
         return calls
 
     return at
-
-
-@pytest.fixture
-def weights(monkeypatch):
-    """Networks that nobody asks anything."""
-    for module in (detect_command, landmark_start):
-        monkeypatch.setattr(module, "chosen_detector", lambda *_: (Mock(), {}))
-    encoder = Mock(spec=RayEncoder)
-    for module in (heatmap_command, rayemb_start):
-        monkeypatch.setattr(module, "chosen_encoder", lambda *_: (encoder, {}))
 
 
 def ended(done):
@@ -66,37 +57,52 @@ def test_register_spreads_its_starts_by_it(call, case, monkeypatch):
         assert (one[1:] - other[1:]).abs().amax((1, 2)).min() > 0.01
 
 
-def test_detect_and_a_start_from_landmarks(call, case, stop, weights, tmp_path):
-    calls = stop(detect_command, "detected")
+def test_detect(call, case, stop):
+    calls = stop(detect_command, "detect")
     ended(call("detect", case.xray, "--weights", "w", "--seed", 7, "--quiet"))
+    (((request,), _),) = calls
+    assert request.settings.seed == 7
+
+
+@pytest.mark.parametrize("method", ["rayemb", "landmarks"])
+def test_a_start_that_is_found(call, case, stop, tmp_path, method):
+    calls = stop(finding_start, "initialise")
     write_landmarks(tmp_path / "a.csv", [Landmark("a", (1.0, 2.0, 3.0))])
-    calls_of_register = stop(landmark_start, "detected")
-    ended(
-        call(
-            "register", case.ct, case.xray, "--init", "landmarks", "--weights", case.truth,
-            "--landmarks", tmp_path / "a.csv", "--seed", 8, "--quiet",
-        )
-    )  # fmt: skip
-    assert [arguments[2].seed for arguments, _ in (*calls, *calls_of_register)] == [7, 8]
+    words = ("--weights", case.truth, "--landmarks", tmp_path / "a.csv", "--seed", 8, "--quiet")
+    ended(call("register", case.ct, case.xray, "--init", method, "--labels", case.labels, *words))
+    (((request,), _),) = calls
+    assert (request.method, request.seed) == (method, 8)
 
 
-def test_a_start_from_points(call, case, stop, weights):
-    calls = stop(rayemb_start, "locate")
-    words = ("--init", "rayemb", "--seed", 7, "--quiet")
-    ended(call("register", case.ct, case.xray, "--labels", case.labels, *words))
-    ((_, options),) = calls
-    assert options["settings"].seed == 7
+@pytest.mark.parametrize(
+    ("module", "drawing"),
+    [(start_by_points, "find_points"), (start_by_landmarks, "detect")],
+)
+def test_what_finds_it_draws_by_it(case, monkeypatch, stop, module, drawing):
+    def prepared(*_, **__):
+        yield from ()
+        return Mock(spec=PreparedNetwork)
+
+    monkeypatch.setattr(start_by_points, "prepare_network", prepared)
+    calls = stop(module, drawing)
+    request = InitialiseRequest(
+        "any", case.volume, read_radiograph(case.xray), weights=Path("w"), seed=9
+    )
+    with pytest.raises(ValueError, match="enough"):
+        list(module.find_start(request))
+    (((inner,), _),) = calls
+    assert inner.settings.seed == 9
 
 
-def test_heatmap(call, case, stop, weights, monkeypatch):
-    calls = stop(heatmap_command, "point_heatmaps")
-    for name in ("make_templates", "templates_for", "run_events", "embed"):
-        monkeypatch.setattr(heatmap_command, name, Mock())
-    monkeypatch.setattr(heatmap_command, "polarity_of", lambda *_: Mock(sentence="as it should be"))
+def test_heatmap(call, case, stop, monkeypatch):
+    calls = stop(heatmap_command, "heatmaps")
+    ready = Mock(polarity=Mock(sentence="as it should be"))
+    monkeypatch.setattr(heatmap_command, "shown", lambda *_: ready)
+    monkeypatch.setattr(heatmap_command, "HeatmapRequest", Mock())
     point = ("--point", *case.isocenter, "--labels", case.labels, "--seed", 7, "--quiet")
     ended(call("heatmap", case.ct, case.xray, *point))
-    ((_, options),) = calls
-    assert options["seed"] == 7
+    assert calls
+    assert heatmap_command.HeatmapRequest.call_args.kwargs["seed"] == 7
 
 
 @pytest.mark.parametrize("method", ["rayemb", "landmarks"])

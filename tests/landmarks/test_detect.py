@@ -116,7 +116,7 @@ def test_passes_are_streamed_and_can_be_cancelled() -> None:
     cancelled.cancel()
     assert run(detect(stub(), radiograph(), control=cancelled)) is None
     counts = [event.done for event in detect(stub(), radiograph(), settings=DetectSettings(25))]
-    assert counts == [10, 20, 25]
+    assert counts == [5, 10, 15, 20, 25]
 
 
 def test_nothing_usable_is_said() -> None:

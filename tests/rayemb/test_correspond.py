@@ -15,12 +15,11 @@ from napari_xreg.progress import Control, run
 from napari_xreg.rayemb import (
     CorrespondSettings,
     correspond,
-    heatmap_carm,
+    evidence_of,
+    find_each,
     point_heatmaps,
     pose_of,
-    trust_of,
 )
-from napari_xreg.training import pixels_between
 
 CENTER = torch.tensor([12.0, -31.0, 640.0], dtype=torch.float64)
 # Nothing square, nothing centred.
@@ -72,7 +71,7 @@ def test_the_pose_follows():
     solution = pose_of(found, radiograph)
     error = mean_target_registration_error(solution.world_from_camera, truth, points)
     assert error < 4.0
-    trust = trust_of(found, solution, radiograph)
+    trust = evidence_of(found, solution, radiograph)
     assert trust.inlier_share > 0.9
     assert 0 < trust.residual_mm < 2.0
     assert 0 < trust.spread_mm < 8.0
@@ -118,11 +117,38 @@ def test_a_single_heatmap_has_its_peak_at_the_projection():
     embedded = ideal_radiograph(encoder, carm, truth, CENTER)
     templates = ideal_templates(encoder, carm, CENTER)
     point = CENTER[None] + torch.tensor([[21.0, 8.0, -13.0]], dtype=torch.float64)
-    maps, read = point_heatmaps(encoder, embedded, templates, point, per_point=3, seed=2)
-    grid = heatmap_carm(embedded, tuple(maps.shape[1:]))
-    peak = pixels_between(read.peak.double(), grid, carm)
-    torch.testing.assert_close(peak, carm.project(point, truth), rtol=0, atol=1.5)
-    assert maps.max() > 0.998
+    maps = point_heatmaps(encoder, embedded, templates, point, per_point=3, seed=2)
+    torch.testing.assert_close(maps.found.pixels, carm.project(point, truth), rtol=0, atol=1.5)
+    assert maps.similarity.max() > 0.998
+    assert maps.grid.detector.shape == tuple(maps.similarity.shape[1:])
+
+
+def test_a_heatmap_does_not_depend_on_the_points_beside_it():
+    carm, encoder, truth, points = scene()
+    seen = encoder, ideal_radiograph(encoder, carm, truth, CENTER)
+    templates = ideal_templates(encoder, carm, CENTER)
+    maps = point_heatmaps(*seen, templates, points[:5], per_point=3, seed=2)
+    listed = find_each(*seen, templates, points, per_point=3, seed=2)
+    for row in (0, 4):
+        alone = point_heatmaps(*seen, templates, points[row : row + 1], per_point=3, seed=2)
+        assert torch.equal(alone.templates[0], maps.templates[row])
+        torch.testing.assert_close(alone.similarity[0], maps.similarity[row], rtol=0, atol=1e-5)
+        for many in (maps.found, listed):
+            torch.testing.assert_close(alone.found.pixels[0], many.pixels[row], rtol=0, atol=1e-3)
+    assert listed.index.tolist() == list(range(160))
+
+
+def test_a_peak_is_not_known_more_finely_than_half_a_pixel_of_the_heatmap():
+    carm, encoder, truth, _ = scene()  # of 1e-4: a posterior of one pixel
+    embedded = ideal_radiograph(encoder, carm, truth, CENTER)
+    maps = point_heatmaps(
+        encoder, embedded, ideal_templates(encoder, carm, CENTER), CENTER[None], per_point=3
+    )
+    s_row, s_column = maps.grid.detector.spacing
+    floor = torch.tensor([s_row / 0.9, s_column / 0.8], dtype=torch.float64).square() / 4
+    spread = maps.found.posterior.covariance_about_peak.double()[0]
+    carried = spread.diagonal() * 4 * floor + floor
+    torch.testing.assert_close(maps.found.covariances[0].diagonal(), carried)
 
 
 def test_without_a_learned_outside_points_are_ranked_by_similarity():

@@ -5,7 +5,7 @@ import torch
 
 from napari_xreg.geometry import CArm, CArmPose, Detector, Pose
 from napari_xreg.images import Radiograph
-from napari_xreg.rayemb import Found, Posterior
+from napari_xreg.rayemb import FoundPoints, Posterior
 from napari_xreg.rayemb.depth import at_likely_depth
 from napari_xreg.rendering import render_drr
 from napari_xreg.simulation import phantom
@@ -35,7 +35,7 @@ def found_at(pose, spread_mm):
     peak = torch.zeros(40, 2)
     read = Posterior(peak, n, peak, torch.eye(2).expand(40, 2, 2), n, n)
     covariances = torch.eye(2, dtype=torch.float64).expand(40, 2, 2)
-    return Found(points, torch.arange(40), CARM.project(points, pose), covariances, read, n)
+    return FoundPoints(points, torch.arange(40), CARM.project(points, pose), covariances, read, n)
 
 
 def moved(mm):

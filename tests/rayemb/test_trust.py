@@ -8,7 +8,15 @@ import torch
 
 from napari_xreg.geometry import CArm, CArmPose, Detector, Pose
 from napari_xreg.images import Radiograph
-from napari_xreg.rayemb import Found, Looks, Polarity, Posterior, Trust, trust_of, verdict_of
+from napari_xreg.rayemb import (
+    FoundPoints,
+    Looks,
+    Polarity,
+    PoseEvidence,
+    Posterior,
+    evidence_of,
+    verdict_of,
+)
 from napari_xreg.rayemb.likeness import likeness
 from napari_xreg.rayemb.trust import NEAR_MM, THRESHOLD
 from napari_xreg.registration import PnPSolution, PnPStatus
@@ -18,7 +26,7 @@ from napari_xreg.simulation import phantom
 # A pixel has the area of a square of 1.2 mm.
 CARM = CArm(1020.0, 720.0, Detector((60, 72), (1.8, 0.8), principal_point=(27.0, 40.5)))
 RADIOGRAPH = Radiograph(torch.zeros(60, 72), CARM)
-GOOD = Trust(0.99, 6.0, 11.0, 0.97, near_share=0.93, polarity=20.0, likeness=0.85)
+GOOD = PoseEvidence(0.99, 6.0, 11.0, 0.97, near_share=0.93, polarity=20.0, likeness=0.85)
 
 
 def found(variances, in_image):
@@ -30,7 +38,7 @@ def found(variances, in_image):
     )  # fmt: skip
     points = torch.zeros(n, 3, dtype=torch.float64)
     pixels = torch.zeros(n, 2, dtype=torch.float64)
-    return Found(points, torch.arange(n), pixels, covariances, posterior, torch.ones(n))
+    return FoundPoints(points, torch.arange(n), pixels, covariances, posterior, torch.ones(n))
 
 
 def solution(residuals, used, status=PnPStatus.SOLVED):
@@ -50,7 +58,7 @@ def test_measures_by_hand():
     # Lengths 5, 10.1, 9.9, 0 pixels of 1.2 mm; one behind the source.
     residuals = [[3.0, 4.0], [0.0, 10.1], [-9.9, 0.0], [0.0, 0.0], [math.nan, math.nan]]
     solved = solution(residuals, [True, True, False, False, False])
-    trust = trust_of(points, solved, RADIOGRAPH, Polarity(Looks.RIGHT, 7.5))
+    trust = evidence_of(points, solved, RADIOGRAPH, Polarity(Looks.RIGHT, 7.5))
     assert trust.inlier_share == pytest.approx(0.4)
     assert trust.residual_mm == pytest.approx(1.2 * math.sqrt((25 + 10.1**2) / 2))
     # Mean variances 10, 9, 2, 40, 80.
@@ -76,7 +84,7 @@ def test_every_measure_counts_the_right_way():
 
 def test_all_that_is_bad_is_not_trusted_and_the_worst_is_said():
     solved = solution([[0.0, 0.0]] * 5, [True] * 5)
-    bad = Trust(1.0, 30.0, 24.0, 0.9, near_share=0.14, polarity=-22.0, likeness=-0.1)
+    bad = PoseEvidence(1.0, 30.0, 24.0, 0.9, near_share=0.14, polarity=-22.0, likeness=-0.1)
     verdict = verdict_of(bad, solved)
     assert not verdict
     assert 0 <= verdict.score < 0.05
@@ -103,7 +111,7 @@ def test_what_is_not_known_says_nothing():
 def test_without_a_pose_there_is_nothing_to_trust():
     points = found([[1.0, 1.0]] * 5, [0.9] * 5)
     unsolved = solution([[math.nan] * 2] * 5, [False] * 5, PnPStatus.NO_CONSENSUS)
-    trust = trust_of(points, unsolved, RADIOGRAPH)
+    trust = evidence_of(points, unsolved, RADIOGRAPH)
     assert trust.near_share == 0
     assert math.isnan(trust.residual_mm)
     verdict = verdict_of(replace(GOOD, near_share=1.0), unsolved)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from napari_xreg.rayemb import Found, Posterior
+from napari_xreg.rayemb import FoundPoints, Posterior
 from napari_xreg.session import Look, PointList, RayPoints
 
 
@@ -14,7 +14,7 @@ def found(count, first=0.0):
         torch.stack([n, n + 0.25], 1), 0.5 + n / 100, torch.stack([n, n], 1),
         torch.eye(2).expand(count, 2, 2) * (n + 1)[:, None, None], n + 3, 1 - n / 50,
     )  # fmt: skip
-    return Found(
+    return FoundPoints(
         torch.stack([n, -n, n + 600], 1), torch.arange(count), torch.stack([2 * n, 3 * n], 1),
         torch.eye(2, dtype=torch.float64) * (n + 1)[:, None, None], posterior, n,
     )  # fmt: skip
@@ -56,7 +56,7 @@ def test_answers_in_any_order_find_their_rows():
     points = listed(3).not_looked_for()
     answer = found(3)
     turned = torch.tensor([2, 0, 1])
-    shuffled = Found(
+    shuffled = FoundPoints(
         answer.points[turned], turned, answer.pixels[turned], answer.covariances[turned],
         answer.posterior[turned], answer.score[turned],
     )  # fmt: skip

@@ -7,11 +7,10 @@ from qtpy.QtGui import QMouseEvent
 from qtpy.QtWidgets import QApplication
 
 from napari_xreg.geometry import CArmPose
-from napari_xreg.rayemb import TemplateSettings
-from napari_xreg.session import Prepared, WeightsFile
+from napari_xreg.rayemb import Looks, Polarity, PreparedNetwork, TemplateSettings, WeightsFile
 
 
-def ideal_prepared(session, truth):
+def prepare_ideally(session, truth):
     """As the Prepare button leaves it, but every heatmap peaks where the point really is.
 
     Parameters
@@ -25,16 +24,18 @@ def ideal_prepared(session, truth):
         session.volume.center.double(),
     )
     carm = active.radiograph.carm
-    return Prepared(
+    prepared = PreparedNetwork(
         encoder,
-        {},
-        WeightsFile(),
-        (None, TemplateSettings(), None),
         session.volume,
+        active.masked,
+        center,
         ideal_encoder.ideal_templates(encoder, carm, center),
-        active,
         ideal_encoder.ideal_radiograph(encoder, carm, truth, center),
+        Polarity(Looks.RIGHT, 9.0),
+        WeightsFile(),
+        key=(None, TemplateSettings(), None),
     )
+    session.ray_points.set_prepared(prepared, active)
 
 
 def pose_at(session, **terms):

@@ -13,16 +13,18 @@ from jaxtyping import Float
 from torch import Tensor
 
 from napari_xreg.cli.console import Console
+from napari_xreg.cli.finding_start import shown
 from napari_xreg.cli.further_views import check_masks, masked
 from napari_xreg.cli.inputs import placed_landmarks, read_xray
-from napari_xreg.cli.landmark_start import chosen_detector, detected, solved
 from napari_xreg.files import DETECTIONS, check_folder, plain, schema_head, written, written_folder
 from napari_xreg.geometry import CArm
 from napari_xreg.images import Radiograph, write_landmarks
-from napari_xreg.landmarks import Detections, DetectionTrust, DetectSettings, trust_of
+from napari_xreg.landmarks import Detections, DetectSettings
+from napari_xreg.progress import Control
 from napari_xreg.records import carm_to_json, drawing, write_picture, write_pose
 from napari_xreg.registration import PnPSolution, Weighting
 from napari_xreg.training import pixels_between
+from napari_xreg.workflows import Detected, DetectRequest, SolveRequest, detect, solve
 
 PIXELS = 640
 
@@ -36,13 +38,18 @@ def run(arguments: Namespace, console: Console) -> int:
     marks = None if arguments.landmarks is None else placed_landmarks(arguments)
     console.step("reading")
     radiograph = masked(arguments, read_xray(arguments), 0)
-    detector, about = chosen_detector(arguments.weights, console, arguments.threads)
+    console.step("looking for landmarks")
     settings = DetectSettings(arguments.passes, seed=arguments.seed, keep_heatmaps=False)
-    found = detected(detector, radiograph, settings, console)
-    trust = trust_of(found, radiograph.carm, threshold_mm=detector.trusted_mm)
+    request, control = DetectRequest(Path(arguments.weights), radiograph, settings), Control()
+    detected = shown(detect(request, control=control), control, arguments.threads, console)
+    found, trust = detected.detections, detected.trust
     files = ["landmarks.csv", "detections.json", "landmarks.png"]
-    answer = _answer(found, trust, radiograph, arguments.weights, dict(about))
-    solution = None if marks is None else solved(found, marks, radiograph, weighting)
+    answer = _answer(detected, radiograph)
+    solution = None
+    if marks is not None:
+        solution = solve(
+            SolveRequest(tuple(marks), found.landmarks(), radiograph.carm, weighting=weighting)
+        ).solution
     if solution is not None:
         answer["pose"] = _pose(solution)
     with written_folder(out, "detect") as part:
@@ -99,13 +106,8 @@ def _points(pixels: Float[Tensor, "n 2"], source: CArm, target: CArm) -> npt.NDA
     return np.asarray(points.numpy(), dtype=np.int32)
 
 
-def _answer(
-    found: Detections,
-    trust: DetectionTrust,
-    radiograph: Radiograph,
-    weights: str,
-    about: dict[str, Any],
-) -> dict[str, Any]:
+def _answer(detected: Detected, radiograph: Radiograph) -> dict[str, Any]:
+    found, trust, weights = detected.detections, detected.trust, detected.weights
     spread = torch.diagonal(found.spread(), dim1=-2, dim2=-1).sum(-1).sqrt()
     entries = [
         {
@@ -130,7 +132,10 @@ def _answer(
         "uncertainty_mm": trust.uncertainty_mm if finite else None,
         "sentence": trust.reason,
         "geometry": carm_to_json(radiograph.carm),
-        "weights": {"file": Path(weights).name, **{k: about[k] for k in known if k in about}},
+        "weights": {
+            "file": weights.name,
+            **{k: weights.about[k] for k in known if k in weights.about},
+        },
     }
 
 

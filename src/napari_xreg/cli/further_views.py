@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from napari_xreg.cli.inputs import Start, header_start, read_xray
+from napari_xreg.cli.inputs import header_start, read_xray
 from napari_xreg.files import check_file, claim, read_npy
 from napari_xreg.images import Radiograph, ReadError
 from napari_xreg.registration import View
+from napari_xreg.workflows import StartingPose
 
 
 def check_masks(arguments: Namespace) -> None:
@@ -59,7 +60,7 @@ def further_radiographs(arguments: Namespace, radiograph: Radiograph) -> list[Ra
 
 
 def further_views(
-    arguments: Namespace, radiograph: Radiograph, start: Start, others: Sequence[Radiograph]
+    arguments: Namespace, radiograph: Radiograph, start: StartingPose, others: Sequence[Radiograph]
 ) -> list[View]:
     """Further radiographs, where their headers put them relative to the first."""
     if not others:
@@ -129,7 +130,7 @@ def _picture(path: Path) -> NDArray[Any]:
         ) from error
 
 
-def _stood(arguments: Namespace, radiograph: Radiograph, start: Start) -> Start:
+def _stood(arguments: Namespace, radiograph: Radiograph, start: StartingPose) -> StartingPose:
     found = header_start(arguments, radiograph, start.isocenter)
     if found is None:
         raise _unplaced(radiograph)

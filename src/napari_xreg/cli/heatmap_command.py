@@ -11,32 +11,30 @@ from jaxtyping import Float
 from torch import Tensor
 
 from napari_xreg.cli.console import Console
+from napari_xreg.cli.finding_start import shown
 from napari_xreg.cli.further_views import check_masks, masked
 from napari_xreg.cli.heatmap_picture import heatmap_picture
 from napari_xreg.cli.inputs import (
     Patient,
-    given_isocenter,
     placed_landmarks,
     read_patient,
+    read_patient_labels,
     read_xray,
+    said_isocenter,
 )
-from napari_xreg.cli.rayemb_start import chosen_encoder, points_of, template_shown
-from napari_xreg.cli.refining import cancelled_by_interrupt, prepare_renderer
+from napari_xreg.cli.refining import prepare_renderer
 from napari_xreg.files import HEATMAPS, check_folder, plain, schema_head, written, written_folder
-from napari_xreg.progress import Control, run as run_events
-from napari_xreg.rayemb import (
-    Looks,
-    embed,
-    heatmap_carm,
-    make_templates,
-    point_heatmaps,
-    polarity_of,
-    probabilities,
-    templates_for,
-    usable_cells,
-)
+from napari_xreg.geometry import CArm
+from napari_xreg.progress import Control
+from napari_xreg.rayemb import Looks, WeightsFile
 from napari_xreg.records import carm_to_json, write_picture
-from napari_xreg.training import covariance_between, pixels_between
+from napari_xreg.training import pixels_between
+from napari_xreg.workflows import (
+    HeatmapRequest,
+    PrepareNetworkRequest,
+    heatmaps,
+    prepare_network,
+)
 
 
 def run(arguments: Namespace, console: Console) -> int:
@@ -51,40 +49,20 @@ def run(arguments: Namespace, console: Console) -> int:
     console.notes(patient.volume.notes)
     radiograph = masked(arguments, read_xray(arguments), 0)
     named = wanted_points(arguments, patient)
-    points = torch.tensor(list(named.values()), dtype=torch.float64)
-    encoder, about = chosen_encoder(arguments, console)
-    isocenter = given_isocenter(arguments, points_of(arguments, patient).double().mean(0))
+    labels = read_patient_labels(arguments, patient)
+    weights = WeightsFile(None if arguments.weights is None else Path(arguments.weights))
+    request = PrepareNetworkRequest(
+        patient.volume, radiograph, labels, said_isocenter(arguments), weights
+    )
     prepare_renderer(console, arguments.threads)
     console.step("rendering and embedding templates of the CT")
     control = Control()
-    settings = templates_for(encoder, about)
-    with cancelled_by_interrupt(control):
-        templates = run_events(
-            make_templates(
-                encoder,
-                patient.volume,
-                radiograph.carm,
-                isocenter,
-                settings=settings,
-                control=control,
-            ),
-            lambda event: template_shown(console, event),
-        )
-    if templates is None:
-        raise KeyboardInterrupt
-    polarity = polarity_of(radiograph, templates.images, templates.carm)
+    prepared = shown(prepare_network(request, control=control), control, arguments.threads, console)
+    polarity = prepared.polarity
     if polarity.looks is not Looks.RIGHT:
         console.say(f"note: {polarity.sentence}")
-    embedded = embed(encoder, radiograph)
-    maps, read = point_heatmaps(encoder, embedded, templates, points, seed=arguments.seed)
-    shape = (maps.shape[1], maps.shape[2])
-    grid, carm = heatmap_carm(embedded, shape), radiograph.carm
-    usable = usable_cells(embedded.usable[None], *shape)[0]
-    probability = probabilities(maps, encoder.temperature.detach(), usable=usable)
-    peaks = pixels_between(read.peak.double().cpu(), grid, carm)
-    # Not finer than a pixel of the heatmap can tell.
-    spread = read.covariance_about_peak.double().cpu() + torch.eye(2, dtype=torch.float64) / 4
-    covariances = covariance_between(spread, grid, carm)
+    maps = heatmaps(HeatmapRequest(prepared, tuple(named.values()), seed=arguments.seed)).maps
+    found, grid, carm = maps.found, maps.grid, radiograph.carm
     entries: list[dict[str, Any]] = []
     files: list[str] = []
     with written_folder(out, "heatmap") as part:
@@ -93,16 +71,16 @@ def run(arguments: Namespace, console: Console) -> int:
                 {
                     "name": name,
                     "point_mm": list(point),
-                    "peak_row_column": peaks[i].tolist(),
-                    "covariance_px2": covariances[i].tolist(),
-                    "similarity": float(read.similarity[i]),
-                    "entropy_nats": float(read.entropy[i]),
-                    "in_image": float(read.in_image[i]),
+                    "peak_row_column": found.pixels[i].tolist(),
+                    "covariance_px2": found.covariances[i].tolist(),
+                    "similarity": float(found.similarity[i]),
+                    "entropy_nats": float(found.posterior.entropy[i]),
+                    "in_image": float(found.in_image[i]),
                 }
             )
-            words = _words(entry, covariances[i], carm.detector.spacing)
+            words = _words(entry, found.covariances[i], carm.detector.spacing)
             picture = heatmap_picture(
-                radiograph, grid, maps[i], probability[i], peaks[i], covariances[i],
+                radiograph, maps, i,
                 caption=[f"{name}, {patient.name} on {radiograph.source}", words],
             )  # fmt: skip
             file = _file_name(name, files)
@@ -114,13 +92,13 @@ def run(arguments: Namespace, console: Console) -> int:
             np.savez_compressed(
                 beside,
                 names=np.array(list(named)),
-                points_mm=points.numpy(),
-                similarity=maps.cpu().numpy(),
-                probability=probability.cpu().numpy(),
+                points_mm=found.points.numpy(),
+                similarity=maps.similarity.cpu().numpy(),
+                probability=maps.probability.cpu().numpy(),
                 # Row, column on the radiograph of every heatmap pixel's centre.
-                pixels=_pixel_centres(shape, grid, carm),
+                pixels=_pixel_centres(grid, carm),
             )
-    for entry, covariance in zip(entries, covariances, strict=True):
+    for entry, covariance in zip(entries, found.covariances, strict=True):
         console.say(f"{entry['name']}: {_words(entry, covariance, carm.detector.spacing)}")
     console.say(f"written to {out}: {len(files)} pictures, {numbers}")
     console.answer(
@@ -131,7 +109,9 @@ def run(arguments: Namespace, console: Console) -> int:
             "polarity": polarity.looks.name.lower(),
             "geometry": carm_to_json(carm),
             "heatmap_geometry": carm_to_json(grid),
-            "weights": {name: about[name] for name in ("trained_on", "steps") if name in about},
+            "weights": {
+                k: prepared.about[k] for k in ("trained_on", "steps") if k in prepared.about
+            },
             "files": [str(out / file) for file in (*files, numbers)],
         }
     )
@@ -180,16 +160,16 @@ def _words(
     row, column = entry["peak_row_column"]
     variance = covariance.diagonal() * torch.tensor(spacing, dtype=torch.float64) ** 2
     text = (
-        f"row {row:.1f}, column {column:.1f}, give or take {float(variance.mean().sqrt()):.0f} mm "
-        f"on the detector; similarity {entry['similarity']:.3f}"
+        f"row {row:.1f}, column {column:.1f}, ± {float(variance.mean().sqrt()):.0f} mm "
+        f"on the detector (1 σ); similarity {entry['similarity']:.3f}"
     )
     if entry["in_image"] is not None:
         text += f"; in the image with probability {entry['in_image']:.2f}"
     return text
 
 
-def _pixel_centres(shape: tuple[int, int], grid: Any, carm: Any) -> np.ndarray:
-    rows, columns = shape
+def _pixel_centres(grid: CArm, carm: CArm) -> np.ndarray:
+    rows, columns = grid.detector.shape
     at = torch.cartesian_prod(torch.arange(rows).double(), torch.arange(columns).double())
     return pixels_between(at, grid, carm).reshape(rows, columns, 2).numpy()
 

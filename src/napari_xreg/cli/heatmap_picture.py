@@ -10,6 +10,7 @@ from torch import Tensor
 
 from napari_xreg.geometry import CArm
 from napari_xreg.images import Radiograph
+from napari_xreg.rayemb import PointHeatmaps
 from napari_xreg.records import drawing
 from napari_xreg.training import pixels_between
 
@@ -18,11 +19,8 @@ PIXELS = 480
 
 def heatmap_picture(
     radiograph: Radiograph,
-    grid: CArm,
-    similarity: Float[Tensor, "h w"],
-    probability: Float[Tensor, "h w"],
-    peak: Float[Tensor, "2"],
-    covariance: Float[Tensor, "2 2"],
+    maps: PointHeatmaps,
+    row: int,
     *,
     caption: Sequence[str],
 ) -> drawing.Picture:
@@ -33,12 +31,8 @@ def heatmap_picture(
 
     Parameters
     ----------
-    grid
-        C-arm of the heatmap's pixels.
-    similarity, probability
-        On them.
-    peak, covariance
-        Row, column on the radiograph; pixels squared.
+    maps, row
+        Heatmaps of points, and which of them.
     caption
         Lines below.
     """
@@ -48,12 +42,13 @@ def heatmap_picture(
     shown = radiograph.resize(rows, columns)
     usable = shown.usable.cpu().numpy()
     base = drawing.grey(shown.line_integrals.cpu().float().numpy(), usable)
+    probability, grid, found = maps.probability[row], maps.grid, maps.found
     share = _sampled(probability / probability.max().clamp_min(1e-12), grid, shown.carm)
     heat = _colored(share, cv2.COLORMAP_INFERNO)
     opacity = (0.75 * np.sqrt(share) * usable)[..., None]
     left = ((1 - opacity) * base + opacity * heat).astype(np.uint8)
-    left = _ellipse(left, peak, covariance, radiograph.carm, shown.carm)
-    even = _sampled(similarity, grid, shown.carm)
+    left = _ellipse(left, found.pixels[row], found.covariances[row], radiograph.carm, shown.carm)
+    even = _sampled(maps.similarity[row], grid, shown.carm)
     right = _colored(even, cv2.COLORMAP_VIRIDIS)
     right[~usable] //= 4
     panels = [drawing.titled(left, "where it may be, 95 % ellipse"),

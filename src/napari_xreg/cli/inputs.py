@@ -2,16 +2,14 @@
 
 import math
 from argparse import Namespace
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from napari_xreg.geometry import CArm, CArmPose, Pose
+from napari_xreg.geometry import CArm, CArmPose
 from napari_xreg.images import (
     FrameUnknown,
     LabelMap,
@@ -27,8 +25,8 @@ from napari_xreg.images import (
     read_volume,
 )
 from napari_xreg.records import read_pose
-from napari_xreg.registration import Spread
 from napari_xreg.simulation import Phantom, phantom
+from napari_xreg.workflows import StartingPose
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,38 +172,9 @@ def given_carm(arguments: Namespace) -> CArm:
     return record.carm((rows, columns))
 
 
-@dataclass(frozen=True, eq=False)
-class Start:
-    """A pose and where it came from.
-
-    Parameters
-    ----------
-    pose
-        ``world_from_camera``.
-    isocenter
-        World, mm.
-    origin
-        In words.
-    notes
-        What was assumed, and warnings.
-    extra
-        What a result file says of how it was found.
-    starts, spread
-        Of a refinement from it, where nobody asks for something else.
-    """
-
-    pose: Pose
-    isocenter: Float[Tensor, "3"]
-    origin: str
-    notes: tuple[str, ...] = ()
-    extra: Mapping[str, Any] = field(default_factory=dict)
-    starts: int = 1
-    spread: Spread = field(default_factory=Spread)
-
-
 def starting_pose(
     arguments: Namespace, carm: CArm, volume: Volume, radiograph: Radiograph | None = None
-) -> Start:
+) -> StartingPose:
     """From --start, from C-arm angles, or from the header of the radiograph: the first there is.
 
     Raises
@@ -222,14 +191,16 @@ def starting_pose(
             pose = read_pose(arguments.start, frame=arguments.pose_frame)
         except FrameUnknown as unknown:
             raise ReadError(f"{unknown} (--pose-frame)") from unknown
-        return Start(pose, isocenter, f"{Path(arguments.start).name}")
+        return StartingPose(pose, isocenter, f"{Path(arguments.start).name}")
     if arguments.pose_frame is not None:
         raise ValueError("--pose-frame says what the matrix of --start maps: give --start FILE")
     if any(value is not None for value in angles):
-        return Start(carm.pose_from(_given_angles(arguments, isocenter)), isocenter, "C-arm angles")
+        return StartingPose(
+            carm.pose_from(_given_angles(arguments, isocenter)), isocenter, "C-arm angles"
+        )
     if radiograph is None:
         frontal = _given_angles(arguments, isocenter)
-        return Start(carm.pose_from(frontal), isocenter, "frontal view")
+        return StartingPose(carm.pose_from(frontal), isocenter, "frontal view")
     found = header_start(arguments, radiograph, isocenter)
     if found is None:
         raise ValueError(
@@ -241,7 +212,7 @@ def starting_pose(
 
 def header_start(
     arguments: Namespace, radiograph: Radiograph, isocenter: Float[Tensor, "3"]
-) -> Start | None:
+) -> StartingPose | None:
     """Where a radiograph's own file says the C-arm stood; None where it does not."""
     nominal = radiograph.nominal
     if nominal is None:
@@ -261,7 +232,7 @@ def header_start(
         nominal = replace(nominal, isocenter=(x, y, z))
     isocenter = torch.tensor(nominal.isocenter, dtype=torch.float64)
     pose = radiograph.carm.pose_from(nominal)
-    return Start(pose, isocenter, "header of the radiograph", notes)
+    return StartingPose(pose, isocenter, "header of the radiograph", notes)
 
 
 def _given_angles(arguments: Namespace, isocenter: Tensor) -> CArmPose:
@@ -278,9 +249,15 @@ def _given_angles(arguments: Namespace, isocenter: Tensor) -> CArmPose:
 
 def given_isocenter(arguments: Namespace, center: Float[Tensor, "3"]) -> Float[Tensor, "3"]:
     """--isocenter; `center` where that says so."""
+    said = said_isocenter(arguments)
+    return center if said is None else said
+
+
+def said_isocenter(arguments: Namespace) -> Float[Tensor, "3"] | None:
+    """--isocenter, or None where that says ``center``."""
     words = list(arguments.isocenter)
     if words == ["center"]:
-        return center
+        return None
     try:
         values = [float(word) for word in words]
     except ValueError:

@@ -6,7 +6,6 @@ from typing import Any, NoReturn, TypeAlias
 
 from napari_xreg import __version__
 from napari_xreg.cli.console import one_line
-from napari_xreg.cli.initialisers import INITIALISERS
 from napari_xreg.cli.options import (
     add_carm,
     add_ct,
@@ -25,7 +24,7 @@ from napari_xreg.cli.options import (
     threads,
     whole,
 )
-from napari_xreg.workflows import RECIPES, SampleSettings
+from napari_xreg.workflows import INITIALISERS, RECIPES, SampleSettings
 
 LOCKS = ("primary", "secondary", "roll", "x", "y", "depth")
 
@@ -137,16 +136,17 @@ def _add_register(commands: _Commands, common: _Parser) -> None:
         "each radiograph, in their order",
     )
     add_structures(register)
-    find = register.add_argument_group("a start that nobody gave")
+    find = register.add_argument_group("initial pose estimation")
+    methods = "; ".join(f"{row.name}: {row.line}" for row in INITIALISERS.values())
     find.add_argument(
         "--init",
         choices=("given", *INITIALISERS),
         default="given",
-        help="given: from the options below or the header (default); rayemb: found from points of "
-        "the CT; landmarks: from those that a detector finds (--weights) and their places in the "
-        "CT (--landmarks)",
+        help=f"given: from the options below or the header (default); {methods}",
     )
-    find.add_argument("--weights", metavar="FILE", help="of --init (default: those of the package)")
+    find.add_argument(
+        "--weights", metavar="FILE", help="for --init (default: those of the package)"
+    )
     add_start(register, "where the C-arm is thought to stand")
     how = register.add_argument_group("refinement")
     how.add_argument(

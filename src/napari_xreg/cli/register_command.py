@@ -1,16 +1,13 @@
 """``napari-xreg register``: CT and radiographs to a pose."""
 
-import importlib
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
 from napari_xreg.cli.console import Console
 from napari_xreg.cli.further_views import check_masks, further_radiographs, further_views, masked
-from napari_xreg.cli.initialisers import INITIALISERS, NoStart
 from napari_xreg.cli.inputs import (
     Patient,
-    Start,
     placed_landmarks,
     read_patient,
     read_xray,
@@ -20,7 +17,7 @@ from napari_xreg.cli.inputs import (
 from napari_xreg.cli.outputs import export_shown, say_result
 from napari_xreg.cli.refining import prepare_renderer, refine_shown
 from napari_xreg.files import check_folder
-from napari_xreg.images import Radiograph
+from napari_xreg.images import LabelMap, Radiograph
 from napari_xreg.records import describe_input, read_truth
 from napari_xreg.registration import (
     AdamSettings,
@@ -32,8 +29,11 @@ from napari_xreg.registration import (
 )
 from napari_xreg.rendering import choose_device
 from napari_xreg.workflows import (
+    INITIALISERS,
     ExportRequest,
+    NoStart,
     RefineRequest,
+    StartingPose,
     check_film,
     error_words,
     errors_against,
@@ -54,7 +54,7 @@ def run(arguments: Namespace, console: Console) -> int:
     console.step("reading")
     patient = read_patient(arguments)
     radiograph = masked(arguments, read_xray(arguments), 0)
-    volume, structures, _ = restricted(arguments, patient)
+    volume, structures, labels = restricted(arguments, patient)
     others = further_radiographs(arguments, radiograph)
     inputs = _inputs(arguments, patient)
     console.say(f"CT: {patient.volume!r}")
@@ -62,7 +62,7 @@ def run(arguments: Namespace, console: Console) -> int:
     if structures:
         console.say(f"structures: {', '.join(structures.values())}")
     try:
-        start = _start(arguments, patient, radiograph, console)
+        start = _start(arguments, patient, radiograph, labels, console)
     except NoStart as nothing:
         console.error(str(nothing))
         return 1
@@ -138,7 +138,7 @@ def check_settings(arguments: Namespace) -> None:
         raise ValueError("--spread spreads the starts of --multi-start N: give N above 1")
 
 
-def chosen_settings(arguments: Namespace, start: Start) -> RefineSettings | AdamSettings:
+def chosen_settings(arguments: Namespace, start: StartingPose) -> RefineSettings | AdamSettings:
     """The settings that the command line describes; a start that was found brings its own."""
     if arguments.method == "adam":
         return AdamSettings(keep_images=False)
@@ -153,14 +153,19 @@ def chosen_settings(arguments: Namespace, start: Start) -> RefineSettings | Adam
 
 
 def _start(
-    arguments: Namespace, patient: Patient, radiograph: Radiograph, console: Console
-) -> Start:
+    arguments: Namespace,
+    patient: Patient,
+    radiograph: Radiograph,
+    labels: LabelMap | None,
+    console: Console,
+) -> StartingPose:
     if arguments.init == "given":
         return starting_pose(arguments, radiograph.carm, patient.volume, radiograph)
-    found: Start = importlib.import_module(INITIALISERS[arguments.init]).find_start(
-        arguments, patient, radiograph, console
-    )
-    return found
+    from napari_xreg.cli.finding_start import find_start  # networks, which few runs need
+
+    if labels is None and patient.phantom is not None:
+        labels = patient.phantom.labels
+    return find_start(arguments, patient, radiograph, labels, console)
 
 
 def _inputs(arguments: Namespace, patient: Patient) -> list[dict[str, Any]]:

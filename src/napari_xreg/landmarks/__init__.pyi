@@ -5,7 +5,7 @@ from .detecting import (
     detect as detect,
     heatmap_carm as heatmap_carm,
 )
-from .detections import Detections as Detections, Spread as Spread
+from .detections import Detections as Detections, SpreadOf as SpreadOf
 from .detector import (
     DEEPFLUORO_NAMES as DEEPFLUORO_NAMES,
     Heatmaps as Heatmaps,

@@ -26,7 +26,8 @@ class DetectSettings:
         Stochastic passes, S of the paper (100 there). 0: one pass with dropout off, of which only
         the spread within the heatmaps is known.
     batch
-        Passes made together.
+        Passes made together. 5: every few tenths of a second there is something to see, also of a
+        large network on a CPU. The dropout masks follow from seed and batch.
     window
         Of the local soft-argmax, heatmap pixels, odd.
     seed
@@ -36,7 +37,7 @@ class DetectSettings:
     """
 
     passes: int = 40
-    batch: int = 10
+    batch: int = 5
     window: int = WINDOW
     seed: int = 0
     keep_heatmaps: bool = True

@@ -12,7 +12,7 @@ from napari_xreg.geometry import CArm
 from napari_xreg.images import Landmark, Volume
 from napari_xreg.registration import Correspondences, Weighting, pair_landmarks, weighted
 
-Spread = Literal["total", "passes"]
+SpreadOf = Literal["total", "passes"]
 
 _FLOOR_PX2 = 1e-4
 """Keeps a covariance positive where all passes agree exactly."""
@@ -81,7 +81,7 @@ class Detections:
         """The paper's u: root mean square distance of the passes from their mean, pixels (eq. 5)."""
         return torch.diagonal(self.between, dim1=-2, dim2=-1).sum(-1).clamp_min(0).sqrt()
 
-    def spread(self, of: Spread = "total") -> Float[Tensor, "n 2 2"]:
+    def spread(self, of: SpreadOf = "total") -> Float[Tensor, "n 2 2"]:
         """A positive covariance of each pixel: the total, or that between the passes."""
         covariance = self.covariances if of == "total" else self.between
         return covariance + _FLOOR_PX2 * torch.eye(2, dtype=covariance.dtype)
@@ -110,7 +110,7 @@ class Detections:
         landmarks: Iterable[Landmark],
         *,
         weighting: Weighting | None = None,
-        spread: Spread = "total",
+        spread: SpreadOf = "total",
         visible_above: float = 0.5,
         volume: Volume | None = None,
     ) -> Correspondences:

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from napari_xreg.geometry import CArm
-from napari_xreg.landmarks.detections import Detections, Spread
+from napari_xreg.landmarks.detections import Detections, SpreadOf
 from napari_xreg.training import isocenter_pixel_mm
 
 FEWEST = 6
@@ -51,7 +51,7 @@ def image_uncertainty_mm(
     detections: Detections,
     carm: CArm,
     *,
-    spread: Spread = "total",
+    spread: SpreadOf = "total",
     visible_above: float = 0.5,
 ) -> float:
     """Mean over the visible landmarks of how far they are spread, mm at the isocenter.

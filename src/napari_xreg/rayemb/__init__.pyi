@@ -1,27 +1,30 @@
-from .contrast import info_nce as info_nce, usable_cells as usable_cells
+from .colouring import embedding_colours as embedding_colours
+from .contrast import info_nce as info_nce
 from .corresponding import (
     CorrespondSettings as CorrespondSettings,
-    Found as Found,
-    Round as Round,
+    SearchRound as SearchRound,
     correspond as correspond,
-    heatmap_basis as heatmap_basis,
-    heatmap_carm as heatmap_carm,
-    point_heatmaps as point_heatmaps,
 )
+from .found import FoundPoints as FoundPoints, RankBy as RankBy, rank_score as rank_score
 from .heatmap import (
     Posterior as Posterior,
     posterior as posterior,
     probabilities as probabilities,
     similarity as similarity,
 )
+from .heatmaps_of_points import (
+    PER_POINT as PER_POINT,
+    PointHeatmaps as PointHeatmaps,
+    find_each as find_each,
+    point_heatmaps as point_heatmaps,
+)
 from .locating import (
     START_SPREAD as START_SPREAD,
     STARTS as STARTS,
     Located as Located,
     locate as locate,
+    located_by as located_by,
     pose_of as pose_of,
-    sample_points as sample_points,
-    start_of as start_of,
 )
 from .network.compact import CompactEncoder as CompactEncoder
 from .network.encoder import Embedded as Embedded, RayEncoder as RayEncoder, embed as embed
@@ -30,13 +33,24 @@ from .network.vit import (
     encoder_from_dinov2 as encoder_from_dinov2,
     encoder_of_published as encoder_of_published,
 )
-from .network.weights_file import load_encoder as load_encoder, shipped_encoder as shipped_encoder
+from .network.weights_file import (
+    WeightsFile as WeightsFile,
+    load_encoder as load_encoder,
+    shipped_encoder as shipped_encoder,
+)
 from .polarity import (
-    ENOUGH_DRRS as ENOUGH_DRRS,
     Looks as Looks,
     Polarity as Polarity,
     coarse_drrs as coarse_drrs,
     polarity_of as polarity_of,
+)
+from .prepared import (
+    BONE_HU as BONE_HU,
+    POINTS as POINTS,
+    PreparedNetwork as PreparedNetwork,
+    bone_center as bone_center,
+    prepare_network as prepare_network,
+    sample_points as sample_points,
 )
 from .recipe import (
     RayEmbRecipe as RayEmbRecipe,
@@ -61,9 +75,9 @@ from .templates import (
     templates_for as templates_for,
 )
 from .trust import (
-    Trust as Trust,
-    Verdict as Verdict,
-    trust_of as trust_of,
+    PoseEvidence as PoseEvidence,
+    PoseVerdict as PoseVerdict,
+    evidence_of as evidence_of,
     verdict_of as verdict_of,
 )
 from .validation import (

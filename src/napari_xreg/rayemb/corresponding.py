@@ -2,28 +2,19 @@
 
 import time
 from collections.abc import Generator
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
-from napari_xreg.geometry import CArm
 from napari_xreg.progress import Control
-from napari_xreg.rayemb.contrast import usable_cells
-from napari_xreg.rayemb.heatmap import (
-    Posterior,
-    embedding_norm,
-    posterior,
-    similarity,
-    similarity_chunk,
-)
+from napari_xreg.rayemb.found import FoundPoints, RankBy, found_points, rank_score
+from napari_xreg.rayemb.heatmap import Posterior
+from napari_xreg.rayemb.heatmaps_of_points import PER_POINT
 from napari_xreg.rayemb.network.encoder import Embedded, RayEncoder
-from napari_xreg.rayemb.subspace import subspace_basis
-from napari_xreg.rayemb.templates import Templates, choose_templates
-from napari_xreg.registration import Correspondences
-from napari_xreg.training import covariance_between, pixels_between
+from napari_xreg.rayemb.reading import HeatmapReader, better_of
+from napari_xreg.rayemb.templates import Templates
 
 
 @dataclass(frozen=True)
@@ -50,10 +41,10 @@ class CorrespondSettings:
         Of the draws.
     """
 
-    per_point: int = 4
+    per_point: int = PER_POINT
     top: int = 600
     redraws: int = 10
-    rank_by: Literal["similarity", "certainty"] = "similarity"
+    rank_by: RankBy = "similarity"
     visible: bool = True
     seed: int = 0
 
@@ -65,60 +56,7 @@ class CorrespondSettings:
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
-    """Where points were found on a radiograph, best first.
-
-    Parameters
-    ----------
-    points
-        World (LPS), mm.
-    index
-        Of each among the points that were asked for.
-    pixels
-        Row, column on the radiograph as stored: the refined peaks.
-    covariances
-        Expected squared deviation from the peak, pixels squared (row, column).
-    posterior
-        In pixels of the heatmap.
-    score
-        By which they are ranked.
-    """
-
-    points: Float[Tensor, "n 3"]
-    index: Tensor
-    pixels: Float[Tensor, "n 2"]
-    covariances: Float[Tensor, "n 2 2"]
-    posterior: Posterior
-    score: Float[Tensor, "n"]
-
-    def __len__(self) -> int:
-        return len(self.points)
-
-    @property
-    def similarity(self) -> Float[Tensor, "n"]:
-        """Height of each peak, 0 to 1."""
-        return self.posterior.similarity
-
-    @property
-    def in_image(self) -> Float[Tensor, "n"]:
-        """Probability that the point is in the image; NaN where that was never learned."""
-        return self.posterior.in_image
-
-    def best(self, count: int) -> "Found":
-        """The first `count`."""
-        keep = slice(None, count)
-        return Found(
-            self.points[keep], self.index[keep], self.pixels[keep], self.covariances[keep],
-            self.posterior[torch.arange(min(count, len(self)))], self.score[keep],
-        )  # fmt: skip
-
-    def correspondences(self) -> Correspondences:
-        """For `registration.solve_pnp`, weighted by their covariances."""
-        return Correspondences(self.points, self.pixels, covariances=self.covariances)
-
-
-@dataclass(frozen=True, eq=False)
-class Round:
+class SearchRound:
     """One round of drawing templates is done.
 
     Parameters
@@ -133,45 +71,8 @@ class Round:
 
     index: int
     count: int
-    found: Found
+    found: FoundPoints
     seconds: float
-
-
-def heatmap_basis(
-    templates: Templates,
-    points: Float[Tensor, "n 3"],
-    generator: torch.Generator,
-    *,
-    per_point: int = 4,
-    visible: bool = True,
-) -> Float[Tensor, "n d t"]:
-    """The subspaces of points, with templates drawn by the generator."""
-    pixels, inside = templates.project(points)
-    return _basis(templates, pixels, inside, generator, per_point, visible)
-
-
-def point_heatmaps(
-    encoder: RayEncoder,
-    embedded: Embedded,
-    templates: Templates,
-    points: Float[Tensor, "n 3"],
-    *,
-    seed: int = 0,
-    per_point: int = 4,
-    visible: bool = True,
-) -> tuple[Float[Tensor, "n rows columns"], Posterior]:
-    """Similarity of every heatmap pixel to a few points, and what follows from it.
-
-    The heatmap covers the radiograph edge to edge; its positions are in its own pixels.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    basis = heatmap_basis(templates, points, generator, per_point=per_point, visible=visible)
-    maps = similarity(embedded.embedding, basis, upsampling=encoder.upsampling)
-    usable = usable_cells(embedded.usable[None], *maps.shape[1:])[0]
-    return maps, posterior(
-        maps, encoder.temperature.detach(), usable=usable,
-        outside_logit=encoder.outside_logit.detach(),
-    )  # fmt: skip
 
 
 def correspond(
@@ -182,7 +83,7 @@ def correspond(
     *,
     settings: CorrespondSettings | None = None,
     control: Control | None = None,
-) -> Generator[Round, None, Found]:
+) -> Generator[SearchRound, None, FoundPoints]:
     """Find 3D points on a radiograph.
 
     Parameters
@@ -198,12 +99,12 @@ def correspond(
 
     Yields
     ------
-    Round
+    SearchRound
         After each round, with the best so far.
 
     Returns
     -------
-    Found
+    FoundPoints
         At most ``settings.top`` points, best first.
 
     Raises
@@ -215,142 +116,37 @@ def correspond(
     control = control or Control()
     if not len(points):
         raise ValueError("no 3D points were given: sample some in a mask or above a threshold")
-    if settings.rank_by == "certainty" and bool(torch.isnan(encoder.outside_logit).any()):
-        settings = replace(settings, rank_by="similarity")
     generator = torch.Generator().manual_seed(settings.seed)
     began = time.perf_counter()
-    reader = _Reader(encoder, embedded, templates, settings)
+    reader = HeatmapReader(
+        encoder, embedded, templates, per_point=settings.per_point, visible=settings.visible
+    )
     pixels, inside = templates.project(points)
-    read = reader.read(pixels, inside, generator)
-    score = reader.score(read)
-    order = score.argsort(descending=True)[: settings.top]
-    read, score = read[order], score[order]
-    kept = order.cpu()
-    yield Round(0, settings.redraws + 1, reader.found(points, kept, read, score), _since(began))
+
+    def drawn_and_read() -> Posterior:
+        return reader.read_all(pixels, *reader.drawn(inside, generator))
+
+    def best_first() -> FoundPoints:
+        order = rank_score(read, settings.rank_by).argsort(descending=True)
+        chosen = kept[order.cpu()]
+        return found_points(
+            embedded, reader.grid, points[chosen], chosen, read[order], settings.rank_by
+        )
+
+    def done(number: int) -> SearchRound:
+        seconds = time.perf_counter() - began
+        return SearchRound(number, settings.redraws + 1, best_first(), seconds)
+
+    read = drawn_and_read()
+    order = rank_score(read, settings.rank_by).argsort(descending=True)[: settings.top]
+    read, kept = read[order], order.cpu()
+    yield done(0)
     pixels, inside = pixels[:, kept], inside[:, kept]
     for number in range(1, settings.redraws + 1):
         if not control.proceed():
             break
-        again = reader.read(pixels, inside, generator)
-        new = reader.score(again)
-        better = new > score
-        read, score = _merged(read, again, better), torch.where(better, new, score)
-        yield Round(
-            number, settings.redraws + 1, reader.found(points, kept, read, score), _since(began)
-        )
-    return reader.found(points, kept, read, score)
-
-
-def _since(began: float) -> float:
-    return time.perf_counter() - began
-
-
-class _Reader:
-    """Reads posteriors of one radiograph."""
-
-    def __init__(
-        self,
-        encoder: RayEncoder,
-        embedded: Embedded,
-        templates: Templates,
-        settings: CorrespondSettings,
-    ) -> None:
-        self.encoder, self.embedded = encoder, embedded
-        self.templates, self.settings = templates, settings
-        h, w = embedded.embedding.shape[-2:]
-        up = encoder.upsampling
-        self.shape = (h * up, w * up)
-        self.norm = embedding_norm(embedded.embedding, up)
-        self.usable = usable_cells(embedded.usable[None], *self.shape)[0]
-        self.carm = heatmap_carm(embedded, self.shape)
-
-    def read(
-        self,
-        pixels: Float[Tensor, "t n 2"],
-        inside: Bool[Tensor, "t n"],
-        generator: torch.Generator,
-    ) -> Posterior:
-        settings, encoder = self.settings, self.encoder
-        basis = _basis(
-            self.templates, pixels, inside, generator, settings.per_point, settings.visible
-        )
-        cells = self.embedded.embedding.shape[-2] * self.embedded.embedding.shape[-1]
-        chunk = similarity_chunk(cells, settings.per_point, encoder.upsampling)
-        parts = []
-        with torch.no_grad():
-            for start in range(0, len(basis), chunk):
-                maps = similarity(
-                    self.embedded.embedding, basis[start : start + chunk],
-                    upsampling=encoder.upsampling, norm=self.norm,
-                )  # fmt: skip
-                parts.append(
-                    posterior(
-                        maps, encoder.temperature.detach(), usable=self.usable,
-                        outside_logit=encoder.outside_logit.detach(),
-                    )
-                )  # fmt: skip
-        return _joined(parts)
-
-    def score(self, read: Posterior) -> Float[Tensor, "n"]:
-        if self.settings.rank_by == "similarity":
-            return read.similarity
-        spread = read.covariance_about_peak.diagonal(dim1=1, dim2=2).sum(1) + 1.0
-        return read.in_image.clamp_min(1e-12).log() - 0.5 * spread.log()
-
-    def found(
-        self,
-        points: Float[Tensor, "n 3"],
-        kept: Tensor,
-        read: Posterior,
-        score: Float[Tensor, "k"],
-    ) -> Found:
-        order = score.argsort(descending=True)
-        chosen, read, score = kept[order.cpu()], read[order], score[order]
-        target = self.embedded.radiograph_carm
-        covariance = read.covariance_about_peak.double().cpu()
-        # Not finer than a pixel of the heatmap can tell.
-        covariance = covariance + torch.eye(2, dtype=torch.float64) / 4
-        return Found(
-            points[chosen].double(),
-            chosen,
-            pixels_between(read.peak.double().cpu(), self.carm, target),
-            covariance_between(covariance, self.carm, target),
-            read,
-            score,
-        )
-
-
-def heatmap_carm(embedded: Embedded, shape: tuple[int, int]) -> CArm:
-    """The C-arm of a heatmap's pixels: the encoder's image, edge to edge."""
-    return replace(embedded.carm, detector=embedded.carm.detector.resize(*shape))
-
-
-def _basis(
-    templates: Templates,
-    pixels: Float[Tensor, "t n 2"],
-    inside: Bool[Tensor, "t n"],
-    generator: torch.Generator,
-    per_point: int,
-    visible: bool,
-) -> Float[Tensor, "n d k"]:
-    choice, seen = choose_templates(inside, per_point, generator, visible=visible)
-    return subspace_basis(templates.features(pixels, choice, seen if visible else None))
-
-
-def _merged(old: Posterior, new: Posterior, better: Bool[Tensor, "n"]) -> Posterior:
-    def pick(a: Tensor, b: Tensor) -> Tensor:
-        return torch.where(better.reshape(-1, *[1] * (a.ndim - 1)), b, a)
-
-    return Posterior(
-        pick(old.peak, new.peak), pick(old.similarity, new.similarity), pick(old.mean, new.mean),
-        pick(old.covariance, new.covariance), pick(old.entropy, new.entropy),
-        pick(old.in_image, new.in_image),
-    )  # fmt: skip
-
-
-def _joined(parts: list[Posterior]) -> Posterior:
-    return Posterior(
-        torch.cat([p.peak for p in parts]), torch.cat([p.similarity for p in parts]),
-        torch.cat([p.mean for p in parts]), torch.cat([p.covariance for p in parts]),
-        torch.cat([p.entropy for p in parts]), torch.cat([p.in_image for p in parts]),
-    )  # fmt: skip
+        again = drawn_and_read()
+        better = rank_score(again, settings.rank_by) > rank_score(read, settings.rank_by)
+        read = better_of(read, again, better)
+        yield done(number)
+    return best_first()

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from napari_xreg.geometry import Pose
 from napari_xreg.images import Radiograph, Volume
-from napari_xreg.rayemb.corresponding import Found
+from napari_xreg.rayemb.found import FoundPoints
 from napari_xreg.rayemb.likeness import likenesses
 from napari_xreg.rayemb.trust import NEAR_MM, detector_pixel_mm
 from napari_xreg.rendering import at_voxel_size
@@ -22,7 +22,7 @@ VOXEL_MM = 3.0
 
 
 def at_likely_depth(
-    found: Found, radiograph: Radiograph, volume: Volume, world_from_camera: Pose
+    found: FoundPoints, radiograph: Radiograph, volume: Volume, world_from_camera: Pose
 ) -> Pose:
     """The pose moved along the beam to where the CT looks most like the radiograph.
 
@@ -51,8 +51,8 @@ def at_likely_depth(
     return pose if best in (0, 2 * count) else poses[best]
 
 
-def _near_shares(found: Found, radiograph: Radiograph, poses: Pose) -> Float[Tensor, "n"]:
-    """`Trust.near_share` at every pose."""
+def _near_shares(found: FoundPoints, radiograph: Radiograph, poses: Pose) -> Float[Tensor, "n"]:
+    """`PoseEvidence.near_share` at every pose."""
     pixels = torch.stack(
         [radiograph.carm.project(found.points, poses[i]) for i in range(len(poses.translation))]
     )

@@ -200,6 +200,7 @@ def choose_templates(
     generator: torch.Generator,
     *,
     visible: bool = True,
+    alike: bool = False,
 ) -> tuple[Int[Tensor, "n k"], Bool[Tensor, "n k"]]:
     """Draw templates for every point.
 
@@ -212,6 +213,8 @@ def choose_templates(
     visible
         True: another draw for each point, among the templates that see it first. False: one draw
         for all points whatever they see, as RayEmb does.
+    alike
+        Every point draws what it would draw alone.
 
     Returns
     -------
@@ -224,7 +227,7 @@ def choose_templates(
     if t < per_point:
         raise ValueError(f"{per_point} templates per point need at least as many: got {t}")
     if visible:
-        keys = torch.rand(n, t, generator=generator) + inside.T.cpu().float()
+        keys = torch.rand(1 if alike else n, t, generator=generator) + inside.T.cpu().float()
         choice = keys.topk(per_point, dim=1).indices
     else:
         choice = torch.randperm(t, generator=generator)[:per_point].expand(n, per_point)

@@ -5,14 +5,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from napari_xreg.images import Radiograph, Volume
-from napari_xreg.rayemb.corresponding import Found
+from napari_xreg.rayemb.found import FoundPoints
 from napari_xreg.rayemb.likeness import likeness
 from napari_xreg.rayemb.polarity import BEYOND_DOUBT, Polarity
 from napari_xreg.registration import PnPSolution
 
 
 @dataclass(frozen=True)
-class Trust:
+class PoseEvidence:
     """What speaks for a pose from correspondences, and against it.
 
     Parameters
@@ -46,7 +46,7 @@ class Trust:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class PoseVerdict:
     """Whether to go on from a pose that correspondences gave.
 
     Parameters
@@ -64,7 +64,7 @@ class Verdict:
     trusted: bool
     score: float
     sentence: str
-    evidence: Trust
+    evidence: PoseEvidence
 
     def __bool__(self) -> bool:
         return self.trusted
@@ -74,9 +74,9 @@ NEAR_MM = 12.0
 """On the detector: about what a network misses a point by."""
 
 THRESHOLD = 0.5
-"""Of `Verdict.score`."""
+"""Of `PoseVerdict.score`."""
 
-MEASURES: Mapping[str, Callable[[Trust], float]] = {
+MEASURES: Mapping[str, Callable[[PoseEvidence], float]] = {
     "near_share": lambda t: t.near_share,
     "polarity": lambda t: min(max(t.polarity, -10.0), 10.0),
     "likeness": lambda t: t.likeness,
@@ -88,14 +88,14 @@ _NEUTRAL = {"near_share": 0.90, "polarity": 0.0, "likeness": 0.69}
 """Where each measure speaks neither for nor against the pose (docs/decisions/0006-trust.md)."""
 
 
-def trust_of(
-    found: Found,
+def evidence_of(
+    found: FoundPoints,
     solution: PnPSolution,
     radiograph: Radiograph,
     polarity: Polarity | None = None,
     volume: Volume | None = None,
-) -> Trust:
-    """See `Trust`.
+) -> PoseEvidence:
+    """See `PoseEvidence`.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ def trust_of(
         near = float((distances < NEAR_MM).double().mean())
     mm = detector_pixel_mm(radiograph)
     variance = found.covariances.diagonal(dim1=1, dim2=2).mean(1)
-    return Trust(
+    return PoseEvidence(
         inlier_share=float(solution.used.double().mean()),
         residual_mm=solution.rms_px * mm,
         spread_mm=float(variance.sqrt().median()) * mm,
@@ -123,31 +123,31 @@ def trust_of(
     )
 
 
-def verdict_of(trust: Trust, solution: PnPSolution) -> Verdict:
+def verdict_of(evidence: PoseEvidence, solution: PnPSolution) -> PoseVerdict:
     """Judge a pose by what was measured.
 
     A logistic combination, fitted on simulated radiographs (docs/decisions/0006-trust.md).
     """
     if solution.world_from_camera is None:
         reason = f"There is no pose to trust. {solution.reason}"
-        return Verdict(False, 0.0, reason, trust)
-    terms, score = terms_of(trust), score_of(trust)
+        return PoseVerdict(False, 0.0, reason, evidence)
+    terms, score = terms_of(evidence), score_of(evidence)
     trusted = score >= THRESHOLD
-    return Verdict(trusted, score, _sentence(trust, terms, trusted), trust)
+    return PoseVerdict(trusted, score, _sentence(evidence, terms, trusted), evidence)
 
 
-def terms_of(trust: Trust) -> dict[str, float]:
+def terms_of(evidence: PoseEvidence) -> dict[str, float]:
     """What each of `MEASURES` adds to the log-odds of trust; 0 where it is not known."""
-    values = {name: measure(trust) for name, measure in MEASURES.items()}
+    values = {name: measure(evidence) for name, measure in MEASURES.items()}
     return {
         name: _WEIGHTS[name] * (value - _NEUTRAL[name]) if math.isfinite(value) else 0.0
         for name, value in values.items()
     }
 
 
-def score_of(trust: Trust) -> float:
-    """`Verdict.score` of what was measured, for a pose that exists."""
-    return 1.0 / (1.0 + math.exp(-sum(terms_of(trust).values())))
+def score_of(evidence: PoseEvidence) -> float:
+    """`PoseVerdict.score` of what was measured, for a pose that exists."""
+    return 1.0 / (1.0 + math.exp(-sum(terms_of(evidence).values())))
 
 
 def detector_pixel_mm(radiograph: Radiograph) -> float:
@@ -156,20 +156,20 @@ def detector_pixel_mm(radiograph: Radiograph) -> float:
     return math.sqrt(s_row * s_column)
 
 
-def _sentence(trust: Trust, terms: Mapping[str, float], trusted: bool) -> str:
+def _sentence(evidence: PoseEvidence, terms: Mapping[str, float], trusted: bool) -> str:
     if trusted:
         return (
-            f"{trust.near_share:.0%} of the points lie within {NEAR_MM:g} mm of where this pose puts "
+            f"{evidence.near_share:.0%} of the points lie within {NEAR_MM:g} mm of where this pose puts "
             "them, on the detector: good enough to start a refinement from."
         )
     against = {
-        "near_share": f"only {trust.near_share:.0%} of the points lie within {NEAR_MM:g} mm of "
+        "near_share": f"only {evidence.near_share:.0%} of the points lie within {NEAR_MM:g} mm of "
         "where it puts them",
         "likeness": "the CT, rendered at it, does not look like the radiograph",
     }
     weakest = min(against, key=lambda name: terms[name])
     reasons = [words for name, words in against.items() if terms[name] < 0 or name == weakest]
-    if trust.polarity < -BEYOND_DOUBT:
+    if evidence.polarity < -BEYOND_DOUBT:
         reasons.append("the radiograph looks inverted")
     return (
         f"Do not rely on this pose: {', '.join(reasons)}. The radiograph may show another patient "

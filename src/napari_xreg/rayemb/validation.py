@@ -10,7 +10,8 @@ from torch import Tensor
 from napari_xreg.geometry import CArm, Pose
 from napari_xreg.images import LabelMap, Radiograph, Volume
 from napari_xreg.progress import run
-from napari_xreg.rayemb.corresponding import CorrespondSettings, Found, correspond
+from napari_xreg.rayemb.corresponding import CorrespondSettings, correspond
+from napari_xreg.rayemb.found import FoundPoints
 from napari_xreg.rayemb.locating import pose_of
 from napari_xreg.rayemb.network.encoder import RayEncoder, embed
 from napari_xreg.rayemb.template_range import templates_around
@@ -93,7 +94,7 @@ class CaseResult:
     Parameters
     ----------
     found, solution
-        See `Found` and `PnPSolution`.
+        See `FoundPoints` and `PnPSolution`.
     mtre_mm
         Of the PnP's pose; `training.LOST_MM` where there is none.
     scatter
@@ -102,7 +103,7 @@ class CaseResult:
         Of the points in `found`, mm at the isocenter, wherever they truly are.
     """
 
-    found: Found
+    found: FoundPoints
     solution: PnPSolution
     mtre_mm: float
     scatter: Scatter
@@ -189,7 +190,7 @@ def evaluate(
     return results
 
 
-def scatter(found: Found, radiograph: Radiograph, truth: Pose) -> Scatter:
+def scatter(found: FoundPoints, radiograph: Radiograph, truth: Pose) -> Scatter:
     """Errors of what was found, against the truth."""
     carm = radiograph.carm
     pixels = carm.project(found.points, truth)

@@ -14,7 +14,7 @@ from .pnp.correspondences import (
     Correspondences as Correspondences,
     pair_landmarks as pair_landmarks,
 )
-from .pnp.inputs import DEFAULT_THRESHOLD_MM as DEFAULT_THRESHOLD_MM, PnPSettings as PnPSettings
+from .pnp.inputs import OUTLIER_MM as OUTLIER_MM, PnPSettings as PnPSettings
 from .pnp.solution import PnPSolution as PnPSolution, PnPStatus as PnPStatus
 from .pnp.solve import solve_pnp as solve_pnp
 from .pnp.weights import Weighting as Weighting, weighted as weighted

@@ -6,7 +6,7 @@ from .autosave import (
     in_memory as in_memory,
     left_behind as left_behind,
 )
-from .exposure import Exposure as Exposure
+from .exposure import Exposure as Exposure, same_picture as same_picture
 from .history import PoseRecord as PoseRecord
 from .opening import (
     PHANTOM as PHANTOM,
@@ -16,13 +16,7 @@ from .opening import (
 )
 from .orientation import flipped as flipped, turned as turned
 from .preview import Preview as Preview, PreviewRequest as PreviewRequest
-from .ray_points import (
-    Look as Look,
-    PointList as PointList,
-    Prepared as Prepared,
-    RayPoints as RayPoints,
-    WeightsFile as WeightsFile,
-)
+from .ray_points import Look as Look, PointList as PointList, RayPoints as RayPoints
 from .rendering import Rendering as Rendering, rendered as rendered
 from .result import Result as Result
 from .sample import (

@@ -94,6 +94,20 @@ class Exposure:
         return replace(self, radiograph=radiograph, edited=self.edited or not same)
 
 
+def same_picture(one: Exposure | None, other: Exposure | None) -> bool:
+    """Whether both are the same radiograph of a session with the same pixels and mask.
+
+    Name, pose and landmarks do not matter.
+    """
+    return (
+        one is not None
+        and other is not None
+        and one.id == other.id
+        and one.radiograph is other.radiograph
+        and one.painted is other.painted
+    )
+
+
 def kept_pose(pose: Pose) -> Pose:
     """The pose as a session keeps it: float64, on the CPU, without a gradient."""
     parts = (pose.rotation, pose.translation)

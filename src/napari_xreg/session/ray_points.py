@@ -4,100 +4,18 @@ It belongs to one CT and one radiograph and lives as long as they do; a session'
 hold it.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Float
 from psygnal import Signal
 from torch import Tensor
 
-from napari_xreg.geometry import CArm
-from napari_xreg.images import Volume
-from napari_xreg.rayemb import Embedded, Found, Polarity, Posterior, RayEncoder, Templates
-from napari_xreg.session.exposure import Exposure
+from napari_xreg.rayemb import FoundPoints, PreparedNetwork
+from napari_xreg.session.exposure import Exposure, same_picture
 
 Point = tuple[float, float, float]
-
-
-@dataclass(frozen=True)
-class WeightsFile:
-    """Which weights to use.
-
-    Parameters
-    ----------
-    file
-        ``.safetensors`` or ``rayemb-*.ckpt``; None: those that come with the package.
-    """
-
-    file: Path | None = None
-
-    @property
-    def words(self) -> str:
-        """As the user reads it."""
-        return "compact-pelvis" if self.file is None else self.file.name
-
-    @property
-    def key(self) -> object:
-        """Other weights have another one, also where a file was overwritten."""
-        if self.file is None:
-            return None
-        try:
-            return self.file, self.file.stat().st_mtime_ns
-        except OSError:
-            return self.file, 0
-
-
-@dataclass(frozen=True, eq=False)
-class Prepared:
-    """A CT and a radiograph as one encoder sees them: every heatmap is then a small product.
-
-    Parameters
-    ----------
-    encoder, about
-        The network, and what its file says about it.
-    weights
-        Which ones.
-    key
-        Of weights and settings of the templates; another key means other templates.
-    volume
-        Of which the templates were rendered.
-    templates
-        Embedded.
-    exposure
-        The radiograph as it was then, with what was masked by hand.
-    embedded
-        The radiograph, embedded.
-    polarity
-        Whether bone is bright in it; None: nobody looked.
-    """
-
-    encoder: RayEncoder
-    about: Mapping[str, Any]
-    weights: WeightsFile
-    key: object
-    volume: Volume
-    templates: Templates
-    exposure: Exposure
-    embedded: Embedded
-    polarity: Polarity | None = None
-
-    @property
-    def carm(self) -> CArm:
-        """Of the radiograph."""
-        return self.exposure.radiograph.carm
-
-    def shows(self, exposure: Exposure | None) -> bool:
-        """Whether this radiograph was embedded, as it is now; its pose does not matter."""
-        mine = self.exposure
-        return (
-            exposure is not None
-            and exposure.id == mine.id
-            and exposure.radiograph is mine.radiograph
-            and exposure.painted is mine.painted
-        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +36,7 @@ class PointList:
     positions: Float[Tensor, "n 3"] = field(
         default_factory=lambda: torch.zeros(0, 3, dtype=torch.float64)
     )
-    found: Found | None = None
+    found: FoundPoints | None = None
 
     def __post_init__(self) -> None:
         count = len(self.names)
@@ -131,7 +49,7 @@ class PointList:
     def rows(self, rows: Sequence[int]) -> "PointList":
         """Some of them, in this order."""
         index = torch.tensor(list(rows), dtype=torch.long)
-        found = None if self.found is None else found_rows(self.found, index)
+        found = None if self.found is None else self.found.rows(index)
         return PointList(tuple(self.names[i] for i in rows), self.positions[index], found)
 
     def without(self, rows: Sequence[int]) -> "PointList":
@@ -154,14 +72,14 @@ class PointList:
         elif self.found is None or other.found is None:
             found = self.found if not len(other) else None
         else:
-            found = joined_found(self.found, other.found)
+            found = self.found.joined(other.found)
         return PointList(
             (*self.names, *names), torch.cat([self.positions, other.positions.double()]), found
         )
 
-    def looked_for(self, found: Found) -> "PointList":
+    def looked_for(self, found: FoundPoints) -> "PointList":
         """The same, found again; `found.index` says which row is which."""
-        return PointList(self.names, self.positions, found_rows(found, found.index.argsort()))
+        return PointList(self.names, self.positions, found.rows(found.index.argsort()))
 
     def not_looked_for(self) -> "PointList":
         """The same, of which nothing is known on the radiograph."""
@@ -198,14 +116,24 @@ class RayPoints:
     """The point looked at, or where it was found; many times a second while it is dragged."""
 
     def __init__(self) -> None:
-        self._prepared: Prepared | None = None
+        self._prepared: PreparedNetwork | None = None
+        self._exposure: Exposure | None = None
         self._points = PointList()
         self._look: Look | None = None
 
     @property
-    def prepared(self) -> Prepared | None:
+    def prepared(self) -> PreparedNetwork | None:
         """What heatmaps are made of; None: nothing was prepared."""
         return self._prepared
+
+    @property
+    def exposure(self) -> Exposure | None:
+        """The radiograph that was prepared, as it was then."""
+        return self._exposure
+
+    def shows(self, exposure: Exposure | None) -> bool:
+        """Whether this radiograph was prepared, as it is now; its pose does not matter."""
+        return same_picture(self._exposure, exposure)
 
     @property
     def points(self) -> PointList:
@@ -217,9 +145,17 @@ class RayPoints:
         """The point looked at."""
         return self._look
 
-    def set_prepared(self, prepared: Prepared | None) -> None:
-        """Other templates or another radiograph: what was found before holds no longer."""
-        self._prepared = prepared
+    def set_prepared(
+        self, prepared: PreparedNetwork | None, exposure: Exposure | None = None
+    ) -> None:
+        """Other templates or another radiograph: what was found before holds no longer.
+
+        Parameters
+        ----------
+        exposure
+            Whose radiograph it is.
+        """
+        self._prepared, self._exposure = prepared, None if prepared is None else exposure
         self.prepared_changed.emit()
         if self._points.found is not None:
             self.set_points(self._points.not_looked_for())
@@ -239,32 +175,3 @@ class RayPoints:
         self.set_prepared(None)
         self.set_points(PointList())
         self.set_look(None)
-
-
-def found_rows(found: Found, index: Tensor) -> Found:
-    """Some rows of `Found`, numbered anew."""
-    return Found(
-        found.points[index], torch.arange(len(index)), found.pixels[index],
-        found.covariances[index], found.posterior[index.to(found.posterior.peak.device)],
-        found.score[index.to(found.score.device)],
-    )  # fmt: skip
-
-
-def joined_found(first: Found, second: Found) -> Found:
-    """The rows of both."""
-    posterior = Posterior(
-        **{
-            part.name: torch.cat(
-                [getattr(first.posterior, part.name), getattr(second.posterior, part.name)]
-            )
-            for part in fields(Posterior)
-        }
-    )
-    return Found(
-        torch.cat([first.points, second.points]),
-        torch.arange(len(first) + len(second)),
-        torch.cat([first.pixels, second.pixels]),
-        torch.cat([first.covariances, second.covariances]),
-        posterior,
-        torch.cat([first.score, second.score]),
-    )

@@ -4,6 +4,7 @@ from .confidence import (
     confidence_of as confidence_of,
     target_words as target_words,
 )
+from .detecting import Detected as Detected, DetectRequest as DetectRequest, detect as detect
 from .exporting import (
     Drawn as Drawn,
     Exported as Exported,
@@ -12,17 +13,61 @@ from .exporting import (
     error_words as error_words,
     export as export,
 )
+from .initialisers import (
+    INITIALISERS as INITIALISERS,
+    Initialiser as Initialiser,
+    NoStart as NoStart,
+)
 from .judging import (
     bone_points as bone_points,
     errors_against as errors_against,
     pose_errors as pose_errors,
     predicted_landmarks as predicted_landmarks,
 )
+from .landmark_edits import (
+    Pixel as Pixel,
+    Position as Position,
+    copy_to_landmarks as copy_to_landmarks,
+    pick_landmark as pick_landmark,
+    place_landmark as place_landmark,
+    remove_landmark as remove_landmark,
+    rename_landmark as rename_landmark,
+    set_landmark_sigma as set_landmark_sigma,
+    set_landmark_ticked as set_landmark_ticked,
+    set_landmark_visible as set_landmark_visible,
+    take_detected as take_detected,
+)
+from .landmark_files import save_landmarks as save_landmarks, take_landmarks as take_landmarks
+from .landmark_table import (
+    LandmarkRow as LandmarkRow,
+    PickGuide as PickGuide,
+    Places as Places,
+    Side as Side,
+    landmark_rows as landmark_rows,
+    places_of as places_of,
+)
 from .landscapes import (
     LandscapeRequest as LandscapeRequest,
     landscape as landscape,
     landscape_words as landscape_words,
     with_unit as with_unit,
+)
+from .points import (
+    FindPointsRequest as FindPointsRequest,
+    HeatmapRequest as HeatmapRequest,
+    Heatmaps as Heatmaps,
+    LocateRequest as LocateRequest,
+    ScoredPoints as ScoredPoints,
+    ScorePointsRequest as ScorePointsRequest,
+    find_points as find_points,
+    heatmaps as heatmaps,
+    locate as locate,
+    score_points as score_points,
+)
+from .preparing import (
+    PrepareNetworkRequest as PrepareNetworkRequest,
+    WeightsRead as WeightsRead,
+    prepare_network as prepare_network,
 )
 from .recipes import RECIPES as RECIPES
 from .refining import (
@@ -36,6 +81,24 @@ from .refining import (
 )
 from .resuming import Interrupted as Interrupted, interrupted as interrupted
 from .sample_settings import SIZE_MM as SIZE_MM, SampleSettings as SampleSettings
+from .solving import (
+    FATES as FATES,
+    HAND_SIGMA_PX as HAND_SIGMA_PX,
+    LandmarkVerdict as LandmarkVerdict,
+    Solved as Solved,
+    SolveRequest as SolveRequest,
+    sigma_px as sigma_px,
+    solve as solve,
+)
+from .start_by_landmarks import (
+    LANDMARK_SPREAD as LANDMARK_SPREAD,
+    LANDMARK_STARTS as LANDMARK_STARTS,
+)
+from .starting import (
+    InitialiseRequest as InitialiseRequest,
+    StartingPose as StartingPose,
+    initialise as initialise,
+)
 from .training import (
     Preparing as Preparing,
     Resume as Resume,

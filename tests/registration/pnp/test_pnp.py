@@ -345,12 +345,12 @@ def test_as_a_registration():
 
 
 def test_the_outlier_limit_is_millimetres_on_the_detector_and_pixels_where_given():
-    """5 mm on pixels of 0.9 x 1.3 mm, as large as squares of 1.0817 mm, are 4.6225 pixels."""
+    """12 mm on pixels of 0.9 x 1.3 mm, as large as squares of 1.0817 mm, are 11.094 pixels."""
     odd = CArm(1000.0, 700.0, Detector((300, 200), (0.9, 1.3), principal_point=(140.0, 110.0)))
     world = points(0, 6)
     some = Correspondences(world, odd.project(world, pose(0, odd)))
     limit = search_of(some, odd, PnPSettings(selection="magsac")).threshold_px
-    assert limit == pytest.approx(5.0 / (0.9 * 1.3) ** 0.5)
-    assert limit == pytest.approx(4.6225, abs=1e-4)
+    assert limit == pytest.approx(12.0 / (0.9 * 1.3) ** 0.5)
+    assert limit == pytest.approx(11.094, abs=1e-4)
     given = search_of(some, odd, PnPSettings(selection="magsac", threshold_px=7.5))
     assert given.threshold_px == 7.5

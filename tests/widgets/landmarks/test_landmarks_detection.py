@@ -8,9 +8,9 @@ from landmarks_scene import LEFT, angle_deg, exact, pick_exactly, solved, truth_
 from napari_xreg.images import Landmark
 from napari_xreg.landmarks import Detections, DetectionTrust, PassesDone
 from napari_xreg.session import Weights, read_session, write_session
-from napari_xreg.widgets.landmarks import detection as landmarks_detection
 from napari_xreg.widgets.landmarks.widget import LandmarksWidget
 from napari_xreg.widgets.refine.widget import RefineWidget
+from napari_xreg.workflows import LANDMARK_SPREAD, LANDMARK_STARTS, detecting
 
 
 @pytest.fixture
@@ -59,8 +59,8 @@ def detector(bench, monkeypatch):
             yield PassesDone(done, settings.passes, made.after(done))
         return made.after(settings.passes)
 
-    monkeypatch.setattr(landmarks_detection, "load_detector", lambda file: (made, {}))
-    monkeypatch.setattr(landmarks_detection, "detect", detect)
+    monkeypatch.setattr(detecting, "load_detector", lambda file: (made, {}))
+    monkeypatch.setattr(detecting.landmarks, "detect", detect)
     return made
 
 
@@ -158,7 +158,7 @@ def test_what_is_not_trusted_moves_nothing_and_says_so(
     session, panel = bench.session, widget.detection
     words = "Do not trust this result: place landmarks by hand."
     doubt = DetectionTrust(uncertainty_mm, threshold_mm, 14, words)
-    monkeypatch.setattr(landmarks_detection, "trust_of", lambda *_, **__: doubt)
+    monkeypatch.setattr(detecting, "trust_of", lambda *_, **__: doubt)
     session.want(Weights("landmarks", tmp_path / "w.safetensors"))
     before = session.pose
     panel.start()
@@ -171,7 +171,7 @@ def test_what_is_not_trusted_moves_nothing_and_says_so(
     def broken(file):
         raise ValueError("weights and network do not fit.\nline 2")
 
-    monkeypatch.setattr(landmarks_detection, "load_detector", broken)
+    monkeypatch.setattr(detecting, "load_detector", broken)
     panel.start()
     qtbot.waitUntil(lambda: not panel.running, timeout=20_000)
     assert panel.words.words == "weights and network do not fit."
@@ -187,7 +187,9 @@ def test_pose_and_refine_starts_the_refine_widget_from_it(bench, viewer, widget,
     assert isinstance(refining, RefineWidget)
     assert refining.running
     assert angle_deg(session.pose, truth_of(session)) < 1e-4
-    start = refining._run.request.views[0].world_from_camera
+    request = refining._run.request
+    assert (request.settings.starts, request.settings.spread) == (LANDMARK_STARTS, LANDMARK_SPREAD)
+    start = request.views[0].world_from_camera
     assert torch.equal(start.translation, session.pose.translation)
     refining.cancel()
     qtbot.waitUntil(lambda: not refining.running, timeout=60_000)

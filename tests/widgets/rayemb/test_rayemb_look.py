@@ -6,15 +6,21 @@ import numpy as np
 import pytest
 import torch
 from napari.components import ViewerModel
-from rayemb_parts import ideal_prepared, pixel_of, pose_at
+from rayemb_parts import pixel_of, pose_at, prepare_ideally
 
 from napari_xreg.session import Look, PointList, Session
 from napari_xreg.viewer.detector.heatmaps import HERE, PEAK, HeatmapLayers
 from napari_xreg.widgets.jobs.workbench import Workbench
-from napari_xreg.widgets.rayemb.landmarks import accept_landmarks
 from napari_xreg.widgets.rayemb.look import PointLook
 from napari_xreg.widgets.rayemb.points import ERROR, IN_IMAGE, SPREAD, TO_POSE, numbers_of
-from napari_xreg.widgets.rayemb.requests import HeatmapRequest, ScoreRequest
+from napari_xreg.workflows import (
+    HeatmapRequest,
+    ScorePointsRequest,
+    copy_to_landmarks,
+    heatmaps,
+    points as workflow,
+    score_points,
+)
 
 TRUTH = {"primary_deg": 7.0, "secondary_deg": -4.0, "roll_deg": 2.0, "offset_mm": (6.0, -9.0, 14.0)}
 
@@ -48,7 +54,7 @@ def scene(patient, radiograph):
     truth = pose_at(session, **TRUTH)
     session.remove_radiograph("frontal")
     session.add_radiograph(radiograph, name="frontal", truth=truth)
-    session.ray_points.set_prepared(ideal_prepared(session, truth))
+    prepare_ideally(session, truth)
     bench = Bench(session)
     viewer = ViewerModel()
     look = PointLook(bench, HeatmapLayers(viewer))
@@ -62,10 +68,11 @@ def scene(patient, radiograph):
 def test_an_answer_is_painted_once_it_is_there(scene):
     point = scene.marks[2]
     scene.state.set_look(Look(point, scene.session.active.id))
-    answer = HeatmapRequest(scene.state.prepared, point, 3).answer()
+    answer = heatmaps(HeatmapRequest(scene.state.prepared, (point,), 3))
     scene.look._take(answer)
     assert scene.look.heatmap is answer
-    assert scene.canvas.shown == [answer.similarity]
+    (shown,) = scene.canvas.shown
+    np.testing.assert_array_equal(shown, answer.similarity())
     assert scene.canvas.overlay == "radiograph"
     assert scene.canvas.backdrop
     expected = pixel_of(scene.session, point, scene.truth)
@@ -75,7 +82,7 @@ def test_an_answer_is_painted_once_it_is_there(scene):
     assert scene.state.look.pixel == pytest.approx(expected, abs=1.5)
     words = scene.look.words()
     # Its own arithmetic: pixels of 330 / 96 mm on the detector, 750 of 1020 mm away.
-    off = np.hypot(*(answer.found.pixels[0].numpy() - here)) * 330 / 96 * 750 / 1020
+    off = np.hypot(*(answer.maps.found.pixels[0].numpy() - here)) * 330 / 96 * 750 / 1020
     assert f"to projection {off:.1f} mm" in words
     scene.look.close()
     assert scene.canvas.overlay == "blend"
@@ -84,16 +91,16 @@ def test_an_answer_is_painted_once_it_is_there(scene):
 
 def test_a_renamed_radiograph_is_still_the_one_that_was_prepared(scene):
     scene.session.rename_radiograph("frontal", "AP")
-    assert scene.state.prepared.shows(scene.session.active)
+    assert scene.state.shows(scene.session.active)
     scene.session.add_radiograph(scene.session.active.radiograph, name="frontal")
-    assert not scene.state.prepared.shows(scene.session.active)  # of the same name and image
+    assert not scene.state.shows(scene.session.active)  # of the same name and image
 
 
 def test_a_stale_answer_is_not_painted(scene):
     point = scene.marks[2]
     scene.state.set_look(Look(point, scene.session.active.id))
-    late = HeatmapRequest(scene.state.prepared, point, 3).answer()
-    scene.state.set_prepared(ideal_prepared(scene.session, scene.truth))
+    late = heatmaps(HeatmapRequest(scene.state.prepared, (point,), 3))
+    prepare_ideally(scene.session, scene.truth)
     scene.look._take(late)
     assert scene.look.heatmap is None
     assert scene.canvas.shown == []
@@ -103,14 +110,14 @@ def test_a_stale_answer_is_not_painted(scene):
 def test_the_answer_of_the_point_before_is_not_the_point_s(scene):
     first, second = scene.marks[2], scene.marks[5]
     scene.state.set_look(Look(second, scene.session.active.id))
-    scene.look._take(HeatmapRequest(scene.state.prepared, first, 3).answer())
+    scene.look._take(heatmaps(HeatmapRequest(scene.state.prepared, (first,), 3)))
     assert scene.look.heatmap is None  # shown on the way, but not the one asked for
     assert scene.state.look.pixel is None
 
 
 def test_the_numbers_of_the_list(scene):
     points = torch.tensor(scene.marks, dtype=torch.float64)
-    _, found = ScoreRequest(scene.state.prepared, points, 3).answer()
+    found = score_points(ScorePointsRequest(scene.state.prepared, points, 3)).found
     names = tuple(f"p {i}" for i in range(len(points)))
     listed = PointList(names, points).looked_for(found)
     active = scene.session.active
@@ -131,10 +138,10 @@ def test_the_numbers_of_the_list(scene):
 
 def test_kept_as_landmarks_with_their_covariance(scene):
     points = torch.tensor(scene.marks[:2], dtype=torch.float64)
-    _, found = ScoreRequest(scene.state.prepared, points, 3).answer()
+    found = score_points(ScorePointsRequest(scene.state.prepared, points, 3)).found
     found.covariances[:] = torch.tensor([[4.0, 1.5], [1.5, 9.0]], dtype=torch.float64)
     listed = PointList(("a", "b"), points).looked_for(found)
-    words = accept_landmarks(scene.session, listed)
+    words = copy_to_landmarks(scene.session, listed)
     assert "2 landmarks" in words
     assert [mark.name for mark in scene.session.landmarks] == ["a", "b"]
     assert scene.session.landmarks[1].position == pytest.approx(scene.marks[1])
@@ -142,4 +149,22 @@ def test_kept_as_landmarks_with_their_covariance(scene):
     assert picked.pixel == pytest.approx(tuple(listed.found.pixels[1].tolist()))
     assert picked.covariance == (4.0, 1.5, 9.0)
     with pytest.raises(ValueError, match="once they were found"):
-        accept_landmarks(scene.session, listed.not_looked_for())
+        copy_to_landmarks(scene.session, listed.not_looked_for())
+
+
+def test_a_heatmap_takes_one_thread_and_gives_the_others_back(scene, monkeypatch):
+    seen, before = [], torch.get_num_threads()
+    heatmaps_of = workflow.point_heatmaps
+
+    def watched(*arguments, **options):
+        seen.append(torch.get_num_threads())
+        return heatmaps_of(*arguments, **options)
+
+    monkeypatch.setattr(workflow, "point_heatmaps", watched)
+    torch.set_num_threads(2)
+    try:
+        scene.look._lane._work(HeatmapRequest(scene.state.prepared, (scene.marks[2],), 3))
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert seen == [1]

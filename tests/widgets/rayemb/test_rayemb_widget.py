@@ -4,7 +4,7 @@ import pytest
 import torch
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtWidgets import QApplication
-from rayemb_parts import drag, ideal_prepared, in_slices, pixel_of, pose_at, settled
+from rayemb_parts import drag, in_slices, pixel_of, pose_at, prepare_ideally, settled
 
 from napari_xreg.images import Landmark
 from napari_xreg.rayemb import START_SPREAD, STARTS
@@ -50,7 +50,7 @@ def widget(bench, truth, viewer, qtbot):
     viewer.window.add_dock_widget(made, name="RayEmb", area="right")
     window = bench.viewer.window._qt_window
     window.resizeDocks([made.parent()], [360], Qt.Orientation.Horizontal)
-    bench.session.ray_points.set_prepared(ideal_prepared(bench.session, truth))
+    prepare_ideally(bench.session, truth)
     made.pose.per_point.setValue(3)
     qtbot.wait(20)
     return made
@@ -77,12 +77,12 @@ def test_a_click_in_a_slice_shows_where_the_point_is(seen, widget, bench, truth,
     clicked = grid.point(rows * 0.55, columns * 0.7, slices.slider.value())
     assert point == pytest.approx(clicked, abs=6.0)
     expected = pixel_of(session, point, truth)
-    assert heatmap.found.pixels[0].tolist() == pytest.approx(expected, abs=1.5)
-    assert session.ray_points.look.pixel == tuple(heatmap.found.pixels[0].tolist())
+    assert heatmap.maps.found.pixels[0].tolist() == pytest.approx(expected, abs=1.5)
+    assert session.ray_points.look.pixel == tuple(heatmap.maps.found.pixels[0].tolist())
 
     layers = bench.viewer.layers
     peak, here = layers["RayEmb peak"], layers["RayEmb projection"]
-    assert peak.data[0].tolist() == heatmap.found.pixels[0].tolist()
+    assert peak.data[0].tolist() == heatmap.maps.found.pixels[0].tolist()
     assert here.data[0].tolist() == pytest.approx(pixel_of(session, point, session.pose))
     heat = layers["heatmap"]
     brightest = divmod(int(heat.data.argmax()), heat.data.shape[1])
@@ -124,7 +124,7 @@ def test_dragging_follows_and_the_newest_wins(seen, widget, bench, qtbot):
     end = slices._grid.point(rows * 0.5, columns * 0.61, slices.slider.value())
     assert state.look.position == pytest.approx(end, abs=8.0)
     heatmap = looked(widget, qtbot)
-    assert heatmap.request.position == state.look.position
+    assert heatmap.request.points == (state.look.position,)
     assert slices.canvas.size() == size  # nothing moves under the mouse
     assert 0 < widget.look.latency_ms < LONG
 
@@ -163,15 +163,16 @@ def test_a_radiograph_that_is_not_mirrored_has_its_heatmap_the_right_way_round(
     session.add_radiograph(plain, name="other way", truth=truth)
     widget = RayEmbWidget(viewer)
     viewer.window.add_dock_widget(widget, name="RayEmb", area="right")
-    session.ray_points.set_prepared(ideal_prepared(session, truth))
+    prepare_ideally(session, truth)
     point = next(m.position for m in session.landmarks if m.name == "FH-l")
     widget.look_at(point)
     heatmap = looked(widget, qtbot)
     expected = pixel_of(session, point, truth)
-    assert heatmap.found.pixels[0].tolist() == pytest.approx(expected, abs=1.5)
-    rows, columns = heatmap.similarity.shape
+    assert heatmap.maps.found.pixels[0].tolist() == pytest.approx(expected, abs=1.5)
+    similarity = heatmap.similarity()
+    rows, columns = similarity.shape
     scale = [s / n for s, n in zip((rows, columns), plain.carm.detector.shape, strict=True)]
-    at = divmod(int(heatmap.similarity.argmax()), columns)
+    at = divmod(int(similarity.argmax()), columns)
     assert [(a + 0.5) / s - 0.5 for a, s in zip(at, scale, strict=True)] == pytest.approx(
         expected, abs=2.5
     )
@@ -188,7 +189,7 @@ def test_what_lies_over_the_radiograph_can_be_chosen(seen, widget, bench, qtbot)
     qtbot.keyClick(widget.shown, Qt.Key.Key_Down)
     assert widget.shown.currentText() == "probability"
     assert heat.data.sum() == pytest.approx(1.0, abs=1e-3)
-    assert (heat.data == heatmap.probability).all()
+    assert (heat.data == heatmap.probability()).all()
     qtbot.keyClick(widget.shown, Qt.Key.Key_Down)
     assert not heat.visible
     assert canvas.overlay == "blend"
@@ -325,7 +326,7 @@ def test_from_correspondences_to_a_pose_that_undo_takes_back(
 
 def test_pose_and_refine_hands_on_to_the_refine_widget(widget, bench, truth, qtbot, monkeypatch):
     session, panel, begun = bench.session, widget.pose, []
-    monkeypatch.setattr(RefineWidget, "start", lambda self: begun.append(self.settings.choices()))
+    monkeypatch.setattr(RefineWidget, "start", lambda self, asked: begun.append(asked))
     widget.look_at(session.landmarks[0].position)
     looked(widget, qtbot)
     panel.points.setValue(300)
@@ -380,7 +381,9 @@ def test_the_templates_of_a_point_show_where_it_is(seen, widget, bench, qtbot, s
     heatmap = looked(widget, qtbot)
     assert len(widget.templates.marks) == 3
     prepared = session.ray_points.prepared
-    for number, mark in zip(heatmap.templates.tolist(), widget.templates.marks, strict=True):
+    for number, mark in zip(
+        heatmap.maps.templates[0].tolist(), widget.templates.marks, strict=True
+    ):
         x, y = mark.getData()
         at = prepared.templates.carm.project(
             torch.tensor([point], dtype=torch.float64), prepared.templates.poses[number]
@@ -406,7 +409,7 @@ def test_a_click_in_the_room_counts_and_the_ray_follows(widget, bench, truth, vi
     room.room.refresh()  # as it does by itself while it is seen
     assert room.room.layer("heatmap point").data[0].tolist() == list(reversed(point))
     ray = room.room.layer("heatmap ray").data[0]
-    source, rays = session.active.radiograph.carm.rays(session.pose, heatmap.found.pixels)
+    source, rays = session.active.radiograph.carm.rays(session.pose, heatmap.maps.found.pixels)
     assert ray[0].tolist() == pytest.approx(source.tolist()[::-1])
     assert ray[1].tolist() == pytest.approx(rays[0].tolist()[::-1])
     # At the true pose the ray meets the point.
@@ -513,7 +516,7 @@ def test_two_viewers_do_not_mix(widget, bench, make_napari_viewer_proxy, qtbot):
 def test_closing_the_viewer_while_it_works_is_quiet(bench, truth, viewer, qtbot):
     widget = RayEmbWidget(viewer)
     viewer.window.add_dock_widget(widget, name="RayEmb", area="right")
-    bench.session.ray_points.set_prepared(ideal_prepared(bench.session, truth))
+    prepare_ideally(bench.session, truth)
     widget.tabs.setCurrentWidget(widget.pose)
     widget.pose.redraws.setValue(50)
     qtbot.mouseClick(widget.pose.find_button, LEFT)

@@ -1,6 +1,7 @@
 """Encoders from files, and the one that comes with the package."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
@@ -46,3 +47,35 @@ def shipped_encoder() -> tuple[RayEncoder, Mapping[str, Any]]:
     resource = files("napari_xreg.rayemb") / "weights" / SHIPPED
     with as_file(resource) as file:
         return load_encoder(file)
+
+
+@dataclass(frozen=True)
+class WeightsFile:
+    """Which weights to use.
+
+    Parameters
+    ----------
+    file
+        ``.safetensors`` or ``rayemb-*.ckpt``; None: those that come with the package.
+    """
+
+    file: Path | None = None
+
+    @property
+    def words(self) -> str:
+        """As the user reads it."""
+        return "compact-pelvis" if self.file is None else self.file.name
+
+    @property
+    def key(self) -> object:
+        """Other weights have another one, also where a file was overwritten."""
+        if self.file is None:
+            return None
+        try:
+            return self.file, self.file.stat().st_mtime_ns
+        except OSError:
+            return self.file, 0
+
+    def load(self) -> tuple[RayEncoder, Mapping[str, Any]]:
+        """See `load_encoder`."""
+        return shipped_encoder() if self.file is None else load_encoder(self.file)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +11,7 @@ from napari_xreg.registration.pnp.dlt import dlt
 from napari_xreg.registration.pnp.fit import Fit, Observations, fit
 from napari_xreg.registration.pnp.selection import by_chance, magsac
 from napari_xreg.registration.pnp.solution import PnPStatus
-from napari_xreg.registration.pnp.starts import Start, closed_form_starts, shape_of
+from napari_xreg.registration.pnp.starts import PnPStart, closed_form_starts, shape_of
 
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -30,7 +30,7 @@ _SAME_RAD = 0.01
 
 
 @dataclass(frozen=True, eq=False)
-class Views:
+class PnPViews:
     """The same points for our fit (pixels as stored) and for OpenCV (u, v unmirrored, K > 0)."""
 
     seen: Observations
@@ -39,11 +39,16 @@ class Views:
 
 
 @dataclass(frozen=True)
-class Search:
-    """How to look: see `PnPSettings`; `area_px` is that of the image."""
+class PnPSearch:
+    """How to look: see `PnPSettings`; `area_px` is that of the image.
+
+    A pose that is right brings its points within `near_px`, where a wrong one may bring many
+    within the limit of outliers.
+    """
 
     robust: bool
     threshold_px: float
+    near_px: float
     area_px: float
     has_covariances: bool
     iterations: int
@@ -51,7 +56,7 @@ class Search:
 
 
 @dataclass(frozen=True, eq=False)
-class Answer:
+class PnPAnswer:
     """The best minimum, the other ones, and the points they were fitted to.
 
     Parameters
@@ -60,18 +65,19 @@ class Answer:
         Why there is no `best`, where there is none.
     used
         [n]; all of the points searched where there is no best.
-    agreeing
-        How many points lie near their pixel.
+    near
+        How many points lie within `PnPSearch.near_px` of their pixel, or where their covariance
+        allows it.
     """
 
     status: PnPStatus
     best: Fit | None
     others: tuple[Fit, ...]
     used: Mask
-    agreeing: int = 0
+    near: int = 0
 
 
-def search(views: Views, settings: Search, given: Start | None) -> Answer:
+def search(views: PnPViews, settings: PnPSearch, given: PnPStart | None) -> PnPAnswer:
     """The minima of the cost over the points that agree (or all), best first.
 
     `given` is one more start, tried first.
@@ -93,17 +99,18 @@ def search(views: Views, settings: Search, given: Start | None) -> Answer:
         used, minima = _settled(views, used, minima, settings)
     if not minima:
         status = PnPStatus.BEHIND_SOURCE if behind else PnPStatus.NO_CONSENSUS
-        return Answer(status, None, (), everyone)
+        return PnPAnswer(status, None, (), everyone)
     agreeing = _agreeing(seen, _as_start(minima[0]), settings)
-    if agreeing.mean() < 0.8 and _fits_through_source(views, settings):
-        return Answer(PnPStatus.BEHIND_SOURCE, None, (), everyone)
+    near = _agreeing(seen, _as_start(minima[0]), replace(settings, threshold_px=settings.near_px))
+    if near.mean() < 0.8 and _fits_through_source(views, settings):
+        return PnPAnswer(PnPStatus.BEHIND_SOURCE, None, (), everyone)
     count = int(agreeing.sum())
     if settings.robust and (count < 4 or _chance(seen, minima[0], agreeing, settings) > _CHANCE):
-        return Answer(PnPStatus.NO_CONSENSUS, None, (), everyone)
-    return Answer(PnPStatus.SOLVED, minima[0], tuple(minima[1:]), used, count)
+        return PnPAnswer(PnPStatus.NO_CONSENSUS, None, (), everyone)
+    return PnPAnswer(PnPStatus.SOLVED, minima[0], tuple(minima[1:]), used, int(near.sum()))
 
 
-def _chance(seen: Observations, end: Fit, agreeing: Mask, settings: Search) -> float:
+def _chance(seen: Observations, end: Fit, agreeing: Mask, settings: PnPSearch) -> float:
     """How many poses would bring as many random pixels as near as these are."""
     distances = np.sqrt((_residuals(seen, _as_start(end))[0][agreeing] ** 2).sum(1))
     radius = max(float(distances.max()), _FINEST_PX)
@@ -111,7 +118,7 @@ def _chance(seen: Observations, end: Fit, agreeing: Mask, settings: Search) -> f
 
 
 def _minima(
-    views: Views, used: Mask, extra: Sequence[Start], settings: Search
+    views: PnPViews, used: Mask, extra: Sequence[PnPStart], settings: PnPSearch
 ) -> tuple[list[Fit], int]:
     """Distinct minima over the points used, lowest first, and how many starts were behind."""
     seen = views.seen.subset(used)
@@ -127,13 +134,13 @@ def _minima(
     return _fits(seen, starts, settings), behind
 
 
-def _fits(seen: Observations, starts: Sequence[Start], settings: Search) -> list[Fit]:
+def _fits(seen: Observations, starts: Sequence[PnPStart], settings: PnPSearch) -> list[Fit]:
     center = seen.points.mean(0)
     minima: list[Fit] = []
-    tried: list[Start] = []
+    tried: list[PnPStart] = []
     for start in starts:
         # A neighbour of a start or a minimum would end where that did.
-        seen_before: list[Start | Fit] = [*tried, *minima]
+        seen_before: list[PnPStart | Fit] = [*tried, *minima]
         if any(_near(start, other, 0.03, center) for other in seen_before):
             continue
         tried.append(start)
@@ -149,7 +156,7 @@ def _fits(seen: Observations, starts: Sequence[Start], settings: Search) -> list
 
 
 def _settled(
-    views: Views, used: Mask, minima: list[Fit], settings: Search
+    views: PnPViews, used: Mask, minima: list[Fit], settings: PnPSearch
 ) -> tuple[Mask, list[Fit]]:
     """Sort the points into used and outliers by the fit, and fit again, until nothing changes."""
     for _ in range(5):
@@ -164,7 +171,7 @@ def _settled(
     return used, minima
 
 
-def _agreeing(seen: Observations, pose: Start, settings: Search) -> Mask:
+def _agreeing(seen: Observations, pose: PnPStart, settings: PnPSearch) -> Mask:
     """Points near their pixel: within the threshold, or within what their covariance allows."""
     residuals, front = _residuals(seen, pose)
     near: Mask = (residuals**2).sum(1) <= settings.threshold_px**2
@@ -173,7 +180,7 @@ def _agreeing(seen: Observations, pose: Start, settings: Search) -> Mask:
     return near & front
 
 
-def _residuals(seen: Observations, pose: Start) -> tuple[Array, Mask]:
+def _residuals(seen: Observations, pose: PnPStart) -> tuple[Array, Mask]:
     """Projected minus observed (anything behind the source), and which points are in front."""
     camera = (seen.points - pose.translation) @ pose.rotation
     front = camera[:, 2] > 0
@@ -184,7 +191,7 @@ def _residuals(seen: Observations, pose: Start) -> tuple[Array, Mask]:
     return np.column_stack([row, column]) - seen.pixels, front
 
 
-def _fits_through_source(views: Views, settings: Search) -> bool:
+def _fits_through_source(views: PnPViews, settings: PnPSearch) -> bool:
     """Whether the pinhole equations hold once points may lie behind the source."""
     points = views.seen.points
     shape = shape_of(points)
@@ -199,10 +206,10 @@ def _fits_through_source(views: Views, settings: Search) -> bool:
         return False
     uv = focal * camera[:, :2] / camera[:, 2:] + views.k[:2, 2]
     distances = np.sqrt(((uv - views.uv) ** 2).sum(1))
-    return bool(np.quantile(distances, 0.8) <= settings.threshold_px)
+    return bool(np.quantile(distances, 0.8) <= settings.near_px)
 
 
-def _near(a: Start | Fit, b: Start | Fit, angle: float, center: Array) -> bool:
+def _near(a: PnPStart | Fit, b: PnPStart | Fit, angle: float, center: Array) -> bool:
     """Closer than an angle, in rotation and in the source's place as seen from a point."""
     cosine = (float((a.rotation * b.rotation).sum()) - 1) / 2
     apart = float(np.linalg.norm(a.translation - b.translation))
@@ -210,5 +217,5 @@ def _near(a: Start | Fit, b: Start | Fit, angle: float, center: Array) -> bool:
     return cosine > math.cos(angle) and apart < angle * distance
 
 
-def _as_start(end: Fit) -> Start:
-    return Start("fit", end.rotation, end.translation)
+def _as_start(end: Fit) -> PnPStart:
+    return PnPStart("fit", end.rotation, end.translation)

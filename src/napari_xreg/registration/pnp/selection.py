@@ -6,12 +6,14 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from napari_xreg.registration.pnp.starts import Start
+from napari_xreg.registration.pnp.starts import PnPStart
 
 Array = npt.NDArray[np.float64]
 
 
-def magsac(points: Array, uv: Array, k: Array, *, threshold_px: float, seed: int) -> Start | None:
+def magsac(
+    points: Array, uv: Array, k: Array, *, threshold_px: float, seed: int
+) -> PnPStart | None:
     """The pose with the best MAGSAC score over minimal samples (OpenCV's USAC); same seed, same pose.
 
     Barath et al., "MAGSAC++, a fast, reliable and accurate robust estimator", CVPR 2020.
@@ -44,7 +46,7 @@ def magsac(points: Array, uv: Array, k: Array, *, threshold_px: float, seed: int
     if not solved or not (np.isfinite(turn).all() and np.isfinite(shift).all()):
         return None
     rotation = np.asarray(cv2.Rodrigues(turn)[0], np.float64).T
-    return Start("MAGSAC", rotation, center - rotation @ np.asarray(shift).reshape(3))
+    return PnPStart("MAGSAC", rotation, center - rotation @ np.asarray(shift).reshape(3))
 
 
 def by_chance(count: int, agreeing: int, threshold_px: float, area_px: float) -> float:

@@ -14,9 +14,9 @@ from napari_xreg.registration.pnp.correspondences import Correspondences
 from napari_xreg.registration.pnp.fit import Observations, polished
 from napari_xreg.registration.pnp.gradient import with_gradient
 from napari_xreg.registration.pnp.inputs import PnPSettings, as_array, search_of, views_of
-from napari_xreg.registration.pnp.search import Answer, Views, search
+from napari_xreg.registration.pnp.search import PnPAnswer, PnPViews, search
 from napari_xreg.registration.pnp.solution import PnPSolution, PnPStatus, failed
-from napari_xreg.registration.pnp.starts import Start, shape_of
+from napari_xreg.registration.pnp.starts import PnPStart, shape_of
 
 Array = npt.NDArray[np.float64]
 
@@ -83,8 +83,8 @@ def solve_pnp(
         return failed(status, pivot, names, considered, *count, *correspondences.notes)
     views = views_of(correspondences, carm, mask, settings)
     answer = search(views, search_of(correspondences, carm, settings), _start(start))
-    if answer.agreeing < 0.8 * mask.sum():
-        note = _mirror_note(correspondences, carm, mask, settings, answer.agreeing)
+    if answer.near < 0.8 * mask.sum():
+        note = _mirror_note(correspondences, carm, mask, settings, answer.near)
         if note:
             notes = (*note, *correspondences.notes)
             return failed(PnPStatus.MIRRORED, pivot, names, considered, *notes)
@@ -102,8 +102,8 @@ def _degenerate(points: Array) -> PnPStatus | None:
 def _solution(
     correspondences: Correspondences,
     carm: CArm,
-    views: Views,
-    answer: Answer,
+    views: PnPViews,
+    answer: PnPAnswer,
     start: Pose | None,
     pivot: Float[Tensor, "3"],
     mask: npt.NDArray[np.bool_],
@@ -195,16 +195,16 @@ def _mirror_note(
     carm: CArm,
     mask: npt.NDArray[np.bool_],
     settings: PnPSettings,
-    agreeing: int,
+    near: int,
 ) -> tuple[str, ...]:
     """What to say if clearly more points agree on the mirror image."""
     flipped = replace(carm, detector=replace(carm.detector, mirrored=not carm.detector.mirrored))
     views = views_of(correspondences, flipped, mask, settings)
     answer = search(views, search_of(correspondences, carm, settings), None)
     n = int(mask.sum())
-    if answer.agreeing < max(5.0, 0.7 * n, agreeing + max(2.0, 0.2 * n)):
+    if answer.near < max(5.0, 0.7 * n, near + max(2.0, 0.2 * n)):
         return ()
-    return (f"{answer.agreeing} of {n} landmarks fit the mirror image, {agreeing} this one",)
+    return (f"{answer.near} of {n} landmarks fit the mirror image, {near} this one",)
 
 
 def _outlier_note(solution: PnPSolution) -> tuple[str, ...]:
@@ -242,12 +242,12 @@ def _inverse(hessian: Array) -> Array | None:
     return 0.5 * (inverse + inverse.T)
 
 
-def _start(pose: Pose | None) -> Start | None:
+def _start(pose: Pose | None) -> PnPStart | None:
     if pose is None:
         return None
-    return Start("given", as_array(pose.rotation), as_array(pose.translation))
+    return PnPStart("given", as_array(pose.rotation), as_array(pose.translation))
 
 
-def _turn(rotation: Array, start: Start | None) -> float:
+def _turn(rotation: Array, start: PnPStart | None) -> float:
     assert start is not None
     return float(np.linalg.norm(cv2.Rodrigues(rotation @ start.rotation.T)[0]))

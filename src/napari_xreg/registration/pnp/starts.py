@@ -22,7 +22,7 @@ NEARLY_PLANAR = 0.3
 
 
 @dataclass(frozen=True, eq=False)
-class Start:
+class PnPStart:
     """World from camera, and which method proposed it."""
 
     method: str
@@ -57,7 +57,7 @@ def shape_of(points: Array) -> Shape:
     return Shape(center, vectors.T[::-1], np.sqrt(np.maximum(values[::-1], 0.0)))
 
 
-def closed_form_starts(points: Array, uv: Array, k: Array) -> tuple[list[Start], int]:
+def closed_form_starts(points: Array, uv: Array, k: Array) -> tuple[list[PnPStart], int]:
     """Poses proposed by closed-form solvers, every point in front of the source.
 
     Parameters
@@ -76,7 +76,7 @@ def closed_form_starts(points: Array, uv: Array, k: Array) -> tuple[list[Start],
     """
     shape = shape_of(points)
     local = points - shape.center
-    found: list[Start] = []
+    found: list[PnPStart] = []
     behind = 0
     for method, rotation, translation in _proposals(local, uv, k, shape):
         if not (np.isfinite(rotation).all() and np.isfinite(translation).all()):
@@ -84,7 +84,7 @@ def closed_form_starts(points: Array, uv: Array, k: Array) -> tuple[list[Start],
         if not (local @ rotation[2] + translation[2] > 0).all():
             behind += 1
             continue
-        found.append(Start(method, rotation.T, shape.center - rotation.T @ translation))
+        found.append(PnPStart(method, rotation.T, shape.center - rotation.T @ translation))
     return found, behind
 
 

@@ -37,14 +37,14 @@ from napari_xreg.widgets.data.questions import (
 from napari_xreg.widgets.data.radiographs_group import RadiographsGroup, removal_words
 from napari_xreg.widgets.data.structures_group import StructuresGroup
 from napari_xreg.widgets.jobs.jobs import Lane
-from napari_xreg.widgets.landmarks import files as landmarks_files
 from napari_xreg.widgets.landmarks.group import LandmarksGroup
+from napari_xreg.widgets.landmarks.pick_panel import FILES as LANDMARK_FILES
 from napari_xreg.widgets.parts.data_buttons import button, entry, menu_button, row
 from napari_xreg.widgets.parts.docked import Docked
 from napari_xreg.widgets.parts.scrolling import scrolled
 from napari_xreg.widgets.parts.small_print import SmallPrint
 from napari_xreg.widgets.saving.closing import save
-from napari_xreg.workflows import SampleSettings
+from napari_xreg.workflows import SampleSettings, save_landmarks, take_landmarks
 
 _CT_FILES = f"CT ({patterns('volume')});;All files (*)"
 _LABEL_FILES = f"Label map ({patterns('volume', dicom=False)});;All files (*)"
@@ -167,7 +167,7 @@ class DataWidget(Docked):
     def save_landmarks(self, path: str | Path) -> None:
         """Write the landmarks of the patient and, as .csv, those of the active radiograph."""
         try:
-            count = landmarks_files.save(self._session, path)
+            count = save_landmarks(self._session, path)
         except (OSError, ValueError) as error:
             show_error(f"Landmarks cannot be written: {error}.")
             return
@@ -235,7 +235,7 @@ class DataWidget(Docked):
                 self._take_sample(answer)
 
     def _take_landmarks(self, answer: loading.Marks) -> None:
-        if not landmarks_files.take(self._session, answer.landmarks):
+        if not take_landmarks(self._session, answer.landmarks):
             show_warning(
                 f"{answer.file} holds pixels: load the radiograph they were picked on first."
             )
@@ -378,7 +378,7 @@ class DataWidget(Docked):
         )
         radiographs.removed.connect(self.remove_radiograph)
         self.landmarks.load_wanted.connect(
-            lambda: self._choose("Load landmarks", landmarks_files.FILES, "landmarks")
+            lambda: self._choose("Load landmarks", LANDMARK_FILES, "landmarks")
         )
         self.landmarks.save_wanted.connect(self._choose_landmark_file)
 
@@ -458,7 +458,7 @@ class DataWidget(Docked):
 
     def _choose_landmark_file(self) -> None:
         path, _ = QFileDialog.getSaveFileName(
-            self, "Save landmarks", "landmarks.csv", landmarks_files.FILES
+            self, "Save landmarks", "landmarks.csv", LANDMARK_FILES
         )
         if path:
             self.save_landmarks(path)

@@ -301,8 +301,10 @@ class Lane(QObject):
     ----------
     on_answer
         Called in the main thread with each answer, in the order of the requests.
+    work
+        The workflow that answers a request, in any thread; None: its own `Request.answer`.
     on_error
-        Called in the main thread with what `Request.answer` raised. None: one notification, and
+        Called in the main thread with what that raised. None: one notification, and
         the same sentence is not repeated.
     name
         Of the thread, and in the words of a notification.
@@ -313,15 +315,17 @@ class Lane(QObject):
     def __init__(
         self,
         on_answer: Callable[[Any], None],
+        work: Callable[[Any], Any] | None = None,
         *,
         on_error: Callable[[Exception], None] | None = None,
         name: str = "Preview",
     ) -> None:
         super().__init__()
         self._on_answer, self._on_error, self._name = on_answer, on_error, name
+        self._work = _answer if work is None else work
         self._said = ""
         self._change = threading.Condition()
-        self._waiting: Request | None = None
+        self._waiting: Any = None
         self._answer: tuple[int, Any, Exception | None] | None = None
         self._answering = self._closed = False
         self._turn = 0
@@ -334,7 +338,7 @@ class Lane(QObject):
         with self._change:
             return self._answering or self._waiting is not None or self._answer is not None
 
-    def ask(self, request: Request) -> None:
+    def ask(self, request: Any) -> None:
         """Answer this as soon as possible, instead of what still waits."""
         with self._change:
             if self._closed:
@@ -376,7 +380,7 @@ class Lane(QObject):
             answer, error = None, None
             try:
                 assert request is not None
-                answer = request.answer()
+                answer = self._work(request)
             except Exception as raised:
                 error = raised
             request = None  # a CT is not to be kept alive by an idle thread
@@ -420,6 +424,10 @@ def sentence(error: Exception) -> str:
     """The first line of an error, or its kind where it says nothing."""
     lines = str(error).strip().splitlines()
     return lines[0].rstrip(".") + "." if lines else f"{type(error).__name__}."
+
+
+def _answer(request: Request) -> Any:
+    return request.answer()
 
 
 def _ignore(_: Any) -> None:

@@ -1,7 +1,6 @@
 """The part of the Landmarks widget that lets a network pick, pass after pass."""
 
-from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 from qtpy.QtCore import QSignalBlocker, Signal
@@ -17,56 +16,14 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_xreg.images import Radiograph
-from napari_xreg.landmarks import (
-    Detections,
-    DetectionTrust,
-    DetectSettings,
-    PassesDone,
-    detect,
-    load_detector,
-    trust_of,
-)
-from napari_xreg.progress import Control
+from napari_xreg.landmarks import Detections, DetectSettings, PassesDone
 from napari_xreg.session import Session, Weights
 from napari_xreg.widgets.jobs.jobs import Job, Jobs, sentence
 from napari_xreg.widgets.parts.data_buttons import button
 from napari_xreg.widgets.parts.small_print import SmallPrint
+from napari_xreg.workflows import Detected, DetectRequest, WeightsRead, detect
 
 _FILES = "Weights of a landmark detector (*.safetensors *.pth *.pt *.ckpt)"
-
-
-@dataclass(frozen=True, eq=False)
-class DetectRequest:
-    """A radiograph, and what is to read it; `events` may run in any thread.
-
-    Parameters
-    ----------
-    file
-        Weights of a detector.
-    id, radiograph
-        In the session (`Exposure.id`: it may be renamed meanwhile), masked.
-    settings
-        Of the library.
-    """
-
-    file: Path
-    id: str
-    radiograph: Radiograph
-    settings: DetectSettings
-
-    def events(
-        self, control: Control
-    ) -> Generator[PassesDone, None, tuple[Detections | None, DetectionTrust | None]]:
-        """Loads the network, then its passes; at the end whether they are to be trusted."""
-        detector, _ = load_detector(self.file)
-        found = yield from detect(
-            detector, self.radiograph, settings=self.settings, control=control
-        )
-        if found is None:
-            return None, None
-        trust = trust_of(found, self.radiograph.carm, threshold_mm=detector.trusted_mm)
-        return found, trust
 
 
 class DetectionPanel(QWidget):
@@ -97,7 +54,7 @@ class DetectionPanel(QWidget):
         self.file_button = button("File…", "Weights from a file.", self._choose_file)
         self.passes = QSpinBox()
         self.passes.setRange(1, 500)
-        self.passes.setValue(40)
+        self.passes.setValue(DetectSettings().passes)
         self.passes.setSuffix(" passes")
         self.passes.setStyleSheet("min-width: 58px;")
         self.passes.setToolTip(
@@ -176,17 +133,18 @@ class DetectionPanel(QWidget):
         file, active = self.choice.currentData(), self._session.active
         if file is None or active is None or self._job is not None:
             return
-        settings = DetectSettings(passes=self.passes.value(), batch=5, keep_heatmaps=False)
-        self._request = DetectRequest(file, active.id, active.masked, settings)
+        request = DetectRequest(file, active.masked, id=active.id)
+        settings = replace(request.settings, passes=self.passes.value())
+        self._request = request = replace(request, settings=settings)
         self.detections = None
         self.words.setText("Reading the weights …")
         self._job = self._jobs.start(
             "Detection",
-            self._request.events,
+            lambda control: detect(request, control=control),
             on_event=self._advance,
             on_result=self._finish,
             on_error=self._fail,
-            total=-(-settings.passes // settings.batch),
+            total=1 + -(-settings.passes // settings.batch),
             description="Detecting landmarks",
         )
         self.follow()
@@ -211,21 +169,20 @@ class DetectionPanel(QWidget):
             and known[request.id].radiograph.carm is request.radiograph.carm
         )
 
-    def _advance(self, newest: PassesDone, _all: list[PassesDone]) -> None:
-        if self._job is not None and self._still_there():
+    def _advance(self, newest: WeightsRead | PassesDone, _all: list[object]) -> None:
+        if isinstance(newest, PassesDone) and self._job is not None and self._still_there():
             self.words.setText(f"Pass {newest.done} of {newest.of}")
             self._take(newest.detections, final=False)
 
-    def _finish(self, answer: tuple[Detections | None, DetectionTrust | None]) -> None:
-        found, trust = answer
+    def _finish(self, answer: Detected | None) -> None:
         self._job = None
         if not self._still_there():
             self.words.setText("The radiograph changed meanwhile: detect again.")
-        elif found is None or trust is None:
+        elif answer is None:
             self.words.setText("Cancelled before the first pass.")
         else:
-            self.words.setText(f"{trust.reason} ({found.passes} passes)")
-            self._take(found, final=bool(trust))
+            self.words.setText(f"{answer.trust.reason} ({answer.detections.passes} passes)")
+            self._take(answer.detections, final=bool(answer.trust))
         self.follow()
 
     def _fail(self, error: Exception) -> None:

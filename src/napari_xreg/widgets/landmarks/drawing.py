@@ -3,7 +3,7 @@
 from napari_xreg.landmarks import Detections
 from napari_xreg.session import Result, Session
 from napari_xreg.viewer import DetectorCanvas, Ellipse
-from napari_xreg.widgets.landmarks.solve import Solved
+from napari_xreg.workflows import Solved
 
 _AGREES = ("used", "open", "one side")
 

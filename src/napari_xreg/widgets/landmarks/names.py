@@ -7,7 +7,6 @@ from qtpy.QtGui import QFocusEvent
 from qtpy.QtWidgets import QCompleter, QLineEdit, QPlainTextEdit, QWidget
 
 from napari_xreg.widgets.data.questions import Question
-from napari_xreg.widgets.landmarks.picking import unique
 from napari_xreg.widgets.parts.small_print import SmallPrint
 
 PELVIS = (
@@ -70,4 +69,4 @@ class TemplateQuestion(Question):
     def value(self) -> tuple[str, ...]:
         """Each name once."""
         lines = (" ".join(line.split()) for line in self.text.toPlainText().splitlines())
-        return unique([line for line in lines if line])
+        return tuple(dict.fromkeys(line for line in lines if line))

@@ -7,13 +7,15 @@ from typing import Any
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
+from napari_xreg.images import patterns
 from napari_xreg.widgets.jobs.workbench import Workbench
-from napari_xreg.widgets.landmarks.edit import places_of
-from napari_xreg.widgets.landmarks.files import FILES
 from napari_xreg.widgets.landmarks.names import NameField, TemplateQuestion
-from napari_xreg.widgets.landmarks.picking import PickGuide, PickMouse, Places, unique
+from napari_xreg.widgets.landmarks.picking import PickMouse
 from napari_xreg.widgets.parts.data_buttons import button, row
 from napari_xreg.widgets.parts.small_print import SmallPrint
+from napari_xreg.workflows import PickGuide, Places, places_of
+
+FILES = f"Landmarks ({patterns('landmarks')})"
 
 
 class PickPanel(QWidget):
@@ -124,7 +126,7 @@ class PickPanel(QWidget):
         name = self.field.name
         places = self.places
         if name and name not in places.names:
-            self._set_template(unique([*places.names, name]))
+            self._set_template((*places.names, name))
         self.guide.start(self.places, name or None)
         if self.guide.name is None:
             self.words.setText("Every landmark has both places: choose one to pick it again.")
@@ -139,7 +141,7 @@ class PickPanel(QWidget):
         """The template follows."""
         if self.guide.name == old:
             self.guide.stop()
-        self._set_template(unique([new if name == old else name for name in self.template]))
+        self._set_template(tuple(new if name == old else name for name in self.template))
 
     def refresh(self) -> None:
         """Say what to click next."""

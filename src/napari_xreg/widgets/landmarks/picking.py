@@ -1,8 +1,7 @@
-"""Picking by hand: which landmark comes next, and the mouse on the radiograph."""
+"""Picking by hand: the mouse on the radiograph and on the CT."""
 
-from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Callable, Generator
+from typing import Any
 
 import numpy as np
 from napari.layers import Image
@@ -10,90 +9,10 @@ from psygnal import Signal
 
 from napari_xreg.geometry import CArm
 from napari_xreg.widgets.jobs.workbench import Workbench
-
-Side = Literal["patient", "radiograph"]
-Pixel = tuple[float, float]
-Position = tuple[float, float, float]
+from napari_xreg.workflows import Pixel
 
 _STILL_PIXELS = 3.0  # a click trembles
 _REACH_PIXELS = 10.0  # from the middle of a landmark
-
-
-@dataclass(frozen=True)
-class Places:
-    """Which landmarks have a place where.
-
-    Parameters
-    ----------
-    names
-        In the order they are to be picked.
-    patient, radiograph
-        Names that have one there.
-    """
-
-    names: tuple[str, ...]
-    patient: frozenset[str]
-    radiograph: frozenset[str]
-
-    def complete(self, name: str) -> bool:
-        """Both are known."""
-        return name in self.patient and name in self.radiograph
-
-
-class PickGuide:
-    """Click here, then there: one landmark after the other. It knows no mouse and no session."""
-
-    changed = Signal()
-
-    def __init__(self) -> None:
-        self._name: str | None = None
-        self._skipped: set[str] = set()
-
-    @property
-    def name(self) -> str | None:
-        """What is being picked; None where nothing is."""
-        return self._name
-
-    def start(self, places: Places, name: str | None = None) -> None:
-        """Pick this one, or the first that lacks a place."""
-        self._skipped.clear()
-        self._go(name or self._next(places, after=None))
-
-    def stop(self) -> None:
-        """Pick nothing."""
-        self._go(None)
-
-    def skip(self, places: Places) -> None:
-        """Leave this one for later; after the last comes the end."""
-        if self._name is not None:
-            self._skipped.add(self._name)
-            self._go(self._next(places, after=self._name))
-
-    def clicked(self, side: Side, before: Places, after: Places) -> None:
-        """A place was set: stay with the landmark until it has both, then go on."""
-        name = self._name
-        if name is None:
-            return
-        done = after.complete(name) and (side == "radiograph" or not before.complete(name))
-        self._go(self._next(after, after=name) if done else name)
-
-    def wanted(self, places: Places) -> Side | None:
-        """Where to click next: the CT comes first."""
-        if self._name is None:
-            return None
-        return "radiograph" if self._name in places.patient else "patient"
-
-    def _next(self, places: Places, after: str | None) -> str | None:
-        names = list(places.names)
-        if after in names:
-            at = names.index(after) + 1
-            names = names[at:] + names[:at]
-        open_ones = (n for n in names if not places.complete(n) and n not in self._skipped)
-        return next(open_ones, None)
-
-    def _go(self, name: str | None) -> None:
-        self._name = name
-        self.changed.emit()
 
 
 class PickMouse:
@@ -191,8 +110,3 @@ def _pixel(event: Any, carm: CArm | None) -> Pixel:
     row_mm, column_mm = event.position[-2:]
     s_row, s_column = carm.detector.spacing
     return float(row_mm) / s_row, float(column_mm) / s_column
-
-
-def unique(names: Sequence[str]) -> tuple[str, ...]:
-    """Each once, in the order of its first place."""
-    return tuple(dict.fromkeys(names))

@@ -4,10 +4,10 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QPushButton, QVBoxLayout, QWidget
 
 from napari_xreg.session import Session
-from napari_xreg.widgets.landmarks.solve import Solved
 from napari_xreg.widgets.parts.data_buttons import button, row
 from napari_xreg.widgets.parts.small_print import SmallPrint
 from napari_xreg.widgets.pose.words import carm_words, truth_error_mm
+from napari_xreg.workflows import Solved
 
 
 class LandmarksResult(QWidget):
@@ -75,7 +75,7 @@ class LandmarksResult(QWidget):
             self.fit.setText("")
             return
         request, solution = solved.request, solved.solution
-        terms = request.carm.carm_pose(pose, request.isocenter)
+        terms = request.carm.carm_pose(pose, session.isocenter)
         self.pose.setText(carm_words(terms))
         used, considered = int(solution.used.sum()), int(solution.considered.sum())
         words = [f"Fitted to {used} of {considered}, {solution.rms_px:.2f} px root mean square"]

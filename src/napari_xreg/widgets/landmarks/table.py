@@ -1,6 +1,5 @@
 """The table of landmarks: which are used, where they are known, what became of them."""
 
-from dataclasses import dataclass
 from typing import Any
 
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, Qt, Signal
@@ -8,7 +7,7 @@ from qtpy.QtGui import QBrush, QColor
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableView
 
 from napari_xreg.viewer import LandmarkColours, weight_colour
-from napari_xreg.widgets.landmarks.solve import FATES, Verdict
+from napari_xreg.workflows import FATES, LandmarkRow
 
 COLUMNS = {
     "name": "Tick: the pose is fitted to it. Double-click renames it everywhere.",
@@ -29,38 +28,8 @@ _ALIGN_RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 _ALIGN_CENTRE = Qt.AlignmentFlag.AlignCenter
 
 
-@dataclass(frozen=True)
-class Row:
-    """One landmark.
-
-    Parameters
-    ----------
-    name
-        Of it.
-    ticked
-        Whether the pose may be fitted to it.
-    in_patient, on_radiograph
-        Where it has a place.
-    visible
-        False where it is marked invisible on this radiograph.
-    sigma_px, by_hand
-        Of its pixel, and whether that is the σ of picks by hand; None where it has no pixel.
-    verdict
-        Of the present solution; None where there is none.
-    """
-
-    name: str
-    ticked: bool = True
-    in_patient: bool = False
-    on_radiograph: bool = False
-    visible: bool = True
-    sigma_px: float | None = None
-    by_hand: bool = True
-    verdict: Verdict | None = None
-
-
 class LandmarksModel(QAbstractTableModel):
-    """Shows `Row`s; what the user changes is only wished for."""
+    """Shows `LandmarkRow`s; what the user changes is only wished for."""
 
     ticked = Signal(str, bool)
     renamed = Signal(str, str)
@@ -69,14 +38,14 @@ class LandmarksModel(QAbstractTableModel):
     def __init__(self, colours: LandmarkColours) -> None:
         super().__init__()
         self._colours = colours
-        self._rows: tuple[Row, ...] = ()
+        self._rows: tuple[LandmarkRow, ...] = ()
 
     @property
-    def rows(self) -> tuple[Row, ...]:
+    def rows(self) -> tuple[LandmarkRow, ...]:
         """What is shown."""
         return self._rows
 
-    def show(self, rows: tuple[Row, ...]) -> None:
+    def show(self, rows: tuple[LandmarkRow, ...]) -> None:
         """Other rows; where the names are the same the selection stays."""
         if [row.name for row in rows] == [row.name for row in self._rows]:
             if rows != self._rows:
@@ -157,7 +126,7 @@ class LandmarksModel(QAbstractTableModel):
         self.sigma_given.emit(row.name, sigma)
         return True
 
-    def _ink(self, row: Row, column: int) -> QBrush | None:
+    def _ink(self, row: LandmarkRow, column: int) -> QBrush | None:
         if column in (CT, XRAY):
             red, green, blue, _ = self._colours.of(row.name)
             return QBrush(QColor.fromRgbF(red, green, blue))
@@ -166,7 +135,7 @@ class LandmarksModel(QAbstractTableModel):
         return None
 
 
-def _text(row: Row, column: int) -> str:
+def _text(row: LandmarkRow, column: int) -> str:
     verdict = row.verdict
     match column:
         case 0:
@@ -197,7 +166,7 @@ def _text(row: Row, column: int) -> str:
 _FITS = {"used": "✓", "one side": "", "open": ""}
 
 
-def _paper(row: Row) -> QBrush | None:
+def _paper(row: LandmarkRow) -> QBrush | None:
     if row.verdict is None or row.verdict.weight is None:
         return None
     red, green, blue, _ = weight_colour(row.verdict.weight)

@@ -16,7 +16,8 @@ from qtpy.QtWidgets import (
 )
 
 from napari_xreg.geometry import CArm
-from napari_xreg.registration import DEFAULT_THRESHOLD_MM, PnPSettings, Weighting
+from napari_xreg.registration import OUTLIER_MM, PnPSettings, Weighting
+from napari_xreg.workflows import HAND_SIGMA_PX
 
 NONE, SELECTION, CONTINUOUS, NORMALISED, INVERSE, RANK, COVARIANCE = (
     *("all alike", "selection", "continuous (pixels)", "continuous (normalised)"),
@@ -75,13 +76,13 @@ class WeightingPanel(QWidget):
             "Find the landmarks that agree and fit only those (Barath et al. 2020); off: fit all."
         )
         self.threshold = _spin(
-            DEFAULT_THRESHOLD_MM,
+            OUTLIER_MM,
             " mm",
             "A landmark farther than this from its projection, in mm on the detector (and beyond\n"
             "its 99.9 % ellipse, where covariances count), does not agree with the others.",
         )
         self.sigma = _spin(
-            2.0,
+            HAND_SIGMA_PX,
             " px",
             "Standard deviation of a landmark picked by hand, along rows and along columns, pixels\n"
             "of the radiograph; single ones are changed in the table.",

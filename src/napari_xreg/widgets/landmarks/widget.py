@@ -17,22 +17,42 @@ from napari_xreg.registration import PnPStatus
 from napari_xreg.widgets.data.loading import FRAMES
 from napari_xreg.widgets.data.questions import OneOf
 from napari_xreg.widgets.jobs.jobs import Lane
-from napari_xreg.widgets.landmarks import edit
 from napari_xreg.widgets.landmarks.detection import DetectionPanel
 from napari_xreg.widgets.landmarks.drawing import LandmarksDrawing
-from napari_xreg.widgets.landmarks.files import save, take
 from napari_xreg.widgets.landmarks.names import PELVIS
 from napari_xreg.widgets.landmarks.pick_panel import PickPanel
-from napari_xreg.widgets.landmarks.picking import Pixel, Places, Position, Side
 from napari_xreg.widgets.landmarks.result import LandmarksResult
-from napari_xreg.widgets.landmarks.solve import Solved, SolveRequest
 from napari_xreg.widgets.landmarks.table import LandmarksModel, LandmarksTable
 from napari_xreg.widgets.landmarks.weighting import COVARIANCE, WeightingPanel
 from napari_xreg.widgets.parts.docked import Docked
+from napari_xreg.widgets.parts.opening_docks import found, opened
 from napari_xreg.widgets.parts.scrolling import scrolled
+from napari_xreg.widgets.refine.choices import RefineChoices
 from napari_xreg.widgets.refine.settings import flush
 from napari_xreg.widgets.refine.widget import RefineWidget
 from napari_xreg.widgets.slices.widget import SlicesWidget
+from napari_xreg.workflows import (
+    LANDMARK_SPREAD,
+    LANDMARK_STARTS,
+    Pixel,
+    Places,
+    Position,
+    Side,
+    Solved,
+    SolveRequest,
+    landmark_rows,
+    pick_landmark,
+    place_landmark,
+    remove_landmark,
+    rename_landmark,
+    save_landmarks,
+    set_landmark_sigma,
+    set_landmark_ticked,
+    set_landmark_visible,
+    solve,
+    take_detected,
+    take_landmarks,
+)
 
 _FOLLOWED = (PnPStatus.SOLVED, PnPStatus.AMBIGUOUS)
 
@@ -56,7 +76,7 @@ class LandmarksWidget(Docked):
         self._held: tuple[str, Pixel] | None = None
         self._acted = False  # what is being solved was caused here
         self._drawing = LandmarksDrawing(bench.canvas, bench.session)
-        self._lane = Lane(self._take, name="Landmarks")
+        self._lane = Lane(self._take, solve, name="Landmarks")
         self.picking = PickPanel(bench, PELVIS)
         self.model = LandmarksModel(self._canvas.landmarks.colours)
         self.table = LandmarksTable(self.model)
@@ -107,17 +127,17 @@ class LandmarksWidget(Docked):
         carm = active.radiograph.carm
         known = self._solved is not None and self._solved.request.id == active.id
         return SolveRequest(
-            active.name,
             session.landmarks,
             picked,
-            frozenset(active.left_out),
             carm,
+            frozenset(active.left_out),
             session.isocenter,
             self.weighting.weighting(),
             self.weighting.settings(carm),
             self.weighting.hand_sigma_px,
             self._start if known and self._start is not None else active.world_from_camera,
             session.volume,
+            active.name,
             active.id,
         )
 
@@ -137,7 +157,7 @@ class LandmarksWidget(Docked):
     def _show(self, solved: Solved | None) -> None:
         self._solved = solved
         session = self._session
-        rows = edit.rows_of(session, self.places, solved, self.weighting.hand_sigma_px)
+        rows = landmark_rows(session, self.places, solved, self.weighting.hand_sigma_px)
         self.model.show(rows)
         why = "" if session.active else "Load a CT and a radiograph first (Data)."
         self.result.show_solved(solved, session, why)
@@ -164,9 +184,9 @@ class LandmarksWidget(Docked):
             return
         self._acted = True
         if side == "patient":
-            edit.place(self._session, name, at)
+            place_landmark(self._session, name, at)
         else:
-            edit.pick(self._session, name, at)
+            pick_landmark(self._session, name, at)
         self.picking.guide.clicked(side, before, self.places)
 
     def _drag(self, name: str, pixel: Pixel) -> None:
@@ -181,7 +201,7 @@ class LandmarksWidget(Docked):
         self._end_drag()
         self._acted = True
         with self._session.one_step(f"move landmark {name}", since_recorded=True):
-            edit.pick(self._session, name, pixel)
+            pick_landmark(self._session, name, pixel)
 
     def _drag_in_layer(self, name: str, pixel: Pixel) -> None:
         """napari's own tool drags it; the layer draws it already, and tells the session at the end."""
@@ -196,14 +216,14 @@ class LandmarksWidget(Docked):
 
     def _tick(self, name: str, ticked: bool) -> None:
         self._acted = True
-        edit.set_ticked(self._session, name, ticked)
+        set_landmark_ticked(self._session, name, ticked)
 
     def _rename(self, old: str, new: str) -> None:
         if old == new:
             return
         self._canvas.landmarks.colours.renamed(old, new)
         try:
-            edit.rename(self._session, old, new, others=self.places.names)
+            rename_landmark(self._session, old, new, others=self.places.names)
         except ValueError as error:
             show_error(f"{error}.")
             return
@@ -211,14 +231,14 @@ class LandmarksWidget(Docked):
 
     def _set_sigma(self, name: str, sigma: float) -> None:
         self._acted = True
-        edit.set_sigma(self._session, name, sigma)
+        set_landmark_sigma(self._session, name, sigma)
 
     def remove(self) -> None:
         """Forget the chosen landmark: its pick on the radiograph, else its position in the CT."""
         name = self.table.name
         if name is not None:
             self._acted = True
-            edit.remove(self._session, name, patient=name not in self.places.radiograph)
+            remove_landmark(self._session, name, patient=name not in self.places.radiograph)
 
     def toggle_visible(self) -> None:
         """Mark the chosen landmark as invisible on this radiograph, or as visible again."""
@@ -226,7 +246,7 @@ class LandmarksWidget(Docked):
         mark = next((m for m in (active.landmarks if active else ()) if m.name == name), None)
         if mark is not None:
             self._acted = True
-            edit.set_visible(self._session, mark.name, not mark.visible)
+            set_landmark_visible(self._session, mark.name, not mark.visible)
 
     def use_file(self, path: str, write: bool, frame: LandmarkFrame | None = None) -> None:
         """Load or save landmarks of the CT and of this radiograph.
@@ -237,8 +257,8 @@ class LandmarksWidget(Docked):
         name = Path(path).name
         try:
             if write:
-                show_info(f"{save(self._session, path)} landmarks written to {name}")
-            elif not take(self._session, read_landmarks(path, frame=frame)):
+                show_info(f"{save_landmarks(self._session, path)} landmarks written to {name}")
+            elif not take_landmarks(self._session, read_landmarks(path, frame=frame)):
                 show_warning(f"{name} holds pixels: load the radiograph they belong to first.")
         except FrameUnknown:
             self.question = OneOf(
@@ -264,38 +284,24 @@ class LandmarksWidget(Docked):
             )
 
     def refine(self) -> None:
-        """Use the pose, then refine from it, in the Refine widget."""
+        """Use the pose, then refine from some about it, in the Refine widget."""
         self.use_pose()
-        viewer = self.workbench.viewer
-        found = self._find(RefineWidget)
-        if found is None:
-            found = RefineWidget(viewer)
-            viewer.window.add_dock_widget(found, name="Refine", area="right", tabify=True)
-        found.start()
+        refining = opened(self.workbench, RefineWidget, "Refine")
+        refining.start(RefineChoices(starts=LANDMARK_STARTS, spread=LANDMARK_SPREAD))
 
     def open_slices(self) -> None:
         """Bring the CT's slices to the front, opened if they are not there."""
-        viewer = self.workbench.viewer
-        found = self._find(SlicesWidget)
-        if found is None:
-            found = SlicesWidget(viewer)
-            viewer.window.add_dock_widget(found, name="Slices", area="bottom")
-        found.show()
+        slices = opened(self.workbench, SlicesWidget, "Slices", area="bottom")
         if self.table.name is not None:
-            found.slices.choose(self.table.name)
+            slices.slices.choose(self.table.name)
 
-    def _find(self, kind: type[QWidget]) -> Any:
-        """The widget of this kind in the viewer's window, or None."""
-        widgets = self.workbench.viewer.window.dock_widgets.values()
-        return next((widget for widget in widgets if isinstance(widget, kind)), None)
-
-    def _take_detected(self, found: Detections, trusted: bool) -> None:
+    def _take_detected(self, detections: Detections, trusted: bool) -> None:
         """More passes, or all of them; the C-arm follows only what is to be trusted."""
         name = self.detection.name
         assert name is not None
         self._acted = self._acted or trusted
         self.weighting.suggest(COVARIANCE)
-        edit.take_detected(self._session, name, found.landmarks())
+        take_detected(self._session, name, detections.landmarks())
 
     def _draw_samples(self, *_: object) -> None:
         wanted = self.detection.samples.isChecked()
@@ -331,7 +337,7 @@ class LandmarksWidget(Docked):
         """A row was chosen: that landmark is the one to pick, if any is."""
         self.picking.choose(name)
         self._canvas.landmarks.choose(name)
-        slices = self._find(SlicesWidget)
+        slices = found(self.workbench, SlicesWidget)
         if slices is not None:
             slices.slices.choose(name)
 

@@ -10,15 +10,22 @@ from napari_xreg.widgets.parts.docked import Docked
 SomeWidget = TypeVar("SomeWidget", bound=Docked)
 
 
-def opened(bench: Workbench, kind: type[SomeWidget], name: str) -> SomeWidget:
-    """The open widget of this class, brought to the front; docked at the right if there is none."""
-    window = bench.viewer.window
-    for widget in dict(window.dock_widgets).values():
-        if isinstance(widget, kind) and not widget.torn_down:
-            _to_front(widget)
-            return widget
+def found(bench: Workbench, kind: type[SomeWidget]) -> SomeWidget | None:
+    """The open widget of this class, or None."""
+    widgets = dict(bench.viewer.window.dock_widgets).values()
+    return next((w for w in widgets if isinstance(w, kind) and not w.torn_down), None)
+
+
+def opened(
+    bench: Workbench, kind: type[SomeWidget], name: str, *, area: str = "right"
+) -> SomeWidget:
+    """The open widget of this class, brought to the front; docked if there is none."""
+    there = found(bench, kind)
+    if there is not None:
+        _to_front(there)
+        return there
     new = kind(bench.viewer)
-    window.add_dock_widget(new, name=name, area="right", tabify=True)
+    bench.viewer.window.add_dock_widget(new, name=name, area=area, tabify=area == "right")
     _to_front(new)
     return new
 

@@ -6,19 +6,22 @@ from jaxtyping import Float
 from napari.utils.notifications import show_error, show_info
 from numpy import ndarray
 from qtpy.QtCore import QObject, QTimer, Signal
-from torch import Tensor
 
-from napari_xreg.rayemb import Found
+from napari_xreg.rayemb import rank_score
 from napari_xreg.session import PointList
 from napari_xreg.training import inside_image
 from napari_xreg.viewer import HeatmapLayers
 from napari_xreg.widgets.jobs.jobs import Lane
 from napari_xreg.widgets.jobs.workbench import Workbench
-from napari_xreg.widgets.rayemb.landmarks import accept_landmarks
 from napari_xreg.widgets.rayemb.look import PointLook
 from napari_xreg.widgets.rayemb.plots import ScatterPlot
 from napari_xreg.widgets.rayemb.points import ERROR, SIMILARITY, PointsPanel, numbers_of
-from napari_xreg.widgets.rayemb.requests import ScoreRequest
+from napari_xreg.workflows import (
+    ScoredPoints,
+    ScorePointsRequest,
+    copy_to_landmarks,
+    score_points,
+)
 
 NUMBERS_MS = 200
 """How often the numbers of a long list follow a pose that is dragged."""
@@ -51,7 +54,7 @@ class ListKeeper(QObject):
         super().__init__()
         self._session, self._state = bench.session, bench.session.ray_points
         self._panel, self._scatter, self._layers, self._look = panel, scatter, layers, look
-        self._scores = Lane(self._take_scores, name="RayEmb list")
+        self._scores = Lane(self._take_scores, score_points, name="RayEmb list")
         self._closed = False
         self._drawn = True
         self._numbers = QTimer(self)
@@ -87,7 +90,9 @@ class ListKeeper(QObject):
         while f"point {number}" in known.names:
             number += 1
         position = torch.tensor([look.position], dtype=torch.float64)
-        new = PointList((f"point {number}",), position, None if heatmap is None else heatmap.found)
+        new = PointList(
+            (f"point {number}",), position, None if heatmap is None else heatmap.maps.found
+        )
         self._state.set_points(known.joined(new))
         self._panel.select([len(known)])
 
@@ -106,7 +111,7 @@ class ListKeeper(QObject):
     def accept(self, rows: list[int]) -> None:
         """Keep rows as landmarks."""
         try:
-            show_info(accept_landmarks(self._session, self._state.points.rows(rows)))
+            show_info(copy_to_landmarks(self._session, self._state.points.rows(rows)))
         except ValueError as error:
             show_error(f"{error}.")
 
@@ -125,7 +130,7 @@ class ListKeeper(QObject):
         """Another list, or another radiograph: points not looked for yet are."""
         points, prepared = self._state.points, self._state.prepared
         if prepared is not None and len(points) and points.found is None:
-            self._scores.ask(ScoreRequest(prepared, points.positions, self._look.per_point))
+            self._scores.ask(ScorePointsRequest(prepared, points.positions, self._look.per_point))
         self._panel.show_points(points, self._values())
         self.show_scatter()
         self._draw()
@@ -165,13 +170,12 @@ class ListKeeper(QObject):
         self._numbers.stop()
         self._scores.close()
 
-    def _take_scores(self, answer: tuple[ScoreRequest, Found]) -> None:
-        request, found = answer
-        points = self._state.points
+    def _take_scores(self, answer: ScoredPoints) -> None:
+        request, points = answer.request, self._state.points
         if self._closed or request.prepared is not self._state.prepared:
             return
-        if request.positions is points.positions:
-            self._state.set_points(points.looked_for(found))
+        if request.points is points.positions:
+            self._state.set_points(points.looked_for(answer.found))
 
     def _values(self) -> Float[ndarray, "n 5"]:
         active = self._session.active
@@ -193,17 +197,6 @@ class ListKeeper(QObject):
         if found is None or not self._drawn:
             self._layers.show_found(detector, np.zeros((0, 2)), np.zeros(0))
             return
-        rank = certainty(found).argsort().argsort().double().numpy()
+        score = rank_score(found.posterior, "certainty").cpu()
+        rank = score.argsort().argsort().double().numpy()
         self._layers.show_found(detector, found.pixels.numpy(), rank / max(len(rank) - 1, 1))
-
-
-def certainty(found: Found) -> Float[Tensor, "n"]:
-    """By which points are coloured, wherever they come from: as `correspond` ranks them.
-
-    Probability to be in the image over the spread; the similarity where the former is not known.
-    """
-    inside = found.in_image.cpu().double()
-    if bool(torch.isnan(inside).any()):
-        return found.similarity.cpu().double()
-    spread = found.covariances.diagonal(dim1=1, dim2=2).sum(1)
-    return inside.clamp_min(1e-12).log() - 0.5 * spread.log()

@@ -9,14 +9,19 @@ from jaxtyping import Float
 from numpy import ndarray
 from qtpy.QtCore import QObject, Signal
 
+from napari_xreg.rendering import torch_threads
 from napari_xreg.session import Exposure, Look
 from napari_xreg.viewer import HeatmapLayers
 from napari_xreg.widgets.jobs.jobs import Lane
 from napari_xreg.widgets.jobs.workbench import Workbench
-from napari_xreg.widgets.rayemb.requests import Heatmap, HeatmapRequest, millimetres, spread_mm
+from napari_xreg.workflows import HeatmapRequest, Heatmaps, heatmaps
 
 Point = tuple[float, float, float]
 SIMILARITY, PROBABILITY, NOTHING = "similarity", "probability", "nothing"
+one_thread = torch_threads(1)
+"""A few ms of small operations, that took 50 where several threads of torch waited for each other
+while the window was drawn."""
+
 DARK_SHARE = 0.6
 """Most of an image is somewhat similar to any point: this share of it is left uncoloured."""
 
@@ -39,8 +44,8 @@ class PointLook(QObject):
         super().__init__()
         self._bench, self._layers = bench, layers
         self._session, self._state = bench.session, bench.session.ray_points
-        self._lane = Lane(self._take, name="RayEmb")
-        self._heatmap: Heatmap | None = None
+        self._lane = Lane(self._take, one_thread(heatmaps), name="RayEmb")
+        self._heatmap: Heatmaps | None = None
         self._closed = False
         self.per_point = 4
         self.latency_ms = math.nan
@@ -50,10 +55,10 @@ class PointLook(QObject):
         self._overlay: str | None = None  # what the canvas showed before the heatmap
 
     @property
-    def heatmap(self) -> Heatmap | None:
+    def heatmap(self) -> Heatmaps | None:
         """Of the point looked at; None until it is there."""
         heatmap, look = self._heatmap, self._state.look
-        if heatmap is None or look is None or heatmap.request.position != look.position:
+        if heatmap is None or look is None or heatmap.request.points != (look.position,):
             return None
         return heatmap
 
@@ -74,7 +79,7 @@ class PointLook(QObject):
         self._state.set_look(Look(point, "" if active is None else active.id))
         prepared = self._state.prepared
         if prepared is not None:
-            self._lane.ask(HeatmapRequest(prepared, point, self.per_point, asked))
+            self._lane.ask(HeatmapRequest(prepared, (point,), self.per_point, asked=asked))
         self.changed.emit()
 
     def again(self) -> None:
@@ -93,33 +98,34 @@ class PointLook(QObject):
     def paint(self) -> None:
         """Heatmap, peak and ellipse in one go."""
         heatmap, active = self._heatmap, self._session.active
-        if heatmap is None or active is None or not heatmap.request.prepared.shows(active):
+        if heatmap is None or active is None or not self._current(heatmap):
             return
         canvas = self._bench.canvas
         self._clear_below(self._shown != NOTHING)
         if self._shown == NOTHING:
             canvas.show_heatmap(None)
         elif self._shown == PROBABILITY:
-            canvas.show_heatmap(heatmap.probability)
+            canvas.show_heatmap(heatmap.probability())
         else:
-            low = float(np.quantile(heatmap.similarity, DARK_SHARE))
-            high = max(float(heatmap.similarity.max()), low + 1e-3)
-            canvas.show_heatmap(heatmap.similarity, limits=(low, high))
+            similarity = heatmap.similarity()
+            low = float(np.quantile(similarity, DARK_SHARE))
+            high = max(float(similarity.max()), low + 1e-3)
+            canvas.show_heatmap(similarity, limits=(low, high))
         self._layers.show_point(
             active.radiograph.carm.detector,
-            heatmap.found.pixels[0].numpy(),
-            heatmap.found.covariances[0].numpy(),
-            projection(active, heatmap.request.position),
+            heatmap.maps.found.pixels[0].numpy(),
+            heatmap.maps.found.covariances[0].numpy(),
+            projection(active, *heatmap.request.points),
         )
 
     def follow_pose(self) -> None:
         """The projection, after the C-arm moved."""
         heatmap, active = self.heatmap, self._session.active
-        if heatmap is not None and active is not None and heatmap.request.prepared.shows(active):
+        if heatmap is not None and active is not None and self._current(heatmap):
             self._layers.move_projection(
                 active.radiograph.carm.detector,
-                heatmap.found.pixels[0].numpy(),
-                projection(active, heatmap.request.position),
+                heatmap.maps.found.pixels[0].numpy(),
+                projection(active, *heatmap.request.points),
             )
             self.changed.emit()
 
@@ -129,18 +135,17 @@ class PointLook(QObject):
         if heatmap is None or active is None:
             waiting = self._state.look is not None and self._state.prepared is None
             return "Prepare, to see where this point is." if waiting else ""
-        carm, found = active.radiograph.carm, heatmap.found
+        carm, found = active.radiograph.carm, heatmap.maps.found
         words = [f"<b>similarity {float(found.similarity[0]):.2f}</b>"]
         inside = float(found.in_image[0])
         if math.isfinite(inside):
             words.append(f"in image {100 * inside:.0f} %")
-        words.append(f"spread {float(spread_mm(found, carm)[0]):.1f} mm")
-        point = torch.tensor([heatmap.request.position], dtype=torch.float64)
+        words.append(f"spread {float(found.spread_mm(carm)[0]):.1f} mm")
         poses = {"to projection": active.world_from_camera, "error": active.truth}
         for title, pose in poses.items():
             if pose is None:
                 continue
-            apart = float(millimetres(found.pixels - carm.project(point, pose), carm)[0])
+            apart = float(found.distances_mm(carm, pose)[0])
             if math.isfinite(apart):
                 words.append(f"{title} {apart:.1f} mm")
         return ", ".join(words)
@@ -152,6 +157,10 @@ class PointLook(QObject):
         if not self._bench.closed:
             self._clear_below(False)
             self._bench.canvas.drop_heatmap()
+
+    def _current(self, heatmap: Heatmaps) -> bool:
+        state = self._state
+        return heatmap.request.prepared is state.prepared and state.shows(self._session.active)
 
     def _clear_below(self, on: bool) -> None:
         """Under a heatmap the radiograph alone, darker: colours would mix, and bone be white."""
@@ -165,15 +174,15 @@ class PointLook(QObject):
                 canvas.overlay = self._overlay
             self._overlay = None
 
-    def _take(self, answer: Heatmap) -> None:
+    def _take(self, answer: Heatmaps) -> None:
         prepared, active = self._state.prepared, self._session.active
         if self._closed or active is None or answer.request.prepared is not prepared:
             return
         self._heatmap = answer
         self.paint()
-        row, column = answer.found.pixels[0].tolist()
+        row, column = answer.maps.found.pixels[0].tolist()
         look = self._state.look
-        if look is not None and look.position == answer.request.position:
+        if look is not None and (look.position,) == answer.request.points:
             self._state.set_look(Look(look.position, active.id, (row, column)))
         self.changed.emit()
         self.latency_ms = 1000 * (time.perf_counter() - answer.request.asked)

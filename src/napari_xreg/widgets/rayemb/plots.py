@@ -7,10 +7,10 @@ from qtpy.QtCore import QEvent, QSize
 from qtpy.QtGui import QPalette
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from napari_xreg.session import Prepared
+from napari_xreg.rayemb import PreparedNetwork
 from napari_xreg.viewer import robust_limits
 from napari_xreg.widgets.parts.small_print import SmallPrint
-from napari_xreg.widgets.rayemb.requests import Heatmap
+from napari_xreg.workflows import Heatmaps
 
 import pyqtgraph as pg  # isort: skip  # after qtpy: it takes the binding that is loaded
 
@@ -113,20 +113,21 @@ class TemplateStrip(QWidget):
         self._shown: tuple[object, tuple[int, ...]] | None = None
         self._dress()
 
-    def show_point(self, prepared: Prepared | None, heatmap: Heatmap | None) -> None:
+    def show_point(self, prepared: PreparedNetwork | None, heatmap: Heatmaps | None) -> None:
         """Of a point; None: of none."""
         if prepared is None or heatmap is None:
             self.canvas.clear()
             self.pictures, self.marks, self._titles, self._shown = [], [], [], None
             self.words.setText("Choose a point first.")
             return
-        chosen = tuple(heatmap.templates.tolist())
+        maps = heatmap.maps
+        chosen = tuple(maps.templates[0].tolist())
         if self._shown is None or self._shown != (prepared.templates, chosen):
             self._lay_out(prepared, chosen)
             self._shown = (prepared.templates, chosen)
         hidden = 0
         for mark, seen, at in zip(
-            self.marks, heatmap.seen.tolist(), heatmap.template_pixels.tolist(), strict=True
+            self.marks, maps.seen[0].tolist(), maps.template_pixels[0].tolist(), strict=True
         ):
             mark.setData([at[1]], [at[0]])
             mark.setVisible(bool(seen))
@@ -136,7 +137,7 @@ class TemplateStrip(QWidget):
             words += f"; {hidden} of them do not see the point"
         self.words.setText(f"{words}.")
 
-    def _lay_out(self, prepared: Prepared, chosen: tuple[int, ...]) -> None:
+    def _lay_out(self, prepared: PreparedNetwork, chosen: tuple[int, ...]) -> None:
         self.canvas.clear()
         self.pictures, self.marks, self._titles = [], [], []
         carm, center = prepared.templates.carm, prepared.volume.center.double().cpu()

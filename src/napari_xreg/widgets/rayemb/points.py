@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
-import torch
 from jaxtyping import Float
 from numpy import ndarray
 from qtpy.QtCore import (
@@ -22,7 +21,6 @@ from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QMenu, QTableView, QV
 from napari_xreg.geometry import CArm, Pose
 from napari_xreg.session import PointList
 from napari_xreg.widgets.parts.data_buttons import button, entry, menu_button, row
-from napari_xreg.widgets.rayemb.requests import millimetres, spread_mm
 
 COLUMNS: tuple[tuple[str, str, str], ...] = (
     ("Point", "", "{}"),
@@ -60,18 +58,11 @@ def numbers_of(
         return values
     values[:, SIMILARITY - 1] = found.similarity.cpu().numpy()
     values[:, IN_IMAGE - 1] = 100 * found.in_image.cpu().numpy()
-    values[:, SPREAD - 1] = spread_mm(found, carm).numpy()
+    values[:, SPREAD - 1] = found.spread_mm(carm).numpy()
     for column, at in ((TO_POSE, pose), (ERROR, truth)):
-        values[:, column - 1] = distances(points, carm, at)
+        if at is not None:
+            values[:, column - 1] = found.distances_mm(carm, at).numpy()
     return values
-
-
-def distances(points: PointList, carm: CArm, pose: Pose | None) -> Float[ndarray, "n"]:
-    """Of the peaks from the projections at a pose, mm at the isocenter; NaN where not known."""
-    if points.found is None or pose is None:
-        return np.full(len(points), np.nan)
-    projected = carm.project(points.positions, pose.to(dtype=torch.float64))
-    return np.asarray(millimetres(points.found.pixels - projected, carm).numpy())
 
 
 class PointTable(QAbstractTableModel):

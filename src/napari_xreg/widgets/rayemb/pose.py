@@ -1,7 +1,5 @@
 """From correspondences to a pose: settings of the search, the buttons, and how far to trust it."""
 
-from typing import Literal
-
 from qtpy.QtCore import Signal
 from qtpy.QtGui import QStandardItemModel
 from qtpy.QtWidgets import (
@@ -13,17 +11,14 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_xreg.rayemb import CorrespondSettings
+from napari_xreg.rayemb import BONE_HU, POINTS, CorrespondSettings, RankBy
 from napari_xreg.session import Session
 from napari_xreg.widgets.parts.data_buttons import button, row
 from napari_xreg.widgets.parts.small_print import SmallPrint
 
 STRUCTURES, DENSER = "chosen structures", "denser than"
-RANKS: dict[str, Literal["certainty", "similarity"]] = {
-    "certainty": "certainty",
-    "similarity": "similarity",
-}
-"""As the user reads it, and as the library does."""
+RANKS: tuple[RankBy, ...] = ("similarity", "certainty")
+"""The best first: see `CorrespondSettings`."""
 
 
 class PosePanel(QWidget):
@@ -49,10 +44,10 @@ class PosePanel(QWidget):
         self.above.setRange(-500.0, 3000.0)
         self.above.setDecimals(0)
         self.above.setSingleStep(50.0)
-        self.above.setValue(250.0)
+        self.above.setValue(BONE_HU)
         self.above.setSuffix(" HU")
         self.above.setToolTip("Hounsfield units; bone from about 250.")
-        self.points = _whole(3000, 10, 20000, "Points sampled; each gets a heatmap.")
+        self.points = _whole(POINTS, 10, 20000, "Points sampled; each gets a heatmap.")
         self.keep = _whole(default.top, 4, 5000, "Best points that go on after the first round.")
         self.redraws = _whole(
             default.redraws, 0, 50, "Further rounds with other templates; a point keeps its best."
@@ -63,9 +58,9 @@ class PosePanel(QWidget):
         self.rank = QComboBox()
         self.rank.addItems(list(RANKS))
         self.rank.setToolTip(
-            "By what points are called better. Certainty: probability to be in the image over the "
-            "spread, for networks that learned the former. Similarity: height of the peak, as the "
-            "paper does."
+            "By what points are called better. Similarity: height of the peak, as the paper does: "
+            "the better poses. Certainty: probability to be in the image over the spread, for "
+            "networks that learned the former."
         )
         self.find_button = button(
             "Find correspondences",
@@ -111,7 +106,7 @@ class PosePanel(QWidget):
             per_point=self.per_point.value(),
             top=self.keep.value(),
             redraws=self.redraws.value(),
-            rank_by=RANKS[self.rank.currentText()],
+            rank_by=RANKS[self.rank.currentIndex()],
         )
 
     @property

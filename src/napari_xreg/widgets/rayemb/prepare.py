@@ -1,6 +1,7 @@
 """Preparing RayEmb: templates rendered and embedded, the radiograph embedded; and when it expires."""
 
 from collections.abc import Generator
+from dataclasses import replace
 from pathlib import Path
 
 from napari.utils.notifications import show_warning
@@ -8,10 +9,10 @@ from platformdirs import user_cache_path
 from qtpy.QtCore import QObject, Signal
 
 from napari_xreg.progress import Control
-from napari_xreg.rayemb import TemplateMade
-from napari_xreg.session import Prepared, Session
+from napari_xreg.rayemb import PreparedNetwork, TemplateMade
+from napari_xreg.session import Exposure, Session, same_picture
 from napari_xreg.widgets.jobs.jobs import Job, Jobs, report
-from napari_xreg.widgets.rayemb.requests import PrepareRequest
+from napari_xreg.workflows import PrepareNetworkRequest, WeightsRead, prepare_network
 
 MOST_BYTES = 2_000_000_000
 """Of templates kept on disk; the ones used longest ago go first."""
@@ -53,8 +54,9 @@ class Preparation(QObject):
         super().__init__()
         self._session, self._jobs = session, jobs
         self._job: Job | None = None
-        self._request: PrepareRequest | None = None
-        self._last: PrepareRequest | None = None
+        self._request: PrepareNetworkRequest | None = None
+        self._last: PrepareNetworkRequest | None = None
+        self._exposure: Exposure | None = None  # whose radiograph is being prepared
         kept = session.ray_points.prepared
         self._volume = session.volume if kept is None else kept.volume
         self._closed = False
@@ -65,15 +67,18 @@ class Preparation(QObject):
         """Whether something is being made."""
         return self._job is not None and self._job.running
 
-    def start(self, request: PrepareRequest) -> None:
-        """Make it; what was being made is given up."""
+    def start(self, request: PrepareNetworkRequest, exposure: Exposure) -> None:
+        """Make it of this radiograph; what was being made is given up."""
         self._abandon()
+        self._exposure = exposure
         self._request = self._last = request
         self.words = "Embedding the radiograph …" if request.quick else "Rendering templates …"
         folder = request.cache
 
-        def make(control: Control) -> Generator[TemplateMade, None, Prepared | None]:
-            made = yield from request.events(control)
+        def make(
+            control: Control,
+        ) -> Generator[WeightsRead | TemplateMade, None, PreparedNetwork | None]:
+            made = yield from prepare_network(request, control=control)
             if folder is not None:
                 tidy(folder)
             return made
@@ -84,7 +89,7 @@ class Preparation(QObject):
             on_event=self._say,
             on_result=self._take,
             on_error=self._fail,
-            total=None if request.quick else request.settings.count,
+            total=None if request.quick else request.settings.count + 1,
             description="Embedding the radiograph" if request.quick else "Rendering templates",
         )
         self.changed.emit()
@@ -110,30 +115,27 @@ class Preparation(QObject):
                 self.words = "The CT changed: prepare again."
             self.changed.emit()
             return
-        if prepared is None or prepared.shows(active):
+        if prepared is None or points.shows(active):
             self.changed.emit()
             return
         points.set_prepared(None)
         again = self.again(prepared)
-        if again is not None and again.quick:
-            self.start(again)
+        if again is not None and active is not None and again.quick:
+            self.start(again, active)
         elif active is None:
             self.words = "There is no radiograph."
         else:
             self.words = "Another radiograph, of another size: prepare again."
         self.changed.emit()
 
-    def again(self, prepared: Prepared) -> PrepareRequest | None:
+    def again(self, prepared: PreparedNetwork) -> PrepareNetworkRequest | None:
         """What would prepare the active radiograph with the templates there are."""
         last, active, volume = self._last, self._session.active, self._session.volume
         if last is None or active is None or volume is None:
             return None
-        return PrepareRequest(
-            last.weights, last.settings, volume, last.labels, last.isocenter, active, prepared,
-            last.cache,
-        )  # fmt: skip
+        return replace(last, volume=volume, radiograph=active.masked, before=prepared)
 
-    def remember(self, request: PrepareRequest) -> None:
+    def remember(self, request: PrepareNetworkRequest) -> None:
         """What was prepared already was made by this."""
         self._last = request
 
@@ -149,22 +151,17 @@ class Preparation(QObject):
             self._job.abandon()
         self._job = self._request = None
 
-    def _fits(self, request: PrepareRequest) -> bool:
+    def _fits(self, request: PrepareNetworkRequest) -> bool:
         """Whether what is asked for is still what the session holds."""
-        active = self._session.active
-        return (
-            request.volume is self._session.volume
-            and active is not None
-            and active.id == request.exposure.id
-            and active.radiograph is request.exposure.radiograph
-            and active.painted is request.exposure.painted
-        )
+        same = request.volume is self._session.volume
+        return same and same_picture(self._exposure, self._session.active)
 
-    def _say(self, newest: TemplateMade, _: list[TemplateMade]) -> None:
-        self.words = f"{newest.index + 1} of {newest.count} templates"
-        self.changed.emit()
+    def _say(self, newest: WeightsRead | TemplateMade, _: list[object]) -> None:
+        if isinstance(newest, TemplateMade):
+            self.words = f"{newest.index + 1} of {newest.count} templates"
+            self.changed.emit()
 
-    def _take(self, prepared: Prepared | None) -> None:
+    def _take(self, prepared: PreparedNetwork | None) -> None:
         request, self._request, self._job = self._request, None, None
         if prepared is None:
             self.words = "Cancelled."
@@ -173,7 +170,7 @@ class Preparation(QObject):
             show_warning("RayEmb: CT or radiograph changed while templates were made.")
         else:
             self.words = ""
-            self._session.ray_points.set_prepared(prepared)
+            self._session.ray_points.set_prepared(prepared, self._exposure)
         self.changed.emit()
 
     def _fail(self, error: Exception) -> None:

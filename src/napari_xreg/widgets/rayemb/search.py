@@ -1,24 +1,23 @@
 """From heatmaps to a pose: correspondences searched for in the background, the pose, refinement."""
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 
 from napari.utils.notifications import show_error, show_warning
 from qtpy.QtCore import QObject, Signal
 
-from napari_xreg.progress import Control
-from napari_xreg.rayemb import START_SPREAD, STARTS, Found, Round
+from napari_xreg.rayemb import START_SPREAD, STARTS, FoundPoints, Located, SearchRound
 from napari_xreg.session import PointList
 from napari_xreg.widgets.jobs.jobs import Job, Lane, report
 from napari_xreg.widgets.jobs.workbench import Workbench
 from napari_xreg.widgets.parts.opening_docks import opened
 from napari_xreg.widgets.pose.words import truth_error_mm
 from napari_xreg.widgets.rayemb.pose import PosePanel
-from napari_xreg.widgets.rayemb.requests import FindRequest, PoseFound, PoseRequest
-from napari_xreg.widgets.refine.choices import LEVENBERG_MARQUARDT
+from napari_xreg.widgets.refine.choices import RefineChoices
 from napari_xreg.widgets.refine.widget import RefineWidget
+from napari_xreg.workflows import FindPointsRequest, LocateRequest, find_points, locate
 
 
-class Search(QObject):
+class PoseSearch(QObject):
     """What the buttons of a `PosePanel` do.
 
     Parameters
@@ -37,11 +36,11 @@ class Search(QObject):
         self._bench, self._panel = bench, panel
         self._session, self._state = bench.session, bench.session.ray_points
         self._job: Job | None = None
-        self._solved: PoseFound | None = None
-        self._then: Callable[[PoseFound], None] | None = None
+        self._solved: Located | None = None
+        self._then: Callable[[Located], None] | None = None
         self._own = PointList()
         self._added: set[str] = set()
-        self._lane = Lane(self._take_pose, on_error=self._fail_pose, name="RayEmb pose")
+        self._lane = Lane(self._take_pose, locate, on_error=self._fail_pose, name="RayEmb pose")
         panel.find_wanted.connect(self.find)
         panel.cancel_wanted.connect(self.cancel)
         panel.pose_wanted.connect(self.solve)
@@ -55,7 +54,7 @@ class Search(QObject):
         return self._job is not None and self._job.running
 
     @property
-    def solved(self) -> PoseFound | None:
+    def solved(self) -> Located | None:
         """The pose of the list as it is."""
         return self._solved
 
@@ -72,7 +71,7 @@ class Search(QObject):
             show_error(f"RayEmb: {error}.")
             return
         in_structures = panel.in_structures and session.labels is not None
-        request = FindRequest(
+        request = FindPointsRequest(
             prepared,
             session.labels if in_structures else None,
             session.structures,
@@ -85,13 +84,10 @@ class Search(QObject):
             [i for i, name in enumerate(listed.names) if name in self._added]
         )
 
-        def make(control: Control) -> Generator[Round, None, Found]:
-            return request.events(control)
-
-        panel.words.setText("Looking at every point once …")
+        panel.words.setText("Computing heatmaps for all points …")
         self._job = self._bench.jobs.start(
             "RayEmb correspondences",
-            make,
+            lambda control: find_points(request, control=control),
             on_event=lambda newest, _: self._take_round(newest),
             on_result=self._finish,
             on_error=self._fail,
@@ -113,13 +109,13 @@ class Search(QObject):
         self._job = None
         self._drop_pose()
 
-    def _take_round(self, newest: Round) -> None:
+    def _take_round(self, newest: SearchRound) -> None:
         self._put(newest.found)
         self._panel.words.setText(
             f"Round {newest.index + 1} of {newest.count}, {newest.seconds:.1f} s"
         )
 
-    def _finish(self, found: Found) -> None:
+    def _finish(self, found: FoundPoints) -> None:
         self._job = None
         self._put(found)
         self._panel.words.setText(f"{len(found)} points found; the best are first in the list.")
@@ -131,28 +127,28 @@ class Search(QObject):
         report("RayEmb correspondences", error)
         self.follow()
 
-    def _put(self, found: Found) -> None:
+    def _put(self, found: FoundPoints) -> None:
         names = tuple(f"found {int(number) + 1}" for number in found.index)
         self._added = set(names)
         self._state.set_points(self._own.joined(PointList(names, found.points, found)))
 
     # ------------------------------------------------------------------ the pose
 
-    def solve(self, then: Callable[[PoseFound], None] | None = None) -> None:
+    def solve(self, then: Callable[[Located], None] | None = None) -> None:
         """The pose that the list gives."""
         prepared, points = self._state.prepared, self._state.points
         if prepared is None or points.found is None:
             return
         self._then = then
         self._panel.show_verdict("Solving …", trusted=None)
-        self._lane.ask(PoseRequest(prepared, points.found))
+        self._lane.ask(LocateRequest(prepared, points.found))
 
     def accept(self) -> None:
         """Move the C-arm there."""
         solved = self._solved
         if solved is None or solved.world_from_camera is None:
             return
-        name = self._session.named(solved.request.prepared.exposure.id)
+        name = self._name()
         if name is None:
             return
         self._session.set_pose(solved.world_from_camera, "rayemb", name=name)
@@ -161,7 +157,7 @@ class Search(QObject):
         """Solve, move there, refine from several starts."""
         self.solve(self._refine_from)
 
-    def _refine_from(self, solved: PoseFound) -> None:
+    def _refine_from(self, solved: Located) -> None:
         if not solved.verdict.trusted:
             show_warning(
                 "RayEmb: not refined, since this pose is not to be trusted. Accept it and refine "
@@ -173,35 +169,24 @@ class Search(QObject):
         if widget.running:
             show_warning("RayEmb: a refinement is running already; the pose was accepted.")
             return
-        settings = widget.settings
-        settings.optimiser.setCurrentText(LEVENBERG_MARQUARDT)
-        settings.scales.setCurrentIndex(0)
-        settings.starts.setCurrentText(str(STARTS))
-        spread = (START_SPREAD.rotation_deg, START_SPREAD.in_plane_mm, START_SPREAD.depth_mm)
-        for spin, value in zip(settings.spread, spread, strict=True):
-            spin.setValue(value)
         self.refining.emit()
-        widget.start()
+        widget.start(RefineChoices(starts=STARTS, spread=START_SPREAD))
 
     def train(self) -> None:
         """Open the Train widget."""
-        try:
-            from napari_xreg.widgets.train.widget import TrainWidget
-        except ImportError:
-            show_error("The Train widget is not part of this installation.")
-            return
+        from napari_xreg.widgets.train.widget import TrainWidget  # a second of imports
+
         opened(self._bench, TrainWidget, "Train")
 
-    def _take_pose(self, answer: PoseFound) -> None:
+    def _take_pose(self, answer: Located) -> None:
         then, self._then = self._then, None
-        if answer.request.prepared is not self._state.prepared:
+        if answer.prepared is not self._state.prepared:
             return
         self._solved = answer
         pose = answer.world_from_camera
         words = answer.verdict.sentence
         if pose is not None:
-            name = self._session.named(answer.request.prepared.exposure.id) or ""
-            error = truth_error_mm(self._session, name, pose)
+            error = truth_error_mm(self._session, self._name() or "", pose)
             if error is not None:
                 words += f" mTRE {error:.1f} mm (the true pose is known)."
         self._panel.show_verdict(words, trusted=answer.verdict.trusted)
@@ -214,6 +199,11 @@ class Search(QObject):
         self._panel.show_verdict("Failed.", trusted=None)
         report("RayEmb pose", error)
 
+    def _name(self) -> str | None:
+        """Of the radiograph that was prepared."""
+        exposure = self._state.exposure
+        return None if exposure is None else self._session.named(exposure.id)
+
     def _drop_pose(self) -> None:
         self._lane.drop()
         self._then = self._solved = None
@@ -224,7 +214,7 @@ class Search(QObject):
     def follow(self) -> None:
         """Buttons, after anything changed."""
         points, solved = self._state.points, self._solved
-        if solved is not None and solved.request.found is not points.found:
+        if solved is not None and solved.found is not points.found:
             self._drop_pose()
             solved = None
         self._panel.show_state(

@@ -15,8 +15,8 @@ from qtpy.QtWidgets import (
 )
 from superqt import QCollapsible
 
-from napari_xreg.rayemb import TemplateSettings
-from napari_xreg.session import Session, WeightsFile
+from napari_xreg.rayemb import TemplateSettings, WeightsFile
+from napari_xreg.session import Session
 from napari_xreg.widgets.parts.data_buttons import button, row
 from napari_xreg.widgets.parts.small_print import SmallPrint
 from napari_xreg.widgets.refine.settings import flush

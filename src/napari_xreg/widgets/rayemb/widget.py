@@ -13,7 +13,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_xreg.rayemb import Looks
+from napari_xreg.rayemb import Looks, embedding_colours
 from napari_xreg.session import Exposure
 from napari_xreg.viewer import CtPick, HeatmapLayers
 from napari_xreg.widgets.parts.docked import Docked
@@ -24,10 +24,10 @@ from napari_xreg.widgets.rayemb.plots import ScatterPlot, TemplateStrip
 from napari_xreg.widgets.rayemb.points import PointsPanel
 from napari_xreg.widgets.rayemb.pose import PosePanel
 from napari_xreg.widgets.rayemb.prepare import Preparation, template_folder
-from napari_xreg.widgets.rayemb.requests import PrepareRequest, embedding_colours
-from napari_xreg.widgets.rayemb.search import Search
+from napari_xreg.widgets.rayemb.search import PoseSearch
 from napari_xreg.widgets.rayemb.slices import SliceView
 from napari_xreg.widgets.rayemb.weights import WeightsGroup
+from napari_xreg.workflows import PrepareNetworkRequest
 
 
 class RayEmbWidget(Docked):
@@ -54,7 +54,7 @@ class RayEmbWidget(Docked):
         self.preparation = Preparation(self._session, bench.jobs)
         self.look = PointLook(bench, self._layers)
         self.list = ListKeeper(bench, self.points, self.scatter, self._layers, self.look)
-        self.search = Search(bench, self.pose)
+        self.search = PoseSearch(bench, self.pose)
         self._pick = CtPick(bench.viewer, self._session, self.look_at, show_info)
         self._make_controls()
         self._lay_out()
@@ -71,10 +71,10 @@ class RayEmbWidget(Docked):
         """Make templates and embed the radiograph."""
         active = self._session.active
         request = None if active is None else self._request(active)
-        if request is None:
+        if active is None or request is None:
             show_error("RayEmb needs a CT and a radiograph: load them in the Data widget.")
             return
-        self.preparation.start(request)
+        self.preparation.start(request, active)
 
     def look_at(self, point: Point) -> None:
         """Show where a point of the patient (LPS, mm) is on the radiograph."""
@@ -94,17 +94,17 @@ class RayEmbWidget(Docked):
 
     # ------------------------------------------------------------------ preparing
 
-    def _request(self, active: Exposure) -> PrepareRequest | None:
+    def _request(self, active: Exposure) -> PrepareNetworkRequest | None:
         session, group = self._session, self.network
         if session.volume is None:
             return None
-        return PrepareRequest(
-            group.weights,
-            group.settings,
+        return PrepareNetworkRequest(
             session.volume,
+            active.masked,
             session.labels,
             session.isocenter if group.about_isocenter else None,
-            active,
+            group.weights,
+            group.settings,
             self._state.prepared,
             template_folder(),
         )
@@ -137,11 +137,12 @@ class RayEmbWidget(Docked):
         prepared, session = self._state.prepared, self._session
         words = self.preparation.words
         if not words and prepared is not None:
+            exposure = self._state.exposure
             words = (
                 f"Ready: {len(prepared.templates)} templates, {prepared.weights.words}, on "
-                f"{session.named(prepared.exposure.id)}."
+                f"{None if exposure is None else session.named(exposure.id)}."
             )
-            if prepared.polarity is not None and prepared.polarity.looks is not Looks.RIGHT:
+            if prepared.polarity.looks is not Looks.RIGHT:
                 words += f" {prepared.polarity.sentence}"
         possible = session.volume is not None and session.active is not None
         if not words:
@@ -195,7 +196,7 @@ class RayEmbWidget(Docked):
         if active is None:
             return
         colours = None
-        if self.embedding.isChecked() and prepared is not None and prepared.shows(active):
+        if self.embedding.isChecked() and prepared is not None and self._state.shows(active):
             colours = embedding_colours(prepared)
         self._layers.show_embedding(active.radiograph.carm.detector, colours)
 

@@ -28,6 +28,7 @@ from napari_xreg.widgets.parts.docked import Docked
 from napari_xreg.widgets.parts.scrolling import scrolled
 from napari_xreg.widgets.pose.plot import PosePlot
 from napari_xreg.widgets.pose.words import carm_words, truth_error_mm
+from napari_xreg.widgets.refine.choices import RefineChoices
 from napari_xreg.widgets.refine.iterate_pictures import IteratePictures
 from napari_xreg.widgets.refine.loss_plot import LossPlot
 from napari_xreg.widgets.refine.results import ResultsPanel
@@ -110,12 +111,18 @@ class RefineWidget(Docked):
 
     # ------------------------------------------------------------------ start to cancel
 
-    def start(self, *, one_step: bool = False) -> None:
-        """Refine the session as it is now."""
+    def start(self, asked: RefineChoices | None = None, *, one_step: bool = False) -> None:
+        """Refine the session as it is now.
+
+        Parameters
+        ----------
+        asked
+            By another widget, as around a pose that it found; None: as is set here.
+        """
         if self.running:
             return
         try:
-            choices = self.settings.choices()
+            choices = self.settings.choices() if asked is None else asked
             request = refine_request(
                 self._session,
                 choices.settings(),

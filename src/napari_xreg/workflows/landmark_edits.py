@@ -1,57 +1,16 @@
-"""What is done to a landmark, told to the session: placed, picked, hidden, renamed, removed. No Qt."""
+"""What is done to landmarks of a session: placed, picked, hidden, renamed, removed, taken over."""
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 from napari_xreg.images import Landmark
-from napari_xreg.session import Exposure, Session
-from napari_xreg.widgets.landmarks.picking import Pixel, Places, Position, unique
-from napari_xreg.widgets.landmarks.solve import Solved, sigma_px
-from napari_xreg.widgets.landmarks.table import Row
+from napari_xreg.session import Exposure, PointList, Session
+
+Pixel = tuple[float, float]
+Position = tuple[float, float, float]
 
 
-def places_of(session: Session, template: tuple[str, ...], *, usual: bool = False) -> Places:
-    """Names of the template, then others of the patient and of the active radiograph.
-
-    A template that is only the usual one gives way to a patient with names of its own.
-    """
-    active = session.active
-    patient = [mark.name for mark in session.landmarks]
-    picked = [] if active is None else [mark.name for mark in active.landmarks]
-    if usual and patient and not set(template) & set(patient):
-        template = ()
-    order = unique([*template, *patient, *picked])
-    return Places(order, frozenset(patient), frozenset(picked))
-
-
-def rows_of(
-    session: Session, places: Places, solved: Solved | None, hand_sigma_px: float
-) -> tuple[Row, ...]:
-    """The table of the active radiograph."""
-    active = session.active
-    picked = {} if active is None else {mark.name: mark for mark in active.landmarks}
-    left_out = () if active is None else active.left_out
-    hidden = {mark.name for mark in session.landmarks if not mark.visible}
-    verdicts = {} if solved is None else solved.verdicts
-    rows = []
-    for name in places.names:
-        mark = picked.get(name)
-        rows.append(
-            Row(
-                name,
-                name not in left_out,
-                name in places.patient,
-                mark is not None,
-                name not in hidden and (mark is None or mark.visible),
-                None if mark is None else sigma_px(mark, hand_sigma_px),
-                mark is None or mark.covariance is None,
-                verdicts.get(name),
-            )
-        )
-    return tuple(rows)
-
-
-def place(session: Session, name: str, position: Position) -> None:
+def place_landmark(session: Session, name: str, position: Position) -> None:
     """A landmark of the patient, new or moved; world (LPS), mm."""
     marks = {mark.name: mark for mark in session.landmarks}
     old = marks.get(name)
@@ -59,7 +18,7 @@ def place(session: Session, name: str, position: Position) -> None:
     session.set_landmarks([*marks.values()])
 
 
-def pick(session: Session, name: str, pixel: Pixel) -> None:
+def pick_landmark(session: Session, name: str, pixel: Pixel) -> None:
     """A landmark of the active radiograph, new or moved: then it was picked by hand, and is seen."""
     _change(session, name, lambda old: Landmark(name, pixel=pixel))
 
@@ -76,18 +35,53 @@ def take_detected(session: Session, name: str, detected: Sequence[Landmark]) -> 
     return len(by_hand & {mark.name for mark in detected})
 
 
-def set_visible(session: Session, name: str, visible: bool) -> None:
+def copy_to_landmarks(session: Session, points: PointList) -> str:
+    """Points become landmarks of the patient and, with their covariance, of the active radiograph.
+
+    One of the same name is replaced.
+
+    Returns
+    -------
+    str
+        What was done, for the user.
+
+    Raises
+    ------
+    ValueError
+        If there is no radiograph, or the points were not looked for on it.
+    """
+    active, found = session.active, points.found
+    if active is None or found is None or not len(points):
+        raise ValueError("points become landmarks once they were found on a radiograph")
+    patient = {mark.name: mark for mark in session.landmarks}
+    picked = {mark.name: mark for mark in active.landmarks}
+    for name, (x, y, z), (row, column), covariance in zip(
+        points.names, points.positions.tolist(), found.pixels.tolist(), found.covariances.tolist(),
+        strict=True,
+    ):  # fmt: skip
+        (of_rows, of_both), (_, of_columns) = covariance
+        patient[name] = Landmark(name, (x, y, z))
+        picked[name] = Landmark(
+            name, pixel=(row, column), covariance=(of_rows, of_both, of_columns)
+        )
+    with session.one_step(f"{len(points)} points as landmarks"):
+        session.set_landmarks(list(patient.values()))
+        session.set_picked(active.name, list(picked.values()))
+    return f"{len(points)} landmarks in the patient and on {active.name}"
+
+
+def set_landmark_visible(session: Session, name: str, visible: bool) -> None:
     """Whether a landmark of the active radiograph is to be seen there."""
     _change(session, name, lambda old: None if old is None else replace(old, visible=visible))
 
 
-def set_sigma(session: Session, name: str, sigma: float) -> None:
+def set_landmark_sigma(session: Session, name: str, sigma: float) -> None:
     """Give a pixel a standard deviation along rows and columns of its own, pixels."""
     round_ = (sigma**2, 0.0, sigma**2)
     _change(session, name, lambda old: None if old is None else replace(old, covariance=round_))
 
 
-def set_ticked(session: Session, name: str, ticked: bool) -> None:
+def set_landmark_ticked(session: Session, name: str, ticked: bool) -> None:
     """Whether the pose of the active radiograph may be fitted to it."""
     active = session.active
     if active is None:
@@ -96,7 +90,7 @@ def set_ticked(session: Session, name: str, ticked: bool) -> None:
     session.set_left_out(active.name, left if ticked else [*left, name])
 
 
-def remove(session: Session, name: str, *, patient: bool) -> None:
+def remove_landmark(session: Session, name: str, *, patient: bool) -> None:
     """Forget a landmark of the patient, or the pick on the active radiograph."""
     if patient:
         session.set_landmarks([mark for mark in session.landmarks if mark.name != name])
@@ -106,7 +100,7 @@ def remove(session: Session, name: str, *, patient: bool) -> None:
         session.set_picked(active.name, [m for m in active.landmarks if m.name != name])
 
 
-def rename(session: Session, old: str, new: str, *, others: Collection[str] = ()) -> None:
+def rename_landmark(session: Session, old: str, new: str, *, others: Collection[str] = ()) -> None:
     """Call it otherwise, in the patient and on every radiograph; not as one of `others`.
 
     Raises

@@ -1,16 +1,14 @@
-"""Landmarks of a session from and to files. No Qt."""
+"""Landmarks of a session from and to files."""
 
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from napari_xreg.images import Landmark, patterns, write_landmarks
+from napari_xreg.images import Landmark, write_landmarks
 from napari_xreg.session import Session
 
-FILES = f"Landmarks ({patterns('landmarks')})"
 
-
-def take(session: Session, landmarks: Iterable[Landmark]) -> bool:
+def take_landmarks(session: Session, landmarks: Iterable[Landmark]) -> bool:
     """Positions to the patient, pixels to the active radiograph; one of the same name is replaced.
 
     Returns
@@ -32,7 +30,7 @@ def take(session: Session, landmarks: Iterable[Landmark]) -> bool:
     return not picked or session.active is not None
 
 
-def save(session: Session, path: str | Path) -> int:
+def save_landmarks(session: Session, path: str | Path) -> int:
     """Write the landmarks of the patient and, as .csv, those of the active radiograph; how many.
 
     Raises

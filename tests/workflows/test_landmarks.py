@@ -1,4 +1,4 @@
-"""What the Landmarks widget asks the library for and tells the session: no viewer."""
+"""A pose from landmarks, and what is done to landmarks of a session."""
 
 import math
 from dataclasses import replace
@@ -13,10 +13,26 @@ from napari_xreg.images import Landmark, Radiograph, read_landmarks
 from napari_xreg.registration import PnPSettings, PnPStatus, Weighting
 from napari_xreg.session import Session
 from napari_xreg.simulation import phantom
-from napari_xreg.widgets.landmarks import edit, files as landmarks_files
 from napari_xreg.widgets.landmarks.names import PELVIS
-from napari_xreg.widgets.landmarks.picking import PickGuide, Places
-from napari_xreg.widgets.landmarks.solve import SolveRequest, sigma_px
+from napari_xreg.workflows import (
+    PickGuide,
+    Places,
+    SolveRequest,
+    landmark_rows,
+    pick_landmark,
+    place_landmark,
+    places_of,
+    remove_landmark,
+    rename_landmark,
+    save_landmarks,
+    set_landmark_sigma,
+    set_landmark_ticked,
+    set_landmark_visible,
+    sigma_px,
+    solve,
+    take_detected,
+    take_landmarks,
+)
 
 # Nothing alike: rows and columns differ in number, spacing and principal point.
 CARM = CArm(1020.0, 750.0, Detector((190, 230), (1.7, 1.3), (101.5, 108.25)))
@@ -42,10 +58,11 @@ def seen(points=POINTS, **shifts):
 
 def ask(picked, points=POINTS, *, left_out=(), weighting=None, settings=None, sigma=2.0, **more):
     patient = tuple(Landmark(name, point) for name, point in points.items())
-    return SolveRequest(
-        "frontal", patient, tuple(picked), frozenset(left_out), CARM, ISOCENTER,
+    request = SolveRequest(
+        patient, tuple(picked), CARM, frozenset(left_out), ISOCENTER,
         weighting or Weighting(), settings or PnPSettings(selection="none"), sigma, **more,
-    ).answer()  # fmt: skip
+    )  # fmt: skip
+    return solve(request)
 
 
 def test_names_pair_them_not_their_order():
@@ -235,46 +252,46 @@ def session():
 
 
 def test_what_is_done_to_a_landmark(session):
-    edit.place(session, "a", (1.0, 2.0, 3.0))
-    edit.place(session, "new", (4.0, 5.0, 6.0))
+    place_landmark(session, "a", (1.0, 2.0, 3.0))
+    place_landmark(session, "new", (4.0, 5.0, 6.0))
     assert [(m.name, m.position) for m in session.landmarks] == [
         ("a", (1.0, 2.0, 3.0)), ("b", POINTS["b"]), ("new", (4.0, 5.0, 6.0)),
     ]  # fmt: skip
     assert not session.landmarks[1].visible
-    edit.set_visible(session, "a", False)  # of the active radiograph: the lateral one
+    set_landmark_visible(session, "a", False)  # of the active radiograph: the lateral one
     (mark,) = session.active.landmarks
     assert mark == Landmark("a", pixel=(7.0, 8.0), visible=False, covariance=(2.0, 1.0, 3.0))
     assert session.exposure("frontal").landmarks[0].visible
-    edit.pick(session, "a", (9.0, 8.5))
+    pick_landmark(session, "a", (9.0, 8.5))
     assert session.active.landmarks == (Landmark("a", pixel=(9.0, 8.5)),)
-    edit.set_sigma(session, "a", 1.5)
+    set_landmark_sigma(session, "a", 1.5)
     assert session.active.landmarks[0].covariance == (2.25, 0.0, 2.25)
-    edit.set_ticked(session, "a", False)
+    set_landmark_ticked(session, "a", False)
     assert session.active.left_out == ("a",)
     assert session.exposure("frontal").left_out == ()
-    edit.rename(session, "a", "z")
+    rename_landmark(session, "a", "z")
     assert session.active.left_out == ("z",)
     assert [e.landmarks[0].name for e in session.exposures] == ["z", "z"]
     assert session.landmarks[0].name == "z"
-    edit.set_ticked(session, "z", True)
+    set_landmark_ticked(session, "z", True)
     assert session.active.left_out == ()
     with pytest.raises(ValueError, match="a name of its own: got 'b', which is taken"):
-        edit.rename(session, "z", "b")
+        rename_landmark(session, "z", "b")
     with pytest.raises(ValueError, match="got ''"):
-        edit.rename(session, "z", "")
-    edit.remove(session, "z", patient=False)
+        rename_landmark(session, "z", "")
+    remove_landmark(session, "z", patient=False)
     assert session.active.landmarks == ()
     assert len(session.exposure("frontal").landmarks) == 1
-    edit.remove(session, "z", patient=True)
+    remove_landmark(session, "z", patient=True)
     assert [m.name for m in session.landmarks] == ["b", "new"]
 
 
 def test_a_detector_leaves_what_a_hand_has_picked(session):
-    edit.pick(session, "b", (20.0, 30.0))
-    edit.pick(session, "c", (50.0, 60.0))
-    edit.set_sigma(session, "c", 4.0)
+    pick_landmark(session, "b", (20.0, 30.0))
+    pick_landmark(session, "c", (50.0, 60.0))
+    set_landmark_sigma(session, "c", 4.0)
     found = [Landmark(n, pixel=(1.0, 2.0), covariance=(5.0, 1.0, 2.0)) for n in "abcd"]
-    assert edit.take_detected(session, "lateral", found) == 2
+    assert take_detected(session, "lateral", found) == 2
     marks = {mark.name: mark for mark in session.active.landmarks}
     assert marks["a"] == found[0]  # detected before
     assert marks["d"] == found[3]
@@ -284,7 +301,7 @@ def test_a_detector_leaves_what_a_hand_has_picked(session):
 
 def test_rows_say_what_is_where(session):
     hand = 2.0
-    rows = edit.rows_of(session, edit.places_of(session, ("q", "a")), None, hand)
+    rows = landmark_rows(session, places_of(session, ("q", "a")), None, hand)
     assert [row.name for row in rows] == ["q", "a", "b"]
     q, a, b = rows
     assert (q.in_patient, q.on_radiograph, q.sigma_px) == (False, False, None)
@@ -292,22 +309,22 @@ def test_rows_say_what_is_where(session):
     assert a.sigma_px == pytest.approx(math.sqrt(2.5))
     assert not b.visible
     # The usual template gives way to a patient with names of its own.
-    assert edit.places_of(session, ("q",), usual=True).names == ("a", "b")
-    assert edit.places_of(session, ("q", "a"), usual=True).names == ("q", "a", "b")
+    assert places_of(session, ("q",), usual=True).names == ("a", "b")
+    assert places_of(session, ("q", "a"), usual=True).names == ("q", "a", "b")
 
 
 def test_what_was_saved_is_taken_again(session, tmp_path):
-    edit.set_visible(session, "a", False)
-    assert landmarks_files.save(session, tmp_path / "all.csv") == 2
+    set_landmark_visible(session, "a", False)
+    assert save_landmarks(session, tmp_path / "all.csv") == 2
     other = Session()
-    assert not landmarks_files.take(other, read_landmarks(tmp_path / "all.csv"))  # no radiograph
+    assert not take_landmarks(other, read_landmarks(tmp_path / "all.csv"))  # no radiograph
     assert [mark.position for mark in other.landmarks] == [POINTS["a"], POINTS["b"]]
     other.add_radiograph(session.active.radiograph, start=POSE)
     other.set_picked("radiograph", [Landmark("kept", pixel=(1.0, 2.0))])
-    assert landmarks_files.take(other, read_landmarks(tmp_path / "all.csv"))
+    assert take_landmarks(other, read_landmarks(tmp_path / "all.csv"))
     assert [(m.name, m.pixel, m.visible) for m in other.active.landmarks] == [
         ("kept", (1.0, 2.0), True),
         ("a", (7.0, 8.0), False),
     ]
-    assert landmarks_files.save(session, tmp_path / "ct.mrk.json") == 2
+    assert save_landmarks(session, tmp_path / "ct.mrk.json") == 2
     assert [m.pixel for m in read_landmarks(tmp_path / "ct.mrk.json")] == [None, None]

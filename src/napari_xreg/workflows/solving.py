@@ -1,8 +1,8 @@
-"""One pose from landmarks: a frozen request, and what came of it, landmark by landmark. No Qt."""
+"""Solve: one pose from landmarks, and what became of each of them."""
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
@@ -35,6 +35,9 @@ FATES: dict[Fate, str] = {
 }
 """What became of a landmark, and the same in a sentence."""
 
+HAND_SIGMA_PX = 2.0
+"""Of a landmark picked by hand, along rows and along columns."""
+
 _USUAL = (
     "has no point on the radiograph and was left out",
     "has no position in the patient and was left out",
@@ -42,7 +45,7 @@ _USUAL = (
 
 
 @dataclass(frozen=True)
-class Verdict:
+class LandmarkVerdict:
     """What the table says about a landmark.
 
     Parameters
@@ -64,57 +67,59 @@ class Verdict:
 
 @dataclass(frozen=True, eq=False)
 class SolveRequest:
-    """Everything a pose from landmarks needs, captured: `answer` may run in any thread.
+    """Everything a pose from landmarks needs.
 
     Parameters
     ----------
-    radiograph
-        Its name in the session.
     patient, picked
-        Landmarks with positions, and with pixels of this radiograph.
+        Landmarks with positions, and with pixels of the radiograph.
+    carm
+        Of the radiograph.
     left_out
-        Names that were unticked.
-    carm, isocenter
-        Of the radiograph; pivot of the covariance, world mm.
+        Names that are not to be used.
+    isocenter
+        Pivot of the covariance, world mm; None: the middle of the landmarks.
     weighting, settings
-        Of the library.
+        How much each counts; how to solve.
     hand_sigma_px
         Standard deviation along rows and along columns of a pixel without a covariance.
     start
         Which of two poses that explain the points equally well is to be taken: the nearer one.
     volume
         To name what lies outside it.
-    id
-        `Exposure.id` of the radiograph, which may be renamed meanwhile.
+    radiograph, id
+        Its name in the session, and `Exposure.id`: it may be renamed meanwhile.
     """
 
-    radiograph: str
     patient: tuple[Landmark, ...]
     picked: tuple[Landmark, ...]
-    left_out: frozenset[str]
     carm: CArm
-    isocenter: Float[Tensor, "3"]
-    weighting: Weighting
-    settings: PnPSettings
-    hand_sigma_px: float
+    left_out: frozenset[str] = frozenset()
+    isocenter: Float[Tensor, "3"] | None = None
+    weighting: Weighting = field(default_factory=Weighting)
+    settings: PnPSettings = field(default_factory=PnPSettings)
+    hand_sigma_px: float = HAND_SIGMA_PX
     start: Pose | None = None
     volume: Volume | None = None
+    radiograph: str = ""
     id: str = ""
 
-    def answer(self) -> "Solved":
-        """Pair by name, weigh, solve; what fails is a `PnPSolution` that is false."""
-        began = time.perf_counter()
-        covariances = {m.name: covariance_of(m, self.hand_sigma_px) for m in self.picked}
-        pairs = pair_landmarks(
-            self.patient, self.picked, covariances=covariances, volume=self.volume
-        )
-        names = pairs.names or ()
-        kept = pairs.without(*(name for name in names if name in self.left_out))
-        counted = weighted(kept, self.weighting)
-        solution = solve_pnp(
-            counted, self.carm, start=self.start, pivot=self.isocenter, settings=self.settings
-        )
-        return Solved(self, counted, solution, time.perf_counter() - began)
+
+def solve(request: SolveRequest) -> "Solved":
+    """Pair by name, weigh, solve: milliseconds; what fails is a `PnPSolution` that is false."""
+    began = time.perf_counter()
+    covariances = {m.name: covariance_of(m, request.hand_sigma_px) for m in request.picked}
+    pairs = pair_landmarks(
+        request.patient, request.picked, covariances=covariances, volume=request.volume
+    )
+    names = pairs.names or ()
+    kept = pairs.without(*(name for name in names if name in request.left_out))
+    counted = weighted(kept, request.weighting)
+    solution = solve_pnp(
+        counted, request.carm, start=request.start, pivot=request.isocenter,
+        settings=request.settings,
+    )  # fmt: skip
+    return Solved(request, counted, solution, time.perf_counter() - began)
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,21 +165,21 @@ class Solved:
         return self.solution.registration()
 
     @cached_property
-    def verdicts(self) -> dict[str, Verdict]:
+    def verdicts(self) -> dict[str, LandmarkVerdict]:
         """On every landmark of either side, by name."""
         request = self.request
         marks = {mark.name: mark for mark in (*request.patient, *request.picked)}
-        found = {name: Verdict("one side") for name in marks}
+        found = {name: LandmarkVerdict("one side") for name in marks}
         sides = ({m.name: m for m in request.patient}, {m.name: m for m in request.picked})
         for name in sides[0].keys() & sides[1].keys():
             if not all(side[name].visible for side in sides):
-                found[name] = Verdict("invisible")
+                found[name] = LandmarkVerdict("invisible")
         weights = self._weights()
         errors = self._errors()
         for i, name in enumerate(self.counted.names or ()):
             px, mm = (None, None) if errors is None else errors[i]
             fate = self._fate(i, name)
-            found[name] = Verdict(fate, weights[i] if fate == "used" else None, px, mm)
+            found[name] = LandmarkVerdict(fate, weights[i] if fate == "used" else None, px, mm)
         return found
 
     def _fate(self, i: int, name: str) -> Fate:

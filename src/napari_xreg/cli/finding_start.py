@@ -1,0 +1,122 @@
+"""``--init``: a start that an initialiser finds, and how networks are shown at work."""
+
+from argparse import Namespace
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+
+from napari_xreg.cli.console import Console
+from napari_xreg.cli.inputs import Patient, placed_landmarks, said_isocenter
+from napari_xreg.cli.refining import cancelled_by_interrupt, prepare_renderer
+from napari_xreg.images import LabelMap, Landmark, Radiograph
+from napari_xreg.landmarks import PassesDone
+from napari_xreg.progress import Control, run
+from napari_xreg.rayemb import SearchRound, TemplateMade
+from napari_xreg.rendering import thread_count
+from napari_xreg.workflows import (
+    INITIALISERS,
+    InitialiseRequest,
+    StartingPose,
+    WeightsRead,
+    initialise,
+)
+
+Answer = TypeVar("Answer")
+
+
+def find_start(
+    arguments: Namespace,
+    patient: Patient,
+    radiograph: Radiograph,
+    labels: LabelMap | None,
+    console: Console,
+) -> StartingPose:
+    """The start that --init finds.
+
+    Raises
+    ------
+    NoStart
+        If it finds none.
+    ValueError
+        If it needs a file that was not given.
+    """
+    needs = INITIALISERS[arguments.init].needs
+    if "weights" in needs and arguments.weights is None:
+        raise ValueError(
+            f"--init {arguments.init} needs --weights: train a detector first "
+            f"(napari-xreg train {arguments.init})"
+        )
+    marks = landmarks_of(arguments, patient) if "landmarks" in needs else []
+    request = InitialiseRequest(
+        arguments.init,
+        patient.volume,
+        radiograph,
+        labels,
+        tuple(marks),
+        said_isocenter(arguments),
+        None if arguments.weights is None else Path(arguments.weights),
+        arguments.seed,
+    )
+    prepare_renderer(console, arguments.threads)
+    console.step(f"looking for a start ({arguments.init})")
+    control = Control()
+    start = shown(initialise(request, control=control), control, arguments.threads, console)
+    if start.said:
+        console.say(start.said)
+    return start
+
+
+def landmarks_of(arguments: Namespace, patient: Patient) -> list[Landmark]:
+    """Those of the CT: of a file, or the phantom's own.
+
+    Raises
+    ------
+    ReadError, ValueError
+        If there are none with a position.
+    """
+    if arguments.landmarks is not None:
+        return placed_landmarks(arguments)
+    if patient.phantom is not None:
+        return [Landmark(name, place) for name, place in patient.phantom.landmarks.items()]
+    raise ValueError("give the landmarks of the CT: --landmarks FILE (.mrk.json, .fcsv or .csv)")
+
+
+def shown(
+    events: Generator[Any, None, Answer | None],
+    control: Control,
+    threads: int | None,
+    console: Console,
+) -> Answer:
+    """The answer of a workflow with a network, its events shown; Ctrl-C ends the program."""
+    torch.set_num_threads(threads or thread_count())
+    with cancelled_by_interrupt(control):
+        answer = run(events, lambda event: show(event, console))
+    if answer is None or control.cancelled:
+        raise KeyboardInterrupt
+    return answer
+
+
+def show(event: object, console: Console) -> None:
+    """One of the events of preparing, finding and detecting."""
+    match event:
+        case WeightsRead(name, landmarks=count) if count:
+            console.say(f"weights: {name}, {count} landmarks, {event.trained_on}")
+        case WeightsRead(name, own=True):
+            console.say(f"weights: {name}, {event.trained_on}")
+        case WeightsRead():
+            console.say(
+                f"weights: those of the package, {event.trained_on}; for a patient train your own "
+                "(napari-xreg train rayemb) and give them as --weights"
+            )
+        case TemplateMade(index, count):
+            _progress("template", index + 1, count, console)
+        case SearchRound(index, count):
+            _progress("round", index + 1, count, console)
+        case PassesDone(done, of):
+            _progress("pass", done, of, console)
+
+
+def _progress(what: str, done: int, count: int, console: Console) -> None:
+    console.progress(done / count, f"{what} {done}/{count}", last=done == count)

@@ -1,0 +1,52 @@
+"""Who finds a pose to start a registration from: one row each.
+
+Nothing heavy is imported here: the parser of the command line reads the table.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Initialiser:
+    """Somebody who finds a pose to start from.
+
+    Parameters
+    ----------
+    name
+        As a user gives it.
+    line
+        What it does, in a line.
+    module
+        Holds ``find_start(request, *, control)``: a generator of events that returns a
+        `StartingPose`, None if cancelled, and raises `NoStart` where it finds none.
+    needs
+        Fields of `InitialiseRequest` that it cannot do without.
+    """
+
+    name: str
+    line: str
+    module: str
+    needs: tuple[str, ...] = ()
+
+
+INITIALISERS: Mapping[str, Initialiser] = {
+    row.name: row
+    for row in (
+        Initialiser(
+            "rayemb",
+            "found from points of the CT (RayEmb)",
+            "napari_xreg.workflows.start_by_points",
+        ),
+        Initialiser(
+            "landmarks",
+            "from those that a detector finds (--weights) and their places in the CT (--landmarks)",
+            "napari_xreg.workflows.start_by_landmarks",
+            needs=("weights", "landmarks"),
+        ),
+    )
+}
+
+
+class NoStart(RuntimeError):
+    """No pose was found; the message says why and what to do."""

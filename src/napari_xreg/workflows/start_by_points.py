@@ -1,0 +1,69 @@
+"""A starting pose from points that RayEmb finds on the radiograph."""
+
+from collections.abc import Generator
+
+from napari_xreg.files import plain
+from napari_xreg.progress import Control
+from napari_xreg.rayemb import (
+    START_SPREAD,
+    STARTS,
+    CorrespondSettings,
+    Looks,
+    SearchRound,
+    TemplateMade,
+    WeightsFile,
+)
+from napari_xreg.workflows.initialisers import NoStart
+from napari_xreg.workflows.points import (
+    FindPointsRequest,
+    LocateRequest,
+    find_points,
+    locate,
+)
+from napari_xreg.workflows.preparing import PrepareNetworkRequest, WeightsRead, prepare_network
+from napari_xreg.workflows.starting import InitialiseRequest, StartingPose
+
+
+def find_start(
+    request: InitialiseRequest, *, control: Control | None = None
+) -> Generator[WeightsRead | TemplateMade | SearchRound, None, StartingPose | None]:
+    """Prepare the network, find points, solve: see `INITIALISERS`."""
+    control = control or Control()
+    prepared = yield from prepare_network(
+        PrepareNetworkRequest(
+            request.volume, request.radiograph, request.labels, request.isocenter,
+            WeightsFile(request.weights), cache=request.cache,
+        ),
+        control=control,
+    )  # fmt: skip
+    if prepared is None:
+        return None
+    settings = CorrespondSettings(seed=request.seed)
+    found = yield from find_points(
+        FindPointsRequest(prepared, request.labels, settings=settings), control=control
+    )
+    if control.cancelled:
+        return None
+    located = locate(LocateRequest(prepared, found))
+    looks, verdict = prepared.polarity.looks, located.verdict
+    notes = () if looks is Looks.RIGHT else (looks.value,)
+    if located.world_from_camera is None:
+        raise NoStart(" ".join(["RayEmb found no start.", located.solution.reason, *notes]))
+    if not verdict.trusted:
+        notes = (f"the start of RayEmb: {verdict.sentence}", *notes)
+    evidence = {
+        "method": "rayemb",
+        "weights": dict(prepared.about),
+        "points_used": int(located.solution.used.sum()),
+        "points": len(found),
+        "trusted": verdict.trusted,
+        "score": verdict.score,
+        "sentence": verdict.sentence,
+        "evidence": plain(verdict.evidence),
+        "polarity": looks.name.lower(),
+    }
+    said = f"RayEmb: {verdict.sentence}" if verdict.trusted else ""
+    return StartingPose(
+        located.world_from_camera, prepared.center, "RayEmb", notes, said, {"init": evidence},
+        STARTS, START_SPREAD,
+    )  # fmt: skip
