@@ -487,10 +487,13 @@ DAMAGE = {
     "history": (altered("history", "at", value=9), "no record 9"),
     "history list": (altered("history", value=[]), "the session is damaged"),
     "named": (altered("named_poses", "before", "poses", "frontal", value="x"), "the session"),
-    "status": (altered("results", 0, "status", value="GREAT"), "'GREAT' is missing or unknown"),
+    "status": (altered("results", 0, "status", value="GREAT"), "status should be one of .*'GREAT'"),
     "views": (altered("results", 0, "views", value=[]), "holds poses of 1 radiographs"),
     "trajectory": (altered("results", 0, "trajectory", 0, "index", value=None), "the session"),
-    "covariance": (altered("results", 0, "covariance", value=[[1.0]]), r"shape \(6, 6\)"),
+    "covariance": (
+        altered("results", 0, "covariance", value=[[1.0]]),
+        "covariance should be 6 x 6 numbers",
+    ),
     "ct": (altered("ct", value="ct.nii"), "where the CT lies"),
     "options": (altered("ct", "source", "options", value=[1]), "where the CT lies"),
 }

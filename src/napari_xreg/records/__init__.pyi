@@ -1,8 +1,16 @@
 from . import drawing as drawing
 from .entries import (
+    CArmField as CArmField,
+    CArmPoseField as CArmPoseField,
+    Covariance as Covariance,
+    Matrix as Matrix,
+    Measured as Measured,
+    StatusName as StatusName,
+    Vector as Vector,
     carm_from_json as carm_from_json,
     carm_pose_to_json as carm_pose_to_json,
     carm_to_json as carm_to_json,
+    in_rows as in_rows,
 )
 from .pictures import (
     carm_words as carm_words,

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
-from pydantic import BeforeValidator, PlainSerializer, PlainValidator
+from pydantic import BeforeValidator, PlainSerializer, PlainValidator, Strict
 from pydantic_core import core_schema
 from torch import Tensor
 
@@ -24,7 +24,7 @@ from napari_xreg.files import (
 from napari_xreg.geometry import CArm, CArmPose, Detector, Pose
 from napari_xreg.registration import Status
 
-Measured = Annotated[Number, BeforeValidator(lambda v: float("nan") if v is None else v)]
+Measured = Annotated[float, Strict(), BeforeValidator(lambda v: float("nan") if v is None else v)]
 """JSON has no NaN: what was none is null."""
 
 
@@ -69,6 +69,7 @@ def in_rows(value: Tensor | Pose) -> Any:
 
 
 Points = Annotated[Tensor, Rows((None, 3), "a list of points x, y, z in mm")]
+Vector = Annotated[Tensor, Rows((3,), "3 numbers")]
 Covariance = Annotated[Tensor, Rows((6, 6), "6 x 6 numbers")]
 FOUR_BY_FOUR = Rows((4, 4), "four rows of four numbers", Pose.from_matrix)
 Matrix = Annotated[Pose, FOUR_BY_FOUR]
