@@ -195,21 +195,6 @@ class TestMask:
         assert "mask: mask.png" in answer["views"][0]["operations"]
         assert any(entry["role"] == "mask" for entry in answer["inputs"])
 
-    def test_what_a_mask_means(self, case, tmp_path):
-        from argparse import Namespace
-
-        from napari_xreg.cli.further_views import masked, read_mask
-
-        values = np.zeros((72, 80), np.int32)
-        values[3:9, 4:30] = 7
-        np.save(tmp_path / "m.npy", values)
-        mask = read_mask(tmp_path / "m.npy")
-        assert mask.dtype == torch.bool
-        assert torch.equal(mask, torch.from_numpy(values != 0))
-        radiograph = Radiograph(torch.zeros(72, 80), case.carm)
-        arguments = Namespace(mask=[str(tmp_path / "m.npy")], radiograph=[])
-        assert torch.equal(masked(arguments, radiograph, 0).usable, mask)
-
     @pytest.mark.parametrize("kind", ["shape", "empty", "color", "text", "absent"])
     def test_a_mask_that_cannot_be_is_refused(self, call, case, tmp_path, kind):
         file = tmp_path / "mask.npy"

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import napari_xreg
-from napari_xreg.cli import outputs, render_command, simulate_command
+from napari_xreg.cli import render_command, simulate_command
 from napari_xreg.files import WriteError, written_folder
 from napari_xreg.geometry import CArm, CArmPose, Detector
 from napari_xreg.images import (
@@ -28,6 +28,7 @@ from napari_xreg.records.pictures import write_gif, write_picture
 from napari_xreg.records.report import write_report
 from napari_xreg.records.trajectory_file import write_trajectory
 from napari_xreg.registration import Iterate, Registration, Status
+from napari_xreg.workflows import exporting
 
 CARM = CArm(1013.0, 647.0, Detector((41, 53), (0.9, 1.3), (17.5, 29.25)))
 POSE = CARM.pose_from(CArmPose(20.5, -7.5, 3.25, (1.5, -2.5, 9.0), (11.0, -23.0, 640.0)))
@@ -229,7 +230,7 @@ def test_a_registration_that_cannot_be_written_leaves_the_last_one(
     arguments = ("register", case.ct, case.xray, "--film", "none", "--out", "r")
     assert call(*arguments).code == 0
     before = contents(tmp_path)
-    monkeypatch.setattr(outputs, "write_report", _full)
+    monkeypatch.setattr(exporting, "write_report", _full)
     failed = call(*arguments, "--method", "lm", "--seed", 3)
     assert (failed.code, failed.out) == (2, failed.out)
     assert failed.err.splitlines()[-1].endswith("r: No space left on device")

@@ -196,10 +196,10 @@ def test_train_says_what_else_is_wanted(case, tmp_path):
     assert (many.settings.by_time, many.settings.seed) == (90.0, 19)
     own = request_of("rayemb", "phantoms", "--finetune", "w.safetensors", "--learning-rate", "3e-4")
     assert (own.start, own.settings.learning_rate) == (Path("w.safetensors"), 3e-4)
-    one = request_of("rayemb", "phantom:3", "--labels", case.labels, "--above-hu", "99")
+    one = request_of("rayemb", case.ct, "--labels", case.labels, "--above-hu", "99")
     assert one.patients.bone_above_hu == 99.0
     assert one.patients.labels.names == read_labels(case.labels).names
-    assert len(one.patients.landmark_names) == 14
+    assert len(request_of("landmarks", "phantom:3").patients.landmark_names) == 14
 
 
 def test_the_poses_of_train_are_those_its_help_names(capsys):

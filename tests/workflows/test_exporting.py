@@ -1,5 +1,6 @@
 """What a script gets that asks for the folder of a registration."""
 
+import dataclasses
 import importlib.util
 
 import pytest
@@ -8,13 +9,14 @@ import torch
 from napari_xreg.progress import run
 from napari_xreg.records.result_files import read_result
 from napari_xreg.registration import Level, RefineSettings
-from napari_xreg.session import sample_case
+from napari_xreg.session import Result, sample_case
 from napari_xreg.workflows import (
     Drawn,
     ExportRequest,
     confidence_of,
     errors_against,
     export,
+    export_request,
     refine,
     refine_request,
     target_words,
@@ -83,3 +85,23 @@ def test_a_script_reads_the_confidence(case, refined):
     found = confidence_of(registration, request.views[0].radiograph.carm, case.landmarks)
     assert set(found.landmarks) == {mark.name for mark in case.landmarks}
     assert f"over {len(case.landmarks)} landmarks" in target_words(found)
+
+
+def test_a_result_of_a_session_is_the_same_folder(case, refined, tmp_path):
+    request, registration = refined
+    session = case.session()
+    name = session.active.name
+    key = session.add_result(registration, [name], {"solver": "lm"})
+    asked_of = export_request(session, session.results[0], tmp_path / "out")
+    start = asked_of.views[0].world_from_camera.matrix()
+    assert torch.allclose(start, request.views[0].world_from_camera.matrix(), atol=1e-9, rtol=0)
+    assert asked_of.title == f"{key}: {name}"
+    run(export(dataclasses.replace(asked_of, film="none")))
+    back = read_result(tmp_path / "out" / "result.json")
+    assert back.data["truth"]["fiducials"] == len(case.landmarks)
+    assert [entry["role"] for entry in back.data["inputs"]] == ["ct"]
+    assert back.data["settings"] == {"solver": "lm"}
+    session.remove_radiograph(name)
+    gone = Result(key, (name,), registration, {})
+    with pytest.raises(ValueError, match="is no longer there"):
+        export_request(session, gone, tmp_path)

@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 import torch
 
 from napari_xreg.cli.console import Console
-from napari_xreg.cli.inputs import Patient, placed_landmarks, said_isocenter
+from napari_xreg.cli.inputs import said_isocenter
 from napari_xreg.cli.refining import cancelled_by_interrupt, prepare_renderer
-from napari_xreg.images import LabelMap, Landmark, Radiograph
+from napari_xreg.images import Radiograph
 from napari_xreg.landmarks import PassesDone
 from napari_xreg.progress import Control, run
 from napari_xreg.rayemb import SearchRound, TemplateMade
@@ -18,6 +18,7 @@ from napari_xreg.rendering import thread_count
 from napari_xreg.workflows import (
     INITIALISERS,
     InitialiseRequest,
+    Patient,
     StartingPose,
     WeightsRead,
     initialise,
@@ -30,7 +31,6 @@ def find_start(
     arguments: Namespace,
     patient: Patient,
     radiograph: Radiograph,
-    labels: LabelMap | None,
     console: Console,
 ) -> StartingPose:
     """The start that --init finds.
@@ -48,13 +48,16 @@ def find_start(
             f"--init {arguments.init} needs --weights: train a detector first "
             f"(napari-xreg train {arguments.init})"
         )
-    marks = landmarks_of(arguments, patient) if "landmarks" in needs else []
+    if "landmarks" in needs and not patient.landmarks:
+        raise ValueError(
+            "give the landmarks of the CT: --landmarks FILE (.mrk.json, .fcsv or .csv)"
+        )
     request = InitialiseRequest(
         arguments.init,
         patient.volume,
         radiograph,
-        labels,
-        tuple(marks),
+        patient.labels,
+        patient.landmarks,
         said_isocenter(arguments),
         None if arguments.weights is None else Path(arguments.weights),
         arguments.seed,
@@ -66,21 +69,6 @@ def find_start(
     if start.said:
         console.say(start.said)
     return start
-
-
-def landmarks_of(arguments: Namespace, patient: Patient) -> list[Landmark]:
-    """Those of the CT: of a file, or the phantom's own.
-
-    Raises
-    ------
-    ReadError, ValueError
-        If there are none with a position.
-    """
-    if arguments.landmarks is not None:
-        return placed_landmarks(arguments)
-    if patient.phantom is not None:
-        return [Landmark(name, place) for name, place in patient.phantom.landmarks.items()]
-    raise ValueError("give the landmarks of the CT: --landmarks FILE (.mrk.json, .fcsv or .csv)")
 
 
 def shown(

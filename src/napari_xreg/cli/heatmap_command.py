@@ -15,10 +15,7 @@ from napari_xreg.cli.finding_start import shown
 from napari_xreg.cli.further_views import check_masks, masked
 from napari_xreg.cli.heatmap_picture import heatmap_picture
 from napari_xreg.cli.inputs import (
-    Patient,
-    placed_landmarks,
     read_patient,
-    read_patient_labels,
     read_xray,
     said_isocenter,
 )
@@ -31,6 +28,7 @@ from napari_xreg.records import carm_to_json, write_picture
 from napari_xreg.training import pixels_between
 from napari_xreg.workflows import (
     HeatmapRequest,
+    Patient,
     PrepareNetworkRequest,
     heatmaps,
     prepare_network,
@@ -49,7 +47,7 @@ def run(arguments: Namespace, console: Console) -> int:
     console.notes(patient.volume.notes)
     radiograph = masked(arguments, read_xray(arguments), 0)
     named = wanted_points(arguments, patient)
-    labels = read_patient_labels(arguments, patient)
+    labels = patient.labels
     weights = WeightsFile(None if arguments.weights is None else Path(arguments.weights))
     request = PrepareNetworkRequest(
         patient.volume, radiograph, labels, said_isocenter(arguments), weights
@@ -129,12 +127,8 @@ def wanted_points(arguments: Namespace, patient: Patient) -> dict[str, tuple[flo
     named = {
         f"point {number}": (x, y, z) for number, (x, y, z) in enumerate(arguments.point, start=1)
     }
-    known: dict[str, tuple[float, float, float]] = {}
-    if arguments.landmarks is not None:
-        marks = placed_landmarks(arguments)
-        known = {mark.name: mark.position for mark in marks if mark.position is not None}
-    elif patient.phantom is not None:
-        known = dict(patient.phantom.landmarks)
+    marks = patient.landmarks
+    known = {mark.name: mark.position for mark in marks if mark.position is not None}
     if arguments.landmark and not known:
         raise ValueError("--landmark needs --landmarks FILE (.fcsv, .mrk.json, .csv)")
     for name in arguments.landmark:

@@ -1,6 +1,7 @@
 """Which option supplies what a reader says it needs: the library names the value, this its flag."""
 
-from napari_xreg.images import IncompleteRadiograph, SeveralFrames, SeveralSeries
+from napari_xreg.images import IncompleteRadiograph, SeveralFrames, SeveralSeries, UnknownValues
+from napari_xreg.workflows import PoseUnknown
 
 _FLAGS = {
     "source_to_detector": "--sdd",
@@ -8,6 +9,9 @@ _FLAGS = {
     "pixel_spacing": "--pixel-spacing",
     "read_as": "--read-as",
 }
+
+
+CT_VALUES = "--ct-values hu, or --ct-values linear AIR BONE"
 
 
 def hint(error: BaseException) -> str:
@@ -18,6 +22,10 @@ def hint(error: BaseException) -> str:
         flags = ["--frame"]
     elif isinstance(error, SeveralSeries):
         flags = ["--series"]
+    elif isinstance(error, UnknownValues):
+        flags = [CT_VALUES]
+    elif isinstance(error, PoseUnknown):
+        flags = ["--primary and --secondary (degrees), or --start FILE"]
     else:
         flags = []
     return f": give {', '.join(flags)}" if flags else ""

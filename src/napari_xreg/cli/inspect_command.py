@@ -1,200 +1,34 @@
 """``napari-xreg inspect``: what a file is, and what is known of its geometry."""
 
 from argparse import Namespace
-from pathlib import Path
 from typing import Any
 
-import torch
-
 from napari_xreg.cli.console import Console
-from napari_xreg.cli.inputs import read_ct
-from napari_xreg.files import INSPECTION, read_json, schema_head
-from napari_xreg.images import (
-    LabelMap,
-    ReadError,
-    StoredImage,
-    UnknownValues,
-    Volume,
-    is_dicom,
-    named,
-    read_dicom_image,
-    read_header,
-    read_labels,
-    read_raster_image,
-)
-from napari_xreg.records import read_result
+from napari_xreg.cli.hints import CT_VALUES
+from napari_xreg.cli.inputs import said_values
+from napari_xreg.files import INSPECTION, schema_head
+from napari_xreg.workflows import inspect
 
 
 def run(arguments: Namespace, console: Console) -> int:
     """Describe; the exit code."""
-    path = Path(arguments.file)
-    if not path.exists():
-        raise ReadError(f"{path}: there is no such file or folder")
-    kind = arguments.kind or _kind(path)
-    if kind == "result":
-        entry = _result_entry(path)
-    elif kind == "labels":
-        entry = _label_entry(read_labels(path))
-    elif kind == "radiograph":
-        entry = _radiograph_entry(_stored(path, arguments.frame))
-    else:
-        entry = _ct_entry(path, arguments)
-    entry = {"file": str(path), **entry}
+    entry = inspect(
+        arguments.file,
+        kind=arguments.kind,
+        series_uid=arguments.series,
+        values=said_values(arguments),
+        frame=arguments.frame,
+    )
+    if entry["kind"] == "volume in an unknown unit":
+        entry["warning"] += f": give {CT_VALUES}"
+    if entry.get("values", "").startswith("unknown"):
+        entry["values"] += "; give --read-as"
+    if "does not say" in entry.get("start", ""):
+        entry["start"] += ": give angles or --start"
     for name, value in entry.items():
         _say(console, name, value)
     console.answer({**schema_head(INSPECTION), **entry})
     return 0
-
-
-def _ct_entry(path: Path, arguments: Namespace) -> dict[str, Any]:
-    try:
-        return _volume_entry(read_ct(path, arguments))
-    except UnknownValues as unknown:
-        # What is known is what was asked for: the rest of the file is right.
-        return {
-            "kind": "volume in an unknown unit",
-            "voxels_xyz": list(unknown.shape),
-            "value_range": [unknown.lowest, unknown.highest],
-            "warning": str(unknown),
-        }
-
-
-def _kind(path: Path) -> str:
-    """By name and, for DICOM, by modality."""
-    if path.suffix.lower() == ".json":
-        return "result"
-    if named(path, "radiograph") is not None:
-        return "radiograph"
-    if path.is_file() and is_dicom(path):
-        header = read_header(path)
-        return "ct" if header.is_ct or header.is_directory else "radiograph"
-    return "ct"
-
-
-def _stored(path: Path, frame: Any) -> StoredImage:
-    if path.is_dir():
-        raise ReadError(f"{path}: is a folder: name one radiograph in it")
-    if named(path, "radiograph") is not None:
-        return read_raster_image(path, frame=frame)
-    return read_dicom_image(path, frame=frame)
-
-
-def _volume_entry(volume: Volume) -> dict[str, Any]:
-    matrix = volume.world_from_index.double()
-    z, y, x = volume.shape
-    corners = torch.cartesian_prod(
-        torch.tensor([0.0, x - 1.0]), torch.tensor([0.0, y - 1.0]), torch.tensor([0.0, z - 1.0])
-    ).double()
-    world = corners @ matrix[:3, :3].T + matrix[:3, 3]
-    entry: dict[str, Any] = {
-        "kind": "CT",
-        "voxels_xyz": [x, y, z],
-        "spacing_mm": [round(s, 5) for s in volume.spacing],
-        "axes": _axis_words(matrix),
-        "center_lps_mm": volume.center.tolist(),
-        "extent_lps_mm": {
-            axis: [float(world[:, i].min()), float(world[:, i].max())]
-            for i, axis in enumerate(("x", "y", "z"))
-        },
-        "world_from_index": matrix.tolist(),
-    }
-    if volume.hu is not None:
-        hu = volume.hu
-        entry["hu_range"] = [float(hu.min()), float(hu.max())]
-        entry["bone_share"] = float((hu > 250).double().mean())
-        metal = int((hu > 2500).sum())
-        if metal:
-            entry["warning"] = f"{metal} voxels above 2500 HU: metal or artefacts"
-    if volume.notes:
-        entry["notes"] = list(volume.notes)
-    if max(volume.spacing) > 2.0:
-        entry["advice"] = (
-            f"voxels of {max(volume.spacing):.1f} mm limit how well a pose can be found; a bone "
-            "kernel with slices of 1.5 mm or less is better"
-        )
-    return entry
-
-
-def _label_entry(labels: LabelMap) -> dict[str, Any]:
-    z, y, x = labels.ids.shape
-    counts = {
-        f"{i} {labels.names.get(i, '')}".strip(): int((labels.ids == i).sum())
-        for i in labels.present()
-    }
-    return {
-        "kind": "label map",
-        "voxels_xyz": [x, y, z],
-        "axes": _axis_words(labels.world_from_index.double()),
-        "structures_voxels": counts,
-    }
-
-
-def _radiograph_entry(stored: StoredImage) -> dict[str, Any]:
-    record = stored.geometry
-    rows, columns = stored.pixels.shape
-    finite = stored.pixels[torch.isfinite(stored.pixels)]
-    entry: dict[str, Any] = {
-        "kind": "simulated radiograph" if stored.simulated else "radiograph",
-        "rows": rows,
-        "columns": columns,
-        "values": stored.meaning or f"unknown: {stored.why_no_meaning}; give --read-as",
-        "value_range": [float(finite.min()), float(finite.max())] if finite.numel() else None,
-        "photometric": stored.photometric,
-        "i0": stored.i0,
-        "masked_share": 0.0 if stored.mask is None else float((~stored.mask).double().mean()),
-        "geometry": {
-            name: {"value": value, "from": record.provenance.get(name, "")}
-            for name, value in record.known().items()
-        },
-        "missing": list(record.missing()),
-        "notes": [*record.notes, *record.doubts(), *stored.notes],
-    }
-    if stored.value_range is not None:
-        ends = stored.value_range
-        entry["detector_range"] = {"value": [ends.low, ends.high], "from": ends.origin}
-    if not record.needed:
-        try:
-            record.carm((rows, columns))
-        except ValueError as error:
-            entry["contradiction"] = str(error)
-    if record.nominal() is None:
-        entry["start"] = "the file does not say where the C-arm stood: give angles or --start"
-    elif record.isocenter is None:
-        entry["start"] = "the angles are known; where the isocenter lies in the patient is not"
-    return entry
-
-
-def _result_entry(path: Path) -> dict[str, Any]:
-    data = read_json(path)
-    if not isinstance(data, dict):
-        raise ReadError(f"{path.name}: is not a JSON object")
-    schema = data.get("schema")
-    if schema != "napari-xreg/registration":
-        return {"kind": "JSON", "schema": schema}
-    saved = read_result(path)
-    return {
-        "kind": "registration result",
-        "simulated": saved.simulated,
-        "status": saved.status.value,
-        "pose": saved.data["pose"]["carm"],
-        "losses": dict(saved.losses),
-        "created": saved.data.get("created"),
-        "inputs": saved.data.get("inputs"),
-    }
-
-
-def _axis_words(matrix: torch.Tensor) -> str:
-    """Where the stored axes x, y, z point in the patient."""
-    words = (("left", "right"), ("back", "front"), ("head", "feet"))
-    found = []
-    for name, column in zip("xyz", matrix[:3, :3].T, strict=True):
-        axis = int(column.abs().argmax())
-        direction = words[axis][0] if column[axis] > 0 else words[axis][1]
-        tilt = float(torch.rad2deg(torch.acos(column[axis].abs() / column.norm())))
-        found.append(
-            f"{name} to the {direction}" + (f" (tilted {tilt:.1f}°)" if tilt > 0.1 else "")
-        )
-    return ", ".join(found)
 
 
 def _say(console: Console, name: str, value: Any, indent: str = "") -> None:

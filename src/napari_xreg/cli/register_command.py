@@ -5,19 +5,17 @@ from pathlib import Path
 from typing import Any
 
 from napari_xreg.cli.console import Console
-from napari_xreg.cli.further_views import check_masks, further_radiographs, further_views, masked
+from napari_xreg.cli.further_views import check_masks, further_radiographs, masked
 from napari_xreg.cli.inputs import (
-    Patient,
-    placed_landmarks,
+    isocenter_given,
     read_patient,
     read_xray,
-    restricted,
     starting_pose,
 )
 from napari_xreg.cli.outputs import export_shown, say_result
 from napari_xreg.cli.refining import prepare_renderer, refine_shown
 from napari_xreg.files import check_folder
-from napari_xreg.images import LabelMap, Radiograph
+from napari_xreg.images import Radiograph
 from napari_xreg.records import describe_input, read_truth
 from napari_xreg.registration import (
     AdamSettings,
@@ -32,11 +30,13 @@ from napari_xreg.workflows import (
     INITIALISERS,
     ExportRequest,
     NoStart,
+    Patient,
     RefineRequest,
     StartingPose,
     check_film,
     error_words,
     errors_against,
+    further_views,
     predicted_landmarks,
 )
 
@@ -49,24 +49,24 @@ def run(arguments: Namespace, console: Console) -> int:
     check_masks(arguments)
     # What can be read wrongly is read before the minutes that a refinement takes.
     truth = None if arguments.truth is None else read_truth(arguments.truth)
-    marks = None if arguments.landmarks is None else placed_landmarks(arguments)
     device = choose_device(arguments.device)
     console.step("reading")
     patient = read_patient(arguments)
     radiograph = masked(arguments, read_xray(arguments), 0)
-    volume, structures, labels = restricted(arguments, patient)
     others = further_radiographs(arguments, radiograph)
     inputs = _inputs(arguments, patient)
     console.say(f"CT: {patient.volume!r}")
     console.say(f"radiograph: {radiograph!r}")
-    if structures:
-        console.say(f"structures: {', '.join(structures.values())}")
+    if patient.structures:
+        console.say(f"structures: {', '.join(patient.structures.values())}")
     try:
-        start = _start(arguments, patient, radiograph, labels, console)
+        start = _start(arguments, patient, radiograph, console)
     except NoStart as nothing:
         console.error(str(nothing))
         return 1
-    views = [View(radiograph, start.pose), *further_views(arguments, radiograph, start, others)]
+    first = View(radiograph, start.pose)
+    overrule = isocenter_given(arguments)
+    views = (first, *further_views(first, others, start.isocenter, overrule=overrule))
     for view in views[1:]:
         console.say(f"radiograph: {view.radiograph!r}")
     console.say(f"start: {start.origin}")
@@ -77,25 +77,25 @@ def run(arguments: Namespace, console: Console) -> int:
     console.step("registering")
     settings = chosen_settings(arguments, start)
     request = RefineRequest(
-        volume, tuple(views), settings, start.isocenter, device,
+        patient.rendering, views, settings, start.isocenter, device,
         cpu_instead=arguments.device == "auto",
     )  # fmt: skip
     registration = refine_shown(request, console)
     extra: dict[str, Any] = {
         "start_origin": start.origin,
         "assumptions": list(notes),
-        "structures": structures,
+        "structures": dict(patient.structures) or None,
         **start.extra,
     }
     if truth is not None:
         extra["truth"] = errors_against(
             truth.world_from_camera, truth.fiducials_mm, radiograph.carm, start.pose, registration
         )
-    if marks is not None:
-        extra["landmarks"] = predicted_landmarks(marks, radiograph.carm, registration)
+    if arguments.landmarks is not None:
+        extra["landmarks"] = predicted_landmarks(patient.landmarks, radiograph.carm, registration)
     exported = export_shown(
         ExportRequest(
-            out, volume, tuple(views), registration, f"{patient.name} to {radiograph.source}",
+            out, patient.rendering, views, registration, f"{patient.name} to {radiograph.source}",
             settings, inputs, extra, arguments.film,
         ),
         console,
@@ -156,26 +156,21 @@ def _start(
     arguments: Namespace,
     patient: Patient,
     radiograph: Radiograph,
-    labels: LabelMap | None,
     console: Console,
 ) -> StartingPose:
     if arguments.init == "given":
         return starting_pose(arguments, radiograph.carm, patient.volume, radiograph)
     from napari_xreg.cli.finding_start import find_start  # networks, which few runs need
 
-    if labels is None and patient.phantom is not None:
-        labels = patient.phantom.labels
-    return find_start(arguments, patient, radiograph, labels, console)
+    return find_start(arguments, patient, radiograph, console)
 
 
 def _inputs(arguments: Namespace, patient: Patient) -> list[dict[str, Any]]:
-    files = [(patient.path, "ct"), (arguments.xray, "radiograph")]
+    files = [(arguments.xray, "radiograph")]
     files += [(path, "radiograph") for path in arguments.radiograph]
     files += [(path, "mask") for path in arguments.mask]
     files += [(arguments.labels, "labels"), (arguments.start, "start")]
     files += [(arguments.weights, "weights"), (arguments.truth, "truth")]
     files += [(arguments.landmarks, "landmarks"), (arguments.geometry, "geometry")]
-    inputs = [dict(describe_input(path, role)) for path, role in files if path is not None]
-    if patient.path is None:
-        inputs.append({"role": "ct", "path": patient.name, "built_in": True})
-    return inputs
+    given = [dict(describe_input(path, role)) for path, role in files if path is not None]
+    return [patient.described(), *given]

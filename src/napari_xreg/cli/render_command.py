@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from napari_xreg.cli.console import Console
-from napari_xreg.cli.inputs import given_carm, read_patient, restricted, starting_pose
+from napari_xreg.cli.inputs import given_carm, read_patient, starting_pose
 from napari_xreg.cli.refining import prepare_renderer
 from napari_xreg.files import RENDERING, check_writable, schema_head, written
 from napari_xreg.images import Radiograph, geometry_of, write_geometry, write_radiograph
@@ -26,14 +26,13 @@ def run(arguments: Namespace, console: Console) -> int:
     console.step("reading")
     patient = read_patient(arguments)
     console.notes(patient.volume.notes)
-    volume, structures, _ = restricted(arguments, patient)
     carm = given_carm(arguments)
     start = starting_pose(arguments, carm, patient.volume)
     device = choose_device(arguments.device)
     if device.type == "cpu":
         prepare_renderer(console, arguments.threads)
     console.step("rendering")
-    there = volume_on(volume, device)
+    there = volume_on(patient.rendering.volume(), device)
     drr = render_drr(there, carm, start.pose, method=arguments.integrator).cpu()
     terms = carm.carm_pose(start.pose, start.isocenter)
     radiograph = Radiograph(
@@ -52,8 +51,8 @@ def run(arguments: Namespace, console: Console) -> int:
     low, high = float(drr.min()), float(drr.max())
     if high <= 0:
         console.say("note: the CT does not appear in this view: every line integral is 0")
-    if structures:
-        console.say(f"structures: {', '.join(structures.values())}")
+    if patient.structures:
+        console.say(f"structures: {', '.join(patient.structures.values())}")
     console.say(f"view: {carm_words(terms)}")
     console.say(f"line integrals from {low:.3f} to {high:.3f}")
     console.say(f"written: {', '.join(str(path) for path in made)}")
@@ -65,7 +64,7 @@ def run(arguments: Namespace, console: Console) -> int:
             "world_from_camera": start.pose.matrix().tolist(),
             "geometry": carm_to_json(carm),
             "integrator": arguments.integrator,
-            "structures": structures,
+            "structures": dict(patient.structures) or None,
             "line_integral_range": [low, high],
         }
     )

@@ -9,26 +9,14 @@ from typing import Any
 import torch
 
 from napari_xreg.cli.console import Console
-from napari_xreg.cli.inputs import (
-    Patient,
-    given_carm,
-    read_patient,
-    read_patient_labels,
-    starting_pose,
-)
+from napari_xreg.cli.inputs import given_carm, read_patient, starting_pose
+from napari_xreg.cli.options import given
 from napari_xreg.files import TRUTH, check_writable, schema_head, set_thread_count, written
 from napari_xreg.geometry import CArm
 from napari_xreg.images import write_dicom_radiograph, write_radiograph
-from napari_xreg.records import (
-    carm_pose_to_json,
-    carm_to_json,
-    carm_words,
-    describe_input,
-    versions,
-)
-from napari_xreg.session import with_nominal
-from napari_xreg.simulation import SimulatedRadiograph, simulate_radiograph
-from napari_xreg.workflows import bone_points
+from napari_xreg.records import carm_pose_to_json, carm_to_json, carm_words, versions
+from napari_xreg.simulation import SimulatedRadiograph
+from napari_xreg.workflows import Patient, SampleSettings, SimulateRequest, bone_points, simulate
 
 
 def run(arguments: Namespace, console: Console) -> int:
@@ -47,38 +35,32 @@ def run(arguments: Namespace, console: Console) -> int:
     console.step("reading")
     patient = read_patient(arguments)
     console.notes(patient.volume.notes)
-    labels = read_patient_labels(arguments, patient)
     carm = given_carm(arguments)
     start = starting_pose(arguments, carm, patient.volume)
     console.step(f"simulating ({arguments.severity}, seed {arguments.seed})")
-    simulated = simulate_radiograph(
-        patient.volume, labels, carm, start.pose, severity=arguments.severity, seed=arguments.seed
+    settings = given(arguments, SampleSettings(), ("severity", "seed", "start_error"))
+    made = simulate(
+        SimulateRequest(patient.volume, patient.labels, start.isocenter, settings, carm, start.pose)
     )
-    radiograph = with_nominal(
-        simulated.radiograph,
-        simulated.world_from_camera,
-        start.isocenter,
-        error=arguments.start_error,
-        seed=arguments.seed,
-    )
+    radiograph, simulated = made.radiograph, made.simulated
     out.parent.mkdir(parents=True, exist_ok=True)
     data = truth_to_json(simulated, patient, carm, start.isocenter, arguments.start_error)
     # Both or neither: an image beside the truth of another would be judged wrongly.
     with written(truth_path) as beside:
         beside.write_text(json.dumps(data, indent=2, allow_nan=False) + "\n", encoding="utf-8")
         if as_dicom:
-            made = [write_dicom_radiograph(out, radiograph)]
+            files = [write_dicom_radiograph(out, radiograph)]
         else:
-            made = list(write_radiograph(out, radiograph))
-    made.append(truth_path)
+            files = list(write_radiograph(out, radiograph))
+    files.append(truth_path)
     assert radiograph.nominal is not None
     true_terms = carm.carm_pose(simulated.world_from_camera, start.isocenter)
     console.say(f"SIMULATED radiograph of {patient.name} ({arguments.severity})")
     console.say(f"truth:   {carm_words(true_terms)}")
     console.say(f"header:  {carm_words(radiograph.nominal)}")
-    console.say(f"written: {', '.join(str(path) for path in made)}")
+    console.say(f"written: {', '.join(str(path) for path in files)}")
     console.say(f"next:    napari-xreg register {arguments.ct} {out} --truth {truth_path}")
-    console.answer({**data, "files": [str(path) for path in made]})
+    console.answer({**data, "files": [str(path) for path in files]})
     return 0
 
 
@@ -92,11 +74,6 @@ def truth_to_json(
     """The contents of a truth file; `read_truth` reads it back."""
     pose = simulated.world_from_camera.to(dtype=torch.float64)
     points = bone_points(patient.volume, carm, pose, count=50, seed=simulated.seed)
-    source = (
-        {"role": "ct", "path": patient.name, "built_in": True}
-        if patient.path is None
-        else describe_input(patient.path, "ct")
-    )
     return {
         **schema_head(TRUTH),
         "simulated": True,
@@ -109,6 +86,6 @@ def truth_to_json(
         "start_error": start_error,
         "fiducials_mm": points.tolist(),
         "fiducials_are": "points in bone that the view shows, world LPS",
-        "inputs": [source],
+        "inputs": [patient.described()],
         "versions": versions(),
     }

@@ -7,7 +7,6 @@ from napari_xreg.cli.console import Console
 from napari_xreg.cli.inputs import read_marks, read_patient
 from napari_xreg.cli.refining import cancelled_by_interrupt
 from napari_xreg.files import TRAINING, schema_head
-from napari_xreg.images import Landmark, read_labels
 from napari_xreg.progress import Control, run as run_events
 from napari_xreg.rendering import choose_device, set_thread_count, thread_count
 from napari_xreg.training import (
@@ -104,12 +103,8 @@ def _patients(arguments: Namespace) -> Patients:
     if arguments.population:
         return CTsOfFolder(Path(arguments.ct), arguments.phantoms, arguments.above_hu, names)
     patient = read_patient(arguments)
-    made = patient.phantom
-    labels = read_labels(Path(arguments.labels)) if arguments.labels else None
-    if made is not None:
-        labels = labels or made.labels
-        given = given or [Landmark(name, place) for name, place in made.landmarks.items()]
-    return OneCT(patient.name, patient.volume, labels, None, arguments.above_hu, tuple(given))
+    marks = patient.landmarks
+    return OneCT(patient.name, patient.volume, patient.labels, None, arguments.above_hu, marks)
 
 
 def _show(event: TrainingEvent, request: TrainRequest, console: Console) -> None:

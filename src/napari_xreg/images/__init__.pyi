@@ -20,6 +20,7 @@ from .formats.landmark_files import (
     write_landmarks as write_landmarks,
 )
 from .formats.landmark_table import LandmarkFrame as LandmarkFrame
+from .formats.mask import read_mask as read_mask
 from .formats.raster import read_raster_image as read_raster_image, sidecar_path as sidecar_path
 from .formats.table import (
     FORMATS as FORMATS,
@@ -30,6 +31,7 @@ from .formats.table import (
     patterns as patterns,
     suffixes as suffixes,
 )
+from .frames import Frame as Frame
 from .geometry_override import geometry_record as geometry_record, with_geometry as with_geometry
 from .intensity.attenuation import (
     CT_ENERGY_KEV as CT_ENERGY_KEV,

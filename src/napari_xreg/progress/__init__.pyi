@@ -1,2 +1,3 @@
 from .control import Control as Control
+from .full_collection import FullCollection as FullCollection
 from .running import run as run

@@ -136,7 +136,8 @@ def result_to_json(
     views
         The radiographs and starts it was asked with.
     settings
-        `RefineSettings` or `AdamSettings`; every field is written.
+        `RefineSettings` or `AdamSettings`, every field of which is written; or what stands for them
+        in a session, as plain values.
     inputs
         What `describe_input` says of each file.
     extra
@@ -184,7 +185,9 @@ def result_to_json(
         "notes": list(registration.notes),
         "frames": _FRAMES,
         "units": {"length": "mm", "angle": "degrees, radians in twists", "attenuation": "1/mm"},
-        "settings": {"kind": type(settings).__name__, **_fields(settings)},
+        "settings": dict(settings)
+        if isinstance(settings, Mapping)
+        else {"kind": type(settings).__name__, **_fields(settings)},
         "inputs": [dict(entry) for entry in inputs],
         "versions": versions(),
         "created": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),

@@ -23,12 +23,7 @@ from .files.readers import (
     get_volume_reader as get_volume_reader,
     read_bare_arrays as read_bare_arrays,
 )
-from .files.sample import (
-    Sample as Sample,
-    SampleData as SampleData,
-    available_samples as available_samples,
-    phantom_layers as phantom_layers,
-)
+from .files.sample import phantom_layers as phantom_layers
 from .iterates.layers import IterateLayers as IterateLayers
 from .layer_data import Carried as Carried
 from .patient3d.ct_pick import CtPick as CtPick

@@ -6,18 +6,21 @@ from .confidence import (
 )
 from .detecting import Detected as Detected, DetectRequest as DetectRequest, detect as detect
 from .exporting import (
+    FILM_FRAMES as FILM_FRAMES,
     Drawn as Drawn,
     Exported as Exported,
     ExportRequest as ExportRequest,
     check_film as check_film,
     error_words as error_words,
     export as export,
+    export_request as export_request,
 )
 from .initialisers import (
     INITIALISERS as INITIALISERS,
     Initialiser as Initialiser,
     NoStart as NoStart,
 )
+from .inspecting import inspect as inspect
 from .judging import (
     bone_points as bone_points,
     errors_against as errors_against,
@@ -52,6 +55,12 @@ from .landscapes import (
     landscape_words as landscape_words,
     with_unit as with_unit,
 )
+from .patient_facts import FactsRequest as FactsRequest
+from .patients import (
+    Patient as Patient,
+    open_patient as open_patient,
+    structure_ids as structure_ids,
+)
 from .points import (
     FindPointsRequest as FindPointsRequest,
     HeatmapRequest as HeatmapRequest,
@@ -69,6 +78,12 @@ from .preparing import (
     WeightsRead as WeightsRead,
     prepare_network as prepare_network,
 )
+from .radiographs import (
+    PoseUnknown as PoseUnknown,
+    further_views as further_views,
+    header_pose as header_pose,
+    with_mask_file as with_mask_file,
+)
 from .recipes import RECIPES as RECIPES
 from .refining import (
     OnCpuInstead as OnCpuInstead,
@@ -81,6 +96,19 @@ from .refining import (
 )
 from .resuming import Interrupted as Interrupted, interrupted as interrupted
 from .sample_settings import SIZE_MM as SIZE_MM, SampleSettings as SampleSettings
+from .samples import (
+    DATA_VARIABLE as DATA_VARIABLE,
+    Sample as Sample,
+    SampleData as SampleData,
+    available_samples as available_samples,
+    data_folder as data_folder,
+    read_licences as read_licences,
+)
+from .simulating import (
+    SimulateRequest as SimulateRequest,
+    Simulation as Simulation,
+    simulate as simulate,
+)
 from .solving import (
     FATES as FATES,
     HAND_SIGMA_PX as HAND_SIGMA_PX,

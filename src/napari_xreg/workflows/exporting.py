@@ -2,9 +2,11 @@
 
 import importlib.util
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
+
+import torch
 
 from napari_xreg.files import written_folder
 from napari_xreg.geometry import Pose
@@ -24,10 +26,12 @@ from napari_xreg.records import (
     write_trajectory,
 )
 from napari_xreg.registration import Registration, View
-from napari_xreg.session import Rendering, rendered
+from napari_xreg.session import Rendering, Result, Session, rendered
+from napari_xreg.workflows.judging import errors_against, predicted_landmarks
+from napari_xreg.workflows.refining import rig_poses
 
 Film = Literal["auto", "gif", "mp4", "none"]
-FRAMES = 40
+FILM_FRAMES = 40
 """Of a film, at most."""
 
 
@@ -78,6 +82,58 @@ class ExportRequest:
 
     def __post_init__(self) -> None:
         check_film(self.film)
+
+
+def export_request(session: Session, result: Result, folder: Path) -> ExportRequest:
+    """What a session knows of a result, to be exported.
+
+    Parameters
+    ----------
+    session
+        With the CT and the radiographs that the result came from.
+    result
+        One of its results.
+    folder
+        As of `ExportRequest`.
+
+    Raises
+    ------
+    ValueError
+        If the CT or a radiograph is no longer there.
+    """
+    volume = session.rendering
+    if volume is None:
+        raise ValueError("the pictures are drawn from the CT: load it first")
+    there = {entry.name: entry for entry in session.exposures}
+    gone = [name for name in result.radiographs if name not in there]
+    if gone:
+        raise ValueError(f"{', '.join(gone)} is no longer there, and its pictures are needed")
+    entries = [there[name] for name in result.radiographs]
+    found = result.registration
+    rig = found.views or (found.world_from_camera,)
+    # The first iteration is the pose that a refinement starts from.
+    start = found.trajectory[0].world_from_camera if found.trajectory else rig[0]
+    starts = rig_poses(result.radiographs, rig, start)
+    views = tuple(View(entry.masked, starts[entry.name]) for entry in entries)
+    extra: dict[str, Any] = {}
+    carm, truth = entries[0].radiograph.carm, entries[0].truth
+    places = [mark.position for mark in session.landmarks]
+    if truth is not None and places:
+        points = torch.tensor(places, dtype=torch.float64)
+        extra["truth"] = errors_against(truth, points, carm, start, found)
+    if places:
+        extra["landmarks"] = predicted_landmarks(session.landmarks, carm, found)
+    sources = [("ct", session.volume_source), *(("radiograph", e.source) for e in entries)]
+    inputs = [
+        {"role": role, "path": source.path, "sha256": source.sha256, "built_in": source.built_in}
+        for role, source in sources
+        if source is not None
+    ]
+    return ExportRequest(
+        folder, volume, views, replace(found, views=tuple(rig)),
+        f"{result.name}: {', '.join(result.radiographs)}", dict(result.settings), inputs, extra,
+        with_radiographs=True,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -195,9 +251,9 @@ def _film(
     if film == "auto":
         film = "mp4" if importlib.util.find_spec("imageio_ffmpeg") else "gif"
     frames = []
-    for frame in refinement_frames(volume, view.radiograph, registration, most=FRAMES):
+    for frame in refinement_frames(volume, view.radiograph, registration, most=FILM_FRAMES):
         frames.append(frame)
-        yield Drawn("film", len(frames), FRAMES)
+        yield Drawn("film", len(frames), FILM_FRAMES)
     name = f"refinement.{film}"
     (write_gif if film == "gif" else write_mp4)(folder / name, frames)
     return name

@@ -14,13 +14,12 @@ from napari_xreg.geometry.frames import lps_from_ras
 from napari_xreg.images import Landmark, write_landmarks
 from napari_xreg.simulation import phantom
 from napari_xreg.viewer.files.sample import (
-    available_samples,
     data_folder_layers,
     phantom_case_layers,
     phantom_layers,
-    read_licences,
 )
 from napari_xreg.viewer.layer_data import carried, placement
+from napari_xreg.workflows import available_samples, read_licences
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,6 @@ from napari_xreg.images import Landmark, write_landmarks, write_radiograph
 from napari_xreg.images.xray_geometry import given_geometry, write_geometry
 from napari_xreg.registration import Registration, Status
 from napari_xreg.session import sample_case
-from napari_xreg.viewer.files.sample import SampleData, available_samples
 from napari_xreg.viewer.layer_data import labels_layer, radiograph_layer
 from napari_xreg.widgets.data import loading
 from napari_xreg.widgets.data.questions import (
@@ -26,6 +25,7 @@ from napari_xreg.widgets.data.questions import (
 )
 from napari_xreg.widgets.data.radiographs_group import removal_words
 from napari_xreg.widgets.data.widget import DataWidget
+from napari_xreg.workflows import SampleData, available_samples
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def widget(bench):
 def said(monkeypatch):
     """What the user was told."""
     sentences = []
-    for place in ("data_widget", "jobs", "closing"):
+    for place in ("data.widget", "jobs.jobs", "saving.closing"):
         for name in ("show_error", "show_warning", "show_info"):
             path = f"napari_xreg.widgets.{place}.{name}"
             monkeypatch.setattr(path, sentences.append, raising=False)
@@ -310,7 +310,7 @@ def test_the_sample_menu_loads_a_patient(empty, qtbot, loaded, monkeypatch, pati
     titles = [action.text() for action in menu.actions()]
     assert titles[: len(available_samples())] == [s.title for s in available_samples()]
     assert all(action.toolTip() for action in menu.actions())
-    monkeypatch.setattr("napari_xreg.viewer.files.sample.phantom", lambda **_: patient)
+    monkeypatch.setattr("napari_xreg.workflows.samples.phantom", lambda **_: patient)
     (action,) = [a for a in menu.actions() if "landmarks" in a.text()]
     action.trigger()
     loaded(empty)

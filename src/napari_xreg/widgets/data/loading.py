@@ -10,11 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
-from jaxtyping import Float
-from torch import Tensor
-
-from napari_xreg.geometry import CArm, CArmPose, Detector, Pose
+from napari_xreg.geometry import Pose
 from napari_xreg.images import (
     FrameUnknown,
     GeometryRecord,
@@ -33,13 +29,10 @@ from napari_xreg.images import (
     read_landmarks,
     read_radiograph,
 )
-from napari_xreg.session import Source, file_source, read_ct, read_label_map, with_nominal
-from napari_xreg.simulation import simulate_radiograph
+from napari_xreg.session import Source, file_source, read_ct, read_label_map
 from napari_xreg.viewer import (
     CapturedLayer,
     Carried,
-    Sample,
-    SampleData,
     Values,
     as_edited,
     each_once,
@@ -48,7 +41,7 @@ from napari_xreg.viewer import (
     get_volume_reader,
     read_bare_arrays,
 )
-from napari_xreg.workflows import SIZE_MM, SampleSettings
+from napari_xreg.workflows import Sample, SampleData, SimulateRequest, simulate
 
 Kind = Literal["ct", "labels", "radiograph", "landmarks", "session"]
 
@@ -418,25 +411,9 @@ class LoadSample:
 
 @dataclass(frozen=True, eq=False)
 class Simulate:
-    """Simulate a radiograph of the CT.
+    """Simulate a radiograph of the CT."""
 
-    Parameters
-    ----------
-    volume, labels
-        The patient; labels let bones move in "hard" images.
-    like
-        Its C-arm is taken; None: the usual one, as many pixels as `settings` says.
-    isocenter
-        The C-arm turns about it, world mm.
-    settings
-        What it should look like.
-    """
-
-    volume: Volume
-    labels: LabelMap | None
-    like: CArm | None
-    isocenter: Float[Tensor, "3"]
-    settings: SampleSettings
+    request: SimulateRequest
 
     @property
     def words(self) -> str:
@@ -444,21 +421,10 @@ class Simulate:
 
     def answer(self) -> Answer:
         """Simulate it."""
-        settings, carm = self.settings, self.like
-        if carm is None:
-            pixels, spacing = settings.pixels, SIZE_MM / settings.pixels
-            carm = CArm(1020.0, 750.0, Detector((pixels, pixels), (spacing, spacing)))
-        isocenter = torch.as_tensor(self.isocenter, dtype=torch.float64)
-        x, y, z = isocenter.tolist()
-        angles = (settings.primary_deg, settings.secondary_deg, settings.roll_deg)
-        truth = carm.pose_from(CArmPose(*angles, isocenter=(x, y, z)))
-        made = simulate_radiograph(
-            self.volume, self.labels, carm, truth, severity=settings.severity, seed=settings.seed
+        made = simulate(self.request)
+        return Xray(
+            made.radiograph, None, f"simulated {self.request.settings.severity}", made.truth
         )
-        radiograph = with_nominal(
-            made.radiograph, truth, isocenter, error=settings.start_error, seed=settings.seed
-        )
-        return Xray(radiograph, None, f"simulated {settings.severity}", made.world_from_camera)
 
 
 Request = (

@@ -10,9 +10,9 @@ from qtpy.QtWidgets import QGroupBox, QMenu, QVBoxLayout
 
 from napari_xreg.images import Volume
 from napari_xreg.session import Session, Source
-from napari_xreg.viewer import available_samples
 from napari_xreg.widgets.parts.data_buttons import button, entry, menu_button, row
 from napari_xreg.widgets.parts.small_print import SmallPrint
+from napari_xreg.workflows import available_samples
 
 
 class PatientGroup(QGroupBox):

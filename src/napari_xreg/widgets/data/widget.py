@@ -22,10 +22,9 @@ from qtpy.QtWidgets import (
 from napari_xreg.geometry import CArm
 from napari_xreg.images import LabelMap, Radiograph, Volume, named, patterns
 from napari_xreg.session import Session, Source, opening, supply
-from napari_xreg.viewer import SampleData, adoptable, available_samples, capture, value_of
+from napari_xreg.viewer import adoptable, capture, value_of
 from napari_xreg.widgets.data import loading
 from napari_xreg.widgets.data.load_queue import LoadQueue
-from napari_xreg.widgets.data.patient_facts import FactsRequest
 from napari_xreg.widgets.data.patient_group import PatientGroup
 from napari_xreg.widgets.data.questions import (
     MeaningOfValues,
@@ -44,7 +43,15 @@ from napari_xreg.widgets.parts.docked import Docked
 from napari_xreg.widgets.parts.scrolling import scrolled
 from napari_xreg.widgets.parts.small_print import SmallPrint
 from napari_xreg.widgets.saving.closing import save
-from napari_xreg.workflows import SampleSettings, save_landmarks, take_landmarks
+from napari_xreg.workflows import (
+    FactsRequest,
+    SampleData,
+    SampleSettings,
+    SimulateRequest,
+    available_samples,
+    save_landmarks,
+    take_landmarks,
+)
 
 _CT_FILES = f"CT ({patterns('volume')});;All files (*)"
 _LABEL_FILES = f"Label map ({patterns('volume', dicom=False)});;All files (*)"
@@ -474,7 +481,11 @@ class DataWidget(Docked):
         session = self._session
         if session.volume is not None:
             self.queue.ask(
-                loading.Simulate(session.volume, session.labels, like, session.isocenter, settings)
+                loading.Simulate(
+                    SimulateRequest(
+                        session.volume, session.labels, session.isocenter, settings, like
+                    )
+                )
             )
 
     def _ask(self, question: Question, answered: Any) -> None:

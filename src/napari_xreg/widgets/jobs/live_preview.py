@@ -5,10 +5,10 @@ import time
 from psygnal import Signal
 from qtpy.QtCore import QTimer
 
+from napari_xreg.progress import FullCollection
 from napari_xreg.rendering import thread_count
 from napari_xreg.session import Preview, PreviewRequest, Session
 from napari_xreg.viewer import DetectorCanvas, preferences
-from napari_xreg.widgets.jobs.full_collection import FullCollection
 from napari_xreg.widgets.jobs.jobs import Lane
 from napari_xreg.widgets.jobs.memory_words import say_too_large
 from napari_xreg.widgets.parts.device_choice import preferred_device

@@ -41,7 +41,7 @@ COLUMNS = {
 
 
 class ResultsPanel(QWidget):
-    """Lists results; accepting and discarding are wishes.
+    """Lists results; accepting, discarding and exporting are wishes.
 
     Their buttons are a row of their own, `button_row`, for the widget to lay out where it stays in
     sight.
@@ -49,6 +49,7 @@ class ResultsPanel(QWidget):
 
     accept_requested = Signal(str)
     discard_requested = Signal(str)
+    export_requested = Signal(str)
     shown = Signal(object)
     """The name of the result selected first, or None."""
 
@@ -86,6 +87,11 @@ class ResultsPanel(QWidget):
         self.discard = QPushButton("Discard")
         self.discard.setToolTip("Forget the selected results and their iterates.")
         self.discard.clicked.connect(lambda _: self._discard())
+        self.export = QPushButton("Export…")
+        self.export.setToolTip(
+            "Write the selected result into a folder: pose, report, pictures, film, iterations."
+        )
+        self.export.clicked.connect(lambda _: self._export())
         self.undo = QPushButton("⟲ Undo")
         self.undo.setToolTip("Take the last change back.")
         self.undo.clicked.connect(lambda _: session.undo())
@@ -93,7 +99,7 @@ class ResultsPanel(QWidget):
         buttons = QHBoxLayout(self.button_row)
         buttons.setContentsMargins(6, 2, 6, 6)
         buttons.setSpacing(4)
-        for button in (self.accept, self.discard, self.undo):
+        for button in (self.accept, self.discard, self.export, self.undo):
             buttons.addWidget(button)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -187,6 +193,7 @@ class ResultsPanel(QWidget):
         chosen = self.selected
         results = {result.name: result for result in self._session.results}
         self.accept.setEnabled(len(chosen) == 1)
+        self.export.setEnabled(len(chosen) == 1)
         self.discard.setEnabled(bool(chosen))
         self.refresh_undo()
         if not chosen:
@@ -205,6 +212,10 @@ class ResultsPanel(QWidget):
     def _accept(self) -> None:
         if len(self.selected) == 1:
             self.accept_requested.emit(self.selected[0])
+
+    def _export(self) -> None:
+        if len(self.selected) == 1:
+            self.export_requested.emit(self.selected[0])
 
     def _discard(self) -> None:
         for name in self.selected:

@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from napari.utils.notifications import show_error, show_info, show_warning
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
+    QFileDialog,
     QHBoxLayout,
     QLabel,
     QPushButton,
@@ -35,8 +37,11 @@ from napari_xreg.widgets.refine.results import ResultsPanel
 from napari_xreg.widgets.refine.run import RefineRun
 from napari_xreg.widgets.refine.settings import RefineSettingsPanel, flush
 from napari_xreg.workflows import (
+    FILM_FRAMES,
     RefineRequest,
     expected_iterations,
+    export,
+    export_request,
     level_count,
     refine_request,
     rig_poses,
@@ -470,6 +475,29 @@ class RefineWidget(Docked):
         self._session.accept(name)
         self.status.setText(f"Moved to {name}.")
 
+    def _choose_folder(self, name: str) -> None:
+        folder = QFileDialog.getExistingDirectory(self, "Where to put the folder of the result")
+        if folder:
+            self.export(name, Path(folder) / name.replace(" ", "-"))
+
+    def export(self, name: str, folder: Path) -> None:
+        """Write a result into a folder, in the background."""
+        result = self._result(name)
+        if result is None:
+            return
+        try:
+            request = export_request(self._session, result, folder)
+        except ValueError as error:
+            show_error(f"Export: {error}")
+            return
+        self.workbench.jobs.start(
+            "Export",
+            lambda _: export(request),
+            on_result=lambda done: show_info(f"Written to {folder}: {', '.join(done.files)}"),
+            total=len(request.views) + FILM_FRAMES,
+            description=f"Writing {name}",
+        )
+
     # ------------------------------------------------------------------ building
 
     def _make_controls(self) -> None:
@@ -551,6 +579,7 @@ class RefineWidget(Docked):
         self.results.shown.connect(self._show_result)
         self.results.accept_requested.connect(self._accept)
         self.results.discard_requested.connect(session.discard)
+        self.results.export_requested.connect(self._choose_folder)
         self._layers.scrubbed.connect(self._scrubbed)
         for signal, slot in (
             (session.volume_changed, self._follow_session),

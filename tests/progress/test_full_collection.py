@@ -4,7 +4,7 @@ import gc
 
 import pytest
 
-from napari_xreg.widgets.jobs.full_collection import FullCollection
+from napari_xreg.progress import FullCollection
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,133 @@
+"""Open: the CT with its labels, the chosen structures and landmarks, from files or the phantom."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from napari_xreg.images import LabelMap, Landmark, Volume, read_labels, read_volume
+from napari_xreg.records import describe_input
+from napari_xreg.session import Rendering
+from napari_xreg.simulation import phantom
+
+
+@dataclass(frozen=True, eq=False)
+class Patient:
+    """A CT and what came with it.
+
+    Parameters
+    ----------
+    volume
+        The CT.
+    name
+        How messages call it.
+    path
+        Its file or folder; None: made by this program.
+    labels
+        On the grid of the CT.
+    structures
+        Ids of the labels that are registered, and what they are called; none: the whole CT.
+    landmarks
+        With positions, world LPS mm.
+    """
+
+    volume: Volume
+    name: str
+    path: Path | None = None
+    labels: LabelMap | None = None
+    structures: Mapping[int, str] = field(default_factory=dict)
+    landmarks: tuple[Landmark, ...] = ()
+
+    @cached_property
+    def rendering(self) -> Rendering:
+        """What of the CT is rendered and registered; the structures are cut out where it is used."""
+        return Rendering(self.volume, self.labels, tuple(self.structures))
+
+    def described(self) -> dict[str, Any]:
+        """Where the CT came from, as a result file says it."""
+        if self.path is None:
+            return {"role": "ct", "path": self.name, "built_in": True}
+        return dict(describe_input(self.path, "ct"))
+
+
+def open_patient(
+    ct: Path | str,
+    *,
+    series_uid: str | None = None,
+    values: str | None = None,
+    energy_kev: float = 70.0,
+    labels: Path | str | None = None,
+    structures: Sequence[str] | None = None,
+    landmarks: Sequence[Landmark] = (),
+) -> Patient:
+    """Read a CT and what belongs to it.
+
+    Parameters
+    ----------
+    ct
+        A file, a folder, or "phantom" with an optional number of the patient: "phantom:7".
+    series_uid, values, energy_kev
+        As of `read_volume`.
+    labels
+        File of a label map on the grid of the CT; the phantom brings its own.
+    structures
+        Ids or names of labels to register alone, several in a word if separated by commas or
+        blanks. None: all of `labels`, or the whole CT where there are none.
+    landmarks
+        Of the patient; without any, the phantom brings its own.
+
+    Raises
+    ------
+    ReadError
+        If a file is absent or damaged.
+    ValueError
+        If a structure is named that does not occur, or there are no labels to choose from.
+    """
+    path, made = Path(ct), None
+    kind, _, number = str(ct).partition(":")
+    if kind == "phantom" and not path.exists():
+        if number and not (number.isdecimal() and len(number) < 20):
+            raise ValueError(f"a phantom's patient is a whole number: got {str(ct)!r}")
+        made = phantom(seed=int(number) if number else None)
+        volume, name = made.volume, str(ct)
+    else:
+        volume = read_volume(path, series_uid=series_uid, energy_kev=energy_kev, values=values)
+        # Half of all CTs are called ct.nii.gz: the folder tells them apart.
+        name = "/".join(path.absolute().parts[-2:])
+    marks = tuple(landmarks)
+    if made is not None and not marks:
+        marks = tuple(Landmark(name, place) for name, place in made.landmarks.items())
+    label_map = None if made is None else made.labels
+    if labels is not None:
+        label_map = read_labels(labels).onto(volume)
+    chosen: dict[int, str] = {}
+    if structures is not None or labels is not None:
+        if label_map is None:
+            raise ValueError("structures are chosen from a label map on the grid of the CT")
+        ids = label_map.present() if structures is None else structure_ids(structures, label_map)
+        chosen = {i: label_map.names.get(i, f"label {i}") for i in ids}
+    return Patient(volume, name, None if made else path, label_map, chosen, marks)
+
+
+def structure_ids(wanted: Sequence[str], labels: LabelMap) -> list[int]:
+    """Ids of the labels that are named, by id or name.
+
+    Raises
+    ------
+    ValueError
+        If one does not occur, or none is named.
+    """
+    present = labels.present()
+    by_name = {name: i for i, name in labels.names.items()}
+    found = []
+    for word in (part for text in wanted for part in text.replace(",", " ").split()):
+        # (Python reads no number of more than 4300 digits.)
+        number = int(word) if word.isdecimal() and len(word) < 20 else by_name.get(word)
+        if number is None or number not in present:
+            known = ", ".join(f"{i} {labels.names.get(i, '')}".strip() for i in present)
+            raise ValueError(f"structure {word!r} does not occur in the labels, which hold {known}")
+        found.append(number)
+    if not found:
+        raise ValueError("the list of structures names none: give ids or names")
+    return found

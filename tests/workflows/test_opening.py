@@ -1,0 +1,81 @@
+"""A patient and radiographs from files, as a script opens them."""
+
+import numpy as np
+import pytest
+import torch
+from session_parts import make_labels, make_radiograph, make_volume, twist
+
+from napari_xreg.geometry import CArmPose
+from napari_xreg.images import Radiograph
+from napari_xreg.registration import View
+from napari_xreg.workflows import (
+    PoseUnknown,
+    further_views,
+    header_pose,
+    open_patient,
+    structure_ids,
+    with_mask_file,
+)
+
+
+@pytest.fixture(scope="module")
+def patient():
+    return open_patient("phantom:7")
+
+
+def test_the_phantom_brings_labels_and_landmarks_and_is_registered_whole(patient):
+    assert patient.described() == {"role": "ct", "path": "phantom:7", "built_in": True}
+    assert len(patient.landmarks) == 14
+    assert patient.labels is not None
+    assert patient.structures == {}
+    assert patient.rendering.volume() is patient.volume
+    assert patient.rendering is patient.rendering
+
+
+def test_structures_by_name_and_id():
+    labels = make_labels(make_volume())
+    assert structure_ids(["hip_left,25"], labels) == [77, 25]
+    assert structure_ids(["25", "77"], labels) == [25, 77]
+    for words, says in ((["skull"], "'skull' does not occur"), ([","], "names none")):
+        with pytest.raises(ValueError, match=says):
+            structure_ids(words, labels)
+
+
+def test_what_a_mask_means(tmp_path):
+    values = np.zeros((12, 17), np.int32)
+    values[3:9, 4:15] = 7
+    np.save(tmp_path / "m.npy", values)
+    radiograph = make_radiograph()
+    masked = with_mask_file(radiograph, tmp_path / "m.npy")
+    assert torch.equal(masked.usable, torch.from_numpy(values != 0))
+    np.save(tmp_path / "m.npy", values.T)
+    with pytest.raises(ValueError, match="17 x 12 pixels, the radiograph 12 x 17"):
+        with_mask_file(radiograph, tmp_path / "m.npy")
+
+
+def test_the_isocenter_of_a_header_is_assumed_and_that_is_said():
+    radiograph = make_radiograph(CArmPose(4.0, -7.0, 2.0, (1.0, 2.0, 3.0)))
+    middle = torch.tensor([5.0, -6.0, 7.0], dtype=torch.float64)
+    found = header_pose(radiograph, middle)
+    assert found.isocenter.tolist() == [5.0, -6.0, 7.0]
+    assert "the middle of the CT is assumed" in found.notes[0]
+    wanted = radiograph.carm.pose_from(CArmPose(4.0, -7.0, 2.0, (1.0, 2.0, 3.0), (5.0, -6.0, 7.0)))
+    assert torch.equal(found.pose.matrix(), wanted.matrix())
+    assert header_pose(radiograph, middle, overrule=True).notes == ()
+    bare = Radiograph(radiograph.line_integrals, radiograph.carm, source="bare.png")
+    with pytest.raises(PoseUnknown, match=r"bare\.png does not say where the C-arm stood"):
+        header_pose(bare, middle)
+
+
+def test_a_further_view_keeps_its_place_in_the_rig():
+    middle = torch.tensor([5.0, -6.0, 7.0], dtype=torch.float64)
+    one = make_radiograph(CArmPose(4.0, -7.0, 2.0))
+    other = make_radiograph(CArmPose(83.0, 5.0, -3.0), 14, 19)
+    stood, beside = (header_pose(r, middle).pose for r in (one, other))
+    moved = twist(0.1, -0.2, 0.05, 3.0, -4.0, 5.0)
+    (view,) = further_views(View(one, moved @ stood), [other], middle)
+    assert view.radiograph is other
+    # The whole rig was moved by the same motion of the world.
+    assert torch.allclose(
+        view.world_from_camera.matrix(), (moved @ beside).matrix(), atol=1e-9, rtol=0
+    )
