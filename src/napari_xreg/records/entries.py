@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-import numpy as np
 import torch
 from pydantic import BeforeValidator, PlainSerializer, PlainValidator, Strict
 from pydantic_core import core_schema
@@ -18,7 +17,6 @@ from napari_xreg.files import (
     Record,
     Triple,
     Whole,
-    is_number,
     rows_schema,
 )
 from napari_xreg.geometry import CArm, CArmPose, Detector, Pose
@@ -43,13 +41,13 @@ class Rows:
         flat = [value]
         for length in self.shape:
             if not all(isinstance(v, list) and length in (None, len(v)) for v in flat):
-                flat = [None]
-                break
+                raise ValueError(f"should be {self.expected}")
             flat = [inner for outer in flat for inner in outer]
-        if not all(map(is_number, flat)):
+        # Not `is_number` of each: a session holds thousands of poses. A bool is neither.
+        if not {type(v) for v in flat} <= {int, float}:
             raise ValueError(f"should be {self.expected}")
         shape = [-1 if length is None else length for length in self.shape]
-        return self.made(torch.from_numpy(np.asarray(flat, dtype=np.float64)).reshape(shape))
+        return self.made(torch.tensor([*map(float, flat)], dtype=torch.float64).reshape(shape))
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> core_schema.CoreSchema:
         """Checked by this alone; written as lists again."""
