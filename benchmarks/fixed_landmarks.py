@@ -25,7 +25,7 @@ from napari_xreg.landmarks import (
 from napari_xreg.progress import run
 from napari_xreg.registration import PnPSettings, Weighting, solve_pnp
 from napari_xreg.rendering import set_thread_count
-from napari_xreg.training import TrainSettings, save_network, train
+from napari_xreg.training import OneCT, TrainSettings, save_network, train
 
 MARKS = Path(__file__).resolve().parent / "landmarks"
 """Landmarks placed by hand, ``<volume>.mrk.json``."""
@@ -50,7 +50,7 @@ def train_detector(
     marks = marks_of(name)
     detector = CompactDetector(names=[mark.name for mark in marks])
     task = patient_landmark_task(
-        detector, cases.volume_of(name), marks, carm=cases.carm(),
+        detector, OneCT(name, cases.volume_of(name), landmarks=tuple(marks)), carm=cases.carm(),
         validation_images=validation_images,
     )  # fmt: skip
     settings = TrainSettings(

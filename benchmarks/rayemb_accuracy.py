@@ -45,7 +45,15 @@ from napari_xreg.rayemb import (
 )
 from napari_xreg.registration import RefineSettings, Spread, View, refine
 from napari_xreg.rendering import set_thread_count
-from napari_xreg.training import PoseRange, Step, TrainSettings, Validation, save_network, train
+from napari_xreg.training import (
+    OneCT,
+    PoseRange,
+    Step,
+    TrainSettings,
+    Validation,
+    save_network,
+    train,
+)
 
 VOLUMES = ("chest_lidc", cases.PHANTOM, "pelvis_totalseg")
 FIRST_SEED = 30_000
@@ -88,7 +96,10 @@ def train_one(name: str, minutes: float, threads: int, validation_images: int) -
     encoder = CompactEncoder()
     began = time.perf_counter()
     task = patient_task(
-        encoder, cases.volume_of(name), carm=cases.carm(), validation_images=validation_images
+        encoder,
+        OneCT(name, cases.volume_of(name)),
+        carm=cases.carm(),
+        validation_images=validation_images,
     )
     prepared = time.perf_counter() - began
     curve: list[dict[str, float]] = []

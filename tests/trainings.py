@@ -97,8 +97,7 @@ class TinyRecipe(RayEmbRecipe):
     def task(self, network, patients, *, carm, poses, seed):
         views = ViewSettings(carm=carm, poses=poses, queries=2, templates=4, first=1, kept=2)
         task = patient_task(
-            network, patients.volume, labels=patients.labels, label_ids=patients.label_ids,
-            bone_above_hu=patients.bone_above_hu, carm=carm, poses=poses,
+            network, patients, carm=carm, poses=poses,
             settings=RayEmbSettings(views, queries=2, templates=4, per_point=2, points=16),
             validation_images=1, seed=seed,
         )  # fmt: skip

@@ -32,6 +32,7 @@ from napari_xreg.training import (
     Step,
     Validation,
     kept,
+    patients,
     read_checkpoint,
     save_network,
 )
@@ -65,7 +66,7 @@ def patient():
 @pytest.fixture
 def one(patient):
     marks = tuple(Landmark(name, xyz) for name, xyz in patient.landmarks.items())
-    return OneCT("pelvis.nii", patient.volume, patient.labels, (2, 3), 321.0, marks)
+    return OneCT("pelvis.nii", patient.volume, patient.labels, (27, 28), 321.0, marks)
 
 
 def asked(one, recipe, **changes):
@@ -102,10 +103,8 @@ def test_rayemb_learns_the_ct_that_was_asked_for(one, calls):
     network = recipe.network(one, "scratch")
     recipe.task(network, one, **HOW)
     values, named = calls["patient_task"]
-    assert values == (network, one.volume)
-    assert named == {
-        "labels": one.labels, "label_ids": (2, 3), "bone_above_hu": 321.0, **HOW
-    }  # fmt: skip
+    assert values == (network, one)
+    assert named == HOW
 
 
 def test_landmarks_are_learnt_by_the_names_of_the_ct(one, calls):
@@ -114,8 +113,8 @@ def test_landmarks_are_learnt_by_the_names_of_the_ct(one, calls):
     assert network.names == tuple(mark.name for mark in one.landmarks)
     recipe.task(network, one, **HOW)
     values, named = calls["patient_landmark_task"]
-    assert values == (network, one.volume, one.landmarks)
-    assert named == {"labels": one.labels, "bone_above_hu": 321.0, **HOW}
+    assert values == (network, one)
+    assert named == HOW
     with pytest.raises(ValueError, match="no landmarks to learn"):
         recipe.network(replace(one, landmarks=()), "scratch")
     assert recipe.network(Phantoms(), "scratch").names == CompactDetector().names
@@ -132,6 +131,22 @@ def test_many_are_learnt_from_the_same_poses_and_c_arm(calls, recipe, name):
     assert isinstance(population, PhantomPopulation)
     views = named["settings"].views
     assert (views.poses, views.carm, named["settings"].seed) == (POSES, HOW["carm"], 19)
+
+
+def test_points_of_one_ct_lie_where_it_says(one, monkeypatch):
+    seen = []
+    real = patients.patient_from_volume
+    monkeypatch.setattr(
+        patients, "patient_from_volume", lambda *a, **k: seen.append((a, k)) or real(*a, **k)
+    )
+    middle = torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64)
+    drawn = one.population(middle).draw(torch.Generator())
+    assert (drawn.name, drawn.landmarks) == ("pelvis.nii", one.landmarks)
+    assert torch.equal(drawn.isocenter, middle)
+    (((volume,), how),) = seen
+    assert volume is one.volume
+    assert how["labels"] is one.labels
+    assert (how["label_ids"], how["bone_above_hu"]) == ((27, 28), 321.0)
 
 
 def test_a_folder_may_be_mixed_with_phantoms(tmp_path):

@@ -1,6 +1,6 @@
 """The landmark detector as it is trained: for one patient, or for many."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,6 @@ from typing import Any
 import torch
 
 from napari_xreg.geometry import CArm
-from napari_xreg.images import LabelMap, Landmark, Volume
 from napari_xreg.landmarks.compact import CompactDetector
 from napari_xreg.landmarks.detector import LandmarkDetector
 from napari_xreg.landmarks.task import LandmarkSettings, LandmarkTask
@@ -25,7 +24,6 @@ from napari_xreg.training import (
     STANDARD_CARM,
     Cloud,
     OneCT,
-    OnePatient,
     Patients,
     Population,
     PoseRange,
@@ -35,7 +33,6 @@ from napari_xreg.training import (
     Task,
     TrainSettings,
     isocenter_pixel_mm,
-    patient_from_volume,
     verdict,
 )
 
@@ -44,11 +41,8 @@ VALIDATION_PHANTOMS = (953, 954, 955, 956)
 
 def patient_landmark_task(
     detector: LandmarkDetector,
-    volume: Volume,
-    landmarks: Iterable[Landmark],
+    patient: OneCT,
     *,
-    labels: LabelMap | None = None,
-    bone_above_hu: float = 250.0,
     carm: CArm = STANDARD_CARM,
     poses: PoseRange | None = None,
     settings: LandmarkSettings | None = None,
@@ -64,10 +58,9 @@ def patient_landmark_task(
     ----------
     detector
         New, with the names of the landmarks, or with weights to finetune.
-    volume, labels, bone_above_hu
-        The CT.
-    landmarks
-        Of the patient, with positions; matched by name. The C-arm turns about their middle.
+    patient
+        The CT and its landmarks, with positions; matched by name. The C-arm turns about their
+        middle.
     carm
         Of the radiographs to come.
     poses
@@ -83,24 +76,23 @@ def patient_landmark_task(
         If the patient has none of the detector's landmarks.
     """
     poses = poses or PoseRange()
-    marks = tuple(mark for mark in landmarks if mark.position is not None)
-    if not {mark.name for mark in marks} & set(detector.names):
+    names = patient.landmark_names
+    if not set(names) & set(detector.names):
         raise ValueError(
             f"the CT has none of the detector's landmarks {', '.join(detector.names)}: it has "
-            f"{', '.join(mark.name for mark in marks) or 'none with a position'}"
+            f"{', '.join(names) or 'none with a position'}"
         )
-    isocenter = torch.tensor([mark.position for mark in marks], dtype=torch.float64).mean(0)
-    patient = patient_from_volume(
-        volume, labels=labels, landmarks=marks, bone_above_hu=bone_above_hu, isocenter=isocenter
-    )
+    placed = [mark.position for mark in patient.landmarks if mark.position is not None]
+    isocenter = torch.tensor(placed, dtype=torch.float64).mean(0)
     cases = landmark_cases(
-        volume, labels, marks, seeds=range(800, 800 + validation_images), poses=poses, carm=carm,
-        isocenter=isocenter, bone_above_hu=bone_above_hu, step_mm=1.0, rays_per_side=1,
+        patient.volume, patient.labels, patient.landmarks,
+        seeds=range(800, 800 + validation_images), poses=poses, carm=carm, isocenter=isocenter,
+        bone_above_hu=patient.bone_above_hu, step_mm=1.0, rays_per_side=1,
     )  # fmt: skip
     chosen = settings or LandmarkSettings(
         views=LandmarkViewSettings(carm=carm, poses=poses, kept=40, renew_every=8), seed=seed
     )
-    return LandmarkTask(detector, OnePatient(patient), LandmarkValidator(cases), chosen)
+    return LandmarkTask(detector, patient.population(isocenter), LandmarkValidator(cases), chosen)
 
 
 def population_landmark_task(
@@ -185,10 +177,7 @@ class LandmarkRecipe:
         """See `Recipe`."""
         assert isinstance(network, LandmarkDetector)
         if isinstance(patients, OneCT):
-            return patient_landmark_task(
-                network, patients.volume, patients.landmarks, labels=patients.labels,
-                bone_above_hu=patients.bone_above_hu, carm=carm, poses=poses, seed=seed,
-            )  # fmt: skip
+            return patient_landmark_task(network, patients, carm=carm, poses=poses, seed=seed)
         default = LandmarkSettings()
         views = replace(default.views, carm=carm, poses=poses)
         settings = replace(default, views=views, seed=seed)

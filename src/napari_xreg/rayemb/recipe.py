@@ -1,6 +1,6 @@
 """RayEmb as it is trained: for one patient, or for many."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,6 @@ from typing import Any
 import torch
 
 from napari_xreg.geometry import CArm
-from napari_xreg.images import LabelMap, Volume
 from napari_xreg.rayemb.network.compact import CompactEncoder
 from napari_xreg.rayemb.network.encoder import RayEncoder
 from napari_xreg.rayemb.network.weights_file import load_encoder, shipped_encoder
@@ -20,7 +19,6 @@ from napari_xreg.training import (
     STANDARD_CARM,
     Cloud,
     OneCT,
-    OnePatient,
     Patients,
     Population,
     PoseRange,
@@ -29,7 +27,6 @@ from napari_xreg.training import (
     Start,
     Task,
     TrainSettings,
-    patient_from_volume,
     verdict,
 )
 
@@ -38,11 +35,8 @@ VALIDATION_PHANTOMS = (950, 951, 952)
 
 def patient_task(
     encoder: RayEncoder,
-    volume: Volume,
+    patient: OneCT,
     *,
-    labels: LabelMap | None = None,
-    label_ids: Iterable[int] | None = None,
-    bone_above_hu: float = 250.0,
     carm: CArm = STANDARD_CARM,
     poses: PoseRange | None = None,
     settings: RayEmbSettings | None = None,
@@ -58,29 +52,27 @@ def patient_task(
     ----------
     encoder
         New, or with weights to finetune.
-    volume, labels, label_ids, bone_above_hu
-        Where points are sampled; see `training.patient_from_volume`.
+    patient
+        The CT, and where points are sampled in it.
     carm
         Of the radiographs to come.
     poses
         Where the C-arm may stand. None: as in the paper, see `PoseRange`.
     settings
-        Of the batches; its views are replaced by `carm` and `poses`.
+        Of the batches; None: views of `carm` and `poses`.
     seed
         Of the poses.
     """
     poses = poses or PoseRange()
-    patient = patient_from_volume(
-        volume, labels=labels, label_ids=label_ids, bone_above_hu=bone_above_hu
-    )
     images = validation_patient(
-        volume, labels, encoder.framing, seeds=range(800, 800 + validation_images), poses=poses,
-        carm=carm, bone_above_hu=bone_above_hu,
+        patient.volume, patient.labels, encoder.framing,
+        seeds=range(800, 800 + validation_images), poses=poses, carm=carm,
+        bone_above_hu=patient.bone_above_hu,
     )  # fmt: skip
     chosen = settings or RayEmbSettings(
         views=ViewSettings(carm=carm, poses=poses, kept=24, renew_every=8), seed=seed
     )
-    return RayEmbTask(encoder, OnePatient(patient), Validator([images]), chosen)
+    return RayEmbTask(encoder, patient.population(), Validator([images]), chosen)
 
 
 def population_task(
@@ -159,10 +151,7 @@ class RayEmbRecipe:
         """See `Recipe`."""
         assert isinstance(network, RayEncoder)
         if isinstance(patients, OneCT):
-            return patient_task(
-                network, patients.volume, labels=patients.labels, label_ids=patients.label_ids,
-                bone_above_hu=patients.bone_above_hu, carm=carm, poses=poses, seed=seed,
-            )  # fmt: skip
+            return patient_task(network, patients, carm=carm, poses=poses, seed=seed)
         default = RayEmbSettings()
         views = replace(default.views, carm=carm, poses=poses)
         settings = replace(default, views=views, seed=seed)

@@ -4,6 +4,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from jaxtyping import Float
+from torch import Tensor
+
 from napari_xreg.images import LabelMap, Landmark, Volume
 from napari_xreg.training.patient import patient_from_volume
 from napari_xreg.training.population import (
@@ -39,11 +42,17 @@ class OneCT:
         """Of those that lie in the CT."""
         return tuple(mark.name for mark in self.landmarks if mark.position is not None)
 
-    def population(self) -> Population:
-        """That patient; ValueError if there is nothing to sample points from."""
+    def population(self, isocenter: Float[Tensor, "3"] | None = None) -> Population:
+        """That patient; ValueError if there is nothing to sample points from.
+
+        Parameters
+        ----------
+        isocenter
+            World mm. None: the middle of the points in bone.
+        """
         patient = patient_from_volume(
-            self.volume, labels=self.labels, label_ids=self.label_ids,
-            bone_above_hu=self.bone_above_hu, name=self.name,
+            self.volume, labels=self.labels, label_ids=self.label_ids, landmarks=self.landmarks,
+            bone_above_hu=self.bone_above_hu, isocenter=isocenter, name=self.name,
         )  # fmt: skip
         return OnePatient(patient)
 
