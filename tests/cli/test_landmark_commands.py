@@ -211,7 +211,7 @@ def test_the_poses_of_train_are_those_its_help_names(capsys):
     for low, high in (usual.primary_deg, usual.secondary_deg, usual.roll_deg):
         assert f"(default: {low:g} {high:g})" in shown
     assert f"(default: {usual.offset_mm:g})" in shown
-    with pytest.raises(ValueError, match="primary_deg is"):
+    with pytest.raises(ValueError, match="smallest primary angle"):
         request_of("rayemb", "phantoms", "--primary", "10", "-10")
 
 

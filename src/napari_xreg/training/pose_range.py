@@ -1,13 +1,14 @@
 """Which C-arm poses a network learns from, and which ones templates are rendered at."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from napari_xreg.geometry import CArm, Detector, Pose
+from napari_xreg.options import Option
 
 STANDARD_CARM = CArm(1020.0, 750.0, Detector((256, 256), (300 / 256, 300 / 256)))
 """A mobile C-arm of 300 mm."""
@@ -35,17 +36,36 @@ class PoseRange:
         or the cut is not positive.
     """
 
-    primary_deg: tuple[float, float] = (-45.0, 45.0)
-    secondary_deg: tuple[float, float] = (-22.5, 22.5)
-    roll_deg: tuple[float, float] = (-10.0, 10.0)
-    offset_mm: float = 50.0
+    primary_deg: Annotated[
+        tuple[float, float],
+        Option("Primary", "Smallest and largest angle, LAO(+)/RAO.", "°", -180, 180, 5.0),
+    ] = (-45.0, 45.0)
+    secondary_deg: Annotated[
+        tuple[float, float],
+        Option("Secondary", "Smallest and largest angle, cranial(+)/caudal.", "°", -180, 180, 5.0),
+    ] = (-22.5, 22.5)
+    roll_deg: Annotated[
+        tuple[float, float],
+        Option("Roll", "Smallest and largest angle about the central ray.", "°", -180, 180, 5.0),
+    ] = (-10.0, 10.0)
+    offset_mm: Annotated[
+        float,
+        Option(
+            "Translation spread",
+            "Standard deviation of the C-arm's offset along each camera axis; cut at 2 of them.",
+            "mm", 0.0, 500.0, 5.0,
+        ),
+    ] = 50.0  # fmt: skip
     cut: float = 2.0
 
     def __post_init__(self) -> None:
         for name in ("primary_deg", "secondary_deg", "roll_deg"):
             low, high = getattr(self, name)
             if not low <= high:
-                raise ValueError(f"{name} is (smallest, largest): got ({low}, {high})")
+                raise ValueError(
+                    f"the smallest {name.removesuffix('_deg')} angle must not be above the largest: "
+                    f"got {low:g} to {high:g} degrees"
+                )
             if not -360 <= low <= high <= 360:
                 raise ValueError(f"{name} lies between -360 and 360 degrees: got ({low}, {high})")
         if not self.offset_mm <= 10_000:

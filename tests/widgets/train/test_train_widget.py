@@ -23,6 +23,11 @@ from napari_xreg.widgets.jobs.workbench import workbench_of
 from napari_xreg.widgets.train.patients_form import ABOVE, FOLDER, PHANTOMS, STRUCTURES, THIS_CT
 
 
+def natives(form, name):
+    """What is typed into."""
+    return [field.native for field in form.fields[name]]
+
+
 @pytest.fixture
 def toy():
     return ToyRecipe()
@@ -140,7 +145,7 @@ def test_resuming_continues_where_it_stopped(widget, toy, qtbot, tmp_path):
 
 
 def test_another_widget_resumes_from_the_file(widget, bench, viewer, qtbot, tmp_path, monkeypatch):
-    low, _ = widget.form.poses.ends["secondary"]
+    low, _ = natives(widget.form.poses, "secondary_deg")
     type_into(low, "-31")
     type_into(widget.form.seed, "7")
     click(qtbot, widget.start_button)
@@ -223,7 +228,7 @@ def test_weights_are_not_written_over_unasked(widget, qtbot, notified, tmp_path,
         (lambda w, p: w.workbench.session.set_volume(None), "there is no CT"),
         (lambda w, p: w.form.who.patients.setCurrentText(FOLDER), "choose a folder"),
         (lambda w, p: w.form.start.setCurrentText("a file"), "weights to begin with"),
-        (lambda w, p: type_into(w.form.poses.ends["roll"][0], "12"), "smallest roll angle"),
+        (lambda w, p: type_into(natives(w.form.poses, "roll_deg")[0], "12"), "smallest roll angle"),
     ],
 )
 def test_what_cannot_be_trained_is_said(widget, qtbot, notified, tmp_path, change, words):
@@ -308,9 +313,9 @@ def test_the_request_is_what_was_set(widget, bench, toy):
     form, session = widget.form, bench.session
     angles = {"primary": ("-11", "12"), "secondary": ("-13", "14"), "roll": ("-15", "16")}
     for name, texts in angles.items():
-        for field, text in zip(form.poses.ends[name], texts, strict=True):
+        for field, text in zip(natives(form.poses, f"{name}_deg"), texts, strict=True):
             type_into(field, text)
-    type_into(form.poses.offset, "17")
+    type_into(form.poses["offset_mm"].native, "17")
     type_into(form.minutes, "1.5")
     type_into(form.rate, "0.003")
     type_into(form.seed, "19")
@@ -358,7 +363,7 @@ def test_only_what_belongs_to_the_choice_is_shown(widget, bench):
 
 def test_a_radiograph_from_elsewhere_is_warned_of(widget, bench):
     assert widget.range_words.words == ""
-    low, _ = widget.form.poses.ends["primary"]
+    low, _ = natives(widget.form.poses, "primary_deg")
     type_into(low, "10")  # the radiograph's nominal pose is AP
     assert "frontal was taken elsewhere (primary 0° is outside 10° to 45°)" in (
         widget.range_words.words
@@ -385,7 +390,7 @@ def test_samples_follow_the_range(widget, bench, qtbot):
     assert 5 < max(primaries) <= 45
     assert max(abs(sample.pose.secondary_deg) for sample in first) <= 22.5
     assert all(sample.grey.std() > 5 for sample in first)
-    low, high = widget.form.poses.ends["primary"]
+    low, high = natives(widget.form.poses, "primary_deg")
     type_into(high, "80")
     type_into(low, "70")
     second = renewed()

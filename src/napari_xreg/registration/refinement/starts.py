@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -10,6 +11,9 @@ from scipy.stats import norm, qmc
 from torch import Tensor
 
 from napari_xreg.geometry import Pose
+from napari_xreg.options import Option
+
+_SIGMA = "One standard deviation of the further starting poses."
 
 
 @dataclass(frozen=True)
@@ -26,9 +30,9 @@ class Spread:
         Along the central ray.
     """
 
-    rotation_deg: float = 3.0
-    in_plane_mm: float = 10.0
-    depth_mm: float = 15.0
+    rotation_deg: Annotated[float, Option("Spread, rotation", _SIGMA, "°", 0.0, 200.0)] = 3.0
+    in_plane_mm: Annotated[float, Option("Spread, in plane", _SIGMA, "mm", 0.0, 200.0)] = 10.0
+    depth_mm: Annotated[float, Option("Spread, depth", _SIGMA, "mm", 0.0, 200.0)] = 15.0
 
     def __post_init__(self) -> None:
         if min(self.rotation_deg, self.in_plane_mm, self.depth_mm) < 0:

@@ -11,7 +11,6 @@ from qtpy.QtWidgets import (
     QGroupBox,
     QHBoxLayout,
     QLabel,
-    QPushButton,
     QVBoxLayout,
     QWidget,
 )
@@ -27,6 +26,7 @@ from napari_xreg.images import (
 )
 from napari_xreg.session import Exposure, Session, flipped, turned
 from napari_xreg.widgets.geometry.form import GeometryForm
+from napari_xreg.widgets.parts.data_buttons import button
 from napari_xreg.widgets.parts.docked import Docked
 from napari_xreg.widgets.parts.scrolling import scrolled
 from napari_xreg.widgets.parts.small_print import SmallPrint
@@ -61,29 +61,29 @@ class GeometryWidget(Docked):
         QVBoxLayout(self.warnings).addWidget(self._warning_words)
         self.forms: list[GeometryForm] = []
         self.problem = SmallPrint()
-        self.apply_button = _button(
+        self.apply_button = button(
             "Apply", "Take over the values above; the pixels stay as they are", self.apply
         )
-        self.reset_button = _button(
+        self.reset_button = button(
             "Reset", "Back to the values that hold now, for everything above", self.show_active
         )
-        self.load_button = _button(
+        self.load_button = button(
             "Load…", "Values from a geometry file (JSON), to look at before they are applied",
             self._choose_load,
         )  # fmt: skip
-        self.save_button = _button(
+        self.save_button = button(
             "Save…", "Write the values that hold now to a geometry file (JSON)", self._choose_save
         )
-        self.invert_button = _button(
+        self.invert_button = button(
             "Invert", "Exchange bright and dark, if bone is dark in the picture", self._invert
         )
-        self.flip_button = _button(
+        self.flip_button = button(
             "Flip",
             "Exchange left and right in the picture and in its geometry: what projects onto it "
             'stays on it. If only the file is wrong about it, change "Mirrored" instead.',
             self._flip,
         )
-        self.turn_button = _button(
+        self.turn_button = button(
             "Turn 90°", "Turn the picture clockwise, and its C-arm with it", self._turn
         )
         self._lay_out()
@@ -194,16 +194,16 @@ class GeometryWidget(Docked):
         self._buttons = QWidget()
         grid = QGridLayout(self._buttons)
         grid.setContentsMargins(0, 0, 0, 0)
-        for place, button in enumerate(
+        for place, one in enumerate(
             (self.apply_button, self.reset_button, self.load_button, self.save_button)
         ):
-            grid.addWidget(button, 0, place)
+            grid.addWidget(one, 0, place)
         picture = QHBoxLayout()
         label = QLabel("Picture")
         label.setToolTip("These change the image together with its geometry")
         picture.addWidget(label)
-        for button in (self.invert_button, self.flip_button, self.turn_button):
-            picture.addWidget(button, 1)
+        for one in (self.invert_button, self.flip_button, self.turn_button):
+            picture.addWidget(one, 1)
         grid.addLayout(picture, 1, 0, 1, 4)
         layout.addWidget(self.title)
         layout.addWidget(self.summary)
@@ -309,13 +309,6 @@ def _doubts(radiograph: Radiograph) -> tuple[str, ...]:
     record = geometry_record(radiograph)
     problems = tuple(f"{name}: {why}" for name, why in record.problems.items())
     return tuple(dict.fromkeys((*record.notes, *radiograph.notes, *problems)))
-
-
-def _button(text: str, tip: str, slot: Callable[[], None]) -> QPushButton:
-    button = QPushButton(text)
-    button.setToolTip(tip)
-    button.clicked.connect(lambda _=False: slot())
-    return button
 
 
 def _escaped(text: str) -> str:

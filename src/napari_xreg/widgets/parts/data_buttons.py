@@ -1,4 +1,4 @@
-"""Small controls that the groups of the Data widget share."""
+"""Buttons and menus that the widgets share."""
 
 from collections.abc import Callable, Iterable
 
@@ -6,11 +6,13 @@ from qtpy.QtGui import QAction
 from qtpy.QtWidgets import QHBoxLayout, QMenu, QPushButton, QWidget
 
 
-def button(text: str, tip: str, slot: Callable[[], object]) -> QPushButton:
-    """A button that calls `slot` without arguments."""
+def button(text: str, tip: str, slot: Callable[[], object] | None = None) -> QPushButton:
+    """A button that calls `slot`, if there is one yet, without arguments."""
     made = QPushButton(text)
     made.setToolTip(tip)
-    made.clicked.connect(lambda _=False: slot())
+    made.setMinimumWidth(40)
+    if slot is not None:
+        made.clicked.connect(lambda _=False: slot())
     return made
 
 

@@ -19,7 +19,6 @@ from qtpy.QtWidgets import (
     QGroupBox,
     QHBoxLayout,
     QLabel,
-    QPushButton,
     QSizePolicy,
     QVBoxLayout,
     QWidget,
@@ -32,6 +31,7 @@ from napari_xreg.records import pose_of_text, pose_text
 from napari_xreg.session import Preview
 from napari_xreg.viewer import OVERLAYS
 from napari_xreg.widgets.jobs.jobs import Lane
+from napari_xreg.widgets.parts.data_buttons import button
 from napari_xreg.widgets.parts.docked import Docked
 from napari_xreg.widgets.parts.number_field import QuietWheel
 from napari_xreg.widgets.parts.scrolling import scrolled
@@ -430,7 +430,7 @@ class PoseWidget(Docked):
         self.hint = SmallPrint()
         self._empty = False
         self.empty_words = SmallPrint()
-        self.centre_button = _button(
+        self.centre_button = button(
             "Centre the CT",
             "Move the C-arm so that the middle of the CT is at its isocenter; the angles stay",
             self.centre,
@@ -458,16 +458,16 @@ class PoseWidget(Docked):
         self.overlay.addItems(list(OVERLAYS))
         self.overlay.setCurrentText(self.workbench.canvas.overlay)
         self.overlay.textActivated.connect(self._choose_overlay)
-        self.undo_button = _button("Undo", "Nothing to undo", self.undo)
-        self.redo_button = _button("Redo", "Nothing to redo", self.redo)
-        self.reset_button = _button(
+        self.undo_button = button("Undo", "Nothing to undo", self.undo)
+        self.redo_button = button("Redo", "Nothing to redo", self.redo)
+        self.reset_button = button(
             "Reset", "Every radiograph back to where it started: its file's angles", self.reset
         )
         self.undo_words = SmallPrint()
-        self.copy_button = _button(
+        self.copy_button = button(
             "Copy", "Put this pose into the clipboard, as JSON (patient LPS, mm)", self.copy
         )
-        self.paste_button = _button(
+        self.paste_button = button(
             "Paste", "Take the pose from JSON in the clipboard: a pose or a result", self.paste
         )
         self.named = _choice("A name for the pose of now, or a pose that was kept")
@@ -476,9 +476,9 @@ class PoseWidget(Docked):
         line = self.named.lineEdit()
         if line is not None:
             line.setPlaceholderText("name of a pose")
-        self.keep_button = _button("Keep", "Keep the pose of now under this name", self._keep_named)
-        self.go_button = _button("Go to", "Back to the pose of this name", self._recall_named)
-        self.forget_button = _button("Forget", "Drop the pose of this name", self._forget_named)
+        self.keep_button = button("Keep", "Keep the pose of now under this name", self._keep_named)
+        self.go_button = button("Go to", "Back to the pose of this name", self._recall_named)
+        self.forget_button = button("Forget", "Drop the pose of this name", self._forget_named)
         self.similarity = QLabel("—")
         self.similarity.setToolTip(
             "How alike radiograph and DRR are, inside the mask. NCC: normalised cross-correlation "
@@ -548,17 +548,9 @@ class PoseWidget(Docked):
 
 def _side_by_side(*buttons: QWidget) -> QHBoxLayout:
     line = QHBoxLayout()
-    for button in buttons:
-        line.addWidget(button, 1)
+    for one in buttons:
+        line.addWidget(one, 1)
     return line
-
-
-def _button(text: str, tip: str, slot: Any) -> QPushButton:
-    button = QPushButton(text)
-    button.setToolTip(tip)
-    button.setMinimumWidth(40)
-    button.clicked.connect(lambda: slot())
-    return button
 
 
 def _choice(tip: str) -> QComboBox:

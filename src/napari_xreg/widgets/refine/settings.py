@@ -4,8 +4,6 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
-    QDoubleSpinBox,
-    QFormLayout,
     QGridLayout,
     QHBoxLayout,
     QLabel,
@@ -23,6 +21,7 @@ from superqt import QCollapsible
 from napari_xreg.geometry import CARM_PARAMETERS
 from napari_xreg.registration import Spread
 from napari_xreg.session import Session
+from napari_xreg.widgets.parts.form import SettingsForm, narrow_form
 from napari_xreg.widgets.refine.choices import (
     ADAM,
     ADAM_ITERATIONS,
@@ -85,15 +84,7 @@ class RefineSettingsPanel(QWidget):
             },
             "starts",
         )
-        default = Spread()
-        self.spread = tuple(
-            _spin(value, unit, tip)
-            for value, unit, tip in (
-                (default.rotation_deg, "°", "Rotation about each camera axis, degrees"),
-                (default.in_plane_mm, " mm", "Shift along rows and columns, mm"),
-                (default.depth_mm, " mm", "Shift along the central ray, mm"),
-            )
-        )
+        self.spread = SettingsForm(Spread())
         self.locks = {name: QCheckBox(name) for name in CARM_PARAMETERS}
         for name, box in self.locks.items():
             box.setToolTip(LOCK_HELP[name])
@@ -128,7 +119,6 @@ class RefineSettingsPanel(QWidget):
             If the pixels of own scales cannot be read.
         """
         own = self.scales.currentText() == "own"
-        rotation, in_plane, depth = (spin.value() for spin in self.spread)
         adam = self.optimiser.currentText() == ADAM
         return RefineChoices(
             optimiser=self.optimiser.currentText(),
@@ -137,7 +127,7 @@ class RefineSettingsPanel(QWidget):
             pixels=pixels_of(self.own.text()) if own else (64, 128, 256),
             iterations=self.iterations.value(),
             starts=1 if adam else int(self.starts.currentText()),
-            spread=Spread(rotation, in_plane, depth),
+            spread=self.spread.value(),
             locked=()
             if adam
             else tuple(name for name, box in self.locks.items() if box.isChecked()),
@@ -161,7 +151,7 @@ class RefineSettingsPanel(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
-        form = _form()
+        form = narrow_form()
         form.addRow("Optimiser", self.optimiser)
         form.addRow("Metric", self.measure)
         form.addRow("Scales", self.scales)
@@ -172,12 +162,11 @@ class RefineSettingsPanel(QWidget):
         self.more = QCollapsible("More")
         self.more.setToolTip("Iterations, spread of the starts, locks, mask, radiographs.")
         inner = QWidget()
-        more = _form()
+        more = narrow_form()
         inner.setLayout(more)
         more.setContentsMargins(0, 0, 0, 0)
         more.addRow("Iterations", self.iterations)
-        for name, spin in zip(("rotation", "in plane", "depth"), self.spread, strict=True):
-            more.addRow(f"Spread, {name}", spin)
+        more.addRow(self.spread)
         grid = QGridLayout()
         grid.setSpacing(2)
         for index, box in enumerate(self.locks.values()):
@@ -207,8 +196,7 @@ class RefineSettingsPanel(QWidget):
         if self._own_label is not None:
             self._own_label.setVisible(own)
         self.starts.setEnabled(not adam)
-        for spin in self.spread:
-            spin.setEnabled(not adam and self.starts.currentText() != "1")
+        self.spread.setEnabled(not adam and self.starts.currentText() != "1")
         for box in self.locks.values():
             box.setEnabled(not adam)
 
@@ -221,14 +209,6 @@ def flush(group: QCollapsible) -> None:
     for layout in (group.layout(), group.content().layout()):
         if layout is not None:
             layout.setContentsMargins(0, 2, 0, 2)
-
-
-def _form() -> QFormLayout:
-    form = QFormLayout()
-    form.setSpacing(4)
-    form.setLabelAlignment(Qt.AlignmentFlag.AlignLeft)
-    form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-    return form
 
 
 def _combo(entries: dict[str, str], name: str) -> QComboBox:
@@ -251,13 +231,3 @@ def _fill(combo: QComboBox, entries: dict[str, str]) -> None:
         combo.setItemData(combo.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
     combo.setCurrentIndex(0)
     combo.setToolTip(next(iter(entries.values())))
-
-
-def _spin(value: float, suffix: str, tip: str) -> QDoubleSpinBox:
-    spin = QDoubleSpinBox()
-    spin.setRange(0.0, 200.0)
-    spin.setDecimals(1)
-    spin.setValue(value)
-    spin.setSuffix(suffix)
-    spin.setToolTip(f"{tip}: one standard deviation of the further starts.")
-    return spin

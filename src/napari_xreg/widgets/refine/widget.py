@@ -11,7 +11,6 @@ from qtpy.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
     QLabel,
-    QPushButton,
     QSizePolicy,
     QSlider,
     QTabWidget,
@@ -25,6 +24,7 @@ from napari_xreg.registration import Iterate, RefineSettings, Registration
 from napari_xreg.session import PreviewRequest, Result
 from napari_xreg.viewer import IterateLayers, sampled
 from napari_xreg.widgets.jobs.live_preview import drag_threads
+from napari_xreg.widgets.parts.data_buttons import button
 from napari_xreg.widgets.parts.device_choice import preferred_device
 from napari_xreg.widgets.parts.docked import Docked
 from napari_xreg.widgets.parts.scrolling import scrolled
@@ -501,10 +501,10 @@ class RefineWidget(Docked):
     # ------------------------------------------------------------------ building
 
     def _make_controls(self) -> None:
-        self.go = _button("Refine", "Refine from the present pose.")
-        self.pause_button = _button("Pause", "Wait before the next iteration; again: go on.")
-        self.step_button = _button("Step", "One iteration, then wait.")
-        self.cancel_button = _button(
+        self.go = button("Refine", "Refine from the present pose.")
+        self.pause_button = button("Pause", "Wait before the next iteration; again: go on.")
+        self.step_button = button("Step", "One iteration, then wait.")
+        self.cancel_button = button(
             "Cancel", "End after this iteration; the best pose so far is kept as a result."
         )
         self.status = QLabel()
@@ -519,7 +519,7 @@ class RefineWidget(Docked):
             "the camera axes. mTRE: mean distance of the landmarks in camera axes, mm, where the\n"
             "true pose is known (simulated radiographs)."
         )
-        self.resume_here = _button(
+        self.resume_here = button(
             "Continue from this iterate",
             "Move the C-arm to this iterate's pose and refine from there.",
         )
@@ -536,8 +536,8 @@ class RefineWidget(Docked):
         column.addWidget(self.how)
         buttons = QHBoxLayout()
         buttons.setSpacing(4)
-        for button in (self.go, self.pause_button, self.step_button, self.cancel_button):
-            buttons.addWidget(button)
+        for one in (self.go, self.pause_button, self.step_button, self.cancel_button):
+            buttons.addWidget(one)
         column.addLayout(buttons)
         column.addWidget(self.status)
         self.tabs = QTabWidget()
@@ -606,9 +606,3 @@ def _stack_shape(request: RefineRequest) -> tuple[int, int]:
     rows, columns = request.views[0].radiograph.carm.detector.shape
     scale = min(1.0, pixels / max(rows, columns))
     return max(8, round(rows * scale)), max(8, round(columns * scale))
-
-
-def _button(text: str, tip: str) -> QPushButton:
-    button = QPushButton(text)
-    button.setToolTip(tip)
-    return button

@@ -5,21 +5,12 @@ from collections.abc import Callable
 from qtpy.QtGui import QStandardItemModel
 from qtpy.QtWidgets import (
     QComboBox,
-    QFormLayout,
     QHBoxLayout,
     QLineEdit,
     QPushButton,
     QSizePolicy,
     QWidget,
 )
-
-
-def narrow_form() -> QFormLayout:
-    """Names beside fields that take the room there is."""
-    form = QFormLayout()
-    form.setSpacing(4)
-    form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-    return form
 
 
 def combo(entries: dict[str, str]) -> QComboBox:

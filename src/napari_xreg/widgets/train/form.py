@@ -13,10 +13,11 @@ from napari_xreg.geometry import CArm
 from napari_xreg.rendering import thread_count
 from napari_xreg.session import Session
 from napari_xreg.training import STANDARD_CARM, Recipe, Start
+from napari_xreg.widgets.parts.form import narrow_form
 from napari_xreg.widgets.parts.quantity import Quantity
 from napari_xreg.widgets.parts.small_print import SmallPrint
 from napari_xreg.widgets.refine.settings import flush
-from napari_xreg.widgets.train.fields import allow, combo, narrow_form, path_line
+from napari_xreg.widgets.train.fields import allow, combo, path_line
 from napari_xreg.widgets.train.patients_form import PatientsForm
 from napari_xreg.widgets.train.pose_form import PoseRangeForm
 from napari_xreg.workflows import Interrupted, TrainRequest, training_carm
@@ -121,7 +122,7 @@ class TrainForm(QWidget):
             if recipe.kind == found.kind:
                 self.what.setCurrentText(title)
         if "primary_deg" in found.settings:
-            self.poses.show_value(found.settings)
+            self.poses.show_described(found.settings)
         for field, key in ((self.rate, "learning_rate"), (self.seed, "seed")):
             if key in found.settings:
                 field.setValue(float(found.settings[key]))

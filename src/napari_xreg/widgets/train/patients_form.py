@@ -8,8 +8,9 @@ from qtpy.QtWidgets import QFileDialog, QWidget
 from napari_xreg.images import LabelMap
 from napari_xreg.session import Session
 from napari_xreg.training import CTsOfFolder, OneCT, Patients, Phantoms
+from napari_xreg.widgets.parts.form import narrow_form
 from napari_xreg.widgets.parts.quantity import Quantity
-from napari_xreg.widgets.train.fields import combo, narrow_form, path_line
+from napari_xreg.widgets.train.fields import combo, path_line
 
 THIS_CT, FOLDER, PHANTOMS = "this CT", "CTs of a folder", "simulated pelves"
 _PATIENTS = {
