@@ -103,7 +103,7 @@ def plugin(volume: Volume, radiograph: Radiograph) -> Callable[[], list[weakref.
         widget = RefineWidget(viewer)
         viewer.window.add_dock_widget(widget, name="Refine")
         widget.settings.optimiser.setCurrentText("Adam")
-        widget.settings.scales.setCurrentText("own")
+        widget.settings.scales.setCurrentText("custom")
         widget.settings.own.setText("24")
         widget.start()
         run = widget._run

@@ -52,7 +52,7 @@ class Bench:
             from napari_xreg.widgets.room.widget import RoomWidget
 
             self.room = RoomWidget(self.viewer)
-            self.viewer.window.add_dock_widget(self.room, name="Room", area="bottom")
+            self.viewer.window.add_dock_widget(self.room, name="3D view", area="bottom")
         self.work.canvas.overlay = overlay
         self.canvas = self.viewer.window._qt_viewer.canvas.native
         window = self.viewer.window._qt_window

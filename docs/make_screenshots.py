@@ -200,7 +200,7 @@ def widgets(scene: Scene) -> None:
     scene.refine()
     for name in ("Data", "Pose", "Refine"):
         save(f"widget-{name.lower()}", whole(scene.front(name)))
-    landscape = scene.front("Landscape")
+    landscape = scene.front("Loss landscape")
     landscape.settings["samples"].value = 21
     QTest.mouseClick(landscape.go, Qt.MouseButton.LeftButton)
     wait(lambda: not landscape.running)
@@ -248,10 +248,10 @@ def room(scene: Scene) -> None:
         )
     session.set_active("frontal")
     save("widget-data-two-views", whole(scene.front("Data")))
-    scene.front("Room")
-    scene.window.resizeDocks([scene.dock("Room")], [640], Qt.Orientation.Horizontal)
+    scene.front("3D view")
+    scene.window.resizeDocks([scene.dock("3D view")], [640], Qt.Orientation.Horizontal)
     scene.settle(2000)
-    widget = scene.widget("Room")
+    widget = scene.widget("3D view")
     scene.click(widget.everything)
     scene.settle(2000)
     save("widget-room", grabbed(widget))
@@ -392,7 +392,7 @@ def film(scene: Scene) -> None:
     scene.refine()
     fit(scene)
     layers = scene.viewer.layers
-    layers["iterates"].contrast_limits = layers["DRR"].contrast_limits  # one scale throughout
+    layers["iterations"].contrast_limits = layers["DRR"].contrast_limits  # one scale throughout
     count = len(refine.losses.iterates)
     for index in range(count):
         refine.slider.setValue(index)

@@ -219,6 +219,6 @@ def test_the_site_builds_without_a_warning(tmp_path):
     )
     assert done.returncode == 0, done.stderr[-3000:]
     tutorial = (tmp_path / "site" / "tutorial.html").read_text(encoding="utf-8")
-    assert "Continue from this iterate" in tutorial
+    assert "Restart from this iteration" in tutorial
     reference = (tmp_path / "site" / "reference" / "registration.html").read_text(encoding="utf-8")
     assert "Levenberg-Marquardt" in reference  # the docstring of `refine`

@@ -50,21 +50,24 @@ def test_every_command_of_the_manifest_exists():
         assert callable(getattr(importlib.import_module(module), name))
 
 
-WIDGETS = (
-    *("Data", "Geometry", "Pose", "Refine", "Landscape", "Confidence", "RayEmb", "Room"),
-    *("Landmarks", "Train"),
-)
+WIDGETS = {
+    "Data": "Data", "Geometry": "Geometry", "Pose": "Pose", "Refine": "Refine",
+    "Landscape": "Loss landscape", "Confidence": "Confidence", "RayEmb": "RayEmb",
+    "Room": "3D view", "Landmarks": "Landmarks", "Train": "Train",
+}  # fmt: skip
+"""Class, without "Widget", and its title in the menu."""
 
 
 def test_widgets_are_classes_that_napari_can_make():
     """napari hands the viewer over by the parameter's name; anything else is a TypeError there."""
     contributions = PluginManifest.from_file(MANIFEST).contributions
     commands = {command.id: str(command.python_name) for command in contributions.commands}
-    assert tuple(widget.display_name for widget in contributions.widgets) == WIDGETS
-    for widget in contributions.widgets:
-        assert widget.command == f"napari-xreg.{widget.display_name.lower()}"
+    shown = [widget.display_name for widget in contributions.widgets]
+    assert shown == list(WIDGETS.values())
+    for kind, widget in zip(WIDGETS, contributions.widgets, strict=True):
+        assert widget.command == f"napari-xreg.{kind.lower()}"
         module, name = commands[widget.command].split(":")
-        assert name == f"{widget.display_name}Widget"
+        assert name == f"{kind}Widget"
         made = getattr(importlib.import_module(module), name)
         (parameter,) = inspect.signature(made).parameters
         assert parameter == "napari_viewer"

@@ -90,8 +90,8 @@ STEPS = {
     "left out": (lambda s: s.set_left_out("lateral", ["asis"]), "landmarks used on lateral"),
     "pose": (lambda s: s.set_pose(MOVED, "pose pasted"), "pose pasted"),
     "reset": (lambda s: s.reset(), "reset"),
-    "keep": (lambda s: s.name_pose("here"), "keep pose 'here'"),
-    "forget": (lambda s: s.forget_pose("kept"), "forget pose 'kept'"),
+    "keep": (lambda s: s.name_pose("here"), "save pose 'here'"),
+    "forget": (lambda s: s.forget_pose("kept"), "delete pose 'kept'"),
     "result": (
         lambda s: s.add_result(make_registration([s.pose]), ["lateral"], {}),
         "refinement 2",

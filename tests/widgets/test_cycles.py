@@ -46,7 +46,7 @@ def refine_widget(viewer):
     widget = RefineWidget(viewer)
     viewer.window.add_dock_widget(widget, name="Refine")
     widget.settings.optimiser.setCurrentText("Adam")
-    widget.settings.scales.setCurrentText("own")
+    widget.settings.scales.setCurrentText("custom")
     widget.settings.own.setText("24")
     widget.settings.iterations.setValue(2000)
     return widget

@@ -53,7 +53,7 @@ def run(arguments: Namespace, console: Console) -> int:
         patient.volume, radiograph, labels, said_isocenter(arguments), weights
     )
     prepare_renderer(console, arguments.threads)
-    console.step("rendering and embedding templates of the CT")
+    console.step("rendering reference views of the CT")
     control = Control()
     prepared = shown(prepare_network(request, control=control), control, arguments.threads, console)
     polarity = prepared.polarity

@@ -159,7 +159,7 @@ def _add_register(commands: _Commands, common: _Parser) -> None:
         "--multi-start",
         type=positive,
         metavar="N",
-        help="try N starts, best few go on (default: 1, or what --init needs)",
+        help="refine from N starting poses, keep the best few (default: 1, or what --init needs)",
     )
     how.add_argument(
         "--spread",
@@ -303,7 +303,7 @@ def _add_train(commands: _Commands, common: _Parser) -> None:
     train.add_argument("--seed", type=whole, default=0, help="default: %(default)s")
     train.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, mps (default: cpu)")
     train.add_argument("--resume", metavar="FILE", help="go on with an earlier run (.resume)")
-    train.add_argument("--finetune", metavar="FILE", help="begin with these weights")
+    train.add_argument("--finetune", metavar="FILE", help="start from these weights")
     train.add_argument(
         "--population", action="store_true", help="CT is a folder of CTs: learn all of them"
     )
@@ -356,9 +356,11 @@ def _add_heatmap(commands: _Commands, common: _Parser) -> None:
         nargs="+",
         default=["center"],
         metavar="X Y Z",
-        help="middle of the templates, world LPS mm (default: the middle of the bone)",
+        help="middle of the reference views, world LPS mm (default: the middle of the bone)",
     )
-    heatmap.add_argument("--seed", type=whole, default=0, help="of the templates that are drawn")
+    heatmap.add_argument(
+        "--seed", type=whole, default=0, help="of the reference views that are drawn"
+    )
     add_radiograph_geometry(heatmap)
 
 

@@ -14,7 +14,7 @@ from napari_xreg.rayemb.reading import HeatmapReader
 from napari_xreg.rayemb.templates import Templates
 
 PER_POINT = 4
-"""Templates that span a point's subspace: as many as in training."""
+"""Reference views that span a point's subspace: as many as in training."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -145,12 +145,12 @@ class Session(Radiographs):
         """
         if not name.strip() or not self._exposures:
             raise ValueError("a named pose needs a name, and a radiograph whose pose it is")
-        with self._step(f"keep pose {name!r}"):
+        with self._step(f"save pose {name!r}"):
             self._named[name] = PoseRecord(self._poses(), name)
 
     def forget_pose(self, name: str) -> None:
         """Drop a named pose."""
-        with self._step(f"forget pose {name!r}"):
+        with self._step(f"delete pose {name!r}"):
             del self._named[name]
 
     def recall_pose(self, name: str) -> None:

@@ -163,8 +163,8 @@ def verdict(what: str, scores: Mapping[str, float], widget: str) -> str:
     )
     more = "Next: raise the minutes and resume, or narrow the poses."
     if pose >= LOST_MM:
-        return f"{found}mostly no pose follows from them. {more}"
+        return f"{found}usually too few to solve for a pose. {more}"
     found += f"the pose that follows is off by {pose:.0f} mm (median mTRE). "
     if pose > USABLE_MTRE_MM:
-        return f"{found}That is far for a start. {more}"
+        return f"{found}Too inaccurate as an initial pose. {more}"
     return f"{found}Next: use it in {widget}, then refine with several starts."

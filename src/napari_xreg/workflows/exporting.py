@@ -185,7 +185,7 @@ def export(request: ExportRequest) -> Generator[Drawn, None, Exported]:
         slicer = "the same for 3D Slicer: its node takes the camera to the patient"
         files["result-slicer.tfm"] = slicer
         write_trajectory(folder / "trajectory.csv", registration, carm, view.world_from_camera)
-        files["trajectory.csv"] = "every iterate: losses, step, damping, pose"
+        files["trajectory.csv"] = "every iteration: losses, step, damping, pose"
         for number, (shown, pose) in enumerate(zip(views, registration.views, strict=True), 1):
             suffix = "" if number == 1 else f"-{number}"
             if request.with_radiographs:

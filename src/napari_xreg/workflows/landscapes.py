@@ -79,7 +79,7 @@ def landscape_words(shown: Landscape, *, complete: bool) -> str:
         low, high = best.basin
         if len(minima) > 1:
             words += (
-                f", drawing from {with_unit(low, name)} to {with_unit(high, name)}; further minima "
+                f", converges from {with_unit(low, name)} to {with_unit(high, name)} (capture range); further minima "
                 "at " + ", ".join(with_unit(m.offset, name) for m in minima[1:4])
             )
         else:

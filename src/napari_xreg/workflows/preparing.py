@@ -104,7 +104,7 @@ class WeightsRead:
 def prepare_network(
     request: PrepareNetworkRequest, *, control: Control | None = None
 ) -> Generator[WeightsRead | TemplateMade, None, PreparedNetwork | None]:
-    """Render templates of the CT and embed them, and embed the radiograph.
+    """Render reference views of the CT and embed them, and embed the radiograph.
 
     Yields
     ------

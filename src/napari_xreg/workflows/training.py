@@ -252,7 +252,7 @@ def train(
     check_out(request.out)
     recipe, resume = request.recipe, request.resume
     kept = Kept(request.out, recipe.finish)
-    yield Preparing("Rendering what it is measured on …")
+    yield Preparing("Rendering validation images …")
     with torch_threads(request.threads):
         state = None
         if resume is not None:

@@ -63,7 +63,7 @@ def filled(layers, count=30, **more):
 
 def test_the_stack_is_iteration_row_column_on_the_detector(layers, viewer):
     filled(layers)
-    stack = viewer.layers["iterates"]
+    stack = viewer.layers["iterations"]
     assert stack.data.shape == (30, 1, 25, 40)
     np.testing.assert_array_equal(np.asarray(stack.data)[:, 0, 3, 5], np.arange(30))
     # Coarse pixel (0, 0) covers fine pixels 0 and 1.
@@ -80,15 +80,19 @@ def test_each_level_has_its_own_contrast(layers, viewer):
     for index, (level, peak) in enumerate([(0, 2.0), (0, 9.0), (1, 6.0), (1, 1.0)]):
         layers._painted = 0.0  # as if long ago: every one is painted
         layers.append(iterate(index, level=level, image=peak * ramp))
-        limits.append(viewer.layers["iterates"].contrast_limits[1])
+        limits.append(viewer.layers["iterations"].contrast_limits[1])
     assert limits[1] == limits[0]
     assert limits[2] == pytest.approx(3 * limits[0], rel=0.01)
     assert limits[3] == limits[2]
     # Looking back too: the bright bone of a fine level would leave a coarse one dark.
     layers.go(1)
-    assert viewer.layers["iterates"].contrast_limits[1] == pytest.approx(4.5 * limits[0], rel=0.01)
+    assert viewer.layers["iterations"].contrast_limits[1] == pytest.approx(
+        4.5 * limits[0], rel=0.01
+    )
     layers.go(3)
-    assert viewer.layers["iterates"].contrast_limits[1] == pytest.approx(0.5 * limits[0], rel=0.01)
+    assert viewer.layers["iterations"].contrast_limits[1] == pytest.approx(
+        0.5 * limits[0], rel=0.01
+    )
 
 
 def test_units_agree_with_the_detector_canvas(layers, viewer, work, monkeypatch):
@@ -120,7 +124,7 @@ def test_the_iterations_have_a_slider_of_their_own_beside_a_ct(layers, viewer):
     assert viewer.dims.axis_labels == ("iteration", "z", "row", "column")
     assert [str(u) for u in viewer.layers.extent.units] == ["dimensionless", *["millimeter"] * 3]
     assert viewer.dims.point[0] == 12
-    stack = viewer.layers["iterates"]
+    stack = viewer.layers["iterations"]
     np.testing.assert_allclose(stack.data_to_world((7, 0, 3, 5)), (7, -387.5, 27.3, 32.55))
     # Whatever plane of the CT is looked at, the iterate is there.
     for plane in (-400.0, -387.5, -375.0):
@@ -152,7 +156,7 @@ def test_a_ct_that_was_there_before_keeps_its_slider_too(layers, viewer):
     assert viewer.dims.range[1].start == pytest.approx(-100)
     assert viewer.dims.range[1].stop == pytest.approx(-92)
     assert layers.current().index == 4
-    np.testing.assert_array_equal(shown(viewer.layers["iterates"]), np.full(SHAPE, 4.0))
+    np.testing.assert_array_equal(shown(viewer.layers["iterations"]), np.full(SHAPE, 4.0))
     # A layer that napari makes for a user as deep as the viewer is adds no further axis.
     viewer.add_points(ndim=4, units=viewer.layers.extent.units)
     assert viewer.dims.ndim == 4
@@ -164,7 +168,7 @@ def test_two_refinements_side_by_side_share_one_iteration_axis(viewer, work):
         filled(made, 6)
     viewer.add_image(np.zeros((3, 4, 5), np.float32), units=("mm",) * 3)
     assert viewer.dims.nsteps[:2] == (6, 3)
-    assert [viewer.layers[f"iterates ({name})"].ndim for name in ("LM", "Adam")] == [4, 4]
+    assert [viewer.layers[f"iterations ({name})"].ndim for name in ("LM", "Adam")] == [4, 4]
     one.close()
     other.close()
 
@@ -176,7 +180,7 @@ def shown(layer):
 
 def test_the_table_holds_everything_of_every_iterate(layers, viewer):
     filled(layers)
-    table = viewer.layers["iterate path"].features
+    table = viewer.layers["path of the landmarks"].features
     assert list(table.columns) == [
         *("index", "start", "level", "accepted", "loss", "ncc", "damping", "step", "seconds"),
         *("primary", "secondary", "roll", "x", "y", "depth"),
@@ -196,7 +200,7 @@ def test_the_table_speaks_c_arm_terms(layers, viewer, work):
     layers.begin(SHAPE, SCALE, 5)
     layers.append(iterate(0, world_from_camera=pose))
     layers.finish()
-    row = viewer.layers["iterate path"].features.iloc[0]
+    row = viewer.layers["path of the landmarks"].features.iloc[0]
     expected = {"primary": 12, "secondary": -8, "roll": 5, "x": 3, "y": -4, "depth": 25}
     for name, value in expected.items():
         assert row[name] == pytest.approx(value), name
@@ -216,7 +220,7 @@ def test_the_path_is_the_projected_centroid_of_the_landmarks(viewer, work, layer
     points = np.array([point_at(9.0, 12.5, 700.0), point_at(33.25, 61.0, 900.0)])
     x, y, z = points.mean(0)  # depth 800, in the camera at iterate 0
     filled(layers)
-    path = viewer.layers["iterate path"]
+    path = viewer.layers["path of the landmarks"]
     expected_row, expected_column = 21 + y * 1000 / z / 4.2, 33 - x * 1000 / z / 3.1
     np.testing.assert_allclose(path.data[0], (expected_row, expected_column))
     # The camera moves down by 4 mm, so the anatomy goes up by 4 * 1000 / 800 mm.
@@ -230,7 +234,7 @@ def test_coarser_pictures_are_enlarged_edge_to_edge(layers, viewer):
     half[:, 2:] = 1.0
     layers.append(iterate(0, image=half))
     layers.finish()
-    frame = np.asarray(viewer.layers["iterates"].data)[0, 0]
+    frame = np.asarray(viewer.layers["iterations"].data)[0, 0]
     np.testing.assert_allclose(frame[1], [0, 0, 0, 0.25, 0.75, 1, 1, 1])
 
 
@@ -241,7 +245,7 @@ def test_an_iterate_without_picture_repeats_the_last(layers, viewer):
     layers.append(iterate(5, image=None), np.full(SHAPE, 7.5, np.float32))
     layers.finish()
     np.testing.assert_array_equal(
-        np.asarray(viewer.layers["iterates"].data)[:, 0, 0, 0], [3, 3, 7.5]
+        np.asarray(viewer.layers["iterations"].data)[:, 0, 0, 0], [3, 3, 7.5]
     )
 
 
@@ -268,7 +272,7 @@ def test_clicking_a_point_of_the_path_moves_the_slider(layers, viewer):
     filled(layers)
     got = []
     layers.scrubbed.connect(got.append)
-    path = viewer.layers["iterate path"]
+    path = viewer.layers["path of the landmarks"]
     path.selected_data = {12}
     assert [i.index for i in got] == [12]
     assert viewer.dims.point[0] == 12
@@ -345,7 +349,7 @@ def test_beyond_the_limit_every_second_then_fourth_picture_is_kept(layers, viewe
     for i in range(21):
         layers.append(iterate(i, image=torch.full((10, 16), float(i))))
     layers.finish()
-    stack = viewer.layers["iterates"]
+    stack = viewer.layers["iterations"]
     np.testing.assert_array_equal(np.asarray(stack.data)[:, 0, 0, 0], [0, 4, 8, 12, 16, 20])
     np.testing.assert_allclose(stack.data_to_world((3, 0, 0, 0))[0], 12.0)
     assert len(layers.columns()["loss"]) == 21
@@ -390,7 +394,7 @@ def test_what_was_not_handed_over_is_taken_from_the_registration(layers, viewer)
     )
     layers.finish(done)
     assert [i.index for i in layers.iterates] == [0, 1, 2, 3, 4]
-    assert viewer.layers["iterate path"].metadata["xreg"]["status"] == "CONVERGED"
+    assert viewer.layers["path of the landmarks"].metadata["xreg"]["status"] == "CONVERGED"
     layers.finish(done)
     assert len(layers.iterates) == 5
 
@@ -422,15 +426,15 @@ def test_several_results_side_by_side(viewer, work, layers):
     filled(layers, 10)
     other = filled(IterateLayers(viewer, work, name="refinement 2"), 20)
     assert [layer.name for layer in viewer.layers] == [
-        "iterates",
-        "iterate path",
-        "iterates (refinement 2)",
-        "iterate path (refinement 2)",
+        "iterations",
+        "path of the landmarks",
+        "iterations (refinement 2)",
+        "path of the landmarks (refinement 2)",
     ]
     viewer.dims.set_point(0, 15.0)
     assert other.current().index == 15
     assert layers.current().index == 9  # its last
-    viewer.layers["iterates"].visible = False
+    viewer.layers["iterations"].visible = False
     viewer.dims.set_point(0, 5.0)
     assert other.current().index == 5
     assert layers.current().index == 9
@@ -442,11 +446,11 @@ def test_several_results_side_by_side(viewer, work, layers):
 
 def test_beginning_again_starts_over_in_the_same_layers(layers, viewer):
     filled(layers, 10)
-    stack = viewer.layers["iterates"]
+    stack = viewer.layers["iterations"]
     filled(layers, 4)
-    assert viewer.layers["iterates"] is stack
+    assert viewer.layers["iterations"] is stack
     assert stack.data.shape[0] == 4
-    assert len(viewer.layers["iterate path"].features) == 4
+    assert len(viewer.layers["path of the landmarks"].features) == 4
     assert layers.current().index == 3
 
 

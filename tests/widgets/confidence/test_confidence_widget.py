@@ -109,7 +109,7 @@ def test_the_widget_says_it_and_draws_the_ellipses(bench, viewer, qtbot, screens
     assert widget.choice.currentText() == name
     texts = [label.text() for label in widget.deviations.values()]
     assert texts == ["1.5°", "0.5°", "0.25°", "1.2 mm", "0.75 mm", "4 mm"]
-    assert widget.weakest.text().startswith("Weakest direction: depth (")
+    assert widget.weakest.text().startswith("Least constrained direction: depth (")
     assert widget.grid.values[0, 3] == pytest.approx(-0.8)
     assert "Look twice." in widget.status.text()
     assert "simulated" in widget.status.text()

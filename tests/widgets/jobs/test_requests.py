@@ -44,7 +44,7 @@ def test_scales_are_the_levels_of_the_library():
 
 
 def test_own_scales_end_with_the_whole_ct():
-    levels = RefineChoices(scales="own", pixels=(40, 90), iterations=7).levels()
+    levels = RefineChoices(scales="custom", pixels=(40, 90), iterations=7).levels()
     assert [level.pixels for level in levels] == [40, 90]
     assert [level.iterations for level in levels] == [7, 7]
     assert levels[0].voxel_mm is not None

@@ -35,7 +35,7 @@ def near(bench):
 @pytest.fixture
 def widget(near, viewer, qtbot):
     widget = LandscapeWidget(viewer)
-    viewer.window.add_dock_widget(widget, name="Landscape", area="right")
+    viewer.window.add_dock_widget(widget, name="Loss landscape", area="right")
     qtbot.wait(20)
     return widget
 

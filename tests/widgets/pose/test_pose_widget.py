@@ -289,7 +289,7 @@ def test_reset_named_poses_and_their_undo(bench, widget, qtbot):
     assert list(bench.session.named_poses) == ["here"]
     qtbot.mouseClick(widget.reset_button, LEFT)
     assert widget.rows["primary"].field.value() == pytest.approx(0.0, abs=1e-9)
-    assert records(bench)[-3:] == ["primary changed", "keep pose 'here'", "reset"]
+    assert records(bench)[-3:] == ["primary changed", "save pose 'here'", "reset"]
     assert widget.undo_words.text() == "Undo: reset"
     qtbot.mouseClick(widget.go_button, LEFT)
     assert widget.rows["primary"].field.value() == pytest.approx(1.0)

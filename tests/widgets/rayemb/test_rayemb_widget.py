@@ -401,7 +401,7 @@ def test_a_click_in_the_room_counts_and_the_ray_follows(widget, bench, truth, vi
 
     session = bench.session
     room = RoomWidget(viewer)
-    viewer.window.add_dock_widget(room, name="Room", area="left")
+    viewer.window.add_dock_widget(room, name="3D view", area="left")
     point = session.landmarks[1].position
     room.room.point_clicked.emit(point)
     assert session.ray_points.look.position == point

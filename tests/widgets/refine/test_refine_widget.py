@@ -49,7 +49,7 @@ def widget(near, viewer, qtbot):
 def docked(viewer, qtbot):
     widget = RefineWidget(viewer)
     viewer.window.add_dock_widget(widget, name="Refine", area="right")
-    widget.settings.scales.setCurrentText("own")
+    widget.settings.scales.setCurrentText("custom")
     widget.settings.own.clear()
     qtbot.keyClicks(widget.settings.own, "32, 48")
     return widget
@@ -103,7 +103,7 @@ def test_refining_finds_the_truth_and_moves_nothing_before_accept(widget, near, 
     # Curves, stack and table hold every iterate, losses and all.
     trajectory = result.registration.trajectory
     assert [it.index for it in widget.losses.iterates] == [it.index for it in trajectory]
-    stack, path = layer(viewer, "iterates"), layer(viewer, "iterate path")
+    stack, path = layer(viewer, "iterations"), layer(viewer, "path of the landmarks")
     assert stack.data.shape[0] == len(trajectory)
     assert np.allclose(path.features["loss"], [it.loss for it in trajectory])
     # The answer, in numbers that a person reads.
@@ -192,7 +192,7 @@ def test_looking_back_and_continuing_from_there(widget, near, qtbot, viewer):
     assert near.session.pose.translation.tolist() == pytest.approx(
         wanted.world_from_camera.translation.tolist()
     )
-    assert near.session.history.records[-1].why == f"iterate {wanted.index} of {result.name}"
+    assert near.session.history.records[-1].why == f"iteration {wanted.index} of {result.name}"
     ended(qtbot, widget)
     assert len(near.session.results) == 2
     first = near.session.results[1].registration.trajectory[0]
@@ -211,16 +211,16 @@ def test_the_viewers_slider_moves_the_widget(widget, qtbot, viewer):
 def test_the_pictures_of_a_result_are_in_memory_once(widget, near, qtbot, viewer):
     click(qtbot, widget.go)
     ended(qtbot, widget)
-    stack = layer(viewer, "iterates").data
+    stack = layer(viewer, "iterations").data
     first = near.session.results[0].registration.trajectory
     assert all(np.shares_memory(it.image.numpy(), stack[:]) for it in first)
     seen = np.array(stack[1])
     # Another refinement fills a stack of its own; the first is still there to be looked at.
     click(qtbot, widget.resume_here)
     ended(qtbot, widget)
-    assert not np.shares_memory(first[1].image.numpy(), layer(viewer, "iterates").data[:])
+    assert not np.shares_memory(first[1].image.numpy(), layer(viewer, "iterations").data[:])
     widget.results.select("refinement 1")
-    np.testing.assert_array_equal(layer(viewer, "iterates").data[1], seen)
+    np.testing.assert_array_equal(layer(viewer, "iterations").data[1], seen)
 
 
 def test_results_are_compared_and_an_old_one_is_shown_again(widget, near, qtbot):
@@ -243,7 +243,7 @@ def test_a_removed_layer_does_not_disturb_a_run(slow, qtbot, viewer):
     before = len(notification_manager.records)  # of all tests of this process
     click(qtbot, slow.go)
     several(qtbot, slow)
-    for name in ("iterates", "iterate path", "DRR", "radiograph"):
+    for name in ("iterations", "path of the landmarks", "DRR", "radiograph"):
         found = layer(viewer, name)
         if found is not None:
             viewer.layers.remove(found)
@@ -305,12 +305,12 @@ def test_closing_the_widget_cancels_and_keeps_the_best(slow, near, qtbot, viewer
     qtbot.waitUntil(lambda: len(near.session.results) == 1, timeout=LONG)
     assert near.session.results[0].registration.status is Status.CANCELLED
     assert near.jobs.running == ()
-    assert layer(viewer, "iterates") is None
+    assert layer(viewer, "iterations") is None
     # Opened again, it shows what the first one found.
     again = docked(viewer, qtbot)
     assert again.results.selected == ("refinement 1",)
     assert len(again.losses.iterates) == len(near.session.results[0].registration.trajectory)
-    assert layer(viewer, "iterates") is not None
+    assert layer(viewer, "iterations") is not None
     click(qtbot, again.results.discard)
 
 
@@ -332,7 +332,7 @@ def test_two_viewers_do_not_mix(slow, near, qtbot, make_napari_viewer, patient, 
     other.session.add_radiograph(radiograph, name="other")
     give_truth(other.session)
     second = RefineWidget(other.viewer)
-    second.settings.scales.setCurrentText("own")
+    second.settings.scales.setCurrentText("custom")
     second.settings.own.setText("32")
     click(qtbot, slow.go)
     several(qtbot, slow)
@@ -470,13 +470,13 @@ def test_the_pictures_of_a_reopened_session_are_drawn_again(
     widget.settings.own.setText("32")
     click(qtbot, widget.go)
     ended(qtbot, widget)
-    taken = np.array(layer(viewer, "iterates").data)[:, 0]
+    taken = np.array(layer(viewer, "iterations").data)[:, 0]
     bare = reopened(near.session)
     assert widget.current is None  # another result of the same name
     widget.results.select(near.session.results[0].name)
     assert len(widget.losses.iterates) == len(bare.trajectory)
     qtbot.waitUntil(lambda: widget._layers.next_without_picture() is None, timeout=LONG)
-    stack = layer(viewer, "iterates")
+    stack = layer(viewer, "iterations")
     assert stack.visible
     carm = near.session.active.radiograph.carm
     for number in (0, len(bare.trajectory) - 1):

@@ -36,7 +36,7 @@ def viewer(shown):
 @pytest.fixture
 def widget(bench, viewer, qtbot):
     widget = RoomWidget(viewer)
-    viewer.window.add_dock_widget(widget, name="Room", area="right")
+    viewer.window.add_dock_widget(widget, name="3D view", area="right")
     qtbot.waitUntil(lambda: widget.room.layer("bone") is not None, timeout=20_000)
     qtbot.wait(50)
     yield widget
@@ -219,7 +219,7 @@ def test_a_drag_of_the_pose_is_drawn_twice_a_second_and_its_end_always(
 def test_taken_out_of_its_dock_it_leaves_no_canvas(bench, viewer, qtbot):
     before = len(QtViewer._instances)
     widget = RoomWidget(viewer)
-    viewer.window.add_dock_widget(widget, name="Room", area="right")
+    viewer.window.add_dock_widget(widget, name="3D view", area="right")
     qtbot.wait(20)
     model = weakref.ref(widget.model)
     viewer.window.remove_dock_widget(widget)
@@ -233,7 +233,7 @@ def test_taken_out_of_its_dock_it_leaves_no_canvas(bench, viewer, qtbot):
     assert len(QtViewer._instances) == before
     assert model() is None or not model().layers
     again = RoomWidget(viewer)
-    viewer.window.add_dock_widget(again, name="Room", area="right")
+    viewer.window.add_dock_widget(again, name="3D view", area="right")
     qtbot.waitUntil(lambda: again.room.layer("bone") is not None, timeout=20_000)
     viewer.window.remove_dock_widget(again)
     again.deleteLater()
@@ -242,7 +242,7 @@ def test_taken_out_of_its_dock_it_leaves_no_canvas(bench, viewer, qtbot):
 
 def test_it_opens_without_anything_loaded(empty_bench, viewer, qtbot):
     widget = RoomWidget(viewer)
-    viewer.window.add_dock_widget(widget, name="Room", area="right")
+    viewer.window.add_dock_widget(widget, name="3D view", area="right")
     qtbot.wait(50)
     widget.everything.click()
     widget.patient.click()

@@ -44,7 +44,7 @@ def test_the_demo_opens_with_a_wrong_pose_and_the_widgets_docked(shown):
     assert exposure.truth is not None
     apart = exposure.truth.translation - exposure.world_from_camera.translation
     assert float(apart.norm()) > 5.0  # mm
-    assert {"Data", "Pose", "Refine", "Room", "Tour"} <= set(viewer.window.dock_widgets)
+    assert {"Data", "Pose", "Refine", "3D view", "Tour"} <= set(viewer.window.dock_widgets)
 
 
 def test_the_tour_notices_what_was_done(shown, qtbot):

@@ -227,7 +227,7 @@ def test_weights_are_not_written_over_unasked(widget, qtbot, notified, tmp_path,
         (lambda w, p: w.form.out.setText(""), "where the weights are to be written"),
         (lambda w, p: w.workbench.session.set_volume(None), "there is no CT"),
         (lambda w, p: w.form.who.patients.setCurrentText(FOLDER), "choose a folder"),
-        (lambda w, p: w.form.start.setCurrentText("a file"), "weights to begin with"),
+        (lambda w, p: w.form.start.setCurrentText("a file"), "weights to start from"),
         (lambda w, p: type_into(natives(w.form.poses, "roll_deg")[0], "12"), "smallest roll angle"),
     ],
 )
@@ -365,7 +365,7 @@ def test_a_radiograph_from_elsewhere_is_warned_of(widget, bench):
     assert widget.range_words.words == ""
     low, _ = natives(widget.form.poses, "primary_deg")
     type_into(low, "10")  # the radiograph's nominal pose is AP
-    assert "frontal was taken elsewhere (primary 0° is outside 10° to 45°)" in (
+    assert "frontal lies outside the training pose range (primary 0° is outside 10° to 45°)" in (
         widget.range_words.words
     )
     type_into(low, "-10")

@@ -57,9 +57,9 @@ class IterateLayers:
         self.viewer = viewer
         self.session = session
         suffix = f" ({name})" if name else ""
-        self._role = f"iterates{suffix}"
-        self._shelf = LayerShelf(viewer, (self._role, f"iterate path{suffix}"))
-        self._path = IteratePath(self._shelf, f"iterate path{suffix}", self._on_path)
+        self._role = f"iterations{suffix}"
+        self._shelf = LayerShelf(viewer, (self._role, f"path of the landmarks{suffix}"))
+        self._path = IteratePath(self._shelf, f"path of the landmarks{suffix}", self._on_path)
         self._record: IterateRecord | None = None
         self._stack = PictureStack((1, 1), 1)
         self._scale = (1.0, 1.0)
@@ -105,7 +105,7 @@ class IterateLayers:
         name = radiograph or (None if active is None else active.name)
         exposure = next((e for e in self.session.exposures if e.name == name), None)
         if exposure is None:
-            raise ValueError("iterates are shown over a radiograph: load one first")
+            raise ValueError("iterations are shown over a radiograph: load one first")
         isocenter = self.session.isocenter.double()
         marks = [mark.position for mark in self.session.landmarks]
         tracked = torch.tensor(marks, dtype=torch.float64) if marks else isocenter[None]
@@ -276,7 +276,7 @@ class IterateLayers:
         if self._stack.every > 1 and not self._said:
             self._said = True
             show_info(
-                f"The pictures of all iterates do not fit into {self._stack.nbytes // 10**6} MB: "
+                f"The pictures of all iterations do not fit into {self._stack.nbytes // 10**6} MB: "
                 f"one of {self._stack.every} is kept. Every loss and every pose is."
             )
 

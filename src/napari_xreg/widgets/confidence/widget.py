@@ -70,7 +70,9 @@ class ConfidenceWidget(Docked):
 
     def _make_controls(self) -> None:
         self.choice = QComboBox()
-        self.choice.setToolTip("Which refinement of this session; the last one comes by itself.")
+        self.choice.setToolTip(
+            "Which refinement of this session; the latest is selected automatically."
+        )
         self.choice.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.choice.setMinimumWidth(100)
         self.choice.currentTextChanged.connect(self._show)
@@ -196,11 +198,11 @@ class ConfidenceWidget(Docked):
         self.weakest.setVisible(result is not None)
         if found is None:
             self.weakest.setText(
-                "This result has no covariance: a refinement that was cancelled, lost the patient "
+                "This result has no covariance: a refinement that was cancelled, left the field of view "
                 "or used Adam gives none."
             )
         else:
-            self.weakest.setText(f"Weakest direction: {found.weakest}.")
+            self.weakest.setText(f"Least constrained direction: {found.weakest}.")
         words = [target_words(found)]
         error = self._true_error(result)
         if error is not None:

@@ -28,16 +28,18 @@ class StructuresGroup(QGroupBox):
         self.search.textChanged.connect(lambda _: self._filter())
         self.list = QListWidget()
         self.list.setToolTip(
-            "What is rendered and registered. Nothing checked: the whole CT, which explains a "
+            "What is rendered and registered. Nothing ticked: the whole CT, which explains a "
             "radiograph best; bones alone lack the soft tissue that it shows."
         )
         self.list.setFixedHeight(132)
         self.list.itemChanged.connect(lambda _: self._timer.start(_WAIT_MS))
         self.all_button = button(
-            "Check shown", "Check every structure that the search shows", lambda: self._check(True)
+            "Tick all listed",
+            "Check every structure that the search shows",
+            lambda: self._check(True),
         )
         self.none_button = button(
-            "Whole CT", "Uncheck everything: render and register the whole CT",
+            "Use the whole CT", "Untick everything: render and register the whole CT",
             lambda: self._check(False),
         )  # fmt: skip
         self.words = SmallPrint()

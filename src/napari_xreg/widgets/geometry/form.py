@@ -63,7 +63,7 @@ ENTRIES: Mapping[str, _Entry] = {
         ("row", "column"),
     ),
     "mirrored": _Entry(
-        "Mirrored", "",
+        "Patient's left on the right", "",
         "Whether the image is seen as if facing the patient, the patient's left on the right side. "
         "Most are.",
     ),
@@ -74,12 +74,12 @@ ENTRIES: Mapping[str, _Entry] = {
         step=5.0, first=300.0,
     ),
     "primary_deg": _Entry(
-        "Primary angle", "°",
+        "Primary angle, LAO(+)/RAO", "°",
         "Degrees about the patient's long axis; 0 is a frontal view with the detector in front of "
         "the chest, + towards the patient's left (LAO). DICOM (0018,1510). Only a start.",
     ),
     "secondary_deg": _Entry(
-        "Secondary angle", "°",
+        "Secondary angle, cranial(+)/caudal", "°",
         "Degrees towards the head (+, cranial) or the feet (-, caudal). DICOM (0018,1511). Only a "
         "start.",
     ),

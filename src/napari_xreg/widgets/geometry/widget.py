@@ -34,9 +34,15 @@ from napari_xreg.widgets.parts.small_print import SmallPrint
 _GROUPS = {
     "C-arm": ("source_to_detector", "source_to_isocenter"),
     "Detector": ("pixel_spacing", "principal_point", "mirrored", "field_diameter"),
-    "Pose as declared": ("primary_deg", "secondary_deg", "roll_deg", "offset_mm", "isocenter"),
+    "Pose in the file header": (
+        "primary_deg",
+        "secondary_deg",
+        "roll_deg",
+        "offset_mm",
+        "isocenter",
+    ),
 }
-_POSE = set(_GROUPS["Pose as declared"]) | {"source_to_isocenter"}
+_POSE = set(_GROUPS["Pose in the file header"]) | {"source_to_isocenter"}
 _JSON = "Geometry (*.json)"
 
 
@@ -56,7 +62,7 @@ class GeometryWidget(Docked):
         self.title = QLabel()
         self.title.setWordWrap(True)
         self.summary = SmallPrint()
-        self.warnings = QGroupBox("Read with care")
+        self.warnings = QGroupBox("Warnings")
         self._warning_words = SmallPrint()
         QVBoxLayout(self.warnings).addWidget(self._warning_words)
         self.forms: list[GeometryForm] = []
@@ -80,7 +86,7 @@ class GeometryWidget(Docked):
         self.flip_button = button(
             "Flip",
             "Exchange left and right in the picture and in its geometry: what projects onto it "
-            'stays on it. If only the file is wrong about it, change "Mirrored" instead.',
+            "stays on it. If only the file is wrong about it, change that entry instead.",
             self._flip,
         )
         self.turn_button = button(
@@ -199,7 +205,7 @@ class GeometryWidget(Docked):
         ):
             grid.addWidget(one, 0, place)
         picture = QHBoxLayout()
-        label = QLabel("Picture")
+        label = QLabel("View")
         label.setToolTip("These change the image together with its geometry")
         picture.addWidget(label)
         for one in (self.invert_button, self.flip_button, self.turn_button):

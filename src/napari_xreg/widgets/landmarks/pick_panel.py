@@ -50,7 +50,7 @@ class PickPanel(QWidget):
             "Pick", "Pick this landmark (no name: the first that lacks a place).", self.toggle
         )
         self.skip_button: QPushButton = button(
-            "Skip", "Leave this landmark for later.", lambda: self.guide.skip(self.places)
+            "Next", "Leave this landmark for later.", lambda: self.guide.skip(self.places)
         )
         self.names_button: QPushButton = button(
             "Names…", "The template list: names to pick, in order.", self._ask_names
@@ -70,7 +70,7 @@ class PickPanel(QWidget):
             self._choose_where,
         )
         self.hide_button: QPushButton = button(
-            "Invisible",
+            "Not visible in this X-ray",
             "The chosen landmark cannot be seen on this radiograph: keep it, and do not use it. "
             "Again: it can.",
             self.visibility_wanted.emit,
@@ -129,7 +129,9 @@ class PickPanel(QWidget):
             self._set_template((*places.names, name))
         self.guide.start(self.places, name or None)
         if self.guide.name is None:
-            self.words.setText("Every landmark has both places: choose one to pick it again.")
+            self.words.setText(
+                "Every landmark is marked in CT and X-ray: choose one to pick it again."
+            )
 
     def choose(self, name: str) -> None:
         """Another landmark: into the field, and picked if picking is on."""
@@ -152,11 +154,11 @@ class PickPanel(QWidget):
         if name is None:
             open_ones = [n for n in places.names if not places.complete(n)]
             done = len(places.names) - len(open_ones)
-            self.words.setText(f"{done} of {len(places.names)} have both places.")
+            self.words.setText(f"{done} of {len(places.names)} marked in CT and X-ray.")
             return
         self.field.setText(name)
         if self.guide.wanted(places) == "patient":
-            where = "in the CT: in Slices, on bone in Room, or in a CT layer of this viewer"
+            where = "in the CT: in Slices, on bone in the 3D view, or in a CT layer of this viewer"
         else:
             where = "on the radiograph"
         self.words.setText(f"Click {name} {where}. Escape stops.")

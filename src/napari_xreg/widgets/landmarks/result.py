@@ -31,7 +31,7 @@ class LandmarksResult(QWidget):
             "Two poses explain the landmarks about equally well: go to the other one and compare.",
             self.other_wanted.emit,
         )
-        self.follow = QCheckBox("C-arm follows")
+        self.follow = QCheckBox("Update the pose while picking")
         self.follow.setChecked(True)
         self.follow.setToolTip(
             "The C-arm moves with every solution while you pick, drag, tick or change a setting "

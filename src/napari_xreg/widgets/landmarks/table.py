@@ -15,7 +15,7 @@ COLUMNS = {
     "2D": "Whether it was picked on the active radiograph; hollow: marked invisible.",
     "σ px": (
         "Standard deviation of its pixel, root mean square of rows and columns, pixels.\n"
-        "In brackets: picked by hand, so the σ below holds. Double-click to give it its own."
+        "In brackets: picked by hand, so the picking error below holds. Double-click to give it its own."
     ),
     "w": "Weight: how much it counts, of 1 for the one that counts most; the colour is its ellipse's.",
     "px": "Distance of projection and pick on the radiograph, pixels.",

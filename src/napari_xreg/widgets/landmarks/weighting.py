@@ -20,7 +20,7 @@ from napari_xreg.registration import OUTLIER_MM, PnPSettings, Weighting
 from napari_xreg.workflows import HAND_SIGMA_PX
 
 NONE, SELECTION, CONTINUOUS, NORMALISED, INVERSE, RANK, COVARIANCE = (
-    *("all alike", "selection", "continuous (pixels)", "continuous (normalised)"),
+    *("uniform", "selection", "continuous (pixels)", "continuous (normalised)"),
     *("inverse", "rank", "covariance"),
 )
 MODES = {
@@ -70,7 +70,7 @@ class WeightingPanel(QWidget):
             "the normalised one."
         )
         self.beta_words = QLabel()
-        self.robust = QCheckBox("MAGSAC")
+        self.robust = QCheckBox("use")
         self.robust.setChecked(True)
         self.robust.setToolTip(
             "Find the landmarks that agree and fit only those (Barath et al. 2020); off: fit all."
@@ -148,8 +148,8 @@ class WeightingPanel(QWidget):
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.addRow("Weights", self.mode)
         for title, slider, words in (
-            ("K", self.discard, self.discard_words),
-            ("β", self.beta_slider, self.beta_words),
+            ("Drop the K worst", self.discard, self.discard_words),
+            ("Weighting strength β", self.beta_slider, self.beta_words),
         ):
             words.setMinimumWidth(self.fontMetrics().horizontalAdvance("0.0001"))
             line = QHBoxLayout()
@@ -159,8 +159,8 @@ class WeightingPanel(QWidget):
         line = QHBoxLayout()
         line.addWidget(self.robust)
         line.addWidget(self.threshold, 1)
-        form.addRow("Outliers", line)
-        form.addRow("σ by hand", self.sigma)
+        form.addRow("Outlier limit", line)
+        form.addRow("Picking error", self.sigma)
 
     def _touch(self, *_: object) -> None:
         self.untouched = False

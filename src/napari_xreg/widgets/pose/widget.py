@@ -470,15 +470,19 @@ class PoseWidget(Docked):
         self.paste_button = button(
             "Paste", "Take the pose from JSON in the clipboard: a pose or a result", self.paste
         )
-        self.named = _choice("A name for the pose of now, or a pose that was kept")
+        self.named = _choice("A name for the current pose, or a saved pose")
         self.named.setEditable(True)
         self.named.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
         line = self.named.lineEdit()
         if line is not None:
             line.setPlaceholderText("name of a pose")
-        self.keep_button = button("Keep", "Keep the pose of now under this name", self._keep_named)
-        self.go_button = button("Go to", "Back to the pose of this name", self._recall_named)
-        self.forget_button = button("Forget", "Drop the pose of this name", self._forget_named)
+        self.keep_button = button(
+            "Save pose", "Save the current pose under this name", self._keep_named
+        )
+        self.go_button = button("Load pose", "Move to the pose of this name", self._recall_named)
+        self.forget_button = button(
+            "Delete pose", "Delete the pose of this name", self._forget_named
+        )
         self.similarity = QLabel("—")
         self.similarity.setToolTip(
             "How alike radiograph and DRR are, inside the mask. NCC: normalised cross-correlation "
@@ -508,7 +512,7 @@ class PoseWidget(Docked):
         steps.addWidget(self.angle_step, 1)
         steps.addWidget(self.shift_step, 1)
         terms.addLayout(steps, len(self.rows), 0, 1, 3)
-        look = QGroupBox("Picture")
+        look = QGroupBox("View")
         form = QFormLayout(look)
         form.addRow("Show", self.overlay)
         form.addRow("Rotate about", self.pivot)

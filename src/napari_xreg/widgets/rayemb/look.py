@@ -141,7 +141,7 @@ class PointLook(QObject):
         if math.isfinite(inside):
             words.append(f"in image {100 * inside:.0f} %")
         words.append(f"spread {float(found.spread_mm(carm)[0]):.1f} mm")
-        poses = {"to projection": active.world_from_camera, "error": active.truth}
+        poses = {"from the current projection": active.world_from_camera, "error": active.truth}
         for title, pose in poses.items():
             if pose is None:
                 continue

@@ -32,7 +32,7 @@ COLUMNS: tuple[tuple[str, str, str], ...] = (
         "{:.1f}",
     ),
     (
-        "To pose\n(mm)",
+        "To projec-\ntion (mm)",
         "Distance of the peak from the projection at the present pose, mm at the isocenter.",
         "{:.1f}",
     ),
@@ -176,7 +176,7 @@ class PointsPanel(QWidget):
             "Remove", "Take the selected points out of the list (Delete).", self._remove
         )
         self.accept = button(
-            "As landmarks",
+            "Copy to Landmarks",
             "Keep the selected points as landmarks: their position in the patient, and their peak "
             "on this radiograph with its covariance.",
             lambda: self.accept_wanted.emit(self.rows()),

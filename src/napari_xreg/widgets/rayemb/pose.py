@@ -16,7 +16,7 @@ from napari_xreg.session import Session
 from napari_xreg.widgets.parts.data_buttons import button, row
 from napari_xreg.widgets.parts.small_print import SmallPrint
 
-STRUCTURES, DENSER = "chosen structures", "denser than"
+STRUCTURES, DENSER = "ticked structures", "denser than"
 RANKS: tuple[RankBy, ...] = ("similarity", "certainty")
 """The best first: see `CorrespondSettings`."""
 
@@ -50,10 +50,16 @@ class PosePanel(QWidget):
         self.points = _whole(POINTS, 10, 20000, "Points sampled; each gets a heatmap.")
         self.keep = _whole(default.top, 4, 5000, "Best points that go on after the first round.")
         self.redraws = _whole(
-            default.redraws, 0, 50, "Further rounds with other templates; a point keeps its best."
+            default.redraws,
+            0,
+            50,
+            "Further rounds with other reference views; a point keeps its best.",
         )
         self.per_point = _whole(
-            default.per_point, 2, 16, "Templates that span a point's subspace, as in training: 4."
+            default.per_point,
+            2,
+            16,
+            "Reference views that span a point's subspace, as in training: 4.",
         )
         self.rank = QComboBox()
         self.rank.addItems(list(RANKS))
@@ -153,9 +159,9 @@ class PosePanel(QWidget):
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.addRow("Points in", self.where)
         form.addRow("Threshold", self.above)
-        form.addRow("Sample, keep", row((self.points, self.keep)))
-        form.addRow("Redraws, each", row((self.redraws, self.per_point)))
-        form.addRow("Best by", self.rank)
+        form.addRow("Points tried, kept", row((self.points, self.keep)))
+        form.addRow("Resampling, views each", row((self.redraws, self.per_point)))
+        form.addRow("Rank by", self.rank)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 4, 0, 0)
         layout.setSpacing(4)

@@ -72,7 +72,9 @@ class Preparation(QObject):
         self._abandon()
         self._exposure = exposure
         self._request = self._last = request
-        self.words = "Embedding the radiograph …" if request.quick else "Rendering templates …"
+        self.words = (
+            "Embedding the radiograph …" if request.quick else "Rendering reference views …"
+        )
         folder = request.cache
 
         def make(
@@ -90,7 +92,9 @@ class Preparation(QObject):
             on_result=self._take,
             on_error=self._fail,
             total=None if request.quick else request.settings.count + 1,
-            description="Embedding the radiograph" if request.quick else "Rendering templates",
+            description="Embedding the radiograph"
+            if request.quick
+            else "Rendering reference views",
         )
         self.changed.emit()
 
@@ -158,7 +162,7 @@ class Preparation(QObject):
 
     def _say(self, newest: WeightsRead | TemplateMade, _: list[object]) -> None:
         if isinstance(newest, TemplateMade):
-            self.words = f"{newest.index + 1} of {newest.count} templates"
+            self.words = f"{newest.index + 1} of {newest.count} reference views"
             self.changed.emit()
 
     def _take(self, prepared: PreparedNetwork | None) -> None:
@@ -167,7 +171,7 @@ class Preparation(QObject):
             self.words = "Cancelled."
         elif request is None or not self._fits(request):
             self.words = "CT or radiograph changed meanwhile: prepare again."
-            show_warning("RayEmb: CT or radiograph changed while templates were made.")
+            show_warning("RayEmb: CT or radiograph changed while reference views were rendered.")
         else:
             self.words = ""
             self._session.ray_points.set_prepared(prepared, self._exposure)

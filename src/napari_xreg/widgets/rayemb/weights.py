@@ -61,23 +61,23 @@ class WeightsGroup(QGroupBox):
         self.layout_of = QComboBox()
         self.layout_of.addItems(["random", "grid"])
         self.layout_of.setToolTip(
-            "Poses of the templates, over a little more than those the network learned (±50° "
+            "Poses of the reference views, over a little more than those the network learned (±50° "
             "primary, ±27° secondary for the plugin's own): drawn at random, or an even grid of "
             "angles."
         )
         self.around = QComboBox()
         self.around.addItems([BONE, ISOCENTER])
         self.around.setToolTip(
-            "What the templates look at. The isocenter of Geometry or Pose is better where the CT "
+            "What the reference views look at. The isocenter of Geometry or Pose is better where the CT "
             "shows much more of the patient than the radiograph."
         )
         self.prepare = button(
             "Prepare",
-            "Render templates of the CT and embed them, and embed the radiograph: once; templates "
+            "Render reference views of the CT and embed them, and embed the radiograph: once; reference views "
             "are kept on disk.",
             self.prepare_wanted.emit,
         )
-        self.cancel = button("Cancel", "Stop rendering templates.", self.cancel_wanted.emit)
+        self.cancel = button("Cancel", "Stop rendering reference views.", self.cancel_wanted.emit)
         self.status = SmallPrint()
         self._files: list[WeightsFile] = [WeightsFile()]
         self._notes: dict[Path, str] = {}
@@ -172,12 +172,12 @@ class WeightsGroup(QGroupBox):
         form = QFormLayout()
         form.setContentsMargins(0, 0, 0, 0)
         form.setSpacing(4)
-        form.addRow("Templates", self.count)
+        form.addRow("Reference views", self.count)
         form.addRow("Poses", self.layout_of)
         form.addRow("Around", self.around)
         inner = QWidget()
         inner.setLayout(form)
-        self.more = QCollapsible("Templates")
+        self.more = QCollapsible("Reference views")
         self.more.addWidget(inner)
         flush(self.more)
         layout = QVBoxLayout(self)

@@ -127,7 +127,7 @@ class RayEmbWidget(Docked):
         request = None if active is None else self._request(active)
         if prepared is not None and request is not None and request.key != prepared.key:
             self._state.set_prepared(None)
-            self.preparation.words = "Other weights or templates: prepare again."
+            self.preparation.words = "Other weights or reference views: prepare again."
         self._follow_preparation()
 
     def _follow_trained(self) -> None:
@@ -217,12 +217,12 @@ class RayEmbWidget(Docked):
             "What is laid over the radiograph: how alike each pixel is to the point, or the "
             "probability that it is the point (softmax; sums to 1)."
         )
-        self.all_points = QCheckBox("All points")
+        self.all_points = QCheckBox("Show all points")
         self.all_points.setChecked(True)
         self.all_points.setToolTip(
             "Where all points of the list were found: yellow the best, violet the worst."
         )
-        self.embedding = QCheckBox("Embedding")
+        self.embedding = QCheckBox("Show feature map")
         self.embedding.setToolTip(
             "The radiograph as the network sees it: its first three principal components as "
             "colours."
@@ -257,7 +257,7 @@ class RayEmbWidget(Docked):
         self.tabs.addTab(self.points, "Points")
         self.tabs.addTab(self.pose, "Pose")
         self.tabs.addTab(self.scatter, "Scatter")
-        self.tabs.addTab(self.templates, "Templates")
+        self.tabs.addTab(self.templates, "Reference views")
         self.tabs.setMinimumHeight(270)
         column.addWidget(self.tabs, 2)
         outer = QVBoxLayout(self)

@@ -19,7 +19,7 @@ from napari_xreg.registration import (
 LEVENBERG_MARQUARDT, ADAM = "Levenberg–Marquardt", "Adam"
 
 CHANNELS: dict[str, tuple[Channels | None, str]] = {
-    "robust image and edges": (
+    "intensity + gradient, robust": (
         None,
         (
             "z-scored image and its Gaussian derivatives; from the second level on with "
@@ -52,7 +52,7 @@ SIMILARITIES: dict[str, Similarity] = {
 SCALES = {
     "coarse to fine": "Radiograph at 32, 64, 128, 256 pixels (Adam: 64, 128); the CT coarser first.",
     "finest only": "The last level alone: for a start that is nearly right.",
-    "own": "Longer side of the radiograph in pixels, level by level.",
+    "custom": "Longer side of the radiograph in pixels, level by level.",
 }
 """What the levels are, in words."""
 
@@ -158,7 +158,7 @@ def own_levels(pixels: Sequence[int]) -> tuple[Level, ...]:
     The last one sees the CT in full: a coarser one leaves a bias.
     """
     if not pixels:
-        raise ValueError("own scales: write the pixels of each level, for example 64, 128")
+        raise ValueError("custom resolution: write the pixels of each level, for example 64, 128")
     levels = []
     for number, count in enumerate(pixels):
         like = min(COARSE_TO_FINE, key=lambda level: abs(level.pixels - count))
@@ -179,10 +179,10 @@ def pixels_of(text: str) -> tuple[int, ...]:
     words = [word for word in re.split(r"[\s,;]+", text.strip()) if word]
     if not words or not all(re.fullmatch(r"\d{1,5}", word) for word in words):
         raise ValueError(
-            "own scales: write the pixels of each level, coarse to fine, for example "
+            "custom resolution: write the pixels of each level, coarse to fine, for example "
             f"64, 128, 256: got {text!r}"
         )
     counts = tuple(int(word) for word in words)
     if min(counts) < 8:
-        raise ValueError(f"own scales: a level needs at least 8 pixels: got {text!r}")
+        raise ValueError(f"custom resolution: a level needs at least 8 pixels: got {text!r}")
     return counts

@@ -67,7 +67,7 @@ class ResultsPanel(QWidget):
         self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.table.setShowGrid(False)
         self.table.setWordWrap(False)
-        self.table.setToolTip("Select one to see its iterates; select two to compare them.")
+        self.table.setToolTip("Select one to see its iterations; select two to compare them.")
         rows, columns = self.table.verticalHeader(), self.table.horizontalHeader()
         assert rows is not None and columns is not None
         rows.setVisible(False)
@@ -85,7 +85,7 @@ class ResultsPanel(QWidget):
         )
         self.accept.clicked.connect(lambda _: self._accept())
         self.discard = QPushButton("Discard")
-        self.discard.setToolTip("Forget the selected results and their iterates.")
+        self.discard.setToolTip("Delete the selected results and their iterations.")
         self.discard.clicked.connect(lambda _: self._discard())
         self.export = QPushButton("Export…")
         self.export.setToolTip(

@@ -67,11 +67,11 @@ class RefineSettingsPanel(QWidget):
         self.scales = _combo(SCALES, "scales")
         self.own = QLineEdit("64, 128, 256")
         self.own.setToolTip("Longer side of the radiograph in pixels, coarse to fine.")
-        self.own.setObjectName("own scales")
+        self.own.setObjectName("custom resolution")
         self.iterations = QSpinBox()
         self.iterations.setRange(1, 2000)
         self.iterations.setValue(LM_ITERATIONS)
-        self.iterations.setToolTip("At most this many iterations a level (and a start).")
+        self.iterations.setToolTip("Maximum iterations per level and start.")
         self.starts = _combo(
             {
                 str(n): (
@@ -118,7 +118,7 @@ class RefineSettingsPanel(QWidget):
         ValueError
             If the pixels of own scales cannot be read.
         """
-        own = self.scales.currentText() == "own"
+        own = self.scales.currentText() == "custom"
         adam = self.optimiser.currentText() == ADAM
         return RefineChoices(
             optimiser=self.optimiser.currentText(),
@@ -154,9 +154,9 @@ class RefineSettingsPanel(QWidget):
         form = narrow_form()
         form.addRow("Optimiser", self.optimiser)
         form.addRow("Metric", self.measure)
-        form.addRow("Scales", self.scales)
+        form.addRow("Resolution", self.scales)
         form.addRow("Pixels", self.own)
-        form.addRow("Starts", self.starts)
+        form.addRow("Starting poses", self.starts)
         self._own_label = form.labelForField(self.own)
         layout.addLayout(form)
         self.more = QCollapsible("More")
@@ -191,7 +191,7 @@ class RefineSettingsPanel(QWidget):
 
     def _follow(self) -> None:
         adam = self.optimiser.currentText() == ADAM
-        own = self.scales.currentText() == "own"
+        own = self.scales.currentText() == "custom"
         self.own.setVisible(own)
         if self._own_label is not None:
             self._own_label.setVisible(own)

@@ -194,7 +194,9 @@ class RefineWidget(Docked):
         if not there:
             show_error("Refinement: the radiographs of this refinement are no longer there.")
             return
-        self._session.set_poses(there, f"iterate {iterate.index} of {shown.name or 'a refinement'}")
+        self._session.set_poses(
+            there, f"iteration {iterate.index} of {shown.name or 'a refinement'}"
+        )
         self.start()
 
     def teardown(self) -> None:
@@ -256,7 +258,7 @@ class RefineWidget(Docked):
             self._shown.name = name
             self._finish(result)
             count = len(result.registration.trajectory)
-            self.status.setText(f"Done: {count} iterates. Accept the result, or look back.")
+            self.status.setText(f"Done: {count} iterations. Accept the result, or look back.")
         self.results.select(name)
 
     # ------------------------------------------------------------------ what is shown
@@ -397,7 +399,7 @@ class RefineWidget(Docked):
         taken = "" if iterate.accepted else ", taken back"
         simulated = " (simulated)" if shown.simulated else ""
         words = [
-            f"<b>Iterate {iterate.index}</b>, level {iterate.level + 1}{start}{taken}",
+            f"<b>Iteration {iterate.index}</b>, level {iterate.level + 1}{start}{taken}",
             f"loss {iterate.loss:.3g}{simulated}",
             carm_words(shown.carm.carm_pose(iterate.world_from_camera, self._session.isocenter)),
         ]
@@ -473,7 +475,7 @@ class RefineWidget(Docked):
 
     def _accept(self, name: str) -> None:
         self._session.accept(name)
-        self.status.setText(f"Moved to {name}.")
+        self.status.setText(f"C-arm set to {name}.")
 
     def _choose_folder(self, name: str) -> None:
         folder = QFileDialog.getExistingDirectory(self, "Where to put the folder of the result")
@@ -502,7 +504,7 @@ class RefineWidget(Docked):
 
     def _make_controls(self) -> None:
         self.go = button("Refine", "Refine from the present pose.")
-        self.pause_button = button("Pause", "Wait before the next iteration; again: go on.")
+        self.pause_button = button("Pause", "Pause after this iteration; click again to resume.")
         self.step_button = button("Step", "One iteration, then wait.")
         self.cancel_button = button(
             "Cancel", "End after this iteration; the best pose so far is kept as a result."
@@ -510,7 +512,9 @@ class RefineWidget(Docked):
         self.status = QLabel()
         self.status.setWordWrap(True)
         self.slider = QSlider(Qt.Orientation.Horizontal)
-        self.slider.setToolTip("Scrub through the iterates (also: the viewer's iteration slider).")
+        self.slider.setToolTip(
+            "Scrub through the iterations (also: the viewer's iteration slider)."
+        )
         self.readout = QLabel()
         self.readout.setWordWrap(True)
         self.readout.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
@@ -520,8 +524,8 @@ class RefineWidget(Docked):
             "true pose is known (simulated radiographs)."
         )
         self.resume_here = button(
-            "Continue from this iterate",
-            "Move the C-arm to this iterate's pose and refine from there.",
+            "Restart from this iteration",
+            "Move the C-arm to this iteration's pose and refine from there.",
         )
 
     def _lay_out(self) -> None:

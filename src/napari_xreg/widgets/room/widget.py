@@ -71,10 +71,10 @@ class RoomWidget(Docked):
 
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__(napari_viewer)
-        self.model = ViewerModel(title="Room")
+        self.model = ViewerModel(title="3D view")
         self._own = OwnCanvas(self.model)
         self.room = Room(self.model, self.workbench.session)
-        self._lane = Lane(self._show_patient, name="Room")
+        self._lane = Lane(self._show_patient, name="3D view")
         self._last = 0.0
         self._stale = True
         self._timer = QTimer(self)

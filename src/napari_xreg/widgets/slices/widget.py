@@ -41,9 +41,9 @@ class SlicesWidget(Docked):
             "through the slices."
         )
         self.plane.currentTextChanged.connect(self._cut)
-        self.words = SmallPrint("Click: the place of a landmark, while one is picked. Drag one.")
+        self.words = SmallPrint("Click to place the current landmark; drag to move it.")
         line = QHBoxLayout()
-        line.addWidget(QLabel("Cut"))
+        line.addWidget(QLabel("Plane"))
         line.addWidget(self.plane, 1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 4, 4, 4)

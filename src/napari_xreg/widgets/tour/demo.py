@@ -23,7 +23,7 @@ DOCKS: dict[str, Callable[[Any], Any]] = {
     "Data": DataWidget,
     "Pose": PoseWidget,
     "Refine": RefineWidget,
-    "Room": RoomWidget,
+    "3D view": RoomWidget,
 }
 """As tabs at the right; the others are in the Plugins menu."""
 WIDTH = 370

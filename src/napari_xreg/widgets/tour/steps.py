@@ -66,7 +66,7 @@ STEPS = (
     Step(
         "Go back in time",
         "Drag the slider under the curve, or click the curve: every pose tried is still there. "
-        "<b>Continue from this iterate</b> would start again from it.",
+        "<b>Restart from this iteration</b> would start again from it.",
         tab="Refine",
         sign="scrubbed",
     ),
@@ -79,10 +79,10 @@ STEPS = (
     ),
     Step(
         "That was it",
-        "<b>Room</b> shows all of it in 3D. In the Plugins menu: <b>Confidence</b> says how sure the "
-        "pose is, <b>Landscape</b> where else the optimiser might end. Your own CT and X-rays: "
+        "<b>3D view</b> shows all of it in 3D. In the Plugins menu: <b>Confidence</b> says how sure the "
+        "pose is, <b>Loss landscape</b> where else the optimiser might end. Your own CT and X-rays: "
         "<b>Data</b>.",
-        tab="Room",
+        tab="3D view",
     ),
 )
 

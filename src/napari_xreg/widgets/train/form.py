@@ -22,7 +22,7 @@ from napari_xreg.widgets.train.patients_form import PatientsForm
 from napari_xreg.widgets.train.pose_form import PoseRangeForm
 from napari_xreg.workflows import Interrupted, TrainRequest, training_carm
 
-SCRATCH, SHIPPED, OWN = "nothing", "shipped weights", "a file"
+SCRATCH, SHIPPED, OWN = "scratch", "shipped weights", "a file"
 _STARTS = {
     SCRATCH: "From random weights.",
     SHIPPED: "From the weights that come with the package: finetuning.",
@@ -55,7 +55,7 @@ class TrainForm(QWidget):
         self.who = PatientsForm(session)
         self.start = combo(_STARTS)
         self.start_file, self._browse_start = path_line(
-            "weights.safetensors", "Weights to begin with.", self._choose_start
+            "weights.safetensors", "Weights to start from.", self._choose_start
         )
         self.poses = PoseRangeForm()
         self.carm_words = SmallPrint()
@@ -174,7 +174,7 @@ class TrainForm(QWidget):
             return "scratch" if start == SCRATCH else "shipped"
         text = self.start_file.text().strip()
         if not text:
-            raise ValueError("choose the weights to begin with first")
+            raise ValueError("choose the weights to start from first")
         if not Path(text).expanduser().is_file():
             raise ValueError(f"there is no file {text}")
         return Path(text).expanduser()
@@ -210,7 +210,7 @@ class TrainForm(QWidget):
 
     def _choose_start(self) -> None:
         found, _ = QFileDialog.getOpenFileName(
-            self, "Weights to begin with", self.start_file.text(),
+            self, "Weights to start from", self.start_file.text(),
             "Weights (*.safetensors *.ckpt *.pth *.pt)",
         )  # fmt: skip
         if found:
@@ -226,7 +226,7 @@ class TrainForm(QWidget):
         what = narrow_form()
         what.addRow("Train", self.what)
         self._form = start = narrow_form()
-        start.addRow("Begin with", self.start)
+        start.addRow("Start from", self.start)
         start.addRow("File", self._browse_start)
         run = narrow_form()
         run.addRow("Minutes", self.minutes)

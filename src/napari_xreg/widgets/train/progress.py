@@ -24,7 +24,7 @@ class TrainProgress(QWidget):
         self.bar = QProgressBar()
         self.bar.setRange(0, 1000)
         self.bar.setFormat("%p %")
-        self.bar.setToolTip("Of the minutes.")
+        self.bar.setToolTip("Elapsed time.")
         self.status = SmallPrint()
         self.plots = TrainPlots()
         self.closing_words = SmallPrint()
@@ -121,7 +121,7 @@ class TrainProgress(QWidget):
         )
         if trained.status is TrainingStatus.FINISHED:
             self.bar.setValue(self.bar.maximum())
-        words = ["It was never measured, so nobody knows how good it is: resume."]
+        words = ["Not validated yet: accuracy unknown. Resume to validate."]
         if outcome.scores:
             words = [recipe.words(outcome.scores)]
         words.append(warning)

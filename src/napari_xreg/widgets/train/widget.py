@@ -205,7 +205,11 @@ class TrainWidget(Docked):
             return ""
         pose = active.radiograph.carm.carm_pose(active.start, self._session.isocenter)
         wrong = outside(poses, pose)
-        return f"Widen the range: {active.name} was taken elsewhere ({wrong})." if wrong else ""
+        return (
+            f"Widen the range: {active.name} lies outside the training pose range ({wrong})."
+            if wrong
+            else ""
+        )
 
     def _follow_run(self) -> None:
         run, running = self._run, self.running
@@ -242,7 +246,7 @@ class TrainWidget(Docked):
 
     def _make_controls(self) -> None:
         self.range_words = SmallPrint()
-        self.start_button = button("Start", "Train anew with these settings.", self.start)
+        self.start_button = button("Start", "Train from scratch.", self.start)
         self.pause_button = button(
             "Pause", "Wait before the next step; a pause costs no minutes.", self.pause
         )
