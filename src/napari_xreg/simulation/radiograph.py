@@ -175,7 +175,7 @@ def simulate_radiograph(
     ).mean(-1)
     exposure = expose(transmission, carm.detector, chosen, rng_beam)
     intensity = torch.from_numpy(exposure.intensity).to(torch.float32)
-    name = f"simulate_radiograph(severity={chosen.name!r}, seed={seed})"
+    name = f"simulated, {chosen.name} quality, seed {seed}"
     radiograph = as_a_user_reads_it(intensity, exposure, carm, name, mask_collimator)
     return SimulatedRadiograph(
         radiograph,

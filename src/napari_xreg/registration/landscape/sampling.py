@@ -44,7 +44,7 @@ _MEASURES = {
 
 def _level_title(level: Level) -> str:
     voxels = "full CT" if level.voxel_mm is None else f"{level.voxel_mm:g} mm CT"
-    return f"{level.pixels}-pixel image, {voxels}"
+    return f"{level.pixels} px image, {voxels}"
 
 
 _LEVELS = {level: Choice(_level_title(level)) for level in COARSE_TO_FINE}

@@ -16,6 +16,7 @@ from qtpy.QtWidgets import (
 
 from napari_xreg.session import Exposure, Session
 from napari_xreg.widgets.parts.data_buttons import button, entry, menu_button, row
+from napari_xreg.widgets.parts.pixel_values import pixel_values
 from napari_xreg.widgets.parts.small_print import SmallPrint
 
 
@@ -151,13 +152,11 @@ def exposure_words(exposure: Exposure) -> str:
     radiograph = exposure.radiograph
     rows, columns = radiograph.carm.detector.shape
     row_mm, column_mm = radiograph.carm.detector.spacing
-    kind = (
-        "simulated" if radiograph.simulated else f"read as {radiograph.read_as.replace('_', ' ')}"
-    )
+    kind = "simulated" if radiograph.simulated else pixel_values(radiograph)
     grid = f"{rows} × {columns} pixels of {row_mm:.3g} × {column_mm:.3g} mm (rows, columns)"
     lines = [f"{kind}: {grid}, source to detector {radiograph.carm.source_to_detector:g} mm"]
     if radiograph.source:
-        lines.append(f"from {radiograph.source}")
+        lines.append(f"source: {radiograph.source}")
     usable = float(radiograph.usable.double().mean())
     if usable < 1:
         lines.append(f"{100 * usable:.0f} % of the pixels are usable")

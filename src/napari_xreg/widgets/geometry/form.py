@@ -170,7 +170,9 @@ class GeometryField(QWidget):
         layout = QGridLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setVerticalSpacing(1)
-        label = QLabel(f"{entry.title} ({entry.unit})" if entry.unit else entry.title)
+        parts = f": {', '.join(entry.parts)}" if len(entry.parts) > 1 else ""
+        unit = f" ({entry.unit})" if entry.unit else ""
+        label = QLabel(f"{entry.title}{parts}{unit}")
         label.setWordWrap(True)
         self.reset = QToolButton()
         self.reset.setText("reset")

@@ -28,6 +28,7 @@ from napari_xreg.session import Exposure, Session, flipped, turned
 from napari_xreg.widgets.geometry.form import GeometryForm
 from napari_xreg.widgets.parts.data_buttons import button
 from napari_xreg.widgets.parts.docked import Docked
+from napari_xreg.widgets.parts.pixel_values import pixel_values
 from napari_xreg.widgets.parts.scrolling import scrolled
 from napari_xreg.widgets.parts.small_print import SmallPrint
 
@@ -302,7 +303,7 @@ def _summary(exposure: Exposure) -> str:
     words = [f"{rows} × {columns} pixels"]
     if radiograph.simulated:
         words.append("simulated")
-    words.append(f"read as {radiograph.read_as.replace('_', ' ')}")
+    words.append(pixel_values(radiograph))
     line = ", ".join(words)
     if radiograph.operations and radiograph.geometry is not None:
         line += ". Values describe the image as stored; since then: "

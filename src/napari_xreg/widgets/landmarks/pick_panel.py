@@ -77,7 +77,7 @@ class PickPanel(QWidget):
         )
         self.remove_button: QPushButton = button(
             "Remove",
-            "Forget the pick of the chosen landmark on this radiograph; where there is none, its "
+            "Delete the pick of the chosen landmark on this radiograph; where there is none, its "
             "position in the CT (Delete).",
             self.remove_wanted.emit,
         )

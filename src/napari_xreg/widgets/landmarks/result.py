@@ -60,7 +60,8 @@ class LandmarksResult(QWidget):
         for words in (self.status, self.pose, self.fit):
             layout.addWidget(words)
         layout.addWidget(self.other)
-        layout.addLayout(row((self.follow, self.ellipses)))
+        layout.addWidget(self.follow)
+        layout.addWidget(self.ellipses)
         layout.addLayout(row((self.use, self.refine)))
 
     def show_solved(self, solved: Solved | None, session: Session, why_not: str = "") -> None:

@@ -11,16 +11,16 @@ from napari_xreg.workflows import FATES, LandmarkRow
 
 COLUMNS = {
     "name": "Tick: the pose is fitted to it. Double-click renames it everywhere.",
-    "3D": "Whether it has a position in the patient.",
-    "2D": "Whether it was picked on the active radiograph; hollow: marked invisible.",
-    "σ px": (
+    "in\nCT": "Whether it has a position in the patient.",
+    "in\nX-ray": "Whether it was picked on the active radiograph; hollow: marked invisible.",
+    "uncert.\n(px)": (
         "Standard deviation of its pixel, root mean square of rows and columns, pixels.\n"
         "In brackets: picked by hand, so the picking error below holds. Double-click to give it its own."
     ),
-    "w": "Weight: how much it counts, of 1 for the one that counts most; the colour is its ellipse's.",
-    "px": "Distance of projection and pick on the radiograph, pixels.",
-    "mm": "The same in mm on the detector.",
-    "fit": "Whether the pose was fitted to it, or why not.",
+    "weight": "Weight: how much it counts, of 1 for the one that counts most; the colour is its ellipse's.",
+    "error\n(px)": "Distance of projection and pick on the radiograph, pixels.",
+    "error\n(mm)": "The same in mm on the detector.",
+    "used": "Whether the pose was fitted to it, or why not.",
 }
 _NAMES = tuple(COLUMNS)
 NAME, CT, XRAY, SIGMA, WEIGHT, PX, MM, FIT = range(len(_NAMES))

@@ -32,7 +32,7 @@ COLUMNS: tuple[tuple[str, str, str], ...] = (
         "{:.1f}",
     ),
     (
-        "To projec-\ntion (mm)",
+        "To proj.\n(mm)",
         "Distance of the peak from the projection at the present pose, mm at the isocenter.",
         "{:.1f}",
     ),
