@@ -188,5 +188,6 @@ def _spin(value: float, suffix: str, tip: str) -> QDoubleSpinBox:
     spin.setSuffix(suffix)
     spin.setToolTip(tip)
     spin.setKeyboardTracking(False)
+    spin.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)
     spin.setStyleSheet("min-width: 58px;")
     return spin
