@@ -90,7 +90,8 @@ class Shown:
     def __init__(self):
         self.words: set[str] = set()
         self.patterns: list[re.Pattern[str]] = []
-        for path in [*WIDGETS.glob("*.py"), WIDGETS.parent / "viewer" / "picture_layers.py"]:
+        rooms = ("widgets", "viewer", "workflows", "registration", "training", "rayemb")
+        for path in (file for room in rooms for file in (WIDGETS.parent / room).rglob("*.py")):
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
                 if isinstance(node, ast.Constant) and isinstance(node.value, str):
                     self.words.add(node.value)
