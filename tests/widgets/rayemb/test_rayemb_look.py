@@ -83,7 +83,7 @@ def test_an_answer_is_painted_once_it_is_there(scene):
     words = scene.look.words()
     # Its own arithmetic: pixels of 330 / 96 mm on the detector, 750 of 1020 mm away.
     off = np.hypot(*(answer.maps.found.pixels[0].numpy() - here)) * 330 / 96 * 750 / 1020
-    assert f"to projection {off:.1f} mm" in words
+    assert f"from the current projection {off:.1f} mm" in words
     scene.look.close()
     assert scene.canvas.overlay == "blend"
     assert not scene.canvas.backdrop

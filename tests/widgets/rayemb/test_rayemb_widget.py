@@ -150,7 +150,7 @@ def test_the_projection_and_the_distance_follow_the_pose(widget, bench, truth, q
     here = bench.viewer.layers["RayEmb projection"].data[0].tolist()
     assert here == pytest.approx(pixel_of(session, session.landmarks[0].position, truth))
     assert widget.readout.text() != far
-    apart = float(widget.readout.text().split("to projection ")[1].split(" mm")[0])
+    apart = float(widget.readout.text().split("from the current projection ")[1].split(" mm")[0])
     assert apart < 3.0
 
 

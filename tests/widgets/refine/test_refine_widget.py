@@ -341,7 +341,7 @@ def test_two_viewers_do_not_mix(slow, near, qtbot, make_napari_viewer, patient, 
     assert slow.running
     assert len(other.session.results) == 1
     assert near.session.results == ()
-    assert [one.name for one in other.viewer.layers].count("iterates") == 1
+    assert [one.name for one in other.viewer.layers].count("iterations") == 1
     click(qtbot, slow.cancel_button)
     ended(qtbot, slow)
     second.tear_down()
