@@ -33,6 +33,15 @@ def test_no_module_has_the_name_of_something_else_that_the_front_offers(room):
     assert names & {path.stem for path in (PACKAGE / room).iterdir()} == set()
 
 
+def test_a_script_starts_with_a_dozen_names():
+    names = {"CArm", "Pose", "Radiograph", "Session", "View", "Volume", "read_radiograph"}
+    names |= {"read_volume", "refine", "render_drr", "solve_pnp", "write_result"}
+    assert set(napari_xreg.__all__) == names
+    for name in names:
+        assert getattr(napari_xreg, name).__name__ == name
+    assert napari_xreg.refine is napari_xreg.registration.refine
+
+
 def test_looking_at_the_fronts_imports_nothing_heavy():
     code = f"import {', '.join(f'napari_xreg.{room}' for room in ROOMS)}, sys; print(*sys.modules)"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import SimpleITK as sitk
 
 from napari_xreg.files import ReadError, number
 
@@ -56,6 +55,8 @@ def matrix_of_itk(path: Path, text: str | None) -> npt.NDArray[np.float64]:
     if text is not None:
         _check_whole(path.name, text)
     try:
+        import SimpleITK as sitk  # a quarter of a second, for one kind of file
+
         transform = sitk.ReadTransform(str(path))
     except RuntimeError as error:
         raise ReadError(f"{path.name}: ITK cannot read it as a transform") from error

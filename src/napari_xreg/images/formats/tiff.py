@@ -7,7 +7,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-import tifffile
 from numpy.typing import NDArray
 
 from napari_xreg.files import claim
@@ -43,6 +42,8 @@ def read_tiff(
     ReadError
         If it is damaged, cut off or of a kind that nobody decodes.
     """
+    import tifffile  # a tenth of a second, for one format
+
     file = path.name
     try:
         with warnings.catch_warnings():

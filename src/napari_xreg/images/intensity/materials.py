@@ -1,14 +1,13 @@
 """How strongly materials attenuate X-rays: a small table from NIST and what lies between its rows."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from types import MappingProxyType
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from scipy.interpolate import CubicSpline
 from torch import Tensor
 
 Material = Literal[
@@ -99,5 +98,9 @@ def linear_attenuation(
 
 
 @cache
-def _spline(material: str) -> CubicSpline:
-    return CubicSpline(np.log(_ENERGY_KEV), np.log(_TABLE[material]))
+def _spline(material: str) -> Callable[[float], Any]:
+    # Half a second: not before a material is asked for.
+    from scipy.interpolate import CubicSpline
+
+    spline: Callable[[float], Any] = CubicSpline(np.log(_ENERGY_KEV), np.log(_TABLE[material]))
+    return spline

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.signal import find_peaks
 
 Values = npt.NDArray[np.float64]
 
@@ -60,6 +59,8 @@ def local_minima(offsets: Values, values: Values) -> tuple[Minimum, ...]:
         return ()
     # A wall beyond either end makes an end a candidate like any other.
     walled = np.concatenate([[y.max() + np.ptp(y)], y, [y.max() + np.ptp(y)]])
+    from scipy.signal import find_peaks  # half a second to import
+
     lowest = find_peaks(-walled, prominence=LEAST_PROMINENCE * np.ptp(y))[0] - 1
     borders = [0]
     for a, b in itertools.pairwise(lowest):

@@ -7,7 +7,6 @@ from typing import Annotated
 import numpy as np
 import torch
 from jaxtyping import Float
-from scipy.stats import norm, qmc
 from torch import Tensor
 
 from napari_xreg.geometry import Pose
@@ -98,6 +97,9 @@ def spread_starts(
         raise ValueError(f"at least one start is needed: got {count}")
     if count == 1:
         return [world_from_camera]
+    # Half a second, and only where several starts are drawn.
+    from scipy.stats import norm, qmc
+
     sobol = qmc.Sobol(6, scramble=True, rng=np.random.default_rng(seed))
     uniform = sobol.random_base2(int(np.ceil(np.log2(count))))[: count - 1]
     normals = torch.from_numpy(norm.ppf(np.clip(uniform, 1e-6, 1 - 1e-6)))
