@@ -12,14 +12,14 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from napari_xreg.geometry import CArm, Detector
 from napari_xreg.images import Radiograph, Volume
-from napari_xreg.registration import AdamSettings
+from napari_xreg.registration import SOLVERS, AdamSettings
 from napari_xreg.rendering import render_drr
 from napari_xreg.simulation import phantom
 
@@ -81,14 +81,13 @@ def plugin(volume: Volume, radiograph: Radiograph) -> Callable[[], list[weakref.
     from qtpy.QtWidgets import QApplication
 
     from napari_xreg.widgets.jobs.workbench import workbench_of
-    from napari_xreg.widgets.refine import choices as refine_choices
     from napari_xreg.widgets.refine.widget import RefineWidget
 
-    @dataclass(frozen=True)
-    class Endless(AdamSettings):
-        patience: int = 1_000_000
-
-    refine_choices.AdamSettings = Endless  # type: ignore[misc]
+    endless = replace(
+        SOLVERS["adam"],
+        configure=lambda wanted: AdamSettings(wanted.pixels, patience=1_000_000),
+    )
+    SOLVERS["adam"] = endless
 
     def until(done: Callable[[], bool]) -> None:
         while not done():
@@ -102,7 +101,7 @@ def plugin(volume: Volume, radiograph: Radiograph) -> Callable[[], list[weakref.
         bench.session.add_radiograph(radiograph, name="frontal")
         widget = RefineWidget(viewer)
         viewer.window.add_dock_widget(widget, name="Refine")
-        widget.settings.optimiser.setCurrentText("Adam")
+        widget.settings.choose_solver("adam")
         widget.settings.scales.setCurrentText("custom")
         widget.settings.own.setText("24")
         widget.start()

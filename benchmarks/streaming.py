@@ -21,6 +21,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Generator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ import torch
 
 from benchmarks.report import described, environment, number, table, write
 from napari_xreg.progress import Control
-from napari_xreg.registration import Iterate, Registration, Status
+from napari_xreg.registration import SOLVERS, Iterate, Registration, Status
 
 GAP_P95_MS, GAP_MAX_MS = 70.0, 200.0
 TICK_MS = 5
@@ -226,10 +227,12 @@ def measure_stream(options: argparse.Namespace) -> dict[str, Any]:
             bench.session.isocenter, simulated=True,
         )  # fmt: skip
 
+    solver = next(iter(SOLVERS.values()))
+    counted = replace(solver, most_iterates=lambda _: options.iterates)
     with (
         patch("napari_xreg.widgets.refine.run.refine", events),
-        patch("napari_xreg.widgets.refine.widget.expected_iterations", lambda _: options.iterates),
-        patch("napari_xreg.widgets.refine.run.expected_iterations", lambda _: options.iterates),
+        patch("napari_xreg.widgets.refine.widget.solver_of", lambda _: counted),
+        patch("napari_xreg.widgets.refine.run.solver_of", lambda _: counted),
     ):
         return measured(widget, bench, sent, options.iterates)
 

@@ -23,7 +23,7 @@ from napari_xreg.landmarks import (
 )
 from napari_xreg.progress import run
 from napari_xreg.rayemb import CompactEncoder, RayEmbSettings, RayEmbTask, ViewSettings
-from napari_xreg.registration import AdamSettings, View, refine_adam
+from napari_xreg.registration import AdamSettings, View, refine
 from napari_xreg.rendering import cuda, render_drr
 from napari_xreg.simulation import phantom
 from napari_xreg.training import Framing, OnePatient, TrainSettings, patient_from_volume, train
@@ -68,7 +68,7 @@ def learn():
     radiograph = Radiograph(render_drr(made.volume, CARM, pose), CARM)
     start = CARM.world_from_camera(14.0, -17.0, isocenter=made.volume.center)
     settings = AdamSettings(pixels=(40,), iterations=2)
-    refined = run(refine_adam(made.volume, View(radiograph, start), settings=settings))
+    refined = run(refine(made.volume, View(radiograph, start), settings=settings))
     print(f"Adam: {len(refined.trajectory)} iterations")
     try:
         render_drr(made.volume, CARM, pose, backend="triton")

@@ -38,7 +38,6 @@ from napari_xreg.registration import (
     Spread,
     View,
     refine,
-    refine_adam,
     solve_pnp,
 )
 from napari_xreg.rendering import render_drr
@@ -158,7 +157,7 @@ def test_refinement_from_several_starts_and_adam(made, view):
     settings = RefineSettings(levels=(Level(24, 3),), spread=Spread(), starts=4, seed=5)
     with untouched():
         run(refine(made.volume, view, settings=settings))
-        run(refine_adam(made.volume, view, settings=AdamSettings((24,), iterations=2)))
+        run(refine(made.volume, view, settings=AdamSettings((24,), iterations=2)))
 
 
 def test_pnp(marks, view):

@@ -12,7 +12,7 @@ from torch import nn
 
 from napari_xreg.geometry import CArmPose
 from napari_xreg.images import Landmark
-from napari_xreg.registration import AdamSettings, View, refine_adam
+from napari_xreg.registration import AdamSettings, View, refine
 from napari_xreg.session import Autosave, Session
 from napari_xreg.training import TrainSettings, Validation, train
 
@@ -26,7 +26,7 @@ def refining(session, _):
     settings = AdamSettings(pixels=(16,), iterations=1_000_000, patience=1_000_000)
     entry = session.active
     views = (View(entry.radiograph, entry.world_from_camera),)
-    for _ in refine_adam(session.volume, views, settings=settings):
+    for _ in refine(session.volume, views, settings=settings):
         say("in the middle")
 
 

@@ -25,7 +25,7 @@ class Endless(AdamSettings):
 
 @pytest.fixture(autouse=True)
 def endless(monkeypatch):
-    monkeypatch.setattr("napari_xreg.widgets.refine.choices.AdamSettings", Endless)
+    monkeypatch.setattr("napari_xreg.registration.refinement.adam.AdamSettings", Endless)
 
 
 @pytest.fixture

@@ -15,7 +15,6 @@ from napari_xreg.session import Session, sample_case
 from napari_xreg.workflows import (
     OnCpuInstead,
     RefineRequest,
-    expected_iterations,
     refine,
     refine_request,
     refining,
@@ -94,21 +93,19 @@ def test_the_rig_of_an_iterate_by_hand():
 # ---------------------------------------------------------------------- running it
 
 
-@pytest.mark.parametrize(
-    ("settings", "solver"),
-    [(QUICK, registration.refine), (ADAM, registration.refine_adam)],
-    ids=["lm", "adam"],
-)
-def test_a_request_ends_where_the_library_ends(case, settings, solver):
+@pytest.mark.parametrize("settings", [QUICK, ADAM], ids=["lm", "adam"])
+def test_a_request_ends_where_the_library_ends(case, settings):
     request = refine_request(case, settings)
     view = View(case.active.masked, case.pose)
-    direct = run(solver(case.volume, view, settings=settings, isocenter=case.isocenter))
+    direct = run(
+        registration.refine(case.volume, view, settings=settings, isocenter=case.isocenter)
+    )
     events = []
     answer = run(refine(request), events.append)
     assert torch.equal(answer.world_from_camera.matrix(), direct.world_from_camera.matrix())
     assert answer.losses == direct.losses
     assert [type(event) for event in events] == [Iterate] * len(direct.trajectory)
-    assert len(events) <= expected_iterations(settings)
+    assert len(events) <= registration.solver_of(settings).most_iterates(settings)
 
 
 def test_a_card_that_is_full_is_said_and_the_cpu_goes_on(case, monkeypatch):

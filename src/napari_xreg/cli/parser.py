@@ -47,6 +47,12 @@ class _Parser(argparse.ArgumentParser):
         sentence = one_line(message)
         self.exit(2, f"napari-xreg: error: {sentence} (see {self.prog} --help)\n")
 
+    def format_help(self) -> str:
+        for action in self._actions:
+            if words := getattr(action, "words", None):  # asked for only where they are shown
+                action.help = words()
+        return super().format_help()
+
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of ``napari-xreg``."""
@@ -103,6 +109,21 @@ def _add_demo(commands: _Commands, common: _Parser) -> None:
     demo.add_argument("--film", choices=("gif", "mp4", "none"), default="gif")
 
 
+def _solvers() -> str:
+    # Imported here: whoever asks for other help does not wait for it.
+    from napari_xreg.registration import SOLVERS
+
+    said = [f"{name}: {solver.title}. {solver.about}" for name, solver in SOLVERS.items()]
+    return f"how the pose is refined (default: {next(iter(SOLVERS))}). {' '.join(said)}"
+
+
+def _comparisons() -> str:
+    from napari_xreg.registration import SOLVERS
+
+    said = [f"with {name}: {', '.join(solver.compares())}" for name, solver in SOLVERS.items()]
+    return f"what radiograph and DRR are compared by (default: the first); {'; '.join(said)}"
+
+
 def _add_register(commands: _Commands, common: _Parser) -> None:
     register = commands.add_parser(
         "register",
@@ -149,12 +170,10 @@ def _add_register(commands: _Commands, common: _Parser) -> None:
     )
     add_start(register, "where the C-arm is thought to stand")
     how = register.add_argument_group("refinement")
-    how.add_argument(
-        "--method",
-        choices=("lm", "adam"),
-        default="lm",
-        help="lm: Levenberg-Marquardt (default); adam: the recipe of xvr, slow, for comparison",
-    )
+    method = how.add_argument("--method", default="lm", metavar="SOLVER")
+    method.words = _solvers  # type: ignore[attr-defined]
+    compare = how.add_argument("--compare", metavar="NAME")
+    compare.words = _comparisons  # type: ignore[attr-defined]
     how.add_argument(
         "--multi-start",
         type=positive,

@@ -8,9 +8,9 @@ from types import FrameType
 
 from napari_xreg.cli.console import Console
 from napari_xreg.progress import Control, run
-from napari_xreg.registration import Iterate, Registration
+from napari_xreg.registration import Iterate, Registration, solver_of
 from napari_xreg.rendering import set_thread_count, warm_up
-from napari_xreg.workflows import OnCpuInstead, RefineRequest, level_count, refine
+from napari_xreg.workflows import OnCpuInstead, RefineRequest, refine
 
 
 def prepare_renderer(console: Console, threads: int | None) -> None:
@@ -28,7 +28,7 @@ def prepare_renderer(console: Console, threads: int | None) -> None:
 def refine_shown(request: RefineRequest, console: Console) -> Registration:
     """The registration; status CANCELLED after Ctrl-C."""
     control = Control()
-    levels = level_count(request.settings)
+    levels = len(solver_of(request.settings).level_pixels(request.settings))
     seen, level, within = 0, 0, 0
 
     def show(event: Iterate | OnCpuInstead) -> None:

@@ -17,14 +17,7 @@ from napari_xreg.cli.refining import prepare_renderer, refine_shown
 from napari_xreg.files import check_folder
 from napari_xreg.images import Radiograph
 from napari_xreg.records import describe_input, read_truth
-from napari_xreg.registration import (
-    AdamSettings,
-    RefineSettings,
-    Registration,
-    Spread,
-    Status,
-    View,
-)
+from napari_xreg.registration import SOLVERS, Registration, Spread, Status, View, Wanted
 from napari_xreg.rendering import choose_device
 from napari_xreg.workflows import (
     INITIALISERS,
@@ -131,24 +124,42 @@ def check_settings(arguments: Namespace) -> None:
     if arguments.weights is not None and not found:
         raise ValueError(f"--weights belong to --init {' or '.join(INITIALISERS)}")
     check_film(arguments.film)
-    if arguments.method == "adam":
-        if (arguments.multi_start or 1) > 1 or arguments.lock or arguments.spread:
-            raise ValueError("--multi-start, --spread and --lock belong to --method lm")
-    elif arguments.spread and (arguments.multi_start == 1 or not (arguments.multi_start or found)):
+    solver = SOLVERS.get(arguments.method)
+    if solver is None:
+        raise ValueError(f"--method is one of {', '.join(SOLVERS)}: got {arguments.method!r}")
+    if arguments.compare is not None and arguments.compare not in solver.compares():
+        raise ValueError(
+            f"--compare is, with --method {solver.name}, one of "
+            f"{'; '.join(solver.compares())}: got {arguments.compare!r}"
+        )
+    several = (arguments.multi_start or 1) > 1 or arguments.spread
+    if several and not solver.several_starts:
+        raise ValueError(
+            f"--multi-start and --spread belong to --method {_names_of('several_starts')}"
+        )
+    if arguments.lock and not solver.locks:
+        raise ValueError(f"--lock belongs to --method {_names_of('locks')}")
+    if arguments.spread and (arguments.multi_start == 1 or not (arguments.multi_start or found)):
         raise ValueError("--spread spreads the starts of --multi-start N: give N above 1")
 
 
-def chosen_settings(arguments: Namespace, start: StartingPose) -> RefineSettings | AdamSettings:
+def _names_of(ability: str) -> str:
+    return " or ".join(name for name, solver in SOLVERS.items() if getattr(solver, ability))
+
+
+def chosen_settings(arguments: Namespace, start: StartingPose) -> Any:
     """The settings that the command line describes; a start that was found brings its own."""
-    if arguments.method == "adam":
-        return AdamSettings(keep_images=False)
-    return RefineSettings(
-        starts=arguments.multi_start or start.starts,
-        spread=Spread(*arguments.spread) if arguments.spread else start.spread,
-        locked=tuple(arguments.lock),
-        seed=arguments.seed,
-        keep_images=False,
-        threads=arguments.threads,
+    solver = SOLVERS[arguments.method]
+    return solver.settings_for(
+        Wanted(
+            compare=arguments.compare,
+            starts=(arguments.multi_start or start.starts) if solver.several_starts else 1,
+            spread=Spread(*arguments.spread) if arguments.spread else start.spread,
+            locked=tuple(arguments.lock),
+            seed=arguments.seed,
+            keep_images=False,
+            threads=arguments.threads,
+        )
     )
 
 

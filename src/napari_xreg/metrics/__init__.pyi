@@ -24,6 +24,11 @@ from .pose_error import (
     source_position_error as source_position_error,
     target_registration_error as target_registration_error,
 )
+from .similarities import (
+    SIMILARITIES as SIMILARITIES,
+    Similarity as Similarity,
+    similarity_words as similarity_words,
+)
 from .sparse_ncc import (
     distinct_pixels as distinct_pixels,
     sample_patches as sample_patches,

@@ -20,26 +20,39 @@ from .pnp.solve import solve_pnp as solve_pnp
 from .pnp.weights import Weighting as Weighting, weighted as weighted
 from .refinement.adam import (
     AdamSettings as AdamSettings,
-    Similarity as Similarity,
-    refine_adam as refine_adam,
 )
 from .refinement.adam_steps import AdamSteps as AdamSteps
 from .refinement.batched.refine_many import refine_many as refine_many
+from .refinement.channels import (
+    COMPARISONS as COMPARISONS,
+    ROBUST as ROBUST,
+    Channel as Channel,
+    Channels as Channels,
+    GaussianDerivative as GaussianDerivative,
+    gradient as gradient,
+    intensity as intensity,
+)
 from .refinement.confidence import (
     LandmarkUncertainty as LandmarkUncertainty,
     carm_covariance as carm_covariance,
     landmark_uncertainty as landmark_uncertainty,
     weakest_direction as weakest_direction,
 )
-from .refinement.levels import COARSE_TO_FINE as COARSE_TO_FINE, ROBUST as ROBUST, Level as Level
-from .refinement.problem import Channels as Channels
-from .refinement.refining import RefineSettings as RefineSettings, refine as refine
+from .refinement.levels import (
+    COARSE_TO_FINE as COARSE_TO_FINE,
+    Level as Level,
+    levels_at as levels_at,
+)
+from .refinement.refining import refine as refine
 from .refinement.result import (
     Candidate as Candidate,
     Iterate as Iterate,
     Registration as Registration,
     Status as Status,
 )
+from .refinement.settings import RefineSettings as RefineSettings
+from .refinement.solver import Solver as Solver, Wanted as Wanted
+from .refinement.solvers import SOLVERS as SOLVERS, solver_of as solver_of
 from .refinement.starts import (
     Spread as Spread,
     perturbed as perturbed,

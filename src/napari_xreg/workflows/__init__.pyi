@@ -88,8 +88,6 @@ from .recipes import RECIPES as RECIPES
 from .refining import (
     OnCpuInstead as OnCpuInstead,
     RefineRequest as RefineRequest,
-    expected_iterations as expected_iterations,
-    level_count as level_count,
     refine as refine,
     refine_request as refine_request,
     rig_poses as rig_poses,

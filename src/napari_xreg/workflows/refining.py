@@ -12,7 +12,7 @@ from napari_xreg import registration
 from napari_xreg.geometry import Pose
 from napari_xreg.images import Volume
 from napari_xreg.progress import Control
-from napari_xreg.registration import AdamSettings, Iterate, RefineSettings, Registration, View
+from napari_xreg.registration import Iterate, RefineSettings, Registration, View
 from napari_xreg.rendering import OutOfMemory, volume_on
 from napari_xreg.session import Rendering, Session, rendered
 
@@ -30,7 +30,7 @@ class RefineRequest:
     views
         Radiographs, masked, with their starting poses; they move together.
     settings
-        Which solver, and how.
+        Of a solver (`registration.SOLVERS`): which, and how.
     isocenter
         Pivot, world mm; None: the middle of the volume.
     device
@@ -46,7 +46,7 @@ class RefineRequest:
 
     volume: Volume | Rendering
     views: tuple[View, ...]
-    settings: RefineSettings | AdamSettings = field(default_factory=RefineSettings)
+    settings: Any = field(default_factory=RefineSettings)
     isocenter: Float[Tensor, "3"] | None = None
     device: torch.device = CPU
     cpu_instead: bool = True
@@ -105,23 +105,20 @@ def refine(
             raise
         yield OnCpuInstead(request.device)
         there = volume
-    settings, isocenter = request.settings, request.isocenter
-    if isinstance(settings, AdamSettings):
-        return (
-            yield from registration.refine_adam(
-                there, request.views, settings=settings, isocenter=isocenter, control=control
-            )
-        )
     return (
         yield from registration.refine(
-            there, request.views, settings=settings, isocenter=isocenter, control=control
+            there,
+            request.views,
+            settings=request.settings,
+            isocenter=request.isocenter,
+            control=control,
         )
     )
 
 
 def refine_request(
     session: Session,
-    settings: RefineSettings | AdamSettings | None = None,
+    settings: Any = None,
     *,
     described: Mapping[str, Any] | None = None,
     device: torch.device = CPU,
@@ -160,7 +157,7 @@ def refine_request(
     return RefineRequest(
         volume,
         views,
-        settings or RefineSettings(),
+        RefineSettings() if settings is None else settings,
         session.isocenter,
         device,
         ids=tuple(entry.id for entry in used),
@@ -174,22 +171,3 @@ def rig_poses(ids: Sequence[str], rig: Sequence[Pose], first: Pose) -> dict[str,
     return {
         id: back @ pose.to(dtype=first.translation.dtype) for id, pose in zip(ids, rig, strict=True)
     }
-
-
-def level_count(settings: RefineSettings | AdamSettings) -> int:
-    """Levels of the pyramid."""
-    return len(settings.pixels if isinstance(settings, AdamSettings) else settings.levels)
-
-
-def expected_iterations(settings: RefineSettings | AdamSettings) -> int:
-    """At most this many iterations; for the size of a stack of pictures and of a progress bar."""
-    if isinstance(settings, AdamSettings):
-        return len(settings.pixels) * settings.iterations
-    total = 0
-    for number, level in enumerate(settings.levels):
-        carried = settings.starts
-        if number > 0:
-            keep = settings.carried[min(number, len(settings.carried)) - 1]
-            carried = min(settings.starts, keep + 1 if keep > 1 else 1)
-        total += carried * (level.iterations + 1)
-    return total

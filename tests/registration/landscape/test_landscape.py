@@ -16,6 +16,8 @@ from napari_xreg.registration import (
     LandscapeSettings,
     Level,
     View,
+    gradient,
+    intensity,
     loss_landscape,
 )
 from napari_xreg.registration.landscape.sampling import empty_landscape, shifted_pose
@@ -113,7 +115,7 @@ def test_the_map_has_its_first_parameter_along_rows(volume, radiograph):
 
 
 def test_the_centre_scores_what_the_refinement_scores(volume, radiograph):
-    channels = Channels(intensity=0.6, gradient=1.0)
+    channels = Channels((*intensity(0.6), *gradient(1.0)))
     level = Level(48, 4.0, channels=channels)
     pose = _displaced(primary=3.0, y=5.0)
     problem = JointProblem(

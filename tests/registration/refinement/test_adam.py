@@ -5,7 +5,7 @@ import torch
 from blobs import CENTER, blob_radiograph, blob_volume, carm
 
 from napari_xreg.progress import Control, run
-from napari_xreg.registration import AdamSettings, Spread, Status, View, perturbed, refine_adam
+from napari_xreg.registration import AdamSettings, Spread, Status, View, perturbed, refine
 
 CARM = carm()
 TRUE = CARM.world_from_camera(24.0, -13.0, 5.0, isocenter=CENTER)
@@ -29,7 +29,7 @@ def view():
 
 def test_it_climbs_to_the_pose_and_keeps_the_best(view):
     settings = AdamSettings(pixels=(26, 40), method="joseph", keep_images=False)
-    result = run(refine_adam(blob_volume(4.0), view, settings=settings, isocenter=CENTER))
+    result = run(refine(blob_volume(4.0), view, settings=settings, isocenter=CENTER))
     assert _error(view.world_from_camera) > 9.0
     # The rule stops early on an image this smooth; LM reaches 0.1 mm here.
     assert _error(result.world_from_camera) < 3.0
@@ -42,7 +42,7 @@ def test_it_climbs_to_the_pose_and_keeps_the_best(view):
 def test_first_step_is_as_long_as_the_learning_rates(view):
     # Adam's first step is the rate in every coordinate, whatever the gradient.
     settings = AdamSettings(pixels=(52,), iterations=2, method="joseph", keep_images=False)
-    result = run(refine_adam(blob_volume(4.0), view, settings=settings, isocenter=CENTER))
+    result = run(refine(blob_volume(4.0), view, settings=settings, isocenter=CENTER))
     first, second = (i.world_from_camera for i in result.trajectory)
     turn = (second.rotation @ first.rotation.mT).trace()
     angle = float(torch.arccos((turn - 1) / 2))
@@ -55,7 +55,7 @@ def test_plateaus_end_a_scale(view):
     settings = AdamSettings(
         pixels=(26,), patience=0, threshold=1.0, plateaus=3, method="joseph", keep_images=False
     )
-    result = run(refine_adam(blob_volume(4.0), view, settings=settings, isocenter=CENTER))
+    result = run(refine(blob_volume(4.0), view, settings=settings, isocenter=CENTER))
     # No gain is ever enough: the rate falls at the 2nd and 3rd iteration, the third plateau ends it
     assert len(result.trajectory) == 3
     assert result.status is Status.CONVERGED
@@ -64,6 +64,6 @@ def test_plateaus_end_a_scale(view):
 def test_cancel_before_the_first_iteration_gives_the_start_back(view):
     control = Control()
     control.cancel()
-    result = run(refine_adam(blob_volume(4.0), view, isocenter=CENTER, control=control))
+    result = run(refine(blob_volume(4.0), view, isocenter=CENTER, control=control))
     assert result.status is Status.CANCELLED
     torch.testing.assert_close(result.world_from_camera.matrix(), view.world_from_camera.matrix())

@@ -20,6 +20,8 @@ from napari_xreg.registration import (
     Spread,
     Status,
     View,
+    gradient,
+    intensity,
     perturbed,
     refine,
     refine_many,
@@ -52,7 +54,7 @@ TRUTHS = [
 ]
 GAINS = [0.0, 0.35, -0.25]
 TONED = Channels(
-    intensity=0.3, gradient=0.7, sigma=0.8, outlier_scale=3.0, tone=True, contrast_floor=0.1
+    (*intensity(0.3), *gradient(0.7, sigma=0.8)), outlier_scale=3.0, tone=True, contrast_floor=0.1
 )
 LEVEL = Level(48, None, 20, channels=TONED)
 SETTINGS = RefineSettings(

@@ -14,6 +14,8 @@ from napari_xreg.registration import (
     Spread,
     Status,
     View,
+    gradient,
+    intensity,
     perturbed,
     refine,
 )
@@ -32,7 +34,7 @@ CARM = carm(48, 52)
 TRUE = CARM.world_from_camera(24.0, -13.0, 5.0, isocenter=CENTER, offset_mm=(4.0, -6.0, 9.0))
 SIDE = CARM.world_from_camera(-60.0, 8.0, 2.0, isocenter=CENTER, offset_mm=(1.0, 3.0, -4.0))
 TONED = Channels(
-    intensity=0.3, gradient=0.7, sigma=0.8, outlier_scale=3.0, tone=True, contrast_floor=0.1
+    (*intensity(0.3), *gradient(0.7, sigma=0.8)), outlier_scale=3.0, tone=True, contrast_floor=0.1
 )
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 

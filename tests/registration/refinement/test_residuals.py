@@ -6,11 +6,10 @@ import torch
 
 from napari_xreg.geometry import CArm, Detector
 from napari_xreg.images import Radiograph, Volume
-from napari_xreg.registration import Channels
+from napari_xreg.registration import Channels, GaussianDerivative, gradient, intensity
 from napari_xreg.registration.refinement.problem import (
     Plane,
     ViewProblem,
-    _gaussian_kernels,
     residuals,
 )
 from napari_xreg.rendering import prepare
@@ -55,7 +54,10 @@ def test_derivative_includes_that_of_the_z_scoring():
 
 
 def test_derivative_filter_gives_one_on_a_unit_ramp():
-    smooth, slope = _gaussian_kernels(1.5)
+    smooth, slope = GaussianDerivative("rows", 1.5).kernels()
+    across, along = GaussianDerivative("columns", 1.5).kernels()
+    assert (across == slope).all()
+    assert (along == smooth).all()
     # correlation, as OpenCV's filters are: sum_k slope[k] f[x + k] with f = x is sum_k k slope[k]
     reach = slope.size // 2
     offsets = np.arange(-reach, reach + 1)
@@ -86,7 +88,8 @@ def _small_problem(channels, mask=None):
 def test_gradient_of_the_loss_against_central_differences(scale, tone, floor):
     mask = torch.ones(26, 30, dtype=torch.bool)
     mask[:4] = False
-    channels = Channels(0.4, 0.6, sigma=1.2, outlier_scale=scale, tone=tone, contrast_floor=floor)
+    compared = (*intensity(0.4), *gradient(0.6, sigma=1.2))
+    channels = Channels(compared, outlier_scale=scale, tone=tone, contrast_floor=floor)
     problem, carm, volume = _small_problem(channels, mask)
     pose = carm.world_from_camera(
         20.0, -15.0, 4.0, isocenter=volume.center, offset_mm=(3.0, -2.0, 5.0)

@@ -17,7 +17,6 @@ from napari_xreg.registration import (
     Status,
     View,
     refine,
-    refine_adam,
     refine_many,
 )
 from napari_xreg.registration.refinement.batched.refining import refine_on_device
@@ -146,7 +145,7 @@ def test_adam_that_meets_no_numbers_keeps_its_best(volume, own):
 
     settings = AdamSettings(pixels=(32,), similarity=similarity, method="joseph")
     view = View(own, TRUE.left_perturb(AWAY, CENTER))
-    result = run(refine_adam(volume, view, settings=settings, isocenter=CENTER))
+    result = run(refine(volume, view, settings=settings, isocenter=CENTER))
     assert result.status is Status.STALLED
     assert len(result.trajectory) == 3
     best = min(result.trajectory[:2], key=lambda i: i.loss)
@@ -161,7 +160,7 @@ def test_adam_whose_slopes_are_no_numbers_is_stuck(volume, own):
 
     settings = AdamSettings(pixels=(32,), similarity=similarity, method="joseph")
     view = View(own, TRUE.left_perturb(AWAY, CENTER))
-    result = run(refine_adam(volume, view, settings=settings, isocenter=CENTER))
+    result = run(refine(volume, view, settings=settings, isocenter=CENTER))
     assert result.status is Status.STALLED
     assert len(result.trajectory) == 1
 
@@ -169,7 +168,7 @@ def test_adam_whose_slopes_are_no_numbers_is_stuck(volume, own):
 def test_adam_on_a_plateau_of_air_has_not_converged(volume, own):
     far = Pose(TRUE.rotation, TRUE.translation + 3000.0 * TRUE.rotation[:, 0])
     settings = AdamSettings(pixels=(32,), patience=0, method="joseph")
-    result = run(refine_adam(volume, View(own, far), settings=settings, isocenter=CENTER))
+    result = run(refine(volume, View(own, far), settings=settings, isocenter=CENTER))
     assert result.status is Status.NO_OVERLAP
 
 
@@ -185,7 +184,7 @@ def test_an_isocenter_that_is_nowhere_is_refused(volume, own):
     nowhere = torch.tensor([0.0, float("nan"), 0.0], dtype=torch.float64)
     for events in (
         refine(volume, View(own, TRUE), isocenter=nowhere),
-        refine_adam(volume, View(own, TRUE), isocenter=nowhere),
+        refine(volume, View(own, TRUE), isocenter=nowhere),
         refine_many(volume, [View(own, TRUE)], isocenter=nowhere),
     ):
         with pytest.raises(ValueError, match="isocenter must be finite"):

@@ -8,7 +8,7 @@ from napari_xreg.images import Radiograph
 from napari_xreg.registration import COARSE_TO_FINE, AdamSettings
 from napari_xreg.session import PreviewRequest, Session
 from napari_xreg.widgets.pose.similarity_reading import SimilarityRequest, SmallRadiographs
-from napari_xreg.widgets.refine.choices import ADAM, CHANNELS, RefineChoices, pixels_of
+from napari_xreg.widgets.refine.choices import RefineChoices, pixels_of
 
 TURN = {"primary_deg": 84.0, "secondary_deg": 5.0}
 
@@ -37,14 +37,14 @@ def half_painted(session, name):
 def test_scales_are_the_levels_of_the_library():
     sizes = [level.pixels for level in COARSE_TO_FINE]
     assert sizes == sorted(sizes)
-    assert [level.pixels for level in RefineChoices().levels()] == sizes
+    assert [level.pixels for level in RefineChoices().settings().levels] == sizes
     (finest,) = RefineChoices(scales="finest only").levels()
     assert finest.pixels == sizes[-1]
     assert finest.voxel_mm is None
 
 
 def test_own_scales_end_with_the_whole_ct():
-    levels = RefineChoices(scales="custom", pixels=(40, 90), iterations=7).levels()
+    levels = RefineChoices(scales="custom", pixels=(40, 90), iterations=7).settings().levels
     assert [level.pixels for level in levels] == [40, 90]
     assert [level.iterations for level in levels] == [7, 7]
     assert levels[0].voxel_mm is not None
@@ -52,15 +52,18 @@ def test_own_scales_end_with_the_whole_ct():
     assert pixels_of(" 40,90;120 ") == (40, 90, 120)
 
 
-@pytest.mark.parametrize(("metric", "weights"), [("edges only", (0, 1)), ("image only", (1, 0))])
-def test_the_metric_is_that_of_its_name(metric, weights):
-    for level in RefineChoices(metric=metric).levels():
-        assert (level.channels.intensity, level.channels.gradient) == weights
-    assert set(CHANNELS) >= {metric}
+@pytest.mark.parametrize(
+    ("metric", "names"),
+    [("gradient", ["gradient_rows", "gradient_columns"]), ("intensity", ["intensity"])],
+)
+def test_the_metric_is_that_of_its_name(metric, names):
+    for level in RefineChoices(metric=metric).settings().levels:
+        assert [channel.name for channel in level.channels.compared] == names
+        assert sum(channel.weight for channel in level.channels.compared) == 1
 
 
 def test_adam_has_its_own_settings():
-    settings = RefineChoices(ADAM, "NCC", "finest only", iterations=33).settings()
+    settings = RefineChoices("adam", "NCC", "finest only", iterations=33).settings()
     assert isinstance(settings, AdamSettings)
     assert (settings.pixels, settings.iterations) == ((128,), 33)
     assert settings.similarity.__name__ == "ncc"

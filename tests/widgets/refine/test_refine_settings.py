@@ -1,16 +1,14 @@
-"""What the Refine widget offers is one table: what is added there is offered, and can be chosen."""
+"""What the Refine widget offers is the library's tables: what is added there can be chosen."""
 
-import re
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
 
+from napari_xreg.metrics import SIMILARITIES
+from napari_xreg.registration import SOLVERS
 from napari_xreg.widgets.refine import choices as refine_choices
-from napari_xreg.widgets.refine.choices import ADAM, LEVENBERG_MARQUARDT, metrics_of
 from napari_xreg.widgets.refine.settings import RefineSettingsPanel
-
-DOCS = Path(__file__).resolve().parents[3] / "docs"
 
 
 def negative_distance(fixed, moving, *, mask=None):
@@ -21,45 +19,66 @@ def negative_distance(fixed, moving, *, mask=None):
     return -torch.mean((fixed - moving) ** 2)
 
 
-def taught_table():
-    """The table that the docs say a similarity is added to."""
-    words = (DOCS / "architecture.md").read_text(encoding="utf-8")
-    name, file = re.search(r"a line in\s+`(\w+)` of `widgets/(\w+)\.py`", words).groups()
-    assert file == "refine_choices"
-    return getattr(refine_choices, name)
+@pytest.fixture
+def panel(qtbot):
+    made = RefineSettingsPanel()
+    qtbot.addWidget(made)
+    return made
 
 
-def test_a_similarity_added_as_the_docs_teach_is_offered(qtbot, monkeypatch):
-    monkeypatch.setitem(taught_table(), "negative distance", negative_distance)
-    panel = RefineSettingsPanel()
-    qtbot.addWidget(panel)
-    panel.optimiser.setCurrentText(ADAM)
+def test_a_similarity_of_the_table_is_offered(panel, monkeypatch):
+    monkeypatch.setitem(SIMILARITIES, "negative distance", negative_distance)
+    panel.choose_solver("adam")
     panel.measure.setCurrentText("negative distance")
     assert panel.measure.toolTip() == "Minus the mean squared difference."
     assert panel.choices().settings().similarity is negative_distance
-    panel.optimiser.setCurrentText(LEVENBERG_MARQUARDT)
+    panel.choose_solver("lm")
     assert panel.measure.findText("negative distance") == -1
 
 
-def test_a_similarity_without_words_is_offered_too(qtbot, monkeypatch):
-    monkeypatch.setitem(refine_choices.SIMILARITIES, "bare", lambda fixed, moving, mask=None: 0.0)
-    panel = RefineSettingsPanel()
-    qtbot.addWidget(panel)
-    panel.optimiser.setCurrentText(ADAM)
-    assert panel.measure.findText("bare") == len(refine_choices.SIMILARITIES) - 1
+def test_a_similarity_without_words_is_offered_too(panel, monkeypatch):
+    monkeypatch.setitem(SIMILARITIES, "bare", lambda fixed, moving, mask=None: 0.0)
+    panel.choose_solver("adam")
+    assert panel.measure.findText("bare") == len(SIMILARITIES) - 1
 
 
-@pytest.mark.parametrize("optimiser", [LEVENBERG_MARQUARDT, ADAM])
-def test_every_metric_is_explained(optimiser):
-    for name, words in metrics_of(optimiser).items():
+@pytest.mark.parametrize("solver", SOLVERS.values(), ids=SOLVERS)
+def test_every_comparison_is_explained(solver):
+    for name, words in solver.compares().items():
         assert len(words.split()) >= 3, name
 
 
-@pytest.mark.parametrize("table", ["CHANNELS", "SCALES"])
-def test_other_tables_need_one_line_too(qtbot, monkeypatch, table):
-    entries = getattr(refine_choices, table)
-    monkeypatch.setitem(entries, "another", next(iter(entries.values())))
+@dataclass(frozen=True)
+class StandStill:
+    """Settings of a solver that goes nowhere."""
+
+    pixels: tuple[int, ...] = (17,)
+
+
+def test_a_solver_of_the_table_is_offered_with_what_it_can_do(qtbot, monkeypatch):
+    still = replace(
+        SOLVERS["adam"],
+        name="still",
+        title="Standing still",
+        settings=StandStill,
+        iterations=3,
+        locks=True,
+        compares=lambda: {"nothing": "It compares nothing at all."},
+        configure=lambda wanted: StandStill(wanted.pixels or (17,)),
+    )
+    monkeypatch.setitem(SOLVERS, "still", still)
     panel = RefineSettingsPanel()
     qtbot.addWidget(panel)
-    combo = panel.measure if table == "CHANNELS" else panel.scales
-    assert combo.findText("another") == len(entries) - 1
+    panel.optimiser.setCurrentText("Standing still")
+    assert panel.iterations.value() == 3
+    assert panel.measure.currentText() == "nothing"
+    assert panel.locks["depth"].isEnabled()
+    assert not panel.starts.isEnabled()
+    assert panel.choices().settings() == StandStill()
+
+
+def test_scales_need_one_line_too(qtbot, monkeypatch):
+    monkeypatch.setitem(refine_choices.SCALES, "another", "In words.")
+    panel = RefineSettingsPanel()
+    qtbot.addWidget(panel)
+    assert panel.scales.findText("another") == len(refine_choices.SCALES) - 1

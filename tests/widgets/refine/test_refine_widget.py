@@ -65,7 +65,7 @@ class Endless(AdamSettings):
 @pytest.fixture
 def slow(widget, monkeypatch):
     """The widget set to a refinement that does not end by itself."""
-    monkeypatch.setattr("napari_xreg.widgets.refine.choices.AdamSettings", Endless)
+    monkeypatch.setattr("napari_xreg.registration.refinement.adam.AdamSettings", Endless)
     widget.settings.optimiser.setCurrentText("Adam")
     widget.settings.iterations.setValue(2000)
     widget.settings.own.setText("48")

@@ -7,7 +7,7 @@ the minima are, how wide their basins are, and which parameters the image hardly
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
-from typing import Annotated, Literal, get_args
+from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from napari_xreg.geometry import CARM_PARAMETERS, CArm, CArmPose, Pose
 from napari_xreg.images import Volume
-from napari_xreg.metrics import is_flat, ncc, xvr_similarity
+from napari_xreg.metrics import SIMILARITIES, is_flat, similarity_words
 from napari_xreg.options import Choice, Option
 from napari_xreg.progress import Control
 from napari_xreg.registration.landscape.minima import Minimum, local_minima
@@ -28,17 +28,15 @@ from napari_xreg.registration.refinement.views import JointProblem, View, at_pix
 from napari_xreg.rendering import Prepared, at_voxel_size, march_view, prepare
 
 Values = npt.NDArray[np.float64]
-Measure = Literal["refinement", "ncc", "xvr"]
+REFINEMENT = "refinement"
+"""The loss of the refinement, beside `SIMILARITIES`."""
 
 _MEASURES = {
-    "refinement": Choice(
-        "same metric as Refine", "tone and robust weights fitted at every sample."
-    ),
-    "ncc": Choice("1 − NCC", "normalised cross-correlation of the whole image."),
-    "xvr": Choice(
-        "1 − xvr similarity",
-        "mean of multiscale NCC and gradient NCC (Gopalakrishnan et al. 2025, M.6).",
-    ),
+    REFINEMENT: Choice("same metric as Refine", "tone and robust weights fitted at every sample."),
+    **{
+        name: Choice(f"1 − {name}", similarity_words(function))
+        for name, function in SIMILARITIES.items()
+    },
 }
 
 
@@ -72,9 +70,9 @@ class LandscapeSettings:
         Along each side of the map; made odd.
     measure
         ``refinement``: the loss that `refine` minimises at this level, with the tone and robust
-        weights fitted anew at every sample, over its total weight; ``ncc``: 1 - NCC; ``xvr``:
-        1 - the similarity that xvr refines with. Lower is better; an image that has nothing to do
-        with the radiograph scores about 1, and so does one that the patient has left.
+        weights fitted anew at every sample, over its total weight; or 1 - a similarity of
+        `SIMILARITIES`, by its name. Lower is better; an image that has nothing to do with the
+        radiograph scores about 1, and so does one that the patient has left.
     level
         How finely radiograph and CT are looked at.
     threads
@@ -82,8 +80,8 @@ class LandscapeSettings:
     """
 
     measure: Annotated[
-        Measure, Option("Loss", "What is drawn; lower is better.", choices=_MEASURES)
-    ] = "refinement"
+        str, Option("Loss", "What is drawn; lower is better.", choices=_MEASURES)
+    ] = REFINEMENT
     level: Annotated[
         Level,
         Option(
@@ -149,10 +147,8 @@ class LandscapeSettings:
             )
         if self.pair is not None and self.pair[0] == self.pair[1]:
             raise ValueError(f"a map needs two different parameters: got {self.pair[0]} twice")
-        if self.measure not in get_args(Measure):
-            raise ValueError(
-                f"the measure is one of {', '.join(get_args(Measure))}: got {self.measure!r}"
-            )
+        if self.measure not in _MEASURES:
+            raise ValueError(f"the measure is one of {', '.join(_MEASURES)}: got {self.measure!r}")
 
     def offsets(self, parameter: str, *, mapped: bool = False) -> Values:
         """Where a section is sampled, relative to the pose: degrees or mm, ascending, 0 in the middle."""
@@ -431,8 +427,7 @@ class _Refinement:
         self._problem = JointProblem(
             prepared, views, settings.level, pivot, threads=settings.threads
         )
-        channels = settings.level.channels
-        self._weight = channels.intensity + channels.gradient
+        self._weight = sum(channel.weight for channel in settings.level.channels.compared)
 
     def __call__(self, poses: tuple[Pose, ...]) -> tuple[float, dict[str, float]]:
         state = evaluate(self._problem, poses)
@@ -458,7 +453,7 @@ class _Similarity:
             raise ValueError(
                 "the radiograph has no usable content: it is constant where it may be used"
             )
-        self._similarity = ncc if settings.measure == "ncc" else xvr_similarity
+        self._similarity = SIMILARITIES[settings.measure]
 
     def __call__(self, poses: tuple[Pose, ...]) -> tuple[float, dict[str, float]]:
         losses = []
@@ -489,7 +484,7 @@ def _loss_function(
     level = settings.level
     if level.voxel_mm is not None:
         volume = at_voxel_size(volume, level.voxel_mm)
-    if settings.measure != "refinement":
+    if settings.measure != REFINEMENT:
         return _Similarity(prepare(volume, packed=True), views, settings)
     ready = prepare(volume, packed=True)
     if level.channels.tone:

@@ -9,7 +9,7 @@ Unlike there, the best pose is kept, not the last.
 """
 
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -18,14 +18,13 @@ from torch import Tensor
 
 from napari_xreg.geometry import Pose
 from napari_xreg.images import Volume
-from napari_xreg.metrics import is_flat, xvr_similarity
+from napari_xreg.metrics import SIMILARITIES, Similarity, is_flat, similarity_words, xvr_similarity
 from napari_xreg.progress import Control
 from napari_xreg.registration.refinement.adam_steps import AdamSteps
 from napari_xreg.registration.refinement.result import Iterate, Registration, Status
-from napari_xreg.registration.refinement.views import View, at_pixels, pivot_of
+from napari_xreg.registration.refinement.solver import Solver, Wanted
+from napari_xreg.registration.refinement.views import View, at_pixels
 from napari_xreg.rendering import Method, render_drr
-
-Similarity = Callable[..., Tensor]
 
 
 @dataclass(frozen=True)
@@ -74,22 +73,17 @@ class AdamSettings:
 
 def refine_adam(
     volume: Volume,
-    views: View | Sequence[View],
+    views: Sequence[View],
     *,
-    settings: AdamSettings | None = None,
-    isocenter: Float[Tensor, "3"] | None = None,
-    control: Control | None = None,
+    settings: AdamSettings,
+    pivot: Float[Tensor, "3"],
+    control: Control | None,
 ) -> Generator[Iterate, None, Registration]:
-    """Find the pose by gradient ascent on an image similarity.
+    """`Solver.solve` by gradient ascent on an image similarity.
 
-    Parameters, yields and result as `refine`; there is no covariance, and nobody has measured up to
-    which loss it can be trusted: ``CONVERGED`` means that the stopping rule was met.
+    There is no covariance, and nobody has measured up to which loss it can be trusted:
+    ``CONVERGED`` means that the stopping rule was met.
     """
-    settings = settings or AdamSettings()
-    views = (views,) if isinstance(views, View) else tuple(views)
-    if not views:
-        raise ValueError("at least one radiograph is needed")
-    pivot = pivot_of(volume, isocenter)
     began = time.perf_counter()
     camera = views[0].world_from_camera.rotation.double()
     parameters = torch.zeros(2, 3, dtype=torch.float64)
@@ -186,3 +180,34 @@ def refine_adam(
         views=tuple(final),
         simulated=any(view.radiograph.simulated for view in views),
     )
+
+
+def _configured(wanted: Wanted) -> AdamSettings:
+    default = AdamSettings()
+    pixels = default.pixels[-1:] if wanted.finest_only else default.pixels
+    return AdamSettings(
+        pixels=wanted.pixels or pixels,
+        iterations=wanted.iterations or default.iterations,
+        similarity=SIMILARITIES[wanted.compare] if wanted.compare else default.similarity,
+        keep_images=wanted.keep_images,
+    )
+
+
+ADAM = Solver(
+    name="adam",
+    title="Adam",
+    about=(
+        "First order, the recipe of xvr (Gopalakrishnan et al. 2025, M.6), for comparison. "
+        "Minutes; one start, no locks, no covariance."
+    ),
+    settings=AdamSettings,
+    compares=lambda: {name: similarity_words(function) for name, function in SIMILARITIES.items()},
+    iterations=AdamSettings().iterations,
+    several_starts=False,
+    locks=False,
+    covariance=False,
+    configure=_configured,
+    level_pixels=lambda settings: settings.pixels,
+    most_iterates=lambda settings: len(settings.pixels) * settings.iterations,
+    solve=refine_adam,
+)

@@ -1,9 +1,9 @@
 """Levels of a coarse-to-fine refinement."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from napari_xreg.registration.refinement.problem import Channels
-from napari_xreg.registration.refinement.robust import OUTLIER_SCALE
+from napari_xreg.registration.refinement.channels import ROBUST, Channels
 from napari_xreg.rendering import Method
 
 
@@ -40,16 +40,6 @@ class Level:
             raise ValueError(f"a level needs at least one iteration: got {self.iterations}")
 
 
-ROBUST = Channels(
-    intensity=0.2,
-    gradient=0.8,
-    sigma=0.8,
-    outlier_scale=OUTLIER_SCALE,
-    tone=True,
-    contrast_floor=0.1,
-)
-"""What real images need once the anatomy is roughly in place; too early, it is itself the outlier."""
-
 COARSE_TO_FINE = (
     Level(32, 6.0),
     Level(64, 3.0, channels=ROBUST),
@@ -57,3 +47,22 @@ COARSE_TO_FINE = (
     Level(256, None, channels=ROBUST),
 )
 """The last levels on the full-resolution CT: a coarser one leaves about 0.6 mm of bias."""
+
+
+def levels_at(pixels: Sequence[int]) -> tuple[Level, ...]:
+    """Levels of given sizes, the CT as coarse as the default levels take it there.
+
+    The last one sees the CT in full: a coarser one leaves a bias.
+
+    Parameters
+    ----------
+    pixels
+        Longer side of the radiograph, coarse to fine.
+    """
+    levels = []
+    for number, count in enumerate(pixels):
+        like = min(COARSE_TO_FINE, key=lambda level: abs(level.pixels - count))
+        last = number == len(pixels) - 1
+        channels = like.channels if number == 0 and len(pixels) > 1 else ROBUST
+        levels.append(Level(count, None if last else like.voxel_mm, channels=channels))
+    return tuple(levels)

@@ -18,6 +18,7 @@ import torch
 from napari_xreg.geometry import Pose
 from napari_xreg.images import Radiograph
 from napari_xreg.metrics import SMALLEST_SPREAD, is_flat
+from napari_xreg.registration.refinement.channels import Channels
 from napari_xreg.registration.refinement.robust import outlier_weights
 from napari_xreg.registration.refinement.tone import Tone, fit_tone
 from napari_xreg.rendering import Method, Prepared, march_view
@@ -26,51 +27,6 @@ Array = npt.NDArray[np.float32]
 Matrix = npt.NDArray[np.float64]
 
 _CONTRAST_BOX = 9  # pixels of the level, the length of a side
-
-
-@dataclass(frozen=True)
-class Channels:
-    """Which images are compared and how much each weighs.
-
-    Parameters
-    ----------
-    intensity, gradient
-        Weight of the image itself, and of both derivative images together.
-    sigma
-        Width of the Gaussian derivative, pixels of the level.
-    outlier_scale
-        Residuals beyond about this many (robust) standard deviations lose their say, as an
-        instrument in the image should (Geman-McClure weights, recomputed each iteration). None:
-        least squares.
-    tone
-        Fit how the radiograph's grey values follow from the DRR's (`tone`), each iteration, and
-        how bright bone is against soft tissue (`hardening`), at the first level and the last.
-    contrast_floor
-        Weigh a pixel of the derivative images by one over the radiograph's contrast around it (root
-        mean square slope over 9 x 9 pixels) plus this share of the median contrast (of pixels that
-        have any): the faint edges of a bone behind soft tissue count beside its strong ones, as
-        they do in patch-wise NCC. None: every pixel alike.
-    """
-
-    intensity: float = 0.5
-    gradient: float = 0.5
-    sigma: float = 1.0
-    outlier_scale: float | None = None
-    tone: bool = False
-    contrast_floor: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.intensity < 0 or self.gradient < 0 or self.intensity + self.gradient <= 0:
-            raise ValueError(
-                "channel weights must not be negative nor all zero: got "
-                f"intensity={self.intensity}, gradient={self.gradient}"
-            )
-        if not self.sigma > 0:
-            raise ValueError(f"the derivative width must be positive, in pixels: got {self.sigma}")
-        if self.contrast_floor is not None and not self.contrast_floor > 0:
-            raise ValueError(
-                f"the contrast floor is a positive share of the median: got {self.contrast_floor}"
-            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,9 +56,12 @@ class Linearisation:
 
 
 @dataclass(frozen=True, eq=False)
-class Channel:
+class Compared:
+    """A channel of one radiograph."""
+
     name: str
     weight: float
+    kernels: tuple[Array, Array]  # along a row, along a column
     index: npt.NDArray[np.intp]  # flat indices of its usable pixels
     prior: Array  # their weights before any residual is seen; sums to 1
 
@@ -150,7 +109,6 @@ class ViewProblem:
         self.channels = channels
         self._prepared = prepared
         self._method, self._step_mm, self._threads = method, step_mm, threads
-        self.kernels = _gaussian_kernels(channels.sigma)
         usable = radiograph.usable.numpy()
         image = radiograph.line_integrals.detach().cpu().numpy().astype(np.float32)
         self.usable = np.flatnonzero(usable.ravel())
@@ -168,38 +126,40 @@ class ViewProblem:
         carm = self.radiograph.carm
         return max(carm.detector.spacing) * carm.source_to_isocenter / carm.source_to_detector
 
-    def _make_channels(self, usable: npt.NDArray[np.bool_]) -> tuple[Channel, ...]:
-        inner = usable
-        if not usable.all():
-            # The filled pixels must not reach the derivative images.
-            size = self.kernels[0].size
-            kernel = np.ones((size, size), np.uint8)
-            inner = cv2.erode(usable.astype(np.uint8), kernel, borderValue=1).astype(bool)
-        gradient = self.channels.gradient / 2
-        wanted = (
-            ("intensity", self.channels.intensity, usable),
-            ("gradient_rows", gradient, inner),
-            ("gradient_columns", gradient, inner),
-        )
-        derivative = self._derivative_prior(np.flatnonzero(inner.ravel()))
-        channels = []
-        for name, weight, mask in wanted:
-            index = np.flatnonzero(mask.ravel())
-            if weight > 0 and index.size >= 16:
-                prior = None if name == "intensity" else derivative
+    def _make_channels(self, usable: npt.NDArray[np.bool_]) -> tuple[Compared, ...]:
+        reached: dict[int, tuple[npt.NDArray[np.intp], Array | None]] = {}
+        compared = []
+        for channel in self.channels.compared:
+            kernels = channel.filter.kernels()
+            size = kernels[0].size
+            if size not in reached:
+                inner = usable
+                if size > 1 and not usable.all():
+                    # Filled pixels must not reach what is compared.
+                    box = np.ones((size, size), np.uint8)
+                    inner = cv2.erode(usable.astype(np.uint8), box, borderValue=1).astype(bool)
+                index = np.flatnonzero(inner.ravel())
+                reached[size] = index, self._contrast_prior(index)
+            index, by_contrast = reached[size]
+            if channel.weight > 0 and index.size >= 16:
+                prior = by_contrast if channel.filter.edges else None
                 if prior is None:
                     prior = np.full(index.size, 1.0 / index.size, np.float32)
-                channels.append(Channel(name, weight, index, prior))
-        return tuple(channels)
+                compared.append(Compared(channel.name, channel.weight, kernels, index, prior))
+        return tuple(compared)
 
-    def _derivative_prior(self, index: npt.NDArray[np.intp]) -> Array | None:
-        """By local contrast, at these pixels; None: every pixel alike."""
+    def _contrast_prior(self, index: npt.NDArray[np.intp]) -> Array | None:
+        """By local contrast of the edge images, at these pixels; None: every pixel alike."""
         floor = self.channels.contrast_floor
-        if floor is None or index.size == 0:
+        filters = [c.filter.kernels() for c in self.channels.compared if c.filter.edges]
+        if floor is None or index.size == 0 or not filters:
             return None
-        rows, columns = self._derivatives(self.target)
+        edges = [filtered(self.target, kernels) for kernels in filters]
+        square = edges[0] * edges[0]
+        for edge in edges[1:]:
+            square = square + edge * edge
         box = (_CONTRAST_BOX, _CONTRAST_BOX)
-        mean_square = cv2.blur(rows * rows + columns * columns, box, borderType=cv2.BORDER_REFLECT)
+        mean_square = cv2.blur(square, box, borderType=cv2.BORDER_REFLECT)
         # The running sums of the blur may end a rounding below zero.
         contrast = np.sqrt(np.maximum(mean_square, 0.0)).ravel()[index]
         # Air cut off at zero has none but rounding: if it had a say in the median, it could take all.
@@ -208,13 +168,6 @@ class ViewProblem:
             return None
         prior = 1.0 / (contrast + floor * np.median(some))
         return np.asarray(prior / prior.sum(), np.float32)
-
-    def _derivatives(self, plane: Array) -> tuple[Array, Array]:
-        smooth, slope = self.kernels
-        border = cv2.BORDER_REFLECT
-        along_rows = cv2.sepFilter2D(plane, cv2.CV_32F, smooth, slope, borderType=border)
-        along_columns = cv2.sepFilter2D(plane, cv2.CV_32F, slope, smooth, borderType=border)
-        return np.asarray(along_rows), np.asarray(along_columns)
 
     def observe(self, world_from_camera: Pose, pivot: Matrix) -> Observation:
         """Render the DRR and its Jacobian for the left twist about `pivot`."""
@@ -258,14 +211,10 @@ class ViewProblem:
             jacobian = jacobian * steepness if slopes else jacobian
             target = target - tone.field
         stack = [target, image, *(jacobian if slopes else ())]
-        filtered = {"intensity": np.stack(stack)}
-        if any(channel.name != "intensity" for channel in self.compared):
-            pairs = [self._derivatives(plane) for plane in stack]
-            filtered["gradient_rows"] = np.stack([pair[0] for pair in pairs])
-            filtered["gradient_columns"] = np.stack([pair[1] for pair in pairs])
         planes = []
         for channel in self.compared:
-            used = filtered[channel.name].reshape(len(stack), -1)
+            used = np.stack([filtered(plane, channel.kernels) for plane in stack])
+            used = used.reshape(len(stack), -1)
             if channel.index.size < used.shape[1]:
                 used = used[:, channel.index]
             planes.append(Plane(used[1], used[2:], used[0]))
@@ -320,15 +269,14 @@ def residuals(plane: Plane, w: Array) -> tuple[Array, Array]:
     return z - t, slopes
 
 
-def _gaussian_kernels(sigma: float) -> tuple[Array, Array]:
-    """A Gaussian and its derivative; the slope responds with 1 to a ramp of 1 per pixel."""
-    reach = max(1, round(3 * sigma))
-    x = np.arange(-reach, reach + 1, dtype=np.float64)
-    smooth = np.exp(-0.5 * (x / sigma) ** 2)
-    smooth /= smooth.sum()
-    slope = x * smooth
-    slope /= (x * slope).sum()
-    return smooth.astype(np.float32), slope.astype(np.float32)
+def filtered(plane: Array, kernels: tuple[Array, Array]) -> Array:
+    """An image through a separable filter, mirrored at its borders."""
+    along_row, along_column = kernels
+    if along_row.size == along_column.size == 1:
+        return plane
+    return np.asarray(
+        cv2.sepFilter2D(plane, cv2.CV_32F, along_row, along_column, borderType=cv2.BORDER_REFLECT)
+    )
 
 
 def _filled(image: Array, usable: npt.NDArray[np.bool_]) -> Array:

@@ -5,11 +5,11 @@ from collections.abc import Callable, Generator
 from qtpy.QtCore import QObject, Signal
 
 from napari_xreg.progress import Control
-from napari_xreg.registration import Iterate, Registration
+from napari_xreg.registration import Iterate, Registration, solver_of
 from napari_xreg.session import Session
 from napari_xreg.widgets.jobs.jobs import Job, Jobs, report
 from napari_xreg.widgets.jobs.memory_words import say_too_large
-from napari_xreg.workflows import OnCpuInstead, RefineRequest, expected_iterations, refine
+from napari_xreg.workflows import OnCpuInstead, RefineRequest, refine
 
 
 class RefineRun(QObject):
@@ -58,7 +58,7 @@ class RefineRun(QObject):
             on_event=self._take,
             on_result=self._finish,
             on_error=self._fail,
-            total=expected_iterations(request.settings),
+            total=solver_of(request.settings).most_iterates(request.settings),
             description="Refining",
         )
 

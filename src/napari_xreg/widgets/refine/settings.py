@@ -1,5 +1,7 @@
 """The part of the Refine widget where one says how."""
 
+from collections.abc import Mapping
+
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QCheckBox,
@@ -19,30 +21,17 @@ from qtpy.QtWidgets import (
 from superqt import QCollapsible
 
 from napari_xreg.geometry import CARM_PARAMETERS
-from napari_xreg.registration import Spread
+from napari_xreg.registration import SOLVERS, Solver, Spread
 from napari_xreg.session import Session
 from napari_xreg.widgets.parts.form import SettingsForm, narrow_form
 from napari_xreg.widgets.refine.choices import (
-    ADAM,
-    ADAM_ITERATIONS,
-    LEVENBERG_MARQUARDT,
-    LM_ITERATIONS,
+    OWN,
     SCALES,
     STARTS,
     RefineChoices,
-    metrics_of,
     pixels_of,
 )
 
-OPTIMISERS = {
-    LEVENBERG_MARQUARDT: (
-        "Second order: the Jacobian comes with every DRR. Seconds; gives a covariance."
-    ),
-    ADAM: (
-        "First order, the recipe of xvr (Gopalakrishnan et al. 2025, M.6), for comparison. "
-        "Minutes; one start, no locks, no covariance."
-    ),
-}
 LOCK_HELP = {
     "primary": "Primary angle, degrees (+ LAO), stays as it is.",
     "secondary": "Secondary angle, degrees (+ cranial), stays as it is.",
@@ -62,15 +51,15 @@ class RefineSettingsPanel(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.optimiser = _combo(OPTIMISERS, "optimiser")
-        self.measure = _combo(metrics_of(LEVENBERG_MARQUARDT), "metric")
+        self.optimiser = _combo({s.title: s.about for s in SOLVERS.values()}, "optimiser")
+        self.measure = _combo(self.solver.compares(), "metric")
         self.scales = _combo(SCALES, "scales")
         self.own = QLineEdit("64, 128, 256")
         self.own.setToolTip("Longer side of the radiograph in pixels, coarse to fine.")
         self.own.setObjectName("custom resolution")
         self.iterations = QSpinBox()
         self.iterations.setRange(1, 2000)
-        self.iterations.setValue(LM_ITERATIONS)
+        self.iterations.setValue(self.solver.iterations)
         self.iterations.setToolTip("Maximum iterations per level and start.")
         self.starts = _combo(
             {
@@ -110,6 +99,15 @@ class RefineSettingsPanel(QWidget):
         self._lay_out()
         self._follow()
 
+    @property
+    def solver(self) -> Solver:
+        """The one that is chosen."""
+        return list(SOLVERS.values())[self.optimiser.currentIndex()]
+
+    def choose_solver(self, name: str) -> None:
+        """By its name in `SOLVERS`."""
+        self.optimiser.setCurrentIndex(list(SOLVERS).index(name))
+
     def choices(self) -> RefineChoices:
         """What is set now.
 
@@ -118,19 +116,19 @@ class RefineSettingsPanel(QWidget):
         ValueError
             If the pixels of own scales cannot be read.
         """
-        own = self.scales.currentText() == "custom"
-        adam = self.optimiser.currentText() == ADAM
+        own = self.scales.currentText() == OWN
+        solver = self.solver
         return RefineChoices(
-            optimiser=self.optimiser.currentText(),
+            optimiser=solver.name,
             metric=self.measure.currentText(),
             scales=self.scales.currentText(),
             pixels=pixels_of(self.own.text()) if own else (64, 128, 256),
             iterations=self.iterations.value(),
-            starts=1 if adam else int(self.starts.currentText()),
+            starts=int(self.starts.currentText()) if solver.several_starts else 1,
             spread=self.spread.value(),
-            locked=()
-            if adam
-            else tuple(name for name, box in self.locks.items() if box.isChecked()),
+            locked=tuple(name for name, box in self.locks.items() if box.isChecked())
+            if solver.locks
+            else (),
         )
 
     def show_radiographs(self, session: Session) -> None:
@@ -184,21 +182,20 @@ class RefineSettingsPanel(QWidget):
         layout.addWidget(self.more)
 
     def _follow_optimiser(self) -> None:
-        adam = self.optimiser.currentText() == ADAM
-        _fill(self.measure, metrics_of(self.optimiser.currentText()))
-        self.iterations.setValue(ADAM_ITERATIONS if adam else LM_ITERATIONS)
+        _fill(self.measure, self.solver.compares())
+        self.iterations.setValue(self.solver.iterations)
         self._follow()
 
     def _follow(self) -> None:
-        adam = self.optimiser.currentText() == ADAM
-        own = self.scales.currentText() == "custom"
+        solver = self.solver
+        own = self.scales.currentText() == OWN
         self.own.setVisible(own)
         if self._own_label is not None:
             self._own_label.setVisible(own)
-        self.starts.setEnabled(not adam)
-        self.spread.setEnabled(not adam and self.starts.currentText() != "1")
+        self.starts.setEnabled(solver.several_starts)
+        self.spread.setEnabled(solver.several_starts and self.starts.currentText() != "1")
         for box in self.locks.values():
-            box.setEnabled(not adam)
+            box.setEnabled(solver.locks)
 
     def _say_used(self, item: QListWidgetItem) -> None:
         self.used_changed.emit(item.text(), item.checkState() == Qt.CheckState.Checked)
@@ -211,7 +208,7 @@ def flush(group: QCollapsible) -> None:
             layout.setContentsMargins(0, 2, 0, 2)
 
 
-def _combo(entries: dict[str, str], name: str) -> QComboBox:
+def _combo(entries: Mapping[str, str], name: str) -> QComboBox:
     combo = QComboBox()
     combo.setObjectName(name)
     combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
@@ -224,7 +221,7 @@ def _combo(entries: dict[str, str], name: str) -> QComboBox:
     return combo
 
 
-def _fill(combo: QComboBox, entries: dict[str, str]) -> None:
+def _fill(combo: QComboBox, entries: Mapping[str, str]) -> None:
     combo.clear()
     for text, tip in entries.items():
         combo.addItem(text)

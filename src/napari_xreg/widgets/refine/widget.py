@@ -20,7 +20,7 @@ from qtpy.QtWidgets import (
 from superqt import QCollapsible
 
 from napari_xreg.geometry import CArm, Pose
-from napari_xreg.registration import Iterate, RefineSettings, Registration
+from napari_xreg.registration import Iterate, Registration, solver_of
 from napari_xreg.session import PreviewRequest, Result
 from napari_xreg.viewer import IterateLayers, sampled
 from napari_xreg.widgets.jobs.live_preview import drag_threads
@@ -39,10 +39,8 @@ from napari_xreg.widgets.refine.settings import RefineSettingsPanel, flush
 from napari_xreg.workflows import (
     FILM_FRAMES,
     RefineRequest,
-    expected_iterations,
     export,
     export_request,
-    level_count,
     refine_request,
     rig_poses,
 )
@@ -219,17 +217,18 @@ class RefineWidget(Docked):
 
     def _begin(self, request: RefineRequest) -> None:
         radiographs = [view.radiograph for view in request.views]
+        solver = solver_of(request.settings)
         self._show(
             _Shown(
                 "",
                 request.ids,
                 tuple(view.world_from_camera for view in request.views),
                 radiographs[0].carm,
-                level_count(request.settings),
+                len(solver.level_pixels(request.settings)),
                 any(radiograph.simulated for radiograph in radiographs),
             ),
             _stack_shape(request),
-            expected_iterations(request.settings),
+            solver.most_iterates(request.settings),
         )
 
     def _advance(self, iterates: list[Iterate]) -> None:
@@ -602,11 +601,7 @@ class RefineWidget(Docked):
 
 def _stack_shape(request: RefineRequest) -> tuple[int, int]:
     """Rows and columns of the finest level."""
-    settings = request.settings
-    if isinstance(settings, RefineSettings):
-        pixels = max(level.pixels for level in settings.levels)
-    else:
-        pixels = max(settings.pixels)
+    pixels = max(solver_of(request.settings).level_pixels(request.settings))
     rows, columns = request.views[0].radiograph.carm.detector.shape
     scale = min(1.0, pixels / max(rows, columns))
     return max(8, round(rows * scale)), max(8, round(columns * scale))

@@ -26,8 +26,8 @@ from napari_xreg.registration.refinement.batched.problem import DeviceProblem, h
 from napari_xreg.registration.refinement.confidence import sandwich
 from napari_xreg.registration.refinement.lm import ended_at
 from napari_xreg.registration.refinement.locks import Locks
-from napari_xreg.registration.refinement.refining import RefineSettings, status_of
 from napari_xreg.registration.refinement.result import Candidate, Iterate, Registration, Status
+from napari_xreg.registration.refinement.settings import RefineSettings, status_of
 from napari_xreg.registration.refinement.starts import going_on, spread_starts
 from napari_xreg.registration.refinement.views import View
 from napari_xreg.rendering import at_voxel_size

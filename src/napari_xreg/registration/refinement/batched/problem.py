@@ -29,8 +29,6 @@ from napari_xreg.registration.refinement.tone import MOST_PIXELS
 from napari_xreg.registration.refinement.views import View, at_pixels
 from napari_xreg.rendering import Excess, render_with_jacobian
 
-_DERIVATIVES = ("gradient_rows", "gradient_columns")
-
 
 @dataclass(frozen=True, eq=False)
 class Seen:
@@ -121,11 +119,12 @@ class DeviceViewProblem:
         self._volume, self._method = volume, level.method
         self._carm = first.radiograph.carm
         self.channels = first.channels
-        known = [channel for host in hosts for channel in host.compared]
-        weights = {channel.name: channel.weight for channel in known}
-        self.names = tuple(n for n in ("intensity", *_DERIVATIVES) if n in weights)
+        known = {channel.name: channel for host in hosts for channel in host.compared}
+        # What needs no filter first: `_planes` puts them together so.
+        compared = sorted(known.values(), key=lambda channel: channel.kernels[0].size > 1)
+        self.names = tuple(channel.name for channel in compared)
         self.shares = torch.tensor(
-            [weights[name] for name in self.names], dtype=torch.float64, device=device
+            [channel.weight for channel in compared], dtype=torch.float64, device=device
         )
 
         def items(stack: np.ndarray) -> Tensor:
@@ -147,11 +146,15 @@ class DeviceViewProblem:
             pixels, there = _sampled([host.usable for host in hosts])
             valid = None if there.all() else items(there)
             self.tone = ToneFit(self._target, items(pixels), valid)
-        smooth, slope = (torch.from_numpy(kernel).to(device) for kernel in first.kernels)
-        # Along columns' index first, then along rows': for each of `_DERIVATIVES`.
-        self._taps = (torch.stack([smooth, slope]), torch.stack([slope, smooth]))
+        self._plain = sum(channel.kernels[0].size == 1 for channel in compared)
+        kernels = [channel.kernels for channel in compared[self._plain :]]
+        reach = max((along_row.size // 2 for along_row, _ in kernels), default=0)
+        # Along a row, then along a column, of each filtered channel.
+        self._taps = tuple(
+            torch.from_numpy(np.stack([np.pad(k, reach - k.size // 2) for k in axis])).to(device)
+            for axis in zip(*kernels, strict=True)
+        )
         rows, columns = first.target.shape
-        reach = len(smooth) // 2
         self._edges = (_mirrored(columns, reach).to(device), _mirrored(rows, reach).to(device))
 
     def observe(
@@ -218,12 +221,14 @@ class DeviceViewProblem:
         if slopes:
             stack = torch.cat([stack, jacobian], 1)
         compared = stack[None]
-        if self.names[-1] in _DERIVATIVES:
-            derivatives = compared
+        if self._taps:
+            filtered = compared
             for axis, (taps, edges) in enumerate(zip(self._taps, self._edges, strict=True)):
-                derivatives = _filtered(derivatives, taps, edges, -1 - axis)
-            plain = len(self.names) > len(_DERIVATIVES)
-            compared = torch.cat([compared, derivatives]) if plain else derivatives
+                filtered = _filtered(filtered, taps, edges, -1 - axis)
+            plain = [compared] * self._plain
+            compared = torch.cat([*plain, filtered]) if plain else filtered
+        elif self._plain > 1:
+            compared = compared.expand(self._plain, *compared.shape[1:])
         planes = compared.transpose(0, 1).flatten(3)
         return planes[:, :, :2], planes[:, :, 2:]
 
@@ -317,10 +322,10 @@ def _standardised(
 
 
 def _filtered(planes: Tensor, taps: Tensor, edges: Tensor, axis: int) -> Tensor:
-    """A pair of planes, or one plane twice, along an axis by a pair of kernels; mirrored at edges."""
+    """Planes, or one for all, along an axis by a kernel each; mirrored at edges."""
     wide = planes.index_select(axis, edges)
     n = planes.shape[axis]
-    weights = taps.reshape(2, *[1] * (planes.ndim - 1), taps.shape[1]).unbind(-1)
+    weights = taps.reshape(len(taps), *[1] * (planes.ndim - 1), taps.shape[1]).unbind(-1)
     total = weights[0] * wide.narrow(axis, 0, n)
     for tap, weight in enumerate(weights[1:], 1):
         total = torch.addcmul(total, weight, wide.narrow(axis, tap, n))

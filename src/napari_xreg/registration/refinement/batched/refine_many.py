@@ -10,8 +10,9 @@ from napari_xreg.geometry import CArm
 from napari_xreg.images import Volume
 from napari_xreg.progress import Control, run
 from napari_xreg.registration.refinement.problem import ViewProblem
-from napari_xreg.registration.refinement.refining import RefineSettings, refine
+from napari_xreg.registration.refinement.refining import refine
 from napari_xreg.registration.refinement.result import Registration
+from napari_xreg.registration.refinement.settings import RefineSettings
 from napari_xreg.registration.refinement.views import View, at_pixels, pivot_of
 from napari_xreg.rendering import choose_backend, out_of_memory
 

@@ -11,8 +11,8 @@ from napari_xreg.images import Volume
 from napari_xreg.progress import Control
 from napari_xreg.registration.refinement.batched.cases import refine_cases
 from napari_xreg.registration.refinement.batched.graph import Capture
-from napari_xreg.registration.refinement.refining import RefineSettings
 from napari_xreg.registration.refinement.result import Iterate, Registration
+from napari_xreg.registration.refinement.settings import RefineSettings
 from napari_xreg.registration.refinement.views import View
 
 
