@@ -67,7 +67,7 @@ def test_offsets_are_added_to_the_terms_of_the_c_arm():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("measure", ["refinement", "ncc", "xvr"])
+@pytest.mark.parametrize("measure", ["refinement", "NCC", "mNCC and gNCC (xvr)"])
 def test_every_section_through_the_truth_is_lowest_there(volume, radiograph, measure):
     settings = replace(SETTINGS, measure=measure)
     found = run(loss_landscape(volume, View(radiograph, TRUE), settings=settings, isocenter=CENTER))
@@ -145,7 +145,7 @@ def test_several_radiographs_move_together(volume, radiograph):
     start = _displaced(depth=offset)
     motion = start @ TRUE.inverse()
     views = [View(radiograph, start), View(blob_radiograph(CARM, side), motion @ side)]
-    settings = replace(SETTINGS, parameters=("depth",), measure="ncc")
+    settings = replace(SETTINGS, parameters=("depth",), measure="NCC")
     alone = run(loss_landscape(volume, views[0], settings=settings, isocenter=CENTER)).profiles[
         "depth"
     ]
@@ -153,10 +153,10 @@ def test_several_radiographs_move_together(volume, radiograph):
     assert both.minima[0].offset == pytest.approx(-offset, abs=4.0)
     assert np.ptp(both.losses) > 3 * np.ptp(alone.losses)
     terms = next(loss_landscape(volume, views, settings=settings, isocenter=CENTER)).terms
-    assert set(terms) == {"ncc[1]", "ncc[2]"}
+    assert set(terms) == {"NCC[1]", "NCC[2]"}
 
 
-@pytest.mark.parametrize("measure", ["refinement", "ncc", "xvr"])
+@pytest.mark.parametrize("measure", ["refinement", "NCC", "mNCC and gNCC (xvr)"])
 def test_an_image_without_the_patient_explains_nothing(volume, radiograph, measure):
     settings = replace(SETTINGS, parameters=("y",), samples=3, range_mm=900.0, measure=measure)
     found = run(loss_landscape(volume, View(radiograph, TRUE), settings=settings, isocenter=CENTER))
@@ -209,7 +209,7 @@ def test_masked_pixels_have_no_say(volume, radiograph):
         replace(radiograph, line_integrals=image, mask=mask)
         for image in (radiograph.line_integrals, spoiled)
     )
-    for measure in ("refinement", "ncc", "xvr"):
+    for measure in ("refinement", "NCC", "mNCC and gNCC (xvr)"):
         settings = replace(SETTINGS, parameters=("x",), measure=measure)
         losses = [
             run(loss_landscape(volume, View(r, TRUE), settings=settings, isocenter=CENTER))
@@ -236,7 +236,7 @@ def test_wrong_settings_are_named(wrong, words):
         replace(SETTINGS, **wrong)
 
 
-@pytest.mark.parametrize("measure", ["refinement", "ncc"])
+@pytest.mark.parametrize("measure", ["refinement", "NCC"])
 def test_a_constant_radiograph_is_refused(volume, radiograph, measure):
     blank = replace(radiograph, line_integrals=torch.full((72, 78), 40.3))
     settings = replace(SETTINGS, measure=measure)

@@ -47,7 +47,7 @@ def _type(qtbot, box, text):
     qtbot.keyClick(box, Qt.Key.Key_Return)
 
 
-def _run(widget, qtbot, measure="ncc", samples="9"):
+def _run(widget, qtbot, measure="NCC", samples="9"):
     widget.settings["measure"].value = measure
     widget.settings["level"].value = COARSE_TO_FINE[0]
     for name in ("samples", "pair_samples"):
