@@ -38,7 +38,7 @@ def test_scales_are_the_levels_of_the_library():
     sizes = [level.pixels for level in COARSE_TO_FINE]
     assert sizes == sorted(sizes)
     assert [level.pixels for level in RefineChoices().settings().levels] == sizes
-    (finest,) = RefineChoices(scales="finest only").levels()
+    (finest,) = RefineChoices(scales="finest only").settings().levels
     assert finest.pixels == sizes[-1]
     assert finest.voxel_mm is None
 
