@@ -53,13 +53,18 @@ def pytest_collection_modifyitems(items):
     Side by side, files with the most slow tests come first: a long one that began last would be
     waited for by itself. (Of xdist's own order, by the number of tests, `make test` wants none.)
     """
-    slow = Counter()
+    slow: Counter[Path] = Counter()
+    peers = set()
     for item in items:
         if not WITH_A_WINDOW.isdisjoint(getattr(item, "fixturenames", ())):
             item.add_marker("window")
+        if any(item.iter_markers("peers")):
+            peers.add(item.path)
         slow[item.path] += any(item.iter_markers("slow")) or any(item.iter_markers("window"))
     if worker:
-        items.sort(key=lambda item: -slow[item.path])
+        # What loads a peer before all that opens a window: nanodrr brings Triton along, whose library
+        # ends a process in which OpenGL's was first (docs/decisions/0012).
+        items.sort(key=lambda item: (item.path not in peers, -slow[item.path]))
 
 
 @pytest.fixture(scope="session")
