@@ -30,7 +30,7 @@ class RefineChoices:
     scales
         One of `SCALES`.
     pixels
-        Longer side of the radiograph level by level, for the scales "own".
+        Longer side of the radiograph level by level, for "custom".
     iterations
         At most, a level.
     starts, spread, locked
