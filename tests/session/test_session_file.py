@@ -36,8 +36,8 @@ from napari_xreg.session import (
     write_session,
 )
 from napari_xreg.session.memory_files import write_grid_labels, write_grid_volume
-from napari_xreg.session.opening import file_source, read_ct, read_label_map, read_xray
 from napari_xreg.session.session_json import mask_from_json, mask_to_json
+from napari_xreg.session.sources import file_source, read_ct, read_label_map, read_xray
 
 
 @pytest.fixture

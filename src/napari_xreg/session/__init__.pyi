@@ -8,12 +8,6 @@ from .autosave import (
 )
 from .exposure import Exposure as Exposure, same_picture as same_picture
 from .history import PoseRecord as PoseRecord
-from .opening import (
-    PHANTOM as PHANTOM,
-    file_source as file_source,
-    read_ct as read_ct,
-    read_label_map as read_label_map,
-)
 from .orientation import flipped as flipped, turned as turned
 from .preview import Preview as Preview, PreviewRequest as PreviewRequest
 from .ray_points import Look as Look, PointList as PointList, RayPoints as RayPoints
@@ -28,6 +22,12 @@ from .session import Session as Session
 from .session_file import FileStep as FileStep, saving as saving, write_session as write_session
 from .session_opening import opening as opening, read_session as read_session, supply as supply
 from .source import Source as Source
+from .sources import (
+    PHANTOM as PHANTOM,
+    file_source as file_source,
+    read_ct as read_ct,
+    read_label_map as read_label_map,
+)
 from .state import Missing as Missing, SessionState as SessionState
 from .undo import History as History, Moment as Moment
 from .weights import Weights as Weights

@@ -9,9 +9,9 @@ from torch import Tensor
 from napari_xreg.geometry import CArm, Detector, Pose
 from napari_xreg.images import LabelMap, Landmark, Radiograph, Volume
 from napari_xreg.registration import Spread, perturbed
-from napari_xreg.session.opening import PHANTOM
 from napari_xreg.session.session import Session
 from napari_xreg.session.source import Source
+from napari_xreg.session.sources import PHANTOM
 from napari_xreg.simulation import Phantom, phantom, simulate_radiograph
 
 

@@ -21,7 +21,6 @@ from napari_xreg.files import SESSION, plain, schema_head, written
 from napari_xreg.images import write_radiograph
 from napari_xreg.progress import run
 from napari_xreg.session.memory_files import write_grid_labels, write_grid_volume
-from napari_xreg.session.opening import content_hash
 from napari_xreg.session.session import Session
 from napari_xreg.session.session_json import (
     exposure_to_json,
@@ -31,6 +30,7 @@ from napari_xreg.session.session_json import (
     source_to_json,
 )
 from napari_xreg.session.source import Source
+from napari_xreg.session.sources import content_hash
 from napari_xreg.session.state import SessionState
 
 ENDING = ".xreg.json"

@@ -13,7 +13,6 @@ from napari_xreg.images import LabelMap, ReadError, Volume
 from napari_xreg.progress import run
 from napari_xreg.session.exposure import Exposure
 from napari_xreg.session.history import PoseRecord
-from napari_xreg.session.opening import content_hash, read_ct, read_label_map, read_xray
 from napari_xreg.session.session import Session
 from napari_xreg.session.session_file import FileStep
 from napari_xreg.session.session_json import (
@@ -24,6 +23,7 @@ from napari_xreg.session.session_json import (
     source_from_json,
 )
 from napari_xreg.session.source import Source
+from napari_xreg.session.sources import content_hash, read_ct, read_label_map, read_xray
 from napari_xreg.session.state import Missing, SessionState
 from napari_xreg.session.undo import Moment
 
