@@ -29,7 +29,6 @@ def test_no_module_has_the_name_of_something_else_that_the_front_offers(room):
     """Whoever imported the module by its path would find it where the function was."""
     stub = ast.parse((PACKAGE / room / "__init__.pyi").read_text(encoding="utf-8"))
     names = {alias.name for n in stub.body if n.module is not None for alias in n.names}
-    names -= {"opening"} if room == "session" else set()  # until that module is renamed
     assert names & {path.stem for path in (PACKAGE / room).iterdir()} == set()
 
 
