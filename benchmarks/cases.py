@@ -260,6 +260,6 @@ def _simulator_fingerprint() -> str:
     """A changed simulator must not be fed old images."""
     digest = hashlib.sha256()
     folder = Path(inspect.getfile(simulation)).parent
-    for source in sorted(folder.glob("*.py")):
+    for source in sorted(folder.rglob("*.py")):
         digest.update(source.read_bytes())
     return digest.hexdigest()

@@ -283,7 +283,7 @@ def adam_recipe(options: argparse.Namespace) -> Recipe:
 def source_digest() -> str:
     """Of the code that refines, as it was at the start: results of other code are not mixed in."""
     root = Path(napari_xreg.__file__).parent
-    files = sorted(p for room in ("registration", "rendering") for p in (root / room).glob("*.py"))
+    files = sorted(p for room in ("registration", "rendering") for p in (root / room).rglob("*.py"))
     return digest(*(p.read_text() for p in files))
 
 

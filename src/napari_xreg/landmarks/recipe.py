@@ -23,6 +23,7 @@ from napari_xreg.landmarks.weights_file import load_detector
 from napari_xreg.training import (
     STANDARD_CARM,
     Cloud,
+    FindsPoints,
     OneCT,
     Patients,
     Population,
@@ -31,7 +32,6 @@ from napari_xreg.training import (
     Shown,
     Start,
     Task,
-    TrainSettings,
     isocenter_pixel_mm,
     verdict,
 )
@@ -132,7 +132,7 @@ def validation_phantoms(
     )
 
 
-class LandmarkRecipe:
+class LandmarkRecipe(FindsPoints):
     """The compact detector; names are the patient's, or the phantom's. A `training.Recipe`."""
 
     kind = "landmarks"
@@ -143,12 +143,6 @@ class LandmarkRecipe:
     )
     widget = "Landmarks"
     shipped = False
-    settings = TrainSettings(learning_rate=2e-3)
-    step_errors: Mapping[str, str] = {"median_error_mm": "training, median"}
-    scores: Mapping[str, str] = {
-        "median_error_mm": "validation, median",
-        "median_mtre_mm": "pose, median mTRE",
-    }
 
     def network(self, patients: Patients, start: Start) -> LandmarkDetector:
         """See `Recipe`."""

@@ -18,6 +18,7 @@ from napari_xreg.simulation import phantom
 from napari_xreg.training import (
     STANDARD_CARM,
     Cloud,
+    FindsPoints,
     OneCT,
     Patients,
     Population,
@@ -26,7 +27,6 @@ from napari_xreg.training import (
     Shown,
     Start,
     Task,
-    TrainSettings,
     verdict,
 )
 
@@ -111,7 +111,7 @@ def phantom_validation(
     return validation_patient(made.volume, made.labels, encoder.framing, seeds=images, poses=poses)
 
 
-class RayEmbRecipe:
+class RayEmbRecipe(FindsPoints):
     """The compact encoder of RayEmb; a `training.Recipe`."""
 
     kind = "rayemb"
@@ -122,12 +122,6 @@ class RayEmbRecipe:
     )
     widget = "RayEmb"
     shipped = True
-    settings = TrainSettings(learning_rate=2e-3)
-    step_errors: Mapping[str, str] = {"median_error_mm": "training, median"}
-    scores: Mapping[str, str] = {
-        "median_error_mm": "validation, median",
-        "median_mtre_mm": "pose, median mTRE",
-    }
 
     def network(self, patients: Patients, start: Start) -> RayEncoder:
         """See `Recipe`."""

@@ -72,6 +72,7 @@ from .pose_range import STANDARD_CARM as STANDARD_CARM, PoseRange as PoseRange
 from .recent import Recent as Recent
 from .recipe import (
     Cloud as Cloud,
+    FindsPoints as FindsPoints,
     Recipe as Recipe,
     Shown as Shown,
     Start as Start,

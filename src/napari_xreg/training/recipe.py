@@ -144,6 +144,17 @@ class Recipe(Protocol):
         ...
 
 
+class FindsPoints:
+    """What recipes of networks that find points on a radiograph have in common."""
+
+    settings = TrainSettings(learning_rate=2e-3)
+    step_errors: Mapping[str, str] = {"median_error_mm": "training, median"}
+    scores: Mapping[str, str] = {
+        "median_error_mm": "validation, median",
+        "median_mtre_mm": "pose, median mTRE",
+    }
+
+
 def verdict(what: str, scores: Mapping[str, float], widget: str) -> str:
     """How good it is, and what to do next.
 

@@ -69,7 +69,7 @@ class OnCpuInstead:
 def refine(
     request: RefineRequest, *, control: Control | None = None
 ) -> Generator[Iterate | OnCpuInstead, None, Registration]:
-    """Find the pose under which the CT explains the radiographs.
+    """Find the pose under which the CT explains the radiographs, as `registration.refine`.
 
     Parameters
     ----------
@@ -81,19 +81,12 @@ def refine(
     Yields
     ------
     OnCpuInstead
-        At most once, before the first iteration.
-    Iterate
-        Every pose tried, with its losses.
-
-    Returns
-    -------
-    Registration
-        False where it should not be trusted.
+        At most once, before the first iteration; after it what `registration.refine` yields.
 
     Raises
     ------
     ValueError
-        If there is no view, a radiograph has no usable content, or the isocenter is not finite.
+        As `registration.refine`.
     OutOfMemory
         If the CT does not fit on the device, and the CPU may not stand in.
     """

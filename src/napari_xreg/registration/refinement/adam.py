@@ -186,8 +186,8 @@ def _configured(wanted: Wanted) -> AdamSettings:
     default = AdamSettings()
     pixels = default.pixels[-1:] if wanted.finest_only else default.pixels
     return AdamSettings(
-        pixels=wanted.pixels or pixels,
-        iterations=wanted.iterations or default.iterations,
+        pixels=pixels if wanted.pixels is None else wanted.pixels,
+        iterations=default.iterations if wanted.iterations is None else wanted.iterations,
         similarity=SIMILARITIES[wanted.compare] if wanted.compare else default.similarity,
         keep_images=wanted.keep_images,
     )

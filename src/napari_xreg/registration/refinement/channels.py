@@ -27,7 +27,7 @@ class Filter(Protocol):
         ...
 
     def kernels(self) -> tuple[Kernel, Kernel]:
-        """Along a row (over columns) and along a column (over rows); of odd and the same length."""
+        """Along a row (over columns) and along a column (over rows); of odd length."""
         ...
 
 

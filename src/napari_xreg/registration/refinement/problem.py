@@ -57,11 +57,12 @@ class Linearisation:
 
 @dataclass(frozen=True, eq=False)
 class Compared:
-    """A channel of one radiograph."""
+    """A channel of one radiograph; `size` is how many pixels its filter reaches over, 1 for none."""
 
     name: str
     weight: float
     kernels: tuple[Array, Array]  # along a row, along a column
+    size: int
     index: npt.NDArray[np.intp]  # flat indices of its usable pixels
     prior: Array  # their weights before any residual is seen; sums to 1
 
@@ -131,7 +132,7 @@ class ViewProblem:
         compared = []
         for channel in self.channels.compared:
             kernels = channel.filter.kernels()
-            size = kernels[0].size
+            size = max(kernel.size for kernel in kernels)
             if size not in reached:
                 inner = usable
                 if size > 1 and not usable.all():
@@ -145,7 +146,7 @@ class ViewProblem:
                 prior = by_contrast if channel.filter.edges else None
                 if prior is None:
                     prior = np.full(index.size, 1.0 / index.size, np.float32)
-                compared.append(Compared(channel.name, channel.weight, kernels, index, prior))
+                compared.append(Compared(channel.name, channel.weight, kernels, size, index, prior))
         return tuple(compared)
 
     def _contrast_prior(self, index: npt.NDArray[np.intp]) -> Array | None:

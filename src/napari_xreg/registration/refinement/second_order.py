@@ -225,7 +225,7 @@ def _configured(wanted: Wanted) -> RefineSettings:
         levels=tuple(
             replace(
                 level,
-                iterations=wanted.iterations or level.iterations,
+                iterations=level.iterations if wanted.iterations is None else wanted.iterations,
                 channels=channels or level.channels,
             )
             for level in levels

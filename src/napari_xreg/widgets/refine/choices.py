@@ -8,7 +8,7 @@ from napari_xreg.registration import SOLVERS, Spread, Wanted
 
 COARSE, FINEST, OWN = "coarse to fine", "finest only", "custom"
 SCALES = {
-    COARSE: "Radiograph at 32, 64, 128, 256 pixels (Adam: 64, 128); the CT coarser first.",
+    COARSE: "The levels of the optimiser: radiograph and CT coarser first.",
     FINEST: "The last level alone: for a start that is nearly right.",
     OWN: "Longer side of the radiograph in pixels, level by level.",
 }
@@ -68,12 +68,13 @@ class RefineChoices:
 
     def as_json(self) -> dict[str, object]:
         """As plain values, for a session's file."""
+        solver = SOLVERS[self.optimiser]
         return {
             "optimiser": self.optimiser,
-            "metric": self.metric,
+            "metric": self.metric or next(iter(solver.compares())),
             "scales": self.scales,
             "pixels": list(self.pixels),
-            "iterations": self.iterations,
+            "iterations": solver.iterations if self.iterations is None else self.iterations,
             "starts": self.starts,
             "spread": {
                 "rotation_deg": self.spread.rotation_deg,

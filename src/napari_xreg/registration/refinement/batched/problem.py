@@ -121,7 +121,7 @@ class DeviceViewProblem:
         self.channels = first.channels
         known = {channel.name: channel for host in hosts for channel in host.compared}
         # What needs no filter first: `_planes` puts them together so.
-        compared = sorted(known.values(), key=lambda channel: channel.kernels[0].size > 1)
+        compared = sorted(known.values(), key=lambda channel: channel.size > 1)
         self.names = tuple(channel.name for channel in compared)
         self.shares = torch.tensor(
             [channel.weight for channel in compared], dtype=torch.float64, device=device
@@ -146,9 +146,9 @@ class DeviceViewProblem:
             pixels, there = _sampled([host.usable for host in hosts])
             valid = None if there.all() else items(there)
             self.tone = ToneFit(self._target, items(pixels), valid)
-        self._plain = sum(channel.kernels[0].size == 1 for channel in compared)
+        self._plain = sum(channel.size == 1 for channel in compared)
         kernels = [channel.kernels for channel in compared[self._plain :]]
-        reach = max((along_row.size // 2 for along_row, _ in kernels), default=0)
+        reach = max((channel.size // 2 for channel in compared), default=0)
         # Along a row, then along a column, of each filtered channel.
         self._taps = tuple(
             torch.from_numpy(np.stack([np.pad(k, reach - k.size // 2) for k in axis])).to(device)
