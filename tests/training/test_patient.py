@@ -17,6 +17,7 @@ from napari_xreg.training import (
     bent,
     bone_mask,
     patient_from_volume,
+    points_in_bone,
 )
 
 CARM = CArm(1020.0, 750.0, Detector((24, 32), (9.0, 8.0)))
@@ -67,6 +68,9 @@ def test_a_ct_without_bone_is_refused_in_words():
     volume, _ = small()
     with pytest.raises(ValueError, match="no voxel above 2000 HU"):
         patient_from_volume(volume, bone_above_hu=2000)
+    # Of what is validated on, too: the middle of no points is no place to turn about.
+    with pytest.raises(ValueError, match="no voxel above 2000 HU"):
+        points_in_bone(volume, None, 2000, 0)
 
 
 def test_labelled_points_are_dense_where_anything_is():

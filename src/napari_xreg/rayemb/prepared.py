@@ -16,7 +16,7 @@ from napari_xreg.rayemb.network.encoder import Embedded, RayEncoder, embed
 from napari_xreg.rayemb.network.weights_file import WeightsFile
 from napari_xreg.rayemb.polarity import ENOUGH_DRRS, Polarity, coarse_drrs, polarity_of
 from napari_xreg.rayemb.templates import TemplateMade, Templates, TemplateSettings, make_templates
-from napari_xreg.training import bone_mask, points_in
+from napari_xreg.training import bone_mask, no_bone, points_in
 
 POINTS = 3000
 """3D points that are looked for: 600 of them go on, and more made no pose better (decision 9)."""
@@ -156,7 +156,7 @@ def sample_points(
     mask = bone_mask(volume, labels, label_ids, above_hu)
     points = points_in(volume, mask, count, torch.Generator().manual_seed(seed))
     if not len(points):
-        raise _no_bone(above_hu)
+        raise no_bone("the CT", above_hu)
     return points
 
 
@@ -175,13 +175,7 @@ def bone_center(
     mask = bone_mask(volume, labels, None, above_hu)
     counts = [mask.sum(dim=dims).double() for dims in ((0, 1), (0, 2), (1, 2))]
     if not bool(counts[0].any()):
-        raise _no_bone(above_hu)
+        raise no_bone("the CT", above_hu)
     x, y, z = ((n * torch.arange(len(n)).to(n)).sum() / n.sum() for n in counts)
     matrix = volume.world_from_index.double().cpu()
     return matrix[:3, :3] @ torch.stack([x, y, z]).cpu() + matrix[:3, 3]
-
-
-def _no_bone(above_hu: float) -> ValueError:
-    return ValueError(
-        f"the CT holds no voxel above {above_hu} HU: choose a lower threshold, or give labels"
-    )

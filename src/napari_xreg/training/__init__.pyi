@@ -50,6 +50,7 @@ from .on_image import (
 from .patient import (
     Patient as Patient,
     bone_mask as bone_mask,
+    no_bone as no_bone,
     patient_from_volume as patient_from_volume,
     points_in as points_in,
 )

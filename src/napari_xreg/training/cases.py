@@ -10,7 +10,7 @@ from napari_xreg.geometry import CArm, Pose
 from napari_xreg.images import LabelMap, Radiograph, Volume
 from napari_xreg.metrics import mean_target_registration_error
 from napari_xreg.simulation import simulate_radiograph
-from napari_xreg.training.patient import bone_mask, points_in
+from napari_xreg.training.patient import bone_mask, no_bone, points_in
 from napari_xreg.training.pose_range import PoseRange
 
 LOST_MM = 200.0
@@ -20,9 +20,19 @@ LOST_MM = 200.0
 def points_in_bone(
     volume: Volume, labels: LabelMap | None, bone_above_hu: float, seed: int
 ) -> Float[Tensor, "n 3"]:
-    """Points in bone, world mm, in random order; a C-arm turns about their mean."""
+    """Points in bone, world mm, in random order; a C-arm turns about their mean.
+
+    Raises
+    ------
+    ValueError
+        If the CT holds no bone.
+    """
     generator = torch.Generator().manual_seed(seed)
-    return points_in(volume, bone_mask(volume, labels, None, bone_above_hu), 100_000, generator)
+    inside = bone_mask(volume, labels, None, bone_above_hu)
+    points = points_in(volume, inside, 100_000, generator)
+    if not len(points):
+        raise no_bone("the CT", bone_above_hu)
+    return points
 
 
 def radiographs_at_random(

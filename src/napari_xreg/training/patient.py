@@ -100,15 +100,20 @@ def patient_from_volume(
     inside = bone_mask(volume, labels, label_ids, bone_above_hu)
     in_bone = points_in(volume, inside, most_points, generator)
     if not len(in_bone):
-        raise ValueError(
-            f"{name} holds no voxel above {bone_above_hu} HU to sample points from: choose a lower "
-            "threshold, or give labels"
-        )
+        raise no_bone(name, bone_above_hu)
     count = round(len(in_bone) * soft_points)
     elsewhere = points_in(volume, (hu > -300) & ~inside, count, generator)
     center = in_bone.mean(0) if isocenter is None else isocenter.double()
     placed = tuple(mark for mark in landmarks if mark.position is not None)
     return Patient(name, bone, soft, torch.cat([in_bone, elsewhere]), center, placed)
+
+
+def no_bone(name: str, above_hu: float) -> ValueError:
+    """The error of a CT in which there is nothing to sample points from."""
+    return ValueError(
+        f"{name} holds no voxel above {above_hu} HU to sample points from: choose a lower threshold, "
+        "or give labels"
+    )
 
 
 def bone_mask(

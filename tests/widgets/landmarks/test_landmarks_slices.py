@@ -6,7 +6,7 @@ from landmarks_scene import click, exact, move, native, on_canvas, press, releas
 from qtpy.QtCore import QPoint, Qt
 
 from napari_xreg.images import Landmark
-from napari_xreg.viewer import PLANES
+from napari_xreg.viewer.patient3d.slices import CUT_DOWN_ACROSS
 from napari_xreg.widgets.jobs.workbench import workbench_of
 from napari_xreg.widgets.landmarks.widget import LandmarksWidget
 from napari_xreg.widgets.slices.widget import SlicesWidget
@@ -25,7 +25,7 @@ def shown(make_napari_viewer_proxy, fill):
 def in_slice(slices, xyz):
     """Canvas pixel of a place: the head up, the patient's left on the right, the front up or left."""
     canvas, camera = slices.canvas.viewer.canvas.native, slices.model.scene.camera
-    _, down, across = PLANES[slices.slices.plane]
+    _, down, across = CUT_DOWN_ACROSS[slices.slices.plane]
     away = np.array(xyz[::-1]) - np.array(slices.model.dims.point)
     centre = np.array(camera.center[-2:]) - np.array(slices.model.dims.point)[[down, across]]
     sign = 1 if slices.slices.plane == "axial" else -1

@@ -1,6 +1,6 @@
 """A column of controls that scrolls up and down, as every dock widget needs on a low screen."""
 
-from qtpy.QtCore import QSize, Qt
+from qtpy.QtCore import QEvent, QObject, QSize, Qt
 from qtpy.QtWidgets import QFrame, QScrollArea, QWidget
 
 
@@ -13,6 +13,12 @@ class _Column(QScrollArea):
             return hint
         width = inside.minimumSizeHint().width() + bar.sizeHint().width()
         return QSize(max(hint.width(), width), hint.height())
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
+        # Qt asks a scroll area once; what is inside may grow when a part of it is opened.
+        if event is not None and event.type() == QEvent.Type.LayoutRequest:
+            self.updateGeometry()
+        return bool(super().eventFilter(watched, event))
 
 
 def scrolled(inside: QWidget) -> QScrollArea:
