@@ -345,7 +345,8 @@ def trust(
 
 def smoke(folder: Path) -> None:
     """One phantom, an untrained detector, a few passes."""
-    from napari_xreg.landmarks import CompactDetector, phantom_cases, save_network
+    from napari_xreg.landmarks import CompactDetector, phantom_cases
+    from napari_xreg.training import save_network
 
     torch.manual_seed(0)
     file = folder / "untrained.safetensors"

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from napari_xreg.images import ReadError, read_radiograph
 from napari_xreg.records.pose_files import read_pose, write_pose
 from napari_xreg.records.result_files import read_result
 from napari_xreg.records.trajectory_file import read_trajectory
-from napari_xreg.registration import Status
+from napari_xreg.registration import SOLVERS, AdamSettings, Status
 from napari_xreg.rendering import render_drr
 from napari_xreg.session import read_session, sample_case
 from napari_xreg.simulation import phantom
@@ -181,11 +182,9 @@ class TestRegister:
 
     @pytest.mark.slow
     def test_adam_is_there_for_comparison(self, call, case, monkeypatch):
-        from napari_xreg.registration.refinement.adam import AdamSettings
-
         quick = AdamSettings(pixels=(40,), iterations=3, keep_images=False)
-        monkeypatch.setattr(register_command, "AdamSettings", lambda keep_images: quick)
-        # isinstance is asked of the real class elsewhere.
+        adam = replace(SOLVERS["adam"], configure=lambda wanted: quick)
+        monkeypatch.setitem(SOLVERS, "adam", adam)
         done = call(
             "register",
             case.ct,

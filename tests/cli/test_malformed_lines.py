@@ -273,7 +273,7 @@ WEIGHTS = [
 TRAIN = [
     (["--device", "xyz"], "the device is one of"),
     (["--device", "cuda:4000000000"], "cannot be used"),
-    (["--primary", "9", "-9"], "smallest, largest"),
+    (["--primary", "9", "-9"], "smallest primary angle must not be above"),
     (["--primary", "0", "1e308"], "360 degrees"),
     (["--offset", "1e308"], "10 m"),
     (["--seed", "9" * 30], "up to 2147483647"),

@@ -1,6 +1,5 @@
 """--seed of every command arrives where numbers are drawn: looked at there, and stopped there."""
 
-import importlib
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -11,10 +10,8 @@ from napari_xreg import training
 from napari_xreg.cli import detect_command, finding_start, heatmap_command
 from napari_xreg.images import Landmark, read_radiograph, write_landmarks
 from napari_xreg.rayemb import PreparedNetwork
+from napari_xreg.registration.refinement import second_order
 from napari_xreg.workflows import RECIPES, InitialiseRequest, start_by_landmarks, start_by_points
-
-# The package's name `refine` is the function.
-REFINE = importlib.import_module("napari_xreg.registration.refinement.refining")
 
 
 @pytest.fixture
@@ -40,13 +37,13 @@ def ended(done):
 
 
 def test_register_spreads_its_starts_by_it(call, case, monkeypatch):
-    spread, seen = REFINE.spread_starts, []
+    spread, seen = second_order.spread_starts, []
 
     def starts(*arguments):
         seen.append(torch.stack([pose.matrix() for pose in spread(*arguments)]))
         raise ValueError("enough")
 
-    monkeypatch.setattr(REFINE, "spread_starts", starts)
+    monkeypatch.setattr(second_order, "spread_starts", starts)
     for seed in ((), ("--seed", 0), ("--seed", 7), ("--seed", 7), ("--seed", 8)):
         ended(call("register", case.ct, case.xray, "--multi-start", 3, *seed, "--quiet"))
     unsaid, zero, seven, again, eight = seen

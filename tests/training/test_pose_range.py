@@ -44,7 +44,9 @@ def test_a_grid_runs_over_secondary_angles_first():
 
 
 def test_a_range_that_runs_backwards_is_refused():
-    with pytest.raises(ValueError, match="roll_deg is"):
+    with pytest.raises(
+        ValueError, match="smallest roll angle must not be above the largest: got 5 to -5"
+    ):
         PoseRange(roll_deg=(5.0, -5.0))
     with pytest.raises(ValueError, match="cut must be positive"):
         PoseRange(cut=0.0)
