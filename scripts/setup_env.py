@@ -79,7 +79,7 @@ SCREEN_PROGRAMS = {"xvfb-run": "xvfb", "Xvfb": "xvfb", "xauth": "xauth"}
 # torchvision, timm, VTK and a Jupyter server, and torchvision's compiled part does not load beside
 # a CPU build of torch (docs/decisions/0001).
 PEERS_ALONE = ("diffdrr==0.6.1", "nanodrr==0.1.7")
-PEERS_NEED = ("fastcore", "torchio>=0.21", "pandas", "einops", "platformdirs")
+PEERS_NEED = ("fastcore", "torchio>=0.21", "pandas", "einops", "platformdirs", "roma>=1.5")
 
 SMALLER = """\
     This machine has no NVIDIA card, but the torch that pip offers brings CUDA (several GB).

@@ -4,6 +4,8 @@ Three judges of one view: the peer's renderer, ours, and the closed form of Gaus
 written out here. The volume is oblique, anisotropic and stored left-handed, nothing is centred.
 """
 
+import importlib
+import importlib.util
 import math
 import warnings
 
@@ -271,3 +273,13 @@ def test_xvr_angles_in_words_of_the_c_arm(orientation):
         expected = [alpha - 180, -beta, -gamma, -tx, -tz, 640 - 650]
     got = [terms.primary_deg, terms.secondary_deg, terms.roll_deg, *terms.offset_mm]
     np.testing.assert_allclose(got, expected, atol=1e-9)
+
+
+@pytest.mark.parametrize("package", ["nanodrr", "diffdrr"])
+def test_a_peer_that_is_installed_can_be_imported(package):
+    # Else every comparison above is skipped without a word: they ask with importorskip.
+    if importlib.util.find_spec(package) is None:
+        pytest.skip(f"{package} is not installed")
+    names = {"nanodrr": ("nanodrr.registration", "nanodrr.metrics"), "diffdrr": ("diffdrr.drr",)}
+    for name in names[package]:
+        importlib.import_module(name)
