@@ -19,7 +19,7 @@ REGISTER = ["register", "ct.nii", "x.dcm"]
         (["--offset", "-1E+2", "-3.", "-2.5e1"], "offset", [-100, -3, -25]),
         (["--primary", "-1e-7"], "primary", -1e-7),
         (["--roll", "-.25"], "roll", -0.25),
-        (["--principal-point", "-1e1", "-1.5e-3"], "principal_point", [-10, -0.0015]),
+        (["--principal-point", "-1e1", "-1.5e-3"], "principal_point", [[-10, -0.0015]]),
         (["--isocenter", "-1e-05", "-2.", "3"], "isocenter", ["-1e-05", "-2.", "3"]),
     ],
 )

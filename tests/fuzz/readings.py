@@ -8,9 +8,15 @@ import torch
 
 from napari_xreg.cli import main
 from napari_xreg.geometry import CArm, Pose
-from napari_xreg.images import Radiograph, Volume, read_landmarks, read_radiograph, read_volume
+from napari_xreg.images import (
+    Radiograph,
+    Volume,
+    read_geometry,
+    read_landmarks,
+    read_radiograph,
+    read_volume,
+)
 from napari_xreg.images.reading_volumes import read_labels
-from napari_xreg.images.xray_geometry import read_geometry
 from napari_xreg.landmarks.weights_file import load_detector
 from napari_xreg.rayemb.network.weights_file import load_encoder
 from napari_xreg.records.pose_files import read_pose

@@ -20,6 +20,7 @@ TESTS = Path(__file__).resolve().parents[1]
 for _beside in ("images", "session"):  # the writers of hand-made files of those tests
     sys.path.insert(0, str(TESTS / _beside))
 
+import camera_files
 import ct_writers
 import session_parts
 import xray_files
@@ -28,7 +29,7 @@ from napari_xreg.geometry import CArmPose
 from napari_xreg.images import Landmark, write_dicom_radiograph, write_radiograph
 from napari_xreg.images.formats.landmark_files import write_landmarks
 from napari_xreg.images.formats.raster import sidecar_path
-from napari_xreg.images.xray_geometry import geometry_of, geometry_to_json, write_geometry
+from napari_xreg.images.geometry_file import geometry_of, geometry_to_json, write_geometry
 from napari_xreg.landmarks.compact import CompactDetector
 from napari_xreg.rayemb import CompactEncoder
 from napari_xreg.records.pose_files import write_pose
@@ -155,6 +156,10 @@ def _small_files(place, add):
     path = place("geometry") / "g.json"
     write_geometry(path, geometry_of(carm_pose, CArmPose(4.0, -7.0, 2.0), "seed"))
     add("geometry", "geometry", path)
+    for version, ending in ((1, "csv"), (2, "txt")):
+        path = place(f"mayacam_{version}") / f"cam.{ending}"
+        path.write_text(camera_files.MAYACAM[version], encoding="utf-8")
+        add(f"mayacam_{version}", "geometry", path)
     radiograph = session_parts.make_radiograph(CArmPose(4.0, -7.0, 2.0))
     registration = session_parts.make_registration([pose])
     view = View(radiograph, pose)

@@ -7,8 +7,8 @@ import torch
 
 from napari_xreg.geometry import CArm, Detector
 from napari_xreg.images import Radiograph, geometry_record, with_geometry
+from napari_xreg.images.geometry_file import geometry_of, given_geometry
 from napari_xreg.images.operations import Note, Other
-from napari_xreg.images.xray_geometry import geometry_of, given_geometry
 
 ROWS, COLUMNS = 40, 62
 

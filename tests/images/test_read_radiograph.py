@@ -20,8 +20,8 @@ from napari_xreg.images import (
     write_geometry,
     write_radiograph,
 )
+from napari_xreg.images.geometry_file import given_geometry
 from napari_xreg.images.operations import Crop, Turn
-from napari_xreg.images.xray_geometry import given_geometry
 
 TRUTH = torch.from_numpy(line_integrals()).float()
 # Half a step of 12-bit readings that go down to 272.

@@ -22,8 +22,8 @@ from napari_xreg.images import (
     with_geometry,
     write_radiograph,
 )
+from napari_xreg.images.geometry_file import geometry_to_json
 from napari_xreg.images.operations import Crop
-from napari_xreg.images.xray_geometry import geometry_to_json
 from napari_xreg.session import (
     FileStep,
     Session,

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from napari_xreg.cli.console import Console
 from napari_xreg.cli.finding_start import shown
-from napari_xreg.cli.further_views import check_masks, masked
+from napari_xreg.cli.further_views import check_counts, masked
 from napari_xreg.cli.inputs import placed_landmarks, read_xray
 from napari_xreg.files import DETECTIONS, check_folder, plain, schema_head, written, written_folder
 from napari_xreg.geometry import CArm
@@ -33,7 +33,7 @@ def run(arguments: Namespace, console: Console) -> int:
     """Detect and write; the exit code is 1 where the result is not to be trusted, or nobody knows."""
     out = Path(arguments.out)
     check_folder(out)
-    check_masks(arguments)
+    check_counts(arguments)
     weighting = Weighting(arguments.weighting, arguments.beta, discard=arguments.discard)
     marks = None if arguments.landmarks is None else placed_landmarks(arguments)
     console.step("reading")

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from napari_xreg.cli.console import Console
 from napari_xreg.cli.finding_start import shown
-from napari_xreg.cli.further_views import check_masks, masked
+from napari_xreg.cli.further_views import check_counts, masked
 from napari_xreg.cli.heatmap_picture import heatmap_picture
 from napari_xreg.cli.inputs import (
     read_patient,
@@ -41,7 +41,7 @@ def run(arguments: Namespace, console: Console) -> int:
     if not (arguments.point or arguments.landmark):
         raise ValueError("say which point: --point X Y Z in mm, or --landmark NAME")
     check_folder(out)
-    check_masks(arguments)
+    check_counts(arguments)
     console.step("reading")
     patient = read_patient(arguments)
     console.notes(patient.volume.notes)

@@ -3,12 +3,13 @@
 import math
 from argparse import Namespace
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from napari_xreg.geometry import CArm, CArmPose
+from napari_xreg.geometry import CArm, CArmPose, Pose
 from napari_xreg.images import (
     FrameUnknown,
     Landmark,
@@ -46,25 +47,60 @@ def said_values(arguments: Namespace) -> str | None:
     return None if arguments.ct_values is None else " ".join(arguments.ct_values)
 
 
-def read_xray(arguments: Namespace, path: str | None = None) -> Radiograph:
-    """The radiograph (or another one), with what the command line says about its geometry."""
+def read_xray(arguments: Namespace, path: str | None = None, number: int = 0) -> Radiograph:
+    """The radiograph (or the one of a number), with what the command line says about its geometry."""
     return read_radiograph(
-        path or arguments.xray,
-        frame=arguments.frame,
-        read_as=arguments.read_as,
-        bone=arguments.bone,
-        i0=arguments.i0,
-        find_collimator=not arguments.no_collimator,
-        geometry=arguments.geometry,
-        source_to_detector=arguments.sdd,
-        source_to_isocenter=arguments.source_to_isocenter,
-        pixel_spacing=_pair(arguments.pixel_spacing),
-        principal_point=_pair(arguments.principal_point),
-        mirrored=arguments.mirrored,
-        field_diameter=arguments.field_diameter,
-        crop=None if arguments.crop is None else tuple(arguments.crop),
-        rotate180=arguments.rotate_180,
+        path or arguments.xray, **xray_options(arguments, number, _count(arguments))
     )
+
+
+def xray_options(arguments: Namespace, number: int, count: int) -> dict[str, Any]:
+    """What the command line says about one of `count` radiographs: keywords of `read_radiograph`.
+
+    Raises
+    ------
+    ValueError
+        If an option is given neither once nor once for each.
+    """
+    said = {
+        "frame": arguments.frame,
+        "i0": arguments.i0,
+        "geometry": arguments.geometry,
+        "source_to_detector": arguments.sdd,
+        "source_to_isocenter": arguments.source_to_isocenter,
+        "pixel_spacing": arguments.pixel_spacing,
+        "principal_point": arguments.principal_point,
+        "field_diameter": arguments.field_diameter,
+        "crop": arguments.crop,
+    }
+    options = {}
+    for name, values in said.items():
+        value = _of_view("sdd" if name == "source_to_detector" else name, values, number, count)
+        options[name] = tuple(value) if isinstance(value, list) else value
+    return options | {
+        "read_as": arguments.read_as,
+        "bone": arguments.bone,
+        "find_collimator": not arguments.no_collimator,
+        "mirrored": arguments.mirrored,
+        "rotate180": arguments.rotate_180,
+    }
+
+
+def _of_view(name: str, values: list[Any] | None, number: int, count: int) -> Any:
+    """Of an option that may be repeated: once holds for all, else each radiograph has its own."""
+    if not values:
+        return None
+    if len(values) not in (1, count):
+        views = "1 radiograph" if count == 1 else f"{count} radiographs"
+        raise ValueError(
+            f"--{name.replace('_', '-')} was given {len(values)} times for {views}: give it once for "
+            "all, or once for each in their order"
+        )
+    return values[0 if len(values) == 1 else number]
+
+
+def _count(arguments: Namespace) -> int:
+    return 1 + len(getattr(arguments, "radiograph", ()))
 
 
 def read_marks(arguments: Namespace, path: str) -> list[Landmark]:
@@ -117,11 +153,8 @@ def starting_pose(
     if arguments.start is not None:
         if any(value is not None for value in angles):
             raise ValueError("give either --start or C-arm angles, not both")
-        try:
-            pose = read_pose(arguments.start, frame=arguments.pose_frame)
-        except FrameUnknown as unknown:
-            raise ReadError(f"{unknown} (--pose-frame)") from unknown
-        return StartingPose(pose, isocenter, f"{Path(arguments.start).name}")
+        pose = read_start(arguments, 0)
+        return StartingPose(pose, isocenter, f"{Path(arguments.start[0]).name}")
     if arguments.pose_frame is not None:
         raise ValueError("--pose-frame says what the matrix of --start maps: give --start FILE")
     if any(value is not None for value in angles):
@@ -132,6 +165,20 @@ def starting_pose(
         frontal = _given_angles(arguments, isocenter)
         return StartingPose(carm.pose_from(frontal), isocenter, "frontal view")
     return header_pose(radiograph, isocenter, overrule=isocenter_given(arguments))
+
+
+def read_start(arguments: Namespace, number: int) -> Pose:
+    """The pose of one of the files of --start.
+
+    Raises
+    ------
+    ReadError
+        If it is none, or does not say what its matrix maps.
+    """
+    try:
+        return read_pose(arguments.start[number], frame=arguments.pose_frame)
+    except FrameUnknown as unknown:
+        raise ReadError(f"{unknown} (--pose-frame)") from unknown
 
 
 def isocenter_given(arguments: Namespace) -> bool:

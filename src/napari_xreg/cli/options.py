@@ -149,14 +149,22 @@ def add_landmark_frame(group: argparse._ActionsContainer) -> None:
     )
 
 
-def add_start(parser: argparse.ArgumentParser, title: str, *, files: bool = True) -> None:
-    """A pose by its C-arm angles or, with `files`, from a file."""
+def add_start(
+    parser: argparse.ArgumentParser, title: str, *, files: bool = True, several: bool = False
+) -> None:
+    """A pose by its C-arm angles or, with `files`, from a file; of `several` radiographs, of each."""
     group = parser.add_argument_group(title)
     if files:
         group.add_argument(
             "--start",
+            action="append",
             metavar="FILE",
-            help="pose: JSON or .tfm of this program, any ITK transform, 4 x 4 text",
+            help="pose: JSON or .tfm of this program, any ITK transform, 4 x 4 text"
+            + (
+                "; once for the first radiograph, or once for each in their order"
+                if several
+                else ""
+            ),
         )
         group.add_argument(
             "--pose-frame",
@@ -206,29 +214,40 @@ def add_carm(parser: argparse.ArgumentParser) -> None:
 def add_radiograph_geometry(parser: argparse.ArgumentParser) -> None:
     """What a radiograph's file does not say."""
     group = parser.add_argument_group(
-        "geometry of the radiograph", "what the file does not say, or to overrule it"
+        "geometry of the radiograph",
+        "what the file does not say, or to overrule it; of several radiographs each option is given "
+        "once for all, or once for each in their order",
     )
-    group.add_argument("--geometry", metavar="FILE", help="JSON sidecar")
-    group.add_argument("--sdd", type=positive_number, metavar="MM", help="source to detector")
-    group.add_argument("--source-to-isocenter", type=positive_number, metavar="MM")
+    length: dict[str, Any] = {"action": "append", "type": positive_number, "metavar": "MM"}
+    pixel: dict[str, Any] = {"action": "append", "nargs": 2, "metavar": ("ROW", "COLUMN")}
     group.add_argument(
-        "--pixel-spacing",
-        type=positive_number,
-        nargs=2,
-        metavar=("ROW", "COLUMN"),
-        help="mm at the detector",
+        "--geometry",
+        action="append",
+        metavar="FILE",
+        help="JSON sidecar, or a calibration of XMALab (MayaCam 1.0 or 2.0)",
     )
-    group.add_argument(
-        "--principal-point", type=number, nargs=2, metavar=("ROW", "COLUMN"), help="pixels"
-    )
-    group.add_argument("--field-diameter", type=positive_number, metavar="MM", help="round field")
+    group.add_argument("--sdd", **length, help="source to detector")
+    group.add_argument("--source-to-isocenter", **length)
+    group.add_argument("--pixel-spacing", **pixel, type=positive_number, help="mm at the detector")
+    group.add_argument("--principal-point", **pixel, type=number, help="pixels")
+    group.add_argument("--field-diameter", **length, help="round field")
     _add_mirrored(group)
     pixels = parser.add_argument_group("pixels of the radiograph")
-    pixels.add_argument("--frame", type=frame, help="of a multi-frame file: 1, 2, ... or mean")
+    pixels.add_argument(
+        "--frame", action="append", type=frame, help="of a multi-frame file: 1, 2, ... or mean"
+    )
     pixels.add_argument("--read-as", choices=("intensity", "line_integral"))
     pixels.add_argument("--bone", choices=("dark", "bright"))
-    pixels.add_argument("--i0", type=positive_number, help="value of an unattenuated pixel")
-    pixels.add_argument("--crop", type=whole, nargs=4, metavar=("ROW", "COLUMN", "ROWS", "COLUMNS"))
+    pixels.add_argument(
+        "--i0", action="append", type=positive_number, help="value of an unattenuated pixel"
+    )
+    pixels.add_argument(
+        "--crop",
+        action="append",
+        type=whole,
+        nargs=4,
+        metavar=("ROW", "COLUMN", "ROWS", "COLUMNS"),
+    )
     pixels.add_argument("--rotate-180", action="store_true", help="after the crop")
     pixels.add_argument(
         "--no-collimator", action="store_true", help="do not look for blades to mask"

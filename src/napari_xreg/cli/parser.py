@@ -168,7 +168,7 @@ def _add_register(commands: _Commands, common: _Parser) -> None:
     find.add_argument(
         "--weights", metavar="FILE", help="for --init (default: those of the package)"
     )
-    add_start(register, "where the C-arm is thought to stand")
+    add_start(register, "where the C-arm is thought to stand", several=True)
     how = register.add_argument_group("refinement")
     method = how.add_argument("--method", default="lm", metavar="SOLVER")
     method.words = _solvers  # type: ignore[attr-defined]

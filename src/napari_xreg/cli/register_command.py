@@ -5,9 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from napari_xreg.cli.console import Console
-from napari_xreg.cli.further_views import check_masks, further_radiographs, masked
+from napari_xreg.cli.further_views import (
+    check_counts,
+    further_radiographs,
+    masked,
+    starting_views,
+)
 from napari_xreg.cli.inputs import (
-    isocenter_given,
     read_patient,
     read_xray,
     starting_pose,
@@ -17,7 +21,7 @@ from napari_xreg.cli.refining import prepare_renderer, refine_shown
 from napari_xreg.files import check_folder
 from napari_xreg.images import Radiograph
 from napari_xreg.records import describe_input, read_truth
-from napari_xreg.registration import SOLVERS, Registration, Spread, Status, View, Wanted
+from napari_xreg.registration import SOLVERS, Registration, Spread, Status, Wanted
 from napari_xreg.rendering import choose_device
 from napari_xreg.workflows import (
     INITIALISERS,
@@ -29,7 +33,6 @@ from napari_xreg.workflows import (
     check_film,
     error_words,
     errors_against,
-    further_views,
     predicted_landmarks,
 )
 
@@ -39,7 +42,7 @@ def run(arguments: Namespace, console: Console) -> int:
     out = Path(arguments.out)
     check_settings(arguments)
     check_folder(out)
-    check_masks(arguments)
+    check_counts(arguments)
     # What can be read wrongly is read before the minutes that a refinement takes.
     truth = None if arguments.truth is None else read_truth(arguments.truth)
     device = choose_device(arguments.device)
@@ -57,9 +60,7 @@ def run(arguments: Namespace, console: Console) -> int:
     except NoStart as nothing:
         console.error(str(nothing))
         return 1
-    first = View(radiograph, start.pose)
-    overrule = isocenter_given(arguments)
-    views = (first, *further_views(first, others, start.isocenter, overrule=overrule))
+    views = starting_views(arguments, start, (radiograph, *others))
     for view in views[1:]:
         console.say(f"radiograph: {view.radiograph!r}")
     console.say(f"start: {start.origin}")
@@ -180,8 +181,10 @@ def _inputs(arguments: Namespace, patient: Patient) -> list[dict[str, Any]]:
     files = [(arguments.xray, "radiograph")]
     files += [(path, "radiograph") for path in arguments.radiograph]
     files += [(path, "mask") for path in arguments.mask]
-    files += [(arguments.labels, "labels"), (arguments.start, "start")]
+    files += [(arguments.labels, "labels")]
+    files += [(path, "start") for path in arguments.start or ()]
+    files += [(path, "geometry") for path in arguments.geometry or ()]
     files += [(arguments.weights, "weights"), (arguments.truth, "truth")]
-    files += [(arguments.landmarks, "landmarks"), (arguments.geometry, "geometry")]
+    files += [(arguments.landmarks, "landmarks")]
     given = [dict(describe_input(path, role)) for path, role in files if path is not None]
     return [patient.described(), *given]

@@ -32,6 +32,14 @@ from .formats.table import (
     suffixes as suffixes,
 )
 from .frames import Frame as Frame
+from .geometry_file import (
+    LARGEST_MM as LARGEST_MM,
+    geometry_from_json as geometry_from_json,
+    geometry_of as geometry_of,
+    geometry_to_json as geometry_to_json,
+    given_geometry as given_geometry,
+    write_geometry as write_geometry,
+)
 from .geometry_override import geometry_record as geometry_record, with_geometry as with_geometry
 from .intensity.attenuation import (
     CT_ENERGY_KEV as CT_ENERGY_KEV,
@@ -63,6 +71,7 @@ from .operations import (
     operation_to_json as operation_to_json,
 )
 from .radiograph import Radiograph as Radiograph
+from .reading_geometry import read_geometry as read_geometry
 from .reading_radiographs import read_radiograph as read_radiograph
 from .reading_volumes import read_labels as read_labels, read_volume as read_volume
 from .stored_image import (
@@ -73,13 +82,4 @@ from .stored_image import (
 from .totalsegmentator import TOTALSEGMENTATOR_NAMES as TOTALSEGMENTATOR_NAMES
 from .volume import Volume as Volume
 from .writing_radiographs import write_radiograph as write_radiograph
-from .xray_geometry import (
-    LARGEST_MM as LARGEST_MM,
-    GeometryRecord as GeometryRecord,
-    geometry_from_json as geometry_from_json,
-    geometry_of as geometry_of,
-    geometry_to_json as geometry_to_json,
-    given_geometry as given_geometry,
-    read_geometry as read_geometry,
-    write_geometry as write_geometry,
-)
+from .xray_geometry import GeometryRecord as GeometryRecord

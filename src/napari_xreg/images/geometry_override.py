@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import torch
 
+from napari_xreg.images.geometry_file import geometry_of
 from napari_xreg.images.operations import (
     Crop,
     Flip,
@@ -16,7 +17,7 @@ from napari_xreg.images.operations import (
     Turn,
 )
 from napari_xreg.images.radiograph import Radiograph
-from napari_xreg.images.xray_geometry import GeometryRecord, geometry_of
+from napari_xreg.images.xray_geometry import GeometryRecord
 
 # These change values or the mask, never where a pixel lies.
 _IN_PLACE = (Invert, Mask, Note)
@@ -29,7 +30,7 @@ def geometry_record(radiograph: Radiograph) -> GeometryRecord:
     (a simulated one), that of the image as it is.
     """
     if radiograph.geometry is not None:
-        return radiograph.geometry
+        return radiograph.geometry.complete()
     origin = "the simulation" if radiograph.simulated else "the image"
     return geometry_of(radiograph.carm, radiograph.nominal, origin)
 
@@ -69,7 +70,9 @@ def with_geometry(radiograph: Radiograph, record: GeometryRecord) -> Radiograph:
     mask = radiograph.mask
     if blank.mask is not None:
         mask = blank.mask if mask is None else mask & blank.mask
-    return replace(radiograph, carm=blank.carm, nominal=blank.nominal, mask=mask, geometry=record)
+    return replace(
+        radiograph, carm=blank.carm, nominal=blank.nominal, mask=mask, geometry=record.complete()
+    )
 
 
 def _restarted(radiograph: Radiograph) -> Radiograph:

@@ -8,9 +8,11 @@ from napari_xreg.images.dicom.radiograph import read_dicom_image
 from napari_xreg.images.errors import ReadError
 from napari_xreg.images.formats.raster import read_raster_image
 from napari_xreg.images.formats.table import formats_in_words, named
+from napari_xreg.images.geometry_file import given_geometry
 from napari_xreg.images.radiograph import Radiograph
+from napari_xreg.images.reading_geometry import read_geometry
 from napari_xreg.images.stored_image import radiograph_from_stored
-from napari_xreg.images.xray_geometry import GeometryRecord, given_geometry, read_geometry
+from napari_xreg.images.xray_geometry import GeometryRecord
 
 
 def read_radiograph(
@@ -60,7 +62,7 @@ def read_radiograph(
     find_collimator
         Look for blades or a circular field in an intensity image and mask what is outside.
     geometry
-        A record, or the path of a JSON file (`read_geometry`).
+        A record, or the path of a JSON file or of a calibration of XMALab (`read_geometry`).
     source_to_detector, source_to_isocenter, field_diameter
         mm.
     pixel_spacing
@@ -110,8 +112,10 @@ def read_radiograph(
     )
     record = stored.geometry
     if geometry is not None:
-        named = geometry if isinstance(geometry, GeometryRecord) else read_geometry(geometry)
-        record = record.override(named)
+        if not isinstance(geometry, GeometryRecord):
+            rows, columns = stored.pixels.shape
+            geometry = read_geometry(geometry, shape=(rows, columns))
+        record = record.override(geometry)
     stored = replace(stored, geometry=record.override(given))
     if read_as is not None and read_as != stored.meaning:
         keep_bone = stored.meaning is None

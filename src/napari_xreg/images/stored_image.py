@@ -150,8 +150,13 @@ def _carm(stored: StoredImage) -> CArm:
 
 def _with_assumptions(stored: StoredImage) -> StoredImage:
     """Say which of the values with a usual answer were not stated."""
-    record = stored.geometry
+    record = stored.geometry.complete()
     assumed, provenance = [], dict(record.provenance)
+    assumed += [
+        f"{name}: {value:g} mm {provenance[name]}"
+        for name, value in record.known().items()
+        if provenance.get(name, "").startswith("assumed with") and isinstance(value, float)
+    ]
     if record.mirrored is None:
         record = replace(record, mirrored=True)
         provenance["mirrored"] = "assumed: the reader faces the patient"

@@ -10,8 +10,8 @@ import torch
 
 from napari_xreg.files import written
 from napari_xreg.images.formats.raster import sidecar_path
+from napari_xreg.images.geometry_file import geometry_of, geometry_to_json
 from napari_xreg.images.radiograph import Radiograph
-from napari_xreg.images.xray_geometry import geometry_of, geometry_to_json
 
 
 def write_radiograph(path: Path | str, radiograph: Radiograph) -> tuple[Path, ...]:

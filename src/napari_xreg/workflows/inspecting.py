@@ -149,7 +149,7 @@ def _label_entry(labels: LabelMap) -> dict[str, Any]:
 
 
 def _radiograph_entry(stored: StoredImage) -> dict[str, Any]:
-    record = stored.geometry
+    record = stored.geometry.complete()
     rows, columns = stored.pixels.shape
     finite = stored.pixels[torch.isfinite(stored.pixels)]
     entry: dict[str, Any] = {

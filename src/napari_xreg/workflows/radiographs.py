@@ -68,12 +68,22 @@ def header_pose(
     nominal = radiograph.nominal
     if nominal is None:
         raise PoseUnknown(f"{radiograph.source} does not say where the C-arm stood")
-    said = radiograph.geometry is not None and radiograph.geometry.isocenter is not None
+    geometry = radiograph.geometry
+    said = geometry is not None and geometry.isocenter is not None
+    if geometry is not None and geometry.world_from_camera is not None:
+        stood = isocenter if overrule else torch.tensor(nominal.isocenter, dtype=torch.float64)
+        return StartingPose(
+            radiograph.carm.pose_from(nominal), stood, "4 x 4 pose of the radiograph"
+        )
     notes: tuple[str, ...] = ()
     if overrule or not said:
         if not overrule:
+            of_rig = geometry is not None and geometry.rig_from_camera is not None
             assumed = (
-                "the header does not say where the isocenter lies in the patient: the middle of "
+                "a calibration does not say where the patient lies: the middle of the CT is put at "
+                "its origin, its axes along the calibration's"
+                if of_rig
+                else "the header does not say where the isocenter lies in the patient: the middle of "
                 "the CT is assumed"
             )
             notes = (assumed,)

@@ -1,0 +1,38 @@
+"""One door for files that say how a radiograph was taken: our JSON, XMALab's MayaCam."""
+
+from pathlib import Path
+
+from napari_xreg.files import ReadError, json_of_text, read_text
+from napari_xreg.images.formats.mayacam import is_mayacam, mayacam_record, read_mayacam
+from napari_xreg.images.geometry_file import geometry_from_json
+from napari_xreg.images.xray_geometry import GeometryRecord
+
+
+def read_geometry(path: Path | str, *, shape: tuple[int, int] | None = None) -> GeometryRecord:
+    """The geometry that a file says: JSON as `write_geometry` or by hand, MayaCam 1.0 or 2.0.
+
+    Parameters
+    ----------
+    path
+        Which of them it is, its contents tell.
+    shape
+        Rows and columns of the image as stored; a calibration of an image of another size is refused.
+
+    Raises
+    ------
+    ReadError
+        If the file is absent or none of these, a value is of the wrong kind, or the image has
+        another size.
+    """
+    path = Path(path)
+    text = read_text(path, legacy=True)
+    if not is_mayacam(text):
+        return geometry_from_json(json_of_text(text, path.name), path.name)
+    camera = read_mayacam(path)
+    if shape is not None and shape not in (camera.pixels, camera.pixels[::-1]):
+        rows, columns = camera.pixels
+        raise ReadError(
+            f"{path.name}: is the calibration of images of {rows} x {columns} pixels, this one has "
+            f"{shape[0]} x {shape[1]}: it belongs to the undistorted images, neither cropped nor resized"
+        )
+    return mayacam_record(camera, path.name)
