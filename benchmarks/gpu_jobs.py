@@ -9,7 +9,7 @@ from benchmarks import cases, peers, rendering
 from benchmarks.device_timing import Job
 from napari_xreg.geometry import CArm, CArmPose, Pose
 from napari_xreg.images import Volume
-from napari_xreg.registration.refinement.hardening import water_lac
+from napari_xreg.registration.refinement.host.hardening import water_lac
 from napari_xreg.rendering import Excess, render_drr, render_with_jacobian
 
 IMAGE, GRADIENT = "image", "image + gradient"

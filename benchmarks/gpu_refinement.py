@@ -10,8 +10,9 @@ from benchmarks import cases
 from napari_xreg.images import Volume
 from napari_xreg.progress import run
 from napari_xreg.registration import RefineSettings, View, refine, refine_many
+from napari_xreg.registration.refinement.batched.backend import Batched
 from napari_xreg.registration.refinement.batched.graph import cuda_graph
-from napari_xreg.registration.refinement.batched.refining import refine_on_device
+from napari_xreg.registration.refinement.second_order import refine_second_order
 from napari_xreg.rendering import volume_on
 
 
@@ -45,9 +46,10 @@ def refined(
         wait(device)
         started = time.perf_counter()
         if graphs:
-            events = refine_on_device(
-                volume, (view,), settings=settings, pivot=case.isocenter, graphs=cuda_graph
-            )
+            events = refine_second_order(
+                volume, (view,), settings=settings, pivot=case.isocenter,
+                backend=Batched(device, cuda_graph),
+            )  # fmt: skip
         else:
             events = refine(volume, view, settings=settings, isocenter=case.isocenter)
         registration = run(events)

@@ -25,8 +25,9 @@ TESTS = [
     "tests/rendering/test_cuda_check.py",
     "tests/rendering/test_devices.py",
     "tests/rendering/test_excess.py",
-    "tests/registration/refinement/test_device_refine.py",
-    "tests/registration/refinement/test_device_cases.py",
+    "tests/registration/refinement/test_backends.py",
+    "tests/registration/refinement/test_course.py",
+    "tests/registration/refinement/test_solver_matrix.py",
 ]
 
 

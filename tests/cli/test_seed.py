@@ -10,7 +10,7 @@ from napari_xreg import training
 from napari_xreg.cli import detect_command, finding_start, heatmap_command
 from napari_xreg.images import Landmark, read_radiograph, write_landmarks
 from napari_xreg.rayemb import PreparedNetwork
-from napari_xreg.registration.refinement import second_order
+from napari_xreg.registration.refinement import course
 from napari_xreg.workflows import RECIPES, InitialiseRequest, start_by_landmarks, start_by_points
 
 
@@ -37,13 +37,13 @@ def ended(done):
 
 
 def test_register_spreads_its_starts_by_it(call, case, monkeypatch):
-    spread, seen = second_order.spread_starts, []
+    spread, seen = course.spread_starts, []
 
     def starts(*arguments):
         seen.append(torch.stack([pose.matrix() for pose in spread(*arguments)]))
         raise ValueError("enough")
 
-    monkeypatch.setattr(second_order, "spread_starts", starts)
+    monkeypatch.setattr(course, "spread_starts", starts)
     for seed in ((), ("--seed", 0), ("--seed", 7), ("--seed", 7), ("--seed", 8)):
         ended(call("register", case.ct, case.xray, "--multi-start", 3, *seed, "--quiet"))
     unsaid, zero, seven, again, eight = seen

@@ -22,7 +22,6 @@ from .refinement.adam import (
     AdamSettings as AdamSettings,
 )
 from .refinement.adam_steps import AdamSteps as AdamSteps
-from .refinement.batched.refine_many import refine_many as refine_many
 from .refinement.channels import (
     COMPARISONS as COMPARISONS,
     ROBUST as ROBUST,
@@ -43,6 +42,7 @@ from .refinement.levels import (
     Level as Level,
     levels_at as levels_at,
 )
+from .refinement.refine_many import refine_many as refine_many
 from .refinement.refining import refine as refine
 from .refinement.result import (
     Candidate as Candidate,

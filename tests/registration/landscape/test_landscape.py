@@ -15,15 +15,14 @@ from napari_xreg.registration import (
     Channels,
     LandscapeSettings,
     Level,
+    RefineSettings,
     View,
     gradient,
     intensity,
     loss_landscape,
+    refine,
 )
 from napari_xreg.registration.landscape.sampling import empty_landscape, shifted_pose
-from napari_xreg.registration.refinement.lm import evaluate
-from napari_xreg.registration.refinement.views import JointProblem
-from napari_xreg.rendering import at_voxel_size, prepare
 
 CARM = carm(72, 78)
 TRUE = CARM.world_from_camera(24.0, -13.0, 5.0, isocenter=CENTER, offset_mm=(4.0, -6.0, 9.0))
@@ -118,17 +117,14 @@ def test_the_centre_scores_what_the_refinement_scores(volume, radiograph):
     channels = Channels((*intensity(0.6), *gradient(1.0)))
     level = Level(48, 4.0, channels=channels)
     pose = _displaced(primary=3.0, y=5.0)
-    problem = JointProblem(
-        prepare(at_voxel_size(volume, 4.0), packed=True), [View(radiograph, pose)], level, CENTER
-    )
-    state = evaluate(problem, (pose,))
+    view = View(radiograph, pose)
+    once = RefineSettings(levels=(replace(level, iterations=1),), keep_images=False)
+    begun = run(refine(volume, view, settings=once, isocenter=CENTER)).trajectory[0]
     settings = replace(SETTINGS, level=level, parameters=("x",), samples=3)
-    samples = list(
-        loss_landscape(volume, View(radiograph, pose), settings=settings, isocenter=CENTER)
-    )
+    samples = list(loss_landscape(volume, view, settings=settings, isocenter=CENTER))
     (middle,) = [s for s in samples if s.offset == (0.0,)]
-    assert middle.loss == pytest.approx(state.loss / 1.6, rel=1e-5)
-    assert middle.terms == pytest.approx(state.model.terms, rel=1e-5)
+    assert middle.loss == pytest.approx(begun.loss / 1.6, rel=1e-5)
+    assert {"loss": begun.loss, **middle.terms} == pytest.approx(dict(begun.losses), rel=1e-5)
 
 
 def test_the_robust_level_of_the_refinement_works_too(volume, radiograph):

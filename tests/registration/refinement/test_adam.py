@@ -1,4 +1,4 @@
-"""The Adam recipe: it climbs, keeps its best and stops by its own rule."""
+"""The Adam recipe: it keeps its best and stops by its own rule."""
 
 import pytest
 import torch
@@ -9,7 +9,6 @@ from napari_xreg.registration import AdamSettings, Spread, Status, View, perturb
 
 CARM = carm()
 TRUE = CARM.world_from_camera(24.0, -13.0, 5.0, isocenter=CENTER)
-POINTS = CENTER + torch.tensor([[40.0, 5, -30], [-35, 20, 44], [10, -38, 3]], dtype=torch.float64)
 
 
 def _start():
@@ -18,31 +17,27 @@ def _start():
     return perturbed(TRUE, CENTER, normals, Spread().scaled(0.5))[0]
 
 
-def _error(pose) -> float:
-    return float((pose.inverse().apply(POINTS) - TRUE.inverse().apply(POINTS)).norm(dim=1).mean())
-
-
 @pytest.fixture(scope="module")
 def view():
     return View(blob_radiograph(CARM, TRUE), _start())
 
 
-def test_it_climbs_to_the_pose_and_keeps_the_best(view):
-    settings = AdamSettings(pixels=(26, 40), method="joseph", keep_images=False)
-    result = run(refine(blob_volume(4.0), view, settings=settings, isocenter=CENTER))
-    assert _error(view.world_from_camera) > 9.0
-    # The rule stops early on an image this smooth; LM reaches 0.1 mm here.
-    assert _error(result.world_from_camera) < 3.0
-    last = [i for i in result.trajectory if i.level == 1]
-    assert result.losses["loss"] == min(i.loss for i in last)
-    best = min(last, key=lambda i: i.loss)
+def test_the_best_is_kept_and_not_the_last(view):
+    """A rate so high that it runs past; that it climbs, `test_solver_matrix` shows."""
+    settings = AdamSettings(
+        pixels=(26,), iterations=7, translation_rate=5.0, method="joseph", keep_images=False
+    )
+    result = run(refine(blob_volume(8.0), view, settings=settings, isocenter=CENTER))
+    best = min(result.trajectory, key=lambda i: i.loss)
+    assert best is not result.trajectory[-1]
+    assert result.losses["loss"] == best.loss
     torch.testing.assert_close(best.world_from_camera.matrix(), result.world_from_camera.matrix())
 
 
 def test_first_step_is_as_long_as_the_learning_rates(view):
     # Adam's first step is the rate in every coordinate, whatever the gradient.
     settings = AdamSettings(pixels=(52,), iterations=2, method="joseph", keep_images=False)
-    result = run(refine(blob_volume(4.0), view, settings=settings, isocenter=CENTER))
+    result = run(refine(blob_volume(8.0), view, settings=settings, isocenter=CENTER))
     first, second = (i.world_from_camera for i in result.trajectory)
     turn = (second.rotation @ first.rotation.mT).trace()
     angle = float(torch.arccos((turn - 1) / 2))
@@ -55,7 +50,7 @@ def test_plateaus_end_a_scale(view):
     settings = AdamSettings(
         pixels=(26,), patience=0, threshold=1.0, plateaus=3, method="joseph", keep_images=False
     )
-    result = run(refine(blob_volume(4.0), view, settings=settings, isocenter=CENTER))
+    result = run(refine(blob_volume(8.0), view, settings=settings, isocenter=CENTER))
     # No gain is ever enough: the rate falls at the 2nd and 3rd iteration, the third plateau ends it
     assert len(result.trajectory) == 3
     assert result.status is Status.CONVERGED
@@ -64,6 +59,6 @@ def test_plateaus_end_a_scale(view):
 def test_cancel_before_the_first_iteration_gives_the_start_back(view):
     control = Control()
     control.cancel()
-    result = run(refine(blob_volume(4.0), view, isocenter=CENTER, control=control))
+    result = run(refine(blob_volume(8.0), view, isocenter=CENTER, control=control))
     assert result.status is Status.CANCELLED
     torch.testing.assert_close(result.world_from_camera.matrix(), view.world_from_camera.matrix())

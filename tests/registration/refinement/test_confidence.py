@@ -17,11 +17,9 @@ from napari_xreg.registration import (
     refine,
     weakest_direction,
 )
-from napari_xreg.registration.refinement.confidence import (
-    CALIBRATION,
-    CORRELATION_REACH,
-    _correlated_sum,
-)
+from napari_xreg.registration.refinement.batched.correlated import correlated_sums
+from napari_xreg.registration.refinement.confidence import CALIBRATION, CORRELATION_REACH
+from napari_xreg.registration.refinement.host.correlated import correlated_sum
 
 CARM = CArm(1020.0, 720.0, Detector((200, 240), (1.5, 1.3), (90.0, 130.0)))
 TERMS = CArmPose(25.0, -17.0, 8.0, (12.0, -7.0, 31.0), (5.0, 60.0, -90.0))
@@ -41,7 +39,11 @@ def test_correlated_sum_is_the_double_sum_with_a_triangular_kernel():
             a = scores[:, max(0, dr) : rows + min(0, dr), max(0, dc) : columns + min(0, dc)]
             b = scores[:, max(0, -dr) : rows + min(0, -dr), max(0, -dc) : columns + min(0, -dc)]
             expected += k * a.reshape(6, -1) @ b.reshape(6, -1).T
-    np.testing.assert_allclose(_correlated_sum(scores), expected, rtol=1e-10, atol=1e-10)
+    np.testing.assert_allclose(correlated_sum(scores), expected, rtol=1e-10, atol=1e-10)
+    batch = torch.from_numpy(np.stack([scores, -2 * scores]))
+    found = correlated_sums(batch).numpy()
+    np.testing.assert_allclose(found[0], expected, rtol=1e-10, atol=1e-10)
+    np.testing.assert_allclose(found[1], 4 * expected, rtol=1e-10, atol=1e-10)
 
 
 def _covariance() -> torch.Tensor:

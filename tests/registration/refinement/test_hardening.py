@@ -7,7 +7,7 @@ from bars import barred_patient
 
 from napari_xreg.geometry import CArm, Detector
 from napari_xreg.images import Radiograph, Volume
-from napari_xreg.registration.refinement.hardening import bone_gain, fit_gain, with_bone_gain
+from napari_xreg.registration.refinement.host.hardening import bone_gain, fit_gain, with_bone_gain
 from napari_xreg.rendering import Prepared, march_view
 
 CARM = CArm(1020.0, 740.0, Detector((64, 72), (3.0, 3.1)))

@@ -7,7 +7,7 @@ import torch
 from napari_xreg.geometry import CArm, Detector
 from napari_xreg.images import Radiograph, Volume
 from napari_xreg.registration import Channels, GaussianDerivative, gradient, intensity
-from napari_xreg.registration.refinement.problem import (
+from napari_xreg.registration.refinement.host.view_problem import (
     Plane,
     ViewProblem,
     residuals,

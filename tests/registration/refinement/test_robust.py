@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from napari_xreg.registration.refinement.robust import outlier_weights, robust_fit
+from napari_xreg.registration.refinement.host.robust import outlier_weights, robust_fit
 
 
 def test_weights_worked_by_hand():

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 import torch
+from backends import refined
 from blobs import CENTER, blob_radiograph, blob_volume, carm
 
 from napari_xreg.images import Volume
@@ -23,7 +24,6 @@ from napari_xreg.registration import (
     refine,
     solver_of,
 )
-from napari_xreg.registration.refinement.batched.refining import refine_on_device
 
 TRUE = carm(48, 52).world_from_camera(
     24.0, -13.0, 5.0, isocenter=CENTER, offset_mm=(4.0, -6.0, 9.0)
@@ -94,7 +94,7 @@ def test_a_channel_of_one_s_own_is_compared_by_both_codes(volume, alone):
     start = TRUE.left_perturb(torch.tensor([0.005, -0.006, 0.004, 0.4, -0.3, 1.0]).double(), CENTER)
     view = View(blob_radiograph(carm(48, 52), TRUE), start)
     found = run(refine(volume, view, settings=settings, isocenter=CENTER))
-    there = run(refine_on_device(volume, (view,), settings=settings, pivot=CENTER))
+    there = refined("batched", volume, [view], settings, CENTER)
     names = {"loss", "step"} | (set() if alone else {"intensity"})
     assert set(found.losses) == set(there.losses) == names
     assert found.losses["loss"] == pytest.approx(there.losses["loss"], abs=2e-4)

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from backends import refined
 from blobs import CENTER, blob_radiograph, blob_volume, carm
 
 from napari_xreg.geometry import Pose
@@ -19,7 +20,6 @@ from napari_xreg.registration import (
     refine,
     refine_many,
 )
-from napari_xreg.registration.refinement.batched.refining import refine_on_device
 from napari_xreg.registration.refinement.lm import ended_at
 from napari_xreg.rendering import render_drr, render_with_jacobian
 
@@ -44,7 +44,7 @@ def own(volume):
 
 # A step of s mm along x has the gradient -2 s where the curvature is 2 per mm^2, and promises
 # (2 s)^2 / (2 * 2) = s^2. One of r rad about y counts 100 r mm.
-CURVATURE = np.diag([3e4, 3e4, 3e4, 2.0, 2.0, 2.0])
+CURVATURE = torch.diag(torch.tensor([3e4, 3e4, 3e4, 2.0, 2.0, 2.0], dtype=torch.float64))
 
 
 @pytest.mark.parametrize(
@@ -61,19 +61,19 @@ CURVATURE = np.diag([3e4, 3e4, 3e4, 2.0, 2.0, 2.0])
     ],
 )
 def test_the_undamped_step_tells(gradient, loss, status):
-    assert ended_at(loss, CURVATURE, np.array(gradient, float), 0.02) is status
+    assert ended_at(loss, CURVATURE, torch.tensor(gradient, dtype=torch.float64), 0.02) is status
 
 
 def test_what_is_locked_does_not_count():
-    gradient = np.array([0.0, 0, 0, -2 * 5.0, 0, 0])
-    free = np.eye(6)[:, [0, 1, 2, 4, 5]]
+    gradient = torch.tensor([0.0, 0, 0, -2 * 5.0, 0, 0], dtype=torch.float64)
+    free = torch.eye(6, dtype=torch.float64)[:, [0, 1, 2, 4, 5]]
     assert ended_at(0.2, CURVATURE, gradient, 0.02) is Status.STALLED
     assert ended_at(0.2, CURVATURE, gradient, 0.02, free) is Status.CONVERGED
 
 
 def _uphill(monkeypatch):
     """A renderer whose Jacobian has the wrong sign: every step leads away."""
-    problem = sys.modules["napari_xreg.registration.refinement.problem"]
+    problem = sys.modules["napari_xreg.registration.refinement.host.view_problem"]
     device = sys.modules["napari_xreg.registration.refinement.batched.problem"]
     march = problem.march_view
 
@@ -95,9 +95,7 @@ def _ways(volume):
     return {
         "cpu": lambda view: run(refine(volume, view, **how)),
         "many": lambda view: run(refine_many(volume, [view], **how))[0],
-        "device": lambda view: run(
-            refine_on_device(volume, (view,), settings=SETTINGS, pivot=CENTER)
-        ),
+        "device": lambda view: refined("batched", volume, [view], SETTINGS, CENTER),
     }
 
 
@@ -121,7 +119,7 @@ def test_at_the_optimum_it_is_converged(volume, own, way):
 
 
 def test_a_refinement_that_meets_no_numbers_keeps_its_start(volume, own, monkeypatch):
-    problem = sys.modules["napari_xreg.registration.refinement.problem"]
+    problem = sys.modules["napari_xreg.registration.refinement.host.view_problem"]
     march = problem.march_view
 
     def march_view(*args, **kwargs):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from napari_xreg.registration.refinement.tone import fit_tone
+from napari_xreg.registration.refinement.host.tone import fit_tone
 
 RNG = np.random.default_rng(9)
 ROWS, COLUMNS = 60, 70

@@ -21,10 +21,10 @@ from napari_xreg.metrics import SIMILARITIES, is_flat, similarity_words
 from napari_xreg.options import Choice, Option
 from napari_xreg.progress import Control
 from napari_xreg.registration.landscape.minima import Minimum, local_minima
-from napari_xreg.registration.refinement.hardening import bone_gain, with_bone_gain
+from napari_xreg.registration.refinement.host.problem import Host
 from napari_xreg.registration.refinement.levels import COARSE_TO_FINE, Level
-from napari_xreg.registration.refinement.lm import evaluate
-from napari_xreg.registration.refinement.views import JointProblem, View, at_pixels, pivot_of
+from napari_xreg.registration.refinement.look import look_at
+from napari_xreg.registration.refinement.views import View, at_pixels, pivot_of
 from napari_xreg.rendering import Prepared, at_voxel_size, march_view, prepare
 
 Values = npt.NDArray[np.float64]
@@ -419,22 +419,34 @@ class _Refinement:
 
     def __init__(
         self,
-        prepared: Prepared,
+        volume: Volume,
         views: Sequence[View],
         settings: LandscapeSettings,
         pivot: Float[Tensor, "3"],
     ) -> None:
-        self._problem = JointProblem(
-            prepared, views, settings.level, pivot, threads=settings.threads
-        )
-        self._weight = sum(channel.weight for channel in settings.level.channels.compared)
+        level, host = settings.level, Host(settings.threads)
+        look = look_at(volume, [views], level, pivot)
+        gains = None
+        if level.channels.tone:
+            # As in a refinement: the bone as bright as the radiographs say at its first pose.
+            gains = host.bone_gains(look, _alone([view.world_from_camera for view in views]))
+        self._problem = host.problem(look, torch.zeros(1, dtype=torch.long), gains)
+        self._weight = sum(channel.weight for channel in level.channels.compared)
 
     def __call__(self, poses: tuple[Pose, ...]) -> tuple[float, dict[str, float]]:
-        state = evaluate(self._problem, poses)
-        if all(_is_flat(seen.image) for seen in state.observations):
+        seen, model = self._problem.begin(_alone(poses))
+        names = self._problem.names
+        if self._problem.flat(seen, [0])[0]:
             # z-scored, a constant image would score as half explained.
-            return 1.0, dict.fromkeys(state.model.terms, 1.0)
-        return state.loss / self._weight, dict(state.model.terms)
+            return 1.0, dict.fromkeys(names, 1.0)
+        return float(model.loss[0]) / self._weight, dict(
+            zip(names, model.terms[0].tolist(), strict=True)
+        )
+
+
+def _alone(poses: Sequence[Pose]) -> tuple[Pose, ...]:
+    """Of every view a batch of one."""
+    return tuple(Pose(pose.rotation[None], pose.translation[None]) for pose in poses)
 
 
 class _Similarity:
@@ -481,24 +493,8 @@ def _loss_function(
     settings: LandscapeSettings,
     pivot: Float[Tensor, "3"],
 ) -> "_Refinement | _Similarity":
-    level = settings.level
-    if level.voxel_mm is not None:
-        volume = at_voxel_size(volume, level.voxel_mm)
-    if settings.measure != REFINEMENT:
-        return _Similarity(prepare(volume, packed=True), views, settings)
-    ready = prepare(volume, packed=True)
-    if level.channels.tone:
-        # As in a refinement: the bone as bright as the radiographs say at the pose it starts from.
-        radiographs = [at_pixels(view.radiograph, level.pixels) for view in views]
-        gain = bone_gain(
-            volume,
-            radiographs,
-            [view.world_from_camera for view in views],
-            threads=settings.threads,
-        )
-        ready = with_bone_gain(volume, gain)
-    return _Refinement(ready, views, settings, pivot)
-
-
-def _is_flat(image: npt.NDArray[np.float32]) -> bool:
-    return bool(is_flat(torch.from_numpy(image.ravel())))
+    if settings.measure == REFINEMENT:
+        return _Refinement(volume, views, settings, pivot)
+    if settings.level.voxel_mm is not None:
+        volume = at_voxel_size(volume, settings.level.voxel_mm)
+    return _Similarity(prepare(volume, packed=True), views, settings)

@@ -8,6 +8,7 @@ loss is the mean of multiscale NCC (global and 9-pixel patches) and gradient NCC
 Unlike there, the best pose is kept, not the last.
 """
 
+import math
 import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
@@ -85,92 +86,36 @@ def refine_adam(
     ``CONVERGED`` means that the stopping rule was met.
     """
     began = time.perf_counter()
-    camera = views[0].world_from_camera.rotation.double()
-    parameters = torch.zeros(2, 3, dtype=torch.float64)
     trajectory: list[Iterate] = []
-    best: Iterate | None = None
-    status = Status.CONVERGED
-    divisor, flat = 1.0, False
-
-    def poses(values: Float[Tensor, "2 3"]) -> list[Pose]:
-        twist = (values @ camera.mT).reshape(6)
-        return [view.world_from_camera.left_perturb(twist, pivot) for view in views]
-
+    best = _Tried(torch.zeros(2, 3, dtype=torch.float64), {"loss": float("inf")})
+    status, divisor = Status.CONVERGED, 1.0
     for number, pixels in enumerate(settings.pixels):
-        targets = [at_pixels(view.radiograph, pixels) for view in views]
         divisor *= 2.0**number
-        rotation, translation = (p.clone().requires_grad_() for p in parameters)
-        steps = AdamSteps([rotation, translation])
-        rates = (settings.rotation_rate / divisor, settings.translation_rate / divisor)
-        highest, waited, plateaus, scale_best = float("-inf"), 0, 1, None
-        status = Status.ITERATION_LIMIT
-        for _ in range(settings.iterations):
-            if control is not None and not control.proceed():
-                status = Status.CANCELLED
+        scale = _Scale(volume, views, pixels, pivot, settings)
+        climb = _climb(scale, best.values, _Rule(settings, divisor), settings, control)
+        found: _Tried | None = None
+        while True:
+            try:
+                tried = next(climb)
+            except StopIteration as end:
+                status = end.value
                 break
-            steps.zero_grad()
-            current = poses(torch.stack([rotation, translation]))
-            images = [
-                render_drr(volume, target.carm, pose, method=settings.method)
-                for target, pose in zip(targets, current, strict=True)
-            ]
-            similarity = torch.stack(
-                [
-                    settings.similarity(
-                        target.line_integrals[None].to(image),
-                        image[None],
-                        mask=target.usable.to(image.device),
-                    ).mean()
-                    for target, image in zip(targets, images, strict=True)
-                ]
-            ).mean()
-            value = float(similarity.detach())
+            # What is not a number is never the best, nor is a scale of such numbers.
+            if tried.loss < (float("inf") if found is None else found.loss):
+                found = tried
+            pose = scale.poses(tried.values)[0]
+            seconds = time.perf_counter() - began
             iterate = Iterate(
-                index=len(trajectory),
-                start=0,
-                level=number,
-                world_from_camera=Pose(
-                    current[0].rotation.detach(), current[0].translation.detach()
-                ),
-                losses={"loss": 1.0 - value, "similarity": value},
-                seconds=time.perf_counter() - began,
-                image=images[0].detach().cpu() if settings.keep_images else None,
+                len(trajectory), 0, number, pose, tried.losses, seconds=seconds, image=tried.image
             )
             trajectory.append(iterate)
-            # What is not a number is never the best.
-            if value > (scale_best[0].losses["similarity"] if scale_best else float("-inf")):
-                scale_best = (iterate, torch.stack([rotation, translation]).detach().clone())
-                flat = all(bool(is_flat(image.detach().flatten())) for image in images)
             yield iterate
-            if not torch.isfinite(similarity):
-                status = Status.STALLED
-                break
-            (-similarity).backward()  # upwards
-            if not all(
-                bool(p.grad.isfinite().all()) for p in (rotation, translation) if p.grad is not None
-            ):
-                status = Status.STALLED  # no direction leads on from here
-                break
-            steps.step(rates)
-            if value > highest * (1 + settings.threshold):
-                highest, waited = value, 0
-            else:
-                waited += 1
-            if waited > settings.patience:
-                rates, waited, plateaus = (0.1 * rates[0], 0.1 * rates[1]), 0, plateaus + 1
-            if plateaus >= settings.plateaus:
-                status = Status.CONVERGED
-                break
-        if scale_best is not None:
-            best, parameters = scale_best
+        best = best if found is None else found
         if status is Status.CANCELLED:
             break
-    if best is None:  # cancelled before the first iteration
-        best = Iterate(0, 0, 0, views[0].world_from_camera, {"loss": float("inf")})
-        parameters = torch.zeros(2, 3, dtype=torch.float64)
-    if flat and status is not Status.CANCELLED:
+    if best.flat and status is not Status.CANCELLED:
         status = Status.NO_OVERLAP  # a plateau, and no optimum
-    final = poses(parameters)
+    final = scale.poses(best.values)
     return Registration(
         world_from_camera=final[0],
         status=status,
@@ -180,6 +125,110 @@ def refine_adam(
         views=tuple(final),
         simulated=any(view.radiograph.simulated for view in views),
     )
+
+
+@dataclass(frozen=True, eq=False)
+class _Tried:
+    """One evaluation: rotation and translation from the start, and what was seen there."""
+
+    values: Float[Tensor, "2 3"]
+    losses: dict[str, float]
+    flat: bool = False
+    image: Float[Tensor, "rows columns"] | None = None
+
+    @property
+    def loss(self) -> float:
+        return self.losses["loss"]
+
+
+class _Scale:
+    """The radiographs at one size, and how well the CT explains them."""
+
+    def __init__(
+        self,
+        volume: Volume,
+        views: Sequence[View],
+        pixels: int,
+        pivot: Float[Tensor, "3"],
+        settings: AdamSettings,
+    ) -> None:
+        self._volume, self._views, self._pivot, self._settings = volume, views, pivot, settings
+        self._targets = [at_pixels(view.radiograph, pixels) for view in views]
+        self._camera = views[0].world_from_camera.rotation.double()
+
+    def poses(self, values: Float[Tensor, "2 3"]) -> list[Pose]:
+        """Of every view, turned and moved from the start along the axes of the first camera."""
+        twist = (values @ self._camera.mT).reshape(6)
+        return [view.world_from_camera.left_perturb(twist, self._pivot) for view in self._views]
+
+    def similarity(self, values: Float[Tensor, "2 3"]) -> tuple[Float[Tensor, ""], list[Tensor]]:
+        """Mean over the views, and their DRRs."""
+        images = [
+            render_drr(self._volume, target.carm, pose, method=self._settings.method)
+            for target, pose in zip(self._targets, self.poses(values), strict=True)
+        ]
+        each = [
+            self._settings.similarity(
+                target.line_integrals[None].to(image),
+                image[None],
+                mask=target.usable.to(image.device),
+            ).mean()
+            for target, image in zip(self._targets, images, strict=True)
+        ]
+        return torch.stack(each).mean(), images
+
+
+class _Rule:
+    """When the rates fall, and when a scale has ended; see the module's docstring."""
+
+    def __init__(self, settings: AdamSettings, divisor: float) -> None:
+        self.rates = (settings.rotation_rate / divisor, settings.translation_rate / divisor)
+        self._settings = settings
+        self._highest, self._waited, self._plateaus = float("-inf"), 0, 1
+
+    def met(self, similarity: float) -> bool:
+        """After an iteration."""
+        if similarity > self._highest * (1 + self._settings.threshold):
+            self._highest, self._waited = similarity, 0
+        else:
+            self._waited += 1
+        if self._waited > self._settings.patience:
+            self.rates = (0.1 * self.rates[0], 0.1 * self.rates[1])
+            self._waited, self._plateaus = 0, self._plateaus + 1
+        return self._plateaus >= self._settings.plateaus
+
+
+def _climb(
+    scale: _Scale,
+    start: Float[Tensor, "2 3"],
+    rule: _Rule,
+    settings: AdamSettings,
+    control: Control | None,
+) -> Generator[_Tried, None, Status]:
+    """Through one scale; returns how it ended."""
+    parameters = [part.clone().requires_grad_() for part in start]
+    steps = AdamSteps(parameters)
+    for _ in range(settings.iterations):
+        if control is not None and not control.proceed():
+            return Status.CANCELLED
+        steps.zero_grad()
+        similarity, images = scale.similarity(torch.stack(parameters))
+        value = float(similarity.detach())
+        yield _Tried(
+            torch.stack(parameters).detach().clone(),
+            {"loss": 1.0 - value, "similarity": value},
+            all(bool(is_flat(image.detach().flatten())) for image in images),
+            images[0].detach().cpu() if settings.keep_images else None,
+        )
+        if not math.isfinite(value):
+            return Status.STALLED
+        (-similarity).backward()  # upwards
+        if not all(bool(p.grad.isfinite().all()) for p in parameters if p.grad is not None):
+            return Status.STALLED  # no direction leads on from here
+        steps.step(rule.rates)
+        if rule.met(value):
+            return Status.CONVERGED
+    return Status.ITERATION_LIMIT
 
 
 def _configured(wanted: Wanted) -> AdamSettings:

@@ -12,9 +12,10 @@ from typing import Literal, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from napari_xreg.registration.refinement.robust import OUTLIER_SCALE
-
 Kernel = npt.NDArray[np.float32]
+
+OUTLIER_SCALE = 3.0
+"""Residuals beyond about this many robust standard deviations are outliers, where nobody says else."""
 
 
 @runtime_checkable

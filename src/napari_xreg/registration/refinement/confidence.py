@@ -10,7 +10,6 @@ model, is a single factor calibrated on simulated radiographs (`docs/decisions`)
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -18,8 +17,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from napari_xreg.geometry import CARM_PARAMETERS, CArm, Pose, twists_of_carm_parameters
-from napari_xreg.registration.refinement.lm import State
-from napari_xreg.registration.refinement.views import JointProblem
 
 CORRELATION_REACH = 0.125
 """Reach of the kernel k, as a share of the longer side of the image."""
@@ -28,25 +25,20 @@ CALIBRATION = 2.3
 """Standard deviations are the sandwich's times this: docs/decisions/0005-calibrated-covariance.md."""
 
 
-def covariance_of(problem: JointProblem, state: State) -> Float[Tensor, "6 6"] | None:
-    """Covariance of the left twist (omega, v) about the problem's pivot, rad and mm, world axes.
-
-    None where the image does not determine all six parameters.
-    """
-    meat = np.zeros((6, 6))
-    n = len(problem.parts)
-    for part, seen, nuisance in zip(
-        problem.parts, state.observations, state.nuisances, strict=True
-    ):
-        scores = part.scores(seen, nuisance).astype(np.float64)
-        meat += _correlated_sum(scores) / n**2
-    return sandwich(state.model.hessian, meat)
-
-
 def sandwich(
     hessian: npt.NDArray[np.float64], meat: npt.NDArray[np.float64]
 ) -> Float[Tensor, "6 6"] | None:
-    """The calibrated covariance ``H^-1 S H^-1``; None where H does not determine all parameters."""
+    """The calibrated covariance ``H^-1 S H^-1``; None where H does not determine all parameters.
+
+    Of the left twist (omega, v) about the problem's pivot, rad and mm, world axes.
+
+    Parameters
+    ----------
+    hessian
+        Of the loss.
+    meat
+        S, of `Problem.correlated_sums`.
+    """
     if not np.isfinite(hessian).all():
         return None
     eigenvalues = np.linalg.eigvalsh(_balanced(hessian))
@@ -62,29 +54,6 @@ def _balanced(hessian: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     scale = np.sqrt(np.maximum(np.diag(hessian), 1e-300))
     balanced: npt.NDArray[np.float64] = hessian / np.outer(scale, scale)
     return balanced
-
-
-def _correlated_sum(scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """``sum over p, q of k(p - q) s_p s_q^T`` for s of shape [6, rows, columns].
-
-    A box correlated with itself is the triangle k, so this is the sum of outer products of box
-    sums, which cannot be indefinite.
-    """
-    reach = max(1, round(CORRELATION_REACH * max(scores.shape[1:])))
-    border = reach  # boxes that hang over the edge count too
-    sums = []
-    for plane in scores:
-        padded = cv2.copyMakeBorder(
-            plane, border, border, border, border, cv2.BORDER_CONSTANT, value=0.0
-        )
-        sums.append(
-            cv2.boxFilter(
-                padded, cv2.CV_64F, (reach, reach), normalize=False, borderType=cv2.BORDER_CONSTANT
-            ).ravel()
-        )
-    stack = np.stack(sums)
-    total: npt.NDArray[np.float64] = stack @ stack.T / reach**2
-    return total
 
 
 @dataclass(frozen=True, eq=False)

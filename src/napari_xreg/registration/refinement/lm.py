@@ -1,21 +1,27 @@
-"""Levenberg-Marquardt over one level of a refinement.
+"""Levenberg-Marquardt over one level of a refinement, of many starts at once.
 
 Damping follows the gain ratio (Nielsen, "Damping parameter in Marquardt's method", 1999); the
 Gauss-Newton matrix is scaled by its own diagonal, so radians and millimetres need no weights.
+
+Every `if` is a `torch.where`: within an iteration nothing waits for a device, and an iteration can
+be recorded (`batched.graph`). Between iterations the consumer looks, so that iterates can be shown
+and a refinement that has ended is noticed.
 """
 
+import math
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Generic
 
-import numpy as np
-import numpy.typing as npt
 import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
 
 from napari_xreg.geometry import Pose
 from napari_xreg.progress import Control
-from napari_xreg.registration.refinement.problem import Linearisation, Nuisance, Observation
+from napari_xreg.registration.refinement.locks import Locks
+from napari_xreg.registration.refinement.problem import Model, Problem, Seen
 from napari_xreg.registration.refinement.result import Status
-from napari_xreg.registration.refinement.views import JointProblem
 
 ARM_MM = 100.0
 """Rotations count as the way of a point this far from the isocenter, when a step is measured."""
@@ -31,177 +37,213 @@ LEFT_TO_GAIN = 1e-5
 """... or where it promises less than this share of the loss: a direction that the image does not
 determine makes the step long, and worth nothing."""
 
-Matrix = npt.NDArray[np.float64]
-
 
 @dataclass(frozen=True, eq=False)
-class State:
-    """A pose (of every view) with what was seen there."""
+class Starts(Generic[Seen]):
+    """Every start with what was seen at its pose; tensors begin with an axis [s] of starts.
+
+    `ended` is where no further step is taken: converged or stuck, as `ended_at` says.
+    """
 
     poses: tuple[Pose, ...]
-    observations: tuple[Observation, ...]
-    nuisances: tuple[Nuisance, ...]
-    model: Linearisation
-
-    @property
-    def loss(self) -> float:
-        """The minimised value."""
-        return self.model.loss
+    seen: Seen
+    model: Model
+    damping: Float[Tensor, "s"]
+    growth: Float[Tensor, "s"]
+    active: Bool[Tensor, "s"]
+    ended: Bool[Tensor, "s"]
 
 
 @dataclass(frozen=True, eq=False)
-class Trial:
-    """One step tried."""
+class Round:
+    """One step of every start, as tried; `drrs` of the first view."""
 
-    state: State
-    accepted: bool
-    damping: float
-    step_mm: float
+    poses: tuple[Pose, ...]
+    drrs: Float[Tensor, "s rows columns"] | tuple[Tensor, ...]
+    model: Model
+    tried: Bool[Tensor, "s"]
+    accepted: Bool[Tensor, "s"]
+    damping: Float[Tensor, "s"]
+    step_mm: Float[Tensor, "s"]
 
 
-def evaluate(problem: JointProblem, poses: tuple[Pose, ...]) -> State:
-    """The state at a pose under the tone and robust weights of that very pose."""
-    observations = problem.observe(poses)
-    nuisances = problem.nuisances(observations)
-    return State(poses, observations, nuisances, problem.linearise(observations, nuisances))
+Advance = Callable[[Starts[Seen]], tuple[Round, Starts[Seen]]]
+"""An iteration."""
+
+
+def begin(problem: Problem[Seen], poses: tuple[Pose, ...]) -> Starts[Seen]:
+    """The state at a batch of poses of every view, under the tone and weights of these poses."""
+    seen, model = problem.begin(poses)
+    one = torch.ones_like(model.loss)
+    yes = torch.ones_like(one, dtype=torch.bool)
+    return Starts(poses, seen, model, 1e-3 * one, 2.0 * one, yes, ~yes)
 
 
 def levenberg_marquardt(
-    problem: JointProblem,
-    start: State,
+    problem: Problem[Seen],
+    start: Starts[Seen],
     *,
     iterations: int,
     tolerance_mm: float,
-    free: Callable[[Pose], Matrix] | None = None,
-    settle: Callable[[Pose, Pose], Pose] | None = None,
+    locks: Locks | None = None,
     control: Control | None = None,
-) -> Generator[Trial, None, tuple[State, Status]]:
-    """Minimise over the left twist of all views about the pivot.
+    recorder: Callable[[Advance[Seen], Starts[Seen]], Callable[[], tuple[Round, Starts[Seen]]]]
+    | None = None,
+) -> Generator[tuple[Round, Starts[Seen]], bool, Starts[Seen]]:
+    """Minimise over the left twist of all views about the pivot; the consumer sends True to end.
 
     Parameters
     ----------
     problem
         What to minimise.
     start
-        Where to begin, from `evaluate`.
+        Where to begin, from `begin`.
     iterations
         At most this many renders.
     tolerance_mm
-        Ended when a step is shorter than this (see `ARM_MM`), tried in vain or not.
-    free
-        Basis (6 x k) of the directions that may move at a pose; None: all six.
-    settle
-        Called with (old, new) pose after a step, to hold locked parameters exactly.
+        A start has ended when a step is shorter than this (see `ARM_MM`), tried in vain or not.
+    locks
+        What stays; None: nothing.
     control
-        Checked before every render.
+        Checked before every iteration.
+    recorder
+        See `Backend`.
 
     Yields
     ------
-    Trial
-        Every step tried.
+    Round, Starts
+        What was tried, and where that leads.
 
     Returns
     -------
-    State, Status
-        Best state, and how it was reached: ``CONVERGED``, ``STALLED`` (`ended_as`) or
-        ``ITERATION_LIMIT``.
+    Starts
+        Best states.
     """
-    state, damping, growth = start, 1e-3, 2.0
+    state = start
+
+    def advance(at: Starts[Seen]) -> tuple[Round, Starts[Seen]]:
+        return step(problem, at, tolerance_mm, locks)
+
+    whole = None if recorder is None else recorder(advance, start)
     for _ in range(iterations):
         if control is not None and not control.proceed():
-            return state, Status.ITERATION_LIMIT
-        twist, predicted = _step(state, damping, free)
-        length = _length_mm(twist)
-        if not predicted > 0:  # also where it is not a number
-            return state, ended_as(state, tolerance_mm, free)
-        moved = torch.from_numpy(twist)
-        poses = tuple(pose.left_perturb(moved, problem.pivot) for pose in state.poses)
-        if settle is not None:
-            first = settle(state.poses[0], poses[0])
-            change = first @ poses[0].inverse()
-            poses = (first, *(change @ pose for pose in poses[1:]))
-        observations = problem.observe(poses)
-        # The step is judged under the tone and weights it was computed with; the new ones come after.
-        model = problem.linearise(observations, state.nuisances)
-        gain = (state.loss - model.loss) / predicted if np.isfinite(model.loss) else -1.0
-        accepted = gain > 1e-3
-        trial = State(poses, observations, state.nuisances, model)
-        yield Trial(trial, accepted, damping, length)
-        if accepted:
-            damping = max(damping * max(1 / 3, 1 - (2 * gain - 1) ** 3), MIN_DAMPING)
-            growth = 2.0
-            nuisances = problem.nuisances(observations)
-            state = replace(
-                trial, nuisances=nuisances, model=problem.linearise(observations, nuisances)
+            return state
+        round_, state = advance(state) if whole is None else whole()
+        ended = yield round_, state
+        if ended:
+            return state
+    return state
+
+
+def step(
+    problem: Problem[Seen], state: Starts[Seen], tolerance_mm: float, locks: Locks | None = None
+) -> tuple[Round, Starts[Seen]]:
+    """One iteration, without a word from the device."""
+    basis = None if locks is None else locks.free(state.poses[0])
+    twist, predicted = _damped_step(state.model.hessian, state.model.gradient, state.damping, basis)
+    length = _length_mm(twist)
+    stuck = state.active & ~(predicted > 0)
+    active = state.active & ~stuck
+    poses = tuple(pose.left_perturb(twist, problem.pivot) for pose in state.poses)
+    if locks is not None:
+        first = locks.settle(state.poses[0], poses[0])
+        change = first @ poses[0].inverse()
+        poses = (first, *(change @ pose for pose in poses[1:]))
+    # The step is judged under the tone and weights it was computed with; the new ones come after.
+    seen, model = problem.attempt(poses, state.seen, active)
+    gain = (state.model.loss - model.loss) / predicted
+    accepted = active & torch.isfinite(model.loss) & (gain > 1e-3)
+    tried = Round(poses, problem.drrs(seen), model, active, accepted, state.damping, length)
+    seen, renewed = problem.renew(seen, state.seen, state.model, accepted)
+    rejected = active & ~accepted
+    gentler = state.damping * (1 - (2 * gain - 1) ** 3).clamp_min(1 / 3)
+    damping = torch.where(accepted, gentler.clamp_min(MIN_DAMPING), state.damping)
+    damping = torch.where(rejected, state.damping * state.growth, damping)
+    growth = torch.where(accepted, 2.0, torch.where(rejected, state.growth * 2, state.growth))
+    short = length < tolerance_mm
+    done = (active & short) | (rejected & (damping > MAX_DAMPING))
+    turn, shift = accepted[:, None, None], accepted[:, None]
+    return tried, Starts(
+        poses=tuple(
+            Pose(
+                torch.where(turn, new.rotation, old.rotation),
+                torch.where(shift, new.translation, old.translation),
             )
-            if length < tolerance_mm:
-                return state, ended_as(state, tolerance_mm, free)
-        else:
-            damping, growth = damping * growth, growth * 2
-            if length < tolerance_mm or damping > MAX_DAMPING:
-                return state, ended_as(state, tolerance_mm, free)
-    return state, Status.ITERATION_LIMIT
-
-
-def ended_as(
-    state: State, tolerance_mm: float, free: Callable[[Pose], Matrix] | None = None
-) -> Status:
-    """What it means that no further step is taken from a state: converged, or stuck."""
-    basis = None if free is None else free(state.poses[0])
-    model = state.model
-    return ended_at(model.loss, model.hessian, model.gradient, tolerance_mm, basis)
+            for new, old in zip(poses, state.poses, strict=True)
+        ),
+        seen=seen,
+        model=renewed,
+        damping=damping,
+        growth=growth,
+        active=active & ~done,
+        ended=state.ended | stuck | done,
+    )
 
 
 def ended_at(
     loss: float,
-    hessian: Matrix,
-    gradient: Matrix,
+    hessian: Float[Tensor, "6 6"],
+    gradient: Float[Tensor, "6"],
     tolerance_mm: float,
-    basis: Matrix | None = None,
+    basis: Float[Tensor, "6 k"] | None = None,
 ) -> Status:
-    """The same of bare numbers; `basis` (6 x k) as `Locks.free`.
+    """What it means that no further step is taken: converged, or stuck; `basis` as `Locks.free`.
 
     A step may be short because the optimum is near, or because one after the other was tried in
     vain and damped. The undamped step tells which.
     """
-    if not (np.isfinite(loss) and np.isfinite(hessian).all() and np.isfinite(gradient).all()):
+    if not (math.isfinite(loss) and bool(hessian.isfinite().all() & gradient.isfinite().all())):
         return Status.STALLED
-    twist, gain = _damped_step(hessian, gradient, 0.0, basis)
-    near = _length_mm(twist) <= WITHIN * tolerance_mm
-    return Status.CONVERGED if near or gain <= LEFT_TO_GAIN * loss else Status.STALLED
+    undamped = hessian.new_zeros(1)
+    free = None if basis is None else basis[None]
+    twist, gain = _damped_step(hessian[None], gradient[None], undamped, free, _least_squares)
+    near = float(_length_mm(twist)) <= WITHIN * tolerance_mm
+    return Status.CONVERGED if near or float(gain) <= LEFT_TO_GAIN * loss else Status.STALLED
 
 
-def _length_mm(twist: Matrix) -> float:
-    return float(np.hypot(np.linalg.norm(twist[:3]) * ARM_MM, np.linalg.norm(twist[3:])))
+def _length_mm(twist: Float[Tensor, "s 6"]) -> Float[Tensor, "s"]:
+    return torch.hypot(twist[:, :3].norm(dim=1) * ARM_MM, twist[:, 3:].norm(dim=1))
 
 
-def _step(
-    state: State, damping: float, free: Callable[[Pose], Matrix] | None
-) -> tuple[Matrix, float]:
-    """The damped Gauss-Newton step and the decrease of the loss it predicts."""
-    basis = None if free is None else free(state.poses[0])
-    hessian, gradient = state.model.hessian, state.model.gradient
-    if not (np.isfinite(hessian).all() and np.isfinite(gradient).all()):
-        return np.zeros(6), 0.0  # no direction leads on from here
-    return _damped_step(hessian, gradient, damping, basis)
+def _solved(matrix: Float[Tensor, "s k k"], right: Float[Tensor, "s k"]) -> Float[Tensor, "s k"]:
+    # Without the check, whose answer the processor would have to wait for.
+    solution: Tensor = torch.linalg.solve_ex(matrix, right)[0]
+    return solution
+
+
+def _least_squares(
+    matrix: Float[Tensor, "s k k"], right: Float[Tensor, "s k"]
+) -> Float[Tensor, "s k"]:
+    """Also where the image does not determine every direction; on the processor only."""
+    solution: Tensor = torch.linalg.lstsq(matrix, right[..., None], driver="gelsd").solution
+    return solution[..., 0]
 
 
 def _damped_step(
-    hessian: Matrix, gradient: Matrix, damping: float, basis: Matrix | None
-) -> tuple[Matrix, float]:
-    basis = np.eye(6) if basis is None else basis
-    hessian = basis.T @ hessian @ basis
-    gradient = basis.T @ gradient
-    diagonal = np.diag(hessian)
-    floor = 1e-12 * max(float(diagonal.max()), 1e-30)
-    damped = hessian + np.diag(damping * np.maximum(diagonal, floor))
-    reduced = -np.linalg.lstsq(damped, gradient, rcond=None)[0]
-    twist = basis @ reduced
-    shrink = min(
-        1.0,
-        MAX_ROTATION_RAD / max(float(np.linalg.norm(twist[:3])), 1e-12),
-        MAX_TRANSLATION_MM / max(float(np.linalg.norm(twist[3:])), 1e-12),
-    )
-    twist, reduced = twist * shrink, reduced * shrink
-    predicted = -float(gradient @ reduced) - 0.5 * float(reduced @ hessian @ reduced)
+    hessian: Float[Tensor, "s 6 6"],
+    gradient: Float[Tensor, "s 6"],
+    damping: Float[Tensor, "s"],
+    basis: Float[Tensor, "s 6 k"] | None,
+    solve: Callable[[Tensor, Tensor], Tensor] = _solved,
+) -> tuple[Float[Tensor, "s 6"], Float[Tensor, "s"]]:
+    """The damped Gauss-Newton step and the decrease of the loss that it predicts."""
+    if basis is not None:
+        hessian = basis.mT @ hessian @ basis
+        gradient = (basis.mT @ gradient[..., None])[..., 0]
+    diagonal = hessian.diagonal(dim1=-2, dim2=-1)
+    floor = 1e-12 * diagonal.amax(-1, keepdim=True).clamp_min(1e-30)
+    damped = hessian + torch.diag_embed(damping[:, None] * torch.maximum(diagonal, floor))
+    # A DRR without content has no direction: its matrix is zero, and the step shall be.
+    empty = diagonal.amax(-1) <= 0
+    eye = torch.eye(diagonal.shape[-1], dtype=damped.dtype, device=damped.device)
+    damped = torch.where(empty[:, None, None], eye, damped)
+    reduced = torch.nan_to_num(-solve(damped, gradient), nan=0.0, posinf=0.0, neginf=0.0)
+    twist = reduced if basis is None else (basis @ reduced[..., None])[..., 0]
+    shrink = torch.minimum(
+        MAX_ROTATION_RAD / twist[:, :3].norm(dim=1).clamp_min(1e-12),
+        MAX_TRANSLATION_MM / twist[:, 3:].norm(dim=1).clamp_min(1e-12),
+    ).clamp_max(1.0)
+    twist, reduced = twist * shrink[:, None], reduced * shrink[:, None]
+    bent = (hessian @ reduced[..., None])[..., 0]
+    predicted = -(gradient * reduced).sum(-1) - 0.5 * (reduced * bent).sum(-1)
     return twist, predicted

@@ -1,14 +1,12 @@
-"""Holding C-arm parameters fixed during a refinement."""
+"""Holding C-arm parameters fixed during a refinement: for a batch of poses, on any device."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 
-import numpy as np
-import numpy.typing as npt
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from napari_xreg.geometry import CARM_PARAMETERS, CArm, CArmPose, Pose, twists_of_carm_parameters
+from napari_xreg.geometry import CARM_PARAMETERS, CArm, Pose, rotation_from_angles
 
 
 class Locks:
@@ -19,7 +17,7 @@ class Locks:
     locked
         Names from ``("primary", "secondary", "roll", "x", "y", "depth")``.
     carm, isocenter
-        Give the parameters their meaning.
+        Give the parameters their meaning; poses are on the device of the isocenter.
 
     Raises
     ------
@@ -36,30 +34,58 @@ class Locks:
             )
         if len(self.locked) == len(CARM_PARAMETERS):
             raise ValueError("all six parameters are locked: nothing is left to refine")
-        self._carm, self._isocenter = carm, isocenter
+        device = isocenter.device
+        held = [name in self.locked for name in CARM_PARAMETERS]
+        self._kept = [i for i, yes in enumerate(held) if not yes]
+        self._held = torch.tensor(held, device=device)
+        self._isocenter = isocenter.double()
+        self._to_source = torch.tensor(
+            [0.0, 0.0, carm.source_to_isocenter], dtype=torch.float64, device=device
+        )
 
     def __bool__(self) -> bool:
         return bool(self.locked)
 
-    def free(self, world_from_camera: Pose) -> npt.NDArray[np.float64]:
-        """Basis (6 x k) of the twists that leave the locked parameters alone, to first order."""
-        terms = self._carm.carm_pose(world_from_camera, self._isocenter)
-        twists = twists_of_carm_parameters(world_from_camera, terms).numpy()
-        kept = [i for i, name in enumerate(CARM_PARAMETERS) if name not in self.locked]
-        basis: npt.NDArray[np.float64] = twists[:, kept]
-        return basis
+    def free(self, poses: Pose) -> Float[Tensor, "s 6 k"]:
+        """Twists that leave the locked parameters alone, to first order."""
+        rotation = poses.rotation.double()
+        primary = self._terms(poses)[:, 0]
+        zero = torch.zeros_like(primary)
+        # As `twists_of_carm_parameters`, of a batch: turns about world z, the tilted axis, the ray.
+        nothing = torch.zeros_like(rotation)
+        turns = torch.stack(
+            [
+                torch.stack([zero, zero, zero + 1], -1),
+                torch.stack([-primary.cos(), -primary.sin(), zero], -1),
+                rotation[..., 2],
+            ],
+            -1,
+        )
+        above = torch.cat([turns, nothing], -1)
+        twists = torch.cat([above, torch.cat([nothing, rotation], -1)], -2)
+        return torch.stack([twists[..., i] for i in self._kept], -1)
 
     def settle(self, old: Pose, new: Pose) -> Pose:
         """`new` with the locked parameters of `old`, exactly."""
-        before = self._carm.carm_pose(old, self._isocenter)
-        after = self._carm.carm_pose(new, self._isocenter)
-        x, y, depth = (
-            (before if name in self.locked else after).offset_mm[i]
-            for i, name in enumerate(("x", "y", "depth"))
+        terms = torch.where(self._held, self._terms(old), self._terms(new))
+        rotation = rotation_from_angles(*torch.rad2deg(terms[:, :3]).unbind(-1))
+        local = terms[:, 3:] - self._to_source
+        translation = (rotation @ local[..., None])[..., 0] + self._isocenter
+        return Pose(rotation.to(new.rotation), translation.to(new.translation))
+
+    def _terms(self, poses: Pose) -> Float[Tensor, "s 6"]:
+        """`CArm.carm_pose` of every pose, radians and mm."""
+        rotation = poses.rotation.double()
+        z = rotation[..., 2]
+        horizontal = torch.hypot(z[:, 0], z[:, 1])
+        secondary = torch.atan2(z[:, 2], horizontal)
+        upright = horizontal > 1e-9
+        primary = torch.where(upright, torch.atan2(z[:, 0], -z[:, 1]), torch.zeros_like(horizontal))
+        unrolled = rotation_from_angles(
+            torch.rad2deg(primary), torch.rad2deg(secondary), torch.zeros_like(primary)
         )
-        angles = {
-            f"{name}_deg": getattr(before if name in self.locked else after, f"{name}_deg")
-            for name in ("primary", "secondary", "roll")
-        }
-        held: CArmPose = replace(after, offset_mm=(x, y, depth), **angles)
-        return self._carm.pose_from(held).to(dtype=new.translation.dtype)
+        rolled = unrolled.mT @ rotation
+        roll = torch.atan2(rolled[:, 1, 0], rolled[:, 0, 0])
+        apart = poses.translation.double() - self._isocenter
+        offset = (rotation.mT @ apart[..., None])[..., 0] + self._to_source
+        return torch.cat([torch.stack([primary, secondary, roll], -1), offset], -1)

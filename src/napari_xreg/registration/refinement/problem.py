@@ -1,287 +1,145 @@
-"""The least-squares problem of a refinement: z-scored images and their derivatives.
+"""The seam between a solver and the sums it needs: what is compared at one level, for a batch of poses.
 
-One `ViewProblem` compares one radiograph with the CT at one level of the pyramid. Its residuals
-are ``z(DRR) - z(radiograph)`` for the image and for its Gaussian derivatives along rows and
-columns, each z-scored over the usable pixels, so that half the mean squared residual of a channel
-is ``1 - NCC``. The Jacobian comes from the march that made the image (`rendering`), carried through
-the same linear filters and through the z-scoring.
+A solver decides which poses are looked at; a `Problem` renders them and sums their residuals. The
+sums are made twice, and each way is a `Backend`: on the processor one pose after the other
+(`host`), on a device all at once (`batched`). One matrix of tests holds both.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
 
 from napari_xreg.geometry import Pose
-from napari_xreg.images import Radiograph
-from napari_xreg.metrics import SMALLEST_SPREAD, is_flat
-from napari_xreg.registration.refinement.channels import Channels
-from napari_xreg.registration.refinement.robust import outlier_weights
-from napari_xreg.registration.refinement.tone import Tone, fit_tone
-from napari_xreg.rendering import Method, Prepared, march_view
-
-Array = npt.NDArray[np.float32]
-Matrix = npt.NDArray[np.float64]
-
-_CONTRAST_BOX = 9  # pixels of the level, the length of a side
+from napari_xreg.registration.refinement.look import Look
 
 
 @dataclass(frozen=True, eq=False)
-class Observation:
-    """What the march at one pose gave."""
-
-    image: Array  # rows x columns
-    jacobian: Array  # 6 x rows x columns
-
-
-@dataclass(frozen=True, eq=False)
-class Nuisance:
-    """What is fitted beside the pose, and held while a step is judged."""
-
-    tone: Tone | None
-    weights: tuple[Array, ...]  # per channel, each sums to 1
-
-
-@dataclass(frozen=True, eq=False)
-class Linearisation:
-    """Residuals of one pose, summed: what a Gauss-Newton step needs."""
-
-    loss: float
-    terms: Mapping[str, float]
-    hessian: Matrix  # 6 x 6, J^T W J
-    gradient: Matrix  # 6, J^T W r
-
-
-@dataclass(frozen=True, eq=False)
-class Compared:
-    """A channel of one radiograph; `size` is how many pixels its filter reaches over, 1 for none."""
-
-    name: str
-    weight: float
-    kernels: tuple[Array, Array]  # along a row, along a column
-    size: int
-    index: npt.NDArray[np.intp]  # flat indices of its usable pixels
-    prior: Array  # their weights before any residual is seen; sums to 1
-
-
-@dataclass(frozen=True, eq=False)
-class Plane:
-    """One compared image of one pose, on its usable pixels."""
-
-    values: Array  # n
-    slopes: Array  # 6 x n
-    target: Array  # n
-
-
-class ViewProblem:
-    """One radiograph against one volume at one level.
+class Model:
+    """Residuals of every pose of a batch, summed.
 
     Parameters
     ----------
-    prepared
-        CT at the level's resolution, ready to render; None where somebody else renders it.
-    radiograph
-        At the level's size.
-    channels
-        What is compared.
-    method, step_mm, threads
-        Passed to the renderer.
-
-    Raises
-    ------
-    ValueError
-        If the radiograph is constant or its mask leaves fewer than 16 pixels.
+    sums
+        Of every channel of every view: weighted products of the six slopes and the residual.
+    shares
+        What each channel weighs.
     """
 
-    def __init__(
-        self,
-        prepared: Prepared | None,
-        radiograph: Radiograph,
-        channels: Channels,
-        *,
-        method: Method = "joseph",
-        step_mm: float | None = None,
-        threads: int | None = None,
-    ) -> None:
-        self.radiograph = radiograph
-        self.channels = channels
-        self._prepared = prepared
-        self._method, self._step_mm, self._threads = method, step_mm, threads
-        usable = radiograph.usable.numpy()
-        image = radiograph.line_integrals.detach().cpu().numpy().astype(np.float32)
-        self.usable = np.flatnonzero(usable.ravel())
-        if self.usable.size < 16 or is_flat(torch.from_numpy(image.ravel()[self.usable])):
-            raise ValueError(
-                "the radiograph has no usable content: it is constant, or its mask leaves fewer "
-                "than 16 pixels"
-            )
-        self.target = _filled(image, usable)
-        self.compared = self._make_channels(usable)
+    sums: Float[Tensor, "s terms 7 7"]
+    shares: Float[Tensor, "terms"]
 
     @property
-    def pixel_at_pivot_mm(self) -> float:
-        """Size of a pixel, demagnified to the isocenter, mm."""
-        carm = self.radiograph.carm
-        return max(carm.detector.spacing) * carm.source_to_isocenter / carm.source_to_detector
+    def terms(self) -> Float[Tensor, "s terms"]:
+        """Loss of every channel."""
+        return 0.5 * self.sums[..., 6, 6]
 
-    def _make_channels(self, usable: npt.NDArray[np.bool_]) -> tuple[Compared, ...]:
-        reached: dict[int, tuple[npt.NDArray[np.intp], Array | None]] = {}
-        compared = []
-        for channel in self.channels.compared:
-            kernels = channel.filter.kernels()
-            size = max(kernel.size for kernel in kernels)
-            if size not in reached:
-                inner = usable
-                if size > 1 and not usable.all():
-                    # Filled pixels must not reach what is compared.
-                    box = np.ones((size, size), np.uint8)
-                    inner = cv2.erode(usable.astype(np.uint8), box, borderValue=1).astype(bool)
-                index = np.flatnonzero(inner.ravel())
-                reached[size] = index, self._contrast_prior(index)
-            index, by_contrast = reached[size]
-            if channel.weight > 0 and index.size >= 16:
-                prior = by_contrast if channel.filter.edges else None
-                if prior is None:
-                    prior = np.full(index.size, 1.0 / index.size, np.float32)
-                compared.append(Compared(channel.name, channel.weight, kernels, size, index, prior))
-        return tuple(compared)
+    @property
+    def loss(self) -> Float[Tensor, "s"]:
+        """Sum of the terms as they weigh."""
+        return (self.shares * self.terms).sum(-1)
 
-    def _contrast_prior(self, index: npt.NDArray[np.intp]) -> Array | None:
-        """By local contrast of the edge images, at these pixels; None: every pixel alike."""
-        floor = self.channels.contrast_floor
-        filters = [c.filter.kernels() for c in self.channels.compared if c.filter.edges]
-        if floor is None or index.size == 0 or not filters:
-            return None
-        edges = [filtered(self.target, kernels) for kernels in filters]
-        square = edges[0] * edges[0]
-        for edge in edges[1:]:
-            square = square + edge * edge
-        box = (_CONTRAST_BOX, _CONTRAST_BOX)
-        mean_square = cv2.blur(square, box, borderType=cv2.BORDER_REFLECT)
-        # The running sums of the blur may end a rounding below zero.
-        contrast = np.sqrt(np.maximum(mean_square, 0.0)).ravel()[index]
-        # Air cut off at zero has none but rounding: if it had a say in the median, it could take all.
-        some = contrast[contrast > SMALLEST_SPREAD]
-        if some.size == 0:
-            return None
-        prior = 1.0 / (contrast + floor * np.median(some))
-        return np.asarray(prior / prior.sum(), np.float32)
+    @property
+    def hessian(self) -> Float[Tensor, "s 6 6"]:
+        """Gauss-Newton matrix."""
+        return (self.shares[:, None, None] * self.sums[..., :6, :6]).sum(1)
 
-    def observe(self, world_from_camera: Pose, pivot: Matrix) -> Observation:
-        """Render the DRR and its Jacobian for the left twist about `pivot`."""
-        assert self._prepared is not None  # whoever renders elsewhere does not ask
-        image, jacobian = march_view(
-            self._prepared,
-            self.radiograph.carm,
-            world_from_camera,
-            pivot=pivot,
-            method=self._method,
-            step_mm=self._step_mm,
-            threads=self._threads,
-        )
-        return Observation(image, jacobian)
+    @property
+    def gradient(self) -> Float[Tensor, "s 6"]:
+        """Of the loss."""
+        return (self.shares[:, None] * self.sums[..., :6, 6]).sum(1)
 
-    def nuisance(self, observation: Observation) -> Nuisance:
-        """Tone and robust weights that belong to an observation."""
-        tone = None
-        if self.channels.tone:
-            tone = fit_tone(observation.image, self.target, self.usable)
-        scale = self.channels.outlier_scale
-        if scale is None:
-            return Nuisance(tone, tuple(channel.prior for channel in self.compared))
-        weights = []
-        planes = self._planes(observation, tone, slopes=False)
-        for channel, plane in zip(self.compared, planes, strict=True):
-            residual, _ = residuals(plane, channel.prior)
-            weight = channel.prior * outlier_weights(
-                residual, centre=float(np.median(residual)), scale=scale, least=1e-6
-            )
-            weights.append((weight / weight.sum()).astype(np.float32))
-        return Nuisance(tone, tuple(weights))
-
-    def _planes(
-        self, observation: Observation, tone: Tone | None, *, slopes: bool = True
-    ) -> list[Plane]:
-        """DRR, its Jacobian and the radiograph, filtered alike, on the pixels of each channel."""
-        image, jacobian, target = observation.image, observation.jacobian, self.target
-        if tone is not None:
-            image, steepness = tone.apply(image)
-            jacobian = jacobian * steepness if slopes else jacobian
-            target = target - tone.field
-        stack = [target, image, *(jacobian if slopes else ())]
-        planes = []
-        for channel in self.compared:
-            used = np.stack([filtered(plane, channel.kernels) for plane in stack])
-            used = used.reshape(len(stack), -1)
-            if channel.index.size < used.shape[1]:
-                used = used[:, channel.index]
-            planes.append(Plane(used[1], used[2:], used[0]))
-        return planes
-
-    def linearise(self, observation: Observation, nuisance: Nuisance) -> Linearisation:
-        """Loss ``sum of weight (1 - NCC)``, Gauss-Newton matrix and gradient."""
-        loss, terms = 0.0, {}
-        hessian, gradient = np.zeros((6, 6)), np.zeros(6)
-        planes = self._planes(observation, nuisance.tone)
-        for channel, plane, w in zip(self.compared, planes, nuisance.weights, strict=True):
-            residual, slopes = residuals(plane, w)
-            weighted = slopes * w
-            value = 0.5 * float(np.dot(w * residual, residual))
-            terms[channel.name] = value
-            loss += channel.weight * value
-            hessian += channel.weight * (weighted @ slopes.T).astype(np.float64)
-            gradient += channel.weight * (weighted @ residual).astype(np.float64)
-        return Linearisation(loss, terms, hessian, gradient)
-
-    def scores(self, observation: Observation, nuisance: Nuisance) -> Array:
-        """The gradient of the loss pixel by pixel, [6, rows, columns]: for `confidence`."""
-        rows, columns = self.radiograph.carm.detector.shape
-        total = np.zeros((6, rows * columns), np.float32)
-        planes = self._planes(observation, nuisance.tone)
-        for channel, plane, w in zip(self.compared, planes, nuisance.weights, strict=True):
-            residual, slopes = residuals(plane, w)
-            total[:, channel.index] += channel.weight * slopes * (w * residual)
-        return total.reshape(6, rows, columns)
+    def where(self, taken: Bool[Tensor, "s"], other: "Model") -> "Model":
+        """This one where `taken`, else the other."""
+        return Model(torch.where(taken[:, None, None, None], self.sums, other.sums), self.shares)
 
 
-def _standardised(values: Array, w: Array) -> tuple[Array, float]:
-    """Weighted mean 0 and spread 1, and the spread it had."""
-    # Twice: float32 weights do not sum to exactly 1, which a flat image would take for a spread; the
-    # second in float64, since a float32 dot product is off by up to 1e-5 of the mean, by processor.
-    centred = values - np.dot(w, values)
-    centred -= np.float32(np.sum(w * centred, dtype=np.float64))
-    spread = max(float(np.sqrt(np.dot(w, centred * centred))), SMALLEST_SPREAD)
-    return centred / np.float32(spread), spread
+Seen = TypeVar("Seen")
+"""What was seen at a batch of poses, as a problem keeps it: images, Jacobians, and what was fitted to
+them beside the pose (tone, weights). A solver only carries it."""
 
 
-def residuals(plane: Plane, w: Array) -> tuple[Array, Array]:
-    """``z(DRR) - z(radiograph)`` and its derivative, including that of the z-scoring itself.
+@runtime_checkable
+class Problem(Protocol[Seen]):
+    """What is compared at one level: residuals of a batch of poses [s], each of every view.
 
-    ``dz = (dI - mean(dI) - z mean(z dI)) / std``, means weighted by `w`, which sums to 1.
+    Poses are on the device of the problem, one batch a view.
     """
-    z, spread = _standardised(plane.values, w)
-    t, _ = _standardised(plane.target, w)
-    mean = plane.slopes @ w
-    along = plane.slopes @ (w * z)
-    slopes = (plane.slopes - mean[:, None] - along[:, None] * z) / np.float32(spread)
-    return z - t, slopes
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the terms of a `Model`; with several views each is numbered, ``intensity[2]``."""
+        ...
+
+    @property
+    def pivot(self) -> Float[Tensor, "3"]:
+        """Twists are taken about it; float64, on the device."""
+        ...
+
+    def begin(self, poses: tuple[Pose, ...]) -> tuple[Seen, Model]:
+        """At poses, under the tone and the weights that belong to these very poses."""
+        ...
+
+    def attempt(
+        self, poses: tuple[Pose, ...], held: Seen, rows: Bool[Tensor, "s"]
+    ) -> tuple[Seen, Model]:
+        """At other poses, under the tone and the weights of `held`; of the other rows anything."""
+        ...
+
+    def renew(
+        self, seen: Seen, before: Seen, model: Model, taken: Bool[Tensor, "s"]
+    ) -> tuple[Seen, Model]:
+        """Where `taken`, `seen` under its own tone and weights; elsewhere as before."""
+        ...
+
+    def drrs(self, seen: Seen) -> Float[Tensor, "s rows columns"] | tuple[Tensor, ...]:
+        """Of the first view."""
+        ...
+
+    def flat(self, seen: Seen, rows: Sequence[int]) -> list[bool]:
+        """Whether no view shows anything at some of the poses."""
+        ...
+
+    def correlated_sums(self, seen: Seen, rows: Sequence[int]) -> npt.NDArray[np.float64]:
+        """The filling of the sandwich (`confidence`) at some of the poses, [rows 6 6]."""
+        ...
 
 
-def filtered(plane: Array, kernels: tuple[Array, Array]) -> Array:
-    """An image through a separable filter, mirrored at its borders."""
-    along_row, along_column = kernels
-    if along_row.size == along_column.size == 1:
-        return plane
-    return np.asarray(
-        cv2.sepFilter2D(plane, cv2.CV_32F, along_row, along_column, borderType=cv2.BORDER_REFLECT)
-    )
+@runtime_checkable
+class Backend(Protocol):
+    """On what, and how, the sums are made."""
 
+    @property
+    def device(self) -> torch.device:
+        """Where poses shall be."""
+        ...
 
-def _filled(image: Array, usable: npt.NDArray[np.bool_]) -> Array:
-    """Unusable pixels replaced by the mean of the usable ones: finite, and never compared."""
-    if usable.all():
-        return image
-    return np.where(usable, image, image[usable].mean() if usable.any() else 0.0).astype(np.float32)
+    @property
+    def recorder(self) -> Callable[[Any, Any], Callable[[], Any]] | None:
+        """Makes of an iteration and its first state one that goes to the device as a whole; None:
+        operation by operation.
+        """
+        ...
+
+    def bone_gains(self, look: Look, poses: Sequence[Pose]) -> Float[Tensor, "cases"]:
+        """How much brighter bone is in each case (`hardening`), at a pose of each, a batch a view."""
+        ...
+
+    def problem(
+        self, look: Look, of: Int[Tensor, "s"], gains: Float[Tensor, "cases"] | None
+    ) -> Problem[Any]:
+        """Of a level.
+
+        Parameters
+        ----------
+        of
+            Which case each pose of a batch belongs to.
+        gains
+            Of `bone_gains`; None: the bone as it is.
+        """
+        ...

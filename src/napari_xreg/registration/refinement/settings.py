@@ -62,6 +62,18 @@ class RefineSettings:
         if not self.tolerance_mm > 0:
             raise ValueError(f"the tolerance must be positive: got {self.tolerance_mm} mm")
 
+    def entering(self, number: int) -> int:
+        """How many candidates, the given start not counted, enter a level after the first."""
+        return self.carried[min(number, len(self.carried)) - 1]
+
+    def is_last(self, number: int) -> bool:
+        """Whether a level is the finest."""
+        return number == len(self.levels) - 1
+
+    def tolerance_at(self, number: int, pixel_mm: float) -> float:
+        """A step shorter than this ends a level, mm; `pixel_mm` as `Look.pixel_at_pivot_mm`."""
+        return self.tolerance_mm if self.is_last(number) else 0.1 * pixel_mm
+
 
 def status_of(
     flat: bool,

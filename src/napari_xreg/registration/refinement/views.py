@@ -1,23 +1,13 @@
 """Radiographs of one patient, each with its C-arm pose, moved together."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
 from jaxtyping import Float
 from torch import Tensor
 
 from napari_xreg.geometry import Pose
 from napari_xreg.images import Radiograph, Volume
-from napari_xreg.registration.refinement.levels import Level
-from napari_xreg.registration.refinement.problem import (
-    Linearisation,
-    Nuisance,
-    Observation,
-    ViewProblem,
-)
-from napari_xreg.rendering import Prepared, check_poses
+from napari_xreg.rendering import check_poses
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,69 +33,6 @@ class View:
                 f"{self.world_from_camera.batch_shape}; use multi-start for several starts"
             )
         check_poses(self.world_from_camera, "the starting pose of a view")
-
-
-class JointProblem:
-    """The sum of `ViewProblem` over all views, for one twist that moves them together."""
-
-    def __init__(
-        self,
-        prepared: Prepared | None,
-        views: Sequence[View],
-        level: Level,
-        pivot: Float[Tensor, "3"],
-        *,
-        threads: int | None = None,
-    ) -> None:
-        self.parts = [
-            ViewProblem(
-                prepared,
-                at_pixels(view.radiograph, level.pixels),
-                level.channels,
-                method=level.method,
-                threads=threads,
-            )
-            for view in views
-        ]
-        self.pivot = pivot
-        self._pivot: npt.NDArray[np.float64] = pivot.detach().cpu().numpy().astype(np.float64)
-
-    @property
-    def pixel_at_pivot_mm(self) -> float:
-        """Of the first view."""
-        return self.parts[0].pixel_at_pivot_mm
-
-    def observe(self, poses: Sequence[Pose]) -> tuple[Observation, ...]:
-        """Render every view."""
-        return tuple(
-            part.observe(pose, self._pivot) for part, pose in zip(self.parts, poses, strict=True)
-        )
-
-    def nuisances(self, observations: Sequence[Observation]) -> tuple[Nuisance, ...]:
-        """Tone and robust weights of every view at these observations."""
-        return tuple(
-            part.nuisance(seen) for part, seen in zip(self.parts, observations, strict=True)
-        )
-
-    def linearise(
-        self, observations: Sequence[Observation], nuisances: Sequence[Nuisance]
-    ) -> Linearisation:
-        """Mean over the views; terms of further views are numbered."""
-        parts = [
-            part.linearise(seen, nuisance)
-            for part, seen, nuisance in zip(self.parts, observations, nuisances, strict=True)
-        ]
-        terms: dict[str, float] = {}
-        for number, part in enumerate(parts):
-            suffix = f"[{number + 1}]" if len(parts) > 1 else ""
-            terms |= {name + suffix: value for name, value in part.terms.items()}
-        n = len(parts)
-        return Linearisation(
-            sum(part.loss for part in parts) / n,
-            terms,
-            np.sum([part.hessian for part in parts], axis=0) / n,
-            np.sum([part.gradient for part in parts], axis=0) / n,
-        )
 
 
 def pivot_of(volume: Volume, isocenter: Float[Tensor, "3"] | None) -> Float[Tensor, "3"]:

@@ -1,1 +1,1 @@
-"""The refinement in batches: many starts or many cases at once, on the device of the volume."""
+"""What a refinement compares, summed in torch for a batch of poses at once, on the volume's device."""

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from napari_xreg.registration.refinement.batched.lm import Advance, Round, Starts
+from napari_xreg.registration.refinement.lm import Advance, Round, Starts
 
 Capture = Callable[[Callable[[], None]], Callable[[], None]]
 
@@ -39,8 +39,10 @@ class RecordedStep:
         Records a function and returns how to replay it.
     """
 
-    def __init__(self, advance: Advance, state: Starts, capture: Capture = cuda_graph) -> None:
-        self._state: Starts = refilled(state, iter([t.clone() for t in tensors_of(state)]))
+    def __init__(
+        self, advance: Advance[Any], state: Starts[Any], capture: Capture = cuda_graph
+    ) -> None:
+        self._state: Starts[Any] = refilled(state, iter([t.clone() for t in tensors_of(state)]))
         self._round: Round | None = None
 
         def record() -> None:
@@ -56,7 +58,7 @@ class RecordedStep:
         advance(self._state)
         self._replay = capture(record)
 
-    def __call__(self) -> tuple[Round, Starts]:
+    def __call__(self) -> tuple[Round, Starts[Any]]:
         """One iteration."""
         self._replay()
         assert self._round is not None

@@ -9,7 +9,7 @@ from torch import Tensor
 from napari_xreg.geometry import Pose
 from napari_xreg.registration.refinement.batched.problem import DeviceProblem
 from napari_xreg.registration.refinement.batched.tone import ToneFit, deviation, robust_fit
-from napari_xreg.registration.refinement.hardening import HIGHEST, LOWEST, ROUNDS
+from napari_xreg.registration.refinement.host.hardening import HIGHEST, LOWEST, ROUNDS
 
 
 def fit_gains(

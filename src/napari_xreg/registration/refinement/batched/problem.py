@@ -1,32 +1,35 @@
 """The least-squares problem of a refinement for a batch of poses on a device.
 
-The same sums as `problem`, in torch: one launch renders all poses of a batch, and nothing waits for
-the device. The poses may be those of one radiograph or of many; radiographs of one batch share
-their C-arm's geometry. The parity with the CPU's code is a test.
+The same sums as `host.view_problem`, in torch: one launch renders all poses of a batch, and nothing
+waits for the device. The poses may be those of one radiograph or of many; radiographs of one batch
+share their C-arm's geometry. The parity with the CPU's code is a test.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from napari_xreg.geometry import Pose
 from napari_xreg.images import Volume
-from napari_xreg.metrics import SMALLEST_SPREAD
+from napari_xreg.metrics import SMALLEST_SPREAD, is_flat
+from napari_xreg.registration.refinement.batched.correlated import correlated_sums
 from napari_xreg.registration.refinement.batched.tone import (
     DeviceTone,
     ToneFit,
     median,
     outlier_weights,
 )
-from napari_xreg.registration.refinement.hardening import water_lac
+from napari_xreg.registration.refinement.host.hardening import water_lac
+from napari_xreg.registration.refinement.host.tone import MOST_PIXELS
+from napari_xreg.registration.refinement.host.view_problem import ViewProblem
 from napari_xreg.registration.refinement.levels import Level
-from napari_xreg.registration.refinement.problem import ViewProblem
-from napari_xreg.registration.refinement.tone import MOST_PIXELS
-from napari_xreg.registration.refinement.views import View, at_pixels
+from napari_xreg.registration.refinement.look import Look
+from napari_xreg.registration.refinement.problem import Model
 from napari_xreg.rendering import Excess, render_with_jacobian
 
 
@@ -55,46 +58,6 @@ class Seen:
             tone,
             weights,
         )
-
-
-@dataclass(frozen=True, eq=False)
-class Model:
-    """Residuals of every pose, summed.
-
-    Parameters
-    ----------
-    sums
-        Of every channel of every view: weighted products of the six slopes and the residual.
-    shares
-        What each channel weighs.
-    """
-
-    sums: Float[Tensor, "s terms 7 7"]
-    shares: Float[Tensor, "terms"]
-
-    @property
-    def terms(self) -> Float[Tensor, "s terms"]:
-        """Loss of every channel."""
-        return 0.5 * self.sums[..., 6, 6]
-
-    @property
-    def loss(self) -> Float[Tensor, "s"]:
-        """Sum of the terms as they weigh."""
-        return (self.shares * self.terms).sum(-1)
-
-    @property
-    def hessian(self) -> Float[Tensor, "s 6 6"]:
-        """Gauss-Newton matrix."""
-        return (self.shares[:, None, None] * self.sums[..., :6, :6]).sum(1)
-
-    @property
-    def gradient(self) -> Float[Tensor, "s 6"]:
-        """Of the loss."""
-        return (self.shares[:, None] * self.sums[..., :6, 6]).sum(1)
-
-    def where(self, taken: Tensor, other: "Model") -> "Model":
-        """This one where `taken` [s], else the other."""
-        return Model(torch.where(taken[:, None, None, None], self.sums, other.sums), self.shares)
 
 
 class DeviceViewProblem:
@@ -208,6 +171,14 @@ class DeviceViewProblem:
         along = (weighted * z).sum(-1, keepdim=True)
         return torch.addcmul(slopes - mean, along, z, value=-1.0) / spread, z - t
 
+    def scores(self, seen: Seen) -> Float[Tensor, "s 6 rows columns"]:
+        """The gradient of the loss pixel by pixel: for `confidence`."""
+        assert seen.weights is not None
+        slopes, residual = self.residuals(seen, seen)
+        felt = self.shares[:, None] * seen.weights * residual[:, :, 0]
+        total = (slopes.double() * felt[:, :, None]).sum(1)
+        return total.reshape(len(total), 6, *seen.image.shape[1:])
+
     def _planes(
         self, seen: Seen, tone: DeviceTone | None, *, slopes: bool
     ) -> tuple[Float[Tensor, "s channels 2 n"], Float[Tensor, "s channels k n"]]:
@@ -234,14 +205,12 @@ class DeviceViewProblem:
 
 
 class DeviceProblem:
-    """The mean of `DeviceViewProblem` over all views, for twists that move them together.
+    """See `Problem`: the mean of `DeviceViewProblem` over all views.
 
     Parameters
     ----------
-    volume
-        CT at the level's resolution.
-    hosts
-        Of `hosts_of`.
+    look
+        What is looked at, its volume on the device.
     of
         Which case each pose of a batch belongs to.
     gains
@@ -250,64 +219,90 @@ class DeviceProblem:
 
     def __init__(
         self,
-        volume: Volume,
-        hosts: Sequence[Sequence[ViewProblem]],
-        level: Level,
-        pivot: Float[Tensor, "3"],
-        *,
+        look: Look,
         of: Int[Tensor, "s"],
         gains: Float[Tensor, "cases"] | None = None,
     ) -> None:
-        device = volume.lac.device
+        device = look.volume.lac.device
         of = of.to(device)
-        self.parts = [DeviceViewProblem(volume, each, of, level) for each in hosts]
-        self.pivot = pivot.to(device, torch.float64)
+        level = look.level
+        self.parts = []
+        for radiographs in zip(*look.cases, strict=True):
+            # What the CPU prepares: usable pixels, weights, filters.
+            hosts = [ViewProblem(None, r, level.channels, method=level.method) for r in radiographs]
+            self.parts.append(DeviceViewProblem(look.volume, hosts, of, level))
+        self.pivot = look.pivot.to(device, torch.float64)
         self._gains = None if gains is None else gains.to(device)[of]
         self._shares = torch.cat([part.shares for part in self.parts]) / len(self.parts)
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of the terms of a `Model`; those of further views are numbered."""
+        """Of the terms of a `Model`."""
         if len(self.parts) == 1:
             return self.parts[0].names
         return tuple(
             f"{name}[{number}]" for number, part in enumerate(self.parts, 1) for name in part.names
         )
 
-    def observe(self, poses: Sequence[Pose]) -> tuple[Seen, ...]:
-        """Render every view."""
+    def begin(self, poses: tuple[Pose, ...]) -> tuple[tuple[Seen, ...], Model]:
+        """Under the tone and the weights that belong to these very poses."""
+        seen = self._fitted(self._observe(poses))
+        return seen, self._linearise(seen, seen)
+
+    def attempt(
+        self, poses: tuple[Pose, ...], held: tuple[Seen, ...], rows: Bool[Tensor, "s"]
+    ) -> tuple[tuple[Seen, ...], Model]:
+        """Under the tone and the weights of `held`; of all rows, which needs no answer."""
+        seen = self._observe(poses)
+        return seen, self._linearise(seen, held)
+
+    def renew(
+        self,
+        seen: tuple[Seen, ...],
+        before: tuple[Seen, ...],
+        model: Model,
+        taken: Bool[Tensor, "s"],
+    ) -> tuple[tuple[Seen, ...], Model]:
+        """Where `taken`, `seen` under its own tone and weights; elsewhere as before."""
+        fitted = self._fitted(seen)
+        chosen = tuple(new.where(taken, old) for new, old in zip(fitted, before, strict=True))
+        return chosen, self._linearise(fitted, fitted).where(taken, model)
+
+    def drrs(self, seen: tuple[Seen, ...]) -> Float[Tensor, "s rows columns"]:
+        """Of the first view."""
+        return seen[0].image
+
+    def flat(self, seen: tuple[Seen, ...], rows: Sequence[int]) -> list[bool]:
+        """Whether no view shows anything."""
+        flat = torch.stack([is_flat(each.image[list(rows)].flatten(1)) for each in seen])
+        every: list[bool] = flat.all(0).tolist()
+        return every
+
+    def correlated_sums(
+        self, seen: tuple[Seen, ...], rows: Sequence[int]
+    ) -> npt.NDArray[np.float64]:
+        """See `Problem`."""
+        total = np.zeros((len(rows), 6, 6))
+        for part, each in zip(self.parts, seen, strict=True):
+            sums = correlated_sums(part.scores(each)[list(rows)])
+            total += sums.cpu().numpy() / len(self.parts) ** 2
+        return total
+
+    def _observe(self, poses: Sequence[Pose]) -> tuple[Seen, ...]:
         return tuple(
             part.observe(pose, self.pivot, self._gains)
             for part, pose in zip(self.parts, poses, strict=True)
         )
 
-    def fitted(self, seen: Sequence[Seen]) -> tuple[Seen, ...]:
-        """Tone and robust weights of every view."""
+    def _fitted(self, seen: Sequence[Seen]) -> tuple[Seen, ...]:
         return tuple(part.fitted(s) for part, s in zip(self.parts, seen, strict=True))
 
-    def linearise(self, seen: Sequence[Seen], nuisances: Sequence[Seen]) -> Model:
-        """Mean over the views."""
+    def _linearise(self, seen: Sequence[Seen], nuisances: Sequence[Seen]) -> Model:
         sums = [
             part.linearise(s, nuisance)
             for part, s, nuisance in zip(self.parts, seen, nuisances, strict=True)
         ]
         return Model(sums[0] if len(sums) == 1 else torch.cat(sums, 1), self._shares)
-
-
-def hosts_of(cases: Sequence[Sequence[View]], level: Level) -> list[list[ViewProblem]]:
-    """What the CPU prepares for a level: for each view, the problems of all cases.
-
-    The first views of all cases share their geometry, and so on.
-    """
-    return [
-        [
-            ViewProblem(
-                None, at_pixels(v.radiograph, level.pixels), level.channels, method=level.method
-            )
-            for v in views
-        ]
-        for views in zip(*cases, strict=True)
-    ]
 
 
 def _standardised(

@@ -6,12 +6,13 @@ vignetting tilt them. Both are smooth, so they are fitted and taken out before t
 the bent profile of a rounded edge looks like an edge elsewhere, and the depth pays for it.
 """
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from napari_xreg.registration.refinement.robust import robust_fit
+from napari_xreg.registration.refinement.host.robust import robust_fit
 
 Array = npt.NDArray[np.float32]
 Matrix = npt.NDArray[np.float64]
@@ -85,9 +86,7 @@ def fit_tone(
         )
         says_something = 2 * slopes.mean() > FAINTEST * y.std()
         if says_something and slopes.min() > GENTLEST * slopes.mean():
-            rr = np.linspace(-1, 1, rows)[:, None] + np.zeros(columns)
-            cc = np.zeros((rows, 1)) + np.linspace(-1, 1, columns)
-            field = _field_basis(rr.ravel(), cc.ravel()) @ beta[degree + 1 :]
+            field = _whole_field(rows, columns) @ beta[degree + 1 :]
             return Tone(
                 middle,
                 width,
@@ -126,6 +125,14 @@ def _sample(
     r, c = chosen // columns, chosen % columns
     place = _field_basis(2 * r / max(rows - 1, 1) - 1, 2 * c / max(columns - 1, 1) - 1)
     return u, place, y, middle, width, chosen
+
+
+@functools.lru_cache(maxsize=4)
+def _whole_field(rows: int, columns: int) -> Matrix:
+    """`_field_basis` at every pixel: the same at every iteration of a level."""
+    rr = np.linspace(-1, 1, rows)[:, None] + np.zeros(columns)
+    cc = np.zeros((rows, 1)) + np.linspace(-1, 1, columns)
+    return _field_basis(rr.ravel(), cc.ravel())
 
 
 def _field_basis(

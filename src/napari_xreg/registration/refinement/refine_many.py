@@ -9,7 +9,9 @@ from torch import Tensor
 from napari_xreg.geometry import CArm
 from napari_xreg.images import Volume
 from napari_xreg.progress import Control, run
-from napari_xreg.registration.refinement.problem import ViewProblem
+from napari_xreg.registration.refinement.batched.backend import Batched
+from napari_xreg.registration.refinement.course import refine_cases
+from napari_xreg.registration.refinement.host.view_problem import ViewProblem
 from napari_xreg.registration.refinement.refining import refine
 from napari_xreg.registration.refinement.result import Registration
 from napari_xreg.registration.refinement.settings import RefineSettings
@@ -97,17 +99,17 @@ def _refine_together(
     OutOfMemory
         If one case alone does not fit.
     """
-    # Imported here: it is built from this room's parts for the CPU.
-    from napari_xreg.registration.refinement.batched.cases import refine_cases
-
     results: list[Registration] = []
     size = len(cases)
     while len(results) < len(cases):
         some = cases[len(results) : len(results) + size]
         try:
             results += run(
-                refine_cases(volume, some, settings=settings, pivot=pivot, control=control)
-            )
+                refine_cases(
+                    volume, some, settings=settings, pivot=pivot, control=control,
+                    backend=Batched(volume.lac.device),
+                )
+            )  # fmt: skip
         except torch.OutOfMemoryError as error:
             if len(some) == 1:
                 what = f"a refinement from {settings.starts} starts"

@@ -3,11 +3,10 @@
 import numpy as np
 import numpy.typing as npt
 
+from napari_xreg.registration.refinement.channels import OUTLIER_SCALE
+
 Values = npt.NDArray[np.floating]
 Matrix = npt.NDArray[np.float64]
-
-OUTLIER_SCALE = 3.0
-"""Residuals beyond about this many robust standard deviations are outliers, where nobody says else."""
 
 
 def outlier_weights(residual: Values, *, centre: float, scale: float, least: float) -> Values:
@@ -26,10 +25,11 @@ def robust_fit(basis: Matrix, values: Matrix, *, rounds: int) -> Values:
     """Coefficients of ``basis @ c ~ values`` by least squares, reweighted `rounds` - 1 times."""
     w: Values = np.ones(len(values))
     coefficients: Values = np.zeros(basis.shape[1])
-    for _ in range(rounds):
+    for number in range(rounds):
+        if number > 0:
+            residual = values - basis @ coefficients
+            w = outlier_weights(residual, centre=0.0, scale=OUTLIER_SCALE, least=1e-9)
         gram = basis.T @ (w[:, None] * basis)
         gram += 1e-9 * np.trace(gram) * np.eye(len(gram))
         coefficients = np.linalg.solve(gram, basis.T @ (w * values))
-        residual = values - basis @ coefficients
-        w = outlier_weights(residual, centre=0.0, scale=OUTLIER_SCALE, least=1e-9)
     return coefficients

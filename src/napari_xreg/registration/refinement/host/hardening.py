@@ -16,8 +16,8 @@ import torch
 
 from napari_xreg.geometry import Pose
 from napari_xreg.images import Radiograph, Volume, lac_from_hu
-from napari_xreg.registration.refinement.robust import robust_fit
-from napari_xreg.registration.refinement.tone import tone_basis
+from napari_xreg.registration.refinement.host.robust import robust_fit
+from napari_xreg.registration.refinement.host.tone import tone_basis
 from napari_xreg.rendering import Prepared, march_view, prepare, scaled_above
 
 Array = npt.NDArray[np.float32]

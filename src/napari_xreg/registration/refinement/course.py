@@ -1,0 +1,316 @@
+"""All starts of one or many cases on their way through the levels of a refinement.
+
+A case is one patient's radiographs with their starting poses. The starts of all cases advance
+together; what they showed stays where the sums are made, and after each iteration one table of a
+few numbers a start is read.
+"""
+
+import math
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from napari_xreg.geometry import Pose
+from napari_xreg.images import Volume
+from napari_xreg.progress import Control
+from napari_xreg.registration.refinement.confidence import sandwich
+from napari_xreg.registration.refinement.lm import (
+    Round,
+    Starts,
+    begin,
+    ended_at,
+    levenberg_marquardt,
+)
+from napari_xreg.registration.refinement.locks import Locks
+from napari_xreg.registration.refinement.look import look_at
+from napari_xreg.registration.refinement.problem import Backend, Problem
+from napari_xreg.registration.refinement.result import Iterate, Registration, Status
+from napari_xreg.registration.refinement.settings import RefineSettings, status_of
+from napari_xreg.registration.refinement.starts import spread_starts
+from napari_xreg.registration.refinement.tracks import Track, candidates_of, entering
+from napari_xreg.registration.refinement.views import View
+
+
+@dataclass(frozen=True, eq=False)
+class Turn:
+    """What one iteration did to the starts that are left; a row a start, on the processor.
+
+    Parameters
+    ----------
+    tracks
+        The starts.
+    tried, accepted, active
+        Which took a step, whose was kept, and which have not ended.
+    damping, step_mm
+        Of the step.
+    tried_losses, tried_poses, terms
+        Of the pose tried: its loss, the pose of the first view [s], the terms of the loss.
+    losses, poses
+        Where each start is; what is not a number is infinite.
+    names
+        Of the terms.
+    images
+        First view's DRRs, where they are kept.
+    """
+
+    level: int
+    tracks: Sequence[Track]
+    tried: Sequence[bool]
+    accepted: Sequence[bool]
+    active: Sequence[bool]
+    damping: Sequence[float]
+    step_mm: Sequence[float]
+    tried_losses: Sequence[float]
+    losses: Sequence[float]
+    tried_poses: Pose
+    poses: Pose
+    terms: Float[Tensor, "s terms"]
+    names: tuple[str, ...]
+    images: Float[Tensor, "s rows columns"] | tuple[Tensor, ...] | None
+
+    def iterate(self, row: int, *, index: int, seconds: float) -> Iterate:
+        """The step of a start, as tried."""
+        terms = dict(zip(self.names, self.terms[row].tolist(), strict=True))
+        return Iterate(
+            index=index,
+            start=self.tracks[row].start,
+            level=self.level,
+            world_from_camera=_copied(self.tried_poses, row),
+            losses={"loss": self.tried_losses[row], **terms},
+            accepted=self.accepted[row],
+            damping=self.damping[row],
+            step=self.step_mm[row],
+            seconds=seconds,
+            image=None if self.images is None else self.images[row],
+        )
+
+
+def refine_cases(
+    volume: Volume,
+    cases: Sequence[Sequence[View]],
+    *,
+    settings: RefineSettings,
+    pivot: Float[Tensor, "3"],
+    backend: Backend,
+    control: Control | None = None,
+) -> Generator[Turn, None, list[Registration]]:
+    """Refine every case from all its starts; results without a trajectory, in order.
+
+    Parameters
+    ----------
+    volume
+        Where the backend wants it.
+    cases
+        Views of each case; the first views of all cases share one `CArm`, and so on.
+    settings, pivot, control
+        As for `refine`.
+    backend
+        What makes the sums.
+    """
+    course = _Course(volume, cases, settings, pivot, backend)
+    for number in range(len(settings.levels)):
+        course.enter(number)
+        yield from course.advance(control)
+        if control is not None and control.cancelled:
+            break
+    return course.registrations(control)
+
+
+class _Course:
+    """Mutable, private to a refinement; parameters as `refine_cases`."""
+
+    _problem: Problem[Any]
+    _state: Starts[Any]
+
+    def __init__(
+        self,
+        volume: Volume,
+        cases: Sequence[Sequence[View]],
+        settings: RefineSettings,
+        pivot: Float[Tensor, "3"],
+        backend: Backend,
+    ) -> None:
+        self._volume, self._cases, self._settings = volume, cases, settings
+        self._pivot, self._backend = pivot, backend
+        self._rigs = [
+            [
+                (case[0].world_from_camera.inverse() @ view.world_from_camera).to(
+                    dtype=torch.float64
+                )
+                for view in case
+            ]
+            for case in cases
+        ]
+        self._tracks = [self._spread(case[0]) for case in cases]
+        self._alive: list[Sequence[Track]] = list(self._tracks)
+        carm = cases[0][0].radiograph.carm
+        locks = Locks(settings.locked, carm, pivot.to(backend.device))
+        self._locks = locks or None
+        self._gains: Float[Tensor, "cases"] | None = None
+        self._number, self._tolerance_mm = 0, math.nan
+
+    def _spread(self, view: View) -> list[Track]:
+        s = self._settings
+        starts = spread_starts(view.world_from_camera, self._pivot, s.starts, s.spread, s.seed)
+        poses = [pose.to(dtype=torch.float64) for pose in starts]
+        return [Track(start, pose, pose) for start, pose in enumerate(poses)]
+
+    def enter(self, number: int) -> None:
+        """Begin a level with the starts that go on."""
+        settings, level = self._settings, self._settings.levels[number]
+        self._number = number
+        self._alive = [entering(left, number, settings) for left in self._alive]
+        look = look_at(self._volume, self._cases, level, self._pivot)
+        toned = level.channels.tone
+        if toned and (self._gains is None or settings.is_last(number)):
+            # Judged at the first level that needs it and again at the last. Judging at the levels
+            # between brought nothing, and each time a CT is rescaled.
+            best = [min(left, key=lambda track: track.loss).pose for left in self._alive]
+            self._gains = self._backend.bone_gains(look, self._of_views(best, range(len(best))))
+        rows = [(case, track.pose) for case, left in enumerate(self._alive) for track in left]
+        of = [case for case, _ in rows]
+        self._problem = self._backend.problem(
+            look, torch.tensor(of), self._gains if toned else None
+        )
+        self._tolerance_mm = settings.tolerance_at(number, look.pixel_at_pivot_mm)
+        self._state = begin(self._problem, self._of_views([pose for _, pose in rows], of))
+
+    def _of_views(self, poses: Sequence[Pose], of: Sequence[int]) -> tuple[Pose, ...]:
+        """A batch of poses for every view, from those of the first."""
+        first = Pose.stack(list(poses))
+        rigs = [self._rigs[case] for case in of]
+        return tuple(
+            (first @ Pose.stack(list(view))).to(device=self._backend.device)
+            for view in zip(*rigs, strict=True)
+        )
+
+    def advance(self, control: Control | None) -> Generator[Turn, None, None]:
+        """To the end of the level, whose first state is shown too."""
+        state = self._state
+        zero = torch.zeros_like(state.damping)
+        tried: Round | None = Round(
+            state.poses, self._problem.drrs(state.seen), state.model, state.active, state.active,
+            zero, zero,
+        )  # fmt: skip
+        solver = levenberg_marquardt(
+            self._problem, state, iterations=self._settings.levels[self._number].iterations,
+            tolerance_mm=self._tolerance_mm, locks=self._locks, control=control,
+            recorder=self._backend.recorder,
+        )  # fmt: skip
+        begun = False
+        while tried is not None:
+            turn = self._read(tried)
+            # Kept at once: a consumer that closes the generator loses nothing.
+            for row, track in enumerate(turn.tracks):
+                track.level, track.loss = self._number, turn.losses[row]
+                track.pose = _copied(turn.poses, row)
+            yield turn
+            try:
+                tried, self._state = solver.send(not any(turn.active)) if begun else next(solver)
+                begun = True
+            except StopIteration as end:
+                self._state, tried = end.value, None
+
+    def _read(self, tried: Round) -> Turn:
+        """In one transfer."""
+        state, names = self._state, self._problem.names
+        numbers = torch.stack(
+            [
+                tried.tried.double(), tried.accepted.double(), state.active.double(),
+                tried.damping, tried.step_mm, tried.model.loss, state.model.loss,
+            ],
+            1,
+        )  # fmt: skip
+        poses = [_flat(tried.poses[0]), _flat(state.poses[0])]
+        table = torch.cat([numbers, *poses, tried.model.terms], 1).cpu()
+        numbers, tried_poses, poses_now, terms = table.split([7, 12, 12, len(names)], 1)
+        was_tried, accepted, active, damping, step_mm, tried_losses, losses = numbers.T.tolist()
+        images = tried.drrs if self._settings.keep_images else None
+        return Turn(
+            level=self._number,
+            tracks=[track for left in self._alive for track in left],
+            tried=[flag > 0 for flag in was_tried],
+            accepted=[flag > 0 for flag in accepted],
+            active=[flag > 0 for flag in active],
+            damping=damping,
+            step_mm=step_mm,
+            tried_losses=tried_losses,
+            # What is not a number is never the best.
+            losses=[loss if math.isfinite(loss) else math.inf for loss in losses],
+            tried_poses=_unflat(tried_poses),
+            poses=_unflat(poses_now),
+            terms=terms,
+            names=names,
+            images=images.cpu() if isinstance(images, Tensor) else images,
+        )
+
+    def registrations(self, control: Control | None) -> list[Registration]:
+        """What the best start of every case says."""
+        winners = _best_rows(self._alive)
+        state, settings, names = self._state, self._settings, self._problem.names
+        model = state.model
+        # Nothing but the winners' comes from the device.
+        losses, terms = model.loss[winners].tolist(), model.terms[winners].tolist()
+        hessians, gradients = model.hessian[winners].cpu(), model.gradient[winners].cpu()
+        ended = state.ended[winners].tolist()
+        flat = self._problem.flat(state.seen, winners)
+        first = state.poses[0]
+        free = None if self._locks is None else self._locks.free(first)[winners].cpu()
+        meat = None
+        if settings.is_last(self._number):
+            meat = self._problem.correlated_sums(state.seen, winners)
+        views = [Pose(p.rotation[winners].cpu(), p.translation[winners].cpu()) for p in state.poses]
+        results = []
+        for case, tracks in enumerate(self._tracks):
+            end = Status.ITERATION_LIMIT
+            if ended[case]:
+                basis = None if free is None else free[case]
+                end = ended_at(
+                    losses[case], hessians[case], gradients[case], self._tolerance_mm, basis
+                )
+            status = status_of(flat[case], losses[case], end, settings, control)
+            covariance = None
+            if meat is not None and status is not Status.NO_OVERLAP:
+                covariance = sandwich(hessians[case].numpy(), meat[case])
+            poses = tuple(_copied(view, case) for view in views)
+            results.append(
+                Registration(
+                    world_from_camera=poses[0],
+                    status=status,
+                    losses={"loss": losses[case], **dict(zip(names, terms[case], strict=True))},
+                    trajectory=(),
+                    pivot=self._pivot,
+                    covariance=covariance,
+                    views=poses,
+                    candidates=candidates_of(tracks),
+                    simulated=any(view.radiograph.simulated for view in self._cases[case]),
+                )
+            )
+        return results
+
+
+def _best_rows(alive: Sequence[Sequence[Track]]) -> list[int]:
+    """Where the best start of every case stands, when all stand one below the other."""
+    found, before = [], 0
+    for left in alive:
+        losses = [track.loss for track in left]
+        found.append(before + losses.index(min(losses)))
+        before += len(left)
+    return found
+
+
+def _flat(pose: Pose) -> Tensor:
+    return torch.cat([pose.rotation.flatten(1), pose.translation], 1)
+
+
+def _unflat(rows: Float[Tensor, "s 12"]) -> Pose:
+    return Pose(rows[:, :9].reshape(-1, 3, 3), rows[:, 9:])
+
+
+def _copied(poses: Pose, row: int) -> Pose:
+    """One of a batch, without the rest of its table."""
+    return Pose(poses.rotation[row].clone(), poses.translation[row].clone())

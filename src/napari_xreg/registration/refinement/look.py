@@ -1,0 +1,52 @@
+"""What is looked at at one level: the CT and the radiographs, as fine as they are there."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from jaxtyping import Float
+from torch import Tensor
+
+from napari_xreg.images import Radiograph, Volume
+from napari_xreg.registration.refinement.levels import Level
+from napari_xreg.registration.refinement.views import View, at_pixels
+from napari_xreg.rendering import at_voxel_size
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """One level of the pyramid.
+
+    Parameters
+    ----------
+    level
+        How it is compared.
+    volume
+        The CT, as coarse as there.
+    cases
+        Of every case its radiographs, as coarse as there. The first radiographs of all cases share
+        one `CArm`, and so on.
+    pivot
+        Point that twists are taken about, world mm.
+    """
+
+    level: Level
+    volume: Volume
+    cases: tuple[tuple[Radiograph, ...], ...]
+    pivot: Float[Tensor, "3"]
+
+    @property
+    def pixel_at_pivot_mm(self) -> float:
+        """Size of a pixel of the first radiograph, demagnified to the isocenter."""
+        carm = self.cases[0][0].carm
+        return max(carm.detector.spacing) * carm.source_to_isocenter / carm.source_to_detector
+
+
+def look_at(
+    volume: Volume, cases: Sequence[Sequence[View]], level: Level, pivot: Float[Tensor, "3"]
+) -> Look:
+    """Volume and radiographs, averaged to the size of a level."""
+    coarse = volume if level.voxel_mm is None else at_voxel_size(volume, level.voxel_mm)
+    smaller = tuple(
+        tuple(at_pixels(view.radiograph, level.pixels) for view in views) for views in cases
+    )
+    return Look(level, coarse, smaller, pivot)

@@ -1,0 +1,47 @@
+"""Starts on their way through the levels: which go on, and what is said of them at the end."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from napari_xreg.geometry import Pose
+from napari_xreg.registration.refinement.result import Candidate
+from napari_xreg.registration.refinement.settings import RefineSettings
+from napari_xreg.registration.refinement.starts import going_on
+
+
+@dataclass(eq=False)
+class Track:
+    """One start, and how far it came: mutable, private to a refinement.
+
+    Parameters
+    ----------
+    start
+        Its number; 0 is the given one.
+    initial, pose
+        Of the first view: where it began and where it is.
+    level, loss
+        Reached.
+    """
+
+    start: int
+    initial: Pose
+    pose: Pose
+    level: int = 0
+    loss: float = float("inf")
+
+
+def entering(tracks: Sequence[Track], number: int, settings: RefineSettings) -> Sequence[Track]:
+    """Those that enter a level, of those that ended the one before."""
+    if number == 0:
+        return tracks
+    by_start = {track.start: track for track in tracks}
+    losses = {start: track.loss for start, track in by_start.items()}
+    return [by_start[start] for start in going_on(losses, settings.entering(number))]
+
+
+def candidates_of(tracks: Sequence[Track]) -> tuple[Candidate, ...]:
+    """All of them, the one that came furthest with the least loss first."""
+    return tuple(
+        Candidate(t.start, t.initial, t.pose, t.level, t.loss)
+        for t in sorted(tracks, key=lambda track: (-track.level, track.loss))
+    )
