@@ -97,8 +97,8 @@ def plugin(volume: Volume, radiograph: Radiograph) -> Callable[[], list[weakref.
     def cycle() -> list[weakref.ref[object]]:
         viewer = napari.Viewer(show=False)
         bench = workbench_of(viewer)
-        bench.session.set_volume(volume)
-        bench.session.add_radiograph(radiograph, name="frontal")
+        bench.session.patient.set_volume(volume)
+        bench.session.exposures.add(radiograph, name="frontal")
         widget = RefineWidget(viewer)
         viewer.window.add_dock_widget(widget, name="Refine")
         widget.settings.choose_solver("adam")

@@ -78,9 +78,9 @@ class Bench:
         truth = CArmPose(8.0, -5.0, 2.0, (6.0, -9.0, 14.0), (x, y, z))
         image = render_drr(volume, arm, arm.pose_from(truth), method="joseph")
         session = self.work.session
-        session.set_volume(volume)
+        session.patient.set_volume(volume)
         nominal = CArmPose(isocenter=(x, y, z))
-        session.add_radiograph(Radiograph(image.float(), arm, nominal=nominal, simulated=True))
+        session.exposures.add(Radiograph(image.float(), arm, nominal=nominal, simulated=True))
 
     def spin(self, seconds: float) -> None:
         """Let Qt work."""
@@ -98,7 +98,7 @@ class Bench:
             if (
                 latest is not None
                 and not self.work.preview.busy
-                and latest.request.world_from_camera is self.work.session.pose
+                and latest.request.world_from_camera is self.work.session.poses.current
             ):
                 self.spin(0.2)
                 return
@@ -171,7 +171,7 @@ def drag(bench: Bench, seconds: float) -> dict[str, Any]:
             return False
 
     def moved() -> None:
-        pose = bench.work.session.pose
+        pose = bench.work.session.poses.current
         poses[id(pose)] = (now["posted"], pose)  # the pose is kept, so its id is its own
 
     def painted(preview: Any) -> None:
@@ -205,7 +205,7 @@ def drag(bench: Bench, seconds: float) -> dict[str, Any]:
     scene = bench.viewer.window._qt_viewer.canvas._scene_canvas
     scene.events.draw.connect(draw_began, position="first")
     scene.events.draw.connect(draw_ended, position="last")
-    bench.work.session.pose_changed.connect(moved)
+    bench.work.session.poses.changed.connect(moved)
     bench.work.preview.painted.connect(painted)
     bench.canvas.frameSwapped.connect(swapped)
     began, cpu, machine = time.perf_counter(), time.process_time(), busy_seconds()
@@ -226,7 +226,7 @@ def drag(bench: Bench, seconds: float) -> dict[str, Any]:
     bench.canvas.removeEventFilter(eye)
     scene.events.draw.disconnect(draw_began)
     scene.events.draw.disconnect(draw_ended)
-    bench.work.session.pose_changed.disconnect(moved)
+    bench.work.session.poses.changed.disconnect(moved)
     bench.work.preview.painted.disconnect(painted)
     bench.canvas.frameSwapped.disconnect(swapped)
     during = [t for t in swaps if t < hand.released]

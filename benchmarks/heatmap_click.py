@@ -43,8 +43,8 @@ class Bench:
             patient.volume, patient.labels, arm, truth, severity="typical", seed=1
         )
         session = self.work.session
-        session.set_volume(patient.volume)
-        session.add_radiograph(made.radiograph, truth=truth)
+        session.patient.set_volume(patient.volume)
+        session.exposures.add(made.radiograph, truth=truth)
         self.widget = RayEmbWidget(self.viewer)
         dock = self.viewer.window.add_dock_widget(self.widget, name="RayEmb", area="right")
         window = self.viewer.window._qt_window

@@ -200,7 +200,7 @@ def measure_stream(options: argparse.Namespace) -> dict[str, Any]:
 
     _, bench, widget = opened(options.pixels)
     pictures = some_pictures(options.pixels)
-    poses = [view.world_from_camera for view in bench.session.views()]
+    poses = [view.world_from_camera for view in bench.session.exposures.views()]
     sent: list[float] = []
 
     def events(request: object, *, control: Control) -> Generator[Iterate, None, Registration]:
@@ -224,7 +224,7 @@ def measure_stream(options: argparse.Namespace) -> dict[str, Any]:
             )
         return Registration(
             poses[0], Status.CONVERGED, trajectory[-1].losses, tuple(trajectory),
-            bench.session.isocenter, simulated=True,
+            bench.session.patient.isocenter, simulated=True,
         )  # fmt: skip
 
     solver = next(iter(SOLVERS.values()))
@@ -269,7 +269,7 @@ def measured(widget: Any, bench: Any, sent: list[float] | None, iterates: int) -
     widget.cancel()
     wait(lambda: not widget.running, 60.0)
     shown = [it.loss for it in widget.losses.iterates]
-    (result,) = bench.session.results
+    (result,) = bench.session.results.all
     wanted = [it.loss for it in result.registration.trajectory] if sent is None else sent
     table_losses = widget._layers.columns()["loss"].tolist()
     return {

@@ -14,7 +14,7 @@ from napari_xreg.images.geometry_file import GeometryFile
 from napari_xreg.records.pose_files import PoseFile
 from napari_xreg.records.result_files import ResultFile
 from napari_xreg.records.truth_file import TruthFile
-from napari_xreg.session.memory_files import GridAbout
+from napari_xreg.session.files.memory_files import GridAbout
 from napari_xreg.training.checkpoint import WeightsHeader
 
 REFERENCE = Path(__file__).resolve().parent / "reference"

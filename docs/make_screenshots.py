@@ -62,7 +62,7 @@ class Scene:
         self.window.resize(*size)
         self.bench = workbench_of(self.viewer)
         self.session: Session = self.bench.session
-        wait(lambda: self.session.active is not None and self.widget("Tour").at == 0)
+        wait(lambda: self.session.exposures.active is not None and self.widget("Tour").at == 0)
         self.settle()
 
     def widget(self, name: str) -> QWidget:
@@ -120,10 +120,10 @@ class Scene:
 
     def refine(self, *, pause_at: int | None = None) -> None:
         """Press Refine; wait for its result, or pause at an iterate."""
-        widget, before = self.front("Refine"), len(self.session.results)
+        widget, before = self.front("Refine"), len(self.session.results.all)
         QTest.mouseClick(widget.go, Qt.MouseButton.LeftButton)
         if pause_at is None:
-            wait(lambda: len(self.session.results) > before and not widget.running)
+            wait(lambda: len(self.session.results.all) > before and not widget.running)
         else:
             wait(lambda: widget.current is not None and widget.current.index >= pause_at)
             QTest.mouseClick(widget.pause_button, Qt.MouseButton.LeftButton)
@@ -131,16 +131,16 @@ class Scene:
 
     def resume(self) -> None:
         """Go on after a pause, to the end."""
-        widget, before = self.widget("Refine"), len(self.session.results)
+        widget, before = self.widget("Refine"), len(self.session.results.all)
         QTest.mouseClick(widget.pause_button, Qt.MouseButton.LeftButton)
-        wait(lambda: len(self.session.results) > before and not widget.running)
+        wait(lambda: len(self.session.results.all) > before and not widget.running)
         self.settle(1200)
 
     def error_mm(self) -> float:
         """Of the present pose; the radiograph is simulated."""
-        active = self.session.active
+        active = self.session.exposures.active
         assert active is not None
-        error = truth_error_mm(self.session, active.name, active.world_from_camera)
+        error = truth_error_mm(self.session, active.id, active.world_from_camera)
         assert error is not None
         return error
 
@@ -187,15 +187,15 @@ def widgets(scene: Scene) -> None:
     """Each widget alone, everything in it, after a refinement."""
     session = scene.session
     with tempfile.TemporaryDirectory() as folder:
-        active = session.active
+        active = session.exposures.active
         assert active is not None
         file = write_dicom_radiograph(Path(folder) / "xray.dcm", active.radiograph)
         data = scene.front("Data")
         data.load(file)
-        wait(lambda: not data.queue.busy and len(session.exposures) == 2)
+        wait(lambda: not data.queue.busy and len(session.exposures.all) == 2)
         scene.settle()
         save("widget-geometry", whole(scene.front("Geometry")))
-        session.remove_radiograph("xray")
+        session.exposures.remove(session.exposures.named("xray").id)
     scene.settle()
     scene.refine()
     for name in ("Data", "Pose", "Refine"):
@@ -215,10 +215,10 @@ def overlays(scene: Scene) -> None:
     scene.front("Refine")
     for when in ("start", "result"):
         if when == "start":
-            session.reset()
+            session.poses.reset()
         else:
             scene.refine()
-            session.accept(session.results[-1].name)
+            session.results.accept(session.results.all[-1].id)
         row = []
         for mode in SHOWN_OVERLAYS:
             scene.bench.canvas.overlay = mode
@@ -235,18 +235,20 @@ def overlays(scene: Scene) -> None:
 def room(scene: Scene) -> None:
     """Two radiographs whose relation is known, in the Data widget and in the room."""
     session = scene.session
-    volume, active = session.volume, session.active
+    volume, active = session.patient.volume, session.exposures.active
     assert volume is not None
     assert active is not None
-    carm, isocenter = active.radiograph.carm, tuple(session.isocenter.tolist())
-    session.remove_radiograph(active.name)
+    carm, isocenter = active.radiograph.carm, tuple(session.patient.isocenter.tolist())
+    session.exposures.remove(active.id)
     for name, primary, seed in (("frontal", 0.0, 20001), ("oblique", 62.0, 20002)):
         terms = CArmPose(primary, 0.0, isocenter=isocenter)
-        made = simulate_radiograph(volume, session.labels, carm, carm.pose_from(terms), seed=seed)
-        session.add_radiograph(
+        made = simulate_radiograph(
+            volume, session.patient.labels, carm, carm.pose_from(terms), seed=seed
+        )
+        session.exposures.add(
             replace(made.radiograph, nominal=terms), name=name, truth=made.world_from_camera
         )
-    session.set_active("frontal")
+    session.exposures.activate(session.exposures.named("frontal").id)
     save("widget-data-two-views", whole(scene.front("Data")))
     scene.front("3D view")
     scene.window.resizeDocks([scene.dock("3D view")], [640], Qt.Orientation.Horizontal)
@@ -266,7 +268,7 @@ def rayemb(scene: Scene) -> None:
     widget.slices.setMinimumHeight(240)
     scene.click(widget.network.prepare)
     wait(lambda: session.ray_points.prepared is not None)
-    hip = next(mark.position for mark in session.landmarks if mark.name == "FH-l")
+    hip = next(mark.position for mark in session.landmarks.all if mark.name == "FH-l")
     assert hip is not None
     widget.look_at(hip)
     wait(lambda: widget.look.heatmap is not None)
@@ -288,21 +290,21 @@ def rayemb(scene: Scene) -> None:
 
 def landmarks(scene: Scene) -> None:
     """Picked by a hand that errs by a pixel and once by many; the pose, and slices of the CT."""
-    session, active = scene.session, scene.session.active
+    session, active = scene.session, scene.session.exposures.active
     assert active is not None
     assert active.truth is not None
     scene.dock("Tour").hide()
     widget = scene.front("Landmarks")
     scene.window.resizeDocks([scene.dock("Landmarks")], [420], Qt.Orientation.Horizontal)
-    points = torch.tensor([mark.position for mark in session.landmarks], dtype=torch.float64)
+    points = torch.tensor([mark.position for mark in session.landmarks.all], dtype=torch.float64)
     pixels = active.radiograph.carm.project(points, active.truth).numpy()
     pixels += np.random.default_rng(4).normal(scale=1.0, size=pixels.shape)
     pixels[3] += (14.0, -22.0)
     marks = [
         Landmark(mark.name, pixel=(float(row), float(column)))
-        for mark, (row, column) in zip(session.landmarks, pixels, strict=True)
+        for mark, (row, column) in zip(session.landmarks.all, pixels, strict=True)
     ]
-    session.set_picked(active.name, marks)
+    session.landmarks.set_picked(active.id, marks)
     widget.open_slices()
     scene.window.resizeDocks([scene.dock("Slices")], [330], Qt.Orientation.Vertical)
     wait(lambda: not widget.busy)
@@ -338,23 +340,23 @@ def train(scene: Scene) -> None:
 def mask(scene: Scene) -> None:
     """A mask painted over an implant that the CT does not have."""
     session = scene.session
-    active = session.active
+    active = session.exposures.active
     assert active is not None
     assert active.truth is not None
-    assert session.volume is not None
+    assert session.patient.volume is not None
     metal = replace(TYPICAL, name="metal", rods=1, rod_radius_mm=7.0, screws=4)
     made = simulate_radiograph(
-        session.volume,
-        session.labels,
+        session.patient.volume,
+        session.patient.labels,
         active.radiograph.carm,
         active.truth,
         severity=metal,
         seed=20003,
     )
-    session.add_radiograph(
+    session.exposures.add(
         replace(made.radiograph, nominal=active.radiograph.nominal), name="with implant"
     )
-    session.remove_radiograph(active.name)
+    session.exposures.remove(active.id)
     widget = scene.front("Refine")
     widget.settings.more.expand(animate=False)
     scene.settle()
@@ -373,7 +375,7 @@ def mask(scene: Scene) -> None:
                     layer.paint(tuple(at), 1)
     scene.settle()
     save("mask", scene.picture(), PAGE_WIDTH)
-    session.remove_radiograph("with implant")
+    session.exposures.remove(session.exposures.named("with implant").id)
 
 
 def film(scene: Scene) -> None:

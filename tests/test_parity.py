@@ -73,9 +73,10 @@ def by_window(case, viewer, qtbot, out):
     qtbot.addWidget(widget)
     widget.go.click()
     qtbot.waitUntil(lambda: not widget.running, timeout=60_000)
-    widget.results.select("refinement 1")
+    (result,) = widget.workbench.session.results.all
+    widget.results.select(result.id)
     assert widget.results.export.isEnabled()
-    widget.export("refinement 1", out)
+    widget.export(result.id, out)
     qtbot.waitUntil(lambda: not widget.workbench.jobs.running, timeout=60_000)
     return pose_in(out)
 

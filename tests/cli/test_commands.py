@@ -337,13 +337,13 @@ def test_demo_makes_pictures_a_report_and_a_session(call, monkeypatch, tmp_path)
     assert done.code == (0 if data["status"]["trusted"] else 1)
     session = read_session(tmp_path / "xreg-demo" / "demo.xreg.json")
     assert session.problems == ()
-    assert session.active.source.path == str(tmp_path / "xreg-demo" / "radiograph.npz")
+    assert session.exposures.active.source.path == str(tmp_path / "xreg-demo" / "radiograph.npz")
     found = torch.tensor(data["pose"]["world_from_camera"], dtype=torch.float64)
-    assert torch.allclose(session.pose.matrix(), found, atol=1e-9)
-    assert [result.radiographs for result in session.results] == [("simulated",)]
-    assert len(session.results[0].registration.trajectory) == data["iterations"]
+    assert torch.allclose(session.poses.current.matrix(), found, atol=1e-9)
+    assert [r.radiographs for r in session.results.all] == [(session.exposures.active.id,)]
+    assert len(session.results.all[0].registration.trajectory) == data["iterations"]
     assert session.undo() == "refinement 1 accepted"
-    assert torch.equal(session.pose.matrix(), session.active.start.matrix())
+    assert torch.equal(session.poses.current.matrix(), session.exposures.active.start.matrix())
 
 
 class TestDemoWindow:

@@ -247,8 +247,8 @@ _BESIDE = {
     "files/folder.py": "only tries whether a file can be made",
     "images/dicom/decoding.py": "writes to memory",
     "training/state_file.py": "fills a buffer, which is then written whole",
-    "session/autosave.py": "locks a file of its own that holds nothing",
-    "session/memory_files.py": "is handed the path beside by session_file",
+    "session/files/autosave.py": "locks a file of its own that holds nothing",
+    "session/files/memory_files.py": "is handed the path beside by session_writer",
 }
 
 

@@ -36,7 +36,7 @@ from napari_xreg.registration import (
     Registration,
     Status,
 )
-from napari_xreg.session.session_json import (
+from napari_xreg.session.files.session_json import (
     landmark_from_json,
     landmark_to_json,
     mask_from_json,

@@ -40,9 +40,9 @@ LONG = 120_000
 def session(case):
     """The files of the case, opened as the window opens them."""
     made = Session()
-    made.set_volume(read_volume(case.ct))
-    made.set_labels(read_labels(case.labels).onto(made.volume))
-    made.add_radiograph(read_radiograph(case.xray), name="x")
+    made.patient.set_volume(read_volume(case.ct))
+    made.patient.set_labels(read_labels(case.labels).onto(made.patient.volume))
+    made.exposures.add(read_radiograph(case.xray), name="x")
     return made
 
 
@@ -67,11 +67,11 @@ def prepared(session, qtbot):
     group = WeightsGroup()
     qtbot.addWidget(group)
     request = PrepareNetworkRequest(
-        session.volume, session.active.masked, session.labels,
-        session.isocenter if group.about_isocenter else None, group.weights, group.settings,
+        session.patient.volume, session.exposures.active.masked, session.patient.labels,
+        session.patient.isocenter if group.about_isocenter else None, group.weights, group.settings,
     )  # fmt: skip
     ready = run(prepare_network(request))
-    session.ray_points.set_prepared(ready, session.active)
+    session.ray_points.set_prepared(ready, session.exposures.active)
     return ready
 
 
@@ -130,23 +130,23 @@ def test_landmarks_and_their_pose(call, case, session, bench, tmp_path, qtbot):
     )  # fmt: skip
     answer = json.loads(done.out)
 
-    session.want(Weights("landmarks", file))
+    session.weights.want(Weights("landmarks", file))
     panel, weighting = DetectionPanel(session, bench.jobs), WeightingPanel()
     for widget in (panel, weighting):
         qtbot.addWidget(widget)
     panel.passes.setValue(10)
     panel.start()
     qtbot.waitUntil(lambda: not panel.running, timeout=LONG)
-    take_detected(session, "x", panel.detections.landmarks())
-    for entry, mark in zip(answer["landmarks"], session.active.landmarks, strict=True):
+    take_detected(session, session.exposures.active.id, panel.detections.landmarks())
+    for entry, mark in zip(answer["landmarks"], session.exposures.active.landmarks, strict=True):
         assert entry["name"] == mark.name
         assert entry["pixel_row_column"] == list(mark.pixel)
         assert (entry["visible"] >= 0.5) == mark.visible
     weighting.suggest(COVARIANCE)
-    carm = session.active.radiograph.carm
+    carm = session.exposures.active.radiograph.carm
     solved = solve(
         SolveRequest(
-            tuple(marks), session.active.landmarks, carm, weighting=weighting.weighting(),
+            tuple(marks), session.exposures.active.landmarks, carm, weighting=weighting.weighting(),
             settings=weighting.settings(carm), hand_sigma_px=weighting.hand_sigma_px,
         )
     )  # fmt: skip

@@ -23,7 +23,7 @@ from napari_xreg.records.pose_files import read_pose
 from napari_xreg.records.result_files import read_result
 from napari_xreg.records.trajectory_file import read_trajectory
 from napari_xreg.session import read_session
-from napari_xreg.session.memory_files import read_grid_labels, read_grid_volume
+from napari_xreg.session.files.memory_files import read_grid_labels, read_grid_volume
 from napari_xreg.training import read_torch_weights
 from napari_xreg.training.state_file import read_state
 
@@ -113,7 +113,7 @@ def _table(columns):
 
 
 def _session(session):
-    state = session.state()
+    state = session.state
     if state.volume is not None:
         _volume(state.volume)
     for exposure in state.exposures:

@@ -37,7 +37,7 @@ from napari_xreg.records.result_files import result_to_json, write_result
 from napari_xreg.records.trajectory_file import write_trajectory
 from napari_xreg.registration import RefineSettings, View
 from napari_xreg.session import Session, write_session
-from napari_xreg.session.memory_files import write_grid_labels, write_grid_volume
+from napari_xreg.session.files.memory_files import write_grid_labels, write_grid_volume
 from napari_xreg.training import save_network
 from napari_xreg.training.state_file import write_state
 
@@ -175,10 +175,10 @@ def _sessions(place, add):
     volume = session_parts.make_volume()
     labels = session_parts.make_labels(volume)
     session = Session()
-    session.set_volume(volume)
-    session.set_labels(labels)
-    session.add_radiograph(session_parts.make_radiograph(CArmPose(4.0, -7.0, 2.0)), name="frontal")
-    session.add_radiograph(
+    session.patient.set_volume(volume)
+    session.patient.set_labels(labels)
+    session.exposures.add(session_parts.make_radiograph(CArmPose(4.0, -7.0, 2.0)), name="frontal")
+    session.exposures.add(
         session_parts.make_radiograph(CArmPose(83.0, 5.0, -3.0), 14, 19, 5), name="lateral"
     )
     path = place("session") / "s.xreg.json"

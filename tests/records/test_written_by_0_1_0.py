@@ -102,7 +102,7 @@ def test_a_session_with_the_pixels_beside_it(tmp_path):
         shutil.copy(file, tmp_path)
     session = read_session(tmp_path / "case.xreg.json")
     assert session.problems == ()
-    volume = session.volume
+    volume = session.patient.volume
     assert torch.equal(volume.lac, torch.arange(24.0).reshape(2, 3, 4) / 1024)
     assert torch.equal(volume.hu.flatten().int(), torch.arange(-1000, -976, dtype=torch.int32))
     assert volume.world_from_index.tolist() == [
@@ -111,14 +111,15 @@ def test_a_session_with_the_pixels_beside_it(tmp_path):
         [0, 0, 5, 64],
         [0, 0, 0, 1],
     ]
-    assert session.labels.names == {77: "hip_left", 25: "sacrum"}
-    assert session.labels.ids.nonzero().tolist() == [[0, 0, 0], [1, 2, 1], [1, 2, 2]]
-    state = session.state()
+    assert session.patient.labels.names == {77: "hip_left", 25: "sacrum"}
+    assert session.patient.labels.ids.nonzero().tolist() == [[0, 0, 0], [1, 2, 1], [1, 2, 2]]
+    state = session.state
     assert state.structures == (25,)
     assert state.isocenter.tolist() == [1.25, -2.5, 70.0]
     assert state.landmarks == (ASIS, Landmark("#2", (4.0, 5.0, 6.0)))
-    assert (state.active, state.rig_locked) == ("frontal", False)
     frontal, lateral = state.exposures
+    assert (frontal.name, lateral.name) == ("frontal", "lateral/1")
+    assert (state.active, state.rig_locked) == (frontal.id, False)
     assert frontal.world_from_camera.matrix().tolist() == START
     assert frontal.truth.matrix().tolist() == POSE
     is_carm(frontal.radiograph.carm)
@@ -134,11 +135,11 @@ def test_a_session_with_the_pixels_beside_it(tmp_path):
     assert lateral.radiograph.line_integrals[0, 0] == PIXELS[4, 5] + 0.5
     assert lateral.radiograph.carm.detector.center == (2.25, 0.75)
     assert not lateral.used
-    assert state.named["before"].poses["frontal"].matrix().tolist() == START
+    assert state.named[0].poses[frontal.id].matrix().tolist() == START
     assert session.redo() == "again"
-    assert session.pose.matrix().tolist() == POSE
+    assert session.poses.current.matrix().tolist() == POSE
     (result,) = state.results
-    assert result.radiographs == ("frontal", "lateral/1")
+    assert result.radiographs == (frontal.id, lateral.id)
     assert result.settings == {"method": "lm", "levels": [4, 1]}
     found = result.registration
     assert [pose.matrix().tolist() for pose in found.views] == [POSE, START]

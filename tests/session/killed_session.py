@@ -24,9 +24,9 @@ def say(word):
 
 def refining(session, _):
     settings = AdamSettings(pixels=(16,), iterations=1_000_000, patience=1_000_000)
-    entry = session.active
+    entry = session.exposures.active
     views = (View(entry.radiograph, entry.world_from_camera),)
-    for _ in refine(session.volume, views, settings=settings):
+    for _ in refine(session.patient.volume, views, settings=settings):
         say("in the middle")
 
 
@@ -65,19 +65,19 @@ def saving(session, autosave):
         time.sleep(600)
 
     np.savez = half
-    session.set_volume(make_volume())
-    session.set_landmarks([Landmark("too late", (1.0, 2.0, 3.0))])
-    autosave.write(session.state())
+    session.patient.set_volume(make_volume())
+    session.landmarks.set([Landmark("too late", (1.0, 2.0, 3.0))])
+    autosave.write(session.capture()())
 
 
 def main(what, root):
     session = Session()
-    session.set_volume(make_volume())
-    session.add_radiograph(make_radiograph(CArmPose(4.0, -7.0, 2.0)), name="frontal")
-    session.set_landmarks([Landmark("asis", (1.5, 2.5, 3.5))])
-    session.set_pose(twist(0.1, 0.2, 0.3, 4, 5, 6) @ session.pose, "drag")
+    session.patient.set_volume(make_volume())
+    session.exposures.add(make_radiograph(CArmPose(4.0, -7.0, 2.0)), name="frontal")
+    session.landmarks.set([Landmark("asis", (1.5, 2.5, 3.5))])
+    session.poses.set(twist(0.1, 0.2, 0.3, 4, 5, 6) @ session.poses.current, "drag")
     autosave = Autosave(Path(root))
-    autosave.write(session.state())
+    autosave.write(session.capture()())
     {"refinement": refining, "training": training, "save": saving}[what](session, autosave)
 
 

@@ -57,3 +57,17 @@ def twist(*numbers):
 
 def close(a, b, tolerance=1e-9):
     return torch.allclose(a.matrix(), b.matrix(), atol=tolerance, rtol=0)
+
+
+def signals_of(session):
+    """All that a session says, by what it is about."""
+    return {
+        "volume": session.patient.changed,
+        "radiographs": session.exposures.changed,
+        "active": session.exposures.active_changed,
+        "pose": session.poses.changed,
+        "history": session.history_changed,
+        "landmarks": session.landmarks.changed,
+        "mask": session.exposures.mask_changed,
+        "results": session.results.changed,
+    }

@@ -20,7 +20,7 @@ from napari_xreg.session import (
     read_session,
     sample_case,
 )
-from napari_xreg.session.autosave import KEPT, in_memory
+from napari_xreg.session.files.autosave import KEPT, in_memory
 from napari_xreg.session.state import alike
 
 HERE = Path(__file__).parent
@@ -37,12 +37,12 @@ def ended(autosave):
 def test_what_was_merely_loaded_is_no_work_that_could_be_lost():
     session = Session()
     assert not session.unsaved
-    session.set_volume(make_volume(), Source("/ct.nii"))
-    session.set_labels(make_labels(session.volume), Source("/labels.nii"))
-    session.add_radiograph(make_radiograph(), source=Source("/a.dcm"))
+    session.patient.set_volume(make_volume(), Source("/ct.nii"))
+    session.patient.set_labels(make_labels(session.patient.volume), Source("/labels.nii"))
+    session.exposures.add(make_radiograph(), source=Source("/a.dcm"))
     sample_case(spacing_mm=10.0, pixels=16).fill(session)
     assert not session.unsaved
-    session.move(twist(0, 0, 0, 1, 2, 3) @ session.pose)
+    session.poses.move(twist(0, 0, 0, 1, 2, 3) @ session.poses.current)
     assert session.unsaved
     session.undo()
     assert not session.unsaved
@@ -53,26 +53,26 @@ def test_what_was_merely_loaded_is_no_work_that_could_be_lost():
 @pytest.mark.parametrize("source", [None, Source("/a.png", options={"pixel_spacing": [0.9, 1.3]})])
 def test_a_radiograph_in_no_file_or_described_by_hand_is_work(source):
     session = Session()
-    session.add_radiograph(make_radiograph(), source=source)
+    session.exposures.add(make_radiograph(), source=source)
     assert session.unsaved
 
 
 def test_saved_work_is_no_longer_unsaved_until_more_is_done(session):
-    session.set_pose(twist(0.1, 0, 0, 4, 5, 6) @ session.pose, "drag")
+    session.poses.set(twist(0.1, 0, 0, 4, 5, 6) @ session.poses.current, "drag")
     mark = session.mark()
-    session.set_landmarks([Landmark("asis", (1.0, 2.0, 3.0))])  # while the file is being written
+    session.landmarks.set([Landmark("asis", (1.0, 2.0, 3.0))])  # while the file is being written
     session.saved(mark)
     assert session.unsaved
     session.undo()
     assert not session.unsaved
-    session.set_pose(twist(0.1, 0, 0, 4, 5, 6) @ session.pose, "another way on")
+    session.poses.set(twist(0.1, 0, 0, 4, 5, 6) @ session.poses.current, "another way on")
     assert session.unsaved  # as many steps as were saved, but others
 
 
 def test_a_session_opened_from_its_file_is_saved_and_one_from_a_copy_is_not(session):
     for saved in (True, False):
         again = Session()
-        again.restore(session.state(), saved=saved)
+        again.restore(session.capture()(), saved=saved)
         assert again.unsaved is not saved
 
 
@@ -81,22 +81,22 @@ def test_a_session_opened_from_its_file_is_saved_and_one_from_a_copy_is_not(sess
 
 def test_an_array_in_memory_is_written_once_and_goes_when_nobody_needs_it(session, tmp_path):
     autosave = Autosave(tmp_path)
-    autosave.write(session.state())
+    autosave.write(session.capture()())
     first = {file.name: file.stat().st_mtime_ns for file in autosave.folder.glob("*.npz")}
     assert len(first) == 4  # CT, labels, two radiographs
-    session.set_pose(twist(0.1, 0.2, 0.3, 4, 5, 6) @ session.pose, "drag")
-    autosave.write(session.state())
+    session.poses.set(twist(0.1, 0.2, 0.3, 4, 5, 6) @ session.poses.current, "drag")
+    autosave.write(session.capture()())
     assert first == {f.name: f.stat().st_mtime_ns for f in autosave.folder.glob("*.npz")}
     again = read_session(autosave.folder / "session.xreg.json")
     assert again.problems == ()
-    assert torch.equal(again.volume.lac, session.volume.lac)
-    assert torch.equal(again.pose.matrix(), session.pose.matrix())
-    session.remove_radiograph("lateral")
-    autosave.write(session.state())
+    assert torch.equal(again.patient.volume.lac, session.patient.volume.lac)
+    assert torch.equal(again.poses.current.matrix(), session.poses.current.matrix())
+    session.exposures.remove(session.exposures.named("lateral").id)
+    autosave.write(session.capture()())
     assert len(list(autosave.folder.glob("*.npz"))) == 3
     autosave.clear()
     assert list(tmp_path.iterdir()) == []
-    autosave.write(session.state())  # and begins again
+    autosave.write(session.capture()())  # and begins again
     assert len(list(autosave.folder.glob("*.npz"))) == 3
     autosave.clear()
 
@@ -106,22 +106,24 @@ def test_what_can_be_read_again_is_not_copied(tmp_path):
     case = sample_case(spacing_mm=10.0, pixels=16)
     case.fill(session)
     autosave = Autosave(tmp_path)
-    autosave.write(session.state())
+    autosave.write(session.capture()())
     assert len(list(autosave.folder.glob("*.npz"))) == 1  # the simulated radiograph
     autosave.clear()
 
 
 def test_a_copy_restored_no_longer_needs_its_folder(session, tmp_path):
     autosave = Autosave(tmp_path)
-    autosave.write(session.state())
+    autosave.write(session.capture()())
     again = Session()
     again.restore(
-        in_memory(read_session(autosave.folder / "session.xreg.json").state(), autosave.folder)
+        in_memory(read_session(autosave.folder / "session.xreg.json").capture()(), autosave.folder)
     )
     autosave.clear()
-    assert again.volume_source is again.labels_source is None
-    assert [entry.source for entry in again.exposures] == [None, None]
-    assert [entry.id for entry in again.exposures] == [entry.id for entry in session.exposures]
+    assert again.patient.volume_source is again.patient.labels_source is None
+    assert [entry.source for entry in again.exposures.all] == [None, None]
+    assert [entry.id for entry in again.exposures.all] == [
+        entry.id for entry in session.exposures.all
+    ]
 
 
 # ------------------------------------------------------------------ several processes
@@ -129,7 +131,7 @@ def test_a_copy_restored_no_longer_needs_its_folder(session, tmp_path):
 
 def test_a_living_session_is_not_offered_and_one_left_behind_once(session, tmp_path):
     autosave = Autosave(tmp_path)
-    autosave.write(session.state())
+    autosave.write(session.capture()())
     assert left_behind(tmp_path) == ()
     ended(autosave)
     (left,) = left_behind(tmp_path)
@@ -145,7 +147,7 @@ def test_a_living_session_is_not_offered_and_one_left_behind_once(session, tmp_p
 def test_only_the_newest_are_kept(session, tmp_path):
     for number in range(KEPT + 2):
         autosave = Autosave(tmp_path)
-        autosave.write(session.state())
+        autosave.write(session.capture()())
         os.utime(autosave.folder / "session.xreg.json", (1_000_000 + number, 1_000_000 + number))
         ended(autosave)
     left = left_behind(tmp_path)
@@ -196,9 +198,9 @@ def test_killed_in_the_middle_of_anything_it_is_offered_again_and_opens(tmp_path
         (left,) = left_behind(tmp_path / what)
         again = read_session(left.file)
         assert again.problems == (), what
-        assert [mark.name for mark in again.landmarks] == ["asis"]
-        assert torch.equal(again.volume.lac, make_volume().lac)
+        assert [mark.name for mark in again.landmarks.all] == ["asis"]
+        assert torch.equal(again.patient.volume.lac, make_volume().lac)
         start = make_radiograph(CArmPose(4.0, -7.0, 2.0))
         assert again.undo() == "drag"
-        assert torch.equal(again.active.radiograph.line_integrals, start.line_integrals)
-        assert not alike(again.state(), Session().state())
+        assert torch.equal(again.exposures.active.radiograph.line_integrals, start.line_integrals)
+        assert not alike(again.state, Session().state)

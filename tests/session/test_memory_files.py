@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from napari_xreg.images import ReadError
-from napari_xreg.session.memory_files import read_grid_labels, read_grid_volume
+from napari_xreg.session.files.memory_files import read_grid_labels, read_grid_volume
 
 ABOUT = {"schema": "napari-xreg/grid", "version": 1, "kind": "ct", "names": {}}
 

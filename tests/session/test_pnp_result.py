@@ -2,10 +2,11 @@
 
 import torch
 from pnp_cases import PIVOT, carm, points, pose
+from session_parts import make_radiograph
 
 from napari_xreg.registration import Correspondences, Status, solve_pnp
 from napari_xreg.session import Session
-from napari_xreg.session.session_json import result_from_json, result_to_json
+from napari_xreg.session.files.session_json import result_from_json, result_to_json
 
 
 def test_round_trip():
@@ -15,9 +16,10 @@ def test_round_trip():
     pixels = view.project(world, pose(3, view)) + noise
     registration = solve_pnp(Correspondences(world, pixels), view, pivot=PIVOT).registration()
     session = Session()
-    name = session.add_result(registration, ["frontal"], {"kind": "pnp"}, name="landmarks")
-    assert name == "landmarks 1"
-    again = result_from_json(result_to_json(session.results[0])).registration
+    shot = session.exposures.add(make_radiograph())
+    added = session.results.add(registration, [shot], {"kind": "pnp"}, name="landmarks")
+    assert session.results[added].name == "landmarks 1"
+    again = result_from_json(result_to_json(session.results[added])).registration
     assert again.status is Status.CONVERGED
     assert again.losses == dict(registration.losses)
     assert registration.covariance is not None

@@ -15,19 +15,19 @@ twists = st.tuples(*[numbers] * 3, *[st.floats(-60.0, 60.0)] * 3)
 
 
 def relative(session):
-    a, b = (entry.world_from_camera for entry in session.exposures)
+    a, b = (entry.world_from_camera for entry in session.exposures.all)
     return a.inverse() @ b
 
 
 def poses_of(session):
-    return {entry.name: entry.world_from_camera for entry in session.exposures}
+    return {entry.name: entry.world_from_camera for entry in session.exposures.all}
 
 
 def two_views(locked=True):
     made = Session()
-    made.rig_locked = locked
-    made.add_radiograph(make_radiograph(CArmPose(4.0, -7.0, 2.0)), name="frontal")
-    made.add_radiograph(make_radiograph(CArmPose(83.0, 5.0, -3.0)), name="lateral")
+    made.poses.rig_locked = locked
+    made.exposures.add(make_radiograph(CArmPose(4.0, -7.0, 2.0)), name="frontal")
+    made.exposures.add(make_radiograph(CArmPose(83.0, 5.0, -3.0)), name="lateral")
     return made
 
 
@@ -40,9 +40,12 @@ def test_the_rig_moves_as_one_by_hand():
     here, there = (
         Pose(eye, torch.tensor(p, dtype=torch.float64)) for p in ((10.0, 20, 30), (1.0, 2, 3))
     )
-    session.set_poses({"lateral": here, "frontal": there}, "placed")
+    session.poses.set_several(
+        {session.exposures.named("lateral").id: here, session.exposures.named("frontal").id: there},
+        "placed",
+    )
     quarter = Pose.exp(torch.tensor([0, 0, math.pi / 2, 0, 0, 0], dtype=torch.float64))
-    session.move(quarter @ here)
+    session.poses.move(quarter @ here)
     frontal, lateral = poses_of(session).values()
     assert lateral.translation.tolist() == pytest.approx([-20.0, 10.0, 30.0])
     assert frontal.translation.tolist() == pytest.approx([-2.0, 1.0, 3.0])
@@ -55,31 +58,34 @@ def test_a_locked_rig_stays_rigid(moves):
     session = two_views()
     before = relative(session)
     for name, numbers in moves:
-        pose = session.exposure(name).world_from_camera
-        session.move(twist(*numbers) @ pose, name=name)
-        assert close(session.exposure(name).world_from_camera, twist(*numbers) @ pose)
+        pose = session.exposures.named(name).world_from_camera
+        session.poses.move(twist(*numbers) @ pose, exposure=session.exposures.named(name).id)
+        assert close(session.exposures.named(name).world_from_camera, twist(*numbers) @ pose)
     assert close(relative(session), before, 1e-8)
 
 
 def test_an_unlocked_rig_does_not_move_the_others():
     session = two_views(locked=False)
     before = poses_of(session)["frontal"]
-    session.set_pose(twist(0.1, 0.2, 0.3, 4, 5, 6) @ session.pose, "drag")
+    session.poses.set(twist(0.1, 0.2, 0.3, 4, 5, 6) @ session.poses.current, "drag")
     assert poses_of(session)["frontal"] is before
 
 
 def test_a_radiograph_that_comes_later_joins_the_rig():
     # Both headers are of one rig. The patient was moved before the second was opened.
     session, reference = Session(), two_views()
-    session.add_radiograph(make_radiograph(CArmPose(4.0, -7.0, 2.0)), name="frontal")
-    session.set_pose(twist(0.1, -0.2, 0.05, 7, -8, 9) @ session.pose, "drag")
-    session.add_radiograph(make_radiograph(CArmPose(83.0, 5.0, -3.0)), name="lateral")
+    session.exposures.add(make_radiograph(CArmPose(4.0, -7.0, 2.0)), name="frontal")
+    session.poses.set(twist(0.1, -0.2, 0.05, 7, -8, 9) @ session.poses.current, "drag")
+    session.exposures.add(make_radiograph(CArmPose(83.0, 5.0, -3.0)), name="lateral")
     assert close(relative(session), relative(reference))
-    assert close(session.active.start, reference.active.start)
+    assert close(session.exposures.active.start, reference.exposures.active.start)
     assert session.undo() == "add radiograph lateral"
-    assert [entry.name for entry in session.exposures] == ["frontal"]
+    assert [entry.name for entry in session.exposures.all] == ["frontal"]
     assert session.undo() == "drag"
-    assert close(session.exposure("frontal").world_from_camera, session.exposure("frontal").start)
+    assert close(
+        session.exposures.named("frontal").world_from_camera,
+        session.exposures.named("frontal").start,
+    )
     session.redo()
     session.redo()
     assert close(relative(session), relative(reference))
@@ -87,10 +93,10 @@ def test_a_radiograph_that_comes_later_joins_the_rig():
 
 def test_a_start_that_is_given_is_where_it_stands():
     session = two_views()
-    session.set_pose(twist(0.1, 0, 0, 0, 5, 0) @ session.pose, "drag")
+    session.poses.set(twist(0.1, 0, 0, 0, 5, 0) @ session.poses.current, "drag")
     start = twist(0.3, 0.2, 0.1, 1, 2, 3)
-    name = session.add_radiograph(make_radiograph(), start=start)
-    assert session.exposure(name).world_from_camera is start
+    added = session.exposures.add(make_radiograph(), start=start)
+    assert session.exposures[added].world_from_camera is start
 
 
 # ------------------------------------------------------------------ undo and redo
@@ -109,23 +115,25 @@ def test_a_start_that_is_given_is_where_it_stands():
 )
 def test_undo_and_redo_undo_each_other(actions):
     session = two_views()
-    session.name_pose("kept")
+    kept = session.poses.save("kept")
     beginning = session.history.at
     for action, numbers in actions:
         if action == "undo" and session.history.at == beginning:
             continue
         if action == "set":
-            session.set_pose(twist(*numbers) @ session.pose, "set")
+            session.poses.set(twist(*numbers) @ session.poses.current, "set")
         elif action == "drag":
-            session.move(twist(*numbers) @ session.pose)
+            session.poses.move(twist(*numbers) @ session.poses.current)
         elif action == "recall":
-            session.recall_pose("kept")
+            session.poses.load(kept)
+        elif action == "reset":
+            session.poses.reset()
         else:
             getattr(session, action)()
-        for record in session.history.records[beginning:]:
-            assert record.poses.keys() == poses_of(session).keys()
+        for moment in session.history.records[beginning:]:
+            assert moment.state.poses.keys() == session.state.poses.keys()
     here = poses_of(session)
-    session.record("settled")
+    session.poses.record("settled")
     if session.history.at == beginning:
         return
     undone = session.undo()
@@ -139,7 +147,9 @@ def test_undo_to_the_beginning_and_back(count):
     session = two_views()
     seen = [poses_of(session)]
     for number in range(count):
-        session.set_pose(twist(0.01, 0, 0, number + 1.0, 0, 0) @ session.pose, f"move {number}")
+        session.poses.set(
+            twist(0.01, 0, 0, number + 1.0, 0, 0) @ session.poses.current, f"move {number}"
+        )
         seen.append(poses_of(session))
     undone = []
     for _ in range(count):
@@ -153,30 +163,30 @@ def test_undo_to_the_beginning_and_back(count):
 
 
 def test_a_move_after_undo_drops_what_was_undone(session):
-    start = session.pose
-    session.set_pose(twist(0, 0, 0, 1, 2, 3) @ start, "first")
+    start = session.poses.current
+    session.poses.set(twist(0, 0, 0, 1, 2, 3) @ start, "first")
     session.undo()
-    session.set_pose(twist(0, 0, 0, 9, 8, 7) @ start, "second")
+    session.poses.set(twist(0, 0, 0, 9, 8, 7) @ start, "second")
     assert session.redo() is None
     assert session.undo() == "second"
-    assert session.pose is start
+    assert session.poses.current is start
 
 
 def test_what_was_dragged_and_not_recorded_is_not_lost(session):
-    start = session.pose
+    start = session.poses.current
     dragged = twist(0, 0, 0, 3, 1, 2) @ start
-    session.move(dragged)
+    session.poses.move(dragged)
     assert session.undo() == "move"
-    assert session.pose is start
+    assert session.poses.current is start
     assert session.redo() == "move"
-    assert session.pose is dragged
+    assert session.poses.current is dragged
 
 
 def test_a_record_of_nothing_is_no_step(session):
     length = len(session.history)
-    session.record("released")
-    session.set_pose(session.pose, "the same")
-    session.reset()
+    session.poses.record("released")
+    session.poses.set(session.poses.current, "the same")
+    session.poses.reset()
     assert len(session.history) == length
 
 
@@ -185,67 +195,81 @@ def test_poses_are_kept_in_double_precision_without_gradients(session):
     single = Pose(
         single.rotation.float().requires_grad_(), single.translation.float().requires_grad_()
     )
-    session.set_pose(single, "from a network")
-    assert session.pose.rotation.dtype == torch.float64
-    assert not session.pose.rotation.requires_grad
-    assert close(session.pose, twist(0.1, 0.2, 0.3, 4, 5, 6), 1e-5)
+    session.poses.set(single, "from a network")
+    assert session.poses.current.rotation.dtype == torch.float64
+    assert not session.poses.current.rotation.requires_grad
+    assert close(session.poses.current, twist(0.1, 0.2, 0.3, 4, 5, 6), 1e-5)
 
 
 # ------------------------------------------------------------------ names, results
 
 
 def test_named_poses(session):
-    start = session.pose
-    session.name_pose("before")
-    session.set_pose(twist(0.1, 0, 0, 4, 0, 0) @ start, "drag")
-    session.recall_pose("before")
-    assert session.pose is start
+    start = session.poses.current
+    kept = session.poses.save("before")
+    session.poses.set(twist(0.1, 0, 0, 4, 0, 0) @ start, "drag")
+    session.poses.load(kept)
+    assert session.poses.current is start
     assert session.history.records[-1].why == "pose 'before'"
     assert session.undo() == "pose 'before'"
-    session.forget_pose("before")
-    assert not session.named_poses
+    session.poses.delete(kept)
+    assert not session.poses.named
     with pytest.raises(ValueError, match="needs a name"):
-        session.name_pose(" ")
+        session.poses.save(" ")
 
 
 def test_reset_goes_back_to_every_start(session):
-    starts = {entry.name: entry.start for entry in session.exposures}
-    session.set_pose(twist(0.1, 0, 0.2, 4, 0, 1) @ session.pose, "drag")
-    session.reset()
+    starts = {entry.name: entry.start for entry in session.exposures.all}
+    session.poses.set(twist(0.1, 0, 0.2, 4, 0, 1) @ session.poses.current, "drag")
+    session.poses.reset()
     assert all(poses_of(session)[key] is starts[key] for key in starts)
     assert session.undo() == "reset"
 
 
 def test_an_accepted_result_takes_the_rest_of_the_rig_along(session):
     before = relative(session)
-    found = twist(0.1, 0.2, -0.1, 5, -6, 7) @ session.pose
-    name = session.add_result(make_registration([found]), ["lateral"], {"method": "lm"})
-    assert session.pose is not found
-    session.accept(name)
-    assert session.pose is found
+    found = twist(0.1, 0.2, -0.1, 5, -6, 7) @ session.poses.current
+    name = session.results.add(
+        make_registration([found]), [session.exposures.named("lateral").id], {"method": "lm"}
+    )
+    assert session.poses.current is not found
+    session.results.accept(name)
+    assert session.poses.current is found
     assert close(relative(session), before)
-    assert session.undo() == f"{name} accepted"
+    assert session.undo() == "refinement 1 accepted"
 
 
 def test_an_accepted_result_of_both_views(session):
     found = [twist(0.1, 0, 0, 1, 2, 3), twist(0, 0.3, 0, 4, 5, 6)]
-    name = session.add_result(make_registration(found), ["lateral", "frontal"], {})
-    session.accept(name)
+    name = session.results.add(
+        make_registration(found),
+        [session.exposures.named("lateral").id, session.exposures.named("frontal").id],
+        {},
+    )
+    session.results.accept(name)
     assert poses_of(session) == {"frontal": found[1], "lateral": found[0]}
-    with pytest.raises(ValueError, match="poses of 2 radiographs, but 1 are named: frontal"):
-        session.add_result(make_registration(found), ["frontal"], {})
+    with pytest.raises(ValueError, match="poses of 2 radiographs, but 1 are named"):
+        session.results.add(make_registration(found), [session.exposures.named("frontal").id], {})
 
 
 def test_results_are_numbered_and_discarded(session):
-    first = session.add_result(make_registration([session.pose]), ["lateral"], {})
-    second = session.add_result(make_registration([session.pose]), ["lateral"], {})
-    assert (first, second) == ("refinement 1", "refinement 2")
-    session.discard(first)
-    assert [result.name for result in session.results] == [second]
+    first = session.results.add(
+        make_registration([session.poses.current]), [session.exposures.named("lateral").id], {}
+    )
+    second = session.results.add(
+        make_registration([session.poses.current]), [session.exposures.named("lateral").id], {}
+    )
+    names = [session.results[id].name for id in (first, second)]
+    assert names == ["refinement 1", "refinement 2"]
+    session.results.discard(first)
+    assert [result.id for result in session.results.all] == [second]
 
 
 def test_moving_without_a_radiograph():
-    for act in (lambda s: s.move(Pose.identity()), lambda s: s.set_pose(Pose.identity(), "x")):
+    for act in (
+        lambda s: s.poses.move(Pose.identity()),
+        lambda s: s.poses.set(Pose.identity(), "x"),
+    ):
         with pytest.raises(ValueError, match="load one first"):
             act(Session())
     assert Session().undo() is None

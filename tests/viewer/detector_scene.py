@@ -5,6 +5,7 @@ import torch
 
 from napari_xreg.geometry import CArm, Detector, Pose
 from napari_xreg.images import Landmark, Radiograph, Volume
+from napari_xreg.registration import Iterate
 from napari_xreg.session import Preview, PreviewRequest, Session
 
 ROWS, COLUMNS = 50, 80
@@ -34,8 +35,8 @@ def radiograph(carm=CARM, **more):
 def session(*, with_volume=True, **more):
     made = Session()
     if with_volume:
-        made.set_volume(volume())
-    made.add_radiograph(radiograph(**more), name="first", start=POSE)
+        made.patient.set_volume(volume())
+    made.exposures.add(radiograph(**more), name="first", start=POSE)
     return made
 
 
@@ -58,3 +59,20 @@ def landmarks(*places):
         Landmark(name, position=point_at(*place))
         for name, place in zip("abcdefgh", places, strict=False)
     ]
+
+
+def iterate(index, **more):
+    """Its camera moved down by `index` mm; its losses are functions of the index."""
+    pose = Pose(torch.eye(3, dtype=torch.float64), torch.tensor([0.0, 1.0 * index, 0.0]).double())
+    values = {
+        "world_from_camera": pose,
+        "start": index % 2,
+        "level": index // 10,
+        "losses": {"loss": 2.0 - 0.01 * index, "ncc": 1.0 / (1 + index)},
+        "accepted": index % 3 != 1,
+        "damping": 0.5 * index,
+        "step": 0.25 * index,
+        "seconds": 0.125 * index,
+        "image": torch.full((25, 40), float(index)),
+    }
+    return Iterate(index=index, **(values | more))

@@ -106,10 +106,10 @@ def fill(patient, radiograph):
     """A function that loads the phantom and a radiograph into a session, as the Data widget would."""
 
     def load(session):
-        session.set_volume(patient.volume)
-        session.set_labels(patient.labels)
-        session.set_landmarks([Landmark(name, xyz) for name, xyz in patient.landmarks.items()])
-        session.add_radiograph(radiograph, name="frontal")
+        session.patient.set_volume(patient.volume)
+        session.patient.set_labels(patient.labels)
+        session.landmarks.set([Landmark(name, xyz) for name, xyz in patient.landmarks.items()])
+        session.exposures.add(radiograph, name="frontal")
 
     return load
 
@@ -135,7 +135,7 @@ def painted(qtbot):
 
     def wait(bench, timeout=20_000):
         def done():
-            latest, pose = bench.preview.latest, bench.session.pose
+            latest, pose = bench.preview.latest, bench.session.poses.current
             return (
                 not bench.preview.busy
                 and latest is not None

@@ -17,8 +17,10 @@ TRUTH = {"primary_deg": 7.0, "secondary_deg": -4.0, "roll_deg": 2.0, "offset_mm"
 
 def truth_of(session):
     """The pose at which the fixture's radiograph was made."""
-    isocenter = tuple(float(v) for v in session.volume.center)
-    return session.active.radiograph.carm.pose_from(CArmPose(isocenter=isocenter, **TRUTH))
+    isocenter = tuple(float(v) for v in session.patient.volume.center)
+    return session.exposures.active.radiograph.carm.pose_from(
+        CArmPose(isocenter=isocenter, **TRUTH)
+    )
 
 
 def exact(session, names=None):
@@ -26,12 +28,12 @@ def exact(session, names=None):
 
     No projection of the library: column to the left for +x, for the detector is mirrored.
     """
-    pose, carm = truth_of(session), session.active.radiograph.carm
+    pose, carm = truth_of(session), session.exposures.active.radiograph.carm
     rotation, source = pose.rotation.numpy(), pose.translation.numpy()
     rows, columns = carm.detector.shape
     s_row, s_column = carm.detector.spacing
     found = {}
-    for mark in session.landmarks:
+    for mark in session.landmarks.all:
         if names is None or mark.name in names:
             x, y, z = rotation.T @ (np.array(mark.position) - source)
             found[mark.name] = (
@@ -47,7 +49,7 @@ def pick_exactly(session, names=None, **shifts):
     for name, (row, column) in exact(session, names).items():
         d_row, d_column = shifts.get(name, (0.0, 0.0))
         marks.append(Landmark(name, pixel=(row + d_row, column + d_column)))
-    session.set_picked(session.active.name, marks)
+    session.landmarks.set_picked(session.exposures.active.id, marks)
 
 
 def solved(qtbot, widget):
@@ -71,7 +73,7 @@ def native(bench):
 
 def on_canvas(bench, pixel):
     """Canvas pixels of a (row, column) of the radiograph."""
-    spacing = np.array(bench.session.active.radiograph.carm.detector.spacing)
+    spacing = np.array(bench.session.exposures.active.radiograph.carm.detector.spacing)
     camera = bench.viewer.scene.camera
     canvas = native(bench)
     away = (np.array(pixel) * spacing - np.array(camera.center[-2:])) * camera.zoom

@@ -20,13 +20,13 @@ def prepare_ideally(session, truth):
     """
     encoder, active, center = (
         ideal_encoder.IdealEncoder(),
-        session.active,
-        session.volume.center.double(),
+        session.exposures.active,
+        session.patient.volume.center.double(),
     )
     carm = active.radiograph.carm
     prepared = PreparedNetwork(
         encoder,
-        session.volume,
+        session.patient.volume,
         active.masked,
         center,
         ideal_encoder.ideal_templates(encoder, carm, center),
@@ -40,14 +40,16 @@ def prepare_ideally(session, truth):
 
 def pose_at(session, **terms):
     """A pose about the CT's middle."""
-    x, y, z = (float(v) for v in session.volume.center)
-    return session.active.radiograph.carm.pose_from(CArmPose(isocenter=(x, y, z), **terms))
+    x, y, z = (float(v) for v in session.patient.volume.center)
+    return session.exposures.active.radiograph.carm.pose_from(
+        CArmPose(isocenter=(x, y, z), **terms)
+    )
 
 
 def pixel_of(session, point, pose):
     """Where a point is on the active radiograph, (row, column)."""
     at = torch.tensor([point], dtype=torch.float64)
-    return session.active.radiograph.carm.project(at, pose)[0].tolist()
+    return session.exposures.active.radiograph.carm.project(at, pose)[0].tolist()
 
 
 def in_slices(slices, row, column):

@@ -67,10 +67,12 @@ def alive(references):
 
 def listeners(session):
     """How many slots listen to a session's signals."""
-    names = [name for name in dir(type(session)) if name.endswith("_changed")]
-    signals = [getattr(session, name) for name in names]
+    names = ("patient", "landmarks", "exposures", "poses", "results", "weights")
+    parts = [getattr(session, name) for name in names]
+    names = [(part, name) for part in parts for name in dir(type(part)) if name.endswith("changed")]
+    signals = [session.history_changed, *(getattr(part, name) for part, name in names)]
     assert all(isinstance(signal, SignalInstance) for signal in signals)
-    assert len(signals) >= 8
+    assert len(signals) == 9
     return sum(len(signal) for signal in signals)
 
 
@@ -82,8 +84,8 @@ def test_a_window_keeps_none_of_its_runs(bench, viewer, qtbot, made, painted):
     layers, heard = len(viewer.layers), listeners(session)
     for _ in range(2):
         run_and_cancel(widget, qtbot)
-        for result in session.results:
-            session.discard(result.name)
+        for result in session.results.all:
+            session.results.discard(result.id)
     assert len(made) == 6
     qtbot.waitUntil(lambda: not alive(made), timeout=20_000)
     assert len(viewer.layers) == layers
@@ -100,8 +102,8 @@ def test_a_closed_window_leaves_nothing(
     for _ in range(2):
         viewer = make_napari_viewer()
         bench = workbench_of(viewer)
-        bench.session.set_volume(patient.volume)
-        bench.session.add_radiograph(radiograph, name="frontal")
+        bench.session.patient.set_volume(patient.volume)
+        bench.session.exposures.add(radiograph, name="frontal")
         widget = refine_widget(viewer)
         gone += [weakref.ref(one) for one in (viewer, bench, bench.session, bench.canvas)]
         if cancelled:

@@ -244,46 +244,49 @@ def session():
     made = Session()
     image = torch.zeros(CARM.detector.shape)
     for name in ("frontal", "lateral"):
-        made.add_radiograph(Radiograph(image, CARM), name=name, start=POSE)
-    made.set_landmarks([Landmark("a", POINTS["a"]), Landmark("b", POINTS["b"], visible=False)])
-    made.set_picked("frontal", [Landmark("a", pixel=(3.0, 4.0))])
-    made.set_picked("lateral", [Landmark("a", pixel=(7.0, 8.0), covariance=(2.0, 1.0, 3.0))])
+        made.exposures.add(Radiograph(image, CARM), name=name, start=POSE)
+    made.landmarks.set([Landmark("a", POINTS["a"]), Landmark("b", POINTS["b"], visible=False)])
+    made.landmarks.set_picked(made.exposures.named("frontal").id, [Landmark("a", pixel=(3.0, 4.0))])
+    made.landmarks.set_picked(
+        made.exposures.named("lateral").id,
+        [Landmark("a", pixel=(7.0, 8.0), covariance=(2.0, 1.0, 3.0))],
+    )
     return made
 
 
 def test_what_is_done_to_a_landmark(session):
     place_landmark(session, "a", (1.0, 2.0, 3.0))
     place_landmark(session, "new", (4.0, 5.0, 6.0))
-    assert [(m.name, m.position) for m in session.landmarks] == [
+    assert [(m.name, m.position) for m in session.landmarks.all] == [
         ("a", (1.0, 2.0, 3.0)), ("b", POINTS["b"]), ("new", (4.0, 5.0, 6.0)),
     ]  # fmt: skip
-    assert not session.landmarks[1].visible
+    assert not session.landmarks.all[1].visible
     set_landmark_visible(session, "a", False)  # of the active radiograph: the lateral one
-    (mark,) = session.active.landmarks
+    (mark,) = session.exposures.active.landmarks
     assert mark == Landmark("a", pixel=(7.0, 8.0), visible=False, covariance=(2.0, 1.0, 3.0))
-    assert session.exposure("frontal").landmarks[0].visible
+    assert session.exposures.named("frontal").landmarks[0].visible
     pick_landmark(session, "a", (9.0, 8.5))
-    assert session.active.landmarks == (Landmark("a", pixel=(9.0, 8.5)),)
+    assert session.exposures.active.landmarks == (Landmark("a", pixel=(9.0, 8.5)),)
     set_landmark_sigma(session, "a", 1.5)
-    assert session.active.landmarks[0].covariance == (2.25, 0.0, 2.25)
+    assert session.exposures.active.landmarks[0].covariance == (2.25, 0.0, 2.25)
     set_landmark_ticked(session, "a", False)
-    assert session.active.left_out == ("a",)
-    assert session.exposure("frontal").left_out == ()
+    assert session.exposures.active.left_out == ("a",)
+    assert session.exposures.named("frontal").left_out == ()
     rename_landmark(session, "a", "z")
-    assert session.active.left_out == ("z",)
-    assert [e.landmarks[0].name for e in session.exposures] == ["z", "z"]
-    assert session.landmarks[0].name == "z"
+    assert session.exposures.active.left_out == ("z",)
+    assert [e.landmarks[0].name for e in session.exposures.all] == ["z", "z"]
+    assert session.landmarks.all[0].name == "z"
     set_landmark_ticked(session, "z", True)
-    assert session.active.left_out == ()
+    assert session.exposures.active.left_out == ()
     with pytest.raises(ValueError, match="a name of its own: got 'b', which is taken"):
         rename_landmark(session, "z", "b")
     with pytest.raises(ValueError, match="got ''"):
         rename_landmark(session, "z", "")
     remove_landmark(session, "z", patient=False)
-    assert session.active.landmarks == ()
-    assert len(session.exposure("frontal").landmarks) == 1
+    assert session.exposures.active.landmarks == ()
+    assert len(session.exposures.named("frontal").landmarks) == 1
     remove_landmark(session, "z", patient=True)
-    assert [m.name for m in session.landmarks] == ["b", "new"]
+    assert [m.name for m in session.landmarks.all] == ["b", "new"]
 
 
 def test_a_detector_leaves_what_a_hand_has_picked(session):
@@ -291,8 +294,8 @@ def test_a_detector_leaves_what_a_hand_has_picked(session):
     pick_landmark(session, "c", (50.0, 60.0))
     set_landmark_sigma(session, "c", 4.0)
     found = [Landmark(n, pixel=(1.0, 2.0), covariance=(5.0, 1.0, 2.0)) for n in "abcd"]
-    assert take_detected(session, "lateral", found) == 2
-    marks = {mark.name: mark for mark in session.active.landmarks}
+    assert take_detected(session, session.exposures.named("lateral").id, found) == 2
+    marks = {mark.name: mark for mark in session.exposures.active.landmarks}
     assert marks["a"] == found[0]  # detected before
     assert marks["d"] == found[3]
     assert marks["b"].pixel == (20.0, 30.0)
@@ -318,11 +321,13 @@ def test_what_was_saved_is_taken_again(session, tmp_path):
     assert save_landmarks(session, tmp_path / "all.csv") == 2
     other = Session()
     assert not take_landmarks(other, read_landmarks(tmp_path / "all.csv"))  # no radiograph
-    assert [mark.position for mark in other.landmarks] == [POINTS["a"], POINTS["b"]]
-    other.add_radiograph(session.active.radiograph, start=POSE)
-    other.set_picked("radiograph", [Landmark("kept", pixel=(1.0, 2.0))])
+    assert [mark.position for mark in other.landmarks.all] == [POINTS["a"], POINTS["b"]]
+    other.exposures.add(session.exposures.active.radiograph, start=POSE)
+    other.landmarks.set_picked(
+        other.exposures.named("radiograph").id, [Landmark("kept", pixel=(1.0, 2.0))]
+    )
     assert take_landmarks(other, read_landmarks(tmp_path / "all.csv"))
-    assert [(m.name, m.pixel, m.visible) for m in other.active.landmarks] == [
+    assert [(m.name, m.pixel, m.visible) for m in other.exposures.active.landmarks] == [
         ("kept", (1.0, 2.0), True),
         ("a", (7.0, 8.0), False),
     ]

@@ -28,9 +28,9 @@ ADAM = AdamSettings(pixels=(16,), iterations=2)
 @pytest.fixture
 def session():
     made = Session()
-    made.set_volume(make_volume())
-    made.add_radiograph(make_radiograph(CArmPose(4.0, -7.0, 2.0)), name="frontal")
-    made.add_radiograph(make_radiograph(CArmPose(83.0, 5.0, -3.0), 14, 19, 5), name="lateral")
+    made.patient.set_volume(make_volume())
+    made.exposures.add(make_radiograph(CArmPose(4.0, -7.0, 2.0)), name="frontal")
+    made.exposures.add(make_radiograph(CArmPose(83.0, 5.0, -3.0), 14, 19, 5), name="lateral")
     return made
 
 
@@ -41,10 +41,10 @@ def case():
 
 def half_painted(session, name):
     """The left half may not be used."""
-    rows, columns = session.exposure(name).radiograph.carm.detector.shape
+    rows, columns = session.exposures.named(name).radiograph.carm.detector.shape
     painted = torch.ones(rows, columns, dtype=torch.bool)
     painted[:, : columns // 2] = False
-    session.set_painted(name, painted)
+    session.exposures.set_painted(session.exposures.named(name).id, painted)
     return painted
 
 
@@ -53,20 +53,20 @@ def asked(session, **more):
 
 
 def names(session, request):
-    return [session.named(id) for id in request.ids]
+    return [session.exposures[id].name for id in request.ids]
 
 
 def test_the_active_radiograph_comes_first_and_the_unticked_is_left_out(session):
     assert names(session, asked(session)) == ["lateral", "frontal"]
-    session.set_active("frontal")
+    session.exposures.activate(session.exposures.named("frontal").id)
     request = asked(session)
     assert names(session, request) == ["frontal", "lateral"]
     assert [view.world_from_camera for view in request.views] == [
-        session.exposure(name).world_from_camera for name in ("frontal", "lateral")
+        session.exposures.named(name).world_from_camera for name in ("frontal", "lateral")
     ]
-    session.set_used("frontal", False)
+    session.exposures.set_used(session.exposures.named("frontal").id, False)
     assert names(session, asked(session)) == ["lateral"]
-    session.set_used("lateral", False)
+    session.exposures.set_used(session.exposures.named("lateral").id, False)
     with pytest.raises(ValueError, match="no radiograph is ticked"):
         asked(session)
 
@@ -96,9 +96,11 @@ def test_the_rig_of_an_iterate_by_hand():
 @pytest.mark.parametrize("settings", [QUICK, ADAM], ids=["lm", "adam"])
 def test_a_request_ends_where_the_library_ends(case, settings):
     request = refine_request(case, settings)
-    view = View(case.active.masked, case.pose)
+    view = View(case.exposures.active.masked, case.poses.current)
     direct = run(
-        registration.refine(case.volume, view, settings=settings, isocenter=case.isocenter)
+        registration.refine(
+            case.patient.volume, view, settings=settings, isocenter=case.patient.isocenter
+        )
     )
     events = []
     answer = run(refine(request), events.append)
@@ -116,7 +118,7 @@ def test_a_card_that_is_full_is_said_and_the_cpu_goes_on(case, monkeypatch):
     card = torch.device("cuda:1")
     first = next(refine(refine_request(case, QUICK, device=card)))
     assert first == OnCpuInstead(card)
-    view = View(case.active.radiograph, case.pose)
-    strict = RefineRequest(case.volume, (view,), QUICK, None, card, cpu_instead=False)
+    view = View(case.exposures.active.radiograph, case.poses.current)
+    strict = RefineRequest(case.patient.volume, (view,), QUICK, None, card, cpu_instead=False)
     with pytest.raises(OutOfMemory, match="no room"):
         next(refine(strict))

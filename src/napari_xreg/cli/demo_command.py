@@ -78,13 +78,13 @@ def headless(arguments: Namespace, console: Console) -> int:
     )  # fmt: skip
     console.say(f"    {case.volume!r}, {len(case.landmarks)} landmarks")
     session = case.session()
-    assert session.active is not None and session.rendered_volume is not None
-    name = session.active.name
+    assert session.exposures.active is not None and session.patient.rendered_volume is not None
+    radiograph = session.exposures.active.id
     console.step("2/4 preparing the renderer")
     prepare_renderer(console, arguments.threads)
     console.step("3/4 registering")
     settings = RefineSettings(keep_images=False, threads=arguments.threads)
-    volume, (view,) = session.rendered_volume, session.views()
+    volume, (view,) = session.patient.rendered_volume, session.exposures.views()
     carm, start = view.radiograph.carm, view.world_from_camera
     refining = time.perf_counter()
     registration = refine_shown(refine_request(session, settings), console)
@@ -102,8 +102,10 @@ def headless(arguments: Namespace, console: Console) -> int:
         console,
     )  # fmt: skip
     data, files = exported.data, exported.files
-    session.replace_radiograph(name, case.radiograph, source=file_source(out / "radiograph.npz"))
-    session.accept(session.add_result(registration, [name], data["settings"]))
+    session.exposures.replace_image(
+        radiograph, case.radiograph, source=file_source(out / "radiograph.npz")
+    )
+    session.results.accept(session.results.add(registration, [radiograph], data["settings"]))
     write_session(out / "demo.xreg.json", session)
     files["demo.xreg.json"] = "the session: open it with the Data widget in napari"
     say_result(view, registration, console)

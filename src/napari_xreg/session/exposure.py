@@ -12,6 +12,11 @@ from napari_xreg.images import Landmark, Radiograph
 from napari_xreg.session.source import Source
 
 
+def new_id() -> str:
+    """An identity that nothing else has."""
+    return uuid.uuid4().hex
+
+
 @dataclass(frozen=True, eq=False)
 class Exposure:
     """A radiograph in a session; changed by `dataclasses.replace`, through the session.
@@ -56,18 +61,21 @@ class Exposure:
     source: Source | None = None
     truth: Pose | None = None
     edited: bool = False
-    id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    id: str = field(default_factory=new_id)
 
     def __post_init__(self) -> None:
         for key in ("world_from_camera", "start", "truth"):
             pose = getattr(self, key)
             if pose is not None:
-                object.__setattr__(self, key, kept_pose(pose))
+                kept = kept_pose(pose)
+                if kept.batch_shape != ():
+                    raise ValueError(
+                        f"a radiograph has one pose: got a batch of {kept.batch_shape}"
+                    )
+                if kept is not pose:
+                    object.__setattr__(self, key, kept)
         if not self.name.strip():
             raise ValueError("a radiograph of a session needs a name")
-        for pose in (self.world_from_camera, self.start, self.truth):
-            if pose is not None and pose.batch_shape != ():
-                raise ValueError(f"a radiograph has one pose: got a batch of {pose.batch_shape}")
         missing = [mark.name for mark in self.landmarks if mark.pixel is None]
         if missing:
             raise ValueError(
@@ -110,11 +118,12 @@ def same_picture(one: Exposure | None, other: Exposure | None) -> bool:
 
 def kept_pose(pose: Pose) -> Pose:
     """The pose as a session keeps it: float64, on the CPU, without a gradient."""
-    parts = (pose.rotation, pose.translation)
-    plain = all(
-        p.dtype == torch.float64 and p.device.type == "cpu" and not p.requires_grad for p in parts
-    )
-    if plain:
+    if _kept(pose.rotation) and _kept(pose.translation):
         return pose
+    parts = (pose.rotation, pose.translation)
     rotation, translation = (p.detach().to("cpu", torch.float64) for p in parts)
     return Pose(rotation, translation)
+
+
+def _kept(part: Tensor) -> bool:
+    return part.dtype == torch.float64 and part.is_cpu and not part.requires_grad

@@ -13,7 +13,7 @@ from napari_xreg.session.exposure import Exposure
 Pixel = tuple[float, float]
 
 
-def turned(exposure: Exposure, turns: int) -> Exposure:
+def rotate_exposure(exposure: Exposure, turns: int) -> Exposure:
     """Turned clockwise on the screen by quarter turns; what projects onto it turns along.
 
     The camera turns with its image (`Radiograph.rotate90`), so the present pose, the start and the
@@ -49,7 +49,7 @@ def turned(exposure: Exposure, turns: int) -> Exposure:
     )
 
 
-def flipped(exposure: Exposure) -> Exposure:
+def flip_exposure(exposure: Exposure) -> Exposure:
     """Left and right exchanged: the detector's mirror is toggled, the pose stays."""
     columns = exposure.radiograph.carm.detector.shape[1]
     return replace(

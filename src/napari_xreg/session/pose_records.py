@@ -1,7 +1,7 @@
 """The poses that a session's file keeps of what can be undone."""
 
 from napari_xreg.images import Radiograph
-from napari_xreg.session.history import PoseRecord, same_pose
+from napari_xreg.session.named_poses import PoseRecord, same_pose
 from napari_xreg.session.state import SessionState
 from napari_xreg.session.undo import Moment
 
@@ -10,8 +10,8 @@ def pose_records(moments: tuple[Moment, ...], at: int) -> tuple[tuple[PoseRecord
     """The poses before and after the present one, as a session's file keeps them.
 
     As far back and forth as the same CT was looked at by the same radiographs in the same geometry:
-    poses of another patient mean nothing here. Names are those of now. Moments that differ in
-    something else than a pose count once.
+    poses of another patient mean nothing here. Moments that differ in something else than a pose
+    count once.
 
     Returns
     -------
@@ -31,7 +31,7 @@ def pose_records(moments: tuple[Moment, ...], at: int) -> tuple[tuple[PoseRecord
         older.records[: older.at + 1]
     )  # of a session that was opened in place of another
     index = -1
-    lost = {gone.name for gone in now.state.missing}
+    lost = {gone.id for gone in now.state.missing}
     for number in range(first, last + 1):
         record = _recorded(moments[number], now.state, lost)
         if not records or not _same(records[-1], record):
@@ -42,10 +42,10 @@ def pose_records(moments: tuple[Moment, ...], at: int) -> tuple[tuple[PoseRecord
 
 
 def _recorded(moment: Moment, now: SessionState, lost: set[str]) -> PoseRecord:
-    old = {entry.id: entry.world_from_camera for entry in moment.state.exposures}
-    poses = {entry.name: old[entry.id] for entry in now.exposures}
+    old = moment.state.poses
+    poses = {entry.id: old[entry.id] for entry in now.exposures}
     if moment.absent is not None:
-        poses |= {name: pose for name, pose in moment.absent.poses.items() if name in lost}
+        poses |= {id: pose for id, pose in moment.absent.poses.items() if id in lost}
     return PoseRecord(poses, moment.why)
 
 
@@ -63,5 +63,5 @@ def _same_geometry(a: Radiograph, b: Radiograph) -> bool:
 
 def _same(a: PoseRecord, b: PoseRecord) -> bool:
     return a.poses.keys() == b.poses.keys() and all(
-        same_pose(pose, b.poses[name]) for name, pose in a.poses.items()
+        same_pose(pose, b.poses[id]) for id, pose in a.poses.items()
     )

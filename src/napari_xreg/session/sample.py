@@ -9,9 +9,9 @@ from torch import Tensor
 from napari_xreg.geometry import CArm, Detector, Pose
 from napari_xreg.images import LabelMap, Landmark, Radiograph, Volume
 from napari_xreg.registration import Spread, perturbed
+from napari_xreg.session.files.sources import PHANTOM
 from napari_xreg.session.session import Session
 from napari_xreg.session.source import Source
-from napari_xreg.session.sources import PHANTOM
 from napari_xreg.simulation import Phantom, phantom, simulate_radiograph
 
 
@@ -50,13 +50,13 @@ class SampleCase:
         return session
 
     def fill(self, session: Session) -> str:
-        """Put it into a session, in place of the CT there; the radiograph's name."""
+        """Put it into a session, in place of the CT there; the id of the radiograph."""
         with session.one_step("load sample", work=False):
-            session.set_volume(self.volume, self.source)
-            session.set_labels(self.labels, self.source)
-            session.set_isocenter(self.isocenter)
-            session.set_landmarks(self.landmarks)
-            return session.add_radiograph(self.radiograph, name="simulated", truth=self.truth)
+            session.patient.set_volume(self.volume, self.source)
+            session.patient.set_labels(self.labels, self.source)
+            session.patient.set_isocenter(self.isocenter)
+            session.landmarks.set(self.landmarks)
+            return session.exposures.add(self.radiograph, name="simulated", truth=self.truth)
 
 
 def sample_case(

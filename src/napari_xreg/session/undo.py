@@ -10,9 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-from napari_xreg.geometry import Pose
-from napari_xreg.session.exposure import Exposure
-from napari_xreg.session.history import PoseRecord
+from napari_xreg.session.named_poses import PoseRecord
 from napari_xreg.session.state import SessionState, alike
 
 MOMENTS = 1000
@@ -35,7 +33,7 @@ class Moment:
     state
         All that the session held.
     absent
-        Poses of radiographs that the session's file speaks of and that could not be read.
+        Poses, also of radiographs that the session's file speaks of and that could not be read.
     work
         Number of the last step that cannot simply be made again by loading the same files.
     """
@@ -44,17 +42,6 @@ class Moment:
     state: SessionState
     absent: PoseRecord | None = None
     work: int = 0
-
-    @property
-    def poses(self) -> dict[str, Pose]:
-        """World from camera, by the name that a radiograph had then."""
-        return {entry.name: entry.world_from_camera for entry in self.state.exposures}
-
-    def pose_of(self, exposure: Exposure) -> Pose | None:
-        """Where a radiograph stood, whatever it was called; None: it was not there."""
-        return next(
-            (e.world_from_camera for e in self.state.exposures if e.id == exposure.id), None
-        )
 
 
 class History:
@@ -143,7 +130,7 @@ class History:
 
     def begin(self, state: SessionState) -> None:
         """Begin anew with what a session's file says: its poses before and after the present."""
-        self._moments = [Moment(r.why, placed(state, r), r) for r in state.records]
+        self._moments = [Moment(r.why, bare(state).placed(r.poses), r) for r in state.records]
         self._at = max(state.at, 0)
         if not self._moments:
             self._moments = [Moment("", bare(state))]
@@ -160,15 +147,6 @@ class History:
 def bare(state: SessionState) -> SessionState:
     """A state without a past of its own."""
     return replace(state, records=(), at=-1) if state.records else state
-
-
-def placed(state: SessionState, record: PoseRecord) -> SessionState:
-    """A state with the poses of a record; a radiograph that it does not name stays."""
-    exposures = tuple(
-        replace(entry, world_from_camera=record.poses.get(entry.name, entry.world_from_camera))
-        for entry in state.exposures
-    )
-    return replace(state, exposures=exposures, records=(), at=-1)
 
 
 def spare_bytes(moments: list[Moment]) -> int:

@@ -26,13 +26,12 @@ class Weights:
 
 
 class TrainedWeights:
-    """The part of a `Session` that knows about weights. They belong to no CT and are not saved."""
+    """Weights a session knows of. They belong to no CT, are not saved, and no undo touches them."""
 
-    trained_changed = Signal()
+    changed = Signal()
     """Weights were trained, or others are wanted."""
 
     def __init__(self) -> None:
-        super().__init__()
         self._trained: dict[Path, Weights] = {}
         self._wanted: dict[str, Path] = {}
 
@@ -41,17 +40,17 @@ class TrainedWeights:
         """Trained here, oldest first."""
         return tuple(self._trained.values())
 
-    def add_trained(self, weights: Weights) -> None:
+    def add(self, weights: Weights) -> None:
         """Know these too; another entry of the same file is replaced."""
         self._trained.pop(weights.file, None)
         self._trained[weights.file] = weights
-        self.trained_changed.emit()
+        self.changed.emit()
 
     def want(self, weights: Weights) -> None:
         """Use these for what they are for: the widget of that kind takes them over."""
         self._trained.setdefault(weights.file, weights)
         self._wanted[weights.kind] = weights.file
-        self.trained_changed.emit()
+        self.changed.emit()
 
     def wanted(self, kind: str) -> Weights | None:
         """Those to use, of a kind; None: nobody said."""

@@ -101,29 +101,28 @@ def export_request(session: Session, result: Result, folder: Path) -> ExportRequ
     ValueError
         If the CT or a radiograph is no longer there.
     """
-    volume = session.rendering
+    volume = session.patient.rendering
     if volume is None:
         raise ValueError("the pictures are drawn from the CT: load it first")
-    there = {entry.name: entry for entry in session.exposures}
-    gone = [name for name in result.radiographs if name not in there]
-    if gone:
-        raise ValueError(f"{', '.join(gone)} is no longer there, and its pictures are needed")
-    entries = [there[name] for name in result.radiographs]
+    found_there = [session.exposures.find(id) for id in result.radiographs]
+    entries = [entry for entry in found_there if entry is not None]
+    if len(entries) < len(found_there):
+        raise ValueError("a radiograph is no longer there, and its pictures are needed")
     found = result.registration
     rig = found.views or (found.world_from_camera,)
     # The first iteration is the pose that a refinement starts from.
     start = found.trajectory[0].world_from_camera if found.trajectory else rig[0]
     starts = rig_poses(result.radiographs, rig, start)
-    views = tuple(View(entry.masked, starts[entry.name]) for entry in entries)
+    views = tuple(View(entry.masked, starts[entry.id]) for entry in entries)
     extra: dict[str, Any] = {}
     carm, truth = entries[0].radiograph.carm, entries[0].truth
-    places = [mark.position for mark in session.landmarks]
+    places = [mark.position for mark in session.landmarks.all]
     if truth is not None and places:
         points = torch.tensor(places, dtype=torch.float64)
         extra["truth"] = errors_against(truth, points, carm, start, found)
     if places:
-        extra["landmarks"] = predicted_landmarks(session.landmarks, carm, found)
-    sources = [("ct", session.volume_source), *(("radiograph", e.source) for e in entries)]
+        extra["landmarks"] = predicted_landmarks(session.landmarks.all, carm, found)
+    sources = [("ct", session.patient.volume_source), *(("radiograph", e.source) for e in entries)]
     inputs = [
         {"role": role, "path": source.path, "sha256": source.sha256, "built_in": source.built_in}
         for role, source in sources
@@ -131,7 +130,7 @@ def export_request(session: Session, result: Result, folder: Path) -> ExportRequ
     ]
     return ExportRequest(
         folder, volume, views, replace(found, views=tuple(rig)),
-        f"{result.name}: {', '.join(result.radiographs)}", dict(result.settings), inputs, extra,
+        f"{result.name}: {', '.join(entry.name for entry in entries)}", dict(result.settings), inputs, extra,
         with_radiographs=True,
     )  # fmt: skip
 

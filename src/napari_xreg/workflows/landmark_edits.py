@@ -12,10 +12,10 @@ Position = tuple[float, float, float]
 
 def place_landmark(session: Session, name: str, position: Position) -> None:
     """A landmark of the patient, new or moved; world (LPS), mm."""
-    marks = {mark.name: mark for mark in session.landmarks}
+    marks = {mark.name: mark for mark in session.landmarks.all}
     old = marks.get(name)
     marks[name] = Landmark(name, position) if old is None else replace(old, position=position)
-    session.set_landmarks([*marks.values()])
+    session.landmarks.set([*marks.values()])
 
 
 def pick_landmark(session: Session, name: str, pixel: Pixel) -> None:
@@ -23,15 +23,15 @@ def pick_landmark(session: Session, name: str, pixel: Pixel) -> None:
     _change(session, name, lambda old: Landmark(name, pixel=pixel))
 
 
-def take_detected(session: Session, name: str, detected: Sequence[Landmark]) -> int:
+def take_detected(session: Session, radiograph: str, detected: Sequence[Landmark]) -> int:
     """Put what a detector found on a radiograph; what was picked there by hand stays. How many did.
 
     A hand knows no direction: its pick has no covariance, or a round one.
     """
-    old = {mark.name: mark for mark in session.exposure(name).landmarks}
+    old = {mark.name: mark for mark in session.exposures[radiograph].landmarks}
     by_hand = {key for key, mark in old.items() if _round(mark)}
     new = {mark.name: mark for mark in detected if mark.name not in by_hand}
-    session.set_picked(name, [*(old | new).values()])
+    session.landmarks.set_picked(radiograph, [*(old | new).values()])
     return len(by_hand & {mark.name for mark in detected})
 
 
@@ -50,10 +50,10 @@ def copy_to_landmarks(session: Session, points: PointList) -> str:
     ValueError
         If there is no radiograph, or the points were not looked for on it.
     """
-    active, found = session.active, points.found
+    active, found = session.exposures.active, points.found
     if active is None or found is None or not len(points):
         raise ValueError("points become landmarks once they were found on a radiograph")
-    patient = {mark.name: mark for mark in session.landmarks}
+    patient = {mark.name: mark for mark in session.landmarks.all}
     picked = {mark.name: mark for mark in active.landmarks}
     for name, (x, y, z), (row, column), covariance in zip(
         points.names, points.positions.tolist(), found.pixels.tolist(), found.covariances.tolist(),
@@ -65,8 +65,8 @@ def copy_to_landmarks(session: Session, points: PointList) -> str:
             name, pixel=(row, column), covariance=(of_rows, of_both, of_columns)
         )
     with session.one_step(f"{len(points)} points as landmarks"):
-        session.set_landmarks(list(patient.values()))
-        session.set_picked(active.name, list(picked.values()))
+        session.landmarks.set(list(patient.values()))
+        session.landmarks.set_picked(active.id, list(picked.values()))
     return f"{len(points)} landmarks in the patient and on {active.name}"
 
 
@@ -83,21 +83,21 @@ def set_landmark_sigma(session: Session, name: str, sigma: float) -> None:
 
 def set_landmark_ticked(session: Session, name: str, ticked: bool) -> None:
     """Whether the pose of the active radiograph may be fitted to it."""
-    active = session.active
+    active = session.exposures.active
     if active is None:
         return
     left = [other for other in active.left_out if other != name]
-    session.set_left_out(active.name, left if ticked else [*left, name])
+    session.landmarks.set_left_out(active.id, left if ticked else [*left, name])
 
 
 def remove_landmark(session: Session, name: str, *, patient: bool) -> None:
     """Forget a landmark of the patient, or the pick on the active radiograph."""
     if patient:
-        session.set_landmarks([mark for mark in session.landmarks if mark.name != name])
+        session.landmarks.set([mark for mark in session.landmarks.all if mark.name != name])
         return
-    active = session.active
+    active = session.exposures.active
     if active is not None:
-        session.set_picked(active.name, [m for m in active.landmarks if m.name != name])
+        session.landmarks.set_picked(active.id, [m for m in active.landmarks if m.name != name])
 
 
 def rename_landmark(session: Session, old: str, new: str, *, others: Collection[str] = ()) -> None:
@@ -110,8 +110,8 @@ def rename_landmark(session: Session, old: str, new: str, *, others: Collection[
     """
     if new == old:
         return
-    taken = {*others, *(mark.name for mark in session.landmarks)}
-    taken.update(mark.name for entry in session.exposures for mark in entry.landmarks)
+    taken = {*others, *(mark.name for mark in session.landmarks.all)}
+    taken.update(mark.name for entry in session.exposures.all for mark in entry.landmarks)
     if not new or new in taken:
         raise ValueError(
             f"{old} needs a name of its own: got {new!r}" + (", which is taken" if new else "")
@@ -121,13 +121,15 @@ def rename_landmark(session: Session, old: str, new: str, *, others: Collection[
         return [replace(mark, name=new) if mark.name == old else mark for mark in marks]
 
     with session.one_step(f"rename landmark {old} to {new}"):
-        if any(mark.name == old for mark in session.landmarks):
-            session.set_landmarks(called(session.landmarks))
-        for entry in session.exposures:
+        if any(mark.name == old for mark in session.landmarks.all):
+            session.landmarks.set(called(session.landmarks.all))
+        for entry in session.exposures.all:
             if any(mark.name == old for mark in entry.landmarks):
-                session.set_picked(entry.name, called(entry.landmarks))
+                session.landmarks.set_picked(entry.id, called(entry.landmarks))
             if old in entry.left_out:
-                session.set_left_out(entry.name, [new if n == old else n for n in entry.left_out])
+                session.landmarks.set_left_out(
+                    entry.id, [new if n == old else n for n in entry.left_out]
+                )
 
 
 def _round(mark: Landmark) -> bool:
@@ -141,11 +143,11 @@ def _change(
     session: Session, name: str, change: Callable[[Landmark | None], Landmark | None]
 ) -> None:
     """Put in place of a landmark of the active radiograph what `change` makes of it."""
-    active: Exposure | None = session.active
+    active: Exposure | None = session.exposures.active
     if active is None:
         return
     marks = {mark.name: mark for mark in active.landmarks}
     new = change(marks.get(name))
     if new is not None:
         marks[name] = new
-        session.set_picked(active.name, [*marks.values()])
+        session.landmarks.set_picked(active.id, [*marks.values()])

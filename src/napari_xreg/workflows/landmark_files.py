@@ -21,13 +21,13 @@ def take_landmarks(session: Session, landmarks: Iterable[Landmark]) -> bool:
     picked = [mark for mark in marks if mark.pixel is not None]
     with session.one_step("load landmarks", work=False):
         if placed:
-            kept = {mark.name: mark for mark in session.landmarks}
-            session.set_landmarks([*(kept | {mark.name: mark for mark in placed}).values()])
-        if picked and session.active is not None:
-            kept = {mark.name: mark for mark in session.active.landmarks}
+            kept = {mark.name: mark for mark in session.landmarks.all}
+            session.landmarks.set([*(kept | {mark.name: mark for mark in placed}).values()])
+        if picked and session.exposures.active is not None:
+            kept = {mark.name: mark for mark in session.exposures.active.landmarks}
             taken = [*(kept | {mark.name: mark for mark in picked}).values()]
-            session.set_picked(session.active.name, taken)
-    return not picked or session.active is not None
+            session.landmarks.set_picked(session.exposures.active.id, taken)
+    return not picked or session.exposures.active is not None
 
 
 def save_landmarks(session: Session, path: str | Path) -> int:
@@ -38,8 +38,8 @@ def save_landmarks(session: Session, path: str | Path) -> int:
     OSError, ValueError
         If it cannot be written.
     """
-    marks = {mark.name: mark for mark in session.landmarks}
-    active = session.active
+    marks = {mark.name: mark for mark in session.landmarks.all}
+    active = session.exposures.active
     if active is not None and str(path).lower().endswith(".csv"):
         for mark in active.landmarks:
             here = marks.get(mark.name, mark)

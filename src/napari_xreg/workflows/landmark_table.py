@@ -37,8 +37,8 @@ def places_of(session: Session, template: tuple[str, ...], *, usual: bool = Fals
 
     A template that is only the usual one gives way to a patient with names of its own.
     """
-    active = session.active
-    patient = [mark.name for mark in session.landmarks]
+    active = session.exposures.active
+    patient = [mark.name for mark in session.landmarks.all]
     picked = [] if active is None else [mark.name for mark in active.landmarks]
     if usual and patient and not set(template) & set(patient):
         template = ()
@@ -80,10 +80,10 @@ def landmark_rows(
     session: Session, places: Places, solved: Solved | None, hand_sigma_px: float
 ) -> tuple[LandmarkRow, ...]:
     """The table of the active radiograph."""
-    active = session.active
+    active = session.exposures.active
     picked = {} if active is None else {mark.name: mark for mark in active.landmarks}
     left_out = () if active is None else active.left_out
-    hidden = {mark.name for mark in session.landmarks if not mark.visible}
+    hidden = {mark.name for mark in session.landmarks.all if not mark.visible}
     verdicts = {} if solved is None else solved.verdicts
     rows = []
     for name in places.names:

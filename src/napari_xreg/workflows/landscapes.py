@@ -27,7 +27,7 @@ class LandscapeRequest:
     Parameters
     ----------
     volume
-        The CT, or what of it is rendered (`Session.rendering`).
+        The CT, or what of it is rendered (`Patient.rendering`).
     views
         Radiographs, masked, with their poses: the first is the centre, the others move along.
     settings

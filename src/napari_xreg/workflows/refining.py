@@ -26,7 +26,7 @@ class RefineRequest:
     Parameters
     ----------
     volume
-        The CT, or what of it is rendered (`Session.rendering`).
+        The CT, or what of it is rendered (`Patient.rendering`).
     views
         Radiographs, masked, with their starting poses; they move together.
     settings
@@ -133,16 +133,16 @@ def refine_request(
     ValueError
         If there is nothing to refine, in words for the user.
     """
-    volume = session.rendering
+    volume = session.patient.rendering
     if volume is None:
         raise ValueError("there is no CT: load one first")
-    used = [exposure for exposure in session.exposures if exposure.used]
-    if not session.exposures:
+    used = [exposure for exposure in session.exposures.all if exposure.used]
+    if not session.exposures.all:
         raise ValueError("there is no radiograph: load one first")
     if not used:
         raise ValueError("no radiograph is ticked: choose at least one to use")
-    active = session.active
-    used.sort(key=lambda exposure: active is None or exposure.name != active.name)
+    active = session.exposures.active
+    used.sort(key=lambda exposure: exposure is not active)
     views = tuple(
         View(entry.masked if use_painted else entry.radiograph, entry.world_from_camera)
         for entry in used
@@ -151,7 +151,7 @@ def refine_request(
         volume,
         views,
         RefineSettings() if settings is None else settings,
-        session.isocenter,
+        session.patient.isocenter,
         device,
         ids=tuple(entry.id for entry in used),
         described=dict(described or {}),

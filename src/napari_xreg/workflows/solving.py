@@ -87,8 +87,8 @@ class SolveRequest:
         Which of two poses that explain the points equally well is to be taken: the nearer one.
     volume
         To name what lies outside it.
-    radiograph, id
-        Its name in the session, and `Exposure.id`: it may be renamed meanwhile.
+    radiograph
+        `Exposure.id` of it in a session.
     """
 
     patient: tuple[Landmark, ...]
@@ -102,7 +102,6 @@ class SolveRequest:
     start: Pose | None = None
     volume: Volume | None = None
     radiograph: str = ""
-    id: str = ""
 
 
 def solve(request: SolveRequest) -> "Solved":

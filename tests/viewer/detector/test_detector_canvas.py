@@ -122,16 +122,16 @@ def test_without_a_ct_the_radiograph_shows_in_every_mode(viewer):
 def test_removing_the_last_radiograph_hides_everything(canvas):
     canvas.show_preview(preview(DRR))
     canvas.show_heatmap(np.ones((4, 5), np.float32))
-    canvas.session.remove_radiograph("first")
+    canvas.session.exposures.remove(canvas.session.exposures.named("first").id)
     assert shown(canvas) == set()
-    canvas.session.add_radiograph(radiograph(OTHER_CARM), name="again")
+    canvas.session.exposures.add(radiograph(OTHER_CARM), name="again")
     assert shown(canvas) == {"radiograph"}
 
 
 def test_another_ct_takes_its_drr_away(canvas):
     canvas.show_preview(preview(DRR))
     assert shown(canvas) == {"radiograph", "DRR"}
-    canvas.session.set_volume(volume())
+    canvas.session.patient.set_volume(volume())
     assert shown(canvas) == {"radiograph"}
     canvas.show_preview(preview(10 * DRR))
     assert shown(canvas) == {"radiograph", "DRR"}
@@ -253,7 +253,7 @@ def test_masked_pixels_that_are_not_finite_are_drawn_dark(viewer):
     spoilt, usable = picture(), picture() > 0.5
     spoilt[~usable] = float("nan")
     work = Session()
-    work.add_radiograph(type(radiograph())(spoilt, CARM, mask=usable), name="first")
+    work.exposures.add(type(radiograph())(spoilt, CARM, mask=usable), name="first")
     canvas = DetectorCanvas(viewer, work)
     assert np.isfinite(viewer.layers["radiograph"].data).all()
     canvas.close()
@@ -266,7 +266,7 @@ def test_switching_the_radiograph_changes_the_layer_in_place(canvas):
     layers = canvas.viewer.layers
     canvas.show_preview(preview(DRR))
     layer = layers["radiograph"]
-    canvas.session.add_radiograph(radiograph(OTHER_CARM), name="second")
+    canvas.session.exposures.add(radiograph(OTHER_CARM), name="second")
     assert layers["radiograph"] is layer
     assert layer.data.shape == (36, 24)
     np.testing.assert_allclose(layer.scale, (2.6, 5.3))
@@ -275,20 +275,22 @@ def test_switching_the_radiograph_changes_the_layer_in_place(canvas):
     assert shown(canvas) == {"radiograph"}
     canvas.show_preview(preview(np.ones((36, 24)), OTHER_CARM))
     np.testing.assert_allclose(layers["DRR"].scale, (2.6, 5.3))
-    canvas.session.set_active("first")
+    canvas.session.exposures.activate(canvas.session.exposures.named("first").id)
     np.testing.assert_allclose(layer.scale, SPACING)
     assert len(layers) == 2
 
 
 def test_replacing_the_geometry_moves_the_layer(canvas):
-    canvas.session.replace_radiograph("first", radiograph(OTHER_CARM))
+    canvas.session.exposures.replace_image(
+        canvas.session.exposures.named("first").id, radiograph(OTHER_CARM)
+    )
     np.testing.assert_allclose(canvas.viewer.layers["radiograph"].scale, (2.6, 5.3))
 
 
 @pytest.mark.parametrize("mode", OVERLAYS)
 def test_layers_removed_by_the_user_are_made_again(canvas, mode):
     canvas.overlay = mode
-    canvas.session.set_landmarks(landmarks((9, 12), (33, 61)))
+    canvas.session.landmarks.set(landmarks((9, 12), (33, 61)))
     canvas.show_preview(preview(DRR))
     expected = shown(canvas)
     limits = canvas.viewer.layers[-1].visible
@@ -324,7 +326,7 @@ def test_the_users_layers_and_selection_stay(viewer):
 @pytest.mark.slow
 def test_later_layers_go_to_their_place(canvas):
     layers = canvas.viewer.layers
-    canvas.session.set_landmarks(landmarks((9, 12)))
+    canvas.session.landmarks.set(landmarks((9, 12)))
     canvas.show_preview(preview(DRR))
     canvas.edit_mask()
     for mode in ("edges", "checkerboard", "difference"):
@@ -374,7 +376,7 @@ def test_two_viewers_do_not_mix(canvas):
     other.overlay = "difference"
     other.show_preview(preview(DRR))
     assert shown(canvas) == {"radiograph"}
-    other.session.remove_radiograph("first")
+    other.session.exposures.remove(other.session.exposures.named("first").id)
     assert shown(canvas) == {"radiograph"}
     other.close()
 
@@ -384,7 +386,7 @@ def test_a_closed_canvas_follows_no_more(viewer):
     canvas = DetectorCanvas(viewer, work)
     canvas.edit_mask()
     canvas.close()
-    work.add_radiograph(radiograph(OTHER_CARM), name="second")
+    work.exposures.add(radiograph(OTHER_CARM), name="second")
     np.testing.assert_allclose(viewer.layers["radiograph"].scale, SPACING)
     viewer.layers["mask"].data_setitem((np.array([3]), np.array([4])), 1)
-    assert work.exposure("first").painted is None
+    assert work.exposures.named("first").painted is None

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from detector_scene import CARM, COLUMNS, POSE, ROWS, landmarks, preview, session
+from detector_scene import CARM, COLUMNS, POSE, ROWS, iterate, landmarks, preview, session
 from qtpy.QtCore import QEvent, QPointF, Qt
 from qtpy.QtGui import QMouseEvent
 from qtpy.QtWidgets import QApplication
@@ -34,7 +34,7 @@ def one_bright_pixel():
     picture = torch.zeros(ROWS, COLUMNS)
     picture[PIXEL] = 1.0
     work = Session()
-    work.add_radiograph(Radiograph(picture, CARM), name="first", start=POSE)
+    work.exposures.add(Radiograph(picture, CARM), name="first", start=POSE)
     return work
 
 
@@ -77,9 +77,11 @@ def test_a_landmark_is_drawn_on_the_pixel_it_marks(viewer, kind):
     pixel = centre_of(drawn(viewer).mean(-1))
     viewer.layers["radiograph"].visible = False
     if kind == "landmarks":
-        work.set_picked("first", [Landmark("a", pixel=tuple(map(float, PIXEL)))])
+        work.landmarks.set_picked(
+            work.exposures.named("first").id, [Landmark("a", pixel=tuple(map(float, PIXEL)))]
+        )
     else:
-        work.set_landmarks(landmarks(PIXEL))
+        work.landmarks.set(landmarks(PIXEL))
     viewer.layers[kind].text.visible = False
     mark = centre_of(drawn(viewer).max(-1))
     # A pixel is 4.2 x 3.1 mm, about 8 x 6 of the screen's: half of one would show.
@@ -89,7 +91,7 @@ def test_a_landmark_is_drawn_on_the_pixel_it_marks(viewer, kind):
 
 def test_a_coarse_drr_and_a_coarse_iterate_lie_on_what_they_cover(viewer):
     work = one_bright_pixel()
-    work.set_volume(session().volume)
+    work.patient.set_volume(session().patient.volume)
     canvas = DetectorCanvas(viewer, work)
     coarse = canvas.preview_carm(16)  # 10 x 16: a pixel covers 5 x 5 of the radiograph's
     frame = np.zeros(coarse.detector.shape, np.float32)
@@ -103,8 +105,6 @@ def test_a_coarse_drr_and_a_coarse_iterate_lie_on_what_they_cover(viewer):
     viewer.layers["DRR"].visible = False
     iterates = IterateLayers(viewer, work)
     iterates.begin(coarse.detector.shape, coarse.detector.spacing, 2)
-    from test_iterates import iterate
-
     iterates.append(iterate(0, image=torch.from_numpy(frame)))
     iterates.finish()
     viewer.layers["iterations"].contrast_limits = (0.0, 1.0)
@@ -123,7 +123,6 @@ def corners(viewer, shape):
 
 def test_the_detector_goes_on_filling_the_canvas(viewer):
     """A landmark beside the detector, a slider, another window size: the picture stays fitted."""
-    from test_iterates import iterate
 
     def fitted():
         native = viewer.window._qt_viewer.canvas.native
@@ -134,7 +133,7 @@ def test_the_detector_goes_on_filling_the_canvas(viewer):
         return shape
 
     work = one_bright_pixel()
-    work.set_landmarks(landmarks((25.0, 190.0)))
+    work.landmarks.set(landmarks((25.0, 190.0)))
     canvas = DetectorCanvas(viewer, work)
     drawn(viewer)
     before = fitted()
@@ -166,8 +165,8 @@ def test_the_detector_goes_on_filling_the_canvas(viewer):
 def test_a_residual_arrow_is_drawn_between_its_ends(viewer):
     work = one_bright_pixel()
     canvas = DetectorCanvas(viewer, work)
-    work.set_landmarks(landmarks((10.0, 20.0)))
-    work.set_picked("first", [Landmark("a", pixel=(30.0, 60.0))])
+    work.landmarks.set(landmarks((10.0, 20.0)))
+    work.landmarks.set_picked(work.exposures.named("first").id, [Landmark("a", pixel=(30.0, 60.0))])
     for name in ("radiograph", "landmarks", "projected landmarks"):
         viewer.layers[name].visible = False
     picture = drawn(viewer).max(-1)
@@ -186,11 +185,11 @@ def test_a_residual_arrow_is_drawn_between_its_ends(viewer):
 def test_an_ellipse_is_drawn_as_wide_as_it_is(viewer):
     work = one_bright_pixel()
     canvas = DetectorCanvas(viewer, work)
-    work.set_landmarks(landmarks((25.0, 40.0)))
+    work.landmarks.set(landmarks((25.0, 40.0)))
     covariance = torch.diag(torch.tensor([0.0, 0, 0, 6.0, 2.0, 0.0]).double() ** 2)
     pivot = torch.tensor([0.0, 0.0, 800.0]).double()
     registration = Registration(POSE, Status.CONVERGED, {"loss": 1.0}, (), pivot, covariance)
-    canvas.show_uncertainty(Result("r", ("first",), registration, {}))
+    canvas.show_uncertainty(Result("r", (work.exposures.active.id,), registration, {}))
     for name in ("radiograph", "projected landmarks"):
         viewer.layers[name].visible = False
     picture = drawn(viewer).max(-1)
@@ -205,7 +204,7 @@ def test_an_ellipse_is_drawn_as_wide_as_it_is(viewer):
 def test_a_landmark_dragged_with_the_mouse_lands_in_the_session(viewer):
     work = one_bright_pixel()
     canvas = DetectorCanvas(viewer, work)
-    work.set_picked("first", [Landmark("a", pixel=(13.0, 57.0))])
+    work.landmarks.set_picked(work.exposures.named("first").id, [Landmark("a", pixel=(13.0, 57.0))])
     layer = viewer.layers["landmarks"]
     viewer.layers.selection.active = layer
     layer.mode = "select"
@@ -229,7 +228,7 @@ def test_a_landmark_dragged_with_the_mouse_lands_in_the_session(viewer):
     for row, column in ((16, 54), (20, 50), (26, 44)):
         send(QEvent.Type.MouseMove, at(row, column), none, left)
     send(QEvent.Type.MouseButtonRelease, at(26, 44), left, none)
-    (mark,) = work.active.landmarks
+    (mark,) = work.exposures.active.landmarks
     assert mark.name == "a"
     np.testing.assert_allclose(mark.pixel, (26, 44), atol=0.25)
     canvas.close()
@@ -253,13 +252,13 @@ def test_every_overlay_of_the_phantom(viewer, tmp_path):
         patient.volume, patient.labels, carm, truth, step_mm=2.0, rays_per_side=1
     )
     work = Session()
-    work.set_volume(patient.volume)
-    work.add_radiograph(shot.radiograph, start=start)
+    work.patient.set_volume(patient.volume)
+    work.exposures.add(shot.radiograph, start=start)
     marks = [Landmark(n, position=tuple(map(float, p))) for n, p in patient.landmarks.items()]
-    work.set_landmarks(marks)
+    work.landmarks.set(marks)
     picked = carm.project(torch.tensor([m.position for m in marks], dtype=torch.float64), truth)
-    work.set_picked(
-        "radiograph",
+    work.landmarks.set_picked(
+        work.exposures.named("radiograph").id,
         [Landmark(m.name, pixel=tuple(p)) for m, p in zip(marks, picked.tolist(), strict=True)][:5],
     )
     canvas = DetectorCanvas(viewer, work)

@@ -25,6 +25,12 @@ def result(covariance, pose=POSE, radiographs=("first",), views=()):
     return Result("refinement 1", radiographs, registration, {})
 
 
+def show(canvas, some, *more, **settings):
+    """A result whose radiographs are said by their names."""
+    ids = {entry.name: entry.id for entry in canvas.session.exposures.all}
+    canvas.show_uncertainty(some and some.keyed(ids), *more, **settings)
+
+
 def translations(x, y, z):
     """Covariance of standard deviations (mm) along the world's axes, no rotation."""
     return torch.diag(torch.tensor([0.0, 0.0, 0.0, x, y, z], dtype=torch.float64) ** 2)
@@ -33,7 +39,7 @@ def translations(x, y, z):
 @pytest.fixture
 def canvas():
     work = session(with_volume=False)
-    work.set_landmarks(landmarks((9.0, 12.5), (33.25, 61.0)))
+    work.landmarks.set(landmarks((9.0, 12.5), (33.25, 61.0)))
     made = DetectorCanvas(ViewerModel(), work)
     yield made
     made.close()
@@ -79,7 +85,7 @@ def test_the_ellipse_holds_its_share():
 
 
 def test_an_uncertain_x_makes_wide_ellipses_at_the_projections(canvas):
-    canvas.show_uncertainty(result(translations(2.0, 0.5, 0.0)))
+    show(canvas, result(translations(2.0, 0.5, 0.0)))
     layer = canvas.viewer.layers["ellipses"]
     assert layer.data.shape == (2 * CHORDS, 2, 2)
     np.testing.assert_allclose(layer.scale, (4.2, 3.1))
@@ -93,7 +99,7 @@ def test_an_uncertain_x_makes_wide_ellipses_at_the_projections(canvas):
 
 
 def test_depth_alone_points_at_the_central_ray(canvas):
-    canvas.show_uncertainty(result(translations(0.0, 0.0, 5.0)))
+    show(canvas, result(translations(0.0, 0.0, 5.0)))
     chords = canvas.viewer.layers["ellipses"].data[:CHORDS, 0]
     long = chords[np.linalg.norm(chords - (9.0, 12.5), axis=1).argmax()] - (9.0, 12.5)
     to_center = np.subtract(CARM.detector.center, (9.0, 12.5))
@@ -104,67 +110,67 @@ def test_depth_alone_points_at_the_central_ray(canvas):
 
 def test_a_higher_probability_makes_larger_ellipses(canvas):
     some = result(translations(2.0, 0.5, 0.1))
-    canvas.show_uncertainty(some, level=0.5)
+    show(canvas, some, level=0.5)
     small = np.ptp(canvas.viewer.layers["ellipses"].data[:CHORDS, 0, 1])
-    canvas.show_uncertainty(some, level=0.99)
+    show(canvas, some, level=0.99)
     large = np.ptp(canvas.viewer.layers["ellipses"].data[:CHORDS, 0, 1])
     assert large / small == pytest.approx(math.sqrt(math.log(0.01) / math.log(0.5)), rel=1e-6)
     with pytest.raises(ValueError, match="between 0 and 1"):
-        canvas.show_uncertainty(some, level=95.0)
+        show(canvas, some, level=95.0)
 
 
 def test_magnified_ellipses_are_larger_in_both_axes_and_their_layer_says_so(canvas):
     some = result(translations(2.0, 0.5, 0.1))
-    canvas.show_uncertainty(some)
+    show(canvas, some)
     layer = canvas.viewer.layers["ellipses"]
     true = np.ptp(layer.data[CHORDS:, 0], axis=0)
     center = layer.data[CHORDS:, 0].mean(0)
-    canvas.show_uncertainty(some, magnified=10.0)
+    show(canvas, some, magnified=10.0)
     assert layer.name == "ellipses × 10"
     np.testing.assert_allclose(np.ptp(layer.data[CHORDS:, 0], axis=0), 10 * true)
     np.testing.assert_allclose(layer.data[CHORDS:, 0].mean(0), center, atol=1e-6)
-    canvas.show_uncertainty(some)
+    show(canvas, some)
     assert layer.name == "ellipses"
     np.testing.assert_allclose(np.ptp(layer.data[CHORDS:, 0], axis=0), true)
     layer.name = "my ellipses"  # a name that the user gave stays
-    canvas.show_uncertainty(some, 0.5)
+    show(canvas, some, 0.5)
     assert layer.name == "my ellipses"
     canvas.viewer.layers.remove(layer)
-    canvas.show_uncertainty(some, magnified=3.0)
+    show(canvas, some, magnified=3.0)
     assert canvas.viewer.layers["ellipses × 3"].visible
     with pytest.raises(ValueError, match="positive"):
-        canvas.show_uncertainty(some, magnified=0.0)
+        show(canvas, some, magnified=0.0)
 
 
 def test_without_covariance_radiograph_or_landmarks_there_are_none(canvas):
-    canvas.show_uncertainty(result(None))
-    canvas.show_uncertainty(None)
+    show(canvas, result(None))
+    show(canvas, None)
     assert "ellipses" not in canvas.viewer.layers
-    canvas.show_uncertainty(result(translations(1.0, 2.0, 3.0)))
+    show(canvas, result(translations(1.0, 2.0, 3.0)))
     layer = canvas.viewer.layers["ellipses"]
     assert layer.visible
-    canvas.session.set_landmarks([])
+    canvas.session.landmarks.set([])
     assert not layer.visible
-    canvas.session.set_landmarks(landmarks((9.0, 12.5)))
+    canvas.session.landmarks.set(landmarks((9.0, 12.5)))
     assert layer.visible
     assert len(layer.data) == CHORDS
-    canvas.session.add_radiograph(radiograph(OTHER_CARM), name="second", start=POSE)
+    canvas.session.exposures.add(radiograph(OTHER_CARM), name="second", start=POSE)
     assert not layer.visible  # the result did not use it
-    canvas.session.set_active("first")
+    canvas.session.exposures.activate(canvas.session.exposures.named("first").id)
     assert layer.visible
-    canvas.show_uncertainty(None)
+    show(canvas, None)
     assert not layer.visible
 
 
 def test_each_view_of_a_joint_result_has_its_own_pose(canvas):
     moved = Pose(torch.eye(3, dtype=torch.float64), torch.tensor([0.0, -8.0, 0.0]).double())
-    canvas.session.add_radiograph(radiograph(), name="second", start=POSE)
+    canvas.session.exposures.add(radiograph(), name="second", start=POSE)
     joint = result(
         translations(1.0, 2.0, 3.0), radiographs=("first", "second"), views=(POSE, moved)
     )
-    canvas.show_uncertainty(joint)
+    show(canvas, joint)
     center = canvas.viewer.layers["ellipses"].data[:CHORDS, 0].mean(0)
     np.testing.assert_allclose(center, (9.0 + 10 / 4.2, 12.5), atol=1e-6)
-    canvas.session.set_active("first")
+    canvas.session.exposures.activate(canvas.session.exposures.named("first").id)
     center = canvas.viewer.layers["ellipses"].data[:CHORDS, 0].mean(0)
     np.testing.assert_allclose(center, (9.0, 12.5), atol=1e-6)

@@ -222,9 +222,9 @@ def test_a_duplicated_layer_shares_what_it_carries(files):
 @pytest.fixture
 def session(files):
     made = Session()
-    made.set_volume(files.volume)
-    made.set_landmarks(MARKS)
-    made.add_radiograph(files.shot, name="frontal")
+    made.patient.set_volume(files.volume)
+    made.landmarks.set(MARKS)
+    made.exposures.add(files.shot, name="frontal")
     return made
 
 
@@ -235,12 +235,12 @@ def test_a_session_file_as_layers_and_back(session, tmp_path):
     assert [layer.name for layer in layers] == ["CT", "landmarks", "frontal"]
     opened = carried(layers[0].metadata).session
     assert all(carried(layer.metadata).session is opened for layer in layers)
-    assert torch.equal(opened.pose.matrix(), session.pose.matrix())
+    assert torch.equal(opened.poses.current.matrix(), session.poses.current.matrix())
     tuples = [layer.as_layer_data_tuple() for layer in layers]
     assert session_of_layers(tuples) is opened
     again = str(tmp_path / "again.xreg.json")
     assert write_session_layers(again, tuples) == [again]
-    assert torch.equal(read_session(again).pose.matrix(), session.pose.matrix())
+    assert torch.equal(read_session(again).poses.current.matrix(), session.poses.current.matrix())
 
 
 def test_what_is_gone_is_a_warning(session, tmp_path, monkeypatch):
@@ -266,9 +266,9 @@ def test_a_session_of_layers_that_have_none(files, tmp_path):
         (np.array([[3.0, 2.0, 1.0]]), {"name": "p", "units": ("mm",) * 3}, "points"),
     ]
     made = session_of_layers(layers)
-    assert made.volume is files.volume
-    assert made.active.name == "xray"
-    assert made.landmarks == ()  # somebody's points are no landmarks of ours
+    assert made.patient.volume is files.volume
+    assert made.exposures.active.name == "xray"
+    assert made.landmarks.all == ()  # somebody's points are no landmarks of ours
     with pytest.raises(ValueError, match="opened with napari-xreg"):
         session_of_layers(layers[2:])
 

@@ -116,7 +116,7 @@ def test_the_simulated_radiograph_carries_its_case(case_layers):
     assert names[-1] == "simulated radiograph"
     carry = carried(case_layers[-1][1]["metadata"])
     session = carry.case.session()
-    entry = session.active
+    entry = session.exposures.active
     assert entry.radiograph is carry.value
     assert entry.radiograph.simulated
     # The start is off, but not lost.

@@ -3,34 +3,16 @@
 import numpy as np
 import pytest
 import torch
-from detector_scene import CARM, landmarks, point_at, session
+from detector_scene import CARM, iterate, landmarks, point_at, session
 from napari.components import ViewerModel
 
-from napari_xreg.geometry import Pose
-from napari_xreg.registration import Iterate, Registration, Status
+from napari_xreg.registration import Registration, Status
 from napari_xreg.viewer.detector.canvas import DetectorCanvas
 from napari_xreg.viewer.iterates import layers as module
 from napari_xreg.viewer.iterates.layers import IterateLayers
 from napari_xreg.viewer.iterates.stack import PictureStack
 
 SHAPE, SCALE = (25, 40), (8.4, 6.2)  # half of the radiograph's pixels
-
-
-def iterate(index, **more):
-    """Its camera moved down by `index` mm; its losses are functions of the index."""
-    pose = Pose(torch.eye(3, dtype=torch.float64), torch.tensor([0.0, 1.0 * index, 0.0]).double())
-    values = {
-        "world_from_camera": pose,
-        "start": index % 2,
-        "level": index // 10,
-        "losses": {"loss": 2.0 - 0.01 * index, "ncc": 1.0 / (1 + index)},
-        "accepted": index % 3 != 1,
-        "damping": 0.5 * index,
-        "step": 0.25 * index,
-        "seconds": 0.125 * index,
-        "image": torch.full(SHAPE, float(index)),
-    }
-    return Iterate(index=index, **(values | more))
 
 
 @pytest.fixture
@@ -195,7 +177,7 @@ def test_the_table_holds_everything_of_every_iterate(layers, viewer):
 
 
 def test_the_table_speaks_c_arm_terms(layers, viewer, work):
-    isocenter = work.isocenter
+    isocenter = work.patient.isocenter
     pose = CARM.world_from_camera(12.0, -8.0, 5.0, isocenter=isocenter, offset_mm=(3.0, -4.0, 25.0))
     layers.begin(SHAPE, SCALE, 5)
     layers.append(iterate(0, world_from_camera=pose))
@@ -216,7 +198,7 @@ def test_a_loss_that_only_some_have_is_nan_elsewhere(layers):
 
 
 def test_the_path_is_the_projected_centroid_of_the_landmarks(viewer, work, layers):
-    work.set_landmarks(landmarks((9.0, 12.5, 700.0), (33.25, 61.0, 900.0)))
+    work.landmarks.set(landmarks((9.0, 12.5, 700.0), (33.25, 61.0, 900.0)))
     points = np.array([point_at(9.0, 12.5, 700.0), point_at(33.25, 61.0, 900.0)])
     x, y, z = points.mean(0)  # depth 800, in the camera at iterate 0
     filled(layers)
@@ -474,7 +456,7 @@ def test_layers_removed_while_it_runs_are_made_again(layers, viewer, monkeypatch
 def test_the_first_radiograph_of_a_joint_run_may_be_named(layers, work):
     with pytest.raises(ValueError, match="load one first"):
         layers.begin(SHAPE, SCALE, 5, radiograph="none such")
-    layers.begin(SHAPE, SCALE, 5, radiograph="first")
+    layers.begin(SHAPE, SCALE, 5, radiograph=work.exposures.named("first").id)
     assert layers.current() is None
     assert layers.columns()["index"].size == 0
 

@@ -28,7 +28,7 @@ def scene():
     """A viewer with the session's CT, and a list of what was picked and refused."""
     viewer, session = ViewerModel(), Session()
     volume = a_volume()
-    session.set_volume(volume)
+    session.patient.set_volume(volume)
     data, options, _ = volume_layer(volume, name="CT")
     layer = viewer.add_image(data, **options)
     picked, refused = [], []

@@ -31,15 +31,15 @@ def _radiograph(nominal, value=0.0):
 @pytest.fixture
 def session(patient):
     session = Session()
-    session.set_volume(patient.volume)
-    session.set_landmarks(
+    session.patient.set_volume(patient.volume)
+    session.landmarks.set(
         [
             Landmark(name, position=tuple(float(v) for v in xyz))
             for name, xyz in list(patient.landmarks.items())[:3]
         ]
     )
-    session.add_radiograph(_radiograph(CArmPose(80.0, 5.0)), name="side")
-    session.add_radiograph(_radiograph(CArmPose(10.0, -4.0, 3.0)), name="front")
+    session.exposures.add(_radiograph(CArmPose(80.0, 5.0)), name="side")
+    session.exposures.add(_radiograph(CArmPose(10.0, -4.0, 3.0)), name="front")
     return session
 
 
@@ -66,23 +66,23 @@ def test_everything_lies_in_millimetres_in_the_patient(room, patient):
 
 
 def test_the_c_arm_is_where_the_session_has_it(room, session):
-    pose = session.pose
+    pose = session.poses.current
     assert room.layer("C-arm").data == pytest.approx(frustum(CARM, pose), rel=1e-5)
     assert room.layer("detector").data[0] == pytest.approx(detector_plane(CARM, pose).vertices)
     z, y, x = room.layer("source").data[0]
     assert (x, y, z) == pytest.approx(tuple(pose.translation.tolist()))
-    other = session.exposure("side").world_from_camera
+    other = session.exposures.named("side").world_from_camera
     assert room.layer("other C-arms").data == pytest.approx(frustum(CARM, other), rel=1e-5)
-    session.set_active("side")
+    session.exposures.activate(session.exposures.named("side").id)
     room.refresh()
     assert room.layer("C-arm").data == pytest.approx(frustum(CARM, other), rel=1e-5)
 
 
 def test_a_pose_moves_lines_and_plane_and_leaves_a_ghost(room, session):
     assert room.layer("earlier poses") is None
-    before = session.pose
-    after = CARM.world_from_camera(-20.0, 15.0, isocenter=session.isocenter)
-    session.set_pose(after, "test")
+    before = session.poses.current
+    after = CARM.world_from_camera(-20.0, 15.0, isocenter=session.patient.isocenter)
+    session.poses.set(after, "test")
     bone = room.layer("bone")
     room.refresh()
     assert room.layer("bone") is bone
@@ -100,7 +100,10 @@ def test_nothing_new_costs_nothing(room, session):
         layer.events.set_data.connect(lambda event: touched.append(event.source.name))
     room.refresh()
     assert touched == []
-    session.move(CARM.world_from_camera(1.0, 2.0, isocenter=session.isocenter), name="front")
+    session.poses.move(
+        CARM.world_from_camera(1.0, 2.0, isocenter=session.patient.isocenter),
+        exposure=session.exposures.named("front").id,
+    )
     room.refresh()
     assert "bone" not in touched
     assert "landmarks" not in touched
@@ -110,23 +113,28 @@ def test_nothing_new_costs_nothing(room, session):
 def test_what_is_hidden_waits_until_it_is_shown(room, session):
     room.show("C-arm", False)
     old = np.array(room.layer("C-arm").data)
-    session.set_pose(CARM.world_from_camera(33.0, 2.0, isocenter=session.isocenter), "test")
+    session.poses.set(
+        CARM.world_from_camera(33.0, 2.0, isocenter=session.patient.isocenter), "test"
+    )
     room.refresh()
     assert np.array_equal(room.layer("C-arm").data, old)
     assert not room.layer("detector").visible
     room.show("C-arm", True)
-    assert room.layer("C-arm").data == pytest.approx(frustum(CARM, session.pose), rel=1e-5)
+    assert room.layer("C-arm").data == pytest.approx(frustum(CARM, session.poses.current), rel=1e-5)
     assert room.layer("detector").visible
     with pytest.raises(ValueError, match="ghosts"):
         room.show("walls", True)
 
 
 def test_picked_pixels_become_rays(room, session):
-    session.set_picked("front", [Landmark("a", pixel=(3.0, 20.5)), Landmark("b", pixel=(9.0, 1.0))])
+    session.landmarks.set_picked(
+        session.exposures.named("front").id,
+        [Landmark("a", pixel=(3.0, 20.5)), Landmark("b", pixel=(9.0, 1.0))],
+    )
     room.refresh()
-    wanted = back_projected(CARM, session.pose, torch.tensor([[3.0, 20.5], [9.0, 1.0]]))
+    wanted = back_projected(CARM, session.poses.current, torch.tensor([[3.0, 20.5], [9.0, 1.0]]))
     assert room.layer("rays").data == pytest.approx(wanted, rel=1e-5)
-    session.set_picked("front", [])
+    session.landmarks.set_picked(session.exposures.named("front").id, [])
     room.refresh()
     assert room.layer("rays") is None
 
@@ -142,7 +150,9 @@ def test_the_detector_carries_its_radiograph(room, session):
     dark = texture_of(_radiograph(None).with_mask(mask, "test"))
     assert (dark[-1] == 0).all()
     assert dark.max() == 1.0
-    session.replace_radiograph("front", _radiograph(None).flip_columns())
+    session.exposures.replace_image(
+        session.exposures.named("front").id, _radiograph(None).flip_columns()
+    )
     room.refresh()
     assert room.layer("detector").texture[12, 0] > room.layer("detector").texture[12, -1]
 
@@ -157,40 +167,40 @@ def test_a_large_radiograph_makes_a_small_texture():
 def test_another_ct_needs_another_answer(room, session, patient):
     assert room.patient_request() is None
     late = room.patient
-    session.set_volume(phantom(spacing_mm=10.0).volume)
+    session.patient.set_volume(phantom(spacing_mm=10.0).volume)
     request = room.patient_request()
     room.show_patient(late)
     assert room.patient_request() is not None
     room.show_patient(request.answer())
-    assert room.patient.request.volume is session.rendering
-    session.set_volume(None)
+    assert room.patient.request.volume is session.patient.rendering
+    session.patient.set_volume(None)
     room.refresh()
     assert room.layer("bone") is None
     assert room.patient_request() is None
     room.bone_hu = 400.0
-    session.set_volume(patient.volume)
+    session.patient.set_volume(patient.volume)
     assert room.patient_request().bone_hu == 400.0
 
 
 def test_radiographs_and_landmarks_come_and_go(room, session):
-    session.set_landmarks(session.landmarks[:2])
+    session.landmarks.set(session.landmarks.all[:2])
     room.refresh()
-    assert list(room.layer("landmarks").features["name"]) == [m.name for m in session.landmarks]
-    session.set_landmarks([])
-    session.remove_radiograph("front")
+    assert list(room.layer("landmarks").features["name"]) == [m.name for m in session.landmarks.all]
+    session.landmarks.set([])
+    session.exposures.remove(session.exposures.named("front").id)
     room.refresh()
     assert room.layer("landmarks") is None
     assert room.layer("other C-arms") is None
-    session.remove_radiograph("side")
+    session.exposures.remove(session.exposures.named("side").id)
     room.refresh()
     assert [layer.name for layer in room.viewer.layers] == ["bone"]
 
 
 def test_the_last_radiograph_removed_and_brought_back_by_undo(room, session):
-    session.remove_radiograph("side")
+    session.exposures.remove(session.exposures.named("side").id)
     room.refresh()
     before = room.viewer.layers["detector"].data[0].copy()
-    session.remove_radiograph("front")
+    session.exposures.remove(session.exposures.named("front").id)
     room.refresh()
     assert not {"C-arm", "detector", "source"} & {layer.name for layer in room.viewer.layers}
     session.undo()
@@ -263,7 +273,7 @@ def _finish(events):
 
 
 def test_a_landmark_dragged_moves_in_the_session_in_the_plane_of_the_screen(room, session):
-    mark = session.landmarks[1]
+    mark = session.landmarks.all[1]
     x, y, z = mark.position
     direction = np.array([0.0, 1.0, 0.0])  # from in front: y does not change
     heard = []
@@ -275,17 +285,17 @@ def test_a_landmark_dragged_moves_in_the_session_in_the_plane_of_the_screen(room
     event.type, event.pos, event.position = "mouse_move", (80, 20), np.array((z + 9, -77.0, x - 14))
     next(events)
     assert event.handled
-    assert session.landmarks[1] is mark  # not before the mouse lets go
+    assert session.landmarks.all[1] is mark  # not before the mouse lets go
     event.type = "mouse_release"
     _finish(events)
     assert room.viewer.scene.camera.mouse_pan
-    assert session.landmarks[1].position == pytest.approx((x - 14, y, z + 9), abs=1e-4)
-    assert session.landmarks[1].name == mark.name
+    assert session.landmarks.all[1].position == pytest.approx((x - 14, y, z + 9), abs=1e-4)
+    assert session.landmarks.all[1].name == mark.name
     assert heard == [pytest.approx((x - 14, y, z + 9), abs=1e-4)]
 
 
 def test_a_click_on_a_landmark_says_where_it_is_and_moves_nothing(room, session):
-    marks = session.landmarks
+    marks = session.landmarks.all
     x, y, z = marks[2].position
     heard = []
     room.point_clicked.connect(heard.append)
@@ -296,7 +306,7 @@ def test_a_click_on_a_landmark_says_where_it_is_and_moves_nothing(room, session)
     next(events)
     event.type = "mouse_release"
     _finish(events)
-    assert session.landmarks == marks
+    assert session.landmarks.all == marks
     assert heard == [pytest.approx((x, y, z), abs=1e-4)]
 
 
@@ -327,7 +337,7 @@ def test_a_click_on_bone_gives_its_surface_but_a_turn_gives_nothing(room):
 
 
 def test_other_buttons_and_modifiers_are_left_to_napari(room, session):
-    marks, heard = session.landmarks, []
+    marks, heard = session.landmarks.all, []
     room.point_clicked.connect(heard.append)
     x, y, z = marks[0].position
     for other in ({"button": 2}, {"modifiers": ("Shift",)}):
@@ -336,7 +346,7 @@ def test_other_buttons_and_modifiers_are_left_to_napari(room, session):
         assert not event.handled
     assert room.viewer.scene.camera.mouse_pan
     assert heard == []
-    assert session.landmarks == marks
+    assert session.landmarks.all == marks
 
 
 def test_closed_it_hears_and_holds_nothing(room):

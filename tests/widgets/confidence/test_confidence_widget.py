@@ -20,9 +20,9 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 
 def _covariance(session, deviations=DEVIATIONS, correlation=0.0):
     """Of the twist about the isocenter, from deviations of the C-arm's parameters."""
-    exposure = session.active
+    exposure = session.exposures.active
     pose = exposure.world_from_camera
-    terms = exposure.radiograph.carm.carm_pose(pose, session.isocenter)
+    terms = exposure.radiograph.carm.carm_pose(pose, session.patient.isocenter)
     twists = twists_of_carm_parameters(pose, terms)
     wanted = np.diag(np.square(deviations))
     wanted[0, 3] = wanted[3, 0] = correlation * deviations[0] * deviations[3]
@@ -32,17 +32,17 @@ def _covariance(session, deviations=DEVIATIONS, correlation=0.0):
 
 
 def _add(session, covariance, *, status=Status.CONVERGED, notes=()):
-    pose = session.pose
+    pose = session.poses.current
     registration = Registration(
-        pose, status, {"loss": 0.1}, (), session.isocenter, covariance, (pose,),
+        pose, status, {"loss": 0.1}, (), session.patient.isocenter, covariance, (pose,),
         simulated=True, notes=notes,
     )  # fmt: skip
-    return session.add_result(registration, [session.active.name], {})
+    return session.results.add(registration, [session.exposures.active.id], {})
 
 
 def found_of(session, number):
-    carm = session.active.radiograph.carm
-    return confidence_of(session.results[number].registration, carm, session.landmarks)
+    carm = session.exposures.active.radiograph.carm
+    return confidence_of(session.results.all[number].registration, carm, session.landmarks.all)
 
 
 def test_deviations_correlations_and_the_weakest_direction(bench):
@@ -66,15 +66,15 @@ def test_a_shift_moves_every_landmark_alike(bench):
     _add(session, covariance)
     found = found_of(session, 0)
     assert found.target_error_mm == pytest.approx(0.7 * math.sqrt(3))
-    assert list(found.landmarks) == [mark.name for mark in session.landmarks]
+    assert list(found.landmarks) == [mark.name for mark in session.landmarks.all]
     assert found.depth_share == pytest.approx(1 / 3)
     # A turn about an axis through the isocenter moves each by its distance from that axis.
     covariance = torch.zeros(6, 6, dtype=torch.float64)
     covariance[2, 2] = 0.02**2
     _add(session, covariance)
     turned = found_of(session, 1)
-    x, y, _ = session.isocenter.tolist()
-    for mark in session.landmarks:
+    x, y, _ = session.patient.isocenter.tolist()
+    for mark in session.landmarks.all:
         arm = math.hypot(mark.position[0] - x, mark.position[1] - y)
         assert turned.landmarks[mark.name] == pytest.approx(0.02 * arm)
 
@@ -106,7 +106,7 @@ def test_the_widget_says_it_and_draws_the_ellipses(bench, viewer, qtbot, screens
     assert widget.grid.values is None
 
     name = _add(session, _covariance(session, correlation=-0.8), notes=("Look twice.",))
-    assert widget.choice.currentText() == name
+    assert widget.choice.currentData() == name
     texts = [label.text() for label in widget.deviations.values()]
     assert texts == ["1.5°", "0.5°", "0.25°", "1.2 mm", "0.75 mm", "4 mm"]
     assert widget.weakest.text().startswith("Least constrained direction: depth (")
@@ -129,7 +129,7 @@ def test_the_widget_says_it_and_draws_the_ellipses(bench, viewer, qtbot, screens
         ),
     )
     qtbot.mouseClick(widget.ellipses, Qt.MouseButton.LeftButton, pos=QPoint(8, 8))
-    assert asked[-1] == (session.results[1], 0.95)
+    assert asked[-1] == (session.results.all[1], 0.95)
     assert "ellipses × 10" in [layer.name for layer in bench.viewer.layers]
     assert sizes[-1] == 10.0
     assert "10 times as large as predicted" in widget.drawn_words.text()
@@ -140,7 +140,7 @@ def test_the_widget_says_it_and_draws_the_ellipses(bench, viewer, qtbot, screens
     widget.magnified.setCurrentText("× 3")
     widget.level.setCurrentText("50 %")
     assert sizes[-1] == 3.0
-    assert asked[-1] == (session.results[1], 0.5)
+    assert asked[-1] == (session.results.all[1], 0.5)
     widget.resize(320, 720)
     screenshot(widget, "confidence")
     screenshot(widget.window(), "confidence_window")
@@ -154,14 +154,14 @@ def test_the_widget_says_it_and_draws_the_ellipses(bench, viewer, qtbot, screens
     assert "has no covariance" in widget.weakest.text()
     assert asked[-1][0] is None
     last = _add(session, _covariance(session))
-    assert widget.choice.currentText() == last
-    assert asked[-1] == (session.results[2], 0.5)
-    session.set_landmarks([])
+    assert widget.choice.currentData() == last
+    assert asked[-1] == (session.results.all[2], 0.5)
+    session.landmarks.set([])
     assert "No landmarks" in widget.target.text()
     assert not widget.ellipses.isEnabled()
-    session.discard(last)
+    session.results.discard(last)
     assert widget.choice.count() == 2
-    session.set_volume(None)
+    session.patient.set_volume(None)
     assert widget.choice.count() == 0
     assert widget.status.text().startswith("No result yet")
     viewer.window.remove_dock_widget(widget)

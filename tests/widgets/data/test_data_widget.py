@@ -99,15 +99,15 @@ def test_a_ct_and_its_labels_from_files(empty, ct_file, loaded, patient):
     empty.load(ct_file.with_name("pelvis_labels.nii.gz"), "labels")
     loaded(empty)
     session = empty.workbench.session
-    assert session.volume.shape == patient.volume.shape
+    assert session.patient.volume.shape == patient.volume.shape
     torch.testing.assert_close(
-        session.volume.world_from_index.double(), patient.volume.world_from_index
+        session.patient.volume.world_from_index.double(), patient.volume.world_from_index
     )
     words = empty.patient.ct_words.words
     x, y, z = reversed(patient.volume.shape)
     assert f"pelvis_ct.nii.gz: {x} × {y} × {z} voxels of 6 × 6 × 6 mm" in words
     assert "HU" in words
-    assert session.volume_source.sha256
+    assert session.patient.volume_source.sha256
     assert "structures" in empty.patient.label_words.words
     assert not empty.progress.isVisibleTo(empty)
 
@@ -134,7 +134,7 @@ def test_files_that_come_together_are_each_read_once(
     qtbot.waitUntil(lambda: read != [], timeout=20_000)
     loaded(empty)
     assert read == [str(ct_file)]
-    assert empty.workbench.session.volume_source.path == str(ct_file)
+    assert empty.workbench.session.patient.volume_source.path == str(ct_file)
 
 
 def drop(widget, *paths):
@@ -158,13 +158,13 @@ def test_a_dropped_grid_is_asked_about_and_loaded(empty, ct_file, qtbot, loaded)
     assert [question.choice.itemText(i) for i in range(2)] == ["CT", "Label map"]
     click(qtbot, question.ok)
     loaded(empty)
-    assert empty.workbench.session.volume is not None
+    assert empty.workbench.session.patient.volume is not None
     drop(empty, ct_file.with_name("pelvis_labels.nii.gz"))
     question = answer(qtbot, empty, OneOf)
     qtbot.keyClicks(question.choice, "L")
     click(qtbot, question.ok)
     loaded(empty)
-    assert empty.workbench.session.labels.names
+    assert empty.workbench.session.patient.labels.names
 
 
 def test_a_ct_in_an_unknown_unit_is_asked_about_and_the_choice_is_kept(
@@ -186,9 +186,9 @@ def test_a_ct_in_an_unknown_unit_is_asked_about_and_the_choice_is_kept(
     click(qtbot, question.ok)
     loaded(empty)
     session = empty.workbench.session
-    assert session.volume_source.options == {"values": "linear 0 2500"}
+    assert session.patient.volume_source.options == {"values": "linear 0 2500"}
     # Cortical bone at 70 keV, 0.04937 per mm, times 1800 of 2500.
-    assert float(session.volume.lac.max()) == pytest.approx(0.04937 * 0.72, rel=2e-3)
+    assert float(session.patient.volume.lac.max()) == pytest.approx(0.04937 * 0.72, rel=2e-3)
     assert any("0 is air, 2500 is bone" in sentence for sentence in said)
 
 
@@ -199,22 +199,22 @@ def test_dropped_radiograph_and_landmarks(widget, tmp_path, loaded, radiograph):
     drop(widget, marks, xray)
     loaded(widget)
     session = widget.workbench.session
-    assert session.active.name == "lateral"
-    assert session.active.source.path == str(xray)
-    names = [mark.name for mark in session.landmarks]
+    assert session.exposures.active.name == "lateral"
+    assert session.exposures.active.source.path == str(xray)
+    names = [mark.name for mark in session.landmarks.all]
     assert names[-1] == "new one"
     assert len(names) == 15  # the fourteen that were there stay
 
 
 def test_a_failure_is_one_sentence_and_loses_nothing(widget, tmp_path, loaded, said):
-    before = widget.workbench.session.volume
+    before = widget.workbench.session.patient.volume
     broken = tmp_path / "broken.nii.gz"
     broken.write_bytes(b"no nifti")
     widget.load(broken, "ct")
     widget.load(tmp_path / "absent.dcm", "radiograph")
     drop(widget, tmp_path)
     loaded(widget)
-    assert widget.workbench.session.volume is before
+    assert widget.workbench.session.patient.volume is before
     assert len(said) == 3
     assert "broken.nii.gz" in said[0]
     assert "absent.dcm" in said[1]
@@ -223,14 +223,14 @@ def test_a_failure_is_one_sentence_and_loses_nothing(widget, tmp_path, loaded, s
 
 def test_cancel_drops_the_answer(widget, ct_file, qtbot):
     session = widget.workbench.session
-    before = session.volume
+    before = session.patient.volume
     widget.load(ct_file, "ct")
     widget.load(ct_file, "ct")
     click(qtbot, widget.cancel_button)
     assert not widget.queue.busy
     assert not widget.progress.isVisibleTo(widget)
     qtbot.waitUntil(lambda: not widget.workbench.jobs.running, timeout=20_000)
-    assert session.volume is before
+    assert session.patient.volume is before
 
 
 # ---------------------------------------------------------------------- geometry that is missing
@@ -265,7 +265,7 @@ def test_missing_geometry_is_asked_for_by_name(widget, picture, qtbot, loaded, r
     assert question.problem.words == ""
     click(qtbot, question.ok)
     loaded(widget)
-    added = widget.workbench.session.active
+    added = widget.workbench.session.exposures.active
     assert added.name == "scan"
     assert added.radiograph.carm.source_to_detector == 1020.0
     assert added.radiograph.geometry.provenance["pixel_spacing"] == "given by hand"
@@ -278,7 +278,7 @@ def test_cancelling_the_question_loads_nothing(widget, picture, qtbot):
     question = answer(qtbot, widget, MissingGeometry)
     qtbot.keyClick(question, Qt.Key.Key_Escape)
     assert widget.question is None
-    assert len(widget.workbench.session.exposures) == 1
+    assert len(widget.workbench.session.exposures.all) == 1
 
 
 def test_frames_are_chosen(widget, tmp_path, qtbot, loaded, radiograph):
@@ -296,7 +296,7 @@ def test_frames_are_chosen(widget, tmp_path, qtbot, loaded, radiograph):
     question.choice.setCurrentText("frame 2")
     click(qtbot, question.ok)
     loaded(widget)
-    found = widget.workbench.session.active.radiograph
+    found = widget.workbench.session.exposures.active.radiograph
     assert found.carm.detector.shape == (rows, columns)
     torch.testing.assert_close(found.line_integrals, 2 * radiograph.line_integrals)
 
@@ -315,8 +315,8 @@ def test_the_sample_menu_loads_a_patient(empty, qtbot, loaded, monkeypatch, pati
     action.trigger()
     loaded(empty)
     session = empty.workbench.session
-    assert session.volume is patient.volume
-    assert len(session.landmarks) == 14
+    assert session.patient.volume is patient.volume
+    assert len(session.landmarks.all) == 14
     assert "no patient" in empty.patient.ct_words.words
 
 
@@ -328,12 +328,12 @@ def test_simulate_a_radiograph(widget, qtbot, loaded):
     question.form["primary_deg"].value = 12.0
     click(qtbot, question.ok)
     loaded(widget)
-    added = widget.workbench.session.active
+    added = widget.workbench.session.exposures.active
     assert added.name == "simulated clean"
     assert added.radiograph.simulated
     assert added.truth is not None
     # The start is off, the truth is not: it is the pose that was asked for.
-    carm, isocenter = added.radiograph.carm, widget.workbench.session.isocenter
+    carm, isocenter = added.radiograph.carm, widget.workbench.session.patient.isocenter
     assert carm.carm_pose(added.truth, isocenter).primary_deg == pytest.approx(12.0)
     assert carm.carm_pose(added.start, isocenter).primary_deg != pytest.approx(12.0, abs=1e-3)
     assert "simulated" in widget.radiographs.words.words
@@ -348,48 +348,56 @@ def test_structures_are_found_by_name_and_chosen(widget, qtbot):
     shown = [item for item in group._items() if not item.isHidden()]
     assert [item.text() for item in shown] == ["hip left"]
     click(qtbot, group.all_button)
-    qtbot.waitUntil(lambda: session.structures == (77,), timeout=5000)
+    qtbot.waitUntil(lambda: session.patient.structures == (77,), timeout=5000)
     assert "1 rendered" in group.words.words
     click(qtbot, group.none_button)
-    qtbot.waitUntil(lambda: session.structures == (), timeout=5000)
-    session.set_structures([78])
+    qtbot.waitUntil(lambda: session.patient.structures == (), timeout=5000)
+    session.patient.set_structures([78])
     assert group.checked == (78,)
 
 
 def test_the_list_of_radiographs(widget, qtbot, make_radiograph, said):
     session, group = widget.workbench.session, widget.radiographs
-    session.add_radiograph(make_radiograph(primary_deg=80.0), name="lateral")
+    session.exposures.add(make_radiograph(primary_deg=80.0), name="lateral")
     assert group.list.count() == 2
     assert group.list.currentItem().text() == "lateral"
     where = group.list.visualItemRect(group.list.item(0)).center()
     qtbot.mouseClick(group.list.viewport(), Qt.MouseButton.LeftButton, pos=where)
-    assert session.active.name == "frontal"
+    assert session.exposures.active.name == "frontal"
     group.list.item(1).setCheckState(Qt.CheckState.Unchecked)
-    assert not session.exposure("lateral").used
-    assert session.exposure("frontal").used
+    assert not session.exposures.named("lateral").used
+    assert session.exposures.named("frontal").used
     group.list.item(0).setText("AP")
-    assert session.active.name == "AP"
+    assert session.exposures.active.name == "AP"
     group.list.item(0).setText("lateral")
     assert "a name of its own" in said[-1]
     assert group.list.item(0).text() == "AP"
-    name = session.landmarks[0].name
-    session.set_picked("AP", [Landmark(name, pixel=(3.25, 7.5)), Landmark("x", pixel=(1.0, 2.0))])
-    result = session.add_result(
+    name = session.landmarks.all[0].name
+    session.landmarks.set_picked(
+        session.exposures.named("AP").id,
+        [Landmark(name, pixel=(3.25, 7.5)), Landmark("x", pixel=(1.0, 2.0))],
+    )
+    result = session.results.add(
         Registration(
-            session.pose, Status.CONVERGED, {}, (), session.isocenter, views=(session.pose,)
+            session.poses.current,
+            Status.CONVERGED,
+            {},
+            (),
+            session.patient.isocenter,
+            views=(session.poses.current,),
         ),
-        ["AP"],
+        [session.exposures.named("AP").id],
         {},
     )
     click(qtbot, group.remove_button)
-    assert [entry.name for entry in session.exposures] == ["lateral"]
+    assert [entry.name for entry in session.exposures.all] == ["lateral"]
     assert said[-1].startswith("Removed AP with 2 picks and 1 result; Undo")
-    assert session.results == ()
+    assert session.results.all == ()
     session.undo()
-    assert [entry.name for entry in session.exposures] == ["AP", "lateral"]
+    assert [entry.name for entry in session.exposures.all] == ["AP", "lateral"]
     assert [group.list.item(row).text() for row in range(2)] == ["AP", "lateral"]
-    assert len(session.active.landmarks) == 2
-    assert [kept.name for kept in session.results] == [result]
+    assert len(session.exposures.active.landmarks) == 2
+    assert [kept.id for kept in session.results.all] == [result]
 
 
 @pytest.mark.parametrize("same", [False, True])
@@ -397,28 +405,30 @@ def test_a_second_ct_is_asked_about_before_anything_else_is_loaded(
     widget, ct_file, qtbot, loaded, same
 ):
     session = widget.workbench.session
-    before, landmarks = session.volume, session.landmarks
+    before, landmarks = session.patient.volume, session.landmarks.all
     widget.load(ct_file, "ct")
     widget.load(ct_file.with_name("pelvis_labels.nii.gz"), "labels")
     question = answer(qtbot, widget, OneOf)
-    assert session.volume is before
+    assert session.patient.volume is before
     assert "same patient" in question.choice.itemText(1)
     question.choice.setCurrentIndex(int(same))
     question.finish()
-    qtbot.waitUntil(lambda: session.volume is not before and not widget.queue.busy, timeout=20_000)
-    qtbot.waitUntil(lambda: session.labels is not None, timeout=20_000)  # of the new CT
-    assert session.landmarks == (landmarks if same else ())
+    qtbot.waitUntil(
+        lambda: session.patient.volume is not before and not widget.queue.busy, timeout=20_000
+    )
+    qtbot.waitUntil(lambda: session.patient.labels is not None, timeout=20_000)  # of the new CT
+    assert session.landmarks.all == (landmarks if same else ())
     session.undo()
     assert session.undo() == ("load CT" if same else "replace the patient")
-    assert session.volume is before
-    assert session.landmarks == landmarks
+    assert session.patient.volume is before
+    assert session.landmarks.all == landmarks
 
 
 def test_a_second_ct_that_is_cancelled_changes_nothing(widget, ct_file, qtbot):
-    before = widget.workbench.session.volume
+    before = widget.workbench.session.patient.volume
     widget.load(ct_file, "ct")
     answer(qtbot, widget, OneOf).reject()
-    assert widget.workbench.session.volume is before
+    assert widget.workbench.session.patient.volume is before
     assert not widget.queue.busy
 
 
@@ -429,40 +439,45 @@ def test_the_sample_loaded_twice_starts_over(widget, qtbot):
                         case.source, "", case)  # fmt: skip
     widget._take(sample)
     answer(qtbot, widget, OneOf).finish()
-    assert [entry.name for entry in session.exposures] == ["simulated"]
+    assert [entry.name for entry in session.exposures.all] == ["simulated"]
     widget._take(sample)
     answer(qtbot, widget, OneOf).finish()
-    assert [entry.name for entry in session.exposures] == ["simulated"]
+    assert [entry.name for entry in session.exposures.all] == ["simulated"]
     assert session.undo() == "start over with a sample"
     assert session.undo() == "start over with a sample"
-    assert [entry.name for entry in session.exposures] == ["frontal"]
+    assert [entry.name for entry in session.exposures.all] == ["frontal"]
 
 
 def test_what_goes_with_a_radiograph_in_words(bench):
     session = bench.session
-    assert removal_words(session, "frontal") == "frontal"
-    session.set_painted("frontal", torch.zeros(96, 108, dtype=torch.bool))
-    assert removal_words(session, "frontal") == "frontal with its mask"
-    session.set_picked("frontal", [Landmark("x", pixel=(1.0, 2.0))])
-    assert removal_words(session, "frontal") == "frontal with 1 pick and its mask"
+    frontal = session.exposures.named("frontal").id
+    assert removal_words(session, frontal) == "frontal"
+    session.exposures.set_painted(
+        session.exposures.named("frontal").id, torch.zeros(96, 108, dtype=torch.bool)
+    )
+    assert removal_words(session, frontal) == "frontal with its mask"
+    session.landmarks.set_picked(
+        session.exposures.named("frontal").id, [Landmark("x", pixel=(1.0, 2.0))]
+    )
+    assert removal_words(session, frontal) == "frontal with 1 pick and its mask"
 
 
 def test_landmarks_are_saved_with_their_pixels(widget, tmp_path, loaded, said):
     session = widget.workbench.session
-    name = session.landmarks[2].name
-    hidden = session.landmarks[3].name
-    session.set_picked(
-        "frontal",
+    name = session.landmarks.all[2].name
+    hidden = session.landmarks.all[3].name
+    session.landmarks.set_picked(
+        session.exposures.named("frontal").id,
         [Landmark(name, pixel=(3.25, 7.5)), Landmark(hidden, pixel=(1.0, 2.0), visible=False)],
     )
     path = tmp_path / "marks.csv"
     widget.save_landmarks(path)
-    session.set_landmarks([])
-    session.set_picked("frontal", [])
+    session.landmarks.set([])
+    session.landmarks.set_picked(session.exposures.named("frontal").id, [])
     widget.load(path)
     loaded(widget)
-    assert len(session.landmarks) == 14
-    marks = {mark.name: mark for mark in session.active.landmarks}
+    assert len(session.landmarks.all) == 14
+    marks = {mark.name: mark for mark in session.exposures.active.landmarks}
     assert set(marks) == {name, hidden}
     assert marks[name].pixel == (3.25, 7.5)
     assert (marks[name].visible, marks[hidden].visible) == (True, False)
@@ -475,14 +490,14 @@ def test_landmarks_are_saved_with_their_pixels(widget, tmp_path, loaded, said):
 def test_a_session_is_saved_and_opened(widget, tmp_path, qtbot, said):
     session = widget.workbench.session
     path = tmp_path / "work.xreg.json"
-    session.name_pose("mine")
+    mine = session.poses.save("mine")
     widget.save_session(path)
     qtbot.waitUntil(lambda: any("saved" in sentence for sentence in said), timeout=30_000)
-    session.forget_pose("mine")
-    session.remove_radiograph("frontal")
+    session.poses.delete(mine)
+    session.exposures.remove(session.exposures.named("frontal").id)
     drop(widget, path)
-    qtbot.waitUntil(lambda: "mine" in session.named_poses, timeout=30_000)
-    assert session.active.name == "frontal"
+    qtbot.waitUntil(lambda: "mine" in [kept.name for kept in session.poses.named], timeout=30_000)
+    assert session.exposures.active.name == "frontal"
     assert widget.radiographs.list.count() == 1
 
 
@@ -500,11 +515,11 @@ def test_a_layer_becomes_the_ct(empty, loaded, patient, values, unit):
     (action,) = [a for a in inside.menu().actions() if unit in a.text()]
     action.trigger()
     loaded(empty)
-    found = empty.workbench.session.volume
+    found = empty.workbench.session.patient.volume
     assert found.spacing == pytest.approx(spacing)  # metres became millimetres
     torch.testing.assert_close(found.lac, patient.volume.lac, atol=2e-5, rtol=1e-3)
     viewer.layers.remove(layer)
-    assert empty.workbench.session.volume is found
+    assert empty.workbench.session.patient.volume is found
 
 
 def test_hounsfield_units_are_not_taken_for_attenuation(empty, loaded, patient, said):
@@ -513,7 +528,7 @@ def test_hounsfield_units_are_not_taken_for_attenuation(empty, loaded, patient, 
     )
     empty.adopt(layer, "attenuation")
     loaded(empty)
-    assert empty.workbench.session.volume is None
+    assert empty.workbench.session.patient.volume is None
     assert "are they Hounsfield units?" in said[0]
 
 
@@ -536,17 +551,17 @@ def test_a_flat_layer_becomes_a_radiograph(widget, qtbot, loaded, radiograph):
         question.form.fields[name].propose(value)
     click(qtbot, question.ok)
     loaded(widget)
-    assert widget.workbench.session.active.name == "xray"
-    assert widget.workbench.session.active.radiograph.carm.detector.spacing == (3.4, 3.5)
+    assert widget.workbench.session.exposures.active.name == "xray"
+    assert widget.workbench.session.exposures.active.radiograph.carm.detector.spacing == (3.4, 3.5)
 
 
 def test_labels_on_another_grid_are_refused(widget, loaded, said):
     viewer, session = widget.workbench.viewer, widget.workbench.session
-    before = session.labels
+    before = session.patient.labels
     layer = viewer.add_labels(np.ones((4, 5, 6), dtype=int), name="other", visible=False)
     widget.adopt(layer, "labels")
     loaded(widget)
-    assert session.labels is before
+    assert session.patient.labels is before
     assert "same grid" in said[-1]
 
 
@@ -556,13 +571,13 @@ def test_a_layer_of_ours_is_taken_over_with_what_was_painted(widget, loaded, pat
     layer = viewer.add_labels(data, **options, visible=False)
     widget.adopt(layer, "labels")
     loaded(widget)
-    assert session.labels is patient.labels  # nothing was painted: the very same
+    assert session.patient.labels is patient.labels  # nothing was painted: the very same
     layer.data_setitem((np.array([2]), np.array([3]), np.array([4])), 77)
-    assert int(session.labels.ids[2, 3, 4]) != 77
+    assert int(session.patient.labels.ids[2, 3, 4]) != 77
     widget.adopt(layer, "labels")
     loaded(widget)
-    assert int(session.labels.ids[2, 3, 4]) == 77
-    assert session.labels_source is None  # no file holds it
+    assert int(session.patient.labels.ids[2, 3, 4]) == 77
+    assert session.patient.labels_source is None  # no file holds it
 
 
 def test_a_layer_of_ours_that_was_moved_is_refused(widget, loaded, radiograph, said):
@@ -572,17 +587,17 @@ def test_a_layer_of_ours_that_was_moved_is_refused(widget, loaded, radiograph, s
     layer.translate = (0.0, 5.0)
     widget.adopt(layer, "radiograph")
     loaded(widget)
-    assert [entry.name for entry in session.exposures] == ["frontal"]
+    assert [entry.name for entry in session.exposures.all] == ["frontal"]
     assert "'lateral' was moved, scaled or turned" in said[-1]
 
 
 def test_closing_it_while_reading_is_clean(widget, ct_file, qtbot):
     bench = widget.workbench
-    before = bench.session.volume
+    before = bench.session.patient.volume
     widget.load(ct_file, "ct")
     bench.viewer.window.remove_dock_widget(widget)
     qtbot.waitUntil(lambda: not bench.jobs.running, timeout=20_000)
-    assert bench.session.volume is before
+    assert bench.session.patient.volume is before
     assert loading.kind_of(str(ct_file)) == "grid"
 
 
@@ -596,8 +611,8 @@ def test_picture(widget, theme, screenshot, qtbot, make_radiograph):
         make_radiograph(primary_deg=80.0),
         notes=("i0 was not known: estimated as 3921, the 99.5th percentile of the usable pixels",),
     )
-    widget.workbench.session.add_radiograph(noted, name="lateral")
-    widget.workbench.session.set_structures([77, 78])
+    widget.workbench.session.exposures.add(noted, name="lateral")
+    widget.workbench.session.patient.set_structures([77, 78])
     (area,) = widget.findChildren(QScrollArea)
     needed = area.widget().minimumSizeHint().width() + area.verticalScrollBar().sizeHint().width()
     widget.setFixedSize(320, 1050)

@@ -9,7 +9,7 @@ import torch
 
 from napari_xreg.images import LabelMap, Volume, lac_from_hu
 from napari_xreg.rendering import OutOfMemory
-from napari_xreg.session import PreviewRequest, Session, preview
+from napari_xreg.session import PreviewRequest, Session, rendering
 from napari_xreg.widgets.data.widget import DataWidget
 from napari_xreg.widgets.jobs import memory_words
 from napari_xreg.widgets.jobs.memory_words import say_too_large
@@ -61,17 +61,17 @@ def test_a_large_map_without_names_is_looked_at_once_and_elsewhere(
     widget = DataWidget(empty_bench.viewer)
     empty_bench.viewer.window.add_dock_widget(widget, name="Data")
     passes.clear()
-    session.set_volume(volume)
-    session.set_labels(labels)
+    session.patient.set_volume(volume)
+    session.patient.set_labels(labels)
     qtbot.waitUntil(lambda: widget.structures.list.count() == 13, timeout=10_000)
     low, high = int(volume.hu.numpy().min()), int(volume.hu.numpy().max())
     assert f"{low} to {high} HU" in widget.patient.ct_words.words
     assert "13 structures" in widget.patient.label_words.words
-    session.add_radiograph(radiograph, name="frontal")
+    session.exposures.add(radiograph, name="frontal")
     for _ in range(3):
-        session.set_used("frontal", False)
-        session.set_used("frontal", True)
-    session.set_structures([3, 9])
+        session.exposures.set_used(session.exposures.named("frontal").id, False)
+        session.exposures.set_used(session.exposures.named("frontal").id, True)
+    session.patient.set_structures([3, 9])
     qtbot.waitUntil(lambda: empty_bench.preview.latest is not None, timeout=20_000)
     qtbot.waitUntil(lambda: not empty_bench.preview.busy, timeout=20_000)
     session.undo()
@@ -97,20 +97,20 @@ def test_presence_is_right_and_remembered():
 def test_a_restriction_is_a_value_that_is_computed_once_where_it_is_used():
     volume, labels = a_patient()
     session = Session()
-    session.set_volume(volume)
-    assert session.rendering.volume() is volume
-    session.set_labels(labels)
-    session.set_structures([3, 6])
-    asked = session.rendering
-    assert session.rendering is asked
+    session.patient.set_volume(volume)
+    assert session.patient.rendering.volume() is volume
+    session.patient.set_labels(labels)
+    session.patient.set_structures([3, 6])
+    asked = session.patient.rendering
+    assert session.patient.rendering is asked
     shown = asked.volume()
-    assert asked.volume() is shown is session.rendered_volume
+    assert asked.volume() is shown is session.patient.rendered_volume
     inside = np.isin(labels.ids.numpy(), (3, 6))
     np.testing.assert_array_equal(shown.lac.numpy(), np.where(inside, volume.lac.numpy(), 0.0))
-    session.set_structures([3])
-    assert session.rendering is not asked
+    session.patient.set_structures([3])
+    assert session.patient.rendering is not asked
     with pytest.raises(ValueError, match=r"none of the labels \[4\] occurs; present are \[3, 6"):
-        session.set_structures([4])
+        session.patient.set_structures([4])
 
 
 # ------------------------------------------------------------------ a card that is too small
@@ -124,7 +124,7 @@ def small_card(monkeypatch):
         raise OutOfMemory("no room")
 
     said = []
-    monkeypatch.setattr(preview, "volume_on", full)
+    monkeypatch.setattr(rendering, "volume_on", full)
     monkeypatch.setattr(refining, "volume_on", full)
     monkeypatch.setattr(memory_words, "show_warning", said.append)
     monkeypatch.setattr(memory_words, "_told", WeakSet())  # the phantom is every test's
@@ -132,12 +132,12 @@ def small_card(monkeypatch):
 
 
 def test_a_drr_made_by_the_cpu_because_the_card_is_full_says_so(small_card, bench, painted):
-    volume, carm = bench.session.rendering, bench.canvas.preview_carm(16)
-    asked = PreviewRequest(volume, carm, bench.session.pose, device=torch.device("cuda:1"))
+    volume, carm = bench.session.patient.rendering, bench.canvas.preview_carm(16)
+    asked = PreviewRequest(volume, carm, bench.session.poses.current, device=torch.device("cuda:1"))
     answer = asked.answer()
     assert answer.too_large
     assert answer.image.max() > 0
-    assert not PreviewRequest(volume, carm, bench.session.pose).answer().too_large
+    assert not PreviewRequest(volume, carm, bench.session.poses.current).answer().too_large
     painted(bench)
     bench.preview._paint(answer)
     bench.preview._paint(answer)
@@ -148,11 +148,11 @@ def test_a_drr_made_by_the_cpu_because_the_card_is_full_says_so(small_card, benc
 def test_it_is_said_once_a_ct(small_card):
     volume, labels = a_patient()
     session = Session()
-    session.set_volume(volume)
-    session.set_labels(labels)
-    say_too_large(session.rendering, "cuda:0")
-    session.set_structures([3])
-    say_too_large(session.rendering, "cuda:0")
+    session.patient.set_volume(volume)
+    session.patient.set_labels(labels)
+    say_too_large(session.patient.rendering, "cuda:0")
+    session.patient.set_structures([3])
+    say_too_large(session.patient.rendering, "cuda:0")
     assert len(small_card) == 1
     other, _ = a_patient()
     say_too_large(other, "cuda:0")

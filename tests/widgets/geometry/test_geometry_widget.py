@@ -41,8 +41,8 @@ def as_read(radiograph):
 @pytest.fixture
 def widget(empty_bench, qtbot, patient, as_read):
     """In the dock of a viewer that shows a CT and a radiograph with a record."""
-    empty_bench.session.set_volume(patient.volume)
-    empty_bench.session.add_radiograph(as_read, name="frontal")
+    empty_bench.session.patient.set_volume(patient.volume)
+    empty_bench.session.exposures.add(as_read, name="frontal")
     docked = GeometryWidget(empty_bench.viewer)
     empty_bench.viewer.window.add_dock_widget(docked, name="Geometry")
     return docked
@@ -83,23 +83,23 @@ def test_an_override_is_applied_and_taken_back(widget, qtbot):
     assert not widget.apply_button.isEnabled()
     type_into(qtbot, distance.boxes[0], "1003.5")
     qtbot.mouseClick(widget.apply_button, Qt.MouseButton.LeftButton)
-    changed = session.active.radiograph
+    changed = session.exposures.active.radiograph
     assert changed.carm.source_to_detector == 1003.5
     assert changed.carm.source_to_isocenter == 750.0
     assert changed.geometry.provenance["source_to_detector"] == "given by hand"
     assert distance.origin.words == "given by hand"
     assert not widget.touched
     # Undo gives the header's value back, and where it came from.
-    assert session.undo() == f"geometry of {session.active.name}"
-    assert session.active.radiograph.carm.source_to_detector == 1020.0
+    assert session.undo() == f"geometry of {session.exposures.active.name}"
+    assert session.exposures.active.radiograph.carm.source_to_detector == 1020.0
     assert distance.boxes[0].number == 1020.0
     assert "0018,1110" in distance.origin.words
-    assert session.redo() == f"geometry of {session.active.name}"
+    assert session.redo() == f"geometry of {session.exposures.active.name}"
     assert distance.boxes[0].number == 1003.5
 
 
 def test_what_cannot_be_is_said_before_it_is_applied(widget, qtbot):
-    before = widget.workbench.session.active.radiograph
+    before = widget.workbench.session.exposures.active.radiograph
     box = field(widget, "source_to_isocenter").boxes[0]
     type_into(qtbot, box, "1200")
     assert "1200" in widget.problem.words
@@ -111,7 +111,7 @@ def test_what_cannot_be_is_said_before_it_is_applied(widget, qtbot):
     assert "column is not given" in widget.problem.words
     type_into(qtbot, point.boxes[1], "40.25")
     qtbot.mouseClick(widget.apply_button, Qt.MouseButton.LeftButton)
-    after = widget.workbench.session.active.radiograph
+    after = widget.workbench.session.exposures.active.radiograph
     assert after.carm.detector.center == (31.5, 40.25)
     assert after.line_integrals is before.line_integrals
 
@@ -127,8 +127,8 @@ def test_a_value_can_be_made_unknown_again(widget, qtbot):
         qtbot.keyClick(box, Qt.Key.Key_Return)
         assert box.text() == "not known"
     qtbot.mouseClick(widget.apply_button, Qt.MouseButton.LeftButton)
-    rows, columns = widget.workbench.session.active.radiograph.carm.detector.shape
-    center = widget.workbench.session.active.radiograph.carm.detector.center
+    rows, columns = widget.workbench.session.exposures.active.radiograph.carm.detector.shape
+    center = widget.workbench.session.exposures.active.radiograph.carm.detector.center
     assert center == ((rows - 1) / 2, (columns - 1) / 2)
 
 
@@ -136,39 +136,39 @@ def test_a_pose_declared_by_hand_is_the_start(widget, qtbot):
     session = widget.workbench.session
     type_into(qtbot, field(widget, "primary_deg").boxes[0], "25")
     qtbot.mouseClick(widget.apply_button, Qt.MouseButton.LeftButton)
-    active = session.active
-    terms = active.radiograph.carm.carm_pose(active.world_from_camera, session.isocenter)
+    active = session.exposures.active
+    terms = active.radiograph.carm.carm_pose(active.world_from_camera, session.patient.isocenter)
     assert terms.primary_deg == pytest.approx(25.0)
     # A pose that was moved by hand stays; only "reset" goes to the new start.
-    moved = active.radiograph.carm.world_from_camera(3.0, 4.0, isocenter=session.isocenter)
-    session.set_pose(moved, "drag")
+    moved = active.radiograph.carm.world_from_camera(3.0, 4.0, isocenter=session.patient.isocenter)
+    session.poses.set(moved, "drag")
     type_into(qtbot, field(widget, "secondary_deg").boxes[0], "-8")
     qtbot.mouseClick(widget.apply_button, Qt.MouseButton.LeftButton)
-    assert session.pose is moved
-    session.reset()
-    terms = active.radiograph.carm.carm_pose(session.pose, session.isocenter)
+    assert session.poses.current is moved
+    session.poses.reset()
+    terms = active.radiograph.carm.carm_pose(session.poses.current, session.patient.isocenter)
     assert (terms.primary_deg, terms.secondary_deg) == pytest.approx((25.0, -8.0))
 
 
 def test_picture_buttons(widget, qtbot):
     session = widget.workbench.session
-    before = session.active
+    before = session.exposures.active
     rows, columns = before.radiograph.carm.detector.shape
     qtbot.mouseClick(widget.turn_button, Qt.MouseButton.LeftButton)
-    assert session.active.radiograph.carm.detector.shape == (columns, rows)
+    assert session.exposures.active.radiograph.carm.detector.shape == (columns, rows)
     assert "rotate 90 degrees clockwise" in widget.summary.words
     qtbot.mouseClick(widget.flip_button, Qt.MouseButton.LeftButton)
-    assert not session.active.radiograph.carm.detector.mirrored
-    image = session.active.radiograph.line_integrals
+    assert not session.exposures.active.radiograph.carm.detector.mirrored
+    image = session.exposures.active.radiograph.line_integrals
     qtbot.mouseClick(widget.invert_button, Qt.MouseButton.LeftButton)
-    assert session.active.radiograph.line_integrals[0, 0] != image[0, 0]
+    assert session.exposures.active.radiograph.line_integrals[0, 0] != image[0, 0]
     # An override after all this still describes the image as stored.
     type_into(qtbot, field(widget, "source_to_detector").boxes[0], "1003")
     qtbot.mouseClick(widget.apply_button, Qt.MouseButton.LeftButton)
-    carm = session.active.radiograph.carm
+    carm = session.exposures.active.radiograph.carm
     assert carm.source_to_detector == 1003.0
     assert not carm.detector.mirrored
-    assert geometry_record(session.active.radiograph).mirrored
+    assert geometry_record(session.exposures.active.radiograph).mirrored
 
 
 def test_save_and_load(widget, qtbot, tmp_path):
@@ -181,7 +181,7 @@ def test_save_and_load(widget, qtbot, tmp_path):
     widget.load(path)
     assert widget.touched == ("source_to_detector",)
     qtbot.mouseClick(widget.apply_button, Qt.MouseButton.LeftButton)
-    assert widget.workbench.session.active.radiograph.carm.source_to_detector == 998.0
+    assert widget.workbench.session.exposures.active.radiograph.carm.source_to_detector == 998.0
 
 
 def test_a_bad_file_is_one_sentence(widget, tmp_path, monkeypatch):
@@ -197,22 +197,22 @@ def test_a_bad_file_is_one_sentence(widget, tmp_path, monkeypatch):
 
 def test_it_follows_the_session_until_it_is_closed(widget, qtbot, radiograph):
     session, window = widget.workbench.session, widget.workbench.viewer.window
-    other = session.add_radiograph(radiograph, name="lateral")
+    other = session.exposures.add(radiograph, name="lateral")
     assert "lateral" in widget.title.text()
     assert "simulation" in field(widget, "source_to_detector").origin.words
-    session.remove_radiograph(other)
+    session.exposures.remove(other)
     assert "frontal" in widget.title.text()
-    session.remove_radiograph("frontal")
+    session.exposures.remove(session.exposures.named("frontal").id)
     assert not widget._body.isEnabled()
     window.remove_dock_widget(widget)
-    session.add_radiograph(radiograph, name="later")
+    session.exposures.add(radiograph, name="later")
     assert "later" not in widget.title.text()
 
 
 def test_typing_survives_what_does_not_concern_it(widget, qtbot):
     session = widget.workbench.session
     type_into(qtbot, field(widget, "source_to_detector").boxes[0], "1003")
-    session.set_used("frontal", False)
+    session.exposures.set_used(session.exposures.named("frontal").id, False)
     assert widget.touched == ("source_to_detector",)
 
 

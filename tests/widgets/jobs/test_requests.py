@@ -16,18 +16,18 @@ TURN = {"primary_deg": 84.0, "secondary_deg": 5.0}
 @pytest.fixture
 def session(patient, radiograph, make_radiograph):
     made = Session()
-    made.set_volume(patient.volume)
-    made.add_radiograph(radiograph, name="frontal")
-    made.add_radiograph(make_radiograph(48, **TURN), name="lateral")
+    made.patient.set_volume(patient.volume)
+    made.exposures.add(radiograph, name="frontal")
+    made.exposures.add(make_radiograph(48, **TURN), name="lateral")
     return made
 
 
 def half_painted(session, name):
     """The left half may not be used."""
-    rows, columns = session.exposure(name).radiograph.carm.detector.shape
+    rows, columns = session.exposures.named(name).radiograph.carm.detector.shape
     painted = torch.ones(rows, columns, dtype=torch.bool)
     painted[:, : columns // 2] = False
-    session.set_painted(name, painted)
+    session.exposures.set_painted(session.exposures.named(name).id, painted)
     return painted
 
 
@@ -73,24 +73,28 @@ def test_adam_has_its_own_settings():
 
 
 def preview_of(session, name):
-    exposure = session.exposure(name)
+    exposure = session.exposures.named(name)
     carm = exposure.radiograph.carm
-    return PreviewRequest(session.volume, carm, exposure.world_from_camera).answer()
+    return PreviewRequest(session.patient.volume, carm, exposure.world_from_camera).answer()
 
 
 def test_what_was_painted_does_not_count_for_the_similarity(session, radiograph):
-    truth = CArmPose(7.0, -4.0, 2.0, (6.0, -9.0, 14.0), tuple(session.isocenter.tolist()))
-    session.rig_locked = False
-    session.set_pose(radiograph.carm.pose_from(truth), "truth", name="frontal")
+    truth = CArmPose(7.0, -4.0, 2.0, (6.0, -9.0, 14.0), tuple(session.patient.isocenter.tolist()))
+    session.poses.rig_locked = False
+    session.poses.set(
+        radiograph.carm.pose_from(truth), "truth", exposure=session.exposures.named("frontal").id
+    )
     spoiled = radiograph.line_integrals.clone()
     spoiled[:, : spoiled.shape[1] // 2] = torch.rand(spoiled[:, : spoiled.shape[1] // 2].shape)
-    old = session.exposure("frontal").radiograph
-    session.replace_radiograph("frontal", Radiograph(spoiled, old.carm, simulated=True))
+    old = session.exposures.named("frontal").radiograph
+    session.exposures.replace_image(
+        session.exposures.named("frontal").id, Radiograph(spoiled, old.carm, simulated=True)
+    )
     preview, small = preview_of(session, "frontal"), SmallRadiographs()
-    before = SimilarityRequest(session.exposure("frontal").masked, preview, small).answer()
+    before = SimilarityRequest(session.exposures.named("frontal").masked, preview, small).answer()
     half_painted(session, "frontal")
     # The very same memory of shrunken radiographs: it must notice that this is another.
-    after = SimilarityRequest(session.exposure("frontal").masked, preview, small).answer()
+    after = SimilarityRequest(session.exposures.named("frontal").masked, preview, small).answer()
     assert before.ncc < 0.9
     assert after.ncc > 0.999
     assert after.shape == (96, 108)

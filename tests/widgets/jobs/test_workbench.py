@@ -13,6 +13,14 @@ from napari_xreg.widgets.jobs.workbench import workbench_of
 from napari_xreg.widgets.parts.docked import Docked
 
 
+def nudge(bench):
+    """Another pose, by a hair."""
+    hair = torch.tensor([0.0, 0.0, 0.0, 0.0, 0.0, 1e-6], dtype=torch.float64)
+    bench.session.poses.move(
+        bench.session.poses.current.left_perturb(hair, bench.session.patient.isocenter)
+    )
+
+
 class Probe(Docked):
     """A dock widget that counts."""
 
@@ -20,7 +28,7 @@ class Probe(Docked):
         super().__init__(napari_viewer)
         QVBoxLayout(self).addWidget(QLabel("probe"))
         self.ended = self.heard = 0
-        self.listen(self.workbench.session.pose_changed, self.hear)
+        self.listen(self.workbench.session.poses.changed, self.hear)
 
     def hear(self):
         self.heard += 1
@@ -47,20 +55,20 @@ def test_two_viewers_do_not_mix(bench, painted, make_napari_viewer_proxy, patien
     assert other is not bench
     assert other.session is not bench.session
     assert len(other.viewer.layers) == 0
-    other.session.set_volume(patient.volume)
-    other.session.add_radiograph(make_radiograph(64, primary_deg=40.0), name="lateral")
+    other.session.patient.set_volume(patient.volume)
+    other.session.exposures.add(make_radiograph(64, primary_deg=40.0), name="lateral")
     painted(bench)
     painted(other)
-    pose = bench.session.pose
+    pose = bench.session.poses.current
     drr = next(layer for layer in bench.viewer.layers if layer.name == "DRR")
     before = drr.data.copy()
-    started = other.session.pose
+    started = other.session.poses.current
     moved = started.left_perturb(
-        torch.tensor([0.0, 0.1, 0.0, 20.0, 0.0, 0.0]).double(), other.session.isocenter
+        torch.tensor([0.0, 0.1, 0.0, 20.0, 0.0, 0.0]).double(), other.session.patient.isocenter
     )
-    other.session.set_pose(moved, "drag")
+    other.session.poses.set(moved, "drag")
     painted(other)
-    assert bench.session.pose is pose
+    assert bench.session.poses.current is pose
     assert (drr.data == before).all()
     other.close()
     assert not bench.closed
@@ -72,8 +80,8 @@ def test_closing_the_viewer_ends_everything(make_napari_viewer, patient, radiogr
     before = set(xreg_threads())
     viewer = make_napari_viewer()
     bench = workbench_of(viewer)
-    bench.session.set_volume(patient.volume)
-    bench.session.add_radiograph(radiograph)
+    bench.session.patient.set_volume(patient.volume)
+    bench.session.exposures.add(radiograph)
     probe = Probe(viewer)
     viewer.window.add_dock_widget(probe, name="probe")
     ended, results = threading.Event(), []
@@ -87,7 +95,7 @@ def test_closing_the_viewer_ends_everything(make_napari_viewer, patient, radiogr
 
     bench.jobs.start("Long", make, on_result=results.append)
     qtbot.waitUntil(lambda: bench.preview.latest is not None, timeout=30_000)
-    bench.session.move(bench.session.pose)  # a DRR on its way
+    nudge(bench)  # a DRR on its way
     viewer.close()
     assert bench.closed
     assert probe.ended == 1
@@ -95,23 +103,23 @@ def test_closing_the_viewer_ends_everything(make_napari_viewer, patient, radiogr
     qtbot.waitUntil(lambda: set(xreg_threads()) <= before, timeout=5000)
     qtbot.wait(50)
     assert results == []
-    bench.session.move(bench.session.pose)  # nobody listens, nobody minds
+    nudge(bench)  # nobody listens, nobody minds
     assert probe.heard == 1
 
 
 def test_taken_out_of_the_window_a_widget_lets_go_once(bench, viewer):
     probe = Probe(viewer)
     viewer.window.add_dock_widget(probe, name="probe")
-    bench.session.pose_changed.emit()
+    bench.session.poses.changed.emit()
     assert (probe.heard, probe.ended) == (1, 0)
     viewer.window.remove_dock_widget(probe)
     assert probe.ended == 1
     assert probe.torn_down
-    bench.session.pose_changed.emit()
+    bench.session.poses.changed.emit()
     assert probe.heard == 1
     again = Probe(viewer)
     viewer.window.add_dock_widget(again, name="probe")
-    bench.session.pose_changed.emit()
+    bench.session.poses.changed.emit()
     assert (probe.heard, again.heard) == (1, 1)
     bench.close()
     assert (probe.ended, again.ended) == (1, 1)
@@ -155,7 +163,7 @@ def test_a_listener_whose_other_side_is_gone_does_not_stop_the_rest(empty_bench,
     probe.at_end(lambda: called.append(1))
     probe.tear_down()
     assert called == [1]
-    empty_bench.session.pose_changed.emit()
+    empty_bench.session.poses.changed.emit()
     assert probe.heard == 0
 
 
@@ -166,9 +174,9 @@ def test_the_drr_follows_the_pose(bench, painted):
     painted(bench)
     drr = next(layer for layer in bench.viewer.layers if layer.name == "DRR")
     first = drr.data.copy()
-    pose = bench.session.pose
+    pose = bench.session.poses.current
     shift = torch.tensor([0.0, 0.0, 0.0, 60.0, 0.0, 0.0]).double()
-    bench.session.set_pose(pose.left_perturb(shift, bench.session.isocenter), "shift")
+    bench.session.poses.set(pose.left_perturb(shift, bench.session.patient.isocenter), "shift")
     painted(bench)
     assert abs(drr.data - first).max() > 0.5
     bench.session.undo()
@@ -194,7 +202,7 @@ def test_fewer_pixels_while_dragging_if_all_would_take_too_long(bench, painted, 
     preview._processor_seconds_per_ray *= 0.5  # all in 9 ms
     assert preview.pixels() == 108
     preview._processor_seconds_per_ray *= 8
-    bench.session.move(bench.session.pose)
+    nudge(bench)
     assert preview.pixels() == 68
     preview.end_drag()
     assert preview.pixels() == full
@@ -215,11 +223,11 @@ def test_full_collections_wait_for_the_end_of_a_drag(bench, painted, qtbot):
 
 def test_another_radiograph_never_shows_the_drr_of_the_last(bench, painted, make_radiograph, qtbot):
     painted(bench)
-    bench.session.add_radiograph(make_radiograph(48, primary_deg=80.0), name="lateral")
+    bench.session.exposures.add(make_radiograph(48, primary_deg=80.0), name="lateral")
     seen = []
     bench.preview.painted.connect(lambda preview: seen.append(preview.image.shape))
     for name in ("frontal", "lateral", "frontal", "lateral"):
-        bench.session.set_active(name)
+        bench.session.exposures.activate(bench.session.exposures.named(name).id)
     painted(bench)
     qtbot.wait(50)
     assert set(seen) == {(48, 54)}
@@ -234,18 +242,16 @@ def test_a_renderer_that_fails_is_one_sentence(bench, painted, notified, monkeyp
 
     monkeypatch.setattr(PreviewRequest, "answer", fail)
     for _ in range(3):
-        bench.session.move(bench.session.pose)
+        nudge(bench)
         qtbot.waitUntil(lambda: not bench.preview.busy)
     assert notified == ["DRR failed: out of memory."]
 
 
 def test_layers_removed_while_a_drr_is_on_its_way_come_back(bench, painted, qtbot):
     painted(bench)
-    bench.session.move(bench.session.pose)
+    nudge(bench)
     bench.viewer.layers.clear()
     qtbot.wait(20)
-    bench.session.move(
-        bench.session.pose.left_perturb(torch.zeros(6).double(), bench.session.isocenter)
-    )
+    nudge(bench)
     painted(bench)
     assert "DRR" in [layer.name for layer in bench.viewer.layers]

@@ -70,16 +70,16 @@ def test_detected_they_come_with_ellipses_in_the_colour_of_their_weight(
     session, panel = bench.session, widget.detection
     assert not panel.start_button.isEnabled()
     assert panel.words.words.startswith("No detector yet")
-    session.want(Weights("landmarks", tmp_path / "w.safetensors", "good"))
-    session.add_trained(Weights("rayemb", tmp_path / "r.safetensors"))
+    session.weights.want(Weights("landmarks", tmp_path / "w.safetensors", "good"))
+    session.weights.add(Weights("rayemb", tmp_path / "r.safetensors"))
     assert [panel.choice.itemText(i) for i in range(panel.choice.count())] == ["w.safetensors"]
-    before = session.pose
+    before = session.poses.current
     qtbot.mouseClick(panel.start_button, LEFT)
     qtbot.waitUntil(lambda: not panel.running, timeout=20_000)
     answer = solved(qtbot, widget)
-    assert detector.radiographs == [session.active.masked]
+    assert detector.radiographs == [session.exposures.active.masked]
     found = detector.after(40)
-    marks = {mark.name: mark for mark in session.active.landmarks}
+    marks = {mark.name: mark for mark in session.exposures.active.landmarks}
     for name, pixel, c in zip(found.names, found.pixels, found.covariances, strict=True):
         assert marks[name].pixel == pytest.approx(tuple(pixel.tolist()))
         assert marks[name].covariance == pytest.approx(
@@ -103,9 +103,9 @@ def test_detected_they_come_with_ellipses_in_the_colour_of_their_weight(
     assert np.linalg.norm(corners, axis=1).max() == pytest.approx(2.4477 * spread, rel=0.01)
     # It is trusted, so the C-arm went along.
     assert "on average" in panel.words.words
-    assert torch.equal(session.pose.translation, answer.pose.translation)
+    assert torch.equal(session.poses.current.translation, answer.pose.translation)
     assert angle_deg(answer.pose, truth_of(session)) < 0.5
-    assert session.pose is not before
+    assert session.poses.current is not before
     panel.samples.setChecked(True)
     cloud = bench.viewer.layers["samples"]
     assert cloud.visible
@@ -120,17 +120,17 @@ def test_detected_they_come_with_ellipses_in_the_colour_of_their_weight(
     # Moved by hand, its ellipse is gone; the others keep theirs.
     name = "FH-l"
     widget._drop(name, (30.0, 40.0))
-    assert {m.name for m in session.active.landmarks if m.covariance is None} == {name}
+    assert {m.name for m in session.exposures.active.landmarks if m.covariance is None} == {name}
     solved(qtbot, widget)
     assert len(chords.data) == 48 * 13
     # Saved and opened, all of it is there.
-    session.set_left_out("frontal", ["GSN-l"])
+    session.landmarks.set_left_out(session.exposures.named("frontal").id, ["GSN-l"])
     path = write_session(tmp_path / "case.xreg.json", session)[0]
     again = read_session(path)
-    (entry,) = again.missing or again.exposures
-    if again.exposures:
-        assert again.exposures[0].landmarks == session.active.landmarks
-        assert again.exposures[0].left_out == ("GSN-l",)
+    (entry,) = again.missing or again.exposures.all
+    if again.exposures.all:
+        assert again.exposures.all[0].landmarks == session.exposures.active.landmarks
+        assert again.exposures.all[0].left_out == ("GSN-l",)
     else:
         assert entry.name == "frontal"
 
@@ -139,15 +139,15 @@ def test_a_radiograph_renamed_meanwhile_gets_its_landmarks(
     bench, widget, detector, qtbot, tmp_path
 ):
     session, panel = bench.session, widget.detection
-    session.want(Weights("landmarks", tmp_path / "w.safetensors"))
+    session.weights.want(Weights("landmarks", tmp_path / "w.safetensors"))
     panel.start()
-    session.rename_radiograph("frontal", "AP")
+    session.exposures.rename(session.exposures.named("frontal").id, "AP")
     qtbot.waitUntil(lambda: not panel.running, timeout=20_000)
-    assert len(session.exposure("AP").landmarks) == 14
+    assert len(session.exposures.named("AP").landmarks) == 14
     solved(qtbot, widget)
-    session.rename_radiograph("AP", "a-p")
+    session.exposures.rename(session.exposures.named("AP").id, "a-p")
     widget.use_pose()  # before it was solved again under the new name
-    assert session.results[-1].radiographs == ("a-p",)
+    assert session.results.all[-1].radiographs == (session.exposures.named("a-p").id,)
 
 
 @pytest.mark.parametrize(("uncertainty_mm", "threshold_mm"), [(30.0, 5.0), (0.1, None)])
@@ -159,14 +159,14 @@ def test_what_is_not_trusted_moves_nothing_and_says_so(
     words = "Do not trust this result: place landmarks by hand."
     doubt = DetectionTrust(uncertainty_mm, threshold_mm, 14, words)
     monkeypatch.setattr(detecting, "trust_of", lambda *_, **__: doubt)
-    session.want(Weights("landmarks", tmp_path / "w.safetensors"))
-    before = session.pose
+    session.weights.want(Weights("landmarks", tmp_path / "w.safetensors"))
+    before = session.poses.current
     panel.start()
     qtbot.waitUntil(lambda: not panel.running, timeout=20_000)
     solved(qtbot, widget)
     assert panel.words.words.startswith("Do not trust this result")
-    assert len(session.active.landmarks) == 14  # to look at, and to correct
-    assert session.pose is before
+    assert len(session.exposures.active.landmarks) == 14  # to look at, and to correct
+    assert session.poses.current is before
 
     def broken(file):
         raise ValueError("weights and network do not fit.\nline 2")
@@ -186,23 +186,23 @@ def test_pose_and_refine_starts_the_refine_widget_from_it(bench, viewer, widget,
     refining = bench.viewer.window.dock_widgets["Refine"]
     assert isinstance(refining, RefineWidget)
     assert refining.running
-    assert angle_deg(session.pose, truth_of(session)) < 1e-4
+    assert angle_deg(session.poses.current, truth_of(session)) < 1e-4
     request = refining._run.request
     assert (request.settings.starts, request.settings.spread) == (LANDMARK_STARTS, LANDMARK_SPREAD)
     start = request.views[0].world_from_camera
-    assert torch.equal(start.translation, session.pose.translation)
+    assert torch.equal(start.translation, session.poses.current.translation)
     refining.cancel()
     qtbot.waitUntil(lambda: not refining.running, timeout=60_000)
-    assert session.results[0].name == "landmarks 1"
+    assert session.results.all[0].name == "landmarks 1"
     viewer.window.remove_dock_widget(refining)
     refining.deleteLater()
 
 
 def test_the_other_of_two_poses_is_a_press_away(bench, widget, qtbot):
     session = bench.session
-    x, y, z = (float(v) for v in session.isocenter)
+    x, y, z = (float(v) for v in session.patient.isocenter)
     leaning = ((-9.0, 2.0, -8.0), (8.0, 2.2, -9.0), (9.0, -2.0, 8.5), (-8.0, -2.1, 9.0))
-    session.set_landmarks(
+    session.landmarks.set(
         [Landmark(n, (x + a, y + b, z + c)) for n, (a, b, c) in zip("abcd", leaning, strict=True)]
     )
     assert widget.result.other.isHidden()
@@ -214,7 +214,7 @@ def test_the_other_of_two_poses_is_a_press_away(bench, widget, qtbot):
         qtbot.mouseClick(widget.result.other, LEFT)
         answer = solved(qtbot, widget)
         assert angle_deg(answer.pose, expected) < 0.05
-        assert torch.equal(session.pose.translation, answer.pose.translation)
+        assert torch.equal(session.poses.current.translation, answer.pose.translation)
     assert angle_deg(first.pose, first.other) > 5
 
 
@@ -222,7 +222,7 @@ def test_a_setting_solves_again(bench, widget, qtbot):
     session = bench.session
     pick_exactly(session, **{"MOF-r": (7.0, 5.0)})
     solved(qtbot, widget)
-    for mark in session.active.landmarks:
+    for mark in session.exposures.active.landmarks:
         widget._set_sigma(mark.name, 8.0 if mark.name == "MOF-r" else 1.0)
     widget.weighting.robust.setChecked(False)
     alike = solved(qtbot, widget)
@@ -245,15 +245,15 @@ def test_a_setting_solves_again(bench, widget, qtbot):
     assert without.verdicts["MOF-r"].fate == "dropped"
     assert angle_deg(without.pose, truth) < 1e-4
     # Each was acted on here: the C-arm is where the last one says.
-    assert torch.equal(session.pose.translation, without.pose.translation)
+    assert torch.equal(session.poses.current.translation, without.pose.translation)
     # The threshold is in mm on the detector.
     widget.weighting.robust.setChecked(True)
     widget.weighting.threshold.setValue(12.0)
-    s_row, s_column = session.active.radiograph.carm.detector.spacing
+    s_row, s_column = session.exposures.active.radiograph.carm.detector.spacing
     request = solved(qtbot, widget).request
     assert request.settings.threshold_px == pytest.approx(12.0 / np.sqrt(s_row * s_column))
     widget.result.follow.setChecked(False)
-    before = session.pose
+    before = session.poses.current
     widget.weighting.mode.setCurrentText("rank")
     solved(qtbot, widget)
-    assert session.pose is before
+    assert session.poses.current is before

@@ -30,7 +30,7 @@ class Bench(Workbench):
 def bench():
     session = Session()
     pose = CARM.pose_from(CArmPose(0.0, 0.0))
-    session.add_radiograph(Radiograph(torch.zeros(60, 80), CARM), name="frontal", start=pose)
+    session.exposures.add(Radiograph(torch.zeros(60, 80), CARM), name="frontal", start=pose)
     viewer = ViewerModel()
     canvas = DetectorCanvas(viewer, session)
     yield Bench(viewer, session, canvas)
@@ -96,7 +96,7 @@ def test_a_landmark_is_held_and_let_go_where_nothing_else_has_the_mouse(bench):
     wanted = []
     mouse = PickMouse(bench, lambda: bool(wanted))
     calls = heard(mouse)
-    bench.session.set_picked("frontal", [Landmark("near", pixel=(10.0, 20.0)),
+    bench.session.landmarks.set_picked(bench.session.exposures.named("frontal").id, [Landmark("near", pixel=(10.0, 20.0)),
                                          Landmark("far", pixel=(50.0, 70.0))])  # fmt: skip
     bench.viewer.scene.camera.zoom = 2.0
     gesture(bench, ((9, 9), (18.0, 27.0)), ((10, 9), (18.5, 27.0)), ((30, 29), (27.2, 36.4)))

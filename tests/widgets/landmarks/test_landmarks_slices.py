@@ -36,9 +36,9 @@ def in_slice(slices, xyz):
 def test_a_landmark_is_clicked_in_the_ct_and_then_on_the_radiograph(shown, qtbot, screenshot):
     session = shown.session
     wanted = dict(exact(session))
-    old = {mark.name: mark.position for mark in session.landmarks}
-    session.set_landmarks(
-        [mark for mark in session.landmarks if mark.name not in ("FH-l", "IPS-r")]
+    old = {mark.name: mark.position for mark in session.landmarks.all}
+    session.landmarks.set(
+        [mark for mark in session.landmarks.all if mark.name not in ("FH-l", "IPS-r")]
     )
     widget = LandmarksWidget(shown.viewer)
     shown.viewer.window.add_dock_widget(widget, name="Landmarks", area="right")
@@ -55,18 +55,18 @@ def test_a_landmark_is_clicked_in_the_ct_and_then_on_the_radiograph(shown, qtbot
     depth = slices.model.dims.point[0]  # of the slice: on the grid
     canvas = slices.canvas.viewer.canvas.native
     click(canvas, in_slice(slices, (x, y, z)))
-    placed = {mark.name: mark.position for mark in session.landmarks}["FH-l"]
+    placed = {mark.name: mark.position for mark in session.landmarks.all}["FH-l"]
     pixel_mm = 1 / slices.model.scene.camera.zoom
     assert placed == pytest.approx((x, y, depth), abs=pixel_mm)
     assert widget.picking.guide.name == "FH-l"
     assert "on the radiograph" in widget.picking.words.words
     click(native(shown), on_canvas(shown, wanted["FH-l"]))
-    assert [mark.name for mark in session.active.landmarks] == ["FH-l"]
+    assert [mark.name for mark in session.exposures.active.landmarks] == ["FH-l"]
     assert widget.picking.guide.name == "FH-r"  # the next that lacks a place
     # The same name and colour on both.
     colour = shown.canvas.landmarks.colours.of("FH-l")
     points = slices.slices.points
-    assert list(points.features["name"]) == [mark.name for mark in session.landmarks]
+    assert list(points.features["name"]) == [mark.name for mark in session.landmarks.all]
     at = list(points.features["name"]).index("FH-l")
     np.testing.assert_allclose(points.face_color[at], colour, atol=1e-6)
     np.testing.assert_allclose(points.data[at], (placed[2], placed[1], placed[0]))
@@ -86,18 +86,18 @@ def test_a_landmark_is_clicked_in_the_ct_and_then_on_the_radiograph(shown, qtbot
     move(canvas, start + QPoint(8, 0))
     move(canvas, start + QPoint(24, -15))
     release(canvas, start + QPoint(24, -15))
-    moved = {mark.name: mark.position for mark in session.landmarks}["ASIS-r"]
+    moved = {mark.name: mark.position for mark in session.landmarks.all}["ASIS-r"]
     pixel_mm = 1 / slices.model.scene.camera.zoom
     assert moved == pytest.approx((x, y + 24 * pixel_mm, z + 15 * pixel_mm), abs=1.5 * pixel_mm)
     assert moved[0] == x  # the distance from the slice stays
     assert slices.model.scene.camera.mouse_pan
     # Of nobody's picking a click is nothing.
-    before = session.landmarks
+    before = session.landmarks.all
     click(canvas, in_slice(slices, (x, y + 60, z - 40)))
-    assert session.landmarks == before
+    assert session.landmarks.all == before
 
     # What the session says is shown; another CT is another picture.
-    session.set_landmarks([Landmark("only", (1.0, 2.0, 3.0))])
+    session.landmarks.set([Landmark("only", (1.0, 2.0, 3.0))])
     np.testing.assert_allclose(slices.slices.points.data, [[3.0, 2.0, 1.0]])
     for name in ("Slices", "Landmarks"):
         shown.viewer.window.remove_dock_widget(shown.viewer.window.dock_widgets[name])

@@ -51,7 +51,7 @@ def row(widget, name):
 def test_clicked_one_after_the_other_they_give_the_true_pose(shown, widget, qtbot, screenshot):
     session, canvas = shown.session, native(shown)
     wanted = exact(session)
-    before = session.pose
+    before = session.poses.current
     assert "at least 4" in widget.result.status.words
     qtbot.mouseClick(widget.picking.start_button, LEFT)
     assert widget.picking.guide.name == "ASIS-l"
@@ -60,25 +60,29 @@ def test_clicked_one_after_the_other_they_give_the_true_pose(shown, widget, qtbo
         assert widget.picking.guide.name == name
         click(canvas, on_canvas(shown, pixel))
     assert widget.picking.guide.name is None  # the end
-    names = [mark.name for mark in session.active.landmarks]
+    names = [mark.name for mark in session.exposures.active.landmarks]
     assert names == list(wanted)
-    half = 0.5 / shown.viewer.scene.camera.zoom / session.active.radiograph.carm.detector.spacing[0]
-    for mark in session.active.landmarks:  # to half a pixel of the screen
+    half = (
+        0.5
+        / shown.viewer.scene.camera.zoom
+        / session.exposures.active.radiograph.carm.detector.spacing[0]
+    )
+    for mark in session.exposures.active.landmarks:  # to half a pixel of the screen
         np.testing.assert_allclose(mark.pixel, wanted[mark.name], atol=1.5 * half)
     answer = solved(qtbot, widget)
     assert answer.solution
     truth = truth_of(session)
     assert angle_deg(answer.pose, truth) < 1.0
     # It follows: what was clicked here moved the C-arm.
-    qtbot.waitUntil(lambda: session.pose is not before)
-    assert torch.equal(session.pose.translation, answer.pose.translation)
+    qtbot.waitUntil(lambda: session.poses.current is not before)
+    assert torch.equal(session.poses.current.translation, answer.pose.translation)
     # The last pick and the pose that followed from it are one step.
     last = names[-1]
     assert session.undo() == f"add landmark {last} on frontal"
-    assert [mark.name for mark in session.active.landmarks] == names[:-1]
-    assert not torch.equal(session.pose.translation, answer.pose.translation)
+    assert [mark.name for mark in session.exposures.active.landmarks] == names[:-1]
+    assert not torch.equal(session.poses.current.translation, answer.pose.translation)
     session.redo()
-    assert torch.equal(session.pose.translation, answer.pose.translation)
+    assert torch.equal(session.poses.current.translation, answer.pose.translation)
     screenshot(widget, "landmarks", width=320)
     screenshot(widget.window(), "landmarks_window")
 
@@ -93,15 +97,15 @@ def test_exact_picks_give_the_true_pose_and_using_it_is_on_record(shown, widget,
     assert all(v.fate == "used" and v.error_px < 1e-3 for v in answer.verdicts.values())
     assert widget.result.pose.words.startswith("primary 7.00°, secondary -4.00°, roll 2.00°, x 6.0")
     # Picks that came from elsewhere (a file) move nothing by themselves.
-    assert angle_deg(session.pose, truth) > 5
+    assert angle_deg(session.poses.current, truth) > 5
     records = len(session.history.records)
     qtbot.mouseClick(widget.result.use, LEFT)
-    assert angle_deg(session.pose, truth) < 1e-5
+    assert angle_deg(session.poses.current, truth) < 1e-5
     assert len(session.history.records) == records + 1
     assert session.history.records[session.history.at].why == "landmarks"
-    assert session.results[-1].name == "landmarks 1"
+    assert session.results.all[-1].name == "landmarks 1"
     assert session.undo() == "landmarks"
-    assert angle_deg(session.pose, truth) > 5
+    assert angle_deg(session.poses.current, truth) > 5
 
 
 def test_a_dragged_landmark_takes_the_pose_along(shown, widget, qtbot):
@@ -120,20 +124,25 @@ def test_a_dragged_landmark_takes_the_pose_along(shown, widget, qtbot):
     assert widget.table.name == "FH-r"
     # While it is held the C-arm goes along, and the session's pick has not changed.
     assert angle_deg(halfway.pose, first.pose) > 0.2
-    assert torch.equal(session.pose.translation, halfway.pose.translation)
-    assert {m.name: m.pixel for m in session.active.landmarks}["FH-r"] == pytest.approx(pixel)
+    assert torch.equal(session.poses.current.translation, halfway.pose.translation)
+    assert {m.name: m.pixel for m in session.exposures.active.landmarks}["FH-r"] == pytest.approx(
+        pixel
+    )
     layer = shown.viewer.layers["landmarks"]
     drawn = layer.data[list(layer.features["name"]).index("FH-r")].copy()
     move(canvas, start + QPoint(40, 0))
     release(canvas, start + QPoint(40, 0))
     final = solved(qtbot, widget)
-    zoom, spacing = shown.viewer.scene.camera.zoom, session.active.radiograph.carm.detector.spacing
-    now = {m.name: m.pixel for m in session.active.landmarks}["FH-r"]
+    zoom, spacing = (
+        shown.viewer.scene.camera.zoom,
+        session.exposures.active.radiograph.carm.detector.spacing,
+    )
+    now = {m.name: m.pixel for m in session.exposures.active.landmarks}["FH-r"]
     screen = 1.0 / zoom / spacing[0]  # one pixel of the screen, in pixels of the radiograph
     assert drawn == pytest.approx((pixel[0] + 12 * screen, pixel[1] + 30 * screen), abs=screen)
     assert now == pytest.approx((pixel[0], pixel[1] + 40 * screen), abs=screen)
     assert final.request.picked[3].pixel == now or now in [m.pixel for m in final.request.picked]
-    assert torch.equal(session.pose.translation, final.pose.translation)
+    assert torch.equal(session.poses.current.translation, final.pose.translation)
     assert shown.viewer.scene.camera.mouse_pan
     assert not shown.preview.dragging
 
@@ -149,21 +158,21 @@ def test_an_unticked_landmark_has_no_say(shown, widget, qtbot):
     rect = widget.table.visualRect(index)
     qtbot.mouseClick(widget.table.viewport(), LEFT, pos=QPoint(rect.left() + 10, rect.center().y()))
     answer = solved(qtbot, widget)
-    assert session.active.left_out == ("FH-l",)
+    assert session.exposures.active.left_out == ("FH-l",)
     assert not row(widget, "FH-l").ticked
     assert row(widget, "FH-r").ticked
     assert answer.verdicts["FH-l"].fate == "unticked"
     assert answer.verdicts["FH-l"].weight is None
     # Its residual is the error it was picked with, to the truth: sqrt(9^2 + 6^2).
     assert answer.verdicts["FH-l"].error_px == pytest.approx(np.hypot(9, 6), abs=1e-2)
-    s_row, s_column = session.active.radiograph.carm.detector.spacing
+    s_row, s_column = session.exposures.active.radiograph.carm.detector.spacing
     assert answer.verdicts["FH-l"].error_mm == pytest.approx(
         np.hypot(9 * s_row, 6 * s_column), abs=0.1
     )
     assert angle_deg(answer.pose, truth) < 1e-4
     qtbot.mouseClick(widget.table.viewport(), LEFT, pos=QPoint(rect.left() + 10, rect.center().y()))
     again = solved(qtbot, widget)
-    assert session.active.left_out == ()
+    assert session.exposures.active.left_out == ()
     assert angle_deg(again.pose, wrong.pose) < 1e-6
 
 
@@ -192,7 +201,7 @@ def test_escape_stops_on_the_canvas_and_in_the_widget(shown, widget, qtbot):
     qtbot.keyClick(canvas, Qt.Key.Key_Escape)
     assert widget.picking.guide.name is None
     click(canvas, on_canvas(shown, (40.0, 50.0)))
-    assert shown.session.active.landmarks == ()  # nothing is picked any more
+    assert shown.session.exposures.active.landmarks == ()  # nothing is picked any more
     qtbot.keyClicks(widget.picking.field, "IPS-r")
     qtbot.keyClick(widget.picking.field, Qt.Key.Key_Return)
     assert widget.picking.guide.name == "IPS-r"
@@ -206,11 +215,11 @@ def test_escape_stops_on_the_canvas_and_in_the_widget(shown, widget, qtbot):
 def test_a_table_without_axes_is_asked_about(shown, widget, tmp_path, axes, position):
     file = tmp_path / "points.csv"
     file.write_text("name,x,y,z\nnew point,1.5,-2,3.25\n")
-    before = shown.session.landmarks
+    before = shown.session.landmarks.all
     widget.use_file(str(file), False)
-    assert shown.session.landmarks == before  # nothing until it is answered
+    assert shown.session.landmarks.all == before  # nothing until it is answered
     choice = widget.question.choice
     choice.setCurrentIndex(list(FRAMES.values()).index(axes))
     widget.question.finish()
-    (mark,) = (m for m in shown.session.landmarks if m.name == "new point")
+    (mark,) = (m for m in shown.session.landmarks.all if m.name == "new point")
     assert mark.position == position

@@ -25,10 +25,10 @@ def viewer(make_napari_viewer_proxy):
 def near(bench):
     """The bench 4 degrees of primary angle off the truth (7, -4, 2; 6, -9, 14)."""
     session = bench.session
-    carm = session.active.radiograph.carm
-    x, y, z = (float(v) for v in session.isocenter)
+    carm = session.exposures.active.radiograph.carm
+    x, y, z = (float(v) for v in session.patient.isocenter)
     pose = carm.world_from_camera(11.0, -4.0, 2.0, isocenter=(x, y, z), offset_mm=(6.0, -9.0, 14.0))
-    session.set_pose(pose, "start")
+    session.poses.set(pose, "start")
     return bench
 
 
@@ -94,22 +94,22 @@ def test_it_draws_the_sections_and_a_click_goes_there(widget, near, qtbot, scree
     qtbot.wait(50)
     screenshot(widget, "landscape")
 
-    before = session.pose
+    before = session.poses.current
     qtbot.wait(50)
     qtbot.mouseClick(
         widget.plots._view.viewport(), LEFT, pos=_click_plot(widget, section.plot, -4.0, 0.2)
     )
-    carm = session.active.radiograph.carm
-    terms = carm.carm_pose(session.pose, session.isocenter)
+    carm = session.exposures.active.radiograph.carm
+    terms = carm.carm_pose(session.poses.current, session.patient.isocenter)
     assert terms.primary_deg == pytest.approx(7.0, abs=0.4)
     assert terms.secondary_deg == pytest.approx(-4.0, abs=1e-6)
     assert terms.offset_mm == pytest.approx((6.0, -9.0, 14.0))
     assert section.line.value() == pytest.approx(terms.primary_deg - 11.0)
     assert session.undo().startswith("landscape: primary \N{MINUS SIGN}")
-    session.rename_radiograph("frontal", "AP")
+    session.exposures.rename(session.exposures.named("frontal").id, "AP")
     assert widget.landscape is shown  # it is still of this radiograph
     session.undo()
-    assert session.pose is before
+    assert session.poses.current is before
     assert section.line.value() == pytest.approx(0.0)
 
     # The map: primary upwards, x to the right.
@@ -117,7 +117,7 @@ def test_it_draws_the_sections_and_a_click_goes_there(widget, near, qtbot, scree
     qtbot.mouseClick(
         widget.plots._view.viewport(), LEFT, pos=_click_plot(widget, pair.plot, 20.0, -8.0)
     )
-    terms = carm.carm_pose(session.pose, session.isocenter)
+    terms = carm.carm_pose(session.poses.current, session.patient.isocenter)
     assert terms.primary_deg == pytest.approx(11.0 - 8.0, abs=0.5)
     assert terms.offset_mm[0] == pytest.approx(6.0 + 20.0, abs=1.0)
     here = pair.here.getData()
@@ -148,20 +148,20 @@ def test_cancel_keeps_what_there_is_and_another_ct_forgets_it(widget, near, qtbo
     assert len(widget.plots.sections["y"].curve.getData()[0]) == known[4]
 
     # Going elsewhere moves the line.
-    carm = session.active.radiograph.carm
-    session.move(shifted_pose(carm, shown.center, {"depth": 25.0, "roll": -3.0}))
+    carm = session.exposures.active.radiograph.carm
+    session.poses.move(shifted_pose(carm, shown.center, {"depth": 25.0, "roll": -3.0}))
     assert widget.plots.sections["depth"].line.value() == pytest.approx(25.0)
     assert widget.plots.sections["roll"].line.value() == pytest.approx(-3.0)
 
     # The CT goes while a landscape of it is computed.
     qtbot.mouseClick(widget.go, LEFT)
     job = widget._job
-    session.set_volume(None)
+    session.patient.set_volume(None)
     assert widget.landscape is None
     assert not widget.plots.isVisible()
     qtbot.waitUntil(lambda: not job.running, timeout=LONG)
     assert widget.landscape is None
-    session.remove_radiograph(session.active.name)
+    session.exposures.remove(session.exposures.active.id)
     assert not widget.go.isEnabled()
 
 
@@ -170,18 +170,18 @@ def test_it_is_taken_away_while_it_computes_and_refuses_in_words(
 ):
     said = []
     monkeypatch.setattr("napari_xreg.widgets.landscape.widget.show_warning", said.append)
-    volume = near.session.volume
-    near.session.set_volume(None)
+    volume = near.session.patient.volume
+    near.session.patient.set_volume(None)
     qtbot.mouseClick(widget.go, LEFT)
     assert not widget.running
     assert "needs a CT" in said[0]
-    near.session.set_volume(volume)
+    near.session.patient.set_volume(volume)
     qtbot.mouseClick(widget.go, LEFT)
     job = widget._job
     assert job.running
     viewer.window.remove_dock_widget(widget)
     assert widget.torn_down
     assert job.control.cancelled
-    near.session.set_pose(near.session.pose, "after")
+    near.session.poses.set(near.session.poses.current, "after")
     widget.deleteLater()
     qtbot.wait(200)

@@ -8,7 +8,7 @@ import torch
 from napari_xreg.geometry import CArm, Detector
 from napari_xreg.images import Volume
 from napari_xreg.rendering import OutOfMemory
-from napari_xreg.session import PreviewRequest, preview
+from napari_xreg.session import PreviewRequest, rendering
 from napari_xreg.viewer.user_preferences import Preferences
 from napari_xreg.widgets.parts import device_choice
 
@@ -37,7 +37,7 @@ def test_a_ct_that_does_not_fit_the_device_is_rendered_on_the_cpu(monkeypatch):
     def full(*_):
         raise OutOfMemory("the device has too little memory")
 
-    monkeypatch.setattr(preview, "volume_on", full)
+    monkeypatch.setattr(rendering, "volume_on", full)
     there = replace(request, device=torch.device("cuda", 0)).answer()
     assert there.image.max() > 0.1
     assert np.array_equal(there.image, request.answer().image)
@@ -50,7 +50,7 @@ def test_a_preview_of_another_device_is_what_it_renders(monkeypatch):
         volume, arm, arm.world_from_camera(5.0, 3.0, isocenter=(3.0, 2.5, 2.0))
     )
     # The CPU stands in for the card.
-    monkeypatch.setattr(preview, "volume_on", lambda volume, device: volume)
+    monkeypatch.setattr(rendering, "volume_on", lambda volume, device: volume)
     there = replace(request, device=torch.device("cuda", 0)).answer()
     assert there.image.dtype == np.float32
     # The CPU's own preview packs its voxels to 16 bits.

@@ -18,7 +18,7 @@ def test_a_clock_is_hours_minutes_seconds(seconds, text):
 
 def test_without_landmarks_errors_are_measured_about_the_isocenter():
     session = Session()
-    session.set_volume(make_volume())
+    session.patient.set_volume(make_volume())
     points, words = error_points(session)
     # The CT's middle: 11 + 3 * 2, -23 + 2.5 * 3, 64 + 2 * 5.
     assert points.mean(0).tolist() == pytest.approx([17.0, -15.5, 74.0])

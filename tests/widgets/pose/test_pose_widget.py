@@ -67,12 +67,12 @@ def records(bench):
 
 
 def test_shows_the_pose_in_carm_terms(bench, widget):
-    carm = bench.session.active.radiograph.carm
+    carm = bench.session.exposures.active.radiograph.carm
     terms = {"primary": 12.5, "secondary": -8.25, "roll": 3.5}
     pose = carm.world_from_camera(
-        *terms.values(), isocenter=bench.session.isocenter, offset_mm=(4.0, -7.5, 21.25)
+        *terms.values(), isocenter=bench.session.patient.isocenter, offset_mm=(4.0, -7.5, 21.25)
     )
-    bench.session.set_pose(pose, "elsewhere")
+    bench.session.poses.set(pose, "elsewhere")
     shown = {name: row.field.value() for name, row in widget.rows.items()}
     assert shown == pytest.approx({**terms, "x": 4.0, "y": -7.5, "depth": 21.25})
     assert widget.rows["secondary"].slider.value() == -82  # tenths of a degree, rounded
@@ -107,15 +107,15 @@ def test_arrows_of_a_field_go_by_the_step_and_are_one_change(bench, widget, qtbo
 
 
 def test_undo_brings_the_last_radiograph_back(bench, widget, qtbot):
-    bench.session.remove_radiograph("frontal")
-    assert bench.session.active is None
+    bench.session.exposures.remove(bench.session.exposures.named("frontal").id)
+    assert bench.session.exposures.active is None
     assert not widget.keep_button.isEnabled()
     assert widget.undo_words.text() == "Undo: remove radiograph frontal"
     qtbot.mouseClick(widget.undo_button, LEFT)
-    assert bench.session.active.name == "frontal"
+    assert bench.session.exposures.active.name == "frontal"
     assert widget.keep_button.isEnabled()
     qtbot.mouseClick(widget.redo_button, LEFT)
-    assert bench.session.active is None
+    assert bench.session.exposures.active is None
 
 
 def test_a_drr_only_where_the_radiograph_is_masked_is_as_good_as_none(
@@ -124,9 +124,9 @@ def test_a_drr_only_where_the_radiograph_is_masked_is_as_good_as_none(
     session = bench.session
     image = painted(bench).image > 0
     assert image.any()
-    shape = session.active.radiograph.carm.detector.shape
+    shape = session.exposures.active.radiograph.carm.detector.shape
     assert image.shape == tuple(shape)  # so that the mask below is the very complement
-    session.set_painted(session.active.name, torch.from_numpy(~image))
+    session.exposures.set_painted(session.exposures.active.id, torch.from_numpy(~image))
     painted(bench)
     qtbot.waitUntil(lambda: "usable pixels" in widget.empty_words.text(), timeout=10_000)
     assert not widget.centre_button.isHidden()
@@ -135,18 +135,18 @@ def test_a_drr_only_where_the_radiograph_is_masked_is_as_good_as_none(
 
 def test_an_empty_drr_says_so_and_the_ct_is_brought_back(bench, widget, qtbot, painted):
     session = bench.session
-    pose = session.pose
+    pose = session.poses.current
     away = replace(pose, translation=pose.translation + torch.tensor([900.0, 300.0, 500.0]))
-    session.set_pose(away, "away")
+    session.poses.set(away, "away")
     painted(bench)
     qtbot.waitUntil(lambda: "misses the CT" in widget.empty_words.text(), timeout=10_000)
     assert not widget.centre_button.isHidden()
     qtbot.waitUntil(lambda: widget.similarity.text() == "—", timeout=10_000)  # not "NCC 0.000"
     qtbot.mouseClick(widget.centre_button, LEFT)
-    distance = session.active.radiograph.carm.source_to_isocenter
-    reached = session.pose.translation + distance * session.pose.rotation[:, 2]
-    assert reached.tolist() == pytest.approx(session.volume.center.tolist())
-    assert torch.equal(session.pose.rotation, pose.rotation)
+    distance = session.exposures.active.radiograph.carm.source_to_isocenter
+    reached = session.poses.current.translation + distance * session.poses.current.rotation[:, 2]
+    assert reached.tolist() == pytest.approx(session.patient.volume.center.tolist())
+    assert torch.equal(session.poses.current.rotation, pose.rotation)
     painted(bench)
     qtbot.waitUntil(lambda: widget.empty_words.text() == "", timeout=10_000)
     assert session.undo() == "centre the CT"
@@ -159,24 +159,26 @@ def test_a_dragged_slider_is_one_change(bench, widget, qtbot, painted):
     assert bench.preview.dragging
     for value in (100, 250, 400):
         slider.setSliderPosition(value)
-    assert bench.session.pose is not None
+    assert bench.session.poses.current is not None
     assert len(records(bench)) == before
     slider.setSliderDown(False)
     assert not bench.preview.dragging
     assert records(bench)[before:] == ["x changed"]
-    assert painted(bench).image.shape == bench.session.active.radiograph.carm.detector.shape
+    assert (
+        painted(bench).image.shape == bench.session.exposures.active.radiograph.carm.detector.shape
+    )
     assert widget.rows["x"].field.value() == pytest.approx(40.0)
 
 
 def test_control_drag_takes_the_isocenter_along(bench, widget, canvas, painted):
-    carm = bench.session.active.radiograph.carm
-    center = bench.session.isocenter[None]
-    before = carm.project(center, bench.session.pose)[0]
+    carm = bench.session.exposures.active.radiograph.carm
+    center = bench.session.patient.isocenter[None]
+    before = carm.project(center, bench.session.poses.current)[0]
     count = len(records(bench))
     camera = bench.viewer.scene.camera
     where, zoom = camera.center, camera.zoom
     drag(canvas, (40, -25))
-    after = carm.project(center, bench.session.pose)[0]
+    after = carm.project(center, bench.session.poses.current)[0]
     s_row, s_column = carm.detector.spacing
     moved = ((after - before) * torch.tensor([s_row, s_column])).tolist()
     assert moved == pytest.approx([-25 / zoom, 40 / zoom], abs=0.5 / zoom)
@@ -198,14 +200,14 @@ def test_control_right_drag_up_enlarges(bench, widget, canvas):
 def test_control_shift_drag_turns_about_the_chosen_landmark(bench, widget, canvas):
     index = widget.pivot.count() - 1
     widget.pivot.setCurrentIndex(index)
-    mark = bench.session.landmarks[-1]
+    mark = bench.session.landmarks.all[-1]
     assert widget.pivot.currentText() == mark.name
-    carm = bench.session.active.radiograph.carm
+    carm = bench.session.exposures.active.radiograph.carm
     point = torch.tensor(mark.position, dtype=torch.float64)[None]
-    before = carm.project(point, bench.session.pose)[0]
+    before = carm.project(point, bench.session.poses.current)[0]
     zoom = bench.viewer.scene.camera.zoom
     drag(canvas, (30, 0), modifiers=CONTROL | SHIFT)
-    after = carm.project(point, bench.session.pose)[0]
+    after = carm.project(point, bench.session.poses.current)[0]
     assert after.tolist() == pytest.approx(before.tolist(), abs=1e-6)
     # The near side (the chest) follows to the right: the C-arm turns the other way, to RAO.
     assert widget.carm_pose().primary_deg == pytest.approx(-0.3 * 30 / zoom, rel=0.05)
@@ -214,13 +216,13 @@ def test_control_shift_drag_turns_about_the_chosen_landmark(bench, widget, canva
 
 def test_rotation_about_the_point_under_the_cursor_keeps_it(bench, widget, canvas):
     widget.pivot.setCurrentIndex(1)
-    carm = bench.session.active.radiograph.carm
-    start = bench.session.pose
+    carm = bench.session.exposures.active.radiograph.carm
+    start = bench.session.poses.current
     begin = QPoint(canvas.width() // 2 + 60, canvas.height() // 2 - 35)
     drag(canvas, (20, 15), modifiers=CONTROL | SHIFT, start=begin)
     # The one line through the pivot that the rotation leaves is no matter: the pivot itself is
     # found as the point at the isocenter's depth that did not move.
-    motion = bench.session.pose @ start.inverse()
+    motion = bench.session.poses.current @ start.inverse()
     assert float(motion.log()[:3].norm()) > 0.02
     middle = np.array(bench.viewer.scene.camera.center[-2:])
     zoom = bench.viewer.scene.camera.zoom
@@ -229,8 +231,8 @@ def test_rotation_about_the_point_under_the_cursor_keeps_it(bench, widget, canva
     pixel = (row_mm / s_row, column_mm / s_column)
     from napari_xreg.geometry.hand_moves import point_under
 
-    point = point_under(start, carm, pixel, bench.session.isocenter)
-    seen = carm.project(point[None], bench.session.pose)[0].tolist()
+    point = point_under(start, carm, pixel, bench.session.patient.isocenter)
+    seen = carm.project(point[None], bench.session.poses.current)[0].tolist()
     assert seen == pytest.approx(pixel, abs=0.3)
 
 
@@ -244,9 +246,9 @@ def test_control_shift_right_drag_rolls(bench, widget, canvas):
 
 
 def test_a_drag_without_control_pans_the_canvas_only(bench, widget, canvas):
-    pose, where = bench.session.pose, bench.viewer.scene.camera.center
+    pose, where = bench.session.poses.current, bench.viewer.scene.camera.center
     drag(canvas, (30, 10), modifiers=Qt.KeyboardModifier.NoModifier)
-    assert bench.session.pose is pose
+    assert bench.session.poses.current is pose
     assert bench.viewer.scene.camera.center != where
 
 
@@ -273,12 +275,12 @@ def test_keys_go_by_one_step(bench, widget, canvas, qtbot, key, modifiers, name,
 
 
 def test_shift_right_moves_the_picture_to_the_right(bench, widget, canvas, qtbot):
-    carm = bench.session.active.radiograph.carm
-    center = bench.session.isocenter[None]
-    before = carm.project(center, bench.session.pose)[0]
+    carm = bench.session.exposures.active.radiograph.carm
+    center = bench.session.patient.isocenter[None]
+    before = carm.project(center, bench.session.poses.current)[0]
     qtbot.keyClick(canvas, Qt.Key.Key_Right, SHIFT)
     qtbot.keyClick(canvas, Qt.Key.Key_Down, SHIFT)
-    after = carm.project(center, bench.session.pose)[0]
+    after = carm.project(center, bench.session.poses.current)[0]
     assert bool((after > before + 0.1).all())  # lower, and further right
 
 
@@ -286,7 +288,7 @@ def test_reset_named_poses_and_their_undo(bench, widget, qtbot):
     widget.step("primary", 1)
     widget.named.setEditText("here")
     qtbot.mouseClick(widget.keep_button, LEFT)
-    assert list(bench.session.named_poses) == ["here"]
+    assert [kept.name for kept in bench.session.poses.named] == ["here"]
     qtbot.mouseClick(widget.reset_button, LEFT)
     assert widget.rows["primary"].field.value() == pytest.approx(0.0, abs=1e-9)
     assert records(bench)[-3:] == ["primary changed", "save pose 'here'", "reset"]
@@ -294,7 +296,7 @@ def test_reset_named_poses_and_their_undo(bench, widget, qtbot):
     qtbot.mouseClick(widget.go_button, LEFT)
     assert widget.rows["primary"].field.value() == pytest.approx(1.0)
     qtbot.mouseClick(widget.forget_button, LEFT)
-    assert not bench.session.named_poses
+    assert not bench.session.poses.named
 
 
 def test_copy_and_paste_as_json(bench, widget, qtbot):
@@ -302,19 +304,19 @@ def test_copy_and_paste_as_json(bench, widget, qtbot):
     qtbot.mouseClick(widget.copy_button, LEFT)
     copied = json.loads(QApplication.clipboard().text())
     assert copied["schema"] == "napari-xreg/pose"
-    expected = bench.session.pose.matrix()
+    expected = bench.session.poses.current.matrix()
     assert np.allclose(copied["world_from_camera"], expected)
     widget.reset()
     qtbot.mouseClick(widget.paste_button, LEFT)
-    assert torch.allclose(bench.session.pose.matrix(), expected, atol=1e-12)
+    assert torch.allclose(bench.session.poses.current.matrix(), expected, atol=1e-12)
     assert records(bench)[-1] == "pose pasted"
 
 
 def test_pasting_nonsense_is_one_sentence(bench, widget, qtbot, notified):
     QApplication.clipboard().setText("{not json")
-    pose = bench.session.pose
+    pose = bench.session.poses.current
     qtbot.mouseClick(widget.paste_button, LEFT)
-    assert bench.session.pose is pose
+    assert bench.session.poses.current is pose
     assert len(notified) == 1
     assert "clipboard" in notified[0]
 
@@ -324,9 +326,9 @@ def test_similarity_is_read_and_best_at_the_truth(bench, widget, qtbot, painted,
     away = widget.similarity.text()
     carm = radiograph.carm
     truth = carm.world_from_camera(
-        7.0, -4.0, 2.0, isocenter=bench.session.isocenter, offset_mm=(6.0, -9.0, 14.0)
+        7.0, -4.0, 2.0, isocenter=bench.session.patient.isocenter, offset_mm=(6.0, -9.0, 14.0)
     )
-    bench.session.set_pose(truth, "truth")
+    bench.session.poses.set(truth, "truth")
     painted(bench)
     qtbot.waitUntil(lambda: widget.similarity.text() != away)
     qtbot.waitUntil(lambda: "NCC 1.000" in widget.similarity.text())
@@ -337,31 +339,33 @@ def test_similarity_is_read_and_best_at_the_truth(bench, widget, qtbot, painted,
 def test_painting_over_a_half_changes_the_similarity(bench, widget, qtbot):
     qtbot.waitUntil(lambda: widget.similarity.text().startswith("NCC"))
     whole = widget.similarity.text()
-    painted = torch.ones(bench.session.active.radiograph.carm.detector.shape, dtype=torch.bool)
+    painted = torch.ones(
+        bench.session.exposures.active.radiograph.carm.detector.shape, dtype=torch.bool
+    )
     painted[:, :54] = False
-    bench.session.set_painted("frontal", painted)
+    bench.session.exposures.set_painted(bench.session.exposures.named("frontal").id, painted)
     qtbot.waitUntil(lambda: widget.similarity.text() not in (whole, "—"))
-    bench.session.set_painted("frontal", None)
+    bench.session.exposures.set_painted(bench.session.exposures.named("frontal").id, None)
     qtbot.waitUntil(lambda: widget.similarity.text() == whole)
 
 
 def test_two_radiographs_and_the_rig(bench, widget, qtbot, make_radiograph):
     assert widget.rig.isHidden()
-    bench.session.add_radiograph(make_radiograph(64, primary_deg=85.0), name="lateral")
+    bench.session.exposures.add(make_radiograph(64, primary_deg=85.0), name="lateral")
     assert [widget.radiograph.itemText(k) for k in range(2)] == ["frontal", "lateral"]
     assert not widget.rig.isHidden()
-    frontal = bench.session.exposure("frontal").world_from_camera
+    frontal = bench.session.exposures.named("frontal").world_from_camera
     widget.step("x", 1)
-    assert bench.session.exposure("frontal").world_from_camera is not frontal
+    assert bench.session.exposures.named("frontal").world_from_camera is not frontal
     widget.rig.click()
-    assert not bench.session.rig_locked
-    frontal = bench.session.exposure("frontal").world_from_camera
+    assert not bench.session.poses.rig_locked
+    frontal = bench.session.exposures.named("frontal").world_from_camera
     widget.step("x", 1)
-    assert bench.session.exposure("frontal").world_from_camera is frontal
+    assert bench.session.exposures.named("frontal").world_from_camera is frontal
     widget.radiograph.setFocus()
     qtbot.keyClick(widget.radiograph, Qt.Key.Key_Up)
     widget.radiograph.activated.emit(0)
-    assert bench.session.active.name == "frontal"
+    assert bench.session.exposures.active.name == "frontal"
 
 
 def test_overlays_can_be_chosen_and_blink(bench, widget, qtbot):
@@ -381,10 +385,10 @@ def test_says_what_is_missing(empty_bench, viewer, patient, radiograph):
     assert "radiograph" in widget.hint.words
     widget.step("x", 1)
     widget.copy()
-    empty_bench.session.add_radiograph(radiograph)
+    empty_bench.session.exposures.add(radiograph)
     assert "CT" in widget.hint.words
     widget.step("x", 1)
-    empty_bench.session.set_volume(patient.volume)
+    empty_bench.session.patient.set_volume(patient.volume)
     assert widget.hint.words == ""
     widget.tear_down()
 
@@ -398,13 +402,13 @@ def test_closed_and_opened_again(bench, viewer, qtbot, canvas, painted):
     assert first.torn_down
     assert len(bench.viewer.keymap) == keys - 14
     assert len(bench.viewer.mouse_drag_callbacks) == callbacks - 1
-    pose = bench.session.pose
+    pose = bench.session.poses.current
     drag(canvas, (20, 20))
-    assert bench.session.pose is pose
+    assert bench.session.poses.current is pose
     second = PoseWidget(viewer)
     viewer.window.add_dock_widget(second, name="Pose")
     drag(canvas, (20, 20))
-    assert bench.session.pose is not pose
+    assert bench.session.poses.current is not pose
     painted(bench)
     assert second.rows["x"].field.value() != 0
     assert first.rows["x"].field.value() == 0
@@ -421,20 +425,20 @@ def test_of_two_in_a_viewer_the_newest_has_mouse_and_keys(
     widget.pivot.setCurrentIndex(widget.pivot.count() - 1)  # a landmark; the others: isocenter
 
     def shift(expected):
-        bench.session.reset()
+        bench.session.poses.reset()
         qtbot.keyClick(canvas, Qt.Key.Key_PageUp, SHIFT)
         assert widget.carm_pose().offset_mm[2] == pytest.approx(expected)
 
     def turn_keeps_isocenter():
-        bench.session.reset()
+        bench.session.poses.reset()
         seen = []
 
         def moved():
             seen.append(widget.carm_pose().offset_mm)
 
-        bench.session.pose_changed.connect(moved)
+        bench.session.poses.changed.connect(moved)
         drag(canvas, (30, 0), modifiers=CONTROL | SHIFT)
-        bench.session.pose_changed.disconnect(moved)
+        bench.session.poses.changed.disconnect(moved)
         assert abs(widget.carm_pose().primary_deg) > 1.0
         # On the way too: no other widget had its say.
         still = [offset == pytest.approx((0.0, 0.0, 0.0), abs=1e-6) for offset in seen]

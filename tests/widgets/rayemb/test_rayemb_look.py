@@ -49,11 +49,11 @@ class Bench(Workbench):
 def scene(patient, radiograph):
     """A session whose radiograph the ideal encoder has seen, and a look at it."""
     session = Session()
-    session.set_volume(patient.volume)
-    session.add_radiograph(radiograph, name="frontal")
+    session.patient.set_volume(patient.volume)
+    session.exposures.add(radiograph, name="frontal")
     truth = pose_at(session, **TRUTH)
-    session.remove_radiograph("frontal")
-    session.add_radiograph(radiograph, name="frontal", truth=truth)
+    session.exposures.remove(session.exposures.named("frontal").id)
+    session.exposures.add(radiograph, name="frontal", truth=truth)
     prepare_ideally(session, truth)
     bench = Bench(session)
     viewer = ViewerModel()
@@ -67,7 +67,7 @@ def scene(patient, radiograph):
 
 def test_an_answer_is_painted_once_it_is_there(scene):
     point = scene.marks[2]
-    scene.state.set_look(Look(point, scene.session.active.id))
+    scene.state.set_look(Look(point, scene.session.exposures.active.id))
     answer = heatmaps(HeatmapRequest(scene.state.prepared, (point,), 3))
     scene.look._take(answer)
     assert scene.look.heatmap is answer
@@ -77,7 +77,7 @@ def test_an_answer_is_painted_once_it_is_there(scene):
     assert scene.canvas.backdrop
     expected = pixel_of(scene.session, point, scene.truth)
     assert scene.viewer.layers[PEAK].data[0].tolist() == pytest.approx(expected, abs=1.5)
-    here = pixel_of(scene.session, point, scene.session.pose)
+    here = pixel_of(scene.session, point, scene.session.poses.current)
     assert scene.viewer.layers[HERE].data[0].tolist() == pytest.approx(here)
     assert scene.state.look.pixel == pytest.approx(expected, abs=1.5)
     words = scene.look.words()
@@ -90,15 +90,15 @@ def test_an_answer_is_painted_once_it_is_there(scene):
 
 
 def test_a_renamed_radiograph_is_still_the_one_that_was_prepared(scene):
-    scene.session.rename_radiograph("frontal", "AP")
-    assert scene.state.shows(scene.session.active)
-    scene.session.add_radiograph(scene.session.active.radiograph, name="frontal")
-    assert not scene.state.shows(scene.session.active)  # of the same name and image
+    scene.session.exposures.rename(scene.session.exposures.named("frontal").id, "AP")
+    assert scene.state.shows(scene.session.exposures.active)
+    scene.session.exposures.add(scene.session.exposures.active.radiograph, name="frontal")
+    assert not scene.state.shows(scene.session.exposures.active)  # of the same name and image
 
 
 def test_a_stale_answer_is_not_painted(scene):
     point = scene.marks[2]
-    scene.state.set_look(Look(point, scene.session.active.id))
+    scene.state.set_look(Look(point, scene.session.exposures.active.id))
     late = heatmaps(HeatmapRequest(scene.state.prepared, (point,), 3))
     prepare_ideally(scene.session, scene.truth)
     scene.look._take(late)
@@ -109,7 +109,7 @@ def test_a_stale_answer_is_not_painted(scene):
 
 def test_the_answer_of_the_point_before_is_not_the_point_s(scene):
     first, second = scene.marks[2], scene.marks[5]
-    scene.state.set_look(Look(second, scene.session.active.id))
+    scene.state.set_look(Look(second, scene.session.exposures.active.id))
     scene.look._take(heatmaps(HeatmapRequest(scene.state.prepared, (first,), 3)))
     assert scene.look.heatmap is None  # shown on the way, but not the one asked for
     assert scene.state.look.pixel is None
@@ -120,7 +120,7 @@ def test_the_numbers_of_the_list(scene):
     found = score_points(ScorePointsRequest(scene.state.prepared, points, 3)).found
     names = tuple(f"p {i}" for i in range(len(points)))
     listed = PointList(names, points).looked_for(found)
-    active = scene.session.active
+    active = scene.session.exposures.active
     values = numbers_of(listed, active.radiograph.carm, active.world_from_camera, scene.truth)
     row = 4
     mm = 330 / 96 * 750 / 1020
@@ -143,9 +143,9 @@ def test_kept_as_landmarks_with_their_covariance(scene):
     listed = PointList(("a", "b"), points).looked_for(found)
     words = copy_to_landmarks(scene.session, listed)
     assert "2 landmarks" in words
-    assert [mark.name for mark in scene.session.landmarks] == ["a", "b"]
-    assert scene.session.landmarks[1].position == pytest.approx(scene.marks[1])
-    picked = scene.session.active.landmarks[1]
+    assert [mark.name for mark in scene.session.landmarks.all] == ["a", "b"]
+    assert scene.session.landmarks.all[1].position == pytest.approx(scene.marks[1])
+    picked = scene.session.exposures.active.landmarks[1]
     assert picked.pixel == pytest.approx(tuple(listed.found.pixels[1].tolist()))
     assert picked.covariance == (4.0, 1.5, 9.0)
     with pytest.raises(ValueError, match="once they were found"):

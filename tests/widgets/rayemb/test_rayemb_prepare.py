@@ -52,7 +52,7 @@ def test_prepare_once_and_then_from_the_disk(widget, bench, folder, qtbot, monke
     assert len(first.templates) == TEMPLATES
     assert f"Ready: {TEMPLATES} templates, compact-pelvis, on frontal" in group.status.words
     assert len(list(folder.glob("templates-*.safetensors"))) == 1
-    widget.look_at(bench.session.landmarks[0].position)
+    widget.look_at(bench.session.landmarks.all[0].position)
     qtbot.waitUntil(lambda: widget.look.heatmap is not None, timeout=LONG)
     answer = widget.look.heatmap
     assert answer.similarity().min() >= 0
@@ -74,29 +74,29 @@ def test_another_radiograph_and_a_painted_mask_are_embedded_by_themselves(
     session = bench.session
     qtbot.mouseClick(widget.network.prepare, LEFT)
     first = prepared(widget, qtbot)
-    session.add_radiograph(make_radiograph(96, primary_deg=-11.0), name="second")
+    session.exposures.add(make_radiograph(96, primary_deg=-11.0), name="second")
     assert session.ray_points.prepared is None
     second = prepared(widget, qtbot)
     assert second.templates is first.templates
     assert session.ray_points.exposure.name == "second"
     assert not torch.equal(second.embedded.embedding, first.embedded.embedding)
 
-    painted = torch.ones(session.active.radiograph.carm.detector.shape, dtype=torch.bool)
+    painted = torch.ones(session.exposures.active.radiograph.carm.detector.shape, dtype=torch.bool)
     painted[:, :50] = False
-    session.set_painted("second", painted)
+    session.exposures.set_painted(session.exposures.named("second").id, painted)
     masked = prepared(widget, qtbot)
     columns = masked.embedded.usable.shape[1]
     assert not masked.embedded.usable[:, : columns // 3].any()
 
-    session.set_active("frontal")
+    session.exposures.activate(session.exposures.named("frontal").id)
     back = prepared(widget, qtbot)
     assert session.ray_points.exposure.name == "frontal"
-    session.move(session.pose)  # a pose is no reason
+    session.poses.move(session.poses.current)  # a pose is no reason
     assert session.ray_points.prepared is back
 
     # Another scale needs other templates: not without being asked.
-    session.add_radiograph(make_radiograph(48, primary_deg=5.0), name="small")
-    small = session.active.radiograph
+    session.exposures.add(make_radiograph(48, primary_deg=5.0), name="small")
+    small = session.exposures.active.radiograph
     assert small.carm.detector.size_mm[0] == pytest.approx(330.0)
     small_again = prepared(widget, qtbot)  # the same area: the same scale after all
     assert small_again.templates is first.templates
@@ -118,7 +118,7 @@ def test_a_ct_that_changes_meanwhile_drops_what_is_being_made(widget, bench, pat
     widget.network.count.setValue(100)
     qtbot.mouseClick(widget.network.prepare, LEFT)
     qtbot.waitUntil(lambda: "of 100" in widget.network.status.words, timeout=LONG)
-    bench.session.set_volume(patient.volume.downsample(2))
+    bench.session.patient.set_volume(patient.volume.downsample(2))
     assert not widget.preparation.running
     qtbot.wait(200)
     assert bench.session.ray_points.prepared is None
@@ -140,12 +140,12 @@ def test_other_weights_and_other_templates_are_another_preparation(
     encoder, _ = shipped_encoder()
     file = tmp_path / "mine.safetensors"
     save_network(file, encoder, {})
-    session.want(Weights("rayemb", file, "localises to 4 mm"))
+    session.weights.want(Weights("rayemb", file, "localises to 4 mm"))
     assert group.weights == WeightsFile(file)
     assert group.words.words == "localises to 4 mm"
     qtbot.mouseClick(group.prepare, LEFT)
     assert prepared(widget, qtbot).weights == WeightsFile(file)
-    session.want(Weights("landmarks", tmp_path / "other.safetensors"))
+    session.weights.want(Weights("landmarks", tmp_path / "other.safetensors"))
     assert group.weights == WeightsFile(file)
 
     broken = tmp_path / "broken.safetensors"

@@ -37,9 +37,9 @@ def truth(bench):
     """Where the bench's radiograph was taken; the session knows, as for a simulated one."""
     session = bench.session
     pose = pose_at(session, **TRUTH)
-    radiograph = session.active.radiograph
-    session.remove_radiograph("frontal")
-    session.add_radiograph(radiograph, name="simulated", truth=pose)
+    radiograph = session.exposures.active.radiograph
+    session.exposures.remove(session.exposures.named("frontal").id)
+    session.exposures.add(radiograph, name="simulated", truth=pose)
     return pose
 
 
@@ -83,10 +83,10 @@ def test_a_click_in_a_slice_shows_where_the_point_is(seen, widget, bench, truth,
     layers = bench.viewer.layers
     peak, here = layers["RayEmb peak"], layers["RayEmb projection"]
     assert peak.data[0].tolist() == heatmap.maps.found.pixels[0].tolist()
-    assert here.data[0].tolist() == pytest.approx(pixel_of(session, point, session.pose))
+    assert here.data[0].tolist() == pytest.approx(pixel_of(session, point, session.poses.current))
     heat = layers["heatmap"]
     brightest = divmod(int(heat.data.argmax()), heat.data.shape[1])
-    spacing = session.active.radiograph.carm.detector.spacing
+    spacing = session.exposures.active.radiograph.carm.detector.spacing
     at_mm = [e * s for e, s in zip(expected, spacing, strict=True)]
     # Half a pixel of the heatmap is 2.3 mm, one and a half of the radiograph are 5.2 mm.
     assert list(heat.data_to_world(brightest)) == pytest.approx(at_mm, abs=6.0)
@@ -143,12 +143,12 @@ def test_the_wheel_goes_through_slices_and_the_cross_stays_with_its_slice(widget
 
 def test_the_projection_and_the_distance_follow_the_pose(widget, bench, truth, qtbot):
     session = bench.session
-    widget.look_at(session.landmarks[0].position)
+    widget.look_at(session.landmarks.all[0].position)
     looked(widget, qtbot)
     far = widget.readout.text()
-    session.set_pose(truth, "there")
+    session.poses.set(truth, "there")
     here = bench.viewer.layers["RayEmb projection"].data[0].tolist()
-    assert here == pytest.approx(pixel_of(session, session.landmarks[0].position, truth))
+    assert here == pytest.approx(pixel_of(session, session.landmarks.all[0].position, truth))
     assert widget.readout.text() != far
     apart = float(widget.readout.text().split("from the current projection ")[1].split(" mm")[0])
     assert apart < 3.0
@@ -158,13 +158,13 @@ def test_a_radiograph_that_is_not_mirrored_has_its_heatmap_the_right_way_round(
     bench, truth, viewer, qtbot
 ):
     session = bench.session
-    plain = session.active.radiograph.flip_columns()
-    session.remove_radiograph("simulated")
-    session.add_radiograph(plain, name="other way", truth=truth)
+    plain = session.exposures.active.radiograph.flip_columns()
+    session.exposures.remove(session.exposures.named("simulated").id)
+    session.exposures.add(plain, name="other way", truth=truth)
     widget = RayEmbWidget(viewer)
     viewer.window.add_dock_widget(widget, name="RayEmb", area="right")
     prepare_ideally(session, truth)
-    point = next(m.position for m in session.landmarks if m.name == "FH-l")
+    point = next(m.position for m in session.landmarks.all if m.name == "FH-l")
     widget.look_at(point)
     heatmap = looked(widget, qtbot)
     expected = pixel_of(session, point, truth)
@@ -181,7 +181,7 @@ def test_a_radiograph_that_is_not_mirrored_has_its_heatmap_the_right_way_round(
 def test_what_lies_over_the_radiograph_can_be_chosen(seen, widget, bench, qtbot):
     session, canvas = bench.session, bench.canvas
     canvas.overlay = "blend"
-    widget.look_at(session.landmarks[2].position)
+    widget.look_at(session.landmarks.all[2].position)
     heatmap = looked(widget, qtbot)
     heat = bench.viewer.layers["heatmap"]
     assert canvas.overlay == "radiograph"
@@ -203,7 +203,7 @@ def test_what_lies_over_the_radiograph_can_be_chosen(seen, widget, bench, qtbot)
 def test_points_are_listed_selected_removed_and_become_landmarks(seen, widget, bench, truth, qtbot):
     session, panel = bench.session, widget.points
     state = session.ray_points
-    for mark in session.landmarks[:3]:
+    for mark in session.landmarks.all[:3]:
         widget.look_at(mark.position)
         looked(widget, qtbot)
         qtbot.mouseClick(panel.add, LEFT)
@@ -214,16 +214,16 @@ def test_points_are_listed_selected_removed_and_become_landmarks(seen, widget, b
     assert values[:, TO_POSE - 1].max() > 5.0
     first = panel.table.visualRect(panel.sorted.index(0, 0)).center()
     qtbot.mouseClick(panel.table.viewport(), LEFT, pos=first)
-    assert state.look.position == pytest.approx(session.landmarks[0].position)
+    assert state.look.position == pytest.approx(session.landmarks.all[0].position)
     assert panel.rows() == [0]
 
-    before = len(session.landmarks)
+    before = len(session.landmarks.all)
     qtbot.mouseClick(panel.accept, LEFT)
-    assert len(session.landmarks) == before + 1
-    kept = session.landmarks[-1]
+    assert len(session.landmarks.all) == before + 1
+    kept = session.landmarks.all[-1]
     assert kept.name == "point 1"
-    assert kept.position == pytest.approx(session.landmarks[0].position)
-    (picked,) = session.active.landmarks
+    assert kept.position == pytest.approx(session.landmarks.all[0].position)
+    (picked,) = session.exposures.active.landmarks
     assert picked.pixel == pytest.approx(tuple(state.points.found.pixels[0].tolist()))
     assert picked.covariance[0] == pytest.approx(float(state.points.found.covariances[0, 0, 0]))
     assert picked.covariance[2] == pytest.approx(float(state.points.found.covariances[0, 1, 1]))
@@ -238,14 +238,14 @@ def test_landmarks_are_looked_at_and_listed_with_scores(widget, bench, truth, qt
     menu = panel.from_landmarks.menu()
     menu.aboutToShow.emit()
     texts = [action.text() for action in menu.actions()]
-    assert [m.name for m in session.landmarks] == texts[2:]
+    assert [m.name for m in session.landmarks.all] == texts[2:]
     menu.actions()[4].trigger()
-    assert session.ray_points.look.position == session.landmarks[2].position
+    assert session.ray_points.look.position == session.landmarks.all[2].position
     menu.actions()[0].trigger()
     qtbot.waitUntil(lambda: session.ray_points.points.found is not None, timeout=LONG)
     points = session.ray_points.points
-    assert points.names == tuple(m.name for m in session.landmarks)
-    carm = session.active.radiograph.carm
+    assert points.names == tuple(m.name for m in session.landmarks.all)
+    carm = session.exposures.active.radiograph.carm
     expected = carm.project(points.positions, truth)
     rows, columns = carm.detector.shape
     inside = ((expected > 3) & (expected < torch.tensor([rows - 4.0, columns - 4.0]))).all(1)
@@ -257,7 +257,7 @@ def test_landmarks_are_looked_at_and_listed_with_scores(widget, bench, truth, qt
 def test_six_hundred_rows_sort_by_number(widget, bench, qtbot):
     state, panel = bench.session.ray_points, widget.points
     generator = torch.Generator().manual_seed(1)
-    positions = bench.session.volume.center.double() + 50 * torch.randn(
+    positions = bench.session.patient.volume.center.double() + 50 * torch.randn(
         600, 3, generator=generator, dtype=torch.float64
     )
     state.set_points(PointList(tuple(f"bone {i + 1}" for i in range(600)), positions))
@@ -293,13 +293,13 @@ def test_from_correspondences_to_a_pose_that_undo_takes_back(
     qtbot.waitUntil(lambda: not widget.search.finding, timeout=LONG)
     assert len(session.ray_points.points) == 80
     assert bench.viewer.layers["RayEmb points"].data.shape == (80, 2)
-    before = session.pose
+    before = session.poses.current
     qtbot.mouseClick(panel.pose, LEFT)
     qtbot.waitUntil(lambda: widget.search.solved is not None, timeout=LONG)
-    assert session.pose is before
+    assert session.poses.current is before
     assert "mTRE" in panel.verdict.words
     qtbot.mouseClick(panel.accept, LEFT)
-    assert truth_error_mm(session, "simulated", session.pose) < 6.0
+    assert truth_error_mm(session, session.exposures.active.id, session.poses.current) < 6.0
     assert session.history.records[session.history.at].why == "rayemb"
     qtbot.wait(300)
     screenshot(widget.window(), "rayemb_pose_window")
@@ -309,10 +309,10 @@ def test_from_correspondences_to_a_pose_that_undo_takes_back(
     assert "median error" in widget.scatter.words.words
     screenshot(widget, "rayemb_scatter")
     assert session.undo() == "rayemb"
-    assert session.pose is before
+    assert session.poses.current is before
 
     # Another search replaces what the last one found, and nothing else.
-    widget.look_at(session.landmarks[0].position)
+    widget.look_at(session.landmarks.all[0].position)
     looked(widget, qtbot)
     widget.list.add()
     assert widget.search.solved is None  # the list is another one
@@ -327,7 +327,7 @@ def test_from_correspondences_to_a_pose_that_undo_takes_back(
 def test_pose_and_refine_hands_on_to_the_refine_widget(widget, bench, truth, qtbot, monkeypatch):
     session, panel, begun = bench.session, widget.pose, []
     monkeypatch.setattr(RefineWidget, "start", lambda self, asked: begun.append(asked))
-    widget.look_at(session.landmarks[0].position)
+    widget.look_at(session.landmarks.all[0].position)
     looked(widget, qtbot)
     panel.points.setValue(300)
     panel.keep.setValue(60)
@@ -340,7 +340,7 @@ def test_pose_and_refine_hands_on_to_the_refine_widget(widget, bench, truth, qtb
     assert choices.starts == STARTS
     assert choices.spread == START_SPREAD
     assert session.history.records[session.history.at].why == "rayemb"
-    assert truth_error_mm(session, "simulated", session.pose) < 6.0
+    assert truth_error_mm(session, session.exposures.active.id, session.poses.current) < 6.0
     # Its own pictures make room for those of the refinement.
     assert widget.shown.currentText() == "nothing"
     assert not bench.viewer.layers["heatmap"].visible
@@ -362,11 +362,11 @@ def test_a_pose_without_consensus_offers_training(seen, widget, bench, qtbot):
     qtbot.waitUntil(lambda: widget.search.solved is not None, timeout=LONG)
     assert not widget.search.solved.verdict.trusted
     assert panel.train.isVisible()
-    before = session.pose
+    before = session.poses.current
     qtbot.mouseClick(panel.refine, LEFT)
     qtbot.waitUntil(lambda: widget.search.solved is not None, timeout=LONG)
     qtbot.wait(50)
-    assert session.pose is before
+    assert session.poses.current is before
     assert "Refine" not in dict(bench.viewer.window.dock_widgets)
 
 
@@ -376,7 +376,7 @@ def test_a_pose_without_consensus_offers_training(seen, widget, bench, qtbot):
 def test_the_templates_of_a_point_show_where_it_is(seen, widget, bench, qtbot, screenshot):
     session = bench.session
     widget.tabs.setCurrentWidget(widget.templates)
-    point = session.landmarks[2].position
+    point = session.landmarks.all[2].position
     widget.look_at(point)
     heatmap = looked(widget, qtbot)
     assert len(widget.templates.marks) == 3
@@ -402,18 +402,20 @@ def test_a_click_in_the_room_counts_and_the_ray_follows(widget, bench, truth, vi
     session = bench.session
     room = RoomWidget(viewer)
     viewer.window.add_dock_widget(room, name="3D view", area="left")
-    point = session.landmarks[1].position
+    point = session.landmarks.all[1].position
     room.room.point_clicked.emit(point)
     assert session.ray_points.look.position == point
     heatmap = looked(widget, qtbot)
     room.room.refresh()  # as it does by itself while it is seen
     assert room.room.layer("heatmap point").data[0].tolist() == list(reversed(point))
     ray = room.room.layer("heatmap ray").data[0]
-    source, rays = session.active.radiograph.carm.rays(session.pose, heatmap.maps.found.pixels)
+    source, rays = session.exposures.active.radiograph.carm.rays(
+        session.poses.current, heatmap.maps.found.pixels
+    )
     assert ray[0].tolist() == pytest.approx(source.tolist()[::-1])
     assert ray[1].tolist() == pytest.approx(rays[0].tolist()[::-1])
     # At the true pose the ray meets the point.
-    session.set_pose(truth, "there")
+    session.poses.set(truth, "there")
     room.room.refresh()
     start, way = room.room.layer("heatmap ray").data[0]
     along = way / (way @ way) ** 0.5
@@ -429,7 +431,7 @@ def test_a_click_in_the_room_counts_and_the_ray_follows(widget, bench, truth, vi
 
 def test_it_takes_its_layers_along_and_leaves_the_points(widget, bench, viewer, qtbot):
     session = bench.session
-    widget.look_at(session.landmarks[0].position)
+    widget.look_at(session.landmarks.all[0].position)
     looked(widget, qtbot)
     widget.list.add()
     names = {layer.name for layer in bench.viewer.layers}
@@ -451,9 +453,9 @@ def test_it_takes_its_layers_along_and_leaves_the_points(widget, bench, viewer, 
 
 def test_layers_removed_while_an_answer_is_on_its_way_are_made_again(widget, bench, qtbot):
     session = bench.session
-    widget.look_at(session.landmarks[0].position)
+    widget.look_at(session.landmarks.all[0].position)
     looked(widget, qtbot)
-    widget.look_at(session.landmarks[3].position)
+    widget.look_at(session.landmarks.all[3].position)
     bench.viewer.layers.remove("heatmap")
     bench.viewer.layers.remove("RayEmb peak")
     looked(widget, qtbot)
@@ -465,10 +467,10 @@ def test_layers_removed_while_an_answer_is_on_its_way_are_made_again(widget, ben
 
 def test_a_late_answer_about_another_radiograph_is_not_shown(widget, bench, make_radiograph, qtbot):
     session = bench.session
-    widget.look_at(session.landmarks[0].position)
+    widget.look_at(session.landmarks.all[0].position)
     late = widget.look._lane
     other = make_radiograph(64, primary_deg=40.0, secondary_deg=3.0)
-    session.add_radiograph(other, name="lateral")
+    session.exposures.add(other, name="lateral")
     assert session.ray_points.prepared is None
     assert widget.look.heatmap is None
     qtbot.wait(300)
@@ -481,7 +483,7 @@ def test_a_late_answer_about_another_radiograph_is_not_shown(widget, bench, make
 
 def test_another_ct_clears_everything(widget, bench, patient, qtbot):
     session = bench.session
-    widget.look_at(session.landmarks[0].position)
+    widget.look_at(session.landmarks.all[0].position)
     looked(widget, qtbot)
     widget.list.add()
     panel = widget.pose
@@ -490,7 +492,7 @@ def test_another_ct_clears_everything(widget, bench, patient, qtbot):
     panel.keep.setValue(60)
     panel.redraws.setValue(50)
     qtbot.mouseClick(panel.find_button, LEFT)
-    session.set_volume(patient.volume.downsample(2))  # in the middle of the search
+    session.patient.set_volume(patient.volume.downsample(2))  # in the middle of the search
     assert not widget.search.finding
     assert session.ray_points.prepared is None
     assert len(session.ray_points.points) == 0
@@ -498,14 +500,14 @@ def test_another_ct_clears_everything(widget, bench, patient, qtbot):
     assert "CT changed" in widget.network.status.words
     qtbot.wait(200)
     assert len(session.ray_points.points) == 0
-    assert widget.slices._grid.volume is session.volume
+    assert widget.slices._grid.volume is session.patient.volume
 
 
 def test_two_viewers_do_not_mix(widget, bench, make_napari_viewer_proxy, qtbot):
     other = make_napari_viewer_proxy()
     second = RayEmbWidget(other)
     other.window.add_dock_widget(second, name="RayEmb", area="right")
-    widget.look_at(bench.session.landmarks[0].position)
+    widget.look_at(bench.session.landmarks.all[0].position)
     looked(widget, qtbot)
     assert second.look.heatmap is None
     assert len(other.layers) == 0
@@ -520,7 +522,7 @@ def test_closing_the_viewer_while_it_works_is_quiet(bench, truth, viewer, qtbot)
     widget.tabs.setCurrentWidget(widget.pose)
     widget.pose.redraws.setValue(50)
     qtbot.mouseClick(widget.pose.find_button, LEFT)
-    widget.look_at(bench.session.landmarks[0].position)
+    widget.look_at(bench.session.landmarks.all[0].position)
     bench.close()
     assert widget.torn_down
     QApplication.processEvents()
@@ -537,7 +539,7 @@ def test_it_says_what_is_missing(empty_bench, viewer, notified, qtbot):
     assert "Prepare" in widget.readout.text()
     widget.list.accept([])
     assert "once they were found" in notified[-1]
-    empty_bench.session.set_landmarks([Landmark("a", (1.0, 2.0, 3.0))])
+    empty_bench.session.landmarks.set([Landmark("a", (1.0, 2.0, 3.0))])
     widget.list.add_landmarks()
     assert len(empty_bench.session.ray_points.points) == 1
     assert not widget.pose.pose.isEnabled()

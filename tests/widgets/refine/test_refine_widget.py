@@ -31,13 +31,13 @@ def near(bench):
 
 def give_truth(session):
     """A start near the truth, and the truth itself."""
-    (exposure,) = session.exposures
-    carm, isocenter = exposure.radiograph.carm, tuple(session.volume.center.tolist())
+    (exposure,) = session.exposures.all
+    carm, isocenter = exposure.radiograph.carm, tuple(session.patient.volume.center.tolist())
     off = CArmPose(9.0, -2.5, 1.0, (2.0, -5.0, 10.0), isocenter=isocenter)
     truth = carm.world_from_camera(7.0, -4.0, 2.0, isocenter=isocenter, offset_mm=(6.0, -9.0, 14.0))
     radiograph = exposure.radiograph
-    session.remove_radiograph(exposure.name)
-    session.add_radiograph(radiograph, name="frontal", start=carm.pose_from(off), truth=truth)
+    session.exposures.remove(exposure.id)
+    session.exposures.add(radiograph, name="frontal", start=carm.pose_from(off), truth=truth)
 
 
 @pytest.fixture
@@ -91,15 +91,15 @@ def layer(viewer, name):
 
 
 def test_refining_finds_the_truth_and_moves_nothing_before_accept(widget, near, qtbot, viewer):
-    before = near.session.pose
+    before = near.session.poses.current
     click(qtbot, widget.go)
     assert widget.running
     assert not widget.go.isEnabled()
     assert not widget.settings.isEnabled()
     ended(qtbot, widget)
-    (result,) = near.session.results
+    (result,) = near.session.results.all
     assert result.registration.status in (Status.CONVERGED, Status.ITERATION_LIMIT)
-    assert near.session.pose is before
+    assert near.session.poses.current is before
     # Curves, stack and table hold every iterate, losses and all.
     trajectory = result.registration.trajectory
     assert [it.index for it in widget.losses.iterates] == [it.index for it in trajectory]
@@ -113,16 +113,16 @@ def test_refining_finds_the_truth_and_moves_nothing_before_accept(widget, near, 
 
 
 def test_accept_undo_discard(widget, near, qtbot):
-    before = near.session.pose
+    before = near.session.poses.current
     click(qtbot, widget.go)
     ended(qtbot, widget)
-    (result,) = near.session.results
+    (result,) = near.session.results.all
     click(qtbot, widget.results.accept)
-    assert near.session.pose is result.registration.world_from_camera
+    assert near.session.poses.current is result.registration.world_from_camera
     click(qtbot, widget.results.undo)
-    assert near.session.pose is before
+    assert near.session.poses.current is before
     click(qtbot, widget.results.discard)
-    assert near.session.results == ()
+    assert near.session.results.all == ()
     assert widget.results.table.rowCount() == 0
     assert widget.losses.curves == {}
     assert not widget.resume_here.isEnabled()
@@ -166,7 +166,7 @@ def test_cancelling_keeps_the_best_so_far(slow, near, qtbot):
     several(qtbot, slow)
     click(qtbot, slow.cancel_button)
     ended(qtbot, slow)
-    (result,) = near.session.results
+    (result,) = near.session.results.all
     assert result.registration.status is Status.CANCELLED
     losses = [it.loss for it in result.registration.trajectory]
     assert result.registration.losses["loss"] == min(losses)
@@ -176,7 +176,7 @@ def test_cancelling_keeps_the_best_so_far(slow, near, qtbot):
 def test_looking_back_and_continuing_from_there(widget, near, qtbot, viewer):
     click(qtbot, widget.go)
     ended(qtbot, widget)
-    (result,) = near.session.results
+    (result,) = near.session.results.all
     widget.slider.setFocus()
     qtbot.keyClick(widget.slider, Qt.Key.Key_Home)
     qtbot.keyClick(widget.slider, Qt.Key.Key_Right)
@@ -184,18 +184,18 @@ def test_looking_back_and_continuing_from_there(widget, near, qtbot, viewer):
     assert widget.current.index == wanted.index
     assert viewer.dims.point[0] == wanted.index
     assert widget.losses.marked == wanted.index
-    carm, mark = near.session.active.radiograph.carm, near.session.landmarks[0]
+    carm, mark = near.session.exposures.active.radiograph.carm, near.session.landmarks.all[0]
     point = torch.tensor([mark.position], dtype=torch.float64)
     there = carm.project(point, wanted.world_from_camera)[0].tolist()
     assert viewer.layers["projected landmarks"].data[0].tolist() == pytest.approx(there, abs=1e-3)
     click(qtbot, widget.resume_here)
-    assert near.session.pose.translation.tolist() == pytest.approx(
+    assert near.session.poses.current.translation.tolist() == pytest.approx(
         wanted.world_from_camera.translation.tolist()
     )
     assert near.session.history.records[-1].why == f"iteration {wanted.index} of {result.name}"
     ended(qtbot, widget)
-    assert len(near.session.results) == 2
-    first = near.session.results[1].registration.trajectory[0]
+    assert len(near.session.results.all) == 2
+    first = near.session.results.all[1].registration.trajectory[0]
     assert np.allclose(first.world_from_camera.matrix(), wanted.world_from_camera.matrix())
 
 
@@ -212,14 +212,14 @@ def test_the_pictures_of_a_result_are_in_memory_once(widget, near, qtbot, viewer
     click(qtbot, widget.go)
     ended(qtbot, widget)
     stack = layer(viewer, "iterations").data
-    first = near.session.results[0].registration.trajectory
+    first = near.session.results.all[0].registration.trajectory
     assert all(np.shares_memory(it.image.numpy(), stack[:]) for it in first)
     seen = np.array(stack[1])
     # Another refinement fills a stack of its own; the first is still there to be looked at.
     click(qtbot, widget.resume_here)
     ended(qtbot, widget)
     assert not np.shares_memory(first[1].image.numpy(), layer(viewer, "iterations").data[:])
-    widget.results.select("refinement 1")
+    widget.results.select(near.session.results.named("refinement 1").id)
     np.testing.assert_array_equal(layer(viewer, "iterations").data[1], seen)
 
 
@@ -228,8 +228,8 @@ def test_results_are_compared_and_an_old_one_is_shown_again(widget, near, qtbot)
         click(qtbot, widget.go)
         ended(qtbot, widget)
         widget.settings.own.setText("24, 32")
-    widget.results.select("refinement 1")
-    trajectory = near.session.results[0].registration.trajectory
+    widget.results.select(near.session.results.named("refinement 1").id)
+    trajectory = near.session.results.all[0].registration.trajectory
     assert len(widget.losses.iterates) == len(trajectory)
     assert widget.losses.iterates[-1].loss == trajectory[-1].loss
     widget.results.table.selectAll()
@@ -256,7 +256,7 @@ def test_a_removed_layer_does_not_disturb_a_run(slow, qtbot, viewer):
     if slow.running:
         click(qtbot, slow.cancel_button)
     ended(qtbot, slow)
-    (result,) = slow.workbench.session.results
+    (result,) = slow.workbench.session.results.all
     assert len(result.registration.trajectory) == len(slow.losses.iterates) > 3
     said = notification_manager.records[before:]
     assert all("Error" not in type(record).__name__ for record in said)
@@ -265,9 +265,9 @@ def test_a_removed_layer_does_not_disturb_a_run(slow, qtbot, viewer):
 def test_another_ct_drops_the_result(slow, near, qtbot, patient):
     click(qtbot, slow.go)
     several(qtbot, slow)
-    near.session.set_volume(patient.volume.downsample(2))
+    near.session.patient.set_volume(patient.volume.downsample(2))
     ended(qtbot, slow)
-    assert near.session.results == ()
+    assert near.session.results.all == ()
     assert "the CT" in slow.status.text()
 
 
@@ -275,25 +275,27 @@ def test_a_radiograph_renamed_meanwhile_keeps_its_result(slow, near, qtbot):
     session = near.session
     click(qtbot, slow.go)
     several(qtbot, slow)
-    session.rename_radiograph("frontal", "AP")
-    session.add_radiograph(session.active.radiograph, name="frontal")  # another of the old name
-    session.set_active("AP")
+    session.exposures.rename(session.exposures.named("frontal").id, "AP")
+    session.exposures.add(
+        session.exposures.active.radiograph, name="frontal"
+    )  # another of the old name
+    session.exposures.activate(session.exposures.named("AP").id)
     several(qtbot, slow, len(slow.losses.iterates) + 2)  # it goes on
     slow.cancel()
     ended(qtbot, slow)
-    (result,) = session.results
-    assert result.radiographs == ("AP",)
+    (result,) = session.results.all
+    assert result.radiographs == (session.exposures.named("AP").id,)
     assert "mTRE" in slow.readout.text()  # of AP, whose truth is known
     click(qtbot, slow.results.accept)
-    assert session.exposure("AP").world_from_camera is result.registration.world_from_camera
+    assert session.exposures.named("AP").world_from_camera is result.registration.world_from_camera
 
 
 def test_a_radiograph_removed_drops_the_result(slow, near, qtbot):
     click(qtbot, slow.go)
     several(qtbot, slow)
-    near.session.remove_radiograph("frontal")
+    near.session.exposures.remove(near.session.exposures.named("frontal").id)
     ended(qtbot, slow)
-    assert near.session.results == ()
+    assert near.session.results.all == ()
     assert not slow.go.isEnabled()
 
 
@@ -302,14 +304,14 @@ def test_closing_the_widget_cancels_and_keeps_the_best(slow, near, qtbot, viewer
     several(qtbot, slow)
     viewer.window.remove_dock_widget(slow)
     assert slow.torn_down
-    qtbot.waitUntil(lambda: len(near.session.results) == 1, timeout=LONG)
-    assert near.session.results[0].registration.status is Status.CANCELLED
+    qtbot.waitUntil(lambda: len(near.session.results.all) == 1, timeout=LONG)
+    assert near.session.results.all[0].registration.status is Status.CANCELLED
     assert near.jobs.running == ()
     assert layer(viewer, "iterations") is None
     # Opened again, it shows what the first one found.
     again = docked(viewer, qtbot)
-    assert again.results.selected == ("refinement 1",)
-    assert len(again.losses.iterates) == len(near.session.results[0].registration.trajectory)
+    assert again.results.selected == (near.session.results.named("refinement 1").id,)
+    assert len(again.losses.iterates) == len(near.session.results.all[0].registration.trajectory)
     assert layer(viewer, "iterations") is not None
     click(qtbot, again.results.discard)
 
@@ -320,7 +322,7 @@ def test_closing_the_viewer_in_the_middle_of_a_run(slow, near, qtbot, viewer):
     viewer.close()
     qtbot.wait(300)
     assert near.closed
-    assert near.session.results == ()
+    assert near.session.results.all == ()
     assert near.jobs.running == ()
     names = [thread.name for thread in threading.enumerate()]
     assert "xreg DRR" not in names
@@ -328,8 +330,8 @@ def test_closing_the_viewer_in_the_middle_of_a_run(slow, near, qtbot, viewer):
 
 def test_two_viewers_do_not_mix(slow, near, qtbot, make_napari_viewer, patient, radiograph):
     other = workbench_of(make_napari_viewer())
-    other.session.set_volume(patient.volume)
-    other.session.add_radiograph(radiograph, name="other")
+    other.session.patient.set_volume(patient.volume)
+    other.session.exposures.add(radiograph, name="other")
     give_truth(other.session)
     second = RefineWidget(other.viewer)
     second.settings.scales.setCurrentText("custom")
@@ -339,8 +341,8 @@ def test_two_viewers_do_not_mix(slow, near, qtbot, make_napari_viewer, patient, 
     second.start()
     ended(qtbot, second)
     assert slow.running
-    assert len(other.session.results) == 1
-    assert near.session.results == ()
+    assert len(other.session.results.all) == 1
+    assert near.session.results.all == ()
     assert [one.name for one in other.viewer.layers].count("iterations") == 1
     click(qtbot, slow.cancel_button)
     ended(qtbot, slow)
@@ -371,9 +373,9 @@ def test_locked_parameters_stay(widget, near, qtbot):
         assert widget.settings.locks[name].isChecked()
     click(qtbot, widget.go)
     ended(qtbot, widget)
-    carm = near.session.exposures[0].radiograph.carm
-    (result,) = near.session.results
-    pose = carm.carm_pose(result.registration.world_from_camera, near.session.isocenter)
+    carm = near.session.exposures.all[0].radiograph.carm
+    (result,) = near.session.results.all
+    pose = carm.carm_pose(result.registration.world_from_camera, near.session.patient.isocenter)
     assert pose.roll_deg == pytest.approx(1.0, abs=1e-6)
     assert pose.offset_mm[2] == pytest.approx(10.0, abs=1e-4)
     assert result.settings["locked"] == ["roll", "depth"]
@@ -383,7 +385,7 @@ def test_unticking_the_only_radiograph_leaves_nothing_to_do(widget, near, qtbot)
     widget.settings.more.expand(animate=False)
     item = widget.settings.radiographs.item(0)
     item.setCheckState(Qt.CheckState.Unchecked)
-    assert not near.session.exposures[0].used
+    assert not near.session.exposures.all[0].used
     assert not widget.go.isEnabled()
     widget.settings.radiographs.item(0).setCheckState(Qt.CheckState.Checked)
     assert widget.go.isEnabled()
@@ -454,12 +456,12 @@ def test_picture(widget, near, qtbot, viewer, screenshot, theme):
 
 def reopened(session):
     """Its results as a session file gives them back: a name, poses and losses, no pictures."""
-    (result,) = session.results
+    (result,) = session.results.all
     bare = replace(
         result.registration,
         trajectory=tuple(replace(it, image=None) for it in result.registration.trajectory),
     )
-    state = session.state()
+    state = session.state
     session.restore(replace(state, results=(replace(result, registration=bare),)), "open a session")
     return bare
 
@@ -473,12 +475,12 @@ def test_the_pictures_of_a_reopened_session_are_drawn_again(
     taken = np.array(layer(viewer, "iterations").data)[:, 0]
     bare = reopened(near.session)
     assert widget.current is None  # another result of the same name
-    widget.results.select(near.session.results[0].name)
+    widget.results.select(near.session.results.all[0].id)
     assert len(widget.losses.iterates) == len(bare.trajectory)
     qtbot.waitUntil(lambda: widget._layers.next_without_picture() is None, timeout=LONG)
     stack = layer(viewer, "iterations")
     assert stack.visible
-    carm = near.session.active.radiograph.carm
+    carm = near.session.exposures.active.radiograph.carm
     for number in (0, len(bare.trajectory) - 1):
         pose = bare.trajectory[number].world_from_camera
         wanted = render_drr(patient.volume, carm, pose, method="joseph").numpy()
@@ -509,7 +511,7 @@ def test_without_the_ct_a_reopened_result_says_why_there_are_no_pictures(widget,
     click(qtbot, widget.go)
     ended(qtbot, widget)
     bare = reopened(near.session)
-    near.session.restore(replace(near.session.state(), volume=None, labels=None), "open a session")
-    widget.results.select(near.session.results[0].name)
+    near.session.restore(replace(near.session.state, volume=None, labels=None), "open a session")
+    widget.results.select(near.session.results.all[0].id)
     assert "drawn again from its CT: load that first" in widget.status.text()
     assert len(widget.losses.iterates) == len(bare.trajectory)

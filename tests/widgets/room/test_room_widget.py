@@ -122,11 +122,11 @@ def test_the_first_pixel_of_the_radiograph_is_drawn_where_its_ray_ends(
     widget, bench, qtbot, mirrored
 ):
     carm = CArm(1020.0, 750.0, Detector((40, 30), (8.0, 10.0), (16.0, 18.0), mirrored))
-    x, y, z = (float(v) for v in bench.session.volume.center)
+    x, y, z = (float(v) for v in bench.session.patient.volume.center)
     image = np.zeros((40, 30), np.float32)
     image[:5, :4] = 1.0
     nominal = CArmPose(isocenter=(x, y, z))
-    bench.session.add_radiograph(Radiograph(torch.from_numpy(image), carm, nominal=nominal))
+    bench.session.exposures.add(Radiograph(torch.from_numpy(image), carm, nominal=nominal))
     qtbot.waitUntil(lambda: widget.room.layer("detector").texture.shape == (40, 30), timeout=5000)
     for layer in widget.model.layers:
         layer.visible = layer.name == "detector"
@@ -135,7 +135,7 @@ def test_the_first_pixel_of_the_radiograph_is_drawn_where_its_ray_ends(
     picture = widget._canvas.screenshot(flash=False).astype(float)[..., :3]
     bright = np.argwhere(picture.min(axis=-1) > 200)
     source, rays = carm.rays(
-        bench.session.pose, torch.tensor([[2.0, 1.5]], dtype=torch.float64)
+        bench.session.poses.current, torch.tensor([[2.0, 1.5]], dtype=torch.float64)
     )  # the middle of the bright block
     wanted = _on_canvas(widget, (source + rays[0]).tolist())
     scale = picture.shape[0] / widget.model.canvas.size[0]
@@ -148,7 +148,7 @@ def test_a_dragged_landmark_moves_in_the_session_and_a_click_on_bone_is_announce
 ):
     widget.room.look("front", at="patient")
     QApplication.processEvents()
-    mark = next(m for m in bench.session.landmarks if m.name == "ASIS-l")
+    mark = next(m for m in bench.session.landmarks.all if m.name == "ASIS-l")
     x, y, z = mark.position
     start = _on_canvas(widget, mark.position)
     zoom = widget.model.scene.camera.zoom
@@ -156,7 +156,7 @@ def test_a_dragged_landmark_moves_in_the_session_and_a_click_on_bone_is_announce
     heard = []
     widget.point_clicked.connect(heard.append)
     _drag(widget, start, start + QPoint(10, 5), start + QPoint(20, 30))
-    (moved,) = [m for m in bench.session.landmarks if m.name == "ASIS-l"]
+    (moved,) = [m for m in bench.session.landmarks.all if m.name == "ASIS-l"]
     # 20 pixels to the right is to the patient's left (+x), 30 down is towards the feet (-z)
     wanted = (x + 20 / zoom, y, z - 30 / zoom)
     assert moved.position == pytest.approx(wanted, abs=1.0 / zoom)
@@ -183,7 +183,7 @@ def test_a_drag_of_the_pose_is_drawn_twice_a_second_and_its_end_always(
     widget, bench, qtbot, monkeypatch
 ):
     session = bench.session
-    carm = session.active.radiograph.carm
+    carm = session.exposures.active.radiograph.carm
     drawn = []
     refresh = widget.room.refresh
     monkeypatch.setattr(widget.room, "refresh", lambda: (drawn.append(1), refresh()))
@@ -191,8 +191,8 @@ def test_a_drag_of_the_pose_is_drawn_twice_a_second_and_its_end_always(
     with monkeypatch.context() as patched:
         patched.setattr("napari_xreg.widgets.room.widget.time", clock)
         for k in range(24):
-            pose = carm.world_from_camera(0.5 * k, 2.0, isocenter=session.isocenter)
-            session.move(pose)
+            pose = carm.world_from_camera(0.5 * k, 2.0, isocenter=session.patient.isocenter)
+            session.poses.move(pose)
             assert widget._timer.isActive()
             assert widget._timer.interval() == EVERY_MS - 100
     assert drawn == []
@@ -205,8 +205,8 @@ def test_a_drag_of_the_pose_is_drawn_twice_a_second_and_its_end_always(
     dock = widget.parent()
     dock.hide()
     old = np.array(widget.room.layer("C-arm").data)
-    pose = carm.world_from_camera(40.0, 0.0, isocenter=session.isocenter)
-    session.set_pose(pose, "test")
+    pose = carm.world_from_camera(40.0, 0.0, isocenter=session.patient.isocenter)
+    session.poses.set(pose, "test")
     qtbot.wait(EVERY_MS + 100)
     assert np.array_equal(widget.room.layer("C-arm").data, old)
     dock.show()
@@ -225,7 +225,7 @@ def test_taken_out_of_its_dock_it_leaves_no_canvas(bench, viewer, qtbot):
     viewer.window.remove_dock_widget(widget)
     assert widget.torn_down
     assert not widget._lane.busy
-    bench.session.set_pose(bench.session.pose, "after")
+    bench.session.poses.set(bench.session.poses.current, "after")
     widget.deleteLater()
     del widget
     qtbot.wait(50)

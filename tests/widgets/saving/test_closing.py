@@ -140,7 +140,7 @@ def test_save_writes_the_file_and_then_closes(bench, seen, asked, tmp_path, qtbo
     assert not closing.may_close(window_of(bench), bench.session, bench.jobs, close)
     assert closed == []
     qtbot.waitUntil(lambda: closed == ["now"], timeout=LONG)
-    assert [entry.name for entry in read_session(path).exposures] == ["frontal"]
+    assert [entry.name for entry in read_session(path).exposures.all] == ["frontal"]
     assert not bench.session.unsaved
 
 
@@ -172,8 +172,8 @@ def kept(viewer, tmp_path, monkeypatch, patient, radiograph):
     monkeypatch.setattr(keeping, "EVERY_MS", 20)
     keeping._put_off.clear()
     bench = workbench_of(viewer)
-    bench.session.set_volume(patient.volume)
-    bench.session.add_radiograph(radiograph, name="frontal")
+    bench.session.patient.set_volume(patient.volume)
+    bench.session.exposures.add(radiograph, name="frontal")
     yield bench, tmp_path / "autosave"
     bench.close()
 
@@ -185,7 +185,7 @@ def copies(root):
 def test_work_is_copied_by_itself_and_the_copy_goes_at_a_proper_end(kept, qtbot):
     bench, root = kept
     qtbot.waitUntil(lambda: len(copies(root)) == 1, timeout=LONG)
-    bench.session.rename_radiograph("frontal", "AP")
+    bench.session.exposures.rename(bench.session.exposures.named("frontal").id, "AP")
     qtbot.waitUntil(lambda: '"name": "AP"' in copies(root)[0].read_text(), timeout=LONG)
     assert left_behind(root) == ()
     bench.close()
@@ -204,9 +204,9 @@ def test_what_was_left_behind_is_offered_and_restored_as_one_step(
 ):
     bench, root = kept
     dead = Autosave(root)
-    bench.session.rename_radiograph("frontal", "AP")
-    dead.write(bench.session.state())
-    bench.session.rename_radiograph("AP", "another")
+    bench.session.exposures.rename(bench.session.exposures.named("frontal").id, "AP")
+    dead.write(bench.session.state)
+    bench.session.exposures.rename(bench.session.exposures.named("AP").id, "another")
     dead._lock.close()  # its process is gone
     shown = bench.viewer.window._qt_window
     bench.keeping.look_back(shown)
@@ -217,13 +217,13 @@ def test_what_was_left_behind_is_offered_and_restored_as_one_step(
     assert not offer.isModal()
     screenshot(offer, "restore_offer")
     offer.buttons["restore"].click()
-    qtbot.waitUntil(lambda: bench.session.active.name == "AP", timeout=LONG)
+    qtbot.waitUntil(lambda: bench.session.exposures.active.name == "AP", timeout=LONG)
     assert bench.session.unsaved
     assert bench.session.history.undoes.startswith("restore session of ")
     # Its copy is this window's by now, and the folder of the dead one is gone.
     qtbot.waitUntil(lambda: not dead.folder.exists() and len(copies(root)) == 1, timeout=LONG)
     bench.session.undo()
-    assert bench.session.active.name == "another"
+    assert bench.session.exposures.active.name == "another"
 
 
 @pytest.mark.parametrize("answer", ["restore", "later", "delete", "escape", "window closes"])
@@ -249,7 +249,7 @@ def test_the_offer_is_answered_once_and_leaves_the_screen(qtbot, tmp_path, answe
 def test_later_and_delete(kept, qtbot, monkeypatch):
     bench, root = kept
     dead = Autosave(root)
-    dead.write(bench.session.state())
+    dead.write(bench.session.state)
     dead._lock.close()
     shown = bench.viewer.window._qt_window
     monkeypatch.setattr(closing, "seen", lambda _: True)

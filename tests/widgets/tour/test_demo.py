@@ -38,8 +38,8 @@ def click(qtbot, button):
 def test_the_demo_opens_with_a_wrong_pose_and_the_widgets_docked(shown):
     viewer, bench, _ = shown
     session = bench.session
-    assert session.volume is not None
-    (exposure,) = session.exposures
+    assert session.patient.volume is not None
+    (exposure,) = session.exposures.all
     assert exposure.radiograph.simulated
     assert exposure.truth is not None
     apart = exposure.truth.translation - exposure.world_from_camera.translation
@@ -54,15 +54,15 @@ def test_the_tour_notices_what_was_done(shown, qtbot):
 
     assert tour.step.sign == "moved"
     assert tour.next.text() == "Skip step"
-    pose = session.pose
-    session.set_pose(session.exposures[0].truth, "drag")
+    pose = session.poses.current
+    session.poses.set(session.exposures.all[0].truth, "drag")
     assert tour.done.text() == "✓ done"
     click(qtbot, tour.next)
 
     assert tour.step.sign == "undone"
     assert tour.done.text() == ""
     session.undo()
-    assert session.pose is pose
+    assert session.poses.current is pose
     assert tour.done.text() == "✓ done"
     click(qtbot, tour.next)
 
@@ -106,7 +106,7 @@ def test_closing_while_the_demo_is_prepared(qtbot, make_napari_viewer, monkeypat
     viewer.close()
     qtbot.wait(200)
     assert bench.closed
-    assert bench.session.volume is None
+    assert bench.session.patient.volume is None
     assert QThreadPool.globalInstance().waitForDone(60_000)
 
 
@@ -140,8 +140,8 @@ def test_before_the_renderer_is_compiled_the_window_says_so_and_waits(
     # A notification of napari's never goes away if its window was not in front when it came.
     assert said == ([kernels.COMPILING_WORDS] if in_front else [])
     assert "compiled once per machine" in viewer.status
-    bench.session.set_volume(patient.volume)
-    bench.session.add_radiograph(radiograph)
+    bench.session.patient.set_volume(patient.volume)
+    bench.session.exposures.add(radiograph)
     qtbot.wait(300)
     assert bench.preview.latest is None
     assert not bench.preview.busy

@@ -79,7 +79,7 @@ def test_an_encoder_is_trained_watched_stopped_and_written(bench, viewer, qtbot,
     assert f"within {best.scores['median_error_mm']:.1f} mm" in words
     assert "simulated radiographs" in words
     assert "Written: weights.safetensors, weights.resume." in words
-    (known,) = bench.session.trained
+    (known,) = bench.session.weights.trained
     assert (known.kind, known.file) == ("rayemb", tmp_path / "weights.safetensors")
     assert known.words in words
 
@@ -225,7 +225,7 @@ def test_weights_are_not_written_over_unasked(widget, qtbot, notified, tmp_path,
     [
         (lambda w, p: w.form.out.setText(str(p / "none" / "a.safetensors")), "no folder"),
         (lambda w, p: w.form.out.setText(""), "where the weights are to be written"),
-        (lambda w, p: w.workbench.session.set_volume(None), "there is no CT"),
+        (lambda w, p: w.workbench.session.patient.set_volume(None), "there is no CT"),
         (lambda w, p: w.form.who.patients.setCurrentText(FOLDER), "choose a folder"),
         (lambda w, p: w.form.start.setCurrentText("a file"), "weights to start from"),
         (lambda w, p: type_into(natives(w.form.poses, "roll_deg")[0], "12"), "smallest roll angle"),
@@ -256,7 +256,7 @@ def test_closing_the_widget_stops_and_writes(widget, bench, viewer, qtbot, tmp_p
     steps(qtbot, widget, 2)
     viewer.window.remove_dock_widget(widget)
     assert widget.torn_down
-    qtbot.waitUntil(lambda: len(bench.session.trained) == 1, timeout=LONG)
+    qtbot.waitUntil(lambda: len(bench.session.weights.trained) == 1, timeout=LONG)
     assert bench.jobs.running == ()
     assert read_state(tmp_path / "weights.resume")["steps"] >= 2
 
@@ -277,10 +277,10 @@ def test_closing_the_viewer_in_the_middle_writes_and_leaves_nothing(
 
 
 def test_another_ct_does_not_reach_a_training_under_way(widget, toy, bench, qtbot, tmp_path):
-    volume = bench.session.volume
+    volume = bench.session.patient.volume
     click(qtbot, widget.start_button)
     steps(qtbot, widget, 2)
-    bench.session.set_volume(volume.downsample(2))
+    bench.session.patient.set_volume(volume.downsample(2))
     count = len(widget.progress.plots.steps)
     steps(qtbot, widget, count + 3)
     click(qtbot, widget.stop_button)
@@ -288,7 +288,7 @@ def test_another_ct_does_not_reach_a_training_under_way(widget, toy, bench, qtbo
     ((learned, _),) = toy.asked
     assert learned.volume is volume
     assert learned.labels is not None
-    assert len(bench.session.trained) == 1
+    assert len(bench.session.weights.trained) == 1
 
 
 def test_two_viewers_do_not_mix(widget, bench, qtbot, make_napari_viewer, tmp_path):
@@ -302,8 +302,8 @@ def test_two_viewers_do_not_mix(widget, bench, qtbot, make_napari_viewer, tmp_pa
     click(qtbot, second.stop_button)
     ended(qtbot, second)
     assert widget.running
-    assert [w.file.parent.name for w in other.session.trained] == ["other"]
-    assert bench.session.trained == ()
+    assert [w.file.parent.name for w in other.session.weights.trained] == ["other"]
+    assert bench.session.weights.trained == ()
     click(qtbot, widget.stop_button)
     ended(qtbot, widget)
     other.close()
@@ -319,7 +319,7 @@ def test_the_request_is_what_was_set(widget, bench, toy):
     type_into(form.minutes, "1.5")
     type_into(form.rate, "0.003")
     type_into(form.seed, "19")
-    session.set_structures(session.labels.present()[1:3])
+    session.patient.set_structures(session.patient.labels.present()[1:3])
     request = form.request()
     poses = request.poses
     assert poses.primary_deg == (-11.0, 12.0)
@@ -328,16 +328,16 @@ def test_the_request_is_what_was_set(widget, bench, toy):
     assert poses.offset_mm == 17.0
     assert request.settings.by_time == 90.0
     assert (request.learning_rate, request.seed, request.device) == (0.003, 19, "cpu")
-    assert request.patients.volume is session.volume
-    assert request.patients.labels is session.labels
-    assert request.patients.label_ids == session.structures
-    assert request.carm == session.active.radiograph.carm
+    assert request.patients.volume is session.patient.volume
+    assert request.patients.labels is session.patient.labels
+    assert request.patients.label_ids == session.patient.structures
+    assert request.carm == session.exposures.active.radiograph.carm
     form.who.points.setCurrentText(ABOVE)
     type_into(form.who.above, "321")
     request = form.request()
     assert request.patients.labels is None
     assert request.patients.bone_above_hu == 321.0
-    session.set_labels(None)
+    session.patient.set_labels(None)
     assert not form.who.points.isEnabled()
 
 
@@ -401,7 +401,7 @@ def test_samples_follow_the_range(widget, bench, qtbot):
     qtbot.waitUntil(lambda: not strip.samples, timeout=LONG)
     assert "smallest primary angle" in strip._words
     type_into(low, "75")
-    bench.session.set_volume(None)
+    bench.session.patient.set_volume(None)
     qtbot.waitUntil(lambda: "no CT" in strip._words, timeout=LONG)
     click(qtbot, widget.samples.button)
     assert strip.isHidden()
@@ -433,9 +433,9 @@ def test_using_the_weights_tells_the_session_and_opens_the_widget(
     steps(qtbot, widget, 1)
     click(qtbot, widget.stop_button)
     ended(qtbot, widget)
-    assert bench.session.wanted("rayemb") is None
+    assert bench.session.weights.wanted("rayemb") is None
     click(qtbot, widget.use_button)
-    assert bench.session.wanted("rayemb").file == tmp_path / "weights.safetensors"
+    assert bench.session.weights.wanted("rayemb").file == tmp_path / "weights.safetensors"
     assert opened == [("napari-xreg", "RayEmb")]
 
 

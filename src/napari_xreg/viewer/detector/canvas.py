@@ -60,15 +60,15 @@ class DetectorCanvas:
         self._detections = DetectionLayers(self._shelf, self._landmarks.colours)
         self._uncertainty = UncertaintyLayer(self._shelf, session)
         self._mask = MaskLayer(self._shelf, session)
-        self._volume = session.rendering
+        self._volume = session.patient.rendering
         self._warned = False
         self._links: list[tuple[SignalInstance, Callable[[], None]]] = [
-            (session.active_changed, self._on_radiograph),
-            (session.radiographs_changed, self._on_radiograph),
-            (session.volume_changed, self._on_volume),
-            (session.pose_changed, self._on_pose),
-            (session.landmarks_changed, self._on_landmarks),
-            (session.mask_changed, self._mask.show),
+            (session.exposures.active_changed, self._on_radiograph),
+            (session.exposures.changed, self._on_radiograph),
+            (session.patient.changed, self._on_volume),
+            (session.poses.changed, self._on_pose),
+            (session.landmarks.changed, self._on_landmarks),
+            (session.exposures.mask_changed, self._mask.show),
         ]
         for signal, slot in self._links:
             signal.connect(slot)
@@ -80,7 +80,7 @@ class DetectorCanvas:
     @property
     def carm(self) -> CArm | None:
         """Of the active radiograph; None where there is none."""
-        active = self.session.active
+        active = self.session.exposures.active
         return None if active is None else active.radiograph.carm
 
     @property
@@ -234,7 +234,7 @@ class DetectorCanvas:
     # ------------------------------------------------------------------ what the session says
 
     def _on_radiograph(self) -> None:
-        active = self.session.active
+        active = self.session.exposures.active
         radiograph = None if active is None else active.radiograph
         if radiograph is not self._pictures.radiograph:
             before = self._pictures.radiograph
@@ -244,23 +244,23 @@ class DetectorCanvas:
                 detector = radiograph.carm.detector
                 if before is None or before.carm.detector.size_mm != detector.size_mm:
                     self._fit.fit(detector)
-        self._landmarks.show(self.session.pose)
+        self._landmarks.show(self.session.poses.current)
         self._uncertainty.update()
         self._mask.show()
 
     def _on_volume(self) -> None:
-        volume = self.session.rendering
+        volume = self.session.patient.rendering
         if volume is not self._volume:
             self._volume = volume
             self._pictures.forget_drr()
 
     def _on_pose(self) -> None:
         """With a CT, landmarks wait for its DRR, so that both move at once."""
-        if self.session.volume is None:
-            self._landmarks.keep_up(self.session.pose)
+        if self.session.patient.volume is None:
+            self._landmarks.keep_up(self.session.poses.current)
 
     def _on_landmarks(self) -> None:
-        self._landmarks.show(self.session.pose)
+        self._landmarks.show(self.session.poses.current)
         self._uncertainty.update()
 
     def _check_units(self, event: object = None) -> None:

@@ -58,7 +58,7 @@ class LandmarkLayers:
 
     def show(self, pose: Pose | None) -> None:
         """Everything, for the active radiograph seen from this pose; nothing where there is none."""
-        active = self._session.active
+        active = self._session.exposures.active
         self._show_picked(active)
         self.keep_up(pose)
 
@@ -69,12 +69,12 @@ class LandmarkLayers:
     def pin(self, pose: Pose | None) -> None:
         """Project from here whatever the session's pose is; None: from that again."""
         self._pinned = pose
-        self.keep_up(self._session.pose)
+        self.keep_up(self._session.poses.current)
 
     def hold(self, name: str, pixel: tuple[float, float] | None) -> None:
         """Draw a picked landmark elsewhere while it is dragged; None: where the session has it."""
         self._held = None if pixel is None else (name, pixel)
-        self._show_picked(self._session.active)
+        self._show_picked(self._session.exposures.active)
 
     def choose(self, name: str) -> None:
         """Select a picked landmark in its layer, if it is there."""
@@ -92,12 +92,12 @@ class LandmarkLayers:
         """Draw these as what no pose was fitted to: an x instead of a cross."""
         if self._dropped != frozenset(names):
             self._dropped = frozenset(names)
-            self._show_picked(self._session.active)
+            self._show_picked(self._session.exposures.active)
 
     def follow(self, pose: Pose | None) -> None:
         """Only what moves with the pose: the projected landmarks and the residuals."""
-        active = self._session.active
-        marks = self._session.landmarks
+        active = self._session.exposures.active
+        marks = self._session.landmarks.all
         if active is None or pose is None or not marks:
             self._shelf.hide("projected landmarks")
             self._shelf.hide("residuals")
@@ -114,7 +114,7 @@ class LandmarkLayers:
 
     def edit(self) -> Points | None:
         """The layer of picked landmarks, ready to add to; None where there is no radiograph."""
-        active = self._session.active
+        active = self._session.exposures.active
         if active is None:
             return None
         layer = self._shelf.need("landmarks", self._make_picked)
@@ -235,7 +235,7 @@ class LandmarkLayers:
 
     def _on_drawn(self) -> None:
         """Perhaps napari's own tool is dragging a point: it says so only when it has ended."""
-        layer, active = self._shelf.get("landmarks"), self._session.active
+        layer, active = self._shelf.get("landmarks"), self._session.exposures.active
         if self._writing or layer is None or active is None or str(layer.mode) != "select":
             return
         names = [str(name) for name in layer.features["name"]]
@@ -248,7 +248,7 @@ class LandmarkLayers:
     def _on_names(self) -> None:
         """Perhaps a point was renamed in the features table."""
         layer = self._shelf.get("landmarks")
-        active = self._session.active
+        active = self._session.exposures.active
         if self._writing or layer is None or active is None:
             return
         names = [str(name) for name in layer.features["name"]]
@@ -257,7 +257,7 @@ class LandmarkLayers:
 
     def _read(self) -> None:
         layer = self._shelf.get("landmarks")
-        active = self._session.active
+        active = self._session.exposures.active
         if layer is None:
             return
         if active is None:
@@ -276,17 +276,17 @@ class LandmarkLayers:
             _placed(known.get(name), name, (float(row), float(column)))
             for name, (row, column) in zip(names, layer.data, strict=True)
         ]
-        self._session.set_picked(active.name, marks)  # comes back through `show`
-        self._show_picked(self._session.active)
+        self._session.landmarks.set_picked(active.id, marks)  # comes back through `show`
+        self._show_picked(self._session.exposures.active)
 
     def _free_name(self, name: str, taken: list[str]) -> str:
         if name and name not in taken:
             return name
-        return _next_name([mark.name for mark in self._session.landmarks], taken)
+        return _next_name([mark.name for mark in self._session.landmarks.all], taken)
 
     def _offer_name(self, layer: Points) -> None:
         """A new point is called as the first landmark of the patient not picked yet."""
-        known = [mark.name for mark in self._session.landmarks]
+        known = [mark.name for mark in self._session.landmarks.all]
         name = _next_name(known, list(layer.features["name"]))
         self._writing = True
         try:
@@ -298,7 +298,7 @@ class LandmarkLayers:
         """The projected points were edited after all: put them back."""
         layer = self._shelf.get("projected landmarks")
         if not self._writing and layer is not None:
-            self.follow(self._session.pose)
+            self.follow(self._session.poses.current)
 
     # ------------------------------------------------------------------ layers
 

@@ -36,7 +36,7 @@ class MaskLayer:
 
     def show(self) -> None:
         """The active radiograph's mask, once there is one or it was asked for by `edit`."""
-        active = self._session.active
+        active = self._session.exposures.active
         layer = self._shelf.get("mask")
         if active is None:
             self._shelf.hide("mask")
@@ -62,7 +62,7 @@ class MaskLayer:
 
     def edit(self) -> Labels | None:
         """The layer, ready to paint on; None where there is no radiograph."""
-        active = self._session.active
+        active = self._session.exposures.active
         if active is None:
             return None
         layer = self._shelf.need("mask", self._make)
@@ -79,7 +79,7 @@ class MaskLayer:
 
         The radiograph's own mask cannot be erased: it comes back.
         """
-        layer, active = self._shelf.get("mask"), self._session.active
+        layer, active = self._shelf.get("mask"), self._session.exposures.active
         if layer is None or active is None or self._shown != active.id:
             return
         labels = np.asarray(layer.data)
@@ -97,7 +97,7 @@ class MaskLayer:
         same = usable.all() if before is None else np.array_equal(before.cpu().numpy(), usable)
         if not same:
             painted = None if usable.all() else torch.from_numpy(usable)
-            self._session.set_painted(active.name, painted)
+            self._session.exposures.set_painted(active.id, painted)
         self.show()
 
     def _on_labels(self) -> None:

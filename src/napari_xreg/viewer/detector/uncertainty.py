@@ -8,7 +8,6 @@ from jaxtyping import Float
 from napari.layers import Vectors
 from numpy import ndarray
 
-from napari_xreg.geometry import Pose
 from napari_xreg.registration import landmark_uncertainty
 from napari_xreg.session import Result, Session
 from napari_xreg.viewer.layer_shelf import MILLIMETRES, LayerShelf, rescale, set_in_place
@@ -59,8 +58,12 @@ class UncertaintyLayer:
 
     def update(self) -> None:
         """Again, for the radiograph and the landmarks there are now."""
-        active, marks, result = self._session.active, self._session.landmarks, self._result
-        pose = None if active is None else pose_of(result, active.name)
+        active, marks, result = (
+            self._session.exposures.active,
+            self._session.landmarks.all,
+            self._result,
+        )
+        pose = None if active is None or result is None else result.poses.get(active.id)
         covariance = None if result is None else result.registration.covariance
         if result is None or covariance is None or active is None or pose is None or not marks:
             self._shelf.hide("ellipses")
@@ -99,14 +102,6 @@ class UncertaintyLayer:
             edge_color=ELLIPSE_COLOUR,
             **MILLIMETRES,
         )
-
-
-def pose_of(result: Result | None, radiograph: str) -> Pose | None:
-    """Where a result puts the C-arm of a radiograph; None where it did not use it."""
-    if result is None or radiograph not in result.radiographs:
-        return None
-    poses = result.registration.views or (result.registration.world_from_camera,)
-    return poses[result.radiographs.index(radiograph)]
 
 
 def ellipse_chords(

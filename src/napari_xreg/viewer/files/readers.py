@@ -262,16 +262,16 @@ def session_layers(session: Session) -> list[LayerData]:
         return Carried(value, source, session=session)  # type: ignore[arg-type]
 
     layers: list[LayerData] = []
-    if session.volume is not None:
-        about = carry(session.volume, session.volume_source)
-        layers.append(volume_layer(session.volume, name="CT", carry=about))
-    if session.labels is not None:
-        about = carry(session.labels, session.labels_source)
-        layers.append(labels_layer(session.labels, name="labels", carry=about))
-    if session.landmarks:
-        about = carry(session.landmarks, None)
-        layers.append(landmarks_layer(session.landmarks, name="landmarks", carry=about))
-    for entry in session.exposures:
+    if session.patient.volume is not None:
+        about = carry(session.patient.volume, session.patient.volume_source)
+        layers.append(volume_layer(session.patient.volume, name="CT", carry=about))
+    if session.patient.labels is not None:
+        about = carry(session.patient.labels, session.patient.labels_source)
+        layers.append(labels_layer(session.patient.labels, name="labels", carry=about))
+    if session.landmarks.all:
+        about = carry(session.landmarks.all, None)
+        layers.append(landmarks_layer(session.landmarks.all, name="landmarks", carry=about))
+    for entry in session.exposures.all:
         about = carry(entry.radiograph, entry.source)
         layers.append(radiograph_layer(entry.radiograph, name=entry.name, carry=about))
     return layers

@@ -125,9 +125,9 @@ def session_of_layers(layers: Sequence[LayerData]) -> Session:
     if carried_session is not None:
         if all(one.carry.session is carried_session and not one.edited for one in shown):
             return carried_session
-        session.restore(_edited_state(carried_session.state(), shown))
+        session.restore(_edited_state(carried_session.capture()(), shown))
     _add_strangers(session, [one for one in shown if one.carry.session is None])
-    if session.volume is None and not session.exposures:
+    if session.patient.volume is None and not session.exposures.all:
         raise ValueError(
             "a session holds a CT and radiographs: none of these layers was opened with "
             "napari-xreg; use the Data widget's Save session instead"
@@ -178,22 +178,24 @@ def _add_strangers(session: Session, shown: Sequence[_Shown]) -> None:
     """What belongs to no session goes into this one."""
     for kind, words in ((Volume, "CTs"), (LabelMap, "label maps")):
         found = [one for one in shown if isinstance(one.value, kind)]
-        held = session.volume if kind is Volume else session.labels
+        held = session.patient.volume if kind is Volume else session.patient.labels
         if len(found) + (held is not None) > 1:
             names = ", ".join(repr(one.name) for one in found)
             raise ValueError(f"a session holds one patient: select one of the {words} ({names})")
         for one in found:
             if isinstance(one.value, Volume):
-                session.set_volume(one.value, one.source)
+                session.patient.set_volume(one.value, one.source)
             elif isinstance(one.value, LabelMap):
-                session.set_labels(one.value, one.source)
+                session.patient.set_labels(one.value, one.source)
     marks = [mark for one in shown if isinstance(one.value, tuple) for mark in one.value]
     if marks:
-        session.set_landmarks([*session.landmarks, *(m for m in marks if m.position is not None)])
+        session.landmarks.set(
+            [*session.landmarks.all, *(m for m in marks if m.position is not None)]
+        )
     for one in shown:
         if isinstance(one.value, Radiograph):
             case = one.carry.case
-            session.add_radiograph(
+            session.exposures.add(
                 one.value,
                 name=one.name or "radiograph",
                 source=one.source,

@@ -94,20 +94,20 @@ class IterateLayers:
         expected
             How many iterates may come; memory is set aside for so many pictures, up to a limit.
         radiograph
-            The one whose pose the iterates carry; None: the active one.
+            `Exposure.id` of the one whose pose the iterates carry; None: the active one.
 
         Raises
         ------
         ValueError
             If there is no such radiograph.
         """
-        active = self.session.active
-        name = radiograph or (None if active is None else active.name)
-        exposure = next((e for e in self.session.exposures if e.name == name), None)
+        exposure = self.session.exposures.find(radiograph)
+        if radiograph is None:
+            exposure = self.session.exposures.active
         if exposure is None:
             raise ValueError("iterations are shown over a radiograph: load one first")
-        isocenter = self.session.isocenter.double()
-        marks = [mark.position for mark in self.session.landmarks]
+        isocenter = self.session.patient.isocenter.double()
+        marks = [mark.position for mark in self.session.landmarks.all]
         tracked = torch.tensor(marks, dtype=torch.float64) if marks else isocenter[None]
         self._record = IterateRecord(exposure.radiograph.carm, isocenter, tracked)
         self._stack, self._scale = PictureStack(shape, expected), scale

@@ -53,7 +53,7 @@ class CtPick:
         layer = viewer.layers.selection.active
         if not self.on or event.button != 1 or event.modifiers or viewer.dims.ndisplay != 2:
             return
-        if not _is_ct(layer) or self._session.volume is None:
+        if not _is_ct(layer) or self._session.patient.volume is None:
             return
         why = self._stranger(layer)
         if why:
@@ -82,7 +82,7 @@ class CtPick:
         """Why a layer is not this patient's; empty where it may be."""
         carry = carried(layer.metadata)
         value = None if carry is None else carry.value
-        ours = (self._session.volume, self._session.labels)
+        ours = (self._session.patient.volume, self._session.patient.labels)
         if isinstance(value, Volume | LabelMap) and not any(value is own for own in ours):
             return f"{layer.name} is not the CT of this session: choose it in Data first."
         return ""

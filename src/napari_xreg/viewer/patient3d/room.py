@@ -154,7 +154,7 @@ class Room:
 
     def patient_request(self) -> PatientRequest | None:
         """What to answer and hand to `show_patient`; None where the patient shown is the right one."""
-        volume = self.session.rendering
+        volume = self.session.patient.rendering
         if volume is None:
             return None
         asked = None if self.patient is None else self.patient.request
@@ -164,7 +164,7 @@ class Room:
 
     def show_patient(self, model: PatientModel) -> None:
         """Another CT, or other bone."""
-        if model.request.volume is not self.session.rendering:
+        if model.request.volume is not self.session.patient.rendering:
             return  # a late answer about what is no longer there
         self.patient = model
         self._drop("CT")
@@ -176,20 +176,20 @@ class Room:
 
     def refresh(self) -> None:
         """Show what changed in the session; what did not, or is hidden, costs nothing."""
-        if self.session.volume is None and self.patient is not None:
+        if self.session.patient.volume is None and self.patient is not None:
             self.patient = None
             self._drop("CT")
             self._drop("bone")
         self._put_patient()
-        active = self.session.active
+        active = self.session.exposures.active
         self._put_active(active)
-        others = [entry for entry in self.session.exposures if entry is not active]
-        self._put_rays(self.session.exposures)
+        others = [entry for entry in self.session.exposures.all if entry is not active]
+        self._put_rays(self.session.exposures.all)
         self._put_look(active)
         self._put_others(others)
         self._put_ghosts(active)
         self._put_landmarks()
-        if active is not None and not self._framed and self.session.volume is None:
+        if active is not None and not self._framed and self.session.patient.volume is None:
             self._framed = True
             self.look()
 
@@ -326,12 +326,13 @@ class Room:
         """Poses on record before and after the present one, the nearest in the history."""
         history = self.session.history
         near = history.records[max(0, history.at - _GHOSTS) : history.at + _GHOSTS // 2]
-        poses = {id(pose): pose for moment in near if (pose := moment.pose_of(active)) is not None}
+        there = (moment.state.find(active.id) for moment in near)
+        poses = {id(one.world_from_camera): one.world_from_camera for one in there if one}
         poses.pop(id(active.world_from_camera), None)
         return tuple(poses.values())[-_GHOSTS:]
 
     def _put_landmarks(self) -> None:
-        marks = self.session.landmarks
+        marks = self.session.landmarks.all
         if not self.shows("landmarks") or not self._changed("landmarks", marks):
             return
         at = np.array([mark.position for mark in marks], np.float64).reshape(-1, 3)[:, ::-1]

@@ -103,8 +103,8 @@ class RoomMouse:
         name = layer.features["name"][number]
         if moved:
             # By name: the session may have changed while the mouse was down.
-            marks = room.session.landmarks
-            room.session.set_landmarks(
+            marks = room.session.landmarks.all
+            room.session.landmarks.set(
                 [replace(m, position=(x, y, z)) if m.name == name else m for m in marks]
             )
         room.point_clicked.emit((x, y, z))

@@ -87,7 +87,7 @@ class PatientRequest:
     Parameters
     ----------
     volume
-        What is rendered (`Session.rendering`).
+        What is rendered (`Patient.rendering`).
     voxel_mm
         It is averaged to voxels of about this size.
     bone_hu

@@ -52,8 +52,8 @@ class Slices:
         self._points: Points | None = None
         self._callback = self._press
         viewer.mouse_drag_callbacks.append(self._callback)
-        session.volume_changed.connect(self.refresh)
-        session.landmarks_changed.connect(self._show_landmarks)
+        session.patient.changed.connect(self.refresh)
+        session.landmarks.changed.connect(self._show_landmarks)
         self.refresh()
 
     @property
@@ -78,7 +78,7 @@ class Slices:
 
     def refresh(self) -> None:
         """The CT that there is now, from its middle; and its landmarks."""
-        volume = self.session.volume
+        volume = self.session.patient.volume
         if volume is not self._volume:
             self._volume = volume
             if self._picture is not None:
@@ -95,7 +95,7 @@ class Slices:
 
     def choose(self, name: str) -> None:
         """Go to the slice of a landmark and select it."""
-        marks = {mark.name: mark.position for mark in self.session.landmarks}
+        marks = {mark.name: mark.position for mark in self.session.landmarks.all}
         position = marks.get(name)
         if position is None or self._points is None:
             return
@@ -105,8 +105,8 @@ class Slices:
 
     def close(self) -> None:
         """Follow nothing any more."""
-        self.session.volume_changed.disconnect(self.refresh, missing_ok=True)
-        self.session.landmarks_changed.disconnect(self._show_landmarks, missing_ok=True)
+        self.session.patient.changed.disconnect(self.refresh, missing_ok=True)
+        self.session.landmarks.changed.disconnect(self._show_landmarks, missing_ok=True)
         if self._callback in self.viewer.mouse_drag_callbacks:
             self.viewer.mouse_drag_callbacks.remove(self._callback)
         self.viewer.layers.clear()
@@ -115,7 +115,7 @@ class Slices:
     # ------------------------------------------------------------------ landmarks
 
     def _show_landmarks(self) -> None:
-        marks = self.session.landmarks
+        marks = self.session.landmarks.all
         at = np.array([mark.position for mark in marks], np.float64).reshape(-1, 3)[:, ::-1]
         names = [mark.name for mark in marks]
         if self._points is None:
@@ -178,7 +178,7 @@ class Slices:
 
     def _move(self, name: str, event: Any, *, done: bool) -> None:
         """Within the slice; how far it is from the slice stays."""
-        marks = self.session.landmarks
+        marks = self.session.landmarks.all
         old = next((mark for mark in marks if mark.name == name), None)
         if old is None or old.position is None or self._points is None:
             return
@@ -188,7 +188,7 @@ class Slices:
         z, y, x = (float(v) for v in at)
         if done:
             new = replace(old, position=(x, y, z))
-            self.session.set_landmarks([new if mark.name == name else mark for mark in marks])
+            self.session.landmarks.set([new if mark.name == name else mark for mark in marks])
             return
         data = np.array(self._points.data)
         data[[mark.name for mark in marks].index(name)] = at

@@ -56,15 +56,14 @@ class ConfidenceWidget(Docked):
         self._make_controls()
         self._lay_out()
         session = self.workbench.session
-        self.listen(session.results_changed, self._follow_results)
-        self.listen(session.landmarks_changed, self._show)
+        self.listen(session.results.changed, self._follow_results)
+        self.listen(session.landmarks.changed, self._show)
         self._follow_results()
 
     @property
     def result(self) -> Result | None:
         """The one chosen, else the last."""
-        results = {result.name: result for result in self.workbench.session.results}
-        return results.get(self.choice.currentText())
+        return self.workbench.session.results.find(self.choice.currentData())
 
     # ------------------------------------------------------------------ making it
 
@@ -75,7 +74,7 @@ class ConfidenceWidget(Docked):
         )
         self.choice.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.choice.setMinimumWidth(100)
-        self.choice.currentTextChanged.connect(self._show)
+        self.choice.currentIndexChanged.connect(self._show)
         self.status = _wrapped()
         self.status.setToolTip("How the refinement ended.")
         self.deviations: dict[str, QLabel] = {}
@@ -163,22 +162,21 @@ class ConfidenceWidget(Docked):
 
     def _follow_results(self) -> None:
         """The newest result comes forward; one that the user chose stays until another comes."""
-        names = [result.name for result in self.workbench.session.results]
-        old = [self.choice.itemText(i) for i in range(self.choice.count())]
-        if names != old:
-            chosen = self.choice.currentText()
-            fresh = [name for name in names if name not in old]
+        results = self.workbench.session.results.all
+        ids = [result.id for result in results]
+        old = [self.choice.itemData(i) for i in range(self.choice.count())]
+        if ids != old:
+            chosen = self.choice.currentData()
+            fresh = [id for id in ids if id not in old]
             self.choice.blockSignals(True)
             self.choice.clear()
-            self.choice.addItems(names)
-            if fresh:
-                self.choice.setCurrentText(fresh[-1])
-            elif chosen in names:
-                self.choice.setCurrentText(chosen)
-            elif names:
-                self.choice.setCurrentText(names[-1])
+            for result in results:
+                self.choice.addItem(result.name, result.id)
+            if ids:
+                shown = chosen if chosen in ids and not fresh else (fresh or ids)[-1]
+                self.choice.setCurrentIndex(ids.index(shown))
             self.choice.blockSignals(False)
-        self.choice.setEnabled(bool(names))
+        self.choice.setEnabled(bool(ids))
         self._show()
 
     def _show(self, *_: object) -> None:
@@ -213,11 +211,10 @@ class ConfidenceWidget(Docked):
 
     def _found(self, result: Result) -> Confidence | None:
         session = self.workbench.session
-        names = {entry.name: entry for entry in session.exposures}
-        exposure = names.get(result.radiographs[0]) if result.radiographs else None
+        exposure = session.exposures.find(result.radiographs[0]) if result.radiographs else None
         if exposure is None:
             return None
-        return confidence_of(result.registration, exposure.radiograph.carm, session.landmarks)
+        return confidence_of(result.registration, exposure.radiograph.carm, session.landmarks.all)
 
     def _true_error(self, result: Result | None) -> float | None:
         if result is None:

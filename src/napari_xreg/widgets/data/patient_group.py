@@ -68,15 +68,15 @@ class PatientGroup(QGroupBox):
     def show_session(self, session: Session) -> None:
         """What is loaded now."""
         self.ct_words.setText(ct_words(session))
-        labels = session.labels
+        labels = session.patient.labels
         if labels is None:
             self.label_words.setText("No label map.")
         else:
-            where = _named(session.labels_source)
+            where = _named(session.patient.labels_source)
             known = bool(labels.names) or labels.present_known
             count = (len(labels.names) or len(labels.present())) if known else "…"
             self.label_words.setText(f"{where}: {count} structures")
-        has_ct = session.volume is not None
+        has_ct = session.patient.volume is not None
         self.labels_button.setEnabled(has_ct)
         self.labels_layer_button.setEnabled(has_ct)
 
@@ -98,14 +98,14 @@ class PatientGroup(QGroupBox):
 
 def ct_words(session: Session) -> str:
     """Name, size, spacing, range and licence of the CT."""
-    volume = session.volume
+    volume = session.patient.volume
     if volume is None:
         return "Nothing loaded: choose a file, drop one here, or start with a sample."
     z, y, x = volume.shape
     sx, sy, sz = volume.spacing
     grid = f"{x} × {y} × {z} voxels of {sx:.3g} × {sy:.3g} × {sz:.3g} mm (x, y, z)"
-    named = f"{_named(session.volume_source)}: {grid}"
-    lines = (named, _range(volume), _licence(session.volume_source))
+    named = f"{_named(session.patient.volume_source)}: {grid}"
+    lines = (named, _range(volume), _licence(session.patient.volume_source))
     return "\n".join(line for line in lines if line)
 
 

@@ -40,6 +40,7 @@ class RadiographsGroup(QGroupBox):
     def __init__(self, layers: Callable[[str], Sequence[Layer]]) -> None:
         super().__init__("Radiographs")
         self._layers = layers
+        self._names: dict[str, str] = {}
         self.list = QListWidget()
         self.list.setToolTip(
             "The selected radiograph is shown and moved; the checked ones are used together in a "
@@ -84,31 +85,32 @@ class RadiographsGroup(QGroupBox):
     def show_session(self, session: Session) -> None:
         """The session's radiographs."""
         self.list.blockSignals(True)
-        if self.list.count() != len(session.exposures):
+        if self.list.count() != len(session.exposures.all):
             self.list.clear()
-            for _ in session.exposures:
+            for _ in session.exposures.all:
                 item = QListWidgetItem()
                 item.setFlags(
                     item.flags() | Qt.ItemFlag.ItemIsUserCheckable | Qt.ItemFlag.ItemIsEditable
                 )
                 self.list.addItem(item)
-        for place, exposure in enumerate(session.exposures):
+        self._names = {exposure.id: exposure.name for exposure in session.exposures.all}
+        for place, exposure in enumerate(session.exposures.all):
             shown = self.list.item(place)
             if shown is None:
                 continue
             shown.setText(exposure.name)
-            shown.setData(Qt.ItemDataRole.UserRole, exposure.name)
+            shown.setData(Qt.ItemDataRole.UserRole, exposure.id)
             used = Qt.CheckState.Checked if exposure.used else Qt.CheckState.Unchecked
             shown.setCheckState(used)
             shown.setToolTip(exposure_words(exposure))
-            if exposure is session.active:
+            if exposure is session.exposures.active:
                 self.list.setCurrentItem(shown)
         self.list.blockSignals(False)
-        active = session.active
+        active = session.exposures.active
         self.words.setText("None loaded." if active is None else exposure_words(active))
         self.remove_button.setEnabled(active is not None)
         self.simulate_button.setEnabled(
-            session.volume is not None and session.volume.hu is not None
+            session.patient.volume is not None and session.patient.volume.hu is not None
         )
 
     def _fill_layers(self, menu: QMenu) -> None:
@@ -120,11 +122,11 @@ class RadiographsGroup(QGroupBox):
             self.activated.emit(item.data(Qt.ItemDataRole.UserRole))
 
     def _change(self, item: QListWidgetItem) -> None:
-        name = item.data(Qt.ItemDataRole.UserRole)
-        if item.text() != name:
-            self.renamed.emit(name, item.text())
+        id = item.data(Qt.ItemDataRole.UserRole)
+        if item.text() != self._names.get(id):
+            self.renamed.emit(id, item.text())
         else:
-            self.use_changed.emit(name, item.checkState() == Qt.CheckState.Checked)
+            self.use_changed.emit(id, item.checkState() == Qt.CheckState.Checked)
 
     def _remove(self) -> None:
         item = self.list.currentItem()
@@ -132,11 +134,12 @@ class RadiographsGroup(QGroupBox):
             self.removed.emit(item.data(Qt.ItemDataRole.UserRole))
 
 
-def removal_words(session: Session, name: str) -> str:
+def removal_words(session: Session, id: str) -> str:
     """A radiograph, and what would go with it: "lateral with 5 picks, its mask and 2 results"."""
-    exposure = session.exposure(name)
+    exposure = session.exposures[id]
+    name = exposure.name
     picks = len(exposure.landmarks)
-    results = sum(name in result.radiographs for result in session.results)
+    results = sum(id in result.radiographs for result in session.results.all)
     parts = [f"{picks} pick{'s' * (picks > 1)}"] if picks else []
     if exposure.painted is not None:
         parts.append("its mask")

@@ -64,7 +64,7 @@ class StructuresGroup(QGroupBox):
 
     def show_session(self, session: Session) -> None:
         """The session's label map and choice."""
-        labels = session.labels
+        labels = session.patient.labels
         self.setVisible(labels is not None)
         # Which labels occur is found in the background: until then there is nothing to choose.
         ready = labels if labels is None or labels.present_known else None
@@ -72,12 +72,12 @@ class StructuresGroup(QGroupBox):
             self._shown = ready
             self._fill(ready)
         if not self._timer.isActive():
-            self._mark(session.structures)
+            self._mark(session.patient.structures)
         self.words.setText(
             "looking which structures occur …"
             if ready is not labels
-            else f"{len(session.structures)} rendered and registered"
-            if session.structures
+            else f"{len(session.patient.structures)} rendered and registered"
+            if session.patient.structures
             else "the whole CT is rendered and registered"
         )
 

@@ -165,10 +165,10 @@ class DataWidget(Docked):
         """Write the session, off the main thread."""
         save(self._session, self.workbench.jobs, path)
 
-    def remove_radiograph(self, name: str) -> None:
+    def remove_radiograph(self, id: str) -> None:
         """Take a radiograph out, and say what went with it: undo brings all of it back."""
-        words = removal_words(self._session, name)
-        self._session.remove_radiograph(name)
+        words = removal_words(self._session, id)
+        self._session.exposures.remove(id)
         show_info(f"Removed {words}; Undo (Pose widget, Control+Z) brings it back.")
 
     def save_landmarks(self, path: str | Path) -> None:
@@ -210,9 +210,9 @@ class DataWidget(Docked):
                 for note in answer.notes:
                     show_warning(note)
             case loading.Labelled():
-                session.set_labels(answer.labels, answer.source)
+                session.patient.set_labels(answer.labels, answer.source)
             case loading.Xray():
-                session.add_radiograph(
+                session.exposures.add(
                     answer.radiograph, name=answer.name, source=answer.source, truth=answer.truth
                 )
             case loading.Marks():
@@ -249,8 +249,8 @@ class DataWidget(Docked):
 
     def _take_ct(self, volume: Volume, source: Source | None) -> None:
         session = self._session
-        if not session.has_patient:
-            session.set_volume(volume, source)
+        if not session.patient.in_use:
+            session.patient.set_volume(volume, source)
             return
         new = "the new one" if source is None else Path(source.path).name
         self._ask_first(
@@ -258,10 +258,10 @@ class DataWidget(Docked):
             "results go; Undo (Pose widget) brings everything back.",
             {
                 "another patient: landmarks go too, each C-arm returns to its start": (
-                    partial(session.replace_patient, volume, source)
+                    partial(session.patient.replace, volume, source)
                 ),
                 "the same patient: landmarks, radiographs and poses stay": (
-                    partial(session.set_volume, volume, source)
+                    partial(session.patient.set_volume, volume, source)
                 ),
             },
         )
@@ -290,9 +290,9 @@ class DataWidget(Docked):
 
     def _start_over(self, sample: SampleData) -> None:
         with self._session.one_step("start over with a sample", work=False):
-            for exposure in self._session.exposures:
-                self._session.remove_radiograph(exposure.name)
-            self._session.set_landmarks([])
+            for exposure in self._session.exposures.all:
+                self._session.exposures.remove(exposure.id)
+            self._session.landmarks.set([])
             self._fill(sample)
 
     def _fill(self, sample: SampleData) -> None:
@@ -300,11 +300,11 @@ class DataWidget(Docked):
             sample.case.fill(self._session)
             return
         with self._session.one_step("load sample", work=False):
-            self._session.set_volume(sample.volume, sample.source)
+            self._session.patient.set_volume(sample.volume, sample.source)
             if sample.labels is not None:
-                self._session.set_labels(sample.labels, sample.labels_source)
+                self._session.patient.set_labels(sample.labels, sample.labels_source)
             if sample.landmarks:
-                self._session.set_landmarks(sample.landmarks)
+                self._session.landmarks.set(sample.landmarks)
 
     def _take_found(self, found: loading.Found) -> None:
         match found.answer:
@@ -321,7 +321,7 @@ class DataWidget(Docked):
         name = Path(path).name
 
         def take(opened: Session) -> None:
-            self._session.restore(opened.state(), f"open {name}")
+            self._session.restore(opened.capture()(), f"open {name}")
             for problem in opened.problems:
                 show_warning(problem)
 
@@ -360,10 +360,10 @@ class DataWidget(Docked):
     def _wire(self) -> None:
         session, patient, radiographs = self._session, self.patient, self.radiographs
         for signal in (
-            session.volume_changed,
-            session.radiographs_changed,
-            session.active_changed,
-            session.landmarks_changed,
+            session.patient.changed,
+            session.exposures.changed,
+            session.exposures.active_changed,
+            session.landmarks.changed,
         ):
             self.listen(signal, self._show)
         self.queue.changed.connect(self._show_progress)
@@ -372,17 +372,15 @@ class DataWidget(Docked):
         patient.labels_wanted.connect(lambda: self._choose("Label map", _LABEL_FILES, "labels"))
         patient.layer_chosen.connect(self.adopt)
         patient.labels_layer_chosen.connect(lambda layer: self.adopt(layer, "labels"))
-        self.structures.chosen.connect(lambda ids: self._tell(session.set_structures, ids))
+        self.structures.chosen.connect(lambda ids: self._tell(session.patient.set_structures, ids))
         radiographs.file_wanted.connect(
             lambda: self._choose("Add radiograph", _XRAY_FILES, "radiograph")
         )
         radiographs.layer_chosen.connect(lambda layer: self.adopt(layer, "radiograph"))
         radiographs.simulation_wanted.connect(self._choose_simulation)
-        radiographs.activated.connect(session.set_active)
-        radiographs.use_changed.connect(session.set_used)
-        radiographs.renamed.connect(
-            lambda name, new: self._tell(session.rename_radiograph, name, new)
-        )
+        radiographs.activated.connect(session.exposures.activate)
+        radiographs.use_changed.connect(session.exposures.set_used)
+        radiographs.renamed.connect(lambda id, new: self._tell(session.exposures.rename, id, new))
         radiographs.removed.connect(self.remove_radiograph)
         self.landmarks.load_wanted.connect(
             lambda: self._choose("Load landmarks", LANDMARK_FILES, "landmarks")
@@ -390,7 +388,7 @@ class DataWidget(Docked):
         self.landmarks.save_wanted.connect(self._choose_landmark_file)
 
     def _show(self) -> None:
-        facts = FactsRequest(self._session.volume, self._session.labels)
+        facts = FactsRequest(self._session.patient.volume, self._session.patient.labels)
         if not facts.known:
             self._facts.ask(facts)
         for group in (self.patient, self.structures, self.radiographs, self.landmarks):
@@ -398,7 +396,7 @@ class DataWidget(Docked):
         gone = self._session.missing
         self.missing.setVisible(bool(gone))
         self.missing_words.setText("\n".join(f"{item.name}: {item.why}" for item in gone))
-        empty = self._session.volume is None and not self._session.exposures
+        empty = self._session.patient.volume is None and not self._session.exposures.all
         self.save_button.setEnabled(not empty)
 
     def _show_progress(self) -> None:
@@ -471,7 +469,7 @@ class DataWidget(Docked):
             self.save_landmarks(path)
 
     def _choose_simulation(self) -> None:
-        active = self._session.active
+        active = self._session.exposures.active
         like = None if active is None else active.radiograph.carm
         self._ask(
             SimulationQuestion(self, like=like), lambda settings: self._simulate(settings, like)
@@ -479,11 +477,15 @@ class DataWidget(Docked):
 
     def _simulate(self, settings: SampleSettings, like: CArm | None) -> None:
         session = self._session
-        if session.volume is not None:
+        if session.patient.volume is not None:
             self.queue.ask(
                 loading.Simulate(
                     SimulateRequest(
-                        session.volume, session.labels, session.isocenter, settings, like
+                        session.patient.volume,
+                        session.patient.labels,
+                        session.patient.isocenter,
+                        settings,
+                        like,
                     )
                 )
             )

@@ -24,7 +24,7 @@ from napari_xreg.images import (
     with_geometry,
     write_geometry,
 )
-from napari_xreg.session import Exposure, Session, flipped, turned
+from napari_xreg.session import Exposure, Session, flip_exposure, rotate_exposure
 from napari_xreg.widgets.geometry.form import GeometryForm
 from napari_xreg.widgets.parts.data_buttons import button
 from napari_xreg.widgets.parts.docked import Docked
@@ -94,15 +94,15 @@ class GeometryWidget(Docked):
             "Turn 90°", "Turn the picture clockwise, and its C-arm with it", self._turn
         )
         self._lay_out()
-        self.listen(self._session.active_changed, self._follow)
-        self.listen(self._session.radiographs_changed, self._follow)
+        self.listen(self._session.exposures.active_changed, self._follow)
+        self.listen(self._session.exposures.changed, self._follow)
         self.show_active()
 
     # ------------------------------------------------------------------ what is shown
 
     def show_active(self) -> None:
         """Show the active radiograph as it is; what was typed and not applied is dropped."""
-        active = self._session.active
+        active = self._session.exposures.active
         self._shown = None if active is None else active.radiograph
         for control in (self._body, self._buttons):
             control.setEnabled(active is not None)
@@ -140,7 +140,7 @@ class GeometryWidget(Docked):
 
     def apply(self) -> None:
         """Take the typed values over into the session."""
-        active = self._session.active
+        active = self._session.exposures.active
         if active is None or not self.touched:
             return
         names = set(self.touched)
@@ -151,7 +151,7 @@ class GeometryWidget(Docked):
             return
         self._shown = changed
         with self._session.one_step(f"geometry of {active.name}"):
-            self._session.replace_radiograph(active.name, changed)
+            self._session.exposures.replace_image(active.id, changed)
             if names & _POSE:
                 self._declare(active)
         self.show_active()
@@ -171,7 +171,7 @@ class GeometryWidget(Docked):
 
     def save(self, path: str | Path) -> None:
         """Write the geometry that holds now."""
-        active = self._session.active
+        active = self._session.exposures.active
         if active is None:
             return
         try:
@@ -228,7 +228,7 @@ class GeometryWidget(Docked):
 
     def _follow(self) -> None:
         """Another radiograph, or another image under the same name; typing survives the rest."""
-        active = self._session.active
+        active = self._session.exposures.active
         if (None if active is None else active.radiograph) is not self._shown:
             self.show_active()
         elif active is not None:
@@ -237,7 +237,7 @@ class GeometryWidget(Docked):
 
     def _judge(self) -> None:
         """Say at once what cannot hold."""
-        active, words = self._session.active, ""
+        active, words = self._session.exposures.active, ""
         if active is not None and self.touched:
             try:
                 with_geometry(active.radiograph, self.record())
@@ -249,31 +249,31 @@ class GeometryWidget(Docked):
 
     def _declare(self, before: Exposure) -> None:
         """The declared pose is the new start; one that was never moved goes there."""
-        name, session = before.name, self._session
-        if session.exposure(name).radiograph.nominal is None:
+        id, session = before.id, self._session
+        if session.exposures[id].radiograph.nominal is None:
             return
-        start = session.nominal_start(session.exposure(name).radiograph)
-        session.set_start(name, start)
+        start = session.patient.nominal_start(session.exposures[id].radiograph)
+        session.exposures.set_start(id, start)
         if before.world_from_camera is before.start:
-            session.set_poses({name: start}, "geometry changed")
+            session.poses.set_several({id: start}, "geometry changed")
 
     def _change(self, change: Callable[[Exposure], Exposure], why: str) -> None:
-        active = self._session.active
+        active = self._session.exposures.active
         if active is not None:
-            self._session.replace_exposure(change(active), why=f"{why} {active.name}")
+            self._session.exposures.replace(change(active), why=f"{why} {active.name}")
 
     def _invert(self) -> None:
-        active = self._session.active
+        active = self._session.exposures.active
         if active is not None:
-            self._session.replace_radiograph(
-                active.name, active.radiograph.invert(), why=f"invert {active.name}"
+            self._session.exposures.replace_image(
+                active.id, active.radiograph.invert(), why=f"invert {active.name}"
             )
 
     def _flip(self) -> None:
-        self._change(flipped, "flip")
+        self._change(flip_exposure, "flip")
 
     def _turn(self) -> None:
-        self._change(lambda exposure: turned(exposure, 1), "turn")
+        self._change(lambda exposure: rotate_exposure(exposure, 1), "turn")
 
     def _choose_load(self) -> None:
         path, _ = QFileDialog.getOpenFileName(self, "Load geometry", "", _JSON)

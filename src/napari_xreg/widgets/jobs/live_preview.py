@@ -58,8 +58,12 @@ class LivePreview:
         self._drag_pixels = 0
         self._processor_seconds_per_ray = 0.0
         self._latest: Preview | None = None
-        session.pose_changed.connect(self.ask)
-        for signal in (session.volume_changed, session.active_changed, session.radiographs_changed):
+        session.poses.changed.connect(self.ask)
+        for signal in (
+            session.patient.changed,
+            session.exposures.active_changed,
+            session.exposures.changed,
+        ):
             signal.connect(self._anew)
         self.ask()
 
@@ -94,7 +98,7 @@ class LivePreview:
 
     def full_pixels(self) -> int:
         """Longer side of a DRR at rest, pixels."""
-        active = self._session.active
+        active = self._session.exposures.active
         limit = self._preferences.pixels_at_rest
         return 0 if active is None else min(max(active.radiograph.carm.detector.shape), limit)
 
@@ -128,7 +132,7 @@ class LivePreview:
         """Render the pose as it is now."""
         if self._held:
             return
-        volume, active = self._session.rendering, self._session.active
+        volume, active = self._session.patient.rendering, self._session.exposures.active
         if volume is None or active is None:
             return
         self._lane.ask(
@@ -146,11 +150,11 @@ class LivePreview:
         """Stop; nothing is painted any more."""
         self._rest.stop()
         self._collection.resume()
-        self._session.pose_changed.disconnect(self.ask)
+        self._session.poses.changed.disconnect(self.ask)
         for signal in (
-            self._session.volume_changed,
-            self._session.active_changed,
-            self._session.radiographs_changed,
+            self._session.patient.changed,
+            self._session.exposures.active_changed,
+            self._session.exposures.changed,
         ):
             signal.disconnect(self._anew)
         self._lane.close(wait_seconds=1.0)
@@ -166,7 +170,7 @@ class LivePreview:
 
     def _expected(self, pixels: int) -> float:
         """Seconds to render so many pixels on the longer side."""
-        active = self._session.active
+        active = self._session.exposures.active
         if active is None:
             return 0.0
         rows, columns = active.radiograph.carm.detector.shape

@@ -17,7 +17,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_xreg.landmarks import Detections, DetectSettings, PassesDone
-from napari_xreg.session import Session, Weights
+from napari_xreg.session import Exposure, Session, Weights
 from napari_xreg.widgets.jobs.jobs import Job, Jobs, sentence
 from napari_xreg.widgets.parts.data_buttons import button
 from napari_xreg.widgets.parts.small_print import SmallPrint
@@ -89,14 +89,16 @@ class DetectionPanel(QWidget):
         return self._job is not None
 
     @property
-    def name(self) -> str | None:
-        """Of the radiograph that `detections` belong to."""
-        return None if self._request is None else self._session.named(self._request.id)
+    def radiograph(self) -> Exposure | None:
+        """The one that `detections` belong to, as long as it is there."""
+        return None if self._request is None else self._session.exposures.find(self._request.id)
 
     def show_weights(self) -> None:
         """Those that the session knows; one that was just asked for comes forward."""
-        known = [weights for weights in self._session.trained if weights.kind == "landmarks"]
-        wanted = self._session.wanted("landmarks")
+        known = [
+            weights for weights in self._session.weights.trained if weights.kind == "landmarks"
+        ]
+        wanted = self._session.weights.wanted("landmarks")
         chosen = self.choice.currentData() if wanted is None else wanted.file
         with QSignalBlocker(self.choice):
             self.choice.clear()
@@ -115,10 +117,11 @@ class DetectionPanel(QWidget):
 
     def follow(self) -> None:
         """What can be pressed now."""
-        ready = self.choice.currentData() is not None and self._session.active is not None
+        ready = self.choice.currentData() is not None and self._session.exposures.active is not None
         self.start_button.setEnabled(ready or self.running)
         self.start_button.setText("Cancel" if self.running else "Detect")
-        here = self._session.active is not None and self._session.active.name == self.name
+        active = self._session.exposures.active
+        here = active is not None and active is self.radiograph
         self.samples.setEnabled(here and self.detections is not None)
 
     def toggle(self) -> None:
@@ -130,7 +133,7 @@ class DetectionPanel(QWidget):
 
     def start(self) -> None:
         """Read the active radiograph."""
-        file, active = self.choice.currentData(), self._session.active
+        file, active = self.choice.currentData(), self._session.exposures.active
         if file is None or active is None or self._job is not None:
             return
         request = DetectRequest(file, active.masked, id=active.id)
@@ -158,11 +161,11 @@ class DetectionPanel(QWidget):
     def _choose_file(self) -> None:
         path, _ = QFileDialog.getOpenFileName(self, "Weights of a landmark detector", "", _FILES)
         if path:
-            self._session.want(Weights("landmarks", Path(path)))
+            self._session.weights.want(Weights("landmarks", Path(path)))
 
     def _still_there(self) -> bool:
         request = self._request
-        known = {entry.id: entry for entry in self._session.exposures}
+        known = {entry.id: entry for entry in self._session.exposures.all}
         return (
             request is not None
             and request.id in known

@@ -1,7 +1,7 @@
 """What the Landmarks widget draws on the radiograph beside picks and projections."""
 
 from napari_xreg.landmarks import Detections
-from napari_xreg.session import Result, Session
+from napari_xreg.session import Exposure, Result, Session
 from napari_xreg.viewer import DetectorCanvas, Ellipse
 from napari_xreg.workflows import Solved
 
@@ -37,7 +37,7 @@ class LandmarksDrawing:
         landmarks.pin(None if solved is None or not at_solution else solved.pose)
         verdicts = {} if solved is None else solved.verdicts
         landmarks.mark_dropped([n for n, v in verdicts.items() if v.fate not in _AGREES])
-        active = self._session.active
+        active = self._session.exposures.active
         ellipses = []
         for mark in () if active is None else active.landmarks:
             if mark.pixel is not None and mark.covariance is not None:
@@ -59,10 +59,10 @@ class LandmarksDrawing:
             self._canvas.show_uncertainty(None)
             self._predicted = False
 
-    def show_samples(self, found: Detections | None, radiograph: str | None) -> None:
+    def show_samples(self, found: Detections | None, radiograph: Exposure | None) -> None:
         """The passes of a detector, if they are of the active radiograph; None: none."""
-        active = self._session.active
-        if active is None or found is None or active.name != radiograph:
+        active = self._session.exposures.active
+        if active is None or found is None or active is not radiograph:
             self._canvas.detections.show_samples((), None, None)
             return
         detector = active.radiograph.carm.detector

@@ -35,11 +35,11 @@ class LandmarksGroup(QGroupBox):
 
     def show_session(self, session: Session) -> None:
         """The session's landmarks."""
-        active = session.active
-        text = f"{len(session.landmarks)} in the patient"
+        active = session.exposures.active
+        text = f"{len(session.landmarks.all)} in the patient"
         if active is not None:
             text += f", {len(active.landmarks)} picked on {active.name}"
         self.words.setText(text)
         self.save_button.setEnabled(
-            bool(session.landmarks) or (active is not None and bool(active.landmarks))
+            bool(session.landmarks.all) or (active is not None and bool(active.landmarks))
         )

@@ -91,7 +91,7 @@ class PickMouse:
             self.pixel_clicked.emit(_pixel(event, carm))
 
     def _landmark_under(self, event: Any, carm: CArm) -> str | None:
-        active = self._bench.session.active
+        active = self._bench.session.exposures.active
         marks = [] if active is None else [m for m in active.landmarks if m.pixel is not None]
         shown = [layer for layer in self._bench.canvas.layers if layer.name == "landmarks"]
         if not marks or (shown and not shown[0].visible):

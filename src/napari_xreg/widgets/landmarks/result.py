@@ -69,14 +69,14 @@ class LandmarksResult(QWidget):
         pose = None if solved is None else solved.pose
         self.status.setText(why_not if solved is None else solved.reason)
         self.use.setEnabled(pose is not None)
-        self.refine.setEnabled(pose is not None and session.volume is not None)
+        self.refine.setEnabled(pose is not None and session.patient.volume is not None)
         self.other.setVisible(solved is not None and solved.other is not None)
         if solved is None or pose is None:
             self.pose.setText("")
             self.fit.setText("")
             return
         request, solution = solved.request, solved.solution
-        terms = request.carm.carm_pose(pose, session.isocenter)
+        terms = request.carm.carm_pose(pose, session.patient.isocenter)
         self.pose.setText(carm_words(terms))
         used, considered = int(solution.used.sum()), int(solution.considered.sum())
         words = [f"Fitted to {used} of {considered}, {solution.rms_px:.2f} px root mean square"]

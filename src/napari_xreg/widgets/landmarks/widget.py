@@ -115,7 +115,7 @@ class LandmarksWidget(Docked):
             self._lane.ask(request)
 
     def _request(self) -> SolveRequest | None:
-        session, active = self._session, self._session.active
+        session, active = self._session, self._session.exposures.active
         if active is None:
             return None
         picked = active.landmarks
@@ -125,32 +125,31 @@ class LandmarksWidget(Docked):
                 replace(m, pixel=pixel, covariance=None) if m.name == name else m for m in picked
             )
         carm = active.radiograph.carm
-        known = self._solved is not None and self._solved.request.id == active.id
+        known = self._solved is not None and self._solved.request.radiograph == active.id
         return SolveRequest(
-            session.landmarks,
+            session.landmarks.all,
             picked,
             carm,
             frozenset(active.left_out),
-            session.isocenter,
+            session.patient.isocenter,
             self.weighting.weighting(),
             self.weighting.settings(carm),
             self.weighting.hand_sigma_px,
             self._start if known and self._start is not None else active.world_from_camera,
-            session.volume,
-            active.name,
+            session.patient.volume,
             active.id,
         )
 
     def _take(self, solved: Solved) -> None:
-        active = self._session.active
-        if self.torn_down or active is None or active.id != solved.request.id:
+        active = self._session.exposures.active
+        if self.torn_down or active is None or active.id != solved.request.radiograph:
             return
         acted, self._acted = self._acted, self._lane.busy and self._acted
         self._start = solved.pose
         self._show(solved)
         follow = acted and self.result.follow.isChecked()
         if follow and solved.pose is not None and solved.solution.status in _FOLLOWED:
-            self._session.move(solved.pose, name=active.name)
+            self._session.poses.move(solved.pose, exposure=active.id)
             if self._held is None:
                 self._session.amend()  # the pick and the pose that follows from it: one undo
 
@@ -159,7 +158,7 @@ class LandmarksWidget(Docked):
         session = self._session
         rows = landmark_rows(session, self.places, solved, self.weighting.hand_sigma_px)
         self.model.show(rows)
-        why = "" if session.active else "Load a CT and a radiograph first (Data)."
+        why = "" if session.exposures.active else "Load a CT and a radiograph first (Data)."
         self.result.show_solved(solved, session, why)
         self._draw()
 
@@ -180,7 +179,7 @@ class LandmarksWidget(Docked):
 
     def _picked(self, side: Side, at: Any) -> None:
         name, before = self.picking.guide.name, self.places
-        if name is None or (side == "radiograph" and self._session.active is None):
+        if name is None or (side == "radiograph" and self._session.exposures.active is None):
             return
         self._acted = True
         if side == "patient":
@@ -242,7 +241,7 @@ class LandmarksWidget(Docked):
 
     def toggle_visible(self) -> None:
         """Mark the chosen landmark as invisible on this radiograph, or as visible again."""
-        active, name = self._session.active, self.table.name
+        active, name = self._session.exposures.active, self.table.name
         mark = next((m for m in (active.landmarks if active else ()) if m.name == name), None)
         if mark is not None:
             self._acted = True
@@ -274,13 +273,13 @@ class LandmarksWidget(Docked):
         solved = self._solved
         if solved is None or solved.pose is None:
             return
-        name = self._session.named(solved.request.id)
-        if name is None:
+        radiograph = solved.request.radiograph
+        if self._session.exposures.find(radiograph) is None:
             return
         with self._session.one_step("landmarks", since_recorded=True):
-            self._session.set_pose(solved.pose, "landmarks", name=name)
-            self._session.add_result(
-                solved.registration(), [name], {"kind": "landmarks"}, name="landmarks"
+            self._session.poses.set(solved.pose, "landmarks", exposure=radiograph)
+            self._session.results.add(
+                solved.registration(), [radiograph], {"kind": "landmarks"}, name="landmarks"
             )
 
     def refine(self) -> None:
@@ -297,16 +296,16 @@ class LandmarksWidget(Docked):
 
     def _take_detected(self, detections: Detections, trusted: bool) -> None:
         """More passes, or all of them; the C-arm follows only what is to be trusted."""
-        name = self.detection.name
-        assert name is not None
+        radiograph = self.detection.radiograph
+        assert radiograph is not None
         self._acted = self._acted or trusted
         self.weighting.suggest(COVARIANCE)
-        take_detected(self._session, name, detections.landmarks())
+        take_detected(self._session, radiograph.id, detections.landmarks())
 
     def _draw_samples(self, *_: object) -> None:
         wanted = self.detection.samples.isChecked()
         self._drawing.show_samples(
-            self.detection.detections if wanted else None, self.detection.name
+            self.detection.detections if wanted else None, self.detection.radiograph
         )
 
     def _go_to_other(self) -> None:
@@ -317,7 +316,7 @@ class LandmarksWidget(Docked):
     # ------------------------------------------------------------------ following the session
 
     def _follow_session(self) -> None:
-        active = self._session.active
+        active = self._session.exposures.active
         self.picking.refresh()
         self.detection.follow()
         self._draw_samples()
@@ -386,8 +385,12 @@ class LandmarksWidget(Docked):
 
     def _connect(self) -> None:
         session = self._session
-        self.listen(session.landmarks_changed, self._landmarks_changed)
-        for signal in (session.active_changed, session.radiographs_changed, session.volume_changed):
+        self.listen(session.landmarks.changed, self._landmarks_changed)
+        for signal in (
+            session.exposures.active_changed,
+            session.exposures.changed,
+            session.patient.changed,
+        ):
             self.listen(signal, self._follow_session)
         self.picking.mouse.pixel_clicked.connect(self.pick_pixel)
         self.picking.mouse.position_clicked.connect(self.pick_position)
@@ -401,7 +404,7 @@ class LandmarksWidget(Docked):
         self.picking.visibility_wanted.connect(self.toggle_visible)
         self.picking.guide.changed.connect(self._follow_guide)
         self.picking.mouse.pressed.connect(self.table.choose)
-        self.listen(session.trained_changed, self.detection.show_weights)
+        self.listen(session.weights.changed, self.detection.show_weights)
         self.detection.found.connect(self._take_detected)
         self.detection.samples_wanted.connect(self._draw_samples)
         self.listen(self._canvas.landmarks.chosen, self.table.choose)

@@ -49,10 +49,10 @@ class LandscapeWidget(Docked):
         self._make_controls()
         self._lay_out()
         session = self.workbench.session
-        self.listen(session.pose_changed, self._mark)
-        self.listen(session.volume_changed, self._forget)
-        self.listen(session.radiographs_changed, self._follow)
-        self.listen(session.active_changed, self._follow)
+        self.listen(session.poses.changed, self._mark)
+        self.listen(session.patient.changed, self._forget)
+        self.listen(session.exposures.changed, self._follow)
+        self.listen(session.exposures.active_changed, self._follow)
         self._follow()
 
     @property
@@ -99,7 +99,7 @@ class LandscapeWidget(Docked):
     def start(self) -> None:
         """Compute around the present pose; a running one is cancelled first."""
         session = self.workbench.session
-        active, volume = session.active, session.rendering
+        active, volume = session.exposures.active, session.patient.rendering
         if active is None or volume is None:
             show_warning("A landscape needs a CT and a radiograph: load them in the Data widget.")
             return
@@ -109,10 +109,10 @@ class LandscapeWidget(Docked):
             show_warning(f"{str(error)[:1].upper()}{str(error)[1:]}.")
             return
         self.cancel()
-        others = [e for e in session.exposures if e.used and e is not active]
-        entries = [active, *(others if session.rig_locked else ())]
+        others = [e for e in session.exposures.all if e.used and e is not active]
+        entries = [active, *(others if session.poses.rig_locked else ())]
         views = tuple(View(entry.masked, entry.world_from_camera) for entry in entries)
-        request = LandscapeRequest(volume, views, settings, session.isocenter)
+        request = LandscapeRequest(volume, views, settings, session.patient.isocenter)
         self._id, self._carm = active.id, active.radiograph.carm
         shown = self._shown = request.empty()
         self.plots.begin(shown)
@@ -145,7 +145,7 @@ class LandscapeWidget(Docked):
     def _switch(self) -> None:
         if not self.running:
             self._timer.stop()
-        ready = self.workbench.session.active is not None
+        ready = self.workbench.session.exposures.active is not None
         self.go.setEnabled(not self.running and ready)
         self.stop.setEnabled(self.running)
 
@@ -160,7 +160,7 @@ class LandscapeWidget(Docked):
         shown = self._shown
         if shown is None or self._carm is None:
             return
-        exposure = next((e for e in self.workbench.session.exposures if e.id == self._id), None)
+        exposure = next((e for e in self.workbench.session.exposures.all if e.id == self._id), None)
         if exposure is None:
             self.plots.mark(None)
             return
@@ -179,12 +179,11 @@ class LandscapeWidget(Docked):
         shown, session = self._shown, self.workbench.session
         if shown is None or self._carm is None:
             return
-        name = session.named(self._id)
-        if name is None:
+        if session.exposures.find(self._id) is None:
             return
         pose = shifted_pose(self._carm, shown.center, offsets)
         where = ", ".join(f"{name} {with_unit(v, name)}" for name, v in offsets.items())
-        session.set_pose(pose, f"landscape: {where}", name=name)
+        session.poses.set(pose, f"landscape: {where}", exposure=self._id)
 
     def _forget(self) -> None:
         """Another CT, or other structures of it: what is drawn no longer holds."""
@@ -196,7 +195,7 @@ class LandscapeWidget(Docked):
 
     def _follow(self) -> None:
         if self._shown is not None:
-            known = {entry.id: entry for entry in self.workbench.session.exposures}
+            known = {entry.id: entry for entry in self.workbench.session.exposures.all}
             entry = known.get(self._id)
             if entry is None or entry.radiograph.carm != self._carm:
                 self._forget()

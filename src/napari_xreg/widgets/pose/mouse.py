@@ -118,19 +118,24 @@ class PoseMouse:
         session, canvas = self._bench.session, self._bench.canvas
         kind = _kind(event)
         carm = canvas.carm
-        if kind is None or carm is None or session.pose is None or viewer.dims.ndisplay != 2:
+        if (
+            kind is None
+            or carm is None
+            or session.poses.current is None
+            or viewer.dims.ndisplay != 2
+        ):
             return
-        start, began = session.pose, _pixel(event, carm)
+        start, began = session.poses.current, _pixel(event, carm)
         pivot = self._pivot_at(kind, start, carm, began)
         event.handled = True
         moved = False
 
         def follow() -> bool:
             """False where the radiograph went while it was held."""
-            if session.active is None or canvas.carm is not carm:
+            if session.exposures.active is None or canvas.carm is not carm:
                 return False
             now = _pixel(event, carm)
-            session.move(_moved(kind, start, carm, began, now, pivot))
+            session.poses.move(_moved(kind, start, carm, began, now, pivot))
             return True
 
         try:
@@ -149,13 +154,13 @@ class PoseMouse:
         finally:
             if moved:
                 self._bench.preview.end_drag()
-                if session.active is not None:
-                    session.record(_WHY[kind])
+                if session.exposures.active is not None:
+                    session.poses.record(_WHY[kind])
 
     def _pivot_at(
         self, kind: str, pose: Pose, carm: CArm, pixel: hand_moves.Pixel
     ) -> Float[Tensor, "3"]:
-        isocenter = self._bench.session.isocenter
+        isocenter = self._bench.session.patient.isocenter
         if kind == "shift":
             return isocenter
         chosen = self._pivot()

@@ -28,7 +28,7 @@ from torch import Tensor
 from napari_xreg.geometry import CArmPose
 from napari_xreg.images import ReadError
 from napari_xreg.records import pose_of_text, pose_text
-from napari_xreg.session import Preview
+from napari_xreg.session import NamedPose, Preview
 from napari_xreg.viewer import OVERLAYS
 from napari_xreg.widgets.jobs.jobs import Lane
 from napari_xreg.widgets.parts.data_buttons import button
@@ -91,13 +91,13 @@ class PoseWidget(Docked):
             self.workbench, pivot=self._pivot_point, step=self.step, undo=self.undo, redo=self.redo
         )
         session = self._session
-        self.listen(session.pose_changed, self._on_pose)
-        self.listen(session.active_changed, self._on_radiographs)
-        self.listen(session.radiographs_changed, self._on_radiographs)
-        self.listen(session.volume_changed, self._on_radiographs)
+        self.listen(session.poses.changed, self._on_pose)
+        self.listen(session.exposures.active_changed, self._on_radiographs)
+        self.listen(session.exposures.changed, self._on_radiographs)
+        self.listen(session.patient.changed, self._on_radiographs)
         self.listen(session.history_changed, self._on_history)
-        self.listen(session.landmarks_changed, self._on_landmarks)
-        self.listen(session.mask_changed, self._on_mask)
+        self.listen(session.landmarks.changed, self._on_landmarks)
+        self.listen(session.exposures.mask_changed, self._on_mask)
         self.listen(self._preview.painted, self._on_painted)
         self._on_radiographs()
         self._on_history()
@@ -114,7 +114,7 @@ class PoseWidget(Docked):
             return
         row = self.rows[name]
         amount = direction * (self.angle_step if row.term.is_angle else self.shift_step).value()
-        active = self._session.active
+        active = self._session.exposures.active
         # The picture goes against the C-arm; a mirrored image turns x round once more.
         if name == "y" or (
             name == "x" and active is not None and not active.radiograph.carm.detector.mirrored
@@ -134,19 +134,19 @@ class PoseWidget(Docked):
     def reset(self) -> None:
         """Every radiograph back to its start."""
         self._settled()
-        self._session.reset()
+        self._session.poses.reset()
 
     def copy(self) -> None:
         """The pose as JSON into the clipboard."""
         clipboard = QApplication.clipboard()
-        if self._session.pose is not None and clipboard is not None:
-            clipboard.setText(pose_text(self._session.pose))
+        if self._session.poses.current is not None and clipboard is not None:
+            clipboard.setText(pose_text(self._session.poses.current))
             show_info("The pose was copied as JSON.")
 
     def paste(self) -> None:
         """The pose that the clipboard holds as JSON."""
         clipboard = QApplication.clipboard()
-        if self._session.pose is None or clipboard is None:
+        if self._session.poses.current is None or clipboard is None:
             return
         try:
             pose = pose_of_text(clipboard.text())
@@ -154,19 +154,19 @@ class PoseWidget(Docked):
             show_error(f"The pose cannot be pasted: {error}.")
             return
         self._settled()
-        self._session.set_pose(pose, "pose pasted")
+        self._session.poses.set(pose, "pose pasted")
 
     def carm_pose(self) -> CArmPose | None:
         """The active radiograph's pose in C-arm terms."""
-        active = self._session.active
+        active = self._session.exposures.active
         if active is None:
             return None
         return active.radiograph.carm.carm_pose(
-            active.world_from_camera.to(dtype=torch.float64), self._session.isocenter
+            active.world_from_camera.to(dtype=torch.float64), self._session.patient.isocenter
         )
 
     def _change(self, name: str, value: float) -> None:
-        pose, active = self.carm_pose(), self._session.active
+        pose, active = self.carm_pose(), self._session.exposures.active
         if pose is None or active is None:
             return
         if value == term_of(pose, name):
@@ -174,7 +174,7 @@ class PoseWidget(Docked):
         row = self.rows[name]
         self._why = f"{row.term.label.lower()} changed"
         moved = active.radiograph.carm.pose_from(with_term(pose, name, value))
-        self._session.move(moved)
+        self._session.poses.move(moved)
         if not row.slider.isSliderDown():
             self._settle.start()
 
@@ -189,8 +189,8 @@ class PoseWidget(Docked):
     def _settled(self) -> None:
         """What was changed in steps is now one step of undo."""
         self._settle.stop()
-        if self._session.active is not None and self._why:
-            self._session.record(self._why)
+        if self._session.exposures.active is not None and self._why:
+            self._session.poses.record(self._why)
         self._why = ""
 
     def _pivot_point(self) -> Float[Tensor, "3"] | None:
@@ -198,35 +198,39 @@ class PoseWidget(Docked):
         chosen = self.pivot.currentData()
         if chosen == _CURSOR:
             return None
-        for mark in self._session.landmarks:
+        for mark in self._session.landmarks.all:
             if chosen == f"landmark {mark.name}" and mark.position is not None:
                 return torch.tensor(mark.position, dtype=torch.float64)
-        return self._session.isocenter
+        return self._session.patient.isocenter
 
     def _keep_named(self) -> None:
         self._settled()
         try:
-            self._session.name_pose(self.named.currentText().strip())
+            self._session.poses.save(self.named.currentText().strip())
         except ValueError as error:
             show_error(f"The pose cannot be kept: {error}.")
 
     def _recall_named(self) -> None:
-        name = self.named.currentText().strip()
-        if name in self._session.named_poses:
+        kept = self._kept()
+        if kept is not None:
             self._settled()
-            self._session.recall_pose(name)
+            self._session.poses.load(kept.id)
 
     def _forget_named(self) -> None:
-        name = self.named.currentText().strip()
-        if name in self._session.named_poses:
+        kept = self._kept()
+        if kept is not None:
             self._settled()
-            self._session.forget_pose(name)
+            self._session.poses.delete(kept.id)
+
+    def _kept(self) -> NamedPose | None:
+        name = self.named.currentText().strip()
+        return next((kept for kept in self._session.poses.named if kept.name == name), None)
 
     def _choose_radiograph(self, index: int) -> None:
-        name = self.radiograph.itemData(index)
-        if name is not None:
+        id = self.radiograph.itemData(index)
+        if id is not None:
             self._settled()
-            self._session.set_active(name)
+            self._session.exposures.activate(id)
 
     def _choose_overlay(self, mode: str) -> None:
         self.workbench.canvas.overlay = mode
@@ -236,14 +240,14 @@ class PoseWidget(Docked):
             self._blinking.stop()
 
     def _lock_rig(self, locked: bool) -> None:
-        self._session.rig_locked = locked
+        self._session.poses.rig_locked = locked
 
     # ------------------------------------------------------------------ what is shown
 
     def _on_pose(self) -> None:
         """While it is dragged the numbers change with some pictures: one repaint for both."""
         self._stale = True
-        if not self._preview.dragging or self._session.volume is None:
+        if not self._preview.dragging or self._session.patient.volume is None:
             self._show_pose()
 
     def _show_pose(self) -> None:
@@ -273,7 +277,7 @@ class PoseWidget(Docked):
         self._judge_beam(preview.image)
         rows, columns = preview.image.shape
         full = preview.request.carm.detector.shape
-        active = self._session.active
+        active = self._session.exposures.active
         if active is not None:
             full = active.radiograph.carm.detector.shape
         share = max(preview.image.shape) / max(full)
@@ -296,7 +300,7 @@ class PoseWidget(Docked):
 
     def _usable(self, shape: tuple[int, ...]) -> NDArray[np.bool_]:
         """Pixels of the radiograph that are compared, at the size of the DRR."""
-        active = self._session.active
+        active = self._session.exposures.active
         mask = None if active is None else active.masked.mask
         if mask is None:
             return np.ones(shape, bool)
@@ -308,17 +312,17 @@ class PoseWidget(Docked):
 
     def centre(self) -> None:
         """Bring the middle of the CT to where the isocenter of the C-arm is; the angles stay."""
-        active, volume = self._session.active, self._session.volume
+        active, volume = self._session.exposures.active, self._session.patient.volume
         if active is None or volume is None:
             return
         self._settled()
         pose = active.world_from_camera
         away = active.radiograph.carm.source_to_isocenter * pose.rotation[:, 2]
         middle = volume.center.detach().cpu().double()
-        self._session.set_pose(replace(pose, translation=middle - away), "centre the CT")
+        self._session.poses.set(replace(pose, translation=middle - away), "centre the CT")
 
     def _read_similarity(self) -> None:
-        active, preview = self._session.active, self._preview.latest
+        active, preview = self._session.exposures.active, self._preview.latest
         if self._empty:
             self._lane.drop()
             self._show_similarity(None)
@@ -327,7 +331,11 @@ class PoseWidget(Docked):
             self._lane.ask(SimilarityRequest(active.masked, preview, self._small))
 
     def _show_similarity(self, reading: Similarity | None) -> None:
-        if reading is None or self._session.active is None or self._preview.latest is None:
+        if (
+            reading is None
+            or self._session.exposures.active is None
+            or self._preview.latest is None
+        ):
             self.similarity.setText("—")
             return
         self.similarity.setText(
@@ -340,22 +348,22 @@ class PoseWidget(Docked):
         self._reading.start(READING_MS)
 
     def _on_radiographs(self) -> None:
-        active = self._session.active
-        names = [entry.name for entry in self._session.exposures]
+        active = self._session.exposures.active
+        entries = self._session.exposures.all
         choice = self.radiograph
         before = choice.blockSignals(True)
         choice.clear()
-        for name in names:
-            choice.addItem(name, name)
+        for entry in entries:
+            choice.addItem(entry.name, entry.id)
         if active is None:
             choice.addItem("no radiograph is loaded", None)
         else:
-            choice.setCurrentIndex(names.index(active.name))
+            choice.setCurrentIndex(entries.index(active))
         choice.blockSignals(before)
-        choice.setEnabled(len(names) > 1)
-        self.rig.setVisible(len(names) > 1)
+        choice.setEnabled(len(entries) > 1)
+        self.rig.setVisible(len(entries) > 1)
         before = self.rig.blockSignals(True)
-        self.rig.setChecked(self._session.rig_locked)
+        self.rig.setChecked(self._session.poses.rig_locked)
         self.rig.blockSignals(before)
         # Undo and Redo stay: they may bring the last radiograph back.
         for part in (
@@ -371,12 +379,12 @@ class PoseWidget(Docked):
             part.setEnabled(active is not None)
         if active is None:
             self.hint.setText("Load a radiograph in the Data widget: it has the pose.")
-        elif self._session.volume is None:
+        elif self._session.patient.volume is None:
             self.hint.setText("Load a CT in the Data widget to see its DRR at this pose.")
         else:
             self.hint.setText("")
         self._lane.drop()
-        if active is None or self._session.volume is None:
+        if active is None or self._session.patient.volume is None:
             self.similarity.setText("—")
             self.drr_words.setText("")
         self._show_pose()
@@ -396,7 +404,7 @@ class PoseWidget(Docked):
             else "Nothing to redo"
         )
         self.undo_words.setText(f"Undo: {history.undoes}" if history.can_undo else "")
-        names = list(self._session.named_poses)
+        names = [kept.name for kept in self._session.poses.named]
         if names != [self.named.itemText(k) for k in range(self.named.count())]:
             typed = self.named.currentText()
             self.named.clear()
@@ -408,7 +416,7 @@ class PoseWidget(Docked):
         self.pivot.clear()
         self.pivot.addItem(_ISOCENTER, _ISOCENTER)
         self.pivot.addItem(_CURSOR, _CURSOR)
-        for mark in self._session.landmarks:
+        for mark in self._session.landmarks.all:
             self.pivot.addItem(mark.name, f"landmark {mark.name}")
         self.pivot.setCurrentIndex(max(0, self.pivot.findData(chosen)))
 

@@ -29,17 +29,21 @@ def carm_words(pose: CArmPose) -> str:
 
 def error_points(session: Session) -> tuple[Float[Tensor, "n 3"], str]:
     """Where errors are measured, world mm, and that in words."""
-    marks = [mark.position for mark in session.landmarks if mark.position is not None]
+    marks = [mark.position for mark in session.landmarks.all if mark.position is not None]
     if marks:
         return torch.tensor(marks, dtype=torch.float64), f"{len(marks)} landmarks"
     corners = torch.tensor(list(itertools.product((-1.0, 1.0), repeat=3)), dtype=torch.float64)
     words = f"8 points {REACH_MM:g} mm about the isocenter along each axis"
-    return session.isocenter + REACH_MM * corners, words
+    return session.patient.isocenter + REACH_MM * corners, words
 
 
 def truth_error_mm(session: Session, radiograph: str, world_from_camera: Pose) -> float | None:
-    """Mean target registration error in camera axes, mm; None where no truth is known."""
-    truth = next((e.truth for e in session.exposures if e.name == radiograph), None)
+    """Mean target registration error in camera axes, mm; None where no truth is known.
+
+    `radiograph` is an `Exposure.id`.
+    """
+    exposure = session.exposures.find(radiograph)
+    truth = None if exposure is None else exposure.truth
     if truth is None:
         return None
     points, _ = error_points(session)

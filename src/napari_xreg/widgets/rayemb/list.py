@@ -99,7 +99,7 @@ class ListKeeper(QObject):
     def add_landmarks(self) -> None:
         """All landmarks of the patient."""
         known = self._state.points
-        marks = [m for m in self._session.landmarks if m.name not in known.names]
+        marks = [m for m in self._session.landmarks.all if m.name not in known.names]
         if marks:
             positions = torch.tensor([m.position for m in marks], dtype=torch.float64)
             self._state.set_points(known.joined(PointList(tuple(m.name for m in marks), positions)))
@@ -120,7 +120,7 @@ class ListKeeper(QObject):
         self._look.at((x, y, z))
 
     def _look_at_landmark(self, name: str) -> None:
-        for mark in self._session.landmarks:
+        for mark in self._session.landmarks.all:
             if mark.name == name and mark.position is not None:
                 self._look.at(mark.position)
 
@@ -143,7 +143,7 @@ class ListKeeper(QObject):
 
     def follow_landmarks(self) -> None:
         """Those that may be looked at."""
-        self._panel.show_marks([mark.name for mark in self._session.landmarks])
+        self._panel.show_marks([mark.name for mark in self._session.landmarks.all])
 
     def drop(self) -> None:
         """Templates or radiograph are others: what was asked holds no longer."""
@@ -151,7 +151,7 @@ class ListKeeper(QObject):
 
     def show_scatter(self) -> None:
         """Similarity against error, if anybody looks."""
-        active, points = self._session.active, self._state.points
+        active, points = self._session.exposures.active, self._state.points
         if not self._scatter.isVisible():
             return
         if active is None or active.truth is None:
@@ -178,7 +178,7 @@ class ListKeeper(QObject):
             self._state.set_points(points.looked_for(answer.found))
 
     def _values(self) -> Float[ndarray, "n 5"]:
-        active = self._session.active
+        active = self._session.exposures.active
         if active is None:
             return numbers_of(self._state.points, None, None, None)
         return numbers_of(
@@ -190,7 +190,7 @@ class ListKeeper(QObject):
             self._panel.model.update(self._values())
 
     def _draw(self) -> None:
-        active, found = self._session.active, self._state.points.found
+        active, found = self._session.exposures.active, self._state.points.found
         if active is None:
             return
         detector = active.radiograph.carm.detector

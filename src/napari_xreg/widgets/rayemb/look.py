@@ -75,7 +75,7 @@ class PointLook(QObject):
     def at(self, point: Point) -> None:
         """Look at a point of the patient: LPS, mm."""
         asked = time.perf_counter()
-        active = self._session.active
+        active = self._session.exposures.active
         self._state.set_look(Look(point, "" if active is None else active.id))
         prepared = self._state.prepared
         if prepared is not None:
@@ -97,7 +97,7 @@ class PointLook(QObject):
 
     def paint(self) -> None:
         """Heatmap, peak and ellipse in one go."""
-        heatmap, active = self._heatmap, self._session.active
+        heatmap, active = self._heatmap, self._session.exposures.active
         if heatmap is None or active is None or not self._current(heatmap):
             return
         canvas = self._bench.canvas
@@ -120,7 +120,7 @@ class PointLook(QObject):
 
     def follow_pose(self) -> None:
         """The projection, after the C-arm moved."""
-        heatmap, active = self.heatmap, self._session.active
+        heatmap, active = self.heatmap, self._session.exposures.active
         if heatmap is not None and active is not None and self._current(heatmap):
             self._layers.move_projection(
                 active.radiograph.carm.detector,
@@ -131,7 +131,7 @@ class PointLook(QObject):
 
     def words(self) -> str:
         """What is known of the point, or of the one before until its heatmap is there; rich text."""
-        heatmap, active = self._heatmap, self._session.active
+        heatmap, active = self._heatmap, self._session.exposures.active
         if heatmap is None or active is None:
             waiting = self._state.look is not None and self._state.prepared is None
             return "Prepare, to see where this point is." if waiting else ""
@@ -160,7 +160,9 @@ class PointLook(QObject):
 
     def _current(self, heatmap: Heatmaps) -> bool:
         state = self._state
-        return heatmap.request.prepared is state.prepared and state.shows(self._session.active)
+        return heatmap.request.prepared is state.prepared and state.shows(
+            self._session.exposures.active
+        )
 
     def _clear_below(self, on: bool) -> None:
         """Under a heatmap the radiograph alone, darker: colours would mix, and bone be white."""
@@ -175,7 +177,7 @@ class PointLook(QObject):
             self._overlay = None
 
     def _take(self, answer: Heatmaps) -> None:
-        prepared, active = self._state.prepared, self._session.active
+        prepared, active = self._state.prepared, self._session.exposures.active
         if self._closed or active is None or answer.request.prepared is not prepared:
             return
         self._heatmap = answer

@@ -125,8 +125,8 @@ class PosePanel(QWidget):
         model = self.where.model()
         item = model.item(0) if isinstance(model, QStandardItemModel) else None
         if item is not None:
-            item.setEnabled(session.labels is not None)
-        if session.labels is None:
+            item.setEnabled(session.patient.labels is not None)
+        if session.patient.labels is None:
             self.where.setCurrentText(DENSER)
 
     def show_state(self, *, ready: bool, finding: bool, listed: int, posed: bool) -> None:

@@ -58,7 +58,7 @@ class Preparation(QObject):
         self._last: PrepareNetworkRequest | None = None
         self._exposure: Exposure | None = None  # whose radiograph is being prepared
         kept = session.ray_points.prepared
-        self._volume = session.volume if kept is None else kept.volume
+        self._volume = session.patient.volume if kept is None else kept.volume
         self._closed = False
         self.words = ""
 
@@ -108,12 +108,12 @@ class Preparation(QObject):
     def follow(self) -> None:
         """After the session changed: drop what no longer holds, embed another radiograph."""
         session, points = self._session, self._session.ray_points
-        prepared, active = points.prepared, session.active
+        prepared, active = points.prepared, session.exposures.active
         if self.running and self._request is not None and not self._fits(self._request):
             self._abandon()
             self.words = ""
-        if self._volume is not session.volume:
-            self._volume = session.volume
+        if self._volume is not session.patient.volume:
+            self._volume = session.patient.volume
             points.clear()
             if prepared is not None:
                 self.words = "The CT changed: prepare again."
@@ -134,7 +134,11 @@ class Preparation(QObject):
 
     def again(self, prepared: PreparedNetwork) -> PrepareNetworkRequest | None:
         """What would prepare the active radiograph with the templates there are."""
-        last, active, volume = self._last, self._session.active, self._session.volume
+        last, active, volume = (
+            self._last,
+            self._session.exposures.active,
+            self._session.patient.volume,
+        )
         if last is None or active is None or volume is None:
             return None
         return replace(last, volume=volume, radiograph=active.masked, before=prepared)
@@ -157,8 +161,8 @@ class Preparation(QObject):
 
     def _fits(self, request: PrepareNetworkRequest) -> bool:
         """Whether what is asked for is still what the session holds."""
-        same = request.volume is self._session.volume
-        return same and same_picture(self._exposure, self._session.active)
+        same = request.volume is self._session.patient.volume
+        return same and same_picture(self._exposure, self._session.exposures.active)
 
     def _say(self, newest: WeightsRead | TemplateMade, _: list[object]) -> None:
         if isinstance(newest, TemplateMade):

@@ -6,7 +6,7 @@ from napari.utils.notifications import show_error, show_warning
 from qtpy.QtCore import QObject, Signal
 
 from napari_xreg.rayemb import START_SPREAD, STARTS, FoundPoints, Located, SearchRound
-from napari_xreg.session import PointList
+from napari_xreg.session import Exposure, PointList
 from napari_xreg.widgets.jobs.jobs import Job, Lane, report
 from napari_xreg.widgets.jobs.workbench import Workbench
 from napari_xreg.widgets.parts.opening_docks import opened
@@ -70,11 +70,11 @@ class PoseSearch(QObject):
         except ValueError as error:
             show_error(f"RayEmb: {error}.")
             return
-        in_structures = panel.in_structures and session.labels is not None
+        in_structures = panel.in_structures and session.patient.labels is not None
         request = FindPointsRequest(
             prepared,
-            session.labels if in_structures else None,
-            session.structures,
+            session.patient.labels if in_structures else None,
+            session.patient.structures,
             panel.above.value(),
             panel.points.value(),
             settings,
@@ -148,10 +148,9 @@ class PoseSearch(QObject):
         solved = self._solved
         if solved is None or solved.world_from_camera is None:
             return
-        name = self._name()
-        if name is None:
-            return
-        self._session.set_pose(solved.world_from_camera, "rayemb", name=name)
+        exposure = self._radiograph()
+        if exposure is not None:
+            self._session.poses.set(solved.world_from_camera, "rayemb", exposure=exposure.id)
 
     def refine(self) -> None:
         """Solve, move there, refine from several starts."""
@@ -186,7 +185,8 @@ class PoseSearch(QObject):
         pose = answer.world_from_camera
         words = answer.verdict.sentence
         if pose is not None:
-            error = truth_error_mm(self._session, self._name() or "", pose)
+            exposure = self._radiograph()
+            error = None if exposure is None else truth_error_mm(self._session, exposure.id, pose)
             if error is not None:
                 words += f" mTRE {error:.1f} mm (the true pose is known)."
         self._panel.show_verdict(words, trusted=answer.verdict.trusted)
@@ -199,10 +199,10 @@ class PoseSearch(QObject):
         self._panel.show_verdict("Failed.", trusted=None)
         report("RayEmb pose", error)
 
-    def _name(self) -> str | None:
-        """Of the radiograph that was prepared."""
+    def _radiograph(self) -> Exposure | None:
+        """The one that was prepared, as long as it is there."""
         exposure = self._state.exposure
-        return None if exposure is None else self._session.named(exposure.id)
+        return None if exposure is None else self._session.exposures.find(exposure.id)
 
     def _drop_pose(self) -> None:
         self._lane.drop()

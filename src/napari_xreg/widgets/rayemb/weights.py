@@ -124,14 +124,14 @@ class WeightsGroup(QGroupBox):
     def show_trained(self, session: Session) -> None:
         """List what was trained in this session; take over what is wanted."""
         before = len(self._files)
-        for made in session.trained:
+        for made in session.weights.trained:
             if made.kind == "rayemb":
                 self._notes[made.file] = made.words
                 if WeightsFile(made.file) not in self._files:
                     self._files.append(WeightsFile(made.file))
         if len(self._files) > before:
             self._fill()
-        wanted = session.wanted("rayemb")
+        wanted = session.weights.wanted("rayemb")
         if wanted is not None and self.weights.file != wanted.file:
             self.use(wanted.file, wanted.words)
 

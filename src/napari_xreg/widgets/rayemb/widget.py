@@ -69,7 +69,7 @@ class RayEmbWidget(Docked):
 
     def prepare(self) -> None:
         """Make templates and embed the radiograph."""
-        active = self._session.active
+        active = self._session.exposures.active
         request = None if active is None else self._request(active)
         if active is None or request is None:
             show_error("RayEmb needs a CT and a radiograph: load them in the Data widget.")
@@ -96,13 +96,13 @@ class RayEmbWidget(Docked):
 
     def _request(self, active: Exposure) -> PrepareNetworkRequest | None:
         session, group = self._session, self.network
-        if session.volume is None:
+        if session.patient.volume is None:
             return None
         return PrepareNetworkRequest(
-            session.volume,
+            session.patient.volume,
             active.masked,
-            session.labels,
-            session.isocenter if group.about_isocenter else None,
+            session.patient.labels,
+            session.patient.isocenter if group.about_isocenter else None,
             group.weights,
             group.settings,
             self._state.prepared,
@@ -111,7 +111,7 @@ class RayEmbWidget(Docked):
 
     def _take_up(self) -> None:
         """What an earlier widget of this viewer prepared."""
-        prepared, active = self._state.prepared, self._session.active
+        prepared, active = self._state.prepared, self._session.exposures.active
         if prepared is None:
             return
         file = prepared.weights.file
@@ -123,7 +123,7 @@ class RayEmbWidget(Docked):
 
     def _follow_weights(self) -> None:
         """Other weights or settings: what was prepared is not theirs."""
-        active, prepared = self._session.active, self._state.prepared
+        active, prepared = self._session.exposures.active, self._state.prepared
         request = None if active is None else self._request(active)
         if prepared is not None and request is not None and request.key != prepared.key:
             self._state.set_prepared(None)
@@ -137,14 +137,15 @@ class RayEmbWidget(Docked):
         prepared, session = self._state.prepared, self._session
         words = self.preparation.words
         if not words and prepared is not None:
-            exposure = self._state.exposure
+            there = self._state.exposure
+            exposure = None if there is None else session.exposures.find(there.id)
             words = (
                 f"Ready: {len(prepared.templates)} templates, {prepared.weights.words}, on "
-                f"{None if exposure is None else session.named(exposure.id)}."
+                f"{None if exposure is None else exposure.name}."
             )
             if prepared.polarity.looks is not Looks.RIGHT:
                 words += f" {prepared.polarity.sentence}"
-        possible = session.volume is not None and session.active is not None
+        possible = session.patient.volume is not None and session.exposures.active is not None
         if not words:
             words = "Not prepared yet." if possible else "Load a CT and a radiograph first (Data)."
         self.network.show_state(
@@ -166,7 +167,7 @@ class RayEmbWidget(Docked):
 
     def _follow_session(self) -> None:
         self.preparation.follow()
-        self.slices.show_volume(self._session.volume)
+        self.slices.show_volume(self._session.patient.volume)
         self.pose.show_session(self._session)
         self._follow_preparation()
         self.list.follow()
@@ -192,7 +193,7 @@ class RayEmbWidget(Docked):
             self.templates.show_point(self._state.prepared, self.look.heatmap)
 
     def _show_embedding(self) -> None:
-        active, prepared = self._session.active, self._state.prepared
+        active, prepared = self._session.exposures.active, self._state.prepared
         if active is None:
             return
         colours = None
@@ -282,13 +283,13 @@ class RayEmbWidget(Docked):
         self.in_viewer.toggled.connect(lambda on: setattr(self._pick, "on", on))
         self.tabs.currentChanged.connect(lambda _: self._follow_tab())
         for signal, slot in (
-            (session.volume_changed, self._follow_session),
-            (session.radiographs_changed, self._follow_session),
-            (session.active_changed, self._follow_session),
-            (session.mask_changed, self._follow_session),
-            (session.pose_changed, self._follow_pose),
-            (session.landmarks_changed, self.list.follow_landmarks),
-            (session.trained_changed, self._follow_trained),
+            (session.patient.changed, self._follow_session),
+            (session.exposures.changed, self._follow_session),
+            (session.exposures.active_changed, self._follow_session),
+            (session.exposures.mask_changed, self._follow_session),
+            (session.poses.changed, self._follow_pose),
+            (session.landmarks.changed, self.list.follow_landmarks),
+            (session.weights.changed, self._follow_trained),
             (state.prepared_changed, self._follow_prepared),
             (state.points_changed, self.list.follow),
             (self.workbench.point_clicked, self.look_at),

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import torch
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QAbstractItemView,
@@ -51,7 +52,7 @@ class ResultsPanel(QWidget):
     discard_requested = Signal(str)
     export_requested = Signal(str)
     shown = Signal(object)
-    """The name of the result selected first, or None."""
+    """The id of the result selected first, or None."""
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -110,15 +111,15 @@ class ResultsPanel(QWidget):
 
     @property
     def selected(self) -> tuple[str, ...]:
-        """Names, from top to bottom."""
+        """Ids, from top to bottom."""
         model = self.table.selectionModel()
         rows = sorted(index.row() for index in model.selectedRows()) if model is not None else []
-        return tuple(self._name(row) for row in rows)
+        return tuple(self._id(row) for row in rows)
 
     def refresh(self) -> None:
         """Show the session's results; the selection stays where it can."""
         selected = set(self.selected)
-        results = self._session.results
+        results = self._session.results.all
         self.table.blockSignals(True)
         self.table.setRowCount(len(results))
         titles = self.table.horizontalHeader()
@@ -129,26 +130,26 @@ class ResultsPanel(QWidget):
             for column, text in enumerate(self._cells(result)):
                 item = QTableWidgetItem(text)
                 if column == 0:
-                    item.setData(Qt.ItemDataRole.UserRole, result.name)
+                    item.setData(Qt.ItemDataRole.UserRole, result.id)
                     item.setToolTip(f"{result.name}: {result.registration.status.value}")
                 self.table.setItem(row, column, item)
         self.table.clearSelection()
         for row, result in enumerate(results):
-            if result.name in selected:
+            if result.id in selected:
                 self._select_row(row)
         self.table.blockSignals(False)
         simulated = any(result.registration.simulated for result in results)
         header = self.table.horizontalHeaderItem(3)
         assert header is not None
         header.setText("mTRE, sim." if simulated else "mTRE")
-        self.table.setColumnHidden(3, not any(e.truth for e in self._session.exposures))
+        self.table.setColumnHidden(3, not any(e.truth for e in self._session.exposures.all))
         self._say()
 
-    def select(self, name: str) -> None:
+    def select(self, id: str) -> None:
         """As if the user had clicked it."""
         self.table.clearSelection()
         for row in range(self.table.rowCount()):
-            if self._name(row) == name:
+            if self._id(row) == id:
                 self.table.selectRow(row)
                 item = self.table.item(row, 0)
                 if item is not None:
@@ -174,7 +175,7 @@ class ResultsPanel(QWidget):
             f"{seconds_of(registration):.1f}",
         )
 
-    def _name(self, row: int) -> str:
+    def _id(self, row: int) -> str:
         item = self.table.item(row, 0)
         return "" if item is None else str(item.data(Qt.ItemDataRole.UserRole))
 
@@ -191,17 +192,18 @@ class ResultsPanel(QWidget):
 
     def _say(self) -> None:
         chosen = self.selected
-        results = {result.name: result for result in self._session.results}
         self.accept.setEnabled(len(chosen) == 1)
         self.export.setEnabled(len(chosen) == 1)
         self.discard.setEnabled(bool(chosen))
         self.refresh_undo()
         if not chosen:
-            self.words.setText("" if results else "No refinement yet.")
+            self.words.setText("" if self._session.results.all else "No refinement yet.")
         elif len(chosen) == 1:
-            self.words.setText(self._about(results[chosen[0]]))
+            self.words.setText(self._about(self._session.results[chosen[0]]))
         else:
-            self.words.setText(compared(self._session, [results[name] for name in chosen[:2]]))
+            self.words.setText(
+                compared(self._session, [self._session.results[id] for id in chosen[:2]])
+            )
 
     def _about(self, result: Result) -> str:
         registration = result.registration
@@ -218,8 +220,8 @@ class ResultsPanel(QWidget):
             self.export_requested.emit(self.selected[0])
 
     def _discard(self) -> None:
-        for name in self.selected:
-            self.discard_requested.emit(name)
+        for id in self.selected:
+            self.discard_requested.emit(id)
 
 
 def seconds_of(registration: Registration) -> float:
@@ -230,25 +232,24 @@ def seconds_of(registration: Registration) -> float:
 def compared(session: Session, pair: Sequence[Result]) -> str:
     """How far two results are from each other, in words."""
     one, other = pair
-    shared = [name for name in one.radiographs if name in other.radiographs]
-    there = {exposure.name: exposure for exposure in session.exposures}
-    if not shared or shared[0] not in there:
+    shared = next((id for id in one.radiographs if id in other.radiographs), None)
+    exposure = session.exposures.find(shared)
+    if shared is None or exposure is None:
         return "These two refinements share no radiograph: their poses do not compare."
-    poses = []
-    for result in pair:
-        views = result.registration.views or (result.registration.world_from_camera,)
-        poses.append(views[result.radiographs.index(shared[0])].to(dtype=views[0].rotation.dtype))
+    poses = [result.poses[shared].to(dtype=torch.float64) for result in pair]
     points, where = error_points(session)
-    apart = float(mean_target_registration_error(poses[0], poses[1], points.to(poses[0].rotation)))
+    apart = float(mean_target_registration_error(poses[0], poses[1], points))
     turned = float(rotation_error_deg(poses[0], poses[1]))
-    carm = there[shared[0]].radiograph.carm
+    carm = exposure.radiograph.carm
     apart_words = (
         f"{other.name} and {one.name} are {apart:.2f} mm apart (mean over {where}), "
         f"rotated by {turned:.2f}°."
     )
     words = [apart_words]
     for result, pose in zip(pair, poses, strict=True):
-        words.append(f"{result.name}: {carm_words(carm.carm_pose(pose, session.isocenter))}")
+        words.append(
+            f"{result.name}: {carm_words(carm.carm_pose(pose, session.patient.isocenter))}"
+        )
     if one.settings != other.settings:
         words.append("Their settings differ: the losses do not compare.")
     return "\n".join(words)

@@ -50,8 +50,8 @@ class RefineRun(QObject):
         self._session = session
         self._dropped = ""
         self._one_step = one_step
-        session.volume_changed.connect(self._check)
-        session.radiographs_changed.connect(self._check)
+        session.patient.changed.connect(self._check)
+        session.exposures.changed.connect(self._check)
         self.job: Job = jobs.start(
             "Refinement",
             self._make,
@@ -91,11 +91,9 @@ class RefineRun(QObject):
             return
         if self.kept is not None:
             registration = self.kept(registration)
-        names = [self._session.named(id) or "" for id in self.request.ids]
-        name = self._session.add_result(
-            registration, names, self.request.described, name="refinement"
+        self.ended.emit(
+            self._session.results.add(registration, self.request.ids, self.request.described)
         )
-        self.ended.emit(name)
 
     def _fail(self, error: Exception) -> None:
         self._leave()
@@ -105,10 +103,10 @@ class RefineRun(QObject):
 
     def _check(self) -> None:
         """Whether what is being refined is still there."""
-        if self._session.rendering is not self.request.volume:
+        if self._session.patient.rendering is not self.request.volume:
             self._drop("the CT or the structures shown changed")
             return
-        there = {exposure.id: exposure for exposure in self._session.exposures}
+        there = {exposure.id: exposure for exposure in self._session.exposures.all}
         for id, view in zip(self.request.ids, self.request.views, strict=True):
             if id not in there:
                 self._drop("a radiograph it uses was removed")
@@ -120,5 +118,5 @@ class RefineRun(QObject):
         self.job.cancel()
 
     def _leave(self) -> None:
-        self._session.volume_changed.disconnect(self._check, missing_ok=True)
-        self._session.radiographs_changed.disconnect(self._check, missing_ok=True)
+        self._session.patient.changed.disconnect(self._check, missing_ok=True)
+        self._session.exposures.changed.disconnect(self._check, missing_ok=True)

@@ -135,8 +135,9 @@ class RefineSettingsPanel(QWidget):
         """List the session's radiographs with their ticks."""
         self.radiographs.blockSignals(True)
         self.radiographs.clear()
-        for exposure in session.exposures:
+        for exposure in session.exposures.all:
             item = QListWidgetItem(exposure.name)
+            item.setData(Qt.ItemDataRole.UserRole, exposure.id)
             item.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsUserCheckable)
             checked = Qt.CheckState.Checked if exposure.used else Qt.CheckState.Unchecked
             item.setCheckState(checked)
@@ -198,7 +199,9 @@ class RefineSettingsPanel(QWidget):
             box.setEnabled(solver.locks)
 
     def _say_used(self, item: QListWidgetItem) -> None:
-        self.used_changed.emit(item.text(), item.checkState() == Qt.CheckState.Checked)
+        self.used_changed.emit(
+            item.data(Qt.ItemDataRole.UserRole), item.checkState() == Qt.CheckState.Checked
+        )
 
 
 def flush(group: QCollapsible) -> None:

@@ -55,13 +55,13 @@ class _Shown:
 
     name: str
     ids: tuple[str, ...]
-    """Of the radiographs; they may be renamed while this is looked at."""
+    """Of the radiographs."""
     rig: tuple[Pose, ...]
     carm: CArm
     levels: int
     simulated: bool
     registration: Registration | None = None
-    """Once it ended. Its name may be that of another, in a session that was opened meanwhile."""
+    """Once it ended."""
     iterates: list[Iterate] = field(default_factory=list)
 
     def poses_at(self, iterate: Iterate) -> dict[str, Pose]:
@@ -99,8 +99,8 @@ class RefineWidget(Docked):
         self._lay_out()
         self._connect()
         self._follow_session()
-        if self._session.results:
-            self.results.select(self._session.results[-1].name)
+        if self._session.results.all:
+            self.results.select(self._session.results.all[-1].id)
 
     @property
     def running(self) -> bool:
@@ -136,11 +136,11 @@ class RefineWidget(Docked):
         except ValueError as error:
             show_error(f"Refinement: {error}")
             return
-        active = self._session.active
-        first = self._session.named(request.ids[0])
+        active = self._session.exposures.active
+        first = self._session.exposures.find(request.ids[0])
         if first is not None and (active is None or active.id != request.ids[0]):
-            self._session.set_active(first)
-            show_info(f"Showing {first}, which is being refined.")
+            self._session.exposures.activate(first.id)
+            show_info(f"Showing {first.name}, which is being refined.")
         self._begin(request)
         self._run = RefineRun(
             self._session,
@@ -187,13 +187,12 @@ class RefineWidget(Docked):
         shown, iterate = self._shown, self._current
         if self.running or shown is None or iterate is None:
             return
-        poses = {self._session.named(id): pose for id, pose in shown.poses_at(iterate).items()}
-        there = {name: pose for name, pose in poses.items() if name is not None}
-        if not there:
+        poses = shown.poses_at(iterate)
+        if not any(self._session.exposures.find(id) for id in poses):
             show_error("Refinement: the radiographs of this refinement are no longer there.")
             return
-        self._session.set_poses(
-            there, f"iteration {iterate.index} of {shown.name or 'a refinement'}"
+        self._session.poses.set_several(
+            poses, f"iteration {iterate.index} of {shown.name or 'a refinement'}"
         )
         self.start()
 
@@ -242,23 +241,23 @@ class RefineWidget(Docked):
             f"Level {latest.level + 1} of {shown.levels}, iteration {latest.index}{waits}"
         )
 
-    def _end(self, name: str | None) -> None:
+    def _end(self, id: str | None) -> None:
         run, self._run = self._run, None
         self._follow_run()
-        if name is None:
+        if id is None:
             if run is not None and run.dropped:
                 self.status.setText(f"Stopped: {run.dropped}; the result was dropped.")
                 show_warning(f"The refinement was stopped: {run.dropped}. Its result was dropped.")
             else:
                 self.status.setText("Failed.")
             return
-        result = self._result(name)
+        result = self._session.results.find(id)
         if self._shown is not None and result is not None:
-            self._shown.name = name
+            self._shown.name = result.name
             self._finish(result)
             count = len(result.registration.trajectory)
             self.status.setText(f"Done: {count} iterations. Accept the result, or look back.")
-        self.results.select(name)
+        self.results.select(id)
 
     # ------------------------------------------------------------------ what is shown
 
@@ -275,7 +274,7 @@ class RefineWidget(Docked):
             shape,
             (size[0] / rows, size[1] / columns),
             expected,
-            radiograph=self._session.named(shown.ids[0]),
+            radiograph=shown.ids[0],
         )
         self._show_pictures(True)
         self._follow_current()
@@ -287,7 +286,7 @@ class RefineWidget(Docked):
         light = [replace(iterate, image=None) for iterate in iterates]
         shown.iterates.extend(light)
         self.losses.append(light)
-        isocenter = self._session.isocenter
+        isocenter = self._session.patient.isocenter
         self.poses.append(
             light, [shown.carm.carm_pose(it.world_from_camera, isocenter) for it in light]
         )
@@ -299,12 +298,11 @@ class RefineWidget(Docked):
         if newest is not None:
             self._look_at(newest)
 
-    def _show_result(self, name: str | None) -> None:
-        result = None if name is None or self.running else self._result(name)
+    def _show_result(self, id: str | None) -> None:
+        result = None if self.running else self._session.results.find(id)
         if result is None or self._is_shown(result):
             return
-        exposures = {exposure.name: exposure for exposure in self._session.exposures}
-        first = exposures.get(result.radiographs[0])
+        first = self._session.exposures.find(result.radiographs[0])
         iterates = result.registration.trajectory
         if first is None or not iterates:
             return
@@ -314,7 +312,7 @@ class RefineWidget(Docked):
         self._show(
             _Shown(
                 result.name,
-                tuple(e.id if (e := exposures.get(n)) else "" for n in result.radiographs),
+                result.radiographs,
                 result.registration.views or (result.registration.world_from_camera,),
                 first.radiograph.carm,
                 1 + max(it.level for it in iterates),
@@ -340,7 +338,7 @@ class RefineWidget(Docked):
 
     def _draw_again(self) -> None:
         """Pictures that a reopened session does not have, from the CT that it has."""
-        shown, volume = self._shown, self._session.rendering
+        shown, volume = self._shown, self._session.patient.rendering
         self._pictures.stop()
         if shown is None or not shown.name or self._layers.next_without_picture() is None:
             return
@@ -358,13 +356,10 @@ class RefineWidget(Docked):
             )
         )
 
-    def _result(self, name: str) -> Result | None:
-        return next((result for result in self._session.results if result.name == name), None)
-
     def _scrubbed(self, iterate: Iterate) -> None:
         """The user looks at another iterate."""
         self._look_at(iterate)
-        active = self._session.active
+        active = self._session.exposures.active
         if self._shown is not None and active is not None:
             pose = self._shown.poses_at(iterate).get(active.id)
             self.workbench.canvas.show_landmarks_at(pose)
@@ -400,18 +395,19 @@ class RefineWidget(Docked):
         words = [
             f"<b>Iteration {iterate.index}</b>, level {iterate.level + 1}{start}{taken}",
             f"loss {iterate.loss:.3g}{simulated}",
-            carm_words(shown.carm.carm_pose(iterate.world_from_camera, self._session.isocenter)),
+            carm_words(
+                shown.carm.carm_pose(iterate.world_from_camera, self._session.patient.isocenter)
+            ),
         ]
-        first = self._session.named(shown.ids[0]) or ""
-        error = truth_error_mm(self._session, first, iterate.world_from_camera)
+        error = truth_error_mm(self._session, shown.ids[0], iterate.world_from_camera)
         if error is not None:
             words[1] += f", mTRE {error:.2f} mm"
         self.readout.setText("<br>".join(words))
 
     def _follow_run(self) -> None:
         running = self.running
-        ready = self._session.volume is not None and any(
-            exposure.used for exposure in self._session.exposures
+        ready = self._session.patient.volume is not None and any(
+            exposure.used for exposure in self._session.exposures.all
         )
         self.go.setEnabled(ready and not running)
         self.pause_button.setEnabled(running)
@@ -427,10 +423,10 @@ class RefineWidget(Docked):
         if self.running:
             return
         self._draw_again()
-        if self._session.volume is None or not self._session.exposures:
+        if self._session.patient.volume is None or not self._session.exposures.all:
             self.status.setText("Load a CT and a radiograph first (Data).")
         else:
-            used = [entry for entry in self._session.exposures if entry.used]
+            used = [entry for entry in self._session.exposures.all if entry.used]
             names = ", ".join(
                 entry.name + (" (simulated radiograph)" if entry.radiograph.simulated else "")
                 for entry in used
@@ -441,7 +437,9 @@ class RefineWidget(Docked):
         self.results.refresh()
         shown = self._shown
         gone = (
-            shown is not None and shown.name and not any(map(self._is_shown, self._session.results))
+            shown is not None
+            and shown.name
+            and not any(map(self._is_shown, self._session.results.all))
         )
         if gone and not self.running:
             self._shown = self._current = None
@@ -464,7 +462,7 @@ class RefineWidget(Docked):
             self._layers.hide()
         canvas.backdrop = show
         # Landmarks at the session's pose over a picture of another would mislead.
-        canvas.show_landmarks_at(None if show else self._session.pose)
+        canvas.show_landmarks_at(None if show else self._session.poses.current)
         if show and self._overlay is None:
             self._overlay, canvas.overlay = canvas.overlay, "radiograph"
         elif not show and self._overlay is not None:
@@ -472,18 +470,19 @@ class RefineWidget(Docked):
                 canvas.overlay = self._overlay
             self._overlay = None
 
-    def _accept(self, name: str) -> None:
-        self._session.accept(name)
-        self.status.setText(f"C-arm set to {name}.")
+    def _accept(self, id: str) -> None:
+        self._session.results.accept(id)
+        self.status.setText(f"C-arm set to {self._session.results[id].name}.")
 
-    def _choose_folder(self, name: str) -> None:
+    def _choose_folder(self, id: str) -> None:
+        name = self._session.results[id].name
         folder = QFileDialog.getExistingDirectory(self, "Where to put the folder of the result")
         if folder:
-            self.export(name, Path(folder) / name.replace(" ", "-"))
+            self.export(id, Path(folder) / name.replace(" ", "-"))
 
-    def export(self, name: str, folder: Path) -> None:
+    def export(self, id: str, folder: Path) -> None:
         """Write a result into a folder, in the background."""
-        result = self._result(name)
+        result = self._session.results.find(id)
         if result is None:
             return
         try:
@@ -496,7 +495,7 @@ class RefineWidget(Docked):
             lambda _: export(request),
             on_result=lambda done: show_info(f"Written to {folder}: {', '.join(done.files)}"),
             total=len(request.views) + FILM_FRAMES,
-            description=f"Writing {name}",
+            description=f"Writing {result.name}",
         )
 
     # ------------------------------------------------------------------ building
@@ -578,18 +577,18 @@ class RefineWidget(Docked):
         self.losses.picked.connect(self._pick)
         self.poses.picked.connect(self._pick)
         self.settings.paint_requested.connect(self._paint)
-        self.settings.used_changed.connect(session.set_used)
+        self.settings.used_changed.connect(session.exposures.set_used)
         self.results.shown.connect(self._show_result)
         self.results.accept_requested.connect(self._accept)
-        self.results.discard_requested.connect(session.discard)
+        self.results.discard_requested.connect(session.results.discard)
         self.results.export_requested.connect(self._choose_folder)
         self._layers.scrubbed.connect(self._scrubbed)
         for signal, slot in (
-            (session.volume_changed, self._follow_session),
-            (session.radiographs_changed, self._follow_session),
-            (session.pose_changed, self._follow_pose),
-            (session.results_changed, self._follow_results),
-            (session.landmarks_changed, self._follow_results),
+            (session.patient.changed, self._follow_session),
+            (session.exposures.changed, self._follow_session),
+            (session.poses.changed, self._follow_pose),
+            (session.results.changed, self._follow_results),
+            (session.landmarks.changed, self._follow_results),
             (session.history_changed, self.results.refresh_undo),
         ):
             self.listen(signal, slot)

@@ -156,12 +156,12 @@ class RoomWidget(Docked):
     def _connect(self) -> None:
         session = self.workbench.session
         for signal in (
-            session.volume_changed,
-            session.radiographs_changed,
-            session.active_changed,
-            session.pose_changed,
+            session.patient.changed,
+            session.exposures.changed,
+            session.exposures.active_changed,
+            session.poses.changed,
             session.history_changed,
-            session.landmarks_changed,
+            session.landmarks.changed,
             session.ray_points.look_changed,
         ):
             self.listen(signal, self._ask)
@@ -203,7 +203,7 @@ class RoomWidget(Docked):
         x, y, z = point
         names = [
             mark.name
-            for mark in self.workbench.session.landmarks
+            for mark in self.workbench.session.landmarks.all
             if mark.position is not None
             and all(abs(a - b) < 1e-3 for a, b in zip(mark.position, point, strict=True))
         ]

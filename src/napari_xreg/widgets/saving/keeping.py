@@ -125,7 +125,7 @@ class Keeping(QObject):
             return
 
         def take(opened: Session) -> None:
-            state = in_memory(opened.state(), left.folder)
+            state = in_memory(opened.capture()(), left.folder)
             self._claimed.append(remove)
             self._session.restore(state, f"restore session of {left.words}", saved=False)
             for problem in opened.problems:

@@ -119,9 +119,9 @@ class Tour(Docked):
         self._lay_out()
         self.say_waiting("Preparing the demo …")
         session = self.workbench.session
-        self.listen(session.pose_changed, self._on_pose)
+        self.listen(session.poses.changed, self._on_pose)
         self.listen(session.history_changed, self._on_history)
-        self.listen(session.results_changed, self._on_results)
+        self.listen(session.results.changed, self._on_results)
 
     @property
     def at(self) -> int:
@@ -155,7 +155,7 @@ class Tour(Docked):
         step = STEPS[self._at]
         session = self.workbench.session
         self._undone_to = session.history.at
-        self._results = len(session.results)
+        self._results = len(session.results.all)
         self.title.setText(f"<b>{self._at + 1} of {len(STEPS)}: {step.title}</b>")
         self.text.setText(step.text)
         self.back.setEnabled(self._at > 0)
@@ -195,7 +195,7 @@ class Tour(Docked):
             self.notice("accepted")
 
     def _on_results(self) -> None:
-        count = len(self.workbench.session.results)
+        count = len(self.workbench.session.results.all)
         if count > self._results:
             self.notice("refined")
         self._results = count

@@ -91,7 +91,7 @@ class TrainForm(QWidget):
 
     def carm(self) -> CArm:
         """Of the active radiograph, else the standard one."""
-        active = self._session.active
+        active = self._session.exposures.active
         return STANDARD_CARM if active is None else training_carm(active.radiograph.carm)
 
     def request(self) -> TrainRequest:
@@ -155,7 +155,7 @@ class TrainForm(QWidget):
     def follow_session(self) -> None:
         """The CT, its structures or the radiograph changed."""
         self.who.follow_session()
-        active = self._session.active
+        active = self._session.exposures.active
         if active is None:
             self.carm_words.setText("C-arm: 1020 mm, detector of 300 mm (there is no radiograph).")
             return

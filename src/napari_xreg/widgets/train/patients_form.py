@@ -86,19 +86,24 @@ class PatientsForm(QWidget):
                 raise ValueError(f"there is no folder {text}")
             return CTsOfFolder(Path(text).expanduser(), self.phantoms.number, self.above.number)
         session = self._session
-        if session.volume is None:
+        if session.patient.volume is None:
             raise ValueError("there is no CT: load one first (Data), or train on simulated pelves")
         labels: LabelMap | None = None
         ids: tuple[int, ...] | None = None
-        if session.labels is not None and self.points.currentText() == STRUCTURES:
-            labels, ids = session.labels, session.structures or None
+        if session.patient.labels is not None and self.points.currentText() == STRUCTURES:
+            labels, ids = session.patient.labels, session.patient.structures or None
         return OneCT(
-            ct_name(session), session.volume, labels, ids, self.above.number, session.landmarks
+            ct_name(session),
+            session.patient.volume,
+            labels,
+            ids,
+            self.above.number,
+            session.landmarks.all,
         )
 
     def follow_session(self) -> None:
         """Without a label map there are no structures to choose from."""
-        labelled = self._session.labels is not None
+        labelled = self._session.patient.labels is not None
         self.points.setEnabled(labelled)
         if not labelled:
             self.points.setCurrentText(ABOVE)
@@ -128,5 +133,5 @@ class PatientsForm(QWidget):
 
 def ct_name(session: Session) -> str:
     """Of the file, as the model card gives it."""
-    source = session.volume_source
+    source = session.patient.volume_source
     return "CT in memory" if source is None else Path(source.path).name

@@ -55,7 +55,7 @@ class TrainRun(QObject):
 
     def _finish(self, outcome: TrainingOutcome | None) -> None:
         if outcome is not None and not outcome.problem:
-            self._session.add_trained(weights_of(outcome))
+            self._session.weights.add(weights_of(outcome))
         self.ended.emit(outcome)
 
     def _fail(self, error: Exception) -> None:

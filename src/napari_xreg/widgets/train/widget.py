@@ -132,7 +132,7 @@ class TrainWidget(Docked):
         recipe, outcome = self.form.recipe, self.outcome
         if outcome is None:
             return
-        self._session.want(weights_of(outcome))
+        self._session.weights.want(weights_of(outcome))
         try:
             self.workbench.viewer.window.add_plugin_dock_widget("napari-xreg", recipe.widget)
         except (ValueError, KeyError):
@@ -196,14 +196,14 @@ class TrainWidget(Docked):
 
     def _range_warning(self) -> str:
         """Where the active radiograph was taken from outside the range."""
-        active = self._session.active
+        active = self._session.exposures.active
         try:
             poses = self.form.poses.value()
         except ValueError as error:
             return sentence(error)[0].upper() + sentence(error)[1:]
         if active is None:
             return ""
-        pose = active.radiograph.carm.carm_pose(active.start, self._session.isocenter)
+        pose = active.radiograph.carm.carm_pose(active.start, self._session.patient.isocenter)
         wrong = outside(poses, pose)
         return (
             f"Widen the range: {active.name} lies outside the training pose range ({wrong})."
@@ -230,7 +230,7 @@ class TrainWidget(Docked):
         resume = found.resume
         words = [f"{found.name}: {resume.steps} steps, {clock(resume.seconds)} done.", found.words]
         now = ct_name(self._session)
-        if found.ct and self._session.volume is not None and found.ct != now:
+        if found.ct and self._session.patient.volume is not None and found.ct != now:
             words.append(f"It was trained on {found.ct}; the CT loaded now is {now}.")
         return " ".join(words)
 
@@ -288,9 +288,9 @@ class TrainWidget(Docked):
         self.form.changed.connect(self._follow_form)
         self.form.what.currentTextChanged.connect(lambda _: self._follow_run())
         for signal in (
-            session.volume_changed,
-            session.active_changed,
-            session.radiographs_changed,
+            session.patient.changed,
+            session.exposures.active_changed,
+            session.exposures.changed,
         ):
             self.listen(signal, self._follow_session)
         self._follow_run()

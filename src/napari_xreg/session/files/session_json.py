@@ -1,7 +1,7 @@
 """The values of a session as plain JSON, and back: poses, masks, landmarks, registrations.
 
-Reading raises ReadError, KeyError, TypeError or ValueError on what is damaged; `session_file` makes one
-sentence of it.
+Reading raises ReadError, KeyError, TypeError or ValueError on what is damaged; `session_reader`
+makes one sentence of it.
 """
 
 from collections.abc import Mapping
@@ -37,7 +37,7 @@ from napari_xreg.records import (
 )
 from napari_xreg.registration import Candidate, Iterate, Registration
 from napari_xreg.session.exposure import Exposure
-from napari_xreg.session.history import PoseRecord
+from napari_xreg.session.named_poses import PoseRecord
 from napari_xreg.session.result import Result
 from napari_xreg.session.source import Source
 

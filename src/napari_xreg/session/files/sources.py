@@ -18,7 +18,7 @@ from napari_xreg.images import (
     read_volume,
 )
 from napari_xreg.records import describe_input
-from napari_xreg.session.memory_files import holds_grid, read_grid_labels, read_grid_volume
+from napari_xreg.session.files.memory_files import holds_grid, read_grid_labels, read_grid_volume
 from napari_xreg.session.source import Source
 from napari_xreg.simulation import Phantom, phantom
 

@@ -11,19 +11,19 @@ import torch
 from napari_xreg.files import SESSION, json_of_text, read_text, with_schema
 from napari_xreg.images import LabelMap, ReadError, Volume
 from napari_xreg.progress import run
-from napari_xreg.session.exposure import Exposure
-from napari_xreg.session.history import PoseRecord
-from napari_xreg.session.session import Session
-from napari_xreg.session.session_file import FileStep
-from napari_xreg.session.session_json import (
+from napari_xreg.session.exposure import Exposure, new_id
+from napari_xreg.session.files.session_json import (
     exposure_from_json,
     landmark_from_json,
     record_from_json,
     result_from_json,
     source_from_json,
 )
+from napari_xreg.session.files.session_writer import FileStep
+from napari_xreg.session.files.sources import content_hash, read_ct, read_label_map, read_xray
+from napari_xreg.session.named_poses import NamedPose
+from napari_xreg.session.session import Session
 from napari_xreg.session.source import Source
-from napari_xreg.session.sources import content_hash, read_ct, read_label_map, read_xray
 from napari_xreg.session.state import Missing, SessionState
 from napari_xreg.session.undo import Moment
 
@@ -120,7 +120,7 @@ def supply(session: Session, name: str, value: Any, source: Source | None = None
     if gone.role == "radiograph":
         exposure, problem = exposure_from_json(gone.entry, value, source)
     else:
-        _with_value(session.state(), gone, value, source)  # it may be refused: nothing changed yet
+        _with_value(session.state, gone, value, source)  # it may be refused: nothing changed yet
 
     def found(state: SessionState, moment: Moment) -> SessionState:
         if not any(entry is gone for entry in state.missing):
@@ -129,9 +129,9 @@ def supply(session: Session, name: str, value: Any, source: Source | None = None
             state = _with_value(state, gone, value, source)
         else:
             then = {} if moment.absent is None else moment.absent.poses
-            pose = then.get(exposure.name, exposure.world_from_camera)
-            placed = replace(exposure, world_from_camera=pose)
-            active = state.active or exposure.name
+            pose = then.get(gone.id, exposure.world_from_camera)
+            placed = replace(exposure, world_from_camera=pose, id=gone.id)
+            active = state.active or gone.id
             state = replace(state, exposures=(*state.exposures, placed), active=active)
         rest = tuple(entry for entry in state.missing if entry is not gone)
         problems = tuple(sentence for sentence in state.problems if sentence != gone.why)
@@ -207,7 +207,8 @@ def _exposure(
         radiograph = read_xray(source)
     except (ValueError, OSError) as error:
         why = _gone(f"The radiograph {name}", source, error)
-        missing.append(Missing("radiograph", name, source, why, entry))
+        id = str(entry.get("id") or new_id())
+        missing.append(Missing("radiograph", name, source, why, entry, id))
         problems.append(why)
         return None
     problems += changed
@@ -233,8 +234,9 @@ def _state(
         isocenter = torch.tensor(isocenter, dtype=torch.float64)
         if tuple(isocenter.shape) != (3,):
             raise ValueError("isocenter_mm is three numbers")
-    names = [entry.name for entry in exposures]
-    active = data["active"] if data["active"] in names else next(iter(names), None)
+    there = {entry.name: entry.id for entry in exposures}
+    ids = {gone.name: gone.id for gone in missing if gone.role == "radiograph"} | there
+    active = there.get(data["active"], next(iter(there.values()), None))
     structures: tuple[int, ...] = ()
     if labels is not None:
         structures = _present(labels, data["labels"].get("structures") or ())
@@ -249,13 +251,13 @@ def _state(
         active,
         bool(data["rig_locked"]),
         tuple(landmark_from_json(mark) for mark in data["landmarks"]),
-        tuple(record_from_json(record) for record in data["history"]["records"]),
+        tuple(record_from_json(record).keyed(ids) for record in data["history"]["records"]),
         int(data["history"]["at"]),
-        {
-            name: PoseRecord(record_from_json(record).poses, name)
+        tuple(
+            NamedPose(name, record_from_json(record).keyed(ids).poses)
             for name, record in data["named_poses"].items()
-        },
-        tuple(result_from_json(result) for result in data["results"]),
+        ),
+        tuple(result_from_json(result).keyed(ids) for result in data["results"]),
         tuple(missing),
         tuple(problems),
     )

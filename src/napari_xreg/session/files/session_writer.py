@@ -20,17 +20,18 @@ import napari_xreg
 from napari_xreg.files import SESSION, plain, schema_head, written
 from napari_xreg.images import write_radiograph
 from napari_xreg.progress import run
-from napari_xreg.session.memory_files import write_grid_labels, write_grid_volume
-from napari_xreg.session.session import Session
-from napari_xreg.session.session_json import (
+from napari_xreg.session.files.memory_files import write_grid_labels, write_grid_volume
+from napari_xreg.session.files.session_json import (
     exposure_to_json,
     landmark_to_json,
     record_to_json,
     result_to_json,
     source_to_json,
 )
+from napari_xreg.session.files.sources import content_hash
+from napari_xreg.session.named_poses import PoseRecord
+from napari_xreg.session.session import Session
 from napari_xreg.session.source import Source
-from napari_xreg.session.sources import content_hash
 from napari_xreg.session.state import SessionState
 
 ENDING = ".xreg.json"
@@ -113,6 +114,7 @@ def saving_state(
     """`saving` of a state that was captured; `beside` keeps what exists in memory only."""
     total = 3 + len(state.exposures)
     lost = {gone.name: gone.entry for gone in state.missing}
+    names = state.names
 
     def kept(source: Source | None, what: str, value: object, write: Write) -> Source:
         """Where it can be read again: its own file, or one written beside the session."""
@@ -161,15 +163,18 @@ def saving_state(
         "labels": labels_entry,
         "isocenter_mm": None if isocenter is None else isocenter.tolist(),
         "radiographs": entries,
-        "active": state.active,
+        "active": None if state.active is None else names[state.active],
         "rig_locked": state.rig_locked,
         "landmarks": [landmark_to_json(mark) for mark in state.landmarks],
-        "named_poses": {name: record_to_json(record) for name, record in state.named.items()},
+        "named_poses": {
+            kept.name: record_to_json(PoseRecord(kept.poses, kept.name).keyed(names))
+            for kept in state.named
+        },
         "history": {
             "at": state.at,
-            "records": [record_to_json(record) for record in state.records],
+            "records": [record_to_json(record.keyed(names)) for record in state.records],
         },
-        "results": [result_to_json(result) for result in state.results],
+        "results": [result_to_json(result.keyed(names)) for result in state.results],
     }
     text = _compact(json.dumps(plain(data), indent=1, allow_nan=False)) + "\n"
     with written(path) as part:

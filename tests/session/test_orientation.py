@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 import torch
+from session_parts import signals_of
 
 from napari_xreg.geometry import CArm, Detector
 from napari_xreg.images import Landmark, Radiograph
-from napari_xreg.session import Session
-from napari_xreg.session.orientation import flipped, turned
+from napari_xreg.session import Session, flip_exposure, rotate_exposure
 
 POINTS = {"asis": (21.0, -35.0, 14.0), "head": (-12.0, 9.0, -27.0)}
 
@@ -21,17 +21,17 @@ def exposure(request):
     image = Radiograph(torch.rand(40, 62), carm)
     pose = carm.world_from_camera(21.0, -13.0, 6.0, isocenter=torch.zeros(3, dtype=torch.float64))
     start = carm.world_from_camera(17.0, -9.0, 2.0, isocenter=torch.zeros(3, dtype=torch.float64))
-    name = session.add_radiograph(image, start=start, truth=pose)
-    session.move(pose)
+    name = session.exposures.add(image, start=start, truth=pose)
+    session.poses.move(pose)
     marks = [
         Landmark(key, pixel=tuple(carm.project(torch.tensor([xyz]).double(), pose)[0].tolist()))
         for key, xyz in POINTS.items()
     ]
-    session.set_picked(name, marks)
+    session.landmarks.set_picked(name, marks)
     painted = torch.ones(40, 62, dtype=torch.bool)
     painted[3, 5] = False
-    session.set_painted(name, painted)
-    return session.exposure(name)
+    session.exposures.set_painted(name, painted)
+    return session.exposures[name]
 
 
 def projected(entry, pose):
@@ -41,7 +41,7 @@ def projected(entry, pose):
 
 @pytest.mark.parametrize("turns", [1, 2, 3])
 def test_landmarks_stay_on_what_they_mark(exposure, turns):
-    found = turned(exposure, turns)
+    found = rotate_exposure(exposure, turns)
     picked = torch.tensor([mark.pixel for mark in found.landmarks], dtype=torch.float64)
     for pose in (found.world_from_camera, found.truth):
         torch.testing.assert_close(picked, projected(found, pose), atol=1e-9, rtol=0)
@@ -58,12 +58,12 @@ def test_ellipses_turn_along(exposure):
     leaning = replace(exposure, landmarks=(mark,))
     wanted = {1: (1.0, -1.5, 9.0), 2: (9.0, 1.5, 1.0), 3: (1.0, -1.5, 9.0), 4: (9.0, 1.5, 1.0)}
     for turns, covariance in wanted.items():
-        assert turned(leaning, turns).landmarks[0].covariance == covariance
-    assert flipped(leaning).landmarks[0].covariance == (9.0, -1.5, 1.0)
+        assert rotate_exposure(leaning, turns).landmarks[0].covariance == covariance
+    assert flip_exposure(leaning).landmarks[0].covariance == (9.0, -1.5, 1.0)
 
 
 def test_flipping_keeps_the_pose(exposure):
-    found = flipped(exposure)
+    found = flip_exposure(exposure)
     assert found.world_from_camera is exposure.world_from_camera
     picked = torch.tensor([mark.pixel for mark in found.landmarks], dtype=torch.float64)
     torch.testing.assert_close(picked, projected(found, found.truth), atol=1e-9, rtol=0)
@@ -73,7 +73,7 @@ def test_flipping_keeps_the_pose(exposure):
 def test_four_turns_give_everything_back(exposure):
     found = exposure
     for _ in range(4):
-        found = turned(found, 1)
+        found = rotate_exposure(found, 1)
     torch.testing.assert_close(
         found.world_from_camera.matrix(), exposure.world_from_camera.matrix()
     )
@@ -84,29 +84,28 @@ def test_four_turns_give_everything_back(exposure):
 
 def test_a_renamed_radiograph_keeps_its_history(exposure):
     session = Session()
-    first = session.add_radiograph(exposure.radiograph, name="a", start=exposure.start)
-    session.add_radiograph(exposure.radiograph, name="b", start=exposure.start)
-    session.name_pose("before")
-    session.set_pose(exposure.world_from_camera, "drag", name=first)
-    session.rename_radiograph("a", " frontal ")
-    assert [entry.name for entry in session.exposures] == ["frontal", "b"]
-    assert session.active.name == "b"
-    assert set(session.named_poses["before"].poses) == {"frontal", "b"}
+    first = session.exposures.add(exposure.radiograph, name="a", start=exposure.start)
+    session.exposures.add(exposure.radiograph, name="b", start=exposure.start)
+    session.poses.save("before")
+    session.poses.set(exposure.world_from_camera, "drag", exposure=first)
+    session.exposures.rename(session.exposures.named("a").id, " frontal ")
+    assert [entry.name for entry in session.exposures.all] == ["frontal", "b"]
+    assert session.exposures.active.name == "b"
+    (kept,) = session.poses.named
+    assert set(kept.poses) == {entry.id for entry in session.exposures.all}
     for taken in ("b", "  "):
         with pytest.raises(ValueError, match="a name of its own"):
-            session.rename_radiograph("frontal", taken)
+            session.exposures.rename(session.exposures.named("frontal").id, taken)
     assert (session.undo(), session.undo()) == ("rename a to frontal", "drag")
-    assert session.exposure("a").world_from_camera is exposure.start
+    assert session.exposures.named("a").world_from_camera is exposure.start
 
 
 def test_an_exposure_is_replaced_as_a_whole(exposure):
     session = Session()
-    name = session.add_radiograph(exposure.radiograph, start=exposure.start)
+    name = session.exposures.add(exposure.radiograph, start=exposure.start)
     said = []
-    for signal in ("radiographs_changed", "mask_changed", "landmarks_changed", "pose_changed"):
-        getattr(session, signal).connect(lambda what=signal: said.append(what))
-    session.replace_exposure(turned(replace(exposure, name=name), 1))
-    assert session.active.radiograph.carm.detector.shape == (62, 40)
-    assert set(said) == {
-        "radiographs_changed", "mask_changed", "landmarks_changed", "pose_changed",
-    }  # fmt: skip
+    for what, signal in signals_of(session).items():
+        signal.connect(lambda what=what: said.append(what))
+    session.exposures.replace(rotate_exposure(replace(exposure, id=name), 1))
+    assert session.exposures.active.radiograph.carm.detector.shape == (62, 40)
+    assert sorted(said) == ["history", "landmarks", "mask", "pose", "radiographs"]

@@ -21,9 +21,9 @@ from platformdirs import user_data_path
 
 from napari_xreg.files import written
 from napari_xreg.progress import run
-from napari_xreg.session.session_file import ENDING, Beside, Write, saving_state
+from napari_xreg.session.files.session_writer import ENDING, Beside, Write, saving_state
+from napari_xreg.session.files.sources import content_hash
 from napari_xreg.session.source import Source
-from napari_xreg.session.sources import content_hash
 from napari_xreg.session.state import SessionState
 
 AUTOSAVE_VARIABLE = "NAPARI_XREG_AUTOSAVE"
