@@ -103,6 +103,35 @@ def test_a_flipped_array_is_written_flipped(xray, tmp_path):
     torch.testing.assert_close(read_radiograph(path).line_integrals[3], expected)
 
 
+SQUARE = CArm(1010.0, 620.0, Detector((5, 5), (0.9, 1.3), (1.75, 3.5)))
+TURNS = {
+    "upside down": lambda image: image[::-1],
+    "left and right": lambda image: image[:, ::-1],
+    "half a turn": lambda image: image[::-1, ::-1],
+    "a quarter": np.rot90,
+    "three quarters": lambda image: np.rot90(image, 3),
+    "over the diagonal": np.transpose,
+    "over the other": lambda image: image[::-1, ::-1].T,
+}
+
+
+@pytest.mark.parametrize("turn", TURNS.values(), ids=TURNS)
+def test_a_mask_goes_with_the_pixels_of_an_image_flipped_or_turned_in_napari(turn, tmp_path):
+    """Else the infinite pixel of the top row would be used, and a good row would not."""
+    old = shot()
+    old = Radiograph(old.line_integrals[:, 2:], SQUARE, old.mask[:, 2:])
+    layer = layer_of(radiograph_layer(old, name="frontal"))
+    layer.data = np.ascontiguousarray(turn(layer.data))
+    path = str(tmp_path / "x.npz")
+    write_radiograph_layer(path, *layer.as_layer_data_tuple()[:2])
+    again = read_radiograph(path)
+    assert np.array_equal(again.mask, turn(old.mask.numpy()))
+    assert int(again.mask.sum()) == 20
+    used = turn(old.line_integrals.numpy())[again.mask.numpy()]
+    assert np.array_equal(again.line_integrals.numpy()[again.mask.numpy()], used)
+    assert again.carm == SQUARE
+
+
 def test_an_edit_is_noted_and_what_was_not_edited_stays(xray):
     value = as_edited(carried(xray.metadata), *xray.as_layer_data_tuple()[:2])
     assert value is carried(xray.metadata).value  # nothing was edited
@@ -182,7 +211,7 @@ def test_edited_hu_change_the_attenuation_there_alone():
     edited_hu = np.array(layer.data)
     edited_hu[1, 2, 3] = 1200.0
     layer.data = edited_hu
-    volume = session_of_layers(tuples(layer)).volume
+    volume = session_of_layers(tuples(layer)).patient.volume
     assert float(volume.hu[1, 2, 3]) == 1200.0
     assert float(volume.lac[1, 2, 3]) == pytest.approx(float(lac_from_hu(torch.tensor(1200.0))))
     assert torch.equal(volume.lac[0], ct().lac[0])
@@ -191,7 +220,7 @@ def test_edited_hu_change_the_attenuation_there_alone():
 
 def test_a_ct_that_was_not_edited_is_the_very_same():
     layer = layer_of(volume_layer(ct(), name="CT"))
-    assert session_of_layers(tuples(layer)).volume is carried(layer.metadata).value
+    assert session_of_layers(tuples(layer)).patient.volume is carried(layer.metadata).value
 
 
 def test_attenuation_of_unusual_making_cannot_follow_an_edit():
@@ -210,11 +239,11 @@ def test_a_painted_label_is_in_the_session():
     ]
     layers[1].paint((1, 1, 1), 2)
     layers[1].data_setitem((np.array([0]), np.array([2]), np.array([0])), 5)
-    labels = session_of_layers(tuples(*layers)).labels
+    labels = session_of_layers(tuples(*layers)).patient.labels
     assert int(labels.ids[0, 2, 0]) == 5
     assert labels.ids.dtype == torch.int16
     assert labels.names == {1: "hip_left", 2: "hip_right"}
-    assert session_of_layers(tuples(*layers)).labels_source is None
+    assert session_of_layers(tuples(*layers)).patient.labels_source is None
 
 
 def test_moved_labels_are_refused():
@@ -248,12 +277,14 @@ def test_a_moved_landmark_keeps_what_else_is_known_of_it(tmp_path):
 def opened(tmp_path):
     """The layers of a session file with everything in it."""
     session = Session()
-    session.set_volume(ct())
-    session.set_labels(label_map())
-    session.set_landmarks(MARKS)
-    session.add_radiograph(shot(), name="frontal")
-    session.add_radiograph(shot(seed=5), name="lateral")
-    session.set_picked("lateral", [Landmark("asis", pixel=(2.0, 3.0))])
+    session.patient.set_volume(ct())
+    session.patient.set_labels(label_map())
+    session.landmarks.set(MARKS)
+    session.exposures.add(shot(), name="frontal")
+    session.exposures.add(shot(seed=5), name="lateral")
+    session.landmarks.set_picked(
+        session.exposures.named("lateral").id, [Landmark("asis", pixel=(2.0, 3.0))]
+    )
     (path, *_) = write_session(tmp_path / "case.xreg.json", session)
     layers = [layer_of(data) for data in get_reader(str(path))(str(path))]
     return SimpleNamespace(layers={layer.name: layer for layer in layers}, folder=tmp_path)
@@ -274,13 +305,13 @@ def test_a_session_is_saved_with_what_was_edited_in_its_layers(opened):
     hu[0, 0, 0] = 700.0
     layers["CT"].data = hu
     again = saved(opened)
-    assert float(again.exposure("lateral").radiograph.line_integrals[3, 5]) == 4.25
-    assert [mark.pixel for mark in again.exposure("lateral").landmarks] == [(2.0, 3.0)]
-    first = again.exposure("frontal").radiograph.line_integrals
+    assert float(again.exposures.named("lateral").radiograph.line_integrals[3, 5]) == 4.25
+    assert [mark.pixel for mark in again.exposures.named("lateral").landmarks] == [(2.0, 3.0)]
+    first = again.exposures.named("frontal").radiograph.line_integrals
     assert float(first[3, 5]) == pytest.approx(float(shot().line_integrals[3, 5]))
-    assert int(again.labels.ids[1, 0, 0]) == 2
-    assert again.landmarks[0].position == (7.0, 8.0, 9.0)
-    assert float(again.volume.hu[0, 0, 0]) == 700.0
+    assert int(again.patient.labels.ids[1, 0, 0]) == 2
+    assert again.landmarks.all[0].position == (7.0, 8.0, 9.0)
+    assert float(again.patient.volume.hu[0, 0, 0]) == 700.0
     assert again.problems == ()
 
 
@@ -288,12 +319,12 @@ def test_the_session_that_layers_carry_is_not_changed_by_saving_them(opened):
     opened.layers["frontal"].data[3, 5] = 4.25
     session = carried(opened.layers["CT"].metadata).session
     saved(opened)
-    assert float(session.exposure("frontal").radiograph.line_integrals[3, 5]) != 4.25
+    assert float(session.exposures.named("frontal").radiograph.line_integrals[3, 5]) != 4.25
 
 
 def test_a_radiograph_opened_beside_a_session_is_saved_with_it(opened):
     opened.layers["third"] = layer_of(radiograph_layer(shot(seed=7), name="third"))
-    assert [entry.name for entry in saved(opened).exposures] == ["frontal", "lateral", "third"]
+    assert [entry.name for entry in saved(opened).exposures.all] == ["frontal", "lateral", "third"]
 
 
 def test_layers_of_two_patients_are_not_one_session(opened):
@@ -304,9 +335,9 @@ def test_layers_of_two_patients_are_not_one_session(opened):
     with pytest.raises(ValueError, match="'another', 'twin'"):
         session_of_layers(tuples(other, twin))
     stranger = Session()
-    stranger.set_volume(ct())
-    carry = Carried(stranger.volume, session=stranger)
-    two = layer_of(volume_layer(stranger.volume, name="B", carry=carry))
+    stranger.patient.set_volume(ct())
+    carry = Carried(stranger.patient.volume, session=stranger)
+    two = layer_of(volume_layer(stranger.patient.volume, name="B", carry=carry))
     with pytest.raises(ValueError, match="several sessions"):
         session_of_layers(tuples(*opened.layers.values(), two))
 

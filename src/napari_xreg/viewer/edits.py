@@ -4,8 +4,9 @@ A layer whose size or place in the world was changed no longer fits the geometry
 is refused with a sentence, never written as it was before.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,14 @@ _PLACEMENT = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_
 
 _NEAR = 0.01
 """Share of a pixel by which a corner may have moved: napari keeps its transforms in parts."""
+
+_TURNED: tuple[Callable[[Tensor], Tensor], ...] = (
+    *(partial(torch.flip, dims=axes) for axes in ((0,), (1,), (0, 1))),
+    *(partial(torch.rot90, k=turns) for turns in (1, 3)),
+    lambda image: image.T.contiguous(),
+    lambda image: image.rot90(2).T.contiguous(),
+)
+"""The ways to flip or turn all of an image; those that exchange rows and columns fit a square one."""
 
 
 def as_edited(carry: Carried, data: Any, attributes: Mapping[str, Any]) -> Value:
@@ -64,7 +73,7 @@ def as_edited(carry: Carried, data: Any, attributes: Mapping[str, Any]) -> Value
         raise ValueError(f"the layer {name!r} holds NaN or infinite values: replace them first")
     changed = torch.from_numpy(array != shown)
     if isinstance(value, Radiograph):
-        return _radiograph(value, array, changed)
+        return _radiograph(value, array, shown, changed)
     return _volume(value, array, changed, name)
 
 
@@ -150,10 +159,20 @@ def _same_memory(array: NDArray[Any], shown: NDArray[Any]) -> bool:
     return all(one.get(key) == other.get(key) for key in ("data", "strides", "typestr"))
 
 
-def _radiograph(value: Radiograph, array: NDArray[Any], changed: Tensor) -> Radiograph:
+def _radiograph(
+    value: Radiograph, array: NDArray[Any], shown: NDArray[Any], changed: Tensor
+) -> Radiograph:
+    """What was not edited keeps its exact value; a mask goes with pixels turned or flipped whole."""
+    notes = value.notes if EDITED in value.notes else (*value.notes, EDITED)
+    before = torch.tensor(shown)
+    for moved in _TURNED:
+        if np.array_equal(array, moved(before).numpy()):
+            mask = None if value.mask is None else moved(value.mask)
+            return replace(
+                value, line_integrals=moved(value.line_integrals), mask=mask, notes=notes
+            )
     old = value.line_integrals
     new = torch.from_numpy(np.array(array, np.float64)).to(old)
-    notes = value.notes if EDITED in value.notes else (*value.notes, EDITED)
     return replace(value, line_integrals=torch.where(changed.to(old.device), new, old), notes=notes)
 
 
