@@ -46,6 +46,13 @@ from .intensity.attenuation import (
     hu_from_lac as hu_from_lac,
     lac_from_hu as lac_from_hu,
 )
+from .intensity.bone_only import (
+    ABOVE_WATER as ABOVE_WATER,
+    ATTENUATIONS as ATTENUATIONS,
+    above_water as above_water,
+    is_bone_only as is_bone_only,
+    rendered_above_water as rendered_above_water,
+)
 from .intensity.collimator import (
     CollimatedField as CollimatedField,
     collimator_mask as collimator_mask,

@@ -7,12 +7,14 @@ import torch
 
 from napari_xreg.files import read_json
 from napari_xreg.images import (
+    ABOVE_WATER,
     Frame,
     LabelMap,
     ReadError,
     StoredImage,
     UnknownValues,
     Volume,
+    is_bone_only,
     is_dicom,
     named,
     read_dicom_image,
@@ -124,6 +126,8 @@ def _volume_entry(volume: Volume) -> dict[str, Any]:
         metal = int((hu > 2500).sum())
         if metal:
             entry["warning"] = f"{metal} voxels above 2500 HU: metal or artefacts"
+    if is_bone_only(volume):
+        entry["rendered"] = ABOVE_WATER
     if volume.notes:
         entry["notes"] = list(volume.notes)
     if max(volume.spacing) > 2.0:
