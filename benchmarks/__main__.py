@@ -1,4 +1,4 @@
-"""``python -m benchmarks refinement|capture|rendering|precision|confidence|pnp|rayemb|landmarks|rayemb_trust|rayemb_speed|heatmap_click|gpu|dragging|streaming|all [options]``."""
+"""``python -m benchmarks refinement|capture|rendering|precision|confidence|pnp|rayemb|landmarks|rayemb_trust|rayemb_speed|heatmap_click|gpu|dragging|streaming|wrist|all [options]``."""
 
 import argparse
 import sys
@@ -22,6 +22,7 @@ from benchmarks import (
     rendering,
     report,
     streaming,
+    wrist,
 )
 
 COMMANDS = {
@@ -39,6 +40,7 @@ COMMANDS = {
     "gpu": gpu,
     "dragging": dragging,
     "streaming": streaming,
+    "wrist": wrist,
 }
 
 # What a processor does in some minutes.

@@ -15,7 +15,7 @@ TITLES = {
     "refinement": "Refinement", "capture": "Capture range", "rendering": "Rendering against",
     "precision": "Precision and", "confidence": "Confidence", "pnp": "Pose from correspondences",
     "rayemb": "RayEmb, trained", "landmarks": "phantoms, ", "rayemb_trust": "RayEmb: does",
-    "rayemb_speed": "RayEmb: times", "gpu": "On a GPU",
+    "rayemb_speed": "RayEmb: times", "gpu": "On a GPU", "wrist": "Real radiographs of a wrist",
 }  # fmt: skip
 WITH_A_WINDOW = {
     "dragging": "Dragging a pose", "heatmap_click": "A click on a point", "streaming": "Streaming a",
