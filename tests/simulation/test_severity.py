@@ -39,6 +39,7 @@ def test_typical_is_what_decision_2_says():
         "screws": 0,
         "bone_motion_deg": 0.0,
         "bone_motion_mm": 0.0,
+        "beyond": None,
     }
 
 

@@ -14,9 +14,11 @@ from .severity import (
     CLEAN as CLEAN,
     EVALUATION_SEEDS as EVALUATION_SEEDS,
     HARD as HARD,
+    REAL as REAL,
     SEVERITIES as SEVERITIES,
     TUNING_SEEDS as TUNING_SEEDS,
     TYPICAL as TYPICAL,
+    Beyond as Beyond,
     Severity as Severity,
 )
 from .solids import Ellipsoid as Ellipsoid, sphere as sphere

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from napari_xreg.geometry import Detector
+from napari_xreg.simulation.beyond import as_written, circular_field, white_level
 from napari_xreg.simulation.severity import Severity
 
 Array = NDArray[np.float64]
@@ -28,6 +29,8 @@ class Exposure:
         Quanta per pixel in the open beam.
     i0
         Value that the open beam would have been written as, before field inhomogeneity.
+    saturation
+        Value that the file clips at; None: it does not.
     """
 
     intensity: Array
@@ -36,6 +39,7 @@ class Exposure:
     field: NDArray[np.bool_]
     quanta: float
     i0: float
+    saturation: float | None = None
 
 
 # A pixel is behind the patient if less than this share of the open beam arrives.
@@ -47,7 +51,11 @@ RESPONSE_REFERENCE = 5.0
 
 
 def expose(
-    transmission: Array, detector: Detector, severity: Severity, rng: np.random.Generator
+    transmission: Array,
+    detector: Detector,
+    severity: Severity,
+    rng: np.random.Generator,
+    rng_beyond: np.random.Generator | None = None,
 ) -> Exposure:
     """Turn the transmitted share of the beam into raw detector values.
 
@@ -64,8 +72,13 @@ def expose(
         How much of each.
     rng
         Source of every random number.
+    rng_beyond
+        Of those that `Severity.beyond` needs; None: 0 is its seed.
     """
     field = collimator_field(detector, severity, rng)
+    beyond, drawn = severity.beyond, rng_beyond or np.random.default_rng(0)
+    if beyond is not None:
+        field &= circular_field(beyond, detector, drawn)
     inhomogeneity = np.exp(-beam_falloff(detector, severity, rng))
     primary = transmission * inhomogeneity * np.where(field, 1.0, BLADE_TRANSMISSION)
     scatter = scatter_signal(transmission, primary, field, detector, severity)
@@ -79,6 +92,12 @@ def expose(
     counts += rng.normal(0.0, 1.0, counts.shape) * severity.electronic_noise
     share = np.maximum(counts, 0.5) / quanta
     gain = float(np.exp(rng.uniform(np.log(2e3), np.log(4e4))))
+    if beyond is not None:
+        response = respond(share, severity.response_gamma)
+        white = white_level(response, transmission, field, beyond)
+        largest = 2.0**beyond.bits - 1.0
+        written = as_written(response, white, beyond, drawn)
+        return Exposure(written, primary, scatter, field, quanta, largest / white, largest)
     return Exposure(
         gain * respond(share, severity.response_gamma), primary, scatter, field, quanta, gain
     )

@@ -20,6 +20,7 @@ from napari_xreg.images import (
     line_integrals_from_intensity,
 )
 from napari_xreg.simulation.acquisition import Exposure, expose
+from napari_xreg.simulation.beyond import beads_and_rings, other_bones, with_beyond
 from napari_xreg.simulation.decomposition import Decomposition
 from napari_xreg.simulation.instruments import Instrument, random_instruments
 from napari_xreg.simulation.moved_bones import (
@@ -158,6 +159,11 @@ def simulate_radiograph(
     source, r = subpixel_rays(carm, world_from_camera, rays_per_side)
     paths = patient_paths(volume, labels, motions, source, r, step_mm=step_mm)
     tools = random_instruments(chosen, volume, carm, world_from_camera, rng_tools)
+    beyond, rng_beyond = chosen.beyond, np.random.default_rng([seed, 4])
+    if beyond is not None:
+        bones = other_bones(beyond, volume, world_from_camera, rng_beyond)
+        paths = with_beyond(paths, beyond, volume, bones, source, r)
+        tools += beads_and_rings(beyond, volume, carm, world_from_camera, rng_beyond)
     spectrum = random_spectrum(chosen, rng_beam)
     iron = sum(
         (t.chord_lengths(source, r) for t in tools if t.material == "iron"), 0.0 * paths.soft
@@ -173,7 +179,7 @@ def simulate_radiograph(
             "iron": iron,
         }
     ).mean(-1)
-    exposure = expose(transmission, carm.detector, chosen, rng_beam)
+    exposure = expose(transmission, carm.detector, chosen, rng_beam, rng_beyond)
     intensity = torch.from_numpy(exposure.intensity).to(torch.float32)
     name = f"simulated, {chosen.name} quality, seed {seed}"
     radiograph = as_a_user_reads_it(intensity, exposure, carm, name, mask_collimator)
@@ -270,14 +276,17 @@ def as_a_user_reads_it(
     collimated = not bool(field.all())
     # The outermost pixels of the field are blurred with those behind the blades.
     inner = torch.from_numpy(binary_erosion(exposure.field, iterations=EDGE_PIXELS, border_value=1))
-    read = line_integrals_from_intensity(intensity, mask=inner if collimated else None)
+    read = line_integrals_from_intensity(
+        intensity, mask=inner if collimated else None, saturation=exposure.saturation
+    )
     values = read.values
+    partial = collimated or exposure.saturation is not None
     if not mask_collimator:
-        values = -torch.log(intensity / read.i0)
+        values = -torch.log(intensity.clamp_min(0.5) / read.i0)
     return Radiograph(
         line_integrals=values,
         carm=carm,
-        mask=read.mask if collimated and mask_collimator else None,
+        mask=read.mask if partial and mask_collimator else None,
         read_as="intensity",
         photometric="MONOCHROME2",
         i0=read.i0,

@@ -1,6 +1,7 @@
-"""How far a simulated radiograph is from a DRR: three settings, fixed before anything was tuned.
+"""How far a simulated radiograph is from a DRR: settings, fixed before anything was tuned on them.
 
-The reasons for every number are in docs/decisions/0002-simulated-severities.md.
+The reasons for every number are in docs/decisions/0002-simulated-severities.md and, of `real`,
+0023-severity-real.md.
 """
 
 from dataclasses import dataclass
@@ -9,6 +10,42 @@ from dataclasses import dataclass
 # the first range; whatever is reported comes only from the second.
 TUNING_SEEDS = range(1000)
 EVALUATION_SEEDS = range(10_000, 1_000_000)
+
+
+@dataclass(frozen=True)
+class Beyond:
+    """What a radiograph has and the CT has not: how much of it.
+
+    Parameters
+    ----------
+    tissue_mm
+        Soft tissue around bones cut from their CT: how far the skin is from their box.
+    other_bones
+        Long bones beside the ones of the CT.
+    bone_distance_mm
+        Range of the gap between the CT's bone, or the middle of a whole CT, and another bone's axis.
+    beads, rings
+        Steel balls of 1 mm radius (of a calibration cube, or implanted) and wire rings (electrodes).
+    circle
+        Range of the diameter of an intensifier's field, as a share of the detector's shorter side.
+    saturation
+        The file's largest value is written at this many times the median signal behind the patient:
+        air is brighter.
+    letters
+        Words burnt into the image at nine tenths of the largest value.
+    bits
+        Of the file.
+    """
+
+    tissue_mm: float = 32.0
+    other_bones: int = 2
+    bone_distance_mm: tuple[float, float] = (8.0, 20.0)
+    beads: int = 8
+    rings: int = 2
+    circle: tuple[float, float] = (0.9, 1.0)
+    saturation: float = 1.6
+    letters: int = 2
+    bits: int = 8
 
 
 @dataclass(frozen=True)
@@ -53,6 +90,8 @@ class Severity:
         3 is a surgical instrument, 5 a femoral nail.
     bone_motion_deg, bone_motion_mm
         Standard deviation, per axis, of the motion of each bone that can move about its joint.
+    beyond
+        What the picture has and the CT has not; None: nothing.
     """
 
     name: str
@@ -76,6 +115,7 @@ class Severity:
     screws: int = 0
     bone_motion_deg: float = 0.0
     bone_motion_mm: float = 0.0
+    beyond: Beyond | None = None
 
 
 CLEAN = Severity(name="clean", kvp=None, noise=0.01)
@@ -120,7 +160,25 @@ HARD = Severity(
     bone_motion_mm=1.5,
 )
 
-SEVERITIES: dict[str, Severity] = {s.name: s for s in (CLEAN, TYPICAL, HARD)}
+REAL = Severity(
+    name="real",
+    kvp=(55.0, 90.0),
+    bone_scale=1.15,
+    soft_scale=0.97,
+    scatter_to_primary=0.3,
+    noise=0.03,
+    electronic_noise=3.0,
+    blur_mm=0.3,
+    heel=0.2,
+    vignetting=0.15,
+    response_gamma=0.9,
+    open_field=(0.7, 1.0),
+    blade_deg=6.0,
+    wires=1,
+    beyond=Beyond(),
+)
+
+SEVERITIES: dict[str, Severity] = {s.name: s for s in (CLEAN, TYPICAL, HARD, REAL)}
 
 
 def severity_named(severity: "str | Severity") -> Severity:

@@ -33,6 +33,9 @@ class SampleSettings:
                 "hard": Choice(
                     "hard", "more of it, and bones that moved (where there are labels)."
                 ),
+                "real": Choice(
+                    "real", "tissue and bones that the CT has not, saturated air, beads, letters."
+                ),
             },
         ),
     ] = "typical"
