@@ -1,7 +1,7 @@
 """Real X-rays: single bones of a wrist registered to two calibrated radiographs of one moment.
 
 ``python -m benchmarks wrist`` takes radius, ulna and third metacarpal of ``wrist_bvr`` through the
-public refinement, from starts that are 3, 6 and 10 mm and 3 deg off, with both views and with each
+refinement of the program, as its command and its window call it, from starts that are 3, 6 and 10 mm and 3 deg off, with both views and with each
 alone. **These radiographs are real**; nothing in them is simulated. There is no independent truth:
 errors are distances to the biplane poses that this software found with other settings, so they
 show repeatability and agreement of settings, not accuracy. Every case is a line of
@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -26,21 +25,24 @@ from benchmarks.bone_points import COUNT, SEED, farthest_points
 from benchmarks.cases import data_folder
 from benchmarks.refinement import digest, newest_code, source_digest, stamp
 from napari_xreg.geometry import Pose
-from napari_xreg.images import Radiograph, Volume, above_water, read_radiograph, read_volume
+from napari_xreg.images import Radiograph, Volume, read_radiograph, read_volume
 from napari_xreg.metrics import mean_target_registration_error, submillimeter_success_rate
 from napari_xreg.progress import run
-from napari_xreg.registration import RefineSettings, Registration, View, refine
-from napari_xreg.rendering import render_drr
+from napari_xreg.registration import RefineSettings, View
+from napari_xreg.workflows import RefineRequest, refine
 
 BONES = ("radius", "ulna", "mc3")
-VARIANTS = ("defaults", "water", "water, mask", "mask")
+VARIANTS = {
+    "defaults": {},
+    "whole image": {"near": None},
+    "as read": {"attenuation": "as read"},
+}
+"""What differs from what the program does by itself; as read is HU with air, in the whole image."""
 VIEWS = {"both": ("cam1", "cam2"), "1": ("cam1",), "2": ("cam2",)}
 DISTANCES_MM = (3.0, 6.0, 10.0)
 ROTATION_DEG = 3.0
 RIGHT_MM = 1.0
 BONE_HU = 250.0
-MASK_MM = 8.0
-"""About the bone at its reference pose, as a user might have painted it."""
 
 
 def folder_of_case() -> Path:
@@ -128,43 +130,25 @@ def start_twist(bone: str, millimetres: float, seed: int) -> Tensor:
     return torch.from_numpy(np.r_[axis * np.deg2rad(ROTATION_DEG), direction * millimetres])
 
 
-def prepared(bone: Bone, cameras: tuple[str, ...], variant: str) -> tuple[Volume, list[Radiograph]]:
-    """What a variant registers."""
-    water = "water" in variant
-    volume = above_water(bone.volume) if water else bone.volume
-    radiographs = [radiograph_of(camera) for camera in cameras]
-    if "mask" in variant:
-        radiographs = [
-            _masked(radiograph, bone, camera)
-            for radiograph, camera in zip(radiographs, cameras, strict=True)
-        ]
-    return volume, radiographs
-
-
-def _masked(radiograph: Radiograph, bone: Bone, camera: str) -> Radiograph:
-    """Within so many millimetres of the rendered bone, measured where the bone is."""
-    carm, pose = radiograph.carm, bone.poses[camera]
-    shadow = render_drr(above_water(bone.volume), carm, pose, method="joseph").numpy() > 0.02
-    depth = float(pose.inverse().apply(bone.middle[None])[0, 2])
-    pixel_mm = min(carm.detector.spacing) * depth / carm.source_to_detector
-    size = 2 * round(MASK_MM / pixel_mm) + 1
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
-    near = cv2.dilate(shadow.astype(np.uint8), disc) > 0
-    return radiograph.with_mask(torch.from_numpy(near), f"within {MASK_MM:g} mm of the bone")
-
-
 def register(
     bone: Bone, cameras: tuple[str, ...], variant: str, millimetres: float, seed: int
 ) -> dict[str, Any]:
     """One start: where it ended, what it says of itself, how long it took."""
-    volume, radiographs = prepared(bone, cameras, variant)
     twist = start_twist(bone.name, millimetres, seed)
     views = tuple(
-        View(radiograph, bone.poses[camera].left_perturb(twist, bone.middle))
-        for radiograph, camera in zip(radiographs, cameras, strict=True)
+        View(radiograph_of(camera), bone.poses[camera].left_perturb(twist, bone.middle))
+        for camera in cameras
+    )
+    settings = RefineSettings(keep_images=False, threads=1)
+    request = RefineRequest(
+        bone.volume,
+        views,
+        settings,
+        bone.middle,
+        **VARIANTS[variant],  # type: ignore[arg-type]
     )
     began = time.process_time()
-    result = refined(volume, views, bone.middle)
+    result = run(refine(request))
     seconds = time.process_time() - began
     found, true = result.world_from_camera.to(dtype=torch.float64), bone.poses[cameras[0]]
     moved = found.inverse().apply(bone.points) - true.inverse().apply(bone.points)
@@ -177,12 +161,6 @@ def register(
         "loss": result.losses["loss"],
         "cpu_s": seconds,
     }
-
-
-def refined(volume: Volume, views: tuple[View, ...], isocenter: Tensor) -> Registration:
-    """Through the public call, on one thread."""
-    settings = RefineSettings(keep_images=False, threads=1)
-    return run(refine(volume, views, settings=settings, isocenter=isocenter))
 
 
 def run_all(options: argparse.Namespace, folder: Path) -> None:

@@ -71,6 +71,6 @@ def test_seeds_for_tuning_and_for_evaluation_never_meet():
 def test_a_severity_is_found_by_name():
     assert severity_named("hard") is HARD
     assert severity_named(CLEAN) is CLEAN
-    assert set(SEVERITIES) == {"clean", "typical", "hard"}
+    assert set(SEVERITIES) == {"clean", "typical", "hard", "real"}
     with pytest.raises(ValueError, match=r"one of clean, typical, hard: got 'medium'"):
         severity_named("medium")

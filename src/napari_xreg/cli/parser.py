@@ -188,6 +188,21 @@ def _add_register(commands: _Commands, common: _Parser) -> None:
         help="standard deviation of the further starts: rotation, in-plane, depth (3 10 15)",
     )
     how.add_argument(
+        "--attenuation",
+        choices=("auto", "above-water", "as-read"),
+        default="auto",
+        help="what of the CT is rendered: above water, as bones appear among soft tissue, or as read "
+        "(default: above water where the CT or the chosen structures hold bones alone)",
+    )
+    how.add_argument(
+        "--near-bone",
+        type=not_negative,
+        default=5.0,
+        metavar="MM",
+        help="compare only pixels this near the rendered bone, where bones alone are rendered "
+        "(default: %(default)g; 0: the whole image)",
+    )
+    how.add_argument(
         "--lock",
         nargs="+",
         choices=LOCKS,

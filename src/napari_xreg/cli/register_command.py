@@ -21,7 +21,7 @@ from napari_xreg.cli.refining import prepare_renderer, refine_shown
 from napari_xreg.files import check_folder
 from napari_xreg.images import Radiograph
 from napari_xreg.records import describe_input, read_truth
-from napari_xreg.registration import SOLVERS, Registration, Spread, Status, Wanted
+from napari_xreg.registration import SOLVERS, NearBone, Registration, Spread, Status, Wanted
 from napari_xreg.rendering import choose_device
 from napari_xreg.workflows import (
     INITIALISERS,
@@ -73,6 +73,8 @@ def run(arguments: Namespace, console: Console) -> int:
     request = RefineRequest(
         patient.rendering, views, settings, start.isocenter, device,
         cpu_instead=arguments.device == "auto",
+        attenuation=arguments.attenuation.replace("-", " "),
+        near=NearBone(arguments.near_bone) if arguments.near_bone else None,
     )  # fmt: skip
     registration = refine_shown(request, console)
     extra: dict[str, Any] = {

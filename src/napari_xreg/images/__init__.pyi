@@ -74,6 +74,7 @@ from .intensity.value_scale import ValueScale as ValueScale
 from .labels import LabelMap as LabelMap
 from .landmark import Landmark as Landmark
 from .operations import (
+    Crop as Crop,
     operation_from_json as operation_from_json,
     operation_to_json as operation_to_json,
 )

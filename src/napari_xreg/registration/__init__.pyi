@@ -10,6 +10,14 @@ from .landscape.sampling import (
     shifted_pose as shifted_pose,
     unit_of as unit_of,
 )
+from .near_bone.cut_ends import cut_end_points as cut_end_points
+from .near_bone.mask import near_bone_mask as near_bone_mask
+from .near_bone.refining import (
+    NearBone as NearBone,
+    near_bone_view as near_bone_view,
+    near_bone_words as near_bone_words,
+    refine_near_bone as refine_near_bone,
+)
 from .pnp.correspondences import (
     Correspondences as Correspondences,
     pair_landmarks as pair_landmarks,

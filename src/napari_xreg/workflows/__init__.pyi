@@ -86,6 +86,7 @@ from .radiographs import (
 )
 from .recipes import RECIPES as RECIPES
 from .refining import (
+    BonesAlone as BonesAlone,
     OnCpuInstead as OnCpuInstead,
     RefineRequest as RefineRequest,
     refine as refine,

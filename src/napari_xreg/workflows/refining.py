@@ -1,7 +1,7 @@
 """Refine: the pose that explains the radiographs, from a request to a `Registration`."""
 
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -10,9 +10,16 @@ from torch import Tensor
 
 from napari_xreg import registration
 from napari_xreg.geometry import Pose
-from napari_xreg.images import Volume
+from napari_xreg.images import ABOVE_WATER, Volume, above_water, rendered_above_water
 from napari_xreg.progress import Control
-from napari_xreg.registration import Iterate, RefineSettings, Registration, View
+from napari_xreg.registration import (
+    Iterate,
+    NearBone,
+    RefineSettings,
+    Registration,
+    View,
+    near_bone_words,
+)
 from napari_xreg.rendering import OutOfMemory, volume_on
 from napari_xreg.session import Rendering, Session, rendered
 
@@ -37,6 +44,10 @@ class RefineRequest:
         Where to refine.
     cpu_instead
         Refine on the CPU where the CT does not fit on `device`; False: raise `OutOfMemory`.
+    attenuation
+        What of the CT is rendered (`images.ATTENUATIONS`): above water where it holds bones alone.
+    near
+        How near the rendered bone pixels are compared where that is so; None: in the whole image.
     ids
         Of the radiographs in a session (`Exposure.id`: they may be renamed meanwhile), in the order
         of `views`; the first is the one shown.
@@ -50,6 +61,8 @@ class RefineRequest:
     isocenter: Float[Tensor, "3"] | None = None
     device: torch.device = CPU
     cpu_instead: bool = True
+    attenuation: str = "auto"
+    near: NearBone | None = field(default_factory=NearBone)
     ids: tuple[str, ...] = ()
     described: Mapping[str, Any] = field(default_factory=dict)
 
@@ -66,10 +79,20 @@ class OnCpuInstead:
     device: torch.device
 
 
+@dataclass(frozen=True)
+class BonesAlone:
+    """The CT holds bones alone: what was made of that, in words for the user."""
+
+    words: tuple[str, ...]
+
+
 def refine(
     request: RefineRequest, *, control: Control | None = None
-) -> Generator[Iterate | OnCpuInstead, None, Registration]:
+) -> Generator[Iterate | OnCpuInstead | BonesAlone, None, Registration]:
     """Find the pose under which the CT explains the radiographs, as `registration.refine`.
+
+    Bones without their soft tissue are rendered as attenuation above water, and compared near where
+    they are rendered, unless the request says otherwise.
 
     Parameters
     ----------
@@ -80,8 +103,8 @@ def refine(
 
     Yields
     ------
-    OnCpuInstead
-        At most once, before the first iteration; after it what `registration.refine` yields.
+    BonesAlone, OnCpuInstead
+        At most once each, before the first iteration; after it what `registration.refine` yields.
 
     Raises
     ------
@@ -91,6 +114,13 @@ def refine(
         If the CT does not fit on the device, and the CPU may not stand in.
     """
     volume = rendered(request.volume)
+    bones = rendered_above_water(volume, request.attenuation)
+    near = request.near if bones else None
+    words: tuple[str, ...] = ()
+    if bones:
+        volume = above_water(volume)
+        words = (ABOVE_WATER,) if near is None else (ABOVE_WATER, near_bone_words(near))
+        yield BonesAlone(words)
     try:
         there = volume_on(volume, request.device)
     except OutOfMemory:
@@ -98,15 +128,13 @@ def refine(
             raise
         yield OnCpuInstead(request.device)
         there = volume
-    return (
-        yield from registration.refine(
-            there,
-            request.views,
-            settings=request.settings,
-            isocenter=request.isocenter,
-            control=control,
-        )
+    how = {"settings": request.settings, "isocenter": request.isocenter, "control": control}
+    found = yield from (
+        registration.refine(there, request.views, **how)
+        if near is None
+        else registration.refine_near_bone(there, request.views, near=near, **how)
     )
+    return replace(found, notes=(*words, *found.notes)) if words else found
 
 
 def refine_request(

@@ -9,7 +9,7 @@ from napari_xreg.registration import Iterate, Registration, solver_of
 from napari_xreg.session import Session
 from napari_xreg.widgets.jobs.jobs import Job, Jobs, report
 from napari_xreg.widgets.jobs.memory_words import say_too_large
-from napari_xreg.workflows import OnCpuInstead, RefineRequest, refine
+from napari_xreg.workflows import BonesAlone, OnCpuInstead, RefineRequest, refine
 
 
 class RefineRun(QObject):
@@ -72,14 +72,16 @@ class RefineRun(QObject):
         """Why there will be no result; empty where there will be one."""
         return self._dropped
 
-    def _make(self, control: Control) -> Generator[Iterate | OnCpuInstead, None, Registration]:
+    def _make(
+        self, control: Control
+    ) -> Generator[Iterate | OnCpuInstead | BonesAlone, None, Registration]:
         if self._one_step:
             control.step()
         return refine(self.request, control=control)
 
-    def _take(self, _newest: object, events: list[Iterate | OnCpuInstead]) -> None:
+    def _take(self, _newest: object, events: list[Iterate | OnCpuInstead | BonesAlone]) -> None:
         iterates = [event for event in events if isinstance(event, Iterate)]
-        if len(iterates) < len(events):
+        if any(isinstance(event, OnCpuInstead) for event in events):
             say_too_large(self.request.volume, self.request.device)
         if iterates and not self._dropped:
             self.advanced.emit(iterates)

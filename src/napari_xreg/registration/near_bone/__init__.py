@@ -1,0 +1,1 @@
+"""Where a bone is rendered in a radiograph, what lies near it, and a refinement that looks there alone."""

@@ -1,0 +1,163 @@
+"""A refinement that looks near the bone alone: simulated views of the phantom's hip bone, two at once."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from napari_xreg.geometry import CArm, Detector
+from napari_xreg.images import ABOVE_WATER, Radiograph, above_water
+from napari_xreg.metrics import mean_target_registration_error
+from napari_xreg.progress import Control, run
+from napari_xreg.registration import (
+    AdamSettings,
+    NearBone,
+    RefineSettings,
+    Spread,
+    Status,
+    View,
+    near_bone_view,
+    refine_near_bone,
+)
+from napari_xreg.rendering import render_drr
+from napari_xreg.simulation import phantom
+from napari_xreg.workflows import BonesAlone, RefineRequest, refine
+
+CARM = CArm(1020.0, 750.0, Detector((150, 220), (2.0, 1.4), (80.0, 100.0)))
+
+
+@pytest.fixture(scope="module")
+def hip():
+    """One hip bone as read, and the whole."""
+    made = phantom(spacing_mm=3.0)
+    return made.volume, made.volume.restrict(made.labels.mask([77]))
+
+
+@pytest.fixture(scope="module")
+def views(hip):
+    """Of the whole patient, with air that is saturated; start off by 4 mm and 2 deg."""
+    whole, bone = hip
+    isocenter = torch.nonzero(bone.lac > 0).double().mean(0).flip(0)
+    matrix = bone.world_from_index.double()
+    isocenter = matrix[:3, :3] @ isocenter + matrix[:3, 3]
+    twist = torch.tensor([0.02, -0.02, 0.02, 2.0, -2.0, 3.0], dtype=torch.float64)
+    made = []
+    for primary, secondary in ((20.0, -5.0), (-60.0, 10.0)):
+        truth = CARM.world_from_camera(primary, secondary, isocenter=isocenter)
+        image = render_drr(whole, CARM, truth, method="joseph")
+        radiograph = Radiograph(image, CARM, mask=image > 0.02)
+        made.append((View(radiograph, truth.left_perturb(twist, isocenter)), truth))
+    return tuple(view for view, _ in made), made[0][1], isocenter
+
+
+def error_of(result, truth, isocenter):
+    points = isocenter + 30.0 * torch.eye(3, dtype=torch.float64)
+    found = result.world_from_camera.to(dtype=torch.float64)
+    return float(mean_target_registration_error(found, truth, points))
+
+
+SETTINGS = RefineSettings(keep_images=False, threads=1)
+
+
+def test_a_bone_among_others_is_found(hip, views):
+    seen, truth, isocenter = views
+    bone = above_water(hip[1])
+    result = run(refine_near_bone(bone, seen, settings=SETTINGS, isocenter=isocenter))
+    assert error_of(result, truth, isocenter) < 0.5
+    assert error_of(result, truth, isocenter) < 0.2 * error_of_start(seen, truth, isocenter)
+    assert result.covariance is not None
+    assert [iterate.index for iterate in result.trajectory] == list(range(len(result.trajectory)))
+    assert {iterate.level for iterate in result.trajectory} == {0, 1, 2, 3}
+    assert len(result.views) == 2
+    rig = seen[0].world_from_camera.inverse() @ seen[1].world_from_camera
+    kept = result.views[0].inverse() @ result.views[1]
+    assert torch.allclose(kept.matrix().double(), rig.matrix().double(), atol=1e-3)
+
+
+def error_of_start(seen, truth, isocenter):
+    points = isocenter + 30.0 * torch.eye(3, dtype=torch.float64)
+    return float(mean_target_registration_error(seen[0].world_from_camera, truth, points))
+
+
+def test_a_view_is_cropped_to_the_mask_and_keeps_its_geometry(hip, views):
+    (view, _), truth, isocenter = views
+    bone = above_water(hip[1])
+    near = near_bone_view(bone, view, truth, 5.0)
+    assert near is not None
+    shape = near.radiograph.carm.detector.shape
+    assert shape[0] * shape[1] < 0.8 * 150 * 220
+    pixel = near.radiograph.carm.project(isocenter, truth)
+    whole = view.radiograph.carm.project(isocenter, truth)
+    crop = near.radiograph.operations[-1]
+    assert torch.allclose(pixel + torch.tensor([crop.row, crop.column]), whole)
+    assert int(near.radiograph.usable.sum()) < 0.5 * int(view.radiograph.usable.sum())
+
+
+def test_every_start_is_followed_and_the_images_lie_in_the_whole_frame(hip, views):
+    seen, _, isocenter = views
+    settings = dataclasses.replace(
+        SETTINGS, starts=3, spread=Spread(1.0, 2.0, 2.0), keep_images=True,
+        levels=SETTINGS.levels[:2],
+    )  # fmt: skip
+    result = run(
+        refine_near_bone(above_water(hip[1]), seen, settings=settings, isocenter=isocenter)
+    )
+    assert {candidate.start for candidate in result.candidates} == {0, 1, 2}
+    assert {iterate.start for iterate in result.trajectory if iterate.level == 0} == {0, 1, 2}
+    image = result.trajectory[0].image
+    assert image is not None
+    assert image.shape == (150, 220)
+    bone = render_drr(
+        above_water(hip[1]), CARM, result.trajectory[0].world_from_camera, method="joseph"
+    )
+    both = torch.stack([image.flatten(), bone.flatten()])
+    assert float(torch.corrcoef(both)[0, 1]) > 0.8
+
+
+def test_cancelling_returns_what_was_reached(hip, views):
+    seen, _, isocenter = views
+    control = Control()
+    events = refine_near_bone(
+        above_water(hip[1]), seen, settings=SETTINGS, isocenter=isocenter, control=control
+    )
+    next(events)
+    control.cancel()
+    result = run(events)
+    assert result.status is Status.CANCELLED
+    assert result.covariance is None
+
+
+def test_adam_looks_near_the_start(hip, views):
+    seen, _, isocenter = views
+    settings = AdamSettings(pixels=(32,), iterations=3, keep_images=False)
+    result = run(
+        refine_near_bone(above_water(hip[1]), seen[:1], settings=settings, isocenter=isocenter)
+    )
+    assert len(result.trajectory) == 3
+
+
+def test_the_reach_halves_from_level_to_level():
+    near = NearBone(5.0, 18.0)
+    assert [near.at(level) for level in range(4)] == [18.0, 9.0, 5.0, 5.0]
+
+
+def test_the_workflow_does_so_by_itself_for_bones_alone(hip, views):
+    seen, _, isocenter = views
+    whole, bone = hip
+    short = dataclasses.replace(SETTINGS, levels=SETTINGS.levels[:1])
+    events = []
+    request = RefineRequest(bone, seen, short, isocenter)
+    found = run(refine(request), events.append)
+    said = (ABOVE_WATER, "compared within 5 mm of the rendered bone")
+    assert events[0] == BonesAlone(said)
+    assert found.notes[:2] == said
+    for other in (
+        dataclasses.replace(request, volume=whole),
+        dataclasses.replace(request, attenuation="as read"),
+    ):
+        events = []
+        assert run(refine(other), events.append).notes == ()
+        assert not any(isinstance(event, BonesAlone) for event in events)
+    events = []
+    run(refine(dataclasses.replace(request, near=None)), events.append)
+    assert events[0] == BonesAlone((ABOVE_WATER,))
