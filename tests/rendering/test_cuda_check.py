@@ -35,13 +35,21 @@ def test_nothing_is_wrong_with_them_here(check):
         assert check.works(DEVICE)
 
 
+@pytest.fixture(scope="module")
+def marched():
+    """What the kernels make of the check's picture, once a method (the interpreter takes its time)."""
+    return {}
+
+
 @pytest.mark.parametrize("method", ["trilinear", "joseph"])
 @pytest.mark.parametrize("channel", range(7))
-def test_a_wrong_channel_is_seen(check, monkeypatch, method, channel):
+def test_a_wrong_channel_is_seen(check, marched, monkeypatch, method, channel):
     whole = check.on_cuda.render_with_jacobian
 
     def spoiled(*args, **kwargs):
-        image, jacobian = whole(*args, **kwargs)
+        if kwargs["method"] not in marched:
+            marched[kwargs["method"]] = whole(*args, **kwargs)
+        image, jacobian = (channels.clone() for channels in marched[kwargs["method"]])
         if kwargs["method"] == method:
             (image if channel == 0 else jacobian[:, channel - 1])[1] *= 1.001
         return image, jacobian
