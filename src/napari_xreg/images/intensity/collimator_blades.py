@@ -63,7 +63,7 @@ def find_blades(log_image: NDArray[Any]) -> Blades | None:
     for angle in _ANGLES_DEG:
         image, valid = _rotated(smooth, float(angle))
         score = sum(
-            float(np.max(_votes(view, seen)[0], initial=0.0)) ** 2
+            float(np.max(_votes(view, seen), initial=0.0)) ** 2
             for view, seen in _sides(image, valid, (None, None, None, None))
         )
         if score > best_score:
@@ -124,29 +124,45 @@ def _sides(
     ]
 
 
-def _votes(image: NDArray[Any], valid: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """For each column as the edge of a left blade: net share of falling rows, and the median fall."""
+def _votes(image: NDArray[Any], valid: NDArray[Any]) -> NDArray[Any]:
+    """For each column as the edge of a left blade: net share of falling rows."""
     columns = image.shape[1]
-    width = 2 * _HALF_STEP
-    vote, fall = np.full(columns, -1.0), np.zeros(columns)
-    if columns <= width + 2 or len(image) < 8:
-        return vote, fall
-    inner, outer = image[:, width:], image[:, :-width]
-    seen = valid[:, width:] & valid[:, :-width]
-    step = np.where(seen, inner - outer, 0.0)
+    vote = np.full(columns, -1.0)
+    if not _is_large_enough(image):
+        return vote
+    step, seen = _steps(image, valid)
     count = seen.sum(0)
     share = np.clip(step / _MIN_STEP, -1, 1).sum(0) / np.maximum(count, 1)
     share[count < 0.5 * len(image)] = -1
     vote[_HALF_STEP : columns - _HALF_STEP] = share
     limit = int(_MAX_HIDDEN * columns)
     vote[limit:] = -1
-    fall[_HALF_STEP : columns - _HALF_STEP] = np.median(step, 0)
-    return vote, fall
+    return vote
+
+
+def _falls(image: NDArray[Any], valid: NDArray[Any]) -> NDArray[Any]:
+    """For each column as the edge of a left blade: the median fall of its rows."""
+    columns = image.shape[1]
+    fall = np.zeros(columns)
+    if _is_large_enough(image):
+        fall[_HALF_STEP : columns - _HALF_STEP] = np.median(_steps(image, valid)[0], 0)
+    return fall
+
+
+def _is_large_enough(image: NDArray[Any]) -> bool:
+    return image.shape[1] > 2 * _HALF_STEP + 2 and len(image) >= 8
+
+
+def _steps(image: NDArray[Any], valid: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """What each row gains across each column but the outermost, 0 where not seen; where it is seen."""
+    width = 2 * _HALF_STEP
+    seen = valid[:, width:] & valid[:, :-width]
+    return np.where(seen, image[:, width:] - image[:, :-width], 0.0), seen
 
 
 def _edge(image: NDArray[Any], valid: NDArray[Any]) -> int | None:
     """First column inside a left blade, if there is one."""
-    vote, fall = _votes(image, valid)
+    vote, fall = _votes(image, valid), _falls(image, valid)
     strength = vote * fall
     believed = [
         int(c) for c in np.argsort(-strength)[:16] if _is_blade(image, valid, int(c), vote, fall)
