@@ -12,6 +12,18 @@ from napari_xreg.images import Radiograph, Volume
 CENTER = torch.tensor([12.0, -140.0, 55.0], dtype=torch.float64)
 
 
+def _turned() -> torch.Tensor:
+    """A rotation about no axis of the world: 21, -9 and 14 degrees about z, y and x."""
+    angles = torch.deg2rad(torch.tensor([21.0, -9.0, 14.0], dtype=torch.float64))
+    turn = torch.eye(3, dtype=torch.float64)
+    for (a, b), angle in zip(((0, 1), (2, 0), (1, 2)), angles, strict=True):
+        one = torch.eye(3, dtype=torch.float64)
+        one[a, a] = one[b, b] = angle.cos()
+        one[b, a], one[a, b] = angle.sin(), -angle.sin()
+        turn = turn @ one
+    return turn
+
+
 def _balls() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     rng = np.random.default_rng(11)
     centers = torch.from_numpy(rng.uniform(-48, 48, (24, 3))) + CENTER
@@ -20,13 +32,19 @@ def _balls() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     return centers, sigmas, peaks
 
 
-def blob_volume(spacing: float = 2.0) -> Volume:
-    """The balls on a grid of 160 mm, 1/mm."""
-    n = round(160 / spacing)
-    matrix = torch.diag(torch.tensor([spacing] * 3 + [1.0], dtype=torch.float64))
-    matrix[:3, 3] = CENTER - spacing * (n - 1) / 2
-    axis = [matrix[k, 3] + spacing * torch.arange(n, dtype=torch.float64) for k in range(3)]
-    z, y, x = torch.meshgrid(axis[2], axis[1], axis[0], indexing="ij")
+def blob_volume(longest: float = 2.7) -> Volume:
+    """The balls on a turned grid of 168 mm, 1/mm; sides of a voxel are as 2.2 to 2.7 to 1.9."""
+    sizes = longest / 2.7 * torch.tensor([2.2, 2.7, 1.9], dtype=torch.float64)
+    nx, ny, nz = (round(168 / size) for size in sizes.tolist())
+    matrix = torch.eye(4, dtype=torch.float64)
+    matrix[:3, :3] = _turned() * sizes
+    middle = torch.tensor([nx - 1, ny - 1, nz - 1], dtype=torch.float64) / 2
+    matrix[:3, 3] = CENTER - matrix[:3, :3] @ middle
+    k, j, i = torch.meshgrid(*(torch.arange(n).double() for n in (nz, ny, nx)), indexing="ij")
+    x, y, z = (
+        matrix[axis, 0] * i + matrix[axis, 1] * j + matrix[axis, 2] * k + matrix[axis, 3]
+        for axis in range(3)
+    )
     lac = torch.zeros_like(x)
     for center, sigma, peak in zip(*_balls(), strict=True):
         squared = (x - center[0]) ** 2 + (y - center[1]) ** 2 + (z - center[2]) ** 2
