@@ -224,6 +224,7 @@ class TestFolder:
         assert {file.name for file in out.iterdir()} == {"a", ".napari-xreg.json"}
 
 
+@pytest.mark.slow
 def test_a_registration_that_cannot_be_written_leaves_the_last_one(
     call, case, tmp_path, monkeypatch
 ):

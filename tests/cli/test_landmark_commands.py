@@ -188,6 +188,7 @@ def test_train_learns_the_poses_it_is_told(case, whom):
         assert request.patients.volume.shape == read_volume(case.ct).shape
 
 
+@pytest.mark.slow
 def test_train_says_what_else_is_wanted(case, tmp_path):
     (tmp_path / "a.nii").write_bytes(b"")
     words = ("--population", "--phantoms", "0.25", "--above-hu", "321")

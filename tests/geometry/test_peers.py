@@ -124,6 +124,7 @@ def check(image: torch.Tensor, volume: Volume, carm: CArm, pose: Pose) -> None:
     assert float((image - ours).abs().max()) < TOLERANCE * highest
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("terms", VIEWS[1:3])
 @pytest.mark.parametrize("mirrored", [True, False])
 @pytest.mark.parametrize("orientation", ["AP", "PA", None])
@@ -167,6 +168,7 @@ def subject_shift(volume: Volume, centered: bool) -> list[float]:
     return [-x, -y, z] if centered else [0.0, 0.0, 0.0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("terms", VIEWS)
 @pytest.mark.parametrize("mirrored", [True, False])
 def test_nanodrr_draws_the_same_image(volume, terms, mirrored):

@@ -180,6 +180,7 @@ def test_nrrd_fields(tmp_path, field, value, words):
         refused(path, words)
 
 
+@pytest.mark.slow
 def test_a_header_that_does_not_end(tmp_path):
     for name, start in (("ct.nrrd", b"NRRD0005\n"), ("ct.mha", b"NDims = 3\n")):
         (tmp_path / name).write_bytes(start + b"# x = y\n" * 200_000)

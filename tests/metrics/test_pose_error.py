@@ -202,6 +202,7 @@ def test_batches_of_poses_give_one_error_each():
     assert pose_error_components(batch, TRUE, POINTS[0]).shape == (3, 6)
 
 
+@pytest.mark.slow
 @pytest.mark.peers
 def test_double_geodesic_agrees_with_nanodrr():
     peers = pytest.importorskip("nanodrr.metrics")

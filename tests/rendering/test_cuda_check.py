@@ -58,6 +58,7 @@ def test_a_wrong_channel_is_seen(check, marched, monkeypatch, method, channel):
     assert "differ by" in check.trouble(DEVICE)
 
 
+@pytest.mark.slow
 def test_not_a_number_is_seen(check, monkeypatch):
     whole = check.on_cuda.render_with_jacobian
 

@@ -99,6 +99,7 @@ def test_image_and_jacobian(grid, view, method):
 
 
 # Steps of 1/65535 of the largest voxel, and of 1/2048 of each voxel: as measured, times two.
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize(
     ("storage", "close", "slopes_close"), [("uint16", 1e-5, 4e-5), ("float16", 3e-4, 1.5e-3)]
@@ -114,6 +115,7 @@ def test_packed_voxels(launch, method, storage, close, slopes_close):
             assert difference(found[column], expected[column]) < slopes_close
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("grid", ["anisotropic", "oblique"])
 def test_what_exceeds_water_is_scaled(launch, method, grid):
@@ -137,6 +139,7 @@ def test_what_exceeds_water_is_scaled(launch, method, grid):
     assert difference(image[1], image[0].cpu()) > 0.05
 
 
+@pytest.mark.slow
 def test_a_batch_that_does_not_fit_keeps_its_gains(launch, monkeypatch):
     volume = noise_on("oblique")
     poses = Pose.stack([pose_at(volume, view) for _, view in CASES[:3]])
@@ -176,6 +179,7 @@ def test_packed_volumes_cannot_be_negative(launch):
     assert on_device(below, storage="uint16").storage == "float32"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize(
     "shape",
@@ -193,6 +197,7 @@ def test_tiles_do_not_matter(launch, method, shape):
     torch.testing.assert_close(other, whole, rtol=1e-6, atol=0.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_parts_of_the_sample_range_add_up(launch, method, monkeypatch):
     grid, view = CASES[1]
@@ -203,6 +208,7 @@ def test_parts_of_the_sample_range_add_up(launch, method, monkeypatch):
         assert difference(found, wanted) < CLOSE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_one_copy_is_as_good_as_two(launch, method):
     # The turned copy serves rays along x: the first case.

@@ -43,6 +43,7 @@ def asked(folder, refined, **more):
     )
 
 
+@pytest.mark.slow
 def test_everything_is_there_and_reads_back(case, refined, tmp_path):
     request, registration = refined
     (view,) = request.views
@@ -67,6 +68,7 @@ def test_everything_is_there_and_reads_back(case, refined, tmp_path):
     assert torch.equal(back.world_from_camera.matrix(), registration.world_from_camera.matrix())
 
 
+@pytest.mark.slow
 def test_closed_half_way_nothing_is_left(refined, tmp_path):
     events = export(asked(tmp_path / "out", refined, film="none"))
     next(events)

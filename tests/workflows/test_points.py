@@ -97,6 +97,7 @@ def test_templates_stand_where_the_weights_learned(asked, ready, tmp_path):
     assert (lateral.templates.poses.rotation[:, 0, 2] > 0.8).all()
 
 
+@pytest.mark.slow
 def test_templates_are_about_the_isocenter_or_the_middle_of_the_bone(asked, patient):
     volume = patient.volume
     index = torch.nonzero(bone_mask(volume, patient.labels, None, 250.0)).flip(1).double()

@@ -249,6 +249,7 @@ class TinyLandmarkRecipe(LandmarkRecipe):
         return CompactDetector(names or ("a",), widths=(8, 8, 8, 8), framing=framing)
 
 
+@pytest.mark.slow
 def test_a_landmark_detector_is_trained_and_says_how_sure_it_is(one, tmp_path, monkeypatch):
     judged = []
     monkeypatch.setattr(

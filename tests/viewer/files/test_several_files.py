@@ -69,6 +69,7 @@ def layers_of(paths):
     return [Layer.create(*data) for data in readers.get_reader(paths)(paths)]
 
 
+@pytest.mark.slow
 def test_a_list_of_300_slices_is_one_ct_read_once(three_hundred, read):
     (layer,) = layers_of(three_hundred)
     assert len(read) == 1

@@ -310,6 +310,7 @@ def test_beside_a_ct_the_slider_still_counts_iterates(layers, viewer):
 # ---------------------------------------------------------------------- memory, lifetime
 
 
+@pytest.mark.slow
 def test_500_iterates_stay_in_the_preallocated_stack_with_every_loss(layers):
     layers.begin((32, 32), (6.0, 8.0), 500)
     buffer = layers._stack._buffer
