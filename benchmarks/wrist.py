@@ -28,16 +28,19 @@ from napari_xreg.geometry import Pose
 from napari_xreg.images import Radiograph, Volume, read_radiograph, read_volume
 from napari_xreg.metrics import mean_target_registration_error, submillimeter_success_rate
 from napari_xreg.progress import run
-from napari_xreg.registration import RefineSettings, View
+from napari_xreg.registration import NearBone, RefineSettings, View
+from napari_xreg.session import Rendering
 from napari_xreg.workflows import RefineRequest, refine
 
 BONES = ("radius", "ulna", "mc3")
-VARIANTS = {
-    "defaults": {},
-    "whole image": {"near": None},
-    "as read": {"attenuation": "as read"},
+VARIANTS: dict[str, tuple[str, NearBone | None]] = {
+    "defaults": ("auto", NearBone()),
+    "whole image": ("auto", None),
+    "as read": ("as read", None),
 }
-"""What differs from what the program does by itself; as read is HU with air, in the whole image."""
+"""What is rendered, and where it is compared: what the program does by itself; above water in the
+whole image; HU with air in the whole image."""
+
 VIEWS = {"both": ("cam1", "cam2"), "1": ("cam1",), "2": ("cam2",)}
 DISTANCES_MM = (3.0, 6.0, 10.0)
 ROTATION_DEG = 3.0
@@ -140,13 +143,9 @@ def register(
         for camera in cameras
     )
     settings = RefineSettings(keep_images=False, threads=1)
-    request = RefineRequest(
-        bone.volume,
-        views,
-        settings,
-        bone.middle,
-        **VARIANTS[variant],  # type: ignore[arg-type]
-    )
+    attenuation, near = VARIANTS[variant]
+    rendering = Rendering(bone.volume, None, attenuation=attenuation)
+    request = RefineRequest(rendering, views, settings, bone.middle, near=near)
     began = time.process_time()
     result = run(refine(request))
     seconds = time.process_time() - began

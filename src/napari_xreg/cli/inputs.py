@@ -2,6 +2,7 @@
 
 import math
 from argparse import Namespace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ def read_patient(arguments: Namespace) -> Patient:
     marks = getattr(arguments, "landmarks", None)
     if structures is not None and labels is None and arguments.ct.partition(":")[0] != "phantom":
         raise ValueError("--structures needs --labels, a label map on the grid of the CT")
-    return open_patient(
+    patient = open_patient(
         arguments.ct,
         series_uid=arguments.series,
         values=said_values(arguments),
@@ -40,6 +41,8 @@ def read_patient(arguments: Namespace) -> Patient:
         structures=structures,
         landmarks=() if marks is None else placed_landmarks(arguments),
     )
+    attenuation = getattr(arguments, "attenuation", "auto").replace("-", " ")
+    return replace(patient, attenuation=attenuation)
 
 
 def said_values(arguments: Namespace) -> str | None:

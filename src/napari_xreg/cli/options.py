@@ -138,6 +138,13 @@ def add_structures(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="ids or names to render alone, such as 25 hip_left (default: all labelled)",
     )
+    group.add_argument(
+        "--attenuation",
+        choices=("auto", "above-water", "as-read"),
+        default="auto",
+        help="what of the CT is rendered: above water, as bones appear among soft tissue, or as read "
+        "(default: above water where the CT or the chosen structures hold bones alone)",
+    )
 
 
 def add_landmark_frame(group: argparse._ActionsContainer) -> None:

@@ -188,13 +188,6 @@ def _add_register(commands: _Commands, common: _Parser) -> None:
         help="standard deviation of the further starts: rotation, in-plane, depth (3 10 15)",
     )
     how.add_argument(
-        "--attenuation",
-        choices=("auto", "above-water", "as-read"),
-        default="auto",
-        help="what of the CT is rendered: above water, as bones appear among soft tissue, or as read "
-        "(default: above water where the CT or the chosen structures hold bones alone)",
-    )
-    how.add_argument(
         "--near-bone",
         type=not_negative,
         default=5.0,

@@ -73,7 +73,6 @@ def run(arguments: Namespace, console: Console) -> int:
     request = RefineRequest(
         patient.rendering, views, settings, start.isocenter, device,
         cpu_instead=arguments.device == "auto",
-        attenuation=arguments.attenuation.replace("-", " "),
         near=NearBone(arguments.near_bone) if arguments.near_bone else None,
     )  # fmt: skip
     registration = refine_shown(request, console)

@@ -9,7 +9,13 @@ from napari_xreg.cli.console import Console
 from napari_xreg.cli.inputs import given_carm, read_patient, starting_pose
 from napari_xreg.cli.refining import prepare_renderer
 from napari_xreg.files import RENDERING, check_writable, schema_head, written
-from napari_xreg.images import Radiograph, geometry_of, write_geometry, write_radiograph
+from napari_xreg.images import (
+    ABOVE_WATER,
+    Radiograph,
+    geometry_of,
+    write_geometry,
+    write_radiograph,
+)
 from napari_xreg.records import carm_pose_to_json, carm_to_json, carm_words
 from napari_xreg.rendering import choose_device, render_drr, volume_on
 
@@ -32,6 +38,8 @@ def run(arguments: Namespace, console: Console) -> int:
     if device.type == "cpu":
         prepare_renderer(console, arguments.threads)
     console.step("rendering")
+    if patient.rendering.above_water:
+        console.notes([ABOVE_WATER])
     there = volume_on(patient.rendering.volume(), device)
     drr = render_drr(there, carm, start.pose, method=arguments.integrator).cpu()
     terms = carm.carm_pose(start.pose, start.isocenter)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 
 from napari_xreg.geometry import CArm, Pose
-from napari_xreg.images import LabelMap, Volume
+from napari_xreg.images import LabelMap, Volume, above_water, rendered_above_water
 from napari_xreg.rendering import OutOfMemory, march_view, prepare, render_drr, volume_on
 
 CPU = torch.device("cpu")
@@ -30,15 +30,22 @@ class Rendering:
         The CT.
     labels, structures
         The label map and the ids of it that are kept; no ids: the whole CT.
+    attenuation
+        Of `images.ATTENUATIONS`: bones alone are rendered above water unless it says otherwise.
     """
 
     def __init__(
-        self, whole: Volume, labels: LabelMap | None, structures: tuple[int, ...] = ()
+        self,
+        whole: Volume,
+        labels: LabelMap | None,
+        structures: tuple[int, ...] = (),
+        attenuation: str = "auto",
     ) -> None:
-        self.whole, self.structures = whole, structures
+        self.whole, self.structures, self.attenuation = whole, structures, attenuation
         self._labels = labels if structures else None
         self._lock = threading.Lock()
-        self._made: Volume | None = None if self._labels is not None else whole
+        self._restricted: Volume | None = whole if self._labels is None else None
+        self._made: Volume | None = None
 
     def is_of(self, whole: Volume, labels: LabelMap | None, structures: tuple[int, ...]) -> bool:
         """Whether these are what it was made of."""
@@ -46,6 +53,21 @@ class Rendering:
         return same and (not structures or self._labels is labels)
 
     def volume(self) -> Volume:
+        """What is rendered: `restricted`, above water where that is bones alone.
+
+        Raises
+        ------
+        ValueError
+            If none of the structures occurs.
+        """
+        restricted = self.restricted()
+        with self._lock:
+            if self._made is None:
+                above = rendered_above_water(restricted, self.attenuation)
+                self._made = above_water(restricted) if above else restricted
+            return self._made
+
+    def restricted(self) -> Volume:
         """The CT without attenuation outside the structures; the same one each time.
 
         Raises
@@ -54,10 +76,15 @@ class Rendering:
             If none of the structures occurs.
         """
         with self._lock:
-            if self._made is None:
+            if self._restricted is None:
                 assert self._labels is not None
-                self._made = self.whole.restrict(self._labels.mask(self.structures))
-            return self._made
+                self._restricted = self.whole.restrict(self._labels.mask(self.structures))
+            return self._restricted
+
+    @property
+    def above_water(self) -> bool:
+        """Whether `volume` is the attenuation above water."""
+        return self.volume() is not self.restricted()
 
 
 def rendered(what: Volume | Rendering) -> Volume:

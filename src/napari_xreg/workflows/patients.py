@@ -30,6 +30,8 @@ class Patient:
         Ids of the labels that are registered, and what they are called; none: the whole CT.
     landmarks
         With positions, world LPS mm.
+    attenuation
+        Of `images.ATTENUATIONS`: what is rendered of bones alone.
     """
 
     volume: Volume
@@ -38,11 +40,12 @@ class Patient:
     labels: LabelMap | None = None
     structures: Mapping[int, str] = field(default_factory=dict)
     landmarks: tuple[Landmark, ...] = ()
+    attenuation: str = "auto"
 
     @cached_property
     def rendering(self) -> Rendering:
         """What of the CT is rendered and registered; the structures are cut out where it is used."""
-        return Rendering(self.volume, self.labels, tuple(self.structures))
+        return Rendering(self.volume, self.labels, tuple(self.structures), self.attenuation)
 
     def described(self) -> dict[str, Any]:
         """Where the CT came from, as a result file says it."""

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from napari_xreg import registration
 from napari_xreg.geometry import Pose
-from napari_xreg.images import ABOVE_WATER, Volume, above_water, rendered_above_water
+from napari_xreg.images import ABOVE_WATER, Volume
 from napari_xreg.progress import Control
 from napari_xreg.registration import (
     Iterate,
@@ -21,7 +21,7 @@ from napari_xreg.registration import (
     near_bone_words,
 )
 from napari_xreg.rendering import OutOfMemory, volume_on
-from napari_xreg.session import Rendering, Session, rendered
+from napari_xreg.session import Rendering, Session
 
 CPU = torch.device("cpu")
 
@@ -44,10 +44,9 @@ class RefineRequest:
         Where to refine.
     cpu_instead
         Refine on the CPU where the CT does not fit on `device`; False: raise `OutOfMemory`.
-    attenuation
-        What of the CT is rendered (`images.ATTENUATIONS`): above water where it holds bones alone.
     near
-        How near the rendered bone pixels are compared where that is so; None: in the whole image.
+        How near the rendered bone pixels are compared where the CT, or what is chosen of it, is
+        rendered above water since it holds bones alone; None: in the whole image.
     ids
         Of the radiographs in a session (`Exposure.id`: they may be renamed meanwhile), in the order
         of `views`; the first is the one shown.
@@ -61,7 +60,6 @@ class RefineRequest:
     isocenter: Float[Tensor, "3"] | None = None
     device: torch.device = CPU
     cpu_instead: bool = True
-    attenuation: str = "auto"
     near: NearBone | None = field(default_factory=NearBone)
     ids: tuple[str, ...] = ()
     described: Mapping[str, Any] = field(default_factory=dict)
@@ -113,12 +111,12 @@ def refine(
     OutOfMemory
         If the CT does not fit on the device, and the CPU may not stand in.
     """
-    volume = rendered(request.volume)
-    bones = rendered_above_water(volume, request.attenuation)
-    near = request.near if bones else None
+    what = request.volume
+    what = what if isinstance(what, Rendering) else Rendering(what, None)
+    volume = what.volume()
+    near = request.near if what.above_water else None
     words: tuple[str, ...] = ()
-    if bones:
-        volume = above_water(volume)
+    if what.above_water:
         words = (ABOVE_WATER,) if near is None else (ABOVE_WATER, near_bone_words(near))
         yield BonesAlone(words)
     try:

@@ -20,6 +20,7 @@ from napari_xreg.registration import (
     refine_near_bone,
 )
 from napari_xreg.rendering import render_drr
+from napari_xreg.session import Rendering
 from napari_xreg.simulation import phantom
 from napari_xreg.workflows import BonesAlone, RefineRequest, refine
 
@@ -153,7 +154,7 @@ def test_the_workflow_does_so_by_itself_for_bones_alone(hip, views):
     assert found.notes[:2] == said
     for other in (
         dataclasses.replace(request, volume=whole),
-        dataclasses.replace(request, attenuation="as read"),
+        dataclasses.replace(request, volume=Rendering(bone, None, attenuation="as read")),
     ):
         events = []
         assert run(refine(other), events.append).notes == ()

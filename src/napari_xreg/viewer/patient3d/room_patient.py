@@ -12,7 +12,7 @@ from skimage.measure import marching_cubes
 from napari_xreg.geometry import reverse_axes
 from napari_xreg.images import Volume, lac_from_hu
 from napari_xreg.rendering import at_voxel_size
-from napari_xreg.session import Rendering, rendered
+from napari_xreg.session import Rendering
 
 BONE_HU = 250.0
 VOXEL_MM = 4.0
@@ -100,7 +100,8 @@ class PatientRequest:
 
     def answer(self) -> PatientModel:
         """Average, and find the surface by marching cubes (Lewiner 2003, scikit-image)."""
-        coarse = at_voxel_size(rendered(self.volume), self.voxel_mm)
+        ct = self.volume.restricted() if isinstance(self.volume, Rendering) else self.volume
+        coarse = at_voxel_size(ct, self.voxel_mm)
         level = float(lac_from_hu(torch.tensor([self.bone_hu]))[0])
         # Air around it closes the surface where the CT ends.
         lac = np.pad(coarse.lac.detach().cpu().float().numpy(), 1)
