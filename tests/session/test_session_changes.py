@@ -197,6 +197,7 @@ def test_structures_restrict_what_is_rendered(session):
     shown = session.patient.rendered_volume
     assert shown is session.patient.rendered_volume  # remembered: it is made once
     inside = session.patient.labels.ids == 77
+    shown = session.patient.rendering.restricted()
     assert torch.equal(shown.lac[inside], session.patient.volume.lac[inside])
     assert float(shown.lac[~inside].abs().max()) == 0.0
     session.patient.set_structures([])
