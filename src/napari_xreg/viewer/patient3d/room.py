@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,6 @@ from napari.components import ViewerModel
 from napari.layers import Image, Layer, Points, Surface, Vectors
 from napari.utils.colormaps import Colormap
 from numpy import ndarray
-from psygnal import Signal
 
 from napari_xreg.geometry import CArm, Pose, reverse_axes
 from napari_xreg.images import Radiograph
@@ -67,9 +67,6 @@ class Room:
         What is shown.
     """
 
-    point_clicked = Signal(object)
-    """(x, y, z), LPS mm: a landmark that was clicked, else the first bone under the mouse."""
-
     def __init__(self, viewer: ViewerModel, session: Session) -> None:
         self.viewer = viewer
         self.session = session
@@ -84,7 +81,10 @@ class Room:
         # (x, y, z) is right-handed, so (z, y, x) is not; napari's own choice would show the patient
         # mirrored, the left side on the right.
         viewer.scene.camera.orientation = ("away", "down", "right")
-        self._mouse = RoomMouse(self)
+        self._mouse = RoomMouse(viewer, self._landmarks_layer, self._first_bone)
+        self._mouse.landmark_moved.connect(self._move_landmark)
+        self.point_clicked = self._mouse.point_clicked
+        """(x, y, z), LPS mm: a landmark that was clicked, else the first bone under the mouse."""
         self.refresh()
 
     # ------------------------------------------------------------------ what is shown
@@ -199,6 +199,23 @@ class Room:
         self.viewer.layers.clear()
         self._layers.clear()
         self.patient = None
+
+    # ------------------------------------------------------------------ the mouse
+
+    def _landmarks_layer(self) -> Layer | None:
+        return self._layers.get("landmarks")
+
+    def _first_bone(
+        self, origin: Float[ndarray, "3"], direction: Float[ndarray, "3"]
+    ) -> Float[ndarray, "3"] | None:
+        return None if self.patient is None else self.patient.first_bone(origin, direction)
+
+    def _move_landmark(self, name: str, position: tuple[float, float, float]) -> None:
+        # By name: the session may have changed while the mouse was down.
+        landmarks = self.session.landmarks
+        landmarks.set(
+            [replace(m, position=position) if m.name == name else m for m in landmarks.all]
+        )
 
     # ------------------------------------------------------------------ layers
 

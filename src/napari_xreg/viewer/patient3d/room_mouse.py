@@ -1,30 +1,48 @@
 """The mouse in the room: a click gives a point of the patient, a drag moves a landmark."""
 
-from collections.abc import Generator
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Generator
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
+from napari.components import ViewerModel
+from napari.layers import Layer
 from numpy import ndarray
-
-if TYPE_CHECKING:
-    from napari_xreg.viewer.patient3d.room import Room
+from psygnal import Signal
 
 _REACH_PIXELS = 9.0  # from the middle of a landmark
 _STILL_PIXELS = 3.0  # a click trembles
 
+FirstBone = Callable[[Float[ndarray, "3"], Float[ndarray, "3"]], Float[ndarray, "3"] | None]
+"""Of a line (a point of it, its direction) to where it first meets bone, (z, y, x) mm."""
+
 
 class RoomMouse:
-    """Listens to the room's viewer until closed."""
+    """Listens to the room's viewer until closed, and says what the user wants.
 
-    def __init__(self, room: "Room") -> None:
-        self._room: Room | None = room
-        self._viewer = room.viewer
+    Parameters
+    ----------
+    viewer
+        The room's.
+    landmarks
+        Gives the points layer of the landmarks, with the feature `name`; None where there is none.
+    first_bone
+        Where a line of sight ends.
+    """
+
+    point_clicked = Signal(object)
+    """(x, y, z), LPS mm: a landmark that was clicked, else the first bone under the mouse."""
+    landmark_moved = Signal(str, object)
+    """Its name, and (x, y, z), LPS mm, where it was let go."""
+
+    def __init__(
+        self, viewer: ViewerModel, landmarks: Callable[[], Layer | None], first_bone: FirstBone
+    ) -> None:
+        self._viewer, self._landmarks, self._first_bone = viewer, landmarks, first_bone
         self.touched = False
         """Whether the user has turned or moved the view."""
-        room.viewer.mouse_drag_callbacks.append(self._press)
-        room.viewer.mouse_wheel_callbacks.append(self._wheel)
+        viewer.mouse_drag_callbacks.append(self._press)
+        viewer.mouse_wheel_callbacks.append(self._wheel)
 
     def close(self) -> None:
         """Listen no more."""
@@ -32,16 +50,14 @@ class RoomMouse:
             self._viewer.mouse_wheel_callbacks.remove(self._wheel)
         if self._press in self._viewer.mouse_drag_callbacks:
             self._viewer.mouse_drag_callbacks.remove(self._press)
-        self._room = None
 
     def _wheel(self, viewer: Any, event: Any) -> None:
         self.touched = True
 
     def _press(self, viewer: Any, event: Any) -> Generator[None, None, None]:
-        room = self._room
         self.touched = True
         plain = event.button == 1 and not event.modifiers
-        if room is None or not plain or event.view_direction is None:
+        if not plain or event.view_direction is None:
             return
         begin = np.asarray(event.pos, np.float64)
         taken = self._landmark_under(event)
@@ -63,17 +79,16 @@ class RoomMouse:
                 camera.mouse_pan = panned
         if taken is not None:
             self._drop(taken, moved)
-        elif not moved and room.patient is not None:
-            found = room.patient.first_bone(*_ray(event))
+        elif not moved:
+            found = self._first_bone(*_ray(event))
             if found is not None:
                 z, y, x = (float(v) for v in found)
-                room.point_clicked.emit((x, y, z))
+                self.point_clicked.emit((x, y, z))
 
     def _landmark_under(self, event: Any) -> int | None:
         """Number of the landmark nearest to the mouse, within reach."""
-        room = self._room
-        layer = None if room is None else room.layer("landmarks")
-        if room is None or layer is None or not layer.visible or not len(layer.data):
+        layer = self._landmarks()
+        if layer is None or not layer.visible or not len(layer.data):
             return None
         origin, direction = _ray(event)
         away = np.asarray(layer.data) - origin
@@ -85,8 +100,7 @@ class RoomMouse:
 
     def _drag(self, number: int, event: Any) -> None:
         """The landmark follows the mouse in the plane of the screen, at its own depth."""
-        room = self._room
-        layer = None if room is None else room.layer("landmarks")
+        layer = self._landmarks()
         if layer is None or number >= len(layer.data):
             return
         origin, direction = _ray(event)
@@ -95,19 +109,13 @@ class RoomMouse:
         layer.data = data
 
     def _drop(self, number: int, moved: bool) -> None:
-        room = self._room
-        layer = None if room is None else room.layer("landmarks")
-        if room is None or layer is None or number >= len(layer.data):
+        layer = self._landmarks()
+        if layer is None or number >= len(layer.data):
             return
         z, y, x = (float(v) for v in layer.data[number])
-        name = layer.features["name"][number]
         if moved:
-            # By name: the session may have changed while the mouse was down.
-            marks = room.session.landmarks.all
-            room.session.landmarks.set(
-                [replace(m, position=(x, y, z)) if m.name == name else m for m in marks]
-            )
-        room.point_clicked.emit((x, y, z))
+            self.landmark_moved.emit(str(layer.features["name"][number]), (x, y, z))
+        self.point_clicked.emit((x, y, z))
 
 
 def _ray(event: Any) -> tuple[Float[ndarray, "3"], Float[ndarray, "3"]]:
