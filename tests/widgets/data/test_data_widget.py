@@ -190,6 +190,7 @@ def test_a_ct_in_an_unknown_unit_is_asked_about_and_the_choice_is_kept(
     # Cortical bone at 70 keV, 0.04937 per mm, times 1800 of 2500.
     assert float(session.patient.volume.lac.max()) == pytest.approx(0.04937 * 0.72, rel=2e-3)
     assert any("0 is air, 2500 is bone" in sentence for sentence in said)
+    assert "read as linear: 0 is air, 2500 is bone" in empty.patient.ct_words.words
 
 
 def test_dropped_radiograph_and_landmarks(widget, tmp_path, loaded, radiograph):

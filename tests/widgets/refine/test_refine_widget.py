@@ -14,6 +14,7 @@ from qtpy.QtWidgets import QScrollArea
 from napari_xreg.geometry import CArmPose
 from napari_xreg.registration import AdamSettings, Status
 from napari_xreg.rendering import render_drr
+from napari_xreg.session import flip_exposure
 from napari_xreg.widgets.jobs.workbench import workbench_of
 from napari_xreg.widgets.refine.widget import RefineWidget
 
@@ -119,10 +120,16 @@ def test_accept_undo_discard(widget, near, qtbot):
     (result,) = near.session.results.all
     click(qtbot, widget.results.accept)
     assert near.session.poses.current is result.registration.world_from_camera
+    assert widget.status.text() == "C-arm set to refinement 1."
+    click(qtbot, widget.results.undo)
+    assert near.session.poses.current is before
+    assert widget.status.text() == "Ready: frontal."  # no longer set to it
+    near.session.redo()
     click(qtbot, widget.results.undo)
     assert near.session.poses.current is before
     click(qtbot, widget.results.discard)
     assert near.session.results.all == ()
+    assert widget.status.text() == "Ready: frontal."
     assert widget.results.table.rowCount() == 0
     assert widget.losses.curves == {}
     assert not widget.resume_here.isEnabled()
@@ -288,6 +295,20 @@ def test_a_radiograph_renamed_meanwhile_keeps_its_result(slow, near, qtbot):
     assert "mTRE" in slow.readout.text()  # of AP, whose truth is known
     click(qtbot, slow.results.accept)
     assert session.exposures.named("AP").world_from_camera is result.registration.world_from_camera
+
+
+def test_a_radiograph_flipped_drops_the_result_and_its_pictures(slow, near, qtbot, viewer):
+    """The DRRs of the iterations would lie over the flipped image as they were before."""
+    click(qtbot, slow.go)
+    several(qtbot, slow)
+    assert layer(viewer, "iterations").visible
+    near.session.exposures.replace(flip_exposure(near.session.exposures.active), why="flip")
+    ended(qtbot, slow)
+    assert near.session.results.all == ()
+    assert not layer(viewer, "iterations").visible
+    assert layer(viewer, "DRR").visible
+    assert len(slow.losses.iterates) == 0
+    assert slow.status.text() == "Stopped: frontal was changed; the result was dropped."
 
 
 def test_a_radiograph_removed_drops_the_result(slow, near, qtbot):

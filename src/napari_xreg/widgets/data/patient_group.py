@@ -105,7 +105,8 @@ def ct_words(session: Session) -> str:
     sx, sy, sz = volume.spacing
     grid = f"{x} × {y} × {z} voxels of {sx:.3g} × {sy:.3g} × {sz:.3g} mm (x, y, z)"
     named = f"{_named(session.patient.volume_source)}: {grid}"
-    lines = (named, _range(volume), _licence(session.patient.volume_source))
+    notes = (f"• {note}" for note in volume.notes)  # what its values were read as, for one
+    lines = (named, _range(volume), _licence(session.patient.volume_source), *notes)
     return "\n".join(line for line in lines if line)
 
 

@@ -86,6 +86,7 @@ class RefineWidget(Docked):
         self._session = bench.session
         self._run: RefineRun | None = None
         self._waiting = False  # the user paused or stepped
+        self._accepted = False  # the status says that the C-arm stands where a result is
         self._shown: _Shown | None = None
         self._current: Iterate | None = None
         self._layers = IterateLayers(bench.viewer, self._session)
@@ -246,6 +247,7 @@ class RefineWidget(Docked):
         self._follow_run()
         if id is None:
             if run is not None and run.dropped:
+                self._forget()  # its pictures are of what is no longer there
                 self.status.setText(f"Stopped: {run.dropped}; the result was dropped.")
                 show_warning(f"The refinement was stopped: {run.dropped}. Its result was dropped.")
             else:
@@ -423,6 +425,10 @@ class RefineWidget(Docked):
         if self.running:
             return
         self._draw_again()
+        self._say_ready()
+
+    def _say_ready(self) -> None:
+        self._accepted = False
         if self._session.patient.volume is None or not self._session.exposures.all:
             self.status.setText("Load a CT and a radiograph first (Data).")
         else:
@@ -442,16 +448,24 @@ class RefineWidget(Docked):
             and not any(map(self._is_shown, self._session.results.all))
         )
         if gone and not self.running:
-            self._shown = self._current = None
-            self.losses.clear()
-            self.poses.clear()
-            self._show_pictures(False)
-            self._follow_current()
+            self._forget()
+            self._say_ready()
+
+    def _forget(self) -> None:
+        """Show no iterations any more, nor what was plotted of them."""
+        self._shown = self._current = None
+        self.losses.clear()
+        self.poses.clear()
+        self._show_pictures(False)
+        self._follow_current()
 
     def _follow_pose(self) -> None:
         """The C-arm was moved: its DRR matters now, not what was tried."""
-        if not self.running:
-            self._show_pictures(False)
+        if self.running:
+            return
+        self._show_pictures(False)
+        if self._accepted:  # it has moved since
+            self._say_ready()
 
     def _show_pictures(self, show: bool) -> None:
         """The iterates in place of the DRR at the session's pose, or that again."""
@@ -473,6 +487,7 @@ class RefineWidget(Docked):
     def _accept(self, id: str) -> None:
         self._session.results.accept(id)
         self.status.setText(f"C-arm set to {self._session.results[id].name}.")
+        self._accepted = True
 
     def _choose_folder(self, id: str) -> None:
         name = self._session.results[id].name
