@@ -123,13 +123,13 @@ def test_accept_undo_discard(widget, near, qtbot):
     assert widget.status.text() == "C-arm set to refinement 1."
     click(qtbot, widget.results.undo)
     assert near.session.poses.current is before
-    assert widget.status.text() == "Ready: frontal."  # no longer set to it
+    assert widget.status.text().startswith("Ready: frontal")  # no longer set to it
     near.session.redo()
     click(qtbot, widget.results.undo)
     assert near.session.poses.current is before
     click(qtbot, widget.results.discard)
     assert near.session.results.all == ()
-    assert widget.status.text() == "Ready: frontal."
+    assert widget.status.text().startswith("Ready: frontal")
     assert widget.results.table.rowCount() == 0
     assert widget.losses.curves == {}
     assert not widget.resume_here.isEnabled()
