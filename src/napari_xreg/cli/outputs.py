@@ -24,7 +24,7 @@ def say_result(view: View, registration: Registration, console: Console) -> None
     """How it ended, the pose, and what is least certain about it: once the files are there."""
     carm, pivot = view.radiograph.carm, registration.pivot
     terms = carm.carm_pose(registration.world_from_camera, pivot)
-    console.say(f"{registration.status.value}")
+    console.say(" ".join([registration.status.value, *registration.notes]))
     console.say(f"pose: {carm_words(terms)}")
     if registration.covariance is not None:
         weakest = weakest_direction(

@@ -6,7 +6,7 @@ few numbers a start is read.
 """
 
 import math
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,10 +18,13 @@ from napari_xreg.geometry import Pose
 from napari_xreg.images import Volume
 from napari_xreg.progress import Control
 from napari_xreg.registration.refinement.confidence import sandwich
+from napari_xreg.registration.refinement.depth import DepthBounds, furthest_mm
+from napari_xreg.registration.refinement.levels import Level
 from napari_xreg.registration.refinement.lm import (
     Round,
     Starts,
     begin,
+    better_of,
     ended_at,
     levenberg_marquardt,
 )
@@ -30,6 +33,7 @@ from napari_xreg.registration.refinement.look import look_at
 from napari_xreg.registration.refinement.problem import Backend, Problem
 from napari_xreg.registration.refinement.result import Iterate, Registration, Status
 from napari_xreg.registration.refinement.settings import RefineSettings, status_of
+from napari_xreg.registration.refinement.showing import levels_that_show
 from napari_xreg.registration.refinement.starts import spread_starts
 from napari_xreg.registration.refinement.tracks import Track, candidates_of, entering
 from napari_xreg.registration.refinement.views import View
@@ -112,7 +116,7 @@ def refine_cases(
         What makes the sums.
     """
     course = _Course(volume, cases, settings, pivot, backend)
-    for number in range(len(settings.levels)):
+    for number in course.levels:
         course.enter(number)
         yield from course.advance(control)
         if control is not None and control.cancelled:
@@ -123,7 +127,11 @@ def refine_cases(
 class _Course:
     """Mutable, private to a refinement; parameters as `refine_cases`."""
 
+    levels: Mapping[int, Level]
+    """Those that show enough of what is looked for, by their number in the settings."""
+
     _problem: Problem[Any]
+    _bounds: DepthBounds
     _state: Starts[Any]
 
     def __init__(
@@ -145,6 +153,7 @@ class _Course:
             ]
             for case in cases
         ]
+        self.levels, self._notes = levels_that_show(volume, cases, settings.levels)
         self._tracks = [self._spread(case[0]) for case in cases]
         self._alive: list[Sequence[Track]] = list(self._tracks)
         carm = cases[0][0].radiograph.carm
@@ -161,9 +170,10 @@ class _Course:
 
     def enter(self, number: int) -> None:
         """Begin a level with the starts that go on."""
-        settings, level = self._settings, self._settings.levels[number]
-        self._number = number
-        self._alive = [entering(left, number, settings) for left in self._alive]
+        settings, level = self._settings, self.levels[number]
+        self._number, first = number, number == min(self.levels)
+        if not first:
+            self._alive = [entering(left, number, settings) for left in self._alive]
         look = look_at(self._volume, self._cases, level, self._pivot)
         toned = level.channels.tone
         if toned and (self._gains is None or settings.is_last(number)):
@@ -171,13 +181,25 @@ class _Course:
             # between brought nothing, and each time a CT is rescaled.
             best = [min(left, key=lambda track: track.loss).pose for left in self._alive]
             self._gains = self._backend.bone_gains(look, self._of_views(best, range(len(best))))
-        rows = [(case, track.pose) for case, left in enumerate(self._alive) for track in left]
-        of = [case for case, _ in rows]
+        tracks = [track for left in self._alive for track in left]
+        of = [case for case, left in enumerate(self._alive) for _ in left]
         self._problem = self._backend.problem(
             look, torch.tensor(of), self._gains if toned else None
         )
         self._tolerance_mm = settings.tolerance_at(number, look.pixel_at_pivot_mm)
-        self._state = begin(self._problem, self._of_views([pose for _, pose in rows], of))
+        given = self._of_views([track.initial for track in tracks], of)
+        self._bounds = DepthBounds(
+            given[0], self._problem.pivot, furthest_mm(settings.spread.depth_mm)
+        )
+        self._state = begin(self._problem, self._of_views([track.pose for track in tracks], of))
+        if sorted(self.levels).index(number) == 1:
+            # The given starts go on from where they were given, if this level shows that to be
+            # better than where the coarsest one led, which sees least. (Asked once more at the next,
+            # it changed none of eight simulated cases.)
+            starts = torch.tensor([track.start == 0 for track in tracks])
+            self._state = better_of(
+                self._problem, self._state, given, starts.to(self._backend.device)
+            )
 
     def _of_views(self, poses: Sequence[Pose], of: Sequence[int]) -> tuple[Pose, ...]:
         """A batch of poses for every view, from those of the first."""
@@ -197,8 +219,8 @@ class _Course:
             zero, zero,
         )  # fmt: skip
         solver = levenberg_marquardt(
-            self._problem, state, iterations=self._settings.levels[self._number].iterations,
-            tolerance_mm=self._tolerance_mm, locks=self._locks, control=control,
+            self._problem, state, iterations=self.levels[self._number].iterations,
+            tolerance_mm=self._tolerance_mm, locks=self._locks, bounds=self._bounds, control=control,
             recorder=self._backend.recorder,
         )  # fmt: skip
         begun = False
@@ -257,6 +279,7 @@ class _Course:
         losses, terms = model.loss[winners].tolist(), model.terms[winners].tolist()
         hessians, gradients = model.hessian[winners].cpu(), model.gradient[winners].cpu()
         ended = state.ended[winners].tolist()
+        ran_away = self._bounds.reached(state.poses[0])[winners].tolist()
         flat = self._problem.flat(state.seen, winners)
         first = state.poses[0]
         free = None if self._locks is None else self._locks.free(first)[winners].cpu()
@@ -272,6 +295,8 @@ class _Course:
                 end = ended_at(
                     losses[case], hessians[case], gradients[case], self._tolerance_mm, basis
                 )
+            if ran_away[case]:
+                end = Status.STALLED
             status = status_of(flat[case], losses[case], end, settings, control)
             covariance = None
             if meat is not None and status is not Status.NO_OVERLAP:
@@ -288,9 +313,18 @@ class _Course:
                     views=poses,
                     candidates=candidates_of(tracks),
                     simulated=any(view.radiograph.simulated for view in self._cases[case]),
+                    notes=(*self._notes, *([self._ran_away()] if ran_away[case] else [])),
                 )
             )
         return results
+
+    def _ran_away(self) -> str:
+        furthest = furthest_mm(self._settings.spread.depth_mm)
+        return (
+            f"The depth ran {furthest:.0f} mm from the start and was stopped there: this radiograph "
+            "does not say how far away the patient is. Lock the depth, add a second view, or start "
+            "nearer."
+        )
 
 
 def _best_rows(alive: Sequence[Sequence[Track]]) -> list[int]:

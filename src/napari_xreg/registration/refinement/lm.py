@@ -10,7 +10,7 @@ and a refinement that has ended is noticed.
 
 import math
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic
 
 import torch
@@ -19,6 +19,7 @@ from torch import Tensor
 
 from napari_xreg.geometry import Pose
 from napari_xreg.progress import Control
+from napari_xreg.registration.refinement.depth import DepthBounds
 from napari_xreg.registration.refinement.locks import Locks
 from napari_xreg.registration.refinement.problem import Model, Problem, Seen
 from napari_xreg.registration.refinement.result import Status
@@ -79,6 +80,22 @@ def begin(problem: Problem[Seen], poses: tuple[Pose, ...]) -> Starts[Seen]:
     return Starts(poses, seen, model, 1e-3 * one, 2.0 * one, yes, ~yes)
 
 
+def better_of(
+    problem: Problem[Seen],
+    starts: Starts[Seen],
+    poses: tuple[Pose, ...],
+    rows: Bool[Tensor, "s"],
+) -> Starts[Seen]:
+    """Of some rows, each at the pose where its loss is lower: its own, or another."""
+    seen, model = problem.attempt(poses, starts.seen, rows)
+    # Each under the tone and weights that belong to it.
+    _, model = problem.renew(seen, starts.seen, starts.model, rows)
+    taken = rows & (model.loss < starts.model.loss)
+    seen, model = problem.renew(seen, starts.seen, starts.model, taken)
+    chosen = tuple(_where(taken, new, old) for new, old in zip(poses, starts.poses, strict=True))
+    return replace(starts, poses=chosen, seen=seen, model=model)
+
+
 def levenberg_marquardt(
     problem: Problem[Seen],
     start: Starts[Seen],
@@ -86,6 +103,7 @@ def levenberg_marquardt(
     iterations: int,
     tolerance_mm: float,
     locks: Locks | None = None,
+    bounds: DepthBounds | None = None,
     control: Control | None = None,
     recorder: Callable[[Advance[Seen], Starts[Seen]], Callable[[], tuple[Round, Starts[Seen]]]]
     | None = None,
@@ -104,6 +122,8 @@ def levenberg_marquardt(
         A start has ended when a step is shorter than this (see `ARM_MM`), tried in vain or not.
     locks
         What stays; None: nothing.
+    bounds
+        Between which the depth stays; None: it may go anywhere.
     control
         Checked before every iteration.
     recorder
@@ -122,7 +142,7 @@ def levenberg_marquardt(
     state = start
 
     def advance(at: Starts[Seen]) -> tuple[Round, Starts[Seen]]:
-        return step(problem, at, tolerance_mm, locks)
+        return step(problem, at, tolerance_mm, locks, bounds)
 
     whole = None if recorder is None else recorder(advance, start)
     for _ in range(iterations):
@@ -136,7 +156,11 @@ def levenberg_marquardt(
 
 
 def step(
-    problem: Problem[Seen], state: Starts[Seen], tolerance_mm: float, locks: Locks | None = None
+    problem: Problem[Seen],
+    state: Starts[Seen],
+    tolerance_mm: float,
+    locks: Locks | None = None,
+    bounds: DepthBounds | None = None,
 ) -> tuple[Round, Starts[Seen]]:
     """One iteration, without a word from the device."""
     basis = None if locks is None else locks.free(state.poses[0])
@@ -145,10 +169,14 @@ def step(
     stuck = state.active & ~(predicted > 0)
     active = state.active & ~stuck
     poses = tuple(pose.left_perturb(twist, problem.pivot) for pose in state.poses)
-    if locks is not None:
-        first = locks.settle(state.poses[0], poses[0])
-        change = first @ poses[0].inverse()
-        poses = (first, *(change @ pose for pose in poses[1:]))
+    if locks is not None or bounds is not None:
+        first = poses[0] if locks is None else locks.settle(state.poses[0], poses[0])
+        first = first if bounds is None else bounds.kept(first)
+        if len(poses) > 1:
+            change = first @ poses[0].inverse()
+            poses = (first, *(change @ pose for pose in poses[1:]))
+        else:
+            poses = (first,)
     # The step is judged under the tone and weights it was computed with; the new ones come after.
     seen, model = problem.attempt(poses, state.seen, active)
     gain = (state.model.loss - model.loss) / predicted
@@ -162,14 +190,9 @@ def step(
     growth = torch.where(accepted, 2.0, torch.where(rejected, state.growth * 2, state.growth))
     short = length < tolerance_mm
     done = (active & short) | (rejected & (damping > MAX_DAMPING))
-    turn, shift = accepted[:, None, None], accepted[:, None]
     return tried, Starts(
         poses=tuple(
-            Pose(
-                torch.where(turn, new.rotation, old.rotation),
-                torch.where(shift, new.translation, old.translation),
-            )
-            for new, old in zip(poses, state.poses, strict=True)
+            _where(accepted, new, old) for new, old in zip(poses, state.poses, strict=True)
         ),
         seen=seen,
         model=renewed,
@@ -199,6 +222,13 @@ def ended_at(
     twist, gain = _damped_step(hessian[None], gradient[None], undamped, free, _least_squares)
     near = float(_length_mm(twist)) <= WITHIN * tolerance_mm
     return Status.CONVERGED if near or float(gain) <= LEFT_TO_GAIN * loss else Status.STALLED
+
+
+def _where(taken: Bool[Tensor, "s"], new: Pose, old: Pose) -> Pose:
+    return Pose(
+        torch.where(taken[:, None, None], new.rotation, old.rotation),
+        torch.where(taken[:, None], new.translation, old.translation),
+    )
 
 
 def _length_mm(twist: Float[Tensor, "s 6"]) -> Float[Tensor, "s"]:

@@ -32,8 +32,6 @@ class Track:
 
 def entering(tracks: Sequence[Track], number: int, settings: RefineSettings) -> Sequence[Track]:
     """Those that enter a level, of those that ended the one before."""
-    if number == 0:
-        return tracks
     by_start = {track.start: track for track in tracks}
     losses = {start: track.loss for start, track in by_start.items()}
     return [by_start[start] for start in going_on(losses, settings.entering(number))]
