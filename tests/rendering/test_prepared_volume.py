@@ -142,3 +142,24 @@ def test_bone_cannot_become_less_than_water():
     volume = Volume(torch.full((2, 2, 2), 0.03), torch.eye(4, dtype=torch.float64))
     with pytest.raises(ValueError, match="at least -1"):
         scaled_above(prepare(volume), 0.02, -1.5)
+
+
+def test_a_volume_that_is_so_already_is_not_copied(noise):
+    """What was prepared of it would be prepared again."""
+    assert noise.to(dtype=noise.lac.dtype) is noise
+    assert noise.to(device="cpu") is noise
+    other = torch.float64 if noise.lac.dtype is torch.float32 else torch.float32
+    assert noise.to(dtype=other).lac.dtype is other
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_blocks_of_slices_are_put_together(packed, monkeypatch):
+    """Two slices at a time, three voxels cropped at one end of each axis."""
+    monkeypatch.setattr("napari_xreg.rendering.prepared._BLOCK", 2 * 8 * 9)
+    lac = torch.rand(11, 8, 9, generator=torch.Generator().manual_seed(1))
+    lac[:3] = lac[:, 5:] = lac[..., :3] = 0.0
+    ready = prepare(Volume(lac, torch.eye(4, dtype=torch.float64)), packed=packed)
+    assert ready.window == (slice(3, 11), slice(0, 5), slice(3, 9))
+    inside = ready.values[PAD:-PAD, PAD:-PAD, PAD:-PAD] * ready.scale
+    np.testing.assert_allclose(inside, lac[3:, :5, 3:], atol=1e-5 if packed else 0)
+    assert ready.values.astype(np.float64).sum() == pytest.approx(float(inside.sum() / ready.scale))

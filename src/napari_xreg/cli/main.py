@@ -3,11 +3,13 @@
 Nothing heavy is imported here: ``napari-xreg --help`` answers at once.
 """
 
+import gc
 import importlib
 import sys
 import warnings
 from argparse import Namespace
 from collections.abc import Sequence
+from types import ModuleType
 
 from napari_xreg.cli.console import Console, one_line
 from napari_xreg.cli.parser import build_parser
@@ -43,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 # What a library thinks of a file is in our notes if it matters to the user.
                 warnings.simplefilter("ignore")
                 _silence_libraries()
-            command = importlib.import_module(f"napari_xreg.cli.{arguments.command}_command")
+            command = _command(arguments.command, console)
             code: int = command.run(arguments, console)
             return code
     except KeyboardInterrupt:
@@ -75,6 +77,21 @@ def main(argv: Sequence[str] | None = None) -> int:
             "with --debug and report it)"
         )
         return FAILED
+
+
+def _command(name: str, console: Console) -> ModuleType:
+    """The module of a command; a word first where it is the libraries below that are waited for."""
+    module = f"napari_xreg.cli.{name}_command"
+    if "torch" in sys.modules or not gc.isenabled():
+        return importlib.import_module(module)
+    console.step("starting")
+    # A fifth of an import is Python's search for garbage among what stays until the end.
+    gc.disable()
+    try:
+        return importlib.import_module(module)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def _sentence(error: BaseException) -> str:

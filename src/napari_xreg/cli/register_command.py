@@ -20,9 +20,10 @@ from napari_xreg.cli.outputs import export_shown, say_result
 from napari_xreg.cli.refining import prepare_renderer, refine_shown
 from napari_xreg.files import check_folder
 from napari_xreg.images import Radiograph
+from napari_xreg.progress import ahead
 from napari_xreg.records import describe_input, read_truth
 from napari_xreg.registration import SOLVERS, NearBone, Registration, Spread, Status, Wanted
-from napari_xreg.rendering import choose_device
+from napari_xreg.rendering import choose_device, set_thread_count, warm_up
 from napari_xreg.workflows import (
     INITIALISERS,
     ExportRequest,
@@ -31,6 +32,7 @@ from napari_xreg.workflows import (
     RefineRequest,
     StartingPose,
     check_film,
+    described_ct,
     error_words,
     errors_against,
     predicted_landmarks,
@@ -47,10 +49,18 @@ def run(arguments: Namespace, console: Console) -> int:
     truth = None if arguments.truth is None else read_truth(arguments.truth)
     device = choose_device(arguments.device)
     console.step("reading")
+    if arguments.threads is not None:
+        set_thread_count(arguments.threads)
+    # Meanwhile files are hashed and kernels loaded; then, while a start is found, levels are made.
+    described = ahead(lambda: _inputs(arguments))
+    ahead(lambda: list(warm_up()))
     patient = read_patient(arguments)
+    if device.type == "cpu":
+        solver = SOLVERS[arguments.method]
+        planned = solver.settings_for(Wanted(compare=arguments.compare))
+        ahead(lambda: solver.prepare(patient.rendering.volume(), planned))
     radiograph = masked(arguments, read_xray(arguments), 0)
     others = further_radiographs(arguments, radiograph)
-    inputs = _inputs(arguments, patient)
     console.say(f"CT: {patient.volume!r}")
     console.say(f"radiograph: {radiograph!r}")
     if patient.structures:
@@ -67,6 +77,7 @@ def run(arguments: Namespace, console: Console) -> int:
     of_views = tuple(note for view in views for note in view.radiograph.notes)
     notes = patient.volume.notes + of_views + start.notes
     console.notes(notes)
+    inputs = described.result()
     prepare_renderer(console, arguments.threads)
     console.step("registering")
     settings = chosen_settings(arguments, start)
@@ -178,7 +189,7 @@ def _start(
     return find_start(arguments, patient, radiograph, console)
 
 
-def _inputs(arguments: Namespace, patient: Patient) -> list[dict[str, Any]]:
+def _inputs(arguments: Namespace) -> list[dict[str, Any]]:
     files = [(arguments.xray, "radiograph")]
     files += [(path, "radiograph") for path in arguments.radiograph]
     files += [(path, "mask") for path in arguments.mask]
@@ -188,4 +199,4 @@ def _inputs(arguments: Namespace, patient: Patient) -> list[dict[str, Any]]:
     files += [(arguments.weights, "weights"), (arguments.truth, "truth")]
     files += [(arguments.landmarks, "landmarks")]
     given = [dict(describe_input(path, role)) for path, role in files if path is not None]
-    return [patient.described(), *given]
+    return [described_ct(arguments.ct), *given]

@@ -115,12 +115,13 @@ class Volume:
     def to(
         self, *, dtype: torch.dtype | None = None, device: torch.device | str | None = None
     ) -> "Volume":
-        """Attenuation in another precision or on another device.
+        """Attenuation in another precision or on another device; where it is so already, this volume.
 
-        The affine stays what it is, where it is: it is read as numbers (spacing, center), for
+        What was made of a volume for rendering stays with it: a copy would have it made again. The affine stays what it is, where it is: it is read as numbers (spacing, center), for
         which nobody should have to wait for a device, and MPS knows no float64.
         """
-        return replace(self, lac=self.lac.to(dtype=dtype).to(device=device))
+        lac = self.lac.to(dtype=dtype).to(device=device)
+        return self if lac is self.lac else replace(self, lac=lac)
 
     def __repr__(self) -> str:
         sx, sy, sz = (round(s, 4) for s in self.spacing)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -172,10 +173,13 @@ def bone_center(
     ValueError
         As `sample_points`.
     """
-    mask = bone_mask(volume, labels, None, above_hu)
-    counts = [mask.sum(dim=dims).double() for dims in ((0, 1), (0, 2), (1, 2))]
+    mask = bone_mask(volume, labels, None, above_hu).cpu().numpy()
+    # As bytes: numpy and torch add up truth values forty times slower.
+    columns = np.add.reduce(mask.view(np.uint8), axis=0, dtype=np.int64)
+    slices = np.array([np.count_nonzero(plane) for plane in mask])
+    counts = [torch.from_numpy(n).double() for n in (columns.sum(0), columns.sum(1), slices)]
     if not bool(counts[0].any()):
         raise no_bone("the CT", above_hu)
     x, y, z = ((n * torch.arange(len(n)).to(n)).sum() / n.sum() for n in counts)
     matrix = volume.world_from_index.double().cpu()
-    return matrix[:3, :3] @ torch.stack([x, y, z]).cpu() + matrix[:3, 3]
+    return matrix[:3, :3] @ torch.stack([x, y, z]) + matrix[:3, 3]

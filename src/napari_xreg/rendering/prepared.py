@@ -1,13 +1,18 @@
 """A volume made ready for the CPU kernels once, and kept as long as the volume lives."""
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from napari_xreg.images import Volume
 from napari_xreg.rendering.checked import MOST_ALONG_AN_AXIS
 from napari_xreg.rendering.derived import derived
+from napari_xreg.rendering.threads import split, thread_count
 
 FloatArray = npt.NDArray[np.float32]
 Matrix = npt.NDArray[np.float64]
@@ -15,6 +20,9 @@ Matrix = npt.NDArray[np.float64]
 # One zero voxel lets the interpolant fade out; the second catches the rounding of a float32
 # coordinate at the edge, so that no kernel needs a bounds check per sample.
 PAD = 2
+
+_BLOCK = 2**18
+"""Voxels that are worked on at a time: they stay in a processor's cache."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +108,12 @@ def scaled_above(prepared: Prepared, threshold: float, gain: float) -> Prepared:
         largest = float(levels.max())
         table = np.rint(levels * (65535 / largest)).astype(np.uint16)
         memory = np.zeros(prepared.values.size + 1, np.uint16)
-        memory[:-1] = table[prepared.values.reshape(-1)]
+        brighter = memory[:-1].reshape(prepared.values.shape)
+
+        def look_up(some: slice) -> None:
+            brighter[some] = table[prepared.values[some]]
+
+        _by_blocks(look_up, prepared.values)
         return _packed(memory, largest / 65535, prepared)
     scaled = prepared.values - np.float32(threshold)
     np.maximum(scaled, 0, out=scaled)
@@ -118,34 +131,67 @@ def _packed(memory: npt.NDArray[np.uint16], scale: float, like: Prepared) -> Pre
 def _make(volume: Volume, packed: bool) -> Prepared:
     lac = volume.lac.detach().cpu().numpy()
     index_from_world = np.linalg.inv(volume.world_from_index.detach().cpu().double().numpy())
-    z, y, x = (slice(*_extent(lac, axis)) for axis in range(3))
-    # In the order of a row, whatever the order of the volume: numpy would keep a transposed one.
-    padded = np.pad(np.ascontiguousarray(lac[z, y, x], np.float32), PAD)
-    if padded.size >= 2**31:
+    z, y, x = window = _window(lac)
+    inside = lac[window]
+    shape = (len(inside) + 2 * PAD, *(n + 2 * PAD for n in inside.shape[1:]))
+    if math.prod(shape) >= 2**31:
         raise ValueError(
             f"the CPU kernels count voxels in 31 bits: got {lac.shape} (z, y, x); downsample or crop"
         )
-    if max(padded.shape) > MOST_ALONG_AN_AXIS:
+    if max(shape) > MOST_ALONG_AN_AXIS:
         raise ValueError(
             f"at most {MOST_ALONG_AN_AXIS} voxels along an axis can be rendered: got {lac.shape} "
             "(z, y, x); downsample or crop"
         )
-    largest, smallest = float(padded.max()), float(padded.min())
-    # A volume checks that itself, and may be changed in place.
-    if not np.isfinite(largest) or not np.isfinite(smallest):
+    # Of what the kernels take; NaN wins. A volume checks that itself, and may be changed in place.
+    smallest, largest = (float(end.float()) for end in torch.aminmax(torch.from_numpy(inside)))
+    if not math.isfinite(smallest) or not math.isfinite(largest):
         raise ValueError("attenuation must be finite: the volume holds NaN or infinity")
     offset = index_from_world[:3, 3] + PAD - np.array([x.start, y.start, z.start], np.float64)
     linear = np.ascontiguousarray(index_from_world[:3, :3])
-    ready = Prepared(padded, padded.reshape(-1), 1.0, (z, y, x), linear, offset, volume.spacing)
-    if packed and largest > 0 and smallest >= 0:
-        memory = np.zeros(padded.size + 1, np.uint16)
-        memory[:-1] = np.rint(padded.reshape(-1) * np.float32(65535 / largest))
-        return _packed(memory, largest / 65535, ready)
-    return ready
+    pack = packed and largest > 0 and smallest >= 0
+    # Packed, the row needs one more voxel: the neighbour of the last.
+    memory = np.zeros(math.prod(shape) + pack, np.uint16 if pack else np.float32)
+    padded = memory[: memory.size - pack].reshape(shape)
+    middle = padded[tuple(slice(PAD, -PAD) for _ in shape)]
+
+    factor = np.float32(65535 / largest) if pack else None
+
+    def fill(some: slice) -> None:
+        if factor is None:
+            middle[some] = inside[some]
+        else:
+            scaled = inside[some].astype(np.float32)
+            middle[some] = np.rint(np.multiply(scaled, factor, out=scaled), out=scaled)
+
+    _by_blocks(fill, inside)
+    row = memory[: padded.size] if not pack else memory[:-1]
+    ready = Prepared(padded, row, 1.0, window, linear, offset, volume.spacing)
+    return _packed(memory, largest / 65535, ready) if pack else ready
 
 
-def _extent(lac: npt.NDArray[np.floating], axis: int) -> tuple[int, int]:
-    """First and last + 1 slice that holds any attenuation; one slice if there is none."""
-    others = tuple(a for a in range(3) if a != axis)
-    occupied = np.flatnonzero((lac != 0).any(axis=others))
-    return (int(occupied[0]), int(occupied[-1]) + 1) if occupied.size else (0, 1)
+def _window(lac: npt.NDArray[np.floating]) -> tuple[slice, slice, slice]:
+    """What holds any attenuation, along every axis; one slice if there is none."""
+    rows, columns = (np.zeros((len(lac), n), bool) for n in lac.shape[1:])
+
+    def look(some: slice) -> None:
+        there = lac[some] != 0
+        np.any(there, axis=2, out=rows[some])
+        np.any(there, axis=1, out=columns[some])
+
+    _by_blocks(look, lac)
+    occupied = rows.any(1), rows.any(0), columns.any(0)
+    ends = (np.flatnonzero(axis)[[0, -1]] if axis.any() else (0, 0) for axis in occupied)
+    z, y, x = (slice(int(first), int(last) + 1) for first, last in ends)
+    return z, y, x
+
+
+def _by_blocks(work: Callable[[slice], None], values: npt.NDArray[Any]) -> None:
+    """A few slices at a time, in our threads: a temporary as large as a CT costs more than its sums."""
+    few = max(1, _BLOCK // values[0].size)
+
+    def blocks(start: int, stop: int) -> None:
+        for first in range(start, stop, few):
+            work(slice(first, min(first + few, stop)))
+
+    split(blocks, len(values), threads=thread_count(), smallest=few)

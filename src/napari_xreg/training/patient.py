@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -141,7 +142,7 @@ def points_in(
     volume: Volume, mask: Bool[Tensor, "z y x"], most: int, generator: torch.Generator
 ) -> Float[Tensor, "n 3"]:
     """Centres of voxels of the mask, world mm, in random order; at most `most` of them."""
-    flat = torch.nonzero(mask.cpu().reshape(-1))[:, 0]
+    flat = torch.from_numpy(np.flatnonzero(mask.cpu().numpy()))
     chosen = flat[torch.randperm(len(flat), generator=generator)[:most]]
     _, ny, nx = volume.shape
     index = torch.stack([chosen % nx, chosen // nx % ny, chosen // (nx * ny)], -1).double()

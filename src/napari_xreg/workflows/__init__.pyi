@@ -58,6 +58,7 @@ from .landscapes import (
 from .patient_facts import FactsRequest as FactsRequest
 from .patients import (
     Patient as Patient,
+    described_ct as described_ct,
     open_patient as open_patient,
     structure_ids as structure_ids,
 )

@@ -49,9 +49,29 @@ class Patient:
 
     def described(self) -> dict[str, Any]:
         """Where the CT came from, as a result file says it."""
-        if self.path is None:
-            return {"role": "ct", "path": self.name, "built_in": True}
-        return dict(describe_input(self.path, "ct"))
+        return described_ct(self.name if self.path is None else self.path)
+
+
+def described_ct(ct: Path | str) -> dict[str, Any]:
+    """Where a CT comes from, as a result file says it; its files are read to the end for that.
+
+    Parameters
+    ----------
+    ct
+        As of `open_patient`.
+
+    Raises
+    ------
+    ReadError
+        If it is neither a file nor a folder.
+    """
+    if _is_phantom(ct):
+        return {"role": "ct", "path": str(ct), "built_in": True}
+    return dict(describe_input(ct, "ct"))
+
+
+def _is_phantom(ct: Path | str) -> bool:
+    return str(ct).partition(":")[0] == "phantom" and not Path(ct).exists()
 
 
 def open_patient(
@@ -88,8 +108,8 @@ def open_patient(
         If a structure is named that does not occur, or there are no labels to choose from.
     """
     path, made = Path(ct), None
-    kind, _, number = str(ct).partition(":")
-    if kind == "phantom" and not path.exists():
+    if _is_phantom(ct):
+        number = str(ct).partition(":")[2]
         if number and not (number.isdecimal() and len(number) < 20):
             raise ValueError(f"a phantom's patient is a whole number: got {str(ct)!r}")
         made = phantom(seed=int(number) if number else None)

@@ -9,6 +9,8 @@ from napari_xreg.images.volume import all_finite
 
 # About the effective energy of a 120 kV CT beam: what its HU scale means for bone.
 CT_ENERGY_KEV = 70.0
+_BLOCK = 2**15
+"""Voxels that are converted at a time: torch wakes no other thread for so few."""
 
 
 def lac_from_hu(
@@ -51,15 +53,25 @@ def lac_from_hu(
     >>> lac_from_hu(torch.tensor([-1000, 0, 1400])).mul(1e4).round()
     tensor([  0., 193., 463.])
     """
-    values = hu if hu.dtype in (torch.float32, torch.float64) else hu.to(torch.float32)
     if hu.is_floating_point() and not all_finite(hu):
         raise ValueError(
             "Hounsfield units must be finite: replace NaN and infinity, by -1000 for air"
         )
     water, slope = _water_and_slope(energy_kev, ct_energy_kev)
-    # In place, since a CT of 512 x 512 x 300 is 300 MB.
-    lac = values.clamp(-1000.0, 0.0).add_(1000.0).mul_(water / 1000)
-    return lac.add_(values.clamp_min(0.0), alpha=slope)
+    dtype = hu.dtype if hu.dtype in (torch.float32, torch.float64) else torch.float32
+
+    def line(some: Tensor) -> Tensor:
+        values = some.to(dtype)
+        below = values.clamp(-1000.0, 0.0).add_(1000.0).mul_(water / 1000)
+        return below.add_(values.clamp_min(0.0), alpha=slope)
+
+    if hu.requires_grad or hu.device.type != "cpu" or not hu.is_contiguous():
+        return line(hu)
+    # A block at a time: temporaries as large as a CT cost more than their sums.
+    lac = torch.empty(hu.shape, dtype=dtype, device=hu.device)
+    for here, some in zip(lac.view(-1).split(_BLOCK), hu.view(-1).split(_BLOCK), strict=True):
+        here.copy_(line(some))
+    return lac
 
 
 def hu_from_lac(

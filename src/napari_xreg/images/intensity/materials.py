@@ -3,13 +3,17 @@
 from collections.abc import Callable, Mapping
 from functools import cache
 from types import MappingProxyType
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from napari_xreg.images.intensity.spline import cubic_spline
+
+Array = npt.NDArray[np.float64]
 Material = Literal[
     "air", "water", "soft_tissue", "adipose", "bone", "aluminium", "titanium", "iron", "copper"
 ]
@@ -98,9 +102,5 @@ def linear_attenuation(
 
 
 @cache
-def _spline(material: str) -> Callable[[float], Any]:
-    # Half a second: not before a material is asked for.
-    from scipy.interpolate import CubicSpline
-
-    spline: Callable[[float], Any] = CubicSpline(np.log(_ENERGY_KEV), np.log(_TABLE[material]))
-    return spline
+def _spline(material: str) -> Callable[[Array], Array]:
+    return cubic_spline(np.log(_ENERGY_KEV), np.log(_TABLE[material]))

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from napari_xreg.images import Volume
 from napari_xreg.registration.refinement.channels import ROBUST, Channels
-from napari_xreg.rendering import Method
+from napari_xreg.rendering import Method, at_voxel_size, prepare
 
 
 @dataclass(frozen=True)
@@ -66,3 +67,17 @@ def levels_at(pixels: Sequence[int]) -> tuple[Level, ...]:
         channels = like.channels if number == 0 and len(pixels) > 1 else ROBUST
         levels.append(Level(count, None if last else like.voxel_mm, channels=channels))
     return tuple(levels)
+
+
+def volume_at(volume: Volume, level: Level) -> Volume:
+    """The CT as coarse as a level sees it."""
+    return volume if level.voxel_mm is None else at_voxel_size(volume, level.voxel_mm)
+
+
+def prepare_levels(volume: Volume, levels: Sequence[Level]) -> None:
+    """Make the CT of all levels ready to be rendered on the CPU: what a refinement begins each with.
+
+    It is kept with the volume, so it may be made while something else looks for a start.
+    """
+    for level in levels:
+        prepare(volume_at(volume, level), packed=True)

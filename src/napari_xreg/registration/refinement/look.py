@@ -7,9 +7,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from napari_xreg.images import Radiograph, Volume
-from napari_xreg.registration.refinement.levels import Level
+from napari_xreg.registration.refinement.levels import Level, volume_at
 from napari_xreg.registration.refinement.views import View, at_pixels
-from napari_xreg.rendering import at_voxel_size
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +44,7 @@ def look_at(
     volume: Volume, cases: Sequence[Sequence[View]], level: Level, pivot: Float[Tensor, "3"]
 ) -> Look:
     """Volume and radiographs, averaged to the size of a level."""
-    coarse = volume if level.voxel_mm is None else at_voxel_size(volume, level.voxel_mm)
+    coarse = volume_at(volume, level)
     smaller = tuple(
         tuple(at_pixels(view.radiograph, level.pixels) for view in views) for views in cases
     )

@@ -14,7 +14,12 @@ from napari_xreg.registration.refinement.batched.backend import Batched
 from napari_xreg.registration.refinement.channels import COMPARISONS
 from napari_xreg.registration.refinement.course import refine_cases
 from napari_xreg.registration.refinement.host.problem import Host
-from napari_xreg.registration.refinement.levels import COARSE_TO_FINE, Level, levels_at
+from napari_xreg.registration.refinement.levels import (
+    COARSE_TO_FINE,
+    Level,
+    levels_at,
+    prepare_levels,
+)
 from napari_xreg.registration.refinement.problem import Backend
 from napari_xreg.registration.refinement.result import Iterate, Registration
 from napari_xreg.registration.refinement.settings import RefineSettings
@@ -119,4 +124,5 @@ LEVENBERG_MARQUARDT = Solver(
     level_pixels=lambda settings: tuple(level.pixels for level in settings.levels),
     most_iterates=_most_iterates,
     solve=refine_second_order,
+    prepare=lambda volume, settings: prepare_levels(volume, settings.levels),
 )

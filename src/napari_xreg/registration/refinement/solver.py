@@ -95,6 +95,9 @@ class Solver:
         be.
     solve
         The work itself.
+    prepare
+        Makes of the CT, given settings, what `solve` begins with on the CPU; it is kept with the CT.
+        For whoever has something else to do meanwhile.
     """
 
     name: str
@@ -110,6 +113,7 @@ class Solver:
     level_pixels: Callable[[Any], tuple[int, ...]]
     most_iterates: Callable[[Any], int]
     solve: Solve
+    prepare: Callable[[Volume, Any], None] = lambda volume, settings: None
 
     def settings_for(self, wanted: Wanted) -> Any:
         """Settings of this solver for what a user wants.

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from napari_xreg.geometry import Pose
 from napari_xreg.options import Option
+from napari_xreg.registration.refinement.sobol import scrambled_sobol
 
 _SIGMA = "One standard deviation of the further starting poses."
 
@@ -97,11 +98,10 @@ def spread_starts(
         raise ValueError(f"at least one start is needed: got {count}")
     if count == 1:
         return [world_from_camera]
-    # Half a second, and only where several starts are drawn.
-    from scipy.stats import norm, qmc
+    # A fifth of a second, and only where several starts are drawn.
+    from scipy.special import ndtri
 
-    sobol = qmc.Sobol(6, scramble=True, rng=np.random.default_rng(seed))
-    uniform = sobol.random_base2(int(np.ceil(np.log2(count))))[: count - 1]
-    normals = torch.from_numpy(norm.ppf(np.clip(uniform, 1e-6, 1 - 1e-6)))
+    uniform = scrambled_sobol((count - 1).bit_length(), seed)[: count - 1]
+    normals = torch.from_numpy(ndtri(np.clip(uniform, 1e-6, 1 - 1e-6)))
     batch = perturbed(world_from_camera, isocenter, normals, spread)
     return [world_from_camera, *(batch[i] for i in range(count - 1))]
