@@ -3,7 +3,6 @@
 Nothing heavy is imported here: ``napari-xreg --help`` answers at once.
 """
 
-import gc
 import importlib
 import sys
 import warnings
@@ -13,6 +12,7 @@ from types import ModuleType
 
 from napari_xreg.cli.console import Console, one_line
 from napari_xreg.cli.parser import build_parser
+from napari_xreg.progress import no_collection
 
 OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 _NO_MEMORY = "there is not enough memory for this image or volume"
@@ -82,16 +82,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _command(name: str, console: Console) -> ModuleType:
     """The module of a command; a word first where it is the libraries below that are waited for."""
     module = f"napari_xreg.cli.{name}_command"
-    if "torch" in sys.modules or not gc.isenabled():
+    if "torch" not in sys.modules:
+        console.step("starting")
+    with no_collection():
         return importlib.import_module(module)
-    console.step("starting")
-    # A fifth of an import is Python's search for garbage among what stays until the end.
-    gc.disable()
-    try:
-        return importlib.import_module(module)
-    finally:
-        gc.freeze()
-        gc.enable()
 
 
 def _sentence(error: BaseException) -> str:

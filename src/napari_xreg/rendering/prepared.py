@@ -124,8 +124,12 @@ def scaled_above(prepared: Prepared, threshold: float, gain: float) -> Prepared:
 
 def _packed(memory: npt.NDArray[np.uint16], scale: float, like: Prepared) -> Prepared:
     """`memory` holds the voxels in order, and one more for the neighbour of the last."""
-    row = np.ndarray((memory.size - 1,), np.uint32, memory.data, strides=(2,))
-    return replace(like, values=memory[:-1].reshape(like.values.shape), row=row, scale=scale)
+    values = memory[:-1].reshape(like.values.shape)
+    return replace(like, values=values, row=_pairs(memory), scale=scale)
+
+
+def _pairs(memory: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint32]:
+    return np.ndarray((memory.size - 1,), np.uint32, memory.data, strides=(2,))
 
 
 def _make(volume: Volume, packed: bool) -> Prepared:
@@ -154,7 +158,6 @@ def _make(volume: Volume, packed: bool) -> Prepared:
     memory = np.zeros(math.prod(shape) + pack, np.uint16 if pack else np.float32)
     padded = memory[: memory.size - pack].reshape(shape)
     middle = padded[tuple(slice(PAD, -PAD) for _ in shape)]
-
     factor = np.float32(65535 / largest) if pack else None
 
     def fill(some: slice) -> None:
@@ -165,9 +168,8 @@ def _make(volume: Volume, packed: bool) -> Prepared:
             middle[some] = np.rint(np.multiply(scaled, factor, out=scaled), out=scaled)
 
     _by_blocks(fill, inside)
-    row = memory[: padded.size] if not pack else memory[:-1]
-    ready = Prepared(padded, row, 1.0, window, linear, offset, volume.spacing)
-    return _packed(memory, largest / 65535, ready) if pack else ready
+    row, scale = (_pairs(memory), largest / 65535) if pack else (memory, 1.0)
+    return Prepared(padded, row, scale, window, linear, offset, volume.spacing)
 
 
 def _window(lac: npt.NDArray[np.floating]) -> tuple[slice, slice, slice]:

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
+import scipy  # its parts are imported when they are used
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
 
 from napari_xreg.geometry import Detector
 from napari_xreg.simulation.beyond import as_written, circular_field, white_level
@@ -88,7 +88,7 @@ def expose(
     counts = rng.poisson(expected * quanta).astype(np.float64)
     sigma = severity.blur_mm / np.asarray(detector.spacing)
     if severity.blur_mm > 0:
-        counts = gaussian_filter(counts, sigma, mode="nearest")
+        counts = scipy.ndimage.gaussian_filter(counts, sigma, mode="nearest")
     counts += rng.normal(0.0, 1.0, counts.shape) * severity.electronic_noise
     share = np.maximum(counts, 0.5) / quanta
     gain = float(np.exp(rng.uniform(np.log(2e3), np.log(4e4))))
@@ -149,7 +149,7 @@ def scatter_signal(
         return np.zeros_like(primary)
     sigma = severity.scatter_sigma_mm / np.asarray(detector.spacing)
     # The patient goes on beyond the detector, so the border is mirrored; behind blades it is dark.
-    wide = gaussian_filter(removed, sigma, mode="reflect", truncate=3.0)
+    wide = scipy.ndimage.gaussian_filter(removed, sigma, mode="reflect", truncate=3.0)
     wide = (1 - severity.scatter_uniform) * wide + severity.scatter_uniform * wide[field].mean()
     patient = behind_patient(transmission, field)
     level = severity.scatter_to_primary * primary[patient].sum() / wide[patient].sum()

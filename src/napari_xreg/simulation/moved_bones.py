@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import scipy  # its parts are imported when they are used
 import torch
 from numpy.typing import NDArray
-from scipy.ndimage import binary_dilation, distance_transform_edt, find_objects
 
 from napari_xreg.geometry import Pose
 from napari_xreg.images import LabelMap
@@ -78,7 +78,11 @@ def cut_out_bones(
         box = _bounding_box(ids == motion.label, margin=2)
         inside = ids[box] == motion.label
         # Partial-volume voxels around the bone go with it, unless they belong to another bone.
-        grown = binary_dilation(inside) & ((ids[box] == 0) | inside) & (relative[box] > FILL)
+        grown = (
+            scipy.ndimage.binary_dilation(inside)
+            & ((ids[box] == 0) | inside)
+            & (relative[box] > FILL)
+        )
         piece = np.where(grown | inside, relative[box], FILL).astype(np.float32)
         parts.append(BonePart(piece, _shift(box), motion.world_from_rest))
         window = rest[box]
@@ -94,7 +98,7 @@ def _joint(labels: LabelMap, label: int, neighbours: list[int]) -> torch.Tensor:
     if others.any():
         matrix = labels.world_from_index.double().numpy()
         spacing = np.linalg.norm(matrix[:3, :3], axis=0)[::-1]
-        distance = distance_transform_edt(~others, sampling=spacing)
+        distance = scipy.ndimage.distance_transform_edt(~others, sampling=spacing)
         near = bone & (distance < distance[bone].min() + 8.0)
         bone = near if near.any() else bone
     z, y, x = (np.mean(c) + s.start for c, s in zip(np.nonzero(bone), box, strict=True))
@@ -103,7 +107,7 @@ def _joint(labels: LabelMap, label: int, neighbours: list[int]) -> torch.Tensor:
 
 
 def _bounding_box(mask: NDArray[np.bool_], *, margin: int) -> tuple[slice, slice, slice]:
-    found = find_objects(mask.astype(np.uint8))[0]
+    found = scipy.ndimage.find_objects(mask.astype(np.uint8))[0]
     z, y, x = (
         slice(max(s.start - margin, 0), min(s.stop + margin, n))
         for s, n in zip(found, mask.shape, strict=True)

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
+import scipy  # its parts are imported when they are used
 import torch
 from jaxtyping import Bool, Float
 from numpy.typing import NDArray
-from scipy.ndimage import binary_erosion
 from torch import Tensor
 
 from napari_xreg.files import TooLarge, free_memory
@@ -275,7 +275,9 @@ def as_a_user_reads_it(
     field = torch.from_numpy(exposure.field)
     collimated = not bool(field.all())
     # The outermost pixels of the field are blurred with those behind the blades.
-    inner = torch.from_numpy(binary_erosion(exposure.field, iterations=EDGE_PIXELS, border_value=1))
+    inner = torch.from_numpy(
+        scipy.ndimage.binary_erosion(exposure.field, iterations=EDGE_PIXELS, border_value=1)
+    )
     read = line_integrals_from_intensity(
         intensity, mask=inner if collimated else None, saturation=exposure.saturation
     )

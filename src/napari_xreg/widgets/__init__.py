@@ -2,4 +2,12 @@
 
 import lazy_loader
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+from napari_xreg.progress import no_collection
+
+_named, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+
+
+def __getattr__(name: str) -> object:
+    """A name of the front; the first widget brings torch, and the window waits for it."""
+    with no_collection():
+        return _named(name)

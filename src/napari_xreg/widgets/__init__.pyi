@@ -1,1 +1,11 @@
+from .confidence.widget import ConfidenceWidget as ConfidenceWidget
+from .data.widget import DataWidget as DataWidget
+from .geometry.widget import GeometryWidget as GeometryWidget
+from .landmarks.widget import LandmarksWidget as LandmarksWidget
+from .landscape.widget import LandscapeWidget as LandscapeWidget
+from .pose.widget import PoseWidget as PoseWidget
+from .rayemb.widget import RayEmbWidget as RayEmbWidget
+from .refine.widget import RefineWidget as RefineWidget
+from .room.widget import RoomWidget as RoomWidget
 from .tour.demo import open_demo as open_demo
+from .train.widget import TrainWidget as TrainWidget

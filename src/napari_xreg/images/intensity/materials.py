@@ -90,8 +90,8 @@ def mass_attenuation(
     low, high = _ENERGY_KEV[0], _ENERGY_KEV[-1]
     if not bool(((energy >= low) & (energy <= high)).all()):
         raise ValueError(f"energy_kev must lie between {low:g} and {high:g} keV: got {energy_kev}")
-    logarithm = _spline(material)(np.log(energy.cpu().numpy()))
-    return torch.as_tensor(np.exp(logarithm), dtype=torch.float64, device=energy.device)
+    logarithm = _spline(material)(np.log(energy.cpu().numpy().reshape(-1)))
+    return torch.from_numpy(np.exp(logarithm)).reshape(energy.shape).to(energy.device)
 
 
 def linear_attenuation(

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
+import scipy  # its parts are imported when they are used
 import torch
 from jaxtyping import Float, Int
 from numpy import ndarray
-from scipy.ndimage import map_coordinates
 from skimage.measure import marching_cubes
 
 from napari_xreg.geometry import reverse_axes
@@ -66,7 +66,7 @@ class PatientModel:
         inverse = np.linalg.inv(matrix)
         index = inverse[:3, :3] @ (origin[:, None] + direction[:, None] * along)
         index += inverse[:3, 3:]
-        values = map_coordinates(
+        values = scipy.ndimage.map_coordinates(
             self.volume.lac.detach().cpu().numpy(), index, order=1, mode="constant", cval=0.0
         )
         dense = np.flatnonzero(values >= self.level)
