@@ -92,7 +92,7 @@ def add_ct(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "ct",
         metavar="CT",
-        help="NIfTI, NRRD, MetaImage, a DICOM folder, or `phantom` (`phantom:7` for patient 7)",
+        help="a file (NIfTI, NRRD, MetaImage ...), a DICOM folder, or `phantom` (`phantom:7` for patient 7)",
     )
     parser.add_argument("--series", metavar="UID", help="which series of a DICOM folder")
     add_ct_values(parser)

@@ -82,6 +82,11 @@ from .radiograph import Radiograph as Radiograph
 from .reading_geometry import read_geometry as read_geometry
 from .reading_radiographs import read_radiograph as read_radiograph
 from .reading_volumes import read_labels as read_labels, read_volume as read_volume
+from .stored_grid import (
+    StoredGrid as StoredGrid,
+    check_place as check_place,
+    check_size as check_size,
+)
 from .stored_image import (
     IncompleteRadiograph as IncompleteRadiograph,
     StoredImage as StoredImage,

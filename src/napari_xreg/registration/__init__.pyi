@@ -31,7 +31,6 @@ from .refinement.adam import (
 )
 from .refinement.adam_steps import AdamSteps as AdamSteps
 from .refinement.channels import (
-    COMPARISONS as COMPARISONS,
     ROBUST as ROBUST,
     Channel as Channel,
     Channels as Channels,
@@ -39,6 +38,7 @@ from .refinement.channels import (
     gradient as gradient,
     intensity as intensity,
 )
+from .refinement.comparisons import COMPARISONS as COMPARISONS, Comparison as Comparison
 from .refinement.confidence import (
     LandmarkUncertainty as LandmarkUncertainty,
     carm_covariance as carm_covariance,

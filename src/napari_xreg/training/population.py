@@ -10,6 +10,7 @@ import torch
 from napari_xreg.images import (
     Landmark,
     ReadError,
+    formats_in_words,
     input_files,
     named,
     read_labels,
@@ -21,7 +22,6 @@ from napari_xreg.simulation import TUNING_SEEDS, phantom
 from napari_xreg.training.bend import Bend, bent_by
 from napari_xreg.training.patient import Patient, patient_from_volume
 
-CT_FILES = tuple(f"ct{suffix}" for suffix in suffixes("volume", dicom=False))
 LANDMARK_FILES = ("landmarks.mrk.json", "landmarks.fcsv", "landmarks.csv")
 
 
@@ -154,7 +154,8 @@ def ct_files(folder: Path) -> tuple[Path, ...]:
     ReadError
         If there is none.
     """
-    found = sorted(file for file in folder.glob("*/*") if file.name in CT_FILES)
+    names = ct_file_names()
+    found = sorted(file for file in folder.glob("*/*") if file.name in names)
     found += sorted(
         file
         for file in folder.glob("*")
@@ -164,16 +165,21 @@ def ct_files(folder: Path) -> tuple[Path, ...]:
     )
     if not found:
         raise ReadError(
-            f"{folder} holds no CT: expected NIfTI, NRRD or MetaImage files, or folders with one of "
-            f"{', '.join(CT_FILES)} each"
+            f"{folder} holds no CT: expected files of {formats_in_words('volume')}, or folders with "
+            f"one of {', '.join(names)} each"
         )
     # Not the voxels beside their header.
     return tuple(file for file in found if input_files(file)[0] == file)
 
 
+def ct_file_names() -> tuple[str, ...]:
+    """Of CTs in folders of their own."""
+    return tuple(f"ct{suffix}" for suffix in suffixes("volume", dicom=False))
+
+
 def landmarks_beside(file: Path) -> tuple[Landmark, ...]:
     """Those of a CT that lies in a folder of its own; none where there is no such file."""
-    if file.name not in CT_FILES:
+    if file.name not in ct_file_names():
         return ()
     found = [file.parent / name for name in LANDMARK_FILES if (file.parent / name).is_file()]
     return tuple(read_landmarks(found[0])) if found else ()

@@ -3,7 +3,6 @@
 Nothing heavy is imported here: the parser of the command line reads the table.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -30,7 +29,7 @@ class Initialiser:
     needs: tuple[str, ...] = ()
 
 
-INITIALISERS: Mapping[str, Initialiser] = {
+INITIALISERS: dict[str, Initialiser] = {
     row.name: row
     for row in (
         Initialiser(

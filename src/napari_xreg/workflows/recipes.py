@@ -3,7 +3,7 @@
 Nothing heavy is imported here: the parser of the command line reads the table.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -22,5 +22,5 @@ def _landmarks() -> "Recipe":
     return LandmarkRecipe()
 
 
-RECIPES: Mapping[str, Callable[[], "Recipe"]] = {"rayemb": _rayemb, "landmarks": _landmarks}
+RECIPES: dict[str, Callable[[], "Recipe"]] = {"rayemb": _rayemb, "landmarks": _landmarks}
 """By `Recipe.kind`; the first is the default."""

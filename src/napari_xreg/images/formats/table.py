@@ -61,7 +61,7 @@ class Format:
         return self.named(path) if self.sniff is None else self.sniff(path)
 
 
-FORMATS = (
+FORMATS: list[Format] = [
     Format("NIfTI", "volume", (".nii", ".nii.gz"), read_nifti),
     Format("NIfTI pair", "volume", (".hdr", ".img"), read_nifti, nifti_files, is_nifti_pair),
     Format("NRRD", "volume", (".nrrd", ".nhdr"), read_nrrd, nrrd_files),
@@ -74,7 +74,7 @@ FORMATS = (
     Format("NPZ", "radiograph", (".npz",), read_raster_image),
     Format("3D Slicer", "landmarks", (".fcsv", ".mrk.json"), read_landmarks),
     Format("CSV", "landmarks", (".csv",), read_landmarks, shared=True),
-)
+]
 
 
 def named(path: Path, *kinds: Kind, dicom: bool = False) -> Format | None:

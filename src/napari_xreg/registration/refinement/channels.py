@@ -1,12 +1,10 @@
 """The channels of the least squares: images of DRR and radiograph that are compared, each a value.
 
 A channel is a name, a weight and a linear filter that both images pass through; what a filter says
-here, the refinement does on every device. What the user chooses by name stands in `COMPARISONS`.
+here, the refinement does on every device. What the user chooses by name: `comparisons`.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -157,41 +155,3 @@ ROBUST = Channels(
     contrast_floor=0.1,
 )
 """What real images need once the anatomy is roughly in place; too early, it is itself the outlier."""
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """A choice of channels by name.
-
-    Parameters
-    ----------
-    about
-        What it does, in a sentence or two for the user.
-    channels
-        None: level by level as the default levels say.
-    """
-
-    about: str
-    channels: Channels | None = None
-
-
-COMPARISONS: Mapping[str, Comparison] = MappingProxyType(
-    {
-        "intensity + gradient, robust": Comparison(
-            "z-scored image and its Gaussian derivatives; from the second level on with "
-            "Geman–McClure weights against instruments, and a fitted tone curve. The default."
-        ),
-        "intensity + gradient": Comparison(
-            "The same without weights and tone: plain least squares, 1 − NCC.", Channels()
-        ),
-        "gradient": Comparison(
-            "The derivatives of the image alone: blind to slow changes of brightness.",
-            Channels(gradient(1.0)),
-        ),
-        "intensity": Comparison(
-            "1 − NCC of the image alone: widest basin, easily misled by contrast.",
-            Channels(intensity(1.0)),
-        ),
-    }
-)
-"""What Levenberg-Marquardt can compare, by name; the first is the default."""

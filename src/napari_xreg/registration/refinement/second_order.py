@@ -11,7 +11,7 @@ from torch import Tensor
 from napari_xreg.images import Volume
 from napari_xreg.progress import Control
 from napari_xreg.registration.refinement.batched.backend import Batched
-from napari_xreg.registration.refinement.channels import COMPARISONS
+from napari_xreg.registration.refinement.comparisons import COMPARISONS
 from napari_xreg.registration.refinement.course import refine_cases
 from napari_xreg.registration.refinement.host.problem import Host
 from napari_xreg.registration.refinement.levels import (

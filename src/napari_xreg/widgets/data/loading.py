@@ -24,6 +24,7 @@ from napari_xreg.images import (
     StoredImage,
     UnknownValues,
     Volume,
+    formats_in_words,
     named,
     radiograph_from_stored,
     read_landmarks,
@@ -454,8 +455,9 @@ def kind_of(path: str) -> Kind | Literal["grid"]:
     if get_volume_reader(path) is not None:
         return "ct" if named(file, "volume") is None else "grid"
     raise ReadError(
-        f"{file.name}: is none of CT (NIfTI, NRRD, MetaImage, DICOM), radiograph (DICOM, PNG, TIFF, "
-        "NPY, NPZ), landmarks (.fcsv, .mrk.json, .csv) or session (.xreg.json)"
+        f"{file.name}: is none of CT: {formats_in_words('volume')}; radiograph: "
+        f"{formats_in_words('radiograph')}; landmarks: {formats_in_words('landmarks')}; session "
+        "(.xreg.json)"
     )
 
 

@@ -8,7 +8,7 @@ from napari.layers import Layer
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QGroupBox, QMenu, QVBoxLayout
 
-from napari_xreg.images import Volume
+from napari_xreg.images import Volume, formats_in_words
 from napari_xreg.session import Session, Source
 from napari_xreg.widgets.parts.data_buttons import button, entry, menu_button, row
 from napari_xreg.widgets.parts.small_print import SmallPrint
@@ -38,7 +38,7 @@ class PatientGroup(QGroupBox):
         self.label_words = SmallPrint()
         self.file_button = button(
             "File…",
-            "A CT in Hounsfield units: NIfTI, NRRD, MetaImage, or one DICOM file of its series",
+            f"A CT: {formats_in_words('volume')}; one DICOM file stands for its series",
             self.file_wanted.emit,
         )
         self.folder_button = button(
