@@ -21,8 +21,8 @@ PAGES = sorted([*REPOSITORY.glob("*.md"), *DOCS.glob("**/*.md")])
 # Where words in bold are what the program shows.
 # Of these the greater part is for scripts and the command line.
 FEW_BUTTONS = {"gpu.md"}
-# Of this all of it: `test_study`.
-NO_BUTTONS = {"many-radiographs.md"}
+# Of these all of it: `test_study`, and below.
+NO_BUTTONS = {"many-radiographs.md", "evaluate.md", "other-programs.md"}
 GUIDES = [
     DOCS / "tutorial.md",
     *(page for page in sorted((DOCS / "how-to").glob("*.md")) if page.name not in NO_BUTTONS),
@@ -200,6 +200,39 @@ def test_the_script_of_a_how_to_registers(page, found, files, own_files, monkeyp
         error = mean_target_registration_error(pose, truths[name], points)
         assert float(error) < 2.0, expression
     assert [name for name in files if not (folder / name).exists()] == []
+
+
+def test_poses_from_and_to_other_programs():
+    names = script_of("other-programs.md")
+    pose, carm = names["pose"], names["carm"]
+    for name in ("back", "plain_pose", "pose_of_diffdrr", "pose_of_nanodrr", "pose_of_deepfluoro"):
+        found = names[name].matrix().reshape(4, 4).double()
+        assert torch.allclose(found, pose.matrix(), atol=1e-3), name
+    assert torch.allclose(names["same"], names["pixels"])
+    for name in ("plain", "of_diffdrr", "of_nanodrr", "of_deepfluoro"):
+        matrix = names[name].camera_matrix().double()
+        assert torch.allclose(matrix, carm.camera_matrix().double(), atol=0.01), name
+    assert torch.allclose(names["again"], names["diffdrr"].matrix, atol=1e-4)
+
+
+def test_how_good_a_registration_is(capsys):
+    names = script_of("evaluate.md")
+    said = capsys.readouterr().out
+    parts = names["mean_in_plane_error"], names["mean_depth_error"]
+    plane, depth = (part(names["found"], names["true"], names["points"]) for part in parts)
+    assert bool((names["errors"] <= plane + depth + 1e-9).all())
+    assert bool((names["errors"] >= torch.maximum(plane, depth) - 1e-9).all())
+    below = int((names["errors"] < 1.0).sum())
+    assert f"({below}/200, " in said
+
+
+def script_of(page):
+    """The names that the script of a page leaves."""
+    text = (DOCS / "how-to" / page).read_text(encoding="utf-8")
+    (script,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    names: dict[str, object] = {}
+    exec(compile(script, page, "exec"), names)
+    return names
 
 
 # ---------------------------------------------------------------------- the site

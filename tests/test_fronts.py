@@ -2,9 +2,11 @@
 
 import ast
 import importlib
+import re
 import subprocess
 import sys
 import tomllib
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -39,6 +41,34 @@ def test_a_script_starts_with_a_dozen_names():
     for name in names:
         assert getattr(napari_xreg, name).__name__ == name
     assert napari_xreg.refine is napari_xreg.registration.refine
+
+
+SCRIPTS = ("src", "benchmarks", "docs", "scripts")
+
+
+def test_every_public_name_has_a_user():
+    """The program, a benchmark, a page or a script: a test alone is none.
+
+    What the module of a name says of it elsewhere counts (the class of an answer, a default).
+    """
+    repository = PACKAGE.parents[1]
+    files = [f for folder in SCRIPTS for f in (repository / folder).rglob("*") if f.is_file()]
+    files = [
+        f for f in (*files, repository / "README.md") if f.suffix in (".py", ".md", ".yaml", "")
+    ]
+    words = {f: Counter(re.findall(r"\w+", f.read_text(encoding="utf-8"))) for f in files}
+    unused = []
+    for room in ROOMS:
+        if room == "cli":
+            continue
+        front = ast.parse((PACKAGE / room / "__init__.pyi").read_text(encoding="utf-8"))
+        for entry in front.body:
+            own = PACKAGE / room / f"{(entry.module or '').replace('.', '/')}.py"
+            for alias in entry.names:
+                counts = [words[f][alias.name] - (f == own) for f in files if f in words]
+                if not sum(counts):
+                    unused.append(f"{room}.{alias.name}")
+    assert unused == []
 
 
 def test_looking_at_the_fronts_imports_nothing_heavy():

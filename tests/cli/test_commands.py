@@ -274,6 +274,25 @@ class TestRender:
             image = read_radiograph(tmp_path / name).line_integrals
             assert 0.05 < float((image > 0.01).float().mean()) < 0.6
 
+    def test_each_structure_in_an_image_of_its_own(self, call, case, tmp_path):
+        done = call(
+            "render", case.ct, "--out", "d.npy", "--labels", case.labels, "--structures", 25, 77,
+            "--separate", "--primary", 33, *GEOMETRY, "--json",
+        )  # fmt: skip
+        names = ["d.npy", "d.25_sacrum.npy", "d.77_hip_left.npy"]
+        listed = [name for name in json.loads(done.out)["files"] if name.endswith(".npy")]
+        assert listed == names
+        both, *shares = (np.load(tmp_path / name) for name in names)
+        # They add up where bone is not cut off from its neighbours: at the surfaces they differ.
+        assert sum(s.sum() for s in shares) == pytest.approx(both.sum(), rel=0.15)
+        assert [int((s > 0.05).sum()) > 20 for s in shares] == [True, True]
+        assert read_radiograph(
+            tmp_path / names[2], read_as="line_integral"
+        ).nominal.primary_deg == (pytest.approx(33))
+        refused = call("render", case.ct, "--out", "e.npy", "--separate", *GEOMETRY)
+        assert refused.code == 2
+        assert "--labels" in refused.err
+
     def test_an_empty_view_says_so(self, call, case):
         done = call("render", case.ct, "--out", "d.npy", "--offset", 3000, 0, 0, *GEOMETRY)
         assert done.code == 0

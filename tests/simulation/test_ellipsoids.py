@@ -3,13 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from ellipsoids import AttenuatingEllipsoid, ellipsoid_line_integrals, ellipsoid_volume
 
 from napari_xreg.geometry import CArm, CArmPose, Detector
 from napari_xreg.simulation import (
-    AttenuatingEllipsoid,
     Ellipsoid,
-    ellipsoid_line_integrals,
-    ellipsoid_volume,
     sphere,
 )
 

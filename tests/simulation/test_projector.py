@@ -5,15 +5,13 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import torch
+from ellipsoids import AttenuatingEllipsoid, ellipsoid_line_integrals, ellipsoid_volume
 
 from napari_xreg.files import set_thread_count
 from napari_xreg.geometry import CArm, CArmPose, Detector
 from napari_xreg.images import lac_from_hu, linear_attenuation
 from napari_xreg.simulation import (
-    AttenuatingEllipsoid,
     Ellipsoid,
-    ellipsoid_line_integrals,
-    ellipsoid_volume,
     projector,
     sphere,
 )

@@ -5,16 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from ellipsoids import AttenuatingEllipsoid, ellipsoid_line_integrals, ellipsoid_volume
 
 from napari_xreg.geometry import CArm, CArmPose, Detector, Pose
 from napari_xreg.images import LabelMap, Volume, hu_from_lac, lac_from_hu, linear_attenuation
 from napari_xreg.simulation import (
     CLEAN,
     HARD,
-    AttenuatingEllipsoid,
     Ellipsoid,
-    ellipsoid_line_integrals,
-    ellipsoid_volume,
     phantom,
     simulate_radiograph,
     sphere,

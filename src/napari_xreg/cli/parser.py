@@ -255,6 +255,11 @@ def _add_render(commands: _Commands, common: _Parser) -> None:
         "--integrator", choices=("trilinear", "joseph", "siddon"), default="trilinear"
     )
     add_structures(render)
+    render.add_argument(
+        "--separate",
+        action="store_true",
+        help="also one image for each structure: its share of every line integral (trilinear)",
+    )
     add_carm(render)
     add_start(render, "where the C-arm stands", files=True)
 

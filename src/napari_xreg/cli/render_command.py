@@ -1,6 +1,8 @@
 """``napari-xreg render``: a DRR of a CT."""
 
+import re
 from argparse import Namespace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +19,7 @@ from napari_xreg.images import (
     write_radiograph,
 )
 from napari_xreg.records import carm_pose_to_json, carm_to_json, carm_words
-from napari_xreg.rendering import choose_device, render_drr, volume_on
+from napari_xreg.rendering import choose_device, render_drr, render_structures, volume_on
 
 
 def run(arguments: Namespace, console: Console) -> int:
@@ -31,6 +33,8 @@ def run(arguments: Namespace, console: Console) -> int:
     check_writable(out)
     console.step("reading")
     patient = read_patient(arguments)
+    if arguments.separate and (patient.labels is None or not patient.structures):
+        raise ValueError("--separate needs the structures to render: give --labels or --structures")
     console.notes(patient.volume.notes)
     carm = given_carm(arguments)
     start = starting_pose(arguments, carm, patient.volume)
@@ -47,15 +51,16 @@ def run(arguments: Namespace, console: Console) -> int:
         drr, carm, nominal=terms, simulated=True, source=f"DRR of {patient.name}"
     )
     out.parent.mkdir(parents=True, exist_ok=True)
-    if suffix == ".npy":
-        sidecar = out.with_name(out.name + ".json")
-        # Both or neither: values beside another image's geometry would be read wrongly.
-        with written(out) as beside:
-            np.save(beside, drr.cpu().numpy())
-            write_geometry(sidecar, geometry_of(carm, terms, "rendered"))
-        made: tuple[Path, ...] = (out, sidecar)
-    else:
-        made = write_radiograph(out, radiograph)
+    made = _write(out, radiograph)
+    if arguments.separate:
+        shares = render_structures(
+            volume_on(patient.volume, device), patient.labels, [{i} for i in patient.structures],
+            carm, start.pose,
+        )[1:].cpu()  # fmt: skip
+        for (number, name), share in zip(patient.structures.items(), shares, strict=True):
+            plain = re.sub(r"[^\w-]+", "_", name)
+            file = out.with_name(f"{out.stem}.{number}_{plain}{out.suffix}")
+            made += _write(file, replace(radiograph, line_integrals=share, source=name))
     low, high = float(drr.min()), float(drr.max())
     if high <= 0:
         console.say("note: the CT does not appear in this view: every line integral is 0")
@@ -77,3 +82,15 @@ def run(arguments: Namespace, console: Console) -> int:
         }
     )
     return 0
+
+
+def _write(out: Path, radiograph: Radiograph) -> tuple[Path, ...]:
+    """The files: an image, and its geometry where the image cannot hold it."""
+    if out.suffix.lower() != ".npy":
+        return write_radiograph(out, radiograph)
+    sidecar = out.with_name(out.name + ".json")
+    # Both or neither: values beside another image's geometry would be read wrongly.
+    with written(out) as beside:
+        np.save(beside, radiograph.line_integrals.numpy())
+        write_geometry(sidecar, geometry_of(radiograph.carm, radiograph.nominal, "rendered"))
+    return out, sidecar

@@ -59,7 +59,6 @@ from .intensity.collimator import (
 )
 from .intensity.line_integrals import (
     LineIntegrals as LineIntegrals,
-    direct_exposure_mask as direct_exposure_mask,
     estimate_i0 as estimate_i0,
     line_integrals_from_intensity as line_integrals_from_intensity,
 )

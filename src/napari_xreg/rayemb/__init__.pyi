@@ -61,7 +61,6 @@ from .recipe import (
 from .subspace import (
     projector as projector,
     subspace_basis as subspace_basis,
-    subspace_rank as subspace_rank,
 )
 from .task import RayEmbSettings as RayEmbSettings, RayEmbTask as RayEmbTask
 from .template_range import TEMPLATE_POSES as TEMPLATE_POSES, templates_around as templates_around

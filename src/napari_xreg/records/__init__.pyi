@@ -7,7 +7,6 @@ from .entries import (
     Measured as Measured,
     StatusName as StatusName,
     Vector as Vector,
-    carm_from_json as carm_from_json,
     carm_pose_to_json as carm_pose_to_json,
     carm_to_json as carm_to_json,
     in_rows as in_rows,

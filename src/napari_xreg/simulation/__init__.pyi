@@ -1,8 +1,3 @@
-from .ellipsoids import (
-    AttenuatingEllipsoid as AttenuatingEllipsoid,
-    ellipsoid_line_integrals as ellipsoid_line_integrals,
-    ellipsoid_volume as ellipsoid_volume,
-)
 from .marching import march as march
 from .patient import PelvisShape as PelvisShape
 from .phantoms import Phantom as Phantom, phantom as phantom

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from napari_xreg.images import direct_exposure_mask, estimate_i0, line_integrals_from_intensity
+from napari_xreg.images import estimate_i0, line_integrals_from_intensity
 
 
 def attenuation(rows=90, columns=70, seed=1):
@@ -100,13 +100,3 @@ class TestEstimate:
         found = line_integrals_from_intensity(intensity, saturation=4095.0)
         assert found.i0 == pytest.approx(4095.0, rel=1e-3)
         assert any("at least" in note for note in found.notes)
-
-
-def test_direct_exposure_is_the_air():
-    p = attenuation()
-    found = direct_exposure_mask(p)
-    assert torch.equal(found, p <= 0.1)
-    # Air, and a rim so thin that it cannot be told from it.
-    assert (p[found] > 0).double().mean() < 0.02
-    everything = torch.zeros_like(found)
-    assert not direct_exposure_mask(p, mask=everything).any()

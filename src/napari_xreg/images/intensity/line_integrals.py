@@ -10,8 +10,6 @@ from torch.nn import functional
 # A quantile this high is reached only in direct exposure where there is some; where there is none
 # it is the thinnest part of the patient. It is not the maximum, which is a noisy pixel.
 I0_QUANTILE = 0.995
-# Direct exposure: at most this much attenuation (a centimetre of soft tissue has 0.2).
-BACKGROUND_ATTENUATION = 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,23 +125,3 @@ def estimate_i0(
     mean = total / functional.avg_pool2d(weight, 3, stride=1, padding=1).clamp_min(1e-6)
     values = mean[weight > 0].double().sort().values
     return float(values[min(round(I0_QUANTILE * (len(values) - 1)), len(values) - 1)])
-
-
-def direct_exposure_mask(
-    line_integrals: Float[Tensor, "rows columns"],
-    *,
-    mask: Bool[Tensor, "rows columns"] | None = None,
-    attenuation: float = BACKGROUND_ATTENUATION,
-) -> Bool[Tensor, "rows columns"]:
-    """True where the detector saw the source past the patient.
-
-    Parameters
-    ----------
-    line_integrals
-        Dimensionless, with an i0 that is right: after an estimated i0 without any direct exposure
-        in view this finds the thinnest part of the patient instead.
-    attenuation
-        Largest line integral that still counts as background.
-    """
-    background = line_integrals <= attenuation
-    return background if mask is None else background & mask
