@@ -13,6 +13,7 @@ import nibabel
 import numpy as np
 import pytest
 import torch
+from backends import refined
 from scipy.io import savemat
 
 from napari_xreg.cli import main
@@ -29,7 +30,6 @@ from napari_xreg.metrics import SIMILARITIES, mean_target_registration_error
 from napari_xreg.progress import Control, run
 from napari_xreg.records import read_result
 from napari_xreg.registration import COMPARISONS, SOLVERS, Status, View, Wanted, refine
-from napari_xreg.registration.refinement.batched.refining import refine_on_device
 from napari_xreg.rendering import render_drr
 from napari_xreg.session import Session
 from napari_xreg.simulation import phantom
@@ -228,7 +228,7 @@ def test_a_channel(example, patient, truth, radiograph, files, panel, call):
     pivot = patient.volume.center
     view = View(radiograph, start)
     found = run(refine(patient.volume, view, settings=quick))
-    there = run(refine_on_device(patient.volume, (view,), settings=quick, pivot=pivot))
+    there = refined("batched", patient.volume, [view], quick, pivot)
     for result in (found, there):
         assert set(result.losses) == names
         assert error_mm(patient, result.world_from_camera, truth) < 1.0
@@ -285,15 +285,15 @@ def test_a_solver_in_the_window(
     example("napari_xreg/registration/refinement/compass.py")
     viewer = make_napari_viewer_proxy()
     bench = workbench_of(viewer)
-    bench.session.set_volume(patient.volume)
+    bench.session.patient.set_volume(patient.volume)
     start = pose(patient, 13.0, -6.0, (7.0, -6.0, 15.0))
-    bench.session.add_radiograph(radiograph, name="frontal", start=start, truth=truth)
+    bench.session.exposures.add(radiograph, name="frontal", start=start, truth=truth)
     widget = RefineWidget(viewer)
     viewer.window.add_dock_widget(widget, name="Refine", area="right")
     widget.settings.optimiser.setCurrentText("Compass search")
     widget.go.click()
     qtbot.waitUntil(lambda: not widget.running, timeout=60_000)
-    (result,) = bench.session.results
+    (result,) = bench.session.results.all
     assert result.registration.status is Status.CONVERGED
     assert len(widget.losses.iterates) == len(result.registration.trajectory) > 20
     assert error_mm(patient, result.registration.world_from_camera, truth) < 2.0

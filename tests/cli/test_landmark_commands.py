@@ -19,10 +19,11 @@ from napari_xreg.images import (
     read_volume,
     write_landmarks,
 )
-from napari_xreg.landmarks import CompactDetector, Heatmaps, LandmarkDetector
+from napari_xreg.landmarks import CompactDetector, DetectSettings, Heatmaps, LandmarkDetector
 from napari_xreg.metrics import mean_target_registration_error
 from napari_xreg.rayemb.template_range import learned_template_poses
 from napari_xreg.records import read_pose
+from napari_xreg.registration import Spread, Weighting
 from napari_xreg.simulation import phantom
 from napari_xreg.training import CTsOfFolder, Framing, PoseRange, read_checkpoint, save_network
 from napari_xreg.workflows import detecting
@@ -201,6 +202,18 @@ def test_train_says_what_else_is_wanted(case, tmp_path):
     assert one.patients.bone_above_hu == 99.0
     assert one.patients.labels.names == read_labels(case.labels).names
     assert len(request_of("landmarks", "phantom:3").patients.landmark_names) == 14
+
+
+def test_help_names_the_numbers_of_the_library(capsys):
+    spread, detect = Spread(), DetectSettings()
+    for command, words in (
+        ("register", f"{spread.rotation_deg:g} {spread.in_plane_mm:g} {spread.depth_mm:g}, or as"),
+        ("detect", f"(default: {detect.passes})"),
+        ("detect", f"of continuous (default: {Weighting().beta:g})"),
+    ):
+        with pytest.raises(SystemExit):
+            build_parser().parse_args([command, "--help"])
+        assert words in " ".join(capsys.readouterr().out.split())
 
 
 def test_the_poses_of_train_are_those_its_help_names(capsys):

@@ -2,6 +2,7 @@
 
 import json
 from argparse import Namespace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +35,15 @@ def run(arguments: Namespace, console: Console) -> int:
     out = Path(arguments.out)
     check_folder(out)
     check_counts(arguments)
-    weighting = Weighting(arguments.weighting, arguments.beta, discard=arguments.discard)
+    beta = Weighting().beta if arguments.beta is None else arguments.beta
+    weighting = Weighting(arguments.weighting, beta, discard=arguments.discard)
     marks = None if arguments.landmarks is None else placed_landmarks(arguments)
     console.step("reading")
     radiograph = masked(arguments, read_xray(arguments), 0)
     console.step("looking for landmarks")
-    settings = DetectSettings(arguments.passes, seed=arguments.seed, keep_heatmaps=False)
+    settings = DetectSettings(seed=arguments.seed, keep_heatmaps=False)
+    if arguments.passes is not None:
+        settings = replace(settings, passes=arguments.passes)
     request, control = DetectRequest(Path(arguments.weights), radiograph, settings), Control()
     detected = shown(detect(request, control=control), control, arguments.threads, console)
     found, trust = detected.detections, detected.trust

@@ -2,6 +2,7 @@
 
 import argparse
 import re
+from collections.abc import Callable
 from typing import Any, NoReturn, TypeAlias
 
 from napari_xreg import __version__
@@ -117,6 +118,49 @@ def _solvers() -> str:
     return f"how the pose is refined (default: {next(iter(SOLVERS))}). {' '.join(said)}"
 
 
+def _spread() -> str:
+    from napari_xreg.registration import Spread
+
+    usual = Spread()
+    numbers = f"{usual.rotation_deg:g} {usual.in_plane_mm:g} {usual.depth_mm:g}"
+    return (
+        "standard deviation of the further starts: rotation, in-plane, depth (default: "
+        f"{numbers}, or as --init found)"
+    )
+
+
+def _range(name: str) -> Callable[[], str]:
+    """The words of a range of `training.PoseRange`."""
+
+    def words() -> str:
+        from napari_xreg.options import settings_of
+        from napari_xreg.training import PoseRange
+
+        setting = settings_of(PoseRange)[name]
+        usual = setting.default if setting.count > 1 else (setting.default,)
+        said, numbers = setting.option.help.rstrip("."), " ".join(f"{part:g}" for part in usual)
+        return f"of the C-arm poses to learn: {said[:1].lower()}{said[1:]} (default: {numbers})"
+
+    return words
+
+
+def _passes() -> str:
+    from napari_xreg.landmarks import DetectSettings
+
+    return f"with dropout; 0: one without (default: {DetectSettings().passes})"
+
+
+def _beta() -> str:
+    from napari_xreg.registration import Weighting
+
+    return f"of continuous (default: {Weighting().beta:g})"
+
+
+def _worded(action: argparse.Action, words: Callable[[], str]) -> None:
+    """Numbers of the library, asked for only where help is shown: they take torch to import."""
+    action.words = words  # type: ignore[attr-defined]
+
+
 def _comparisons() -> str:
     from napari_xreg.registration import SOLVERS
 
@@ -171,22 +215,19 @@ def _add_register(commands: _Commands, common: _Parser) -> None:
     add_start(register, "where the C-arm is thought to stand", several=True)
     how = register.add_argument_group("refinement")
     method = how.add_argument("--method", default="lm", metavar="SOLVER")
-    method.words = _solvers  # type: ignore[attr-defined]
+    _worded(method, _solvers)
     compare = how.add_argument("--compare", metavar="NAME")
-    compare.words = _comparisons  # type: ignore[attr-defined]
+    _worded(compare, _comparisons)
     how.add_argument(
         "--multi-start",
         type=positive,
         metavar="N",
         help="refine from N starting poses, keep the best few (default: 1, or what --init needs)",
     )
-    how.add_argument(
-        "--spread",
-        type=not_negative,
-        nargs=3,
-        metavar=("DEG", "MM", "DEPTH"),
-        help="standard deviation of the further starts: rotation, in-plane, depth (3 10 15)",
+    spread = how.add_argument(
+        "--spread", type=not_negative, nargs=3, metavar=("DEG", "MM", "DEPTH")
     )
+    _worded(spread, _spread)
     how.add_argument(
         "--near-bone",
         type=not_negative,
@@ -309,25 +350,10 @@ def _add_train(commands: _Commands, common: _Parser) -> None:
         metavar="HU",
         help="without labels, points lie above this (default: %(default)s)",
     )
-    # The defaults are those of `training.PoseRange`, which takes torch to import.
-    for name, words in (
-        ("primary", "degrees, + LAO (default: -45 45)"),
-        ("secondary", "degrees, + cranial (default: -22.5 22.5)"),
-        ("roll", "degrees, about the central ray (default: -10 10)"),
-    ):
-        train.add_argument(
-            f"--{name}",
-            type=number,
-            nargs=2,
-            metavar=("FROM", "TO"),
-            help=f"of the C-arm poses to learn: {words}",
-        )
-    train.add_argument(
-        "--offset",
-        type=not_negative,
-        metavar="MM",
-        help="standard deviation of the C-arm's offset along each axis (default: 50)",
-    )
+    for name in ("primary", "secondary", "roll"):
+        angles = train.add_argument(f"--{name}", type=number, nargs=2, metavar=("FROM", "TO"))
+        _worded(angles, _range(f"{name}_deg"))
+    _worded(train.add_argument("--offset", type=not_negative, metavar="MM"), _range("offset_mm"))
     train.add_argument("--minutes", type=positive_number, default=5.0, help="default: %(default)s")
     train.add_argument(
         "--learning-rate", type=positive_number, metavar="R", help="default: that of the network"
@@ -412,12 +438,7 @@ def _add_detect(commands: _Commands, common: _Parser) -> None:
     add_landmark_frame(detect)
     detect.add_argument("--out", default="xreg-detect", metavar="DIR", help="default: %(default)s")
     detect.add_argument("--mask", action="append", default=[], metavar="FILE", help="0: not used")
-    detect.add_argument(
-        "--passes",
-        type=whole,
-        default=40,
-        help="with dropout; 0: one without (default: %(default)s)",
-    )
+    _worded(detect.add_argument("--passes", type=whole), _passes)
     detect.add_argument("--seed", type=whole, default=0, help="of the dropout")
     detect.add_argument(
         "--weighting",
@@ -425,7 +446,7 @@ def _add_detect(commands: _Commands, common: _Parser) -> None:
         default="covariance",
         help="how uncertainty becomes weight (default: %(default)s)",
     )
-    detect.add_argument("--beta", type=not_negative, default=0.01, help="of continuous")
+    _worded(detect.add_argument("--beta", type=not_negative), _beta)
     detect.add_argument(
         "--discard", type=whole, default=0, metavar="K", help="leave the K most uncertain out"
     )

@@ -53,6 +53,7 @@ def run(arguments: Namespace, console: Console) -> int:
     out.parent.mkdir(parents=True, exist_ok=True)
     made = _write(out, radiograph)
     if arguments.separate:
+        assert patient.labels is not None  # asked for above
         shares = render_structures(
             volume_on(patient.volume, device), patient.labels, [{i} for i in patient.structures],
             carm, start.pose,

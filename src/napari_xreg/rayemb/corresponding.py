@@ -3,11 +3,13 @@
 import time
 from collections.abc import Generator
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from napari_xreg.options import Option
 from napari_xreg.progress import Control
 from napari_xreg.rayemb.found import FoundPoints, RankBy, found_points, rank_score
 from napari_xreg.rayemb.heatmap import Posterior
@@ -41,10 +43,34 @@ class CorrespondSettings:
         Of the draws.
     """
 
-    per_point: int = PER_POINT
-    top: int = 600
-    redraws: int = 10
-    rank_by: RankBy = "similarity"
+    per_point: Annotated[
+        int,
+        Option(
+            "Views each", "Reference views that span a point's subspace, as in training: 4.",
+            low=2, high=16,
+        ),
+    ] = PER_POINT  # fmt: skip
+    top: Annotated[
+        int,
+        Option("Points kept", "Best points that go on after the first round.", low=4, high=5000),
+    ] = 600
+    redraws: Annotated[
+        int,
+        Option(
+            "Resampling rounds",
+            "Further rounds with other reference views; a point keeps its best.",
+            low=0, high=50,
+        ),
+    ] = 10  # fmt: skip
+    rank_by: Annotated[
+        RankBy,
+        Option(
+            "Rank by",
+            "By what points are called better. Similarity: height of the peak, as the paper does: "
+            "the better poses. Certainty: probability to be in the image over the spread, for "
+            "networks that learned the former.",
+        ),
+    ] = "similarity"
     visible: bool = True
     seed: int = 0
 

@@ -1,15 +1,15 @@
 from .landscape.minima import Minimum as Minimum, local_minima as local_minima
-from .landscape.sampling import (
+from .landscape.result import (
     Landscape as Landscape,
     LandscapeSample as LandscapeSample,
-    LandscapeSettings as LandscapeSettings,
     PairMap as PairMap,
     Profile as Profile,
     empty_landscape as empty_landscape,
-    loss_landscape as loss_landscape,
     shifted_pose as shifted_pose,
     unit_of as unit_of,
 )
+from .landscape.sampling import loss_landscape as loss_landscape
+from .landscape.settings import LandscapeSettings as LandscapeSettings
 from .near_bone.cut_ends import cut_end_points as cut_end_points
 from .near_bone.mask import near_bone_mask as near_bone_mask
 from .near_bone.refining import (

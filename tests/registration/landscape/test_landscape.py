@@ -22,7 +22,7 @@ from napari_xreg.registration import (
     loss_landscape,
     refine,
 )
-from napari_xreg.registration.landscape.sampling import empty_landscape, shifted_pose
+from napari_xreg.registration.landscape.result import empty_landscape, shifted_pose
 
 CARM = carm(72, 78)
 TRUE = CARM.world_from_camera(24.0, -13.0, 5.0, isocenter=CENTER, offset_mm=(4.0, -6.0, 9.0))

@@ -6,7 +6,7 @@ from qtpy.QtCore import QPointF, Qt
 from qtpy.QtWidgets import QScrollArea
 
 from napari_xreg.registration import COARSE_TO_FINE
-from napari_xreg.registration.landscape.sampling import shifted_pose
+from napari_xreg.registration.landscape.result import shifted_pose
 from napari_xreg.widgets.landscape.widget import LandscapeWidget
 
 LEFT = Qt.MouseButton.LeftButton

@@ -51,7 +51,7 @@ def widget(bench, truth, viewer, qtbot):
     window = bench.viewer.window._qt_window
     window.resizeDocks([made.parent()], [360], Qt.Orientation.Horizontal)
     prepare_ideally(bench.session, truth)
-    made.pose.per_point.setValue(3)
+    made.pose.form["per_point"].value = 3
     qtbot.wait(20)
     return made
 
@@ -284,8 +284,8 @@ def test_from_correspondences_to_a_pose_that_undo_takes_back(
     session, panel = bench.session, widget.pose
     widget.tabs.setCurrentWidget(panel)
     panel.points.setValue(400)
-    panel.keep.setValue(80)
-    panel.redraws.setValue(2)
+    panel.form["top"].value = 80
+    panel.form["redraws"].value = 2
     rounds = []
     session.ray_points.points_changed.connect(lambda: rounds.append(len(session.ray_points.points)))
     qtbot.mouseClick(panel.find_button, LEFT)
@@ -316,7 +316,7 @@ def test_from_correspondences_to_a_pose_that_undo_takes_back(
     looked(widget, qtbot)
     widget.list.add()
     assert widget.search.solved is None  # the list is another one
-    panel.keep.setValue(30)
+    panel.form["top"].value = 30
     widget.tabs.setCurrentWidget(panel)
     qtbot.mouseClick(panel.find_button, LEFT)
     qtbot.waitUntil(lambda: not widget.search.finding, timeout=LONG)
@@ -330,8 +330,8 @@ def test_pose_and_refine_hands_on_to_the_refine_widget(widget, bench, truth, qtb
     widget.look_at(session.landmarks.all[0].position)
     looked(widget, qtbot)
     panel.points.setValue(300)
-    panel.keep.setValue(60)
-    panel.redraws.setValue(1)
+    panel.form["top"].value = 60
+    panel.form["redraws"].value = 1
     panel.find_button.click()
     qtbot.waitUntil(lambda: not widget.search.finding, timeout=LONG)
     panel.refine.click()
@@ -489,8 +489,8 @@ def test_another_ct_clears_everything(widget, bench, patient, qtbot):
     panel = widget.pose
     widget.tabs.setCurrentWidget(panel)
     panel.points.setValue(300)
-    panel.keep.setValue(60)
-    panel.redraws.setValue(50)
+    panel.form["top"].value = 60
+    panel.form["redraws"].value = 50
     qtbot.mouseClick(panel.find_button, LEFT)
     session.patient.set_volume(patient.volume.downsample(2))  # in the middle of the search
     assert not widget.search.finding
@@ -520,7 +520,7 @@ def test_closing_the_viewer_while_it_works_is_quiet(bench, truth, viewer, qtbot)
     viewer.window.add_dock_widget(widget, name="RayEmb", area="right")
     prepare_ideally(bench.session, truth)
     widget.tabs.setCurrentWidget(widget.pose)
-    widget.pose.redraws.setValue(50)
+    widget.pose.form["redraws"].value = 50
     qtbot.mouseClick(widget.pose.find_button, LEFT)
     widget.look_at(bench.session.landmarks.all[0].position)
     bench.close()

@@ -11,14 +11,13 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_xreg.rayemb import BONE_HU, POINTS, CorrespondSettings, RankBy
+from napari_xreg.rayemb import BONE_HU, POINTS, CorrespondSettings
 from napari_xreg.session import Session
 from napari_xreg.widgets.parts.data_buttons import button, row
+from napari_xreg.widgets.parts.form import SettingsForm
 from napari_xreg.widgets.parts.small_print import SmallPrint
 
 STRUCTURES, DENSER = "ticked structures", "denser than"
-RANKS: tuple[RankBy, ...] = ("similarity", "certainty")
-"""The best first: see `CorrespondSettings`."""
 
 
 class PosePanel(QWidget):
@@ -33,7 +32,6 @@ class PosePanel(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        default = CorrespondSettings()
         self.where = QComboBox()
         self.where.addItems([STRUCTURES, DENSER])
         self.where.setToolTip(
@@ -48,26 +46,7 @@ class PosePanel(QWidget):
         self.above.setSuffix(" HU")
         self.above.setToolTip("Hounsfield units; bone from about 250.")
         self.points = _whole(POINTS, 10, 20000, "Points sampled; each gets a heatmap.")
-        self.keep = _whole(default.top, 4, 5000, "Best points that go on after the first round.")
-        self.redraws = _whole(
-            default.redraws,
-            0,
-            50,
-            "Further rounds with other reference views; a point keeps its best.",
-        )
-        self.per_point = _whole(
-            default.per_point,
-            2,
-            16,
-            "Reference views that span a point's subspace, as in training: 4.",
-        )
-        self.rank = QComboBox()
-        self.rank.addItems(list(RANKS))
-        self.rank.setToolTip(
-            "By what points are called better. Similarity: height of the peak, as the paper does: "
-            "the better poses. Certainty: probability to be in the image over the spread, for "
-            "networks that learned the former."
-        )
+        self.form = SettingsForm(CorrespondSettings(), ("top", "redraws", "per_point", "rank_by"))
         self.find_button = button(
             "Find correspondences",
             "Sample points of the patient, look for them on the radiograph, list the best.",
@@ -106,14 +85,9 @@ class PosePanel(QWidget):
     @property
     def settings(self) -> CorrespondSettings:
         """What the controls say."""
-        for box in (self.keep, self.redraws, self.per_point, self.points, self.above):
+        for box in (self.points, self.above):
             box.interpretText()
-        return CorrespondSettings(
-            per_point=self.per_point.value(),
-            top=self.keep.value(),
-            redraws=self.redraws.value(),
-            rank_by=RANKS[self.rank.currentIndex()],
-        )
+        return self.form.value()
 
     @property
     def in_structures(self) -> bool:
@@ -159,9 +133,8 @@ class PosePanel(QWidget):
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.addRow("Points in", self.where)
         form.addRow("Threshold", self.above)
-        form.addRow("Points tried, kept", row((self.points, self.keep)))
-        form.addRow("Resampling, views each", row((self.redraws, self.per_point)))
-        form.addRow("Rank by", self.rank)
+        form.addRow("Points tried", self.points)
+        form.addRow(self.form)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 4, 0, 0)
         layout.setSpacing(4)
@@ -173,7 +146,7 @@ class PosePanel(QWidget):
         layout.addWidget(self.verdict)
         layout.addWidget(self.train)
         layout.addStretch(1)
-        for box in (self.where, self.above, self.rank, self.points, self.keep):
+        for box in (self.where, self.above, self.points):
             box.setMinimumWidth(40)
 
 

@@ -276,7 +276,7 @@ class RayEmbWidget(Docked):
         self.look.changed.connect(self._follow_look)
         self.list.changed.connect(self.search.follow)
         self.search.refining.connect(self._step_back)
-        self.pose.per_point.valueChanged.connect(self._set_per_point)
+        self.pose.form.changed.connect(self._set_per_point)
         self.shown.currentTextChanged.connect(lambda what: setattr(self.look, "shown", what))
         self.all_points.toggled.connect(lambda on: setattr(self.list, "drawn", on))
         self.embedding.toggled.connect(lambda _: self._show_embedding())
@@ -301,6 +301,8 @@ class RayEmbWidget(Docked):
         self.shown.setCurrentText(NOTHING)
         self.all_points.setChecked(False)
 
-    def _set_per_point(self, count: int) -> None:
-        self.look.per_point = count
-        self.look.again()
+    def _set_per_point(self) -> None:
+        count = self.pose.form["per_point"].value
+        if count != self.look.per_point:
+            self.look.per_point = count
+            self.look.again()
