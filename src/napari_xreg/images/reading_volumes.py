@@ -26,9 +26,9 @@ def read_volume(
     ----------
     path
         NIfTI (``.nii``, ``.nii.gz``, ``.hdr`` with ``.img``), NRRD (``.nrrd``, ``.nhdr``), MetaImage (``.mha``, ``.mhd``),
-        a DICOM file, or a folder that holds a DICOM series.
+        HDF5 as of DeepFluoro (``.h5``, ``.hdf5``), a DICOM file, or a folder that holds a DICOM series.
     series_uid
-        Which series, where a folder holds several.
+        Which series, where a folder holds several; of HDF5, which group.
     energy_kev
         Effective energy of the X-ray that the attenuation is meant for, see `lac_from_hu`.
     values
@@ -58,8 +58,13 @@ def read_volume(
     return volume_from_grid(file, grid, energy_kev=energy_kev, scale=scale)
 
 
-def read_labels(path: str | Path, *, names: Mapping[int, str] | None = None) -> LabelMap:
-    """Read a label map: NIfTI, NRRD or MetaImage with a whole number per voxel, 0 = background.
+def read_labels(
+    path: str | Path,
+    *,
+    names: Mapping[int, str] | None = None,
+    series_uid: str | None = None,
+) -> LabelMap:
+    """Read a label map: NIfTI, NRRD, MetaImage or HDF5 with a whole number per voxel, 0 = background.
 
     Parameters
     ----------
@@ -69,6 +74,8 @@ def read_labels(path: str | Path, *, names: Mapping[int, str] | None = None) -> 
         What the ids mean; kept for the ids that occur. By default as the file says (the label table
         that TotalSegmentator writes, a segmentation of 3D Slicer); where it does not say, the
         classes of TotalSegmentator 2. Pass ``{}`` for labels of another origin.
+    series_uid
+        Of HDF5, which group.
 
     Raises
     ------
@@ -76,7 +83,7 @@ def read_labels(path: str | Path, *, names: Mapping[int, str] | None = None) -> 
         As `read_volume`, and if a voxel is not a whole number.
     """
     file = Path(path)
-    return labels_from_grid(file, _read(file, None), names, TOTALSEGMENTATOR_NAMES)
+    return labels_from_grid(file, _read(file, series_uid), names, TOTALSEGMENTATOR_NAMES)
 
 
 def _read(path: Path, series_uid: str | None) -> StoredGrid:
@@ -85,7 +92,10 @@ def _read(path: Path, series_uid: str | None) -> StoredGrid:
     check_file(path)
     found = named(path, "volume")
     if found is not None:
-        return found.read(path)
+        grid: StoredGrid = (
+            found.read(path, series=series_uid) if found.several else found.read(path)
+        )
+        return grid
     if is_dicom(path):
         return read_dicom_series(path, series_uid=series_uid)
     raise ReadError(

@@ -44,7 +44,7 @@ def test_the_manifest_offers_what_is_read():
 
 
 def test_dialogs_name_every_ending_once():
-    volumes = "*.nii *.nii.gz *.hdr *.img *.nrrd *.nhdr *.mha *.mhd"
+    volumes = "*.nii *.nii.gz *.hdr *.img *.nrrd *.nhdr *.mha *.mhd *.h5 *.hdf5"
     assert patterns("volume", dicom=False) == volumes
     assert patterns("volume") == f"{volumes} *.dcm *.dicom *.ima"
     assert patterns("radiograph") == "*.dcm *.dicom *.ima *.png *.tif *.tiff *.npy *.npz"

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from napari_xreg.images.dicom.kind import DICOM_SUFFIXES, is_ct_file, is_xray_file
 from napari_xreg.images.dicom.radiograph import read_dicom_image
 from napari_xreg.images.dicom.series import read_dicom_series, series_files
+from napari_xreg.images.formats.hdf5 import read_hdf5
 from napari_xreg.images.formats.landmark_files import read_landmarks
 from napari_xreg.images.formats.meta_image import meta_image_files, read_meta_image
 from napari_xreg.images.formats.nifti import is_nifti_pair, nifti_files, read_nifti
@@ -42,6 +43,8 @@ class Format:
     shared
         Ours only where something says so (a sidecar, the user): other programs and napari itself
         read such files for many purposes.
+    several
+        `read` takes ``series``: which of several volumes of a file.
     """
 
     name: str
@@ -51,6 +54,7 @@ class Format:
     files: Callable[[Path], tuple[Path, ...]] = lambda path: (path,)
     sniff: Callable[[Path], bool] | None = None
     shared: bool = False
+    several: bool = False
 
     def named(self, path: Path) -> bool:
         """Whether the file is called as those are."""
@@ -66,6 +70,7 @@ FORMATS: list[Format] = [
     Format("NIfTI pair", "volume", (".hdr", ".img"), read_nifti, nifti_files, is_nifti_pair),
     Format("NRRD", "volume", (".nrrd", ".nhdr"), read_nrrd, nrrd_files),
     Format("MetaImage", "volume", (".mha", ".mhd"), read_meta_image, meta_image_files),
+    Format("HDF5", "volume", (".h5", ".hdf5"), read_hdf5, shared=True, several=True),
     Format("DICOM", "volume", DICOM_SUFFIXES, read_dicom_series, series_files, is_ct_file),
     Format("DICOM", "radiograph", DICOM_SUFFIXES, read_dicom_image, sniff=is_xray_file),
     Format("PNG", "radiograph", (".png",), read_raster_image, shared=True),

@@ -452,8 +452,11 @@ def kind_of(path: str) -> Kind | Literal["grid"]:
         return "radiograph"
     if file.is_dir():
         return "ct"
+    volume = named(file, "volume")
     if get_volume_reader(path) is not None:
-        return "ct" if named(file, "volume") is None else "grid"
+        return "ct" if volume is None else "grid"
+    if volume is not None and volume.shared:
+        return "ct"
     raise ReadError(
         f"{file.name}: is none of CT: {formats_in_words('volume')}; radiograph: "
         f"{formats_in_words('radiograph')}; landmarks: {formats_in_words('landmarks')}; session "

@@ -259,7 +259,7 @@ class RayEmbWidget(Docked):
         self.tabs.addTab(self.pose, "Pose")
         self.tabs.addTab(self.scatter, "Scatter")
         self.tabs.addTab(self.templates, "Reference views")
-        self.tabs.setMinimumHeight(270)
+        self.tabs.setMinimumHeight(310)  # the search and its buttons, whole
         column.addWidget(self.tabs, 2)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
