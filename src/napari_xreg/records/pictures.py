@@ -214,20 +214,19 @@ def write_mp4(path: Path | str, frames: Sequence[Picture], *, frame_ms: int = 18
     ImportError
         If that package is absent.
     """
-    import imageio.v2 as imageio
+    import imageio_ffmpeg
 
     rows, columns = (size // 2 * 2 for size in frames[0].shape[:2])  # H.264 wants even sizes
     cut = [frame[:rows, :columns] for frame in frames]
     # The encoder is a program of its own: what it says of a full disk is no OSError.
     with written(path, failures=(RuntimeError,)) as beside:
-        imageio.mimwrite(
-            str(beside),
-            [*cut, *[cut[-1]] * round(2000 / frame_ms)],
-            format="FFMPEG",
-            fps=1000 / frame_ms,
-            macro_block_size=2,
-            quality=7,
+        film = imageio_ffmpeg.write_frames(
+            str(beside), (columns, rows), fps=1000 / frame_ms, macro_block_size=2, quality=7
         )
+        film.send(None)
+        for frame in [*cut, *[cut[-1]] * round(2000 / frame_ms)]:
+            film.send(np.ascontiguousarray(frame))
+        film.close()
 
 
 def carm_words(pose: CArmPose) -> str:
