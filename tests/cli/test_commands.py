@@ -284,7 +284,7 @@ class TestRender:
         assert listed == names
         both, *shares = (np.load(tmp_path / name) for name in names)
         # They add up where bone is not cut off from its neighbours: at the surfaces they differ.
-        assert sum(s.sum() for s in shares) == pytest.approx(both.sum(), rel=0.15)
+        assert sum(s.sum() for s in shares) == pytest.approx(both.sum(), rel=0.3)
         assert [int((s > 0.05).sum()) > 20 for s in shares] == [True, True]
         assert read_radiograph(
             tmp_path / names[2], read_as="line_integral"
