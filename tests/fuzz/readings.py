@@ -146,6 +146,10 @@ def _pose_of_others(path):
 
 READ = {
     "volume": (read_volume, _volume),
+    "stack": (
+        lambda path: read_volume(path, spacing=(0.7, 0.9, 1.3), values="hu 1 -1024"),
+        _volume,
+    ),
     "labels": (read_labels, _labels),
     "radiograph": (read_radiograph, _radiograph),
     "cine": (lambda path: read_radiograph(path, frame=1), _radiograph),

@@ -14,6 +14,7 @@ import nibabel
 import numpy as np
 import pydicom
 import SimpleITK as sitk
+import tifffile
 import torch
 
 TESTS = Path(__file__).resolve().parents[1]
@@ -96,6 +97,10 @@ def _volumes(place, add):
         path = place(name) / ending
         sitk.WriteImage(image, str(path), useCompression=name in ("nrrd", "mha"))
         add(name, "volume", path)
+    for name, keywords in (("tiff_stack", {}), ("imagej_stack", {"imagej": True})):
+        path = place(name) / "ct.tif"
+        tifffile.imwrite(path, (hu + 1024).astype(np.uint16), **keywords)
+        add(name, "stack", path)
     series = ct_writers.write_series(place("series"), hu)
     add("series", "volume", series, sorted(series.iterdir())[2])
 

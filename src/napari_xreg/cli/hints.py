@@ -1,6 +1,12 @@
 """Which option supplies what a reader says it needs: the library names the value, this its flag."""
 
-from napari_xreg.images import IncompleteRadiograph, SeveralFrames, SeveralSeries, UnknownValues
+from napari_xreg.images import (
+    IncompleteRadiograph,
+    SeveralFrames,
+    SeveralSeries,
+    UnknownSpacing,
+    UnknownValues,
+)
 from napari_xreg.workflows import PoseUnknown
 
 _FLAGS = {
@@ -22,6 +28,8 @@ def hint(error: BaseException) -> str:
         flags = ["--frame"]
     elif isinstance(error, SeveralSeries):
         flags = ["--series"]
+    elif isinstance(error, UnknownSpacing):
+        flags = ["--ct-spacing X Y Z", CT_VALUES]
     elif isinstance(error, UnknownValues):
         flags = [CT_VALUES]
     elif isinstance(error, PoseUnknown):

@@ -37,6 +37,8 @@ def read_patient(arguments: Namespace) -> Patient:
         series_uid=arguments.series,
         values=said_values(arguments),
         energy_kev=arguments.energy_kev,
+        ct_energy_kev=arguments.ct_energy_kev,
+        spacing=said_spacing(arguments),
         labels=labels,
         structures=structures,
         landmarks=() if marks is None else placed_landmarks(arguments),
@@ -48,6 +50,14 @@ def read_patient(arguments: Namespace) -> Patient:
 def said_values(arguments: Namespace) -> str | None:
     """What the command line says that the numbers of the CT mean."""
     return None if arguments.ct_values is None else " ".join(arguments.ct_values)
+
+
+def said_spacing(arguments: Namespace) -> tuple[float, float, float] | None:
+    """The distance of voxels that the command line says, x, y, z in mm."""
+    if arguments.ct_spacing is None:
+        return None
+    x, y, z = arguments.ct_spacing
+    return x, y, z
 
 
 def read_xray(arguments: Namespace, path: str | None = None, number: int = 0) -> Radiograph:

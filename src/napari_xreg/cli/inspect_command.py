@@ -5,7 +5,7 @@ from typing import Any
 
 from napari_xreg.cli.console import Console
 from napari_xreg.cli.hints import CT_VALUES
-from napari_xreg.cli.inputs import said_values
+from napari_xreg.cli.inputs import said_spacing, said_values
 from napari_xreg.files import INSPECTION, schema_head
 from napari_xreg.workflows import inspect
 
@@ -17,10 +17,18 @@ def run(arguments: Namespace, console: Console) -> int:
         kind=arguments.kind,
         series_uid=arguments.series,
         values=said_values(arguments),
+        spacing=said_spacing(arguments),
         frame=arguments.frame,
     )
+    if entry["kind"] == "volume of unknown spacing":
+        entry["warning"] += f": give --ct-spacing X Y Z, {CT_VALUES}"
     if entry["kind"] == "volume in an unknown unit":
         entry["warning"] += f": give {CT_VALUES}"
+    if entry["kind"].startswith("stack of"):
+        entry["advice"] = (
+            "as a CT: --as ct --ct-spacing X Y Z (mm) and --ct-values; as a radiograph: --as radiograph "
+            "--frame N"
+        )
     if entry.get("values", "").startswith("unknown"):
         entry["values"] += "; give --read-as"
     if "does not say" in entry.get("start", ""):

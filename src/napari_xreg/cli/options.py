@@ -103,6 +103,14 @@ def add_ct(parser: argparse.ArgumentParser) -> None:
         metavar="KEV",
         help="effective energy of the beam, for attenuation (default: %(default)s)",
     )
+    parser.add_argument(
+        "--ct-energy-kev",
+        type=positive_number,
+        default=70.0,
+        metavar="KEV",
+        help="effective energy of the CT, which says what its Hounsfield units mean for bone: 70 of "
+        "a tube of 120 kV (default: %(default)s)",
+    )
 
 
 def add_ct_values(parser: argparse.ArgumentParser) -> None:
@@ -112,8 +120,15 @@ def add_ct_values(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         metavar="WORD",
         help="what the numbers of the CT mean, where the file does not say it or says it wrongly: "
-        "`hu`, or `linear AIR BONE` with its values of nothing and of cortical bone "
-        "(`linear AIR WATER water` with that of water)",
+        "`hu`, `hu SLOPE INTERCEPT` (`hu 1 -1024` where 1024 is water), or `linear AIR BONE` with its "
+        "values of nothing and of cortical bone (`linear AIR WATER water` with that of water)",
+    )
+    parser.add_argument(
+        "--ct-spacing",
+        type=positive_number,
+        nargs=3,
+        metavar=("X", "Y", "Z"),
+        help="mm between the voxels of a TIFF stack: along rows, down columns, from page to page",
     )
 
 

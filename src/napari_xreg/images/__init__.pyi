@@ -12,6 +12,7 @@ from .errors import (
     SeveralFrames as SeveralFrames,
     SeveralSeries as SeveralSeries,
     TooLarge as TooLarge,
+    UnknownSpacing as UnknownSpacing,
     UnknownValues as UnknownValues,
 )
 from .files_of_input import input_files as input_files
@@ -31,6 +32,7 @@ from .formats.table import (
     patterns as patterns,
     suffixes as suffixes,
 )
+from .formats.tiff import count_tiff_pages as count_tiff_pages
 from .frames import Frame as Frame
 from .geometry_file import (
     LARGEST_MM as LARGEST_MM,

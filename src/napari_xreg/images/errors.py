@@ -43,6 +43,10 @@ class UnknownValues(ReadError):
         self.lowest, self.highest, self.shape = lowest, highest, shape
 
 
+class UnknownSpacing(UnknownValues):
+    """Nobody can say how far apart the voxels of a volume are, and nobody did; nor what they mean."""
+
+
 class SeveralFrames(ReadError):
     """A file holds several images and none was chosen.
 

@@ -1,11 +1,14 @@
 """One door for CT volumes and label maps in files: looks at what it is given and asks the right reader."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from napari_xreg.files import ReadError, check_file
+from napari_xreg.files import ReadError, check_file, is_number
 from napari_xreg.images.dicom.series import is_dicom, read_dicom_series
 from napari_xreg.images.formats.table import formats_in_words, named
+from napari_xreg.images.intensity.attenuation import CT_ENERGY_KEV
 from napari_xreg.images.intensity.value_scale import ValueScale
 from napari_xreg.images.labels import LabelMap
 from napari_xreg.images.stored_grid import StoredGrid, labels_from_grid, volume_from_grid
@@ -19,6 +22,9 @@ def read_volume(
     series_uid: str | None = None,
     energy_kev: float = 70.0,
     values: ValueScale | str | None = None,
+    spacing: tuple[float, float, float] | None = None,
+    flip: tuple[int, int, int] | None = None,
+    ct_energy_kev: float = CT_ENERGY_KEV,
 ) -> Volume:
     """Read a CT.
 
@@ -26,15 +32,22 @@ def read_volume(
     ----------
     path
         NIfTI (``.nii``, ``.nii.gz``, ``.hdr`` with ``.img``), NRRD (``.nrrd``, ``.nhdr``), MetaImage (``.mha``, ``.mhd``),
-        HDF5 as of DeepFluoro (``.h5``, ``.hdf5``), a DICOM file, or a folder that holds a DICOM series.
+        HDF5 as of DeepFluoro (``.h5``, ``.hdf5``), a stack of slices in one TIFF file, a DICOM file, or
+        a folder that holds a DICOM series.
     series_uid
         Which series, where a folder holds several; of HDF5, which group.
     energy_kev
         Effective energy of the X-ray that the attenuation is meant for, see `lac_from_hu`.
     values
-        What the numbers mean, see `ValueScale`: ``"hu"``, or ``"linear AIR BONE"`` with the file's
-        values of nothing and of cortical bone. It overrules the file. None: Hounsfield units, if the
-        file says so or they look like it.
+        What the numbers mean, see `ValueScale`: ``"hu"``, ``"hu SLOPE INTERCEPT"`` where HU is slope
+        times value plus intercept, or ``"linear AIR BONE"`` with the file's values of nothing and of
+        cortical bone. It overrules the file. None: Hounsfield units, if the file says so or they look
+        like it.
+    spacing, flip
+        Of a TIFF stack, which says neither where its voxels lie nor, mostly, how far apart: see
+        `read_tiff_volume`.
+    ct_energy_kev
+        Effective energy of the CT, which says what its Hounsfield units mean for bone.
 
     Returns
     -------
@@ -46,6 +59,8 @@ def read_volume(
     ReadError
         If the file is missing, damaged, or does not say where its voxels lie. The message names the
         file and says what to do.
+    UnknownSpacing
+        If it is not said how far apart the voxels are.
     UnknownValues
         If it is not said in which unit the values are, and they do not look like Hounsfield units.
     """
@@ -54,8 +69,10 @@ def read_volume(
         scale = ValueScale.parse(values) if isinstance(values, str) else values
     except ValueError as error:
         raise ReadError(f"{file}: {error}") from error
-    grid = _read(file, series_uid)
-    return volume_from_grid(file, grid, energy_kev=energy_kev, scale=scale)
+    grid = _read(file, series_uid, spacing, flip)
+    return volume_from_grid(
+        file, grid, energy_kev=energy_kev, scale=scale, ct_energy_kev=ct_energy_kev
+    )
 
 
 def read_labels(
@@ -86,18 +103,38 @@ def read_labels(
     return labels_from_grid(file, _read(file, series_uid), names, TOTALSEGMENTATOR_NAMES)
 
 
-def _read(path: Path, series_uid: str | None) -> StoredGrid:
+def _read(
+    path: Path,
+    series_uid: str | None,
+    spacing: tuple[float, float, float] | None = None,
+    flip: tuple[int, int, int] | None = None,
+) -> StoredGrid:
+    place: dict[str, Any] = {}
+    if spacing is not None:
+        place["spacing"] = _positive(path, spacing)
+    if flip is not None:
+        place["flip"] = flip
+    found = None if path.is_dir() else named(path, "volume")
+    if place and not (found is not None and found.asks):
+        raise ReadError(f"{path}: its header says where its voxels lie: leave the spacing out")
     if path.is_dir():
         return read_dicom_series(path, series_uid=series_uid)
     check_file(path)
-    found = named(path, "volume")
     if found is not None:
-        grid: StoredGrid = (
-            found.read(path, series=series_uid) if found.several else found.read(path)
-        )
+        options = place | ({"series": series_uid} if found.several else {})
+        grid: StoredGrid = found.read(path, **options)
         return grid
     if is_dicom(path):
         return read_dicom_series(path, series_uid=series_uid)
     raise ReadError(
         f"{path}: unknown kind of file; expected {formats_in_words('volume')}, or a folder"
     )
+
+
+def _positive(path: Path, spacing: tuple[float, float, float]) -> tuple[float, float, float]:
+    if len(spacing) != 3 or not all(is_number(v) and 0 < v < math.inf for v in spacing):
+        raise ReadError(
+            f"{path}: the spacing of voxels is three numbers above 0, in mm: got {spacing}"
+        )
+    x, y, z = map(float, spacing)
+    return x, y, z

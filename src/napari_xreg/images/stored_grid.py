@@ -14,6 +14,7 @@ from torch import Tensor
 
 from napari_xreg.files import claim
 from napari_xreg.images.errors import ReadError, UnknownValues
+from napari_xreg.images.intensity.attenuation import CT_ENERGY_KEV
 from napari_xreg.images.intensity.value_scale import ValueScale
 from napari_xreg.images.labels import LabelMap
 from napari_xreg.images.volume import Volume, check_affine
@@ -106,7 +107,12 @@ def check_place(path: Path, world_from_index: Float[Tensor, "4 4"]) -> None:
 
 
 def volume_from_grid(
-    path: Path, grid: StoredGrid, *, energy_kev: float, scale: ValueScale | None = None
+    path: Path,
+    grid: StoredGrid,
+    *,
+    energy_kev: float,
+    scale: ValueScale | None = None,
+    ct_energy_kev: float = CT_ENERGY_KEV,
 ) -> Volume:
     """Attenuation from what the values mean: as given, as the file says, or as they look.
 
@@ -129,7 +135,7 @@ def volume_from_grid(
         if doubt:
             z, y, x = values.shape
             raise UnknownValues(
-                f"{path}: {doubt}. Say what they mean: Hounsfield units (hu), or a line between two "
+                f"{path}: {doubt}. Say what they mean: Hounsfield units (hu, or hu SLOPE INTERCEPT), or a line between two "
                 "values of the file (linear AIR BONE)", low, high, (x, y, z),
             )  # fmt: skip
         if low > _NO_AIR:
@@ -139,12 +145,14 @@ def volume_from_grid(
             )
     else:
         notes.append(f"values {low:g} to {high:g} read as {scale.words}, as chosen")
-    if scale == ValueScale() and max(-low, high) > _BEYOND_HU:
+    if scale.is_hu and max(-low, high) > _BEYOND_HU:
         raise ReadError(
             f"{path}: values lie between {low:g} and {high:g}; expected Hounsfield units (air -1000, "
             "water 0, bone 300 to 2000): the rescale slope or the data are damaged"
         )
-    lac, hu = scale.attenuation(torch.from_numpy(_compact(values)), energy_kev)
+    lac, hu = scale.attenuation(
+        torch.from_numpy(_compact(values)), energy_kev, ct_energy_kev=ct_energy_kev
+    )
     if not bool(lac.any()):
         raise ReadError(
             f"{path}: with values read as {scale.words} no voxel attenuates: they lie between "

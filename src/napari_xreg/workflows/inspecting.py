@@ -12,9 +12,11 @@ from napari_xreg.images import (
     LabelMap,
     ReadError,
     StoredImage,
+    UnknownSpacing,
     UnknownValues,
     Volume,
     is_bone_only,
+    count_tiff_pages,
     is_dicom,
     named,
     read_dicom_image,
@@ -22,6 +24,7 @@ from napari_xreg.images import (
     read_labels,
     read_raster_image,
     read_volume,
+    sidecar_path,
 )
 from napari_xreg.records import read_result
 
@@ -32,6 +35,7 @@ def inspect(
     kind: str | None = None,
     series_uid: str | None = None,
     values: str | None = None,
+    spacing: tuple[float, float, float] | None = None,
     frame: Frame = None,
 ) -> dict[str, Any]:
     """Say what a file is, as plain values.
@@ -42,7 +46,7 @@ def inspect(
         A CT, a label map, a radiograph, a result of this program.
     kind
         "ct", "labels" or "radiograph": read it as this. None: look at it.
-    series_uid, values
+    series_uid, values, spacing
         As of `read_volume`.
     frame
         As of `read_radiograph`.
@@ -55,21 +59,30 @@ def inspect(
     path = Path(path)
     if not path.exists():
         raise ReadError(f"{path}: there is no such file or folder")
-    kind = kind or _kind(path)
+    kind = kind or ("ct" if spacing is not None else _kind(path, frame))
     if kind == "result":
         entry = _result_entry(path)
     elif kind == "labels":
         entry = _label_entry(read_labels(path))
+    elif kind == "stack":
+        entry = _stack_entry(path)
     elif kind == "radiograph":
         entry = _radiograph_entry(_stored(path, frame))
     else:
-        entry = _ct_entry(path, series_uid, values)
+        entry = _ct_entry(path, series_uid=series_uid, values=values, spacing=spacing)
     return {"file": str(path), **entry}
 
 
-def _ct_entry(path: Path, series_uid: str | None, values: str | None) -> dict[str, Any]:
+def _ct_entry(path: Path, **said: Any) -> dict[str, Any]:
     try:
-        return _volume_entry(read_volume(path, series_uid=series_uid, values=values))
+        return _volume_entry(read_volume(path, **said))
+    except UnknownSpacing as unknown:
+        return {
+            "kind": "volume of unknown spacing",
+            "voxels_xyz": list(unknown.shape),
+            "value_range": [unknown.lowest, unknown.highest],
+            "warning": str(unknown),
+        }
     except UnknownValues as unknown:
         # What is known is what was asked for: the rest of the file is right.
         return {
@@ -80,10 +93,27 @@ def _ct_entry(path: Path, series_uid: str | None, values: str | None) -> dict[st
         }
 
 
-def _kind(path: Path) -> str:
-    """By name and, for DICOM, by modality."""
+def _stack_entry(path: Path) -> dict[str, Any]:
+    """A file of several images without a sidecar: a CT, or a radiograph of several frames."""
+    entry = _ct_entry(path)
+    about: dict[str, Any] = {
+        name: entry[name] for name in ("voxels_xyz", "value_range", "spacing_mm") if name in entry
+    }
+    x, y, z = entry["voxels_xyz"]
+    return {
+        "kind": f"stack of {z} images",
+        "may_be": [f"a CT of {z} slices of {y} x {x} voxels", f"a radiograph of {z} frames"],
+        **about,
+    }
+
+
+def _kind(path: Path, frame: Frame) -> str:
+    """By name and, for DICOM, by modality; a stack of images may be a CT or a radiograph."""
     if path.suffix.lower() == ".json":
         return "result"
+    stacked = named(path, "volume")
+    if stacked is not None and stacked.asks and frame is None and not sidecar_path(path).exists():
+        return "stack" if count_tiff_pages(path) > 1 else "radiograph"
     if named(path, "radiograph") is not None:
         return "radiograph"
     if path.is_file() and is_dicom(path):

@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from napari_xreg.images import LabelMap, Landmark, Volume, read_labels, read_volume
+from napari_xreg.images import CT_ENERGY_KEV, LabelMap, Landmark, Volume, read_labels, read_volume
 from napari_xreg.records import describe_input
 from napari_xreg.session import Rendering
 from napari_xreg.simulation import phantom
@@ -80,6 +80,8 @@ def open_patient(
     series_uid: str | None = None,
     values: str | None = None,
     energy_kev: float = 70.0,
+    ct_energy_kev: float = CT_ENERGY_KEV,
+    spacing: tuple[float, float, float] | None = None,
     labels: Path | str | None = None,
     structures: Sequence[str] | None = None,
     landmarks: Sequence[Landmark] = (),
@@ -90,7 +92,7 @@ def open_patient(
     ----------
     ct
         A file, a folder, or "phantom" with an optional number of the patient: "phantom:7".
-    series_uid, values, energy_kev
+    series_uid, values, energy_kev, ct_energy_kev, spacing
         As of `read_volume`.
     labels
         File of a label map on the grid of the CT; the phantom brings its own.
@@ -115,7 +117,14 @@ def open_patient(
         made = phantom(seed=int(number) if number else None)
         volume, name = made.volume, str(ct)
     else:
-        volume = read_volume(path, series_uid=series_uid, energy_kev=energy_kev, values=values)
+        volume = read_volume(
+            path,
+            series_uid=series_uid,
+            energy_kev=energy_kev,
+            ct_energy_kev=ct_energy_kev,
+            values=values,
+            spacing=spacing,
+        )
         # Half of all CTs are called ct.nii.gz: the folder tells them apart.
         name = "/".join(path.absolute().parts[-2:])
     marks = tuple(landmarks)

@@ -46,7 +46,7 @@ def test_the_manifest_offers_what_is_read():
 def test_dialogs_name_every_ending_once():
     volumes = "*.nii *.nii.gz *.hdr *.img *.nrrd *.nhdr *.mha *.mhd *.h5 *.hdf5"
     assert patterns("volume", dicom=False) == volumes
-    assert patterns("volume") == f"{volumes} *.dcm *.dicom *.ima"
+    assert patterns("volume") == f"{volumes} *.dcm *.dicom *.ima *.tif *.tiff"
     assert patterns("radiograph") == "*.dcm *.dicom *.ima *.png *.tif *.tiff *.npy *.npz"
     assert patterns("landmarks") == "*.fcsv *.mrk.json *.csv"
     assert formats_in_words("landmarks") == "3D Slicer (.fcsv, .mrk.json), CSV (.csv)"

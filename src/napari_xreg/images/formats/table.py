@@ -18,6 +18,7 @@ from napari_xreg.images.formats.meta_image import meta_image_files, read_meta_im
 from napari_xreg.images.formats.nifti import is_nifti_pair, nifti_files, read_nifti
 from napari_xreg.images.formats.nrrd import nrrd_files, read_nrrd
 from napari_xreg.images.formats.raster import read_raster_image
+from napari_xreg.images.formats.tiff_volume import read_tiff_volume
 
 Kind = Literal["volume", "radiograph", "landmarks"]
 
@@ -45,6 +46,8 @@ class Format:
         read such files for many purposes.
     several
         `read` takes ``series``: which of several volumes of a file.
+    asks
+        The file does not say where its voxels lie: the reader takes `spacing` and `flip`.
     """
 
     name: str
@@ -55,6 +58,7 @@ class Format:
     sniff: Callable[[Path], bool] | None = None
     shared: bool = False
     several: bool = False
+    asks: bool = False
 
     def named(self, path: Path) -> bool:
         """Whether the file is called as those are."""
@@ -77,6 +81,7 @@ FORMATS: list[Format] = [
     Format("TIFF", "radiograph", (".tif", ".tiff"), read_raster_image, shared=True),
     Format("NPY", "radiograph", (".npy",), read_raster_image, shared=True),
     Format("NPZ", "radiograph", (".npz",), read_raster_image),
+    Format("TIFF stack", "volume", (".tif", ".tiff"), read_tiff_volume, shared=True, asks=True),
     Format("3D Slicer", "landmarks", (".fcsv", ".mrk.json"), read_landmarks),
     Format("CSV", "landmarks", (".csv",), read_landmarks, shared=True),
 ]
@@ -102,6 +107,10 @@ def formats_in_words(kind: Kind) -> str:
 
 
 def suffixes(kind: Kind, *, dicom: bool = True) -> tuple[str, ...]:
-    """The endings of all formats of a kind, in lower case."""
-    found = (each for each in FORMATS if each.kind == kind and (dicom or each.name != "DICOM"))
+    """The endings of all formats of a kind, in lower case; without DICOM those that say enough alone."""
+    found = (
+        each
+        for each in FORMATS
+        if each.kind == kind and (dicom or not (each.name == "DICOM" or each.asks))
+    )
     return tuple(suffix for each in found for suffix in each.suffixes)

@@ -1,9 +1,10 @@
 """Grey values of a TIFF file, of any number type, exactly as stored."""
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -42,35 +43,94 @@ def read_tiff(
     ReadError
         If it is damaged, cut off or of a kind that nobody decodes.
     """
+    with _opened(path) as tiff:
+        numbers = chosen(len(tiff.pages))
+        pages: list[Any] = [tiff.pages[number - 1] for number in numbers]
+        _check(path, pages)
+        arrays = (_decoded(path, page, number) for page, number in zip(pages, numbers, strict=True))
+        array = next(arrays)
+        if len(pages) > 1:
+            array = sum(arrays, array.astype(np.float64)) / len(pages)
+    if pages[0].photometric != _WHITE_IS_ZERO or array.dtype.kind not in "buf":
+        return array, ()
+    return _as_shown(array)
+
+
+Said = TypeVar("Said")
+
+
+def read_tiff_pages(path: Path, said: Callable[[Any], Said]) -> tuple[NDArray[Any], Said]:
+    """All pages, (pages, rows, columns) of one grey value each, and what a look at the header gives.
+
+    Raises
+    ------
+    ReadError
+        If it is damaged, in colour, or its pages are not alike.
+    """
+    with _opened(path) as tiff:
+        pages: list[Any] = list(tiff.pages)
+        first = pages[0]
+        if first.samplesperpixel != 1 or first.photometric == _PALETTE:
+            raise ReadError(f"{path.name}: is in colour; a volume has one grey value per voxel")
+        _check(path, pages)
+        several = len(pages) * int(np.prod(first.shape)) * first.dtype.itemsize
+        claim(2 * several, f"{path.name}: a stack of {len(pages)} pages")
+        if len(pages) == 1:
+            # ImageJ keeps large stacks behind one page.
+            shape = tiff.series[0].shape
+            if int(np.prod(shape)) * first.dtype.itemsize > max(path.stat().st_size, several):
+                raise ReadError(f"{path.name}: is damaged or cut off: its pixels are not all there")
+            values = np.asarray(tiff.series[0].asarray())
+        else:
+            try:
+                values = np.stack([np.asarray(page.asarray()) for page in pages])
+            except ValueError as error:
+                if "imagecodecs" not in str(error):
+                    raise
+                _, found = cv2.imdecodemulti(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+                if len(found) != len(pages) or any(f.shape != first.shape for f in found):
+                    raise ReadError(
+                        f"{path.name}: is damaged, or compressed in a way that is not read here"
+                    ) from error
+                values = np.stack(found)
+        if values.dtype.kind not in "buif":
+            raise ReadError(f"{path.name}: should hold real numbers: got {values.dtype}")
+        return values.astype(np.uint8) if values.dtype.kind == "b" else values, said(tiff)
+
+
+def count_tiff_pages(path: Path) -> int:
+    """How many images a TIFF file holds.
+
+    Raises
+    ------
+    ReadError
+        If it is damaged.
+    """
+    with _opened(path) as tiff:
+        if len(tiff.pages) == 1 and len(tiff.series[0].shape) == 3:
+            return int(tiff.series[0].shape[0]) if tiff.pages[0].samplesperpixel == 1 else 1
+        return len(tiff.pages)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """The file by tifffile; whatever goes wrong with it inside is a `ReadError`."""
     import tifffile  # a tenth of a second, for one format
 
-    file = path.name
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with tifffile.TiffFile(path) as tiff:
                 if not len(tiff.pages):
                     raise EOFError("no page in it")
-                numbers = chosen(len(tiff.pages))
-                pages: list[Any] = [tiff.pages[number - 1] for number in numbers]
-                _check(path, pages)
-                arrays = (
-                    _decoded(path, page, number)
-                    for page, number in zip(pages, numbers, strict=True)
-                )
-                array = next(arrays)
-                if len(pages) > 1:
-                    array = sum(arrays, array.astype(np.float64)) / len(pages)
+                yield tiff
     except (ReadError, MemoryError):
         raise
     except Exception as error:  # a damaged file makes the decoders raise almost anything
         words = (str(error).splitlines() or [type(error).__name__])[0][:200]
         raise ReadError(
-            f"{file}: is not a readable PNG or TIFF image: damaged or cut off ({words})"
+            f"{path.name}: is not a readable PNG or TIFF image: damaged or cut off ({words})"
         ) from error
-    if pages[0].photometric != _WHITE_IS_ZERO or array.dtype.kind not in "buf":
-        return array, ()
-    return _as_shown(array)
 
 
 def _check(path: Path, pages: Sequence[Any]) -> None:
