@@ -14,6 +14,7 @@ from napari_xreg.images import (
     read_geometry,
     read_landmarks,
     read_radiograph,
+    read_trial,
     read_volume,
 )
 from napari_xreg.images.reading_volumes import read_labels
@@ -21,6 +22,7 @@ from napari_xreg.landmarks.weights_file import load_detector
 from napari_xreg.rayemb.network.weights_file import load_encoder
 from napari_xreg.records.pose_files import read_pose
 from napari_xreg.records.result_files import read_result
+from napari_xreg.records.tra_file import read_tra
 from napari_xreg.records.trajectory_file import read_trajectory
 from napari_xreg.session import read_session
 from napari_xreg.session.files.memory_files import read_grid_labels, read_grid_volume
@@ -140,6 +142,17 @@ def _state(state):
     _tensors(state["network"])
 
 
+def _trial(trial):
+    _must(bool(trial.cameras) and bool(trial.volumes), "no camera or no volume")
+    sizes = [size for volume in trial.volumes for size in volume.voxel_size]
+    _must(all(0 < size < math.inf for size in sizes), f"voxels of {sizes}")
+
+
+def _tracked(frames):
+    for pose in (pose for frame in frames for pose in frame if pose is not None):
+        _pose(pose)
+
+
 def _pose_of_others(path):
     return read_pose(path, frame="world_from_camera")
 
@@ -150,6 +163,8 @@ READ = {
         lambda path: read_volume(path, spacing=(0.7, 0.9, 1.3), values="hu 1 -1024"),
         _volume,
     ),
+    "trial": (read_trial, _trial),
+    "tra": (lambda path: read_tra(path, 2), _tracked),
     "labels": (read_labels, _labels),
     "radiograph": (read_radiograph, _radiograph),
     "cine": (lambda path: read_radiograph(path, frame=1), _radiograph),

@@ -24,6 +24,7 @@ for _beside in ("images", "session"):  # the writers of hand-made files of those
 import camera_files
 import ct_writers
 import session_parts
+import trial_maker
 import xray_files
 
 from napari_xreg.geometry import CArmPose
@@ -99,7 +100,7 @@ def _volumes(place, add):
         add(name, "volume", path)
     for name, keywords in (("tiff_stack", {}), ("imagej_stack", {"imagej": True})):
         path = place(name) / "ct.tif"
-        tifffile.imwrite(path, (hu + 1024).astype(np.uint16), **keywords)
+        tifffile.imwrite(path, (hu + 1024).astype(np.uint16), photometric="minisblack", **keywords)
         add(name, "stack", path)
     series = ct_writers.write_series(place("series"), hu)
     add("series", "volume", series, sorted(series.iterdir())[2])
@@ -153,6 +154,12 @@ def _small_files(place, add):
         path = place(f"pose_{ending}") / f"p.{ending}"
         write_pose(path, pose)
         add(f"pose_{ending}", "pose", path)
+    add("trial", "trial", trial_maker.write_trial(place("trial")))
+    tracked = trial_maker.TRACKED.flatten()
+    text = ",".join(f"{v:.6f}" for v in (*tracked, *tracked))
+    path = place("tra") / "poses.tra"
+    path.write_text(f"{text}\n" + ",".join(["NaN"] * 32) + "\n", encoding="utf-8")
+    add("tra", "tra", path)
     euler = sitk.Euler3DTransform((10.0, 20.0, 30.0), 0.1, -0.2, 0.3, (4.0, 5.0, 6.0))
     path = place("itk") / "p.tfm"
     sitk.WriteTransform(euler, str(path))

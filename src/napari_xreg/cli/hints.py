@@ -7,7 +7,7 @@ from napari_xreg.images import (
     UnknownSpacing,
     UnknownValues,
 )
-from napari_xreg.workflows import PoseUnknown
+from napari_xreg.workflows import PoseUnknown, SeveralTrialFrames, SeveralVolumes
 
 _FLAGS = {
     "source_to_detector": "--sdd",
@@ -26,6 +26,10 @@ def hint(error: BaseException) -> str:
         flags = [_FLAGS[name] for name in error.needed if name in _FLAGS]
     elif isinstance(error, SeveralFrames):
         flags = ["--frame"]
+    elif isinstance(error, SeveralTrialFrames):
+        flags = ["--frame N"]
+    elif isinstance(error, SeveralVolumes):
+        flags = ["--volume NAME"]
     elif isinstance(error, SeveralSeries):
         flags = ["--series"]
     elif isinstance(error, UnknownSpacing):

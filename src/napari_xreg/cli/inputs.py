@@ -39,6 +39,7 @@ def read_patient(arguments: Namespace) -> Patient:
         energy_kev=arguments.energy_kev,
         ct_energy_kev=arguments.ct_energy_kev,
         spacing=said_spacing(arguments),
+        flip=getattr(arguments, "ct_flip", None),
         labels=labels,
         structures=structures,
         landmarks=() if marks is None else placed_landmarks(arguments),

@@ -179,7 +179,16 @@ def _add_register(commands: _Commands, common: _Parser) -> None:
     add_ct(register)
     add_device(register)
     register.add_argument(
-        "xray", metavar="XRAY", help="DICOM (XA, RF, DX, CR), PNG, TIFF, NPY, NPZ"
+        "xray",
+        metavar="XRAY",
+        nargs="?",
+        help="DICOM (XA, RF, DX, CR), PNG, TIFF, NPY, NPZ; none where CT is a trial of Autoscoper "
+        "(trial.cfg), which names its radiographs",
+    )
+    register.add_argument(
+        "--volume",
+        metavar="NAME",
+        help="which bone of a trial (the beginning of its name is enough)",
     )
     register.add_argument(
         "--out", default="xreg-result", metavar="DIR", help="default: %(default)s"

@@ -18,6 +18,7 @@ from napari_xreg.cli.inputs import (
 )
 from napari_xreg.cli.outputs import export_shown, say_result
 from napari_xreg.cli.refining import prepare_renderer, refine_shown
+from napari_xreg.cli.trial import spelled_out
 from napari_xreg.files import check_folder
 from napari_xreg.images import Radiograph
 from napari_xreg.progress import ahead
@@ -44,6 +45,7 @@ def run(arguments: Namespace, console: Console) -> int:
     out = Path(arguments.out)
     check_settings(arguments)
     check_folder(out)
+    arguments, trial = spelled_out(arguments)
     check_counts(arguments)
     # What can be read wrongly is read before the minutes that a refinement takes.
     truth = None if arguments.truth is None else read_truth(arguments.truth)
@@ -75,7 +77,8 @@ def run(arguments: Namespace, console: Console) -> int:
         console.say(f"radiograph: {view.radiograph!r}")
     console.say(f"start: {start.origin}")
     of_views = tuple(note for view in views for note in view.radiograph.notes)
-    notes = patient.volume.notes + of_views + start.notes
+    of_trial = () if trial is None else trial.notes
+    notes = of_trial + patient.volume.notes + of_views + start.notes
     console.notes(notes)
     inputs = described.result()
     prepare_renderer(console, arguments.threads)
@@ -195,7 +198,8 @@ def _inputs(arguments: Namespace) -> list[dict[str, Any]]:
     files += [(path, "mask") for path in arguments.mask]
     files += [(arguments.labels, "labels")]
     files += [(path, "start") for path in arguments.start or ()]
-    files += [(path, "geometry") for path in arguments.geometry or ()]
+    files += [(path, "geometry") for path in arguments.geometry or () if isinstance(path, str)]
+    files += [(getattr(arguments, "trial", None), "trial")]
     files += [(arguments.weights, "weights"), (arguments.truth, "truth")]
     files += [(arguments.landmarks, "landmarks")]
     given = [dict(describe_input(path, role)) for path, role in files if path is not None]

@@ -16,12 +16,24 @@ from .errors import (
     UnknownValues as UnknownValues,
 )
 from .files_of_input import input_files as input_files
+from .formats.autoscoper import (
+    TrialCamera as TrialCamera,
+    TrialFile as TrialFile,
+    TrialVolume as TrialVolume,
+    is_trial as is_trial,
+    read_trial as read_trial,
+)
 from .formats.landmark_files import (
     read_landmarks as read_landmarks,
     write_landmarks as write_landmarks,
 )
 from .formats.landmark_table import LandmarkFrame as LandmarkFrame
 from .formats.mask import read_mask as read_mask
+from .formats.mayacam import (
+    MayaCam as MayaCam,
+    mayacam_record as mayacam_record,
+    read_mayacam as read_mayacam,
+)
 from .formats.raster import read_raster_image as read_raster_image, sidecar_path as sidecar_path
 from .formats.table import (
     FORMATS as FORMATS,

@@ -35,5 +35,6 @@ from .result_files import (
     versions as versions,
     write_result as write_result,
 )
+from .tra_file import autoscoper_from_world as autoscoper_from_world, read_tra as read_tra
 from .trajectory_file import write_trajectory as write_trajectory
 from .truth_file import read_truth as read_truth

@@ -143,6 +143,15 @@ from .training_samples import (
     TrainingSample as TrainingSample,
     TrainingSamplesRequest as TrainingSamplesRequest,
 )
+from .trials import (
+    FileToRead as FileToRead,
+    SeveralTrialFrames as SeveralTrialFrames,
+    SeveralVolumes as SeveralVolumes,
+    TrialFiles as TrialFiles,
+    TrialRequest as TrialRequest,
+    trial_files as trial_files,
+    trial_frames as trial_frames,
+)
 from .warming import (
     COMPILING_WORDS as COMPILING_WORDS,
     compiled as compiled,

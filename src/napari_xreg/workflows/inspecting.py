@@ -12,21 +12,26 @@ from napari_xreg.images import (
     LabelMap,
     ReadError,
     StoredImage,
+    TrialFile,
     UnknownSpacing,
     UnknownValues,
     Volume,
     is_bone_only,
     count_tiff_pages,
     is_dicom,
+    is_trial,
     named,
     read_dicom_image,
     read_header,
     read_labels,
+    read_mayacam,
     read_raster_image,
+    read_trial,
     read_volume,
     sidecar_path,
 )
 from napari_xreg.records import read_result
+from napari_xreg.workflows.trials import trial_frames
 
 
 def inspect(
@@ -43,7 +48,7 @@ def inspect(
     Parameters
     ----------
     path
-        A CT, a label map, a radiograph, a result of this program.
+        A CT, a label map, a radiograph, a trial of Autoscoper, a result of this program.
     kind
         "ct", "labels" or "radiograph": read it as this. None: look at it.
     series_uid, values, spacing
@@ -64,6 +69,8 @@ def inspect(
         entry = _result_entry(path)
     elif kind == "labels":
         entry = _label_entry(read_labels(path))
+    elif kind == "trial":
+        entry = _trial_entry(read_trial(path))
     elif kind == "stack":
         entry = _stack_entry(path)
     elif kind == "radiograph":
@@ -93,6 +100,31 @@ def _ct_entry(path: Path, **said: Any) -> dict[str, Any]:
         }
 
 
+def _trial_entry(trial: TrialFile) -> dict[str, Any]:
+    frames = trial_frames(trial)
+    return {
+        "kind": "Autoscoper trial",
+        "frames": len(frames),
+        "first_and_last_frame": [frames[0], frames[-1]] if frames else None,
+        "cameras": [
+            {
+                "calibration": camera.calibration.name,
+                "version": f"MayaCam {found.version}.0",
+                "pixels_rows_columns": f"{found.pixels[0]} x {found.pixels[1]}",
+                "radiographs": camera.folder.name,
+                "unit": "cm" if found.in_cm else "mm",
+            }
+            for camera in trial.cameras
+            for found in (read_mayacam(camera.calibration),)
+        ],
+        "volumes": [
+            {"name": volume.name, "voxel_size": list(volume.voxel_size), "flip": list(volume.flip)}
+            for volume in trial.volumes
+        ],
+        "notes": list(trial.notes),
+    }
+
+
 def _stack_entry(path: Path) -> dict[str, Any]:
     """A file of several images without a sidecar: a CT, or a radiograph of several frames."""
     entry = _ct_entry(path)
@@ -111,6 +143,8 @@ def _kind(path: Path, frame: Frame) -> str:
     """By name and, for DICOM, by modality; a stack of images may be a CT or a radiograph."""
     if path.suffix.lower() == ".json":
         return "result"
+    if is_trial(path):
+        return "trial"
     stacked = named(path, "volume")
     if stacked is not None and stacked.asks and frame is None and not sidecar_path(path).exists():
         return "stack" if count_tiff_pages(path) > 1 else "radiograph"

@@ -82,6 +82,7 @@ def open_patient(
     energy_kev: float = 70.0,
     ct_energy_kev: float = CT_ENERGY_KEV,
     spacing: tuple[float, float, float] | None = None,
+    flip: tuple[int, int, int] | None = None,
     labels: Path | str | None = None,
     structures: Sequence[str] | None = None,
     landmarks: Sequence[Landmark] = (),
@@ -92,7 +93,7 @@ def open_patient(
     ----------
     ct
         A file, a folder, or "phantom" with an optional number of the patient: "phantom:7".
-    series_uid, values, energy_kev, ct_energy_kev, spacing
+    series_uid, values, energy_kev, ct_energy_kev, spacing, flip
         As of `read_volume`.
     labels
         File of a label map on the grid of the CT; the phantom brings its own.
@@ -124,6 +125,7 @@ def open_patient(
             ct_energy_kev=ct_energy_kev,
             values=values,
             spacing=spacing,
+            flip=flip,
         )
         # Half of all CTs are called ct.nii.gz: the folder tells them apart.
         name = "/".join(path.absolute().parts[-2:])

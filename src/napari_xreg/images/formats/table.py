@@ -12,6 +12,7 @@ from typing import Any, Literal
 from napari_xreg.images.dicom.kind import DICOM_SUFFIXES, is_ct_file, is_xray_file
 from napari_xreg.images.dicom.radiograph import read_dicom_image
 from napari_xreg.images.dicom.series import read_dicom_series, series_files
+from napari_xreg.images.formats.autoscoper import is_trial, read_trial
 from napari_xreg.images.formats.hdf5 import read_hdf5
 from napari_xreg.images.formats.landmark_files import read_landmarks
 from napari_xreg.images.formats.meta_image import meta_image_files, read_meta_image
@@ -20,7 +21,7 @@ from napari_xreg.images.formats.nrrd import nrrd_files, read_nrrd
 from napari_xreg.images.formats.raster import read_raster_image
 from napari_xreg.images.formats.tiff_volume import read_tiff_volume
 
-Kind = Literal["volume", "radiograph", "landmarks"]
+Kind = Literal["volume", "radiograph", "landmarks", "trial"]
 
 
 @dataclass(frozen=True)
@@ -32,11 +33,11 @@ class Format:
     name
         For messages.
     kind
-        What is in it: a volume is a CT or a label map.
+        What is in it: a volume is a CT or a label map, a trial names files that belong together.
     suffixes
         In lower case; a longer one may stand before a shorter.
     read
-        Takes the path; gives a `StoredGrid`, a `StoredImage`, landmarks.
+        Takes the path; gives a `StoredGrid`, a `StoredImage`, landmarks, a `TrialFile`.
     files
         All files that stand behind the one that was named.
     sniff
@@ -83,6 +84,7 @@ FORMATS: list[Format] = [
     Format("NPZ", "radiograph", (".npz",), read_raster_image),
     Format("TIFF stack", "volume", (".tif", ".tiff"), read_tiff_volume, shared=True, asks=True),
     Format("3D Slicer", "landmarks", (".fcsv", ".mrk.json"), read_landmarks),
+    Format("Autoscoper trial", "trial", (".cfg",), read_trial, sniff=is_trial),
     Format("CSV", "landmarks", (".csv",), read_landmarks, shared=True),
 ]
 

@@ -1,0 +1,371 @@
+"""Open: a trial of Autoscoper, as the files to read and what to say about each when it is read.
+
+What the layout leaves open is decided here, once for the window and the command line: radiographs are
+intensities with bone dark, whole numbers from 0 in a volume are Hounsfield units + 1024, and the origin of
+the rig is put where the central rays meet, so that a bone without a pose starts in view of all cameras.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from napari_xreg.geometry import Pose
+from napari_xreg.images import (
+    GeometryRecord,
+    MayaCam,
+    ReadError,
+    TrialFile,
+    TrialVolume,
+    UnknownValues,
+    mayacam_record,
+    read_mayacam,
+    read_raster_image,
+    read_trial,
+    read_volume,
+)
+from napari_xreg.records import autoscoper_from_world, read_tra
+
+_RAW = "hu 1 -1024"
+_LARGEST_RAW = 32_767
+_PARALLEL = 1e-3
+
+
+@dataclass(frozen=True)
+class TrialRequest:
+    """Which part of a trial.
+
+    Parameters
+    ----------
+    path
+        Of ``trial.cfg``.
+    frame
+        By its number (`TrialCamera.frames`); None: the only one.
+    volume
+        Name of the bone; None: the only one.
+    values
+        What the numbers of the volume mean, as of `read_volume`; None: HU, or HU + 1024.
+    poses
+        A ``.tra`` file; None: of the bone in the trial's own folder of poses, where there is one.
+    """
+
+    path: Path
+    frame: int | None = None
+    volume: str | None = None
+    values: str | None = None
+    poses: Path | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class FileToRead:
+    """A file, and the keywords that its reader is to be given.
+
+    Parameters
+    ----------
+    path
+        Of the volume (`read_volume`) or radiograph (`read_radiograph`).
+    options
+        Keywords.
+    """
+
+    path: Path
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class TrialFiles:
+    """One bone in one frame of a trial.
+
+    Parameters
+    ----------
+    volume
+        The bone.
+    radiographs
+        Of every camera, in the order of the trial.
+    frame
+        Number of the frame.
+    posed
+        Where the pose that the radiographs start from was found; "" where there is none.
+    notes
+        What was assumed.
+    """
+
+    volume: FileToRead
+    radiographs: tuple[FileToRead, ...]
+    frame: int
+    posed: str = ""
+    notes: tuple[str, ...] = ()
+
+
+class SeveralVolumes(ReadError):
+    """A trial holds several bones and none was chosen.
+
+    Parameters
+    ----------
+    message
+        As of any `ReadError`.
+    names
+        Of the bones.
+    """
+
+    def __init__(self, message: str, names: tuple[str, ...]) -> None:
+        super().__init__(message)
+        self.names = names
+
+
+class SeveralTrialFrames(ReadError):
+    """A trial holds several frames and none was chosen.
+
+    Parameters
+    ----------
+    message
+        As of any `ReadError`.
+    numbers
+        Of the frames.
+    """
+
+    def __init__(self, message: str, numbers: tuple[int, ...]) -> None:
+        super().__init__(message)
+        self.numbers = numbers
+
+
+def trial_files(request: TrialRequest) -> TrialFiles:
+    """Which files of a trial to read, and how.
+
+    Raises
+    ------
+    SeveralTrialFrames, SeveralVolumes
+        If it was not said which, and there are several.
+    ReadError
+        If the trial or a file of it is absent or damaged, or its calibrations are in different units.
+    UnknownValues
+        If nobody can say what the numbers of the volume mean.
+    """
+    trial = read_trial(request.path)
+    frame, numbers = _frame(trial, request.frame)
+    volume = _volume(trial, request.volume)
+    cameras = [read_mayacam(camera.calibration) for camera in trial.cameras]
+    if len({camera.in_cm for camera in cameras}) > 1:
+        raise ReadError(f"{trial.path.name}: some of its calibrations are in mm and some in cm")
+    unit = 10.0 if cameras[0].in_cm else 1.0
+    x, y, z = (unit * size for size in volume.voxel_size)
+    options: dict[str, Any] = {"spacing": (x, y, z), "flip": volume.flip}
+    notes = list(trial.notes)
+    values = request.values or _values(volume, options)
+    if values is not None:
+        options["values"] = values
+        if request.values is None:
+            notes.append(
+                f"{volume.path.name}: whole numbers from 0 were taken for Hounsfield units + 1024"
+            )
+    records = [
+        mayacam_record(camera, each.calibration.name)
+        for camera, each in zip(cameras, trial.cameras, strict=True)
+    ]
+    pose, posed = None, ""
+    poses = request.poses or _own_poses(trial, volume)
+    if poses is not None:
+        rig = _Rig(trial, volume, records, unit)
+        try:
+            pose, posed = _tracked(rig, poses, numbers.index(frame), len(numbers), options)
+        except ReadError as error:
+            if request.poses is not None:
+                raise
+            notes.append(f"its poses were not used: {error}")
+    placed = _centred(records) if pose is None else [_placed(r, pose, posed) for r in records]
+    notes.append("its radiographs were taken for intensities with bone dark")
+    radiographs = []
+    for each, record, camera in zip(trial.cameras, placed, cameras, strict=True):
+        path = each.frames()[frame]
+        _check_size(path, each.calibration, camera)
+        said = {"geometry": record, "read_as": "intensity", "bone": "dark"}
+        radiographs.append(FileToRead(path, said))
+    return TrialFiles(
+        FileToRead(volume.path, options),
+        tuple(radiographs),
+        frame,
+        posed,
+        tuple(notes),
+    )
+
+
+def trial_frames(trial: TrialFile) -> tuple[int, ...]:
+    """Numbers of the frames that every camera has."""
+    each = [camera.frames() for camera in trial.cameras]
+    return tuple(number for number in each[0] if all(number in frames for frames in each))
+
+
+def _frame(trial: TrialFile, wanted: int | None) -> tuple[int, tuple[int, ...]]:
+    numbers = trial_frames(trial)
+    if not numbers:
+        raise ReadError(
+            f"{trial.path.name}: its cameras share no frame: the numbers at the end of their "
+            "radiographs' names differ"
+        )
+    shown = f"{numbers[0]}" if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
+    if wanted is None and len(numbers) > 1:
+        raise SeveralTrialFrames(
+            f"{trial.path.name}: holds {len(numbers)} frames, {shown}: choose one", numbers
+        )
+    if wanted is not None and wanted not in numbers:
+        raise ReadError(f"{trial.path.name}: has no frame {wanted}: its frames are {shown}")
+    return (numbers[0] if wanted is None else wanted), numbers
+
+
+def _volume(trial: TrialFile, wanted: str | None) -> TrialVolume:
+    names = tuple(volume.name for volume in trial.volumes)
+    if wanted is None:
+        if len(names) > 1:
+            raise SeveralVolumes(
+                f"{trial.path.name}: holds {len(names)} volumes: choose one of {', '.join(names)}",
+                names,
+            )
+        return trial.volumes[0]
+    found = [v for v in trial.volumes if v.name == wanted]
+    # The beginning of a name is enough where only one begins so.
+    found = found or [v for v in trial.volumes if v.name.lower().startswith(wanted.lower())]
+    if len(found) != 1:
+        raise ReadError(f"{trial.path.name}: its volumes are {', '.join(names)}: got {wanted!r}")
+    return found[0]
+
+
+def _values(volume: TrialVolume, options: Mapping[str, Any]) -> str | None:
+    """What the numbers of a volume mean, as far as that can be seen."""
+    try:
+        read_volume(volume.path, **options)
+    except UnknownValues as unknown:
+        if unknown.lowest < 0 or not 1024 < unknown.highest <= _LARGEST_RAW:
+            raise
+        return _RAW
+    return None
+
+
+def _check_size(radiograph: Path, calibration: Path, camera: MayaCam) -> None:
+    rows, columns = read_raster_image(radiograph).pixels.shape
+    if (rows, columns) not in (camera.pixels, camera.pixels[::-1]):
+        raise ReadError(
+            f"{radiograph.name}: has {rows} x {columns} pixels, its calibration {calibration.name} is "
+            f"of {camera.pixels[0]} x {camera.pixels[1]}: take the undistorted images in full size"
+        )
+
+
+def _centred(records: Sequence[GeometryRecord]) -> list[GeometryRecord]:
+    """The same rig with its origin where the central rays are nearest to each other."""
+    poses = [_rig_from_camera(record) for record in records]
+    middle = nearest_to_rays(poses)
+    moved = []
+    for record, pose in zip(records, poses, strict=True):
+        rows = _rows(Pose(pose.rotation, pose.translation - middle))
+        origin = f"{record.provenance['rig_from_camera']}, its origin moved to where the rays meet"
+        provenance = {**record.provenance, "rig_from_camera": origin}
+        moved.append(replace(record, rig_from_camera=rows, provenance=provenance))
+    return moved
+
+
+def nearest_to_rays(poses: Sequence[Pose]) -> Float[Tensor, "3"]:
+    """The point nearest to the central rays of several cameras; the origin where they are parallel."""
+    eye = torch.eye(3, dtype=torch.float64)
+    across = [eye - torch.outer(pose.rotation[:, 2], pose.rotation[:, 2]) for pose in poses]
+    total = torch.stack(across).sum(0)
+    if float(torch.linalg.eigvalsh(total)[0]) < _PARALLEL:
+        return torch.zeros(3, dtype=torch.float64)
+    pulled = sum(a @ pose.translation for a, pose in zip(across, poses, strict=True))
+    found: Tensor = torch.linalg.solve(total, torch.as_tensor(pulled))
+    return found
+
+
+def _placed(record: GeometryRecord, rig_from_world: Pose, origin: str) -> GeometryRecord:
+    """A camera where it stands about a bone: the middle of its volume is what a C-arm would turn about."""
+    world_from_camera = rig_from_world.inverse() @ _rig_from_camera(record)
+    depth = float(world_from_camera.inverse().translation[2])
+    kept = {k: v for k, v in record.provenance.items() if k != "rig_from_camera"}
+    return replace(
+        record,
+        rig_from_camera=None,
+        world_from_camera=_rows(world_from_camera),
+        isocenter=(0.0, 0.0, 0.0),
+        source_to_isocenter=depth,
+        provenance={
+            **kept,
+            "world_from_camera": origin,
+            "isocenter": "the middle of the volume",
+            "source_to_isocenter": f"{origin}: depth of the middle of the volume",
+        },
+    )
+
+
+@dataclass(frozen=True)
+class _Rig:
+    """A bone of a trial among its cameras; lengths of the trial times `unit` are mm."""
+
+    trial: TrialFile
+    volume: TrialVolume
+    records: Sequence[GeometryRecord]
+    unit: float
+
+
+def _tracked(
+    rig: _Rig, path: Path, index: int, count: int, options: Mapping[str, Any]
+) -> tuple[Pose | None, str]:
+    """``rig_from_world`` of the bone in a frame, mm, and where it was found; None: not tracked."""
+    volume, several = rig.volume, len(rig.trial.volumes)
+    try:
+        frames, column = read_tra(path, 1), 0
+    except ReadError:
+        if several == 1:
+            raise
+        frames, column = read_tra(path, several), rig.trial.volumes.index(volume)
+    if len(frames) != count:
+        raise ReadError(
+            f"{path.name}: holds poses of {len(frames)} frames, the trial has {count}: it belongs to "
+            "another"
+        )
+    found = frames[index][column]
+    if found is None:
+        return None, ""
+    shape = read_volume(volume.path, **options).shape
+    offset = autoscoper_from_world(shape, options["spacing"])
+    pose = Pose(found.rotation, rig.unit * found.translation) @ offset
+    if not all(_in_view(record, pose) for record in rig.records):
+        raise ReadError(
+            f"{path.name}: line {index + 1} puts the volume where not all cameras see it: it belongs to "
+            "another trial, or its lengths are not in the unit of the calibration"
+        )
+    return pose, f"{path.name}, line {index + 1}"
+
+
+def _own_poses(trial: TrialFile, volume: TrialVolume) -> Path | None:
+    """The one file of poses in the trial's folder that is called after the bone, or after none."""
+    try:
+        found = sorted(p for p in trial.tracking.iterdir() if p.suffix.lower() == ".tra")
+    except OSError:
+        return None
+    others = [each.name.lower() for each in trial.volumes if each != volume]
+    own = [path for path in found if volume.name.lower() in path.stem.lower()]
+    neutral = [path for path in found if not any(n in path.stem.lower() for n in others)]
+    chosen = own or neutral
+    return chosen[0] if len(chosen) == 1 else None
+
+
+def _in_view(record: GeometryRecord, rig_from_world: Pose) -> bool:
+    """Whether a camera sees the middle of the volume: not farther beside its image than that is wide."""
+    x, y, z = (_rig_from_camera(record).inverse() @ rig_from_world).translation.tolist()
+    if z <= 0 or record.focal_length is None or record.principal_point is None:
+        return False
+    row = record.principal_point[0] + record.focal_length[0] * y / z
+    column = record.principal_point[1] + record.focal_length[1] * x / z
+    size = 2 * max(*record.principal_point, 1.0)
+    return -size / 2 < row < 1.5 * size and -size / 2 < column < 1.5 * size and math.isfinite(z)
+
+
+def _rig_from_camera(record: GeometryRecord) -> Pose:
+    return Pose.from_matrix(torch.tensor(record.rig_from_camera, dtype=torch.float64))
+
+
+def _rows(pose: Pose) -> tuple[tuple[float, ...], ...]:
+    return tuple(map(tuple, pose.matrix().tolist()))
