@@ -168,13 +168,15 @@ class Patient:
 def nominal_start(radiograph: Radiograph, isocenter: Float[Tensor, "3"]) -> Pose:
     """The pose a radiograph starts from if nobody says otherwise.
 
-    Its file's nominal angles, at its own isocenter if the file gives one other than the origin,
-    else at this one (world mm); AP where the file says nothing.
+    Its file's 4 x 4 pose in the patient, or its nominal angles, at its own isocenter if the file gives
+    one other than the origin, else at this one (world mm); AP where the file says nothing.
     """
     nominal = radiograph.nominal
     if nominal is None:
         return radiograph.carm.world_from_camera(0.0, 0.0, isocenter=isocenter)
-    if not any(nominal.isocenter):
+    geometry = radiograph.geometry
+    placed = geometry is not None and geometry.world_from_camera is not None
+    if not placed and not any(nominal.isocenter):
         x, y, z = (float(v) for v in isocenter)
         nominal = replace(nominal, isocenter=(x, y, z))
     return radiograph.carm.pose_from(nominal)

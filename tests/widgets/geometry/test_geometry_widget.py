@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
+from camera_files import MAYACAM
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QScrollArea
 
@@ -227,3 +228,40 @@ def test_picture(widget, theme, screenshot, qtbot):
     assert needed <= 308, f"the form needs {needed} pixels: a dock of 320 would cut it"
     widget.setFixedSize(320, 1250)
     screenshot(widget, f"geometry_{theme}")
+
+
+class TestCameras:
+    """A camera matrix and a 4 x 4 pose, which have no field of their own."""
+
+    def test_a_calibration_is_loaded_and_applied(self, widget, tmp_path):
+        session = widget.workbench.session
+        rows, columns = session.exposures.active.radiograph.carm.detector.shape
+        path = tmp_path / "cam.txt"
+        path.write_text(MAYACAM[2].replace("640,512", f"{columns},{rows}"))
+        widget.load(path)
+        assert not widget.problem.text()
+        widget.apply()
+        radiograph = session.exposures.active.radiograph
+        assert radiograph.carm.camera_matrix()[1, 1] == pytest.approx(1900.0)
+        assert not radiograph.carm.detector.mirrored
+        assert radiograph.geometry.rig_from_camera is not None
+        source = session.exposures.active.start.translation - session.patient.isocenter
+        assert source.tolist() == pytest.approx([800.0, 10.0, 20.0])
+
+    def test_an_angle_by_hand_replaces_the_pose_and_keeps_the_rest(self, widget, tmp_path):
+        session = widget.workbench.session
+        rows, columns = session.exposures.active.radiograph.carm.detector.shape
+        path = tmp_path / "cam.txt"
+        path.write_text(MAYACAM[2].replace("640,512", f"{columns},{rows}"))
+        widget.load(path)
+        widget.apply()
+        before = session.exposures.active.radiograph.nominal
+        field = next(f.fields["roll_deg"] for f in widget.forms if "roll_deg" in f.fields)
+        field.propose(before.roll_deg + 10)
+        widget.apply()
+        after = session.exposures.active.radiograph
+        assert after.geometry.rig_from_camera is None
+        assert after.nominal.roll_deg == pytest.approx(before.roll_deg + 10, abs=0.01)
+        assert after.nominal.offset_mm == pytest.approx(before.offset_mm)
+        assert after.nominal.secondary_deg == pytest.approx(before.secondary_deg)
+        assert after.carm.camera_matrix()[1, 1] == pytest.approx(1900.0)

@@ -23,9 +23,11 @@ from napari_xreg.images import (
     UnknownValues,
     input_files,
     is_ct_file,
+    is_trial,
     named,
     read_landmarks,
     read_radiograph,
+    read_volume,
     sidecar_path,
 )
 from napari_xreg.session import Session, Source, file_source, read_ct, read_session
@@ -38,6 +40,7 @@ from napari_xreg.viewer.layer_data import (
     radiograph_layer,
     volume_layer,
 )
+from napari_xreg.workflows import SeveralTrialFrames, SeveralVolumes, TrialRequest, trial_files
 
 Paths = str | Sequence[str]
 Layers = list[LayerData] | list[tuple[None]]
@@ -56,6 +59,7 @@ def get_reader(path: Paths) -> Reader | None:
     if _single(path) is None:
         return read_several_layers if path and all(map(get_reader, path)) else None
     for get in (
+        get_trial_reader,
         get_session_reader,
         get_landmarks_reader,
         get_radiograph_reader,
@@ -103,6 +107,41 @@ def get_session_reader(path: Paths) -> Reader | None:
     file = _single(path)
     fits = file is not None and file.is_file() and file.name.lower().endswith(_SESSION)
     return read_session_layers if fits else None
+
+
+def get_trial_reader(path: Paths) -> Reader | None:
+    """For a trial of Autoscoper, ``trial.cfg``."""
+    file = _single(path)
+    return read_trial_layers if file is not None and is_trial(file) else None
+
+
+def read_trial_layers(path: Paths) -> Layers:
+    """The bone and the radiographs of a trial with one bone and one frame, as layers.
+
+    Raises
+    ------
+    ReadError
+        As `trial_files`; where something has to be chosen, it says where that is asked for.
+    """
+    file = _needed(path)
+    try:
+        files = trial_files(TrialRequest(file))
+    except (SeveralTrialFrames, SeveralVolumes, UnknownValues) as several:
+        raise ReadError(f"{several}: drop the file on the Data widget, which asks") from several
+    for note in files.notes:
+        show_warning(note)
+    volume = read_volume(files.volume.path, **files.volume.options)
+    source = file_source(files.volume.path, **files.volume.options)
+    layers = [
+        volume_layer(
+            volume, name=_title(files.volume.path), carry=Carried(volume, source, volume.notes)
+        )
+    ]
+    for each in files.radiographs:
+        radiograph = read_radiograph(each.path, **each.options)
+        carry = Carried(radiograph, file_source(each.path, **each.options), radiograph.notes)
+        layers.append(radiograph_layer(radiograph, name=each.path.stem, carry=carry))
+    return layers
 
 
 def read_ct_layers(path: Paths) -> Layers:

@@ -8,7 +8,7 @@ that the user chose.
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from napari_xreg.geometry import Pose
 from napari_xreg.images import (
@@ -24,7 +24,9 @@ from napari_xreg.images import (
     StoredImage,
     UnknownValues,
     Volume,
+    count_tiff_pages,
     formats_in_words,
+    is_trial,
     named,
     radiograph_from_stored,
     read_landmarks,
@@ -42,9 +44,18 @@ from napari_xreg.viewer import (
     get_volume_reader,
     read_bare_arrays,
 )
-from napari_xreg.workflows import Sample, SampleData, SimulateRequest, simulate
+from napari_xreg.workflows import (
+    Sample,
+    SampleData,
+    SeveralTrialFrames,
+    SeveralVolumes,
+    SimulateRequest,
+    TrialRequest,
+    simulate,
+    trial_files,
+)
 
-Kind = Literal["ct", "labels", "radiograph", "landmarks", "session"]
+Kind = Literal["ct", "labels", "radiograph", "landmarks", "session", "trial"]
 
 FRAMES = {
     "LPS: x to the patient's left, y to the back, as DICOM and ITK": "LPS",
@@ -127,8 +138,9 @@ class Found:
     answer: Any
 
 
-Answer = (
-    CT | Labelled | Xray | Marks | SessionFile | Choice | Unfinished | Unscaled | SampleData | Found
+Answer: TypeAlias = (
+    "CT | Labelled | Xray | Marks | SessionFile | Choice | Unfinished | Unscaled | SampleData | Found "
+    "| Requests"
 )
 
 
@@ -170,8 +182,19 @@ class ReadFile:
                 f"What is {name}?",
                 {"CT": replace(self, kind="ct"), "Label map": replace(self, kind="labels")},
             )
+        if kind == "stack":
+            name = Path(self.path).name
+            return Choice(
+                f"{name} holds several images. What is it?",
+                {
+                    "a CT, slice by slice": replace(self, kind="ct"),
+                    "a radiograph of several frames": replace(self, kind="radiograph"),
+                },
+            )
         if kind == "session":
             return SessionFile(self.path)
+        if kind == "trial":
+            return self._trial()
         if kind == "landmarks":
             return self._landmarks()
         if kind == "labels":
@@ -204,6 +227,24 @@ class ReadFile:
             return Unscaled(unknown, replace(self, kind="ct"))
         return CT(volume, file_source(self.path, **self.options), volume.notes)
 
+    def _trial(self) -> Answer:
+        path = Path(self.path)
+        try:
+            files = trial_files(TrialRequest(path, **self.options))
+        except SeveralTrialFrames as several:
+            options = {f"frame {n}": self._with("trial", frame=n) for n in several.numbers}
+            return Choice(f"{path.name} holds {len(options)} frames. Which one?", options)
+        except SeveralVolumes as several:
+            options = {name: self._with("trial", volume=name) for name in several.names}
+            return Choice(f"{path.name} holds {len(options)} bones. Which one?", options)
+        except UnknownValues as unknown:
+            return Unscaled(unknown, replace(self, kind="trial"))
+        radiographs = (
+            ReadFile(str(each.path), "radiograph", each.options) for each in files.radiographs
+        )
+        volume = ReadFile(str(files.volume.path), "ct", files.volume.options)
+        return Requests((volume, *radiographs), files.notes)
+
     def _radiograph(self) -> Answer:
         path = Path(self.path)
         if get_radiograph_reader(self.path) is read_bare_arrays:
@@ -224,9 +265,9 @@ class ReadFile:
     def _with(self, kind: Kind, **options: Any) -> "ReadFile":
         return replace(self, kind=kind, options={**self.options, **options})
 
-    def scaled(self, values: str) -> "ReadFile":
-        """The same with what the user said of its values."""
-        return self._with("ct", values=values)
+    def scaled(self, said: Mapping[str, Any]) -> "ReadFile":
+        """The same with what the user said of its values, and of its spacing."""
+        return self._with(self.kind or "ct", **said)
 
     def completed(
         self, geometry: GeometryRecord, read_as: str | None, bone: str | None
@@ -239,9 +280,10 @@ class ReadFile:
 
 @dataclass(frozen=True, eq=False)
 class Requests:
-    """What several files come to, in order."""
+    """What several files come to, in order, and what was assumed of them."""
 
     files: tuple[ReadFile, ...]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -433,8 +475,16 @@ Request = (
 )
 
 
-def kind_of(path: str) -> Kind | Literal["grid"]:
-    """What a file or folder is, by a look at it; "grid": a CT or a label map, nobody can tell.
+def _several(file: Path) -> bool:
+    """Whether a picture without a geometry beside it is a stack of them."""
+    found = named(file, "volume")
+    return found is not None and found.asks and file.is_file() and count_tiff_pages(file) > 1
+
+
+def kind_of(path: str) -> Kind | Literal["grid", "stack"]:
+    """What a file or folder is, by a look at it.
+
+    "grid" is a CT or a label map, "stack" a CT or a radiograph of several frames: nobody can tell.
 
     Raises
     ------
@@ -446,8 +496,12 @@ def kind_of(path: str) -> Kind | Literal["grid"]:
         raise ReadError(f"{path}: there is no such file or folder: check the path")
     if get_session_reader(path) is not None:
         return "session"
+    if is_trial(file):
+        return "trial"
     if named(file, "landmarks") is not None:
         return "landmarks"
+    if get_radiograph_reader(path) is None and _several(file):
+        return "stack"
     if get_radiograph_reader(path) is not None or named(file, "radiograph") is not None:
         return "radiograph"
     if file.is_dir():
@@ -459,7 +513,8 @@ def kind_of(path: str) -> Kind | Literal["grid"]:
         return "ct"
     raise ReadError(
         f"{file.name}: is none of CT: {formats_in_words('volume')}; radiograph: "
-        f"{formats_in_words('radiograph')}; landmarks: {formats_in_words('landmarks')}; session "
+        f"{formats_in_words('radiograph')}; landmarks: {formats_in_words('landmarks')}; "
+        f"{formats_in_words('trial')}; session "
         "(.xreg.json)"
     )
 

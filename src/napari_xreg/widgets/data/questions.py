@@ -12,6 +12,7 @@ from qtpy.QtWidgets import (
     QDialog,
     QDialogButtonBox,
     QDoubleSpinBox,
+    QFileDialog,
     QFormLayout,
     QLabel,
     QScrollArea,
@@ -20,9 +21,18 @@ from qtpy.QtWidgets import (
 )
 
 from napari_xreg.geometry import CArm
-from napari_xreg.images import StoredImage, UnknownValues, ValueScale
-from napari_xreg.widgets.geometry.form import ENTRIES, NEEDED, GeometryForm
+from napari_xreg.images import (
+    ReadError,
+    StoredImage,
+    UnknownSpacing,
+    UnknownValues,
+    ValueScale,
+    read_geometry,
+)
+from napari_xreg.widgets.geometry.form import ENTRIES, GEOMETRY_FILES, NEEDED, GeometryForm
+from napari_xreg.widgets.parts.data_buttons import button
 from napari_xreg.widgets.parts.form import SettingsForm
+from napari_xreg.widgets.parts.number_field import NumberField
 from napari_xreg.widgets.parts.small_print import SmallPrint
 from napari_xreg.workflows import SampleSettings
 
@@ -137,12 +147,18 @@ class MissingGeometry(Question):
             layout.addWidget(QLabel("Values (needed)"))
             layout.addWidget(self.meaning)
         self.form = GeometryForm()
-        self.form.show_record(stored.geometry)
+        self.form.show_record(stored.geometry.complete())
         for field in self.form.fields.values():
             for box in field.boxes:
                 # A click on OK, still grey, would not end the typing of the last needed value.
                 box.setKeyboardTracking(True)
         self.form.changed.connect(self._judge)
+        self.load_button = button(
+            "From a file…",
+            "Values from a geometry file (JSON) or a calibration of XMALab (MayaCam)",
+            self._choose_file,
+        )
+        layout.addWidget(self.load_button)
         layout.addWidget(self.form)
         layout.addStretch(1)
         scroll = QScrollArea()
@@ -155,6 +171,18 @@ class MissingGeometry(Question):
         self._shape = (rows, columns)
         self.resize(420, 620)
         self._judge()
+
+    def load(self, path: str) -> None:
+        """Show what a file says of the geometry."""
+        try:
+            self.form.load(read_geometry(path, shape=self._shape))
+        except ReadError as error:
+            self.problem.setText(f"⚠ {error}")
+
+    def _choose_file(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(self, "Load geometry", "", GEOMETRY_FILES)
+        if path:
+            self.load(path)
 
     def value(self) -> Any:
         """Geometry, meaning, polarity."""
@@ -173,7 +201,7 @@ class MissingGeometry(Question):
             needed = [
                 f"{ENTRIES[name].title.lower()} ({ENTRIES[name].unit})"
                 for name in NEEDED
-                if getattr(record, name) is None
+                if name in record.needed
             ]
             if self.meaning is not None and self.meaning.currentData() is None:
                 needed.insert(0, "what the values are")
@@ -186,7 +214,9 @@ class MissingGeometry(Question):
 
 
 class MeaningOfValues(Question):
-    """What the values of a CT mean, where its file does not say; the answer is a scale as text.
+    """What the values of a CT mean, and how far apart its voxels are, where its file does not say.
+
+    The answer is what `read_volume` is to be told: ``values``, and ``spacing`` where it is needed.
 
     Parameters
     ----------
@@ -195,7 +225,7 @@ class MeaningOfValues(Question):
     """
 
     def __init__(self, unknown: UnknownValues, parent: QWidget) -> None:
-        super().__init__("What do the values of this CT mean?", parent)
+        super().__init__("What is known about this CT?", parent)
         label = QLabel(str(unknown))
         label.setWordWrap(True)
         label.setTextFormat(Qt.TextFormat.PlainText)
@@ -205,6 +235,7 @@ class MeaningOfValues(Question):
             ("Hounsfield units", "hu"),
             ("from nothing to cortical bone, in proportion", ""),
             ("from nothing to water, in proportion", " water"),
+            ("Hounsfield units: slope times value plus intercept", "slope"),
         ):
             self.meaning.addItem(words, [of])
         span = max(abs(unknown.lowest), abs(unknown.highest), 1.0)
@@ -214,8 +245,25 @@ class MeaningOfValues(Question):
             "The value of pure cortical bone, or of water: read it off in the CT. What comes out is "
             "attenuation; a wrong value makes all of it stronger or weaker"
         )
+        self.slope, self.intercept = _value(1.0, span), _value(-1024.0, max(span, 1024.0))
+        self.slope.setDecimals(6)
+        self.slope.setToolTip("Hounsfield units per step of the values: mostly 1")
+        self.intercept.setToolTip(
+            "Hounsfield units of the value 0: stacks of whole numbers from 0 mostly hold HU + 1024"
+        )
+        self.spacing: list[NumberField] = []
         form = QFormLayout()
+        if isinstance(unknown, UnknownSpacing):
+            for axis in ("x, along rows", "y, down columns", "z, from page to page"):
+                box = NumberField(decimals=5, step=0.1, first=1.0)
+                box.setKeyboardTracking(True)
+                box.setAccessibleName(f"Voxel spacing {axis}")
+                box.valueChanged.connect(lambda _: self._judge())
+                self.spacing.append(box)
+                form.addRow(f"Voxel spacing {axis} (mm)", box)
         form.addRow("Values are", self.meaning)
+        form.addRow("Slope", self.slope)
+        form.addRow("Intercept (HU)", self.intercept)
         form.addRow("Value of nothing", self.air)
         form.addRow("Value of the material", self.material)
         self.body.addWidget(label)
@@ -227,25 +275,36 @@ class MeaningOfValues(Question):
         self.body.addWidget(self.problem)
         self.body.addWidget(self.buttons)
         self.meaning.currentIndexChanged.connect(lambda _: self._judge())
-        for box in (self.air, self.material):
-            box.valueChanged.connect(lambda _: self._judge())
+        for number in (self.air, self.material, self.slope, self.intercept):
+            number.valueChanged.connect(lambda _: self._judge())
         self._judge()
 
     def value(self) -> Any:
-        """``hu``, or ``linear AIR MATERIAL``; nothing before the choice."""
+        """Keywords of `read_volume`; ``values`` is None before the choice."""
+        said: dict[str, Any] = {"values": self._scale()}
+        if self.spacing:
+            said["spacing"] = tuple(box.number for box in self.spacing)
+        return said
+
+    def _scale(self) -> str | None:
         of = self.meaning.currentData()[0]
         if of is None or of == "hu":
             return of
+        if of == "slope":
+            return str(ValueScale(slope=self.slope.value(), intercept=self.intercept.value()))
         return str(ValueScale.parse(f"linear {self.air.value()!r} {self.material.value()!r}{of}"))
 
     def _judge(self) -> None:
-        words = ""
-        linear = self.meaning.currentData()[0] not in (None, "hu")
-        self.air.setEnabled(linear)
-        self.material.setEnabled(linear)
+        words, of = "", self.meaning.currentData()[0]
+        for box in (self.air, self.material):
+            box.setEnabled(of not in (None, "hu", "slope"))
+        for box in (self.slope, self.intercept):
+            box.setEnabled(of == "slope")
         try:
-            if self.value() is None:
+            if self._scale() is None:
                 words = "Needed: what the values mean"
+            if any(box.number is None or box.number <= 0 for box in self.spacing):
+                words = "Needed: the spacing of the voxels along x, y and z, above 0 mm"
         except ValueError as error:
             words = f"⚠ {error}"
         self.problem.setText(words)

@@ -220,6 +220,8 @@ class DataWidget(Docked):
             case loading.SessionFile():
                 self._open(answer.path)
             case loading.Requests():
+                for note in answer.notes:
+                    show_warning(note)
                 for file in answer.files:
                     self.queue.ask(file)
             case loading.Found():

@@ -1,6 +1,6 @@
 """The geometry of a radiograph as a form: each value with its unit, its origin and a way back."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -100,6 +100,9 @@ ENTRIES: Mapping[str, _Entry] = {
 }  # fmt: skip
 
 
+GEOMETRY_FILES = "Geometry, or a calibration of XMALab (*.json *.txt *.csv)"
+
+
 class GeometryForm(QWidget):
     """Shows a `GeometryRecord` and collects what the user says instead.
 
@@ -114,7 +117,7 @@ class GeometryForm(QWidget):
 
     def __init__(self, names: tuple[str, ...] | None = None, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._base = GeometryRecord()
+        self.base = GeometryRecord()
         self.fields: dict[str, GeometryField] = {}
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -127,10 +130,16 @@ class GeometryForm(QWidget):
 
     def show_record(self, record: GeometryRecord) -> None:
         """Start from this record; what the user had typed is dropped."""
-        self._base = record
+        self.base = record
         for name, field in self.fields.items():
             origin = record.provenance.get(name, "")
             field.show_value(getattr(record, name), origin, record.problems.get(name, ""))
+
+    def load(self, read: GeometryRecord) -> None:
+        """Show what another record says instead, as if typed; what the form has no field for comes along."""
+        self.base = self.base.override(read).complete()
+        for name, field in self.fields.items():
+            field.propose(getattr(self.base, name))
 
     @property
     def touched(self) -> tuple[str, ...]:
@@ -145,14 +154,25 @@ class GeometryForm(QWidget):
         ValueError
             If only some of the numbers of a value are given.
         """
-        values = {name: self.fields[name].value() for name in self.touched}
-        gone = [name for name, value in values.items() if value is None]
-        base = self._base
-        if gone:
-            kept = {k: v for k, v in base.provenance.items() if k not in gone}
-            unknown: dict[str, Any] = dict.fromkeys(gone)
-            base = replace(base, **unknown | {"provenance": kept})
-        return base.override(given_geometry(GIVEN, **values))
+        return edited(self.base, self.fields.values())
+
+
+def edited(base: GeometryRecord, fields: Iterable["GeometryField"]) -> GeometryRecord:
+    """A record with what fields show instead, whose origin is "given by hand".
+
+    Raises
+    ------
+    ValueError
+        If only some of the numbers of a value are given.
+    """
+    whole = base.complete()
+    values = {each.name: each.value() for each in fields if each.differs(getattr(whole, each.name))}
+    gone = [name for name, value in values.items() if value is None]
+    if gone:
+        kept = {k: v for k, v in base.provenance.items() if k not in gone}
+        unknown: dict[str, Any] = dict.fromkeys(gone)
+        base = replace(base, **unknown | {"provenance": kept})
+    return base.override(given_geometry(GIVEN, **values)).complete()
 
 
 class GeometryField(QWidget):
@@ -219,6 +239,10 @@ class GeometryField(QWidget):
     def touched(self) -> bool:
         """Whether the user's value differs from the one that was read."""
         return self._numbers() != self._shown(self._value)
+
+    def differs(self, value: Any) -> bool:
+        """Whether this shows another value than that one."""
+        return self._numbers() != self._shown(value)
 
     def value(self) -> Any:
         """Number, tuple, bool, or None where it is not known.

@@ -25,7 +25,7 @@ from napari_xreg.images import (
     write_geometry,
 )
 from napari_xreg.session import Exposure, Session, flip_exposure, rotate_exposure
-from napari_xreg.widgets.geometry.form import GeometryForm
+from napari_xreg.widgets.geometry.form import GEOMETRY_FILES, GeometryForm, edited
 from napari_xreg.widgets.parts.data_buttons import button
 from napari_xreg.widgets.parts.docked import Docked
 from napari_xreg.widgets.parts.pixel_values import pixel_values
@@ -75,7 +75,8 @@ class GeometryWidget(Docked):
             "Reset", "Back to the values that hold now, for everything above", self.show_active
         )
         self.load_button = button(
-            "Load…", "Values from a geometry file (JSON), to look at before they are applied",
+            "Load…", "Values from a geometry file (JSON) or a calibration of XMALab (MayaCam), to look at before "
+            "they are applied",
             self._choose_load,
         )  # fmt: skip
         self.save_button = button(
@@ -126,12 +127,8 @@ class GeometryWidget(Docked):
         ValueError
             If a value is incomplete.
         """
-        record = self.forms[0].record()
-        for form in self.forms[1:]:
-            more = form.record()
-            changes = {name: getattr(more, name) for name in form.touched}
-            record = _merged(record, more, changes)
-        return record
+        fields = (field for form in self.forms for field in form.fields.values())
+        return edited(self.forms[0].base, fields)
 
     @property
     def touched(self) -> tuple[str, ...]:
@@ -158,16 +155,14 @@ class GeometryWidget(Docked):
 
     def load(self, path: str | Path) -> None:
         """Show the values of a geometry file over those that hold; nothing is applied yet."""
+        active = self._session.exposures.active
         try:
-            read = read_geometry(path)
+            read = read_geometry(path, shape=None if active is None else _stored(active.radiograph))
         except ReadError as error:
             show_error(str(error))
             return
         for form in self.forms:
-            for name, field in form.fields.items():
-                value = getattr(read, name)
-                if value is not None:
-                    field.propose(value)
+            form.load(read)
 
     def save(self, path: str | Path) -> None:
         """Write the geometry that holds now."""
@@ -276,7 +271,7 @@ class GeometryWidget(Docked):
         self._change(lambda exposure: rotate_exposure(exposure, 1), "turn")
 
     def _choose_load(self) -> None:
-        path, _ = QFileDialog.getOpenFileName(self, "Load geometry", "", _JSON)
+        path, _ = QFileDialog.getOpenFileName(self, "Load geometry", "", GEOMETRY_FILES)
         if path:
             self.load(path)
 
@@ -286,15 +281,9 @@ class GeometryWidget(Docked):
             self.save(path)
 
 
-def _merged(
-    record: GeometryRecord, other: GeometryRecord, changes: dict[str, Any]
-) -> GeometryRecord:
-    """The record with these values, each with the origin that the other one gives it."""
-    origins = {n: o for n, o in other.provenance.items() if n in changes}
-    kept = {n: o for n, o in record.provenance.items() if n not in changes}
-    problems = {n: w for n, w in record.problems.items() if changes.get(n) is None}
-    values: dict[str, Any] = changes | {"provenance": {**kept, **origins}, "problems": problems}
-    return GeometryRecord(**vars(record) | values)
+def _stored(radiograph: Radiograph) -> tuple[int, int] | None:
+    """Rows and columns of the image as it was read, where nothing was cut off or resampled since."""
+    return None if radiograph.operations else radiograph.carm.detector.shape
 
 
 def _summary(exposure: Exposure) -> str:
