@@ -122,6 +122,18 @@ def test_one_angle_by_hand_keeps_the_others_of_the_pose():
     assert nominal.offset_mm == pytest.approx((5.0, -7.0, 12.0))
 
 
+def test_one_angle_by_hand_keeps_the_distances_that_came_with_a_calibration():
+    record = _read(
+        camera_matrix=K, rotation=[[0, -1, 0], [1, 0, 0], [0, 0, 1]], translation_mm=[1, 2, 703],
+    ).complete()  # fmt: skip
+    turned = record.override(given_geometry(roll_deg=12.0))
+    assert turned.rig_from_camera is None
+    before, after = record.carm(SHAPE), turned.carm(SHAPE)
+    assert after == before
+    assert turned.nominal().offset_mm == pytest.approx(record.nominal().offset_mm)
+    assert turned.nominal().roll_deg == 12.0
+
+
 def test_a_pose_replaces_angles():
     header = given_geometry(
         "DICOM", primary_deg=1.0, secondary_deg=2.0, source_to_detector=1000.0,

@@ -24,6 +24,10 @@ _REQUIRED = {
 }
 
 
+# What may have followed from a 4 x 4 pose beside angles, and would be unknown without it.
+_OF_A_POSE = ("isocenter", "source_to_isocenter", "source_to_detector")
+
+
 @dataclass(frozen=True)
 class GeometryRecord:
     """The geometry of one radiograph as far as it is known; None is "unknown".
@@ -108,10 +112,12 @@ class GeometryRecord:
         pose = next((name for name in POSES if getattr(stated, name) is not None), None)
         if pose is None:
             return stated
-        names = [n for n in (*ANGLES, "isocenter") if getattr(stated, n) is None]
+        names = [n for n in (*ANGLES, *_OF_A_POSE) if getattr(stated, n) is None]
         terms = {name: getattr(whole, name) for name in names}
         origins = {
-            n: f"{stated.provenance[pose]}, as an angle" for n, v in terms.items() if v is not None
+            n: f"{stated.provenance[pose]}, in the terms of a C-arm"
+            for n, v in terms.items()
+            if v is not None
         }
         return replace(stated, **terms, provenance={**stated.provenance, **origins})
 
