@@ -72,5 +72,5 @@ def test_a_severity_is_found_by_name():
     assert severity_named("hard") is HARD
     assert severity_named(CLEAN) is CLEAN
     assert set(SEVERITIES) == {"clean", "typical", "hard", "real"}
-    with pytest.raises(ValueError, match=r"one of clean, typical, hard: got 'medium'"):
+    with pytest.raises(ValueError, match=r"one of clean, typical, hard, real: got 'medium'"):
         severity_named("medium")
