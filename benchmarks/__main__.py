@@ -1,4 +1,4 @@
-"""``python -m benchmarks refinement|capture|rendering|precision|confidence|pnp|rayemb|landmarks|rayemb_trust|rayemb_speed|heatmap_click|gpu|dragging|streaming|wrist|all [options]``."""
+"""``python -m benchmarks refinement|capture|rendering|precision|confidence|pnp|rayemb|landmarks|rayemb_trust|rayemb_speed|heatmap_click|gpu|dragging|streaming|verdict|wrist|all [options]``."""
 
 import argparse
 import sys
@@ -22,6 +22,7 @@ from benchmarks import (
     rendering,
     report,
     streaming,
+    verdict,
     wrist,
 )
 
@@ -40,6 +41,7 @@ COMMANDS = {
     "gpu": gpu,
     "dragging": dragging,
     "streaming": streaming,
+    "verdict": verdict,
     "wrist": wrist,
 }
 

@@ -192,7 +192,9 @@ class TestRegister:
         )
         data = json.loads(done.out)
         assert data["settings"]["kind"] == "AdamSettings"
-        assert (done.code, data["status"]["name"]) == (1, "ITERATION_LIMIT")
+        # Its picture says no; why it stopped is told too.
+        assert (done.code, data["status"]["name"]) == (1, "NOT_TRUSTED")
+        assert Status.ITERATION_LIMIT.value in data["notes"]
 
 
 class TestSimulate:

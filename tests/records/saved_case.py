@@ -49,5 +49,6 @@ def registration(status=Status.CONVERGED, covariance=True):
         candidates=(Candidate(0, start, final, 1, 0.25), Candidate(4, middle, start, 0, math.inf)),
         simulated=True,
         notes=("watch out",),
+        probability=0.875,
     )
     return result, view

@@ -148,6 +148,15 @@ class TestResult:
         assert saved.status is Status.CONVERGED
         assert dict(saved.losses) == {"loss": 0.25, "intensity": 0.2, "edges": 0.3}
         assert saved.simulated
+        assert saved.data["status"]["probability"] == 0.875
+
+    @pytest.mark.parametrize("probability", [1.5, -0.1, "high"])
+    def test_a_probability_lies_between_0_and_1(self, tmp_path, probability):
+        data = json.loads(written(tmp_path).read_text())
+        data["status"]["probability"] = probability
+        (tmp_path / "r.json").write_text(json.dumps(data))
+        with pytest.raises(ReadError, match=r"status\.probability"):
+            read_result(tmp_path / "r.json")
 
     def test_a_result_is_a_start_for_the_next(self, tmp_path):
         path = written(tmp_path)

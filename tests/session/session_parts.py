@@ -48,6 +48,7 @@ def make_registration(poses, pivot=(1.5, -2.5, 3.5)):
         (Candidate(0, poses[0], poses[0], 1, 0.5),),
         simulated=True,
         notes=("a note",),
+        probability=0.375,
     )
 
 

@@ -5,6 +5,7 @@ from .entries import (
     Covariance as Covariance,
     Matrix as Matrix,
     Measured as Measured,
+    Probability as Probability,
     StatusName as StatusName,
     Vector as Vector,
     carm_pose_to_json as carm_pose_to_json,

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import BeforeValidator, PlainSerializer, PlainValidator, Strict
+from pydantic import BeforeValidator, Field, PlainSerializer, PlainValidator, Strict
 from pydantic_core import core_schema
 from torch import Tensor
 
@@ -24,6 +24,7 @@ from napari_xreg.registration import Status
 
 Measured = Annotated[float, Strict(), BeforeValidator(lambda v: float("nan") if v is None else v)]
 """JSON has no NaN: what was none is null."""
+Probability = Annotated[float, Strict(), Field(ge=0.0, le=1.0)]
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,7 @@ from napari_xreg.records.entries import (
     Covariance,
     Matrix,
     Measured,
+    Probability,
     StatusName,
     carm_pose_to_json,
     carm_to_json,
@@ -65,6 +66,7 @@ class StatusEntry(Record):
     name: StatusName
     message: Text = ""
     trusted: Flag = False
+    probability: Probability | None = None
 
 
 class CovarianceEntry(Record):
@@ -152,6 +154,7 @@ def result_to_json(
             "name": registration.status.name,
             "message": registration.status.value,
             "trusted": bool(registration),
+            "probability": registration.probability,
         },
         "pose": _pose_entry(registration.world_from_camera, carm, pivot),
         "start": _pose_entry(first.world_from_camera, carm, pivot),

@@ -67,3 +67,5 @@ from .refinement.starts import (
     spread_starts as spread_starts,
 )
 from .refinement.views import View as View, at_pixels as at_pixels
+from .verdict.evidence import Evidence as Evidence, evidence_of as evidence_of
+from .verdict.verdict import Verdict as Verdict, verdict_on as verdict_on

@@ -157,7 +157,7 @@ def test_the_workflow_does_so_by_itself_for_bones_alone(hip, views):
         dataclasses.replace(request, volume=Rendering(bone, None, attenuation="as read")),
     ):
         events = []
-        assert run(refine(other), events.append).notes == ()
+        assert not set(said) & set(run(refine(other), events.append).notes)
         assert not any(isinstance(event, BonesAlone) for event in events)
     events = []
     run(refine(dataclasses.replace(request, near=None)), events.append)

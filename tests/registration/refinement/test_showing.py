@@ -150,7 +150,7 @@ def test_a_depth_that_runs_away_is_stopped_and_named(name):
     arm = carm(40, 44)
     start = Pose(TRUE.rotation, TRUE.translation + 90.0 * TRUE.rotation[:, 2])
     view = View(blob_radiograph(arm, TRUE), start)
-    free = RefineSettings((Level(40, 8.0, 20),), threads=1, keep_images=False, trusted_loss=2.0)
+    free = RefineSettings((Level(40, 8.0, 20),), threads=1, keep_images=False)
     near = replace(free, spread=Spread(3.0, 3.0, 3.0))
     volume = blob_volume(8.0)
     found = refined(name, volume, [view], free, CENTER)

@@ -19,6 +19,7 @@ from napari_xreg.registration.refinement.levels import Level
 from napari_xreg.registration.refinement.refining import refine
 from napari_xreg.registration.refinement.result import Candidate, Iterate, Registration
 from napari_xreg.registration.refinement.settings import RefineSettings
+from napari_xreg.registration.refinement.solvers import solver_of
 from napari_xreg.registration.refinement.starts import going_on, spread_starts
 from napari_xreg.registration.refinement.views import View, pivot_of
 
@@ -145,7 +146,14 @@ def refine_near_bone(
             pose = tracks[start].final
             looked = _looked(host, _moved(views, pose), near.at(number)) or _moved(views, pose)
             sub = _level_alone(settings, level, host, looked[0], last=last)
-            events = refine(volume, looked, settings=sub, isocenter=pivot, control=control)
+            # Judged at the end alone; with the views of the last level, which show the bone alone.
+            events = (
+                refine(volume, looked, settings=sub, isocenter=pivot, control=control)
+                if last
+                else solver_of(sub).solve(
+                    volume, looked, settings=sub, pivot=pivot, control=control
+                )
+            )
             ended[start] = yield from _numbered(events, trajectory, start, number, began, looked[0])
             done = ended[start]
             tracks[start] = replace(

@@ -82,8 +82,7 @@ def refine_adam(
 ) -> Generator[Iterate, None, Registration]:
     """`Solver.solve` by gradient ascent on an image similarity.
 
-    There is no covariance, and nobody has measured up to which loss it can be trusted:
-    ``CONVERGED`` means that the stopping rule was met.
+    There is no covariance; ``CONVERGED`` means that the stopping rule was met.
     """
     began = time.perf_counter()
     trajectory: list[Iterate] = []

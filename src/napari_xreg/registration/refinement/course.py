@@ -297,7 +297,7 @@ class _Course:
                 )
             if ran_away[case]:
                 end = Status.STALLED
-            status = status_of(flat[case], losses[case], end, settings, control)
+            status = status_of(flat[case], end, control)
             covariance = None
             if meat is not None and status is not Status.NO_OVERLAP:
                 covariance = sandwich(hessians[case].numpy(), meat[case])

@@ -16,6 +16,7 @@ from napari_xreg.registration.refinement.refining import refine
 from napari_xreg.registration.refinement.result import Registration
 from napari_xreg.registration.refinement.settings import RefineSettings
 from napari_xreg.registration.refinement.views import View, at_pixels, pivot_of
+from napari_xreg.registration.verdict.judging import judged
 from napari_xreg.rendering import choose_backend, out_of_memory
 
 
@@ -68,9 +69,13 @@ def refine_many(
     for batch in _alike(given) if together else [[number] for number in range(len(given))]:
         if together:
             some = [given[number] for number in batch]
-            results = _refine_together(
+            unjudged = _refine_together(
                 volume, some, settings=settings, pivot=pivot, control=control
             )
+            results = [
+                judged(registration, volume, views)
+                for registration, views in zip(unjudged, some, strict=False)
+            ]
         else:
             events = refine(
                 volume, given[batch[0]], settings=settings, isocenter=pivot, control=control

@@ -12,6 +12,7 @@ from napari_xreg.registration.refinement.result import Iterate, Registration
 from napari_xreg.registration.refinement.settings import RefineSettings
 from napari_xreg.registration.refinement.solvers import solver_of
 from napari_xreg.registration.refinement.views import View, pivot_of
+from napari_xreg.registration.verdict.judging import judged
 
 
 def refine(
@@ -25,6 +26,7 @@ def refine(
     """Find the pose under which the CT explains the radiographs.
 
     By the solver that the settings belong to (`SOLVERS`): `RefineSettings` is Levenberg-Marquardt.
+    What it found is then judged by the radiographs, alike for all solvers (`Verdict`).
 
     Parameters
     ----------
@@ -68,4 +70,5 @@ def refine(
         raise ValueError("at least one radiograph is needed")
     pivot = pivot_of(volume, isocenter)
     solve = solver_of(settings).solve
-    return (yield from solve(volume, views, settings=settings, pivot=pivot, control=control))
+    found = yield from solve(volume, views, settings=settings, pivot=pivot, control=control)
+    return judged(found, volume, views)

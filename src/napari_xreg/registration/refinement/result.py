@@ -137,6 +137,9 @@ class Registration:
         True if any radiograph was simulated.
     notes
         What the user should know, in sentences.
+    probability
+        Of the pose being right, as the radiographs support it (`Verdict`); None where nothing was
+        judged.
     """
 
     world_from_camera: Pose
@@ -149,6 +152,7 @@ class Registration:
     candidates: tuple[Candidate, ...] = field(default=(), repr=False)
     simulated: bool = False
     notes: tuple[str, ...] = ()
+    probability: float | None = None
 
     def __bool__(self) -> bool:
         return self.status.ok

@@ -29,6 +29,7 @@ from napari_xreg.records import (
     Covariance,
     Matrix,
     Measured,
+    Probability,
     StatusName,
     Vector,
     carm_pose_to_json,
@@ -128,6 +129,7 @@ class ResultEntry(Record):
     candidates: tuple[CandidateEntry, ...]
     simulated: Flag
     notes: tuple[Text, ...]
+    probability: Probability | None = None
     trajectory: tuple[IterateEntry, ...]
 
 
@@ -326,5 +328,6 @@ def result_from_json(data: Any) -> Result:
         tuple(Candidate(**dict(each)) for each in entry.candidates),
         entry.simulated,
         entry.notes,
+        entry.probability,
     )
     return Result(entry.name, entry.radiographs, registration, entry.settings)

@@ -1,0 +1,256 @@
+"""Can a verdict be believed? Right and wrong results of several anatomies, each judged by a fit without it.
+
+``python -m benchmarks verdict`` refines every kind of `benchmarks.verdict_cases` on six anatomies
+(``results/verdict/poses.jsonl``; run again to continue), measures the evidence for each result
+(``evidence.jsonl``; remove it to measure anew), fits the verdict on all anatomies but one and
+judges that one. ``--fit`` prints the weights fitted to all, for `registration.verdict`. Right is:
+mean target registration error below 2 mm. All radiographs are simulated.
+"""
+
+import argparse
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.optimize import minimize
+
+from benchmarks import cases, report
+from benchmarks.verdict_cases import KINDS, NAMES, trial
+from napari_xreg.geometry import Pose
+from napari_xreg.metrics import mean_target_registration_error
+from napari_xreg.progress import run
+from napari_xreg.registration import RefineSettings, View, evidence_of, refine
+from napari_xreg.registration.verdict.verdict import ISOCENTER_OFF, TRUSTED, WITHIN_MM
+
+Record = dict[str, Any]
+FAR_MM = 10.0
+SYMMETRIC = ("phantom", "mirrored")
+"""Left and right of the phantom are alike: no picture tells whether it was mirrored."""
+MEASURES = ("settled", "lift")
+
+
+def refined(volume: str, seed: int, severity: str, kind: str) -> Record:
+    """One result."""
+    given = trial(volume, seed, severity, kind)
+    settings = RefineSettings(keep_images=False, threads=1)
+    began = time.process_time()
+    view = View(given.radiograph, given.start)
+    ct = cases.volume_of(given.ct)
+    result = run(refine(ct, view, settings=settings, isocenter=given.isocenter))
+    pose, error = result.world_from_camera.to(dtype=torch.float64), None
+    if given.truth is not None:
+        error = float(mean_target_registration_error(pose, given.truth, given.points))
+    return {
+        "volume": volume, "seed": seed, "severity": severity, "kind": kind, "ct": given.ct,
+        "mtre_mm": error, "status": result.status.name, "loss": result.losses["loss"],
+        "cpu_s": time.process_time() - began, "pose": pose.matrix().tolist(),
+    }  # fmt: skip
+
+
+def measured(record: Record) -> Record:
+    """The evidence for a result."""
+    given = trial(*(record[key] for key in ("volume", "seed", "severity", "kind")))
+    pose = Pose.from_matrix(torch.tensor(record["pose"], dtype=torch.float64))
+    began = time.process_time()
+    found = evidence_of(cases.volume_of(given.ct), [View(given.radiograph, pose)])
+    took = time.process_time() - began
+    depth = float(pose.inverse().apply(given.isocenter.double()[None])[0, 2])
+    return {
+        **{key: record[key] for key in _KEY},
+        "evidence": None if found is None else asdict(found),
+        "isocenter_off": depth / given.radiograph.carm.source_to_isocenter - 1.0,
+        "evidence_cpu_s": took,
+    }
+
+
+_KEY = ("volume", "seed", "severity", "kind")
+
+
+def key_of(record: Record) -> tuple[Any, ...]:
+    """What a record is of."""
+    return tuple(record[key] for key in _KEY)
+
+
+def collect(options: argparse.Namespace, folder: Path) -> list[Record]:
+    """All results with their evidence, those that are missing made now."""
+    poses, evidence = folder / "poses.jsonl", folder / "evidence.jsonl"
+    done = {key_of(record) for record in report.records(poses)}
+    for seed in range(options.first_seed, options.first_seed + options.cases):
+        for severity in options.severities:
+            for volume in options.volumes:
+                for kind in KINDS:
+                    if (volume, seed, severity, kind) not in done:
+                        report.append(poses, refined(volume, seed, severity, kind))
+        print(f"seed {seed}", flush=True)
+    seen = {key_of(record) for record in report.records(evidence)}
+    for record in report.records(poses):
+        if key_of(record) not in seen:
+            report.append(evidence, measured(record))
+    found = {key_of(record): record for record in report.records(evidence)}
+    return [{**record, **found[key_of(record)]} for record in report.records(poses)]
+
+
+def right(record: Record) -> bool:
+    """Whether the pose is right."""
+    return record["mtre_mm"] is not None and record["mtre_mm"] < WITHIN_MM
+
+
+def fitted(records: Iterable[Record], penalty: float = 0.002) -> np.ndarray:
+    """Offset and weights of a logistic regression, right and wrong results counted alike.
+
+    Wrong distances are left out: no picture shows them (`Verdict.contradicts_header`).
+    """
+    used = [r for r in records if r["evidence"] is not None and not hidden(r)]
+    x = np.array([[r["evidence"][name] for name in MEASURES] for r in used])
+    good = np.array([right(r) for r in used])
+    middle, width = x.mean(0), x.std(0)
+    z = (x - middle) / width
+    share = np.where(good, 0.5 / good.sum(), 0.5 / (~good).sum())
+
+    def loss(w: np.ndarray) -> float:
+        logit = z @ w[1:] + w[0]
+        wrong = np.logaddexp(0, np.where(good, -logit, logit))
+        return float((share * wrong).sum() + penalty * (w[1:] ** 2).sum())
+
+    w = minimize(loss, np.zeros(1 + len(MEASURES))).x
+    return np.r_[w[0] - (w[1:] / width) @ middle, w[1:] / width]
+
+
+def hidden(record: Record) -> bool:
+    """Whether no picture could show what is wrong."""
+    off = record["kind"].startswith("geometry")
+    return off or (record["volume"], record["kind"]) == SYMMETRIC
+
+
+def probability(record: Record, weights: np.ndarray) -> float:
+    """Of being right; 0 where there is no evidence."""
+    if record["evidence"] is None:
+        return 0.0
+    values = np.array([record["evidence"][name] for name in MEASURES])
+    return float(1 / (1 + np.exp(-(weights[0] + weights[1:] @ values))))
+
+
+def judged(records: Sequence[Record]) -> list[Record]:
+    """Every record with its probability, by a fit to the other anatomies."""
+    done = []
+    for volume in sorted({r["volume"] for r in records}):
+        weights = fitted(r for r in records if volume not in (r["volume"], r["ct"]))
+        done += [
+            {**r, "probability": probability(r, weights)} for r in records if r["volume"] == volume
+        ]
+    return done
+
+
+def trusted(record: Record) -> bool:
+    """What `Verdict.trusted` says."""
+    return record["probability"] >= TRUSTED and abs(record["isocenter_off"]) <= ISOCENTER_OFF
+
+
+def area_under_curve(records: Sequence[Record]) -> float:
+    """Chance that a right result has the higher probability than a wrong one (ties count half)."""
+    good = np.array([r["probability"] for r in records if right(r)])
+    bad = np.array([r["probability"] for r in records if not right(r)])
+    more = (good[:, None] > bad).mean() + 0.5 * (good[:, None] == bad).mean()
+    return float(more)
+
+
+def summary(records: list[Record]) -> str:
+    """The tables."""
+    seen = [r for r in records if not hidden(r)]
+    accepted = [r for r in records if trusted(r)]
+    rows = []
+    for volume in (*sorted({r["volume"] for r in seen}), "all"):
+        of = [r for r in seen if volume in (r["volume"], "all")]
+        good, yes = [r for r in of if right(r)], [r for r in of if trusted(r)]
+        rows.append(
+            (
+                volume, len(of), len(good), f"{area_under_curve(of):.4f}", len(yes),
+                _share(sum(map(right, yes)), len(yes)), _worst(yes),
+                _share(sum(not trusted(r) for r in good), len(good)),
+            )
+        )  # fmt: skip
+    kinds = []
+    for severity in sorted({r["severity"] for r in records}):
+        for kind in KINDS:
+            of = [r for r in records if r["kind"] == kind and r["severity"] == severity]
+            kinds.append(
+                (
+                    severity, kind, len(of), sum(map(right, of)),
+                    sum(right(r) and trusted(r) for r in of),
+                    sum(not right(r) and trusted(r) for r in of),
+                )
+            )  # fmt: skip
+    bins = []
+    for low, high in zip((0, 0.1, 0.5, 0.9), (0.1, 0.5, 0.9, 1.01), strict=True):
+        of = [r for r in seen if low <= r["probability"] < high]
+        mean = np.mean([r["probability"] for r in of]) if of else np.nan
+        bins.append(
+            (
+                f"{low} to {min(high, 1)}",
+                len(of),
+                f"{mean:.2f}",
+                _share(sum(map(right, of)), len(of)),
+            )
+        )
+    took = np.median([r["evidence_cpu_s"] / r["cpu_s"] for r in records])
+    return "\n\n".join(
+        (
+            (f"## Verdict: {len(records)} results on simulated radiographs\n\nEvery anatomy judged by a fit to the "
+            f"others. Right: within {WITHIN_MM:.0f} mm. Without wrong distances and the mirrored phantom (no picture "
+            f"shows them) in the first and last table."),
+            report.table(
+                ("anatomy", "results", "right", "AUROC", "trusted", "of these right", "worst, mm", "right but refused"),
+                rows,
+            ),
+            report.table(("severity", "kind", "results", "right", "trusted, right", "trusted, wrong"), kinds),
+            report.table(("probability", "results", "mean", "right"), bins),
+            (f"Of all {len(accepted)} trusted results {_share(sum(map(right, accepted)), len(accepted))} "
+            f"are right, the worst is off by {_worst(accepted)} mm. The evidence costs {100 * took:.0f} % "
+            "of the CPU time of the refinement (median)."),
+        )
+    )  # fmt: skip
+
+
+def _share(part: int, of: int) -> str:
+    return f"{100 * part / of:.1f} %" if of else "–"
+
+
+def _worst(records: Sequence[Record]) -> str:
+    if any(r["mtre_mm"] is None for r in records):
+        return "no right pose"
+    return f"{max(r['mtre_mm'] for r in records):.1f}" if records else "–"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Of ``python -m benchmarks verdict``."""
+    parser.add_argument("--cases", type=int, default=20, help="seeds an anatomy and severity")
+    parser.add_argument("--first-seed", type=int, default=100)
+    parser.add_argument("--severities", nargs="+", default=["typical", "hard"])
+    parser.add_argument("--volumes", nargs="+", default=list(NAMES))
+    parser.add_argument("--fit", action="store_true", help="print weights fitted to all anatomies")
+
+
+def main(options: argparse.Namespace, folder: Path = report.RESULTS) -> None:
+    """Collect, judge, write."""
+    report.one_thread()
+    records = collect(options, folder / "verdict")
+    if options.fit:
+        print("offset, " + ", ".join(MEASURES), fitted(records))
+    records = judged(records)
+    env = report.environment()
+    text = summary(records) + "\n\n" + report.described(env)
+    report.write(
+        "verdict", text, {"environment": env, "seeds": [options.first_seed, options.cases]}, folder
+    )
+
+
+def smoke(folder: Path) -> None:
+    """Two anatomies, one seed."""
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    of = ["--volumes", "hip_sts020", "knee_sts013", "phantom", "--severities", "typical"]
+    main(parser.parse_args(["--cases", "1", *of]), folder)

@@ -1,0 +1,1 @@
+"""Whether the radiographs support a pose: evidence and a probability."""

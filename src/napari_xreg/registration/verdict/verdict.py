@@ -1,0 +1,88 @@
+"""The verdict: how likely a pose is right, as a probability, and why.
+
+What an optimiser says of itself (converged, stalled) is `Status`; the verdict is what the
+radiographs say. It is fitted on simulated radiographs of several anatomies, each judged by a fit
+that never saw it: docs/decisions/0024-verdict.md.
+"""
+
+import math
+from dataclasses import dataclass
+
+from napari_xreg.registration.verdict.evidence import Evidence
+
+WITHIN_MM = 2.0
+"""Right is: mean target registration error of the bone below this."""
+TRUSTED = 0.9
+"""Least probability of a pose that may be used without a second look."""
+ISOCENTER_OFF = 0.07
+"""Of the source-isocenter distance: a middle of rotation farther from where the header puts it
+contradicts the header."""
+
+OFFSET, SETTLED, LIFT = -6.8, 5.3, 6.6
+"""Of the log odds: `python -m benchmarks verdict --fit`."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether to trust a pose.
+
+    Parameters
+    ----------
+    probability
+        Of lying within `WITHIN_MM`; 0 where there is nothing to judge by.
+    evidence
+        What it rests on; None where too little of the CT is seen.
+    isocenter_off
+        How far the middle of rotation lies from the source, against the header, as a share of what
+        the header says: 0.1 is a tenth farther. None where several radiographs fix the depth.
+    """
+
+    probability: float
+    evidence: Evidence | None
+    isocenter_off: float | None = None
+
+    @property
+    def contradicts_header(self) -> bool:
+        """Whether the depth found does not fit the distances that the header gives."""
+        return self.isocenter_off is not None and abs(self.isocenter_off) > ISOCENTER_OFF
+
+    @property
+    def trusted(self) -> bool:
+        """Whether the pose may be used without a second look."""
+        return self.probability >= TRUSTED and not self.contradicts_header
+
+    @property
+    def words(self) -> str:
+        """In sentences, for the user."""
+        if self.evidence is None:
+            return "Too little of the CT shows in the radiograph to judge this pose: look at the overlay."
+        share = f"{100 * self.evidence.settled:.0f} %"
+        said = (
+            f"{_likely(self.probability)} to lie within {WITHIN_MM:.0f} mm: {share} of the details of the "
+            "DRR fit the radiograph nowhere better than where this pose puts them."
+        )
+        if self.contradicts_header:
+            assert self.isocenter_off is not None
+            way = "farther from" if self.isocenter_off > 0 else "nearer to"
+            said += (
+                f" But the CT lies {100 * abs(self.isocenter_off):.0f} % {way} the source than the "
+                "header says: either the patient is not at the isocenter, or the source-detector "
+                "distance or the pixel spacing is wrong, and the depth with it."
+            )
+        return said
+
+
+def verdict_on(evidence: Evidence | None, isocenter_off: float | None = None) -> Verdict:
+    """The verdict that evidence supports."""
+    if evidence is None:
+        return Verdict(0.0, None, isocenter_off)
+    odds = OFFSET + SETTLED * evidence.settled + LIFT * evidence.lift
+    return Verdict(1.0 / (1.0 + math.exp(-odds)), evidence, isocenter_off)
+
+
+def _likely(probability: float) -> str:
+    if probability > 0.99:
+        return "More than 99 % likely"
+    if probability < 0.01:
+        return "Less than 1 % likely"
+    return f"{100 * probability:.0f} % likely"

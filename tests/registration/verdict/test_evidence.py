@@ -1,0 +1,109 @@
+"""What is counted, by hand; and balls in closed form at the right pose and beside it."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from registration.blobs import CENTER, blob_radiograph, blob_volume
+
+from napari_xreg.geometry import CArm, CArmPose, Detector, Pose
+from napari_xreg.registration import View
+from napari_xreg.registration.verdict.evidence import evidence_of, weighed
+from napari_xreg.registration.verdict.patches import ASIDE, Patches
+
+ARM = CArm(1020.0, 740.0, Detector((150, 130), (1.4, 1.7), (70.0, 68.0)))
+TRUTH = ARM.pose_from(CArmPose(12.0, -8.0, isocenter=tuple(CENTER.tolist())))
+
+
+def patches(here: list[float], best: list[float], aside: float) -> Patches:
+    return Patches(np.array(here), np.array(best), np.full((len(here), len(ASIDE)), aside))
+
+
+def test_convincing_patches_are_counted():
+    # Nine convincing patches: six in place (best - here below 0.06), three not; two that do not count.
+    first = patches([0.9, 0.9, 0.9, 0.85, 0.1], [0.9, 0.92, 0.95, 0.86, 0.5], 0.2)
+    second = patches([0.7, 0.65, 0.5, 0.2, 0.8, 0.59], [0.7, 0.8, 0.7, 0.9, 0.85, 0.6], 0.2)
+    found = weighed([first, second])
+    assert found is not None
+    assert found.patches == 9
+    assert found.settled == pytest.approx(6 / 9)
+    assert found.lift == pytest.approx(6 / 9)  # nothing fits aside
+
+
+def test_the_lift_is_over_what_fits_beside():
+    # All eight fit in place; aside, the first four fit as well: half the share.
+    aside = np.full((8, len(ASIDE)), 0.0)
+    aside[:4] = 0.95
+    first = Patches(np.full(8, 0.95), np.full(8, 0.95), aside)
+    found = weighed([first])
+    assert found is not None
+    assert found.settled == pytest.approx(1.0)
+    assert found.lift == pytest.approx((1.0 - 0.5) / (1.0 - 0.5))
+    worse = replace(first, here=np.r_[np.full(2, 0.5), np.full(6, 0.95)])
+    assert weighed([worse]).lift == pytest.approx((0.75 - 0.5) / 0.5)
+
+
+def test_too_few_patches_are_no_evidence():
+    few = patches([0.9] * 7, [0.9] * 7, 0.0)
+    assert weighed([few]) is None
+    assert weighed([few, patches([0.9], [0.9], 0.0)]) is not None
+    assert weighed([]) is None
+
+
+def moved(pose: Pose, *along: float) -> Pose:
+    """Along the axes of the camera, mm."""
+    shift = pose.rotation @ torch.tensor(along, dtype=torch.float64)
+    return Pose(pose.rotation, pose.translation + shift)
+
+
+@pytest.fixture(scope="module")
+def balls():
+    return blob_volume(2.5), blob_radiograph(ARM, TRUTH)
+
+
+def test_at_the_right_pose_the_drr_fits_nowhere_else(balls):
+    volume, radiograph = balls
+    found = evidence_of(volume, [View(radiograph, TRUTH)])
+    assert found.settled > 0.95
+    assert found.lift > 0.9
+
+
+def test_beside_the_right_pose_it_fits_elsewhere(balls):
+    volume, radiograph = balls
+    found = evidence_of(volume, [View(radiograph, moved(TRUTH, 6.0, 0.0, 0.0))])
+    assert found.settled < 0.2
+
+
+def test_a_second_radiograph_counts(balls):
+    volume, radiograph = balls
+    right, wrong = View(radiograph, TRUTH), View(radiograph, moved(TRUTH, 6.0, 0.0, 0.0))
+    both = evidence_of(volume, [right, wrong])
+    alone = evidence_of(volume, [right])
+    assert both.patches > alone.patches
+    assert 0.3 < both.settled < 0.8
+
+
+def test_a_ct_outside_the_radiograph_is_no_evidence(balls):
+    volume, radiograph = balls
+    assert evidence_of(volume, [View(radiograph, moved(TRUTH, 2000.0, 0.0, 0.0))]) is None
+
+
+def test_the_masked_part_has_no_say(balls):
+    volume, radiograph = balls
+    values = radiograph.line_integrals.clone()
+    values[:, 60:] = values[:, 60:].flip(0)
+    mask = torch.ones_like(values, dtype=torch.bool)
+    spoilt = replace(radiograph, line_integrals=values)
+    mask[:, 60:] = False
+    assert evidence_of(volume, [View(spoilt, TRUTH)]).settled < 0.8
+    assert evidence_of(volume, [View(replace(spoilt, mask=mask), TRUTH)]).settled > 0.95
+
+
+def test_saturated_pixels_have_no_say(balls):
+    volume, radiograph = balls
+    values = radiograph.line_integrals
+    burnt = replace(radiograph, line_integrals=values.clamp(max=float(values.quantile(0.8))))
+    found = evidence_of(volume, [View(burnt, TRUTH)])
+    assert found.settled > 0.9
+    assert found.patches < evidence_of(volume, [View(radiograph, TRUTH)]).patches

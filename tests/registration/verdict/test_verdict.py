@@ -1,0 +1,42 @@
+"""The probability by hand, and what it says."""
+
+import math
+
+import pytest
+
+from napari_xreg.registration.verdict.evidence import Evidence
+from napari_xreg.registration.verdict.verdict import LIFT, OFFSET, SETTLED, verdict_on
+
+
+def test_the_probability_is_logistic():
+    found = verdict_on(Evidence(0.8, 0.5, 40))
+    assert found.probability == pytest.approx(
+        1 / (1 + math.exp(-(OFFSET + 0.8 * SETTLED + 0.5 * LIFT)))
+    )
+
+
+def test_a_pose_that_fits_is_trusted_and_one_that_does_not_is_not():
+    good, bad = verdict_on(Evidence(0.95, 0.94, 150)), verdict_on(Evidence(0.3, 0.2, 150))
+    assert good.trusted
+    assert not bad.trusted
+    assert "95 % of the details" in good.words
+
+
+def test_without_evidence_nothing_is_trusted():
+    found = verdict_on(None)
+    assert found.probability == 0.0
+    assert not found.trusted
+    assert "Too little" in found.words
+
+
+@pytest.mark.parametrize(("off", "way"), [(0.1, "10 % farther from"), (-0.09, "9 % nearer to")])
+def test_a_depth_against_the_header_is_not_trusted(off, way):
+    found = verdict_on(Evidence(1.0, 1.0, 150), off)
+    assert not found.trusted
+    assert way in found.words
+
+
+def test_a_patient_a_little_off_the_isocenter_is_trusted():
+    found = verdict_on(Evidence(1.0, 1.0, 150), -0.05)
+    assert found.trusted
+    assert "header" not in found.words
