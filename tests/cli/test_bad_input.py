@@ -238,6 +238,7 @@ def test_inspecting_a_malformed_ct(call, tmp_path, name):
         (["register", "CT", "XRAY", "--truth", "x.json"], "schema"),
         (["register", "CT", "XRAY", "--out", "x.txt"], "is a file"),
         (["register", "CT", "XRAY", "--method", "adam", "--multi-start", "3"], "--method lm"),
+        (["register", "CT", "XRAY", "--method", "adam", "--multi-start", "auto"], "--method lm"),
         (["register", "CT", "XRAY", "--spread", "1", "2", "3"], "--multi-start"),
         (["register", "CT", "XRAY", "--crop", "0", "0", "900", "900"], "crop"),
         (["register", "phantom:x", "XRAY"], "whole number"),

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from napari_xreg import training
-from napari_xreg.cli import detect_command, finding_start, heatmap_command
+from napari_xreg.cli import detect_command, finding_start, heatmap_command, register_command
 from napari_xreg.images import Landmark, read_radiograph, write_landmarks
 from napari_xreg.rayemb import PreparedNetwork
 from napari_xreg.registration.refinement import course
@@ -52,6 +52,14 @@ def test_register_spreads_its_starts_by_it(call, case, monkeypatch):
     for one, other in ((zero, seven), (seven, eight), (zero, eight)):
         assert torch.equal(one[0], other[0])  # the start that was given
         assert (one[1:] - other[1:]).abs().amax((1, 2)).min() > 0.01
+
+
+def test_starts_left_to_the_program(call, case, stop):
+    calls = stop(register_command, "refine_shown")
+    ended(call("register", case.ct, case.xray, "--multi-start", "auto", "--seed", 3, "--quiet"))
+    (((request, _), _),) = calls
+    asked = request.settings
+    assert (asked.starts, asked.further, asked.seed) == (1, (16, 128), 3)
 
 
 def test_detect(call, case, stop):

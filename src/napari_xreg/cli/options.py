@@ -318,6 +318,11 @@ def whole(text: str) -> int:
     return _bounded(text)
 
 
+def starts_or_auto(text: str) -> int:
+    """A positive number, or 0 for "auto"."""
+    return 0 if text == "auto" else positive(text)
+
+
 def positive(text: str) -> int:
     """A whole number above 0."""
     if not text.isdecimal() or not text.strip("0"):

@@ -20,8 +20,8 @@ from napari_xreg.cli.options import (
     frame,
     not_negative,
     number,
-    positive,
     positive_number,
+    starts_or_auto,
     threads,
     whole,
 )
@@ -229,9 +229,10 @@ def _add_register(commands: _Commands, common: _Parser) -> None:
     _worded(compare, _comparisons)
     how.add_argument(
         "--multi-start",
-        type=positive,
+        type=starts_or_auto,
         metavar="N",
-        help="refine from N starting poses, keep the best few (default: 1, or what --init needs)",
+        help="refine from N starting poses, keep the best few (default: 1, or what --init needs); "
+        "auto: one, and where its result is not trusted 16, then 128 spread wider",
     )
     spread = how.add_argument(
         "--spread", type=not_negative, nargs=3, metavar=("DEG", "MM", "DEPTH")

@@ -148,15 +148,15 @@ def check_settings(arguments: Namespace) -> None:
             f"--compare is, with --method {solver.name}, one of "
             f"{'; '.join(solver.compares())}: got {arguments.compare!r}"
         )
-    several = (arguments.multi_start or 1) > 1 or arguments.spread
+    several = arguments.multi_start not in (None, 1) or arguments.spread
     if several and not solver.several_starts:
         raise ValueError(
             f"--multi-start and --spread belong to --method {_names_of('several_starts')}"
         )
     if arguments.lock and not solver.locks:
         raise ValueError(f"--lock belongs to --method {_names_of('locks')}")
-    if arguments.spread and (arguments.multi_start == 1 or not (arguments.multi_start or found)):
-        raise ValueError("--spread spreads the starts of --multi-start N: give N above 1")
+    if arguments.spread and arguments.multi_start in ((1,) if found else (1, None)):
+        raise ValueError("--spread spreads the starts of --multi-start N: give N above 1, or auto")
 
 
 def _names_of(ability: str) -> str:
@@ -169,7 +169,7 @@ def chosen_settings(arguments: Namespace, start: StartingPose) -> Any:
     return solver.settings_for(
         Wanted(
             compare=arguments.compare,
-            starts=(arguments.multi_start or start.starts) if solver.several_starts else 1,
+            starts=_starts(arguments, start) if solver.several_starts else 1,
             spread=Spread(*arguments.spread) if arguments.spread else start.spread,
             locked=tuple(arguments.lock),
             seed=arguments.seed,
@@ -177,6 +177,10 @@ def chosen_settings(arguments: Namespace, start: StartingPose) -> Any:
             threads=arguments.threads,
         )
     )
+
+
+def _starts(arguments: Namespace, start: StartingPose) -> int:
+    return start.starts if arguments.multi_start is None else int(arguments.multi_start)
 
 
 def _start(

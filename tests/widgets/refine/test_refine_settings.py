@@ -36,6 +36,18 @@ def test_a_similarity_of_the_table_is_offered(panel, monkeypatch):
     assert panel.measure.findText("negative distance") == -1
 
 
+def test_starting_poses_may_be_left_to_the_program(panel):
+    panel.choose_solver("lm")
+    panel.starts.setCurrentText("auto")
+    settings = panel.choices().settings()
+    assert (settings.starts, settings.further) == (1, (16, 128))
+    assert panel.spread.isEnabled()
+    assert panel.choices().as_json()["starts"] == "auto"
+    panel.starts.setCurrentText("16")
+    settings = panel.choices().settings()
+    assert (settings.starts, settings.further) == (16, ())
+
+
 def test_a_similarity_without_words_is_offered_too(panel, monkeypatch):
     monkeypatch.setitem(SIMILARITIES, "bare", lambda fixed, moving, mask=None: 0.0)
     panel.choose_solver("adam")

@@ -127,12 +127,18 @@ def _add(
         return
     shadow = image > FAINTEST * image.max()
     sampling = pixel_mm * [rows / shape[0], columns / shape[1]]
-    distance, nearest = scipy.ndimage.distance_transform_edt(~shadow, sampling=sampling, return_indices=True)
+    distance, nearest = scipy.ndimage.distance_transform_edt(
+        ~shadow, sampling=sampling, return_indices=True
+    )
     close = distance <= reach_mm
     end = _drawn(ends, replace(carm, detector=part), pose, shadow.shape)
     if end.any():
         beyond = end[tuple(nearest)] & ~shadow
-        kept = close & ~beyond & (scipy.ndimage.distance_transform_edt(~end, sampling=sampling) > reach_mm)
+        kept = (
+            close
+            & ~beyond
+            & (scipy.ndimage.distance_transform_edt(~end, sampling=sampling) > reach_mm)
+        )
         close = kept if kept.sum() >= LEAST_LEFT * close.sum() else close
     back = [
         np.minimum((np.arange(n) + 0.5) * m / n, m - 1).astype(int)
@@ -149,4 +155,6 @@ def _drawn(points: Tensor, carm: CArm, pose: Pose, shape: tuple[int, ...]) -> np
         pixels = np.round(pixels[np.isfinite(pixels).all(1)]).astype(int)
         pixels = pixels[((pixels >= 0) & (pixels < shape)).all(1)]
         drawn[pixels[:, 0], pixels[:, 1]] = True
-    return np.asarray(scipy.ndimage.binary_dilation(drawn, np.ones((3, 3)))) if drawn.any() else drawn
+    return (
+        np.asarray(scipy.ndimage.binary_dilation(drawn, np.ones((3, 3)))) if drawn.any() else drawn
+    )

@@ -16,6 +16,7 @@ from napari_xreg.options import Option
 from napari_xreg.progress import Control
 from napari_xreg.registration.near_bone.mask import box_of, depth_of, near_bone_mask
 from napari_xreg.registration.refinement.levels import Level
+from napari_xreg.registration.refinement.more_starts import until_trusted
 from napari_xreg.registration.refinement.refining import refine
 from napari_xreg.registration.refinement.result import Candidate, Iterate, Registration
 from napari_xreg.registration.refinement.settings import RefineSettings
@@ -129,6 +130,23 @@ def refine_near_bone(
                 volume, looked or views, settings=settings, isocenter=pivot, control=control
             )
         )
+
+    def once(how: RefineSettings) -> Generator[Iterate, None, Registration]:
+        return _refined(volume, host, views, near, how, pivot, control)
+
+    return (yield from until_trusted(once, settings, control))
+
+
+def _refined(
+    volume: Volume,
+    host: Volume,
+    views: tuple[View, ...],
+    near: NearBone,
+    settings: RefineSettings,
+    pivot: Float[Tensor, "3"],
+    control: Control | None,
+) -> Generator[Iterate, None, Registration]:
+    """From the starts of `settings`, level by level; `host` is the volume on the processor."""
     began = time.perf_counter()
     given = spread_starts(
         views[0].world_from_camera, pivot, settings.starts, settings.spread, settings.seed

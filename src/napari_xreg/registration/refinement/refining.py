@@ -8,6 +8,7 @@ from torch import Tensor
 
 from napari_xreg.images import Volume
 from napari_xreg.progress import Control
+from napari_xreg.registration.refinement.more_starts import until_trusted
 from napari_xreg.registration.refinement.result import Iterate, Registration
 from napari_xreg.registration.refinement.settings import RefineSettings
 from napari_xreg.registration.refinement.solvers import solver_of
@@ -70,5 +71,9 @@ def refine(
         raise ValueError("at least one radiograph is needed")
     pivot = pivot_of(volume, isocenter)
     solve = solver_of(settings).solve
-    found = yield from solve(volume, views, settings=settings, pivot=pivot, control=control)
-    return judged(found, volume, views)
+
+    def once(how: Any) -> Generator[Iterate, None, Registration]:
+        found = yield from solve(volume, views, settings=how, pivot=pivot, control=control)
+        return judged(found, volume, views)
+
+    return (yield from until_trusted(once, settings, control))

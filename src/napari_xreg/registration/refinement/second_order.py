@@ -22,7 +22,7 @@ from napari_xreg.registration.refinement.levels import (
 )
 from napari_xreg.registration.refinement.problem import Backend
 from napari_xreg.registration.refinement.result import Iterate, Registration
-from napari_xreg.registration.refinement.settings import RefineSettings
+from napari_xreg.registration.refinement.settings import AUTOMATIC, RefineSettings
 from napari_xreg.registration.refinement.solver import Solver, Wanted
 from napari_xreg.registration.refinement.views import View
 from napari_xreg.rendering import choose_backend, out_of_memory
@@ -91,7 +91,8 @@ def _configured(wanted: Wanted) -> RefineSettings:
             )
             for level in levels
         ),
-        starts=wanted.starts,
+        starts=wanted.starts or 1,
+        further=() if wanted.starts else AUTOMATIC,
         spread=wanted.spread,
         locked=wanted.locked,
         seed=wanted.seed,
@@ -102,6 +103,8 @@ def _configured(wanted: Wanted) -> RefineSettings:
 
 def _most_iterates(settings: RefineSettings) -> int:
     total, tracks = 0, settings.starts
+    for starts in settings.further:
+        total += _most_iterates(replace(settings, starts=starts, further=()))
     for number, level in enumerate(settings.levels):
         if number > 0:
             keep = settings.entering(number)

@@ -7,6 +7,9 @@ from napari_xreg.registration.refinement.levels import COARSE_TO_FINE, Level
 from napari_xreg.registration.refinement.result import Status
 from napari_xreg.registration.refinement.starts import Spread
 
+AUTOMATIC = (16, 128)
+"""Further rounds where the number of starts is left to the program."""
+
 
 @dataclass(frozen=True)
 class RefineSettings:
@@ -19,6 +22,9 @@ class RefineSettings:
     starts
         1: from the given pose alone. More: that many poses spread about it are refined at the
         coarsest level and the best go on.
+    further
+        Further rounds, each from so many starts spread wider (`more_starts.WIDER`), while no result is trusted;
+        () is none. ``AUTOMATIC`` is what "as many as it takes" means.
     spread
         How widely the further starts are spread.
     carried
@@ -38,6 +44,7 @@ class RefineSettings:
 
     levels: tuple[Level, ...] = COARSE_TO_FINE
     starts: int = 1
+    further: tuple[int, ...] = ()
     spread: Spread = field(default_factory=Spread)
     carried: tuple[int, ...] = (4, 1)
     locked: tuple[str, ...] = ()
@@ -54,6 +61,8 @@ class RefineSettings:
                 "starts and carried candidates must be at least 1: got "
                 f"starts={self.starts}, carried={self.carried}"
             )
+        if any(starts < 1 for starts in self.further):
+            raise ValueError(f"every further round needs a start: got {self.further}")
         if not self.tolerance_mm > 0:
             raise ValueError(f"the tolerance must be positive: got {self.tolerance_mm} mm")
 

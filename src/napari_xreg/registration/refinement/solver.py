@@ -50,7 +50,8 @@ class Wanted:
     iterations
         At most, a level; None: as by default.
     starts, spread, locked, seed
-        As of `RefineSettings`; a solver that cannot do them refuses what is not the default.
+        As of `RefineSettings`; a solver that cannot do them refuses what is not the default. 0
+        starts: as many as it takes.
     keep_images
         Put the DRR of every iterate into the trajectory.
     threads
@@ -127,8 +128,8 @@ class Solver:
             raise ValueError(
                 f"{self.title} compares {', '.join(self.compares())}: got {wanted.compare!r}"
             )
-        if wanted.starts > 1 and not self.several_starts:
-            raise ValueError(f"{self.title} refines from one start: got {wanted.starts}")
+        if wanted.starts != 1 and not self.several_starts:
+            raise ValueError(f"{self.title} refines from one start: got {wanted.starts or 'auto'}")
         if wanted.locked and not self.locks:
             raise ValueError(
                 f"{self.title} moves every C-arm parameter: {', '.join(wanted.locked)} cannot be "

@@ -14,7 +14,8 @@ SCALES = {
 }
 """What the levels are, in words."""
 
-STARTS = (1, 16, 64, 128)
+STARTS = {"1": 1, "auto": 0, "16": 16, "64": 64, "128": 128}
+"""What the user chooses, and what `Wanted.starts` is then."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class RefineChoices:
     iterations
         At most, a level.
     starts, spread, locked
-        As in `RefineSettings`.
+        As in `Wanted`.
     """
 
     optimiser: str = next(iter(SOLVERS))
@@ -75,7 +76,7 @@ class RefineChoices:
             "scales": self.scales,
             "pixels": list(self.pixels),
             "iterations": solver.iterations if self.iterations is None else self.iterations,
-            "starts": self.starts,
+            "starts": self.starts or "auto",
             "spread": {
                 "rotation_deg": self.spread.rotation_deg,
                 "in_plane_mm": self.spread.in_plane_mm,

@@ -61,18 +61,7 @@ class RefineSettingsPanel(QWidget):
         self.iterations.setRange(1, 2000)
         self.iterations.setValue(self.solver.iterations)
         self.iterations.setToolTip("Maximum iterations per level and start.")
-        self.starts = _combo(
-            {
-                str(n): (
-                    "The present pose alone."
-                    if n == 1
-                    else f"The present pose and {n - 1} spread about it (Sobol); all are refined "
-                    "at the coarsest level, the best four at the next, the best one to the end."
-                )
-                for n in STARTS
-            },
-            "starts",
-        )
+        self.starts = _combo({name: _starts_help(n) for name, n in STARTS.items()}, "starts")
         self.spread = SettingsForm(Spread())
         self.locks = {name: QCheckBox(name) for name in CARM_PARAMETERS}
         for name, box in self.locks.items():
@@ -124,7 +113,7 @@ class RefineSettingsPanel(QWidget):
             scales=self.scales.currentText(),
             pixels=pixels_of(self.own.text()) if own else (64, 128, 256),
             iterations=self.iterations.value(),
-            starts=int(self.starts.currentText()) if solver.several_starts else 1,
+            starts=STARTS[self.starts.currentText()] if solver.several_starts else 1,
             spread=self.spread.value(),
             locked=tuple(name for name, box in self.locks.items() if box.isChecked())
             if solver.locks
@@ -209,6 +198,20 @@ def flush(group: QCollapsible) -> None:
     for layout in (group.layout(), group.content().layout()):
         if layout is not None:
             layout.setContentsMargins(0, 2, 0, 2)
+
+
+def _starts_help(starts: int) -> str:
+    if starts == 0:
+        return (
+            "The present pose alone; where the radiographs do not support its result, 16 poses "
+            "spread about it, then 128 spread wider."
+        )
+    if starts == 1:
+        return "The present pose alone."
+    return (
+        f"The present pose and {starts - 1} spread about it (Sobol); all are refined at the coarsest "
+        "level, the best four at the next, the best one to the end."
+    )
 
 
 def _combo(entries: Mapping[str, str], name: str) -> QComboBox:

@@ -1,0 +1,86 @@
+"""As many starts as it takes: one first, more where the radiographs do not support its result."""
+
+from collections.abc import Callable, Generator
+from dataclasses import replace
+from typing import Any
+
+from napari_xreg.progress import Control
+from napari_xreg.registration.refinement.result import Iterate, Registration
+from napari_xreg.registration.refinement.settings import RefineSettings
+
+WIDER = 1.5
+"""Each further round spreads its starts this much wider than the round before."""
+
+Once = Callable[[Any], Generator[Iterate, None, Registration]]
+
+
+def until_trusted(
+    once: Once, settings: Any, control: Control | None
+) -> Generator[Iterate, None, Registration]:
+    """Refine; and again from each of ``settings.further`` starts until a result is trusted.
+
+    Parameters
+    ----------
+    once
+        A refinement with given settings, its result judged.
+    settings
+        Of a solver; those without `further` are used once.
+    control
+        Cancelled between rounds too.
+
+    Yields
+    ------
+    Iterate
+        Of all rounds, numbered through; starts too.
+
+    Returns
+    -------
+    Registration
+        The first that is trusted, else the most likely; its trajectory holds all rounds.
+    """
+    if not isinstance(settings, RefineSettings) or not settings.further:
+        return (yield from once(settings))
+    trajectory: list[Iterate] = []
+    best: Registration | None = None
+    used, spread = 0, settings.spread
+    for starts in (settings.starts, *settings.further):
+        found = yield from _numbered(
+            once(replace(settings, starts=starts, spread=spread, further=())), trajectory, used
+        )
+        moved = [replace(each, start=each.start + used) for each in found.candidates]
+        found = replace(found, candidates=tuple(moved))
+        used += starts
+        if best is None or _likely(found) > _likely(best):
+            best = found
+        if best or (control is not None and control.cancelled):
+            break
+        spread = spread.scaled(WIDER)
+    assert best is not None  # there is at least one round
+    poses = "starting pose" if used == 1 else "starting poses"
+    said = f"Refined from {used} {poses}, more where a result was not sure."
+    return replace(best, trajectory=tuple(trajectory), notes=(*best.notes, said))
+
+
+def _likely(registration: Registration) -> float:
+    return -1.0 if registration.probability is None else registration.probability
+
+
+def _numbered(
+    events: Generator[Iterate, None, Registration], trajectory: list[Iterate], first: int
+) -> Generator[Iterate, None, Registration]:
+    """Events of a round as those of the whole."""
+    began = trajectory[-1].seconds if trajectory else 0.0
+    while True:
+        try:
+            event = next(events)
+        except StopIteration as end:
+            done: Registration = end.value
+            return done
+        iterate = replace(
+            event,
+            index=len(trajectory),
+            start=event.start + first,
+            seconds=event.seconds + began,
+        )
+        trajectory.append(iterate)
+        yield iterate
