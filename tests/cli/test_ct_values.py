@@ -46,7 +46,7 @@ def test_a_render_asks_for_the_choice_and_follows_it(call, angiography, tmp_path
     assert "--ct-values hu" in refused.err
     assert not (tmp_path / "d.npy").exists()
     done = call("render", angiography.name, "--out", "d.npy", *VIEW,
-                "--ct-values", "linear", 0, 1800)  # fmt: skip
+                "--ct-values", "linear", 0, 1800, "--attenuation", "as-read")  # fmt: skip
     assert done.code == 0, done.err
     assert "note: values 0 to 1800 read as linear" in done.out
     # From the front a ray runs along y through 4 voxels of 3 mm of bone: 12 mm x 0.04937/mm.

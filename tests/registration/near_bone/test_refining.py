@@ -16,6 +16,7 @@ from napari_xreg.registration import (
     Spread,
     Status,
     View,
+    near_bone_mask,
     near_bone_view,
     refine_near_bone,
 )
@@ -140,6 +141,22 @@ def test_adam_looks_near_the_start(hip, views):
 def test_the_reach_halves_from_level_to_level():
     near = NearBone(5.0, 18.0)
     assert [near.at(level) for level in range(4)] == [18.0, 9.0, 5.0, 5.0]
+
+
+def test_slivers_of_a_mask_that_vanish_at_a_coarse_level_leave_the_whole_image(hip, views):
+    seen, _, isocenter = views
+    bone, striped = above_water(hip[1]), []
+    every_eighth = torch.arange(CARM.detector.shape[1]) % 8 == 0
+    for view in seen:
+        near = near_bone_mask(bone, CARM, view.world_from_camera, 45.0)
+        mask = view.radiograph.usable & (~near | every_eighth)
+        radiograph = dataclasses.replace(view.radiograph, mask=mask)
+        striped.append(dataclasses.replace(view, radiograph=radiograph))
+        assert near_bone_view(bone, striped[-1], view.world_from_camera, 20.0) is not None
+    coarse = dataclasses.replace(SETTINGS, levels=SETTINGS.levels[:1])
+    near = NearBone(reach_mm=20.0, first_mm=20.0)
+    result = run(refine_near_bone(bone, striped, near=near, settings=coarse, isocenter=isocenter))
+    assert 0.0 < result.losses["loss"] < 2.0
 
 
 def test_the_workflow_does_so_by_itself_for_bones_alone(hip, views):

@@ -22,7 +22,7 @@ from napari_xreg.registration.refinement.result import Candidate, Iterate, Regis
 from napari_xreg.registration.refinement.settings import RefineSettings
 from napari_xreg.registration.refinement.solvers import solver_of
 from napari_xreg.registration.refinement.starts import going_on, spread_starts
-from napari_xreg.registration.refinement.views import View, pivot_of
+from napari_xreg.registration.refinement.views import View, at_pixels, pivot_of
 
 VOXEL_PER_PIXEL = 0.9
 """Voxels of a coarse level over its pixels, where the bone is: 6 mm to 32 pixels of 300 mm, as in
@@ -33,6 +33,12 @@ FRAME_PIXELS = 256
 
 MARGIN_PIXELS = 4
 """Of the coarsest level, about the mask: what filters reach."""
+
+FEWEST = 64
+"""Usable pixels near the bone, at the level's resolution; with fewer the whole image is compared."""
+
+COARSEST = 32
+"""Longer side of the first level of a solver whose levels are not known here."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +81,7 @@ def near_bone_view(volume: Volume, view: View, poses: Pose, reach_mm: float) -> 
     radiograph = view.radiograph
     near = near_bone_mask(volume, radiograph.carm, poses, reach_mm)
     box = box_of(near & radiograph.usable.cpu(), 0)
-    if box is None or int((near & radiograph.usable.cpu()).sum()) < 64:
+    if box is None or int((near & radiograph.usable.cpu()).sum()) < FEWEST:
         return None
     margin = round(MARGIN_PIXELS * max(box[2:]) / 32)
     first_row, first_column, rows, columns = box_of(near & radiograph.usable.cpu(), margin) or box
@@ -124,7 +130,7 @@ def refine_near_bone(
     pivot = pivot_of(volume, isocenter)
     host = volume.to(device="cpu")
     if not views or not isinstance(settings, RefineSettings):
-        looked = _looked(host, views, near.first_mm)
+        looked = _looked(host, views, near.first_mm, COARSEST)
         return (
             yield from refine(
                 volume, looked or views, settings=settings, isocenter=pivot, control=control
@@ -162,7 +168,8 @@ def _refined(
         ended: dict[int, Registration] = {}
         for start in alive:
             pose = tracks[start].final
-            looked = _looked(host, _moved(views, pose), near.at(number)) or _moved(views, pose)
+            moved = _moved(views, pose)
+            looked = _looked(host, moved, near.at(number), level.pixels) or moved
             sub = _level_alone(settings, level, host, looked[0], last=last)
             # Judged at the end alone; with the views of the last level, which show the bone alone.
             events = (
@@ -198,10 +205,18 @@ def near_bone_words(near: NearBone) -> str:
     return f"compared within {near.reach_mm:g} mm of the rendered bone"
 
 
-def _looked(volume: Volume, views: Sequence[View], reach_mm: float) -> tuple[View, ...] | None:
-    """Every view near the bone at its pose; None where one would show nothing."""
+def _looked(
+    volume: Volume, views: Sequence[View], reach_mm: float, pixels: int
+) -> tuple[View, ...] | None:
+    """Every view near the bone at its pose; None where one would show nothing at so many pixels."""
     found = [near_bone_view(volume, view, view.world_from_camera, reach_mm) for view in views]
-    return tuple(view for view in found if view is not None) if None not in found else None
+    kept = tuple(view for view in found if view is not None and _shows(view, pixels))
+    return kept if len(kept) == len(found) else None
+
+
+def _shows(view: View, pixels: int) -> bool:
+    """Whether a level of so many pixels has something to compare: slivers of a mask vanish."""
+    return int(at_pixels(view.radiograph, pixels).usable.sum()) >= FEWEST
 
 
 def _moved(views: Sequence[View], first: Pose) -> tuple[View, ...]:

@@ -115,6 +115,8 @@ def _sample(
     image: Array, target: Array, usable: npt.NDArray[np.intp]
 ) -> "tuple[Matrix, Matrix, Matrix, float, float, npt.NDArray[np.intp]] | None":
     rows, columns = image.shape
+    if usable.size == 0:
+        return None
     chosen = usable[:: max(1, usable.size // MOST_PIXELS)]
     x, y = image.ravel()[chosen].astype(np.float64), target.ravel()[chosen].astype(np.float64)
     low, high = np.percentile(x, [1.0, 99.0])
