@@ -77,6 +77,13 @@ def test_without_a_trusted_one_the_most_likely_is_kept():
     assert len(found.trajectory) == 9
 
 
+def test_a_trusted_one_is_taken_before_a_likelier_one_that_contradicts_its_header():
+    once = Rounds((Status.NOT_TRUSTED, 0.99), (Status.CONVERGED, 0.92))
+    found = run(until_trusted(once, SETTINGS, None))
+    assert len(once.asked) == 2
+    assert (found.status, found.probability) == (Status.CONVERGED, 0.92)
+
+
 def test_cancelling_ends_the_rounds():
     control = Control()
     control.cancel()

@@ -20,6 +20,7 @@ def test_a_pose_that_fits_is_trusted_and_one_that_does_not_is_not():
     assert good.trusted
     assert not bad.trusted
     assert "95 % of the details" in good.words
+    assert "fitted on simulated radiographs" in good.words
 
 
 def test_without_evidence_nothing_is_trusted():

@@ -16,7 +16,7 @@ from napari_xreg.options import Option
 from napari_xreg.progress import Control
 from napari_xreg.registration.near_bone.mask import box_of, depth_of, near_bone_mask
 from napari_xreg.registration.refinement.levels import Level
-from napari_xreg.registration.refinement.more_starts import until_trusted
+from napari_xreg.registration.refinement.more_starts import renumbered, until_trusted
 from napari_xreg.registration.refinement.refining import refine
 from napari_xreg.registration.refinement.result import Candidate, Iterate, Registration
 from napari_xreg.registration.refinement.settings import RefineSettings
@@ -29,7 +29,7 @@ VOXEL_PER_PIXEL = 0.9
 the levels of whole images."""
 
 FRAME_PIXELS = 256
-"""Longer side of an iterate's image."""
+"""Longer side of the image of an iteration."""
 
 MARGIN_PIXELS = 4
 """Of the coarsest level, about the mask: what filters reach."""
@@ -162,9 +162,9 @@ def _refined(
     alive, result = list(tracks), None
     for number, level in enumerate(settings.levels):
         if number > 0:
-            keep = settings.carried[min(number, len(settings.carried)) - 1]
+            keep = settings.entering(number)
             alive = going_on({start: tracks[start].loss for start in alive}, keep)
-        last = number == len(settings.levels) - 1
+        last = settings.is_last(number)
         ended: dict[int, Registration] = {}
         for start in alive:
             pose = tracks[start].final
@@ -179,7 +179,16 @@ def _refined(
                     volume, looked, settings=sub, pivot=pivot, control=control
                 )
             )
-            ended[start] = yield from _numbered(events, trajectory, start, number, began, looked[0])
+
+            def of_all(
+                event: Iterate, start: int = start, level: int = number, view: View = looked[0]
+            ) -> Iterate:
+                seconds, image = time.perf_counter() - began, event.image
+                if image is not None:
+                    image = in_whole_frame(image, view.radiograph)
+                return replace(event, start=start, level=level, seconds=seconds, image=image)
+
+            ended[start] = yield from renumbered(events, trajectory, of_all)
             done = ended[start]
             tracks[start] = replace(
                 tracks[start], final=done.world_from_camera, level=number, loss=done.losses["loss"]
@@ -239,30 +248,6 @@ def _level_alone(
         level = replace(level, voxel_mm=min(level.voxel_mm, VOXEL_PER_PIXEL * pixel_mm))
     tolerance = settings.tolerance_mm if last else max(settings.tolerance_mm, 0.1 * pixel_mm)
     return replace(settings, levels=(level,), starts=1, tolerance_mm=tolerance)
-
-
-def _numbered(
-    events: Generator[Iterate, None, Registration],
-    trajectory: list[Iterate],
-    start: int,
-    level: int,
-    began: float,
-    view: View,
-) -> Generator[Iterate, None, Registration]:
-    """Events of one level as those of the whole."""
-    while True:
-        try:
-            event = next(events)
-        except StopIteration as end:
-            done: Registration = end.value
-            return done
-        iterate = replace(
-            event, index=len(trajectory), start=start, level=level,
-            seconds=time.perf_counter() - began,
-            image=None if event.image is None else in_whole_frame(event.image, view.radiograph),
-        )  # fmt: skip
-        trajectory.append(iterate)
-        yield iterate
 
 
 def in_whole_frame(

@@ -44,9 +44,13 @@ def until_trusted(
     best: Registration | None = None
     used, spread = 0, settings.spread
     for starts in (settings.starts, *settings.further):
-        found = yield from _numbered(
-            once(replace(settings, starts=starts, spread=spread, further=())), trajectory, used
-        )
+        began = trajectory[-1].seconds if trajectory else 0.0
+
+        def after(event: Iterate, used: int = used, began: float = began) -> Iterate:
+            return replace(event, start=event.start + used, seconds=event.seconds + began)
+
+        round_settings = replace(settings, starts=starts, spread=spread, further=())
+        found = yield from renumbered(once(round_settings), trajectory, after)
         moved = [replace(each, start=each.start + used) for each in found.candidates]
         found = replace(found, candidates=tuple(moved))
         used += starts
@@ -61,26 +65,24 @@ def until_trusted(
     return replace(best, trajectory=tuple(trajectory), notes=(*best.notes, said))
 
 
-def _likely(registration: Registration) -> float:
-    return -1.0 if registration.probability is None else registration.probability
+def _likely(registration: Registration) -> tuple[bool, float]:
+    """What is trusted first: a likely pose may contradict its header."""
+    probability = registration.probability
+    return bool(registration), -1.0 if probability is None else probability
 
 
-def _numbered(
-    events: Generator[Iterate, None, Registration], trajectory: list[Iterate], first: int
+def renumbered(
+    events: Generator[Iterate, None, Registration],
+    trajectory: list[Iterate],
+    change: Callable[[Iterate], Iterate],
 ) -> Generator[Iterate, None, Registration]:
-    """Events of a round as those of the whole."""
-    began = trajectory[-1].seconds if trajectory else 0.0
+    """Events of a part as those of the whole: changed, numbered on from `trajectory`, added to it."""
     while True:
         try:
             event = next(events)
         except StopIteration as end:
             done: Registration = end.value
             return done
-        iterate = replace(
-            event,
-            index=len(trajectory),
-            start=event.start + first,
-            seconds=event.seconds + began,
-        )
+        iterate = replace(change(event), index=len(trajectory))
         trajectory.append(iterate)
         yield iterate

@@ -58,7 +58,8 @@ class Verdict:
             return "Too little of the CT shows in the radiograph to judge this pose: look at the overlay."
         share = f"{100 * self.evidence.settled:.0f} %"
         said = (
-            f"{_likely(self.probability)} to lie within {WITHIN_MM:.0f} mm: {share} of the details of the "
+            f"{_likely(self.probability)} to lie within {WITHIN_MM:.0f} mm (fitted on simulated "
+            f"radiographs): {share} of the details of the "
             "DRR fit the radiograph nowhere better than where this pose puts them."
         )
         if self.contradicts_header:
