@@ -8,9 +8,11 @@ import torch
 from registration.blobs import CENTER, blob_radiograph, blob_volume
 
 from napari_xreg.geometry import CArm, CArmPose, Detector, Pose
+from napari_xreg.images import Radiograph, Volume
 from napari_xreg.registration import View
-from napari_xreg.registration.verdict.evidence import evidence_of, weighed
+from napari_xreg.registration.verdict.evidence import _where_seen, evidence_of, weighed
 from napari_xreg.registration.verdict.patches import ASIDE, Patches
+from napari_xreg.rendering import render_drr
 
 ARM = CArm(1020.0, 740.0, Detector((150, 130), (1.4, 1.7), (70.0, 68.0)))
 TRUTH = ARM.pose_from(CArmPose(12.0, -8.0, isocenter=tuple(CENTER.tolist())))
@@ -87,6 +89,26 @@ def test_a_second_radiograph_counts(balls):
 def test_a_ct_outside_the_radiograph_is_no_evidence(balls):
     volume, radiograph = balls
     assert evidence_of(volume, [View(radiograph, moved(TRUTH, 2000.0, 0.0, 0.0))]) is None
+
+
+def test_what_is_compared_is_where_the_ct_is_seen():
+    # A bar along x, 16 x 16 x 90 mm: wider than high in the image, and off its middle.
+    matrix = torch.diag(torch.tensor([3.0, 2.0, 2.0, 1.0], dtype=torch.float64))
+    matrix[:3, 3] = CENTER - torch.tensor([43.5, 7.0, 7.0], dtype=torch.float64)
+    bar = Volume(torch.full((8, 8, 30), 0.02), matrix)
+    arm = CArm(1020.0, 740.0, Detector((220, 190), (1.4, 1.7), (130.0, 80.0)))
+    front = arm.pose_from(CArmPose(0.0, 0.0, isocenter=tuple(CENTER.tolist())))
+    pose = moved(front, 20.0, -45.0, 0.0)
+    picture = render_drr(bar, arm, pose.to(dtype=torch.float32)).reshape(arm.detector.shape)
+    found = _where_seen(bar, View(Radiograph(picture, arm, simulated=True), pose))
+    done, on = found.operations[-1], torch.nonzero(picture > 0)
+    (top, left), (bottom, right) = on.amin(0).tolist(), on.amax(0).tolist()
+    assert right - left > 3 * (bottom - top)
+    margin = 3 * 220 / 64  # of the image in which it is looked for
+    assert top - margin <= done.row <= top
+    assert left - margin <= done.column <= left
+    assert bottom < done.row + done.rows <= bottom + 1 + margin
+    assert right < done.column + done.columns <= right + 1 + margin
 
 
 def test_the_masked_part_has_no_say(balls):
