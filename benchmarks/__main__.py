@@ -1,4 +1,4 @@
-"""``python -m benchmarks refinement|capture|rendering|precision|confidence|pnp|rayemb|landmarks|rayemb_trust|rayemb_speed|heatmap_click|gpu|dragging|streaming|verdict|wrist|all [options]``."""
+"""``python -m benchmarks refinement|capture|rendering|precision|confidence|pnp|rayemb|landmarks|rayemb_trust|rayemb_speed|heatmap_click|gpu|dragging|streaming|verdict|reg_quality|wrist|all [options]``."""
 
 import argparse
 import sys
@@ -19,6 +19,7 @@ from benchmarks import (
     rayemb_speed,
     rayemb_trust,
     refinement,
+    reg_quality,
     rendering,
     report,
     streaming,
@@ -42,6 +43,7 @@ COMMANDS = {
     "dragging": dragging,
     "streaming": streaming,
     "verdict": verdict,
+    "reg_quality": reg_quality,
     "wrist": wrist,
 }
 

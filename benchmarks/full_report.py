@@ -28,6 +28,8 @@ CHAPTERS = {
     "landmarks": "Landmarks by network",
     "dragging": "Dragging in the viewer",
     "streaming": "Iterates streamed to the viewer",
+    "verdict": "Verdict: can it be believed",
+    "reg_quality": "Verdict on 2D3D-RegQuality",
     "wrist": "Real radiographs of a wrist",
 }
 

@@ -19,6 +19,7 @@ import torch
 from scipy.optimize import minimize
 
 from benchmarks import cases, report
+from benchmarks.scores import area_under_roc, reliability, share
 from benchmarks.verdict_cases import KINDS, NAMES, trial
 from napari_xreg.geometry import Pose
 from napari_xreg.metrics import mean_target_registration_error
@@ -150,12 +151,9 @@ def trusted(record: Record) -> bool:
     return record["probability"] >= TRUSTED and abs(record["isocenter_off"]) <= ISOCENTER_OFF
 
 
-def area_under_curve(records: Sequence[Record]) -> float:
-    """Chance that a right result has the higher probability than a wrong one (ties count half)."""
-    good = np.array([r["probability"] for r in records if right(r)])
-    bad = np.array([r["probability"] for r in records if not right(r)])
-    more = (good[:, None] > bad).mean() + 0.5 * (good[:, None] == bad).mean()
-    return float(more)
+def judgements(records: Sequence[Record]) -> tuple[list[float], list[bool]]:
+    """The probability of every result, and whether it is right."""
+    return [r["probability"] for r in records], [right(r) for r in records]
 
 
 def summary(records: list[Record]) -> str:
@@ -168,9 +166,9 @@ def summary(records: list[Record]) -> str:
         good, yes = [r for r in of if right(r)], [r for r in of if trusted(r)]
         rows.append(
             (
-                volume, len(of), len(good), f"{area_under_curve(of):.4f}", len(yes),
-                _share(sum(map(right, yes)), len(yes)), _worst(yes),
-                _share(sum(not trusted(r) for r in good), len(good)),
+                volume, len(of), len(good), f"{area_under_roc(*judgements(of)):.4f}", len(yes),
+                share(sum(map(right, yes)), len(yes)), _worst(yes),
+                share(sum(not trusted(r) for r in good), len(good)),
             )
         )  # fmt: skip
     kinds = []
@@ -184,18 +182,6 @@ def summary(records: list[Record]) -> str:
                     sum(not right(r) and trusted(r) for r in of),
                 )
             )  # fmt: skip
-    bins = []
-    for low, high in zip((0, 0.1, 0.5, 0.9), (0.1, 0.5, 0.9, 1.01), strict=True):
-        of = [r for r in seen if low <= r["probability"] < high]
-        mean = np.mean([r["probability"] for r in of]) if of else np.nan
-        bins.append(
-            (
-                f"{low} to {min(high, 1)}",
-                len(of),
-                f"{mean:.2f}",
-                _share(sum(map(right, of)), len(of)),
-            )
-        )
     took = np.median([r["evidence_cpu_s"] / r["cpu_s"] for r in records])
     return "\n\n".join(
         (
@@ -207,16 +193,12 @@ def summary(records: list[Record]) -> str:
                 rows,
             ),
             report.table(("severity", "kind", "results", "right", "trusted, right", "trusted, wrong"), kinds),
-            report.table(("probability", "results", "mean", "right"), bins),
-            (f"Of all {len(accepted)} trusted results {_share(sum(map(right, accepted)), len(accepted))} "
+            reliability(*judgements(seen)),
+            (f"Of all {len(accepted)} trusted results {share(sum(map(right, accepted)), len(accepted))} "
             f"are right, the worst is off by {_worst(accepted)} mm. The evidence costs {100 * took:.0f} % "
             "of the CPU time of the refinement (median)."),
         )
     )  # fmt: skip
-
-
-def _share(part: int, of: int) -> str:
-    return f"{100 * part / of:.1f} %" if of else "–"
 
 
 def _worst(records: Sequence[Record]) -> str:

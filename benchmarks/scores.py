@@ -1,0 +1,52 @@
+"""How good probabilities are: areas under curves, and whether they mean what they say."""
+
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from benchmarks import report
+
+BINS = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0)
+"""Limits of the rows of `reliability`."""
+
+
+def area_under_roc(probability: Sequence[float], right: Sequence[bool]) -> float:
+    """Chance that a right result has the higher probability than a wrong one (ties count half).
+
+    NaN where there is none of one kind.
+    """
+    values, good = np.asarray(probability, np.float64), np.asarray(right, bool)
+    if good.all() or not good.any():
+        return float("nan")
+    wins = values[good][:, None] - values[~good]
+    return float((wins > 0).mean() + 0.5 * (wins == 0).mean())
+
+
+def area_under_precision(probability: Sequence[float], right: Sequence[bool]) -> float:
+    """Area under precision over recall, as steps (average precision); NaN where nothing is right."""
+    values, good = np.asarray(probability, np.float64), np.asarray(right, bool)
+    if not good.any():
+        return float("nan")
+    order = np.argsort(-values, kind="stable")
+    values, found = values[order], good[order].cumsum()
+    last = np.r_[values[1:] != values[:-1], True]  # equal ones are taken or left together
+    precision = found[last] / (np.flatnonzero(last) + 1)
+    return float((precision * np.diff(found[last], prepend=0)).sum() / found[-1])
+
+
+def share(part: int, of: int) -> str:
+    """In per cent; a dash of nothing."""
+    return f"{100 * part / of:.1f} %" if of else "–"
+
+
+def reliability(probability: Sequence[float], right: Sequence[bool]) -> str:
+    """A table: of results that were said to be so likely, how many were right."""
+    values: npt.NDArray[np.float64] = np.asarray(probability, np.float64)
+    good, rows = np.asarray(right, bool), []
+    for low, high in itertools.pairwise(BINS):
+        of = (values >= low) & ((values < high) | (high == BINS[-1]))
+        mean = report.number(float(values[of].mean())) if of.any() else "-"
+        rows.append((f"{low:g} to {high:g}", int(of.sum()), mean, share(good[of].sum(), of.sum())))
+    return report.table(("probability", "results", "mean", "right"), rows)
