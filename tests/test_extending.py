@@ -196,7 +196,7 @@ def test_a_similarity(example, files, radiograph, panel, call, monkeypatch):
     assert chosen.similarity is made.gradient_difference
     assert "gradient difference" in " ".join(call("register", "--help", shown=True)[1].split())
     monkeypatch.setattr(
-        "napari_xreg.registration.refinement.adam.AdamSettings",
+        "napari_xreg.registration.refinement.first_order.adam.AdamSettings",
         lambda **asked: replace(chosen, pixels=(48,), iterations=2),
     )
     code, answer = call(
@@ -210,7 +210,7 @@ def test_a_similarity(example, files, radiograph, panel, call, monkeypatch):
 
 
 def test_a_channel(example, patient, truth, radiograph, files, panel, call):
-    made = example("napari_xreg/registration/refinement/curvature.py")
+    made = example("napari_xreg/registration/refinement/second_order/curvature.py")
     for along in ("rows", "columns"):
         flat, slope = made.SecondDerivative(along).kernels()[:: 1 if along == "rows" else -1]
         x = np.arange(len(slope)) - len(slope) // 2
@@ -335,7 +335,7 @@ def test_a_volume_format(example, patient, call, tmp_path):
 
 
 def test_an_initialiser(example, patient, truth, radiograph, files, call):
-    example("napari_xreg/workflows/start_by_centre.py")
+    example("napari_xreg/workflows/starting/by_centre.py")
     request = InitialiseRequest("centre", patient.volume, radiograph)
     found = run(initialise(request))
     made = render_drr(patient.volume, CARM, found.pose, method="joseph").double()

@@ -26,7 +26,7 @@ from napari_xreg.records import read_pose
 from napari_xreg.registration import Spread, Weighting
 from napari_xreg.simulation import phantom
 from napari_xreg.training import CTsOfFolder, Framing, PoseRange, read_checkpoint, save_network
-from napari_xreg.workflows import detecting
+from napari_xreg.workflows.landmarks import detecting
 
 
 class TrueDetector(LandmarkDetector):

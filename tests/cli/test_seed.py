@@ -10,8 +10,9 @@ from napari_xreg import training
 from napari_xreg.cli import detect_command, finding_start, heatmap_command, register_command
 from napari_xreg.images import Landmark, read_radiograph, write_landmarks
 from napari_xreg.rayemb import PreparedNetwork
-from napari_xreg.registration.refinement import course
-from napari_xreg.workflows import RECIPES, InitialiseRequest, start_by_landmarks, start_by_points
+from napari_xreg.registration.refinement.second_order import course
+from napari_xreg.workflows import RECIPES, InitialiseRequest
+from napari_xreg.workflows.starting import by_landmarks, by_points
 
 
 @pytest.fixture
@@ -81,14 +82,14 @@ def test_a_start_that_is_found(call, case, stop, tmp_path, method):
 
 @pytest.mark.parametrize(
     ("module", "drawing"),
-    [(start_by_points, "find_points"), (start_by_landmarks, "detect")],
+    [(by_points, "find_points"), (by_landmarks, "detect")],
 )
 def test_what_finds_it_draws_by_it(case, monkeypatch, stop, module, drawing):
     def prepared(*_, **__):
         yield from ()
         return Mock(spec=PreparedNetwork)
 
-    monkeypatch.setattr(start_by_points, "prepare_network", prepared)
+    monkeypatch.setattr(by_points, "prepare_network", prepared)
     calls = stop(module, drawing)
     request = InitialiseRequest(
         "any", case.volume, read_radiograph(case.xray), weights=Path("w"), seed=9

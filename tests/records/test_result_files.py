@@ -31,7 +31,7 @@ from napari_xreg.registration import (
     Spread,
     Status,
 )
-from napari_xreg.registration.refinement.adam import AdamSettings
+from napari_xreg.registration.refinement.first_order.adam import AdamSettings
 
 
 def written(tmp_path, **changes):

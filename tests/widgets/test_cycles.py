@@ -25,7 +25,9 @@ class Endless(AdamSettings):
 
 @pytest.fixture(autouse=True)
 def endless(monkeypatch):
-    monkeypatch.setattr("napari_xreg.registration.refinement.adam.AdamSettings", Endless)
+    monkeypatch.setattr(
+        "napari_xreg.registration.refinement.first_order.adam.AdamSettings", Endless
+    )
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from napari_xreg.workflows import (
     inspect,
     trial_files,
 )
-from napari_xreg.workflows.trials import nearest_to_rays
+from napari_xreg.workflows.opening.trials import nearest_to_rays
 
 
 def _tra(folder, matrix=TRACKED, name="poses.tra", lines=1, order="C"):

@@ -26,30 +26,16 @@ from .pnp.inputs import OUTLIER_MM as OUTLIER_MM, PnPSettings as PnPSettings
 from .pnp.solution import PnPSolution as PnPSolution, PnPStatus as PnPStatus
 from .pnp.solve import solve_pnp as solve_pnp
 from .pnp.weights import Weighting as Weighting, weighted as weighted
-from .refinement.adam import (
-    AdamSettings as AdamSettings,
-)
-from .refinement.adam_steps import AdamSteps as AdamSteps
-from .refinement.channels import (
-    ROBUST as ROBUST,
-    Channel as Channel,
-    Channels as Channels,
-    GaussianDerivative as GaussianDerivative,
-    gradient as gradient,
-    intensity as intensity,
-)
-from .refinement.comparisons import COMPARISONS as COMPARISONS, Comparison as Comparison
 from .refinement.confidence import (
     LandmarkUncertainty as LandmarkUncertainty,
     carm_covariance as carm_covariance,
     landmark_uncertainty as landmark_uncertainty,
     weakest_direction as weakest_direction,
 )
-from .refinement.levels import (
-    COARSE_TO_FINE as COARSE_TO_FINE,
-    Level as Level,
-    levels_at as levels_at,
+from .refinement.first_order.adam import (
+    AdamSettings as AdamSettings,
 )
+from .refinement.first_order.adam_steps import AdamSteps as AdamSteps
 from .refinement.refine_many import refine_many as refine_many
 from .refinement.refining import refine as refine
 from .refinement.result import (
@@ -57,6 +43,23 @@ from .refinement.result import (
     Iterate as Iterate,
     Registration as Registration,
     Status as Status,
+)
+from .refinement.second_order.channels import (
+    ROBUST as ROBUST,
+    Channel as Channel,
+    Channels as Channels,
+    GaussianDerivative as GaussianDerivative,
+    gradient as gradient,
+    intensity as intensity,
+)
+from .refinement.second_order.comparisons import (
+    COMPARISONS as COMPARISONS,
+    Comparison as Comparison,
+)
+from .refinement.second_order.levels import (
+    COARSE_TO_FINE as COARSE_TO_FINE,
+    Level as Level,
+    levels_at as levels_at,
 )
 from .refinement.settings import RefineSettings as RefineSettings
 from .refinement.solver import Solver as Solver, Wanted as Wanted

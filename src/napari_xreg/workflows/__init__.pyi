@@ -4,7 +4,6 @@ from .confidence import (
     confidence_of as confidence_of,
     target_words as target_words,
 )
-from .detecting import Detected as Detected, DetectRequest as DetectRequest, detect as detect
 from .exporting import (
     FILM_FRAMES as FILM_FRAMES,
     Drawn as Drawn,
@@ -15,19 +14,18 @@ from .exporting import (
     export as export,
     export_request as export_request,
 )
-from .initialisers import (
-    INITIALISERS as INITIALISERS,
-    Initialiser as Initialiser,
-    NoStart as NoStart,
-)
-from .inspecting import inspect as inspect
 from .judging import (
     bone_points as bone_points,
     errors_against as errors_against,
     pose_errors as pose_errors,
     predicted_landmarks as predicted_landmarks,
 )
-from .landmark_edits import (
+from .landmarks.detecting import (
+    Detected as Detected,
+    DetectRequest as DetectRequest,
+    detect as detect,
+)
+from .landmarks.edits import (
     Pixel as Pixel,
     Position as Position,
     copy_to_landmarks as copy_to_landmarks,
@@ -40,8 +38,17 @@ from .landmark_edits import (
     set_landmark_visible as set_landmark_visible,
     take_detected as take_detected,
 )
-from .landmark_files import save_landmarks as save_landmarks, take_landmarks as take_landmarks
-from .landmark_table import (
+from .landmarks.files import save_landmarks as save_landmarks, take_landmarks as take_landmarks
+from .landmarks.solving import (
+    FATES as FATES,
+    HAND_SIGMA_PX as HAND_SIGMA_PX,
+    LandmarkVerdict as LandmarkVerdict,
+    Solved as Solved,
+    SolveRequest as SolveRequest,
+    sigma_px as sigma_px,
+    solve as solve,
+)
+from .landmarks.table import (
     LandmarkRow as LandmarkRow,
     PickGuide as PickGuide,
     Places as Places,
@@ -55,12 +62,42 @@ from .landscapes import (
     landscape_words as landscape_words,
     with_unit as with_unit,
 )
-from .patient_facts import FactsRequest as FactsRequest
-from .patients import (
+from .opening.inspecting import inspect as inspect
+from .opening.patient_facts import FactsRequest as FactsRequest
+from .opening.patients import (
     Patient as Patient,
     described_ct as described_ct,
     open_patient as open_patient,
     structure_ids as structure_ids,
+)
+from .opening.radiographs import (
+    PoseUnknown as PoseUnknown,
+    further_views as further_views,
+    header_pose as header_pose,
+    with_mask_file as with_mask_file,
+)
+from .opening.sample_settings import SIZE_MM as SIZE_MM, SampleSettings as SampleSettings
+from .opening.samples import (
+    DATA_VARIABLE as DATA_VARIABLE,
+    Sample as Sample,
+    SampleData as SampleData,
+    available_samples as available_samples,
+    data_folder as data_folder,
+    read_licences as read_licences,
+)
+from .opening.simulating import (
+    SimulateRequest as SimulateRequest,
+    Simulation as Simulation,
+    simulate as simulate,
+)
+from .opening.trials import (
+    FileToRead as FileToRead,
+    SeveralTrialFrames as SeveralTrialFrames,
+    SeveralVolumes as SeveralVolumes,
+    TrialFiles as TrialFiles,
+    TrialRequest as TrialRequest,
+    trial_files as trial_files,
+    trial_frames as trial_frames,
 )
 from .points import (
     FindPointsRequest as FindPointsRequest,
@@ -79,13 +116,6 @@ from .preparing import (
     WeightsRead as WeightsRead,
     prepare_network as prepare_network,
 )
-from .radiographs import (
-    PoseUnknown as PoseUnknown,
-    further_views as further_views,
-    header_pose as header_pose,
-    with_mask_file as with_mask_file,
-)
-from .recipes import RECIPES as RECIPES
 from .refining import (
     BonesAlone as BonesAlone,
     OnCpuInstead as OnCpuInstead,
@@ -94,40 +124,28 @@ from .refining import (
     refine_request as refine_request,
     rig_poses as rig_poses,
 )
-from .resuming import Interrupted as Interrupted, interrupted as interrupted
-from .sample_settings import SIZE_MM as SIZE_MM, SampleSettings as SampleSettings
-from .samples import (
-    DATA_VARIABLE as DATA_VARIABLE,
-    Sample as Sample,
-    SampleData as SampleData,
-    available_samples as available_samples,
-    data_folder as data_folder,
-    read_licences as read_licences,
-)
-from .simulating import (
-    SimulateRequest as SimulateRequest,
-    Simulation as Simulation,
-    simulate as simulate,
-)
-from .solving import (
-    FATES as FATES,
-    HAND_SIGMA_PX as HAND_SIGMA_PX,
-    LandmarkVerdict as LandmarkVerdict,
-    Solved as Solved,
-    SolveRequest as SolveRequest,
-    sigma_px as sigma_px,
-    solve as solve,
-)
-from .start_by_landmarks import (
+from .starting.by_landmarks import (
     LANDMARK_SPREAD as LANDMARK_SPREAD,
     LANDMARK_STARTS as LANDMARK_STARTS,
 )
-from .starting import (
+from .starting.initialisers import (
+    INITIALISERS as INITIALISERS,
+    Initialiser as Initialiser,
+    NoStart as NoStart,
+)
+from .starting.starting import (
     InitialiseRequest as InitialiseRequest,
     StartingPose as StartingPose,
     initialise as initialise,
 )
-from .training import (
+from .training.recipes import RECIPES as RECIPES
+from .training.resuming import Interrupted as Interrupted, interrupted as interrupted
+from .training.samples import (
+    KnownPatients as KnownPatients,
+    TrainingSample as TrainingSample,
+    TrainingSamplesRequest as TrainingSamplesRequest,
+)
+from .training.training import (
     Preparing as Preparing,
     Resume as Resume,
     TrainingEvent as TrainingEvent,
@@ -137,20 +155,6 @@ from .training import (
     check_out as check_out,
     train as train,
     training_carm as training_carm,
-)
-from .training_samples import (
-    KnownPatients as KnownPatients,
-    TrainingSample as TrainingSample,
-    TrainingSamplesRequest as TrainingSamplesRequest,
-)
-from .trials import (
-    FileToRead as FileToRead,
-    SeveralTrialFrames as SeveralTrialFrames,
-    SeveralVolumes as SeveralVolumes,
-    TrialFiles as TrialFiles,
-    TrialRequest as TrialRequest,
-    trial_files as trial_files,
-    trial_frames as trial_frames,
 )
 from .warming import (
     COMPILING_WORDS as COMPILING_WORDS,

@@ -31,9 +31,9 @@ from napari_xreg.registration.refinement.batched.tone import ToneFit, median
 from napari_xreg.registration.refinement.confidence import sandwich
 from napari_xreg.registration.refinement.host.hardening import fit_gain, water_lac
 from napari_xreg.registration.refinement.host.tone import fit_tone
-from napari_xreg.registration.refinement.lm import begin, step
-from napari_xreg.registration.refinement.locks import Locks
-from napari_xreg.registration.refinement.look import look_at
+from napari_xreg.registration.refinement.second_order.lm import begin, step
+from napari_xreg.registration.refinement.second_order.locks import Locks
+from napari_xreg.registration.refinement.second_order.look import look_at
 from napari_xreg.rendering import render_drr, render_with_jacobian
 
 CARM = carm(48, 52)

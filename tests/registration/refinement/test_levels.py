@@ -1,7 +1,7 @@
 """The levels that a refinement goes through unless it is told others."""
 
 from napari_xreg.registration import RefineSettings
-from napari_xreg.registration.refinement.levels import COARSE_TO_FINE, ROBUST
+from napari_xreg.registration.refinement.second_order.levels import COARSE_TO_FINE, ROBUST
 
 
 def test_the_last_two_levels_see_the_ct_as_it_is():

@@ -5,7 +5,7 @@ import torch
 
 from napari_xreg.geometry import CArm, CArmPose, Detector, Pose
 from napari_xreg.geometry.carm import CARM_PARAMETERS, twists_of_carm_parameters
-from napari_xreg.registration.refinement.locks import Locks
+from napari_xreg.registration.refinement.second_order.locks import Locks
 
 CARM = CArm(1020.0, 720.0, Detector((40, 50), (2.0, 2.1)))
 TERMS = CArmPose(25.0, -17.0, 8.0, (12.0, -7.0, 31.0), (5.0, 60.0, -90.0))

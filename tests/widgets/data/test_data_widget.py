@@ -311,7 +311,7 @@ def test_the_sample_menu_loads_a_patient(empty, qtbot, loaded, monkeypatch, pati
     titles = [action.text() for action in menu.actions()]
     assert titles[: len(available_samples())] == [s.title for s in available_samples()]
     assert all(action.toolTip() for action in menu.actions())
-    monkeypatch.setattr("napari_xreg.workflows.samples.phantom", lambda **_: patient)
+    monkeypatch.setattr("napari_xreg.workflows.opening.samples.phantom", lambda **_: patient)
     (action,) = [a for a in menu.actions() if "landmarks" in a.text()]
     action.trigger()
     loaded(empty)

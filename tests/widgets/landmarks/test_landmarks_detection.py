@@ -10,7 +10,8 @@ from napari_xreg.landmarks import Detections, DetectionTrust, PassesDone
 from napari_xreg.session import Weights, read_session, write_session
 from napari_xreg.widgets.landmarks.widget import LandmarksWidget
 from napari_xreg.widgets.refine.widget import RefineWidget
-from napari_xreg.workflows import LANDMARK_SPREAD, LANDMARK_STARTS, detecting
+from napari_xreg.workflows import LANDMARK_SPREAD, LANDMARK_STARTS
+from napari_xreg.workflows.landmarks import detecting
 
 
 @pytest.fixture

@@ -66,7 +66,9 @@ class Endless(AdamSettings):
 @pytest.fixture
 def slow(widget, monkeypatch):
     """The widget set to a refinement that does not end by itself."""
-    monkeypatch.setattr("napari_xreg.registration.refinement.adam.AdamSettings", Endless)
+    monkeypatch.setattr(
+        "napari_xreg.registration.refinement.first_order.adam.AdamSettings", Endless
+    )
     widget.settings.optimiser.setCurrentText("Adam")
     widget.settings.iterations.setValue(2000)
     widget.settings.own.setText("48")

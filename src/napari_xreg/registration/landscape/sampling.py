@@ -24,7 +24,7 @@ from napari_xreg.registration.landscape.result import (
 )
 from napari_xreg.registration.landscape.settings import REFINEMENT, LandscapeSettings
 from napari_xreg.registration.refinement.host.problem import Host
-from napari_xreg.registration.refinement.look import look_at
+from napari_xreg.registration.refinement.second_order.look import look_at
 from napari_xreg.registration.refinement.views import View, at_pixels, pivot_of
 from napari_xreg.rendering import Prepared, at_voxel_size, march_view, prepare
 

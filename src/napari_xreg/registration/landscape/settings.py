@@ -10,7 +10,7 @@ import numpy.typing as npt
 from napari_xreg.geometry import CARM_PARAMETERS
 from napari_xreg.metrics import SIMILARITIES, similarity_words
 from napari_xreg.options import Choice, Option
-from napari_xreg.registration.refinement.levels import COARSE_TO_FINE, Level
+from napari_xreg.registration.refinement.second_order.levels import COARSE_TO_FINE, Level
 
 Values = npt.NDArray[np.float64]
 REFINEMENT = "refinement"

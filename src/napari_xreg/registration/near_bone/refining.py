@@ -15,10 +15,10 @@ from napari_xreg.images import Crop, Radiograph, Volume
 from napari_xreg.options import Option
 from napari_xreg.progress import Control
 from napari_xreg.registration.near_bone.mask import box_of, depth_of, near_bone_mask
-from napari_xreg.registration.refinement.levels import Level
 from napari_xreg.registration.refinement.more_starts import renumbered, until_trusted
 from napari_xreg.registration.refinement.refining import refine
 from napari_xreg.registration.refinement.result import Candidate, Iterate, Registration
+from napari_xreg.registration.refinement.second_order.levels import Level
 from napari_xreg.registration.refinement.settings import RefineSettings
 from napari_xreg.registration.refinement.solvers import solver_of
 from napari_xreg.registration.refinement.starts import going_on, spread_starts

@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from napari_xreg.geometry import Pose
-from napari_xreg.registration.refinement.look import Look
+from napari_xreg.registration.refinement.second_order.look import Look
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,10 +10,10 @@ from napari_xreg.geometry import CArm
 from napari_xreg.images import Volume
 from napari_xreg.progress import Control, run
 from napari_xreg.registration.refinement.batched.backend import Batched
-from napari_xreg.registration.refinement.course import refine_cases
 from napari_xreg.registration.refinement.host.view_problem import ViewProblem
 from napari_xreg.registration.refinement.refining import refine
 from napari_xreg.registration.refinement.result import Registration
+from napari_xreg.registration.refinement.second_order.course import refine_cases
 from napari_xreg.registration.refinement.settings import RefineSettings
 from napari_xreg.registration.refinement.views import View, at_pixels, pivot_of
 from napari_xreg.registration.verdict.judging import judged

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 
 from napari_xreg.progress import Control
-from napari_xreg.registration.refinement.levels import COARSE_TO_FINE, Level
 from napari_xreg.registration.refinement.result import Status
+from napari_xreg.registration.refinement.second_order.levels import COARSE_TO_FINE, Level
 from napari_xreg.registration.refinement.starts import Spread
 
 AUTOMATIC = (16, 128)

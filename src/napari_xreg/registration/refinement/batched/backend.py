@@ -12,7 +12,7 @@ from napari_xreg.geometry import Pose
 from napari_xreg.registration.refinement.batched.graph import Capture, RecordedStep
 from napari_xreg.registration.refinement.batched.hardening import bone_gains
 from napari_xreg.registration.refinement.batched.problem import DeviceProblem
-from napari_xreg.registration.refinement.look import Look
+from napari_xreg.registration.refinement.second_order.look import Look
 
 
 class Batched:

@@ -27,9 +27,9 @@ from napari_xreg.registration.refinement.batched.tone import (
 from napari_xreg.registration.refinement.host.hardening import water_lac
 from napari_xreg.registration.refinement.host.tone import MOST_PIXELS
 from napari_xreg.registration.refinement.host.view_problem import ViewProblem
-from napari_xreg.registration.refinement.levels import Level
-from napari_xreg.registration.refinement.look import Look
 from napari_xreg.registration.refinement.problem import Model
+from napari_xreg.registration.refinement.second_order.levels import Level
+from napari_xreg.registration.refinement.second_order.look import Look
 from napari_xreg.rendering import Excess, render_with_jacobian
 
 

@@ -11,8 +11,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from napari_xreg.registration.refinement.channels import OUTLIER_SCALE
 from napari_xreg.registration.refinement.host.tone import DEGREE, FAINTEST, GENTLEST, ROUNDS
+from napari_xreg.registration.refinement.second_order.channels import OUTLIER_SCALE
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,9 +20,9 @@ from napari_xreg.registration.refinement.host.view_problem import (
     Observation,
     ViewProblem,
 )
-from napari_xreg.registration.refinement.levels import Level
-from napari_xreg.registration.refinement.look import Look
 from napari_xreg.registration.refinement.problem import Model
+from napari_xreg.registration.refinement.second_order.levels import Level
+from napari_xreg.registration.refinement.second_order.look import Look
 from napari_xreg.rendering import Prepared, prepare
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from napari_xreg.registration.refinement.channels import OUTLIER_SCALE
+from napari_xreg.registration.refinement.second_order.channels import OUTLIER_SCALE
 
 Values = npt.NDArray[np.floating]
 Matrix = npt.NDArray[np.float64]

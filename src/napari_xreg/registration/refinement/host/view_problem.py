@@ -18,9 +18,9 @@ import torch
 from napari_xreg.geometry import Pose
 from napari_xreg.images import Radiograph
 from napari_xreg.metrics import SMALLEST_SPREAD, is_flat
-from napari_xreg.registration.refinement.channels import Channels
 from napari_xreg.registration.refinement.host.robust import outlier_weights
 from napari_xreg.registration.refinement.host.tone import Tone, fit_tone
+from napari_xreg.registration.refinement.second_order.channels import Channels
 from napari_xreg.rendering import Method, Prepared, march_view
 
 Array = npt.NDArray[np.float32]

@@ -7,11 +7,11 @@ import torch
 from napari_xreg.landmarks import DetectSettings, PassesDone
 from napari_xreg.progress import Control
 from napari_xreg.registration import Spread, Weighting
-from napari_xreg.workflows.detecting import DetectRequest, detect
-from napari_xreg.workflows.initialisers import NoStart
+from napari_xreg.workflows.landmarks.detecting import DetectRequest, detect
+from napari_xreg.workflows.landmarks.solving import SolveRequest, solve
 from napari_xreg.workflows.preparing import WeightsRead
-from napari_xreg.workflows.solving import SolveRequest, solve
-from napari_xreg.workflows.starting import InitialiseRequest, StartingPose
+from napari_xreg.workflows.starting.initialisers import NoStart
+from napari_xreg.workflows.starting.starting import InitialiseRequest, StartingPose
 
 LANDMARK_STARTS = 16
 """Of the refinement that follows."""

@@ -31,7 +31,7 @@ from napari_xreg.images import (
     sidecar_path,
 )
 from napari_xreg.records import read_result
-from napari_xreg.workflows.trials import trial_frames
+from napari_xreg.workflows.opening.trials import trial_frames
 
 
 def inspect(

@@ -18,9 +18,11 @@ from napari_xreg.geometry import Pose
 from napari_xreg.images import Volume
 from napari_xreg.progress import Control
 from napari_xreg.registration.refinement.confidence import sandwich
-from napari_xreg.registration.refinement.depth import DepthBounds, furthest_mm
-from napari_xreg.registration.refinement.levels import Level
-from napari_xreg.registration.refinement.lm import (
+from napari_xreg.registration.refinement.problem import Backend, Problem
+from napari_xreg.registration.refinement.result import Iterate, Registration, Status
+from napari_xreg.registration.refinement.second_order.depth import DepthBounds, furthest_mm
+from napari_xreg.registration.refinement.second_order.levels import Level
+from napari_xreg.registration.refinement.second_order.lm import (
     Round,
     Starts,
     begin,
@@ -28,14 +30,12 @@ from napari_xreg.registration.refinement.lm import (
     ended_at,
     levenberg_marquardt,
 )
-from napari_xreg.registration.refinement.locks import Locks
-from napari_xreg.registration.refinement.look import look_at
-from napari_xreg.registration.refinement.problem import Backend, Problem
-from napari_xreg.registration.refinement.result import Iterate, Registration, Status
+from napari_xreg.registration.refinement.second_order.locks import Locks
+from napari_xreg.registration.refinement.second_order.look import look_at
+from napari_xreg.registration.refinement.second_order.showing import levels_that_show
+from napari_xreg.registration.refinement.second_order.tracks import Track, candidates_of, entering
 from napari_xreg.registration.refinement.settings import RefineSettings, status_of
-from napari_xreg.registration.refinement.showing import levels_that_show
 from napari_xreg.registration.refinement.starts import spread_starts
-from napari_xreg.registration.refinement.tracks import Track, candidates_of, entering
 from napari_xreg.registration.refinement.views import View
 
 

@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 import torch
 
 from napari_xreg.images import Volume
-from napari_xreg.registration.refinement.levels import Level
+from napari_xreg.registration.refinement.second_order.levels import Level
 from napari_xreg.registration.refinement.views import View
 
 ACROSS = 2.5

@@ -35,12 +35,12 @@ INITIALISERS: dict[str, Initialiser] = {
         Initialiser(
             "rayemb",
             "found from points of the CT (RayEmb)",
-            "napari_xreg.workflows.start_by_points",
+            "napari_xreg.workflows.starting.by_points",
         ),
         Initialiser(
             "landmarks",
             "from those that a detector finds (--weights) and their places in the CT (--landmarks)",
-            "napari_xreg.workflows.start_by_landmarks",
+            "napari_xreg.workflows.starting.by_landmarks",
             needs=("weights", "landmarks"),
         ),
     )

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from napari_xreg.images import Radiograph, Volume
-from napari_xreg.registration.refinement.levels import Level, volume_at
+from napari_xreg.registration.refinement.second_order.levels import Level, volume_at
 from napari_xreg.registration.refinement.views import View, at_pixels
 
 

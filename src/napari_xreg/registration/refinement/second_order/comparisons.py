@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from napari_xreg.registration.refinement.channels import Channels, gradient, intensity
+from napari_xreg.registration.refinement.second_order.channels import Channels, gradient, intensity
 
 
 @dataclass(frozen=True)

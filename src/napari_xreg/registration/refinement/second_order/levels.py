@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from napari_xreg.images import Volume
-from napari_xreg.registration.refinement.channels import ROBUST, Channels
+from napari_xreg.registration.refinement.second_order.channels import ROBUST, Channels
 from napari_xreg.rendering import Method, at_voxel_size, prepare
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from napari_xreg.images import Radiograph, read_mask
 from napari_xreg.registration import View
-from napari_xreg.workflows.starting import StartingPose
+from napari_xreg.workflows.starting.starting import StartingPose
 
 
 def with_mask_file(radiograph: Radiograph, path: Path | str) -> Radiograph:

@@ -10,7 +10,7 @@ from napari_xreg.geometry import CArm, Detector, Pose
 from napari_xreg.images import LabelMap, Radiograph, Volume
 from napari_xreg.session import with_nominal
 from napari_xreg.simulation import SimulatedRadiograph, simulate_radiograph
-from napari_xreg.workflows.sample_settings import SIZE_MM, SampleSettings
+from napari_xreg.workflows.opening.sample_settings import SIZE_MM, SampleSettings
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_xreg.training import CheckpointError, Validation, read_checkpoint, read_state
-from napari_xreg.workflows.training import Resume
+from napari_xreg.workflows.training.training import Resume
 
 
 @dataclass(frozen=True, eq=False)

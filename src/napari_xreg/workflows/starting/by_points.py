@@ -13,7 +13,6 @@ from napari_xreg.rayemb import (
     TemplateMade,
     WeightsFile,
 )
-from napari_xreg.workflows.initialisers import NoStart
 from napari_xreg.workflows.points import (
     FindPointsRequest,
     LocateRequest,
@@ -21,7 +20,8 @@ from napari_xreg.workflows.points import (
     locate,
 )
 from napari_xreg.workflows.preparing import PrepareNetworkRequest, WeightsRead, prepare_network
-from napari_xreg.workflows.starting import InitialiseRequest, StartingPose
+from napari_xreg.workflows.starting.initialisers import NoStart
+from napari_xreg.workflows.starting.starting import InitialiseRequest, StartingPose
 
 
 def find_start(

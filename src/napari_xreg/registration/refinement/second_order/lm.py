@@ -19,10 +19,10 @@ from torch import Tensor
 
 from napari_xreg.geometry import Pose
 from napari_xreg.progress import Control
-from napari_xreg.registration.refinement.depth import DepthBounds
-from napari_xreg.registration.refinement.locks import Locks
 from napari_xreg.registration.refinement.problem import Model, Problem, Seen
 from napari_xreg.registration.refinement.result import Status
+from napari_xreg.registration.refinement.second_order.depth import DepthBounds
+from napari_xreg.registration.refinement.second_order.locks import Locks
 
 ARM_MM = 100.0
 """Rotations count as the way of a point this far from the isocenter, when a step is measured."""

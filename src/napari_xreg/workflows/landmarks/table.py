@@ -6,7 +6,7 @@ from typing import Literal
 from psygnal import Signal
 
 from napari_xreg.session import Session
-from napari_xreg.workflows.solving import LandmarkVerdict, Solved, sigma_px
+from napari_xreg.workflows.landmarks.solving import LandmarkVerdict, Solved, sigma_px
 
 Side = Literal["patient", "radiograph"]
 

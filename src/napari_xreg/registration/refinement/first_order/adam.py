@@ -21,7 +21,7 @@ from napari_xreg.geometry import Pose
 from napari_xreg.images import Volume
 from napari_xreg.metrics import SIMILARITIES, Similarity, is_flat, similarity_words, xvr_similarity
 from napari_xreg.progress import Control
-from napari_xreg.registration.refinement.adam_steps import AdamSteps
+from napari_xreg.registration.refinement.first_order.adam_steps import AdamSteps
 from napari_xreg.registration.refinement.result import Iterate, Registration, Status
 from napari_xreg.registration.refinement.solver import Solver, Wanted
 from napari_xreg.registration.refinement.views import View, at_pixels

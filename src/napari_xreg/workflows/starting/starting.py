@@ -13,7 +13,7 @@ from napari_xreg.geometry import Pose
 from napari_xreg.images import LabelMap, Landmark, Radiograph, Volume
 from napari_xreg.progress import Control
 from napari_xreg.registration import Spread
-from napari_xreg.workflows.initialisers import INITIALISERS
+from napari_xreg.workflows.starting.initialisers import INITIALISERS
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,17 +11,17 @@ from torch import Tensor
 from napari_xreg.images import Volume
 from napari_xreg.progress import Control
 from napari_xreg.registration.refinement.batched.backend import Batched
-from napari_xreg.registration.refinement.comparisons import COMPARISONS
-from napari_xreg.registration.refinement.course import refine_cases
 from napari_xreg.registration.refinement.host.problem import Host
-from napari_xreg.registration.refinement.levels import (
+from napari_xreg.registration.refinement.problem import Backend
+from napari_xreg.registration.refinement.result import Iterate, Registration
+from napari_xreg.registration.refinement.second_order.comparisons import COMPARISONS
+from napari_xreg.registration.refinement.second_order.course import refine_cases
+from napari_xreg.registration.refinement.second_order.levels import (
     COARSE_TO_FINE,
     Level,
     levels_at,
     prepare_levels,
 )
-from napari_xreg.registration.refinement.problem import Backend
-from napari_xreg.registration.refinement.result import Iterate, Registration
 from napari_xreg.registration.refinement.settings import AUTOMATIC, RefineSettings
 from napari_xreg.registration.refinement.solver import Solver, Wanted
 from napari_xreg.registration.refinement.views import View

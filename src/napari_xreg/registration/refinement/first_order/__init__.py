@@ -1,0 +1,1 @@
+"""Adam: first-order refinement, for comparison and for losses without residuals."""

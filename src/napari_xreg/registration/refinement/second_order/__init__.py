@@ -1,0 +1,1 @@
+"""Levenberg-Marquardt, coarse to fine: its levels, steps, locks and starts."""

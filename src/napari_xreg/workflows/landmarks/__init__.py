@@ -1,0 +1,1 @@
+"""Landmarks of a session: placed, read, found by a network, solved for a pose."""

@@ -1,0 +1,1 @@
+"""Start: where a registration begins, by whichever initialiser."""
