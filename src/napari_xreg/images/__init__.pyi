@@ -95,6 +95,7 @@ from .radiograph import Radiograph as Radiograph
 from .reading_geometry import read_geometry as read_geometry
 from .reading_radiographs import read_radiograph as read_radiograph
 from .reading_volumes import read_labels as read_labels, read_volume as read_volume
+from .saturation import without_saturated as without_saturated
 from .stored_grid import (
     StoredGrid as StoredGrid,
     check_place as check_place,

@@ -25,7 +25,7 @@ from napari_xreg.registration.landscape.result import (
 from napari_xreg.registration.landscape.settings import REFINEMENT, LandscapeSettings
 from napari_xreg.registration.refinement.host.problem import Host
 from napari_xreg.registration.refinement.second_order.look import look_at
-from napari_xreg.registration.refinement.views import View, at_pixels, pivot_of
+from napari_xreg.registration.refinement.views import View, at_pixels, pivot_of, unsaturated
 from napari_xreg.rendering import Prepared, at_voxel_size, march_view, prepare
 
 
@@ -137,7 +137,7 @@ class _Refinement:
         pivot: Float[Tensor, "3"],
     ) -> None:
         level, host = settings.level, Host(settings.threads)
-        look = look_at(volume, [views], level, pivot)
+        look = look_at(volume, [unsaturated(views)], level, pivot)
         gains = None
         if level.channels.tone:
             # As in a refinement: the bone as bright as the radiographs say at its first pose.
@@ -168,7 +168,9 @@ class _Similarity:
         self, prepared: Prepared, views: Sequence[View], settings: LandscapeSettings
     ) -> None:
         self._prepared, self._settings = prepared, settings
-        self._radiographs = [at_pixels(view.radiograph, settings.level.pixels) for view in views]
+        self._radiographs = [
+            at_pixels(view.radiograph, settings.level.pixels) for view in unsaturated(views)
+        ]
         self._masks = [
             None if bool(radiograph.usable.all()) else radiograph.usable
             for radiograph in self._radiographs

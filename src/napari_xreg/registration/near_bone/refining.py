@@ -22,7 +22,7 @@ from napari_xreg.registration.refinement.second_order.levels import Level
 from napari_xreg.registration.refinement.settings import RefineSettings
 from napari_xreg.registration.refinement.solvers import solver_of
 from napari_xreg.registration.refinement.starts import going_on, spread_starts
-from napari_xreg.registration.refinement.views import View, at_pixels, pivot_of
+from napari_xreg.registration.refinement.views import View, at_pixels, pivot_of, unsaturated
 
 VOXEL_PER_PIXEL = 0.9
 """Voxels of a coarse level over its pixels, where the bone is: 6 mm to 32 pixels of 300 mm, as in
@@ -124,7 +124,8 @@ def refine_near_bone(
     ValueError
         As `refine`.
     """
-    views = (views,) if isinstance(views, View) else tuple(views)
+    # Before anything is cropped: a plateau is a share of the whole picture.
+    views = unsaturated((views,) if isinstance(views, View) else tuple(views))
     settings = RefineSettings() if settings is None else settings
     near = NearBone() if near is None else near
     pivot = pivot_of(volume, isocenter)

@@ -15,7 +15,7 @@ from napari_xreg.registration.refinement.refining import refine
 from napari_xreg.registration.refinement.result import Registration
 from napari_xreg.registration.refinement.second_order.course import refine_cases
 from napari_xreg.registration.refinement.settings import RefineSettings
-from napari_xreg.registration.refinement.views import View, at_pixels, pivot_of
+from napari_xreg.registration.refinement.views import View, at_pixels, pivot_of, unsaturated
 from napari_xreg.registration.verdict.judging import judged
 from napari_xreg.rendering import choose_backend, out_of_memory
 
@@ -131,7 +131,7 @@ def _check(number: int, views: tuple[View, ...], settings: RefineSettings) -> No
     if not views:
         raise ValueError(f"at least one radiograph is needed: case {number} has none")
     level = settings.levels[-1]
-    for view in views:
+    for view in unsaturated(views):
         try:
             ViewProblem(None, at_pixels(view.radiograph, level.pixels), level.channels)
         except ValueError as error:

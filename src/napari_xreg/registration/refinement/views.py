@@ -1,12 +1,13 @@
 """Radiographs of one patient, each with its C-arm pose, moved together."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from jaxtyping import Float
 from torch import Tensor
 
 from napari_xreg.geometry import Pose
-from napari_xreg.images import Radiograph, Volume
+from napari_xreg.images import Radiograph, Volume, without_saturated
 from napari_xreg.rendering import check_poses
 
 
@@ -33,6 +34,11 @@ class View:
                 f"{self.world_from_camera.batch_shape}; use multi-start for several starts"
             )
         check_poses(self.world_from_camera, "the starting pose of a view")
+
+
+def unsaturated(views: Sequence[View]) -> tuple[View, ...]:
+    """The views without their saturated pixels: the attenuation there is not what they say."""
+    return tuple(replace(view, radiograph=without_saturated(view.radiograph)) for view in views)
 
 
 def pivot_of(volume: Volume, isocenter: Float[Tensor, "3"] | None) -> Float[Tensor, "3"]:

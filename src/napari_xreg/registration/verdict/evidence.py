@@ -2,12 +2,12 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from napari_xreg.images import Radiograph, Volume
+from napari_xreg.images import Radiograph, Volume, without_saturated
 from napari_xreg.registration.refinement.views import View, at_pixels
 from napari_xreg.registration.verdict.patches import Array, Patches, match_patches
 from napari_xreg.rendering import render_drr
@@ -110,16 +110,4 @@ def _where_seen(volume: Volume, view: View) -> Radiograph | None:
         first = max(0, math.floor((on[0] - 1) * scale))
         window.append((first, min(pixels, math.ceil((on[-1] + 2) * scale)) - first))
     (row, rows), (column, columns) = window
-    return _without_saturated(view.radiograph).crop(row, column, rows, columns)
-
-
-def _without_saturated(radiograph: Radiograph) -> Radiograph:
-    """Without the pixels at an end of the range where more than a hundredth of them lies: the
-    detector had no more to say there.
-    """
-    values, usable = radiograph.line_integrals, radiograph.usable
-    used = values[usable]
-    for end in used.aminmax() if used.numel() else ():
-        if float((used == end).double().mean()) > 0.01:
-            usable = usable & (values != end)
-    return replace(radiograph, mask=usable)
+    return without_saturated(view.radiograph).crop(row, column, rows, columns)

@@ -24,7 +24,7 @@ from napari_xreg.progress import Control
 from napari_xreg.registration.refinement.first_order.adam_steps import AdamSteps
 from napari_xreg.registration.refinement.result import Iterate, Registration, Status
 from napari_xreg.registration.refinement.solver import Solver, Wanted
-from napari_xreg.registration.refinement.views import View, at_pixels
+from napari_xreg.registration.refinement.views import View, at_pixels, unsaturated
 from napari_xreg.rendering import Method, render_drr
 
 
@@ -152,7 +152,7 @@ class _Scale:
         settings: AdamSettings,
     ) -> None:
         self._volume, self._views, self._pivot, self._settings = volume, views, pivot, settings
-        self._targets = [at_pixels(view.radiograph, pixels) for view in views]
+        self._targets = [at_pixels(view.radiograph, pixels) for view in unsaturated(views)]
         self._camera = views[0].world_from_camera.rotation.double()
 
     def poses(self, values: Float[Tensor, "2 3"]) -> list[Pose]:

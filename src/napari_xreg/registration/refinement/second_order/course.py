@@ -36,7 +36,7 @@ from napari_xreg.registration.refinement.second_order.showing import levels_that
 from napari_xreg.registration.refinement.second_order.tracks import Track, candidates_of, entering
 from napari_xreg.registration.refinement.settings import RefineSettings, status_of
 from napari_xreg.registration.refinement.starts import spread_starts
-from napari_xreg.registration.refinement.views import View
+from napari_xreg.registration.refinement.views import View, unsaturated
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,7 +153,9 @@ class _Course:
             ]
             for case in cases
         ]
-        self.levels, self._notes = levels_that_show(volume, cases, settings.levels)
+        self._compared = [unsaturated(case) for case in cases]
+        self.levels, left_out = levels_that_show(volume, self._compared, settings.levels)
+        self._notes = [(*_saturated(case), *left_out) for case in cases]
         self._tracks = [self._spread(case[0]) for case in cases]
         self._alive: list[Sequence[Track]] = list(self._tracks)
         carm = cases[0][0].radiograph.carm
@@ -174,7 +176,10 @@ class _Course:
         self._number, first = number, number == min(self.levels)
         if not first:
             self._alive = [entering(left, number, settings) for left in self._alive]
-        look = look_at(self._volume, self._cases, level, self._pivot)
+        # Of several levels the first sees saturated air too: far from the answer the outline of the
+        # body says most, and what is biased by the air is put right at the levels that follow.
+        cases = self._cases if first and not settings.is_last(number) else self._compared
+        look = look_at(self._volume, cases, level, self._pivot)
         toned = level.channels.tone
         if toned and (self._gains is None or settings.is_last(number)):
             # Judged at the first level that needs it and again at the last. Judging at the levels
@@ -313,7 +318,7 @@ class _Course:
                     views=poses,
                     candidates=candidates_of(tracks),
                     simulated=any(view.radiograph.simulated for view in self._cases[case]),
-                    notes=(*self._notes, *([self._ran_away()] if ran_away[case] else [])),
+                    notes=(*self._notes[case], *([self._ran_away()] if ran_away[case] else [])),
                 )
             )
         return results
@@ -325,6 +330,17 @@ class _Course:
             "does not say how far away the patient is. Lock the depth, add a second view, or start "
             "nearer."
         )
+
+
+def _saturated(case: Sequence[View]) -> tuple[str, ...]:
+    """What a user reads about it."""
+    before, after = (
+        sum(int(view.radiograph.usable.sum()) for view in views)
+        for views in (case, unsaturated(case))
+    )
+    if before == after:
+        return ()
+    return (f"{100 * (1 - after / before):.0f} % of the pixels are saturated: not compared.",)
 
 
 def _best_rows(alive: Sequence[Sequence[Track]]) -> list[int]:
