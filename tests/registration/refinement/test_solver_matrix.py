@@ -114,9 +114,11 @@ def test_every_solver(name, scene_name):
             for pose, true in zip(found.views, poses, strict=False):
                 assert error(pose, true, center, axes) < LEFT[name] * began, case
             assert len(found.views) == count, case
-            assert found.status is (Status.CONVERGED if name == "lm" else Status.ITERATION_LIMIT), (
-                case
-            )
+            if name == "lm":
+                assert found.status is Status.CONVERGED, case
+            else:
+                # Under way: the verdict may have its say of where that is.
+                assert Status.ITERATION_LIMIT.value in (found.status.value, *found.notes), case
             # The best of the last level, not the last; under weights of its own.
             last = [i.loss for i in found.trajectory if i.level == found.trajectory[-1].level]
             assert found.losses["loss"] < 1.05 * min(last), case
