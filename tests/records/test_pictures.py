@@ -9,7 +9,7 @@ from PIL import Image
 
 from napari_xreg.geometry import CArm, CArmPose, Detector
 from napari_xreg.images import Radiograph, Volume
-from napari_xreg.records import drawing
+from napari_xreg.records import drawing, pictures
 from napari_xreg.records.pictures import (
     carm_words,
     compare,

@@ -14,7 +14,7 @@ from napari_xreg.images import Radiograph, Volume
 from napari_xreg.records import drawing as canvas
 from napari_xreg.records.drawing import AFTER, BEFORE, INK, WARNING, Mask, Picture, Plane
 from napari_xreg.registration import Iterate, Registration, at_pixels
-from napari_xreg.rendering import render_drr
+from napari_xreg.rendering import at_voxel_size, render_drr
 
 SIMULATED = "SIMULATED radiograph: no accuracy on real images follows"
 
@@ -129,6 +129,10 @@ def refinement_frames(
     track = _best_track(registration)
     if not track:
         return
+    # Voxels finer than a pixel of the film cost time and show nothing.
+    carm = shown.carm
+    demagnified = carm.source_to_isocenter / carm.source_to_detector
+    fine = at_voxel_size(volume, max(carm.detector.spacing) * demagnified)
     even = np.linspace(0, len(track) - 1, min(most, len(track)))
     chosen = sorted({round(float(place)) for place in even})
     losses, levels = [step.loss for step in track], [step.level for step in track]
@@ -136,7 +140,7 @@ def refinement_frames(
     for i in chosen:
         step = track[i]
         pose = step.world_from_camera.to(dtype=torch.float64)
-        drr = render_drr(volume, shown.carm, pose, method="joseph").cpu().float().numpy()
+        drr = render_drr(fine, carm, pose, method="joseph").cpu().float().numpy()
         last = i == len(track) - 1
         color = AFTER if last else BEFORE
         panels = [
@@ -146,7 +150,7 @@ def refinement_frames(
             ),
             canvas.titled(canvas.grey(drr), "rendered CT"),
         ]
-        terms = shown.carm.carm_pose(pose, registration.pivot)
+        terms = carm.carm_pose(pose, registration.pivot)
         words = [
             (
                 f"iteration {step.index}   level {step.level + 1}   loss {step.loss:.4f}",
