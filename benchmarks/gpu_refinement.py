@@ -12,7 +12,7 @@ from napari_xreg.progress import run
 from napari_xreg.registration import RefineSettings, View, refine, refine_many
 from napari_xreg.registration.refinement.batched.backend import Batched
 from napari_xreg.registration.refinement.batched.graph import cuda_graph
-from napari_xreg.registration.refinement.second_order.levenberg_marquardt import refine_second_order
+from napari_xreg.registration.refinement.second_order.lm_solver import refine_second_order
 from napari_xreg.rendering import volume_on
 
 

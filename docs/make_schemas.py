@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_xreg.files import VERSIONS, Record
-from napari_xreg.images.geometry_file import GeometryFile
+from napari_xreg.images.known_geometry.sidecar import GeometryFile
 from napari_xreg.records.pose_files import PoseFile
 from napari_xreg.records.result_files import ResultFile
 from napari_xreg.records.truth_file import TruthFile

@@ -9,7 +9,7 @@ import torch
 
 from napari_xreg.cli import main
 from napari_xreg.geometry import CArm, CArmPose, Detector
-from napari_xreg.geometry.frames import lps_from_ras
+from napari_xreg.geometry.axis_conventions import lps_from_ras
 from napari_xreg.images import Radiograph, read_radiograph, write_radiograph
 from napari_xreg.progress import run
 from napari_xreg.registration import View

@@ -10,7 +10,7 @@ import torch
 
 from napari_xreg.cli import main
 from napari_xreg.geometry import CArm, CArmPose, Detector
-from napari_xreg.geometry.frames import lps_from_ras
+from napari_xreg.geometry.axis_conventions import lps_from_ras
 from napari_xreg.images import Radiograph, read_volume, write_dicom_radiograph, write_radiograph
 from napari_xreg.rendering import render_drr
 from napari_xreg.simulation import phantom

@@ -22,7 +22,7 @@ from napari_xreg.images import (
     write_landmarks,
     write_radiograph,
 )
-from napari_xreg.images.geometry_file import geometry_of
+from napari_xreg.images.known_geometry.sidecar import geometry_of
 from napari_xreg.records import write_pose, write_result
 from napari_xreg.records.pictures import write_gif, write_picture
 from napari_xreg.records.report import write_report

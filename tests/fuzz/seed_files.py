@@ -31,7 +31,7 @@ from napari_xreg.geometry import CArmPose
 from napari_xreg.images import Landmark, write_dicom_radiograph, write_radiograph
 from napari_xreg.images.formats.landmark_files import write_landmarks
 from napari_xreg.images.formats.raster import sidecar_path
-from napari_xreg.images.geometry_file import geometry_of, geometry_to_json, write_geometry
+from napari_xreg.images.known_geometry.sidecar import geometry_of, geometry_to_json, write_geometry
 from napari_xreg.landmarks.compact import CompactDetector
 from napari_xreg.rayemb import CompactEncoder
 from napari_xreg.records.pose_files import write_pose

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from napari_xreg.geometry.frames import lps_from_ras, reverse_axes
+from napari_xreg.geometry.axis_conventions import lps_from_ras, reverse_axes
 
 
 def test_ras_points_change_sign_in_x_and_y():

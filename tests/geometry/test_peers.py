@@ -24,7 +24,7 @@ from napari_xreg.geometry.adapters import (
     nanodrr_rt_inv,
     xvr_parameters_from_matrix,
 )
-from napari_xreg.geometry.frames import lps_from_ras
+from napari_xreg.geometry.axis_conventions import lps_from_ras
 from napari_xreg.images import Volume
 from napari_xreg.rendering import render_drr
 

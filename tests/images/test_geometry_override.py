@@ -7,7 +7,7 @@ import torch
 
 from napari_xreg.geometry import CArm, Detector
 from napari_xreg.images import Radiograph, geometry_record, with_geometry
-from napari_xreg.images.geometry_file import geometry_of, given_geometry
+from napari_xreg.images.known_geometry.sidecar import geometry_of, given_geometry
 from napari_xreg.images.operations import Note, Other
 
 ROWS, COLUMNS = 40, 62

@@ -20,7 +20,7 @@ from napari_xreg.images import (
     write_geometry,
     write_radiograph,
 )
-from napari_xreg.images.geometry_file import given_geometry
+from napari_xreg.images.known_geometry.sidecar import given_geometry
 from napari_xreg.images.operations import Crop, Turn
 
 TRUTH = torch.from_numpy(line_integrals()).float()

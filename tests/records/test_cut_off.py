@@ -11,7 +11,7 @@ from saved_case import CARM, POSE, carm_pose, registration
 from napari_xreg.files import TRUTH
 from napari_xreg.geometry import CArmPose
 from napari_xreg.images import ReadError, read_geometry, write_geometry
-from napari_xreg.images.geometry_file import geometry_of
+from napari_xreg.images.known_geometry.sidecar import geometry_of
 from napari_xreg.records import read_pose, read_result, write_pose, write_result
 from napari_xreg.records.result_files import result_to_json
 from napari_xreg.records.trajectory_file import read_trajectory, write_trajectory

@@ -5,7 +5,7 @@ import torch
 from napari_xreg.progress import run
 from napari_xreg.registration.refinement.batched.backend import Batched
 from napari_xreg.registration.refinement.host.problem import Host
-from napari_xreg.registration.refinement.second_order.levenberg_marquardt import refine_second_order
+from napari_xreg.registration.refinement.second_order.lm_solver import refine_second_order
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 BACKENDS = {"host": Host(1), "batched": Batched(DEVICE)}

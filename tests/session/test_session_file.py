@@ -22,7 +22,7 @@ from napari_xreg.images import (
     with_geometry,
     write_radiograph,
 )
-from napari_xreg.images.geometry_file import geometry_to_json
+from napari_xreg.images.known_geometry.sidecar import geometry_to_json
 from napari_xreg.images.operations import Crop
 from napari_xreg.session import (
     FileStep,

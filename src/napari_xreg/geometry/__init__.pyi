@@ -10,6 +10,7 @@ from .adapters import (
     nanodrr_rt_inv as nanodrr_rt_inv,
     xvr_parameters_from_matrix as xvr_parameters_from_matrix,
 )
+from .axis_conventions import lps_from_ras as lps_from_ras, reverse_axes as reverse_axes
 from .carm import (
     CARM_PARAMETERS as CARM_PARAMETERS,
     CArm as CArm,
@@ -18,7 +19,6 @@ from .carm import (
     twists_of_carm_parameters as twists_of_carm_parameters,
 )
 from .detector import Detector as Detector
-from .frames import lps_from_ras as lps_from_ras, reverse_axes as reverse_axes
 from .pinhole import (
     OpenCVCamera as OpenCVCamera,
     carm_from_camera_matrices as carm_from_camera_matrices,

@@ -12,9 +12,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from napari_xreg.geometry.axis_conventions import lps_from_ras
 from napari_xreg.geometry.carm import CArm
 from napari_xreg.geometry.detector import Detector
-from napari_xreg.geometry.frames import lps_from_ras
 from napari_xreg.geometry.pinhole import carm_from_camera_matrices
 from napari_xreg.geometry.pose import Pose
 from napari_xreg.geometry.rotation import matrix_from_parameters, parameters_from_matrix

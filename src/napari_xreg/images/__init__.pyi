@@ -46,15 +46,6 @@ from .formats.table import (
 )
 from .formats.tiff import count_tiff_pages as count_tiff_pages
 from .frames import Frame as Frame
-from .geometry_file import (
-    LARGEST_MM as LARGEST_MM,
-    geometry_from_json as geometry_from_json,
-    geometry_of as geometry_of,
-    geometry_to_json as geometry_to_json,
-    given_geometry as given_geometry,
-    write_geometry as write_geometry,
-)
-from .geometry_override import geometry_record as geometry_record, with_geometry as with_geometry
 from .intensity.attenuation import (
     CT_ENERGY_KEV as CT_ENERGY_KEV,
     hu_from_lac as hu_from_lac,
@@ -84,6 +75,20 @@ from .intensity.materials import (
 )
 from .intensity.value_range import array_range as array_range
 from .intensity.value_scale import ValueScale as ValueScale
+from .known_geometry.reading import read_geometry as read_geometry
+from .known_geometry.record import GeometryRecord as GeometryRecord
+from .known_geometry.replaced import (
+    geometry_record as geometry_record,
+    with_geometry as with_geometry,
+)
+from .known_geometry.sidecar import (
+    LARGEST_MM as LARGEST_MM,
+    geometry_from_json as geometry_from_json,
+    geometry_of as geometry_of,
+    geometry_to_json as geometry_to_json,
+    given_geometry as given_geometry,
+    write_geometry as write_geometry,
+)
 from .labels import LabelMap as LabelMap
 from .landmark import Landmark as Landmark
 from .operations import (
@@ -92,7 +97,6 @@ from .operations import (
     operation_to_json as operation_to_json,
 )
 from .radiograph import Radiograph as Radiograph
-from .reading_geometry import read_geometry as read_geometry
 from .reading_radiographs import read_radiograph as read_radiograph
 from .reading_volumes import read_labels as read_labels, read_volume as read_volume
 from .saturation import without_saturated as without_saturated
@@ -109,4 +113,3 @@ from .stored_image import (
 from .totalsegmentator import TOTALSEGMENTATOR_NAMES as TOTALSEGMENTATOR_NAMES
 from .volume import Volume as Volume
 from .writing_radiographs import write_radiograph as write_radiograph
-from .xray_geometry import GeometryRecord as GeometryRecord

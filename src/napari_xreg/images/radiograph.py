@@ -9,8 +9,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from napari_xreg.geometry import CArm, CArmPose
+from napari_xreg.images.known_geometry.record import GeometryRecord
 from napari_xreg.images.operations import Crop, Flip, Invert, Mask, Operation, Resize, Turn
-from napari_xreg.images.xray_geometry import GeometryRecord
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,11 +8,11 @@ from napari_xreg.images.dicom.radiograph import read_dicom_image
 from napari_xreg.images.errors import ReadError
 from napari_xreg.images.formats.raster import read_raster_image
 from napari_xreg.images.formats.table import formats_in_words, named
-from napari_xreg.images.geometry_file import given_geometry
+from napari_xreg.images.known_geometry.reading import read_geometry
+from napari_xreg.images.known_geometry.record import GeometryRecord
+from napari_xreg.images.known_geometry.sidecar import given_geometry
 from napari_xreg.images.radiograph import Radiograph
-from napari_xreg.images.reading_geometry import read_geometry
 from napari_xreg.images.stored_image import radiograph_from_stored
-from napari_xreg.images.xray_geometry import GeometryRecord
 
 
 def read_radiograph(

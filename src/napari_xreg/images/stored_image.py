@@ -12,8 +12,8 @@ from napari_xreg.images.errors import ReadError
 from napari_xreg.images.intensity.collimator import collimator_mask
 from napari_xreg.images.intensity.line_integrals import estimate_i0, line_integrals_from_intensity
 from napari_xreg.images.intensity.value_range import ValueRange, floating_range
+from napari_xreg.images.known_geometry.record import GeometryRecord
 from napari_xreg.images.radiograph import Radiograph
-from napari_xreg.images.xray_geometry import GeometryRecord
 
 Meaning = Literal["intensity", "log_intensity", "line_integral"]
 

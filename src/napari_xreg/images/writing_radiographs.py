@@ -10,7 +10,7 @@ import torch
 
 from napari_xreg.files import written
 from napari_xreg.images.formats.raster import sidecar_path
-from napari_xreg.images.geometry_file import geometry_of, geometry_to_json
+from napari_xreg.images.known_geometry.sidecar import geometry_of, geometry_to_json
 from napari_xreg.images.radiograph import Radiograph
 
 

@@ -25,7 +25,7 @@ from .pnp.correspondences import (
 from .pnp.inputs import OUTLIER_MM as OUTLIER_MM, PnPSettings as PnPSettings
 from .pnp.solution import PnPSolution as PnPSolution, PnPStatus as PnPStatus
 from .pnp.solve import solve_pnp as solve_pnp
-from .pnp.weights import Weighting as Weighting, weighted as weighted
+from .pnp.weighting import Weighting as Weighting, weighted as weighted
 from .refinement.confidence import (
     LandmarkUncertainty as LandmarkUncertainty,
     carm_covariance as carm_covariance,

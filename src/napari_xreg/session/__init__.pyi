@@ -25,7 +25,6 @@ from .files.sources import (
     read_xray as read_xray,
 )
 from .named_poses import NamedPose as NamedPose, PoseRecord as PoseRecord
-from .orientation import flip_exposure as flip_exposure, rotate_exposure as rotate_exposure
 from .ray_points import Look as Look, PointList as PointList, RayPoints as RayPoints
 from .rendering import (
     Preview as Preview,
@@ -42,5 +41,6 @@ from .sample import (
 from .session import Session as Session
 from .source import Source as Source
 from .state import Missing as Missing, SessionState as SessionState
+from .trained_networks import Weights as Weights
+from .turning import flip_exposure as flip_exposure, rotate_exposure as rotate_exposure
 from .undo import History as History, Moment as Moment
-from .weights import Weights as Weights

@@ -16,8 +16,8 @@ from napari_xreg.session.ray_points import RayPoints
 from napari_xreg.session.results import Results
 from napari_xreg.session.state import Missing, SessionState, alike
 from napari_xreg.session.store import Store
+from napari_xreg.session.trained_networks import TrainedWeights
 from napari_xreg.session.undo import History, Moment
-from napari_xreg.session.weights import TrainedWeights
 
 
 class Session:

@@ -14,12 +14,6 @@ from .exporting import (
     export as export,
     export_request as export_request,
 )
-from .judging import (
-    bone_points as bone_points,
-    errors_against as errors_against,
-    pose_errors as pose_errors,
-    predicted_landmarks as predicted_landmarks,
-)
 from .landmarks.detecting import (
     Detected as Detected,
     DetectRequest as DetectRequest,
@@ -138,13 +132,13 @@ from .starting.starting import (
     StartingPose as StartingPose,
     initialise as initialise,
 )
-from .training.recipes import RECIPES as RECIPES
-from .training.resuming import Interrupted as Interrupted, interrupted as interrupted
-from .training.samples import (
+from .training.previews import (
     KnownPatients as KnownPatients,
     TrainingSample as TrainingSample,
     TrainingSamplesRequest as TrainingSamplesRequest,
 )
+from .training.recipes import RECIPES as RECIPES
+from .training.resuming import Interrupted as Interrupted, interrupted as interrupted
 from .training.training import (
     Preparing as Preparing,
     Resume as Resume,
@@ -155,6 +149,12 @@ from .training.training import (
     check_out as check_out,
     train as train,
     training_carm as training_carm,
+)
+from .truth_errors import (
+    bone_points as bone_points,
+    errors_against as errors_against,
+    pose_errors as pose_errors,
+    predicted_landmarks as predicted_landmarks,
 )
 from .warming import (
     COMPILING_WORDS as COMPILING_WORDS,

@@ -27,8 +27,8 @@ from napari_xreg.records import (
 )
 from napari_xreg.registration import Registration, View
 from napari_xreg.session import Rendering, Result, Session, rendered
-from napari_xreg.workflows.judging import errors_against, predicted_landmarks
 from napari_xreg.workflows.refining import rig_poses
+from napari_xreg.workflows.truth_errors import errors_against, predicted_landmarks
 
 Film = Literal["auto", "gif", "mp4", "none"]
 FILM_FRAMES = 40

@@ -31,7 +31,7 @@ from napari_xreg.registration.refinement.batched.tone import ToneFit, median
 from napari_xreg.registration.refinement.confidence import sandwich
 from napari_xreg.registration.refinement.host.hardening import fit_gain, water_lac
 from napari_xreg.registration.refinement.host.tone import fit_tone
-from napari_xreg.registration.refinement.second_order.lm import begin, step
+from napari_xreg.registration.refinement.second_order.damped_steps import begin, step
 from napari_xreg.registration.refinement.second_order.locks import Locks
 from napari_xreg.registration.refinement.second_order.look import look_at
 from napari_xreg.rendering import cuda, render_drr, render_with_jacobian

@@ -24,7 +24,7 @@ from napari_xreg.registration import (
 from napari_xreg.registration.refinement import refine_many as many
 from napari_xreg.registration.refinement.second_order import course
 from napari_xreg.registration.refinement.second_order.course import refine_cases
-from napari_xreg.registration.refinement.second_order.levenberg_marquardt import refine_second_order
+from napari_xreg.registration.refinement.second_order.lm_solver import refine_second_order
 from napari_xreg.rendering import OutOfMemory, render_drr
 
 CARM = carm(30, 34)

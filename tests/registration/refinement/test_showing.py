@@ -17,10 +17,13 @@ from napari_xreg.registration import (
     Status,
     View,
 )
+from napari_xreg.registration.refinement.second_order.damped_steps import begin, better_of
 from napari_xreg.registration.refinement.second_order.depth import DepthBounds, furthest_mm
-from napari_xreg.registration.refinement.second_order.lm import begin, better_of
 from napari_xreg.registration.refinement.second_order.look import look_at
-from napari_xreg.registration.refinement.second_order.showing import levels_that_show, thickness_mm
+from napari_xreg.registration.refinement.second_order.usable_levels import (
+    levels_that_show,
+    thickness_mm,
+)
 
 CARM = carm(120, 130)
 TRUE = CARM.world_from_camera(24.0, -13.0, 5.0, isocenter=CENTER, offset_mm=(4.0, -6.0, 9.0))

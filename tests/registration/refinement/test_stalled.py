@@ -20,7 +20,7 @@ from napari_xreg.registration import (
     refine,
     refine_many,
 )
-from napari_xreg.registration.refinement.second_order.lm import ended_at
+from napari_xreg.registration.refinement.second_order.damped_steps import ended_at
 from napari_xreg.rendering import render_drr, render_with_jacobian
 
 CARM = carm()

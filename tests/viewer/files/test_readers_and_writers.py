@@ -13,7 +13,7 @@ from napari.layers import Image, Layer, Points
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
 from napari_xreg.geometry import CArm, CArmPose, Detector
-from napari_xreg.geometry.frames import lps_from_ras
+from napari_xreg.geometry.axis_conventions import lps_from_ras
 from napari_xreg.images import (
     Landmark,
     Radiograph,

@@ -10,7 +10,7 @@ from napari.components import ViewerModel
 from napari.layers import Layer
 
 import napari_xreg
-from napari_xreg.geometry.frames import lps_from_ras
+from napari_xreg.geometry.axis_conventions import lps_from_ras
 from napari_xreg.images import Landmark, write_landmarks
 from napari_xreg.simulation import phantom
 from napari_xreg.viewer.files.sample import (

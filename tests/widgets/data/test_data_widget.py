@@ -12,7 +12,7 @@ from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import QFileDialog, QScrollArea
 
 from napari_xreg.images import Landmark, write_landmarks, write_radiograph
-from napari_xreg.images.geometry_file import given_geometry, write_geometry
+from napari_xreg.images.known_geometry.sidecar import given_geometry, write_geometry
 from napari_xreg.registration import Registration, Status
 from napari_xreg.session import sample_case
 from napari_xreg.viewer.layer_data import labels_layer, radiograph_layer

@@ -9,7 +9,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QScrollArea
 
 from napari_xreg.images import geometry_record, read_geometry
-from napari_xreg.images.geometry_file import given_geometry
+from napari_xreg.images.known_geometry.sidecar import given_geometry
 from napari_xreg.widgets.geometry.widget import GeometryWidget
 
 DICOM = {

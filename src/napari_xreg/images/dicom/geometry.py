@@ -12,8 +12,8 @@ from napari_xreg.images.dicom.header import FrameHeader, name, tag
 from napari_xreg.images.dicom.orientation import field_turns, raster_orientation
 from napari_xreg.images.dicom.private import MANUFACTURER, private_geometry
 from napari_xreg.images.errors import ReadError
-from napari_xreg.images.geometry_file import LARGEST_MM
-from napari_xreg.images.xray_geometry import GeometryRecord
+from napari_xreg.images.known_geometry.record import GeometryRecord
+from napari_xreg.images.known_geometry.sidecar import LARGEST_MM
 
 # View Position (0018,5101) as the primary angle of a C-arm in the same place (C.8.11.5.1.1): the
 # beam of "AP" enters from the front, so its detector is behind; "LL" has the left side at it.

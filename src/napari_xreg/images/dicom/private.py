@@ -7,7 +7,7 @@ from pydicom.dataset import Dataset
 
 from napari_xreg.files import ReadError, is_number, json_of_text
 from napari_xreg.images.dicom.header import FrameHeader
-from napari_xreg.images.geometry_file import given_geometry
+from napari_xreg.images.known_geometry.sidecar import given_geometry
 
 GROUP = 0x0099
 MANUFACTURER = "napari-xreg"

@@ -20,11 +20,11 @@ from pydicom.errors import InvalidDicomError
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from napari_xreg.files import check_file, claim
-from napari_xreg.images.dicom.collimator import header_mask
 from napari_xreg.images.dicom.ct import VOLUME_CLASSES
 from napari_xreg.images.dicom.decoding import stored_frame
 from napari_xreg.images.dicom.geometry import geometry_from_dicom
 from napari_xreg.images.dicom.header import FrameHeader, frame_header, name
+from napari_xreg.images.dicom.header_mask import header_mask
 from napari_xreg.images.dicom.meaning import with_meaning
 from napari_xreg.images.dicom.private import read_private
 from napari_xreg.images.errors import ReadError

@@ -14,8 +14,8 @@ import torch
 
 from napari_xreg.files import ReadError, number, read_text
 from napari_xreg.geometry import matrix_from_euler
-from napari_xreg.images.geometry_file import camera_values
-from napari_xreg.images.xray_geometry import GeometryRecord, Rows
+from napari_xreg.images.known_geometry.record import GeometryRecord, Rows
+from napari_xreg.images.known_geometry.sidecar import camera_values
 
 _FIRST_LINE = "image size"
 _TITLES = {0: _FIRST_LINE, 3: "camera matrix", 8: "rotation", 13: "translation"}

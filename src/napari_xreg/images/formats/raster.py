@@ -24,10 +24,10 @@ from napari_xreg.files import (
 from napari_xreg.images.errors import ReadError
 from napari_xreg.images.formats.tiff import read_tiff
 from napari_xreg.images.frames import Frame, chosen_frames
-from napari_xreg.images.geometry_file import GeometryFile
 from napari_xreg.images.intensity.value_range import ValueRange, array_range
+from napari_xreg.images.known_geometry.record import GeometryRecord
+from napari_xreg.images.known_geometry.sidecar import GeometryFile
 from napari_xreg.images.stored_image import BYTES_PER_PIXEL, StoredImage
-from napari_xreg.images.xray_geometry import GeometryRecord
 
 _UNSTATED = "an image file without a sidecar does not say what its values are"
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from napari_xreg.registration.refinement.first_order.adam import ADAM
-from napari_xreg.registration.refinement.second_order.levenberg_marquardt import LEVENBERG_MARQUARDT
+from napari_xreg.registration.refinement.second_order.lm_solver import LEVENBERG_MARQUARDT
 from napari_xreg.registration.refinement.solver import Solver
 
 SOLVERS = {solver.name: solver for solver in (LEVENBERG_MARQUARDT, ADAM)}

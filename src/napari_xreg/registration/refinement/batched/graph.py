@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from napari_xreg.registration.refinement.second_order.lm import Advance, Round, Starts
+from napari_xreg.registration.refinement.second_order.damped_steps import Advance, Round, Starts
 
 Capture = Callable[[Callable[[], None]], Callable[[], None]]
 

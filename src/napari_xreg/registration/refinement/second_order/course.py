@@ -20,9 +20,7 @@ from napari_xreg.progress import Control
 from napari_xreg.registration.refinement.confidence import sandwich
 from napari_xreg.registration.refinement.problem import Backend, Problem
 from napari_xreg.registration.refinement.result import Iterate, Registration, Status
-from napari_xreg.registration.refinement.second_order.depth import DepthBounds, furthest_mm
-from napari_xreg.registration.refinement.second_order.levels import Level
-from napari_xreg.registration.refinement.second_order.lm import (
+from napari_xreg.registration.refinement.second_order.damped_steps import (
     Round,
     Starts,
     begin,
@@ -30,10 +28,12 @@ from napari_xreg.registration.refinement.second_order.lm import (
     ended_at,
     levenberg_marquardt,
 )
+from napari_xreg.registration.refinement.second_order.depth import DepthBounds, furthest_mm
+from napari_xreg.registration.refinement.second_order.levels import Level
 from napari_xreg.registration.refinement.second_order.locks import Locks
 from napari_xreg.registration.refinement.second_order.look import look_at
-from napari_xreg.registration.refinement.second_order.showing import levels_that_show
 from napari_xreg.registration.refinement.second_order.tracks import Track, candidates_of, entering
+from napari_xreg.registration.refinement.second_order.usable_levels import levels_that_show
 from napari_xreg.registration.refinement.settings import RefineSettings, status_of
 from napari_xreg.registration.refinement.starts import spread_starts
 from napari_xreg.registration.refinement.views import View, unsaturated

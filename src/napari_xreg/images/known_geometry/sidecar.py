@@ -26,7 +26,7 @@ from napari_xreg.files import (
     written,
 )
 from napari_xreg.geometry import CArm, CArmPose, Pose, carm_from_camera_matrices
-from napari_xreg.images.xray_geometry import VALUES, GeometryRecord, Rows
+from napari_xreg.images.known_geometry.record import VALUES, GeometryRecord, Rows
 
 # A kilometre: no room is larger.
 LARGEST_MM = 1e6

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from napari_xreg.geometry import CArm, CArmPose, Detector
-from napari_xreg.images.geometry_follows import (
+from napari_xreg.images.known_geometry.derived import (
     ANGLES,
     POSES,
     contradicted,

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from napari_xreg.files import ReadError, json_of_text, read_text
 from napari_xreg.images.formats.mayacam import is_mayacam, mayacam_record, read_mayacam
-from napari_xreg.images.geometry_file import geometry_from_json
-from napari_xreg.images.xray_geometry import GeometryRecord
+from napari_xreg.images.known_geometry.record import GeometryRecord
+from napari_xreg.images.known_geometry.sidecar import geometry_from_json
 
 
 def read_geometry(path: Path | str, *, shape: tuple[int, int] | None = None) -> GeometryRecord:

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import torch
 
-from napari_xreg.images.geometry_file import geometry_of
+from napari_xreg.images.known_geometry.record import GeometryRecord
+from napari_xreg.images.known_geometry.sidecar import geometry_of
 from napari_xreg.images.operations import (
     Crop,
     Flip,
@@ -17,7 +18,6 @@ from napari_xreg.images.operations import (
     Turn,
 )
 from napari_xreg.images.radiograph import Radiograph
-from napari_xreg.images.xray_geometry import GeometryRecord
 
 # These change values or the mask, never where a pixel lies.
 _IN_PLACE = (Invert, Mask, Note)
