@@ -8,6 +8,8 @@ from npe2 import PluginManager
 from qtpy.QtCore import QEventLoop, QTimer
 
 from napari_xreg.widgets import DataWidget, PoseWidget, menu
+from napari_xreg.widgets.docks.opening import dock_of
+from napari_xreg.widgets.docks.tabs import tabs_of
 
 
 def test_the_menu_knows_every_widget_and_imports_none():
@@ -53,10 +55,19 @@ def test_the_window_goes_on_while_the_first_is_imported(make_napari_viewer, monk
     QTimer.singleShot(0, open_it)
     waiting.exec()
     assert opened == [(menu.DataWidget, menu.LOADING)]
-    qtbot.waitUntil(
-        lambda: [type(w) for w in dict(viewer.window.dock_widgets).values()] == [DataWidget]
-    )
-    assert list(dict(viewer.window.dock_widgets)) == ["Data (napari-xreg)"]
+    # With the first widget come the other main tabs, in their order.
+    titles = ["Data", "Pose", "Refine", "3D view"]
+    qtbot.waitUntil(lambda: len(dict(viewer.window.dock_widgets)) == 4, timeout=20_000)
+    docks = dict(viewer.window.dock_widgets)
+    assert list(docks) == ["Data (napari-xreg)", *titles[1:]]
+    assert type(docks["Data (napari-xreg)"]) is DataWidget
+    window = viewer.window._qt_window
+    qtbot.waitUntil(lambda: tabs_of(window, dock_of(docks["Pose"])) == titles)
+    # Once more from the menu: the one that is open comes to the front, and no second one.
+    opened.clear()
+    QTimer.singleShot(0, lambda: (viewer.window.add_plugin_dock_widget("napari-xreg", "Pose"), waiting.quit()))
+    waiting.exec()
+    qtbot.waitUntil(lambda: list(dict(viewer.window.dock_widgets)) == list(docks))
 
 
 def test_what_cannot_be_imported_says_so(make_napari_viewer, monkeypatch, qtbot):
@@ -67,7 +78,7 @@ def test_what_cannot_be_imported_says_so(make_napari_viewer, monkeypatch, qtbot)
 
     monkeypatch.setattr(menu, "_imported", lambda: False)
     monkeypatch.setattr(menu, "_importing", None)
-    monkeypatch.setattr(menu, "_window_runs", lambda: True)
+    monkeypatch.setattr(menu, "window_runs", lambda: True)
     monkeypatch.setattr(menu, "_widget", broken)
     shown = menu.DataWidget(viewer)
     qtbot.addWidget(shown)

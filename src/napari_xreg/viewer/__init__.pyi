@@ -31,4 +31,9 @@ from .patient3d.ct_slices import PLANES as PLANES, SliceGrid as SliceGrid
 from .patient3d.room import Room as Room
 from .patient3d.room_view import VIEWS as VIEWS
 from .patient3d.slices import Slices as Slices
-from .user_preferences import preferences as preferences
+from .user_preferences import (
+    Layout as Layout,
+    preferences as preferences,
+    remember_layout as remember_layout,
+    remembered_layout as remembered_layout,
+)

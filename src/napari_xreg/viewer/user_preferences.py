@@ -46,3 +46,38 @@ def preferences() -> Preferences:
         device=str(getattr(preview, "device", "auto")),
         autosave=bool(getattr(getattr(settings, "session", None), "autosave", True)),
     )
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the plugin's tabs stood when a window was closed.
+
+    Parameters
+    ----------
+    tabs
+        Their titles.
+    width
+        Pixels; 0 where it is not known.
+    """
+
+    tabs: tuple[str, ...] = ("Data", "Pose", "Refine", "3D view")
+    width: int = 0
+
+
+def remembered_layout() -> Layout:
+    """As the last window was left; as it comes where napari does not know the plugin."""
+    try:
+        kept = get_plugin_settings(_PLUGIN).window
+    except (AttributeError, KeyError):
+        return Layout()
+    tabs = tuple(title for part in str(kept.tabs).split(",") if (title := part.strip()))
+    return Layout(tabs or Layout().tabs, int(kept.width))
+
+
+def remember_layout(layout: Layout) -> None:
+    """For the next window; nothing where napari does not know the plugin."""
+    try:
+        kept = get_plugin_settings(_PLUGIN).window
+        kept.tabs, kept.width = ", ".join(layout.tabs), layout.width
+    except (AttributeError, KeyError):
+        return

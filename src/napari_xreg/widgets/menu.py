@@ -9,10 +9,11 @@ from concurrent.futures import Future
 from typing import Any
 
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QApplication, QDockWidget, QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QDockWidget, QLabel, QVBoxLayout, QWidget
 
 from napari_xreg import widgets
 from napari_xreg.progress import ahead
+from napari_xreg.widgets.docks.running import window_runs
 
 LOADING = "Loading …"
 _importing: "Future[type[QWidget]] | None" = None
@@ -29,8 +30,10 @@ class Opening(QWidget):
 
     def __new__(cls, napari_viewer: Any) -> Any:
         """The widget of this name itself, where nobody has to wait for it, or nobody could."""
-        if _imported() or not _window_runs():
+        if not window_runs():
             return _widget(cls.__name__)(napari_viewer)
+        if _imported() and _open_already(napari_viewer, cls.__name__) is None:
+            return _with_the_rest(napari_viewer, cls.__name__)
         return super().__new__(cls)
 
     def __init__(self, napari_viewer: Any) -> None:
@@ -63,10 +66,38 @@ class Opening(QWidget):
 
 
 def _put(viewer: Any, dock: Any, name: str) -> None:
-    """The widget in the place of the label."""
+    """The widget in the place of the label, or the one that is open already."""
+    from napari_xreg.widgets.docks.opening import dock_of
+    from napari_xreg.widgets.docks.tabs import to_front
+
     title = dock.name
     viewer.window.remove_dock_widget(dock)
-    viewer.window.add_dock_widget(_widget(name)(viewer), name=title)
+    there = _open_already(viewer, name)
+    if there is None:
+        viewer.window.add_dock_widget(_with_the_rest(viewer, name), name=title)
+    elif (opened := dock_of(there)) is not None:
+        to_front(opened)
+
+
+def _with_the_rest(viewer: Any, name: str) -> QWidget:
+    """The widget; with the first one in a window come the other main tabs."""
+    from napari_xreg.widgets.docks.layout import open_the_rest
+    from napari_xreg.widgets.docks.opening import found_entry
+    from napari_xreg.widgets.docks.table import ENTRIES
+
+    first = not any(found_entry(viewer, entry) for entry in ENTRIES)
+    asked = _widget(name)(viewer)
+    if first:
+        open_the_rest(viewer, asked)
+    return asked
+
+
+def _open_already(viewer: Any, name: str) -> QWidget | None:
+    from napari_xreg.widgets.docks.opening import found_entry
+    from napari_xreg.widgets.docks.table import ENTRIES
+
+    entry = next(entry for entry in ENTRIES if entry.widget == name)
+    return found_entry(viewer, entry)
 
 
 def _widget(name: str) -> type[QWidget]:
@@ -76,13 +107,6 @@ def _widget(name: str) -> type[QWidget]:
 
 def _imported() -> bool:
     return "torch" in sys.modules and (_importing is None or _importing.done())
-
-
-def _window_runs() -> bool:
-    """Whether somebody waits at a window: a script that builds one goes on with what it opened."""
-    app = QApplication.instance()
-    thread = None if app is None else app.thread()
-    return thread is not None and thread.loopLevel() > 0
 
 
 def __getattr__(name: str) -> type[Opening]:

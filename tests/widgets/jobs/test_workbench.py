@@ -10,7 +10,7 @@ from psygnal import Signal
 from qtpy.QtWidgets import QLabel, QVBoxLayout
 
 from napari_xreg.widgets.jobs.workbench import workbench_of
-from napari_xreg.widgets.parts.docked import Docked
+from napari_xreg.widgets.docks.docked import Docked
 
 
 def nudge(bench):

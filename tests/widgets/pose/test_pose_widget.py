@@ -128,8 +128,8 @@ def test_a_drr_only_where_the_radiograph_is_masked_is_as_good_as_none(
     assert image.shape == tuple(shape)  # so that the mask below is the very complement
     session.exposures.set_painted(session.exposures.active.id, torch.from_numpy(~image))
     painted(bench)
-    qtbot.waitUntil(lambda: "usable pixels" in widget.empty_words.text(), timeout=10_000)
-    assert not widget.centre_button.isHidden()
+    qtbot.waitUntil(lambda: "usable pixels" in widget.hint.words, timeout=10_000)
+    assert widget.centre_button.isEnabled()
     qtbot.waitUntil(lambda: widget.similarity.text() == "—", timeout=10_000)
 
 
@@ -139,8 +139,8 @@ def test_an_empty_drr_says_so_and_the_ct_is_brought_back(bench, widget, qtbot, p
     away = replace(pose, translation=pose.translation + torch.tensor([900.0, 300.0, 500.0]))
     session.poses.set(away, "away")
     painted(bench)
-    qtbot.waitUntil(lambda: "misses the CT" in widget.empty_words.text(), timeout=10_000)
-    assert not widget.centre_button.isHidden()
+    qtbot.waitUntil(lambda: "misses the CT" in widget.hint.words, timeout=10_000)
+    assert widget.centre_button.isEnabled()
     qtbot.waitUntil(lambda: widget.similarity.text() == "—", timeout=10_000)  # not "NCC 0.000"
     qtbot.mouseClick(widget.centre_button, LEFT)
     distance = session.exposures.active.radiograph.carm.source_to_isocenter
@@ -148,7 +148,7 @@ def test_an_empty_drr_says_so_and_the_ct_is_brought_back(bench, widget, qtbot, p
     assert reached.tolist() == pytest.approx(session.patient.volume.center.tolist())
     assert torch.equal(session.poses.current.rotation, pose.rotation)
     painted(bench)
-    qtbot.waitUntil(lambda: widget.empty_words.text() == "", timeout=10_000)
+    qtbot.waitUntil(lambda: widget.hint.words == "", timeout=10_000)
     assert session.undo() == "centre the CT"
 
 

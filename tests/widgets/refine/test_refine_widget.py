@@ -462,6 +462,7 @@ def test_picture(widget, near, qtbot, viewer, screenshot, theme):
     qtbot.wait(100)
     screenshot(widget, f"refine_{theme}")
     widget.tabs.setCurrentIndex(1)
+    widget.how.expand(animate=False)  # it closed when the refinement began
     widget.settings.more.expand(animate=False)
     inside = widget.settings.more.content()  # and the settings around it grow with it
     qtbot.waitUntil(lambda: inside.height() >= inside.sizeHint().height() - 2, timeout=LONG)

@@ -18,7 +18,7 @@ from napari_xreg.geometry import CARM_PARAMETERS
 from napari_xreg.registration import unit_of
 from napari_xreg.session import Result
 from napari_xreg.widgets.confidence.correlation_grid import CorrelationGrid
-from napari_xreg.widgets.parts.docked import Docked
+from napari_xreg.widgets.docks.docked import Docked
 from napari_xreg.widgets.parts.scrolling import scrolled
 from napari_xreg.widgets.parts.small_print import SmallPrint
 from napari_xreg.widgets.pose.words import truth_error_mm

@@ -9,6 +9,7 @@ from qtpy.QtCore import QEvent, QObject
 
 from napari_xreg.session import Session
 from napari_xreg.viewer import DetectorCanvas
+from napari_xreg.widgets.docks.layout import keep
 from napari_xreg.widgets.jobs.jobs import Jobs
 from napari_xreg.widgets.jobs.live_preview import LivePreview
 from napari_xreg.widgets.jobs.warming import prepare_kernels
@@ -158,4 +159,5 @@ class _WindowWatch(QObject):
 
     def _close(self) -> None:
         if self._bench is not None:
+            keep(self._bench.viewer)
             self._bench.close()

@@ -24,8 +24,8 @@ from napari_xreg.widgets.landmarks.pick_panel import PickPanel
 from napari_xreg.widgets.landmarks.result import LandmarksResult
 from napari_xreg.widgets.landmarks.table import LandmarksModel, LandmarksTable
 from napari_xreg.widgets.landmarks.weighting import COVARIANCE, WeightingPanel
-from napari_xreg.widgets.parts.docked import Docked
-from napari_xreg.widgets.parts.opening_docks import found, opened
+from napari_xreg.widgets.docks.docked import Docked
+from napari_xreg.widgets.docks.opening import found, opened
 from napari_xreg.widgets.parts.scrolling import scrolled
 from napari_xreg.widgets.refine.choices import RefineChoices
 from napari_xreg.widgets.refine.settings import flush
@@ -285,12 +285,12 @@ class LandmarksWidget(Docked):
     def refine(self) -> None:
         """Use the pose, then refine from some about it, in the Refine widget."""
         self.use_pose()
-        refining = opened(self.workbench, RefineWidget, "Refine")
+        refining = opened(self.workbench.viewer, RefineWidget, "Refine")
         refining.start(RefineChoices(starts=LANDMARK_STARTS, spread=LANDMARK_SPREAD))
 
     def open_slices(self) -> None:
         """Bring the CT's slices to the front, opened if they are not there."""
-        slices = opened(self.workbench, SlicesWidget, "Slices", area="bottom")
+        slices = opened(self.workbench.viewer, SlicesWidget, "Slices", area="bottom")
         if self.table.name is not None:
             slices.slices.choose(self.table.name)
 
@@ -336,7 +336,7 @@ class LandmarksWidget(Docked):
         """A row was chosen: that landmark is the one to pick, if any is."""
         self.picking.choose(name)
         self._canvas.landmarks.choose(name)
-        slices = found(self.workbench, SlicesWidget)
+        slices = found(self.workbench.viewer, SlicesWidget)
         if slices is not None:
             slices.slices.choose(name)
 

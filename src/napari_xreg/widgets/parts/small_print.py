@@ -11,10 +11,15 @@ class SmallPrint(QLabel):
     ----------
     text
         Plain text; what came from a file is never taken for markup.
+    lines
+        Room for so many, full or empty: nothing below moves when words come and go. 0: as much as
+        the text needs, and none for no text.
     """
 
-    def __init__(self, text: str = "", parent: QWidget | None = None) -> None:
+    def __init__(self, text: str = "", parent: QWidget | None = None, *, lines: int = 0) -> None:
         super().__init__(parent)
+        self._lines = lines
+        self._said = ""
         self.setTextFormat(Qt.TextFormat.PlainText)
         self.setWordWrap(True)
         self.setMinimumWidth(40)
@@ -22,16 +27,22 @@ class SmallPrint(QLabel):
         policy.setHeightForWidth(True)
         self.setSizePolicy(policy)
         self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        if lines:
+            self.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
+            self.setIndent(0)  # Qt's own counts from the top as well
+            self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         # Relative to the theme's own letters: napari's themes set sizes and colours.
         self.setStyleSheet("font-size: 8pt;")
         self.setText(text)
 
     def minimumSizeHint(self) -> QSize:
         """One line: the height that wrapping needs follows from the width."""
-        return QSize(40, self.fontMetrics().lineSpacing())
+        return QSize(40, max(self._lines, 1) * self.fontMetrics().lineSpacing() + 2)
 
     def sizeHint(self) -> QSize:
         """As in a dock of usual width; Qt would ask for a tall, narrow block."""
+        if self._lines:
+            return QSize(260, self.minimumSizeHint().height())
         return QSize(260, self.heightForWidth(260))
 
     def setText(self, text: str | None) -> None:
@@ -40,7 +51,11 @@ class SmallPrint(QLabel):
         for mark in ("_", "/", "\\"):
             text = text.replace(mark, mark + "\u200b")
         super().setText(text)
-        self.setVisible(bool(text))
+        if not self._lines:
+            self.setVisible(bool(text))
+        elif self.toolTip() in ("", self._said):
+            self.setToolTip(text)  # all of it, where it is longer than its room
+            self._said = text
 
     @property
     def words(self) -> str:

@@ -32,7 +32,7 @@ from napari_xreg.session import NamedPose, Preview
 from napari_xreg.viewer import OVERLAYS
 from napari_xreg.widgets.jobs.jobs import Lane
 from napari_xreg.widgets.parts.data_buttons import button
-from napari_xreg.widgets.parts.docked import Docked
+from napari_xreg.widgets.docks.docked import Docked
 from napari_xreg.widgets.parts.number_field import QuietWheel
 from napari_xreg.widgets.parts.scrolling import scrolled
 from napari_xreg.widgets.parts.small_print import SmallPrint
@@ -291,12 +291,20 @@ class PoseWidget(Docked):
         """A DRR with nothing where the radiograph has pixels says so, and how to get one."""
         seen, words = image > 0, ""
         if not seen.any():
-            words = "⚠ The beam misses the CT: the DRR is empty."
+            words = "⚠ The beam misses the CT: the DRR is empty. Press Centre."
         elif not self._usable(image.shape)[seen].any():
-            words = "⚠ The beam misses the CT where the radiograph has usable pixels."
-        self._empty = bool(words)
-        self.empty_words.setText(words)
-        self.centre_button.setVisible(self._empty)
+            words = "⚠ The beam misses the CT where the radiograph has usable pixels. Press Centre."
+        self._empty = words
+        self._hint()
+
+    def _hint(self) -> None:
+        """What is missing, or what went wrong."""
+        if self._session.exposures.active is None:
+            self.hint.setText("Load a radiograph in the Data widget: it has the pose.")
+        elif self._session.patient.volume is None:
+            self.hint.setText("Load a CT in the Data widget to see its DRR at this pose.")
+        else:
+            self.hint.setText(self._empty)
 
     def _usable(self, shape: tuple[int, ...]) -> NDArray[np.bool_]:
         """Pixels of the radiograph that are compared, at the size of the DRR."""
@@ -377,12 +385,10 @@ class PoseWidget(Docked):
             self.forget_button,
         ):
             part.setEnabled(active is not None)
-        if active is None:
-            self.hint.setText("Load a radiograph in the Data widget: it has the pose.")
-        elif self._session.patient.volume is None:
-            self.hint.setText("Load a CT in the Data widget to see its DRR at this pose.")
-        else:
-            self.hint.setText("")
+        self.centre_button.setEnabled(active is not None and self._session.patient.volume is not None)
+        if active is None or self._session.patient.volume is None:
+            self._empty = ""
+        self._hint()
         self._lane.drop()
         if active is None or self._session.patient.volume is None:
             self.similarity.setText("—")
@@ -435,15 +441,13 @@ class PoseWidget(Docked):
             "the patient. Off: only the radiograph chosen above moves."
         )
         self.rig.toggled.connect(self._lock_rig)
-        self.hint = SmallPrint()
-        self._empty = False
-        self.empty_words = SmallPrint()
+        self.hint = SmallPrint(lines=2)
+        self._empty = ""
         self.centre_button = button(
-            "Centre the CT",
+            "Centre",
             "Move the C-arm so that the middle of the CT is at its isocenter; the angles stay",
             self.centre,
         )
-        self.centre_button.hide()
         self.rows = {term.name: PoseRow(term, self) for term in TERMS}
         for row in self.rows.values():
             row.changed.connect(self._change)
@@ -471,7 +475,7 @@ class PoseWidget(Docked):
         self.reset_button = button(
             "Reset", "Every radiograph back to where it started: its file's angles", self.reset
         )
-        self.undo_words = SmallPrint()
+        self.undo_words = SmallPrint(lines=1)
         self.copy_button = button(
             "Copy", "Put this pose into the clipboard, as JSON (patient LPS, mm)", self.copy
         )
@@ -497,7 +501,7 @@ class PoseWidget(Docked):
             "of the whole images. Gradient NCC: mean over 11 × 11 windows of their Sobel images, "
             "as xvr refines with. Both at most 1, higher is better; at 256 pixels a side at most."
         )
-        self.drr_words = SmallPrint()
+        self.drr_words = SmallPrint(lines=1)
         self.drr_words.setToolTip(
             "Size of the DRR shown and how long it took to render. While a pose is dragged it has "
             "fewer pixels where all of them would take longer than 33 ms."
@@ -508,8 +512,6 @@ class PoseWidget(Docked):
         top.addWidget(self.radiograph)
         top.addWidget(self.rig)
         top.addWidget(self.hint)
-        top.addWidget(self.empty_words)
-        top.addWidget(self.centre_button)
         self._terms_box = QGroupBox("C-arm")
         terms = QGridLayout(self._terms_box)
         terms.setColumnStretch(1, 1)
@@ -530,7 +532,7 @@ class PoseWidget(Docked):
         poses = QVBoxLayout(poses_box)
         for buttons in (
             (self.undo_button, self.redo_button, self.reset_button),
-            (self.copy_button, self.paste_button),
+            (self.copy_button, self.paste_button, self.centre_button),
         ):
             poses.addLayout(_side_by_side(*buttons))
         poses.insertWidget(1, self.undo_words)

@@ -9,7 +9,7 @@ from napari_xreg.rayemb import START_SPREAD, STARTS, FoundPoints, Located, Searc
 from napari_xreg.session import Exposure, PointList
 from napari_xreg.widgets.jobs.jobs import Job, Lane, report
 from napari_xreg.widgets.jobs.workbench import Workbench
-from napari_xreg.widgets.parts.opening_docks import opened
+from napari_xreg.widgets.docks.opening import opened
 from napari_xreg.widgets.pose.words import truth_error_mm
 from napari_xreg.widgets.rayemb.pose import PosePanel
 from napari_xreg.widgets.refine.choices import RefineChoices
@@ -164,7 +164,7 @@ class PoseSearch(QObject):
             )
             return
         self.accept()
-        widget = opened(self._bench, RefineWidget, "Refine")
+        widget = opened(self._bench.viewer, RefineWidget, "Refine")
         if widget.running:
             show_warning("RayEmb: a refinement is running already; the pose was accepted.")
             return
@@ -175,7 +175,7 @@ class PoseSearch(QObject):
         """Open the Train widget."""
         from napari_xreg.widgets.train.widget import TrainWidget  # a second of imports
 
-        opened(self._bench, TrainWidget, "Train")
+        opened(self._bench.viewer, TrainWidget, "Train")
 
     def _take_pose(self, answer: Located) -> None:
         then, self._then = self._then, None

@@ -16,7 +16,7 @@ from qtpy.QtWidgets import (
 from napari_xreg.rayemb import Looks, embedding_colours
 from napari_xreg.session import Exposure
 from napari_xreg.viewer import CtPick, HeatmapLayers
-from napari_xreg.widgets.parts.docked import Docked
+from napari_xreg.widgets.docks.docked import Docked
 from napari_xreg.widgets.parts.scrolling import scrolled
 from napari_xreg.widgets.rayemb.list import ListKeeper
 from napari_xreg.widgets.rayemb.look import NOTHING, PROBABILITY, SIMILARITY, Point, PointLook

@@ -10,7 +10,6 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
-    QLabel,
     QSizePolicy,
     QSlider,
     QTabWidget,
@@ -26,8 +25,9 @@ from napari_xreg.viewer import IterateLayers, sampled
 from napari_xreg.widgets.jobs.live_preview import drag_threads
 from napari_xreg.widgets.parts.data_buttons import button
 from napari_xreg.widgets.parts.device_choice import preferred_device
-from napari_xreg.widgets.parts.docked import Docked
+from napari_xreg.widgets.docks.docked import Docked
 from napari_xreg.widgets.parts.scrolling import scrolled
+from napari_xreg.widgets.parts.small_print import SmallPrint
 from napari_xreg.widgets.pose.plot import PosePlot
 from napari_xreg.widgets.pose.words import carm_words, truth_error_mm
 from napari_xreg.widgets.refine.choices import RefineChoices
@@ -153,6 +153,7 @@ class RefineWidget(Docked):
         self._run.advanced.connect(self._advance)
         self._run.ended.connect(self._end)
         self._waiting = one_step
+        self.how.collapse(animate=False)  # curve and results in its place
         self.status.setText("Starting …")
         self._follow_run()
 
@@ -395,7 +396,7 @@ class RefineWidget(Docked):
         taken = "" if iterate.accepted else ", taken back"
         simulated = " (simulated)" if shown.simulated else ""
         words = [
-            f"<b>Iteration {iterate.index}</b>, level {iterate.level + 1}{start}{taken}",
+            f"Iteration {iterate.index}, level {iterate.level + 1}{start}{taken}",
             f"loss {iterate.loss:.3g}{simulated}",
             carm_words(
                 shown.carm.carm_pose(iterate.world_from_camera, self._session.patient.isocenter)
@@ -404,7 +405,7 @@ class RefineWidget(Docked):
         error = truth_error_mm(self._session, shown.ids[0], iterate.world_from_camera)
         if error is not None:
             words[1] += f", mTRE {error:.2f} mm"
-        self.readout.setText("<br>".join(words))
+        self.readout.setText("\n".join(words))
 
     def _follow_run(self) -> None:
         running = self.running
@@ -522,20 +523,12 @@ class RefineWidget(Docked):
         self.cancel_button = button(
             "Cancel", "End after this iteration; the best pose so far is kept as a result."
         )
-        self.status = QLabel()
-        self.status.setWordWrap(True)
+        self.status = SmallPrint(lines=2)
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self.slider.setToolTip(
             "Scrub through the iterations (also: the viewer's iteration slider)."
         )
-        self.readout = QLabel()
-        self.readout.setWordWrap(True)
-        self.readout.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.readout.setToolTip(
-            "Angles in degrees (DICOM: primary + LAO, secondary + cranial), offsets in mm along\n"
-            "the camera axes. mTRE: mean distance of the landmarks in camera axes, mm, where the\n"
-            "true pose is known (simulated radiographs)."
-        )
+        self.readout = SmallPrint(lines=4)
         self.resume_here = button(
             "Restart from this iteration",
             "Move the C-arm to this iteration's pose and refine from there.",
@@ -551,12 +544,6 @@ class RefineWidget(Docked):
         flush(self.how)
         self.how.expand(animate=False)
         column.addWidget(self.how)
-        buttons = QHBoxLayout()
-        buttons.setSpacing(4)
-        for one in (self.go, self.pause_button, self.step_button, self.cancel_button):
-            buttons.addWidget(one)
-        column.addLayout(buttons)
-        column.addWidget(self.status)
         self.tabs = QTabWidget()
         self.tabs.addTab(self.losses, "Loss")
         self.tabs.addTab(self.poses, "Pose")
@@ -570,8 +557,23 @@ class RefineWidget(Docked):
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.setSpacing(0)
-        outer.addWidget(scrolled(inner))
-        outer.addWidget(self.results.button_row)  # never scrolled out of sight
+        # Above and below what scrolls: never out of sight, and never moved by a text.
+        outer.addWidget(self._top())
+        outer.addWidget(scrolled(inner), 1)
+        outer.addWidget(self.results.button_row)
+
+    def _top(self) -> QWidget:
+        top = QWidget()
+        rows = QVBoxLayout(top)
+        rows.setContentsMargins(6, 6, 6, 2)
+        rows.setSpacing(4)
+        buttons = QHBoxLayout()
+        buttons.setSpacing(4)
+        for one in (self.go, self.pause_button, self.step_button, self.cancel_button):
+            buttons.addWidget(one)
+        rows.addLayout(buttons)
+        rows.addWidget(self.status)
+        return top
 
     def _fit_tabs(self) -> None:
         """Only the page in front asks for room: one curve needs half of what two do."""

@@ -8,7 +8,7 @@ from qtpy.QtGui import QKeyEvent
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QVBoxLayout
 
 from napari_xreg.viewer import PLANES, Slices
-from napari_xreg.widgets.parts.docked import Docked
+from napari_xreg.widgets.docks.docked import Docked
 from napari_xreg.widgets.parts.own_canvas import OwnCanvas
 from napari_xreg.widgets.parts.small_print import SmallPrint
 

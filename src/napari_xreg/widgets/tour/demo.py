@@ -4,13 +4,13 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 import napari
-from qtpy.QtCore import Qt
 from qtpy.QtGui import QGuiApplication
 
 from napari_xreg.progress import Control
 from napari_xreg.session import SampleCase, sample_case
 from napari_xreg.simulation import phantom
 from napari_xreg.widgets.data.widget import DataWidget
+from napari_xreg.widgets.docks.layout import WIDTH, set_width
 from napari_xreg.widgets.jobs.jobs import Job
 from napari_xreg.widgets.jobs.workbench import workbench_of
 from napari_xreg.widgets.pose.widget import PoseWidget
@@ -25,9 +25,7 @@ DOCKS: dict[str, Callable[[Any], Any]] = {
     "Refine": RefineWidget,
     "3D view": RoomWidget,
 }
-"""As tabs at the right; the others are in the Plugins menu."""
-WIDTH = 370
-"""Of the tabs, pixels."""
+"""As tabs at the right; the others are in the Tools menu."""
 
 
 def open_demo(
@@ -68,8 +66,7 @@ def dock_all(viewer: napari.Viewer) -> dict[str, Any]:
                 viewer.window.add_dock_widget(widget, name=name, area="right", tabify=True)
             )
     if docks:
-        window = viewer.window._qt_window
-        window.resizeDocks(docks[-1:], [WIDTH], Qt.Orientation.Horizontal)
+        set_width(docks[-1], WIDTH)
     return {name: there[name] for name in DOCKS}
 
 

@@ -13,7 +13,9 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
 )
 
-from napari_xreg.widgets.parts.docked import Docked, dock_of
+from napari_xreg.widgets.docks.docked import Docked
+from napari_xreg.widgets.docks.opening import dock_of
+from napari_xreg.widgets.docks.tabs import to_front
 
 
 @dataclass(frozen=True)
@@ -233,27 +235,20 @@ class Tour(Docked):
         widget = self._widget(name) if name else None
         dock = None if widget is None else dock_of(widget)
         if dock is not None:
-            dock.show()
-            dock.raise_()
+            to_front(dock)
 
     def _lay_out(self) -> None:
         head = QHBoxLayout()
-        head.addWidget(self.title, 1)
+        head.setSpacing(4)
+        head.addWidget(self.title)
         head.addWidget(self.done)
-        buttons = QHBoxLayout()
-        buttons.setSpacing(4)
-        buttons.addWidget(self.bar, 1)
-        buttons.addStretch(1)
-        _add_all(buttons.addWidget, self.back, self.next, self.skip)
+        head.addWidget(self.bar, 1)
+        head.addStretch(1)
+        for button in (self.back, self.next, self.skip):
+            head.addWidget(button)
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(8, 6, 8, 6)
-        layout.setSpacing(4)
+        layout.setContentsMargins(8, 4, 8, 4)
+        layout.setSpacing(2)
         layout.addLayout(head)
         layout.addWidget(self.text, 1)
-        layout.addLayout(buttons)
-        self.setMaximumHeight(130)
-
-
-def _add_all(add: Callable[[Any], object], *widgets: Any) -> None:
-    for widget in widgets:
-        add(widget)
+        self.setMaximumHeight(90)

@@ -3,9 +3,13 @@
 from collections.abc import Callable
 from typing import Any
 
-from qtpy.QtCore import QEvent, QTimer
+from qtpy.QtCore import QEvent, Qt, QTimer
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
 
+from napari_xreg.widgets.docks.opening import dock_of
+from napari_xreg.widgets.docks.table import entry_of
+from napari_xreg.widgets.docks.tabs import join
+from napari_xreg.widgets.docks.tools_menu import furnish
 from napari_xreg.widgets.jobs.workbench import Workbench, workbench_of
 
 
@@ -32,6 +36,9 @@ class Docked(QWidget):
         self._joining = QTimer(self)  # once napari has put the new dock somewhere
         self._joining.setSingleShot(True)
         self._joining.timeout.connect(self._join_the_others)
+        self._furnishing = QTimer(self)
+        self._furnishing.setSingleShot(True)
+        self._furnishing.timeout.connect(self._furnish)
         self.listen(self.workbench.closing, self.tear_down)
 
     @property
@@ -84,6 +91,14 @@ class Docked(QWidget):
         window = None if dock is None else dock.parent()
         if dock is None or self._torn_down or not isinstance(window, QMainWindow):
             return
+        entry = entry_of(type(self))
+        if entry is not None:  # napari adds the name of the plugin: too long for a tab
+            dock.setWindowTitle(entry.title)
+        self._furnish()
+        dock.topLevelChanged.connect(self._title_bar_changes)
+        dock.dockLocationChanged.connect(self._title_bar_changes)
+        # Tabs as high as the window; what stands below shares the width with the canvas.
+        window.setCorner(Qt.Corner.BottomRightCorner, Qt.DockWidgetArea.RightDockWidgetArea)
         area = window.dockWidgetArea(dock)
         beside = [
             other
@@ -93,19 +108,13 @@ class Docked(QWidget):
             and window.dockWidgetArea(other) == area
             and any(not widget.torn_down for widget in other.findChildren(Docked))
         ]
-        if dock.isFloating() or not beside:
-            return
-        for one in (*beside, dock):  # "Pose (X-ray to CT registration)": too long for a tab
-            one.setWindowTitle(one.windowTitle().split(" (")[0])
-        if dock not in window.tabifiedDockWidgets(beside[-1]):
-            window.tabifyDockWidget(beside[-1], dock)
-            dock.show()
-            dock.raise_()
+        if beside and not dock.isFloating():
+            join(window, dock, beside)
 
+    def _title_bar_changes(self, *_: object) -> None:
+        self._furnishing.start(0)  # once napari has made another title bar
 
-def dock_of(widget: QWidget) -> QDockWidget | None:
-    """The dock that a widget is in."""
-    parent = widget.parent()
-    while parent is not None and not isinstance(parent, QDockWidget):
-        parent = parent.parent()
-    return parent
+    def _furnish(self) -> None:
+        dock = dock_of(self)
+        if dock is not None and not self._torn_down:
+            furnish(self.workbench.viewer, dock)

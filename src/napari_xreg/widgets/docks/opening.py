@@ -1,0 +1,56 @@
+"""Another widget of the same viewer: the one that is open, or a new one."""
+
+from typing import Any, TypeVar
+
+from qtpy.QtWidgets import QDockWidget, QWidget
+
+from napari_xreg import widgets
+from napari_xreg.widgets.docks.table import Entry
+from napari_xreg.widgets.docks.tabs import to_front
+
+SomeWidget = TypeVar("SomeWidget", bound=QWidget)
+
+
+def found(viewer: Any, kind: type[SomeWidget]) -> SomeWidget | None:
+    """The open widget of this class, or None."""
+    there = dict(viewer.window.dock_widgets).values()
+    return next((w for w in there if isinstance(w, kind) and not _gone(w)), None)
+
+
+def opened(
+    viewer: Any, kind: type[SomeWidget], name: str, *, area: str = "right"
+) -> SomeWidget:
+    """The open widget of this class, brought to the front; docked if there is none."""
+    there = found(viewer, kind)
+    if there is None:
+        there = kind(viewer)
+        viewer.window.add_dock_widget(there, name=name, area=area, tabify=area == "right")
+    dock = dock_of(there)
+    if dock is not None:
+        to_front(dock)
+    return there
+
+
+def found_entry(viewer: Any, entry: Entry) -> QWidget | None:
+    """The open widget of an entry, or None; nothing is imported for it."""
+    there = dict(viewer.window.dock_widgets).values()
+    return next((w for w in there if type(w).__name__ == entry.widget and not _gone(w)), None)
+
+
+def opened_entry(viewer: Any, entry: Entry) -> QWidget:
+    """The widget of an entry, as `opened`."""
+    kind: type[QWidget] = getattr(widgets, entry.widget)
+    return opened(viewer, kind, entry.title, area=entry.area)
+
+
+def dock_of(widget: QWidget) -> QDockWidget | None:
+    """The dock that a widget is in."""
+    parent = widget.parent()
+    while parent is not None and not isinstance(parent, QDockWidget):
+        parent = parent.parent()
+    return parent
+
+
+def _gone(widget: QWidget) -> bool:
+    """Closed, or the label that stands in its place while its libraries are imported."""
+    return bool(getattr(widget, "torn_down", True))
