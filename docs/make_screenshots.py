@@ -27,30 +27,15 @@ from napari_xreg.images import Landmark, write_dicom_radiograph
 from napari_xreg.session import Session
 from napari_xreg.simulation import TYPICAL, simulate_radiograph
 from napari_xreg.widgets import open_demo
-from napari_xreg.widgets.confidence.widget import ConfidenceWidget
-from napari_xreg.widgets.geometry.widget import GeometryWidget
+from napari_xreg.widgets.docks.opening import opened_entry
+from napari_xreg.widgets.docks.table import entry_titled
 from napari_xreg.widgets.jobs.workbench import workbench_of
-from napari_xreg.widgets.landmarks.widget import LandmarksWidget
-from napari_xreg.widgets.landscape.widget import LandscapeWidget
 from napari_xreg.widgets.pose.words import truth_error_mm
-from napari_xreg.widgets.rayemb.widget import RayEmbWidget
-from napari_xreg.widgets.train.widget import TrainWidget
 
 IMAGES = Path(__file__).resolve().parent / "images"
 WINDOW, FILM_WINDOW = (1500, 950), (1000, 640)
 PAGE_WIDTH, FILM_WIDTH = 1200, 700
 SHOWN_OVERLAYS = ("blend", "edges", "difference", "checkerboard")
-
-
-OTHERS = {
-    "Geometry": GeometryWidget,
-    "Landscape": LandscapeWidget,
-    "Confidence": ConfidenceWidget,
-    "RayEmb": RayEmbWidget,
-    "Train": TrainWidget,
-    "Landmarks": LandmarksWidget,
-}
-"""Widgets that the demo leaves to the Plugins menu."""
 
 
 class Scene:
@@ -77,13 +62,12 @@ class Scene:
         return parent
 
     def front(self, name: str) -> QWidget:
-        """Bring a tab forward; one that the demo has not is opened."""
-        window = self.viewer.window
-        if name not in window.dock_widgets:
-            window.add_dock_widget(OTHERS[name](self.viewer), name=name, area="right", tabify=True)
-        self.dock(name).raise_()
+        """Bring a tab forward; one that the demo has not is opened, as by the Tools menu."""
+        entry = entry_titled(name)
+        assert entry is not None
+        widget = opened_entry(self.viewer, entry)
         self.settle()
-        return self.widget(name)
+        return widget
 
     def settle(self, milliseconds: int = 400) -> None:
         """Until the DRR on the canvas is that of the present pose, and is drawn."""
@@ -263,8 +247,8 @@ def rayemb(scene: Scene) -> None:
     """A heatmap of the shipped network, then correspondences and their scatter."""
     session = scene.session
     scene.dock("Tour").hide()
-    widget = scene.front("RayEmb")
-    scene.window.resizeDocks([scene.dock("RayEmb")], [400], Qt.Orientation.Horizontal)
+    widget = scene.front("Points")
+    scene.window.resizeDocks([scene.dock("Points")], [400], Qt.Orientation.Horizontal)
     widget.slices.setMinimumHeight(240)
     scene.click(widget.network.prepare)
     wait(lambda: session.ray_points.prepared is not None)

@@ -52,7 +52,7 @@ def test_every_command_of_the_manifest_exists():
 
 WIDGETS = {
     "Data": "Data", "Geometry": "Geometry", "Pose": "Pose", "Refine": "Refine",
-    "Landscape": "Loss landscape", "Confidence": "Confidence", "RayEmb": "RayEmb",
+    "Landscape": "Loss landscape", "Confidence": "Confidence", "RayEmb": "Find points (RayEmb)",
     "Room": "3D view", "Landmarks": "Landmarks", "Train": "Train",
 }  # fmt: skip
 """Class, without "Widget", and its title in the menu."""
@@ -107,12 +107,14 @@ def test_readers_leave_plain_pictures_to_napari():
 
 
 def test_preferences_are_those_that_the_code_reads():
-    from napari_xreg.viewer.user_preferences import Preferences
+    from napari_xreg.viewer.user_preferences import Layout, Preferences
 
     sections = PluginManifest.from_file(MANIFEST).contributions.configurations.values()
     declared = {
         name: entry.default for section in sections for name, entry in section.properties.items()
     }
+    assert declared.pop("tabs") == ", ".join(Layout().tabs)
+    assert declared.pop("width") == Layout().width
     assert declared == dataclasses.asdict(Preferences())
 
 

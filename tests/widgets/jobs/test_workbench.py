@@ -9,8 +9,8 @@ import torch
 from psygnal import Signal
 from qtpy.QtWidgets import QLabel, QVBoxLayout
 
-from napari_xreg.widgets.jobs.workbench import workbench_of
 from napari_xreg.widgets.docks.docked import Docked
+from napari_xreg.widgets.jobs.workbench import workbench_of
 
 
 def nudge(bench):

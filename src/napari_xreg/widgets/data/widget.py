@@ -35,11 +35,11 @@ from napari_xreg.widgets.data.questions import (
 )
 from napari_xreg.widgets.data.radiographs_group import RadiographsGroup, removal_words
 from napari_xreg.widgets.data.structures_group import StructuresGroup
+from napari_xreg.widgets.docks.docked import Docked
 from napari_xreg.widgets.jobs.jobs import Lane
 from napari_xreg.widgets.landmarks.group import LandmarksGroup
 from napari_xreg.widgets.landmarks.pick_panel import FILES as LANDMARK_FILES
 from napari_xreg.widgets.parts.data_buttons import button, entry, menu_button, row
-from napari_xreg.widgets.docks.docked import Docked
 from napari_xreg.widgets.parts.scrolling import scrolled
 from napari_xreg.widgets.parts.small_print import SmallPrint
 from napari_xreg.widgets.saving.closing import save

@@ -91,9 +91,9 @@ class Docked(QWidget):
         window = None if dock is None else dock.parent()
         if dock is None or self._torn_down or not isinstance(window, QMainWindow):
             return
-        entry = entry_of(type(self))
-        if entry is not None:  # napari adds the name of the plugin: too long for a tab
-            dock.setWindowTitle(entry.title)
+        # napari adds the name of the plugin: too long for a tab.
+        entry, given = entry_of(type(self)), str(dock.windowTitle())
+        dock.setWindowTitle(given.split(" (")[0] if entry is None else entry.title)
         self._furnish()
         dock.topLevelChanged.connect(self._title_bar_changes)
         dock.dockLocationChanged.connect(self._title_bar_changes)

@@ -13,13 +13,10 @@ SomeWidget = TypeVar("SomeWidget", bound=QWidget)
 
 def found(viewer: Any, kind: type[SomeWidget]) -> SomeWidget | None:
     """The open widget of this class, or None."""
-    there = dict(viewer.window.dock_widgets).values()
-    return next((w for w in there if isinstance(w, kind) and not _gone(w)), None)
+    return next((w for w in _docked(viewer) if isinstance(w, kind)), None)
 
 
-def opened(
-    viewer: Any, kind: type[SomeWidget], name: str, *, area: str = "right"
-) -> SomeWidget:
+def opened(viewer: Any, kind: type[SomeWidget], name: str, *, area: str = "right") -> SomeWidget:
     """The open widget of this class, brought to the front; docked if there is none."""
     there = found(viewer, kind)
     if there is None:
@@ -33,8 +30,7 @@ def opened(
 
 def found_entry(viewer: Any, entry: Entry) -> QWidget | None:
     """The open widget of an entry, or None; nothing is imported for it."""
-    there = dict(viewer.window.dock_widgets).values()
-    return next((w for w in there if type(w).__name__ == entry.widget and not _gone(w)), None)
+    return next((w for w in _docked(viewer) if type(w).__name__ == entry.widget), None)
 
 
 def opened_entry(viewer: Any, entry: Entry) -> QWidget:
@@ -51,6 +47,7 @@ def dock_of(widget: QWidget) -> QDockWidget | None:
     return parent
 
 
-def _gone(widget: QWidget) -> bool:
-    """Closed, or the label that stands in its place while its libraries are imported."""
-    return bool(getattr(widget, "torn_down", True))
+def _docked(viewer: Any) -> list[QWidget]:
+    """Those of ours that are not closed, nor labels that stand where one will be."""
+    bare = getattr(viewer, "__wrapped__", viewer)  # of napari's proxy every part is one
+    return [w for w in dict(bare.window.dock_widgets).values() if not getattr(w, "torn_down", True)]

@@ -10,7 +10,7 @@ class Entry:
     Parameters
     ----------
     title
-        Of its tab: one short word, to be read beside five others.
+        Of its tab: short, to be read beside five others.
     widget
         Its class, a name of the front `napari_xreg.widgets`.
     about
@@ -36,7 +36,7 @@ ENTRIES = (
     Entry("Geometry", "GeometryWidget", "Look at and turn the geometry of a radiograph"),
     Entry("Landmarks", "LandmarksWidget", "A pose from landmarks"),
     Entry("Points", "RayEmbWidget", "Find points of the CT in the radiograph (RayEmb)"),
-    Entry("Landscape", "LandscapeWidget", "Similarity around the present pose"),
+    Entry("Loss landscape", "LandscapeWidget", "Similarity around the present pose"),
     Entry("Confidence", "ConfidenceWidget", "How certain a result is"),
     Entry("Train", "TrainWidget", "Train a network for this patient, or for many"),
     Entry("Slices", "SlicesWidget", "Three slices of the CT", area="bottom"),

@@ -50,10 +50,11 @@ def to_front(dock: QDockWidget) -> None:
     bar.setUsesScrollButtons(True)
     widths = {bar.tabText(k): bar.tabRect(k).width() for k in range(bar.count())}
     beside = {title_of(one): one for one in window.tabifiedDockWidgets(dock)}
-    tools = [one for title, one in beside.items() if title in widths and not _is_main(title)]
+    tools = [one for title, one in beside.items() if title in widths and _is_tool(title)]
+    if not window.isVisible():  # nothing has its size yet
+        return
     tools.sort(key=lambda one: one.property(_TURN) or 0)
-    least = dock.width()
-    while tools and sum(widths.values()) > least:
+    while tools and sum(widths.values()) > bar.width():
         aside = tools.pop(0)
         del widths[title_of(aside)]
         aside.hide()
@@ -70,9 +71,9 @@ def title_of(dock: QDockWidget) -> str:
     return str(dock.windowTitle())
 
 
-def _is_main(title: str) -> bool:
+def _is_tool(title: str) -> bool:
     entry = entry_titled(title)
-    return entry is not None and entry.main
+    return entry is not None and not entry.main
 
 
 def _bar_of(window: QMainWindow, dock: QDockWidget) -> QTabBar | None:

@@ -25,9 +25,9 @@ from napari_xreg.images import (
     write_geometry,
 )
 from napari_xreg.session import Exposure, Session, flip_exposure, rotate_exposure
+from napari_xreg.widgets.docks.docked import Docked
 from napari_xreg.widgets.geometry.form import GEOMETRY_FILES, GeometryForm, edited
 from napari_xreg.widgets.parts.data_buttons import button
-from napari_xreg.widgets.docks.docked import Docked
 from napari_xreg.widgets.parts.pixel_values import pixel_values
 from napari_xreg.widgets.parts.scrolling import scrolled
 from napari_xreg.widgets.parts.small_print import SmallPrint

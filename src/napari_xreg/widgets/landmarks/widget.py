@@ -16,6 +16,8 @@ from napari_xreg.landmarks import Detections
 from napari_xreg.registration import PnPStatus
 from napari_xreg.widgets.data.loading import FRAMES
 from napari_xreg.widgets.data.questions import OneOf
+from napari_xreg.widgets.docks.docked import Docked
+from napari_xreg.widgets.docks.opening import found, opened
 from napari_xreg.widgets.jobs.jobs import Lane
 from napari_xreg.widgets.landmarks.detection import DetectionPanel
 from napari_xreg.widgets.landmarks.drawing import LandmarksDrawing
@@ -24,8 +26,6 @@ from napari_xreg.widgets.landmarks.pick_panel import PickPanel
 from napari_xreg.widgets.landmarks.result import LandmarksResult
 from napari_xreg.widgets.landmarks.table import LandmarksModel, LandmarksTable
 from napari_xreg.widgets.landmarks.weighting import COVARIANCE, WeightingPanel
-from napari_xreg.widgets.docks.docked import Docked
-from napari_xreg.widgets.docks.opening import found, opened
 from napari_xreg.widgets.parts.scrolling import scrolled
 from napari_xreg.widgets.refine.choices import RefineChoices
 from napari_xreg.widgets.refine.settings import flush

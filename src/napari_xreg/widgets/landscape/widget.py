@@ -14,9 +14,9 @@ from napari_xreg.registration import (
     View,
     shifted_pose,
 )
+from napari_xreg.widgets.docks.docked import Docked
 from napari_xreg.widgets.jobs.jobs import Job
 from napari_xreg.widgets.landscape.plots import LandscapePlots
-from napari_xreg.widgets.docks.docked import Docked
 from napari_xreg.widgets.parts.form import SettingsForm, side_by_side
 from napari_xreg.widgets.parts.scrolling import scrolled
 from napari_xreg.widgets.parts.small_print import SmallPrint

@@ -30,9 +30,9 @@ from napari_xreg.images import ReadError
 from napari_xreg.records import pose_of_text, pose_text
 from napari_xreg.session import NamedPose, Preview
 from napari_xreg.viewer import OVERLAYS
+from napari_xreg.widgets.docks.docked import Docked
 from napari_xreg.widgets.jobs.jobs import Lane
 from napari_xreg.widgets.parts.data_buttons import button
-from napari_xreg.widgets.docks.docked import Docked
 from napari_xreg.widgets.parts.number_field import QuietWheel
 from napari_xreg.widgets.parts.scrolling import scrolled
 from napari_xreg.widgets.parts.small_print import SmallPrint
@@ -385,7 +385,9 @@ class PoseWidget(Docked):
             self.forget_button,
         ):
             part.setEnabled(active is not None)
-        self.centre_button.setEnabled(active is not None and self._session.patient.volume is not None)
+        self.centre_button.setEnabled(
+            active is not None and self._session.patient.volume is not None
+        )
         if active is None or self._session.patient.volume is None:
             self._empty = ""
         self._hint()

@@ -22,10 +22,10 @@ from napari_xreg.geometry import CArm, Pose
 from napari_xreg.registration import Iterate, Registration, solver_of
 from napari_xreg.session import PreviewRequest, Result
 from napari_xreg.viewer import IterateLayers, sampled
+from napari_xreg.widgets.docks.docked import Docked
 from napari_xreg.widgets.jobs.live_preview import drag_threads
 from napari_xreg.widgets.parts.data_buttons import button
 from napari_xreg.widgets.parts.device_choice import preferred_device
-from napari_xreg.widgets.docks.docked import Docked
 from napari_xreg.widgets.parts.scrolling import scrolled
 from napari_xreg.widgets.parts.small_print import SmallPrint
 from napari_xreg.widgets.pose.plot import PosePlot

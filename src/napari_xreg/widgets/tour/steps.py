@@ -1,6 +1,5 @@
 """A tour of six steps, each of which notices that it was done."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,7 +80,7 @@ STEPS = (
     ),
     Step(
         "That was it",
-        "<b>3D view</b> shows all of it in 3D. In the Plugins menu: <b>Confidence</b> says how sure the "
+        "<b>3D view</b> shows all of it in 3D. Under <b>Tools</b>: <b>Confidence</b> says how sure the "
         "pose is, <b>Loss landscape</b> where else the optimiser might end. Your own CT and X-rays: "
         "<b>Data</b>.",
         tab="3D view",
