@@ -99,5 +99,10 @@ def test_the_old_word_is_gone(everything, old):
 
 def test_it_reads_the_window_the_command_line_and_the_pages(everything):
     places = {where.split(":")[0] for where, _ in everything}
-    assert {"widgets/refine/widget.py", "cli/parser.py", "tutorial.md", "napari.yaml"} <= places
+    assert {
+        "widgets/refine/widget.py",
+        "cli/arguments/parser.py",
+        "tutorial.md",
+        "napari.yaml",
+    } <= places
     assert any("Cancel" == text for _, text in everything)

@@ -6,7 +6,7 @@ import nibabel
 import numpy as np
 import pytest
 
-from napari_xreg.cli.options import add_ct_values
+from napari_xreg.cli.arguments.options import add_ct_values
 from napari_xreg.session import file_source, read_ct
 
 VIEW = ("--sdd", 900, "--source-to-isocenter", 600, "--pixels", 6, 7, "--pixel-spacing", 3, 4)

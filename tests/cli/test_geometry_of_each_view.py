@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from napari_xreg.cli.arguments.parser import build_parser
 from napari_xreg.cli.further_views import further_radiographs, starting_views
 from napari_xreg.cli.inputs import read_xray, xray_options
-from napari_xreg.cli.parser import build_parser
 from napari_xreg.geometry import Pose
 from napari_xreg.records import write_pose
 from napari_xreg.workflows import StartingPose

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from napari_xreg.cli.parser import build_parser
+from napari_xreg.cli.arguments.parser import build_parser
 from napari_xreg.images import read_radiograph, write_dicom_radiograph
 
 REGISTER = ["register", "ct.nii", "x.dcm"]

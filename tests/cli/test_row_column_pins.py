@@ -14,8 +14,8 @@ import pytest
 import torch
 
 from napari_xreg.cli import detect_command, heatmap_command
+from napari_xreg.cli.arguments.parser import build_parser
 from napari_xreg.cli.inputs import given_carm
-from napari_xreg.cli.parser import build_parser
 from napari_xreg.geometry import CArm, CArmPose, Detector, Pose
 from napari_xreg.images import (
     Landmark,

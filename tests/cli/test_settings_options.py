@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 import pytest
 
-from napari_xreg.cli.options import add_settings, given
-from napari_xreg.cli.parser import build_parser
+from napari_xreg.cli.arguments.options import add_settings, given
+from napari_xreg.cli.arguments.parser import build_parser
 from napari_xreg.options import Option
 from napari_xreg.workflows import SampleSettings
 

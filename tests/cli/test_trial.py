@@ -5,7 +5,7 @@ import json
 import pytest
 from trial_maker import TRACKED, write_trial
 
-from napari_xreg.cli.parser import build_parser
+from napari_xreg.cli.arguments.parser import build_parser
 from napari_xreg.cli.trial import spelled_out
 
 

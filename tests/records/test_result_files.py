@@ -12,7 +12,7 @@ import SimpleITK as sitk
 import torch
 from saved_case import CARM, PIVOT, POSE, TURN, carm_pose, registration
 
-from napari_xreg.cli.options import FRAMES
+from napari_xreg.cli.arguments.options import FRAMES
 from napari_xreg.files import POSE as POSE_SCHEMA, RESULT, TRUTH, VERSIONS
 from napari_xreg.geometry import CArmPose, Detector
 from napari_xreg.images import ReadError

@@ -10,8 +10,8 @@ from argparse import Namespace
 from collections.abc import Sequence
 from types import ModuleType
 
+from napari_xreg.cli.arguments.parser import build_parser
 from napari_xreg.cli.console import Console, one_line
-from napari_xreg.cli.parser import build_parser
 from napari_xreg.progress import no_collection
 
 OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130

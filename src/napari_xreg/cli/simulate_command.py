@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 
+from napari_xreg.cli.arguments.options import given
 from napari_xreg.cli.console import Console
 from napari_xreg.cli.inputs import given_carm, read_patient, starting_pose
-from napari_xreg.cli.options import given
 from napari_xreg.files import TRUTH, check_writable, schema_head, set_thread_count, written
 from napari_xreg.geometry import CArm
 from napari_xreg.images import write_dicom_radiograph, write_radiograph

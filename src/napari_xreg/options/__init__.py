@@ -4,7 +4,7 @@ A settings dataclass annotates the fields that a user may set::
 
     samples: Annotated[int, Option("Samples", "Along each section.", low=3, high=201)] = 25
 
-`widgets.parts.form` makes the form, `cli.options` the arguments of a command: both offer the same.
+`widgets.parts.form` makes the form, `cli.arguments.options` the arguments of a command: both offer the same.
 Fields without an `Option` are for scripts. Imports nothing heavy: a command line asks for help often.
 """
 

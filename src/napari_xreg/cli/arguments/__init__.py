@@ -1,0 +1,1 @@
+"""The arguments of every command: a file each, and what several share."""

@@ -1,0 +1,148 @@
+"""Arguments of `register`."""
+
+from napari_xreg.cli.arguments.base import Commands, Parser, worded
+from napari_xreg.cli.arguments.options import (
+    add_ct,
+    add_device,
+    add_landmark_frame,
+    add_radiograph_geometry,
+    add_start,
+    add_structures,
+    not_negative,
+    starts_or_auto,
+    whole,
+)
+from napari_xreg.workflows import INITIALISERS
+
+LOCKS = ("primary", "secondary", "roll", "x", "y", "depth")
+
+
+def _solvers() -> str:
+    # Imported here: whoever asks for other help does not wait for it.
+    from napari_xreg.registration import SOLVERS
+
+    said = [f"{name}: {solver.title}. {solver.about}" for name, solver in SOLVERS.items()]
+    return f"how the pose is refined (default: {next(iter(SOLVERS))}). {' '.join(said)}"
+
+
+def _spread() -> str:
+    from napari_xreg.registration import Spread
+
+    usual = Spread()
+    numbers = f"{usual.rotation_deg:g} {usual.in_plane_mm:g} {usual.depth_mm:g}"
+    return (
+        "standard deviation of the further starts: rotation, in-plane, depth (default: "
+        f"{numbers}, or as --init found)"
+    )
+
+
+def _comparisons() -> str:
+    from napari_xreg.registration import SOLVERS
+
+    said = [f"with {name}: {', '.join(solver.compares())}" for name, solver in SOLVERS.items()]
+    return f"what radiograph and DRR are compared by (default: the first); {'; '.join(said)}"
+
+
+def add_register(commands: Commands, common: Parser) -> None:
+    """Add `register`."""
+    register = commands.add_parser(
+        "register",
+        parents=[common],
+        help="find the pose under which the CT explains a radiograph",
+        description="Register a CT to a radiograph, or to several. The start comes from --start, "
+        "from C-arm angles, from the radiograph's header, or is found (--init).",
+    )
+    add_ct(register)
+    add_device(register)
+    register.add_argument(
+        "xray",
+        metavar="XRAY",
+        nargs="?",
+        help="DICOM (XA, RF, DX, CR), PNG, TIFF, NPY, NPZ; none where CT is a trial of Autoscoper "
+        "(trial.cfg), which names its radiographs",
+    )
+    register.add_argument(
+        "--volume",
+        metavar="NAME",
+        help="which bone of a trial (the beginning of its name is enough)",
+    )
+    register.add_argument(
+        "--out", default="xreg-result", metavar="DIR", help="default: %(default)s"
+    )
+    register.add_argument(
+        "--radiograph",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="a further radiograph of the same patient, whose header says where the C-arm stood "
+        "relative to the first; may be repeated",
+    )
+    register.add_argument(
+        "--mask",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="image or .npy of the radiograph's size, 0 where it must not be compared; once for "
+        "each radiograph, in their order",
+    )
+    add_structures(register)
+    find = register.add_argument_group("initial pose estimation")
+    methods = "; ".join(f"{row.name}: {row.line}" for row in INITIALISERS.values())
+    find.add_argument(
+        "--init",
+        choices=("given", *INITIALISERS),
+        default="given",
+        help=f"given: from the options below or the header (default); {methods}",
+    )
+    find.add_argument(
+        "--weights", metavar="FILE", help="for --init (default: those of the package)"
+    )
+    add_start(register, "where the C-arm is thought to stand", several=True)
+    how = register.add_argument_group("refinement")
+    method = how.add_argument("--method", default="lm", metavar="SOLVER")
+    worded(method, _solvers)
+    compare = how.add_argument("--compare", metavar="NAME")
+    worded(compare, _comparisons)
+    how.add_argument(
+        "--multi-start",
+        type=starts_or_auto,
+        metavar="N",
+        help="refine from N starting poses, keep the best few (default: 1, or what --init needs); "
+        "auto: one, and where its result is not trusted 16, then 128 spread wider",
+    )
+    spread = how.add_argument(
+        "--spread", type=not_negative, nargs=3, metavar=("DEG", "MM", "DEPTH")
+    )
+    worded(spread, _spread)
+    how.add_argument(
+        "--near-bone",
+        type=not_negative,
+        default=5.0,
+        metavar="MM",
+        help="compare only pixels this near the rendered bone, where bones alone are rendered "
+        "(default: %(default)g; 0: the whole image)",
+    )
+    how.add_argument(
+        "--lock",
+        nargs="+",
+        choices=LOCKS,
+        default=[],
+        metavar="NAME",
+        help=f"C-arm parameters to leave as they are: {', '.join(LOCKS)}",
+    )
+    how.add_argument("--seed", type=whole, default=0, help="of the further starts")
+    check = register.add_argument_group("checking")
+    check.add_argument(
+        "--truth", metavar="FILE", help="truth file of `simulate`: report the errors"
+    )
+    check.add_argument(
+        "--landmarks", metavar="FILE", help="points (.fcsv, .mrk.json, .csv): predict their errors"
+    )
+    add_landmark_frame(check)
+    check.add_argument(
+        "--film",
+        choices=("auto", "gif", "mp4", "none"),
+        default="auto",
+        help="default: %(default)s",
+    )
+    add_radiograph_geometry(register)
