@@ -178,6 +178,8 @@ def result_to_json(
                 "start": candidate.start,
                 "level": candidate.level,
                 "loss": candidate.loss,
+                "winner_loss": candidate.winner_loss,
+                "antipode": candidate.antipode,
                 "initial": in_rows(candidate.initial),
                 "final": in_rows(candidate.final),
             }

@@ -36,12 +36,14 @@ from .refinement.first_order.adam import (
     AdamSettings as AdamSettings,
 )
 from .refinement.first_order.adam_steps import AdamSteps as AdamSteps
+from .refinement.hypotheses import SagittalPlane as SagittalPlane, antipode as antipode
 from .refinement.refine_many import refine_many as refine_many
 from .refinement.refining import refine as refine
 from .refinement.result import (
     Candidate as Candidate,
     Iterate as Iterate,
     Registration as Registration,
+    RunnerUp as RunnerUp,
     Status as Status,
 )
 from .refinement.second_order.channels import (

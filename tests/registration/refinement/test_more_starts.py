@@ -49,7 +49,7 @@ def test_a_result_that_is_trusted_is_enough():
     found = run(until_trusted(once, SETTINGS, None))
     assert once.asked == [replace(SETTINGS, starts=1, further=())]
     assert found.status is Status.CONVERGED
-    assert found.notes[-1].startswith("Refined from 1 starting pose")
+    assert found.notes == ("round 1",)
 
 
 def test_one_that_is_not_brings_more_starts_spread_wider():
@@ -65,7 +65,7 @@ def test_one_that_is_not_brings_more_starts_spread_wider():
     assert [each.start for each in found.candidates] == [3]
     assert found.notes == (
         "round 2",
-        "Refined from 4 starting poses, more where a result was not sure.",
+        "Refined from 4 starting poses: the first result was not sure.",
     )
 
 

@@ -145,7 +145,7 @@ def test_many_starts_reach_further_than_one(seed):
     assert multi
     assert _error(multi.world_from_camera) < 4
     # The best three go on, and the given one with them.
-    assert [c.level for c in multi.candidates] == [1] * 4 + [0] * 12
+    assert [c.level for c in multi.candidates] == [1] * 4 + [0] * 16
     assert 0 in {c.start for c in multi.candidates[:4]}
 
 

@@ -85,7 +85,7 @@ def test_the_winner_is_the_best_of_the_finest_level():
     noise = torch.randn(clean.line_integrals.shape, generator=torch.Generator().manual_seed(5))
     view = View(replace(clean, line_integrals=clean.line_integrals + 0.4 * noise), true)
     settings = RefineSettings(
-        levels=(Level(24, 8.0, 6), Level(104, 4.0, 6)), starts=4, carried=(1,),
+        levels=(Level(24, 8.0, 6), Level(104, 4.0, 6)), starts=4, carried=(1,), antipode=False,
         spread=Spread(0.5, 1.0, 2.0), threads=1, keep_images=False,
     )  # fmt: skip
     result = run(refine(blob_volume(4.0), view, settings=settings))

@@ -42,7 +42,7 @@ def until_trusted(
         return (yield from once(settings))
     trajectory: list[Iterate] = []
     best: Registration | None = None
-    used, spread = 0, settings.spread
+    used, poses, spread = 0, 0, settings.spread
     for starts in (settings.starts, *settings.further):
         began = trajectory[-1].seconds if trajectory else 0.0
 
@@ -53,15 +53,18 @@ def until_trusted(
         found = yield from renumbered(once(round_settings), trajectory, after)
         moved = [replace(each, start=each.start + used) for each in found.candidates]
         found = replace(found, candidates=tuple(moved))
-        used += starts
+        # Antipodes are numbered on.
+        used = max([used + starts, *(each.start + 1 for each in moved)])
+        poses += starts
         if best is None or _likely(found) > _likely(best):
             best = found
         if best or (control is not None and control.cancelled):
             break
         spread = spread.scaled(WIDER)
     assert best is not None  # there is at least one round
-    poses = "starting pose" if used == 1 else "starting poses"
-    said = f"Refined from {used} {poses}, more where a result was not sure."
+    if poses == settings.starts:
+        return best
+    said = f"Refined from {poses} starting poses: the first result was not sure."
     return replace(best, trajectory=tuple(trajectory), notes=(*best.notes, said))
 
 

@@ -1,5 +1,6 @@
 """What a registration is: its answer, how sure it is, and every step it took."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -101,6 +102,10 @@ class Candidate:
         Finest level it was refined at.
     loss
         At that level.
+    antipode
+        Whether it began at the antipode of a start (`hypotheses`).
+    winner_loss
+        Of the one that won, at that level; None where that is not known.
     """
 
     start: int
@@ -108,6 +113,49 @@ class Candidate:
     final: Pose
     level: int
     loss: float
+    antipode: bool = False
+    winner_loss: float | None = None
+
+
+ELSEWHERE_MM = 25.0
+"""Two poses this far apart lie in different basins: in the plane of the detector, rotations as the way
+of a point 100 mm from the isocenter. How deep is not well known at a coarse level."""
+
+
+@dataclass(frozen=True, eq=False)
+class RunnerUp:
+    """The best candidate of another basin than the winner's.
+
+    Parameters
+    ----------
+    candidate
+        What was found there.
+    apart_mm
+        From the winner, as for `ELSEWHERE_MM`.
+    """
+
+    candidate: Candidate
+    apart_mm: float
+
+    @property
+    def margin(self) -> float:
+        """How many times the winner's its loss is, at the finest level that saw both."""
+        winner = self.candidate.winner_loss
+        return math.inf if not winner else self.candidate.loss / winner
+
+    @property
+    def words(self) -> str:
+        """What a user reads."""
+        what = "the antipode" if self.candidate.antipode else "another start"
+        near = " Nearly as good: compare both." if self.margin < NEARLY else ""
+        return (
+            f"Next best elsewhere: {what} ended {self.apart_mm:.0f} mm away with {self.margin:.1f} "
+            f"times the loss of this pose (resolution {self.candidate.level + 1}).{near}"
+        )
+
+
+NEARLY = 1.2
+"""A runner-up with fewer times the loss is nearly as good."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,6 +202,18 @@ class Registration:
     notes: tuple[str, ...] = ()
     probability: float | None = None
 
+    @property
+    def runner_up(self) -> RunnerUp | None:
+        """The best candidate of another basin; None where every start led here, or there was one."""
+        elsewhere = [
+            RunnerUp(candidate, apart)
+            for candidate in self.candidates
+            if math.isfinite(candidate.loss) and candidate.winner_loss is not None
+            if (apart := _apart_mm(candidate.final, self.world_from_camera, self.pivot))
+            > ELSEWHERE_MM
+        ]
+        return min(elsewhere, key=lambda each: each.margin, default=None)
+
     def __bool__(self) -> bool:
         return self.status.ok
 
@@ -163,3 +223,13 @@ class Registration:
         if self.covariance is None:
             return None
         return torch.diagonal(self.covariance).clamp_min(0).sqrt()
+
+
+def _apart_mm(one: Pose, other: Pose, pivot: Float[Tensor, "3"]) -> float:
+    """See `ELSEWHERE_MM`."""
+    one, other = one.to(dtype=torch.float64), other.to(dtype=torch.float64)
+    center = pivot.double()
+    shift = one.inverse().apply(center) - other.inverse().apply(center)
+    turn = (one.rotation.mT @ other.rotation).diagonal().sum()
+    angle = float(((turn - 1) / 2).clamp(-1, 1).arccos())
+    return math.hypot(angle * 100.0, float(shift[:2].norm()))

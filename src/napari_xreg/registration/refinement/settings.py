@@ -27,6 +27,9 @@ class RefineSettings:
         () is none. ``AUTOMATIC`` is what "as many as it takes" means.
     spread
         How widely the further starts are spread.
+    antipode
+        Of one radiograph, refine at the coarse levels from the mirrored pose of the start too
+        (`hypotheses.antipode`), and go on from there if that explains it better.
     carried
         How many candidates enter each further level (the last number holds for the rest); while it is
         more than one, the given start goes along.
@@ -46,6 +49,7 @@ class RefineSettings:
     starts: int = 1
     further: tuple[int, ...] = ()
     spread: Spread = field(default_factory=Spread)
+    antipode: bool = True
     carried: tuple[int, ...] = (4, 1)
     locked: tuple[str, ...] = ()
     tolerance_mm: float = 0.02

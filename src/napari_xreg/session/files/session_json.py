@@ -112,6 +112,8 @@ class CandidateEntry(Record):
     final: Matrix
     level: Whole
     loss: Measured
+    antipode: Flag = False
+    winner_loss: Measured | None = None
 
 
 class ResultEntry(Record):

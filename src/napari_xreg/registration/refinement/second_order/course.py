@@ -7,7 +7,7 @@ few numbers a start is read.
 
 import math
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -18,6 +18,7 @@ from napari_xreg.geometry import Pose
 from napari_xreg.images import Volume
 from napari_xreg.progress import Control
 from napari_xreg.registration.refinement.confidence import sandwich
+from napari_xreg.registration.refinement.hypotheses import antipodes
 from napari_xreg.registration.refinement.problem import Backend, Problem
 from napari_xreg.registration.refinement.result import Iterate, Registration, Status
 from napari_xreg.registration.refinement.second_order.damped_steps import (
@@ -75,6 +76,10 @@ class Turn:
     terms: Float[Tensor, "s terms"]
     names: tuple[str, ...]
     images: Float[Tensor, "s rows columns"] | tuple[Tensor, ...] | None
+
+    def shown(self, row: int) -> bool:
+        """Whether a user follows this start: an antipode only where it was the better."""
+        return not self.tracks[row].antipode or len(self.tracks) == 1
 
     def iterate(self, row: int, *, index: int, seconds: float) -> Iterate:
         """The step of a start, as tried."""
@@ -156,7 +161,7 @@ class _Course:
         self._compared = [unsaturated(case) for case in cases]
         self.levels, left_out = levels_that_show(volume, self._compared, settings.levels)
         self._notes = [(*_saturated(case), *left_out) for case in cases]
-        self._tracks = [self._spread(case[0]) for case in cases]
+        self._tracks = [self._hypotheses(case) for case in cases]
         self._alive: list[Sequence[Track]] = list(self._tracks)
         carm = cases[0][0].radiograph.carm
         locks = Locks(settings.locked, carm, pivot.to(backend.device))
@@ -164,11 +169,16 @@ class _Course:
         self._gains: Float[Tensor, "cases"] | None = None
         self._number, self._tolerance_mm = 0, math.nan
 
-    def _spread(self, view: View) -> list[Track]:
+    def _hypotheses(self, case: Sequence[View]) -> list[Track]:
+        """The given start, others spread about it, antipodes."""
         s = self._settings
-        starts = spread_starts(view.world_from_camera, self._pivot, s.starts, s.spread, s.seed)
-        poses = [pose.to(dtype=torch.float64) for pose in starts]
-        return [Track(start, pose, pose) for start, pose in enumerate(poses)]
+        start = case[0].world_from_camera
+        starts = spread_starts(start, self._pivot, s.starts, s.spread, s.seed)
+        # A second view tells front from back; one level cannot weigh first and go on with the better.
+        one_sided = len(case) == 1 and len(self.levels) > 1 and not s.locked
+        also = antipodes(starts, self._pivot) if s.antipode and one_sided else []
+        poses = [pose.to(dtype=torch.float64) for pose in (*starts, *also)]
+        return [Track(i, pose, pose, i >= len(starts)) for i, pose in enumerate(poses)]
 
     def enter(self, number: int) -> None:
         """Begin a level with the starts that go on."""
@@ -233,8 +243,7 @@ class _Course:
             turn = self._read(tried)
             # Kept at once: a consumer that closes the generator loses nothing.
             for row, track in enumerate(turn.tracks):
-                track.level, track.loss = self._number, turn.losses[row]
-                track.pose = _copied(turn.poses, row)
+                track.reached(self._number, turn.losses[row], _copied(turn.poses, row))
             yield turn
             try:
                 tried, self._state = solver.send(not any(turn.active)) if begun else next(solver)
@@ -307,20 +316,22 @@ class _Course:
             if meat is not None and status is not Status.NO_OVERLAP:
                 covariance = sandwich(hessians[case].numpy(), meat[case])
             poses = tuple(_copied(view, case) for view in views)
-            results.append(
-                Registration(
-                    world_from_camera=poses[0],
-                    status=status,
-                    losses={"loss": losses[case], **dict(zip(names, terms[case], strict=True))},
-                    trajectory=(),
-                    pivot=self._pivot,
-                    covariance=covariance,
-                    views=poses,
-                    candidates=candidates_of(tracks),
-                    simulated=any(view.radiograph.simulated for view in self._cases[case]),
-                    notes=(*self._notes[case], *([self._ran_away()] if ran_away[case] else [])),
-                )
+            notes = (*self._notes[case], *([self._ran_away()] if ran_away[case] else []))
+            found = Registration(
+                world_from_camera=poses[0],
+                status=status,
+                losses={"loss": losses[case], **dict(zip(names, terms[case], strict=True))},
+                trajectory=(),
+                pivot=self._pivot,
+                covariance=covariance,
+                views=poses,
+                candidates=candidates_of(tracks),
+                simulated=any(view.radiograph.simulated for view in self._cases[case]),
+                notes=notes,
             )
+            if (other := found.runner_up) is not None:
+                found = replace(found, notes=(*found.notes, other.words))
+            results.append(found)
         return results
 
     def _ran_away(self) -> str:

@@ -61,7 +61,7 @@ def refine_second_order(
             return replace(registration, trajectory=tuple(trajectory))
         except torch.OutOfMemoryError as error:
             raise out_of_memory(f"a refinement from {settings.starts} starts", error) from error
-        for row in (row for row, tried in enumerate(turn.tried) if tried):
+        for row in (row for row, tried in enumerate(turn.tried) if tried and turn.shown(row)):
             seconds = time.perf_counter() - began
             iterate = turn.iterate(row, index=len(trajectory), seconds=seconds)
             trajectory.append(iterate)

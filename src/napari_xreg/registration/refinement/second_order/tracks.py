@@ -1,7 +1,7 @@
 """Starts on their way through the levels: which go on, and what is said of them at the end."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from napari_xreg.geometry import Pose
 from napari_xreg.registration.refinement.result import Candidate
@@ -19,15 +19,26 @@ class Track:
         Its number; 0 is the given one.
     initial, pose
         Of the first view: where it began and where it is.
+    antipode
+        Whether it began at the antipode of a start.
     level, loss
         Reached.
+    losses
+        At the end of every level so far, by its number.
     """
 
     start: int
     initial: Pose
     pose: Pose
+    antipode: bool = False
     level: int = 0
     loss: float = float("inf")
+    losses: dict[int, float] = field(default_factory=dict)
+
+    def reached(self, level: int, loss: float, pose: Pose) -> None:
+        """Where it is now."""
+        self.level, self.loss, self.pose = level, loss, pose
+        self.losses[level] = loss
 
 
 def entering(tracks: Sequence[Track], number: int, settings: RefineSettings) -> Sequence[Track]:
@@ -39,7 +50,10 @@ def entering(tracks: Sequence[Track], number: int, settings: RefineSettings) -> 
 
 def candidates_of(tracks: Sequence[Track]) -> tuple[Candidate, ...]:
     """All of them, the one that came furthest with the least loss first."""
+    ranked = sorted(tracks, key=lambda track: (-track.level, track.loss))
     return tuple(
-        Candidate(t.start, t.initial, t.pose, t.level, t.loss)
-        for t in sorted(tracks, key=lambda track: (-track.level, track.loss))
+        Candidate(
+            t.start, t.initial, t.pose, t.level, t.loss, t.antipode, ranked[0].losses.get(t.level)
+        )
+        for t in ranked
     )
