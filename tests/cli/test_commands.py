@@ -360,7 +360,7 @@ def test_demo_makes_pictures_a_report_and_a_session(call, monkeypatch, tmp_path)
     assert torch.allclose(session.poses.current.matrix(), found, atol=1e-9)
     assert [r.radiographs for r in session.results.all] == [(session.exposures.active.id,)]
     assert len(session.results.all[0].registration.trajectory) == data["iterations"]
-    assert session.undo() == "refinement 1 accepted"
+    assert session.undo() == "result 1 accepted"
     assert torch.equal(session.poses.current.matrix(), session.exposures.active.start.matrix())
 
 

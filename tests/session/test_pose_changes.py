@@ -236,7 +236,7 @@ def test_an_accepted_result_takes_the_rest_of_the_rig_along(session):
     session.results.accept(name)
     assert session.poses.current is found
     assert close(relative(session), before)
-    assert session.undo() == "refinement 1 accepted"
+    assert session.undo() == "result 1 accepted"
 
 
 def test_an_accepted_result_of_both_views(session):
@@ -260,7 +260,7 @@ def test_results_are_numbered_and_discarded(session):
         make_registration([session.poses.current]), [session.exposures.named("lateral").id], {}
     )
     names = [session.results[id].name for id in (first, second)]
-    assert names == ["refinement 1", "refinement 2"]
+    assert names == ["result 1", "result 2"]
     session.results.discard(first)
     assert [result.id for result in session.results.all] == [second]
 

@@ -126,9 +126,9 @@ LATER = {
     "recall_pose": (lambda s: s.poses.load(s.poses.named[0].id), {"pose", "history"}),
     "forget_pose": (lambda s: s.poses.delete(s.poses.named[0].id), {"history"}),
     "redo without anything": (lambda s: s.redo(), set()),
-    "accept": (lambda s: s.results.accept(s.results.named("refinement 1").id), {"pose", "history"}),
+    "accept": (lambda s: s.results.accept(s.results.named("result 1").id), {"pose", "history"}),
     "discard": (
-        lambda s: s.results.discard(s.results.named("refinement 1").id),
+        lambda s: s.results.discard(s.results.named("result 1").id),
         {"results", "history"},
     ),
     "another CT": (lambda s: s.patient.set_volume(make_volume()), {"volume", "results", "history"}),

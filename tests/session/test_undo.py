@@ -131,11 +131,11 @@ STEPS = {
         lambda s: s.results.add(
             make_registration([s.poses.current]), [s.exposures.named("lateral").id], {}
         ),
-        "refinement 2",
+        "result 2",
     ),
     "discard": (
-        lambda s: s.results.discard(s.results.named("refinement 1").id),
-        "discard refinement 1",
+        lambda s: s.results.discard(s.results.named("result 1").id),
+        "discard result 1",
     ),
     "open": (lambda s: s.restore(Session().capture()()), "open session"),
 }
@@ -158,7 +158,7 @@ def test_every_change_is_undone_and_done_again(busy, what):
     assert alike(busy.state, after)
     # And the steps before are still there.
     busy.undo()
-    assert busy.undo() == "refinement 1"
+    assert busy.undo() == "result 1"
     assert busy.undo() == "drag"
 
 
@@ -234,7 +234,7 @@ def test_several_changes_are_one_step_and_all_or_nothing(busy, heard):
     assert alike(busy.state, before)
     assert busy.patient.volume is before.volume
     assert not heard  # nobody was told of what was not to be
-    assert busy.undo() == "refinement 1"
+    assert busy.undo() == "result 1"
 
 
 def test_a_step_that_fails_is_not_taken_for_what_was_moved_before_it(busy):

@@ -97,13 +97,13 @@ def test_a_result_of_a_session_is_the_same_folder(case, refined, tmp_path):
     asked_of = export_request(session, session.results.all[0], tmp_path / "out")
     start = asked_of.views[0].world_from_camera.matrix()
     assert torch.allclose(start, request.views[0].world_from_camera.matrix(), atol=1e-9, rtol=0)
-    assert asked_of.title == f"refinement 1: {shot.name}"
+    assert asked_of.title == f"result 1: {shot.name}"
     run(export(dataclasses.replace(asked_of, film="none")))
     back = read_result(tmp_path / "out" / "result.json")
     assert back.data["truth"]["fiducials"] == len(case.landmarks)
     assert [entry["role"] for entry in back.data["inputs"]] == ["ct"]
     assert back.data["settings"] == {"solver": "lm"}
     session.exposures.remove(shot.id)
-    gone = Result("refinement 1", (shot.id,), registration, {})
+    gone = Result("result 1", (shot.id,), registration, {})
     with pytest.raises(ValueError, match="is no longer there"):
         export_request(session, gone, tmp_path)

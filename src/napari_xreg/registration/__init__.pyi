@@ -73,4 +73,9 @@ from .refinement.starts import (
 )
 from .refinement.views import View as View, at_pixels as at_pixels
 from .verdict.evidence import Evidence as Evidence, evidence_of as evidence_of
-from .verdict.verdict import Verdict as Verdict, verdict_on as verdict_on
+from .verdict.verdict import (
+    TRUSTED as TRUSTED,
+    WITHIN_MM as WITHIN_MM,
+    Verdict as Verdict,
+    verdict_on as verdict_on,
+)

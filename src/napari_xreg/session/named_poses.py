@@ -18,7 +18,7 @@ class PoseRecord:
     poses
         World from camera, by `Exposure.id`; in a session's file by the radiograph's name.
     why
-        What led here, in a few words: "drag", "refinement 2 accepted".
+        What led here, in a few words: "drag", "result 2 accepted".
     """
 
     poses: Mapping[str, Pose]

@@ -6,6 +6,7 @@ from typing import Any
 
 from psygnal import Signal
 
+from napari_xreg.geometry import Pose
 from napari_xreg.registration import Registration
 from napari_xreg.session.poses import moved
 from napari_xreg.session.result import Result
@@ -51,7 +52,7 @@ class Results:
         radiographs: Sequence[str],
         settings: Mapping[str, Any],
         *,
-        name: str = "refinement",
+        name: str = "result",
     ) -> str:
         """Keep a registration of these radiographs (`Exposure.id`); its id.
 
@@ -71,15 +72,25 @@ class Results:
         self._store.change(new.name, lambda s: replace(s, results=(*s.results, new)))
         return new.id
 
-    def accept(self, id: str) -> None:
+    def accept(self, id: str, *, poses: Mapping[str, Pose] | None = None, what: str = "") -> None:
         """Take over the poses of a result, recorded in the history.
 
         With `Poses.rig_locked` radiographs that it did not use follow.
+
+        Parameters
+        ----------
+        id
+            Of the result.
+        poses
+            Of one of its iterations, by `Exposure.id`; None: those it ended with.
+        what
+            What that is called: "iteration 12 of result 1"; empty: the name of the result.
         """
         result, there = self[id], self._store.state.poses
-        poses = {key: pose for key, pose in result.poses.items() if key in there}
+        taken = result.poses if poses is None else poses
+        poses = {key: pose for key, pose in taken.items() if key in there}
         if poses:
-            why = f"{result.name} accepted"
+            why = f"{what or result.name} accepted"
             self._store.change(why, lambda s: moved(s, poses), settle=False)
 
     def discard(self, id: str) -> None:

@@ -56,6 +56,7 @@ from .landscapes import (
     landscape_words as landscape_words,
     with_unit as with_unit,
 )
+from .matching import MatchRequest as MatchRequest, match as match, match_request as match_request
 from .opening.inspecting import inspect as inspect
 from .opening.patient_facts import FactsRequest as FactsRequest
 from .opening.patients import (

@@ -22,7 +22,7 @@ def result(covariance, pose=POSE, radiographs=("first",), views=()):
     registration = Registration(
         pose, Status.CONVERGED, {"loss": 0.1}, (), PIVOT, covariance, views or (pose,)
     )
-    return Result("refinement 1", radiographs, registration, {})
+    return Result("result 1", radiographs, registration, {})
 
 
 def show(canvas, some, *more, **settings):

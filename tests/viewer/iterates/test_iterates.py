@@ -407,12 +407,12 @@ def test_a_registration_shares_the_pictures_of_the_stack(layers, viewer, monkeyp
 
 def test_several_results_side_by_side(viewer, work, layers):
     filled(layers, 10)
-    other = filled(IterateLayers(viewer, work, name="refinement 2"), 20)
+    other = filled(IterateLayers(viewer, work, name="result 2"), 20)
     assert [layer.name for layer in viewer.layers] == [
         "iterations",
         "path of the landmarks",
-        "iterations (refinement 2)",
-        "path of the landmarks (refinement 2)",
+        "iterations (result 2)",
+        "path of the landmarks (result 2)",
     ]
     viewer.dims.set_point(0, 15.0)
     assert other.current().index == 15

@@ -59,7 +59,9 @@ def test_one_line_per_term_and_levels_marked(plot):
     plot.append([iterate(i, level=i // 3, intensity=0.3, gradient_rows=0.2) for i in range(7)])
     x, y = plot.curves["loss"]
     assert x.tolist() == [0, 1, 2, 3, 4, 5, 6]
-    assert y == pytest.approx(0.5 / (x + 1))
+    # Each level begins where the one before ended: 1/6 of level 0, then 1/8 -> 1/6, 1/10, 1/12.
+    end = 1 / 6 * (1 / 12) / (1 / 8)
+    assert y == pytest.approx([1 / 2, 1 / 4, 1 / 6, 1 / 6, 1 / 6 * 8 / 10, end, end])
     assert set(plot.curves) == {"loss", "intensity", "gradient along rows"}
     assert plot.curves["gradient along rows"][1].tolist() == [0.2] * 7
     assert plot.levels == {0: 0, 1: 3, 2: 6}

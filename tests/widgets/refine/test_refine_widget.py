@@ -16,7 +16,7 @@ from napari_xreg.registration import AdamSettings, Status
 from napari_xreg.rendering import render_drr
 from napari_xreg.session import flip_exposure
 from napari_xreg.widgets.jobs.workbench import workbench_of
-from napari_xreg.widgets.refine.widget import RefineWidget
+from napari_xreg.widgets.refine.widget import RefineWidget, index_of
 
 LEFT = Qt.MouseButton.LeftButton
 LONG = 60_000
@@ -113,16 +113,52 @@ def test_refining_finds_the_truth_and_moves_nothing_before_accept(widget, near, 
     assert "simulated" in widget.readout.text().lower()
     assert float(widget.results.table.item(0, 3).text().split()[0]) < 1.0
     assert "Simulated radiograph." in widget.results.words.text()
+    probability = result.registration.probability
+    assert probability is not None
+    assert (
+        f"{100 * min(probability, 0.99):.0f} % likely within 2 mm" in widget.results.verdict.words
+    )
+    # One figure, of all pixels of the detector: here computed by hand.
+    volume = near.session.patient.volume
+    fixed = near.session.exposures.active.radiograph
+    drr = render_drr(
+        volume,
+        fixed.carm,
+        result.registration.world_from_camera.to(dtype=torch.float32),
+        method="joseph",
+    )
+    expected = np.corrcoef(fixed.line_integrals.flatten(), drr.flatten())[0, 1]
+    cell = widget.results.table.item(0, 2)
+    qtbot.waitUntil(lambda: cell.text() != "…", timeout=LONG)
+    assert float(cell.text()) == pytest.approx(expected, abs=2e-4)
+    assert f"NCC {cell.text()} over all pixels" in widget.losses._legend.text()
 
 
 def test_accept_undo_discard(widget, near, qtbot):
     before = near.session.poses.current
+    assert not widget.results.accept.isEnabled()
     click(qtbot, widget.go)
+    assert not widget.results.accept.isEnabled()  # nothing to accept before it ends
     ended(qtbot, widget)
     (result,) = near.session.results.all
+    # The button takes what is shown, and says what that is: first the best pose, then the start.
+    best = index_of(result.registration)
+    loss = result.registration.losses["loss"]
+    assert result.registration.trajectory[best].loss == pytest.approx(loss, rel=0.01)
+    assert widget.results.accept.text() == f"Accept iteration {best} of result 1"
+    widget.slider.setValue(0)
+    assert widget.results.accept.text() == "Accept iteration 0 of result 1"
+    click(qtbot, widget.results.accept)
+    first = result.registration.trajectory[0].world_from_camera
+    assert near.session.poses.current.translation.tolist() == pytest.approx(
+        first.translation.tolist()
+    )
+    assert near.session.history.undoes == "iteration 0 of result 1 accepted"
+    click(qtbot, widget.results.undo)
+    widget.slider.setValue(best)
     click(qtbot, widget.results.accept)
     assert near.session.poses.current is result.registration.world_from_camera
-    assert widget.status.text() == "C-arm set to refinement 1."
+    assert widget.status.text() == f"C-arm set to iteration {best} of result 1."
     click(qtbot, widget.results.undo)
     assert near.session.poses.current is before
     assert widget.status.text().startswith("Ready: frontal")  # no longer set to it
@@ -180,6 +216,10 @@ def test_cancelling_keeps_the_best_so_far(slow, near, qtbot):
     losses = [it.loss for it in result.registration.trajectory]
     assert result.registration.losses["loss"] == min(losses)
     assert "best pose found so far" in slow.results.words.text()
+    kept = int(np.argmin(losses))
+    assert f"result 1 keeps iteration {kept}, the best so far" in slow.status.text()
+    assert slow.results.accept.text() == f"Accept iteration {kept} of result 1"
+    assert slow.results.verdict.words == "Not judged."
 
 
 def test_looking_back_and_continuing_from_there(widget, near, qtbot, viewer):
@@ -228,7 +268,7 @@ def test_the_pictures_of_a_result_are_in_memory_once(widget, near, qtbot, viewer
     click(qtbot, widget.resume_here)
     ended(qtbot, widget)
     assert not np.shares_memory(first[1].image.numpy(), layer(viewer, "iterations").data[:])
-    widget.results.select(near.session.results.named("refinement 1").id)
+    widget.results.select(near.session.results.named("result 1").id)
     np.testing.assert_array_equal(layer(viewer, "iterations").data[1], seen)
 
 
@@ -237,7 +277,7 @@ def test_results_are_compared_and_an_old_one_is_shown_again(widget, near, qtbot)
         click(qtbot, widget.go)
         ended(qtbot, widget)
         widget.settings.own.setText("24, 32")
-    widget.results.select(near.session.results.named("refinement 1").id)
+    widget.results.select(near.session.results.named("result 1").id)
     trajectory = near.session.results.all[0].registration.trajectory
     assert len(widget.losses.iterates) == len(trajectory)
     assert widget.losses.iterates[-1].loss == trajectory[-1].loss
@@ -333,7 +373,7 @@ def test_closing_the_widget_cancels_and_keeps_the_best(slow, near, qtbot, viewer
     assert layer(viewer, "iterations") is None
     # Opened again, it shows what the first one found.
     again = docked(viewer, qtbot)
-    assert again.results.selected == (near.session.results.named("refinement 1").id,)
+    assert again.results.selected == (near.session.results.named("result 1").id,)
     assert len(again.losses.iterates) == len(near.session.results.all[0].registration.trajectory)
     assert layer(viewer, "iterations") is not None
     click(qtbot, again.results.discard)

@@ -93,6 +93,7 @@ class IterationPlot(QWidget):
         super().__init__(parent)
         self._log = log
         self._empty = empty
+        self._note = ""
         self._curves: dict[str, pg.PlotDataItem] = {}
         self._colours: dict[str, str | None] = {}
         self._levels: dict[int, pg.InfiniteLine] = {}
@@ -217,6 +218,12 @@ class IterationPlot(QWidget):
         self._levels[level] = line
         self._plot.addItem(line, ignoreBounds=True)
 
+    def note(self, words: str) -> None:
+        """Words behind the names of the curves."""
+        if words != self._note:
+            self._note = words
+            self._write_legend()
+
     def mark(self, iteration: int | None) -> None:
         """Put the cursor on an iteration; None hides it. Says nothing."""
         self._cursor.setVisible(iteration is not None)
@@ -311,7 +318,8 @@ class IterationPlot(QWidget):
             for name, colour in self._colours.items()
             if not name.startswith("_")
         )
-        self._legend.setText(" &nbsp; ".join(shown))
+        note = f" &nbsp; {self._note}" if self._note else ""
+        self._legend.setText(" &nbsp; ".join(shown) + note)
 
 
 def joined(*keys: Sequence[int]) -> npt.NDArray[np.bool_]:

@@ -1,5 +1,6 @@
 """The losses of a refinement, iteration by iteration."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,17 +13,19 @@ from napari_xreg.widgets.refine.iteration_plot import NOTHING_YET, IterationPlot
 class LossPlot(IterationPlot):
     """One line per loss term, or, with several starts, one per start; see `show_iterates`.
 
-    Steps that were taken back are crosses: they are not part of a line. Lines end where a level
-    ends, for the losses of two levels are measured on different images.
+    Steps that were taken back are crosses: they are not part of a line. Losses of two levels are
+    measured on different images and do not compare, so each level is drawn from where the one
+    before it ended: a step up would only be the change of image.
     """
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__("loss", parent, log=True, empty=NOTHING_YET)
+        super().__init__("loss, levels joined", parent, log=True, empty=NOTHING_YET)
         self.setToolTip(
             "Loss against iteration, dimensionless, logarithmic; lower is better.\n"
             "“loss” is what is minimised: a weighted sum of 1 − NCC of the image and of its "
             "derivatives\n(Levenberg–Marquardt), or 1 − similarity (Adam). Losses of different "
-            "levels do not compare.\n× are steps that were taken back. Click or drag to look at "
+            "levels do not compare:\neach level, between two vertical lines, is scaled to begin where "
+            "the one before ended.\n× are steps that were taken back. Click or drag to look at "
             "an iteration."
         )
         self._iterates: list[Iterate] = []
@@ -69,11 +72,12 @@ class LossPlot(IterationPlot):
                 self._draw(name.replace("_", " along "), taken, name, cycle(index), 1.0)
             self._draw("loss", taken, "loss", None, 2.0)
         back = [it for it in self._iterates if not it.accepted]
+        scales = level_scales(taken, "loss")
         if back:
             self.set_curve(
                 "_taken back",
                 [it.index for it in back],
-                [it.loss for it in back],
+                [it.loss * scales.get((it.start, it.level), 1.0) for it in back],
                 colour="#999999",
                 points=True,
                 width=1.0,
@@ -86,7 +90,26 @@ class LossPlot(IterationPlot):
     def _draw(
         self, title: str, track: Sequence[Iterate], term: str, colour: str | None, width: float
     ) -> None:
-        values = np.array([it.losses.get(term, np.nan) for it in track], np.float64)
+        scales = level_scales(track, term)
+        values = np.array(
+            [it.losses.get(term, np.nan) * scales[it.start, it.level] for it in track], np.float64
+        )
         together = joined([it.start for it in track], [it.level for it in track])
         x = [it.index for it in track]
         self.set_curve(title, x, values, colour=colour, connect=together, width=width)
+
+
+def level_scales(track: Sequence[Iterate], term: str) -> dict[tuple[int, int], float]:
+    """What a term is multiplied by, by start and level, so that each level begins where the last ended.
+
+    1 for the first level of a start, and where a value is missing or not above zero.
+    """
+    scales: dict[tuple[int, int], float] = {}
+    ended: dict[int, float] = {}  # by start: the last value drawn
+    for it in track:
+        value, key = it.losses.get(term, math.nan), (it.start, it.level)
+        if key not in scales:
+            before = ended.get(it.start, math.nan)
+            scales[key] = before / value if value > 0 and before > 0 else 1.0
+        ended[it.start] = value * scales[key]
+    return scales

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import torch
 from qtpy.QtCore import Qt, Signal
+from qtpy.QtGui import QColor
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QHBoxLayout,
@@ -20,6 +21,8 @@ from napari_xreg.metrics import mean_target_registration_error, rotation_error_d
 from napari_xreg.registration import Registration, Status
 from napari_xreg.session import Result, Session
 from napari_xreg.widgets.pose.words import carm_words, error_points, truth_error_mm
+from napari_xreg.widgets.refine.matches import Matches
+from napari_xreg.widgets.refine.verdict_line import VerdictLine, verdict_colour, verdict_words
 
 SHORT = {
     Status.CONVERGED: "converged",
@@ -31,10 +34,12 @@ SHORT = {
     Status.AMBIGUOUS: "ambiguous",
 }
 COLUMNS = {
-    "#": "Number of the refinement in this session",
-    "status": "How it ended; the sentence below the table says what to do",
-    "loss": "At the end, dimensionless; compares only between refinements with the same metric "
-    "and scales",
+    "#": "Number of the result in this session",
+    "verdict": "How it ended, and how likely the pose is right (fitted on simulated radiographs); the "
+    "sentence below the table says what to do",
+    "NCC": "Normalised cross-correlation of radiograph and DRR over all pixels of the detector inside "
+    "the mask, mean over the radiographs: the same figure for every optimiser, metric and "
+    "resolution; 1 is best",
     "mTRE": "Mean target registration error in camera axes, mm: known for simulated radiographs "
     "only, measured at the landmarks (without landmarks: at eight points about the isocenter)",
     "s": "Wall time, seconds",
@@ -51,12 +56,16 @@ class ResultsPanel(QWidget):
     accept_requested = Signal(str)
     discard_requested = Signal(str)
     export_requested = Signal(str)
+    figures_changed = Signal()
+    """The NCC of a result is known now."""
     shown = Signal(object)
     """The id of the result selected first, or None."""
 
     def __init__(self, session: Session, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
+        self.matches = Matches(session, self.refresh_figures)
+        self.verdict = VerdictLine()
         self.table = QTableWidget(0, len(COLUMNS))
         self.table.setHorizontalHeaderLabels(list(COLUMNS))
         for column, tip in enumerate(COLUMNS.values()):
@@ -81,9 +90,7 @@ class ResultsPanel(QWidget):
         self.words.setWordWrap(True)
         self.words.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.accept = QPushButton("Accept")
-        self.accept.setToolTip(
-            "Move the radiographs to the poses of the selected result (undo: ⟲)."
-        )
+        self.accept.setToolTip("Set the C-arm to the pose that is shown (undo: ⟲).")
         self.accept.clicked.connect(lambda _: self._accept())
         self.discard = QPushButton("Discard")
         self.discard.setToolTip("Delete the selected results and their iterations.")
@@ -97,17 +104,23 @@ class ResultsPanel(QWidget):
         self.undo.setToolTip("Take the last change back.")
         self.undo.clicked.connect(lambda _: session.undo())
         self.button_row = QWidget()
-        buttons = QHBoxLayout(self.button_row)
-        buttons.setContentsMargins(6, 2, 6, 6)
+        rows_of_buttons = QVBoxLayout(self.button_row)
+        rows_of_buttons.setContentsMargins(6, 2, 6, 6)
+        rows_of_buttons.setSpacing(4)
+        rows_of_buttons.addWidget(self.verdict)
+        rows_of_buttons.addWidget(self.accept)
+        buttons = QHBoxLayout()
         buttons.setSpacing(4)
-        for button in (self.accept, self.discard, self.export, self.undo):
+        for button in (self.discard, self.export, self.undo):
             buttons.addWidget(button)
+        rows_of_buttons.addLayout(buttons)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
         layout.addWidget(self.table, 1)
         layout.addWidget(self.words)
         self.refresh()
+        self.matches.follow()
 
     @property
     def selected(self) -> tuple[str, ...]:
@@ -132,6 +145,12 @@ class ResultsPanel(QWidget):
                 if column == 0:
                     item.setData(Qt.ItemDataRole.UserRole, result.id)
                     item.setToolTip(f"{result.name}: {result.registration.status.value}")
+                elif column == 1:
+                    item.setForeground(QColor(verdict_colour(result.registration)))
+                    item.setToolTip(verdict_words(result.registration))
+                elif column == 2:
+                    loss = result.registration.losses["loss"]
+                    item.setToolTip(f"The loss that was minimised ended at {loss:.3g}.")
                 self.table.setItem(row, column, item)
         self.table.clearSelection()
         for row, result in enumerate(results):
@@ -144,6 +163,7 @@ class ResultsPanel(QWidget):
         header.setText("mTRE, sim." if simulated else "mTRE")
         self.table.setColumnHidden(3, not any(e.truth for e in self._session.exposures.all))
         self._say()
+        self.matches.follow()
 
     def select(self, id: str) -> None:
         """As if the user had clicked it."""
@@ -154,6 +174,24 @@ class ResultsPanel(QWidget):
                 item = self.table.item(row, 0)
                 if item is not None:
                     self.table.scrollToItem(item)
+
+    def refresh_figures(self) -> None:
+        """Another NCC is known."""
+        for row, result in enumerate(self._session.results.all):
+            item = self.table.item(row, 2)
+            if item is not None and self._id(row) == result.id:
+                item.setText(self.figure(result))
+        self.figures_changed.emit()
+
+    def figure(self, result: Result) -> str:
+        """Its NCC; dots while it is computed."""
+        known = self.matches.of(result.registration)
+        return "…" if known is None else f"{known:.4f}"
+
+    def show_accept(self, what: str) -> None:
+        """What the button takes: "iteration 28 of result 1"; empty: nothing."""
+        self.accept.setText(f"Accept {what}" if what else "Accept")
+        self.accept.setEnabled(bool(what))
 
     def refresh_undo(self) -> None:
         """Whether there is something to undo, and what."""
@@ -168,9 +206,9 @@ class ResultsPanel(QWidget):
         registration = result.registration
         error = truth_error_mm(self._session, result.radiographs[0], registration.world_from_camera)
         return (
-            result.name.removeprefix("refinement "),
-            SHORT[registration.status],
-            f"{registration.losses['loss']:.3g}",
+            result.name.rpartition(" ")[2],
+            _short_verdict(registration),
+            self.figure(result),
             "–" if error is None else f"{error:.2f} mm",
             f"{seconds_of(registration):.1f}",
         )
@@ -192,7 +230,9 @@ class ResultsPanel(QWidget):
 
     def _say(self) -> None:
         chosen = self.selected
-        self.accept.setEnabled(len(chosen) == 1)
+        one = self._session.results.find(chosen[0]) if len(chosen) == 1 else None
+        self.verdict.show_verdict(None if one is None else one.registration)
+        self.show_accept("" if one is None else one.name)
         self.export.setEnabled(len(chosen) == 1)
         self.discard.setEnabled(bool(chosen))
         self.refresh_undo()
@@ -224,6 +264,13 @@ class ResultsPanel(QWidget):
             self.discard_requested.emit(id)
 
 
+def _short_verdict(registration: Registration) -> str:
+    words = SHORT[registration.status]
+    if registration.probability is not None:
+        words += f" · {100 * registration.probability:.0f} %"
+    return words
+
+
 def seconds_of(registration: Registration) -> float:
     """Wall time of the whole refinement, as its last iterate says."""
     return registration.trajectory[-1].seconds if registration.trajectory else 0.0
@@ -251,5 +298,5 @@ def compared(session: Session, pair: Sequence[Result]) -> str:
             f"{result.name}: {carm_words(carm.carm_pose(pose, session.patient.isocenter))}"
         )
     if one.settings != other.settings:
-        words.append("Their settings differ: the losses do not compare.")
+        words.append("Their settings differ: their losses do not compare, their NCC does.")
     return "\n".join(words)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from napari.utils.notifications import show_error, show_info, show_warning
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
@@ -19,7 +20,7 @@ from qtpy.QtWidgets import (
 from superqt import QCollapsible
 
 from napari_xreg.geometry import CArm, Pose
-from napari_xreg.registration import Iterate, Registration, solver_of
+from napari_xreg.registration import Iterate, Registration, Status, solver_of
 from napari_xreg.session import PreviewRequest, Result
 from napari_xreg.viewer import IterateLayers, sampled
 from napari_xreg.widgets.docks.docked import Docked
@@ -207,6 +208,7 @@ class RefineWidget(Docked):
             run.kept = None
             run.job.cancel()
         self._pictures.close()
+        self.results.matches.close()
         self._layers.scrubbed.disconnect(self._scrubbed)
         if self.workbench.closed:
             self._layers.close()  # the viewer goes: its layers are not to be touched
@@ -258,9 +260,9 @@ class RefineWidget(Docked):
         if self._shown is not None and result is not None:
             self._shown.name = result.name
             self._finish(result)
-            count = len(result.registration.trajectory)
-            self.status.setText(f"Done: {count} iterations. Accept the result, or look back.")
+            self.status.setText(_ended_words(result))
         self.results.select(id)
+        self._follow_accept()
 
     # ------------------------------------------------------------------ what is shown
 
@@ -334,9 +336,14 @@ class RefineWidget(Docked):
         assert self._shown is not None
         self._shown.registration = result.registration
         self._layers.finish(result.registration)
-        last = self._layers.current()
-        if last is not None:
-            self._look_at(last)
+        at = index_of(result.registration)
+        if at is None:
+            last = self._layers.current()
+            if last is not None:
+                self._look_at(last)
+        else:
+            self._layers.go(at)  # the best pose is the result, not the last
+            self._look_at(self._shown.iterates[at])
         self._draw_again()
 
     def _draw_again(self) -> None:
@@ -385,7 +392,27 @@ class RefineWidget(Docked):
 
     # ------------------------------------------------------------------ what follows what
 
+    def _follow_accept(self) -> None:
+        """The button names the pose that it takes: the one that is shown."""
+        chosen = self.results.selected
+        result = self._session.results.find(chosen[0]) if len(chosen) == 1 else None
+        if self.running or result is None:
+            self.results.show_accept("")
+        elif self._is_shown(result) and self._current is not None:
+            self.results.show_accept(f"iteration {self._current.index} of {result.name}")
+        else:  # of a session whose radiographs are gone, or without iterations
+            self.results.show_accept(result.name)
+
+    def _follow_figures(self) -> None:
+        """The NCC of what the curve shows, in its legend."""
+        shown = self._shown
+        done = None if shown is None else shown.registration
+        known = None if done is None else self.results.matches.of(done)
+        self.losses.note("" if known is None else f"NCC {known:.4f} over all pixels")
+
     def _follow_current(self) -> None:
+        self._follow_accept()
+        self._follow_figures()
         shown, iterate = self._shown, self._current
         self.resume_here.setEnabled(iterate is not None and not self.running)
         self.slider.setEnabled(iterate is not None)
@@ -486,8 +513,17 @@ class RefineWidget(Docked):
             self._overlay = None
 
     def _accept(self, id: str) -> None:
-        self._session.results.accept(id)
-        self.status.setText(f"C-arm set to {self._session.results[id].name}.")
+        result, shown, iterate = self._session.results[id], self._shown, self._current
+        what = result.name
+        if shown is None or iterate is None or not self._is_shown(result):
+            self._session.results.accept(id)
+        elif (at := index_of(result.registration)) is not None and at == iterate.index:
+            self._session.results.accept(id)
+            what = f"iteration {iterate.index} of {what}"
+        else:
+            what = f"iteration {iterate.index} of {what}"
+            self._session.results.accept(id, poses=shown.poses_at(iterate), what=what)
+        self.status.setText(f"C-arm set to {what}.")
         self._accepted = True
 
     def _choose_folder(self, id: str) -> None:
@@ -596,11 +632,16 @@ class RefineWidget(Docked):
         self.settings.paint_requested.connect(self._paint)
         self.settings.used_changed.connect(session.exposures.set_used)
         self.results.shown.connect(self._show_result)
+        self.results.figures_changed.connect(self._follow_figures)
+        self.results.table.itemSelectionChanged.connect(self._follow_accept)
         self.results.accept_requested.connect(self._accept)
         self.results.discard_requested.connect(session.results.discard)
         self.results.export_requested.connect(self._choose_folder)
         self._layers.scrubbed.connect(self._scrubbed)
         for signal, slot in (
+            (session.patient.changed, self.results.matches.renew),
+            (session.exposures.changed, self.results.matches.renew),
+            (session.exposures.mask_changed, self.results.matches.renew),
             (session.patient.changed, self._follow_session),
             (session.exposures.changed, self._follow_session),
             (session.poses.changed, self._follow_pose),
@@ -613,6 +654,31 @@ class RefineWidget(Docked):
     def _paint(self) -> None:
         if self.workbench.canvas.edit_mask() is None:
             show_warning("There is no radiograph to paint on: load one first.")
+
+
+def index_of(registration: Registration) -> int | None:
+    """Which of its iterates is the pose it ended with; None: none of them."""
+    best = registration.world_from_camera.matrix()
+    for place in range(len(registration.trajectory) - 1, -1, -1):
+        iterate = registration.trajectory[place]
+        if torch.allclose(iterate.world_from_camera.matrix().to(best), best, rtol=0.0, atol=1e-9):
+            return place
+    return None
+
+
+def _ended_words(result: Result) -> str:
+    """What the user has now."""
+    registration = result.registration
+    count = len(registration.trajectory)
+    if registration.status is not Status.CANCELLED:
+        return f"Done: {count} iterations. Accept the pose shown, or look back."
+    at = index_of(registration)
+    kept = (
+        "the best pose"
+        if at is None
+        else f"iteration {registration.trajectory[at].index}, the best"
+    )
+    return f"Cancelled after {count} iterations; {result.name} keeps {kept} so far."
 
 
 def _stack_shape(request: RefineRequest) -> tuple[int, int]:
