@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from benchmarks import cases
+from benchmarks.single_bones import farthest_points
 from napari_xreg.geometry import CArmPose
 from napari_xreg.images import Volume
 
@@ -48,16 +49,6 @@ def bone_mask(name: str, volume: Volume) -> NDArray[np.bool_]:
     sizes = np.bincount(pieces.ravel())
     sizes[0] = 0
     return pieces == sizes.argmax()
-
-
-def farthest_points(points: NDArray[np.float64], count: int, seed: int) -> NDArray[np.float64]:
-    """A seeded first point, then always the one farthest from all chosen."""
-    chosen = [int(np.random.default_rng(seed).integers(len(points)))]
-    distance = np.full(len(points), np.inf)
-    while len(chosen) < count:
-        distance = np.minimum(distance, np.linalg.norm(points - points[chosen[-1]], axis=1))
-        chosen.append(int(distance.argmax()))
-    return points[chosen]
 
 
 def choose(name: str) -> dict[str, object]:

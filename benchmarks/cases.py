@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 import napari_xreg.simulation as simulation
+from benchmarks.single_bones import BONES, cut, points_of
 from napari_xreg.geometry import CArm, CArmPose, Detector, Pose
 from napari_xreg.images import LabelMap, Radiograph, Volume, read_labels, read_volume
 from napari_xreg.metrics import mean_target_registration_error
@@ -84,7 +85,10 @@ def phantom_made() -> Phantom:
 
 @functools.cache
 def volume_of(name: str) -> Volume:
-    """A CT at full resolution, float32."""
+    """A CT at full resolution, float32, or a single bone cut from one."""
+    if name in BONES:
+        parent, label = BONES[name]
+        return cut(volume_of(parent), labels_of(parent), label)
     if name == PHANTOM:
         return phantom_made().volume.to(dtype=torch.float32)
     return read_volume(data_folder() / name / "ct.nii.gz").to(dtype=torch.float32)
@@ -102,8 +106,10 @@ def labels_of(name: str) -> LabelMap | None:
 def committed_points(name: str) -> tuple[Tensor, Tensor]:
     """20 bone points [20, 3] and the isocenter [3], world (LPS) mm, as committed.
 
-    Of the phantom: its 14 landmarks, and their mean.
+    Of the phantom: its 14 landmarks, and their mean. Of a single bone: `single_bones.points_of`.
     """
+    if name in BONES:
+        return points_of(volume_of(name))
     if name == PHANTOM:
         marks = torch.tensor(list(phantom_made().landmarks.values()), dtype=torch.float64)
         return marks, marks.mean(0)
@@ -213,7 +219,7 @@ def _rng(name: str, seed: int, stream: int) -> np.random.Generator:
 
 def image_seed(name: str, seed: int) -> int:
     """The simulator's seed: another one for every volume, on the same side of the fence."""
-    index = (*VOLUMES, PHANTOM).index(name)
+    index = (*VOLUMES, PHANTOM).index(BONES[name][0] if name in BONES else name)
     return seed + (1000 * index if seed in EVALUATION_SEEDS else 190 * index)
 
 

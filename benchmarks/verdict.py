@@ -10,22 +10,25 @@ mean target registration error below 2 mm. All radiographs are simulated.
 import argparse
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from scipy.optimize import minimize
+from torch import Tensor
 
 from benchmarks import cases, report
 from benchmarks.scores import area_under_roc, reliability, share
-from benchmarks.verdict_cases import KINDS, NAMES, trial
+from benchmarks.verdict_cases import KINDS, NAMES, Trial, trial
 from napari_xreg.geometry import Pose
 from napari_xreg.metrics import mean_target_registration_error
 from napari_xreg.progress import run
-from napari_xreg.registration import RefineSettings, View, evidence_of, refine
+from napari_xreg.registration import NearBone, RefineSettings, View, evidence_of, near_bone_view
 from napari_xreg.registration.verdict.verdict import ISOCENTER_OFF, TRUSTED, WITHIN_MM
+from napari_xreg.session import Rendering
+from napari_xreg.workflows import RefineRequest, refine
 
 Record = dict[str, Any]
 FAR_MM = 10.0
@@ -34,46 +37,76 @@ SYMMETRIC = ("phantom", "mirrored")
 MEASURES = ("settled", "lift")
 
 
-def refined(volume: str, seed: int, severity: str, kind: str) -> Record:
-    """One result."""
-    given = trial(volume, seed, severity, kind)
+def refined(volume: str, seed: int, severity: str, kind: str, views: int = 1) -> Record:
+    """One result, refined as the program does."""
+    given = trial(volume, seed, severity, kind, views)
     settings = RefineSettings(keep_images=False, threads=1)
+    rendering = Rendering(cases.volume_of(given.ct), None)
     began = time.process_time()
-    view = View(given.radiograph, given.start)
-    ct = cases.volume_of(given.ct)
-    result = run(refine(ct, view, settings=settings, isocenter=given.isocenter))
-    pose, error = result.world_from_camera.to(dtype=torch.float64), None
+    result = run(refine(RefineRequest(rendering, given.views, settings, given.isocenter)))
+    seconds = time.process_time() - began
+    pose, error, seen = result.world_from_camera.to(dtype=torch.float64), None, None
     if given.truth is not None:
         error = float(mean_target_registration_error(pose, given.truth, given.points))
+        seen = max(
+            seen_mm(view, taken, given.points)
+            for view, taken in zip(_at(given, pose), given.taken, strict=True)
+        )
     return {
-        "volume": volume, "seed": seed, "severity": severity, "kind": kind, "ct": given.ct,
-        "mtre_mm": error, "status": result.status.name, "loss": result.losses["loss"],
-        "cpu_s": time.process_time() - began, "pose": pose.matrix().tolist(),
+        "volume": volume, "seed": seed, "severity": severity, "kind": kind, "views": views,
+        "ct": given.ct, "mtre_mm": error, "seen_mm": seen, "status": result.status.name,
+        "loss": result.losses["loss"], "cpu_s": seconds, "pose": pose.matrix().tolist(),
     }  # fmt: skip
+
+
+def _at(given: Trial, first: Pose) -> tuple[View, ...]:
+    """The views with the first at a pose."""
+    back = first @ given.views[0].world_from_camera.inverse()
+    return tuple(
+        replace(view, world_from_camera=back @ view.world_from_camera) for view in given.views
+    )
+
+
+def seen_mm(found: View, taken: View, points: Tensor) -> float:
+    """Mean distance of the points' projections under two geometries and poses, mm at the patient."""
+    arm = taken.radiograph.carm
+    pixels = found.radiograph.carm.project(points, found.world_from_camera)
+    apart = (pixels - arm.project(points, taken.world_from_camera)).nan_to_num(nan=1e6)
+    depth = taken.world_from_camera.inverse().apply(points)[:, 2:]
+    spacing = torch.tensor(arm.detector.spacing, dtype=torch.float64)
+    return float((apart * spacing * depth / arm.source_to_detector).norm(dim=1).mean())
 
 
 def measured(record: Record) -> Record:
     """The evidence for a result."""
-    given = trial(*(record[key] for key in ("volume", "seed", "severity", "kind")))
+    given = trial(*key_of(record))
     pose = Pose.from_matrix(torch.tensor(record["pose"], dtype=torch.float64))
+    rendering = Rendering(cases.volume_of(given.ct), None)
     began = time.process_time()
-    found = evidence_of(cases.volume_of(given.ct), [View(given.radiograph, pose)])
+    views, volume = _at(given, pose), rendering.volume()
+    if rendering.above_water:
+        near = [
+            near_bone_view(volume, view, view.world_from_camera, NearBone().reach_mm)
+            for view in views
+        ]
+        views = tuple(a or b for a, b in zip(near, views, strict=True))
+    found = evidence_of(volume, views)
     took = time.process_time() - began
     depth = float(pose.inverse().apply(given.isocenter.double()[None])[0, 2])
     return {
-        **{key: record[key] for key in _KEY},
+        **dict(zip(_KEY, key_of(record), strict=True)),
         "evidence": None if found is None else asdict(found),
-        "isocenter_off": depth / given.radiograph.carm.source_to_isocenter - 1.0,
+        "isocenter_off": depth / given.views[0].radiograph.carm.source_to_isocenter - 1.0,
         "evidence_cpu_s": took,
     }
 
 
-_KEY = ("volume", "seed", "severity", "kind")
+_KEY = ("volume", "seed", "severity", "kind", "views")
 
 
 def key_of(record: Record) -> tuple[Any, ...]:
     """What a record is of."""
-    return tuple(record[key] for key in _KEY)
+    return tuple(record.get(key, 1) for key in _KEY)
 
 
 def collect(options: argparse.Namespace, folder: Path) -> list[Record]:
@@ -84,8 +117,9 @@ def collect(options: argparse.Namespace, folder: Path) -> list[Record]:
         for severity in options.severities:
             for volume in options.volumes:
                 for kind in KINDS:
-                    if (volume, seed, severity, kind) not in done:
-                        report.append(poses, refined(volume, seed, severity, kind))
+                    key = (volume, seed, severity, kind, options.views)
+                    if key not in done:
+                        report.append(poses, refined(*key))
         print(f"seed {seed}", flush=True)
     seen = {key_of(record) for record in report.records(evidence)}
     for record in report.records(poses):
@@ -212,7 +246,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cases", type=int, default=20, help="seeds an anatomy and severity")
     parser.add_argument("--first-seed", type=int, default=100)
     parser.add_argument("--severities", nargs="+", default=["typical", "hard"])
-    parser.add_argument("--volumes", nargs="+", default=list(NAMES))
+    parser.add_argument("--volumes", nargs="+", default=list(NAMES), help="CTs and single bones")
+    parser.add_argument("--views", type=int, choices=(1, 2), default=1)
     parser.add_argument("--fit", action="store_true", help="print weights fitted to all anatomies")
 
 

@@ -12,10 +12,16 @@ import torch
 from torch import Tensor
 
 from benchmarks import cases
-from napari_xreg.geometry import Pose
+from benchmarks.single_bones import BONES
+from napari_xreg.geometry import CArmPose, Pose
 from napari_xreg.images import Radiograph
+from napari_xreg.registration import View, perturbed
 
-NAMES = (*cases.VOLUMES, cases.PHANTOM)
+NAMES = (*cases.VOLUMES, cases.PHANTOM, *BONES)
+BONE_SPREAD = 0.2
+"""Starts of single bones: this share of the spread of whole CTs. Neighbours look alike nearer by."""
+SECOND_DEG = (60.0, 100.0)
+"""A second view is turned so far from the first about the patient's long axis, either way."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,93 +31,151 @@ class Trial:
     Parameters
     ----------
     ct
-        Name of the CT.
-    radiograph, start
-        Simulated; ``world_from_camera``.
+        Name of the CT or bone.
+    views
+        Simulated radiographs with their starts; they move together.
     isocenter, points
         Of that CT, world, mm.
     truth
-        None where no pose is right: another patient, or a picture changed beyond recovery.
+        Of the first view; None where no pose is right: another patient, or a picture changed beyond
+        recovery.
+    taken
+        The radiographs' true geometry and poses, of every view.
     """
 
     ct: str
-    radiograph: Radiograph
-    start: Pose
+    views: tuple[View, ...]
     isocenter: Tensor
     points: Tensor
     truth: Pose | None
+    taken: tuple[View, ...]
 
 
-def trial(volume: str, seed: int, severity: str, kind: str) -> Trial:
-    """The trial of a CT, a seed and a kind."""
-    made = KINDS[kind]
-    case = cases.case(volume, seed, severity=severity, factor=made.factor)
-    plain = Trial(volume, case.radiograph, case.start, case.isocenter, case.points, case.truth)
-    return made.change(plain, np.random.default_rng([seed, NAMES.index(volume), 77]))
+def trial(name: str, seed: int, severity: str, kind: str, views: int = 1) -> Trial:
+    """The trial of a CT or bone, a seed, a kind, and one view or two."""
+    made, arm = KINDS[kind], cases.carm()
+    points, isocenter = cases.committed_points(name)
+    truths = [cases.true_pose(name, seed, arm)]
+    rng = np.random.default_rng([seed, NAMES.index(name), 78])
+    if views == 2:
+        first = arm.carm_pose(truths[0], isocenter)
+        turn = float(rng.uniform(*SECOND_DEG)) * (1 if rng.random() < 0.5 else -1)
+        x, y, z = isocenter.tolist()
+        other = CArmPose(first.primary_deg + turn, float(rng.uniform(-10, 10)), isocenter=(x, y, z))
+        truths.append(arm.pose_from(other))
+    factor = made.factor * (BONE_SPREAD if name in BONES else 1.0)
+    normals = torch.from_numpy(
+        np.random.default_rng([seed, NAMES.index(name), 79]).standard_normal((1, 6))
+    )
+    start = cases.start_pose(name, seed, factor, truths[0])
+    if name in BONES:
+        start = perturbed(truths[0], isocenter, normals, cases.SPREAD.scaled(factor))[0]
+    radiographs = [_picture(name, seed, severity, truth) for truth in truths]
+    taken = tuple(View(r, truth) for r, truth in zip(radiographs, truths, strict=True))
+    plain = Trial(name, _rig(taken, start), isocenter, points, truths[0], taken)
+    return made.change(plain, np.random.default_rng([seed, NAMES.index(name), 77]))
+
+
+def _picture(name: str, seed: int, severity: str, truth: Pose) -> Radiograph:
+    """Of the patient whom the bone is of; at severity `real` of the bone in a limb."""
+    whole = BONES[name][0] if name in BONES and severity != "real" else name
+    return cases.radiograph_of(whole, seed, severity, cases.carm(), truth)
+
+
+def _rig(views: tuple[View, ...], first: Pose) -> tuple[View, ...]:
+    """The views with the first at a pose, the others moved along."""
+    back = first @ views[0].world_from_camera.inverse()
+    return tuple(replace(view, world_from_camera=back @ view.world_from_camera) for view in views)
+
+
+def _pictures(
+    given: Trial, change: Callable[[Radiograph], Radiograph], **known: Pose | None
+) -> Trial:
+    """With every radiograph changed."""
+    views = tuple(replace(view, radiograph=change(view.radiograph)) for view in given.views)
+    return replace(given, views=views, **known)
 
 
 def saturated(given: Trial, rng: np.random.Generator) -> Trial:
     """Air and a quarter of the picture at the end of the detector's range; 8 bits."""
-    values = given.radiograph.line_integrals
-    low = torch.quantile(values[given.radiograph.usable].float(), 0.25)
-    step = (values.max() - low) / 255
-    burnt = ((values.clamp_min(low) - low) / step).round() * step + low
-    return replace(given, radiograph=replace(given.radiograph, line_integrals=burnt))
+
+    def burnt(radiograph: Radiograph) -> Radiograph:
+        values = radiograph.line_integrals
+        low = torch.quantile(values[radiograph.usable].float(), 0.25)
+        step = (values.max() - low) / 255
+        written = ((values.clamp_min(low) - low) / step).round() * step + low
+        return replace(radiograph, line_integrals=written)
+
+    return _pictures(given, burnt)
 
 
-def _changed(given: Trial, change: Callable[[Tensor], Tensor]) -> Trial:
-    radiograph = given.radiograph
-    mask = None if radiograph.mask is None else change(radiograph.mask)
-    picture = replace(radiograph, line_integrals=change(radiograph.line_integrals), mask=mask)
-    return replace(given, radiograph=picture, truth=None)
+def _moved(change: Callable[[Tensor], Tensor]) -> Callable[[Radiograph], Radiograph]:
+    """What changes pixels and mask alike."""
+
+    def moved(radiograph: Radiograph) -> Radiograph:
+        mask = None if radiograph.mask is None else change(radiograph.mask)
+        return replace(radiograph, line_integrals=change(radiograph.line_integrals), mask=mask)
+
+    return moved
 
 
 def mirrored(given: Trial, rng: np.random.Generator) -> Trial:
     """Left and right exchanged, unknown to the file."""
-    return _changed(given, lambda picture: picture.flip(1))
+    return _pictures(given, _moved(lambda picture: picture.flip(1)), truth=None)
 
 
 def turned(given: Trial, rng: np.random.Generator) -> Trial:
     """Upside down, unknown to the file."""
-    return _changed(given, lambda picture: picture.flip(0, 1))
+    return _pictures(given, _moved(lambda picture: picture.flip(0, 1)), truth=None)
 
 
 def inverted(given: Trial, rng: np.random.Generator) -> Trial:
     """Bright and dark exchanged."""
-    return replace(given, radiograph=given.radiograph.invert(), truth=None)
+    return _pictures(given, Radiograph.invert, truth=None)
 
 
 def astray(given: Trial, rng: np.random.Generator) -> Trial:
     """The start shifted by 50 to 100 mm in the plane of the detector."""
     turn, far = rng.uniform(0, 2 * np.pi), rng.uniform(50, 100)
     along = torch.tensor([far * np.cos(turn), far * np.sin(turn), 0.0], dtype=torch.float64)
-    matrix = given.start.matrix().double().clone()
+    start = given.views[0].world_from_camera
+    matrix = start.matrix().double().clone()
     matrix[:3, 3] += matrix[:3, :3] @ along
-    return replace(given, start=Pose.from_matrix(matrix))
+    return replace(given, views=_rig(given.views, Pose.from_matrix(matrix)))
 
 
 def geometry(given: Trial, rng: np.random.Generator) -> Trial:
     """The source-detector distance or the pixel spacing wrong by a tenth, either way."""
     factor = 1.1 if rng.random() < 0.5 else 1 / 1.1
-    arm = given.radiograph.carm
-    if rng.random() < 0.5:
-        arm = replace(arm, source_to_detector=arm.source_to_detector * factor)
-    else:
-        row, column = arm.detector.spacing
-        detector = replace(arm.detector, spacing=(row * factor, column * factor))
-        arm = replace(arm, detector=detector)
-    return replace(given, radiograph=replace(given.radiograph, carm=arm))
+    distance = rng.random() < 0.5
+
+    def wrong(radiograph: Radiograph) -> Radiograph:
+        arm = radiograph.carm
+        if distance:
+            arm = replace(arm, source_to_detector=arm.source_to_detector * factor)
+        else:
+            row, column = arm.detector.spacing
+            detector = replace(arm.detector, spacing=(row * factor, column * factor))
+            arm = replace(arm, detector=detector)
+        return replace(radiograph, carm=arm)
+
+    return _pictures(given, wrong)
 
 
 def other(given: Trial, rng: np.random.Generator) -> Trial:
-    """Another patient's CT, its bone where this patient's was."""
-    others = [name for name in NAMES if name != given.ct]
+    """Another patient's CT, its bone where this patient's was; of a bone, another bone."""
+    among = BONES if given.ct in BONES else (*cases.VOLUMES, cases.PHANTOM)
+    others = [name for name in among if name != given.ct]
     ct = others[int(rng.integers(len(others)))]
     points, isocenter = cases.committed_points(ct)
-    matrix = given.start.matrix().double().clone()
-    matrix[:3, 3] += isocenter.double() - given.isocenter.double()
-    start = Pose.from_matrix(matrix)
-    return Trial(ct, given.radiograph, start, isocenter, points, None)
+    shift = isocenter.double() - given.isocenter.double()
+
+    def there(view: View) -> View:
+        pose = view.world_from_camera
+        return replace(view, world_from_camera=Pose(pose.rotation, pose.translation + shift))
+
+    views = tuple(map(there, given.views))
+    return Trial(ct, views, isocenter, points, None, given.taken)
 
 
 @dataclass(frozen=True)

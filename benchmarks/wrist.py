@@ -21,9 +21,9 @@ import torch
 from torch import Tensor
 
 from benchmarks import report
-from benchmarks.bone_points import COUNT, SEED, farthest_points
 from benchmarks.cases import data_folder
 from benchmarks.refinement import digest, newest_code, source_digest, stamp
+from benchmarks.single_bones import points_of
 from napari_xreg.geometry import Pose
 from napari_xreg.images import Radiograph, Volume, read_radiograph, read_volume
 from napari_xreg.metrics import mean_target_registration_error, submillimeter_success_rate
@@ -45,7 +45,6 @@ VIEWS = {"both": ("cam1", "cam2"), "1": ("cam1",), "2": ("cam2",)}
 DISTANCES_MM = (3.0, 6.0, 10.0)
 ROTATION_DEG = 3.0
 RIGHT_MM = 1.0
-BONE_HU = 250.0
 
 
 def folder_of_case() -> Path:
@@ -107,16 +106,13 @@ class Bone:
 def bone_of(name: str) -> Bone:
     """A bone of the case."""
     volume = read_volume(folder_of_case() / f"{name}.nii.gz")
-    assert volume.hu is not None
-    z, y, x = np.nonzero((volume.hu > BONE_HU).numpy())
-    index = np.stack([x, y, z, np.ones_like(x)], -1).astype(np.float64)
-    world = (index @ volume.world_from_index.double().numpy().T)[:, :3]
+    points, middle = points_of(volume)
     entry = next(pose for pose in reference()["poses"] if pose["bone"] == name)
     return Bone(
         name,
         volume,
-        torch.from_numpy(farthest_points(world, COUNT, SEED)),
-        torch.from_numpy(world.mean(0)),
+        points,
+        middle,
         {camera: _pose(matrix) for camera, matrix in entry["world_from_camera"].items()},
     )
 
