@@ -15,7 +15,7 @@ from benchmarks import cases
 from benchmarks.single_bones import BONES
 from napari_xreg.geometry import CArmPose, Pose
 from napari_xreg.images import Radiograph
-from napari_xreg.registration import View, perturbed
+from napari_xreg.registration import View
 
 NAMES = (*cases.VOLUMES, cases.PHANTOM, *BONES)
 BONE_SPREAD = 0.2
@@ -64,12 +64,7 @@ def trial(name: str, seed: int, severity: str, kind: str, views: int = 1) -> Tri
         other = CArmPose(first.primary_deg + turn, float(rng.uniform(-10, 10)), isocenter=(x, y, z))
         truths.append(arm.pose_from(other))
     factor = made.factor * (BONE_SPREAD if name in BONES else 1.0)
-    normals = torch.from_numpy(
-        np.random.default_rng([seed, NAMES.index(name), 79]).standard_normal((1, 6))
-    )
     start = cases.start_pose(name, seed, factor, truths[0])
-    if name in BONES:
-        start = perturbed(truths[0], isocenter, normals, cases.SPREAD.scaled(factor))[0]
     radiographs = [_picture(name, seed, severity, truth) for truth in truths]
     taken = tuple(View(r, truth) for r, truth in zip(radiographs, truths, strict=True))
     plain = Trial(name, _rig(taken, start), isocenter, points, truths[0], taken)
