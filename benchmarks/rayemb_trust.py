@@ -31,7 +31,8 @@ from napari_xreg.rayemb import (
     shipped_encoder,
 )
 from napari_xreg.rayemb.polarity import BEYOND_DOUBT
-from napari_xreg.rayemb.trust import MEASURES, THRESHOLD, score_of
+from napari_xreg.rayemb.trust import MEASURES, WITHIN_MM, probability_of
+from napari_xreg.registration import TRUSTED
 from napari_xreg.rendering import set_thread_count
 
 TUNING_PHANTOMS = tuple(f"phantom:{5000 + i}" for i in range(5))
@@ -90,28 +91,26 @@ def trust_in(record: dict[str, Any]) -> PoseEvidence:
     return PoseEvidence(**{k: float("nan") if v is None else v for k, v in record["trust"].items()})
 
 
-def score_in(record: dict[str, Any]) -> float:
+def probability_in(record: dict[str, Any]) -> float:
     """By the published weights."""
-    return score_of(trust_in(record)) if record["pose"] else 0.0
+    return probability_of(trust_in(record)) if record["pose"] else 0.0
 
 
 def fitted(records: list[dict[str, Any]], penalty: float = 0.005) -> dict[str, float]:
-    """Weights of a logistic regression: matching against bad, both kinds counted alike.
+    """Weights of a logistic regression: starts near enough against others.
 
     Measures are standardised for the penalty, and no weight may point the wrong way.
     """
     used = [r for r in records if r["pose"] and r["kind"] != MIRRORED]
     x = np.array([[transform(trust_in(r)) for transform in MEASURES.values()] for r in used])
-    good = np.array([r["kind"] == MATCHING for r in used])
+    good = np.array([r["kind"] == MATCHING and r["mtre_mm"] < WITHIN_MM for r in used])
     middle, width = x.mean(0), x.std(0)
     z = (x - middle) / width
-    share = np.where(good, 0.5 / good.sum(), 0.5 / (~good).sum())
 
     def loss(w: np.ndarray) -> float:
         logit = z @ w[1:] + w[0]
         return float(
-            (share * np.logaddexp(0, np.where(good, -logit, logit))).sum()
-            + penalty * (w[1:] ** 2).sum()
+            np.logaddexp(0, np.where(good, -logit, logit)).mean() + penalty * (w[1:] ** 2).sum()
         )
 
     bounds = [(None, None)] + [(0.0, None)] * x.shape[1]
@@ -162,7 +161,7 @@ def table(folder: Path, kind: str) -> None:
             f"{which} seeds {seeds[0]} to {seeds[-1]}. Matching radiographs: start off by "
             f"{report.median(errors):.0f} mm (median mTRE)."
         )
-        header = ["radiographs", "number", "warned", "score 10 / 50 / 90 %", "no pose",
+        header = ["radiographs", "number", "warned", "probability 10 / 50 / 90 %", "no pose",
                   "polarity right / unclear / inverted"]  # fmt: skip
         sections.append(f"{head}\n\n{report.table(header, rows)}")
         data[file.stem] = {"rows": rows, "seeds": seeds, "median_mtre_mm": report.median(errors)}
@@ -173,7 +172,7 @@ Simulated radiographs, severity `typical`, 128 x 128 pixels. Matching: the patie
 the whole range of training. anatomy: another part of the body; inverted: the negative; intensity: detector values read as line
 integrals; noise: the amplitudes of a radiograph, phases at random; far: the patient from the side, or rolled by 60 to
 120 degrees. Mirrored ones are apart: of a nearly symmetric pelvis they are radiographs that match, of a patient who
-does not exist. Warned: score below {THRESHOLD:g}, or no pose. Weights and threshold were fixed on the tuning seeds.
+does not exist. Warned: less than {TRUSTED:.0%} likely to be within {WITHIN_MM:g} mm, or no pose. The probabilities were fitted to all of these.
 {report.described(env)}
 
 """ + "\n\n".join(sections)
@@ -185,8 +184,8 @@ def row_of(records: list[dict[str, Any]], kind: str) -> list[Any]:
     chosen = [r for r in records if r["kind"] == kind or (kind == "bad, all" and r["kind"] in BAD)]
     if not chosen:
         return [kind, 0, "-", "-", "-", "-"]
-    scores = np.array([score_in(r) for r in chosen])
-    warned = int((scores < THRESHOLD).sum())
+    scores = np.array([probability_in(r) for r in chosen])
+    warned = int((scores < TRUSTED).sum())
     low, middle, high = np.quantile(scores, [0.1, 0.5, 0.9])
     polarity = np.array([r["trust"]["polarity"] for r in chosen])
     looks = [(polarity > BEYOND_DOUBT).sum(), (polarity < -BEYOND_DOUBT).sum()]

@@ -29,8 +29,9 @@ from benchmarks.cases import carm
 from benchmarks.scores import area_under_precision, area_under_roc, reliability, share
 from napari_xreg.geometry import CArmPose, Pose
 from napari_xreg.registration.verdict.evidence import PIXELS, weighed
+from napari_xreg.registration.verdict.likelihood import TRUSTED
 from napari_xreg.registration.verdict.patches import Patches, match_patches
-from napari_xreg.registration.verdict.verdict import TRUSTED, WITHIN_MM, verdict_on
+from napari_xreg.registration.verdict.verdict import WITHIN_MM, verdict_on
 from napari_xreg.rendering import render_drr
 from napari_xreg.simulation import phantom
 

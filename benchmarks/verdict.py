@@ -26,7 +26,8 @@ from napari_xreg.geometry import Pose
 from napari_xreg.metrics import mean_target_registration_error
 from napari_xreg.progress import run
 from napari_xreg.registration import NearBone, RefineSettings, View, evidence_of, near_bone_view
-from napari_xreg.registration.verdict.verdict import ISOCENTER_OFF, TRUSTED, WITHIN_MM
+from napari_xreg.registration.verdict.likelihood import TRUSTED
+from napari_xreg.registration.verdict.verdict import ISOCENTER_OFF, WITHIN_MM
 from napari_xreg.session import Rendering
 from napari_xreg.workflows import RefineRequest, refine
 

@@ -113,7 +113,7 @@ def test_points_and_their_pose(case, prepared, session, bench, qtbot):
     labels = read_labels(case.labels).onto(volume)
     start = run(initialise(InitialiseRequest("rayemb", volume, radiograph, labels)))
     assert torch.equal(start.pose.matrix(), located.world_from_camera.matrix())
-    assert start.extra["init"]["score"] == located.verdict.score
+    assert start.extra["init"]["probability"] == located.verdict.likelihood.probability
     assert start.extra["init"]["points"] == len(session.ray_points.points)
 
 

@@ -44,7 +44,12 @@ def test_a_sentence_says_whether_to_trust() -> None:
     refused = trust_of(good, CARM, threshold_mm=u - 0.1)
     assert not refused
     assert refused.trusted is False
-    assert refused.reason.startswith("Do not trust this result: the landmarks are spread by 1.6 mm")
+    # Odds 9 at the threshold, falling with the cube of the spread: 9 (1.484 / 1.584)^3 = 7.40.
+    assert refused.likelihood.probability == pytest.approx(7.40 / 8.40, abs=1e-3)
+    assert refused.reason.startswith(
+        "Not trusted: 88 % likely to lie within 20 mm. The landmarks are spread by 1.6 mm"
+    )
+    assert trusted.reason.startswith("Trusted: 92 % likely to lie within 20 mm. ")
     assert "1.5 mm" in refused.reason
     unmeasured = trust_of(good, CARM, threshold_mm=None)
     assert unmeasured.trusted is None
@@ -53,7 +58,7 @@ def test_a_sentence_says_whether_to_trust() -> None:
     few = trust_of(detections([0.1] * 8, [0.9] * 5 + [0.1] * 3), CARM, threshold_mm=5.0)
     assert not few
     assert trust_of(detections([0.1] * 5, [0.9] * 5), CARM, threshold_mm=None).trusted is False
-    assert few.reason.startswith("Only 5 of 8 landmarks")
+    assert few.reason.startswith("Not trusted: only 5 of 8 landmarks")
 
 
 def test_a_retention_curve_by_hand() -> None:

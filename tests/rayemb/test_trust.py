@@ -18,7 +18,7 @@ from napari_xreg.rayemb import (
     verdict_of,
 )
 from napari_xreg.rayemb.likeness import likeness
-from napari_xreg.rayemb.trust import NEAR_MM, THRESHOLD
+from napari_xreg.rayemb.trust import NEAR_MM, WITHIN_MM
 from napari_xreg.registration import PnPSolution, PnPStatus
 from napari_xreg.rendering import render_drr
 from napari_xreg.simulation import phantom
@@ -76,10 +76,14 @@ def test_every_measure_counts_the_right_way():
     assert best.trusted
     assert bool(best)
     assert best.evidence is GOOD
+    # 14 (0.93 - 0.90) + 0.04 * 10 + 18 (0.85 - 0.69) - 1
+    assert best.likelihood.probability == pytest.approx(1 / (1 + math.exp(-2.7)))
+    assert best.sentence.startswith("Trusted: 94 % likely to lie within 60 mm, near enough")
     for worse in (
         replace(GOOD, near_share=0.5), replace(GOOD, polarity=-20.0), replace(GOOD, likeness=0.1),
     ):  # fmt: skip
-        assert verdict_of(worse, solution([[0.0, 0.0]] * 5, [True] * 5)).score < best.score
+        told = verdict_of(worse, solution([[0.0, 0.0]] * 5, [True] * 5)).likelihood
+        assert told.probability < best.likelihood.probability
 
 
 def test_all_that_is_bad_is_not_trusted_and_the_worst_is_said():
@@ -87,8 +91,10 @@ def test_all_that_is_bad_is_not_trusted_and_the_worst_is_said():
     bad = PoseEvidence(1.0, 30.0, 24.0, 0.9, near_share=0.14, polarity=-22.0, likeness=-0.1)
     verdict = verdict_of(bad, solved)
     assert not verdict
-    assert 0 <= verdict.score < 0.05
-    assert verdict.sentence.startswith("Do not rely on this pose: ")
+    assert 0 <= verdict.likelihood.probability < 0.05
+    assert verdict.sentence.startswith(
+        "Not trusted: less than 1 % likely to lie within 60 mm. Do not rely on this pose: "
+    )
     assert "another part of the body" in verdict.sentence
     for words in ("only 14% of the points", "does not look like", "looks inverted"):
         assert words in verdict.sentence
@@ -103,9 +109,11 @@ def test_all_that_is_bad_is_not_trusted_and_the_worst_is_said():
 def test_what_is_not_known_says_nothing():
     solved = solution([[0.0, 0.0]] * 5, [True] * 5)
     unseen = verdict_of(replace(GOOD, polarity=math.nan, likeness=math.nan), solved)
-    assert 0 < unseen.score < 1
-    assert unseen.score < verdict_of(GOOD, solved).score
-    assert (unseen.score >= THRESHOLD) == unseen.trusted
+    probability = unseen.likelihood.probability
+    # 14 (0.93 - 0.90) - 1
+    assert probability == pytest.approx(1 / (1 + math.exp(0.58)))
+    assert probability < verdict_of(GOOD, solved).likelihood.probability
+    assert not unseen.trusted
 
 
 def test_without_a_pose_there_is_nothing_to_trust():
@@ -116,7 +124,8 @@ def test_without_a_pose_there_is_nothing_to_trust():
     assert math.isnan(trust.residual_mm)
     verdict = verdict_of(replace(GOOD, near_share=1.0), unsolved)
     assert not verdict.trusted
-    assert verdict.score == 0
+    assert verdict.likelihood.probability == 0
+    assert verdict.likelihood.within_mm == WITHIN_MM
     assert "no pose" in verdict.sentence
     assert PnPStatus.NO_CONSENSUS.value in verdict.sentence
 

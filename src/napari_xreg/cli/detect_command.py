@@ -133,6 +133,8 @@ def _answer(detected: Detected, radiograph: Radiograph) -> dict[str, Any]:
         "passes": found.passes,
         "landmarks": entries,
         "trusted": trust.trusted,
+        "probability": trust.likelihood.probability,
+        "within_mm": trust.likelihood.within_mm,
         "uncertainty_mm": trust.uncertainty_mm if finite else None,
         "sentence": trust.reason,
         "geometry": carm_to_json(radiograph.carm),

@@ -3,7 +3,7 @@
 from napari_xreg.cli.console import Console
 from napari_xreg.progress import run
 from napari_xreg.records import carm_words
-from napari_xreg.registration import Registration, View, weakest_direction
+from napari_xreg.registration import CAUTION, Registration, View, likelihood_of, weakest_direction
 from napari_xreg.workflows import Drawn, Exported, ExportRequest, export
 
 
@@ -24,6 +24,8 @@ def say_result(view: View, registration: Registration, console: Console) -> None
     """How it ended, the pose, and what is least certain about it: once the files are there."""
     carm, pivot = view.radiograph.carm, registration.pivot
     terms = carm.carm_pose(registration.world_from_camera, pivot)
+    if registration.probability is not None:
+        console.say(f"verdict: {likelihood_of(registration).short}")
     console.say(" ".join([registration.status.value, *registration.notes]))
     console.say(f"pose: {carm_words(terms)}")
     if registration.covariance is not None:
@@ -31,3 +33,5 @@ def say_result(view: View, registration: Registration, console: Console) -> None
             carm, registration.world_from_camera, registration.covariance, pivot
         )
         console.say(f"least certain: {weakest}")
+        if not registration:
+            console.say(CAUTION)

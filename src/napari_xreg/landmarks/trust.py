@@ -1,7 +1,7 @@
 """When not to trust: one uncertainty for a whole image, and what is gained by withholding results."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
@@ -9,7 +9,15 @@ from torch import Tensor
 
 from napari_xreg.geometry import CArm
 from napari_xreg.landmarks.detections import Detections, SpreadOf
+from napari_xreg.registration import TRUSTED, Likelihood
 from napari_xreg.training import isocenter_pixel_mm
+
+GOOD_MM = 20.0
+"""A pose is good up to this mTRE: a refinement from several starts mends the rest."""
+
+_STEEPNESS = 3.0
+"""How fast the odds of a good pose fall with the spread: a choice, not a fit. That of what was up to
+the threshold at least 0.9 are good is measured, detector by detector (`fitted_threshold`)."""
 
 FEWEST = 6
 """Landmarks in the image below which one wrong one cannot be noticed."""
@@ -37,11 +45,19 @@ class DetectionTrust:
     reason: str
 
     @property
+    def likelihood(self) -> Likelihood:
+        """That the pose of these landmarks is good enough to refine from, on the scale of all poses."""
+        probability = None
+        if self.threshold_mm is not None:
+            # At the threshold exactly `TRUSTED`; nothing is sure, and nothing is spread infinitely.
+            worse = self.uncertainty_mm / max(self.threshold_mm, 1e-9)
+            probability = 1.0 / (1.0 + (1.0 - TRUSTED) / TRUSTED * worse**_STEEPNESS)
+        return Likelihood(probability, GOOD_MM, doubted=self.visible < FEWEST)
+
+    @property
     def trusted(self) -> bool | None:
         """True, False, or None where it is not known."""
-        if self.visible < FEWEST:
-            return False
-        return None if self.threshold_mm is None else self.uncertainty_mm <= self.threshold_mm
+        return self.likelihood.trusted
 
     def __bool__(self) -> bool:
         return self.trusted is True
@@ -86,28 +102,31 @@ def trust_of(
     u = image_uncertainty_mm(detections, carm, visible_above=visible_above)
     count = int((detections.visible >= visible_above).sum())
     total = len(detections)
+    found = DetectionTrust(u, threshold_mm, count, "")
+    said = f"{found.likelihood.words}. "
     if count < FEWEST:
         reason = (
-            f"Only {count} of {total} landmarks seem to be in the image: too few to notice a wrong "
-            "one. Compare the pose with the radiograph, or move the C-arm."
+            f"{found.likelihood.word.capitalize()}: only {count} of {total} landmarks seem to be in the "
+            "image, too few to notice a wrong one. Compare the pose with the radiograph, or move the "
+            "C-arm."
         )
     elif threshold_mm is None:
         reason = (
-            f"The landmarks are spread by {u:.1f} mm on average; for this detector nobody has "
+            f"{said}The landmarks are spread by {u:.1f} mm on average; for this detector nobody has "
             "measured up to where that can be trusted: compare them with the radiograph before use."
         )
-    elif u <= threshold_mm:
+    elif found.trusted:
         reason = (
-            f"The landmarks are spread by {u:.1f} mm on average, within the {threshold_mm:.1f} mm "
+            f"{said}The landmarks are spread by {u:.1f} mm on average, within the {threshold_mm:.1f} mm "
             "up to which this detector's results were good on simulated radiographs."
         )
     else:
         reason = (
-            f"Do not trust this result: the landmarks are spread by {u:.1f} mm on average, beyond "
-            f"the {threshold_mm:.1f} mm up to which this detector's results were good on simulated "
+            f"{said}The landmarks are spread by {u:.1f} mm on average, beyond the "
+            f"{threshold_mm:.1f} mm up to which this detector's results were good on simulated "
             "radiographs. Place landmarks by hand, or look for a better start."
         )
-    return DetectionTrust(u, threshold_mm, count, reason)
+    return replace(found, reason=reason)
 
 
 @dataclass(frozen=True, eq=False)

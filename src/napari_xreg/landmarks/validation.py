@@ -12,7 +12,7 @@ from napari_xreg.images import LabelMap, Landmark, Radiograph, Volume
 from napari_xreg.landmarks.detecting import DetectSettings, detect
 from napari_xreg.landmarks.detections import Detections
 from napari_xreg.landmarks.detector import LandmarkDetector
-from napari_xreg.landmarks.trust import fitted_threshold, image_uncertainty_mm
+from napari_xreg.landmarks.trust import GOOD_MM, fitted_threshold, image_uncertainty_mm
 from napari_xreg.progress import run
 from napari_xreg.registration import PnPSettings, PnPSolution, Weighting, solve_pnp
 from napari_xreg.simulation import phantom
@@ -26,9 +26,6 @@ from napari_xreg.training import (
     scores_of,
     usable_at,
 )
-
-GOOD_MM = 20.0
-"""mTRE of a pose that a refinement can start from."""
 
 
 @dataclass(frozen=True, eq=False)

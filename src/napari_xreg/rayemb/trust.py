@@ -8,7 +8,7 @@ from napari_xreg.images import Radiograph, Volume
 from napari_xreg.rayemb.found import FoundPoints
 from napari_xreg.rayemb.likeness import likeness
 from napari_xreg.rayemb.polarity import BEYOND_DOUBT, Polarity
-from napari_xreg.registration import PnPSolution
+from napari_xreg.registration import Likelihood, PnPSolution
 
 
 @dataclass(frozen=True)
@@ -51,20 +51,22 @@ class PoseVerdict:
 
     Parameters
     ----------
-    trusted
-        Whether `score` reaches the threshold.
-    score
-        0 to 1: the share of matching radiographs among simulated ones that look like this.
+    likelihood
+        That the pose is good enough to refine from, on the scale of all poses.
     sentence
         For the user: what was seen, and if it is not to be trusted, what may be the matter.
     evidence
         What it is made of.
     """
 
-    trusted: bool
-    score: float
+    likelihood: Likelihood
     sentence: str
     evidence: PoseEvidence
+
+    @property
+    def trusted(self) -> bool:
+        """Whether to go on from it."""
+        return bool(self.likelihood.trusted)
 
     def __bool__(self) -> bool:
         return self.trusted
@@ -73,17 +75,19 @@ class PoseVerdict:
 NEAR_MM = 12.0
 """On the detector: about what a network misses a point by."""
 
-THRESHOLD = 0.5
-"""Of `PoseVerdict.score`."""
+WITHIN_MM = 60.0
+"""A start so near is good enough: 128 starts spread about it, of which the depth's standard deviation
+is 30 mm, find the pose from there."""
 
 MEASURES: Mapping[str, Callable[[PoseEvidence], float]] = {
     "near_share": lambda t: t.near_share,
     "polarity": lambda t: min(max(t.polarity, -10.0), 10.0),
     "likeness": lambda t: t.likeness,
 }
-"""What the score is made of: larger is better; NaN says nothing."""
+"""What the log-odds are made of: larger is better; NaN says nothing."""
 
-_WEIGHTS = {"near_share": 7.0, "polarity": 0.02, "likeness": 9.0}
+_OFFSET = -1.0
+_WEIGHTS = {"near_share": 14.0, "polarity": 0.04, "likeness": 18.0}
 _NEUTRAL = {"near_share": 0.90, "polarity": 0.0, "likeness": 0.69}
 """Where each measure speaks neither for nor against the pose (docs/decisions/0006-trust.md)."""
 
@@ -130,10 +134,9 @@ def verdict_of(evidence: PoseEvidence, solution: PnPSolution) -> PoseVerdict:
     """
     if solution.world_from_camera is None:
         reason = f"There is no pose to trust. {solution.reason}"
-        return PoseVerdict(False, 0.0, reason, evidence)
-    terms, score = terms_of(evidence), score_of(evidence)
-    trusted = score >= THRESHOLD
-    return PoseVerdict(trusted, score, _sentence(evidence, terms, trusted), evidence)
+        return PoseVerdict(Likelihood(0.0, WITHIN_MM), reason, evidence)
+    likelihood = Likelihood(probability_of(evidence), WITHIN_MM)
+    return PoseVerdict(likelihood, _sentence(evidence, likelihood), evidence)
 
 
 def terms_of(evidence: PoseEvidence) -> dict[str, float]:
@@ -145,9 +148,10 @@ def terms_of(evidence: PoseEvidence) -> dict[str, float]:
     }
 
 
-def score_of(evidence: PoseEvidence) -> float:
-    """`PoseVerdict.score` of what was measured, for a pose that exists."""
-    return 1.0 / (1.0 + math.exp(-sum(terms_of(evidence).values())))
+def probability_of(evidence: PoseEvidence) -> float:
+    """Of a start within `WITHIN_MM`, for a pose that exists."""
+    odds = _OFFSET + sum(terms_of(evidence).values())
+    return 1.0 / (1.0 + math.exp(-odds))
 
 
 def detector_pixel_mm(radiograph: Radiograph) -> float:
@@ -156,23 +160,24 @@ def detector_pixel_mm(radiograph: Radiograph) -> float:
     return math.sqrt(s_row * s_column)
 
 
-def _sentence(evidence: PoseEvidence, terms: Mapping[str, float], trusted: bool) -> str:
-    if trusted:
+def _sentence(evidence: PoseEvidence, likelihood: Likelihood) -> str:
+    if likelihood.trusted:
         return (
-            f"{evidence.near_share:.0%} of the points lie within {NEAR_MM:g} mm of where this pose puts "
-            "them, on the detector: good enough to start a refinement from."
+            f"{likelihood.words}, near enough to start a refinement from: {evidence.near_share:.0%} of "
+            f"the points lie within {NEAR_MM:g} mm of where this pose puts them, on the detector."
         )
     against = {
         "near_share": f"only {evidence.near_share:.0%} of the points lie within {NEAR_MM:g} mm of "
         "where it puts them",
         "likeness": "the CT, rendered at it, does not look like the radiograph",
     }
+    terms = terms_of(evidence)
     weakest = min(against, key=lambda name: terms[name])
     reasons = [words for name, words in against.items() if terms[name] < 0 or name == weakest]
     if evidence.polarity < -BEYOND_DOUBT:
         reasons.append("the radiograph looks inverted")
     return (
-        f"Do not rely on this pose: {', '.join(reasons)}. The radiograph may show another patient "
-        "or another part of the body, have the wrong polarity, or be taken from where the network has not "
-        "learned to look."
+        f"{likelihood.words}. Do not rely on this pose: {', '.join(reasons)}. The radiograph may show "
+        "another patient or another part of the body, have the wrong polarity, or be taken from where "
+        "the network has not learned to look."
     )

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_xreg.files import written
+from napari_xreg.registration import CAUTION, COLORS
 
 _STYLE = """
 body { background: #16161a; color: #e6e6e6; font: 15px/1.5 system-ui, sans-serif; margin: 2em auto;
@@ -14,8 +15,9 @@ h1 { font-size: 1.4em; } h2 { font-size: 1.1em; margin-top: 2em; color: #9fd8e8;
 img, video { max-width: 100%; border-radius: 4px; }
 table { border-collapse: collapse; } td, th { padding: .2em 1.2em .2em 0; text-align: left; }
 th { color: #9a9aa2; font-weight: normal; } td.number { font-variant-numeric: tabular-nums; }
-.warn { color: #ffd23c; } .ok { color: #3cdcff; } code { color: #bbb; word-break: break-all; }
+code { color: #bbb; word-break: break-all; }
 """
+_TRUST = f".warn {{ color: {COLORS[False]}; }} .ok {{ color: {COLORS[True]}; }}"
 
 
 def write_report(
@@ -41,7 +43,7 @@ def write_report(
     parts = [
         "<!doctype html><html lang='en'><head><meta charset='utf-8'>",
         f"<meta name='generator' content='napari-xreg {escape(data['versions']['napari-xreg'])}'>",
-        f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body>",
+        f"<title>{escape(title)}</title><style>{_STYLE}{_TRUST}</style></head><body>",
         f"<h1>{escape(title)}</h1>",
         f"<p class='{'ok' if trusted else 'warn'}'>{escape(data['status']['message'])}</p>",
     ]
@@ -53,6 +55,8 @@ def write_report(
     notes = [*data["notes"], *data.get("assumptions", [])]
     parts += [f"<p>Note: {escape(note)}</p>" for note in notes]
     parts += ["<h2>Pose</h2>", _pose_table(data)]
+    if data.get("covariance") and not trusted:
+        parts.append(f"<p class='warn'>{escape(CAUTION)}</p>")
     if data.get("truth"):
         parts += ["<h2>Errors against the known truth</h2>", _truth_table(data["truth"])]
     if data.get("landmarks"):

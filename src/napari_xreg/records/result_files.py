@@ -40,7 +40,7 @@ from napari_xreg.records.entries import (
     carm_to_json,
     in_rows,
 )
-from napari_xreg.registration import Registration, Status, View, carm_covariance
+from napari_xreg.registration import CAUTION, Registration, Status, View, carm_covariance
 
 _FRAMES = {
     "world": "patient axes LPS (x to the left, y to the back, z to the head), mm",
@@ -205,6 +205,7 @@ def result_to_json(
             "pivot_mm": pivot.tolist(),
             "order": "omega x y z (rad), v x y z (mm), world axes, left, about the pivot",
             "standard_deviation": dict(zip(_DEVIATIONS, deviations, strict=True)),
+            "caution": None if registration else CAUTION,
         }
     made: dict[str, Any] = plain(data | dict(extra or {}))
     return made

@@ -73,9 +73,15 @@ from .refinement.starts import (
 )
 from .refinement.views import View as View, at_pixels as at_pixels
 from .verdict.evidence import Evidence as Evidence, evidence_of as evidence_of
-from .verdict.verdict import (
+from .verdict.judging import likelihood_of as likelihood_of
+from .verdict.likelihood import (
+    CAUTION as CAUTION,
+    COLORS as COLORS,
     TRUSTED as TRUSTED,
-    WITHIN_MM as WITHIN_MM,
+    Likelihood as Likelihood,
+)
+from .verdict.verdict import (
     Verdict as Verdict,
+    depth_words as depth_words,
     verdict_on as verdict_on,
 )

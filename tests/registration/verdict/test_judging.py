@@ -7,7 +7,7 @@ import torch
 from registration.blobs import CENTER, blob_radiograph, blob_volume
 
 from napari_xreg.geometry import CArm, CArmPose, Detector, Pose
-from napari_xreg.registration import Registration, Status, View
+from napari_xreg.registration import Registration, Status, View, likelihood_of
 from napari_xreg.registration.verdict.judging import judged
 
 ARM = CArm(1020.0, 740.0, Detector((150, 130), (1.4, 1.7), (70.0, 68.0)))
@@ -65,6 +65,9 @@ def test_one_view_must_agree_with_the_distances_of_its_header(balls):
     found = judged(registration(TRUTH), volume, [View(said, TRUTH)])
     assert found.status is Status.NOT_TRUSTED
     assert "12 % farther from the source" in found.notes[-1]
+    assert "moves it by 7.4 mm" in found.notes[-1]  # the isocenter is 740 mm from the source
+    assert likelihood_of(found).trusted is False
+    assert likelihood_of(found).short.startswith("look again, 9")
 
 
 def test_several_views_fix_the_depth_by_themselves(balls):
@@ -75,3 +78,5 @@ def test_several_views_fix_the_depth_by_themselves(balls):
     found = judged(registration(TRUTH, turned), volume, [View(said, TRUTH), second])
     assert found.status is Status.CONVERGED
     assert torch.equal(found.world_from_camera.translation, TRUTH.translation)
+    assert likelihood_of(found).measured == ""
+    assert "one view" not in found.notes[-1]

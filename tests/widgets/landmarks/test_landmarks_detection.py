@@ -157,7 +157,7 @@ def test_what_is_not_trusted_moves_nothing_and_says_so(
 ):
     """Also a detector whose threshold nobody measured, however sure of itself."""
     session, panel = bench.session, widget.detection
-    words = "Do not trust this result: place landmarks by hand."
+    words = "Not trusted: place landmarks by hand."
     doubt = DetectionTrust(uncertainty_mm, threshold_mm, 14, words)
     monkeypatch.setattr(detecting, "trust_of", lambda *_, **__: doubt)
     session.weights.want(Weights("landmarks", tmp_path / "w.safetensors"))
@@ -165,7 +165,7 @@ def test_what_is_not_trusted_moves_nothing_and_says_so(
     panel.start()
     qtbot.waitUntil(lambda: not panel.running, timeout=20_000)
     solved(qtbot, widget)
-    assert panel.words.words.startswith("Do not trust this result")
+    assert panel.words.words.startswith("Not trusted")
     assert len(session.exposures.active.landmarks) == 14  # to look at, and to correct
     assert session.poses.current is before
 

@@ -6,16 +6,8 @@ import pytest
 import torch
 
 from napari_xreg.geometry import Pose
-from napari_xreg.registration import Registration, Status
-from napari_xreg.widgets.refine.verdict_line import (
-    BAD,
-    DOUBTFUL,
-    GOOD,
-    UNKNOWN,
-    VerdictLine,
-    verdict_colour,
-    verdict_words,
-)
+from napari_xreg.registration import Registration, Status, likelihood_of
+from napari_xreg.widgets.refine.verdict_line import VerdictLine, verdict_words
 
 POSE = Pose(torch.eye(3, dtype=torch.float64), torch.zeros(3, dtype=torch.float64))
 FOUND = Registration(
@@ -24,21 +16,25 @@ FOUND = Registration(
 
 
 @pytest.mark.parametrize(
-    ("status", "probability", "colour", "words"),
+    ("status", "probability", "words"),
     [
-        (Status.CONVERGED, 0.97, GOOD, "✓ Trusted: 97 % likely within 2 mm (fitted on simulated radiographs)."),
-        (Status.CONVERGED, 0.9999, GOOD, "✓ Trusted: more than 99 % likely within 2 mm (fitted on simulated radiographs)."),
-        (Status.STALLED, 0.95, DOUBTFUL, "! Look again: 95 % likely within 2 mm (fitted on simulated radiographs)."),
-        (Status.NOT_TRUSTED, 0.95, DOUBTFUL, "! Look again: 95 % likely within 2 mm (fitted on simulated radiographs), but the distances contradict the header."),
-        (Status.NOT_TRUSTED, 0.12, BAD, "✗ Do not rely on this pose: 12 % likely within 2 mm (fitted on simulated radiographs)."),
-        (Status.NOT_TRUSTED, 0.001, BAD, "✗ Do not rely on this pose: less than 1 % likely within 2 mm (fitted on simulated radiographs)."),
-        (Status.NO_OVERLAP, None, BAD, "✗ Do not rely on this pose."),
-        (Status.CANCELLED, None, UNKNOWN, "Not judged."),
+        (Status.CONVERGED, 0.97, "✓ Trusted: 97 % likely to lie within 2 mm (fitted on simulated radiographs)."),
+        (Status.CONVERGED, 0.9999, "✓ Trusted: more than 99 % likely to lie within 2 mm (fitted on simulated radiographs)."),
+        (Status.STALLED, 0.95, "! Look again: 95 % likely to lie within 2 mm (fitted on simulated radiographs)."),
+        (Status.NOT_TRUSTED, 0.95, "! Look again: 95 % likely to lie within 2 mm (fitted on simulated radiographs), but the distances contradict the header."),
+        (Status.NOT_TRUSTED, 0.12, "✗ Not trusted: 12 % likely to lie within 2 mm (fitted on simulated radiographs)."),
+        (Status.NO_OVERLAP, None, "✗ Not trusted."),
+        (Status.CANCELLED, None, "Not judged."),
     ],
 )  # fmt: skip
-def test_colour_and_words_say_the_same(status, probability, colour, words):
+def test_colour_and_words_say_the_same(qtbot, status, probability, words):
     found = replace(FOUND, status=status, probability=probability)
-    assert verdict_colour(found) == colour
+    line = VerdictLine()
+    qtbot.addWidget(line)
+    line.show_verdict(found)
+    color = likelihood_of(found).color
+    assert color in line.styleSheet()
+    assert {"✓": "#1a9c5b", "!": "#c98a00", "✗": "#d9482b", "N": "#808080"}[words[0]] == color
     assert verdict_words(found) == words
 
 

@@ -9,7 +9,8 @@ from napari_xreg.images import Volume
 from napari_xreg.registration.refinement.result import Registration, Status
 from napari_xreg.registration.refinement.views import View
 from napari_xreg.registration.verdict.evidence import evidence_of
-from napari_xreg.registration.verdict.verdict import Verdict, verdict_on
+from napari_xreg.registration.verdict.likelihood import Likelihood
+from napari_xreg.registration.verdict.verdict import SEEN, WITHIN_MM, Verdict, verdict_on
 
 _NOT_JUDGED = (Status.CANCELLED, Status.NO_OVERLAP)
 
@@ -47,9 +48,16 @@ def verdict_of(registration: Registration, volume: Volume, views: Sequence[View]
     found = [
         View(view.radiograph, pose) for view, pose in zip(views, registration.views, strict=True)
     ]
-    off = None
+    off = depth = None
     if len(found) == 1:
         pose = registration.world_from_camera.to(dtype=torch.float64)
         depth = float(pose.inverse().apply(registration.pivot.double()[None])[0, 2])
         off = depth / found[0].radiograph.carm.source_to_isocenter - 1.0
-    return verdict_on(evidence_of(volume, found), off)
+    return verdict_on(evidence_of(volume, found), off, depth)
+
+
+def likelihood_of(registration: Registration) -> Likelihood:
+    """What was judged of a registration, on the scale of all poses."""
+    measured = SEEN if len(registration.views) == 1 else ""
+    doubted = not registration and registration.status is not Status.CANCELLED
+    return Likelihood(registration.probability, WITHIN_MM, measured, doubted=doubted)

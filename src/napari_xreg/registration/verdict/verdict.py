@@ -9,11 +9,12 @@ import math
 from dataclasses import dataclass
 
 from napari_xreg.registration.verdict.evidence import Evidence
+from napari_xreg.registration.verdict.likelihood import Likelihood
 
 WITHIN_MM = 2.0
-"""Right is: mean target registration error of the bone below this."""
-TRUSTED = 0.9
-"""Least probability of a pose that may be used without a second look."""
+"""Right is: mean target registration error of the bone below this; with one radiograph, which says
+little of depth, the distance of its projection, at the patient."""
+SEEN = "as seen in this radiograph"
 ISOCENTER_OFF = 0.07
 """Of the source-isocenter distance: a middle of rotation farther from where the header puts it
 contradicts the header."""
@@ -40,6 +41,7 @@ class Verdict:
     probability: float
     evidence: Evidence | None
     isocenter_off: float | None = None
+    depth_mm: float | None = None
 
     @property
     def contradicts_header(self) -> bool:
@@ -47,9 +49,17 @@ class Verdict:
         return self.isocenter_off is not None and abs(self.isocenter_off) > ISOCENTER_OFF
 
     @property
+    def likelihood(self) -> Likelihood:
+        """On the scale of all poses."""
+        one = self.depth_mm is not None
+        return Likelihood(
+            self.probability, WITHIN_MM, SEEN if one else "", doubted=self.contradicts_header
+        )
+
+    @property
     def trusted(self) -> bool:
         """Whether the pose may be used without a second look."""
-        return self.probability >= TRUSTED and not self.contradicts_header
+        return bool(self.likelihood.trusted)
 
     @property
     def words(self) -> str:
@@ -58,10 +68,11 @@ class Verdict:
             return "Too little of the CT shows in the radiograph to judge this pose: look at the overlay."
         share = f"{100 * self.evidence.settled:.0f} %"
         said = (
-            f"{_likely(self.probability)} to lie within {WITHIN_MM:.0f} mm (fitted on simulated "
-            f"radiographs): {share} of the details of the "
-            "DRR fit the radiograph nowhere better than where this pose puts them."
+            f"{self.likelihood.words} (fitted on simulated radiographs): {share} of the details of "
+            "the DRR fit the radiograph nowhere better than where this pose puts them."
         )
+        if self.depth_mm is not None:
+            said += f" {depth_words(self.depth_mm)}"
         if self.contradicts_header:
             assert self.isocenter_off is not None
             way = "farther from" if self.isocenter_off > 0 else "nearer to"
@@ -73,17 +84,25 @@ class Verdict:
         return said
 
 
-def verdict_on(evidence: Evidence | None, isocenter_off: float | None = None) -> Verdict:
+def depth_words(depth_mm: float) -> str:
+    """What a depth from one radiograph is worth.
+
+    Parameters
+    ----------
+    depth_mm
+        Of the patient, from the source.
+    """
+    return (
+        "From one view the depth is known only as well as the CT's scale, the source-detector distance "
+        f"and the pixel spacing: one per cent of error moves it by {depth_mm / 100:.1f} mm."
+    )
+
+
+def verdict_on(
+    evidence: Evidence | None, isocenter_off: float | None = None, depth_mm: float | None = None
+) -> Verdict:
     """The verdict that evidence supports."""
     if evidence is None:
-        return Verdict(0.0, None, isocenter_off)
+        return Verdict(0.0, None, isocenter_off, depth_mm)
     odds = OFFSET + SETTLED * evidence.settled + LIFT * evidence.lift
-    return Verdict(1.0 / (1.0 + math.exp(-odds)), evidence, isocenter_off)
-
-
-def _likely(probability: float) -> str:
-    if probability > 0.99:
-        return "More than 99 % likely"
-    if probability < 0.01:
-        return "Less than 1 % likely"
-    return f"{100 * probability:.0f} % likely"
+    return Verdict(1.0 / (1.0 + math.exp(-odds)), evidence, isocenter_off, depth_mm)

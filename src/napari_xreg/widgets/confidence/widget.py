@@ -15,7 +15,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_xreg.geometry import CARM_PARAMETERS
-from napari_xreg.registration import unit_of
+from napari_xreg.registration import CAUTION, likelihood_of, unit_of
 from napari_xreg.session import Result
 from napari_xreg.widgets.confidence.correlation_grid import CorrelationGrid
 from napari_xreg.widgets.docks.docked import Docked
@@ -77,6 +77,7 @@ class ConfidenceWidget(Docked):
         self.choice.currentIndexChanged.connect(self._show)
         self.status = _wrapped()
         self.status.setToolTip("How the refinement ended.")
+        self.caution = SmallPrint()
         self.deviations: dict[str, QLabel] = {}
         for name in CARM_PARAMETERS:
             label = QLabel("–")
@@ -129,6 +130,7 @@ class ConfidenceWidget(Docked):
         layout.addLayout(row)
         layout.addWidget(self.status)
         layout.addWidget(_title("Standard deviations"))
+        layout.addWidget(self.caution)
         table = QGridLayout()
         table.setHorizontalSpacing(8)
         for number, (name, label) in enumerate(self.deviations.items()):
@@ -182,6 +184,7 @@ class ConfidenceWidget(Docked):
     def _show(self, *_: object) -> None:
         result = self.result
         found = None if result is None else self._found(result)
+        self.caution.setText("")
         if result is None:
             self.status.setText("No result yet: run Refine first.")
         else:
@@ -189,6 +192,10 @@ class ConfidenceWidget(Docked):
             if result.registration.simulated:
                 words.append("A radiograph here was simulated.")
             self.status.setText(" ".join(words))
+            likelihood = likelihood_of(result.registration)
+            if result.registration.covariance is not None and not likelihood.trusted:
+                self.caution.setText(CAUTION)
+            self.caution.show_color(likelihood.color)
         for i, (name, label) in enumerate(self.deviations.items()):
             unit = "°" if unit_of(name) == "degrees" else " mm"
             label.setText("–" if found is None else f"{found.deviations[i]:.2g}{unit}")

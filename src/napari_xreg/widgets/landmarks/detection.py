@@ -140,6 +140,7 @@ class DetectionPanel(QWidget):
         settings = replace(request.settings, passes=self.passes.value())
         self._request = request = replace(request, settings=settings)
         self.detections = None
+        self.words.show_color()
         self.words.setText("Reading the weights …")
         self._job = self._jobs.start(
             "Detection",
@@ -185,6 +186,7 @@ class DetectionPanel(QWidget):
             self.words.setText("Cancelled before the first pass.")
         else:
             self.words.setText(f"{answer.trust.reason} ({answer.detections.passes} passes)")
+            self.words.show_color(answer.trust.likelihood.color)
             self._take(answer.detections, final=bool(answer.trust))
         self.follow()
 

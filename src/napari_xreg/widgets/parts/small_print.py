@@ -31,8 +31,7 @@ class SmallPrint(QLabel):
             self.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
             self.setIndent(0)  # Qt's own counts from the top as well
             self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        # Relative to the theme's own letters: napari's themes set sizes and colours.
-        self.setStyleSheet("font-size: 8pt;")
+        self.show_color()
         self.setText(text)
 
     def minimumSizeHint(self) -> QSize:
@@ -56,6 +55,11 @@ class SmallPrint(QLabel):
         elif self.toolTip() in ("", self._said):
             self.setToolTip(text)  # all of it, where it is longer than its room
             self._said = text
+
+    def show_color(self, color: str = "") -> None:
+        """The words in a colour, ``#rrggbb``; empty: that of the theme."""
+        # Relative to the theme's own letters: napari's themes set sizes and colours.
+        self.setStyleSheet("font-size: 8pt;" + (f" color: {color};" if color else ""))
 
     @property
     def words(self) -> str:

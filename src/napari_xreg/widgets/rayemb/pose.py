@@ -12,6 +12,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_xreg.rayemb import BONE_HU, POINTS, CorrespondSettings
+from napari_xreg.registration import Likelihood
 from napari_xreg.session import Session
 from napari_xreg.widgets.parts.data_buttons import button, row
 from napari_xreg.widgets.parts.form import SettingsForm
@@ -113,13 +114,11 @@ class PosePanel(QWidget):
         self.refine.setEnabled(enough)
         self.accept.setEnabled(posed and not finding)
 
-    def show_verdict(self, words: str, *, trusted: bool | None) -> None:
+    def show_verdict(self, words: str, likelihood: Likelihood | None = None) -> None:
         """How far to trust the pose; None: there is nothing to say it of."""
         self.verdict.setText(words)
-        self.verdict.setStyleSheet(
-            "font-size: 8pt; font-weight: bold;" if trusted is False else "font-size: 8pt;"
-        )
-        self.train.setVisible(trusted is False)
+        self.verdict.show_color("" if likelihood is None else likelihood.color)
+        self.train.setVisible(likelihood is not None and likelihood.trusted is False)
 
     # ------------------------------------------------------------------ inside
 

@@ -140,7 +140,7 @@ class PoseSearch(QObject):
         if prepared is None or points.found is None:
             return
         self._then = then
-        self._panel.show_verdict("Solving …", trusted=None)
+        self._panel.show_verdict("Solving …")
         self._lane.ask(LocateRequest(prepared, points.found))
 
     def accept(self) -> None:
@@ -157,9 +157,9 @@ class PoseSearch(QObject):
         self.solve(self._refine_from)
 
     def _refine_from(self, solved: Located) -> None:
-        if not solved.verdict.trusted:
+        if (solved.verdict.likelihood.probability or 0.0) < 0.5:
             show_warning(
-                "RayEmb: not refined, since this pose is not to be trusted. Accept it and refine "
+                "RayEmb: not refined, since this pose is more likely wrong than right. Accept it and refine "
                 "by hand if you know better."
             )
             return
@@ -189,14 +189,14 @@ class PoseSearch(QObject):
             error = None if exposure is None else truth_error_mm(self._session, exposure.id, pose)
             if error is not None:
                 words += f" mTRE {error:.1f} mm (the true pose is known)."
-        self._panel.show_verdict(words, trusted=answer.verdict.trusted)
+        self._panel.show_verdict(words, answer.verdict.likelihood)
         self.follow()
         if then is not None:
             then(answer)
 
     def _fail_pose(self, error: Exception) -> None:
         self._then = None
-        self._panel.show_verdict("Failed.", trusted=None)
+        self._panel.show_verdict("Failed.")
         report("RayEmb pose", error)
 
     def _radiograph(self) -> Exposure | None:
@@ -207,7 +207,7 @@ class PoseSearch(QObject):
     def _drop_pose(self) -> None:
         self._lane.drop()
         self._then = self._solved = None
-        self._panel.show_verdict("", trusted=None)
+        self._panel.show_verdict("")
 
     # ------------------------------------------------------------------ what follows what
 

@@ -18,11 +18,11 @@ from qtpy.QtWidgets import (
 )
 
 from napari_xreg.metrics import mean_target_registration_error, rotation_error_deg
-from napari_xreg.registration import Registration, Status
+from napari_xreg.registration import Registration, Status, likelihood_of
 from napari_xreg.session import Result, Session
 from napari_xreg.widgets.pose.words import carm_words, error_points, truth_error_mm
 from napari_xreg.widgets.refine.matches import Matches
-from napari_xreg.widgets.refine.verdict_line import VerdictLine, verdict_colour, verdict_words
+from napari_xreg.widgets.refine.verdict_line import VerdictLine, verdict_words
 
 SHORT = {
     Status.CONVERGED: "converged",
@@ -146,7 +146,7 @@ class ResultsPanel(QWidget):
                     item.setData(Qt.ItemDataRole.UserRole, result.id)
                     item.setToolTip(f"{result.name}: {result.registration.status.value}")
                 elif column == 1:
-                    item.setForeground(QColor(verdict_colour(result.registration)))
+                    item.setForeground(QColor(likelihood_of(result.registration).color))
                     item.setToolTip(verdict_words(result.registration))
                 elif column == 2:
                     loss = result.registration.losses["loss"]
@@ -207,7 +207,7 @@ class ResultsPanel(QWidget):
         error = truth_error_mm(self._session, result.radiographs[0], registration.world_from_camera)
         return (
             result.name.rpartition(" ")[2],
-            _short_verdict(registration),
+            _ended(registration),
             self.figure(result),
             "–" if error is None else f"{error:.2f} mm",
             f"{seconds_of(registration):.1f}",
@@ -264,11 +264,12 @@ class ResultsPanel(QWidget):
             self.discard_requested.emit(id)
 
 
-def _short_verdict(registration: Registration) -> str:
-    words = SHORT[registration.status]
-    if registration.probability is not None:
-        words += f" · {100 * registration.probability:.0f} %"
-    return words
+def _ended(registration: Registration) -> str:
+    """The verdict, where how it ended leaves that the last word."""
+    judged = registration.status in (Status.CONVERGED, Status.NOT_TRUSTED)
+    if judged and registration.probability is not None:
+        return likelihood_of(registration).short
+    return SHORT[registration.status]
 
 
 def seconds_of(registration: Registration) -> float:

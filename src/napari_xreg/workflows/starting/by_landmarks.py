@@ -50,6 +50,8 @@ def find_start(
         "weights": dict(found.weights.about),
         "landmarks_used": used,
         "trusted": trust.trusted if solution else False,
+        "probability": trust.likelihood.probability,
+        "within_mm": trust.likelihood.within_mm,
         "uncertainty_mm": trust.uncertainty_mm,
         "sentence": trust.reason,
     }
