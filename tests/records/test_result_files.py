@@ -19,6 +19,7 @@ from napari_xreg.images import ReadError
 from napari_xreg.records.entries import carm_from_json, carm_to_json
 from napari_xreg.records.pose_files import read_pose, write_pose
 from napari_xreg.records.pose_frames import POSE_FRAMES
+from napari_xreg.records.report import write_report
 from napari_xreg.records.result_files import (
     describe_input,
     read_result,
@@ -27,6 +28,8 @@ from napari_xreg.records.result_files import (
 )
 from napari_xreg.records.trajectory_file import read_trajectory, write_trajectory
 from napari_xreg.registration import (
+    CAUTION,
+    COLORS,
     RefineSettings,
     Spread,
     Status,
@@ -549,3 +552,15 @@ class TestVersions:
         ):
             with pytest.raises(ReadError, match=message):
                 read_pose(_written(tmp_path / name, text.replace(old, new)), frame="opencv")
+
+
+def test_standard_deviations_of_what_is_not_trusted_come_with_a_caution(tmp_path):
+    for status, said in ((Status.NOT_TRUSTED, CAUTION), (Status.CONVERGED, None)):
+        result, view = registration(status)
+        data = result_to_json(result, [view], settings=RefineSettings())
+        assert data["covariance"]["caution"] == said
+        write_report(tmp_path / "report.html", data, title="t", film=None)
+        page = (tmp_path / "report.html").read_text(encoding="utf-8")
+        assert (CAUTION in page) == (said is not None)
+        assert f"<p class='{'ok' if said is None else 'warn'}'>{status.value}" in page
+        assert COLORS[True] in page

@@ -10,7 +10,7 @@ from qtpy.QtCore import QPoint, Qt
 from qtpy.QtWidgets import QScrollArea
 
 from napari_xreg.geometry.carm import twists_of_carm_parameters
-from napari_xreg.registration import Registration, Status
+from napari_xreg.registration import CAUTION, COLORS, Registration, Status
 from napari_xreg.widgets.confidence.widget import ConfidenceWidget
 from napari_xreg.workflows import CALIBRATION_WORDS, confidence_of
 
@@ -77,6 +77,17 @@ def test_a_shift_moves_every_landmark_alike(bench):
     for mark in session.landmarks.all:
         arm = math.hypot(mark.position[0] - x, mark.position[1] - y)
         assert turned.landmarks[mark.name] == pytest.approx(0.02 * arm)
+
+
+def test_deviations_of_what_is_not_trusted_come_with_a_caution(bench, viewer, qtbot):
+    widget = ConfidenceWidget(viewer)
+    qtbot.addWidget(widget)
+    assert widget.caution.words == ""
+    _add(bench.session, _covariance(bench.session), status=Status.NOT_TRUSTED)
+    assert widget.caution.words == CAUTION
+    assert COLORS[False] in widget.caution.styleSheet()
+    _add(bench.session, _covariance(bench.session))
+    assert widget.caution.words == ""
 
 
 def test_the_words_on_calibration_are_those_of_the_decision():

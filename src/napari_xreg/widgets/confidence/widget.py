@@ -193,7 +193,7 @@ class ConfidenceWidget(Docked):
                 words.append("A radiograph here was simulated.")
             self.status.setText(" ".join(words))
             likelihood = likelihood_of(result.registration)
-            if result.registration.covariance is not None and not likelihood.trusted:
+            if result.registration.covariance is not None and likelihood.trusted is False:
                 self.caution.setText(CAUTION)
             self.caution.show_color(likelihood.color)
         for i, (name, label) in enumerate(self.deviations.items()):
