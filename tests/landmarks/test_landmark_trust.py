@@ -58,7 +58,7 @@ def test_a_sentence_says_whether_to_trust() -> None:
     few = trust_of(detections([0.1] * 8, [0.9] * 5 + [0.1] * 3), CARM, threshold_mm=5.0)
     assert not few
     assert trust_of(detections([0.1] * 5, [0.9] * 5), CARM, threshold_mm=None).trusted is False
-    assert few.reason.startswith("Not trusted: only 5 of 8 landmarks")
+    assert few.reason.startswith("Look again: only 5 of 8 landmarks")
 
 
 def test_a_retention_curve_by_hand() -> None:

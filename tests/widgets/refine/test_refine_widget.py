@@ -116,7 +116,8 @@ def test_refining_finds_the_truth_and_moves_nothing_before_accept(widget, near, 
     probability = result.registration.probability
     assert probability is not None
     assert (
-        f"{100 * min(probability, 0.99):.0f} % likely within 2 mm" in widget.results.verdict.words
+        f"{100 * min(probability, 0.99):.0f} % likely to lie within 2 mm as seen in this radiograph"
+        in widget.results.verdict.words
     )
     # One figure, of all pixels of the detector: here computed by hand.
     volume = near.session.patient.volume
