@@ -1,5 +1,6 @@
 """Which option supplies what a reader says it needs: the library names the value, this its flag."""
 
+from napari_xreg.datasets import SeveralCases, SeveralCaseViews
 from napari_xreg.images import (
     IncompleteRadiograph,
     SeveralFrames,
@@ -30,6 +31,10 @@ def hint(error: BaseException) -> str:
         flags = ["--frame N"]
     elif isinstance(error, SeveralVolumes):
         flags = ["--volume NAME"]
+    elif isinstance(error, SeveralCases):
+        flags = ["--case NAME"]
+    elif isinstance(error, SeveralCaseViews):
+        flags = ["--view NAME"]
     elif isinstance(error, SeveralSeries):
         flags = ["--series"]
     elif isinstance(error, UnknownSpacing):

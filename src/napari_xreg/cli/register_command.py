@@ -1,9 +1,13 @@
 """``napari-xreg register``: CT and radiographs to a pose."""
 
 from argparse import Namespace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from napari_xreg.cli.case import opened_case
 from napari_xreg.cli.console import Console
 from napari_xreg.cli.further_views import (
     check_counts,
@@ -29,6 +33,7 @@ from napari_xreg.workflows import (
     INITIALISERS,
     ExportRequest,
     NoStart,
+    OpenedCase,
     Patient,
     RefineRequest,
     StartingPose,
@@ -45,7 +50,8 @@ def run(arguments: Namespace, console: Console) -> int:
     out = Path(arguments.out)
     check_settings(arguments)
     check_folder(out)
-    arguments, trial = spelled_out(arguments)
+    case = opened_case(arguments, console)
+    arguments, trial = spelled_out(arguments) if case is None else (arguments, None)
     check_counts(arguments)
     # What can be read wrongly is read before the minutes that a refinement takes.
     truth = None if arguments.truth is None else read_truth(arguments.truth)
@@ -54,14 +60,15 @@ def run(arguments: Namespace, console: Console) -> int:
     if arguments.threads is not None:
         set_thread_count(arguments.threads)
     # Meanwhile files are hashed and kernels loaded; then, while a start is found, levels are made.
-    described = ahead(lambda: _inputs(arguments))
+    described = ahead(lambda: _inputs(arguments, case))
     ahead(lambda: list(warm_up()))
-    patient = read_patient(arguments)
+    patient = read_patient(arguments) if case is None else _of_case(arguments, case)
     if device.type == "cpu":
         solver = SOLVERS[arguments.method]
         planned = solver.settings_for(Wanted(compare=arguments.compare))
         ahead(lambda: solver.prepare(patient.rendering.volume(), planned))
-    radiograph = masked(arguments, read_xray(arguments), 0)
+    unmasked = read_xray(arguments) if case is None else case.view.radiograph
+    radiograph = masked(arguments, unmasked, 0)
     others = further_radiographs(arguments, radiograph)
     console.say(f"CT: {patient.volume!r}")
     console.say(f"radiograph: {radiograph!r}")
@@ -78,7 +85,8 @@ def run(arguments: Namespace, console: Console) -> int:
     console.say(f"start: {start.origin}")
     of_views = tuple(note for view in views for note in view.radiograph.notes)
     of_trial = () if trial is None else trial.notes
-    notes = of_trial + patient.volume.notes + of_views + start.notes
+    of_case = () if case is None else case.notes
+    notes = of_trial + of_case + patient.volume.notes + of_views + start.notes
     console.notes(notes)
     inputs = described.result()
     prepare_renderer(console, arguments.threads)
@@ -100,6 +108,8 @@ def run(arguments: Namespace, console: Console) -> int:
         extra["truth"] = errors_against(
             truth.world_from_camera, truth.fiducials_mm, radiograph.carm, start.pose, registration
         )
+    if case is not None:
+        extra |= _beside_truth(case, radiograph, start, registration)
     if arguments.landmarks is not None:
         extra["landmarks"] = predicted_landmarks(patient.landmarks, radiograph.carm, registration)
     exported = export_shown(
@@ -196,7 +206,25 @@ def _start(
     return find_start(arguments, patient, radiograph, console)
 
 
-def _inputs(arguments: Namespace) -> list[dict[str, Any]]:
+def _of_case(arguments: Namespace, case: OpenedCase) -> Patient:
+    return replace(case.patient, attenuation=arguments.attenuation.replace("-", " "))
+
+
+def _beside_truth(
+    case: OpenedCase, radiograph: Radiograph, start: StartingPose, registration: Registration
+) -> dict[str, Any]:
+    """Set and case, and how far off start and result are at its landmarks, where the truth is known."""
+    found: dict[str, Any] = {"data_set": case.described()}
+    places = [mark.position for mark in case.patient.landmarks if mark.position is not None]
+    if case.truth is not None and places:
+        points = torch.tensor(places, dtype=torch.float64)
+        found["truth"] = errors_against(
+            case.truth, points, radiograph.carm, start.pose, registration
+        )
+    return found
+
+
+def _inputs(arguments: Namespace, case: OpenedCase | None) -> list[dict[str, Any]]:
     files = [(arguments.xray, "radiograph")]
     files += [(path, "radiograph") for path in arguments.radiograph]
     files += [(path, "mask") for path in arguments.mask]
@@ -207,4 +235,4 @@ def _inputs(arguments: Namespace) -> list[dict[str, Any]]:
     files += [(arguments.weights, "weights"), (arguments.truth, "truth")]
     files += [(arguments.landmarks, "landmarks")]
     given = [dict(describe_input(path, role)) for path, role in files if path is not None]
-    return [described_ct(arguments.ct), *given]
+    return [*([described_ct(arguments.ct)] if case is None else case.inputs()), *given]

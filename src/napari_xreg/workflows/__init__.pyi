@@ -57,6 +57,11 @@ from .landscapes import (
     with_unit as with_unit,
 )
 from .matching import MatchRequest as MatchRequest, match as match, match_request as match_request
+from .opening.cases import (
+    CaseRequest as CaseRequest,
+    OpenedCase as OpenedCase,
+    open_case as open_case,
+)
 from .opening.inspecting import inspect as inspect
 from .opening.patient_facts import FactsRequest as FactsRequest
 from .opening.patients import (

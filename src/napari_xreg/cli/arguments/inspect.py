@@ -10,7 +10,7 @@ def add_inspect(commands: Commands, common: Parser) -> None:
         "inspect",
         parents=[common],
         help="say what a file is and what is known of its geometry",
-        description="Describe a CT, a label map, a radiograph or a result of this program.",
+        description="Describe a CT, a label map, a radiograph, a data set or a result of this program.",
     )
     inspect.add_argument("file", metavar="FILE", help="file or folder")
     inspect.add_argument(

@@ -59,8 +59,10 @@ def add_register(commands: Commands, common: Parser) -> None:
         metavar="XRAY",
         nargs="?",
         help="DICOM (XA, RF, DX, CR), PNG, TIFF, NPY, NPZ; none where CT is a trial of Autoscoper "
-        "(trial.cfg), which names its radiographs",
+        "(trial.cfg) or a data set, which have radiographs of their own",
     )
+    register.add_argument("--case", metavar="NAME", help="which case of a data set in place of CT")
+    register.add_argument("--view", metavar="NAME", help="which radiograph of the case")
     register.add_argument(
         "--volume",
         metavar="NAME",

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from napari_xreg.datasets import DataSet, is_data_set, open_data_set
 from napari_xreg.files import read_json
 from napari_xreg.images import (
     ABOVE_WATER,
@@ -48,7 +49,7 @@ def inspect(
     Parameters
     ----------
     path
-        A CT, a label map, a radiograph, a trial of Autoscoper, a result of this program.
+        A CT, a label map, a radiograph, a trial of Autoscoper, a data set, a result of this program.
     kind
         "ct", "labels" or "radiograph": read it as this. None: look at it.
     series_uid, values, spacing
@@ -64,11 +65,13 @@ def inspect(
     path = Path(path)
     if not path.exists():
         raise ReadError(f"{path}: there is no such file or folder")
-    kind = kind or ("ct" if spacing is not None else _kind(path, frame))
+    kind = kind or ("ct" if spacing is not None or series_uid is not None else _kind(path, frame))
     if kind == "result":
         entry = _result_entry(path)
     elif kind == "labels":
         entry = _label_entry(read_labels(path))
+    elif kind == "data set":
+        entry = _set_entry(open_data_set(path))
     elif kind == "trial":
         entry = _trial_entry(read_trial(path))
     elif kind == "stack":
@@ -98,6 +101,30 @@ def _ct_entry(path: Path, **said: Any) -> dict[str, Any]:
             "value_range": [unknown.lowest, unknown.highest],
             "warning": str(unknown),
         }
+
+
+def _set_entry(found: DataSet) -> dict[str, Any]:
+    return {
+        "kind": "data set",
+        "data_set": found.title,
+        "layout": found.layout,
+        "licence": found.terms.licence,
+        "citation": found.terms.citation,
+        "cases": [
+            {
+                "name": entry.name,
+                "radiographs": len(entry.views),
+                "first_and_last": [entry.views[0], entry.views[-1]] if entry.views else None,
+            }
+            for entry in found.entries
+        ],
+        "left_out_by_published_evaluations": [
+            f"{entry.name}, {view}: {why}"
+            for entry in found.entries
+            for view, why in entry.exclusions.items()
+        ],
+        "notes": list(found.notes),
+    }
 
 
 def _trial_entry(trial: TrialFile) -> dict[str, Any]:
@@ -145,6 +172,8 @@ def _kind(path: Path, frame: Frame) -> str:
         return "result"
     if is_trial(path):
         return "trial"
+    if is_data_set(path):
+        return "data set"
     stacked = named(path, "volume")
     if stacked is not None and stacked.asks and frame is None and not sidecar_path(path).exists():
         return "stack" if count_tiff_pages(path) > 1 else "radiograph"

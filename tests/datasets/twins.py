@@ -1,0 +1,161 @@
+"""Synthetic twins of data sets: a lump of bone, its pictures and its points, by nothing of the package.
+
+Everything is odd on purpose: anisotropic voxels, an oblique place, a principal point off the middle, as
+many rows as columns nowhere. A camera is a 3 x 4 matrix M: (column, row, 1) ~ M (x, y, z, 1), LPS mm.
+"""
+
+import h5py
+import numpy as np
+from scipy.ndimage import map_coordinates
+
+from napari_xreg.images import lac_from_hu
+
+VOXELS = (26, 22, 30)  # z, y, x
+SPACING = (1.9, 2.3, 1.6)  # x, y, z, mm
+ORIGIN = (-35.0, 12.0, -140.0)
+I0 = 65487.0
+POINTS = {
+    "ASIS-l": (-10.0, 20.0, -130.0),
+    "FH-r": (8.0, 45.0, -118.0),
+    "IOF-l": (12.0, 30.0, -105.0),
+}
+
+
+def turn(axis, degrees):
+    """Rotation about a coordinate axis."""
+    c, s = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
+    i, j = [k for k in range(3) if k != axis]
+    matrix = np.eye(3)
+    matrix[i, i], matrix[i, j], matrix[j, i], matrix[j, j] = c, -s, s, c
+    return matrix
+
+
+def motion(rotation, translation):
+    """4 x 4."""
+    matrix = np.eye(4)
+    matrix[:3, :3], matrix[:3, 3] = rotation, translation
+    return matrix
+
+
+def hounsfield():
+    """Air around soft tissue around bone that looks the same from no two sides."""
+    z, y, x = np.meshgrid(*[np.linspace(-1, 1, n) for n in VOXELS], indexing="ij")
+    hu = np.full(VOXELS, -1000.0)
+    hu[(x / 0.9) ** 2 + (y / 0.8) ** 2 + (z / 0.9) ** 2 < 1] = 20
+    hu[((x - 0.3) / 0.35) ** 2 + ((y + 0.1) / 0.5) ** 2 + ((z - 0.2) / 0.4) ** 2 < 1] = 700
+    hu[((x + 0.4) / 0.2) ** 2 + ((y - 0.2) / 0.2) ** 2 + ((z + 0.1) / 0.6) ** 2 < 1] = 1100
+    hu[((x + 0.1) / 0.15) ** 2 + ((y - 0.4) / 0.15) ** 2 + ((z + 0.5) / 0.15) ** 2 < 1] = 1500
+    return hu.astype(np.int16)
+
+
+def labels():
+    """2 on one side, 5 on the other, of what is bone."""
+    hu = hounsfield()
+    left = np.broadcast_to(np.arange(VOXELS[2]) < 13, VOXELS)
+    return (np.where(left, 2, 5) * (hu > 300)).astype(np.uint8)
+
+
+def attenuation(hu):
+    """1/mm."""
+    import torch
+
+    return lac_from_hu(torch.from_numpy(np.asarray(hu, np.float64)), energy_kev=70.0).numpy()
+
+
+def affine(spacing=SPACING, origin=ORIGIN):
+    """(x, y, z) of a voxel to LPS mm."""
+    return motion(np.diag(spacing), origin)
+
+
+def picture(camera, shape, lac, place, step=0.5):
+    """Line integrals by plain sampling: from the source through the centre of each pixel."""
+    inverse = np.linalg.inv(camera[:, :3])
+    source = -inverse @ camera[:, 3]
+    rows, columns = np.mgrid[: shape[0], : shape[1]]
+    ways = np.stack([columns, rows, np.ones(shape)], -1).reshape(-1, 3) @ inverse.T
+    ways /= np.linalg.norm(ways, axis=1, keepdims=True)
+    middle = (place @ np.array([*((np.array(lac.shape[::-1]) - 1) / 2), 1.0]))[:3]
+    away = np.linalg.norm(middle - source)
+    ways *= np.sign(ways @ (middle - source))[:, None]
+    reach = np.linalg.norm(place[:3, :3] @ np.array(lac.shape[::-1]))
+    depths = np.arange(away - reach / 2, away + reach / 2, step)
+    to_index = np.linalg.inv(place)
+    total = np.zeros(len(ways))
+    for depth in depths:
+        points = source + depth * ways
+        index = points @ to_index[:3, :3].T + to_index[:3, 3]
+        total += map_coordinates(lac, index[:, ::-1].T, order=1, cval=0.0)
+    return (step * total).reshape(shape)
+
+
+def pixels(camera, points):
+    """(column, row) of points."""
+    seen = np.asarray(points) @ camera[:, :3].T + camera[:, 3]
+    return seen[:, :2] / seen[:, 2:]
+
+
+def about(points, depth, rotation, towards=1.0):
+    """World to a camera at a depth before the middle of points, its z towards them (1) or away (-1)."""
+    middle = np.mean(points, axis=0)
+    translation = np.array([4.0, -3.0, towards * depth]) - rotation @ middle
+    return motion(rotation, translation)
+
+
+# DeepFluoro, full resolution.
+
+SHAPE = (44, 52)
+PIXEL = (7.1, 6.3)  # row, column, mm
+K = np.array([[-1020 / PIXEL[1], 0, 23.4], [0, -1020 / PIXEL[0], 24.3], [0, 0, 1.0]])
+EXTRINSIC = motion(turn(0, 4) @ turn(2, -7), (3.0, -8.0, 11.0))
+VIEWS = {  # turn of the camera, upside down
+    "000": (turn(0, 90) @ turn(2, 12) @ turn(1, 5), False),
+    "003": (turn(0, 80) @ turn(2, -25), True),
+}
+
+
+def deepfluoro_cameras():
+    """View -> camera to CT (4 x 4), and the camera of the image as stored."""
+    found = {}
+    for name, (rotation, _) in VIEWS.items():
+        world = about(list(POINTS.values()), 800.0, rotation, towards=-1.0)
+        cam_to_volume = np.linalg.inv(np.linalg.inv(EXTRINSIC) @ world)
+        found[name] = cam_to_volume, K @ world[:3]
+    return found
+
+
+def write_deepfluoro(path, specimens=("17-1882", "18-1109")):
+    """The file, with two specimens, two projections each."""
+    hu = hounsfield()
+    lac, place = attenuation(hu), affine()
+    column = {name: np.array(value)[:, None] for name, value in POINTS.items()}
+    with h5py.File(path, "w") as file:
+        said = file.create_group("proj-params")
+        said["intrinsic"], said["extrinsic"] = K, EXTRINSIC
+        said["num-rows"], said["num-cols"] = SHAPE
+        said["pixel-row-spacing"], said["pixel-col-spacing"] = PIXEL
+        for specimen in specimens:
+            group = file.create_group(specimen)
+            for name, values in (("vol", hu), ("vol-seg/image", labels())):
+                grid = group.create_group(name)
+                grid["pixels"], grid["dir-mat"] = values, np.eye(3)
+                grid["spacing"] = np.array(SPACING)[:, None]
+                grid["origin"] = np.array(ORIGIN)[:, None]
+            group["vol-seg/labels-def/2"] = "Right Hemipelvis"
+            group["vol-seg/labels-def/5"] = "Left Femur"
+            for name, value in column.items():
+                group[f"vol-landmarks/{name}"] = value
+            for name, (cam_to_volume, camera) in deepfluoro_cameras().items():
+                shot = group.create_group(f"projections/{name}")
+                shot["image/pixels"] = (I0 * np.exp(-picture(camera, SHAPE, lac, place))).astype(
+                    "f4"
+                )
+                shot["rot-180-for-up"] = int(VIEWS[name][1])
+                for mark, seen in zip(POINTS, pixels(camera, list(POINTS.values())), strict=True):
+                    shot[f"gt-landmarks/{mark}"] = seen[:, None]
+                poses = shot.create_group("gt-poses")
+                poses["cam-to-pelvis-vol"] = cam_to_volume
+                poses["cam-to-left-femur-vol"] = cam_to_volume @ motion(turn(1, 3), (1.0, 2.0, 3.0))
+                poses["left-femur-good-fov"] = 1
+                poses["cam-to-right-femur-vol"] = cam_to_volume
+                poses["right-femur-good-fov"] = 0
+    return path
