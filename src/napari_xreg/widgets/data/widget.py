@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from napari.layers import Layer
-from napari.utils.notifications import show_error, show_info, show_warning
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import (
@@ -37,6 +36,7 @@ from napari_xreg.widgets.data.radiographs_group import RadiographsGroup, removal
 from napari_xreg.widgets.data.structures_group import StructuresGroup
 from napari_xreg.widgets.docks.docked import Docked
 from napari_xreg.widgets.jobs.jobs import Lane
+from napari_xreg.widgets.jobs.telling import show_error, show_info, show_warning
 from napari_xreg.widgets.landmarks.group import LandmarksGroup
 from napari_xreg.widgets.landmarks.pick_panel import FILES as LANDMARK_FILES
 from napari_xreg.widgets.parts.data_buttons import button, entry, menu_button, row

@@ -4,8 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 from qtpy.QtCore import QEvent, Qt, QTimer
-from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
+from qtpy.QtWidgets import QDockWidget, QMainWindow, QScrollArea, QVBoxLayout, QWidget
 
+from napari_xreg.widgets.docks.kept_words import KeptWords
 from napari_xreg.widgets.docks.opening import dock_of
 from napari_xreg.widgets.docks.table import entry_of
 from napari_xreg.widgets.docks.tabs import join
@@ -32,6 +33,7 @@ class Docked(QWidget):
         super().__init__()
         self.workbench: Workbench = workbench_of(napari_viewer)
         self._at_end: list[Callable[[], object]] = []
+        self._kept_words: KeptWords | None = None
         self._docked = self._torn_down = False
         self._joining = QTimer(self)  # once napari has put the new dock somewhere
         self._joining.setSingleShot(True)
@@ -40,6 +42,7 @@ class Docked(QWidget):
         self._furnishing.setSingleShot(True)
         self._furnishing.timeout.connect(self._furnish)
         self.listen(self.workbench.closing, self.tear_down)
+        self.listen(self.workbench.session.history_changed, self._forget_words)
 
     @property
     def torn_down(self) -> bool:
@@ -54,6 +57,25 @@ class Docked(QWidget):
     def at_end(self, call: Callable[[], object]) -> None:
         """Call this when the widget goes; the last given is the first called."""
         self._at_end.append(call)
+
+    def keep_words(self, words: str, *, error: bool) -> None:
+        """Keep a sentence in sight until the next action: a button, or a change of the session.
+
+        Parameters
+        ----------
+        words
+            What went wrong, or what the user should know.
+        error
+            Whether nothing was done; a warning otherwise.
+        """
+        kept, layout = self._kept_words, self.layout()
+        if kept is None and isinstance(layout, QVBoxLayout):
+            kept = self._kept_words = KeptWords(self)
+            # Under what scrolls: neither what stands above nor a row of buttons at the foot moves.
+            places = (k for k in range(layout.count()) if isinstance(_at(layout, k), QScrollArea))
+            layout.insertWidget(next(places, layout.count() - 1) + 1, kept)
+        if kept is not None:
+            kept.keep(words, error=error)
 
     def teardown(self) -> None:
         """Stop timers and jobs, remove callbacks. For subclasses."""
@@ -111,6 +133,10 @@ class Docked(QWidget):
         if beside and not dock.isFloating():
             join(window, dock, beside)
 
+    def _forget_words(self) -> None:
+        if self._kept_words is not None:
+            self._kept_words.forget()
+
     def _title_bar_changes(self, *_: object) -> None:
         self._furnishing.start(0)  # once napari has made another title bar
 
@@ -118,3 +144,8 @@ class Docked(QWidget):
         dock = dock_of(self)
         if dock is not None and not self._torn_down:
             furnish(self.workbench.viewer, dock)
+
+
+def _at(layout: QVBoxLayout, place: int) -> QWidget | None:
+    item = layout.itemAt(place)
+    return None if item is None else item.widget()

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from napari.utils.notifications import show_error, show_info
 from qtpy.QtWidgets import (
     QFileDialog,
     QGridLayout,
@@ -27,6 +26,7 @@ from napari_xreg.images import (
 from napari_xreg.session import Exposure, Session, flip_exposure, rotate_exposure
 from napari_xreg.widgets.docks.docked import Docked
 from napari_xreg.widgets.geometry.form import GEOMETRY_FILES, GeometryForm, edited
+from napari_xreg.widgets.jobs.telling import show_error, show_info
 from napari_xreg.widgets.parts.data_buttons import button
 from napari_xreg.widgets.parts.pixel_values import pixel_values
 from napari_xreg.widgets.parts.scrolling import scrolled

@@ -15,11 +15,11 @@ from typing import Any, Protocol, runtime_checkable
 
 from napari.qt.threading import FunctionWorker, create_worker
 from napari.utils import progress
-from napari.utils.notifications import show_error
 from napari.viewer import current_viewer
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_xreg.progress import Control
+from napari_xreg.widgets.jobs.telling import show_error
 
 _log = logging.getLogger(__name__)
 

@@ -2,10 +2,9 @@
 
 from weakref import WeakSet
 
-from napari.utils.notifications import show_warning
-
 from napari_xreg.images import Volume
 from napari_xreg.session import Rendering
+from napari_xreg.widgets.jobs.telling import show_warning
 
 _told: "WeakSet[Volume]" = WeakSet()
 

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-from napari.utils.notifications import show_info
 from psygnal import Signal
 from qtpy.QtCore import QEvent, QObject
 
@@ -12,6 +11,7 @@ from napari_xreg.viewer import DetectorCanvas
 from napari_xreg.widgets.docks.layout import keep
 from napari_xreg.widgets.jobs.jobs import Jobs
 from napari_xreg.widgets.jobs.live_preview import LivePreview
+from napari_xreg.widgets.jobs.telling import show_info
 from napari_xreg.widgets.jobs.warming import prepare_kernels
 from napari_xreg.widgets.saving.closing import may_close
 from napari_xreg.widgets.saving.keeping import keeping_of

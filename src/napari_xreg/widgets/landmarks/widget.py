@@ -4,7 +4,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from napari.utils.notifications import show_error, show_info, show_warning
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QKeyEvent
 from qtpy.QtWidgets import QVBoxLayout, QWidget
@@ -19,6 +18,7 @@ from napari_xreg.widgets.data.questions import OneOf
 from napari_xreg.widgets.docks.docked import Docked
 from napari_xreg.widgets.docks.opening import found, opened
 from napari_xreg.widgets.jobs.jobs import Lane
+from napari_xreg.widgets.jobs.telling import show_error, show_info, show_warning
 from napari_xreg.widgets.landmarks.detection import DetectionPanel
 from napari_xreg.widgets.landmarks.drawing import LandmarksDrawing
 from napari_xreg.widgets.landmarks.names import PELVIS

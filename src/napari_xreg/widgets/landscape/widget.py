@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from napari.utils.notifications import show_warning
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
@@ -16,6 +15,7 @@ from napari_xreg.registration import (
 )
 from napari_xreg.widgets.docks.docked import Docked
 from napari_xreg.widgets.jobs.jobs import Job
+from napari_xreg.widgets.jobs.telling import show_warning
 from napari_xreg.widgets.landscape.plots import LandscapePlots
 from napari_xreg.widgets.parts.form import SettingsForm, side_by_side
 from napari_xreg.widgets.parts.scrolling import scrolled

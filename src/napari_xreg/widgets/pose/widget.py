@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float
-from napari.utils.notifications import show_error, show_info
 from numpy.typing import NDArray
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import (
@@ -32,6 +31,7 @@ from napari_xreg.session import NamedPose, Preview
 from napari_xreg.viewer import OVERLAYS
 from napari_xreg.widgets.docks.docked import Docked
 from napari_xreg.widgets.jobs.jobs import Lane
+from napari_xreg.widgets.jobs.telling import show_error, show_info
 from napari_xreg.widgets.parts.data_buttons import button
 from napari_xreg.widgets.parts.number_field import QuietWheel
 from napari_xreg.widgets.parts.scrolling import scrolled

@@ -3,7 +3,6 @@
 import numpy as np
 import torch
 from jaxtyping import Float
-from napari.utils.notifications import show_error, show_info
 from numpy import ndarray
 from qtpy.QtCore import QObject, QTimer, Signal
 
@@ -12,6 +11,7 @@ from napari_xreg.session import PointList
 from napari_xreg.training import inside_image
 from napari_xreg.viewer import HeatmapLayers
 from napari_xreg.widgets.jobs.jobs import Lane
+from napari_xreg.widgets.jobs.telling import show_error, show_info
 from napari_xreg.widgets.jobs.workbench import Workbench
 from napari_xreg.widgets.rayemb.look import PointLook
 from napari_xreg.widgets.rayemb.plots import ScatterPlot

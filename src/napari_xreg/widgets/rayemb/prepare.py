@@ -4,7 +4,6 @@ from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
 
-from napari.utils.notifications import show_warning
 from platformdirs import user_cache_path
 from qtpy.QtCore import QObject, Signal
 
@@ -12,6 +11,7 @@ from napari_xreg.progress import Control
 from napari_xreg.rayemb import PreparedNetwork, TemplateMade
 from napari_xreg.session import Exposure, Session, same_picture
 from napari_xreg.widgets.jobs.jobs import Job, Jobs, report
+from napari_xreg.widgets.jobs.telling import show_warning
 from napari_xreg.workflows import PrepareNetworkRequest, WeightsRead, prepare_network
 
 MOST_BYTES = 2_000_000_000

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from napari.utils.notifications import show_error, show_info
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -17,6 +16,7 @@ from napari_xreg.rayemb import Looks, embedding_colours
 from napari_xreg.session import Exposure
 from napari_xreg.viewer import CtPick, HeatmapLayers
 from napari_xreg.widgets.docks.docked import Docked
+from napari_xreg.widgets.jobs.telling import show_error, show_info
 from napari_xreg.widgets.parts.scrolling import scrolled
 from napari_xreg.widgets.rayemb.list import ListKeeper
 from napari_xreg.widgets.rayemb.look import NOTHING, PROBABILITY, SIMILARITY, Point, PointLook

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from napari.utils.notifications import show_error, show_info, show_warning
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QFileDialog,
@@ -25,6 +24,7 @@ from napari_xreg.session import PreviewRequest, Result
 from napari_xreg.viewer import IterateLayers, sampled
 from napari_xreg.widgets.docks.docked import Docked
 from napari_xreg.widgets.jobs.live_preview import drag_threads
+from napari_xreg.widgets.jobs.telling import show_error, show_info, show_warning
 from napari_xreg.widgets.parts.data_buttons import button
 from napari_xreg.widgets.parts.device_choice import preferred_device
 from napari_xreg.widgets.parts.scrolling import scrolled

@@ -4,12 +4,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from napari.utils.notifications import show_error, show_info
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QFileDialog, QMessageBox, QWidget
 
 from napari_xreg.session import Session, saving
 from napari_xreg.widgets.jobs.jobs import Jobs
+from napari_xreg.widgets.jobs.telling import show_error, show_info
 
 FILES = "Session (*.xreg.json)"
 Answer = Literal["save", "discard", "cancel"]

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from napari.utils.notifications import show_warning
 from qtpy.QtCore import QObject, Qt, QTimer, Signal
 from qtpy.QtWidgets import QDialog, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
@@ -21,6 +20,7 @@ from napari_xreg.session import (
 )
 from napari_xreg.viewer import preferences
 from napari_xreg.widgets.jobs.jobs import Jobs, Lane
+from napari_xreg.widgets.jobs.telling import show_warning
 from napari_xreg.widgets.saving import closing
 
 EVERY_MS = 3000

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from napari.utils.notifications import show_error, show_warning
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QProgressBar, QVBoxLayout, QWidget
 
 from napari_xreg.training import Recipe, Step, TrainingStatus, Validation
+from napari_xreg.widgets.jobs.telling import show_error, show_warning
 from napari_xreg.widgets.parts.small_print import SmallPrint
 from napari_xreg.widgets.train.plots import TrainPlots
 from napari_xreg.widgets.train.run import TrainRun

@@ -5,13 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from napari.utils.notifications import show_error, show_warning
 from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
 from superqt import QCollapsible
 
 from napari_xreg.training import CheckpointError, Recipe
 from napari_xreg.widgets.docks.docked import Docked
 from napari_xreg.widgets.jobs.jobs import sentence
+from napari_xreg.widgets.jobs.telling import show_error, show_warning
 from napari_xreg.widgets.parts.data_buttons import button, row
 from napari_xreg.widgets.parts.scrolling import scrolled
 from napari_xreg.widgets.parts.small_print import SmallPrint
