@@ -5,7 +5,10 @@ many rows as columns nowhere. A camera is a 3 x 4 matrix M: (column, row, 1) ~ M
 """
 
 import h5py
+import nibabel
 import numpy as np
+import pydicom
+import torch
 from scipy.ndimage import map_coordinates
 
 from napari_xreg.images import lac_from_hu
@@ -57,8 +60,6 @@ def labels():
 
 def attenuation(hu):
     """1/mm."""
-    import torch
-
     return lac_from_hu(torch.from_numpy(np.asarray(hu, np.float64)), energy_kev=70.0).numpy()
 
 
@@ -159,3 +160,100 @@ def write_deepfluoro(path, specimens=("17-1882", "18-1109")):
                 poses["cam-to-right-femur-vol"] = cam_to_volume
                 poses["right-femur-good-fov"] = 0
     return path
+
+
+# xvr-data: what a set of it is written by, after FIELD 2.1: K and P AP on RAS mm from the middle.
+
+XVR_SHAPE, XVR_EDGE = (40, 54), (3, 2)
+XVR_AP = np.array([[1.0, 0, 0, 0], [0, 0, -1, 0], [0, 1, 0, 0], [0, 0, 0, 1]])
+XVR_CAMERA = {
+    "sdd": 1190.0,
+    "delx": 6.1,
+    "dely": 7.3,
+    "x0": 11.0,
+    "y0": -17.0,
+    "height": 40,
+    "width": 54,
+}
+XVR_VIEWS = {"000": turn(0, -80) @ turn(2, 8), "003": turn(2, 30) @ turn(0, -95)}
+
+
+def middle():
+    """Of the grid, LPS mm."""
+    return (affine() @ np.array([*((np.array(VOXELS[::-1]) - 1) / 2), 1.0]))[:3]
+
+
+def xvr_cameras():
+    """View -> pose as the newer generation stores it, and the camera of the part it is of."""
+    said = XVR_CAMERA
+    k = np.array(
+        [
+            [said["sdd"] / said["delx"], 0, (said["width"] - 1) / 2 + said["x0"] / said["delx"]],
+            [0, -said["sdd"] / said["dely"], (said["height"] - 1) / 2 + said["y0"] / said["dely"]],
+            [0, 0, 1],
+        ]
+    )
+    centred_ras = np.diag([-1.0, -1, 1, 1]) @ motion(np.eye(3), -middle())
+    found = {}
+    for name, rotation in XVR_VIEWS.items():
+        camera_from_ras = motion(rotation, (5.0, -4.0, 860.0))
+        pose = np.linalg.inv(camera_from_ras) @ np.linalg.inv(XVR_AP)
+        found[name] = pose, k @ (camera_from_ras @ centred_ras)[:3]
+    return found
+
+
+def write_xvr(folder, kind="deepfluoro", subjects=("subject01", "subject02"), *, older=()):
+    """A set; in the subjects `older` poses are of the older generation."""
+    hu = (
+        hounsfield()
+        if kind != "ljubljana"
+        else np.where(hounsfield() > 300, 4000, 0).astype(np.int16)
+    )
+    air, dense = hu.min(), hu.max()
+    lac = attenuation(hu) if kind != "ljubljana" else 0.05 * (hu - air) / (dense - air)
+    ras = np.diag([-1.0, -1, 1, 1]) @ affine()
+    for subject in subjects:
+        place = folder / kind / subject
+        (place / "xrays").mkdir(parents=True)
+        for name, values in (("volume", hu), ("mask", labels())):
+            image = nibabel.Nifti1Image(np.ascontiguousarray(values.transpose(2, 1, 0)), ras)
+            image.header.set_xyzt_units("mm")
+            if name == "volume" or kind != "ljubljana":
+                nibabel.save(image, place / f"{name}.nii.gz")
+        points = (np.array(list(POINTS.values())) - middle()) * [-1, -1, 1]
+        torch.save(torch.tensor(points[None], dtype=torch.float32), place / "fiducials.pt")
+        for name, (pose, camera) in xvr_cameras().items():
+            shift = np.array([[1.0, 0, XVR_EDGE[1]], [0, 1, XVR_EDGE[0]], [0, 0, 1]])
+            shape = tuple(n + 2 * e for n, e in zip(XVR_SHAPE, XVR_EDGE, strict=True))
+            through = picture(shift @ camera, shape, lac, affine())
+            if kind == "ljubljana":
+                values = 60000 - 50000 * through / through.max()
+            else:
+                values = I0 * np.exp(-through)
+            _write_xray(place / "xrays" / f"{name}.dcm", values)
+            stored = pose @ np.diag([-1.0, -1, 1, 1]) if subject in older else pose
+            said = {
+                "pose": torch.tensor(stored[None], dtype=torch.float32),
+                "intrinsics": XVR_CAMERA,
+            }
+            torch.save(said, place / "xrays" / f"{name}.pt")
+    return folder / kind
+
+
+def _write_xray(path, values):
+    """As little as xvr-data's converter writes."""
+    meta = pydicom.dataset.FileMetaDataset()
+    meta.MediaStorageSOPClassUID = pydicom.uid.XRayRadiofluoroscopicImageStorage
+    meta.MediaStorageSOPInstanceUID = pydicom.uid.generate_uid()
+    meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
+    made = pydicom.Dataset()
+    made.file_meta = meta
+    made.Rows, made.Columns = values.shape
+    made.PixelSpacing = [XVR_CAMERA["dely"], XVR_CAMERA["delx"]]
+    made.DistanceSourceToDetector = XVR_CAMERA["sdd"]
+    made.DetectorActiveOrigin = [XVR_CAMERA["y0"], XVR_CAMERA["x0"]]
+    made.BitsStored = made.BitsAllocated = 16
+    made.PixelRepresentation, made.SamplesPerPixel = 0, 1
+    made.PhotometricInterpretation = "MONOCHROME2"
+    made.PixelData = values.round().astype("<u2").tobytes()
+    pydicom.dcmwrite(path, made, enforce_file_format=True)

@@ -84,3 +84,4 @@ from .state_file import (
     read_state as read_state,
     write_state as write_state,
 )
+from .torch_file import read_torch as read_torch, stands_alone as stands_alone

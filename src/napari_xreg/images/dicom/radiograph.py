@@ -32,6 +32,13 @@ from napari_xreg.images.frames import Frame, chosen_frames
 from napari_xreg.images.stored_image import BYTES_PER_PIXEL, StoredImage
 
 _XRAY = ("XA", "RF", "DX", "CR", "RG")
+# Computed radiography; digital X-ray, and XA and RF in all their forms.
+_CR = "1.2.840.10008.5.1.4.1.1.1"
+_XRAY_CLASSES = (
+    "1.2.840.10008.5.1.4.1.1.1.1",
+    "1.2.840.10008.5.1.4.1.1.12.1",
+    "1.2.840.10008.5.1.4.1.1.12.2",
+)
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 # Larger values than these bytes stay in the file until they are asked for: the pixels, in short.
 _DEFERRED = 65536
@@ -115,12 +122,15 @@ def _open(path: Path) -> Dataset:
 
 def _check_kind(dataset: Dataset, file: str) -> None:
     modality = str(dataset.get("Modality") or "").upper()
-    sop_class = str(dataset.get("SOPClassUID") or "")
+    # Converters of data sets write the class into the head of the file alone, and no modality.
+    head = getattr(dataset, "file_meta", None) or {}
+    sop_class = str(dataset.get("SOPClassUID") or head.get("MediaStorageSOPClassUID") or "")
     if sop_class in VOLUME_CLASSES and modality != "CT":
         raise ReadError(
             f"{file}: is a cone-beam CT ({UID(sop_class).name}), not a radiograph: give it as the CT"
         )
-    if modality not in _XRAY and not sop_class.startswith(_SECONDARY_CAPTURE):
+    of_its_class = not modality and (sop_class == _CR or sop_class.startswith(_XRAY_CLASSES))
+    if not (modality in _XRAY or of_its_class or sop_class.startswith(_SECONDARY_CAPTURE)):
         kind = "a CT slice" if modality == "CT" else f"of modality {modality or '(none)'}"
         hint = (
             "give the folder of its series as the volume"
