@@ -23,9 +23,14 @@ def patient():
 
 
 def carm_of(pixels=96):
-    """A C-arm whose detector sees the whole pelvis; rows and columns differ."""
-    spacing = 330.0 / pixels
-    return CArm(1020.0, 750.0, Detector((pixels, pixels + pixels // 8), (spacing, spacing)))
+    """A C-arm whose detector sees the whole pelvis.
+
+    Rows and columns differ, pixels are 0.9 to 1.3, the ray of the detector's normal meets it off its middle.
+    """
+    rows, columns = pixels, pixels + pixels // 8
+    high = 330.0 / rows
+    off_centre = (0.47 * rows, 0.54 * columns)
+    return CArm(1020.0, 750.0, Detector((rows, columns), (high, high * 1.3 / 0.9), off_centre))
 
 
 @pytest.fixture(scope="session")

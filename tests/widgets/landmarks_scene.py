@@ -30,15 +30,15 @@ def exact(session, names=None):
     """
     pose, carm = truth_of(session), session.exposures.active.radiograph.carm
     rotation, source = pose.rotation.numpy(), pose.translation.numpy()
-    rows, columns = carm.detector.shape
+    row, column = carm.detector.principal_point  # of the image as stored
     s_row, s_column = carm.detector.spacing
     found = {}
     for mark in session.landmarks.all:
         if names is None or mark.name in names:
             x, y, z = rotation.T @ (np.array(mark.position) - source)
             found[mark.name] = (
-                (rows - 1) / 2 + carm.source_to_detector * y / z / s_row,
-                (columns - 1) / 2 - carm.source_to_detector * x / z / s_column,
+                row + carm.source_to_detector * y / z / s_row,
+                column - carm.source_to_detector * x / z / s_column,
             )
     return found
 

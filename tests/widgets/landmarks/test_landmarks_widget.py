@@ -133,14 +133,12 @@ def test_a_dragged_landmark_takes_the_pose_along(shown, widget, qtbot):
     move(canvas, start + QPoint(40, 0))
     release(canvas, start + QPoint(40, 0))
     final = solved(qtbot, widget)
-    zoom, spacing = (
-        shown.viewer.scene.camera.zoom,
-        session.exposures.active.radiograph.carm.detector.spacing,
-    )
+    zoom = shown.viewer.scene.camera.zoom
+    high, wide = session.exposures.active.radiograph.carm.detector.spacing
     now = {m.name: m.pixel for m in session.exposures.active.landmarks}["FH-r"]
-    screen = 1.0 / zoom / spacing[0]  # one pixel of the screen, in pixels of the radiograph
-    assert drawn == pytest.approx((pixel[0] + 12 * screen, pixel[1] + 30 * screen), abs=screen)
-    assert now == pytest.approx((pixel[0], pixel[1] + 40 * screen), abs=screen)
+    down, right = 1 / zoom / high, 1 / zoom / wide  # a pixel of the screen, in the radiograph's
+    assert drawn == pytest.approx((pixel[0] + 12 * down, pixel[1] + 30 * right), abs=down)
+    assert now == pytest.approx((pixel[0], pixel[1] + 40 * right), abs=down)
     assert final.request.picked[3].pixel == now or now in [m.pixel for m in final.request.picked]
     assert torch.equal(session.poses.current.translation, final.pose.translation)
     assert shown.viewer.scene.camera.mouse_pan
