@@ -45,7 +45,16 @@ def test_a_landmark_is_clicked_in_the_ct_and_then_on_the_radiograph(shown, qtbot
     qtbot.mouseClick(widget.picking.slices_button, Qt.MouseButton.LeftButton)
     slices = shown.viewer.window.dock_widgets["Slices"]
     assert isinstance(slices, SlicesWidget)
-    qtbot.wait(200)
+    below, beside = slices.canvas.viewer.canvas.native, widget
+    # Once they are laid out: the tabs are as high as the window, the slices end where they begin.
+    qtbot.waitUntil(
+        lambda: (
+            below.mapToGlobal(QPoint(below.width(), 0)).x()
+            <= beside.mapToGlobal(QPoint(0, 0)).x()
+        ),
+        timeout=20_000,
+    )
+    qtbot.wait(50)
     qtbot.keyClicks(widget.picking.field, "fh-L")  # the template's spelling counts
     qtbot.keyClick(widget.picking.field, Qt.Key.Key_Return)
     assert widget.picking.guide.name == "FH-l"
