@@ -49,8 +49,7 @@ def test_a_landmark_is_clicked_in_the_ct_and_then_on_the_radiograph(shown, qtbot
     # Once they are laid out: the tabs are as high as the window, the slices end where they begin.
     qtbot.waitUntil(
         lambda: (
-            below.mapToGlobal(QPoint(below.width(), 0)).x()
-            <= beside.mapToGlobal(QPoint(0, 0)).x()
+            below.mapToGlobal(QPoint(below.width(), 0)).x() <= beside.mapToGlobal(QPoint(0, 0)).x()
         ),
         timeout=20_000,
     )

@@ -258,9 +258,18 @@ def test_out_of_the_window_and_back_it_goes_on_drawing(widget, qtbot):
     while not isinstance(dock, QDockWidget):
         dock = dock.parent()
 
+    def picture():
+        return widget._canvas.screenshot(flash=False)[..., :3].astype(int)
+
     def bright():
-        picture = widget._canvas.screenshot(flash=False)[..., :3].astype(int)
-        return float((picture.min(axis=-1) > 60).mean())
+        return float((picture().min(axis=-1) > 60).mean())
+
+    def changed(since):
+        """Share of the pixels; 1 while the canvas has another size."""
+        now = picture()
+        if now.shape != since.shape:
+            return 1.0
+        return float((abs(now - since).max(axis=-1) > 30).mean())
 
     qtbot.waitUntil(lambda: bright() > 0.005, timeout=60_000)
     for floating in (True, False):
@@ -268,8 +277,8 @@ def test_out_of_the_window_and_back_it_goes_on_drawing(widget, qtbot):
         dock.setFloating(floating)
         qtbot.waitUntil(lambda before=before: widget._canvas not in (before, None), timeout=60_000)
         qtbot.waitUntil(lambda: bright() > 0.005, timeout=60_000)
-        with_bone = bright()
+        with_bone = picture()
         widget.switches["bone"].setChecked(False)
-        qtbot.waitUntil(lambda full=with_bone: bright() < 0.8 * full, timeout=60_000)
+        qtbot.waitUntil(lambda full=with_bone: 0.005 < changed(full) < 1, timeout=60_000)
         widget.switches["bone"].setChecked(True)
-        qtbot.waitUntil(lambda full=with_bone: bright() > 0.95 * full, timeout=60_000)
+        qtbot.waitUntil(lambda full=with_bone: changed(full) < 0.001, timeout=60_000)
