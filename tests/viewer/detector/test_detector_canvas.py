@@ -1,5 +1,7 @@
 """The picture layers: where they lie, when they show, what survives."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from detector_scene import (
@@ -21,7 +23,8 @@ from napari.layers import Image
 from napari_xreg.session import Session
 from napari_xreg.viewer.detector import canvas as detector_canvas
 from napari_xreg.viewer.detector.canvas import OVERLAYS, DetectorCanvas
-from napari_xreg.viewer.detector.pictures import BACKDROP_OPACITY
+from napari_xreg.viewer.detector.overlays import resample
+from napari_xreg.viewer.detector.pictures import BACKDROP
 
 DRR = np.linspace(0, 5, ROWS * COLUMNS, dtype=np.float32).reshape(ROWS, COLUMNS)
 
@@ -148,6 +151,7 @@ def test_another_ct_takes_its_drr_away(canvas):
         ("edges", {"radiograph", "edges"}),
         ("difference", {"difference"}),
         ("checkerboard", {"checkerboard"}),
+        ("swipe", {"swipe"}),
         ("radiograph", {"radiograph"}),
         ("DRR", {"DRR"}),
     ],
@@ -167,20 +171,42 @@ def test_an_unknown_mode_is_refused(canvas):
         canvas.overlay = "fade"
 
 
-def test_the_radiograph_is_dimmed_under_colour_alone(canvas):
+def test_the_radiograph_is_dimmed_under_colour_alone_and_stays_opaque(canvas):
     radiograph = canvas.viewer.layers["radiograph"]
-    assert radiograph.opacity == 1.0  # there is no DRR yet
+    assert radiograph.colormap.name == "gray"  # there is no DRR yet
     canvas.show_preview(preview(picture()))
-    assert radiograph.opacity == BACKDROP_OPACITY
-    radiograph.opacity = 0.4  # the user knows better
+    assert radiograph.colormap.name == BACKDROP.name
+    assert radiograph.opacity == 1.0  # or the white of the light theme would shine through
+    radiograph.colormap = "viridis"  # the user knows better
     canvas.show_preview(preview(picture() + 1))
-    assert radiograph.opacity == 0.4
+    assert radiograph.colormap.name == "viridis"
     canvas.overlay = "radiograph"
-    assert radiograph.opacity == 1.0
+    assert radiograph.colormap.name == "gray"
     canvas.backdrop = True
-    assert radiograph.opacity == BACKDROP_OPACITY
+    assert radiograph.colormap.name == BACKDROP.name
     canvas.backdrop = False
-    assert radiograph.opacity == 1.0
+    assert radiograph.colormap.name == "gray"
+
+
+def test_the_swipe_changes_pictures_where_the_mouse_is(canvas):
+    canvas.overlay = "swipe"
+    canvas.show_preview(preview(DRR[::-1, ::-1].copy()))
+    layer, radiograph = canvas.viewer.layers["swipe"], canvas.viewer.layers["radiograph"]
+    columns = layer.data.shape[1]
+    width = canvas.carm.detector.size_mm[1]
+
+    def left(column):
+        """How many columns are the radiograph's."""
+        same = np.isclose(layer.data, resample(radiograph.data, layer.data.shape)).all(axis=0)
+        return int(np.argmin(np.append(same, False)))
+
+    assert left(columns) == round(0.5 * columns)
+    (follow,) = [c for c in canvas.viewer.mouse_move_callbacks if c is canvas._swipe]
+    for share in (0.25, 0.8):
+        follow(canvas.viewer, SimpleNamespace(position=(0.0, share * width)))
+        assert left(columns) == round(share * columns)
+    canvas.close()
+    assert canvas._swipe not in canvas.viewer.mouse_move_callbacks
 
 
 def test_blinking_shows_one_after_the_other_in_one_tone(canvas):

@@ -8,6 +8,7 @@ difference. Points, vectors and labels hold pixels of the radiograph.
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -30,7 +31,7 @@ from napari_xreg.viewer.layer_shelf import MILLIMETRES, LayerShelf
 __all__ = ["OVERLAYS", "DetectorCanvas"]
 
 _ROLES = (
-    *("radiograph", "DRR", "difference", "checkerboard", "edges", "heatmap", "mask"),
+    *("radiograph", "DRR", "difference", "checkerboard", "swipe", "edges", "heatmap", "mask"),
     *DETECTION_LAYERS,
     *("ellipses", "residuals", "projected landmarks", "landmarks"),
 )
@@ -73,6 +74,8 @@ class DetectorCanvas:
         for signal, slot in self._links:
             signal.connect(slot)
         self._shelf.listen(viewer.layers.events.inserted, self._check_units)
+        self._swipe = self._follow_mouse  # the very same object, to take it off again
+        viewer.mouse_move_callbacks.append(self._swipe)
         self._on_radiograph()
 
     # ------------------------------------------------------------------ geometry
@@ -227,9 +230,17 @@ class DetectorCanvas:
         for signal, slot in self._links:
             signal.disconnect(slot, missing_ok=True)
         self._links.clear()
+        if self._swipe in self.viewer.mouse_move_callbacks:
+            self.viewer.mouse_move_callbacks.remove(self._swipe)
         self._shelf.deafen()
         if remove_layers:
             self._shelf.remove_all()
+
+    def _follow_mouse(self, viewer: ViewerModel, event: Any) -> None:
+        """The swipe changes pictures where the mouse is."""
+        carm = self.carm
+        if self.overlay == "swipe" and carm is not None and viewer.dims.ndisplay == 2:
+            self._pictures.swipe_at = float(event.position[-1]) / carm.detector.size_mm[1]
 
     # ------------------------------------------------------------------ what the session says
 

@@ -303,7 +303,7 @@ class LandmarkLayers:
     # ------------------------------------------------------------------ layers
 
     def _make_picked(self) -> Points:
-        layer = _points(PICKED_COLOUR, "cross", "upper_left", "{name}")
+        layer = _points(PICKED_COLOUR, "cross", "upper_left", "   {name}")
         self._shelf.listen(layer.events.data, self._on_picked)
         self._shelf.listen(layer.events.features, self._on_names)
         self._shelf.listen(layer.events.set_data, self._on_drawn)
@@ -311,7 +311,7 @@ class LandmarkLayers:
         return layer
 
     def _make_projected(self) -> Points:
-        layer = _points(PROJECTED_COLOUR, "disc", "upper_right", "{label}")
+        layer = _points(PROJECTED_COLOUR, "disc", "upper_right", "{label}   ")
         layer.editable = False
         self._shelf.listen(layer.events.editable, lambda: _lock(layer))
         self._shelf.listen(layer.events.data, self._on_projected)
@@ -364,7 +364,7 @@ def _points(colour: str, symbol: str, anchor: str, text: str) -> Points:
         np.zeros((0, 2)),
         ndim=2,
         features=_table([], []) if "label" in text else {"name": np.array([], dtype=object)},
-        text={"string": text, "size": 9, "color": colour, "anchor": anchor},
+        text={"string": text, "size": 10, "color": colour, "anchor": anchor},
         face_color=colour,
         border_color="black",
         symbol=symbol,

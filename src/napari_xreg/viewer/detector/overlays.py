@@ -64,6 +64,14 @@ class Reference:
         picture = self._at(drr.shape).picture
         return np.where(_tiles(drr.shape), picture, self.in_tone(drr)).astype(np.float32)
 
+    def swipe(
+        self, drr: Float[ndarray, "rows columns"], share: float
+    ) -> Float[ndarray, "rows columns"]:
+        """The radiograph at the left, up to this share of the width, else the DRR in its tone."""
+        left = np.arange(drr.shape[1]) < round(share * drr.shape[1])
+        picture = self._at(drr.shape).picture
+        return np.where(left[None], picture, self.in_tone(drr)).astype(np.float32)
+
     def in_tone(self, drr: Float[ndarray, "rows columns"]) -> Float[ndarray, "rows columns"]:
         """The DRR with the radiograph's mean and variance over the typical pixels."""
         its = self._at(drr.shape)

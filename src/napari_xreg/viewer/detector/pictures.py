@@ -14,16 +14,17 @@ from napari_xreg.viewer.detector.overlays import Reference, edges, robust_limits
 from napari_xreg.viewer.layer_shelf import MILLIMETRES, LayerShelf, place
 from napari_xreg.viewer.user_preferences import preferences
 
-OVERLAYS = ("blend", "edges", "difference", "checkerboard", "blink", "radiograph", "DRR")
+OVERLAYS = ("blend", "edges", "difference", "checkerboard", "swipe", "blink", "radiograph", "DRR")
 """How radiograph and DRR are compared."""
 
-PICTURES = ("radiograph", "DRR", "difference", "checkerboard", "edges")
+PICTURES = ("radiograph", "DRR", "difference", "checkerboard", "swipe", "edges")
 
 _SHOWN = {
     "blend": {"radiograph", "DRR"},
     "edges": {"radiograph", "edges"},
     "difference": {"difference"},
     "checkerboard": {"checkerboard"},
+    "swipe": {"swipe"},
     "blink": {"radiograph", "DRR"},
     "radiograph": {"radiograph"},
     "DRR": {"DRR"},
@@ -32,8 +33,9 @@ _SHOWN = {
 BLEND_OPACITY, DRR_LOW_SHARE = 0.9, 0.55
 """Of the coloured DRR over the radiograph, and the share of its pixels left uncoloured."""
 
-BACKDROP_OPACITY = 0.6
-"""Of the radiograph under a coloured picture: at full brightness their sum would be white."""
+BACKDROP = Colormap([(0.0, 0.0, 0.0), (0.6, 0.6, 0.6)], name="gray, dimmed")
+"""Of the radiograph under a coloured picture: at full brightness their sum would be white. Darker, not
+transparent: a light canvas would shine through."""
 
 DIFFERENCE_RANGE = 2.5
 """Standard deviations of the radiograph at the ends of the difference's colours."""
@@ -60,6 +62,7 @@ class PictureLayers:
         self._switching = False
         self._backdrop = False
         self._dimmed: tuple[Image, bool] | None = None
+        self._swipe_at = 0.5
 
     @property
     def mode(self) -> str:
@@ -77,6 +80,19 @@ class PictureLayers:
     def radiograph(self) -> Radiograph | None:
         """What is shown; None where nothing is."""
         return self._radiograph
+
+    @property
+    def swipe_at(self) -> float:
+        """Where the swipe changes from the radiograph, at the left, to the DRR: a share of the width."""
+        return self._swipe_at
+
+    @swipe_at.setter
+    def swipe_at(self, share: float) -> None:
+        share = min(max(share, 0.0), 1.0)
+        if share != self._swipe_at:
+            self._swipe_at = share
+            if self._mode == "swipe" and self._shelf.get("swipe") is not None:
+                self._paint_one("swipe")
 
     def show_radiograph(self, radiograph: Radiograph | None) -> None:
         """Another radiograph, in the same layers; its DRR is not known yet. None: nothing."""
@@ -110,7 +126,7 @@ class PictureLayers:
             self._fit_drr()
         if first or any(self._shelf.get(role) is None for role in _SHOWN[self._mode]):
             self._show()
-        for role in ("DRR", "difference", "checkerboard", "edges"):
+        for role in ("DRR", "difference", "checkerboard", "swipe", "edges"):
             layer = self._shelf.get(role)
             if layer is not None and layer.visible:
                 self._paint_one(role)
@@ -180,6 +196,8 @@ class PictureLayers:
             picture = self._reference.difference(picture)
         elif role == "checkerboard":
             picture = self._reference.checkerboard(picture)
+        elif role == "swipe":
+            picture = self._reference.swipe(picture, self._swipe_at)
         elif role == "edges":
             picture = edges(picture)
         elif self._mode == "blink":
@@ -201,15 +219,16 @@ class PictureLayers:
             elif self._drr_limits is not None:
                 layer.contrast_limits = self._drr_limits[alone]
         self._dim_radiograph()
-        board = self._shelf.get("checkerboard")
-        if board is not None and radiograph is not None:
-            board.contrast_limits = radiograph.contrast_limits
+        for role in ("checkerboard", "swipe"):
+            both = self._shelf.get(role)
+            if both is not None and radiograph is not None:
+                both.contrast_limits = radiograph.contrast_limits
 
     def _dim_radiograph(self) -> None:
         layer = self._shelf.get("radiograph")
         dim = self._backdrop or (self._mode in ("blend", "edges") and self._drr is not None)
         if layer is not None and (layer, dim) != self._dimmed:  # else the user may have set it
-            layer.opacity = BACKDROP_OPACITY if dim else 1.0
+            layer.colormap = BACKDROP if dim else "gray"
             self._dimmed = (layer, dim)
 
     def _need(self, role: str) -> Image:
@@ -244,6 +263,7 @@ _LOOKS: dict[str, dict[str, Any]] = {
         "contrast_limits": (-DIFFERENCE_RANGE, DIFFERENCE_RANGE),
     },
     "checkerboard": {"colormap": "gray"},
+    "swipe": {"colormap": "gray"},
     "edges": {"colormap": "cyan", "blending": "additive", "contrast_limits": (0.0, 1.0)},
 }
 

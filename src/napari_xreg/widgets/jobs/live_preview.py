@@ -5,6 +5,7 @@ import time
 from psygnal import Signal
 from qtpy.QtCore import QTimer
 
+from napari_xreg.geometry import Pose
 from napari_xreg.progress import FullCollection
 from napari_xreg.rendering import thread_count
 from napari_xreg.session import Preview, PreviewRequest, Session
@@ -49,6 +50,7 @@ class LivePreview:
         self._session, self._canvas = session, canvas
         self._lane = Lane(self._paint, name="DRR")
         self._dragging = self._held = False
+        self._elsewhere: Pose | None = None
         self._preferences = preferences()
         self._device = preferred_device()
         self._collection = FullCollection()
@@ -130,6 +132,10 @@ class LivePreview:
 
     def ask(self) -> None:
         """Render the pose as it is now."""
+        self._elsewhere = None
+        self._render()
+
+    def _render(self) -> None:
         if self._held:
             return
         volume, active = self._session.patient.rendering, self._session.exposures.active
@@ -139,12 +145,22 @@ class LivePreview:
             PreviewRequest(
                 volume,
                 self._canvas.preview_carm(self.pixels()),
-                active.world_from_camera,
+                self._elsewhere or active.world_from_camera,
                 time.perf_counter(),
                 drag_threads() if self._dragging else None,
                 self._device,
             )
         )
+
+    def look_at(self, pose: Pose | None) -> None:
+        """Show the DRR of another pose for now, until the session's own is asked for again; None: now."""
+        self._elsewhere = pose
+        self._render()
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether another pose than the session's is shown."""
+        return self._elsewhere is not None
 
     def close(self) -> None:
         """Stop; nothing is painted any more."""

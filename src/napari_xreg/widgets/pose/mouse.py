@@ -3,7 +3,7 @@
 Alt+drag, Shift+drag and Control+wheel belong to napari, and Up, Down, Left, Right without Shift.
 """
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from napari_xreg.geometry import CArm, Pose, hand_moves
 from napari_xreg.widgets.jobs.workbench import Workbench
+from napari_xreg.widgets.pose.shortcuts import STEPS, answer_with
 
 MOUSE_WORDS = (
     "On the picture, with Control held: drag to shift, drag with the right button for depth; "
@@ -21,24 +22,10 @@ MOUSE_WORDS = (
 KEY_WORDS = (
     "Keys, by one step: Shift and arrows shift, Shift and Page Up or Down change depth; with "
     "Control and Shift they turn primary, secondary and roll. Control+Z and Control+Shift+Z undo "
-    "and redo."
+    "and redo. Alt+1 to Alt+5: blend, edges, difference, checkerboard, swipe; Alt+B: radiograph or DRR "
+    "by turns; Alt+C: compare start, result and current pose. Change them in napari's Preferences, "
+    "Shortcuts, Viewer key bindings."
 )
-
-KEYS: dict[str, tuple[str, int]] = {
-    "Shift-Right": ("x", 1),
-    "Shift-Left": ("x", -1),
-    "Shift-Down": ("y", 1),
-    "Shift-Up": ("y", -1),
-    "Shift-PageUp": ("depth", 1),
-    "Shift-PageDown": ("depth", -1),
-    "Control-Shift-Right": ("primary", 1),
-    "Control-Shift-Left": ("primary", -1),
-    "Control-Shift-Up": ("secondary", 1),
-    "Control-Shift-Down": ("secondary", -1),
-    "Control-Shift-PageUp": ("roll", 1),
-    "Control-Shift-PageDown": ("roll", -1),
-}
-"""Key, the C-arm parameter it changes, and in which direction the picture or the angle goes."""
 
 _open: "WeakKeyDictionary[Workbench, list[PoseMouse]]" = WeakKeyDictionary()
 """Of each viewer, in the order they came: the newest is the one that is obeyed."""
@@ -59,8 +46,8 @@ class PoseMouse:
         The point rotations are about: world mm, or None for the one under the cursor.
     step
         Called for a key with the C-arm parameter and the direction.
-    undo, redo
-        Called for their keys.
+    calls
+        Called for the other keys, by the names of `SHORTCUTS`.
     """
 
     def __init__(
@@ -69,23 +56,26 @@ class PoseMouse:
         *,
         pivot: Callable[[], Float[Tensor, "3"] | None],
         step: Callable[[str, int], None],
-        undo: Callable[[], None],
-        redo: Callable[[], None],
+        calls: Mapping[str, Callable[[], None]],
     ) -> None:
         self._bench = workbench
         self._pivot = pivot
         self._calls: dict[str, Callable[[], None]] = {
-            key: partial(step, name, direction) for key, (name, direction) in KEYS.items()
+            f"{name}_{'more' if direction > 0 else 'less'}": partial(step, name, direction)
+            for name, direction in STEPS.values()
         }
-        self._calls |= {"Control-Z": undo, "Control-Shift-Z": redo}
+        self._calls |= calls
         self._mice = _open.setdefault(workbench, [])
         self._mice.append(self)
         viewer = workbench.viewer
         # The very same object each time: a bound method is made anew by every look-up.
         self._drag_callback = self._on_drag
         viewer.mouse_drag_callbacks.append(self._drag_callback)
-        self._bound: list[Callable[[Any], None]] = []
-        self._bind_keys()
+        answer_with(_press)
+
+    def press(self, name: str) -> None:
+        """As the key of this action does: one of `SHORTCUTS`."""
+        self._calls[name]()
 
     def close(self) -> None:
         """Take callbacks and keys off the viewer."""
@@ -95,22 +85,6 @@ class PoseMouse:
         viewer = self._bench.viewer
         if self._drag_callback in viewer.mouse_drag_callbacks:
             viewer.mouse_drag_callbacks.remove(self._drag_callback)
-        ours = set(map(id, self._bound))
-        for key in [key for key, action in viewer.keymap.items() if id(action) in ours]:
-            del viewer.keymap[key]
-        self._bound.clear()
-        if self._mice:
-            self._mice[-1]._bind_keys()
-
-    def _bind_keys(self) -> None:
-        self._bound.clear()
-        for key, call in self._calls.items():
-
-            def action(viewer: Any, call: Callable[[], None] = call) -> None:
-                call()
-
-            self._bench.viewer.bind_key(key, action, overwrite=True)
-            self._bound.append(action)
 
     def _on_drag(self, viewer: Any, event: Any) -> Generator[None, None, None]:
         if self is not self._mice[-1]:
@@ -168,6 +142,15 @@ class PoseMouse:
             return chosen
         # Rolling about the point under the cursor would turn nothing that the cursor could show.
         return isocenter if kind == "roll" else hand_moves.point_under(pose, carm, pixel, isocenter)
+
+
+def _press(viewer: Any, name: str) -> None:
+    """A key in a viewer: the newest of its Pose widgets answers, if there is one."""
+    bare = getattr(viewer, "__wrapped__", viewer)
+    for bench, mice in list(_open.items()):
+        if bench.viewer is bare and mice:
+            mice[-1].press(name)
+            return
 
 
 def _kind(event: Any) -> str | None:

@@ -22,7 +22,7 @@ class Term:
     unit
         "°" or "mm".
     slider
-        The slider runs from minus to plus this.
+        The slider runs from this much below the present value to this much above.
     limit
         The field does too.
     tip
@@ -43,31 +43,31 @@ class Term:
 
 TERMS = (
     Term(
-        "primary", "Primary", "°", 180.0, 180.0,
+        "primary", "Primary", "°", 2.0, 180.0,
         "Primary positioner angle, degrees (DICOM 0018,1510): + LAO, - RAO; 0 has the detector in "
         "front of the chest",
     ),
     Term(
-        "secondary", "Secondary", "°", 90.0, 90.0,
+        "secondary", "Secondary", "°", 2.0, 90.0,
         "Secondary positioner angle, degrees (DICOM 0018,1511): + cranial, - caudal",
     ),
     Term(
-        "roll", "Roll", "°", 180.0, 180.0,
+        "roll", "Roll", "°", 2.0, 180.0,
         "Rotation of the detector about the central ray, degrees, right-handed from source to "
         "detector",
     ),
     Term(
-        "x", "x", "mm", 200.0, 5000.0,
+        "x", "x", "mm", 6.0, 5000.0,
         "How far the C-arm has moved from the isocenter along its own x axis (along the detector's "
         "rows; against the columns in a mirrored image), mm",
     ),
     Term(
-        "y", "y", "mm", 200.0, 5000.0,
+        "y", "y", "mm", 6.0, 5000.0,
         "How far the C-arm has moved from the isocenter along its own y axis (down the image), mm: "
         "the picture goes up",
     ),
     Term(
-        "depth", "Depth", "mm", 400.0, 5000.0,
+        "depth", "Depth", "mm", 10.0, 5000.0,
         "How far the C-arm has moved from the isocenter along the central ray, mm; positive away "
         "from the source, so that the picture grows",
     ),
@@ -94,8 +94,19 @@ def with_term(pose: CArmPose, name: str, value: float) -> CArmPose:
     return replace(pose, offset_mm=(offset[0], offset[1], offset[2]))
 
 
+def side_of(name: str, value: float) -> str:
+    """What radiographers call the side an angle is turned to; empty at zero and for the others."""
+    sides = {"primary": ("LAO", "RAO"), "secondary": ("cranial", "caudal")}.get(name)
+    if sides is None or round(value, 2) == 0.0:
+        return ""
+    return sides[0] if value > 0 else sides[1]
+
+
 class PoseRow(QObject):
     """A slider and a field that show one number and report what the user makes of it.
+
+    The slider is fine: its middle is the value it was last let go at, its ends are `Term.slider`
+    away, and it goes back to the middle when it is let go. The field goes everywhere.
 
     Parameters
     ----------
@@ -112,12 +123,15 @@ class PoseRow(QObject):
     let_go = Signal(str)
     """The slider was let go."""
 
-    _TICKS = 10  # of the slider, per degree or mm
+    _TICKS = 100  # of the slider, per degree or mm
 
     def __init__(self, term: Term, parent: QWidget) -> None:
         super().__init__(parent)
         self.term = term
         self.label = QLabel(term.label)
+        self.side = QLabel()
+        self.side.setMinimumWidth(self.side.fontMetrics().horizontalAdvance("cranial") + 8)
+        self._middle = 0.0
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self.slider.setRange(round(-term.slider * self._TICKS), round(term.slider * self._TICKS))
         self.slider.setMinimumWidth(60)
@@ -130,19 +144,19 @@ class PoseRow(QObject):
         self.field.setKeyboardTracking(False)
         self.field.setAccessibleName(term.label)
         quiet = QuietWheel(self)
-        for control in (self.label, self.slider, self.field):
+        for control in (self.label, self.slider, self.field, self.side):
             control.setToolTip(term.tip)
         for control in (self.slider, self.field):
             control.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
             control.installEventFilter(quiet)
         self.slider.valueChanged.connect(self._slid)
         self.slider.sliderPressed.connect(lambda: self.held.emit(term.name))
-        self.slider.sliderReleased.connect(lambda: self.let_go.emit(term.name))
+        self.slider.sliderReleased.connect(self._released)
         self.field.valueChanged.connect(lambda value: self.changed.emit(term.name, value))
 
     def place(self, grid: QGridLayout, row: int) -> None:
-        """Into three columns."""
-        for column, control in enumerate((self.label, self.slider, self.field)):
+        """Into four columns: the last says LAO or RAO, cranial or caudal."""
+        for column, control in enumerate((self.label, self.slider, self.field, self.side)):
             grid.addWidget(control, row, column)
 
     def show_value(self, value: float) -> None:
@@ -150,8 +164,10 @@ class PoseRow(QObject):
         for control in (self.field, self.slider):
             control.blockSignals(True)
         self.field.setValue(value)
+        self.side.setText(side_of(self.term.name, value))
         if not self.slider.isSliderDown():  # then it stays under the finger
-            self.slider.setValue(round(value * self._TICKS))
+            self._middle = value
+            self.slider.setValue(0)
         for control in (self.field, self.slider):
             control.blockSignals(False)
 
@@ -162,7 +178,20 @@ class PoseRow(QObject):
         self.slider.setPageStep(max(1, round(10 * step * self._TICKS)))
 
     def _slid(self, ticks: int) -> None:
-        self.changed.emit(self.term.name, ticks / self._TICKS)
+        self.changed.emit(self.term.name, self._meant(ticks))
+
+    def _meant(self, ticks: int) -> float:
+        low, high = -self.term.limit, self.term.limit
+        value = self._middle + ticks / self._TICKS
+        if self.field.wrapping():
+            value = (value - low) % (high - low) + low
+        return min(max(value, low), high)
+
+    def _released(self) -> None:
+        """The value is kept, and is the middle from now on."""
+        reached = self._meant(self.slider.value())  # the field may still lag
+        self.let_go.emit(self.term.name)
+        self.show_value(reached)
 
 
 class _Field(QDoubleSpinBox):

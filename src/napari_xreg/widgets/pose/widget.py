@@ -1,6 +1,7 @@
 """The Pose widget: where the C-arm stands, moved by sliders, numbers, mouse and keys."""
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ from qtpy.QtWidgets import (
 )
 from torch import Tensor
 
-from napari_xreg.geometry import CArmPose
+from napari_xreg.geometry import CArmPose, Pose
 from napari_xreg.images import ReadError
 from napari_xreg.records import pose_of_text, pose_text
 from napari_xreg.session import NamedPose, Preview
@@ -38,6 +39,7 @@ from napari_xreg.widgets.parts.scrolling import scrolled
 from napari_xreg.widgets.parts.small_print import SmallPrint
 from napari_xreg.widgets.pose.mouse import KEY_WORDS, MOUSE_WORDS, PoseMouse
 from napari_xreg.widgets.pose.rows import TERMS, PoseRow, term_of, with_term
+from napari_xreg.widgets.pose.shortcuts import PRESETS, key_of
 from napari_xreg.widgets.pose.similarity_reading import (
     Similarity,
     SimilarityRequest,
@@ -75,6 +77,7 @@ class PoseWidget(Docked):
         self._settle.setInterval(SETTLE_MS)
         self._settle.timeout.connect(self._settled)
         self._why = ""
+        self._compared, self._elsewhere = 0, ""
         self._reading = QTimer(self)
         self._reading.setSingleShot(True)
         self._reading.timeout.connect(self._read_similarity)
@@ -88,7 +91,16 @@ class PoseWidget(Docked):
         self._small = SmallRadiographs()
         self._stale = True
         self.mouse = PoseMouse(
-            self.workbench, pivot=self._pivot_point, step=self.step, undo=self.undo, redo=self.redo
+            self.workbench,
+            pivot=self._pivot_point,
+            step=self.step,
+            calls={
+                "undo": self.undo,
+                "redo": self.redo,
+                "flip": self.flip,
+                "compare": self.compare,
+                **{f"show_{mode}": partial(self.show_overlay, mode) for mode in PRESETS},
+            },
         )
         session = self._session
         self.listen(session.poses.changed, self._on_pose)
@@ -135,6 +147,34 @@ class PoseWidget(Docked):
         """Every radiograph back to its start."""
         self._settled()
         self._session.poses.reset()
+
+    def show_overlay(self, mode: str) -> None:
+        """One way of comparing, as its key does."""
+        self.overlay.setCurrentText(mode)
+        self._choose_overlay(mode)
+        self.workbench.viewer.status = f"Shown: {mode}"
+
+    def flip(self) -> None:
+        """The radiograph alone, then the DRR alone, by turns."""
+        self.show_overlay("DRR" if self.workbench.canvas.overlay == "radiograph" else "radiograph")
+
+    def compare(self) -> None:
+        """The start, the newest result, the current pose: the next one of them; nothing is moved."""
+        active = self._session.exposures.active
+        if active is None:
+            return
+        poses: list[tuple[str, Pose | None]] = [("start", active.start)]
+        for result in reversed(self._session.results.all):
+            if active.id in result.poses:
+                poses.append((result.name, result.poses[active.id]))
+                break
+        poses.append(("current pose", None))
+        self._compared = (self._compared + 1 if self._preview.elsewhere else 0) % len(poses)
+        name, pose = poses[self._compared]
+        self._preview.look_at(pose)
+        self.workbench.viewer.status = f"Shown: {name}"
+        self._elsewhere = f"Shown: {name}. {key_of('compare')}: the next."
+        self._hint()
 
     def copy(self) -> None:
         """The pose as JSON into the clipboard."""
@@ -247,6 +287,7 @@ class PoseWidget(Docked):
     def _on_pose(self) -> None:
         """While it is dragged the numbers change with some pictures: one repaint for both."""
         self._stale = True
+        self.similarity.setEnabled(False)  # grey: it is of a pose before this one
         if not self._preview.dragging or self._session.patient.volume is None:
             self._show_pose()
 
@@ -304,7 +345,7 @@ class PoseWidget(Docked):
         elif self._session.patient.volume is None:
             self.hint.setText("Load a CT in the Data widget to see its DRR at this pose.")
         else:
-            self.hint.setText(self._empty)
+            self.hint.setText(self._elsewhere if self._preview.elsewhere else self._empty)
 
     def _usable(self, shape: tuple[int, ...]) -> NDArray[np.bool_]:
         """Pixels of the radiograph that are compared, at the size of the DRR."""
@@ -346,6 +387,7 @@ class PoseWidget(Docked):
         ):
             self.similarity.setText("—")
             return
+        self.similarity.setEnabled(not self._preview.busy)
         self.similarity.setText(
             f"NCC {reading.ncc:.3f}     gradient NCC {reading.gradient_ncc:.3f}"
         )
@@ -523,7 +565,7 @@ class PoseWidget(Docked):
         steps.addWidget(QLabel("Step"))
         steps.addWidget(self.angle_step, 1)
         steps.addWidget(self.shift_step, 1)
-        terms.addLayout(steps, len(self.rows), 0, 1, 3)
+        terms.addLayout(steps, len(self.rows), 0, 1, 4)
         look = QGroupBox("View")
         form = QFormLayout(look)
         form.addRow("Show", self.overlay)
