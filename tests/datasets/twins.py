@@ -257,3 +257,57 @@ def _write_xray(path, values):
     made.PhotometricInterpretation = "MONOCHROME2"
     made.PixelData = values.round().astype("<u2").tobytes()
     pydicom.dcmwrite(path, made, enforce_file_format=True)
+
+
+# Ljubljana: as its matrices say, and as the field's reader takes its voxels.
+
+LJ_SHAPE, LJ_PIXEL = (38, 50), (5.9, 6.6)  # row, column, mm
+LJ_K = np.array([[-1250 / LJ_PIXEL[1], 0, 27.2], [0, -1250 / LJ_PIXEL[0], 15.6], [0, 0, 1.0]])
+LJ_VIEWS = {
+    "ap": turn(0, 90) @ turn(2, 10),
+    "lat": turn(1, 90) @ turn(0, 80),
+    "ap-max": turn(0, 95),
+}
+
+
+def ljubljana_cameras():
+    """View -> world to camera of the file, whose x and y are those of RAS, and the camera of LPS."""
+    ras = [np.array(point) * [-1, -1, 1] for point in POINTS.values()]
+    found = {}
+    for name, rotation in LJ_VIEWS.items():
+        # A camera with z to the patient is one too, if none that is mirrored.
+        extrinsic = about(ras, 760.0, rotation, towards=1.0 if name == "lat" else -1.0)
+        found[name] = extrinsic, (LJ_K @ extrinsic[:3]) @ np.diag([-1.0, -1, 1, 1])
+    return found
+
+
+def write_ljubljana(path, subjects=("subject01", "subject02")):
+    """The file; a vessel is what is bone elsewhere, and there is noise below 1000."""
+    vessel = np.where(hounsfield() > 300, hounsfield() + 2000, 0)
+    lac = vessel * 0.05 / vessel.max()
+    noise = np.random.default_rng(3).integers(0, 900, VOXELS)
+    # LPS to RAS turns x and y of the grid; the file's first axis runs against x.
+    ras_origin = np.array(
+        [
+            -(ORIGIN[0] + SPACING[0] * (VOXELS[2] - 1)),
+            -(ORIGIN[1] + SPACING[1] * (VOXELS[1] - 1)),
+            ORIGIN[2],
+        ]
+    )
+    stored = np.maximum(vessel, noise).transpose(2, 1, 0)[:, ::-1]
+    with h5py.File(path, "w") as file:
+        for subject in subjects:
+            volume = file.create_group(f"{subject}/volume")
+            volume["pixels"], volume["spacing"], volume["origin"] = (
+                stored.astype("i2"),
+                SPACING,
+                ras_origin,
+            )
+            file[f"{subject}/points"] = np.array(list(POINTS.values())) * [-1, -1, 1]
+            for name, (extrinsic, camera) in ljubljana_cameras().items():
+                shot = file.create_group(f"{subject}/proj-{name}")
+                through = picture(camera, LJ_SHAPE, lac, affine())
+                shot["pixels"] = (1400 - 300 * through).astype("f4")
+                shot["intrinsic"], shot["extrinsic"] = LJ_K, extrinsic
+                shot["row-spacing"], shot["col-spacing"] = LJ_PIXEL
+    return path

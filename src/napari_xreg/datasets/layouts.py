@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from napari_xreg.datasets import deepfluoro, xvr_data
+from napari_xreg.datasets import deepfluoro, ljubljana, xvr_data
 from napari_xreg.datasets.case import DataSet
 from napari_xreg.files import ReadError
 
@@ -30,6 +30,7 @@ class Layout:
 
 LAYOUTS: tuple[Layout, ...] = (
     Layout("DeepFluoro, full resolution (.h5)", deepfluoro.is_one, deepfluoro.read),
+    Layout("Ljubljana cerebral angiograms (.h5)", ljubljana.is_one, ljubljana.read),
     Layout("xvr-data (folders subjectNN)", xvr_data.is_one, xvr_data.read),
 )
 

@@ -26,7 +26,7 @@ _TERMS = {
     ),
     "ljubljana": Terms(
         "CC BY-NC-ND 4.0 (Ljubljana): not for commercial use, and nothing made from it may be passed on",
-        f"F. Pernus et al., 3D-2D registration of cerebral angiograms, IEEE Trans. Med. Imaging 32, 2013; {_XVR}",
+        f"U. Mitrovic et al., 3D-2D registration of cerebral angiograms, IEEE Trans. Med. Imaging 32 (2013); {_XVR}",
     ),
     "femur": Terms(
         "as its owners state it: Zenodo, record 15753063",

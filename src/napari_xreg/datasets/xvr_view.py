@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from napari_xreg.datasets.angiogram import commonest, subtracted
 from napari_xreg.datasets.case import CaseEntry, CaseView
 from napari_xreg.datasets.pose_file import PoseFile, read_pose_file
 from napari_xreg.datasets.view_geometry import assumed_isocenter, cropped, record_of
@@ -144,14 +145,10 @@ def _share_in_view(carm: CArm, pose: Pose, points: Float[Tensor, "n 3"]) -> floa
 
 def _as_meant(stored: StoredImage, subject: Subject) -> tuple[StoredImage, tuple[str, ...]]:
     """What the pixels of each of the sets are; they say it only in part."""
-    plain = replace(stored, notes=(), bone=None, scale=None, value_range=None)
     if subject.kind == "ljubljana":
-        # A subtracted angiogram: what is not vessel has one value, the commonest.
-        background = commonest(stored.pixels)
-        unit = float(stored.pixels.abs().max()) or 1.0
-        said = "a subtracted angiogram: line integrals are its commonest value less its values, up to a factor"
-        scale = (-1 / unit, background / unit)
-        return replace(plain, meaning="line_integral", scale=scale), (said,)
+        angiogram, said = subtracted(stored)
+        return angiogram, (said,)
+    plain = replace(stored, notes=(), bone=None, scale=None, value_range=None)
     if subject.kind == "femur" and subject.folder.absolute().name == "subject04":
         said = (
             "its values are line integrals already, as xvr's evaluation takes them, up to a factor"
@@ -163,9 +160,3 @@ def _as_meant(stored: StoredImage, subject: Subject) -> tuple[StoredImage, tuple
         return replace(plain, meaning="intensity", bone="dark", i0=open_field), (said,)
     i0 = _I0 if subject.kind == "deepfluoro" else None
     return replace(plain, meaning="intensity", bone="dark", i0=i0), ()
-
-
-def commonest(pixels: Float[Tensor, "rows columns"]) -> float:
-    """The value that most pixels have."""
-    values, counts = torch.unique(pixels, return_counts=True)
-    return float(values[counts.argmax()])

@@ -104,6 +104,7 @@ from .stored_grid import (
     StoredGrid as StoredGrid,
     check_place as check_place,
     check_size as check_size,
+    volume_from_grid as volume_from_grid,
 )
 from .stored_image import (
     IncompleteRadiograph as IncompleteRadiograph,
