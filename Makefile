@@ -8,7 +8,7 @@ SCREEN = $(if $(DISPLAY),,$(if $(filter Linux,$(shell uname -s)),xvfb-run -a -s 
 WORKERS ?= logical
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses=4 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help demo test test-fast test-cpus check lint bench docs figures clean
+.PHONY: help demo test test-fast test-cpus check lint bench docs figures words clean
 
 help:
 	@echo "make demo     install into .venv with napari, and register a sample"
@@ -19,6 +19,7 @@ help:
 	@echo "make bench    the benchmarks (ARGS=... chooses; they need the real CTs, and time)"
 	@echo "make docs     the documentation as a site in site/"
 	@echo "make figures  redraw docs/images from the library and the running plugin (ARGS=... chooses)"
+	@echo "make words    list every string that a user reads"
 	@echo "make clean    remove .venv and caches"
 	@echo "PYTHON=...    the Python to use, 3.11 or newer;  ARGS=...  arguments for demo, bench and tests"
 
@@ -62,6 +63,9 @@ figures:
 	@$(PYTHON) scripts/setup_env.py dev
 	$(if $(ARGS),,$(BIN)/python docs/make_figures.py)
 	$(SCREEN) $(BIN)/python docs/make_screenshots.py $(ARGS)
+
+words:
+	@$(PYTHON) scripts/words.py
 
 clean:
 	rm -rf .venv site .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .numba_cache

@@ -6,6 +6,7 @@ import importlib
 import inspect
 import os
 import re
+import runpy
 import subprocess
 import sys
 import tomllib
@@ -226,3 +227,29 @@ def test_dependencies_are_what_is_imported():
     declared = {re.split(r"[^\w-]", line)[0] for line in project["dependencies"]}
     host = {"napari", "npe2"}  # the program that this is a plugin of
     assert {distribution.get(name, name) for name in imported} | host == declared
+
+
+def test_the_conda_recipe_asks_for_what_the_package_asks_for():
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    called = {"opencv-python": "py-opencv", "torch": "pytorch", "SimpleITK": "simpleitk"}
+    wanted = set()
+    for requirement in project["dependencies"]:
+        name, rest = re.fullmatch(r"([\w-]+)(.*)", requirement).groups()
+        wanted.add(f"{called.get(name, name)} {rest}")
+    recipe = (REPOSITORY / "packaging" / "meta.yaml").read_text(encoding="utf-8")
+    run = recipe.split("  run:\n")[1].split("\ntest:")[0]
+    asked = {line.strip()[2:] for line in run.splitlines() if line.strip().startswith("- ")}
+    assert asked - {"python >={{ python_min }}"} == wanted
+    version = re.search(r'version = "([\d.]+)"', recipe).group(1)
+    assert version == napari_xreg.__version__
+
+
+def test_words_lists_what_the_window_says():
+    words = runpy.run_path(str(REPOSITORY / "scripts" / "words.py"))
+    said = dict(words["listed"]())
+    texts = set(said.values())
+    assert "Refine from the present pose." in texts
+    assert "Move the C-arm by hand" in texts  # of the manifest
+    assert any("keeps {kept} so far" in text for text in texts)  # an f-string as one
+    assert not any("font-size" in text for text in texts)
+    assert len(texts) > 1000
