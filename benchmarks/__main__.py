@@ -1,4 +1,4 @@
-"""``python -m benchmarks refinement|capture|rendering|precision|confidence|pnp|rayemb|landmarks|rayemb_trust|rayemb_speed|heatmap_click|gpu|dragging|streaming|verdict|reg_quality|wrist|all [options]``."""
+"""``python -m benchmarks refinement|capture|rendering|precision|confidence|pnp|rayemb|landmarks|regression|rayemb_trust|rayemb_speed|heatmap_click|gpu|dragging|streaming|verdict|reg_quality|wrist|all [options]``."""
 
 import argparse
 import sys
@@ -20,6 +20,7 @@ from benchmarks import (
     rayemb_trust,
     refinement,
     reg_quality,
+    regression,
     rendering,
     report,
     streaming,
@@ -36,6 +37,7 @@ COMMANDS = {
     "pnp": pnp,
     "rayemb": rayemb_accuracy,
     "landmarks": landmark_accuracy,
+    "regression": regression,
     "rayemb_trust": rayemb_trust,
     "rayemb_speed": rayemb_speed,
     "heatmap_click": heatmap_click,

@@ -42,11 +42,12 @@ def find_start(
     ValueError
         If it needs a file that was not given.
     """
-    needs = INITIALISERS[arguments.init].needs
+    row = INITIALISERS[arguments.init]
+    needs = row.needs
     if "weights" in needs and arguments.weights is None:
         raise ValueError(
-            f"--init {arguments.init} needs --weights: train a detector first "
-            f"(napari-xreg train {arguments.init})"
+            f"--init {arguments.init} needs --weights: train a network first "
+            f"(napari-xreg train {row.recipe})"
         )
     if "landmarks" in needs and not patient.landmarks:
         raise ValueError(

@@ -33,6 +33,8 @@ def run(arguments: Namespace, console: Console) -> int:
         entry["values"] += "; give --read-as"
     if "does not say" in entry.get("start", ""):
         entry["start"] += ": give angles or --start"
+    if entry.get("network", "").startswith("pose"):
+        entry["advice"] = "register --init regression --weights FILE, or train pose --finetune FILE"
     for name, value in entry.items():
         _say(console, name, value)
     console.answer({**schema_head(INSPECTION), **entry})

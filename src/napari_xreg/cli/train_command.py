@@ -1,6 +1,7 @@
 """``napari-xreg train``: weights for one patient, or for many."""
 
 from argparse import Namespace
+from dataclasses import replace
 from pathlib import Path
 
 from napari_xreg.cli.console import Console
@@ -8,13 +9,16 @@ from napari_xreg.cli.inputs import read_marks, read_patient
 from napari_xreg.cli.refining import cancelled_by_interrupt
 from napari_xreg.files import TRAINING, schema_head
 from napari_xreg.progress import Control, run as run_events
+from napari_xreg.regression import PoseRecipe
 from napari_xreg.rendering import choose_device, set_thread_count, thread_count
 from napari_xreg.training import (
+    NAMED_RANGES,
     CTsOfFolder,
     OneCT,
     Patients,
     Phantoms,
     PoseRange,
+    Recipe,
     Step,
     TrainingStatus,
 )
@@ -70,7 +74,7 @@ def train_request(arguments: Namespace) -> TrainRequest:
     poses = _pose_range(arguments)
     device = str(choose_device(arguments.device))
     return TrainRequest(
-        RECIPES[arguments.method](),
+        _recipe(arguments),
         _patients(arguments),
         Path(arguments.out),
         start=Path(finetuned) if finetuned else "scratch",
@@ -84,14 +88,24 @@ def train_request(arguments: Namespace) -> TrainRequest:
     )
 
 
+def _recipe(arguments: Namespace) -> Recipe:
+    recipe = RECIPES[arguments.method]()
+    if not arguments.similarity:
+        return recipe
+    if not isinstance(recipe, PoseRecipe):
+        raise ValueError(f"--similarity belongs to train pose: got train {arguments.method}")
+    return PoseRecipe(similarity=arguments.similarity)
+
+
 def _pose_range(arguments: Namespace) -> PoseRange:
-    usual = PoseRange()
+    usual = NAMED_RANGES[arguments.range] if arguments.range else PoseRange()
     primary, secondary, roll = (
         tuple(getattr(arguments, name) or getattr(usual, f"{name}_deg"))
         for name in ("primary", "secondary", "roll")
     )
-    offset = usual.offset_mm if arguments.offset is None else arguments.offset
-    return PoseRange(primary, secondary, roll, offset)
+    if arguments.offset is None:
+        return replace(usual, primary_deg=primary, secondary_deg=secondary, roll_deg=roll)
+    return PoseRange(primary, secondary, roll, arguments.offset)
 
 
 def _patients(arguments: Namespace) -> Patients:

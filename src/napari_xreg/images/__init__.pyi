@@ -93,6 +93,7 @@ from .labels import LabelMap as LabelMap
 from .landmark import Landmark as Landmark
 from .operations import (
     Crop as Crop,
+    Other as Other,
     operation_from_json as operation_from_json,
     operation_to_json as operation_to_json,
 )

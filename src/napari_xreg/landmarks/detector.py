@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
 from napari_xreg.files import is_number
-from napari_xreg.training import RadiographNetwork
+from napari_xreg.training import Framing, RadiographNetwork
 
 DEEPFLUORO_NAMES = tuple(
     f"{name}-{side}" for name in ("ASIS", "FH", "GSN", "IOF", "IPS", "MOF", "SPS") for side in "lr"
@@ -49,6 +49,7 @@ class LandmarkDetector(RadiographNetwork):
         `landmarks.trust`); None where that was never measured.
     """
 
+    framing: Framing
     names: tuple[str, ...]
     stride: int
     trusted_mm: float | None

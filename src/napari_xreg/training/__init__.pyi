@@ -22,6 +22,7 @@ from .events import (
     TrainingStatus as TrainingStatus,
     Validation as Validation,
 )
+from .fixed_camera import FixedCamera as FixedCamera
 from .framing import (
     LOCAL_PIXELS as LOCAL_PIXELS,
     Align as Align,
@@ -36,6 +37,7 @@ from .kept import Kept as Kept, best_scores as best_scores, reason as reason
 from .loop import Task as Task, TrainSettings as TrainSettings, train as train
 from .network import RadiographNetwork as RadiographNetwork
 from .network_file import (
+    PUBLISHED as PUBLISHED,
     built as built,
     fill as fill,
     read_network as read_network,
@@ -69,9 +71,15 @@ from .population import (
     Population as Population,
     ct_files as ct_files,
 )
-from .pose_range import STANDARD_CARM as STANDARD_CARM, PoseRange as PoseRange
+from .pose_range import (
+    NAMED_RANGES as NAMED_RANGES,
+    STANDARD_CARM as STANDARD_CARM,
+    EvenOffsets as EvenOffsets,
+    PoseRange as PoseRange,
+)
 from .recent import Recent as Recent
 from .recipe import (
+    USABLE_MTRE_MM as USABLE_MTRE_MM,
     Cloud as Cloud,
     FindsPoints as FindsPoints,
     Recipe as Recipe,
@@ -84,4 +92,9 @@ from .state_file import (
     read_state as read_state,
     write_state as write_state,
 )
-from .torch_file import read_torch as read_torch, stands_alone as stands_alone
+from .torch_file import (
+    Named as Named,
+    finite_weights as finite_weights,
+    read_torch as read_torch,
+    stands_alone as stands_alone,
+)

@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from napari_xreg.geometry import CArm
+from napari_xreg.training.fixed_camera import FixedCamera
 from napari_xreg.training.framing import Framing
 
 
@@ -23,7 +24,7 @@ class RadiographNetwork(nn.Module, ABC):
     """
 
     kind: ClassVar[str]
-    framing: Framing
+    framing: Framing | FixedCamera
 
     @abstractmethod
     def inputs(

@@ -17,6 +17,7 @@ from napari_xreg.training.checkpoint import (
     write_checkpoint,
 )
 from napari_xreg.training.draws import drawn_from
+from napari_xreg.training.fixed_camera import FixedCamera
 from napari_xreg.training.framing import Framing
 from napari_xreg.training.network import RadiographNetwork
 
@@ -151,6 +152,8 @@ class _Allowance(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-def _framing(stored: Mapping[str, Any]) -> Framing:
+def _framing(stored: Mapping[str, Any]) -> Framing | FixedCamera:
+    if "pixels" in stored:
+        return FixedCamera(**stored)
     shape = stored["shape"]
     return Framing(**{**stored, "shape": None if shape is None else tuple(shape)})

@@ -1,6 +1,6 @@
 """Which C-arm poses a network learns from, and which ones templates are rendered at."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 
 import torch
@@ -12,6 +12,46 @@ from napari_xreg.options import Option
 
 STANDARD_CARM = CArm(1020.0, 750.0, Detector((256, 256), (300 / 256, 300 / 256)))
 """A mobile C-arm of 300 mm."""
+
+
+Ends = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class EvenOffsets:
+    """Where the isocenter lies before the source, drawn evenly; as xvr draws it.
+
+    Parameters
+    ----------
+    x_mm, y_mm
+        How far the C-arm is moved along its camera axes: across and down the image.
+    from_source_mm
+        Depth of the isocenter.
+    """
+
+    x_mm: Ends = (-150.0, 150.0)
+    y_mm: Ends = (-150.0, 150.0)
+    from_source_mm: Ends = (450.0, 1000.0)
+
+    def __post_init__(self) -> None:
+        for low, high in (self.x_mm, self.y_mm, self.from_source_mm):
+            if not -10_000 <= low <= high <= 10_000:
+                raise ValueError(f"offsets run from small to large, within 10 m: got {self!r}")
+        if not self.from_source_mm[0] > 0:
+            raise ValueError(f"the isocenter lies before the source: got {self!r}")
+
+    def sample(
+        self, carm: CArm, count: int, generator: torch.Generator
+    ) -> Float[Tensor, "count 3"]:
+        """Offsets along the camera's axes, mm."""
+        uniform = torch.rand(count, 3, generator=generator, dtype=torch.float64)
+        low, high = (
+            torch.tensor(ends, dtype=torch.float64)
+            for ends in zip(self.x_mm, self.y_mm, self.from_source_mm, strict=True)
+        )
+        drawn = low + (high - low) * uniform
+        depth = carm.source_to_isocenter - drawn[:, 2:]
+        return torch.cat([drawn[:, :2], depth], 1)
 
 
 @dataclass(frozen=True)
@@ -28,6 +68,8 @@ class PoseRange:
         Standard deviation of the C-arm's offset along each camera axis, mm.
     cut
         Offsets beyond this many standard deviations are drawn again.
+    even
+        Offsets that are drawn evenly instead.
 
     Raises
     ------
@@ -57,6 +99,7 @@ class PoseRange:
         ),
     ] = 50.0  # fmt: skip
     cut: float = 2.0
+    even: EvenOffsets | None = None
 
     def __post_init__(self) -> None:
         for name in ("primary_deg", "secondary_deg", "roll_deg"):
@@ -83,7 +126,24 @@ class PoseRange:
             "secondary_deg": list(self.secondary_deg),
             "roll_deg": list(self.roll_deg),
             "offset_mm": self.offset_mm,
+            **({} if self.even is None else {"even_offsets": asdict(self.even)}),
         }
+
+    def middle(self, carm: CArm, isocenter: Float[Tensor, "3"]) -> Pose:
+        """The pose in the middle of all ranges."""
+        primary, secondary, roll = (
+            (low + high) / 2 for low, high in (self.primary_deg, self.secondary_deg, self.roll_deg)
+        )
+        offset = torch.zeros(3, dtype=torch.float64)
+        if self.even is not None:
+            across, down, away = (
+                (low + high) / 2
+                for low, high in (self.even.x_mm, self.even.y_mm, self.even.from_source_mm)
+            )
+            offset = torch.tensor([across, down, carm.source_to_isocenter - away]).double()
+        return carm.world_from_camera(
+            primary, secondary, roll, isocenter=isocenter.double(), offset_mm=offset
+        )
 
     def sample(
         self,
@@ -99,7 +159,10 @@ class PoseRange:
             for ends in zip(self.primary_deg, self.secondary_deg, self.roll_deg, strict=True)
         )
         primary, secondary, roll = (low + (high - low) * uniform).T
-        offset = self._offsets(count, generator)
+        if self.even is not None:
+            offset = self.even.sample(carm, count, generator)
+        else:
+            offset = self._offsets(count, generator)
         return carm.world_from_camera(
             primary, secondary, roll, isocenter=isocenter.double(), offset_mm=offset
         )
@@ -131,3 +194,17 @@ def _spaced(ends: tuple[float, float], steps: int) -> Float[Tensor, "steps"]:
     if steps == 1:
         return torch.tensor([(ends[0] + ends[1]) / 2], dtype=torch.float64)
     return torch.linspace(ends[0], ends[1], steps, dtype=torch.float64)
+
+
+NAMED_RANGES = {
+    "xvr-pelvis": PoseRange((-45.0, 45.0), (-45.0, 45.0), (-15.0, 15.0), even=EvenOffsets()),
+    "xvr-neurovasculature": PoseRange(
+        (-45.0, 90.0), (-5.0, 5.0), (-5.0, 5.0),
+        even=EvenOffsets((-25.0, 25.0), (-25.0, 25.0), (700.0, 800.0)),
+    ),
+    "xvr-skull": PoseRange(
+        (-125.0, 125.0), (-45.0, 45.0), (-15.0, 15.0),
+        even=EvenOffsets((-200.0, 200.0), (-200.0, 200.0), (500.0, 1000.0)),
+    ),
+}  # fmt: skip
+"""Table S2 of the xvr paper: orientation PA, whose angles are those of the C-arm."""

@@ -1,20 +1,28 @@
 """Files of `torch.save`: tensors and plain values, as large as they say, and nothing that runs."""
 
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
 
 from napari_xreg.files import ReadError, check_file
 
+Named: TypeAlias = Callable[..., Any] | tuple[Callable[..., Any], str]
+
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
-def read_torch(file: Path) -> Any:
+def read_torch(file: Path, *, named: Sequence[Named] = ()) -> Any:
     """What a file of `torch.save` holds, on the CPU, without running anything in it.
+
+    Parameters
+    ----------
+    named
+        Harmless classes that it may name beside tensors and plain values: a class, or one with the
+        name that it stands in for.
 
     Raises
     ------
@@ -24,7 +32,8 @@ def read_torch(file: Path) -> Any:
     check_file(file)
     try:
         _check_packing(file)
-        return torch.load(file, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals(list(named)):
+            return torch.load(file, map_location="cpu", weights_only=True)
     except ReadError:
         raise
     except Exception as error:  # of pickle, zip and torch, of any kind

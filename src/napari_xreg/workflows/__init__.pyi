@@ -128,6 +128,7 @@ from .starting.by_landmarks import (
     LANDMARK_SPREAD as LANDMARK_SPREAD,
     LANDMARK_STARTS as LANDMARK_STARTS,
 )
+from .starting.by_regression import REGRESSION_STARTS as REGRESSION_STARTS, spread_of as spread_of
 from .starting.initialisers import (
     INITIALISERS as INITIALISERS,
     Initialiser as Initialiser,

@@ -10,7 +10,8 @@ def add_inspect(commands: Commands, common: Parser) -> None:
         "inspect",
         parents=[common],
         help="say what a file is and what is known of its geometry",
-        description="Describe a CT, a label map, a radiograph, a data set or a result of this program.",
+        description="Describe a CT, a label map, a radiograph, a data set, a result of this program or a "
+        "file of weights.",
     )
     inspect.add_argument("file", metavar="FILE", help="file or folder")
     inspect.add_argument(

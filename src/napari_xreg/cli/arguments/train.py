@@ -13,6 +13,9 @@ from napari_xreg.cli.arguments.options import (
 )
 from napari_xreg.workflows import RECIPES
 
+RANGES = ("xvr-pelvis", "xvr-neurovasculature", "xvr-skull")
+"""As `training.NAMED_RANGES`, which takes torch to import."""
+
 
 def _range(name: str) -> Callable[[], str]:
     """The words of a range of `training.PoseRange`."""
@@ -35,8 +38,9 @@ def add_train(commands: Commands, common: Parser) -> None:
         "train",
         parents=[common],
         help="train a network for a patient on your own machine",
-        description="Train RayEmb or a landmark detector on simulated views of a CT (the default), of "
-        "every CT of a folder (--population), or of simulated pelves (`phantoms` in place of a CT).",
+        description="Train RayEmb, a landmark detector or a pose network on simulated views of a CT (the "
+        "default), of every CT of a folder (--population), or of simulated pelves (`phantoms` in place of "
+        "a CT).",
     )
     train.add_argument("method", choices=tuple(RECIPES), help="what to train")
     add_ct(train)
@@ -56,6 +60,11 @@ def add_train(commands: Commands, common: Parser) -> None:
         metavar="HU",
         help="without labels, points lie above this (default: %(default)s)",
     )
+    train.add_argument(
+        "--range",
+        choices=RANGES,
+        help="of the C-arm poses to learn, as in the xvr paper; the options below overrule it",
+    )
     for name in ("primary", "secondary", "roll"):
         angles = train.add_argument(f"--{name}", type=number, nargs=2, metavar=("FROM", "TO"))
         worded(angles, _range(f"{name}_deg"))
@@ -63,6 +72,14 @@ def add_train(commands: Commands, common: Parser) -> None:
     train.add_argument("--minutes", type=positive_number, default=5.0, help="default: %(default)s")
     train.add_argument(
         "--learning-rate", type=positive_number, metavar="R", help="default: that of the network"
+    )
+    train.add_argument(
+        "--similarity",
+        type=not_negative,
+        default=0.0,
+        metavar="W",
+        help="of `train pose`: weight of 1 - mNCC between the image at the pose it says and the one it "
+        "was shown (default: 0, the distance of the poses alone, which is quicker)",
     )
     train.add_argument("--seed", type=whole, default=0, help="default: %(default)s")
     train.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, mps (default: cpu)")

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from napari_xreg.geometry import CArm
 from napari_xreg.images import Radiograph
-from napari_xreg.training import Align, RadiographNetwork
+from napari_xreg.training import Align, Framing, RadiographNetwork
 
 
 class RayEncoder(RadiographNetwork):
@@ -30,6 +30,7 @@ class RayEncoder(RadiographNetwork):
         a tenth of the logarithm of the softmax temperature, and a hundredth of `outside_logit`.
     """
 
+    framing: Framing
     align: ClassVar[Align] = "centers"
     dimensions: int
     upsampling: int

@@ -225,6 +225,7 @@ class TrainWidget(Docked):
         usable = self.outcome is not None and not self.outcome.problem
         self.use_button.setEnabled(usable and not running)
         self.use_button.setText(f"Use in {self.form.recipe.widget}")
+        self.use_button.setVisible(bool(self.form.recipe.widget))
 
     def _words_of(self, found: Interrupted) -> str:
         resume = found.resume

@@ -34,6 +34,9 @@ from napari_xreg.images import (
 from napari_xreg.records import read_result
 from napari_xreg.workflows.opening.trials import trial_frames
 
+WEIGHTS = (".safetensors", ".pth", ".pt", ".ckpt")
+"""Endings of files of weights."""
+
 
 def inspect(
     path: Path | str,
@@ -49,7 +52,8 @@ def inspect(
     Parameters
     ----------
     path
-        A CT, a label map, a radiograph, a trial of Autoscoper, a data set, a result of this program.
+        A CT, a label map, a radiograph, a trial of Autoscoper, a data set, a result of this program,
+        a file of weights.
     kind
         "ct", "labels" or "radiograph": read it as this. None: look at it.
     series_uid, values, spacing
@@ -68,6 +72,10 @@ def inspect(
     kind = kind or ("ct" if spacing is not None or series_uid is not None else _kind(path, frame))
     if kind == "result":
         entry = _result_entry(path)
+    elif kind == "weights":
+        from napari_xreg.workflows.opening.inspecting_weights import weights_entry  # networks
+
+        entry = weights_entry(path)
     elif kind == "labels":
         entry = _label_entry(read_labels(path))
     elif kind == "data set":
@@ -170,6 +178,8 @@ def _kind(path: Path, frame: Frame) -> str:
     """By name and, for DICOM, by modality; a stack of images may be a CT or a radiograph."""
     if path.suffix.lower() == ".json":
         return "result"
+    if path.suffix.lower() in WEIGHTS:
+        return "weights"
     if is_trial(path):
         return "trial"
     if is_data_set(path):

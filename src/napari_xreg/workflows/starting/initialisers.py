@@ -21,12 +21,15 @@ class Initialiser:
         `StartingPose`, None if cancelled, and raises `NoStart` where it finds none.
     needs
         Fields of `InitialiseRequest` that it cannot do without.
+    recipe
+        Of `RECIPES`: what trains its weights.
     """
 
     name: str
     line: str
     module: str
     needs: tuple[str, ...] = ()
+    recipe: str = ""
 
 
 INITIALISERS: dict[str, Initialiser] = {
@@ -36,12 +39,21 @@ INITIALISERS: dict[str, Initialiser] = {
             "rayemb",
             "found from points of the CT (RayEmb)",
             "napari_xreg.workflows.starting.by_points",
+            recipe="rayemb",
         ),
         Initialiser(
             "landmarks",
             "from those that a detector finds (--weights) and their places in the CT (--landmarks)",
             "napari_xreg.workflows.starting.by_landmarks",
             needs=("weights", "landmarks"),
+            recipe="landmarks",
+        ),
+        Initialiser(
+            "regression",
+            "the pose that a network says (--weights: of `train pose`, of xvr or of DiffPose)",
+            "napari_xreg.workflows.starting.by_regression",
+            needs=("weights",),
+            recipe="pose",
         ),
     )
 }

@@ -22,5 +22,15 @@ def _landmarks() -> "Recipe":
     return LandmarkRecipe()
 
 
-RECIPES: dict[str, Callable[[], "Recipe"]] = {"rayemb": _rayemb, "landmarks": _landmarks}
+def _pose() -> "Recipe":
+    from napari_xreg.regression import PoseRecipe
+
+    return PoseRecipe()
+
+
+RECIPES: dict[str, Callable[[], "Recipe"]] = {
+    "rayemb": _rayemb,
+    "landmarks": _landmarks,
+    "pose": _pose,
+}
 """By `Recipe.kind`; the first is the default."""

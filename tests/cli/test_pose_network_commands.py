@@ -1,0 +1,103 @@
+"""``train pose``, ``register --init regression`` and ``inspect`` of weights, as a user asks for them."""
+
+import json
+
+import pytest
+import seeded_xvr as seeded
+import torch
+
+from napari_xreg.cli.arguments.parser import build_parser
+from napari_xreg.cli.arguments.train import RANGES
+from napari_xreg.cli.train_command import train_request
+from napari_xreg.metrics import rotation_error_deg
+from napari_xreg.records.pose_frames import pose_of_matrix
+from napari_xreg.regression import Place, PoseFrame, PoseNetwork
+from napari_xreg.training import NAMED_RANGES, FixedCamera, PoseRange, save_network
+
+
+@pytest.fixture
+def weights(case, tmp_path):
+    """Of a network that says the true pose, whatever it sees."""
+    center = case.volume.center.double()
+    frame = PoseFrame(center=tuple(center.tolist()))
+    errors = (1.0, 2.0, 1.5, 4.0, 5.0, 6.0)
+    network = PoseNetwork(framing=FixedCamera(pixels=32), frame=frame, errors=errors)
+    network.begin_at(case.pose, Place(center))
+    for head in (network.rot_regression, network.xyz_regression):
+        torch.nn.init.zeros_(head.weight)
+    about = {"trained_on": "nothing", "words": "It guesses.", "scores": {"median_mtre_mm": 1.5}}
+    save_network(tmp_path / "pose.safetensors", network, about)
+    return tmp_path / "pose.safetensors"
+
+
+@pytest.mark.slow
+def test_a_registration_starts_where_the_network_says(case, weights, call, tmp_path):
+    done = call(
+        "register", case.ct, case.xray, "--init", "regression", "--weights", weights,
+        "--multi-start", 2, "--film", "none", "--out", tmp_path / "out", "--json", "--quiet",
+    )  # fmt: skip
+    answer = json.loads(done.out)
+    assert answer["init"]["method"] == "regression"
+    assert answer["init"]["weights"]["trained_on"] == "nothing"
+    assert answer["start_origin"] == "a pose network"
+    found = pose_of_matrix(
+        torch.tensor(answer["pose"]["world_from_camera"]).double(), "world_from_camera"
+    )
+    assert float(rotation_error_deg(found, case.pose)) < 0.5
+    assert done.code == 0, done.err
+
+
+def test_one_trained_on_another_ct_is_refused(case, call, tmp_path):
+    frame = PoseFrame(center=(5000.0, 0.0, 0.0))
+    network = PoseNetwork(framing=FixedCamera(pixels=32), frame=frame)
+    save_network(tmp_path / "other.safetensors", network, {})
+    words = ("register", case.ct, case.xray, "--out", tmp_path / "out", "--quiet")
+    done = call(*words, "--init", "regression", "--weights", tmp_path / "other.safetensors")
+    assert done.code == 1
+    assert "trained on another CT" in done.err
+    done = call(*words, "--init", "regression")
+    assert done.code == 2
+    assert (
+        "--init regression needs --weights: train a network first (napari-xreg train pose)"
+        in done.err
+    )
+
+
+def test_weights_are_described(weights, call, tmp_path):
+    done = call("inspect", weights, "--json", "--quiet")
+    answer = json.loads(done.out)
+    assert (answer["kind"], answer["network"]) == ("network weights", "pose")
+    assert answer["scores"] == {"median_mtre_mm": 1.5}
+    assert answer["words"] == "It guesses."
+    torch.save(seeded.checkpoint_of("twist"), tmp_path / "0042.pth")
+    done = call("inspect", tmp_path / "0042.pth")
+    assert done.code == 0, done.err
+    assert "pose, xvr 0.1.0" in done.out
+    assert "64 x 64 pixels of 3.5 mm, 1020 mm from the source; orientation AP" in done.out
+    torch.save({"state_dict": {"a": torch.zeros(2)}}, tmp_path / "ray.ckpt")
+    assert "a published file of 1 tensors" in call("inspect", tmp_path / "ray.ckpt").out
+    (tmp_path / "broken.pth").write_bytes(b"no")
+    done = call("inspect", tmp_path / "broken.pth")
+    assert done.code == 2
+    assert "broken.pth cannot be read" in done.err
+
+
+def request_of(*words):
+    return train_request(
+        build_parser().parse_args(["train", *map(str, words), "--out", "w.safetensors"])
+    )
+
+
+def test_ranges_of_the_paper_and_the_similarity():
+    assert set(RANGES) == set(NAMED_RANGES)
+    named = request_of("pose", "phantoms", "--range", "xvr-skull", "--similarity", "0.5")
+    assert named.poses == NAMED_RANGES["xvr-skull"]
+    assert named.recipe.similarity == 0.5
+    narrower = request_of("pose", "phantoms", "--range", "xvr-pelvis", "--primary", "-10", "20")
+    assert narrower.poses.primary_deg == (-10.0, 20.0)
+    assert narrower.poses.secondary_deg == (-45.0, 45.0)
+    assert narrower.poses.even == NAMED_RANGES["xvr-pelvis"].even
+    nearer = request_of("pose", "phantoms", "--range", "xvr-pelvis", "--offset", "7")
+    assert nearer.poses == PoseRange((-45.0, 45.0), (-45.0, 45.0), (-15.0, 15.0), 7.0)
+    with pytest.raises(ValueError, match="belongs to train pose"):
+        request_of("rayemb", "phantoms", "--similarity", "1")
