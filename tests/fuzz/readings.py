@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from napari_xreg.cli import main
+from napari_xreg.datasets import open_data_set
 from napari_xreg.geometry import CArm, Pose
 from napari_xreg.images import (
     Radiograph,
@@ -153,6 +154,24 @@ def _tracked(frames):
         _pose(pose)
 
 
+def _first_view(path):
+    found = open_data_set(path)
+    case = found.case(found.entries[0].name if found.entries else None)
+    views = case.entry.views
+    return case, case.view(views[0] if views else None)
+
+
+def _case(read):
+    case, view = read
+    _volume(case.volume)
+    if case.labels is not None:
+        _labels(case.labels)
+    _radiograph(view.radiograph)
+    _landmarks((*case.landmarks, *view.landmarks))
+    for pose in view.truths.values():
+        _pose(pose)
+
+
 def _pose_of_others(path):
     return read_pose(path, frame="world_from_camera")
 
@@ -164,6 +183,7 @@ READ = {
         _volume,
     ),
     "trial": (read_trial, _trial),
+    "data_set": (_first_view, _case),
     "tra": (lambda path: read_tra(path, 2), _tracked),
     "labels": (read_labels, _labels),
     "radiograph": (read_radiograph, _radiograph),

@@ -18,13 +18,14 @@ import tifffile
 import torch
 
 TESTS = Path(__file__).resolve().parents[1]
-for _beside in ("images", "session"):  # the writers of hand-made files of those tests
+for _beside in ("datasets", "images", "session"):  # the writers of hand-made files of those tests
     sys.path.insert(0, str(TESTS / _beside))
 
 import camera_files
 import ct_writers
 import session_parts
 import trial_maker
+import twins
 import xray_files
 
 from napari_xreg.geometry import CArmPose
@@ -72,6 +73,7 @@ def make_seeds(folder: Path) -> list[Seed]:
     _volumes(place, add)
     _radiographs(place, add)
     _small_files(place, add)
+    _data_sets(place, add)
     _sessions(place, add)
     _weights(place, add)
     return seeds
@@ -138,6 +140,17 @@ def _radiographs(place, add):
         add(ending, "radiograph", path)
         if ending == "png":
             add("sidecar", "radiograph", path, sidecar)
+
+
+def _data_sets(place, add):
+    add(
+        "deepfluoro", "data_set", twins.write_deepfluoro(place("deepfluoro") / "f.h5", ("17-1882",))
+    )
+    add("ljubljana", "data_set", twins.write_ljubljana(place("ljubljana") / "l.h5", ("subject01",)))
+    folder = twins.write_xvr(place("xvr"), subjects=("subject01",))
+    for name, ending in (("xvr_pose", "pt"), ("xvr_image", "dcm")):
+        add(name, "data_set", folder, folder / "subject01" / "xrays" / f"000.{ending}")
+    add("xvr_points", "data_set", folder, folder / "subject01" / "fiducials.pt")
 
 
 def _small_files(place, add):

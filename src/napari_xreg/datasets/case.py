@@ -131,6 +131,8 @@ class Case:
             If there is none of this name, or it is damaged.
         """
         views = self.entry.views
+        if not views:
+            raise ReadError(f"{self.entry.name}: has no radiograph")
         if name is None and len(views) != 1:
             raise SeveralCaseViews(
                 f"{self.entry.name}: has {len(views)} radiographs, {_shown(views)}: choose one"
@@ -179,6 +181,8 @@ class DataSet:
             If there is none of this name, or its files are damaged.
         """
         names = tuple(entry.name for entry in self.entries)
+        if not names:
+            raise ReadError(f"{self.path.name}: holds no case")
         if name is None and len(names) != 1:
             raise SeveralCases(
                 f"{self.path.name}: holds {len(names)} cases, {_shown(names)}: choose one"

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import torch
 
+from napari_xreg.files import ReadError
 from napari_xreg.geometry import CArm, Pose
 from napari_xreg.images import GeometryRecord, Landmark, Radiograph, geometry_of
 
@@ -18,8 +19,17 @@ def assumed_isocenter(source_to_detector: float) -> float:
 
 
 def record_of(carm: CArm, origin: str) -> GeometryRecord:
-    """The geometry of an image as a file said it, but for the isocenter, which no layout says."""
-    record = geometry_of(carm, None, origin)
+    """The geometry of an image as a file said it, but for the isocenter, which no layout says.
+
+    Raises
+    ------
+    ReadError
+        If a value is of no room.
+    """
+    try:
+        record = geometry_of(carm, None, origin)
+    except ValueError as error:
+        raise ReadError(f"{origin}: {error}") from error
     words = "assumed: the data set does not say what the C-arm turned about; no pose depends on it"
     return replace(record, provenance={**record.provenance, "source_to_isocenter": words})
 
