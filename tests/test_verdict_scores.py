@@ -6,9 +6,13 @@ import math
 import cv2
 import numpy as np
 import pytest
+import torch
 
-from benchmarks import reg_quality
+from benchmarks import reg_quality, verdict
 from benchmarks.scores import area_under_precision, area_under_roc, reliability
+from napari_xreg.geometry import CArm, Detector, Pose
+from napari_xreg.images import Radiograph
+from napari_xreg.registration import View
 
 
 def test_areas_by_hand():
@@ -83,3 +87,36 @@ def test_the_table_is_written(twin, tmp_path, capsys):
     assert "| 18-0725  | 2     | 1    | 1.0000 | 1.0000 | 1            | 100.0 %       |" in said
     assert "polarity of the pictures opposite" in said
     assert (tmp_path / "out" / "reg_quality.md").read_text() == said.lstrip("\n")
+
+
+def record(**changes) -> dict:
+    return {"volume": "rib", "kind": "start", "views": 1, "mtre_mm": 8.0, "seen_mm": 0.4} | changes
+
+
+def test_from_one_view_right_is_what_is_seen():
+    assert verdict.right(record())
+    assert not verdict.right(record(views=2))
+    assert not verdict.right(record(mtre_mm=None, seen_mm=None))
+    # Distances wrong by a tenth show in two views, not in one; nor does a mirrored phantom.
+    assert verdict.hidden(record(kind="geometry off by a tenth"))
+    assert not verdict.hidden(record(kind="geometry off by a tenth", views=2))
+    assert verdict.hidden(record(volume="phantom_sacrum", kind="mirrored"))
+    assert not verdict.hidden(record(kind="mirrored"))
+    assert verdict.parent("rib") == verdict.parent("chest_lidc") == "chest_lidc"
+
+
+def test_a_distance_as_seen_is_measured_at_the_patient():
+    arm = CArm(1000.0, 700.0, Detector((90, 110), (1.5, 1.1), (40.0, 60.0)))
+    pose = Pose(torch.eye(3).double(), torch.zeros(3).double())
+    points = torch.tensor([[10.0, -20.0, 700.0], [-30.0, 5.0, 650.0]], dtype=torch.float64)
+    image = Radiograph(torch.zeros(90, 110), arm)
+
+    def seen(*shift: float) -> float:
+        moved = Pose(pose.rotation, torch.tensor(shift, dtype=torch.float64))
+        return verdict.seen_mm(View(image, moved), View(image, pose), points)
+
+    assert seen(1.2, 0.0, 0.0) == pytest.approx(1.2)
+    assert seen(0.0, 0.9, 0.0) == pytest.approx(0.9)
+    # 10 mm nearer: a point 22.4 mm from the axis at 700 mm moves by 22.4 * 10 / 690 there.
+    apart = [math.hypot(10, 20) * 10 / 690, math.hypot(30, 5) * 10 / 640]
+    assert seen(0.0, 0.0, 10.0) == pytest.approx(sum(apart) / 2)

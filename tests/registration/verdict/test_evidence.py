@@ -1,5 +1,6 @@
 """What is counted, by hand; and balls in closed form at the right pose and beside it."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +11,7 @@ from registration.blobs import CENTER, blob_radiograph, blob_volume
 from napari_xreg.geometry import CArm, CArmPose, Detector, Pose
 from napari_xreg.images import Radiograph, Volume
 from napari_xreg.registration import View
-from napari_xreg.registration.verdict.evidence import _where_seen, evidence_of, weighed
+from napari_xreg.registration.verdict.evidence import _pixels, _where_seen, evidence_of, weighed
 from napari_xreg.registration.verdict.patches import ASIDE, Patches
 from napari_xreg.rendering import render_drr
 
@@ -18,38 +19,46 @@ ARM = CArm(1020.0, 740.0, Detector((150, 130), (1.4, 1.7), (70.0, 68.0)))
 TRUTH = ARM.pose_from(CArmPose(12.0, -8.0, isocenter=tuple(CENTER.tolist())))
 
 
-def patches(here: list[float], best: list[float], aside: float) -> Patches:
-    return Patches(np.array(here), np.array(best), np.full((len(here), len(ASIDE)), aside))
+def patches(
+    here: list[float], best: list[float], rival: list[float], aside: float = 0.2, own: float = 0.3
+) -> Patches:
+    places = (len(here), len(ASIDE))
+    arrays = [np.array(values) for values in (here, best, rival)]
+    return Patches(*arrays, np.full(places, aside), np.full(places, own))
 
 
 def test_convincing_patches_are_counted():
-    # Nine convincing patches: six in place (best - here below 0.06), three not; two that do not count.
-    first = patches([0.9, 0.9, 0.9, 0.85, 0.1], [0.9, 0.92, 0.95, 0.86, 0.5], 0.2)
-    second = patches([0.7, 0.65, 0.5, 0.2, 0.8, 0.59], [0.7, 0.8, 0.7, 0.9, 0.85, 0.6], 0.2)
+    # Nine convincing patches; six fit nowhere better by 0.06 of what can be told apart. One that fits
+    # better elsewhere along an edge (best 0.95, rival 0.2) is settled; two patches do not count, and one
+    # that can be told from nowhere.
+    first = patches(
+        [0.9, 0.9, 0.8, 0.85, 0.1, 0.9],
+        [0.9, 0.92, 0.95, 0.86, 0.5, 0.9],
+        [0.4, 0.92, 0.2, 0.86, 0.5, math.nan],
+    )
+    second = patches(
+        [0.7, 0.65, 0.5, 0.2, 0.8, 0.59],
+        [0.7, 0.8, 0.7, 0.9, 0.8, 0.6],
+        [0.7, 0.8, 0.7, 0.9, 0.7, 0.6],
+    )
     found = weighed([first, second])
     assert found is not None
     assert found.patches == 9
     assert found.settled == pytest.approx(6 / 9)
-    assert found.lift == pytest.approx(6 / 9)  # nothing fits aside
-
-
-def test_the_lift_is_over_what_fits_beside():
-    # All eight fit in place; aside, the first four fit as well: half the share.
-    aside = np.full((8, len(ASIDE)), 0.0)
-    aside[:4] = 0.95
-    first = Patches(np.full(8, 0.95), np.full(8, 0.95), aside)
-    found = weighed([first])
-    assert found is not None
-    assert found.settled == pytest.approx(1.0)
-    assert found.lift == pytest.approx((1.0 - 0.5) / (1.0 - 0.5))
-    worse = replace(first, here=np.r_[np.full(2, 0.5), np.full(6, 0.95)])
-    assert weighed([worse]).lift == pytest.approx((0.75 - 0.5) / 0.5)
+    here, best = (
+        [0.9, 0.9, 0.8, 0.85, 0.7, 0.65, 0.5, 0.2, 0.8],
+        [0.9, 0.92, 0.95, 0.86, 0.7, 0.8, 0.7, 0.9, 0.8],
+    )
+    assert found.agreement == pytest.approx(sum(best) / 9)
+    # Beside they lose here - 0.2, where the DRR itself would lose 1 - 0.3.
+    assert found.sharpness == pytest.approx((sum(here) / 9 - 0.2) / 0.7)
 
 
 def test_too_few_patches_are_no_evidence():
-    few = patches([0.9] * 7, [0.9] * 7, 0.0)
+    few = patches([0.9] * 7, [0.9] * 7, [0.1] * 7)
     assert weighed([few]) is None
-    assert weighed([few, patches([0.9], [0.9], 0.0)]) is not None
+    assert weighed([few, patches([0.9], [0.9], [0.1])]) is not None
+    assert weighed([few, patches([0.9], [0.9], [math.nan])]) is None
     assert weighed([]) is None
 
 
@@ -68,7 +77,8 @@ def test_at_the_right_pose_the_drr_fits_nowhere_else(balls):
     volume, radiograph = balls
     found = evidence_of(volume, [View(radiograph, TRUTH)])
     assert found.settled > 0.95
-    assert found.lift > 0.9
+    assert found.sharpness > 0.9
+    assert found.agreement > 0.95
 
 
 def test_beside_the_right_pose_it_fits_elsewhere(balls):
@@ -89,6 +99,16 @@ def test_a_second_radiograph_counts(balls):
 def test_a_ct_outside_the_radiograph_is_no_evidence(balls):
     volume, radiograph = balls
     assert evidence_of(volume, [View(radiograph, moved(TRUTH, 2000.0, 0.0, 0.0))]) is None
+
+
+def test_a_ct_of_coarse_voxels_is_not_compared_finer_than_it_is():
+    # 150 rows of 1.4 mm and 130 columns of 1.7 mm: 221 mm, at the patient 221 * 740 / 1020 = 160.3 mm.
+    volume = blob_volume(5.0)
+    view = View(blob_radiograph(ARM, TRUTH), TRUTH)
+    depth = float(TRUTH.inverse().apply(volume.center.double()[None])[0, 2])
+    voxel = math.prod(volume.spacing) ** (1 / 3)
+    assert _pixels(volume, view.radiograph, view) == pytest.approx(221 * depth / 1020 * 3.6 / voxel)
+    assert _pixels(blob_volume(1.0), view.radiograph, view) == 256
 
 
 def test_what_is_compared_is_where_the_ct_is_seen():

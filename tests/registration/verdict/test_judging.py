@@ -67,7 +67,7 @@ def test_one_view_must_agree_with_the_distances_of_its_header(balls):
     assert "12 % farther from the source" in found.notes[-1]
     assert "moves it by 7.4 mm" in found.notes[-1]  # the isocenter is 740 mm from the source
     assert likelihood_of(found).trusted is False
-    assert likelihood_of(found).short.startswith("look again, 9")
+    assert likelihood_of(found).short.startswith("look again, ")
 
 
 def test_several_views_fix_the_depth_by_themselves(balls):

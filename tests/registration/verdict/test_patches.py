@@ -71,3 +71,14 @@ def test_a_flat_drr_has_no_patches():
 def test_a_picture_smaller_than_a_patch_has_none():
     small = texture()[:20, :20]
     assert match_patches(small, small, np.ones(small.shape, bool)).here.size == 0
+
+
+def test_along_an_edge_nothing_rivals_a_patch():
+    # Stripes along the columns: a patch slides along them, which the DRR itself knows.
+    row = cv2.GaussianBlur(np.random.default_rng(5).standard_normal((1, COLUMNS)), (0, 0), 2.0)
+    stripes = np.asarray(np.repeat(row, ROWS, 0), np.float32)
+    noisy = stripes + 0.2 * stripes.std() * texture(8)[:ROWS, :COLUMNS] / texture(8).std()
+    found = match_patches(stripes, np.asarray(noisy, np.float32), EVERYWHERE)
+    assert (found.here > found.rival).mean() > 0.95
+    assert (found.here >= found.best).mean() < 0.5  # somewhere along the stripe noise fits better
+    np.testing.assert_allclose(found.own[:, ASIDE.index((5, 0))], 1.0, atol=1e-3)

@@ -5,18 +5,28 @@ import math
 import pytest
 
 from napari_xreg.registration.verdict.evidence import Evidence
-from napari_xreg.registration.verdict.verdict import LIFT, OFFSET, SETTLED, verdict_on
+from napari_xreg.registration.verdict.verdict import (
+    AGREEMENT,
+    OFFSET,
+    SETTLED,
+    SHARPNESS,
+    verdict_on,
+)
 
 
 def test_the_probability_is_logistic():
-    found = verdict_on(Evidence(0.8, 0.5, 40))
-    assert found.probability == pytest.approx(
-        1 / (1 + math.exp(-(OFFSET + 0.8 * SETTLED + 0.5 * LIFT)))
-    )
+    found = verdict_on(Evidence(0.8, 0.7, 0.9, 40))
+    odds = OFFSET + 0.8 * SETTLED + 0.7 * SHARPNESS + 0.9 * AGREEMENT
+    assert found.probability == pytest.approx(1 / (1 + math.exp(-odds)))
+    # Noise that spoils agreement is allowed for: the same places held count more.
+    assert verdict_on(Evidence(0.8, 0.7, 0.8, 40)).probability > found.probability
 
 
 def test_a_pose_that_fits_is_trusted_and_one_that_does_not_is_not():
-    good, bad = verdict_on(Evidence(0.95, 0.94, 150)), verdict_on(Evidence(0.3, 0.2, 150))
+    good, bad = (
+        verdict_on(Evidence(0.95, 0.9, 0.93, 150)),
+        verdict_on(Evidence(0.3, 0.3, 0.7, 150)),
+    )
     assert good.trusted
     assert not bad.trusted
     assert "95 % of the details" in good.words
@@ -32,13 +42,13 @@ def test_without_evidence_nothing_is_trusted():
 
 @pytest.mark.parametrize(("off", "way"), [(0.1, "10 % farther from"), (-0.09, "9 % nearer to")])
 def test_a_depth_against_the_header_is_not_trusted(off, way):
-    found = verdict_on(Evidence(1.0, 1.0, 150), off)
+    found = verdict_on(Evidence(1.0, 1.0, 1.0, 150), off)
     assert not found.trusted
     assert way in found.words
 
 
 def test_from_one_view_the_depth_is_said_to_be_worth_little():
-    one, two = (verdict_on(Evidence(1.0, 1.0, 150), None, depth) for depth in (743.0, None))
+    one, two = (verdict_on(Evidence(1.0, 1.0, 1.0, 150), None, depth) for depth in (743.0, None))
     assert "within 2 mm as seen in this radiograph (fitted" in one.words
     assert one.words.endswith("one per cent of error moves it by 7.4 mm.")
     assert "as seen" not in two.words
@@ -46,6 +56,6 @@ def test_from_one_view_the_depth_is_said_to_be_worth_little():
 
 
 def test_a_patient_a_little_off_the_isocenter_is_trusted():
-    found = verdict_on(Evidence(1.0, 1.0, 150), -0.05)
+    found = verdict_on(Evidence(1.0, 1.0, 1.0, 150), -0.05)
     assert found.trusted
     assert "header" not in found.words

@@ -15,10 +15,12 @@ from napari_xreg.rendering import render_drr
 PIXELS = 256
 """Longer side of what is compared, the part of the radiograph that the CT covers: patches are then
 as large against the anatomy whatever the detector."""
+VOXELS = 3.6
+"""Of the CT across a pixel of what is compared, at most: finer, a DRR shows the voxels, not the bone."""
 CONVINCING = 0.6
 """A patch has a say whose best place correlates at least so much: what the radiograph shows at all."""
 BETTER = 0.06
-"""A place is as good as the best if it correlates less by no more: along a straight edge many are."""
+"""A place is as good as another if it correlates less by no more."""
 FEWEST = 8
 """Convincing patches; with fewer there is nothing to judge by."""
 
@@ -31,16 +33,20 @@ class Evidence:
     ----------
     settled
         Share of the convincing patches of the DRR that fit nowhere better than where the pose puts
-        them.
-    lift
-        By how much that exceeds the share a little beside (3 and 5 pixels off), of what it could
-        exceed it by: 1 where the images fit in one place only, 0 where they fit anywhere alike.
+        them, of the places that can be told apart.
+    sharpness
+        How much worse patches fit a little beside (3 and 5 pixels), of how much worse the DRR fits
+        itself there: 1 where the radiograph shows all that the DRR shows, and in that place.
+    agreement
+        Mean correlation of the patches in their best places: what noise leaves of the first two at
+        a right pose.
     patches
         How many convincing patches there are, in all radiographs.
     """
 
     settled: float
-    lift: float
+    sharpness: float
+    agreement: float
     patches: int
 
 
@@ -62,18 +68,22 @@ def weighed(found: Sequence[Patches]) -> Evidence | None:
     """The figures of the patches of all radiographs together."""
     if not found:
         return None
-    here, best, aside = (
+    here, best, rival, aside, own = (
         np.concatenate([getattr(patches, name) for patches in found])
-        for name in ("here", "best", "aside")
+        for name in ("here", "best", "rival", "aside", "own")
     )
-    convincing = best > CONVINCING
+    convincing = (best > CONVINCING) & np.isfinite(rival)
     count = int(convincing.sum())
     if count < FEWEST:
         return None
-    least = best[convincing] - BETTER
-    settled = float((here[convincing] > least).mean())
-    beside = float((aside[convincing] > least[:, None]).mean())
-    return Evidence(settled, (settled - beside) / max(1.0 - beside, 0.05), count)
+    here, best, rival = here[convincing], best[convincing], rival[convincing]
+    worse, alone = here[:, None] - aside[convincing], 1.0 - own[convincing]
+    return Evidence(
+        settled=float((here > rival - BETTER).mean()),
+        sharpness=float(worse.sum() / max(alone.sum(), 1e-6)),
+        agreement=float(best.mean()),
+        patches=count,
+    )
 
 
 def patches_of(volume: Volume, view: View) -> Patches | None:
@@ -82,12 +92,22 @@ def patches_of(volume: Volume, view: View) -> Patches | None:
     if radiograph is None:
         return None
     rows, columns = radiograph.carm.detector.shape
-    scale = PIXELS / max(rows, columns)
+    scale = _pixels(volume, radiograph, view) / max(rows, columns)
     radiograph = radiograph.resize(max(1, round(rows * scale)), max(1, round(columns * scale)))
     seen = radiograph.line_integrals.detach().cpu().float().numpy()
     usable = radiograph.usable.cpu().numpy()
     filled = np.where(usable, seen, np.float32(0.0))
     return match_patches(_drr(volume, radiograph, view), filled, usable)
+
+
+def _pixels(volume: Volume, radiograph: Radiograph, view: View) -> float:
+    """Of the longer side of what is compared: fewer than `PIXELS` for a CT of coarse voxels."""
+    arm = radiograph.carm
+    pose = view.world_from_camera.inverse().to(dtype=torch.float64)
+    depth = float(pose.apply(volume.center.double().cpu()[None])[0, 2])
+    side = max(n * s for n, s in zip(arm.detector.shape, arm.detector.spacing, strict=True))
+    voxel = math.prod(volume.spacing) ** (1 / 3)
+    return min(PIXELS, side * abs(depth) / arm.source_to_detector * VOXELS / voxel)
 
 
 def _drr(volume: Volume, radiograph: Radiograph, view: View) -> Array:

@@ -7,6 +7,7 @@ brightness, contrast and slow shading have no say.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -27,6 +28,8 @@ STRUCTURED = 0.05
 """A patch counts whose variance is at least this share of that of the strongest (95th percentile)."""
 USABLE = 0.95
 """Least share of usable pixels in a patch."""
+APART = 0.8
+"""A place can be told from another if the DRR's own detail there correlates less with the patch's."""
 ASIDE = tuple(
     (round(radius * math.sin(turn)), round(radius * math.cos(turn)))
     for radius in (3, 5)
@@ -45,13 +48,20 @@ class Patches:
         Normalised cross-correlation where the pose puts them, [n].
     best
         The largest within `REACH`, [n].
+    rival
+        The largest of those places that the DRR itself tells from the patch's own (`APART`), [n]; NaN
+        where there is none: along a straight edge a patch slides.
     aside
         At the places `ASIDE`, [n, places].
+    own
+        There, of the patch with the DRR itself, [n, places].
     """
 
     here: npt.NDArray[np.float64]
     best: npt.NDArray[np.float64]
+    rival: npt.NDArray[np.float64]
     aside: npt.NDArray[np.float64]
+    own: npt.NDArray[np.float64]
 
 
 def match_patches(drr: Array, radiograph: Array, usable: Mask) -> Patches:
@@ -66,7 +76,6 @@ def match_patches(drr: Array, radiograph: Array, usable: Mask) -> Patches:
     """
     weight = usable.astype(np.float32)
     made, seen = _detail(drr, weight), _detail(radiograph, weight)
-    around = cv2.copyMakeBorder(seen, REACH, REACH, REACH, REACH, cv2.BORDER_REFLECT)
     rows, columns = drr.shape
     corners = [
         (row, column)
@@ -78,21 +87,36 @@ def match_patches(drr: Array, radiograph: Array, usable: Mask) -> Patches:
     variance = np.array([piece.var() for piece in pieces])
     # Rounding of a flat image is no structure: float32 keeps 1e-7 of its value.
     least = max(1e-12, STRUCTURED * float(np.quantile(variance, 0.95))) if pieces else 0.0
+    chosen = [n for n, strength in enumerate(variance) if strength > least]
+    at = [corners[n] for n in chosen]
+    of = [np.ascontiguousarray(pieces[n]) for n in chosen]
+    found, itself = _correlations(seen, at, of), _correlations(made, at, of)
+    apart = np.where(itself < APART, found, -np.inf).max((1, 2), initial=-np.inf)
+    row_of, column_of = (REACH + np.array(ASIDE)).T
+    return Patches(
+        here=found[:, REACH, REACH],
+        best=found.max((1, 2), initial=-1.0),
+        rival=np.where(np.isfinite(apart), apart, np.nan),
+        aside=found[:, row_of, column_of],
+        own=itself[:, row_of, column_of],
+    )
+
+
+def _correlations(
+    image: Array, corners: Sequence[tuple[int, int]], pieces: Sequence[Array]
+) -> npt.NDArray[np.float64]:
+    """Of every piece with the image around its corner, up to `REACH` off, [n, rows, columns]."""
+    around = cv2.copyMakeBorder(image, REACH, REACH, REACH, REACH, cv2.BORDER_REFLECT)
     side = SIDE + 2 * REACH
     found = [
         cv2.matchTemplate(
             np.ascontiguousarray(around[row : row + side, column : column + side]),
-            np.ascontiguousarray(piece),
+            piece,
             cv2.TM_CCOEFF_NORMED,
         )
-        for (row, column), piece, strength in zip(corners, pieces, variance, strict=True)
-        if strength > least
+        for (row, column), piece in zip(corners, pieces, strict=True)
     ]
-    maps = np.asarray(found, np.float64).reshape(-1, 2 * REACH + 1, 2 * REACH + 1)
-    row_of, column_of = (REACH + np.array(ASIDE)).T
-    return Patches(
-        maps[:, REACH, REACH], maps.max((1, 2), initial=-1.0), maps[:, row_of, column_of]
-    )
+    return np.asarray(found, np.float64).reshape(-1, 2 * REACH + 1, 2 * REACH + 1)
 
 
 def _detail(image: Array, weight: Array) -> Array:

@@ -19,7 +19,7 @@ ISOCENTER_OFF = 0.07
 """Of the source-isocenter distance: a middle of rotation farther from where the header puts it
 contradicts the header."""
 
-OFFSET, SETTLED, LIFT = -6.8, 5.3, 6.6
+OFFSET, SETTLED, SHARPNESS, AGREEMENT = -6.24, 25.36, 18.67, -29.96
 """Of the log odds: `python -m benchmarks verdict --fit`."""
 
 
@@ -104,5 +104,10 @@ def verdict_on(
     """The verdict that evidence supports."""
     if evidence is None:
         return Verdict(0.0, None, isocenter_off, depth_mm)
-    odds = OFFSET + SETTLED * evidence.settled + LIFT * evidence.lift
+    odds = (
+        OFFSET
+        + SETTLED * evidence.settled
+        + SHARPNESS * evidence.sharpness
+        + AGREEMENT * evidence.agreement
+    )
     return Verdict(1.0 / (1.0 + math.exp(-odds)), evidence, isocenter_off, depth_mm)
