@@ -15,9 +15,9 @@ from napari_xreg.progress import Control, run
 from napari_xreg.rayemb import (
     CorrespondSettings,
     correspond,
-    evidence_of,
     find_each,
     point_heatmaps,
+    pose_evidence,
     pose_of,
 )
 
@@ -71,7 +71,7 @@ def test_the_pose_follows():
     solution = pose_of(found, radiograph)
     error = mean_target_registration_error(solution.world_from_camera, truth, points)
     assert error < 4.0
-    trust = evidence_of(found, solution, radiograph)
+    trust = pose_evidence(found, solution, radiograph)
     assert trust.inlier_share > 0.9
     assert 0 < trust.residual_mm < 2.0
     assert 0 < trust.spread_mm < 8.0

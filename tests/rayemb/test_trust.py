@@ -14,8 +14,8 @@ from napari_xreg.rayemb import (
     Polarity,
     PoseEvidence,
     Posterior,
-    evidence_of,
-    verdict_of,
+    pose_evidence,
+    pose_verdict,
 )
 from napari_xreg.rayemb.likeness import likeness
 from napari_xreg.rayemb.trust import NEAR_MM, WITHIN_MM
@@ -58,7 +58,7 @@ def test_measures_by_hand():
     # Lengths 5, 10.1, 9.9, 0 pixels of 1.2 mm; one behind the source.
     residuals = [[3.0, 4.0], [0.0, 10.1], [-9.9, 0.0], [0.0, 0.0], [math.nan, math.nan]]
     solved = solution(residuals, [True, True, False, False, False])
-    trust = evidence_of(points, solved, RADIOGRAPH, Polarity(Looks.RIGHT, 7.5))
+    trust = pose_evidence(points, solved, RADIOGRAPH, Polarity(Looks.RIGHT, 7.5))
     assert trust.inlier_share == pytest.approx(0.4)
     assert trust.residual_mm == pytest.approx(1.2 * math.sqrt((25 + 10.1**2) / 2))
     # Mean variances 10, 9, 2, 40, 80.
@@ -72,7 +72,7 @@ def test_measures_by_hand():
 
 
 def test_every_measure_counts_the_right_way():
-    best = verdict_of(GOOD, solution([[0.0, 0.0]] * 5, [True] * 5))
+    best = pose_verdict(GOOD, solution([[0.0, 0.0]] * 5, [True] * 5))
     assert best.trusted
     assert bool(best)
     assert best.evidence is GOOD
@@ -82,14 +82,14 @@ def test_every_measure_counts_the_right_way():
     for worse in (
         replace(GOOD, near_share=0.5), replace(GOOD, polarity=-20.0), replace(GOOD, likeness=0.1),
     ):  # fmt: skip
-        told = verdict_of(worse, solution([[0.0, 0.0]] * 5, [True] * 5)).likelihood
+        told = pose_verdict(worse, solution([[0.0, 0.0]] * 5, [True] * 5)).likelihood
         assert told.probability < best.likelihood.probability
 
 
 def test_all_that_is_bad_is_not_trusted_and_the_worst_is_said():
     solved = solution([[0.0, 0.0]] * 5, [True] * 5)
     bad = PoseEvidence(1.0, 30.0, 24.0, 0.9, near_share=0.14, polarity=-22.0, likeness=-0.1)
-    verdict = verdict_of(bad, solved)
+    verdict = pose_verdict(bad, solved)
     assert not verdict
     assert 0 <= verdict.likelihood.probability < 0.05
     assert verdict.sentence.startswith(
@@ -99,7 +99,7 @@ def test_all_that_is_bad_is_not_trusted_and_the_worst_is_said():
     for words in ("only 14% of the points", "does not look like", "looks inverted"):
         assert words in verdict.sentence
     # What speaks for the pose is no reason against it.
-    told = verdict_of(replace(GOOD, likeness=0.1), solved)
+    told = pose_verdict(replace(GOOD, likeness=0.1), solved)
     assert not told.trusted
     assert "does not look like" in told.sentence
     assert "only" not in told.sentence
@@ -108,21 +108,21 @@ def test_all_that_is_bad_is_not_trusted_and_the_worst_is_said():
 
 def test_what_is_not_known_says_nothing():
     solved = solution([[0.0, 0.0]] * 5, [True] * 5)
-    unseen = verdict_of(replace(GOOD, polarity=math.nan, likeness=math.nan), solved)
+    unseen = pose_verdict(replace(GOOD, polarity=math.nan, likeness=math.nan), solved)
     probability = unseen.likelihood.probability
     # 14 (0.93 - 0.90) - 1
     assert probability == pytest.approx(1 / (1 + math.exp(0.58)))
-    assert probability < verdict_of(GOOD, solved).likelihood.probability
+    assert probability < pose_verdict(GOOD, solved).likelihood.probability
     assert not unseen.trusted
 
 
 def test_without_a_pose_there_is_nothing_to_trust():
     points = found([[1.0, 1.0]] * 5, [0.9] * 5)
     unsolved = solution([[math.nan] * 2] * 5, [False] * 5, PnPStatus.NO_CONSENSUS)
-    trust = evidence_of(points, unsolved, RADIOGRAPH)
+    trust = pose_evidence(points, unsolved, RADIOGRAPH)
     assert trust.near_share == 0
     assert math.isnan(trust.residual_mm)
-    verdict = verdict_of(replace(GOOD, near_share=1.0), unsolved)
+    verdict = pose_verdict(replace(GOOD, near_share=1.0), unsolved)
     assert not verdict.trusted
     assert verdict.likelihood.probability == 0
     assert verdict.likelihood.within_mm == WITHIN_MM

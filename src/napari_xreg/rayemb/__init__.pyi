@@ -76,8 +76,8 @@ from .templates import (
 from .trust import (
     PoseEvidence as PoseEvidence,
     PoseVerdict as PoseVerdict,
-    evidence_of as evidence_of,
-    verdict_of as verdict_of,
+    pose_evidence as pose_evidence,
+    pose_verdict as pose_verdict,
 )
 from .validation import (
     CaseResult as CaseResult,

@@ -13,7 +13,7 @@ from napari_xreg.rayemb.corresponding import CorrespondSettings, SearchRound, co
 from napari_xreg.rayemb.depth import at_likely_depth
 from napari_xreg.rayemb.found import FoundPoints
 from napari_xreg.rayemb.prepared import PreparedNetwork
-from napari_xreg.rayemb.trust import PoseVerdict, evidence_of, verdict_of
+from napari_xreg.rayemb.trust import PoseVerdict, pose_evidence, pose_verdict
 from napari_xreg.registration import PnPSettings, PnPSolution, Spread, solve_pnp
 
 STARTS = 128
@@ -62,11 +62,11 @@ def located_by(prepared: PreparedNetwork, found: FoundPoints) -> Located:
     """The starting pose that found points give; its depth is judged by the image."""
     radiograph, volume = prepared.radiograph, prepared.volume
     solution = pose_of(found, radiograph)
-    evidence = evidence_of(found, solution, radiograph, prepared.polarity, volume)
+    evidence = pose_evidence(found, solution, radiograph, prepared.polarity, volume)
     start = solution.world_from_camera
     if start is not None:
         start = at_likely_depth(found, radiograph, volume, start)
-    return Located(prepared, found, solution, start, verdict_of(evidence, solution))
+    return Located(prepared, found, solution, start, pose_verdict(evidence, solution))
 
 
 def locate(

@@ -92,7 +92,7 @@ _NEUTRAL = {"near_share": 0.90, "polarity": 0.0, "likeness": 0.69}
 """Where each measure speaks neither for nor against the pose (docs/decisions/0006-trust.md)."""
 
 
-def evidence_of(
+def pose_evidence(
     found: FoundPoints,
     solution: PnPSolution,
     radiograph: Radiograph,
@@ -127,7 +127,7 @@ def evidence_of(
     )
 
 
-def verdict_of(evidence: PoseEvidence, solution: PnPSolution) -> PoseVerdict:
+def pose_verdict(evidence: PoseEvidence, solution: PnPSolution) -> PoseVerdict:
     """Judge a pose by what was measured.
 
     A logistic combination, fitted on simulated radiographs (docs/decisions/0006-trust.md).

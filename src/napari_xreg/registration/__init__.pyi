@@ -73,7 +73,6 @@ from .refinement.starts import (
 )
 from .refinement.views import View as View, at_pixels as at_pixels
 from .verdict.evidence import Evidence as Evidence, evidence_of as evidence_of
-from .verdict.judging import likelihood_of as likelihood_of
 from .verdict.likelihood import (
     CAUTION as CAUTION,
     COLORS as COLORS,
@@ -83,5 +82,6 @@ from .verdict.likelihood import (
 from .verdict.verdict import (
     Verdict as Verdict,
     depth_words as depth_words,
+    likelihood_of as likelihood_of,
     verdict_on as verdict_on,
 )

@@ -8,7 +8,7 @@ from registration.blobs import CENTER, blob_radiograph, blob_volume
 
 from napari_xreg.geometry import CArm, CArmPose, Detector, Pose
 from napari_xreg.registration import Registration, Status, View, likelihood_of
-from napari_xreg.registration.verdict.judging import judged
+from napari_xreg.registration.verdict.verdict import judged
 
 ARM = CArm(1020.0, 740.0, Detector((150, 130), (1.4, 1.7), (70.0, 68.0)))
 TRUTH = ARM.pose_from(CArmPose(12.0, -8.0, isocenter=tuple(CENTER.tolist())))

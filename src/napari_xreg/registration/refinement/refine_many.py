@@ -16,7 +16,7 @@ from napari_xreg.registration.refinement.result import Registration
 from napari_xreg.registration.refinement.second_order.course import refine_cases
 from napari_xreg.registration.refinement.settings import RefineSettings
 from napari_xreg.registration.refinement.views import View, at_pixels, pivot_of, unsaturated
-from napari_xreg.registration.verdict.judging import judged
+from napari_xreg.registration.verdict.verdict import judged
 from napari_xreg.rendering import choose_backend, out_of_memory
 
 

@@ -13,7 +13,7 @@ from napari_xreg.registration.refinement.result import Iterate, Registration
 from napari_xreg.registration.refinement.settings import RefineSettings
 from napari_xreg.registration.refinement.solvers import solver_of
 from napari_xreg.registration.refinement.views import View, pivot_of
-from napari_xreg.registration.verdict.judging import judged
+from napari_xreg.registration.verdict.verdict import judged
 
 
 def refine(
