@@ -143,7 +143,7 @@ def error_mm(record: Record) -> float | None:
     return error
 
 
-def fitted(records: Iterable[Record], penalty: float = 1e-4) -> np.ndarray:
+def fitted(records: Iterable[Record], penalty: float = 3e-4) -> np.ndarray:
     """Offset and weights of a logistic regression, right and wrong results counted alike.
 
     Wrong distances are left out: one picture does not show them (`Verdict.contradicts_header`), and
