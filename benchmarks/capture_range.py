@@ -26,7 +26,7 @@ GOALS = {1.0: 100, 2.0: 98, 3.0: 90, 4.0: 75}
 def settings_for(starts: int, factor: float) -> RefineSettings:
     """The library's defaults, on one thread; further starts as widely spread as the case's."""
     if starts == 1:
-        return RefineSettings(keep_images=False, threads=1)
+        return RefineSettings(starts=1, keep_images=False, threads=1)
     return RefineSettings(
         starts=starts, spread=cases.SPREAD.scaled(factor), keep_images=False, threads=1
     )

@@ -42,7 +42,7 @@ MEASURES = ("settled", "sharpness", "agreement")
 def refined(volume: str, seed: int, severity: str, kind: str, views: int = 1) -> Record:
     """One result, refined as the program does."""
     given = trial(volume, seed, severity, kind, views)
-    settings = RefineSettings(keep_images=False, threads=1)
+    settings = RefineSettings(starts=1, keep_images=False, threads=1)
     rendering = Rendering(cases.volume_of(given.ct), None)
     began = time.process_time()
     result = run(refine(RefineRequest(rendering, given.views, settings, given.isocenter)))

@@ -57,10 +57,11 @@ def test_register_spreads_its_starts_by_it(call, case, monkeypatch):
 
 def test_starts_left_to_the_program(call, case, stop):
     calls = stop(register_command, "refine_shown")
-    ended(call("register", case.ct, case.xray, "--multi-start", "auto", "--seed", 3, "--quiet"))
-    (((request, _), _),) = calls
-    asked = request.settings
-    assert (asked.starts, asked.further, asked.seed) == (1, (16, 128), 3)
+    for starts in ((), ("--multi-start", "auto"), ("--multi-start", 1)):
+        ended(call("register", case.ct, case.xray, *starts, "--seed", 3, "--quiet"))
+    asked = [request.settings for ((request, _), _) in calls]
+    assert [each.starts for each in asked] == [0, 0, 1]
+    assert {(each.rounds, each.seed) for each in asked} == {((1, 16, 128, 256), 3)}
 
 
 def test_detect(call, case, stop):

@@ -22,7 +22,7 @@ from napari_xreg.workflows import (
     target_words,
 )
 
-SETTINGS = RefineSettings(levels=(Level(24, None, iterations=4),), keep_images=False)
+SETTINGS = RefineSettings(starts=1, levels=(Level(24, None, iterations=4),), keep_images=False)
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from napari_xreg.workflows import (
     rig_poses,
 )
 
-QUICK = RefineSettings(levels=(Level(16, 4.0, iterations=3),), locked=("depth",))
+QUICK = RefineSettings(starts=1, levels=(Level(16, 4.0, iterations=3),), locked=("depth",))
 ADAM = AdamSettings(pixels=(16,), iterations=2)
 
 

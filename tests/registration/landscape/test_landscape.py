@@ -118,7 +118,7 @@ def test_the_centre_scores_what_the_refinement_scores(volume, radiograph):
     level = Level(48, 4.0, channels=channels)
     pose = _displaced(primary=3.0, y=5.0)
     view = View(radiograph, pose)
-    once = RefineSettings(levels=(replace(level, iterations=1),), keep_images=False)
+    once = RefineSettings(starts=1, levels=(replace(level, iterations=1),), keep_images=False)
     begun = run(refine(volume, view, settings=once, isocenter=CENTER)).trajectory[0]
     settings = replace(SETTINGS, level=level, parameters=("x",), samples=3)
     samples = list(loss_landscape(volume, view, settings=settings, isocenter=CENTER))

@@ -13,6 +13,7 @@ from napari_xreg.registration import (
     AdamSettings,
     NearBone,
     RefineSettings,
+    Registration,
     Spread,
     Status,
     View,
@@ -20,6 +21,7 @@ from napari_xreg.registration import (
     near_bone_view,
     refine_near_bone,
 )
+from napari_xreg.registration.near_bone import refining
 from napari_xreg.rendering import render_drr
 from napari_xreg.session import Rendering
 from napari_xreg.simulation import phantom
@@ -58,7 +60,7 @@ def error_of(result, truth, isocenter):
     return float(mean_target_registration_error(found, truth, points))
 
 
-SETTINGS = RefineSettings(keep_images=False, threads=1)
+SETTINGS = RefineSettings(starts=1, keep_images=False, threads=1)
 
 
 def test_a_bone_among_others_is_found(hip, views):
@@ -179,3 +181,37 @@ def test_the_workflow_does_so_by_itself_for_bones_alone(hip, views):
     events = []
     run(refine(dataclasses.replace(request, near=None)), events.append)
     assert events[0] == BonesAlone((ABOVE_WATER,))
+
+
+def test_rounds_near_a_bone_are_few_and_close(hip, views, monkeypatch):
+    """The first from where it was put, at every level; the second from 16 poses, without the first."""
+    seen, _, isocenter = views
+    asked = []
+
+    def refined(volume, host, views, near, settings, pivot, control):
+        asked.append((settings.starts, settings.spread, len(settings.levels)))
+        yield from ()
+        pose = views[0].world_from_camera
+        return Registration(
+            pose, Status.NOT_TRUSTED, {"loss": 0.5}, (), pivot, views=(pose,), probability=0.1
+        )
+
+    monkeypatch.setattr(refining, "_refined", refined)
+    auto = dataclasses.replace(SETTINGS, starts=0, spread=Spread(1.0, 10.0, 15.0))
+    near = NearBone(5.0, 16.0)
+    for cameras, depth_mm in ((seen, 4.0), (seen[:1], 15.0)):
+        asked.clear()
+        run(
+            refine_near_bone(
+                above_water(hip[1]), cameras, near=near, settings=auto, isocenter=isocenter
+            )
+        )
+        assert asked == [
+            (1, Spread(1.0, 4.0, depth_mm), 4),
+            (16, Spread(2.0, 8.0, 2 * depth_mm), 3),
+        ]
+    # A number that was said is used as it is.
+    asked.clear()
+    said = dataclasses.replace(SETTINGS, starts=5, spread=Spread(1.0, 10.0, 15.0))
+    run(refine_near_bone(above_water(hip[1]), seen, settings=said, isocenter=isocenter))
+    assert asked == [(5, Spread(1.0, 10.0, 15.0), 3)]

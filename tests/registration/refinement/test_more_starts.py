@@ -4,8 +4,10 @@ from dataclasses import replace
 
 import pytest
 import torch
+from blobs import blob_radiograph, carm
 
 from napari_xreg.geometry import Pose
+from napari_xreg.images import Volume
 from napari_xreg.progress import Control, run
 from napari_xreg.registration import (
     SOLVERS,
@@ -15,12 +17,14 @@ from napari_xreg.registration import (
     Registration,
     Spread,
     Status,
+    View,
     Wanted,
 )
-from napari_xreg.registration.refinement.more_starts import WIDER, until_trusted
+from napari_xreg.registration.refinement import refine_many
+from napari_xreg.registration.refinement.more_starts import until_trusted, width_of
 
 POSE = Pose(torch.eye(3, dtype=torch.float64), torch.zeros(3, dtype=torch.float64))
-SETTINGS = RefineSettings(further=(3, 5), spread=Spread(2.0, 4.0, 6.0), seed=7)
+SETTINGS = RefineSettings(rounds=(1, 3, 5), spread=Spread(2.0, 4.0, 6.0), seed=7)
 
 
 class Rounds:
@@ -47,7 +51,7 @@ SURE, UNSURE = (Status.CONVERGED, 0.95), (Status.NOT_TRUSTED, 0.2)
 def test_a_result_that_is_trusted_is_enough():
     once = Rounds(SURE)
     found = run(until_trusted(once, SETTINGS, None))
-    assert once.asked == [replace(SETTINGS, starts=1, further=())]
+    assert once.asked == [replace(SETTINGS, starts=1)]
     assert found.status is Status.CONVERGED
     assert found.notes == ("round 1",)
 
@@ -56,7 +60,7 @@ def test_one_that_is_not_brings_more_starts_spread_wider():
     once, events = Rounds(UNSURE, SURE), []
     found = run(until_trusted(once, SETTINGS, None), events.append)
     assert [asked.starts for asked in once.asked] == [1, 3]
-    assert once.asked[1].spread == Spread(2.0 * WIDER, 4.0 * WIDER, 6.0 * WIDER)
+    assert once.asked[1].spread == Spread(4.0, 8.0, 12.0)
     assert [event.index for event in events] == [0, 1, 2, 3]
     assert [event.start for event in events] == [0, 1, 2, 3]
     # The second round goes on where the clock of the first stopped.
@@ -72,7 +76,7 @@ def test_one_that_is_not_brings_more_starts_spread_wider():
 def test_without_a_trusted_one_the_most_likely_is_kept():
     once = Rounds((Status.NOT_TRUSTED, 0.2), (Status.NOT_TRUSTED, 0.6), (Status.NO_OVERLAP, None))
     found = run(until_trusted(once, SETTINGS, None))
-    assert len(once.asked) == 3
+    assert [asked.spread.depth_mm for asked in once.asked] == [6.0, 12.0, 15.0]
     assert (found.probability, found.notes[0]) == (0.6, "round 2")
     assert len(found.trajectory) == 9
 
@@ -92,20 +96,66 @@ def test_cancelling_ends_the_rounds():
     assert len(once.asked) == 1
 
 
-def test_none_further_is_one_refinement_untouched():
+def test_a_number_of_starts_is_one_refinement_untouched():
     once = Rounds(UNSURE)
-    found = run(until_trusted(once, replace(SETTINGS, further=()), None))
+    found = run(until_trusted(once, replace(SETTINGS, starts=1), None))
     assert found.notes == ("round 1",)
 
 
-def test_auto_is_one_start_and_two_further_rounds():
+def test_as_many_as_it_takes_is_the_default():
     solver = SOLVERS["lm"]
-    made = solver.settings_for(Wanted(starts=0))
-    assert (made.starts, made.further) == (1, (16, 128))
-    assert solver.settings_for(Wanted(starts=4)).further == ()
-    rounds = [replace(made, starts=n, further=()) for n in (1, 16, 128)]
+    made = solver.settings_for(Wanted())
+    assert made == RefineSettings()
+    assert (made.starts, made.rounds) == (0, (1, 16, 128, 256))
+    rounds = [replace(made, starts=n) for n in (1, 16, 128, 256)]
     assert solver.most_iterates(made) == sum(map(solver.most_iterates, rounds))
-    with pytest.raises(ValueError, match="from one start: got auto"):
-        SOLVERS["adam"].settings_for(Wanted(starts=0))
-    with pytest.raises(ValueError, match="every further round"):
-        RefineSettings(further=(16, 0))
+    assert solver.settings_for(Wanted(starts=4)).starts == 4
+    # From one start, whatever it takes.
+    SOLVERS["adam"].settings_for(Wanted(starts=0))
+    with pytest.raises(ValueError, match="each of a start or more"):
+        RefineSettings(rounds=(16, 0))
+    with pytest.raises(ValueError, match="at least 1"):
+        RefineSettings(starts=-1)
+
+
+def test_how_wide_a_round_is():
+    assert [width_of(number) for number in range(4)] == [1.0, 2.0, 2.5, 3.125]
+
+
+def test_antipodes_are_numbered_on():
+    """A round of one start has two candidates: the next begins with number 2."""
+
+    class Mirrored(Rounds):
+        def __call__(self, settings):
+            done = yield from super().__call__(settings)
+            candidates = [Candidate(n, POSE, POSE, 0, 0.5) for n in range(settings.starts + 1)]
+            return replace(done, candidates=tuple(candidates))
+
+    events = []
+    found = run(until_trusted(Mirrored(UNSURE, SURE), SETTINGS, None), events.append)
+    assert [event.start for event in events] == [0, 2, 3, 4]
+    assert [each.start for each in found.candidates] == [2, 3, 4, 5]
+    assert found.notes[-1] == "Refined from 4 starting poses: the first result was not sure."
+
+
+def test_cases_together_go_on_where_they_are_not_trusted(monkeypatch):
+    ends = {1: [UNSURE, SURE, UNSURE], 3: [UNSURE, UNSURE], 5: [(Status.NOT_TRUSTED, 0.1)] * 2}
+    asked = []
+
+    def together(volume, cases, *, settings, pivot, control):
+        numbers = [number for case in cases for number, one in enumerate(given) if one is case]
+        asked.append((settings.starts, settings.spread.depth_mm, numbers))
+        return [
+            Registration(POSE, status, {"loss": 0.5}, (), torch.zeros(3).double(), probability=p)
+            for status, p in ends[settings.starts]
+        ]
+
+    monkeypatch.setattr(refine_many, "_refine_together", together)
+    monkeypatch.setattr(refine_many, "judged", lambda registration, volume, views: registration)
+    volume = Volume(torch.zeros(2, 2, 2), torch.eye(4, dtype=torch.float64))
+    given = [(View(blob_radiograph(carm(12, 13), POSE), POSE),) for _ in range(3)]
+    found = refine_many._rounds_together(
+        volume, given, settings=SETTINGS, pivot=torch.zeros(3).double()
+    )
+    assert asked == [(1, 6.0, [0, 1, 2]), (3, 12.0, [0, 2]), (5, 15.0, [0, 2])]
+    assert [each.probability for each in found] == [0.2, 0.95, 0.2]

@@ -23,7 +23,7 @@ from napari_xreg.registration import (
 CARM = carm()
 TRUE = CARM.world_from_camera(24.0, -13.0, 5.0, isocenter=CENTER, offset_mm=(4.0, -6.0, 9.0))
 LEVELS = (Level(48, 4.0), Level(96, None))
-SETTINGS = RefineSettings(levels=LEVELS, threads=1, keep_images=False)
+SETTINGS = RefineSettings(starts=1, levels=LEVELS, threads=1, keep_images=False)
 POINTS = CENTER + torch.tensor(
     [[40.0, 5.0, -30.0], [-35.0, 20.0, 44.0], [10.0, -38.0, 3.0], [0.0, 30.0, -20.0]],
     dtype=torch.float64,
@@ -106,7 +106,9 @@ def test_an_instrument_is_masked_out_or_voted_down(volume):
         _error(
             run(
                 refine(
-                    volume, View(plain, start), settings=RefineSettings(levels=levels, threads=1)
+                    volume,
+                    View(plain, start),
+                    settings=RefineSettings(starts=1, levels=levels, threads=1),
                 )
             ).world_from_camera
         )
@@ -118,7 +120,9 @@ def test_an_instrument_is_masked_out_or_voted_down(volume):
 
 def test_locked_parameters_stay(volume):
     start = CARM.world_from_camera(26.0, -13.0, 5.0, isocenter=CENTER, offset_mm=(9.0, -6.0, 9.0))
-    settings = RefineSettings(levels=LEVELS, threads=1, locked=("secondary", "roll", "depth"))
+    settings = RefineSettings(
+        starts=1, levels=LEVELS, threads=1, locked=("secondary", "roll", "depth")
+    )
     view = View(blob_radiograph(CARM, TRUE), start)
     result = run(refine(volume, view, settings=settings, isocenter=CENTER))
     terms = CARM.carm_pose(result.world_from_camera, CENTER)
@@ -135,7 +139,7 @@ def test_many_starts_reach_further_than_one(seed):
     view = View(blob_radiograph(arm, TRUE), _start(seed, 4.0))
     assert _error(view.world_from_camera) > 60
     levels = (Level(13, 8.0, 12), Level(26, 8.0, 12))
-    settings = RefineSettings(levels=levels, threads=1, keep_images=False)
+    settings = RefineSettings(starts=1, levels=levels, threads=1, keep_images=False)
     single = run(refine(volume, view, settings=settings))
     several = replace(settings, starts=16, spread=Spread().scaled(4.0), carried=(3, 1))
     multi = run(refine(volume, view, settings=several))
@@ -186,8 +190,8 @@ def test_a_wrong_radiograph_is_not_trusted(volume):
 
 
 def test_settings_are_checked():
-    with pytest.raises(ValueError, match="starts=0"):
-        RefineSettings(starts=0)
+    with pytest.raises(ValueError, match="starts=-1"):
+        RefineSettings(starts=-1)
     with pytest.raises(ValueError, match="tolerance"):
         RefineSettings(tolerance_mm=0.0)
     with pytest.raises(ValueError, match="8 pixels"):

@@ -30,7 +30,9 @@ TRUE = ARM.world_from_camera(24.0, -13.0, 5.0, isocenter=CENTER, offset_mm=(4.0,
 POINTS = CENTER + 40.0 * torch.tensor(
     [[1.0, 0.1, -0.7], [-0.9, 0.5, 1.0], [0.2, -1.0, 0.1], [0.0, 0.8, -0.5]], dtype=torch.float64
 )
-SETTINGS = RefineSettings(levels=(Level(48, 4.0), Level(96, None)), threads=1, keep_images=False)
+SETTINGS = RefineSettings(
+    starts=1, levels=(Level(48, 4.0), Level(96, None)), threads=1, keep_images=False
+)
 
 
 @pytest.fixture(scope="module")

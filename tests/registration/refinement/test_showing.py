@@ -123,7 +123,7 @@ def test_a_given_start_is_not_lost_to_a_level_that_cannot_see():
     spoiled = replace(radiograph, line_integrals=radiograph.line_integrals + stripes)
     edges = replace(Level(96, None).channels, compared=Level(96, None).channels.compared[1:])
     levels = (Level(13, 8.0, 12), Level(96, None, 6, channels=edges))
-    settings = RefineSettings(levels=levels, threads=1, keep_images=False)
+    settings = RefineSettings(starts=1, levels=levels, threads=1, keep_images=False)
     found = refined("host", blob_volume(4.0), [View(spoiled, TRUE)], settings, CENTER)
     seen = found.trajectory
     lost = next(i for i in reversed(seen) if i.level == 0 and i.accepted).world_from_camera
@@ -153,7 +153,7 @@ def test_a_depth_that_runs_away_is_stopped_and_named(name):
     arm = carm(40, 44)
     start = Pose(TRUE.rotation, TRUE.translation + 90.0 * TRUE.rotation[:, 2])
     view = View(blob_radiograph(arm, TRUE), start)
-    free = RefineSettings((Level(40, 8.0, 20),), threads=1, keep_images=False)
+    free = RefineSettings(starts=1, levels=(Level(40, 8.0, 20),), threads=1, keep_images=False)
     near = replace(free, spread=Spread(3.0, 3.0, 3.0))
     volume = blob_volume(8.0)
     found = refined(name, volume, [view], free, CENTER)

@@ -90,7 +90,9 @@ class Step:
 @pytest.mark.parametrize("alone", [True, False])
 def test_a_channel_of_one_s_own_is_compared_by_both_codes(volume, alone):
     channels = Channels((Channel("step", 0.7, Step()), *(() if alone else intensity(0.3))))
-    settings = RefineSettings((Level(48, None, 40, channels),), threads=1, keep_images=False)
+    settings = RefineSettings(
+        starts=1, levels=(Level(48, None, 40, channels),), threads=1, keep_images=False
+    )
     start = TRUE.left_perturb(torch.tensor([0.005, -0.006, 0.004, 0.4, -0.3, 1.0]).double(), CENTER)
     view = View(blob_radiograph(carm(48, 52), TRUE), start)
     found = run(refine(volume, view, settings=settings, isocenter=CENTER))

@@ -25,7 +25,7 @@ from napari_xreg.rendering import render_drr, render_with_jacobian
 
 CARM = carm()
 TRUE = CARM.world_from_camera(24.0, -13.0, 5.0, isocenter=CENTER, offset_mm=(4.0, -6.0, 9.0))
-SETTINGS = RefineSettings(levels=(Level(104, None, 25),), threads=1, keep_images=False)
+SETTINGS = RefineSettings(starts=1, levels=(Level(104, None, 25),), threads=1, keep_images=False)
 AWAY = torch.tensor([0.004, -0.003, 0.002, 0.9, -1.3, 0.7], dtype=torch.float64)
 
 

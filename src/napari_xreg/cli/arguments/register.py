@@ -109,8 +109,8 @@ def add_register(commands: Commands, common: Parser) -> None:
         "--multi-start",
         type=starts_or_auto,
         metavar="N",
-        help="refine from N starting poses, keep the best few (default: 1, or what --init needs); "
-        "auto: one, and where its result is not trusted 16, then 128 spread wider",
+        help="refine from N starting poses, keep the best few; auto: from one, and where its result is not "
+        "trusted from 16, then 128 and 256 spread wider (default: auto, or what --init needs)",
     )
     spread = how.add_argument(
         "--spread", type=not_negative, nargs=3, metavar=("DEG", "MM", "DEPTH")

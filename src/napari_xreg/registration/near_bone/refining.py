@@ -21,7 +21,7 @@ from napari_xreg.registration.refinement.result import Candidate, Iterate, Regis
 from napari_xreg.registration.refinement.second_order.levels import Level
 from napari_xreg.registration.refinement.settings import RefineSettings
 from napari_xreg.registration.refinement.solvers import solver_of
-from napari_xreg.registration.refinement.starts import going_on, spread_starts
+from napari_xreg.registration.refinement.starts import Spread, going_on, spread_starts
 from napari_xreg.registration.refinement.views import View, at_pixels, pivot_of, unsaturated
 
 VOXEL_PER_PIXEL = 0.9
@@ -33,6 +33,9 @@ FRAME_PIXELS = 256
 
 MARGIN_PIXELS = 4
 """Of the coarsest level, about the mask: what filters reach."""
+
+BONE_ROUNDS = (1, 16)
+"""So many starts in turn where their number is left to the program: each has its own mask."""
 
 FEWEST = 64
 """Usable pixels near the bone, at the level's resolution; with fewer the whole image is compared."""
@@ -102,7 +105,8 @@ def refine_near_bone(
 
     A bone is a small part of a radiograph, and other bones and instruments lie beside it: only what
     is near it is compared, and the image is cropped to that before the levels are made, so that a
-    level is as fine as the bone is small. Every start has its own mask, made anew at every level. A
+    level is as fine as the bone is small. Every start has its own mask, made anew at every level;
+    many starts begin at the second level, and are spread less widely than in whole images. A
     solver without levels of this kind looks near the starting pose.
 
     Parameters
@@ -139,9 +143,26 @@ def refine_near_bone(
         )
 
     def once(how: RefineSettings) -> Generator[Iterate, None, Registration]:
-        return _refined(volume, host, views, near, how, pivot, control)
+        return _refined(volume, host, views, near, _of_starts(how), pivot, control)
 
-    return (yield from until_trusted(once, settings, control))
+    return (yield from until_trusted(once, _in_rounds(settings, near, len(views)), control))
+
+
+def _in_rounds(settings: RefineSettings, near: NearBone, views: int) -> RefineSettings:
+    """Where the number of starts is left to the program: rounds of a bone that lies beside its like."""
+    if settings.starts:
+        return settings
+    said, close = settings.spread, near.first_mm / 4
+    # Seen from the side, the depth of one view lies in the plane of another.
+    depth_mm = min(said.depth_mm, close) if views > 1 else said.depth_mm
+    spread = Spread(min(said.rotation_deg, 1.5), min(said.in_plane_mm, close), depth_mm)
+    return replace(settings, rounds=BONE_ROUNDS, spread=spread)
+
+
+def _of_starts(settings: RefineSettings) -> RefineSettings:
+    """Of many starts: without the first of several levels, where a thin bone is drawn to its neighbour."""
+    few = settings.starts == 1 or len(settings.levels) < 3
+    return settings if few else replace(settings, levels=settings.levels[1:])
 
 
 def _refined(

@@ -8,8 +8,15 @@ from napari_xreg.progress import Control
 from napari_xreg.registration.refinement.result import Iterate, Registration
 from napari_xreg.registration.refinement.settings import RefineSettings
 
-WIDER = 1.5
-"""Each further round spreads its starts this much wider than the round before."""
+
+def width_of(number: int) -> float:
+    """How many times the given spread the starts of a round are spread: 1, 2, 2.5, 3.1 ...
+
+    Of a start that led astray nobody knows how far off it is; few wide starts find what many
+    narrow ones do not (docs/decisions/0026-auto.md).
+    """
+    return 2.0 * 1.25 ** (number - 1) if number > 0 else 1.0
+
 
 Once = Callable[[Any], Generator[Iterate, None, Registration]]
 
@@ -17,14 +24,14 @@ Once = Callable[[Any], Generator[Iterate, None, Registration]]
 def until_trusted(
     once: Once, settings: Any, control: Control | None
 ) -> Generator[Iterate, None, Registration]:
-    """Refine; and again from each of ``settings.further`` starts until a result is trusted.
+    """Refine; where the number of starts is left to the program, again from more until it is trusted.
 
     Parameters
     ----------
     once
         A refinement with given settings, its result judged.
     settings
-        Of a solver; those without `further` are used once.
+        Of a solver; those that say how many starts are used once.
     control
         Cancelled between rounds too.
 
@@ -38,37 +45,45 @@ def until_trusted(
     Registration
         The first that is trusted, else the most likely; its trajectory holds all rounds.
     """
-    if not isinstance(settings, RefineSettings) or not settings.further:
+    if not isinstance(settings, RefineSettings) or settings.starts:
         return (yield from once(settings))
     trajectory: list[Iterate] = []
     best: Registration | None = None
-    used, poses, spread = 0, 0, settings.spread
-    for starts in (settings.starts, *settings.further):
+    used, poses = 0, 0
+    for asked in rounds_of(settings):
         began = trajectory[-1].seconds if trajectory else 0.0
 
         def after(event: Iterate, used: int = used, began: float = began) -> Iterate:
             return replace(event, start=event.start + used, seconds=event.seconds + began)
 
-        round_settings = replace(settings, starts=starts, spread=spread, further=())
-        found = yield from renumbered(once(round_settings), trajectory, after)
+        found = yield from renumbered(once(asked), trajectory, after)
         moved = [replace(each, start=each.start + used) for each in found.candidates]
         found = replace(found, candidates=tuple(moved))
         # Antipodes are numbered on.
-        used = max([used + starts, *(each.start + 1 for each in moved)])
-        poses += starts
-        if best is None or _likely(found) > _likely(best):
+        used = max([used + asked.starts, *(each.start + 1 for each in moved)])
+        poses += asked.starts
+        if best is None or likely(found) > likely(best):
             best = found
         if best or (control is not None and control.cancelled):
             break
-        spread = spread.scaled(WIDER)
     assert best is not None  # there is at least one round
-    if poses == settings.starts:
+    if poses == settings.rounds[0]:
         return best
     said = f"Refined from {poses} starting poses: the first result was not sure."
     return replace(best, trajectory=tuple(trajectory), notes=(*best.notes, said))
 
 
-def _likely(registration: Registration) -> tuple[bool, float]:
+def rounds_of(settings: RefineSettings) -> list[RefineSettings]:
+    """The settings of one round after the other; themselves where they say how many starts."""
+    if settings.starts:
+        return [settings]
+    return [
+        replace(settings, starts=starts, spread=settings.spread.scaled(width_of(number)))
+        for number, starts in enumerate(settings.rounds)
+    ]
+
+
+def likely(registration: Registration) -> tuple[bool, float]:
     """What is trusted first: a likely pose may contradict its header."""
     probability = registration.probability
     return bool(registration), -1.0 if probability is None else probability

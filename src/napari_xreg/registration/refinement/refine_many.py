@@ -11,6 +11,7 @@ from napari_xreg.images import Volume
 from napari_xreg.progress import Control, run
 from napari_xreg.registration.refinement.batched.backend import Batched
 from napari_xreg.registration.refinement.host.view_problem import ViewProblem
+from napari_xreg.registration.refinement.more_starts import likely, rounds_of
 from napari_xreg.registration.refinement.refining import refine
 from napari_xreg.registration.refinement.result import Registration
 from napari_xreg.registration.refinement.second_order.course import refine_cases
@@ -69,13 +70,9 @@ def refine_many(
     for batch in _alike(given) if together else [[number] for number in range(len(given))]:
         if together:
             some = [given[number] for number in batch]
-            unjudged = _refine_together(
+            results = _rounds_together(
                 volume, some, settings=settings, pivot=pivot, control=control
             )
-            results = [
-                judged(registration, volume, views)
-                for registration, views in zip(unjudged, some, strict=False)
-            ]
         else:
             events = refine(
                 volume, given[batch[0]], settings=settings, isocenter=pivot, control=control
@@ -87,6 +84,30 @@ def refine_many(
         if control is not None and control.cancelled:
             break
     return [found[number] for number in sorted(found)]
+
+
+def _rounds_together(
+    volume: Volume,
+    cases: Sequence[tuple[View, ...]],
+    *,
+    settings: RefineSettings,
+    pivot: Float[Tensor, "3"],
+    control: Control | None = None,
+) -> list[Registration]:
+    """Cases of one geometry, judged; those that are not trusted again from more starts."""
+    found: dict[int, Registration] = {}
+    for asked in rounds_of(settings):
+        left = [n for n in range(len(cases)) if n not in found or not found[n]]
+        if not left or (found and control is not None and control.cancelled):
+            break
+        some = [cases[n] for n in left]
+        results = _refine_together(volume, some, settings=asked, pivot=pivot, control=control)
+        for n, unjudged in zip(left, results, strict=False):
+            result = judged(unjudged, volume, cases[n])
+            if n not in found or likely(result) > likely(found[n]):
+                found[n] = result
+    # Cancelled in the first round, the last cases have none.
+    return [found[n] for n in sorted(found)]
 
 
 def _refine_together(

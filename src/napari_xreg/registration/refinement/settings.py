@@ -7,8 +7,10 @@ from napari_xreg.registration.refinement.result import Status
 from napari_xreg.registration.refinement.second_order.levels import COARSE_TO_FINE, Level
 from napari_xreg.registration.refinement.starts import Spread
 
-AUTOMATIC = (16, 128)
-"""Further rounds where the number of starts is left to the program."""
+AS_MANY_AS_IT_TAKES = 0
+"""Starts: their number is left to the program."""
+ROUNDS = (1, 16, 128, 256)
+"""So many starts in turn, while no result is trusted, where their number is left to the program."""
 
 
 @dataclass(frozen=True)
@@ -21,10 +23,10 @@ class RefineSettings:
         Coarse to fine; the last should use the full-resolution CT.
     starts
         1: from the given pose alone. More: that many poses spread about it are refined at the
-        coarsest level and the best go on.
-    further
-        Further rounds, each from so many starts spread wider (`more_starts.WIDER`), while no result is trusted;
-        () is none. ``AUTOMATIC`` is what "as many as it takes" means.
+        coarsest level and the best go on. 0: as many as it takes (`rounds`).
+    rounds
+        Where the number is left to the program: from so many starts in turn, spread wider each time
+        (`more_starts.width_of`), while no result is trusted.
     spread
         How widely the further starts are spread.
     antipode
@@ -46,8 +48,8 @@ class RefineSettings:
     """
 
     levels: tuple[Level, ...] = COARSE_TO_FINE
-    starts: int = 1
-    further: tuple[int, ...] = ()
+    starts: int = AS_MANY_AS_IT_TAKES
+    rounds: tuple[int, ...] = ROUNDS
     spread: Spread = field(default_factory=Spread)
     antipode: bool = True
     carried: tuple[int, ...] = (4, 1)
@@ -60,13 +62,13 @@ class RefineSettings:
     def __post_init__(self) -> None:
         if not self.levels:
             raise ValueError("at least one level is needed")
-        if self.starts < 1 or not self.carried or min(self.carried) < 1:
+        if self.starts < 0 or not self.carried or min(self.carried) < 1:
             raise ValueError(
-                "starts and carried candidates must be at least 1: got "
-                f"starts={self.starts}, carried={self.carried}"
+                "starts and carried candidates must be at least 1 (starts may be 0, as many as it "
+                f"takes): got starts={self.starts}, carried={self.carried}"
             )
-        if any(starts < 1 for starts in self.further):
-            raise ValueError(f"every further round needs a start: got {self.further}")
+        if not self.rounds or min(self.rounds) < 1:
+            raise ValueError(f"there are rounds, each of a start or more: got {self.rounds}")
         if not self.tolerance_mm > 0:
             raise ValueError(f"the tolerance must be positive: got {self.tolerance_mm} mm")
 

@@ -62,7 +62,7 @@ class Wanted:
     pixels: tuple[int, ...] | None = None
     finest_only: bool = False
     iterations: int | None = None
-    starts: int = 1
+    starts: int = 0
     spread: Spread = field(default_factory=Spread)
     locked: tuple[str, ...] = ()
     seed: int = 0
@@ -128,8 +128,8 @@ class Solver:
             raise ValueError(
                 f"{self.title} compares {', '.join(self.compares())}: got {wanted.compare!r}"
             )
-        if wanted.starts != 1 and not self.several_starts:
-            raise ValueError(f"{self.title} refines from one start: got {wanted.starts or 'auto'}")
+        if wanted.starts > 1 and not self.several_starts:
+            raise ValueError(f"{self.title} refines from one start: got {wanted.starts}")
         if wanted.locked and not self.locks:
             raise ValueError(
                 f"{self.title} moves every C-arm parameter: {', '.join(wanted.locked)} cannot be "

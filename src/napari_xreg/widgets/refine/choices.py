@@ -14,7 +14,7 @@ SCALES = {
 }
 """What the levels are, in words."""
 
-STARTS = {"1": 1, "auto": 0, "16": 16, "64": 64, "128": 128}
+STARTS = {"auto": 0, "1": 1, "16": 16, "64": 64, "128": 128}
 """What the user chooses, and what `Wanted.starts` is then."""
 
 
@@ -43,7 +43,7 @@ class RefineChoices:
     scales: str = next(iter(SCALES))
     pixels: tuple[int, ...] = (64, 128, 256)
     iterations: int | None = None
-    starts: int = 1
+    starts: int = 0
     spread: Spread = field(default_factory=Spread)
     locked: tuple[str, ...] = ()
 

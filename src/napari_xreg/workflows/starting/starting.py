@@ -44,7 +44,7 @@ class StartingPose:
     notes: tuple[str, ...] = ()
     said: str = ""
     extra: Mapping[str, Any] = field(default_factory=dict)
-    starts: int = 1
+    starts: int = 0
     spread: Spread = field(default_factory=Spread)
 
 

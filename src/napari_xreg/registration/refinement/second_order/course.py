@@ -173,7 +173,7 @@ class _Course:
         """The given start, others spread about it, antipodes."""
         s = self._settings
         start = case[0].world_from_camera
-        starts = spread_starts(start, self._pivot, s.starts, s.spread, s.seed)
+        starts = spread_starts(start, self._pivot, s.starts or 1, s.spread, s.seed)
         # A second view tells front from back; one level cannot weigh first and go on with the better.
         one_sided = len(case) == 1 and len(self.levels) > 1 and not s.locked
         also = antipodes(starts, self._pivot) if s.antipode and one_sided else []

@@ -12,6 +12,7 @@ from napari_xreg.images import Volume
 from napari_xreg.progress import Control
 from napari_xreg.registration.refinement.batched.backend import Batched
 from napari_xreg.registration.refinement.host.problem import Host
+from napari_xreg.registration.refinement.more_starts import rounds_of
 from napari_xreg.registration.refinement.problem import Backend
 from napari_xreg.registration.refinement.result import Iterate, Registration
 from napari_xreg.registration.refinement.second_order.comparisons import COMPARISONS
@@ -22,7 +23,7 @@ from napari_xreg.registration.refinement.second_order.levels import (
     levels_at,
     prepare_levels,
 )
-from napari_xreg.registration.refinement.settings import AUTOMATIC, RefineSettings
+from napari_xreg.registration.refinement.settings import RefineSettings
 from napari_xreg.registration.refinement.solver import Solver, Wanted
 from napari_xreg.registration.refinement.views import View
 from napari_xreg.rendering import choose_backend, out_of_memory
@@ -91,8 +92,7 @@ def _configured(wanted: Wanted) -> RefineSettings:
             )
             for level in levels
         ),
-        starts=wanted.starts or 1,
-        further=() if wanted.starts else AUTOMATIC,
+        starts=wanted.starts,
         spread=wanted.spread,
         locked=wanted.locked,
         seed=wanted.seed,
@@ -102,9 +102,9 @@ def _configured(wanted: Wanted) -> RefineSettings:
 
 
 def _most_iterates(settings: RefineSettings) -> int:
+    if not settings.starts:
+        return sum(_most_iterates(each) for each in rounds_of(settings))
     total, tracks = 0, settings.starts
-    for starts in settings.further:
-        total += _most_iterates(replace(settings, starts=starts, further=()))
     for number, level in enumerate(settings.levels):
         if number > 0:
             keep = settings.entering(number)
