@@ -82,3 +82,15 @@ def test_along_an_edge_nothing_rivals_a_patch():
     assert (found.here > found.rival).mean() > 0.95
     assert (found.here >= found.best).mean() < 0.5  # somewhere along the stripe noise fits better
     np.testing.assert_allclose(found.own[:, ASIDE.index((5, 0))], 1.0, atol=1e-3)
+
+
+def test_what_can_be_told_apart_is_asked_of_the_drr():
+    # A radiograph that has nothing of the stripes: by chance some patches fit best further along
+    # their stripe, which is no rival, however little they correlate there.
+    row = cv2.GaussianBlur(np.random.default_rng(5).standard_normal((1, COLUMNS)), (0, 0), 2.0)
+    stripes = np.asarray(np.repeat(row, ROWS, 0), np.float32)
+    found = match_patches(stripes, window(texture()), EVERYWHERE)
+    weak = found.best < 0.75
+    assert weak.sum() > 10
+    assert (found.rival[weak] < found.best[weak] - 1e-3).any()
+    assert (found.rival <= found.best).all()
