@@ -192,8 +192,9 @@ def test_what_is_offered():
     assert {kind: r.widget for kind, r in offered.items()} == {
         "rayemb": "RayEmb",
         "landmarks": "Landmarks",
+        "pose": "",
     }
-    assert len({r.title for r in offered.values()}) == 2
+    assert len({r.title for r in offered.values()}) == 3
     for kind, recipe in offered.items():
         assert isinstance(recipe, Recipe)
         assert recipe.kind == kind
