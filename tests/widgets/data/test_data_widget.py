@@ -15,7 +15,12 @@ from napari_xreg.images import Landmark, write_landmarks, write_radiograph
 from napari_xreg.images.known_geometry.sidecar import given_geometry, write_geometry
 from napari_xreg.registration import Registration, Status
 from napari_xreg.session import sample_case
-from napari_xreg.viewer.layer_data import labels_layer, radiograph_layer
+from napari_xreg.viewer.layer_data import (
+    labels_layer,
+    landmarks_layer,
+    radiograph_layer,
+    volume_layer,
+)
 from napari_xreg.widgets.data import loading
 from napari_xreg.widgets.data.questions import (
     MeaningOfValues,
@@ -632,3 +637,36 @@ def test_picture_of_the_questions(widget, picture, qtbot, screenshot):
     screenshot(simulate, "simulate")
     assert simulate.width() >= simulate.minimumSizeHint().width()
     widget.question.close()
+
+
+def test_what_is_opened_as_layers_is_taken_once_and_shown_once(
+    empty, viewer, qtbot, patient, radiograph
+):
+    """As File > Open, a drop on the canvas and a sample bring it: the radiograph before its CT."""
+    session, shown = empty.workbench.session, empty.workbench.viewer
+    shown.window._qt_window.show()
+    marks = tuple(Landmark(name, xyz) for name, xyz in patient.landmarks.items())
+    made = [
+        radiograph_layer(radiograph, name="xray"),
+        landmarks_layer(marks, name="marks"),
+        labels_layer(patient.labels, name="bones"),
+        volume_layer(patient.volume, name="Doe John, pelvis, 2024-05-01"),
+    ]
+    for data, options, kind in made:
+        shown._add_layer_from_data(data, options, kind)
+    qtbot.waitUntil(lambda: len(session.exposures.all) == 1)
+    assert session.patient.volume is patient.volume
+    assert session.patient.labels is patient.labels
+    assert len(session.landmarks.all) == len(marks)
+    assert session.exposures.all[0].name == "xray"
+    opened = [layer for layer in shown.layers if "xreg" in layer.metadata]
+    assert len(opened) == 4
+    assert not any(layer.visible for layer in opened)
+    # A copy of a layer is nothing new; and the same radiograph by hand is shown, not added.
+    data, options, kind = made[3]
+    shown._add_layer_from_data(data, {**options, "name": "copy"}, kind)
+    qtbot.wait(50)
+    assert empty.question is None
+    empty.adopt(shown.layers["xray"], "radiograph")
+    qtbot.waitUntil(lambda: not empty.queue.busy)
+    assert len(session.exposures.all) == 1

@@ -156,7 +156,11 @@ def test_accept_undo_discard(widget, near, qtbot):
     )
     assert near.session.history.undoes == "iteration 0 of result 1 accepted"
     click(qtbot, widget.results.undo)
-    widget.slider.setValue(best)
+    assert widget.results.verdict.words.startswith(f"Of iteration {best}, not the one shown: ")
+    table = widget.results.table  # a click on the result goes back to its best
+    qtbot.mouseClick(table.viewport(), LEFT, pos=table.visualItemRect(table.item(0, 1)).center())
+    assert widget.current.index == best
+    assert not widget.results.verdict.words.startswith("Of iteration")
     click(qtbot, widget.results.accept)
     assert near.session.poses.current is result.registration.world_from_camera
     assert widget.status.text() == f"C-arm set to iteration {best} of result 1."

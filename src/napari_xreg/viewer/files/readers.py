@@ -174,7 +174,8 @@ def read_ct_layers(path: Paths) -> Layers:
         ) from unknown  # fmt: skip
     if series is not None:
         remember(volume, series, file.absolute())
-    return [volume_layer(volume, name=_title(file), carry=Carried(volume, source, volume.notes))]
+    name = _title(file) if series is None else series_title(file)
+    return [volume_layer(volume, name=name, carry=Carried(volume, source, volume.notes))]
 
 
 def read_several_layers(paths: Paths) -> Layers:
@@ -342,6 +343,24 @@ def _series_of(file: Path) -> Series | None:
     except Exception:  # a damaged file makes pydicom raise almost anything
         return None
     return Series(file.absolute().parent, uid) if uid else None
+
+
+def series_title(file: Path) -> str:
+    """Patient, description and date of a DICOM slice's series, as far as its header has them."""
+    from pydicom import dcmread
+
+    tags = ["PatientName", "SeriesDescription", "SeriesDate", "StudyDate"]
+    try:
+        header = dcmread(file, specific_tags=tags, stop_before_pixels=True)
+        date = str(header.get("SeriesDate") or header.get("StudyDate") or "")
+        parts = [
+            str(header.get("PatientName") or "").replace("^", " ").strip(),
+            str(header.get("SeriesDescription") or "").strip(),
+            f"{date[:4]}-{date[4:6]}-{date[6:8]}" if len(date) == 8 else date,
+        ]
+    except Exception:  # a damaged header: whatever is wrong with it, the reader says
+        parts = []
+    return ", ".join(part for part in parts if part) or _title(file)
 
 
 def _title(file: Path) -> str:

@@ -24,6 +24,7 @@ from napari_xreg.session import Session, Source, opening, supply
 from napari_xreg.viewer import adoptable, capture, value_of
 from napari_xreg.widgets.data import loading
 from napari_xreg.widgets.data.load_queue import LoadQueue
+from napari_xreg.widgets.data.opened_layers import Opened, OpenedLayers
 from napari_xreg.widgets.data.patient_group import PatientGroup
 from napari_xreg.widgets.data.questions import (
     MeaningOfValues,
@@ -105,6 +106,8 @@ class DataWidget(Docked):
             "Cancel", "Stop loading; what is loaded already stays", self.queue.cancel
         )
         self.setAcceptDrops(True)
+        self._opened = OpenedLayers(self.workbench, self._take)
+        self.at_end(self._opened.close)
         self._lay_out()
         self._wire()
         self._show()
@@ -212,13 +215,13 @@ class DataWidget(Docked):
             case loading.Labelled():
                 session.patient.set_labels(answer.labels, answer.source)
             case loading.Xray():
-                session.exposures.add(
-                    answer.radiograph, name=answer.name, source=answer.source, truth=answer.truth
-                )
+                self._take_radiograph(answer)
             case loading.Marks():
                 self._take_landmarks(answer)
             case loading.SessionFile():
                 self._open(answer.path)
+            case Opened():
+                session.restore(answer.session.capture()(), "open session")
             case loading.Requests():
                 for note in answer.notes:
                     show_warning(note)
@@ -242,6 +245,15 @@ class DataWidget(Docked):
                 )
             case SampleData():
                 self._take_sample(answer)
+
+    def _take_radiograph(self, xray: loading.Xray) -> None:
+        """Add it; one that is there already is shown, not taken twice."""
+        exposures = self._session.exposures
+        for there in exposures.all:
+            if there.radiograph is xray.radiograph:
+                exposures.activate(there.id)
+                return
+        exposures.add(xray.radiograph, name=xray.name, source=xray.source, truth=xray.truth)
 
     def _take_landmarks(self, answer: loading.Marks) -> None:
         if not take_landmarks(self._session, answer.landmarks):

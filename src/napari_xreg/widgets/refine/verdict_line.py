@@ -26,8 +26,10 @@ class VerdictLine(SmallPrint):
         super().__init__(parent=parent, lines=2)
         self.show_verdict(None)
 
-    def show_verdict(self, registration: Registration | None) -> None:
-        """None: no result is chosen."""
+    def show_verdict(self, registration: Registration | None, before: str = "") -> None:
+        """None: no result is chosen; `before`: what it is the verdict on."""
         color = COLORS[None] if registration is None else likelihood_of(registration).color
         self.setStyleSheet(f"font-size: 8pt; border-left: 5px solid {color}; padding-left: 5px;")
-        self.setText("No result yet." if registration is None else verdict_words(registration))
+        self.setText(
+            "No result yet." if registration is None else before + verdict_words(registration)
+        )

@@ -392,6 +392,14 @@ class RefineWidget(Docked):
 
     # ------------------------------------------------------------------ what follows what
 
+    def show_best(self) -> None:
+        """Back from an earlier iteration to the pose that the result shown ended with."""
+        shown = self._shown
+        done = None if shown is None else shown.registration
+        at = None if done is None else index_of(done)
+        if at is not None:
+            self._pick(at)
+
     def _follow_accept(self) -> None:
         """The button names the pose that it takes: the one that is shown."""
         chosen = self.results.selected
@@ -400,6 +408,11 @@ class RefineWidget(Docked):
             self.results.show_accept("")
         elif self._is_shown(result) and self._current is not None:
             self.results.show_accept(f"iteration {self._current.index} of {result.name}")
+            at = index_of(result.registration)
+            other = at is not None and at != self._current.index
+            self.results.verdict.show_verdict(
+                result.registration, f"Of iteration {at}, not the one shown: " if other else ""
+            )
         else:  # of a session whose radiographs are gone, or without iterations
             self.results.show_accept(result.name)
 
@@ -632,6 +645,7 @@ class RefineWidget(Docked):
         self.settings.paint_requested.connect(self._paint)
         self.settings.used_changed.connect(session.exposures.set_used)
         self.results.shown.connect(self._show_result)
+        self.results.table.itemClicked.connect(lambda _: self.show_best())
         self.results.figures_changed.connect(self._follow_figures)
         self.results.table.itemSelectionChanged.connect(self._follow_accept)
         self.results.accept_requested.connect(self._accept)

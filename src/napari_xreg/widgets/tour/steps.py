@@ -73,8 +73,8 @@ STEPS = (
     ),
     Step(
         "Accept it",
-        "Select the result and press <b>Accept</b>: now the pose is the refined one, and the orange "
-        "lies on the gray.",
+        "Click the result in the table: its best iteration is shown again. Then press <b>Accept</b>, which "
+        "says what it takes: now the pose is the refined one, and the orange lies on the gray.",
         tab="Refine",
         sign="accepted",
     ),
