@@ -42,6 +42,8 @@ def test_a_case_says_what_it_holds(file):
     assert any("run against x" in note for note in case.notes)
     # Noise below 1000 is gone.
     assert float((case.volume.lac > 0).double().mean()) < 0.2
+    # The picture is of the contrast agent alone: nothing of it is hidden by water.
+    assert case.attenuation == "as read"
     assert case.labels is None
     assert "published evaluations leave it out" in case.view("ap-max").excluded
     assert "subtracted angiogram" in case.view("ap").notes[0]

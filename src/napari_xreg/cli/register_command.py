@@ -207,7 +207,8 @@ def _start(
 
 
 def _of_case(arguments: Namespace, case: OpenedCase) -> Patient:
-    return replace(case.patient, attenuation=arguments.attenuation.replace("-", " "))
+    said = arguments.attenuation.replace("-", " ")
+    return case.patient if said == "auto" else replace(case.patient, attenuation=said)
 
 
 def _beside_truth(

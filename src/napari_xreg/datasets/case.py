@@ -105,8 +105,11 @@ class Case:
         Reads one of the views.
     files
         Those of the CT and its labels.
+    attenuation
+        Of `images.ATTENUATIONS`: of vessels in a subtracted picture all of it counts, not only what
+        stands out from water.
     notes
-        What a reader decided or passed over.
+        What the layout's reader decided or passed over; the CT has notes of its own.
     """
 
     entry: CaseEntry
@@ -118,6 +121,7 @@ class Case:
     structures: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     landmarks: tuple[Landmark, ...] = ()
     files: tuple[Path, ...] = ()
+    attenuation: str = "auto"
     notes: tuple[str, ...] = ()
 
     def view(self, name: str | None = None) -> CaseView:

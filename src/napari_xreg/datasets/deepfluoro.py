@@ -95,7 +95,6 @@ def _case(path: Path, entry: CaseEntry) -> Case:
         {name: ids for name, ids in structures.items() if ids},
         landmarks,
         (path,),
-        volume.notes,
     )
 
 

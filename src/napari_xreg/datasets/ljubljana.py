@@ -101,7 +101,8 @@ def _case(path: Path, entry: CaseEntry) -> Case:
     )
     return Case(
         entry, volume, numbers, "vessels", lambda name: _view(path, entry, name),
-        landmarks=_landmarks(path, points), files=(path,), notes=(*volume.notes, note),
+        landmarks=_landmarks(path, points), files=(path,), attenuation="as read",
+        notes=(note,),
     )  # fmt: skip
 
 

@@ -127,7 +127,6 @@ def _case(folder: Path, entry: CaseEntry) -> Case:
         {} if labels is None else {target: tuple(labels.present())},
         () if marks is None else _placed(marks),
         tuple(file for file in (ct, mapped, marks) if file is not None),
-        volume.notes,
     )
 
 

@@ -116,7 +116,7 @@ def _exclusions(kind: str, subject: str, views: tuple[str, ...]) -> dict[str, st
 
 
 def _case(subject: Subject, entry: CaseEntry) -> Case:
-    volume, numbers, notes = _volume(subject.folder / _VOLUME)
+    volume, numbers = _volume(subject.folder / _VOLUME)
     mask = next((f for name in _MASKS if (f := subject.folder / name).is_file()), None)
     labels = None if mask is None else _labels(subject, mask, volume)
     present = set() if labels is None else set(labels.present())
@@ -138,20 +138,20 @@ def _case(subject: Subject, entry: CaseEntry) -> Case:
         structures,
         landmarks,
         tuple(file for file in (subject.folder / _VOLUME, mask) if file is not None),
-        (*volume.notes, *notes),
+        "as read" if target == "vessels" else "auto",
     )
 
 
-def _volume(file: Path) -> tuple[Volume, str, tuple[str, ...]]:
+def _volume(file: Path) -> tuple[Volume, str]:
     """Hounsfield units; a rotational angiography has numbers in no unit, 0 where nothing is."""
     try:
-        return read_volume(file), "Hounsfield units", ()
+        return read_volume(file), "Hounsfield units"
     except UnknownValues as unknown:
         if unknown.lowest < 0:
             raise
         values = f"linear 0 {unknown.highest:.17g}"
         said = f"no unit: 0 was taken for nothing, {unknown.highest:g} for the densest"
-        return read_volume(file, values=values), said, (f"{file.name}: {said}",)
+        return read_volume(file, values=values), said
 
 
 def _labels(subject: Subject, file: Path, volume: Volume) -> LabelMap:

@@ -114,6 +114,7 @@ def open_case(request: CaseRequest) -> OpenedCase:
         case.labels,
         {i: names.get(i, f"label {i}") for i in ids},
         case.landmarks,
+        case.attenuation,
     )
     chosen = next((s for s, of in case.structures.items() if set(of) == set(ids)), None)
     structure = case.target if not ids else chosen
