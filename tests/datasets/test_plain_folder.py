@@ -111,3 +111,12 @@ def test_what_is_wrong_is_named(folder, damage, said):
 def test_a_folder_without_radiographs_is_none(tmp_path):
     (tmp_path / "sub-1").mkdir()
     assert not is_data_set(tmp_path)
+
+
+def test_a_folder_that_may_not_be_looked_into_is_none(tmp_path, monkeypatch):
+    def denied(self):
+        raise PermissionError(13, "Permission denied")
+
+    (tmp_path / "closed").mkdir()
+    monkeypatch.setattr("pathlib.Path.is_file", denied)
+    assert not is_data_set(tmp_path)

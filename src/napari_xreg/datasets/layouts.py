@@ -18,7 +18,7 @@ class Layout:
     name
         For messages.
     is_one
-        Whether a file or folder is in it, by what it contains; raises nothing.
+        Whether a file or folder is in it, by what it contains.
     read
         The set, of a path that is one.
     """
@@ -60,4 +60,7 @@ def open_data_set(path: Path | str) -> DataSet:
 
 
 def _layout(path: Path) -> Layout | None:
-    return next((each for each in LAYOUTS if each.is_one(path)), None)
+    try:
+        return next((each for each in LAYOUTS if each.is_one(path)), None)
+    except OSError:  # a folder in it that may not be looked into
+        return None
