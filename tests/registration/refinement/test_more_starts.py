@@ -118,6 +118,12 @@ def test_as_many_as_it_takes_is_the_default():
         RefineSettings(starts=-1)
 
 
+def test_what_is_locked_is_not_spread():
+    once = Rounds(UNSURE)
+    run(until_trusted(once, replace(SETTINGS, locked=("depth",)), None))
+    assert [asked.starts for asked in once.asked] == [1]
+
+
 def test_how_wide_a_round_is():
     assert [width_of(number) for number in range(4)] == [1.0, 2.0, 2.5, 3.125]
 

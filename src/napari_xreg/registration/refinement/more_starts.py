@@ -74,12 +74,16 @@ def until_trusted(
 
 
 def rounds_of(settings: RefineSettings) -> list[RefineSettings]:
-    """The settings of one round after the other; themselves where they say how many starts."""
+    """The settings of one round after the other; themselves where they say how many starts.
+
+    What is locked is known, and a spread would move it: there is one round then.
+    """
     if settings.starts:
         return [settings]
+    rounds = settings.rounds[:1] if settings.locked else settings.rounds
     return [
         replace(settings, starts=starts, spread=settings.spread.scaled(width_of(number)))
-        for number, starts in enumerate(settings.rounds)
+        for number, starts in enumerate(rounds)
     ]
 
 
