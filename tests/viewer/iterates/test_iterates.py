@@ -345,11 +345,17 @@ def test_beyond_the_limit_every_second_then_fourth_picture_is_kept(layers, viewe
 def test_a_stack_never_sets_more_memory_aside_than_its_limit():
     stack = PictureStack((10, 20), 1000, largest_bytes=80_000)
     assert stack.nbytes == 80_000
-    assert stack.every == 10
-    for i in range(1000):
+    # Many may come ("auto"), few mostly do: all of those are kept.
+    for i in range(100):
         stack.append(np.full((10, 20), i, np.float32))
+    assert stack.every == 1
     assert stack.shape == (100, 10, 20)
-    np.testing.assert_array_equal(stack[:, 0, 0], 10 * np.arange(100))
+    for i in range(100, 1000):
+        stack.append(np.full((10, 20), i, np.float32))
+    assert stack.nbytes == 80_000
+    assert stack.every == 16  # doubled each time it was full: at 100, 200, 400 and 800
+    assert stack.shape == (63, 10, 20)
+    np.testing.assert_array_equal(stack[:, 0, 0], 16 * np.arange(63))
     small = PictureStack((10, 20), 3)
     assert small.nbytes == 3 * 800
 

@@ -36,7 +36,9 @@ class PictureStack:
     ) -> None:
         frame_bytes = 4 * shape[0] * shape[1]
         frames = max(2, min(max(1, expected), largest_bytes // frame_bytes))
-        self.every = max(1, -(-expected // frames))
+        self.every = (
+            1  # of starting poses "auto" far more may come than mostly do: thinned only then
+        )
         self._buffer = np.zeros((frames, *shape), np.float32)
         self._came = 0
         self._pending: set[int] = set()
