@@ -43,11 +43,14 @@ Record = dict[str, Any]
 def trial(volume: str, seed: int, severity: str, factor: float, kind: str) -> Trial:
     """What is refined: "open", "saturated", or open and "from behind"."""
     case = cases.case(volume, seed, severity=severity, factor=factor)
-    given = Trial(volume, case.radiograph, case.start, case.isocenter, case.points, case.truth)
+    view = View(case.radiograph, case.start)
+    taken = (View(case.radiograph, case.truth),)
+    given = Trial(volume, (view,), case.isocenter, case.points, case.truth, taken)
     if kind == "saturated":
         return saturated(given, np.random.default_rng(seed))
     if kind == "from behind":
-        return replace(given, start=antipode(given.start, given.isocenter))
+        behind = antipode(case.start, case.isocenter)
+        return replace(given, views=(View(case.radiograph, behind),))
     return given
 
 
@@ -57,10 +60,9 @@ KINDS = ("open", "saturated", "from behind")
 def refined(given: Trial, settings: RefineSettings) -> Record:
     """One result."""
     assert given.truth is not None
-    view = View(given.radiograph, given.start)
     began = time.process_time()
     found = run(
-        refine(cases.volume_of(given.ct), view, settings=settings, isocenter=given.isocenter)
+        refine(cases.volume_of(given.ct), given.views, settings=settings, isocenter=given.isocenter)
     )
     seconds = time.process_time() - began
     return {
@@ -73,9 +75,10 @@ def refined(given: Trial, settings: RefineSettings) -> Record:
 
 
 def _mtre(given: Trial, pose: Any) -> float:
+    view = given.views[0]
     case = cases.Case(
-        given.ct, 0, "", 1.0, given.truth, given.start, given.isocenter, given.points,
-        given.radiograph,
+        given.ct, 0, "", 1.0, given.truth, view.world_from_camera, given.isocenter, given.points,
+        view.radiograph,
     )  # fmt: skip
     return case.mtre(pose)
 

@@ -1,6 +1,7 @@
 """Pictures and films: what is drawn where, and that a simulated image says so."""
 
 import importlib.util
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -151,6 +152,18 @@ def test_the_film_shows_the_accepted_steps_of_the_winner(tmp_path):
     assert abs(shown - frames[2]).mean() < 4
     with pytest.raises(ValueError, match="at least one frame"):
         write_gif(tmp_path / "none.gif", [])
+
+
+def test_the_film_follows_the_start_that_became_the_result():
+    """Of several rounds the most likely wins, though another start has a lower loss at a finer level."""
+    ct, radiograph, poses, result = case()
+    lost = [Iterate(3 + i, 5, i, poses[0], {"loss": 0.01}, accepted=True) for i in range(3)]
+    told = replace(result, trajectory=(*result.trajectory[:3], *lost))
+    shown = list(refinement_frames(ct, radiograph, told, pixels=104))
+    alone = replace(result, trajectory=result.trajectory[:3])
+    right = list(refinement_frames(ct, radiograph, alone, pixels=104))
+    assert len(shown) == 3
+    assert all(np.array_equal(one, other) for one, other in zip(shown, right, strict=True))
 
 
 def test_a_film_renders_voxels_no_finer_than_its_pixels(monkeypatch):

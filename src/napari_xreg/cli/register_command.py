@@ -190,7 +190,10 @@ def chosen_settings(arguments: Namespace, start: StartingPose) -> Any:
 
 
 def _starts(arguments: Namespace, start: StartingPose) -> int:
-    return start.starts if arguments.multi_start is None else int(arguments.multi_start)
+    if arguments.multi_start is not None:
+        return int(arguments.multi_start)
+    # A spread would move what is locked.
+    return 1 if arguments.lock and start.starts else start.starts
 
 
 def _start(

@@ -246,13 +246,18 @@ def carm_words(pose: CArmPose) -> str:
 
 
 def _best_track(registration: Registration) -> list[Iterate]:
-    """Accepted iterates of the start whose iterate has the lowest loss at the finest level."""
-    accepted = [iterate for iterate in registration.trajectory if iterate.accepted]
-    if not accepted:
-        return []
-    finest = max(iterate.level for iterate in accepted)
-    best = min((i for i in accepted if i.level == finest), key=lambda iterate: iterate.loss)
-    return [iterate for iterate in accepted if iterate.start == best.start]
+    """Accepted iterates of the start that ended at the result.
+
+    Which has not the lowest loss of all: of several rounds the most likely wins.
+    """
+    at = registration.ended_at
+    if at is not None:
+        start = registration.trajectory[at].start
+    elif registration.candidates:
+        start = registration.candidates[0].start
+    else:
+        start = 0
+    return [i for i in registration.trajectory if i.accepted and i.start == start]
 
 
 def _display(radiograph: Radiograph, pixels: int) -> Radiograph:

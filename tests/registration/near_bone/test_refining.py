@@ -189,7 +189,7 @@ def test_rounds_near_a_bone_are_few_and_close(hip, views, monkeypatch):
     asked = []
 
     def refined(volume, host, views, near, settings, pivot, control):
-        asked.append((settings.starts, settings.spread, len(settings.levels)))
+        asked.append((settings.starts, settings.spread, refining._left_out(settings)))
         yield from ()
         pose = views[0].world_from_camera
         return Registration(
@@ -197,7 +197,7 @@ def test_rounds_near_a_bone_are_few_and_close(hip, views, monkeypatch):
         )
 
     monkeypatch.setattr(refining, "_refined", refined)
-    auto = dataclasses.replace(SETTINGS, starts=0, spread=Spread(1.0, 10.0, 15.0))
+    auto = dataclasses.replace(SETTINGS, starts=0)  # 3 deg, 10 mm, 15 mm: of whole images
     near = NearBone(5.0, 16.0)
     for cameras, depth_mm in ((seen, 4.0), (seen[:1], 15.0)):
         asked.clear()
@@ -207,11 +207,55 @@ def test_rounds_near_a_bone_are_few_and_close(hip, views, monkeypatch):
             )
         )
         assert asked == [
-            (1, Spread(1.0, 4.0, depth_mm), 4),
-            (16, Spread(2.0, 8.0, 2 * depth_mm), 3),
+            (1, Spread(1.5, 4.0, depth_mm), 0),
+            (16, Spread(3.0, 8.0, 2 * depth_mm), 1),
         ]
+    # A spread that was said is not made narrower.
+    asked.clear()
+    wide = dataclasses.replace(auto, spread=Spread(1.0, 20.0, 15.0))
+    run(refine_near_bone(above_water(hip[1]), seen, settings=wide, isocenter=isocenter))
+    assert [spread for _, spread, _ in asked] == [
+        Spread(1.0, 20.0, 15.0),
+        Spread(2.0, 40.0, 30.0),
+    ]
     # A number that was said is used as it is.
     asked.clear()
     said = dataclasses.replace(SETTINGS, starts=5, spread=Spread(1.0, 10.0, 15.0))
     run(refine_near_bone(above_water(hip[1]), seen, settings=said, isocenter=isocenter))
-    assert asked == [(5, Spread(1.0, 10.0, 15.0), 3)]
+    assert asked == [(5, Spread(1.0, 10.0, 15.0), 1)]
+    # A first level that somebody chose finer than the coarse one stays.
+    assert refining._left_out(dataclasses.replace(said, levels=said.levels[1:])) == 0
+
+
+def test_levels_keep_their_numbers_where_the_first_is_left_out(hip, views):
+    seen, _, isocenter = views
+    three = SETTINGS.levels[0], dataclasses.replace(SETTINGS.levels[1], pixels=40)
+    levels = (*three, dataclasses.replace(SETTINGS.levels[1], pixels=48))
+    short = dataclasses.replace(SETTINGS, starts=2, levels=levels, spread=Spread(0.1, 0.2, 0.3))
+    events = []
+    found = run(
+        refine_near_bone(above_water(hip[1]), seen[:1], settings=short, isocenter=isocenter),
+        events.append,
+    )
+    assert {event.level for event in events} == {1, 2}
+    assert found.candidates[0].level == 2
+
+
+def test_what_is_saturated_is_said_of_the_whole_picture(hip, views):
+    """50 of 150 rows, counted before anything is cropped."""
+    seen, _, isocenter = views
+    view = seen[0]
+    values = view.radiograph.line_integrals
+    values = values + torch.linspace(0.0, 0.5, values.numel()).reshape(values.shape)  # no other
+    values[:50] = float(values.max()) + 1.0
+    burnt = dataclasses.replace(view.radiograph, line_integrals=values, mask=None)
+    control = Control()
+    control.cancel()
+    found = run(
+        refine_near_bone(
+            above_water(hip[1]),
+            dataclasses.replace(view, radiograph=burnt),
+            settings=SETTINGS, isocenter=isocenter, control=control,
+        )
+    )  # fmt: skip
+    assert found.notes[0] == "33 % of the pixels are saturated: not compared."

@@ -22,6 +22,7 @@ from napari_xreg.registration import (
 )
 from napari_xreg.registration.refinement import refine_many
 from napari_xreg.registration.refinement.more_starts import until_trusted, width_of
+from napari_xreg.rendering import OutOfMemory
 
 POSE = Pose(torch.eye(3, dtype=torch.float64), torch.zeros(3, dtype=torch.float64))
 SETTINGS = RefineSettings(rounds=(1, 3, 5), spread=Spread(2.0, 4.0, 6.0), seed=7)
@@ -94,6 +95,57 @@ def test_cancelling_ends_the_rounds():
     once = Rounds((Status.CANCELLED, None))
     assert run(until_trusted(once, SETTINGS, control)).status is Status.CANCELLED
     assert len(once.asked) == 1
+
+
+def test_cancelled_in_a_later_round_it_is_cancelled_and_keeps_the_best():
+    control = Control()
+
+    class Stopped(Rounds):
+        def __call__(self, settings):
+            if self.asked:
+                control.cancel()
+            return (yield from super().__call__(settings))
+
+    once = Stopped(UNSURE, (Status.CANCELLED, None), SURE)
+    found = run(until_trusted(once, SETTINGS, control))
+    assert [asked.starts for asked in once.asked] == [1, 3]
+    assert (found.status, found.probability) == (Status.CANCELLED, 0.2)
+    assert found.notes == ("round 1", "Cancelled while 3 starting poses were refined.")
+    assert len(found.trajectory) == 4
+
+
+def test_a_round_without_memory_loses_nothing():
+    class Short(Rounds):
+        def __call__(self, settings):
+            if self.asked:
+                raise OutOfMemory("3 starts")
+            return (yield from super().__call__(settings))
+
+    found = run(until_trusted(Short(UNSURE), SETTINGS, None))
+    assert (found.status, found.probability) == UNSURE
+    assert found.notes[1:] == ("There is too little memory for 3 starting poses at once.",)
+
+    def never(settings):
+        yield from ()
+        raise OutOfMemory("one start")
+
+    with pytest.raises(OutOfMemory):
+        run(until_trusted(never, SETTINGS, None))
+
+
+@pytest.mark.parametrize("status", [Status.ITERATION_LIMIT, Status.STALLED])
+def test_more_starts_do_not_help_where_the_optimiser_stopped_at_a_likely_pose(status):
+    once = Rounds((status, 0.95))
+    assert run(until_trusted(once, SETTINGS, None)).notes == ("round 1",)
+    once = Rounds((Status.NOT_TRUSTED, 0.5), SURE)
+    run(until_trusted(once, SETTINGS, None))
+    assert len(once.asked) == 2
+
+
+def test_at_one_level_alone_there_is_one_round():
+    once = Rounds(UNSURE)
+    run(until_trusted(once, replace(SETTINGS, levels=SETTINGS.levels[-1:]), None))
+    assert [asked.starts for asked in once.asked] == [1]
 
 
 def test_a_number_of_starts_is_one_refinement_untouched():

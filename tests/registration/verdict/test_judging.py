@@ -7,6 +7,7 @@ import torch
 from registration.blobs import CENTER, blob_radiograph, blob_volume
 
 from napari_xreg.geometry import CArm, CArmPose, Detector, Pose
+from napari_xreg.images import geometry_of
 from napari_xreg.registration import Registration, Status, View, likelihood_of
 from napari_xreg.registration.verdict.verdict import judged
 
@@ -68,6 +69,13 @@ def test_one_view_must_agree_with_the_distances_of_its_header(balls):
     assert "moves it by 7.4 mm" in found.notes[-1]  # the isocenter is 740 mm from the source
     assert likelihood_of(found).trusted is False
     assert likelihood_of(found).short.startswith("look again, ")
+    # Where nobody said it, there is nothing to contradict.
+    record = geometry_of(said.carm, None, "a file")
+    guess = {"source_to_isocenter": "assumed: the data set does not say it"}
+    made_up = replace(said, geometry=replace(record, provenance={**record.provenance, **guess}))
+    assert judged(registration(TRUTH), volume, [View(made_up, TRUTH)]).status is Status.CONVERGED
+    stated = replace(said, geometry=record)
+    assert judged(registration(TRUTH), volume, [View(stated, TRUTH)]).status is Status.NOT_TRUSTED
 
 
 def test_several_views_fix_the_depth_by_themselves(balls):

@@ -16,7 +16,7 @@ from napari_xreg.registration import AdamSettings, Status
 from napari_xreg.rendering import render_drr
 from napari_xreg.session import flip_exposure
 from napari_xreg.widgets.jobs.workbench import workbench_of
-from napari_xreg.widgets.refine.widget import RefineWidget, index_of
+from napari_xreg.widgets.refine.widget import RefineWidget
 
 LEFT = Qt.MouseButton.LeftButton
 LONG = 60_000
@@ -143,7 +143,7 @@ def test_accept_undo_discard(widget, near, qtbot):
     ended(qtbot, widget)
     (result,) = near.session.results.all
     # The button takes what is shown, and says what that is: first the best pose, then the start.
-    best = index_of(result.registration)
+    best = result.registration.ended_at
     loss = result.registration.losses["loss"]
     assert result.registration.trajectory[best].loss == pytest.approx(loss, rel=0.01)
     assert widget.results.accept.text() == f"Accept iteration {best} of result 1"

@@ -85,6 +85,10 @@ class GeometryRecord:
         values = {name: getattr(self, name) for name in VALUES}
         return {name: value for name, value in values.items() if value is not None}
 
+    def assumed(self, name: str) -> bool:
+        """Whether this value was made up because nobody says it and nothing it follows from is known."""
+        return self.provenance.get(name, "").startswith("assumed")
+
     def complete(self) -> "GeometryRecord":
         """This record with what follows from a camera matrix or a 4 x 4 pose, or is assumed with them."""
         stated = self.stated()

@@ -127,7 +127,10 @@ def _coarse_first(count: int) -> list[list[int]]:
 
 
 class _Refinement:
-    """The loss that `refine` minimises at a level, over the total weight of its channels."""
+    """The loss that `refine` minimises at a level, over the total weight of its channels.
+
+    Without saturated pixels, as at all its levels but the first of several.
+    """
 
     def __init__(
         self,

@@ -22,7 +22,13 @@ from napari_xreg.registration.refinement.second_order.levels import Level
 from napari_xreg.registration.refinement.settings import RefineSettings
 from napari_xreg.registration.refinement.solvers import solver_of
 from napari_xreg.registration.refinement.starts import Spread, going_on, spread_starts
-from napari_xreg.registration.refinement.views import View, at_pixels, pivot_of, unsaturated
+from napari_xreg.registration.refinement.views import (
+    View,
+    at_pixels,
+    pivot_of,
+    saturated_words,
+    unsaturated,
+)
 
 VOXEL_PER_PIXEL = 0.9
 """Voxels of a coarse level over its pixels, where the bone is: 6 mm to 32 pixels of 300 mm, as in
@@ -129,7 +135,8 @@ def refine_near_bone(
         As `refine`.
     """
     # Before anything is cropped: a plateau is a share of the whole picture.
-    views = unsaturated((views,) if isinstance(views, View) else tuple(views))
+    whole = (views,) if isinstance(views, View) else tuple(views)
+    views, left_out = unsaturated(whole), saturated_words(whole)
     settings = RefineSettings() if settings is None else settings
     near = NearBone() if near is None else near
     pivot = pivot_of(volume, isocenter)
@@ -143,15 +150,19 @@ def refine_near_bone(
         )
 
     def once(how: RefineSettings) -> Generator[Iterate, None, Registration]:
-        return _refined(volume, host, views, near, _of_starts(how), pivot, control)
+        return _refined(volume, host, views, near, how, pivot, control)
 
-    return (yield from until_trusted(once, _in_rounds(settings, near, len(views)), control))
+    rounds = _in_rounds(settings, near, len(views))
+    found = yield from until_trusted(once, rounds, control)
+    return replace(found, notes=(*left_out, *found.notes))
 
 
 def _in_rounds(settings: RefineSettings, near: NearBone, views: int) -> RefineSettings:
     """Where the number of starts is left to the program: rounds of a bone that lies beside its like."""
     if settings.starts:
         return settings
+    if settings.spread != Spread():  # the user knows better
+        return replace(settings, rounds=BONE_ROUNDS)
     said, close = settings.spread, near.first_mm / 4
     # Seen from the side, the depth of one view lies in the plane of another.
     depth_mm = min(said.depth_mm, close) if views > 1 else said.depth_mm
@@ -159,10 +170,13 @@ def _in_rounds(settings: RefineSettings, near: NearBone, views: int) -> RefineSe
     return replace(settings, rounds=BONE_ROUNDS, spread=spread)
 
 
-def _of_starts(settings: RefineSettings) -> RefineSettings:
-    """Of many starts: without the first of several levels, where a thin bone is drawn to its neighbour."""
-    few = settings.starts == 1 or len(settings.levels) < 3
-    return settings if few else replace(settings, levels=settings.levels[1:])
+def _left_out(settings: RefineSettings) -> int:
+    """How many levels many starts do without: a coarse first one, where a thin bone is drawn to its
+    neighbour.
+    """
+    levels = settings.levels
+    few = settings.starts == 1 or len(levels) < 3 or levels[0].pixels > COARSEST
+    return 0 if few else 1
 
 
 def _refined(
@@ -180,6 +194,8 @@ def _refined(
         views[0].world_from_camera, pivot, settings.starts, settings.spread, settings.seed
     )
     trajectory: list[Iterate] = []
+    skipped = _left_out(settings)
+    settings = replace(settings, levels=settings.levels[skipped:])
     tracks = {number: Candidate(number, pose, pose, 0, 0.0) for number, pose in enumerate(given)}
     alive, result = list(tracks), None
     for number, level in enumerate(settings.levels):
@@ -203,7 +219,10 @@ def _refined(
             )
 
             def of_all(
-                event: Iterate, start: int = start, level: int = number, view: View = looked[0]
+                event: Iterate,
+                start: int = start,
+                level: int = number + skipped,
+                view: View = looked[0],
             ) -> Iterate:
                 seconds, image = time.perf_counter() - began, event.image
                 if image is not None:
@@ -213,7 +232,10 @@ def _refined(
             ended[start] = yield from renumbered(events, trajectory, of_all)
             done = ended[start]
             tracks[start] = replace(
-                tracks[start], final=done.world_from_camera, level=number, loss=done.losses["loss"]
+                tracks[start],
+                final=done.world_from_camera,
+                level=number + skipped,
+                loss=done.losses["loss"],
             )
             if control is not None and control.cancelled:
                 break
@@ -222,7 +244,8 @@ def _refined(
         if control is not None and control.cancelled:
             break
     assert result is not None  # there is at least one level
-    complete = max(track.level for track in tracks.values()) == len(settings.levels) - 1
+    reached = max(track.level for track in tracks.values())
+    complete = reached == skipped + len(settings.levels) - 1
     return dataclasses.replace(
         result,
         trajectory=tuple(trajectory),

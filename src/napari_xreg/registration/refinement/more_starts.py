@@ -5,8 +5,10 @@ from dataclasses import replace
 from typing import Any
 
 from napari_xreg.progress import Control
-from napari_xreg.registration.refinement.result import Iterate, Registration
+from napari_xreg.registration.refinement.result import Iterate, Registration, Status
 from napari_xreg.registration.refinement.settings import RefineSettings
+from napari_xreg.registration.verdict.likelihood import TRUSTED
+from napari_xreg.rendering import OutOfMemory
 
 
 def width_of(number: int) -> float:
@@ -43,7 +45,8 @@ def until_trusted(
     Returns
     -------
     Registration
-        The first that is trusted, else the most likely; its trajectory holds all rounds.
+        The first that is trusted, else the most likely; its trajectory holds all rounds. Where a later
+        round was cancelled, or had too little memory, the best of those before it.
     """
     if not isinstance(settings, RefineSettings) or settings.starts:
         return (yield from once(settings))
@@ -56,31 +59,52 @@ def until_trusted(
         def after(event: Iterate, used: int = used, began: float = began) -> Iterate:
             return replace(event, start=event.start + used, seconds=event.seconds + began)
 
-        found = yield from renumbered(once(asked), trajectory, after)
+        try:
+            found = yield from renumbered(once(asked), trajectory, after)
+        except OutOfMemory:
+            if best is None:
+                raise
+            short = f"There is too little memory for {asked.starts} starting poses at once."
+            best = replace(best, notes=(*best.notes, short))
+            break
         moved = [replace(each, start=each.start + used) for each in found.candidates]
         found = replace(found, candidates=tuple(moved))
         # Antipodes are numbered on.
         used = max([used + asked.starts, *(each.start + 1 for each in moved)])
-        poses += asked.starts
         if best is None or likely(found) > likely(best):
             best = found
-        if best or (control is not None and control.cancelled):
+        if control is not None and control.cancelled:
+            stopped = f"Cancelled while {asked.starts} starting poses were refined."
+            if poses and not best:
+                best = replace(best, status=Status.CANCELLED, notes=(*best.notes, stopped))
+            break
+        poses += asked.starts
+        if not _more_would_help(best):
             break
     assert best is not None  # there is at least one round
-    if poses == settings.rounds[0]:
-        return best
-    said = f"Refined from {poses} starting poses: the first result was not sure."
-    return replace(best, trajectory=tuple(trajectory), notes=(*best.notes, said))
+    if poses > settings.rounds[0]:
+        said = f"Refined from {poses} starting poses: the first result was not sure."
+        best = replace(best, notes=(*best.notes, said))
+    return replace(best, trajectory=tuple(trajectory))
+
+
+def _more_would_help(best: Registration) -> bool:
+    """Not where the radiographs support the result; where the optimiser was stopped there, either."""
+    stopped = best.status in (Status.ITERATION_LIMIT, Status.STALLED)
+    likely_there = best.probability is not None and best.probability >= TRUSTED
+    return not (best or (stopped and likely_there))
 
 
 def rounds_of(settings: RefineSettings) -> list[RefineSettings]:
     """The settings of one round after the other; themselves where they say how many starts.
 
-    What is locked is known, and a spread would move it: there is one round then.
+    What is locked is known, and a spread would move it; where there is one level, every start would
+    be refined at the full size: there is one round then.
     """
     if settings.starts:
         return [settings]
-    rounds = settings.rounds[:1] if settings.locked else settings.rounds
+    one = settings.locked or len(settings.levels) == 1
+    rounds = settings.rounds[:1] if one else settings.rounds
     return [
         replace(settings, starts=starts, spread=settings.spread.scaled(width_of(number)))
         for number, starts in enumerate(rounds)

@@ -214,6 +214,16 @@ class Registration:
         ]
         return min(elsewhere, key=lambda each: each.margin, default=None)
 
+    @property
+    def ended_at(self) -> int | None:
+        """Which of its iterates is the pose it ended with; None: none of them."""
+        best = self.world_from_camera.matrix()
+        for place in range(len(self.trajectory) - 1, -1, -1):
+            tried = self.trajectory[place].world_from_camera.matrix().to(best)
+            if torch.allclose(tried, best, rtol=0.0, atol=1e-9):
+                return place
+        return None
+
     def __bool__(self) -> bool:
         return self.status.ok
 

@@ -41,6 +41,17 @@ def unsaturated(views: Sequence[View]) -> tuple[View, ...]:
     return tuple(replace(view, radiograph=without_saturated(view.radiograph)) for view in views)
 
 
+def saturated_words(views: Sequence[View]) -> tuple[str, ...]:
+    """What a user reads about `unsaturated`; nothing where nothing is saturated."""
+    before, after = (
+        sum(int(view.radiograph.usable.sum()) for view in some)
+        for some in (views, unsaturated(views))
+    )
+    if before == after:
+        return ()
+    return (f"{100 * (1 - after / before):.0f} % of the pixels are saturated: not compared.",)
+
+
 def pivot_of(volume: Volume, isocenter: Float[Tensor, "3"] | None) -> Float[Tensor, "3"]:
     """The point that rotations are taken about: the isocenter, else the middle of the volume.
 

@@ -157,7 +157,12 @@ def verdict_of(registration: Registration, volume: Volume, views: Sequence[View]
     if len(found) == 1:
         pose = registration.world_from_camera.to(dtype=torch.float64)
         depth = float(pose.inverse().apply(registration.pivot.double()[None])[0, 2])
-        off = depth / found[0].radiograph.carm.source_to_isocenter - 1.0
+        radiograph = found[0].radiograph
+        # Nobody said where the C-arm turns about: nothing to contradict.
+        assumed = radiograph.geometry is not None and radiograph.geometry.assumed(
+            "source_to_isocenter"
+        )
+        off = None if assumed else depth / radiograph.carm.source_to_isocenter - 1.0
     return verdict_on(evidence_of(volume, found), off, depth)
 
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QFileDialog,
@@ -336,7 +335,7 @@ class RefineWidget(Docked):
         assert self._shown is not None
         self._shown.registration = result.registration
         self._layers.finish(result.registration)
-        at = index_of(result.registration)
+        at = result.registration.ended_at
         if at is None:
             last = self._layers.current()
             if last is not None:
@@ -396,7 +395,7 @@ class RefineWidget(Docked):
         """Back from an earlier iteration to the pose that the result shown ended with."""
         shown = self._shown
         done = None if shown is None else shown.registration
-        at = None if done is None else index_of(done)
+        at = None if done is None else done.ended_at
         if at is not None:
             self._pick(at)
 
@@ -408,7 +407,7 @@ class RefineWidget(Docked):
             self.results.show_accept("")
         elif self._is_shown(result) and self._current is not None:
             self.results.show_accept(f"iteration {self._current.index} of {result.name}")
-            at = index_of(result.registration)
+            at = result.registration.ended_at
             other = at is not None and at != self._current.index
             self.results.verdict.show_verdict(
                 result.registration, f"Of iteration {at}, not the one shown: " if other else ""
@@ -530,7 +529,7 @@ class RefineWidget(Docked):
         what = result.name
         if shown is None or iterate is None or not self._is_shown(result):
             self._session.results.accept(id)
-        elif (at := index_of(result.registration)) is not None and at == iterate.index:
+        elif (at := result.registration.ended_at) is not None and at == iterate.index:
             self._session.results.accept(id)
             what = f"iteration {iterate.index} of {what}"
         else:
@@ -670,23 +669,13 @@ class RefineWidget(Docked):
             show_warning("There is no radiograph to paint on: load one first.")
 
 
-def index_of(registration: Registration) -> int | None:
-    """Which of its iterates is the pose it ended with; None: none of them."""
-    best = registration.world_from_camera.matrix()
-    for place in range(len(registration.trajectory) - 1, -1, -1):
-        iterate = registration.trajectory[place]
-        if torch.allclose(iterate.world_from_camera.matrix().to(best), best, rtol=0.0, atol=1e-9):
-            return place
-    return None
-
-
 def _ended_words(result: Result) -> str:
     """What the user has now."""
     registration = result.registration
     count = len(registration.trajectory)
     if registration.status is not Status.CANCELLED:
         return f"Done: {count} iterations. Accept the pose shown, or look back."
-    at = index_of(registration)
+    at = registration.ended_at
     kept = (
         "the best pose"
         if at is None

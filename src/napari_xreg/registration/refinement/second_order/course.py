@@ -37,7 +37,7 @@ from napari_xreg.registration.refinement.second_order.tracks import Track, candi
 from napari_xreg.registration.refinement.second_order.usable_levels import levels_that_show
 from napari_xreg.registration.refinement.settings import RefineSettings, status_of
 from napari_xreg.registration.refinement.starts import spread_starts
-from napari_xreg.registration.refinement.views import View, unsaturated
+from napari_xreg.registration.refinement.views import View, saturated_words, unsaturated
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,7 +160,7 @@ class _Course:
         ]
         self._compared = [unsaturated(case) for case in cases]
         self.levels, left_out = levels_that_show(volume, self._compared, settings.levels)
-        self._notes = [(*_saturated(case), *left_out) for case in cases]
+        self._notes = [(*saturated_words(case), *left_out) for case in cases]
         self._tracks = [self._hypotheses(case) for case in cases]
         self._alive: list[Sequence[Track]] = list(self._tracks)
         carm = cases[0][0].radiograph.carm
@@ -341,17 +341,6 @@ class _Course:
             "does not say how far away the patient is. Lock the depth, add a second view, or start "
             "nearer."
         )
-
-
-def _saturated(case: Sequence[View]) -> tuple[str, ...]:
-    """What a user reads about it."""
-    before, after = (
-        sum(int(view.radiograph.usable.sum()) for view in views)
-        for views in (case, unsaturated(case))
-    )
-    if before == after:
-        return ()
-    return (f"{100 * (1 - after / before):.0f} % of the pixels are saturated: not compared.",)
 
 
 def _best_rows(alive: Sequence[Sequence[Track]]) -> list[int]:
