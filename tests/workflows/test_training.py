@@ -190,7 +190,7 @@ def test_large_detectors_are_simulated_smaller_over_the_same_area():
 def test_what_is_offered():
     offered = {kind: make() for kind, make in RECIPES.items()}
     assert {kind: r.widget for kind, r in offered.items()} == {
-        "rayemb": "RayEmb",
+        "rayemb": "Points",
         "landmarks": "Landmarks",
         "pose": "",
     }

@@ -120,7 +120,7 @@ class RayEmbRecipe(FindsPoints):
         "A small network that tells, for any point of the CT, where it is on a radiograph "
         "(RayEmb, Shrestha et al. 2024)."
     )
-    widget = "RayEmb"
+    widget = "Points"
     shipped = True
 
     def network(self, patients: Patients, start: Start) -> RayEncoder:

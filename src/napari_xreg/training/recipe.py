@@ -85,7 +85,7 @@ class Recipe(Protocol):
     title, help
         For the user.
     widget
-        Display name of the widget that uses the weights; empty where none does yet.
+        Title of the tab (`widgets.docks.table`) of the widget that uses the weights; empty where none does yet.
     shipped
         Whether weights come with the package.
     settings

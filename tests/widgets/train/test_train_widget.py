@@ -5,7 +5,7 @@ import threading
 import pytest
 import torch
 from qtpy.QtCore import QThreadPool
-from qtpy.QtWidgets import QFileDialog
+from qtpy.QtWidgets import QFileDialog, QWidget
 from train_parts import (
     LONG,
     click,
@@ -17,10 +17,15 @@ from train_parts import (
 )
 from trainings import TinyRecipe, ToyRecipe
 
+from napari_xreg import widgets
 from napari_xreg.rayemb import load_encoder
 from napari_xreg.training import read_checkpoint, read_state
+from napari_xreg.widgets import RayEmbWidget
+from napari_xreg.widgets.docks.opening import found
+from napari_xreg.widgets.docks.table import entry_titled
 from napari_xreg.widgets.jobs.workbench import workbench_of
 from napari_xreg.widgets.train.patients_form import ABOVE, FOLDER, PHANTOMS, STRUCTURES, THIS_CT
+from napari_xreg.workflows import RECIPES
 
 
 def natives(form, name):
@@ -421,22 +426,26 @@ def test_an_empty_ct_is_said(widget, bench, qtbot, notified, patient, toy, monke
     assert "no voxel above 2999" in notified[-1]
 
 
-def test_using_the_weights_tells_the_session_and_opens_the_widget(
-    widget, bench, qtbot, tmp_path, monkeypatch
-):
-    opened = []
-    window = type(bench.viewer.window)
-    monkeypatch.setattr(
-        window, "add_plugin_dock_widget", lambda _, plugin, name: opened.append((plugin, name))
-    )
+def test_using_the_weights_tells_the_session_and_opens_the_widget(widget, bench, qtbot, tmp_path):
     click(qtbot, widget.start_button)
     steps(qtbot, widget, 1)
     click(qtbot, widget.stop_button)
     ended(qtbot, widget)
     assert bench.session.weights.wanted("rayemb") is None
+    assert found(bench.viewer, RayEmbWidget) is None
+    assert widget.use_button.text() == "Use in Points"
     click(qtbot, widget.use_button)
     assert bench.session.weights.wanted("rayemb").file == tmp_path / "weights.safetensors"
-    assert opened == [("napari-xreg", "RayEmb")]
+    assert found(bench.viewer, RayEmbWidget) is not None
+
+
+def test_every_widget_that_a_recipe_names_is_one_of_ours():
+    named = {make().widget for make in RECIPES.values()} - {""}
+    assert named == {"Points", "Landmarks"}
+    for name in named:
+        entry = entry_titled(name)
+        assert entry is not None, name
+        assert issubclass(getattr(widgets, entry.widget), QWidget)
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

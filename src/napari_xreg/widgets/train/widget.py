@@ -10,8 +10,10 @@ from superqt import QCollapsible
 
 from napari_xreg.training import CheckpointError, Recipe
 from napari_xreg.widgets.docks.docked import Docked
+from napari_xreg.widgets.docks.opening import opened_entry
+from napari_xreg.widgets.docks.table import entry_titled
 from napari_xreg.widgets.jobs.jobs import sentence
-from napari_xreg.widgets.jobs.telling import show_error, show_warning
+from napari_xreg.widgets.jobs.telling import show_error
 from napari_xreg.widgets.parts.data_buttons import button, row
 from napari_xreg.widgets.parts.scrolling import scrolled
 from napari_xreg.widgets.parts.small_print import SmallPrint
@@ -133,10 +135,9 @@ class TrainWidget(Docked):
         if outcome is None:
             return
         self._session.weights.want(weights_of(outcome))
-        try:
-            self.workbench.viewer.window.add_plugin_dock_widget("napari-xreg", recipe.widget)
-        except (ValueError, KeyError):
-            show_warning(f"The widget {recipe.widget} is not part of this version.")
+        entry = entry_titled(recipe.widget)
+        assert entry is not None  # the button is hidden where a recipe has none
+        opened_entry(self.workbench.viewer, entry)
 
     def teardown(self) -> None:
         """Stop what runs; its best weights and its state are still written."""
