@@ -14,8 +14,9 @@ from qtpy.QtWidgets import QFileDialog, QScrollArea
 from napari_xreg.images import Landmark, write_landmarks, write_radiograph
 from napari_xreg.images.known_geometry.sidecar import given_geometry, write_geometry
 from napari_xreg.registration import Registration, Status
-from napari_xreg.session import sample_case
+from napari_xreg.session import Session, sample_case
 from napari_xreg.viewer.layer_data import (
+    Carried,
     labels_layer,
     landmarks_layer,
     radiograph_layer,
@@ -670,3 +671,36 @@ def test_what_is_opened_as_layers_is_taken_once_and_shown_once(
     empty.adopt(shown.layers["xray"], "radiograph")
     qtbot.waitUntil(lambda: not empty.queue.busy)
     assert len(session.exposures.all) == 1
+
+
+def drop(shown, made):
+    data, options, kind = made
+    return shown._add_layer_from_data(data, options, kind)[0]
+
+
+def test_a_copy_of_a_layer_of_an_opened_session_brings_nothing(
+    empty, viewer, qtbot, patient, radiograph
+):
+    """Neither the session as it was read, nor the positions of its file, and its eye stays open."""
+    session, shown = empty.workbench.session, empty.workbench.viewer
+    shown.window._qt_window.show()
+    read = Session()
+    read.patient.set_volume(patient.volume)
+    read.landmarks.set([Landmark("a", (1.0, 2.0, 3.0))])
+    marks = tuple(read.landmarks.all)
+    ct = volume_layer(patient.volume, name="ct", carry=Carried(patient.volume, session=read))
+    points = landmarks_layer(marks, name="marks", carry=Carried(marks, session=read))
+    drop(shown, ct)
+    drop(shown, points)
+    qtbot.waitUntil(lambda: not any(one.visible for one in shown.layers if "xreg" in one.metadata))
+    assert [mark.name for mark in session.landmarks.all] == ["a"]
+    session.landmarks.set([Landmark("a", (9.0, 2.0, 3.0))])
+    copies = [drop(shown, ct), drop(shown, points)]
+    # Not after Data was closed and opened again, either.
+    shown.window.remove_dock_widget(empty)
+    again = DataWidget(shown)
+    shown.window.add_dock_widget(again, name="Data")
+    copies += [drop(shown, ct), drop(shown, points)]
+    qtbot.wait(100)
+    assert session.landmarks.all[0].position[0] == 9.0
+    assert all(copy.visible for copy in copies)

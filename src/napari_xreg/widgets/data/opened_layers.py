@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from typing import Any
+from weakref import WeakSet
 
 from napari.layers import Layer
 from qtpy.QtCore import QTimer
 
 from napari_xreg.images import LabelMap, Radiograph, Volume
 from napari_xreg.session import Session
-from napari_xreg.viewer import value_of
+from napari_xreg.viewer import Carried, value_of
 from napari_xreg.widgets.data import loading
 from napari_xreg.widgets.jobs.workbench import Workbench
 from napari_xreg.widgets.saving.closing import seen
@@ -34,6 +35,10 @@ class OpenedLayers:
     def __init__(self, bench: Workbench, take: Callable[[Any], None]) -> None:
         self._bench, self._take = bench, take
         self._waiting: list[Layer] = []
+        # A copy or conversion of a layer shares what it was made from: nothing new. What was there
+        # before, the user chose to have as layers, or an earlier Data widget took.
+        there = map(value_of, bench.viewer.layers)
+        self._taken: WeakSet[Carried] = WeakSet(carry for carry in there if carry is not None)
         self._timer = QTimer()
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(self._take_all)
@@ -47,9 +52,12 @@ class OpenedLayers:
 
     def _inserted(self, event: Any) -> None:
         window = getattr(getattr(self._bench.viewer, "window", None), "_qt_window", None)
-        if window is not None and seen(window) and value_of(event.value) is not None:
-            self._waiting.append(event.value)
-            self._timer.start(0)  # once all layers of a file or sample are there
+        carry = value_of(event.value)
+        if window is None or carry is None or carry in self._taken or not seen(window):
+            return
+        self._taken.add(carry)
+        self._waiting.append(event.value)
+        self._timer.start(0)  # once all layers of a file or sample are there
 
     def _take_all(self) -> None:
         layers, self._waiting = self._waiting, []
