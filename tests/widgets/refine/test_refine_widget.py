@@ -149,6 +149,10 @@ def test_accept_undo_discard(widget, near, qtbot):
     assert widget.results.accept.text() == f"Accept iteration {best} of result 1"
     widget.slider.setValue(0)
     assert widget.results.accept.text() == "Accept iteration 0 of result 1"
+    near.session.landmarks.set(near.session.landmarks.all[:1])  # the table is filled anew
+    assert widget.results.accept.text() == "Accept iteration 0 of result 1"
+    assert widget.results.verdict.words.startswith(f"Of iteration {best}, not the one shown: ")
+    near.session.undo()
     click(qtbot, widget.results.accept)
     first = result.registration.trajectory[0].world_from_camera
     assert near.session.poses.current.translation.tolist() == pytest.approx(

@@ -490,6 +490,7 @@ class RefineWidget(Docked):
         if gone and not self.running:
             self._forget()
             self._say_ready()
+        self._follow_accept()  # the panel names the result alone
 
     def _forget(self) -> None:
         """Show no iterations any more, nor what was plotted of them."""
