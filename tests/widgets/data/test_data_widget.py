@@ -15,6 +15,7 @@ from napari_xreg.images import Landmark, write_landmarks, write_radiograph
 from napari_xreg.images.known_geometry.sidecar import given_geometry, write_geometry
 from napari_xreg.registration import Registration, Status
 from napari_xreg.session import Session, sample_case
+from napari_xreg.simulation import phantom
 from napari_xreg.viewer.layer_data import (
     Carried,
     labels_layer,
@@ -662,7 +663,7 @@ def test_what_is_opened_as_layers_is_taken_once_and_shown_once(
     assert session.exposures.all[0].name == "xray"
     opened = [layer for layer in shown.layers if "xreg" in layer.metadata]
     assert len(opened) == 4
-    assert not any(layer.visible for layer in opened)
+    qtbot.waitUntil(lambda: not any(layer.visible for layer in opened))
     # A copy of a layer is nothing new; and the same radiograph by hand is shown, not added.
     data, options, kind = made[3]
     shown._add_layer_from_data(data, {**options, "name": "copy"}, kind)
@@ -673,7 +674,7 @@ def test_what_is_opened_as_layers_is_taken_once_and_shown_once(
     assert len(session.exposures.all) == 1
 
 
-def drop(shown, made):
+def put(shown, made):
     data, options, kind = made
     return shown._add_layer_from_data(data, options, kind)[0]
 
@@ -690,17 +691,68 @@ def test_a_copy_of_a_layer_of_an_opened_session_brings_nothing(
     marks = tuple(read.landmarks.all)
     ct = volume_layer(patient.volume, name="ct", carry=Carried(patient.volume, session=read))
     points = landmarks_layer(marks, name="marks", carry=Carried(marks, session=read))
-    drop(shown, ct)
-    drop(shown, points)
+    put(shown, ct)
+    put(shown, points)
     qtbot.waitUntil(lambda: not any(one.visible for one in shown.layers if "xreg" in one.metadata))
     assert [mark.name for mark in session.landmarks.all] == ["a"]
     session.landmarks.set([Landmark("a", (9.0, 2.0, 3.0))])
-    copies = [drop(shown, ct), drop(shown, points)]
+    copies = [put(shown, ct), put(shown, points)]
     # Not after Data was closed and opened again, either.
     shown.window.remove_dock_widget(empty)
     again = DataWidget(shown)
     shown.window.add_dock_widget(again, name="Data")
-    copies += [drop(shown, ct), drop(shown, points)]
+    copies += [put(shown, ct), put(shown, points)]
     qtbot.wait(100)
     assert session.landmarks.all[0].position[0] == 9.0
     assert all(copy.visible for copy in copies)
+
+
+@pytest.mark.parametrize("wanted", [False, True])
+def test_what_belongs_to_a_second_ct_waits_for_the_answer_about_it(
+    widget, qtbot, loaded, patient, said, wanted
+):
+    """Labels of a sample go onto the CT that they came with, or nowhere; a refusal stops nothing."""
+    session, shown = widget.workbench.session, widget.workbench.viewer
+    shown.window._qt_window.show()
+    before = session.patient.volume
+    session.patient.set_labels(None)
+    marks = (Landmark("new", (1.0, 2.0, 3.0)),)
+    made = phantom(spacing_mm=9.0, seed=4)
+    layers = [
+        put(shown, labels_layer(made.labels, name="bones")),
+        put(shown, landmarks_layer(marks, name="marks")),
+        put(shown, volume_layer(made.volume, name="other")),
+    ]
+    question = answer(qtbot, widget, OneOf)
+    assert session.patient.volume is before
+    assert session.patient.labels is None
+    assert all(layer.visible for layer in layers)
+    if wanted:
+        question.choice.setCurrentIndex(1)
+        question.finish()
+    else:
+        question.reject()
+    qtbot.wait(50)
+    loaded(widget)
+    qtbot.waitUntil(lambda: any(one.visible for one in layers) is not wanted)
+    assert session.patient.volume is (made.volume if wanted else before)
+    assert session.patient.labels is (made.labels if wanted else None)
+    assert ("new" in [mark.name for mark in session.landmarks.all]) is wanted
+    assert said == []
+
+
+def test_a_layer_that_is_refused_is_one_sentence_and_does_not_stop_the_others(
+    widget, qtbot, loaded, patient, said
+):
+    session, shown = widget.workbench.session, widget.workbench.viewer
+    shown.window._qt_window.show()
+    labels = phantom(spacing_mm=9.0, seed=4).labels
+    bones = put(shown, labels_layer(labels, name="bones"))
+    points = put(shown, landmarks_layer((Landmark("new", (1.0, 2.0, 3.0)),), name="marks"))
+    qtbot.waitUntil(lambda: not points.visible)
+    assert "new" in [mark.name for mark in session.landmarks.all]
+    assert bones.visible
+    assert session.patient.labels is not labels
+    (sentence,) = said
+    assert "bones" in sentence
+    assert "same grid" in sentence

@@ -1,6 +1,7 @@
 """What File > Open, a drop on the canvas or a sample brought as layers becomes part of the session."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 from weakref import WeakSet
 
@@ -11,6 +12,7 @@ from napari_xreg.images import LabelMap, Radiograph, Volume
 from napari_xreg.session import Session
 from napari_xreg.viewer import Carried, value_of
 from napari_xreg.widgets.data import loading
+from napari_xreg.widgets.data.load_queue import LoadQueue
 from napari_xreg.widgets.jobs.workbench import Workbench
 from napari_xreg.widgets.saving.closing import seen
 
@@ -28,12 +30,14 @@ class OpenedLayers:
     ----------
     bench
         Of the viewer. In a window that nobody sees (a script's) layers are left alone.
+    queue
+        Hands `Brought` and `Settled` back to `take` and `settle` in their turn.
     take
         Called with each answer, as if it had been read by the Data widget: it may ask.
     """
 
-    def __init__(self, bench: Workbench, take: Callable[[Any], None]) -> None:
-        self._bench, self._take = bench, take
+    def __init__(self, bench: Workbench, queue: LoadQueue, take: Callable[[Any], None]) -> None:
+        self._bench, self._queue, self._take = bench, queue, take
         self._waiting: list[Layer] = []
         # A copy or conversion of a layer shares what it was made from: nothing new. What was there
         # before, the user chose to have as layers, or an earlier Data widget took.
@@ -60,27 +64,102 @@ class OpenedLayers:
         self._timer.start(0)  # once all layers of a file or sample are there
 
     def _take_all(self) -> None:
+        """Through the queue: what belongs to a CT waits while the user is asked about it."""
         layers, self._waiting = self._waiting, []
         carried = [(layer, carry) for layer in layers if (carry := value_of(layer)) is not None]
         carried.sort(
             key=lambda one: next(k for k, t in enumerate(_TURN) if isinstance(one[1].value, t))
         )
+        ct = next((c.value for _, c in carried if isinstance(c.value, Volume)), None)
         opened: set[int] = set()
         for layer, carry in carried:
-            layer.visible = False
+            if id(carry.session) not in opened:
+                self._queue.ask(Brought(layer.name, carry, ct))
             if carry.session is not None:
-                if id(carry.session) not in opened:
-                    opened.add(id(carry.session))
-                    self._take(Opened(carry.session, layer.name))
-            elif not self._known(carry.value):
-                self._take(_answer(carry, layer.name))
+                opened.add(id(carry.session))
+        self._queue.ask(Settled(tuple(carried)))
+
+    def take(self, brought: "Brought") -> None:
+        """What a layer brought, when its turn has come.
+
+        Raises
+        ------
+        ValueError
+            If the session refuses it.
+        """
+        carry, name = brought.carry, brought.name
+        value, patient = carry.value, self._bench.session.patient
+        if carry.session is not None:
+            self._take(Opened(carry.session, name))
+        elif isinstance(value, LabelMap | tuple) and brought.ct not in (None, patient.volume):
+            return  # the user did not want the CT that it came with
+        elif not self._known(value):
+            self._take(_answer(carry, name))
+
+    def settle(self, settled: "Settled") -> None:
+        """Close the eyes of the layers that were taken; what was refused stays in sight."""
+        there = {mark.name for mark in self._bench.session.landmarks.all}
+        for layer, carry in settled.layers:
+            value = carry.value
+            if isinstance(value, tuple):
+                taken = {mark.name for mark in value} <= there
+            else:
+                taken = self._known(value)
+            if taken or carry.session is not None:
+                layer.visible = False
 
     def _known(self, value: Any) -> bool:
-        """Whether the session has it: a layer that was duplicated brings nothing new."""
+        """Whether the session has it already."""
         session = self._bench.session
         there: list[Any] = [session.patient.volume, session.patient.labels]
         there += [exposure.radiograph for exposure in session.exposures.all]
         return any(value is one for one in there)
+
+
+@dataclass(frozen=True, eq=False)
+class Brought:
+    """A layer's value in the queue; nothing is left to be read.
+
+    Parameters
+    ----------
+    name
+        Of the layer.
+    carry
+        What it was made from.
+    ct
+        That came with it; None: none did.
+    """
+
+    name: str
+    carry: Carried
+    ct: Volume | None
+
+    @property
+    def words(self) -> str:
+        """For the progress bar, and before what the session says against it."""
+        return f"Loading {self.name}"
+
+    def answer(self) -> "Brought":
+        """Itself."""
+        return self
+
+
+@dataclass(frozen=True, eq=False)
+class Settled:
+    """Behind the last layer of a read, in the queue.
+
+    Parameters
+    ----------
+    layers
+        With what they were made from.
+    """
+
+    layers: tuple[tuple[Layer, Carried], ...]
+    words: str = "Loading layers"
+
+    def answer(self) -> "Settled":
+        """Itself."""
+        return self
 
 
 class Opened:

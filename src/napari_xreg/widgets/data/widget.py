@@ -24,7 +24,7 @@ from napari_xreg.session import Session, Source, opening, supply
 from napari_xreg.viewer import adoptable, capture, value_of
 from napari_xreg.widgets.data import loading
 from napari_xreg.widgets.data.load_queue import LoadQueue
-from napari_xreg.widgets.data.opened_layers import Opened, OpenedLayers
+from napari_xreg.widgets.data.opened_layers import Brought, Opened, OpenedLayers, Settled
 from napari_xreg.widgets.data.patient_group import PatientGroup
 from napari_xreg.widgets.data.questions import (
     MeaningOfValues,
@@ -106,7 +106,7 @@ class DataWidget(Docked):
             "Cancel", "Stop loading; what is loaded already stays", self.queue.cancel
         )
         self.setAcceptDrops(True)
-        self._opened = OpenedLayers(self.workbench, self._take)
+        self._opened = OpenedLayers(self.workbench, self.queue, self._take)
         self.at_end(self._opened.close)
         self._lay_out()
         self._wire()
@@ -220,6 +220,10 @@ class DataWidget(Docked):
                 self._take_landmarks(answer)
             case loading.SessionFile():
                 self._open(answer.path)
+            case Brought():
+                self._opened.take(answer)
+            case Settled():
+                self._opened.settle(answer)
             case Opened():
                 session.restore(answer.session.capture()(), "open session")
             case loading.Requests():
