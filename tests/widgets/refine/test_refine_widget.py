@@ -17,6 +17,7 @@ from napari_xreg.rendering import render_drr
 from napari_xreg.session import flip_exposure
 from napari_xreg.widgets.jobs.workbench import workbench_of
 from napari_xreg.widgets.refine.widget import RefineWidget
+from napari_xreg.workflows import MatchRequest
 
 LEFT = Qt.MouseButton.LeftButton
 LONG = 60_000
@@ -133,6 +134,19 @@ def test_refining_finds_the_truth_and_moves_nothing_before_accept(widget, near, 
     qtbot.waitUntil(lambda: cell.text() != "…", timeout=LONG)
     assert float(cell.text()) == pytest.approx(expected, abs=2e-4)
     assert f"NCC {cell.text()} over all pixels" in widget.losses._legend.text()
+
+
+def test_where_no_ncc_can_be_had_none_is_waited_for(widget, near, qtbot, monkeypatch):
+    """As where the mask leaves too few pixels."""
+    click(qtbot, widget.go)
+    ended(qtbot, widget)
+    cell = widget.results.table.item(0, 2)
+    qtbot.waitUntil(lambda: cell.text() not in "…–", timeout=LONG)
+    monkeypatch.setattr(MatchRequest, "answer", lambda _: None)
+    widget.results.matches.renew()
+    assert widget.results.table.item(0, 2).text() == "…"  # the old one holds no longer
+    assert "NCC" not in widget.losses._legend.text()
+    qtbot.waitUntil(lambda: widget.results.table.item(0, 2).text() == "–", timeout=LONG)
 
 
 def test_accept_undo_discard(widget, near, qtbot):
@@ -586,5 +600,6 @@ def test_without_the_ct_a_reopened_result_says_why_there_are_no_pictures(widget,
     bare = reopened(near.session)
     near.session.restore(replace(near.session.state, volume=None, labels=None), "open a session")
     widget.results.select(near.session.results.all[0].id)
+    assert widget.results.table.item(0, 2).text() == "–"  # there will be none
     assert "drawn again from its CT: load that first" in widget.status.text()
     assert len(widget.losses.iterates) == len(bare.trajectory)

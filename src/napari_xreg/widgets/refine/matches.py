@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from napari_xreg.registration import Registration
-from napari_xreg.session import Session
+from napari_xreg.session import Result, Session
 from napari_xreg.widgets.jobs.jobs import Lane
 from napari_xreg.workflows import MatchRequest, match_request
 
@@ -26,7 +26,7 @@ class Matches:
     session
         Whose results.
     on_news
-        Called when another figure is known.
+        Called when another figure is known, or none is any more.
     """
 
     def __init__(self, session: Session, on_news: Callable[[], None]) -> None:
@@ -36,15 +36,21 @@ class Matches:
         self._asked: Registration | None = None
 
     def of(self, registration: Registration) -> float | None:
-        """The figure; None while it is not known."""
+        """The figure; None where it is not known, see `waiting`."""
         found = self._known.get(id(registration))
         return None if found is None else found[1]
+
+    def waiting(self, result: Result) -> bool:
+        """Whether its figure is still to come: it is never known where its CT or a radiograph is gone."""
+        answered = id(result.registration) in self._known
+        return not answered and match_request(self._session, result) is not None
 
     def renew(self) -> None:
         """CT, radiographs or masks changed: nothing is known any more."""
         self._known.clear()
         self._lane.drop()
         self._asked = None
+        self._on_news()
         self.follow()
 
     def follow(self) -> None:

@@ -57,7 +57,7 @@ class ResultsPanel(QWidget):
     discard_requested = Signal(str)
     export_requested = Signal(str)
     figures_changed = Signal()
-    """The NCC of a result is known now."""
+    """The NCC of a result is known now, or not any more."""
     shown = Signal(object)
     """The id of the result selected first, or None."""
 
@@ -176,7 +176,7 @@ class ResultsPanel(QWidget):
                     self.table.scrollToItem(item)
 
     def refresh_figures(self) -> None:
-        """Another NCC is known."""
+        """Another NCC is known, or none is any more."""
         for row, result in enumerate(self._session.results.all):
             item = self.table.item(row, 2)
             if item is not None and self._id(row) == result.id:
@@ -184,9 +184,11 @@ class ResultsPanel(QWidget):
         self.figures_changed.emit()
 
     def figure(self, result: Result) -> str:
-        """Its NCC; dots while it is computed."""
+        """Its NCC; dots while it is computed, a dash where there is none."""
         known = self.matches.of(result.registration)
-        return "…" if known is None else f"{known:.4f}"
+        if known is not None:
+            return f"{known:.4f}"
+        return "…" if self.matches.waiting(result) else "–"
 
     def show_accept(self, what: str) -> None:
         """What the button takes: "iteration 28 of result 1"; empty: nothing."""
