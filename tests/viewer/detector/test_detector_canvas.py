@@ -181,10 +181,15 @@ def test_the_radiograph_is_dimmed_under_colour_alone_and_stays_opaque(canvas):
     canvas.show_preview(preview(picture() + 1))
     assert radiograph.colormap.name == "viridis"
     canvas.overlay = "radiograph"
-    assert radiograph.colormap.name == "gray"
+    assert radiograph.colormap.name == "viridis"
     canvas.backdrop = True
     assert radiograph.colormap.name == BACKDROP.name
     canvas.backdrop = False
+    assert radiograph.colormap.name == "viridis"  # as the user chose it
+    radiograph.colormap = "gray"
+    canvas.overlay = "blend"
+    assert radiograph.colormap.name == BACKDROP.name
+    canvas.overlay = "radiograph"
     assert radiograph.colormap.name == "gray"
 
 

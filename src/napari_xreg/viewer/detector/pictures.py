@@ -62,6 +62,7 @@ class PictureLayers:
         self._switching = False
         self._backdrop = False
         self._dimmed: tuple[Image, bool] | None = None
+        self._undimmed: Colormap | str = "gray"
         self._swipe_at = 0.5
 
     @property
@@ -228,7 +229,11 @@ class PictureLayers:
         layer = self._shelf.get("radiograph")
         dim = self._backdrop or (self._mode in ("blend", "edges") and self._drr is not None)
         if layer is not None and (layer, dim) != self._dimmed:  # else the user may have set it
-            layer.colormap = BACKDROP if dim else "gray"
+            dark = layer.colormap.name == BACKDROP.name
+            if dim and not dark:
+                self._undimmed, layer.colormap = layer.colormap, BACKDROP
+            elif dark and not dim:
+                layer.colormap = self._undimmed
             self._dimmed = (layer, dim)
 
     def _need(self, role: str) -> Image:
