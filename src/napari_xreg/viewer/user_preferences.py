@@ -75,9 +75,9 @@ def remembered_layout() -> Layout:
 
 
 def remember_layout(layout: Layout) -> None:
-    """For the next window; nothing where napari does not know the plugin."""
+    """For the next window; nothing where napari does not know the plugin or cannot write."""
     try:
         kept = get_plugin_settings(_PLUGIN).window
         kept.tabs, kept.width = ", ".join(layout.tabs), layout.width
-    except (AttributeError, KeyError):
-        return
+    except (AttributeError, KeyError, OSError, ValueError):
+        return  # a full disk, settings that may not be written, a value napari refuses

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 from npe2 import PluginManifest
-from qtpy.QtWidgets import QMenu, QTabBar, QToolButton
+from qtpy.QtWidgets import QLabel, QMenu, QTabBar, QToolButton
 
 from napari_xreg import widgets
-from napari_xreg.viewer import Layout, remember_layout, remembered_layout
+from napari_xreg.viewer import Layout, remember_layout, remembered_layout, user_preferences
 from napari_xreg.widgets.docks import layout
 from napari_xreg.widgets.docks.opening import dock_of, found_entry, opened_entry
 from napari_xreg.widgets.docks.table import ENTRIES, entry_of, entry_titled
@@ -100,3 +100,46 @@ def test_the_layout_is_remembered(settings, viewer, opened, qtbot, monkeypatch):
     layout.keep(viewer)
     assert remembered_layout().tabs == ("Pose", "Confidence")
     assert remembered_layout().width == dock_of(asked).width()
+
+
+@pytest.mark.parametrize("fault", [OSError("disk full"), ValueError("no"), RuntimeError("Qt")])
+def test_a_layout_that_cannot_be_written_keeps_nothing_from_ending(
+    viewer, empty_bench, opened, monkeypatch, fault
+):
+    class Settings:
+        @property
+        def window(self):
+            raise fault
+
+    opened("Pose")
+    monkeypatch.setattr(layout, "window_runs", lambda: True)
+    monkeypatch.setattr(user_preferences, "get_plugin_settings", lambda _: Settings())
+    watch = empty_bench._watch
+    if isinstance(fault, RuntimeError):  # an error of ours is not swallowed, but nothing goes on
+        with pytest.raises(RuntimeError):
+            watch._close()
+    else:
+        watch._close()
+    assert empty_bench.closed
+
+
+def test_a_dock_of_another_plugin_is_never_put_aside(viewer, opened, qtbot):
+    """Even where its title is that of a tool of ours."""
+    data = opened("Data")
+    window = dock_of(data).parent()
+    window.resize(1366, 768)
+    window.show()
+    label = QLabel("theirs")
+    viewer.window.add_dock_widget(label, name="Landmarks", area="right")
+    foreign = dock_of(label)
+    window.tabifyDockWidget(dock_of(data), foreign)
+    opened("Confidence")
+    opened("Pose")
+    layout.set_width(dock_of(data), 450)
+    bar = next(bar for bar in window.findChildren(QTabBar) if bar.count() == 4)
+    bar.setStyleSheet("QTabBar::tab { min-width: 200px; }")  # room for two
+    qtbot.waitUntil(lambda: bar.tabRect(0).width() >= 200)
+    to_front(dock_of(data))
+    confidence = found_entry(viewer, entry_titled("Confidence"))
+    qtbot.waitUntil(lambda: dock_of(confidence).isHidden())
+    assert not foreign.isHidden()

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from itertools import count
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QDockWidget, QMainWindow, QTabBar
+from qtpy.QtWidgets import QDockWidget, QMainWindow, QTabBar, QWidget
 
-from napari_xreg.widgets.docks.table import ENTRIES, entry_titled
+from napari_xreg.widgets.docks.table import ENTRIES, entry_of
 
 _TURN = "napari_xreg_turn"  # when a dock last came to the front
 _turns = count(1)
@@ -49,8 +49,8 @@ def to_front(dock: QDockWidget) -> None:
     bar.setElideMode(Qt.TextElideMode.ElideNone)
     bar.setUsesScrollButtons(True)
     widths = {bar.tabText(k): bar.tabRect(k).width() for k in range(bar.count())}
-    beside = {title_of(one): one for one in window.tabifiedDockWidgets(dock)}
-    tools = [one for title, one in beside.items() if title in widths and _is_tool(title)]
+    beside = window.tabifiedDockWidgets(dock)
+    tools = [one for one in beside if title_of(one) in widths and _is_tool(one)]
     if not window.isVisible():  # nothing has its size yet
         return
     tools.sort(key=lambda one: one.property(_TURN) or 0)
@@ -71,9 +71,10 @@ def title_of(dock: QDockWidget) -> str:
     return str(dock.windowTitle())
 
 
-def _is_tool(title: str) -> bool:
-    entry = entry_titled(title)
-    return entry is not None and not entry.main
+def _is_tool(dock: QDockWidget) -> bool:
+    """By the class of what is in it: another plugin's dock may have the title of one of ours."""
+    entries = (entry_of(type(child)) for child in dock.findChildren(QWidget))
+    return any(entry is not None and not entry.main for entry in entries)
 
 
 def _bar_of(window: QMainWindow, dock: QDockWidget) -> QTabBar | None:

@@ -159,5 +159,7 @@ class _WindowWatch(QObject):
 
     def _close(self) -> None:
         if self._bench is not None:
-            keep(self._bench.viewer)
-            self._bench.close()
+            try:
+                keep(self._bench.viewer)
+            finally:  # whatever is wrong with the layout, what runs ends
+                self._bench.close()
