@@ -244,6 +244,18 @@ def test_the_conda_recipe_asks_for_what_the_package_asks_for():
     assert version == napari_xreg.__version__
 
 
+def test_the_workflow_tries_what_the_package_promises():
+    text = (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
+    project = tomllib.loads(text)["project"]
+    promised = re.findall(r":: Python :: (3\.\d+)", "\n".join(project["classifiers"]))
+    workflow = (REPOSITORY / ".github" / "workflows" / "test.yml").read_text(encoding="utf-8")
+    (tried,) = re.findall(r"python: (\[.*\])", workflow)
+    assert ast.literal_eval(tried) == promised
+    # No Qt binding comes with the wheel, and `doctor` calls that a fault.
+    (extra,) = re.findall(r"pip install .*dist/\*\.whl.*\[(\w+)\]", workflow)
+    assert "pyqt" in project["optional-dependencies"][extra][0]
+
+
 def test_words_lists_what_the_window_says():
     words = runpy.run_path(str(REPOSITORY / "scripts" / "words.py"))
     said = dict(words["listed"]())
