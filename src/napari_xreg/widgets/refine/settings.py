@@ -204,7 +204,7 @@ def _starts_help(starts: int) -> str:
     if starts == 0:
         return (
             "The present pose alone; where the radiographs do not support its result, 16 poses "
-            "spread about it, then 128 and 256 spread wider."
+            "spread about it, then 128 and 256 spread wider (near a bone 16, closer)."
         )
     if starts == 1:
         return "The present pose alone."
