@@ -142,7 +142,7 @@ def starts_of(
         "wall_s": time.perf_counter() - wall,
         "cpu_s": time.process_time() - processor,
         "trusted": located.verdict.trusted,
-        "trust": located.verdict.score,
+        "trust": located.verdict.likelihood.probability,
         "pnp": errors(name, seed, located.solution.world_from_camera),
         **errors(name, seed, located.world_from_camera),
     }

@@ -176,7 +176,7 @@ INSPECT = [
     ("ct.mha", "NDims"),
     ("ct.nrrd", "dimension"),
     ("kind.nii", "data code 999"),
-    ("other.safetensors", "unknown kind of file"),
+    ("other.safetensors", "weights of another program"),
     (LONG, "..."),
     ("a\0b", "no such file"),
     ("", "file is empty"),

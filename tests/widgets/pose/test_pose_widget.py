@@ -243,7 +243,9 @@ def test_rotation_about_the_point_under_the_cursor_keeps_it(bench, widget, canva
 
     point = point_under(start, carm, pixel, bench.session.patient.isocenter)
     seen = carm.project(point[None], bench.session.poses.current)[0].tolist()
-    assert seen == pytest.approx(pixel, abs=0.3)
+    # A mouse stands on whole pixels of the screen, the middle of the canvas may not.
+    assert abs(seen[0] - pixel[0]) < 1 / zoom / s_row
+    assert abs(seen[1] - pixel[1]) < 1 / zoom / s_column
 
 
 def test_control_shift_right_drag_rolls(bench, widget, canvas):

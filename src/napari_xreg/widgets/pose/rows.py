@@ -130,11 +130,11 @@ class PoseRow(QObject):
         self.term = term
         self.label = QLabel(term.label)
         self.side = QLabel()
-        self.side.setMinimumWidth(self.side.fontMetrics().horizontalAdvance("cranial") + 8)
+        self.side.setMinimumWidth(self.side.fontMetrics().horizontalAdvance("cranial") + 2)
         self._middle = 0.0
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self.slider.setRange(round(-term.slider * self._TICKS), round(term.slider * self._TICKS))
-        self.slider.setMinimumWidth(60)
+        self.slider.setMinimumWidth(28)
         self.slider.setAccessibleName(f"{term.label} slider")
         self.field = _Field()
         self.field.setDecimals(2)
@@ -206,7 +206,7 @@ class _Field(QDoubleSpinBox):
 
     def sizeHint(self) -> QSize:
         """Asked anew whenever napari's theme changes the font."""
-        width = self.fontMetrics().horizontalAdvance("-1888.88 mm") + 16
+        width = self.fontMetrics().horizontalAdvance("-1888.88 mm") + 12
         return QSize(width, super().sizeHint().height())
 
     def minimumSizeHint(self) -> QSize:
