@@ -37,8 +37,8 @@ def test_noise_has_the_spectrum_of_the_image_and_not_its_content():
 def record(kind, near, spread, polarity, likeness):
     trust = {"inlier_share": 1.0, "residual_mm": 5.0, "spread_mm": spread, "in_image": None,
              "near_share": near, "polarity": polarity, "likeness": likeness}  # fmt: skip
-    return {"kind": kind, "pose": True, "trust": trust, "patient": "p", "seed": 0,
-            "mtre_mm": 20.0 if kind == "matching" else None}
+    error = 20.0 if kind == "matching" else None
+    return {"kind": kind, "pose": True, "trust": trust, "patient": "p", "seed": 0, "mtre_mm": error}
 
 
 def test_the_fit_parts_what_can_be_parted_and_no_weight_points_the_wrong_way():
