@@ -40,7 +40,7 @@ def test_a_case_is_registered_and_measured(file, tmp_path, capsys):
     write_pose(start, view.truths["pelvis"])
     code = _call(
         "register", file, "--case", "17-1882", "--view", "003", "--start", start, "--structures", "2,5",
-        "--film", "none", "--out", tmp_path / "r",
+        "--multi-start", "1", "--film", "none", "--out", tmp_path / "r",
     )  # fmt: skip
     said = capsys.readouterr()
     assert code in (0, 1), said.err
@@ -54,7 +54,7 @@ def test_a_case_is_registered_and_measured(file, tmp_path, capsys):
     assert "truth" not in result
     code = _call(
         "register", file, "--case", "17-1882", "--view", "000", "--primary", 0, "--secondary", 0,
-        "--lock", "primary", "secondary", "roll", "--film", "none", "--out", tmp_path / "q", "--quiet",
+        "--lock", "primary", "secondary", "roll", "--multi-start", "1", "--film", "none", "--out", tmp_path / "q", "--quiet",
     )  # fmt: skip
     result = json.loads((tmp_path / "q" / "result.json").read_text())
     assert result["truth"]["fiducials"] == 3

@@ -38,7 +38,7 @@ def volume() -> Volume:
 def test_every_solver_is_found_by_its_settings_and_refines(volume):
     view = View(blob_radiograph(carm(48, 52), TRUE), TRUE)
     for name, solver in SOLVERS.items():
-        wanted = Wanted(pixels=(24, 32), iterations=2, threads=1, keep_images=False)
+        wanted = Wanted(pixels=(24, 32), iterations=2, starts=1, threads=1, keep_images=False)
         settings = solver.settings_for(wanted)
         assert solver_of(settings).name == name == solver.name
         assert solver.level_pixels(settings) == (24, 32)

@@ -108,7 +108,10 @@ def test_a_ct_of_coarse_voxels_is_not_compared_finer_than_it_is():
     depth = float(TRUTH.inverse().apply(volume.center.double()[None])[0, 2])
     voxel = math.prod(volume.spacing) ** (1 / 3)
     assert _pixels(volume, view.radiograph, view) == pytest.approx(221 * depth / 1020 * 3.6 / voxel)
-    assert _pixels(blob_volume(1.0), view.radiograph, view) == 256
+    grid = torch.eye(4, dtype=torch.float64)
+    grid[:3, 3] = volume.center.double() - 3.5
+    fine = Volume(torch.zeros(8, 8, 8), grid)  # of 1 mm, with the same middle
+    assert _pixels(fine, view.radiograph, view) == 256
 
 
 def test_what_is_compared_is_where_the_ct_is_seen():
