@@ -16,6 +16,7 @@ from napari_xreg.registration import AdamSettings, Status
 from napari_xreg.rendering import render_drr
 from napari_xreg.session import flip_exposure
 from napari_xreg.widgets.jobs.workbench import workbench_of
+from napari_xreg.widgets.pose.widget import PoseWidget
 from napari_xreg.widgets.refine.widget import RefineWidget
 from napari_xreg.workflows import MatchRequest
 
@@ -243,6 +244,42 @@ def test_cancelling_keeps_the_best_so_far(slow, near, qtbot):
     assert f"result 1 keeps iteration {kept}, the best so far" in slow.status.text()
     assert slow.results.accept.text() == f"Accept iteration {kept} of result 1"
     assert slow.results.verdict.words == "Not judged."
+
+
+def test_comparing_uncovers_the_drr_and_a_look_back_ends_it(widget, near, qtbot, viewer):
+    """What the Pose widget says is shown is to be seen, not under the iterations."""
+    pose = PoseWidget(viewer)
+    viewer.window.add_dock_widget(pose, name="Pose", area="right")
+    click(qtbot, widget.go)
+    ended(qtbot, widget)
+    assert layer(viewer, "iterations").visible
+    pose.compare()
+    assert pose.hint.words.startswith("Shown: start")
+    assert not layer(viewer, "iterations").visible
+    assert not near.canvas.backdrop
+    widget.slider.setValue(0)
+    assert layer(viewer, "iterations").visible
+    assert not near.preview.elsewhere
+    qtbot.waitUntil(lambda: not pose.hint.words.startswith("Shown"), timeout=LONG)
+    pose.compare()
+    assert near.preview.elsewhere
+    viewer.window.remove_dock_widget(pose)  # with its key
+    assert not near.preview.elsewhere
+
+
+def test_comparing_during_a_run_comes_back_to_it(slow, near, qtbot, viewer):
+    pose = PoseWidget(viewer)
+    viewer.window.add_dock_widget(pose, name="Pose", area="right")
+    click(qtbot, slow.go)
+    several(qtbot, slow)
+    pose.compare()
+    several(qtbot, slow, len(slow.losses.iterates) + 2)
+    assert not layer(viewer, "iterations").visible
+    pose.compare()
+    assert pose.hint.words == ""
+    assert layer(viewer, "iterations").visible
+    click(qtbot, slow.cancel_button)
+    ended(qtbot, slow)
 
 
 def test_looking_back_and_continuing_from_there(widget, near, qtbot, viewer):

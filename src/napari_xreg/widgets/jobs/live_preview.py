@@ -45,6 +45,8 @@ class LivePreview:
 
     painted = Signal(Preview)
     """A DRR was handed to the canvas."""
+    looked = Signal(bool)
+    """The user wants to see the DRR: of another pose than the session's (True), or of its own."""
 
     def __init__(self, session: Session, canvas: DetectorCanvas) -> None:
         self._session, self._canvas = session, canvas
@@ -156,6 +158,7 @@ class LivePreview:
         """Show the DRR of another pose for now, until the session's own is asked for again; None: now."""
         self._elsewhere = pose
         self._render()
+        self.looked.emit(pose is not None)
 
     @property
     def elsewhere(self) -> bool:

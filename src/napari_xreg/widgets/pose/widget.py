@@ -598,6 +598,8 @@ class PoseWidget(Docked):
     def teardown(self) -> None:
         """Take mouse and keys off the viewer, end the thread."""
         self._settled()
+        if self._preview.elsewhere and not self.workbench.closed:
+            self._preview.ask()  # nobody could end the comparison any more
         for timer in (self._settle, self._reading, self._blinking):
             timer.stop()
         self.mouse.close()

@@ -508,9 +508,15 @@ class RefineWidget(Docked):
         if self._accepted:  # it has moved since
             self._say_ready()
 
+    def _follow_looking(self, elsewhere: bool) -> None:
+        """The Pose widget compares: the DRR is to be seen; of a run, the iterates again after that."""
+        self._show_pictures(self.running and not elsewhere)
+
     def _show_pictures(self, show: bool) -> None:
         """The iterates in place of the DRR at the session's pose, or that again."""
-        canvas = self.workbench.canvas
+        canvas, preview = self.workbench.canvas, self.workbench.preview
+        if show and preview.elsewhere:
+            preview.ask()  # what covers the DRR ends the comparison
         if show:
             self._layers.unhide()
         else:
@@ -659,6 +665,7 @@ class RefineWidget(Docked):
             (session.patient.changed, self._follow_session),
             (session.exposures.changed, self._follow_session),
             (session.poses.changed, self._follow_pose),
+            (self.workbench.preview.looked, self._follow_looking),
             (session.results.changed, self._follow_results),
             (session.landmarks.changed, self._follow_results),
             (session.history_changed, self.results.refresh_undo),
