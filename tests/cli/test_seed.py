@@ -8,10 +8,12 @@ import torch
 
 from napari_xreg import training
 from napari_xreg.cli import detect_command, finding_start, heatmap_command, register_command
+from napari_xreg.cli.arguments.parser import build_parser
+from napari_xreg.geometry import Pose
 from napari_xreg.images import Landmark, read_radiograph, write_landmarks
 from napari_xreg.rayemb import PreparedNetwork
 from napari_xreg.registration.refinement.second_order import course
-from napari_xreg.workflows import RECIPES, InitialiseRequest
+from napari_xreg.workflows import RECIPES, InitialiseRequest, StartingPose
 from napari_xreg.workflows.starting import by_landmarks, by_points
 
 
@@ -62,6 +64,19 @@ def test_starts_left_to_the_program(call, case, stop):
     asked = [request.settings for ((request, _), _) in calls]
     assert [each.starts for each in asked] == [0, 0, 1]
     assert {(each.rounds, each.seed) for each in asked} == {((1, 16, 128, 256), 3)}
+
+
+def test_a_start_that_was_found_is_not_spread_where_something_is_locked():
+    nowhere = torch.zeros(3, dtype=torch.float64)
+    found = StartingPose(Pose(torch.eye(3).double(), nowhere), nowhere, "a network", starts=16)
+    line = ["register", "ct.nii.gz", "xray.npz", "--init", "rayemb"]
+    for words, starts in (
+        ((), 16),
+        (("--lock", "depth"), 1),
+        (("--lock", "depth", "--multi-start", "4"), 4),
+    ):
+        arguments = build_parser().parse_args([*line, *words])
+        assert register_command.chosen_settings(arguments, found).starts == starts
 
 
 def test_detect(call, case, stop):

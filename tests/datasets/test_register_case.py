@@ -2,6 +2,8 @@
 
 import json
 
+import nibabel
+import numpy as np
 import pytest
 from twins import write_deepfluoro
 
@@ -54,7 +56,8 @@ def test_a_case_is_registered_and_measured(file, tmp_path, capsys):
     assert "truth" not in result
     code = _call(
         "register", file, "--case", "17-1882", "--view", "000", "--primary", 0, "--secondary", 0,
-        "--lock", "primary", "secondary", "roll", "--multi-start", "1", "--film", "none", "--out", tmp_path / "q", "--quiet",
+        "--lock", "primary", "secondary", "roll", "--multi-start", "1", "--film", "none",
+        "--out", tmp_path / "q", "--quiet",
     )  # fmt: skip
     result = json.loads((tmp_path / "q" / "result.json").read_text())
     assert result["truth"]["fiducials"] == 3
@@ -74,6 +77,20 @@ def test_a_case_is_registered_and_measured(file, tmp_path, capsys):
 def test_what_is_missing_or_too_much_is_said(file, tmp_path, capsys, words, said):
     assert _call("register", file, *words, "--out", tmp_path / "r") == 2
     assert said in capsys.readouterr().err
+
+
+def test_a_case_that_does_not_say_enough_sends_nobody_to_an_option_it_refuses(tmp_path, capsys):
+    """A CT without a value below zero: of a single file --ct-values would say what they are."""
+    (tmp_path / "sub-1" / "xrays").mkdir(parents=True)
+    (tmp_path / "sub-1" / "xrays" / "one.npy").write_bytes(b"x")
+    image = nibabel.Nifti1Image(np.arange(210, dtype=np.int16).reshape(5, 6, 7), np.eye(4))
+    image.header.set_xyzt_units("mm")
+    nibabel.save(image, tmp_path / "sub-1" / "ct.nii.gz")
+    assert _call("register", tmp_path, "--case", "sub-1", "--out", tmp_path / "r") == 2
+    said = capsys.readouterr().err
+    assert "ct.nii.gz" in said
+    assert "must say all of this themselves" in said
+    assert "give --" not in said
 
 
 def test_a_case_of_what_is_no_set(tmp_path, capsys):

@@ -157,6 +157,20 @@ def test_a_ray_projects_to_its_pixel(mirrored, along):
     torch.testing.assert_close(again, pixels.expand(2, 3, 2), atol=1e-9, rtol=0)
 
 
+def test_sampled_with_fewer_pixels_a_point_lies_at_the_same_place():
+    """120 x 200 at most 50: a quarter, 30 x 50 pixels of 2.0 x 1.6 mm."""
+    small = carm().at_most(50)
+    assert small.detector.shape == (30, 50)
+    assert small.detector.spacing == pytest.approx((2.0, 1.6))
+    # The principal point lies (51.25 + 0.5) / 4 - 0.5 rows down.
+    assert small.detector.center == pytest.approx((12.4375, 20.5))
+    assert small.at_most(50) is small
+    assert carm().at_most(3).detector.shape == (2, 3)
+    assert carm().at_most(3, least=8).detector.shape == (8, 8)
+    with pytest.raises(ValueError, match="at least one pixel"):
+        carm().at_most(0)
+
+
 def test_rays_reach_the_detector_row_by_row():
     arm = CArm(1000.0, 600.0, Detector((3, 4), (0.5, 0.4), principal_point=(1.5, 0.5)))
     pose = arm.world_from_camera(0.0, 0.0, isocenter=(0.0, 0.0, 0.0))

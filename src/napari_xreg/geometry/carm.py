@@ -1,7 +1,7 @@
 """The C-arm: source, detector, their distance, and the angles that radiologists speak."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
@@ -179,6 +179,32 @@ class CArm:
         row = k[1, 1] * camera[..., 1] / safe + k[1, 2]
         pixels = torch.stack([row, column], -1)
         return torch.where(in_front[..., None], pixels, torch.full_like(pixels, torch.nan))
+
+    def at_most(self, pixels: int, *, least: int = 1) -> "CArm":
+        """This C-arm, its detector's longer side sampled with at most so many pixels.
+
+        Over the same area (`Detector.resize`); itself where it has no more.
+
+        Parameters
+        ----------
+        pixels
+            Of the longer side.
+        least
+            Of either side that was made smaller.
+
+        Raises
+        ------
+        ValueError
+            If `pixels` is not positive.
+        """
+        if pixels < 1:
+            raise ValueError(f"a detector has at least one pixel: got {pixels}")
+        rows, columns = self.detector.shape
+        scale = pixels / max(rows, columns)
+        if scale >= 1.0:
+            return self
+        shape = max(least, round(rows * scale)), max(least, round(columns * scale))
+        return replace(self, detector=self.detector.resize(*shape))
 
     def rays(
         self, world_from_camera: Pose, pixels: Float[Tensor, "pixels 2"] | None = None

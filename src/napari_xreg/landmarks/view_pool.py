@@ -90,9 +90,7 @@ class LandmarkViewPool(PatientPool[LandmarkViews]):
 
     def draw(self, count: int, generator: torch.Generator) -> list[tuple[LandmarkViews, int]]:
         """Views of patients of the pool, each with its number; now and then a new one comes in."""
-        views, each = self.step(), self.settings.views
-        chosen = torch.randint(len(views) * each, (count,), generator=generator).tolist()
-        return [(views[at // each], at % each) for at in chosen]
+        return self.single(self.step(), self.settings.views, count, generator)
 
     def views_of(self, patient: Patient, generator: torch.Generator) -> LandmarkViews:
         """Images of a patient and its landmarks."""

@@ -108,7 +108,7 @@ class PoseRecipe:
             center = _bone_of(patients)
             cases = pose_cases(
                 patients.volume, patients.labels, seeds=range(800, 800 + self.validation_images),
-                poses=poses, carm=_coarse(carm), isocenter=center,
+                poses=poses, carm=carm.at_most(VALIDATION_PIXELS, least=8), isocenter=center,
                 bone_above_hu=patients.bone_above_hu,
             )  # fmt: skip
             population = patients.population(center)
@@ -156,12 +156,3 @@ def _bone_of(patients: OneCT) -> torch.Tensor:
     population = patients.population()
     assert isinstance(population, OnePatient)
     return population.patient.isocenter.double()
-
-
-def _coarse(carm: CArm) -> CArm:
-    rows, columns = carm.detector.shape
-    scale = VALIDATION_PIXELS / max(rows, columns)
-    if scale >= 1:
-        return carm
-    shape = max(8, round(rows * scale)), max(8, round(columns * scale))
-    return replace(carm, detector=carm.detector.resize(*shape))

@@ -95,13 +95,10 @@ class PoseViewPool(PatientPool[PoseViews]):
         one_patient
             All of the views that were rendered together.
         """
-        sets, each = self.step(), self.settings.views
+        sets = self.step()
         if one_patient:
-            chosen = sets[int(torch.randint(len(sets), (1,), generator=generator))]
-            order = torch.randint(each, (count,), generator=generator).tolist()
-            return [(chosen, at) for at in order]
-        order = torch.randint(len(sets) * each, (count,), generator=generator).tolist()
-        return [(sets[at // each], at % each) for at in order]
+            sets = [sets[int(torch.randint(len(sets), (1,), generator=generator))]]
+        return self.single(sets, self.settings.views, count, generator)
 
     def views_of(self, patient: Patient, generator: torch.Generator) -> PoseViews:
         """Images of a patient and their poses."""

@@ -1,7 +1,7 @@
 """Patients rendered and kept for a while: rendering is dearer than looking again."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import torch
@@ -49,6 +49,13 @@ class PatientPool(Recent[Views], ABC):
             self._drawn, first=settings.first, renew_every=settings.renew_every, kept=settings.kept
         )
         self.population, self.seed = population, seed
+
+    def single(
+        self, sets: Sequence[Views], each: int, count: int, generator: torch.Generator
+    ) -> list[tuple[Views, int]]:
+        """So many views, each of any of the sets, with its number among the `each` of that set."""
+        chosen = torch.randint(len(sets) * each, (count,), generator=generator).tolist()
+        return [(sets[at // each], at % each) for at in chosen]
 
     @abstractmethod
     def views_of(self, patient: Patient, generator: torch.Generator) -> Views:

@@ -8,7 +8,6 @@ from .adoption import (
 from .detector.canvas import (
     OVERLAYS as OVERLAYS,
     DetectorCanvas as DetectorCanvas,
-    sampled as sampled,
 )
 from .detector.detections import Ellipse as Ellipse, weight_colour as weight_colour
 from .detector.heatmaps import HeatmapLayers as HeatmapLayers

@@ -174,7 +174,7 @@ def test_the_runner_up_is_of_another_basin():
     assert found.apart_mm == pytest.approx(50 * math.pi, abs=0.01)
     assert found.words == (
         "Next best elsewhere: the antipode ended 157 mm away with 2.0 times the loss of this pose "
-        "(resolution 2)."
+        "(level 2)."
     )
     close = replace(worse, loss=0.044)
     assert registration(winner, close).runner_up.words.endswith("Nearly as good: compare both.")

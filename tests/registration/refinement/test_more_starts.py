@@ -196,24 +196,67 @@ def test_antipodes_are_numbered_on():
     assert found.notes[-1] == "Refined from 4 starting poses: the first result was not sure."
 
 
-def test_cases_together_go_on_where_they_are_not_trusted(monkeypatch):
-    ends = {1: [UNSURE, SURE, UNSURE], 3: [UNSURE, UNSURE], 5: [(Status.NOT_TRUSTED, 0.1)] * 2}
-    asked = []
+VOLUME = Volume(torch.zeros(2, 2, 2), torch.eye(4, dtype=torch.float64))
+CASES = [(View(blob_radiograph(carm(12, 13), POSE), POSE),) for _ in range(3)]
 
-    def together(volume, cases, *, settings, pivot, control):
-        numbers = [number for case in cases for number, one in enumerate(given) if one is case]
-        asked.append((settings.starts, settings.spread.depth_mm, numbers))
-        return [
-            Registration(POSE, status, {"loss": 0.5}, (), torch.zeros(3).double(), probability=p)
-            for status, p in ends[settings.starts]
-        ]
 
-    monkeypatch.setattr(refine_many, "_refine_together", together)
+@pytest.fixture
+def together(monkeypatch):
+    """Cases on a card: a function that says how each round ends, and remembers what was asked."""
     monkeypatch.setattr(refine_many, "judged", lambda registration, volume, views: registration)
-    volume = Volume(torch.zeros(2, 2, 2), torch.eye(4, dtype=torch.float64))
-    given = [(View(blob_radiograph(carm(12, 13), POSE), POSE),) for _ in range(3)]
-    found = refine_many._rounds_together(
-        volume, given, settings=SETTINGS, pivot=torch.zeros(3).double()
-    )
+
+    def rounds(ends, at=lambda starts: None, **given):
+        asked = []
+
+        def refined(volume, cases, *, settings, pivot, control):
+            numbers = [n for case in cases for n, one in enumerate(CASES) if one is case]
+            asked.append((settings.starts, settings.spread.depth_mm, numbers))
+            at(settings.starts)
+            return [
+                Registration(POSE, status, {"loss": 0.5}, (), pivot, probability=likely)
+                for status, likely in ends[settings.starts]
+            ]
+
+        monkeypatch.setattr(refine_many, "_refine_together", refined)
+        found = refine_many._rounds_together(
+            VOLUME, CASES, **{"settings": SETTINGS, "pivot": torch.zeros(3).double(), **given}
+        )
+        return found, asked
+
+    return rounds
+
+
+def test_cases_together_go_on_where_they_are_not_trusted(together):
+    ends = {1: [UNSURE, SURE, UNSURE], 3: [UNSURE, UNSURE], 5: [(Status.NOT_TRUSTED, 0.1)] * 2}
+    found, asked = together(ends)
     assert asked == [(1, 6.0, [0, 1, 2]), (3, 12.0, [0, 2]), (5, 15.0, [0, 2])]
     assert [each.probability for each in found] == [0.2, 0.95, 0.2]
+    said = ("Refined from 9 starting poses: the first result was not sure.",)
+    assert [each.notes for each in found] == [said, (), said]
+    # Not where the optimiser stopped at a likely pose, nor where a number was given.
+    _, asked = together({1: [SURE, (Status.STALLED, 0.95), (Status.ITERATION_LIMIT, 0.95)]})
+    assert [starts for starts, _, _ in asked] == [1]
+    found, _ = together({4: [UNSURE, SURE, UNSURE]}, settings=replace(SETTINGS, starts=4))
+    assert [each.notes for each in found] == [(), (), ()]
+
+
+def test_cases_together_lose_nothing_by_memory_or_cancelling(together):
+    control, ends = Control(), {1: [UNSURE, SURE, UNSURE], 3: [(Status.CANCELLED, None)]}
+
+    def short(starts):
+        if starts == 3:
+            raise OutOfMemory("3 starts")
+
+    found, asked = together(ends, short)
+    assert [starts for starts, _, _ in asked] == [1, 3]
+    said = ("There is too little memory for 3 starting poses at once.",)
+    assert [each.notes for each in found] == [said, (), said]
+    with pytest.raises(OutOfMemory):
+        together({}, lambda starts: short(3))
+
+    found, asked = together(ends, lambda starts: starts == 3 and control.cancel(), control=control)
+    assert [starts for starts, _, _ in asked] == [1, 3]
+    assert [each.status for each in found] == [
+        Status.CANCELLED, Status.CONVERGED, Status.CANCELLED,
+    ]  # fmt: skip
+    assert found[0].notes == ("Cancelled while 3 starting poses were refined.",)

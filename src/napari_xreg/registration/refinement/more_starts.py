@@ -64,8 +64,7 @@ def until_trusted(
         except OutOfMemory:
             if best is None:
                 raise
-            short = f"There is too little memory for {asked.starts} starting poses at once."
-            best = replace(best, notes=(*best.notes, short))
+            best = short_of_memory(best, asked.starts)
             break
         moved = [replace(each, start=each.start + used) for each in found.candidates]
         found = replace(found, candidates=tuple(moved))
@@ -74,21 +73,39 @@ def until_trusted(
         if best is None or likely(found) > likely(best):
             best = found
         if control is not None and control.cancelled:
-            stopped = f"Cancelled while {asked.starts} starting poses were refined."
-            if poses and not best:
-                best = replace(best, status=Status.CANCELLED, notes=(*best.notes, stopped))
+            if poses:
+                best = cancelled_at(best, asked.starts)
             break
         poses += asked.starts
-        if not _more_would_help(best):
+        if not more_would_help(best):
             break
     assert best is not None  # there is at least one round
-    if poses > settings.rounds[0]:
-        said = f"Refined from {poses} starting poses: the first result was not sure."
-        best = replace(best, notes=(*best.notes, said))
-    return replace(best, trajectory=tuple(trajectory))
+    return replace(told(best, poses, settings), trajectory=tuple(trajectory))
 
 
-def _more_would_help(best: Registration) -> bool:
+def told(best: Registration, poses: int, settings: RefineSettings) -> Registration:
+    """The result, and from how many starts it came where one round was not enough."""
+    if settings.starts or poses <= settings.rounds[0]:
+        return best
+    said = f"Refined from {poses} starting poses: the first result was not sure."
+    return replace(best, notes=(*best.notes, said))
+
+
+def short_of_memory(best: Registration, starts: int) -> Registration:
+    """The best of the rounds before one that did not fit."""
+    said = f"There is too little memory for {starts} starting poses at once."
+    return replace(best, notes=(*best.notes, said))
+
+
+def cancelled_at(best: Registration, starts: int) -> Registration:
+    """The best of the rounds before one that was cancelled; one that is trusted stays so."""
+    said = f"Cancelled while {starts} starting poses were refined."
+    if best:
+        return best
+    return replace(best, status=Status.CANCELLED, notes=(*best.notes, said))
+
+
+def more_would_help(best: Registration) -> bool:
     """Not where the radiographs support the result; where the optimiser was stopped there, either."""
     stopped = best.status in (Status.ITERATION_LIMIT, Status.STALLED)
     likely_there = best.probability is not None and best.probability >= TRUSTED

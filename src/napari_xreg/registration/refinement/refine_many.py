@@ -11,14 +11,21 @@ from napari_xreg.images import Volume
 from napari_xreg.progress import Control, run
 from napari_xreg.registration.refinement.batched.backend import Batched
 from napari_xreg.registration.refinement.host.view_problem import ViewProblem
-from napari_xreg.registration.refinement.more_starts import likely, rounds_of
+from napari_xreg.registration.refinement.more_starts import (
+    cancelled_at,
+    likely,
+    more_would_help,
+    rounds_of,
+    short_of_memory,
+    told,
+)
 from napari_xreg.registration.refinement.refining import refine
 from napari_xreg.registration.refinement.result import Registration
 from napari_xreg.registration.refinement.second_order.course import refine_cases
 from napari_xreg.registration.refinement.settings import RefineSettings
 from napari_xreg.registration.refinement.views import View, at_pixels, pivot_of, unsaturated
 from napari_xreg.registration.verdict.verdict import judged
-from napari_xreg.rendering import choose_backend, out_of_memory
+from napari_xreg.rendering import OutOfMemory, choose_backend, out_of_memory
 
 
 def refine_many(
@@ -96,18 +103,30 @@ def _rounds_together(
 ) -> list[Registration]:
     """Cases of one geometry, judged; those that are not trusted again from more starts."""
     found: dict[int, Registration] = {}
+    poses = dict.fromkeys(range(len(cases)), 0)
     for asked in rounds_of(settings):
-        left = [n for n in range(len(cases)) if n not in found or not found[n]]
-        if not left or (found and control is not None and control.cancelled):
+        left = [n for n in poses if n not in found or more_would_help(found[n])]
+        if not left:
             break
         some = [cases[n] for n in left]
-        results = _refine_together(volume, some, settings=asked, pivot=pivot, control=control)
+        try:
+            results = _refine_together(volume, some, settings=asked, pivot=pivot, control=control)
+        except OutOfMemory:
+            if not found:
+                raise
+            found |= {n: short_of_memory(found[n], asked.starts) for n in left}
+            break
         for n, unjudged in zip(left, results, strict=False):
             result = judged(unjudged, volume, cases[n])
             if n not in found or likely(result) > likely(found[n]):
                 found[n] = result
+        if control is not None and control.cancelled:
+            found |= {n: cancelled_at(found[n], asked.starts) for n in left if poses[n]}
+            break
+        for n in left:
+            poses[n] += asked.starts
     # Cancelled in the first round, the last cases have none.
-    return [found[n] for n in sorted(found)]
+    return [told(found[n], poses[n], settings) for n in sorted(found)]
 
 
 def _refine_together(

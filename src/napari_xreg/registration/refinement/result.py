@@ -150,7 +150,7 @@ class RunnerUp:
         near = " Nearly as good: compare both." if self.margin < NEARLY else ""
         return (
             f"Next best elsewhere: {what} ended {self.apart_mm:.0f} mm away with {self.margin:.1f} "
-            f"times the loss of this pose (resolution {self.candidate.level + 1}).{near}"
+            f"times the loss of this pose (level {self.candidate.level + 1}).{near}"
         )
 
 

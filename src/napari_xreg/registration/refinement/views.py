@@ -68,9 +68,4 @@ def pivot_of(volume: Volume, isocenter: Float[Tensor, "3"] | None) -> Float[Tens
 
 def at_pixels(radiograph: Radiograph, pixels: int) -> Radiograph:
     """The radiograph with its longer side at most this many pixels, square pixels' ratio kept."""
-    rows, columns = radiograph.carm.detector.shape
-    longest = max(rows, columns)
-    if longest <= pixels:
-        return radiograph
-    scale = pixels / longest
-    return radiograph.resize(max(8, round(rows * scale)), max(8, round(columns * scale)))
+    return radiograph.resize(*radiograph.carm.at_most(pixels, least=8).detector.shape)

@@ -7,7 +7,6 @@ difference. Points, vectors and labels hold pixels of the radiograph.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -102,7 +101,7 @@ class DetectorCanvas:
         carm = self.carm
         if carm is None:
             raise ValueError("there is no radiograph to preview: load one first")
-        return sampled(carm, pixels)
+        return carm.at_most(pixels)
 
     # ------------------------------------------------------------------ pictures
 
@@ -286,24 +285,6 @@ class DetectorCanvas:
                 f"The layer {strange.name!r} is measured in {units}, not in mm, so positions read off "
                 "the viewer may be wrong: set its units to mm, or remove it."
             )
-
-
-def sampled(carm: CArm, pixels: int) -> CArm:
-    """A C-arm with its detector's longer side sampled with at most `pixels`.
-
-    Raises
-    ------
-    ValueError
-        If `pixels` is not positive.
-    """
-    if pixels < 1:
-        raise ValueError(f"a preview has at least one pixel: got {pixels}")
-    rows, columns = carm.detector.shape
-    shrink = pixels / max(rows, columns)
-    if shrink >= 1.0:
-        return carm
-    shape = max(1, round(rows * shrink)), max(1, round(columns * shrink))
-    return replace(carm, detector=carm.detector.resize(*shape))
 
 
 def _in_millimetres(layer: Layer) -> bool:

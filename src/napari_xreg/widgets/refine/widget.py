@@ -20,7 +20,7 @@ from superqt import QCollapsible
 from napari_xreg.geometry import CArm, Pose
 from napari_xreg.registration import Iterate, Registration, Status, solver_of
 from napari_xreg.session import PreviewRequest, Result
-from napari_xreg.viewer import IterateLayers, sampled
+from napari_xreg.viewer import IterateLayers
 from napari_xreg.widgets.docks.docked import Docked
 from napari_xreg.widgets.jobs.live_preview import drag_threads
 from napari_xreg.widgets.jobs.telling import show_error, show_info, show_warning
@@ -311,7 +311,7 @@ class RefineWidget(Docked):
         if first is None or not iterates:
             return
         pictures = [it.image for it in iterates if it.image is not None]
-        again = sampled(first.radiograph.carm, PIXELS_AGAIN)
+        again = first.radiograph.carm.at_most(PIXELS_AGAIN)
         shape = max((tuple(p.shape) for p in pictures), default=again.detector.shape)
         self._show(
             _Shown(
@@ -357,7 +357,7 @@ class RefineWidget(Docked):
                 "CT: load that first. Losses and poses are all here."
             )
             return
-        carm = sampled(shown.carm, PIXELS_AGAIN)
+        carm = shown.carm.at_most(PIXELS_AGAIN)
         poses = [iterate.world_from_camera for iterate in shown.iterates]
         self._pictures.fill(
             lambda number: PreviewRequest(

@@ -320,9 +320,4 @@ def _check_name(file: Path) -> None:
 
 def training_carm(carm: CArm) -> CArm:
     """The same C-arm with at most `MOST_PIXELS` a side: networks see far fewer."""
-    rows, columns = carm.detector.shape
-    scale = MOST_PIXELS / max(rows, columns)
-    if scale >= 1:
-        return carm
-    shape = max(8, round(rows * scale)), max(8, round(columns * scale))
-    return replace(carm, detector=carm.detector.resize(*shape))
+    return carm.at_most(MOST_PIXELS, least=8)
