@@ -50,8 +50,9 @@ class PatientPool(Recent[Views], ABC):
         )
         self.population, self.seed = population, seed
 
+    @staticmethod
     def single(
-        self, sets: Sequence[Views], each: int, count: int, generator: torch.Generator
+        sets: Sequence[Views], each: int, count: int, generator: torch.Generator
     ) -> list[tuple[Views, int]]:
         """So many views, each of any of the sets, with its number among the `each` of that set."""
         chosen = torch.randint(len(sets) * each, (count,), generator=generator).tolist()
