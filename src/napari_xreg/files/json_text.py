@@ -96,7 +96,7 @@ def with_schema(data: Any, called: str, *schemas: str) -> dict[str, Any]:
 def plain(value: Any) -> Any:
     """The same as JSON can hold it.
 
-    Dataclasses and mappings become objects, tuples lists, paths and what has a name texts. A number
+    Dataclasses and mappings become objects, tuples, arrays and tensors lists, paths and what has a name texts. A number
     that is not finite becomes null: JSON has no NaN and no infinity.
     """
     if isinstance(value, float):
@@ -109,6 +109,8 @@ def plain(value: Any) -> Any:
         return [plain(inner) for inner in value]
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if hasattr(value, "tolist"):  # an array or a tensor
+        return plain(value.tolist())
     return getattr(value, "__qualname__", None) or str(value)
 
 

@@ -67,6 +67,7 @@ from .refinement.settings import RefineSettings as RefineSettings
 from .refinement.solver import Solver as Solver, Wanted as Wanted
 from .refinement.solvers import SOLVERS as SOLVERS, solver_of as solver_of
 from .refinement.starts import (
+    Hypothesis as Hypothesis,
     Spread as Spread,
     perturbed as perturbed,
     spread_starts as spread_starts,

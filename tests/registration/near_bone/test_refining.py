@@ -11,6 +11,7 @@ from napari_xreg.metrics import mean_target_registration_error
 from napari_xreg.progress import Control, run
 from napari_xreg.registration import (
     AdamSettings,
+    Hypothesis,
     NearBone,
     RefineSettings,
     Registration,
@@ -116,6 +117,21 @@ def test_every_start_is_followed_and_the_images_lie_in_the_whole_frame(hip, view
     )
     both = torch.stack([image.flatten(), bone.flatten()])
     assert float(torch.corrcoef(both)[0, 1]) > 0.8
+
+
+def test_what_others_propose_has_masks_of_its_own(hip, views):
+    seen, truth, isocenter = views
+    far = torch.tensor([0.0, 0.3, 0.0, 60.0, 0.0, 0.0], dtype=torch.float64)
+    lost = seen[0].world_from_camera.left_perturb(far, isocenter)
+    back = lost @ seen[0].world_from_camera.inverse()
+    moved = [dataclasses.replace(v, world_from_camera=back @ v.world_from_camera) for v in seen]
+    beside = (Hypothesis(seen[0].world_from_camera, "a network"),)
+    settings = dataclasses.replace(SETTINGS, origin="a hand", beside=beside)
+    result = run(
+        refine_near_bone(above_water(hip[1]), moved, settings=settings, isocenter=isocenter)
+    )
+    assert error_of(result, truth, isocenter) < 0.5
+    assert [candidate.origin for candidate in result.ranking] == ["a network", "a hand"]
 
 
 def test_cancelling_returns_what_was_reached(hip, views):

@@ -10,7 +10,9 @@ from blobs import CENTER, blob_radiograph, blob_volume, carm
 
 from napari_xreg.geometry import Pose
 from napari_xreg.registration import (
+    SOLVERS,
     Candidate,
+    Hypothesis,
     Level,
     RefineSettings,
     Registration,
@@ -18,10 +20,13 @@ from napari_xreg.registration import (
     Spread,
     Status,
     View,
+    Wanted,
     antipode,
     perturbed,
+    refine_many,
 )
 from napari_xreg.registration.refinement.hypotheses import antipodes
+from napari_xreg.registration.refinement.more_starts import rounds_of
 
 ISOCENTER = torch.tensor([12.0, -7.0, 30.0], dtype=torch.float64)
 LOOKING_LEFT = Pose(
@@ -179,3 +184,60 @@ def test_the_runner_up_is_of_another_basin():
     close = replace(worse, loss=0.044)
     assert registration(winner, close).runner_up.words.endswith("Nearly as good: compare both.")
     assert registration(winner, near_by).runner_up is None
+
+
+OFF = TRUE.left_perturb(
+    torch.tensor([0.0, 0.0, 0.0, 90.0, 40.0, -60.0], dtype=torch.float64), CENTER
+)
+"""So far away that nothing leads back."""
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_what_others_propose_is_refined_beside_the_start(volume, name):
+    views = [View(blob_radiograph(ARM, TRUE), OFF)]
+    alone = refined(name, volume, views, replace(SETTINGS, origin="a hand"), CENTER)
+    assert error(alone.world_from_camera) > 20.0
+    beside = (
+        Hypothesis(moved(70.0, -60.0), "a guess", 2, Spread(1.0, 2.0, 3.0)),
+        Hypothesis(near(TRUE), "a network", 3, Spread(1.0, 2.0, 30.0)),
+    )
+    settings = replace(SETTINGS, origin="a hand", beside=beside)
+    found = refined(name, volume, views, settings, CENTER)
+    assert error(found.world_from_camera) < 0.4
+    begun = {c.start: (c.origin, c.antipode) for c in found.candidates}
+    assert [begun[start] for start in range(9)] == [
+        ("a hand", False), ("a guess", False), ("a guess", False), ("a network", False),
+        ("a network", False), ("a network", False), ("a hand", True), ("a guess", True),
+        ("a network", True),
+    ]  # fmt: skip
+    # Every proposed pose goes on to the second level, whatever the first says of it.
+    level = {c.start: c.level for c in found.candidates}
+    assert min(level[start] for start in (0, 1, 3)) >= 1
+    first, *others = found.ranking
+    assert (first.origin, {each.origin for each in others}) == ("a network", {"a guess", "a hand"})
+    assert first is found.candidates[0]
+    assert found.runner_up.candidate.origin in found.runner_up.words
+    # A start of the wide spread may end far in depth: the bound is of the widest.
+    assert not any("depth ran" in note for note in found.notes)
+
+
+def test_where_nothing_may_be_proposed():
+    beside = (Hypothesis(TRUE),)
+    with pytest.raises(ValueError, match="what is locked is known"):
+        RefineSettings(locked=("depth",), beside=beside)
+    with pytest.raises(ValueError, match="refines from one start: got 0 and 1 others"):
+        SOLVERS["adam"].settings_for(Wanted(starts=0, beside=(Hypothesis(TRUE, starts=1),)))
+    with pytest.raises(ValueError, match="at least one start: got 0"):
+        Hypothesis(TRUE, starts=0)
+    picture = blob_radiograph(ARM, TRUE)
+    with pytest.raises(ValueError, match="belongs to one case"):
+        next(
+            refine_many(
+                blob_volume(), [View(picture, TRUE)], settings=replace(SETTINGS, beside=beside)
+            )
+        )
+
+
+def test_later_rounds_are_about_the_start_alone():
+    settings = replace(SETTINGS, starts=0, beside=(Hypothesis(TRUE, "a network", 16),))
+    assert [len(each.beside) for each in rounds_of(settings)] == [1, 0, 0, 0]

@@ -21,7 +21,12 @@ from napari_xreg.registration.refinement.result import Candidate, Iterate, Regis
 from napari_xreg.registration.refinement.second_order.levels import Level
 from napari_xreg.registration.refinement.settings import RefineSettings
 from napari_xreg.registration.refinement.solvers import solver_of
-from napari_xreg.registration.refinement.starts import Spread, going_on, spread_starts
+from napari_xreg.registration.refinement.starts import (
+    Hypothesis,
+    Spread,
+    going_on,
+    spread_starts,
+)
 from napari_xreg.registration.refinement.views import (
     View,
     at_pixels,
@@ -175,7 +180,11 @@ def _left_out(settings: RefineSettings) -> int:
     neighbour.
     """
     levels = settings.levels
-    few = settings.starts == 1 or len(levels) < 3 or levels[0].pixels > COARSEST
+    few = (
+        (settings.starts == 1 and not settings.beside)
+        or len(levels) < 3
+        or levels[0].pixels > COARSEST
+    )
     return 0 if few else 1
 
 
@@ -190,18 +199,29 @@ def _refined(
 ) -> Generator[Iterate, None, Registration]:
     """From the starts of `settings`, level by level; `host` is the volume on the processor."""
     began = time.perf_counter()
-    given = spread_starts(
-        views[0].world_from_camera, pivot, settings.starts, settings.spread, settings.seed
+    first = Hypothesis(
+        views[0].world_from_camera, settings.origin, settings.starts, settings.spread
     )
+    drawn = [
+        (pose, pose is each.world_from_camera, each.origin)
+        for each in (first, *settings.beside)
+        for pose in spread_starts(
+            each.world_from_camera, pivot, each.starts, each.spread, settings.seed
+        )
+    ]
+    given = [number for number, (_, as_proposed, _) in enumerate(drawn) if as_proposed]
     trajectory: list[Iterate] = []
     skipped = _left_out(settings)
     settings = replace(settings, levels=settings.levels[skipped:])
-    tracks = {number: Candidate(number, pose, pose, 0, 0.0) for number, pose in enumerate(given)}
+    tracks = {
+        number: Candidate(number, pose, pose, 0, 0.0, origin=origin)
+        for number, (pose, _, origin) in enumerate(drawn)
+    }
     alive, result = list(tracks), None
     for number, level in enumerate(settings.levels):
         if number > 0:
             keep = settings.entering(number)
-            alive = going_on({start: tracks[start].loss for start in alive}, keep)
+            alive = going_on({start: tracks[start].loss for start in alive}, keep, given)
         last = settings.is_last(number)
         ended: dict[int, Registration] = {}
         for start in alive:
@@ -292,7 +312,7 @@ def _level_alone(
     if level.voxel_mm is not None:
         level = replace(level, voxel_mm=min(level.voxel_mm, VOXEL_PER_PIXEL * pixel_mm))
     tolerance = settings.tolerance_mm if last else max(settings.tolerance_mm, 0.1 * pixel_mm)
-    return replace(settings, levels=(level,), starts=1, tolerance_mm=tolerance)
+    return replace(settings, levels=(level,), starts=1, beside=(), tolerance_mm=tolerance)
 
 
 def in_whole_frame(

@@ -123,9 +123,12 @@ def rounds_of(settings: RefineSettings) -> list[RefineSettings]:
     one = settings.locked or len(settings.levels) == 1
     rounds = settings.rounds[:1] if one else settings.rounds
     return [
-        replace(settings, starts=starts, spread=settings.spread.scaled(width_of(number)))
+        replace(
+            settings, starts=starts, spread=settings.spread.scaled(width_of(number)),
+            beside=() if number else settings.beside,
+        )
         for number, starts in enumerate(rounds)
-    ]
+    ]  # fmt: skip
 
 
 def likely(registration: Registration) -> tuple[bool, float]:

@@ -63,11 +63,14 @@ def refine_many(
     Raises
     ------
     ValueError
-        If a case has no view, or a radiograph has no usable content; the case is named.
+        If a case has no view, or a radiograph has no usable content; the case is named. If poses are
+        proposed (`RefineSettings.beside`).
     OutOfMemory
         If the device has too little memory for a single case.
     """
     settings = settings or RefineSettings()
+    if settings.beside:
+        raise ValueError("a proposed pose belongs to one case: refine its case alone")
     given = [(case,) if isinstance(case, View) else tuple(case) for case in cases]
     for number, views in enumerate(given):
         _check(number, views, settings)

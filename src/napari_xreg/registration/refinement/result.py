@@ -106,6 +106,8 @@ class Candidate:
         Whether it began at the antipode of a start (`hypotheses`).
     winner_loss
         Of the one that won, at that level; None where that is not known.
+    origin
+        Who proposed it, or the pose it was drawn about (`Hypothesis`); empty where nobody asked.
     """
 
     start: int
@@ -115,6 +117,7 @@ class Candidate:
     loss: float
     antipode: bool = False
     winner_loss: float | None = None
+    origin: str = ""
 
 
 ELSEWHERE_MM = 25.0
@@ -146,7 +149,9 @@ class RunnerUp:
     @property
     def words(self) -> str:
         """What a user reads."""
+        origin = self.candidate.origin
         what = "the antipode" if self.candidate.antipode else "another start"
+        what += f" of {origin}" if origin else ""
         near = " Nearly as good: compare both." if self.margin < NEARLY else ""
         return (
             f"Next best elsewhere: {what} ended {self.apart_mm:.0f} mm away with {self.margin:.1f} "
@@ -213,6 +218,14 @@ class Registration:
             > ELSEWHERE_MM
         ]
         return min(elsewhere, key=lambda each: each.margin, default=None)
+
+    @property
+    def ranking(self) -> tuple[Candidate, ...]:
+        """The best candidate of everyone who proposed a pose, the winner's first."""
+        best: dict[str, Candidate] = {}
+        for candidate in self.candidates:  # the one that came furthest with the least loss first
+            best.setdefault(candidate.origin, candidate)
+        return tuple(best.values())
 
     @property
     def ended_at(self) -> int | None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from napari_xreg.progress import Control
 from napari_xreg.registration.refinement.result import Status
 from napari_xreg.registration.refinement.second_order.levels import COARSE_TO_FINE, Level
-from napari_xreg.registration.refinement.starts import Spread
+from napari_xreg.registration.refinement.starts import Hypothesis, Spread
 
 AS_MANY_AS_IT_TAKES = 0
 """Starts: their number is left to the program."""
@@ -29,6 +29,11 @@ class RefineSettings:
         (`more_starts.width_of`), while no result is trusted.
     spread
         How widely the further starts are spread.
+    origin
+        Who proposed the given pose, in words (`Hypothesis`).
+    beside
+        Poses that others propose: refined at the coarsest level together with the given one, each
+        from its own starts, and the best go on. Once, where their number is left to the program.
     antipode
         Of one radiograph, refine at the coarse levels from the mirrored pose of the start too
         (`hypotheses.antipode`), and go on from there if that explains it better.
@@ -51,6 +56,8 @@ class RefineSettings:
     starts: int = AS_MANY_AS_IT_TAKES
     rounds: tuple[int, ...] = ROUNDS
     spread: Spread = field(default_factory=Spread)
+    origin: str = ""
+    beside: tuple[Hypothesis, ...] = ()
     antipode: bool = True
     carried: tuple[int, ...] = (4, 1)
     locked: tuple[str, ...] = ()
@@ -69,6 +76,10 @@ class RefineSettings:
             )
         if not self.rounds or min(self.rounds) < 1:
             raise ValueError(f"there are rounds, each of a start or more: got {self.rounds}")
+        if self.locked and self.beside:
+            raise ValueError(
+                "what is locked is known: it cannot differ from one proposed pose to the next"
+            )
         if not self.tolerance_mm > 0:
             raise ValueError(f"the tolerance must be positive: got {self.tolerance_mm} mm")
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from napari_xreg.images import Volume
 from napari_xreg.progress import Control
 from napari_xreg.registration.refinement.result import Iterate, Registration
-from napari_xreg.registration.refinement.starts import Spread
+from napari_xreg.registration.refinement.starts import Hypothesis, Spread
 from napari_xreg.registration.refinement.views import View
 
 
@@ -49,7 +49,7 @@ class Wanted:
         The last level of the default alone.
     iterations
         At most, a level; None: as by default.
-    starts, spread, locked, seed
+    starts, spread, beside, origin, locked, seed
         As of `RefineSettings`; a solver that cannot do them refuses what is not the default. 0
         starts: as many as it takes.
     keep_images
@@ -64,6 +64,8 @@ class Wanted:
     iterations: int | None = None
     starts: int = 0
     spread: Spread = field(default_factory=Spread)
+    beside: tuple[Hypothesis, ...] = ()
+    origin: str = ""
     locked: tuple[str, ...] = ()
     seed: int = 0
     keep_images: bool = True
@@ -128,8 +130,11 @@ class Solver:
             raise ValueError(
                 f"{self.title} compares {', '.join(self.compares())}: got {wanted.compare!r}"
             )
-        if wanted.starts > 1 and not self.several_starts:
-            raise ValueError(f"{self.title} refines from one start: got {wanted.starts}")
+        several = wanted.starts > 1 or bool(wanted.beside)
+        if several and not self.several_starts:
+            raise ValueError(
+                f"{self.title} refines from one start: got {wanted.starts} and {len(wanted.beside)} others"
+            )
         if wanted.locked and not self.locks:
             raise ValueError(
                 f"{self.title} moves every C-arm parameter: {', '.join(wanted.locked)} cannot be "

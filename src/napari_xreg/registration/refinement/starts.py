@@ -1,7 +1,7 @@
 """Starting poses for a multi-start refinement."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Annotated
 
 import numpy as np
@@ -43,6 +43,32 @@ class Spread:
         return Spread(self.rotation_deg * factor, self.in_plane_mm * factor, self.depth_mm * factor)
 
 
+@dataclass(frozen=True, eq=False)
+class Hypothesis:
+    """A pose that somebody or something proposes, and how far it may be off.
+
+    Parameters
+    ----------
+    world_from_camera
+        Of the first radiograph.
+    origin
+        Who proposed it, in words; empty: nobody asks.
+    starts
+        So many poses spread about it are refined.
+    spread
+        Of those.
+    """
+
+    world_from_camera: Pose
+    origin: str = ""
+    starts: int = 1
+    spread: Spread = field(default_factory=Spread)
+
+    def __post_init__(self) -> None:
+        if self.starts < 1:
+            raise ValueError(f"a hypothesis has at least one start: got {self.starts}")
+
+
 def perturbed(
     world_from_camera: Pose,
     isocenter: Float[Tensor, "3"],
@@ -73,8 +99,8 @@ def perturbed(
     return batch.left_perturb(twist, isocenter)
 
 
-def going_on(losses: Mapping[int, float], keep: int) -> list[int]:
-    """Which starts enter the next level: the best, and the given one (0) with them.
+def going_on(losses: Mapping[int, float], keep: int, given: Sequence[int] = (0,)) -> list[int]:
+    """Which starts enter the next level: the best, and the given ones with them.
 
     A start that somebody or something had reason to give is not dropped for what a coarse level
     says; where only one goes on, it is the best.
@@ -85,9 +111,12 @@ def going_on(losses: Mapping[int, float], keep: int) -> list[int]:
         Of each start that is left, by its number.
     keep
         Of the best.
+    given
+        Numbers of those that were not drawn about another.
     """
     best = sorted(losses, key=lambda start: losses[start])[:keep]
-    return [*best, 0] if keep > 1 and 0 in losses and 0 not in best else best
+    along = [start for start in given if start in losses and start not in best]
+    return [*best, *along] if keep > 1 else best
 
 
 def spread_starts(

@@ -36,7 +36,7 @@ from napari_xreg.registration.refinement.second_order.look import look_at
 from napari_xreg.registration.refinement.second_order.tracks import Track, candidates_of, entering
 from napari_xreg.registration.refinement.second_order.usable_levels import levels_that_show
 from napari_xreg.registration.refinement.settings import RefineSettings, status_of
-from napari_xreg.registration.refinement.starts import spread_starts
+from napari_xreg.registration.refinement.starts import Hypothesis, spread_starts
 from napari_xreg.registration.refinement.views import View, saturated_words, unsaturated
 
 
@@ -168,17 +168,30 @@ class _Course:
         self._locks = locks or None
         self._gains: Float[Tensor, "cases"] | None = None
         self._number, self._tolerance_mm = 0, math.nan
+        spreads = [settings.spread, *(each.spread for each in settings.beside)]
+        self._depth_spread_mm = max(spread.depth_mm for spread in spreads)
 
     def _hypotheses(self, case: Sequence[View]) -> list[Track]:
-        """The given start, others spread about it, antipodes."""
+        """The given start and those that others propose, more spread about each; antipodes."""
         s = self._settings
         start = case[0].world_from_camera
-        starts = spread_starts(start, self._pivot, s.starts or 1, s.spread, s.seed)
+        about = (Hypothesis(start, s.origin, s.starts or 1, s.spread), *s.beside)
         # A second view tells front from back; one level cannot weigh first and go on with the better.
         one_sided = len(case) == 1 and len(self.levels) > 1 and not s.locked
-        also = antipodes(starts, self._pivot) if s.antipode and one_sided else []
-        poses = [pose.to(dtype=torch.float64) for pose in (*starts, *also)]
-        return [Track(i, pose, pose, i >= len(starts)) for i, pose in enumerate(poses)]
+        drawn: list[tuple[Pose, Hypothesis, bool]] = []
+        for each in about:
+            pose = each.world_from_camera
+            starts = spread_starts(pose, self._pivot, each.starts, each.spread, s.seed)
+            drawn += [(at, each, False) for at in starts]
+        if s.antipode and one_sided:
+            for each in about:
+                starts = [at for at, of, turned in drawn if of is each and not turned]
+                drawn += [(at, each, True) for at in antipodes(starts, self._pivot)]
+        tracks = []
+        for number, (at, each, mirrored) in enumerate(drawn):
+            pose, given = at.to(dtype=torch.float64), at is each.world_from_camera
+            tracks.append(Track(number, pose, pose, mirrored, given, each.origin))
+        return tracks
 
     def enter(self, number: int) -> None:
         """Begin a level with the starts that go on."""
@@ -204,14 +217,14 @@ class _Course:
         self._tolerance_mm = settings.tolerance_at(number, look.pixel_at_pivot_mm)
         given = self._of_views([track.initial for track in tracks], of)
         self._bounds = DepthBounds(
-            given[0], self._problem.pivot, furthest_mm(settings.spread.depth_mm)
+            given[0], self._problem.pivot, furthest_mm(self._depth_spread_mm)
         )
         self._state = begin(self._problem, self._of_views([track.pose for track in tracks], of))
         if sorted(self.levels).index(number) == 1:
             # The given starts go on from where they were given, if this level shows that to be
             # better than where the coarsest one led, which sees least. (Asked once more at the next,
             # it changed none of eight simulated cases.)
-            starts = torch.tensor([track.start == 0 for track in tracks])
+            starts = torch.tensor([track.given for track in tracks])
             self._state = better_of(
                 self._problem, self._state, given, starts.to(self._backend.device)
             )
@@ -335,7 +348,7 @@ class _Course:
         return results
 
     def _ran_away(self) -> str:
-        furthest = furthest_mm(self._settings.spread.depth_mm)
+        furthest = furthest_mm(self._depth_spread_mm)
         return (
             f"The depth ran {furthest:.0f} mm from the start and was stopped there: this radiograph "
             "does not say how far away the patient is. Lock the depth, add a second view, or start "

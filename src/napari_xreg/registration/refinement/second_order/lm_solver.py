@@ -94,6 +94,8 @@ def _configured(wanted: Wanted) -> RefineSettings:
         ),
         starts=wanted.starts,
         spread=wanted.spread,
+        beside=wanted.beside,
+        origin=wanted.origin,
         locked=wanted.locked,
         seed=wanted.seed,
         keep_images=wanted.keep_images,
@@ -104,11 +106,13 @@ def _configured(wanted: Wanted) -> RefineSettings:
 def _most_iterates(settings: RefineSettings) -> int:
     if not settings.starts:
         return sum(_most_iterates(each) for each in rounds_of(settings))
-    total, tracks = 0, settings.starts
+    others = sum(each.starts for each in settings.beside)
+    total, tracks = 0, settings.starts + others
     for number, level in enumerate(settings.levels):
         if number > 0:
             keep = settings.entering(number)
-            tracks = min(settings.starts, keep + 1 if keep > 1 else 1)  # the given start goes along
+            # What was given goes along.
+            tracks = min(tracks, keep + 1 + len(settings.beside) if keep > 1 else 1)
         total += tracks * (level.iterations + 1)
     return total
 

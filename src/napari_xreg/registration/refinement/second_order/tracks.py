@@ -21,6 +21,10 @@ class Track:
         Of the first view: where it began and where it is.
     antipode
         Whether it began at the antipode of a start.
+    given
+        Whether it was not drawn about another.
+    origin
+        Who proposed it, or what it was drawn about.
     level, loss
         Reached.
     losses
@@ -31,6 +35,8 @@ class Track:
     initial: Pose
     pose: Pose
     antipode: bool = False
+    given: bool = False
+    origin: str = ""
     level: int = 0
     loss: float = float("inf")
     losses: dict[int, float] = field(default_factory=dict)
@@ -45,7 +51,8 @@ def entering(tracks: Sequence[Track], number: int, settings: RefineSettings) -> 
     """Those that enter a level, of those that ended the one before."""
     by_start = {track.start: track for track in tracks}
     losses = {start: track.loss for start, track in by_start.items()}
-    return [by_start[start] for start in going_on(losses, settings.entering(number))]
+    given = [track.start for track in tracks if track.given]
+    return [by_start[start] for start in going_on(losses, settings.entering(number), given)]
 
 
 def candidates_of(tracks: Sequence[Track]) -> tuple[Candidate, ...]:
@@ -53,7 +60,14 @@ def candidates_of(tracks: Sequence[Track]) -> tuple[Candidate, ...]:
     ranked = sorted(tracks, key=lambda track: (-track.level, track.loss))
     return tuple(
         Candidate(
-            t.start, t.initial, t.pose, t.level, t.loss, t.antipode, ranked[0].losses.get(t.level)
+            t.start,
+            t.initial,
+            t.pose,
+            t.level,
+            t.loss,
+            t.antipode,
+            ranked[0].losses.get(t.level),
+            t.origin,
         )
         for t in ranked
     )
