@@ -13,6 +13,8 @@ from napari_xreg.files import VERSIONS, Record
 from napari_xreg.images.known_geometry.sidecar import GeometryFile
 from napari_xreg.records.pose_files import PoseFile
 from napari_xreg.records.result_files import ResultFile
+from napari_xreg.records.study_manifest import StudyFile
+from napari_xreg.records.study_row import StudyRow
 from napari_xreg.records.truth_file import TruthFile
 from napari_xreg.session.files.memory_files import GridAbout
 from napari_xreg.training.checkpoint import WeightsHeader
@@ -24,6 +26,8 @@ FILES: dict[type[Record], str] = {
     TruthFile: "`*.truth.json` of `simulate`",
     GeometryFile: "`IMAGE.json` beside a picture, the `geometry` of an `.npz`, `--geometry`",
     GridAbout: "`about` of the `.npz` that keeps a CT or labels beside a session",
+    StudyFile: "`*.toml`, the manifest of `study`",
+    StudyRow: "`rows/*.json` of `study`: a registration each",
     WeightsHeader: "`napari-xreg` in the header of weights (`.safetensors`)",
 }
 _HEAD = """# Files as JSON schemas

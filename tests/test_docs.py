@@ -22,7 +22,9 @@ PAGES = sorted([*REPOSITORY.glob("*.md"), *DOCS.glob("**/*.md")])
 # Of these the greater part is for scripts and the command line.
 FEW_BUTTONS = {"gpu.md"}
 # Of these all of it: `test_study`, and below.
-NO_BUTTONS = {"many-radiographs.md", "evaluate.md", "other-programs.md", "data-sets.md"}
+NO_BUTTONS = {
+    "many-radiographs.md", "evaluate.md", "other-programs.md", "data-sets.md", "study.md",
+}  # fmt: skip
 GUIDES = [
     DOCS / "tutorial.md",
     *(page for page in sorted((DOCS / "how-to").glob("*.md")) if page.name not in NO_BUTTONS),

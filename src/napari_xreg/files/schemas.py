@@ -10,6 +10,9 @@ GRID = "napari-xreg/grid"
 WEIGHTS = "napari-xreg/weights"
 TRAINING_STATE = "napari-xreg/training-state"
 FOLDER = "napari-xreg/folder"
+STUDY = "napari-xreg/study"
+STUDY_FOLDER = "napari-xreg/study-folder"
+STUDY_ROW = "napari-xreg/study-row"
 # What commands answer, or leave beside a result: written, never read back.
 DETECTIONS = "napari-xreg/detections"
 DOCTOR = "napari-xreg/doctor"
@@ -29,6 +32,9 @@ VERSIONS = {
     WEIGHTS: 1,
     TRAINING_STATE: 2,  # 1: torch's own optimiser
     FOLDER: 1,
+    STUDY: 1,
+    STUDY_FOLDER: 1,
+    STUDY_ROW: 1,
     DETECTIONS: 1,
     DOCTOR: 1,
     HEATMAPS: 1,

@@ -1,3 +1,10 @@
+from .by_subject import (
+    Interval as Interval,
+    StartBin as StartBin,
+    bootstrap_over_subjects as bootstrap_over_subjects,
+    capture_range as capture_range,
+    success_by_start as success_by_start,
+)
 from .correlation import local_ncc as local_ncc, multiscale_ncc as multiscale_ncc, ncc as ncc
 from .flat import SMALLEST_SPREAD as SMALLEST_SPREAD, is_flat as is_flat
 from .gradient_correlation import gradient_ncc as gradient_ncc, xvr_similarity as xvr_similarity

@@ -54,7 +54,7 @@ def submillimeter_success_rate(errors: Errors, *, confidence: float = 0.95) -> R
 
 def success_rate(errors: Errors, threshold_mm: float, *, confidence: float = 0.95) -> Rate:
     """Share of cases with an error below a threshold, with its Wilson interval."""
-    values = _checked(errors)
+    values = checked_errors(errors)
     count = int((values < threshold_mm).sum())
     low, high = wilson_interval(count, values.size, confidence=confidence)
     return Rate(count, values.size, low, high, confidence)
@@ -65,7 +65,7 @@ def gross_failure_rate(errors: Errors, threshold_mm: float, *, confidence: float
 
     The threshold has no default because papers differ (RayEmb: 10 and 5 mm): print it.
     """
-    values = _checked(errors)
+    values = checked_errors(errors)
     count = int((values > threshold_mm).sum())
     low, high = wilson_interval(count, values.size, confidence=confidence)
     return Rate(count, values.size, low, high, confidence)
@@ -106,7 +106,7 @@ def success_curve(errors: Errors, maximum_mm: float, *, points: int = 101) -> Su
             "a success curve needs a positive largest threshold and at least two points: got "
             f"maximum_mm={maximum_mm}, points={points}"
         )
-    values = _checked(errors)
+    values = checked_errors(errors)
     thresholds = np.linspace(0.0, maximum_mm, points)
     shares = np.searchsorted(np.sort(values), thresholds, side="left") / values.size
     area = float(np.clip(1 - values / maximum_mm, 0, 1).mean())
@@ -120,7 +120,7 @@ def error_percentiles(
 
     An observed error, never a mean of two, so that failures (infinity) do not spoil it.
     """
-    values = _checked(errors)
+    values = checked_errors(errors)
     if not all(0 <= p <= 100 for p in percentiles):
         raise ValueError(f"percentiles lie between 0 and 100: got {tuple(percentiles)}")
     found = np.percentile(values, list(percentiles), method="inverted_cdf")
@@ -168,7 +168,7 @@ def _check_share(count: int, cases: int, confidence: float) -> None:
         raise ValueError(f"the confidence lies between 0 and 1: got {confidence}")
 
 
-def _checked(errors: Errors) -> npt.NDArray[np.float64]:
+def checked_errors(errors: Errors) -> npt.NDArray[np.float64]:
     if isinstance(errors, Tensor):
         errors = errors.detach().cpu().numpy()
     values = np.asarray(errors, dtype=np.float64)

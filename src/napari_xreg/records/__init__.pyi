@@ -36,6 +36,17 @@ from .result_files import (
     versions as versions,
     write_result as write_result,
 )
+from .study_manifest import (
+    MethodEntry as MethodEntry,
+    OwnCase as OwnCase,
+    SetCases as SetCases,
+    SimulatedCases as SimulatedCases,
+    StartEntry as StartEntry,
+    StudyFile as StudyFile,
+    TrialCases as TrialCases,
+    read_manifest as read_manifest,
+)
+from .study_row import StudyRow as StudyRow, read_row as read_row, write_row as write_row
 from .tra_file import autoscoper_from_world as autoscoper_from_world, read_tra as read_tra
 from .trajectory_file import write_trajectory as write_trajectory
 from .truth_file import read_truth as read_truth

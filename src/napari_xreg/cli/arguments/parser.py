@@ -11,6 +11,7 @@ from napari_xreg.cli.arguments.options import threads
 from napari_xreg.cli.arguments.register import add_register
 from napari_xreg.cli.arguments.render import add_render
 from napari_xreg.cli.arguments.simulate import add_simulate
+from napari_xreg.cli.arguments.study import add_study
 from napari_xreg.cli.arguments.train import add_train
 
 
@@ -31,6 +32,7 @@ def build_parser() -> Parser:
     add_render(commands, common)
     add_inspect(commands, common)
     add_train(commands, common)
+    add_study(commands, common)
     add_heatmap(commands, common)
     add_detect(commands, common)
     add_doctor(commands, common)

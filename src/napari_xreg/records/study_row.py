@@ -1,0 +1,70 @@
+"""A row of a study: one registration of one case from one start by one method, in a file of its own."""
+
+import json
+from pathlib import Path
+
+from pydantic import Field
+
+from napari_xreg.files import STUDY_ROW, Flag, Number, Record, Text, Whole, read_json, written
+from napari_xreg.records.entries import Matrix, Measured, Probability, StatusName, Vector
+
+
+class StudyRow(Record):
+    """What a study knows of one registration.
+
+    `key` says of which inputs, settings and version of the program it is the answer. `failure` is the
+    sentence of one that has no answer. `errors` and `start_errors` are distances to the truth by
+    their names in `study.METRICS`; none where nobody knows the truth. Poses are those of every
+    radiograph of the case.
+    """
+
+    SCHEMA = STUDY_ROW
+    key: Text
+    case: Text
+    subject: Text
+    group: Text
+    start: Text
+    repeat: Whole
+    method: Text
+    excluded: Text = ""
+    simulated: Flag = False
+    failure: Text = ""
+    failure_kind: Text = ""
+    start_poses: tuple[Matrix, ...] = ()
+    poses: tuple[Matrix, ...] = ()
+    pivot: Vector | None = None
+    status: StatusName | None = None
+    trusted: Flag = False
+    probability: Probability | None = None
+    loss: Measured = float("nan")
+    iterations: Whole = 0
+    start_errors: dict[str, Number] = Field(default_factory=dict)
+    errors: dict[str, Number] = Field(default_factory=dict)
+    notes: tuple[Text, ...] = ()
+    cpu_seconds: Number = 0.0
+    wall_seconds: Number = 0.0
+    machine: Text = ""
+
+
+def read_row(path: Path | str) -> StudyRow:
+    """The row in a file.
+
+    Raises
+    ------
+    ReadError
+        If it is absent, damaged, or of another kind or a later version.
+    """
+    return StudyRow.read(read_json(path), Path(path).name)
+
+
+def write_row(path: Path | str, row: StudyRow) -> None:
+    """Write a row, whole or not at all.
+
+    Raises
+    ------
+    WriteError
+        If it cannot be written; an older one is then untouched.
+    """
+    text = json.dumps(row.as_json(), indent=1, allow_nan=False) + "\n"
+    with written(path) as beside:
+        beside.write_text(text, encoding="utf-8")

@@ -1,0 +1,186 @@
+"""One case from one start by one method, as a row: a function of these alone."""
+
+import platform
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from napari_xreg.progress import run
+from napari_xreg.records import MethodEntry, StartEntry, StudyRow
+from napari_xreg.registration import SOLVERS, NearBone, Registration, Spread, View, Wanted
+from napari_xreg.rendering import torch_threads
+from napari_xreg.study.case import Prepared, StudyCase
+from napari_xreg.study.errors import errors_of
+from napari_xreg.study.starts import seed_of_start, start_of
+from napari_xreg.workflows import RefineRequest, StartingPose, refine
+
+
+@dataclass(frozen=True)
+class Item:
+    """One registration of a study.
+
+    Parameters
+    ----------
+    start, repeat, method
+        Of the manifest.
+    key
+        Of all that its answer depends on.
+    """
+
+    start: StartEntry
+    repeat: int
+    method: MethodEntry
+    key: str
+
+
+@dataclass(frozen=True)
+class Job:
+    """What one process does in one go: a case is read, or simulated, once for all of its items.
+
+    Parameters
+    ----------
+    case
+        Which.
+    items
+        Its registrations.
+    folder
+        Of the manifest.
+    seed
+        Of the study.
+    """
+
+    case: StudyCase
+    items: tuple[Item, ...]
+    folder: Path
+    seed: int
+
+
+def rows_of(job: Job) -> tuple[StudyRow, ...]:
+    """All rows of a job; what fails is a row with its sentence.
+
+    torch sums in one thread, so that numbers are the same however many of these run beside each other.
+    """
+    with torch_threads(1):
+        return tuple(_rows(job))
+
+
+def _rows(job: Job) -> Iterator[StudyRow]:
+    try:
+        prepared = job.case.described.prepare()
+    except Exception as error:
+        yield from (failed(job, item, error) for item in job.items)
+        return
+    for item in job.items:
+        try:
+            yield registered(job, item, prepared)
+        except Exception as error:
+            yield failed(job, item, error)
+
+
+def registered(job: Job, item: Item, prepared: Prepared) -> StudyRow:
+    """The row of one registration.
+
+    Raises
+    ------
+    Exception
+        What start or refinement raise.
+    """
+    began = time.process_time(), time.perf_counter()
+    start, views, found = registration_of(job, item, prepared)
+    cpu, wall = time.process_time() - began[0], time.perf_counter() - began[1]
+    carm, center = prepared.radiographs[0].carm, prepared.isocenter
+    first, poses = start.pose, found.views or (found.world_from_camera,)
+    start_errors: dict[str, float] = {}
+    errors: dict[str, float] = {}
+    if prepared.truth is not None and prepared.fiducials is not None:
+        known = (prepared.truth, prepared.fiducials, carm, center)
+        start_errors, errors = errors_of(first, *known), errors_of(poses[0], *known)
+    return StudyRow(
+        **_head(job, item),
+        simulated=found.simulated,
+        start_poses=tuple(view.world_from_camera for view in views),
+        poses=tuple(poses),
+        pivot=found.pivot,
+        status=found.status,
+        trusted=bool(found),
+        probability=found.probability,
+        loss=found.losses["loss"],
+        iterations=len(found.trajectory),
+        start_errors=start_errors,
+        errors=errors,
+        notes=(*prepared.notes, *start.notes, *found.notes),
+        cpu_seconds=cpu,
+        wall_seconds=wall,
+        machine=platform.node(),
+    )
+
+
+def registration_of(
+    job: Job, item: Item, prepared: Prepared
+) -> tuple[StartingPose, tuple[View, ...], Registration]:
+    """Start, views and answer of one registration."""
+    seed = seed_of_start(job.seed, job.case.name, item.start, item.repeat)
+    start = start_of(prepared, item.start, job.folder, seed)
+    views = prepared.views(start.pose)
+    near = NearBone(item.method.near_bone_mm) if item.method.near_bone_mm else None
+    settings = settings_of(item.method, start, seed)
+    rendering = prepared.patient.rendering
+    request = RefineRequest(rendering, views, settings, start.isocenter, near=near)
+    return start, views, run(refine(request))
+
+
+def settings_of(method: MethodEntry, start: StartingPose | None = None, seed: int = 0) -> Any:
+    """Settings of the method's solver; a start that was found brings starts and a spread.
+
+    Raises
+    ------
+    ValueError
+        If there is no such solver, or it cannot do what is asked.
+    """
+    solver = SOLVERS.get(method.solver)
+    if solver is None:
+        raise ValueError(f"a solver is one of {', '.join(SOLVERS)}: got {method.solver!r}")
+    starts = method.starts
+    if starts is None:
+        starts = start.starts if start is not None and solver.several_starts else 0
+    of_start = start is not None and method.starts is None and start.starts
+    return solver.settings_for(
+        Wanted(
+            compare=method.compare,
+            pixels=method.pixels or None,
+            iterations=method.iterations,
+            starts=starts if solver.several_starts or starts > 1 else 1,
+            spread=start.spread if of_start and start else Spread().scaled(method.spread),
+            locked=method.locked,
+            seed=seed % 2**31,
+            keep_images=False,
+            threads=1,
+        )
+    )
+
+
+def failed(job: Job, item: Item, error: BaseException) -> StudyRow:
+    """The row of a registration that has no answer."""
+    words = " ".join(str(error).split()) or type(error).__name__
+    return StudyRow(
+        **_head(job, item),
+        failure=words,
+        failure_kind=type(error).__name__,
+        machine=platform.node(),
+    )
+
+
+def _head(job: Job, item: Item) -> dict[str, Any]:
+    case = job.case
+    return {
+        "key": item.key,
+        "case": case.name,
+        "subject": case.subject,
+        "group": case.group,
+        "excluded": case.excluded,
+        "start": item.start.name,
+        "repeat": item.repeat,
+        "method": item.method.name,
+    }

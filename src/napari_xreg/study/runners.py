@@ -1,0 +1,147 @@
+"""Who computes the jobs of a study: one seam, and whoever stands behind it.
+
+A runner takes jobs as it has room for them, so that another runner of the same folder can take
+those that are left, and gives rows in whatever order they are done.
+"""
+
+import contextlib
+import multiprocessing
+import os
+import threading
+from collections.abc import Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from napari_xreg.files import set_thread_count
+from napari_xreg.records import StudyRow
+from napari_xreg.study.registering import Job, failed, rows_of
+
+Done = tuple[Job, tuple[StudyRow, ...]]
+AHEAD = 2
+"""Jobs a worker has at once, the one it does included."""
+
+
+@runtime_checkable
+class Runner(Protocol):
+    """Computes jobs."""
+
+    @property
+    def words(self) -> str:
+        """What it is, for the user."""
+        ...
+
+    def run(self, jobs: Iterable[Job]) -> Iterator[Done]:
+        """Jobs as they are done. A job is taken when there is room for it."""
+        ...
+
+
+@dataclass(frozen=True)
+class InProcess:
+    """One job after the other, here."""
+
+    @property
+    def words(self) -> str:
+        """See `Runner`."""
+        return "in this process"
+
+    def run(self, jobs: Iterable[Job]) -> Iterator[Done]:
+        """See `Runner`."""
+        for job in jobs:
+            yield job, rows_of(job)
+
+
+@dataclass(frozen=True)
+class Processes:
+    """So many processes of this machine, each with one thread.
+
+    One that ends by itself (no memory, a crash of a library) takes nothing with it: what was under way
+    is done again, one job at a time, and the job that ends its process again is a failure.
+    """
+
+    workers: int
+
+    @property
+    def words(self) -> str:
+        """See `Runner`."""
+        return f"in {self.workers} processes"
+
+    def run(self, jobs: Iterable[Job]) -> Iterator[Done]:
+        """See `Runner`."""
+        waiting = iter(jobs)
+        while True:
+            lost: list[Job] = []
+            yield from self._until_broken(waiting, lost)
+            if not lost:
+                return
+            for job in lost:
+                yield job, _alone(job)
+
+    def _until_broken(self, jobs: Iterator[Job], lost: list[Job]) -> Iterator[Done]:
+        """Until there is no job left, or a process ended: the jobs under way are `lost` then."""
+        under_way: dict[Future[tuple[StudyRow, ...]], Job] = {}
+        pool = _pool(self.workers)
+        try:
+            while True:
+                while len(under_way) < AHEAD * self.workers:
+                    job = next(jobs, None)
+                    if job is None:
+                        break
+                    under_way[pool.submit(rows_of, job)] = job
+                if not under_way:
+                    return
+                done, _ = wait(under_way, return_when=FIRST_COMPLETED)
+                for future in done:
+                    try:
+                        rows = future.result()
+                    except BrokenProcessPool:
+                        lost += under_way.values()
+                        return
+                    yield under_way.pop(future), rows
+        except BrokenProcessPool:  # on submitting; the job in hand is lost too
+            lost += [*under_way.values(), job] if job is not None else under_way.values()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _alone(job: Job) -> tuple[StudyRow, ...]:
+    with contextlib.closing(_Closing(_pool(1))) as one:
+        try:
+            return one.pool.submit(rows_of, job).result()
+        except BrokenProcessPool:
+            error = RuntimeError(
+                "the process that did this case was ended from outside, twice: there may be too little "
+                "memory"
+            )
+            return tuple(failed(job, item, error) for item in job.items)
+
+
+@dataclass(frozen=True)
+class _Closing:
+    pool: ProcessPoolExecutor
+
+    def close(self) -> None:
+        self.pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _pool(workers: int) -> ProcessPoolExecutor:
+    # Spawned: a fork copies locks that threads of numba and torch hold.
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=_begin)
+
+
+def _begin() -> None:
+    """A worker: one thread, deaf to Ctrl-C (its parent hears it), gone when its parent is."""
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    set_thread_count(1)
+    threading.Thread(target=_end_with_parent, daemon=True, name="xreg-orphan").start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

@@ -1,0 +1,225 @@
+"""Do a study: what is not there yet, by whichever runner, each row written as soon as it is known.
+
+A folder holds one study::
+
+    study.json         what was asked for: the manifest, and the file of every row
+    rows/*.json        a registration each, written whole, under the key of all that it depends on
+    rows/*.claim       cases that a runner has in hand
+
+Whoever is killed leaves rows that are whole; the next run takes those whose key is still the right
+one and does the rest. Runners that work in one folder at once share what is left.
+"""
+
+import json
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from napari_xreg.files import (
+    STUDY_FOLDER,
+    ReadError,
+    Record,
+    Text,
+    plain,
+    read_json,
+    schema_head,
+    written,
+)
+from napari_xreg.progress import Control
+from napari_xreg.records import StudyFile, StudyRow, read_row, versions, write_row
+from napari_xreg.study.case import digest
+from napari_xreg.study.claims import Claims
+from napari_xreg.study.plan import Plan, file_name, slug
+from napari_xreg.study.registering import Job
+from napari_xreg.study.runners import InProcess, Runner
+
+PLAN_FILE, ROWS = "study.json", "rows"
+
+
+@dataclass(frozen=True, eq=False)
+class StudyRequest:
+    """What is done, where, by whom.
+
+    Parameters
+    ----------
+    plan
+        Of `plan_of`.
+    out
+        The folder of the study; it is made where it does not exist.
+    runner
+        Who computes.
+    resume
+        Take rows that are there; False: do everything anew.
+    retry_failed
+        Do rows again that are failures.
+    """
+
+    plan: Plan
+    out: Path
+    runner: Runner = field(default_factory=InProcess)
+    resume: bool = True
+    retry_failed: bool = False
+
+
+@dataclass(frozen=True)
+class RowsDone:
+    """A case is done: its rows, and how many registrations of the study are there now."""
+
+    rows: tuple[StudyRow, ...]
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class StudyDone:
+    """How a study stands.
+
+    Parameters
+    ----------
+    done, total
+        Rows that are there, and that were asked for.
+    computed
+        Of them, in this run.
+    failed
+        Rows that are failures.
+    elsewhere
+        Rows that another runner has in hand.
+    cancelled
+        Whether it was ended before its end.
+    """
+
+    done: int
+    total: int
+    computed: int
+    failed: int
+    elsewhere: int
+    cancelled: bool
+
+
+def run_study(
+    request: StudyRequest, *, control: Control | None = None
+) -> Generator[RowsDone, None, StudyDone]:
+    """Do what of a study is not there yet.
+
+    Yields
+    ------
+    RowsDone
+        Of every case.
+
+    Raises
+    ------
+    WriteError
+        If a file cannot be written; rows that were stay.
+    """
+    control = control or Control()
+    plan, rows = request.plan, request.out / ROWS
+    rows.mkdir(parents=True, exist_ok=True)
+    _write_plan(request)
+    claims, total = Claims(rows), plan.count
+    missing = {job.case.name: _missing(job, rows, request) for job in plan.jobs}
+    done = total - sum(len(job.items) for job in missing.values() if job is not None)
+    computed = 0
+
+    def offered() -> Iterator[Job]:
+        for job in plan.jobs:
+            left = missing[job.case.name]
+            if left is None or not control.proceed():
+                continue
+            if not claims.take(_claim(job)):
+                continue
+            # Somebody may have done it since this run began.
+            left = _missing(left, rows, request) if request.resume else left
+            if left is None:
+                claims.give_back(_claim(job))
+                continue
+            yield left
+
+    try:
+        for job, answers in request.runner.run(offered()):
+            for item, row in zip(job.items, answers, strict=True):
+                write_row(rows / file_name(job, item), row)
+            claims.give_back(_claim(job))
+            done, computed = done + len(answers), computed + len(answers)
+            yield RowsDone(answers, done, total)
+    finally:
+        claims.give_all_back()
+    held = sum(len(job.items) for job in plan.jobs if claims.held(_claim(job)))
+    there = read_rows(request.out)
+    failures = sum(bool(row.failure) for row in there)
+    return StudyDone(len(there), total, computed, failures, held, control.cancelled)
+
+
+def _claim(job: Job) -> str:
+    return f"{slug(job.case.name)}.{digest(job.case.name)[:8]}"
+
+
+def _missing(job: Job, rows: Path, request: StudyRequest) -> Job | None:
+    """The job with what is to be done of it; None: nothing is."""
+    if not request.resume:
+        return job
+    left = tuple(
+        item for item in job.items if not _there(rows / file_name(job, item), item.key, request)
+    )
+    return Job(job.case, left, job.folder, job.seed) if left else None
+
+
+def _there(file: Path, key: str, request: StudyRequest) -> bool:
+    if not file.is_file():
+        return False
+    try:
+        row = read_row(file)
+    except ReadError:  # of a version to come, or damaged: done again
+        return False
+    return row.key == key and not (row.failure and request.retry_failed)
+
+
+class FolderRecord(Record):
+    """What was asked for in a folder, and the file of every row, in the order of the manifest."""
+
+    SCHEMA = STUDY_FOLDER
+    folder: Text
+    manifest: StudyFile
+    files: tuple[Text, ...]
+    left_out: tuple[Text, ...] = ()
+
+
+def _write_plan(request: StudyRequest) -> None:
+    plan = request.plan
+    names = [file_name(job, item) for job in plan.jobs for item in job.items]
+    data = {
+        **schema_head(STUDY_FOLDER),
+        "folder": str(plan.folder),
+        "manifest": plain(plan.manifest.model_dump()),
+        "files": names,
+        "left_out": list(plan.left_out),
+        "versions": versions(),
+    }
+    with written(request.out / PLAN_FILE) as beside:
+        beside.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+
+
+def read_folder(out: Path | str) -> FolderRecord:
+    """What was asked for in the folder of a study.
+
+    Raises
+    ------
+    ReadError
+        If it is none.
+    """
+    file = Path(out) / PLAN_FILE
+    if not file.is_file():
+        raise ReadError(f"{out}: is no folder of a study: it holds no {PLAN_FILE}")
+    return FolderRecord.read(read_json(file), PLAN_FILE)
+
+
+def read_rows(out: Path | str) -> list[StudyRow]:
+    """The rows of a study that are there, in the order of its manifest.
+
+    Raises
+    ------
+    ReadError
+        If the folder is no study's, or a row is damaged.
+    """
+    folder = Path(out) / ROWS
+    files = [folder / name for name in read_folder(out).files]
+    return [read_row(file) for file in files if file.is_file()]

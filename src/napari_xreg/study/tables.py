@@ -1,0 +1,199 @@
+"""The field's tables of a study: how often, how far, from how far off, by method and start."""
+
+import statistics
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from napari_xreg.metrics import (
+    Interval,
+    Rate,
+    StartBin,
+    bootstrap_over_subjects,
+    capture_range,
+    error_percentiles,
+    gross_failure_rate,
+    submillimeter_success_rate,
+    success_by_start,
+    success_curve,
+    success_rate,
+)
+from napari_xreg.records import StudyRow
+from napari_xreg.study.errors import METRICS
+
+CURVE_MM = 10.0
+"""Where a survival curve ends."""
+WRONG_MM = 2.0
+"""A trusted result farther off is a wrong one."""
+JUDGED_BY = METRICS[0]
+
+DEFINITIONS: tuple[tuple[str, str], ...] = (
+    ("cases", "registrations with a known truth that are not left out; a failure counts as infinitely far off"),
+    ("failed", "of them, those that ended without a result"),
+    ("SMSR", "share with mTRE below 1 mm"),
+    ("under 2 mm", "share with mTRE below 2 mm"),
+    ("GFR@10, GFR@5", "gross failures: share with mTRE beyond 10 and beyond 5 mm"),
+    ("median, 75 %, 95 %", "smallest mTRE that so many of the cases do not exceed"),
+    ("AUC", "area under the share of cases below a threshold, thresholds 0 to 10 mm, over 10 mm: 1 is perfect"),
+    ("[low, high]", "95 % interval: subjects drawn with replacement, 1000 times (bootstrap)"),
+    ("capture range", "bins of 10 mm of the start's mTRE: up to where 95 % of the cases of each end below 2 mm"),
+    ("trusted", "results that the program says may be used; wrong: of them, mTRE of 2 mm or more"),
+    ("CPU s", "median processor seconds of start and refinement, one thread"),
+)  # fmt: skip
+"""What stands in a table, in words."""
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """All registrations of a group by a method from one kind of start.
+
+    Parameters
+    ----------
+    group, start, method
+        Names.
+    rows
+        With those that are left out.
+    """
+
+    group: str
+    start: str
+    method: str
+    rows: tuple[StudyRow, ...]
+
+    @cached_property
+    def used(self) -> tuple[StudyRow, ...]:
+        """What is judged: not left out, and with a truth, or a failure."""
+        return tuple(r for r in self.rows if not r.excluded and (r.errors or r.failure))
+
+    @cached_property
+    def errors(self) -> list[float]:
+        """mTRE of what is judged, mm; infinity where there is no result."""
+        return [row.errors.get(JUDGED_BY.name, float("inf")) for row in self.used]
+
+    @cached_property
+    def started(self) -> list[tuple[float, float]]:
+        """mTRE of start and result where there was a start."""
+        return [
+            (row.start_errors[JUDGED_BY.name], error)
+            for row, error in zip(self.used, self.errors, strict=True)
+            if JUDGED_BY.name in row.start_errors
+        ]
+
+    @property
+    def failures(self) -> int:
+        """Without a result."""
+        return sum(bool(row.failure) for row in self.used)
+
+    @property
+    def excluded(self) -> int:
+        """Left out."""
+        return sum(bool(row.excluded) for row in self.rows)
+
+    @property
+    def subjects(self) -> int:
+        """Whose cases are judged."""
+        return len({row.subject for row in self.used})
+
+    def interval(self, figure: Callable[[np.ndarray], float]) -> Interval:
+        """Of a figure of the errors, over subjects."""
+        return bootstrap_over_subjects(self.errors, [row.subject for row in self.used], figure)
+
+    def bins(self) -> tuple[StartBin, ...]:
+        """Success by how far off the start was."""
+        if not self.started:
+            return ()
+        began, ended = zip(*self.started, strict=True)
+        return success_by_start(list(ended), list(began), threshold_mm=WRONG_MM)
+
+    def column(self, name: str) -> list[float]:
+        """Another error of those that have one."""
+        return [row.errors[name] for row in self.used if name in row.errors]
+
+
+def blocks_of(rows: Sequence[StudyRow]) -> list[Block]:
+    """Rows by group, start and method, in the order they first occur."""
+    found: dict[tuple[str, str, str], list[StudyRow]] = {}
+    for row in rows:
+        found.setdefault((row.group, row.start, row.method), []).append(row)
+    return [Block(*names, tuple(some)) for names, some in found.items()]
+
+
+COLUMNS: tuple[str, ...] = (
+    "group", "start", "method", "subjects", "cases", "failed", "excluded", "smsr", "smsr_low", "smsr_high",
+    "under_2mm", "gfr_10mm", "gfr_5mm", "start_median_mm", "median_mm", "median_low_mm", "median_high_mm",
+    "p75_mm", "p95_mm", "auc_10mm", "auc_low", "auc_high", "capture_mm", "trusted", "trusted_wrong",
+    "right_refused",
+)  # fmt: skip
+
+
+def figures(block: Block) -> dict[str, object]:
+    """The row of a table that says nothing of time, by `COLUMNS`; only names and counts where nothing is judged."""
+    made: dict[str, object] = {
+        "group": block.group,
+        "start": block.start,
+        "method": block.method,
+        "subjects": block.subjects,
+        "cases": len(block.used),
+        "failed": block.failures,
+        "excluded": block.excluded,
+        "trusted": sum(row.trusted for row in block.rows if not row.excluded),
+    }
+    if not block.used:
+        return made
+    e = block.errors
+    rates: dict[str, Rate] = {
+        "smsr": submillimeter_success_rate(e),
+        "under_2mm": success_rate(e, 2.0),
+        "gfr_10mm": gross_failure_rate(e, 10.0),
+        "gfr_5mm": gross_failure_rate(e, 5.0),
+    }
+    made |= {name: rate.share for name, rate in rates.items()}
+    made["median_mm"], made["p75_mm"], made["p95_mm"] = error_percentiles(e, (50.0, 75.0, 95.0))
+    made["auc_10mm"] = _area(np.asarray(e))
+    for figure, low, high in (
+        (_below_1_mm, "smsr_low", "smsr_high"),
+        (_median, "median_low_mm", "median_high_mm"),
+        (_area, "auc_low", "auc_high"),
+    ):
+        interval = block.interval(figure)
+        made[low], made[high] = interval.low, interval.high
+    if block.started:
+        made["start_median_mm"] = error_percentiles([began for began, _ in block.started], (50.0,))[
+            0
+        ]
+        made["capture_mm"] = capture_range(block.bins())
+    pairs = list(zip(block.used, e, strict=True))
+    made["trusted_wrong"] = sum(row.trusted and not error < WRONG_MM for row, error in pairs)
+    made["right_refused"] = sum(not row.trusted and error < WRONG_MM for row, error in pairs)
+    return {name: made[name] for name in COLUMNS if name in made}
+
+
+def seconds(block: Block) -> float:
+    """Median processor seconds of a registration."""
+    spent = [row.cpu_seconds for row in block.used if not row.failure]
+    return statistics.median(spent) if spent else float("nan")
+
+
+def exclusions(rows: Sequence[StudyRow], left_out: Sequence[str]) -> Iterator[str]:
+    """Every case that is in no figure, and why."""
+    yield from left_out
+    yield from dict.fromkeys(f"{row.case}: {row.excluded}" for row in rows if row.excluded)
+    yield from dict.fromkeys(
+        f"{row.case}: nobody knows its true pose"
+        for row in rows
+        if not (row.excluded or row.errors or row.failure)
+    )
+
+
+def _below_1_mm(values: np.ndarray) -> float:
+    return float((values < 1.0).mean())
+
+
+def _median(values: np.ndarray) -> float:
+    return error_percentiles(values, (50.0,))[0]
+
+
+def _area(values: np.ndarray) -> float:
+    return success_curve(values, CURVE_MM, points=2).area

@@ -1,0 +1,125 @@
+"""Manifests: what they may say, in one sentence what is wrong, and as text again."""
+
+import re
+from pathlib import Path
+
+import pytest
+from study_twins import MANIFEST, plan
+
+from napari_xreg.files import ReadError
+from napari_xreg.records import StudyFile, read_manifest
+from napari_xreg.study import (
+    job_script,
+    manifest_of,
+    manifest_text,
+    opened_manifest,
+    plan_of,
+    read_slurm,
+)
+
+HEAD = 'schema = "napari-xreg/study"\nversion = 1\n'
+
+
+def test_a_thousand_cases_in_a_few_lines(tmp_path):
+    file = tmp_path / "study.toml"
+    file.write_text(HEAD + '[[simulated]]\ncts = ["phantom:10500-10509"]\nviews = 100\n')
+    made = plan_of(read_manifest(file), tmp_path)
+    assert (len(made.jobs), made.count) == (1000, 1000)
+    assert len({job.items[0].key for job in made.jobs}) == 1000
+    assert made.jobs[-1].case.name == "phantom:10509 typical 10099"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('[[simulated]]\ncts = ["phantom:7"]\nveiws = 3\n', "unknown name 'simulated[0].veiws'"),
+        ('[[simulated]]\ncts = []\n', "simulated[0].cts should name at least one"),
+        ('[[simulated]]\ncts = ["phantom:9-7"]\n', "got 'phantom:9-7'"),
+        ('[[simulated]]\ncts = ["phantom:1"]\nseverities = ["mild"]\n', "got 'mild'"),
+        ("", "names no case"),
+        ('[[cases]]\nname = "a"\nct = "ct.nii"\n', "'cases[0].xrays' is missing"),
+        ('[[cases]]\nname = "a"\nct = "c"\nxrays = ["x"]\n' * 2, "two cases are called 'a'"),
+        ('[[simulated]]\ncts = ["phantom:1"]\n[[methods]]\nname = "m"\nsolver = "x"\n', "methods, m: a solver is"),
+        ('[[simulated]]\ncts = ["phantom:1"]\n[[methods]]\nname = "m"\nsolver = "adam"\nstarts = 3\n', "one start"),
+        ('[[starts]]\nname = "s"\n' * 2 + '[[simulated]]\ncts = ["phantom:1"]\n', "'s' is the name of two"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_said_in_one_sentence(tmp_path, text, said):
+    file = tmp_path / "study.toml"
+    file.write_text(HEAD + text)
+    with pytest.raises(ReadError) as error:
+        plan_of(read_manifest(file), tmp_path)
+    assert said in str(error.value)
+
+
+def test_no_toml(tmp_path):
+    file = tmp_path / "study.toml"
+    file.write_text("cases = [")
+    with pytest.raises(ReadError, match="is no manifest in TOML"):
+        read_manifest(file)
+
+
+def test_a_manifest_is_written_and_read_back(tmp_path):
+    rich = MANIFEST | {
+        "cases": [{"name": "ä \"b\"", "ct": "c", "xrays": ["x", "y"], "geometry": ["g.json"]}],
+        "trials": [{"path": "t.cfg", "volumes": ["radius"], "cameras": [[1], [1, 2]]}],
+        "methods": [{"name": "far", "starts": 128, "spread": 4.0, "locked": ["depth"]}],
+        "seed": 3,
+    }  # fmt: skip
+    manifest = StudyFile.of(rich, "rich")
+    file = tmp_path / "study.toml"
+    file.write_text(manifest_text(manifest), encoding="utf-8")
+    assert read_manifest(file) == manifest
+
+
+def test_what_is_no_manifest_may_be_a_study_by_itself(tmp_path):
+    made, _ = opened_manifest("phantom:3-4")
+    assert made.simulated[0].cts == ("phantom:3-4",)
+    assert [start.name for start in made.starts] == ["usual"]
+    with pytest.raises(ReadError, match="no such manifest"):
+        opened_manifest(tmp_path / "absent.h5")
+    with pytest.raises(ReadError, match="no such data set"):
+        manifest_of(["absent.h5"])
+
+
+def test_keys_follow_what_an_answer_depends_on_and_nothing_else():
+    before = {item.key for job in plan().jobs for item in job.items}
+    again = {item.key for job in plan(title="Another").jobs for item in job.items}
+    assert before == again
+    assert len(before) == 8
+    for change in (
+        {"seed": 1},
+        {"methods": [{"name": "lm", "starts": 2}]},
+        {"starts": [{"name": "near", "spread": 2.0}, {"name": "own", "kind": "frontal"}]},
+        {"simulated": [{"cts": ["phantom:7-8"], "views": 2, "seed": 10400, "pixels": 128}]},
+    ):
+        changed = {item.key for job in plan(**change).jobs for item in job.items}
+        assert not before & changed, change
+    # The name of a method is for people.
+    renamed = {item.key for job in plan(methods=[{"name": "ours"}]).jobs for item in job.items}
+    assert renamed == before
+    more = {item.key for job in plan(methods=[{"name": "lm"}, {"name": "b", "starts": 1}]).jobs for item in job.items}  # fmt: skip
+    assert before < more
+    assert len(more) == 16
+
+
+def test_the_first_cases_alone():
+    whole = MANIFEST["simulated"]
+    assert len(plan_of(StudyFile.of(MANIFEST, ""), plan().folder, limit=3).jobs) == 3
+    assert whole == MANIFEST["simulated"]
+
+
+def test_manifests_of_the_page_are_ones(tmp_path):
+    page = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "study.md"
+    simulated, own, slurm = re.findall(r"```toml\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
+    for text, count in ((simulated, 9000), (own, 1)):
+        (tmp_path / "study.toml").write_text(text, encoding="utf-8")
+        assert plan_of(read_manifest(tmp_path / "study.toml"), tmp_path).count == count
+    (tmp_path / "cluster.toml").write_text(slurm, encoding="utf-8")
+    script = job_script(read_slurm(tmp_path / "cluster.toml"), ["a b.toml", "--out", "o"], tmp_path)
+    assert "#SBATCH --array=1-20\n" in script
+    assert "#SBATCH --constraint=avx2\n" in script
+    assert script.endswith("napari-xreg study 'a b.toml' --out o --workers 4 --quiet\n")
+    (tmp_path / "cluster.toml").write_text("nodes = 3")
+    with pytest.raises(ReadError, match="unknown name 'nodes'"):
+        read_slurm(tmp_path / "cluster.toml")

@@ -1,0 +1,125 @@
+"""``napari-xreg study`` from end to end, on cases of a second."""
+
+import json
+import os
+import stat
+import sys
+
+import pytest
+
+from napari_xreg.cli import main
+
+SMALL = """schema = "napari-xreg/study"
+version = 1
+title = "Small"
+[[simulated]]
+cts = ["phantom:10500"]
+views = 2
+pixels = 64
+severities = ["clean"]
+phantom_voxel_mm = 6.0
+[[cases]]
+name = "broken"
+ct = "absent.nii.gz"
+xrays = ["absent.dcm"]
+[[starts]]
+name = "near"
+spread = 0.5
+[[methods]]
+name = "one"
+starts = 1
+"""
+
+
+@pytest.fixture
+def manifest(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "study.toml").write_text(SMALL)
+    return tmp_path
+
+
+@pytest.mark.slow
+def test_a_study_with_a_broken_case(manifest, capsys):
+    assert main(["study", "study.toml", "--out", "s", "--quiet", "--json"]) == 1
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["registrations"], answer["done"], answer["failed"]) == (3, 3, 1)
+    serial = (manifest / "s" / "cases.csv").read_bytes()
+    text = (manifest / "s" / "summary.md").read_text(encoding="utf-8")
+    assert "SIMULATED" in text
+    assert "broken, near, one: " in text
+    assert "absent.nii.gz" in text
+    # Two processes, the same to the last digit; then nothing is left to be done.
+    assert main(["study", "study.toml", "--out", "p", "--quiet", "--workers", "2"]) == 1
+    assert (manifest / "p" / "cases.csv").read_bytes() == serial
+    capsys.readouterr()
+    assert main(["study", "study.toml", "--out", "p", "--json", "--quiet"]) == 1
+    assert json.loads(capsys.readouterr().out)["computed"] == 0
+    assert main(["study", "evaluate", "p"]) == 0
+    assert "near" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_on_dask_the_same(manifest):
+    pytest.importorskip("distributed")
+    small = SMALL.replace("views = 2", "views = 1")
+    (manifest / "study.toml").write_text(small)
+    main(["study", "study.toml", "--out", "s", "--quiet"])
+    main(["study", "study.toml", "--out", "d", "--quiet", "--dask"])
+    read = [(manifest / each / "cases.csv").read_bytes() for each in "sd"]
+    assert read[0] == read[1]
+
+
+def test_what_would_be_done(manifest, capsys):
+    assert main(["study", "study.toml", "--out", "s", "--dry-run"]) == 0
+    said = capsys.readouterr().out
+    assert "3 cases of 2 subjects, 1 kinds of start, 1 methods: 3 registrations" in said
+    assert not (manifest / "s").exists()
+    assert main(["study", "study.toml", "--out", "s", "--dry-run", "--limit", "2"]) == 0
+    assert "2 registrations" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("study.toml", "--out DIR says where"),
+        ("study.toml another.toml --out s", "one manifest or data set"),
+        ("study.toml --out s --dask --scheduler tcp://x:1", "one of --dask"),
+        ("evaluate s --workers 2", "leave --workers out"),
+        ("evaluate", "takes the folder of a study"),
+        ("evaluate study.toml", "is no folder of a study"),
+        ("absent.toml --out s", "absent.toml"),
+        ("init --out study.toml", "is there already"),
+        ("init absent.h5 --out new.toml", "no such data set"),
+    ],
+)
+def test_one_sentence(manifest, capsys, line, said):
+    assert main(["study", *line.split()]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_init_writes_what_can_be_done(manifest, capsys):
+    assert main(["study", "init", "phantom:3-4", "--out", "new.toml"]) == 0
+    assert main(["study", "new.toml", "--out", "n", "--dry-run"]) == 0
+    assert "20 cases of 2 subjects" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a job script of a shell")
+def test_slurm_gets_a_script_that_runs_the_study(manifest, capsys, monkeypatch):
+    (manifest / "cluster.toml").write_text('jobs = 2\ncommand = "echo"\n')
+    line = ["study", "study.toml", "--out", "s", "--slurm", "cluster.toml"]
+    assert main([*line, "--dry-run"]) == 0
+    script = capsys.readouterr().out
+    assert "#SBATCH --array=1-2" in script
+    assert f"study {manifest}/study.toml --out {manifest}/s --workers 1" in script
+    folder = manifest / "bin"
+    folder.mkdir()
+    sbatch = folder / "sbatch"
+    sbatch.write_text(f'#!/bin/bash\nbash "$1" > {manifest}/said\necho Submitted batch job 7\n')
+    sbatch.chmod(sbatch.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    assert main(line) == 0
+    assert "Submitted batch job 7" in capsys.readouterr().out
+    assert (manifest / "said").read_text().startswith(f"study {manifest}/study.toml --out")
+    monkeypatch.setenv("PATH", str(manifest / "empty"))
+    assert main(line) == 2
+    assert "sbatch was not found" in capsys.readouterr().err

@@ -1,0 +1,97 @@
+"""The field's tables, by hand."""
+
+import numpy as np
+import pytest
+from study_twins import Recorded, plan, row_of
+
+from napari_xreg.metrics import bootstrap_over_subjects, capture_range, success_by_start
+from napari_xreg.progress import run
+from napari_xreg.study import StudyRequest, blocks_of, evaluate, figures, run_study, summary
+
+
+def rows(errors, *, starts=None, subjects=None, trusted=None):
+    job = plan().jobs[0]
+    made = []
+    for n, error in enumerate(errors):
+        said = {"errors": {} if error is None else {"mtre_mm": error}}
+        said["failure"] = "lost" if error is None else ""
+        said["start_errors"] = {"mtre_mm": 5.0 if starts is None else starts[n]}
+        said["subject"] = "a" if subjects is None else subjects[n]
+        said["trusted"] = error is not None if trusted is None else trusted[n]
+        made.append(row_of(job, job.items[0]).model_copy(update=said))
+    return made
+
+
+def test_figures_of_a_block_by_hand():
+    # 0.5, 0.9, 1.0, 3, 6, 12 mm and one without a result.
+    (block,) = blocks_of(rows([0.5, 0.9, 1.0, 3.0, 6.0, 12.0, None], trusted=[1, 1, 0, 1, 0, 0, 0]))
+    f = figures(block)
+    assert f["cases"] == 7
+    assert f["failed"] == 1
+    assert f["subjects"] == 1
+    assert f["smsr"] == pytest.approx(2 / 7)  # 1 mm itself does not count
+    assert f["under_2mm"] == pytest.approx(3 / 7)
+    assert f["gfr_10mm"] == pytest.approx(2 / 7)
+    assert f["gfr_5mm"] == pytest.approx(3 / 7)
+    assert f["median_mm"] == 3.0
+    assert f["p75_mm"] == 12.0
+    assert f["p95_mm"] == float("inf")
+    # (9.5 + 9.1 + 9 + 7 + 4 + 0 + 0) / 70
+    assert f["auc_10mm"] == pytest.approx(38.6 / 70)
+    assert (f["trusted"], f["trusted_wrong"], f["right_refused"]) == (3, 1, 1)
+    assert (f["smsr_low"], f["smsr_high"]) == (
+        f["smsr"],
+        f["smsr"],
+    )  # one subject tells of no other
+
+
+def test_what_is_left_out_is_in_no_figure_and_said(tmp_path):
+    made = rows([0.5, 30.0, 0.5])
+    made[1] = made[1].model_copy(update={"excluded": "its calibration is wrong"})
+    made[2] = made[2].model_copy(update={"errors": {}})  # nobody knows the truth
+    (block,) = blocks_of(made)
+    f = figures(block)
+    assert f["cases"] == 1
+    assert f["excluded"] == 1
+    assert f["gfr_10mm"] == 0.0
+    run(run_study(StudyRequest(plan(), tmp_path, Recorded())))
+    found = evaluate(tmp_path)
+    text = summary(type(found)(found.folder, tuple(made), tuple(blocks_of(made))))
+    assert f"{made[1].case}: its calibration is wrong" in text
+    assert f"{made[2].case}: nobody knows its true pose" in text
+    assert "SIMULATED" in text
+    assert "mean distance of the fiducials between their places" in text  # the definition of mTRE
+
+
+def test_bootstrap_draws_subjects_not_cases():
+    errors, whose = [0.0, 0.0, 0.0, 0.0, 4.0], ["a", "a", "a", "a", "b"]
+    found = bootstrap_over_subjects(errors, whose, lambda v: float(np.mean(v)), seed=1)
+    # Both of a, of b, or one of each: 0, 4, or 4 / 5.
+    assert (found.low, found.high, found.subjects) == (0.0, 4.0, 2)
+    same = bootstrap_over_subjects(errors, ["a"] * 5, lambda v: float(np.mean(v)))
+    assert (same.low, same.high, same.subjects) == (0.8, 0.8, 1)
+    with pytest.raises(ValueError, match="one subject a case"):
+        bootstrap_over_subjects(errors, whose[:2], lambda v: float(np.mean(v)))
+
+
+def test_success_by_start_and_capture_range():
+    starts = [0.0, 9.99, 10.0, 25.0, 60.0, 400.0]
+    errors = [1.0, 1.99, 2.0, 0.5, 0.1, float("inf")]
+    bins = success_by_start(errors, starts)
+    assert [each.words for each in bins] == [
+        "0-10",
+        "10-20",
+        "20-30",
+        "30-40",
+        "40-50",
+        "50-60",
+        "60+",
+    ]
+    counts = [None if b.rate is None else (b.rate.count, b.rate.cases) for b in bins]
+    assert counts == [(2, 2), (0, 1), (1, 1), None, None, None, (1, 2)]
+    assert capture_range(bins) == 10.0
+    # An empty bin says nothing; the last one has no end.
+    assert capture_range(success_by_start([0.1, 0.1], [25.0, 70.0])) == 60.0
+    assert capture_range(success_by_start([5.0], [3.0])) == 0.0
+    with pytest.raises(ValueError, match="a start for each result"):
+        success_by_start([1.0], [1.0, 2.0])
