@@ -106,7 +106,7 @@ def plugin(volume: Volume, radiograph: Radiograph) -> Callable[[], list[weakref.
         widget.settings.own.setText("24")
         widget.start()
         run = widget._run
-        until(lambda: len(widget.losses.iterates) > 2)
+        until(lambda: len(widget.iterations.losses.iterates) > 2)
         widget.cancel()
         until(lambda: not widget.running)
         held = [viewer, bench, bench.session, bench.canvas, run]

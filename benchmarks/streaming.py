@@ -251,7 +251,7 @@ def measured(widget: Any, bench: Any, sent: list[float] | None, iterates: int) -
     beat.start()
     widget.start()
     starting = beat.stop()
-    stack = widget._layers._stack
+    stack = widget.on_canvas.layers._stack
     stack._buffer.fill(0.0)  # the pages of the buffer are there from now on
     wait(lambda: False, 0.3)
     before = resident_mb()
@@ -261,17 +261,17 @@ def measured(widget: Any, bench: Any, sent: list[float] | None, iterates: int) -
     def over() -> bool:
         nonlocal peak
         peak = max(peak, resident_mb())
-        return not widget.running or len(widget.losses.iterates) >= iterates
+        return not widget.running or len(widget.iterations.losses.iterates) >= iterates
 
     wait(over, 300.0)
     gaps = beat.stop()
     after = resident_mb()
     widget.cancel()
     wait(lambda: not widget.running, 60.0)
-    shown = [it.loss for it in widget.losses.iterates]
+    shown = [it.loss for it in widget.iterations.losses.iterates]
     (result,) = bench.session.results.all
     wanted = [it.loss for it in result.registration.trajectory] if sent is None else sent
-    table_losses = widget._layers.columns()["loss"].tolist()
+    table_losses = widget.on_canvas.layers.columns()["loss"].tolist()
     return {
         "iterates": len(shown),
         "every_loss_kept": shown == wanted and np.array_equal(table_losses, wanted),

@@ -105,18 +105,23 @@ class Scene:
     def refine(self, *, pause_at: int | None = None) -> None:
         """Press Refine; wait for its result, or pause at an iterate."""
         widget, before = self.front("Refine"), len(self.session.results.all)
-        QTest.mouseClick(widget.go, Qt.MouseButton.LeftButton)
+        QTest.mouseClick(widget.buttons.go, Qt.MouseButton.LeftButton)
         if pause_at is None:
             wait(lambda: len(self.session.results.all) > before and not widget.running)
         else:
-            wait(lambda: widget.current is not None and widget.current.index >= pause_at)
-            QTest.mouseClick(widget.pause_button, Qt.MouseButton.LeftButton)
+            wait(
+                lambda: (
+                    widget.iterations.current is not None
+                    and widget.iterations.current.index >= pause_at
+                )
+            )
+            QTest.mouseClick(widget.buttons.pause, Qt.MouseButton.LeftButton)
         self.settle(1200)
 
     def resume(self) -> None:
         """Go on after a pause, to the end."""
         widget, before = self.widget("Refine"), len(self.session.results.all)
-        QTest.mouseClick(widget.pause_button, Qt.MouseButton.LeftButton)
+        QTest.mouseClick(widget.buttons.pause, Qt.MouseButton.LeftButton)
         wait(lambda: len(self.session.results.all) > before and not widget.running)
         self.settle(1200)
 
@@ -149,7 +154,7 @@ def tutorial(scene: Scene) -> None:
     scene.drag((70, 45))
     save("tutorial-2-drag", scene.picture(), PAGE_WIDTH)
     scene.click(tour.next)
-    scene.click(scene.widget("Pose").undo_button)
+    scene.click(scene.widget("Pose").poses.undo_button)
     say("after undo", scene)
     scene.click(tour.next)
     scene.refine(pause_at=12)
@@ -157,7 +162,7 @@ def tutorial(scene: Scene) -> None:
     scene.resume()
     scene.click(tour.next)
     refine = scene.widget("Refine")
-    refine.slider.setValue(3)
+    refine.iterations.slider.setValue(3)
     scene.settle()
     save("tutorial-4-look-back", scene.picture(), PAGE_WIDTH)
     scene.click(tour.next)
@@ -380,9 +385,9 @@ def film(scene: Scene) -> None:
     fit(scene)
     layers = scene.viewer.layers
     layers["iterations"].contrast_limits = layers["DRR"].contrast_limits  # one scale throughout
-    count = len(refine.losses.iterates)
+    count = len(refine.iterations.losses.iterates)
     for index in range(count):
-        refine.slider.setValue(index)
+        refine.iterations.slider.setValue(index)
         scene.settle(120)
         frames.append((scene.picture(), 900 if index == count - 1 else 220))
     scene.click(refine.results.accept)

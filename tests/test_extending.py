@@ -291,11 +291,11 @@ def test_a_solver_in_the_window(
     widget = RefineWidget(viewer)
     viewer.window.add_dock_widget(widget, name="Refine", area="right")
     widget.settings.optimiser.setCurrentText("Compass search")
-    widget.go.click()
+    widget.buttons.go.click()
     qtbot.waitUntil(lambda: not widget.running, timeout=60_000)
     (result,) = bench.session.results.all
     assert result.registration.status is Status.CONVERGED
-    assert len(widget.losses.iterates) == len(result.registration.trajectory) > 20
+    assert len(widget.iterations.losses.iterates) == len(result.registration.trajectory) > 20
     assert error_mm(patient, result.registration.world_from_camera, truth) < 2.0
     bench.close()
 

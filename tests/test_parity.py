@@ -71,7 +71,7 @@ def by_window(case, viewer, qtbot, out):
     widget = RefineWidget(viewer)
     qtbot.addWidget(data)
     qtbot.addWidget(widget)
-    widget.go.click()
+    widget.buttons.go.click()
     qtbot.waitUntil(lambda: not widget.running, timeout=60_000)
     (result,) = widget.workbench.session.results.all
     widget.results.select(result.id)

@@ -55,9 +55,9 @@ def refine_widget(viewer):
 
 
 def run_and_cancel(widget, qtbot):
-    seen = len(widget.losses.iterates)
+    seen = len(widget.iterations.losses.iterates)
     widget.start()
-    qtbot.waitUntil(lambda: len(widget.losses.iterates) not in (0, seen), timeout=LONG)
+    qtbot.waitUntil(lambda: len(widget.iterations.losses.iterates) not in (0, seen), timeout=LONG)
     widget.cancel()
     qtbot.waitUntil(lambda: not widget.running, timeout=LONG)
 
@@ -112,7 +112,7 @@ def test_a_closed_window_leaves_nothing(
             run_and_cancel(widget, qtbot)
         else:
             widget.start()
-            qtbot.waitUntil(lambda w=widget: len(w.losses.iterates) > 1, timeout=LONG)
+            qtbot.waitUntil(lambda w=widget: len(w.iterations.losses.iterates) > 1, timeout=LONG)
         viewer.close()
         assert bench.closed
         del viewer, bench, widget

@@ -88,7 +88,7 @@ def ended(qtbot, widget):
 
 def several(qtbot, widget, count=3):
     """Wait until some iterates are shown."""
-    qtbot.waitUntil(lambda: len(widget.losses.iterates) >= count, timeout=LONG)
+    qtbot.waitUntil(lambda: len(widget.iterations.losses.iterates) >= count, timeout=LONG)
 
 
 def layer(viewer, name):
@@ -97,9 +97,9 @@ def layer(viewer, name):
 
 def test_refining_finds_the_truth_and_moves_nothing_before_accept(widget, near, qtbot, viewer):
     before = near.session.poses.current
-    click(qtbot, widget.go)
+    click(qtbot, widget.buttons.go)
     assert widget.running
-    assert not widget.go.isEnabled()
+    assert not widget.buttons.go.isEnabled()
     assert not widget.settings.isEnabled()
     ended(qtbot, widget)
     (result,) = near.session.results.all
@@ -107,12 +107,12 @@ def test_refining_finds_the_truth_and_moves_nothing_before_accept(widget, near, 
     assert near.session.poses.current is before
     # Curves, stack and table hold every iterate, losses and all.
     trajectory = result.registration.trajectory
-    assert [it.index for it in widget.losses.iterates] == [it.index for it in trajectory]
+    assert [it.index for it in widget.iterations.losses.iterates] == [it.index for it in trajectory]
     stack, path = layer(viewer, "iterations"), layer(viewer, "path of the landmarks")
     assert stack.data.shape[0] == len(trajectory)
     assert np.allclose(path.features["loss"], [it.loss for it in trajectory])
     # The answer, in numbers that a person reads.
-    assert "simulated" in widget.readout.text().lower()
+    assert "simulated" in widget.iterations.readout.text().lower()
     assert float(widget.results.table.item(0, 3).text().split()[0]) < 1.0
     assert "Simulated radiograph." in widget.results.words.text()
     probability = result.registration.probability
@@ -134,26 +134,26 @@ def test_refining_finds_the_truth_and_moves_nothing_before_accept(widget, near, 
     cell = widget.results.table.item(0, 2)
     qtbot.waitUntil(lambda: cell.text() != "…", timeout=LONG)
     assert float(cell.text()) == pytest.approx(expected, abs=2e-4)
-    assert f"NCC {cell.text()} over all pixels" in widget.losses._legend.text()
+    assert f"NCC {cell.text()} over all pixels" in widget.iterations.losses._legend.text()
 
 
 def test_where_no_ncc_can_be_had_none_is_waited_for(widget, near, qtbot, monkeypatch):
     """As where the mask leaves too few pixels."""
-    click(qtbot, widget.go)
+    click(qtbot, widget.buttons.go)
     ended(qtbot, widget)
     cell = widget.results.table.item(0, 2)
     qtbot.waitUntil(lambda: cell.text() not in "…–", timeout=LONG)
     monkeypatch.setattr(MatchRequest, "answer", lambda _: None)
     widget.results.matches.renew()
     assert widget.results.table.item(0, 2).text() == "…"  # the old one holds no longer
-    assert "NCC" not in widget.losses._legend.text()
+    assert "NCC" not in widget.iterations.losses._legend.text()
     qtbot.waitUntil(lambda: widget.results.table.item(0, 2).text() == "–", timeout=LONG)
 
 
 def test_accept_undo_discard(widget, near, qtbot):
     before = near.session.poses.current
     assert not widget.results.accept.isEnabled()
-    click(qtbot, widget.go)
+    click(qtbot, widget.buttons.go)
     assert not widget.results.accept.isEnabled()  # nothing to accept before it ends
     ended(qtbot, widget)
     (result,) = near.session.results.all
@@ -162,7 +162,7 @@ def test_accept_undo_discard(widget, near, qtbot):
     loss = result.registration.losses["loss"]
     assert result.registration.trajectory[best].loss == pytest.approx(loss, rel=0.01)
     assert widget.results.accept.text() == f"Accept iteration {best} of result 1"
-    widget.slider.setValue(0)
+    widget.iterations.slider.setValue(0)
     assert widget.results.accept.text() == "Accept iteration 0 of result 1"
     near.session.landmarks.set(near.session.landmarks.all[:1])  # the table is filled anew
     assert widget.results.accept.text() == "Accept iteration 0 of result 1"
@@ -178,7 +178,7 @@ def test_accept_undo_discard(widget, near, qtbot):
     assert widget.results.verdict.words.startswith(f"Of iteration {best}, not the one shown: ")
     table = widget.results.table  # a click on the result goes back to its best
     qtbot.mouseClick(table.viewport(), LEFT, pos=table.visualItemRect(table.item(0, 1)).center())
-    assert widget.current.index == best
+    assert widget.iterations.current.index == best
     assert not widget.results.verdict.words.startswith("Of iteration")
     click(qtbot, widget.results.accept)
     assert near.session.poses.current is result.registration.world_from_camera
@@ -193,47 +193,47 @@ def test_accept_undo_discard(widget, near, qtbot):
     assert near.session.results.all == ()
     assert widget.status.text().startswith("Ready: frontal")
     assert widget.results.table.rowCount() == 0
-    assert widget.losses.curves == {}
-    assert not widget.resume_here.isEnabled()
+    assert widget.iterations.losses.curves == {}
+    assert not widget.iterations.resume_here.isEnabled()
 
 
 def test_pause_step_and_go_on(slow, qtbot):
     widget = slow
-    click(qtbot, widget.go)
+    click(qtbot, widget.buttons.go)
     several(qtbot, widget)
-    click(qtbot, widget.pause_button)
-    assert widget.pause_button.text() == "Resume"
+    click(qtbot, widget.buttons.pause)
+    assert widget.buttons.pause.text() == "Resume"
     qtbot.wait(400)  # the iteration under way may still arrive
-    count = len(widget.losses.iterates)
+    count = len(widget.iterations.losses.iterates)
     qtbot.wait(300)
-    assert len(widget.losses.iterates) == count
+    assert len(widget.iterations.losses.iterates) == count
     for more in (1, 2):
-        click(qtbot, widget.step_button)
+        click(qtbot, widget.buttons.step)
         several(qtbot, widget, count + more)
         qtbot.wait(200)
-        assert len(widget.losses.iterates) == count + more
-    click(qtbot, widget.pause_button)
+        assert len(widget.iterations.losses.iterates) == count + more
+    click(qtbot, widget.buttons.pause)
     several(qtbot, widget, count + 5)
-    click(qtbot, widget.cancel_button)
+    click(qtbot, widget.buttons.cancel)
     ended(qtbot, widget)
 
 
 def test_stepping_starts_a_refinement_that_waits(widget, qtbot):
-    click(qtbot, widget.step_button)
+    click(qtbot, widget.buttons.step)
     several(qtbot, widget, 1)
     qtbot.wait(300)
     # The start, and one iteration; then it waits.
-    assert 1 <= len(widget.losses.iterates) <= 2
+    assert 1 <= len(widget.iterations.losses.iterates) <= 2
     assert widget.running
-    assert widget.pause_button.text() == "Resume"
-    click(qtbot, widget.cancel_button)
+    assert widget.buttons.pause.text() == "Resume"
+    click(qtbot, widget.buttons.cancel)
     ended(qtbot, widget)
 
 
 def test_cancelling_keeps_the_best_so_far(slow, near, qtbot):
-    click(qtbot, slow.go)
+    click(qtbot, slow.buttons.go)
     several(qtbot, slow)
-    click(qtbot, slow.cancel_button)
+    click(qtbot, slow.buttons.cancel)
     ended(qtbot, slow)
     (result,) = near.session.results.all
     assert result.registration.status is Status.CANCELLED
@@ -250,14 +250,14 @@ def test_comparing_uncovers_the_drr_and_a_look_back_ends_it(widget, near, qtbot,
     """What the Pose widget says is shown is to be seen, not under the iterations."""
     pose = PoseWidget(viewer)
     viewer.window.add_dock_widget(pose, name="Pose", area="right")
-    click(qtbot, widget.go)
+    click(qtbot, widget.buttons.go)
     ended(qtbot, widget)
     assert layer(viewer, "iterations").visible
     pose.compare()
     assert pose.hint.words.startswith("Shown: start")
     assert not layer(viewer, "iterations").visible
     assert not near.canvas.backdrop
-    widget.slider.setValue(0)
+    widget.iterations.slider.setValue(0)
     assert layer(viewer, "iterations").visible
     assert not near.preview.elsewhere
     qtbot.waitUntil(lambda: not pose.hint.words.startswith("Shown"), timeout=LONG)
@@ -270,34 +270,34 @@ def test_comparing_uncovers_the_drr_and_a_look_back_ends_it(widget, near, qtbot,
 def test_comparing_during_a_run_comes_back_to_it(slow, near, qtbot, viewer):
     pose = PoseWidget(viewer)
     viewer.window.add_dock_widget(pose, name="Pose", area="right")
-    click(qtbot, slow.go)
+    click(qtbot, slow.buttons.go)
     several(qtbot, slow)
     pose.compare()
-    several(qtbot, slow, len(slow.losses.iterates) + 2)
+    several(qtbot, slow, len(slow.iterations.losses.iterates) + 2)
     assert not layer(viewer, "iterations").visible
     pose.compare()
     assert pose.hint.words == ""
     assert layer(viewer, "iterations").visible
-    click(qtbot, slow.cancel_button)
+    click(qtbot, slow.buttons.cancel)
     ended(qtbot, slow)
 
 
 def test_looking_back_and_continuing_from_there(widget, near, qtbot, viewer):
-    click(qtbot, widget.go)
+    click(qtbot, widget.buttons.go)
     ended(qtbot, widget)
     (result,) = near.session.results.all
-    widget.slider.setFocus()
-    qtbot.keyClick(widget.slider, Qt.Key.Key_Home)
-    qtbot.keyClick(widget.slider, Qt.Key.Key_Right)
+    widget.iterations.slider.setFocus()
+    qtbot.keyClick(widget.iterations.slider, Qt.Key.Key_Home)
+    qtbot.keyClick(widget.iterations.slider, Qt.Key.Key_Right)
     wanted = result.registration.trajectory[1]
-    assert widget.current.index == wanted.index
+    assert widget.iterations.current.index == wanted.index
     assert viewer.dims.point[0] == wanted.index
-    assert widget.losses.marked == wanted.index
+    assert widget.iterations.losses.marked == wanted.index
     carm, mark = near.session.exposures.active.radiograph.carm, near.session.landmarks.all[0]
     point = torch.tensor([mark.position], dtype=torch.float64)
     there = carm.project(point, wanted.world_from_camera)[0].tolist()
     assert viewer.layers["projected landmarks"].data[0].tolist() == pytest.approx(there, abs=1e-3)
-    click(qtbot, widget.resume_here)
+    click(qtbot, widget.iterations.resume_here)
     assert near.session.poses.current.translation.tolist() == pytest.approx(
         wanted.world_from_camera.translation.tolist()
     )
@@ -309,23 +309,23 @@ def test_looking_back_and_continuing_from_there(widget, near, qtbot, viewer):
 
 
 def test_the_viewers_slider_moves_the_widget(widget, qtbot, viewer):
-    click(qtbot, widget.go)
+    click(qtbot, widget.buttons.go)
     ended(qtbot, widget)
     viewer.dims.set_point(0, 2)
-    assert widget.current.index == 2
-    assert widget.slider.value() == 2
-    assert widget.losses.marked == 2
+    assert widget.iterations.current.index == 2
+    assert widget.iterations.slider.value() == 2
+    assert widget.iterations.losses.marked == 2
 
 
 def test_the_pictures_of_a_result_are_in_memory_once(widget, near, qtbot, viewer):
-    click(qtbot, widget.go)
+    click(qtbot, widget.buttons.go)
     ended(qtbot, widget)
     stack = layer(viewer, "iterations").data
     first = near.session.results.all[0].registration.trajectory
     assert all(np.shares_memory(it.image.numpy(), stack[:]) for it in first)
     seen = np.array(stack[1])
     # Another refinement fills a stack of its own; the first is still there to be looked at.
-    click(qtbot, widget.resume_here)
+    click(qtbot, widget.iterations.resume_here)
     ended(qtbot, widget)
     assert not np.shares_memory(first[1].image.numpy(), layer(viewer, "iterations").data[:])
     widget.results.select(near.session.results.named("result 1").id)
@@ -334,13 +334,13 @@ def test_the_pictures_of_a_result_are_in_memory_once(widget, near, qtbot, viewer
 
 def test_results_are_compared_and_an_old_one_is_shown_again(widget, near, qtbot):
     for _ in range(2):
-        click(qtbot, widget.go)
+        click(qtbot, widget.buttons.go)
         ended(qtbot, widget)
         widget.settings.own.setText("24, 32")
     widget.results.select(near.session.results.named("result 1").id)
     trajectory = near.session.results.all[0].registration.trajectory
-    assert len(widget.losses.iterates) == len(trajectory)
-    assert widget.losses.iterates[-1].loss == trajectory[-1].loss
+    assert len(widget.iterations.losses.iterates) == len(trajectory)
+    assert widget.iterations.losses.iterates[-1].loss == trajectory[-1].loss
     widget.results.table.selectAll()
     words = widget.results.words.text()
     assert "mm apart (mean over 14 landmarks)" in words
@@ -350,7 +350,7 @@ def test_results_are_compared_and_an_old_one_is_shown_again(widget, near, qtbot)
 
 def test_a_removed_layer_does_not_disturb_a_run(slow, qtbot, viewer):
     before = len(notification_manager.records)  # of all tests of this process
-    click(qtbot, slow.go)
+    click(qtbot, slow.buttons.go)
     several(qtbot, slow)
     for name in ("iterations", "path of the landmarks", "DRR", "radiograph"):
         found = layer(viewer, name)
@@ -358,21 +358,21 @@ def test_a_removed_layer_does_not_disturb_a_run(slow, qtbot, viewer):
             viewer.layers.remove(found)
         qtbot.wait(100)
     # On a loaded machine Adam's patience may have run out meanwhile.
-    count = len(slow.losses.iterates)
+    count = len(slow.iterations.losses.iterates)
     qtbot.waitUntil(
-        lambda: len(slow.losses.iterates) >= count + 3 or not slow.running, timeout=LONG
+        lambda: len(slow.iterations.losses.iterates) >= count + 3 or not slow.running, timeout=LONG
     )
     if slow.running:
-        click(qtbot, slow.cancel_button)
+        click(qtbot, slow.buttons.cancel)
     ended(qtbot, slow)
     (result,) = slow.workbench.session.results.all
-    assert len(result.registration.trajectory) == len(slow.losses.iterates) > 3
+    assert len(result.registration.trajectory) == len(slow.iterations.losses.iterates) > 3
     said = notification_manager.records[before:]
     assert all("Error" not in type(record).__name__ for record in said)
 
 
 def test_another_ct_drops_the_result(slow, near, qtbot, patient):
-    click(qtbot, slow.go)
+    click(qtbot, slow.buttons.go)
     several(qtbot, slow)
     near.session.patient.set_volume(patient.volume.downsample(2))
     ended(qtbot, slow)
@@ -382,26 +382,26 @@ def test_another_ct_drops_the_result(slow, near, qtbot, patient):
 
 def test_a_radiograph_renamed_meanwhile_keeps_its_result(slow, near, qtbot):
     session = near.session
-    click(qtbot, slow.go)
+    click(qtbot, slow.buttons.go)
     several(qtbot, slow)
     session.exposures.rename(session.exposures.named("frontal").id, "AP")
     session.exposures.add(
         session.exposures.active.radiograph, name="frontal"
     )  # another of the old name
     session.exposures.activate(session.exposures.named("AP").id)
-    several(qtbot, slow, len(slow.losses.iterates) + 2)  # it goes on
+    several(qtbot, slow, len(slow.iterations.losses.iterates) + 2)  # it goes on
     slow.cancel()
     ended(qtbot, slow)
     (result,) = session.results.all
     assert result.radiographs == (session.exposures.named("AP").id,)
-    assert "mTRE" in slow.readout.text()  # of AP, whose truth is known
+    assert "mTRE" in slow.iterations.readout.text()  # of AP, whose truth is known
     click(qtbot, slow.results.accept)
     assert session.exposures.named("AP").world_from_camera is result.registration.world_from_camera
 
 
 def test_a_radiograph_flipped_drops_the_result_and_its_pictures(slow, near, qtbot, viewer):
     """The DRRs of the iterations would lie over the flipped image as they were before."""
-    click(qtbot, slow.go)
+    click(qtbot, slow.buttons.go)
     several(qtbot, slow)
     assert layer(viewer, "iterations").visible
     near.session.exposures.replace(flip_exposure(near.session.exposures.active), why="flip")
@@ -409,21 +409,21 @@ def test_a_radiograph_flipped_drops_the_result_and_its_pictures(slow, near, qtbo
     assert near.session.results.all == ()
     assert not layer(viewer, "iterations").visible
     assert layer(viewer, "DRR").visible
-    assert len(slow.losses.iterates) == 0
+    assert len(slow.iterations.losses.iterates) == 0
     assert slow.status.text() == "Stopped: frontal was changed; the result was dropped."
 
 
 def test_a_radiograph_removed_drops_the_result(slow, near, qtbot):
-    click(qtbot, slow.go)
+    click(qtbot, slow.buttons.go)
     several(qtbot, slow)
     near.session.exposures.remove(near.session.exposures.named("frontal").id)
     ended(qtbot, slow)
     assert near.session.results.all == ()
-    assert not slow.go.isEnabled()
+    assert not slow.buttons.go.isEnabled()
 
 
 def test_closing_the_widget_cancels_and_keeps_the_best(slow, near, qtbot, viewer):
-    click(qtbot, slow.go)
+    click(qtbot, slow.buttons.go)
     several(qtbot, slow)
     viewer.window.remove_dock_widget(slow)
     assert slow.torn_down
@@ -434,13 +434,15 @@ def test_closing_the_widget_cancels_and_keeps_the_best(slow, near, qtbot, viewer
     # Opened again, it shows what the first one found.
     again = docked(viewer, qtbot)
     assert again.results.selected == (near.session.results.named("result 1").id,)
-    assert len(again.losses.iterates) == len(near.session.results.all[0].registration.trajectory)
+    assert len(again.iterations.losses.iterates) == len(
+        near.session.results.all[0].registration.trajectory
+    )
     assert layer(viewer, "iterations") is not None
     click(qtbot, again.results.discard)
 
 
 def test_closing_the_viewer_in_the_middle_of_a_run(slow, near, qtbot, viewer):
-    click(qtbot, slow.go)
+    click(qtbot, slow.buttons.go)
     several(qtbot, slow)
     viewer.close()
     qtbot.wait(300)
@@ -459,7 +461,7 @@ def test_two_viewers_do_not_mix(slow, near, qtbot, make_napari_viewer, patient, 
     second = RefineWidget(other.viewer)
     second.settings.scales.setCurrentText("custom")
     second.settings.own.setText("32")
-    click(qtbot, slow.go)
+    click(qtbot, slow.buttons.go)
     several(qtbot, slow)
     second.start()
     ended(qtbot, second)
@@ -467,7 +469,7 @@ def test_two_viewers_do_not_mix(slow, near, qtbot, make_napari_viewer, patient, 
     assert len(other.session.results.all) == 1
     assert near.session.results.all == ()
     assert [one.name for one in other.viewer.layers].count("iterations") == 1
-    click(qtbot, slow.cancel_button)
+    click(qtbot, slow.buttons.cancel)
     ended(qtbot, slow)
     second.tear_down()
     second.deleteLater()
@@ -476,7 +478,7 @@ def test_two_viewers_do_not_mix(slow, near, qtbot, make_napari_viewer, patient, 
 
 def test_nothing_to_refine_is_said(empty_bench, viewer, qtbot):
     widget = docked(viewer, qtbot)
-    assert not widget.go.isEnabled()
+    assert not widget.buttons.go.isEnabled()
     assert "Load a CT and a radiograph" in widget.status.text()
 
 
@@ -484,7 +486,7 @@ def test_own_scales_that_make_no_sense_are_said(widget, qtbot, monkeypatch):
     said = []
     monkeypatch.setattr("napari_xreg.widgets.refine.widget.show_error", said.append)
     widget.settings.own.setText("64, many")
-    click(qtbot, widget.go)
+    click(qtbot, widget.buttons.go)
     assert not widget.running
     assert "64, 128, 256: got '64, many'" in said[0]
 
@@ -494,7 +496,7 @@ def test_locked_parameters_stay(widget, near, qtbot):
     for name in ("depth", "roll"):
         qtbot.keyClick(widget.settings.locks[name], Qt.Key.Key_Space)
         assert widget.settings.locks[name].isChecked()
-    click(qtbot, widget.go)
+    click(qtbot, widget.buttons.go)
     ended(qtbot, widget)
     carm = near.session.exposures.all[0].radiograph.carm
     (result,) = near.session.results.all
@@ -509,9 +511,9 @@ def test_unticking_the_only_radiograph_leaves_nothing_to_do(widget, near, qtbot)
     item = widget.settings.radiographs.item(0)
     item.setCheckState(Qt.CheckState.Unchecked)
     assert not near.session.exposures.all[0].used
-    assert not widget.go.isEnabled()
+    assert not widget.buttons.go.isEnabled()
     widget.settings.radiographs.item(0).setCheckState(Qt.CheckState.Checked)
-    assert widget.go.isEnabled()
+    assert widget.buttons.go.isEnabled()
 
 
 def test_the_painted_mask_is_used_only_if_ticked(slow, near, qtbot, monkeypatch):
@@ -522,7 +524,7 @@ def test_the_painted_mask_is_used_only_if_ticked(slow, near, qtbot, monkeypatch)
     )
     slow.settings.more.expand(animate=False)
     for _ in range(2):
-        click(qtbot, slow.go)
+        click(qtbot, slow.buttons.go)
         qtbot.keyClick(slow.settings.use_mask, Qt.Key.Key_Space)
     assert seen == [True, False]
     assert not slow.running
@@ -540,15 +542,15 @@ def test_painting_a_mask_is_offered(widget, viewer, qtbot):
 
 def test_clicking_the_curve_looks_at_that_iterate(widget, qtbot):
     widget.window().show()
-    click(qtbot, widget.go)
+    click(qtbot, widget.buttons.go)
     ended(qtbot, widget)
     qtbot.wait(50)
-    box = widget.losses._plot.getPlotItem().vb
+    box = widget.iterations.losses._plot.getPlotItem().vb
     middle = round(box.viewRect().center().x() - 0.25)  # of a whole iterate, not between two
     where = box.mapViewToScene(QPointF(middle, box.viewRect().center().y())).toPoint()
     with qtbot.waitSignal(widget.looked_back):
-        qtbot.mouseClick(widget.losses._plot.viewport(), LEFT, pos=where)
-    assert widget.current.index == middle
+        qtbot.mouseClick(widget.iterations.losses._plot.viewport(), LEFT, pos=where)
+    assert widget.iterations.current.index == middle
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -556,12 +558,12 @@ def test_picture(widget, near, qtbot, viewer, screenshot, theme):
     viewer.theme = theme
     widget.window().show()
     widget.settings.scales.setCurrentText("coarse to fine")
-    click(qtbot, widget.go)
+    click(qtbot, widget.buttons.go)
     ended(qtbot, widget)
     widget.resize(320, 900)
     qtbot.wait(100)
     screenshot(widget, f"refine_{theme}")
-    widget.tabs.setCurrentIndex(1)
+    widget.iterations.tabs.setCurrentIndex(1)
     widget.how.expand(animate=False)  # it closed when the refinement began
     widget.settings.more.expand(animate=False)
     inside = widget.settings.more.content()  # and the settings around it grow with it
@@ -594,14 +596,14 @@ def test_the_pictures_of_a_reopened_session_are_drawn_again(
     widget, near, qtbot, viewer, patient, notified
 ):
     widget.settings.own.setText("32")
-    click(qtbot, widget.go)
+    click(qtbot, widget.buttons.go)
     ended(qtbot, widget)
     taken = np.array(layer(viewer, "iterations").data)[:, 0]
     bare = reopened(near.session)
-    assert widget.current is None  # another result of the same name
+    assert widget.iterations.current is None  # another result of the same name
     widget.results.select(near.session.results.all[0].id)
-    assert len(widget.losses.iterates) == len(bare.trajectory)
-    qtbot.waitUntil(lambda: widget._layers.next_without_picture() is None, timeout=LONG)
+    assert len(widget.iterations.losses.iterates) == len(bare.trajectory)
+    qtbot.waitUntil(lambda: widget.on_canvas.layers.next_without_picture() is None, timeout=LONG)
     stack = layer(viewer, "iterations")
     assert stack.visible
     carm = near.session.exposures.active.radiograph.carm
@@ -632,11 +634,11 @@ def test_the_pictures_of_a_reopened_session_are_drawn_again(
 
 def test_without_the_ct_a_reopened_result_says_why_there_are_no_pictures(widget, near, qtbot):
     widget.settings.own.setText("32")
-    click(qtbot, widget.go)
+    click(qtbot, widget.buttons.go)
     ended(qtbot, widget)
     bare = reopened(near.session)
     near.session.restore(replace(near.session.state, volume=None, labels=None), "open a session")
     widget.results.select(near.session.results.all[0].id)
     assert widget.results.table.item(0, 2).text() == "–"  # there will be none
     assert "drawn again from its CT: load that first" in widget.status.text()
-    assert len(widget.losses.iterates) == len(bare.trajectory)
+    assert len(widget.iterations.losses.iterates) == len(bare.trajectory)

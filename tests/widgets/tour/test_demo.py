@@ -67,14 +67,14 @@ def test_the_tour_notices_what_was_done(shown, qtbot):
     click(qtbot, tour.next)
 
     assert tour.step.sign == "refined"
-    click(qtbot, refine.go)
+    click(qtbot, refine.buttons.go)
     assert tour.done.text() == ""
     qtbot.waitUntil(lambda: not refine.running, timeout=120_000)
     assert tour.done.text() == "✓ done"
     click(qtbot, tour.next)
 
     assert tour.step.sign == "scrubbed"
-    refine.slider.setValue(1)
+    refine.iterations.slider.setValue(1)
     assert tour.done.text() == "✓ done"
     click(qtbot, tour.next)
 
