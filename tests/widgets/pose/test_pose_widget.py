@@ -75,32 +75,34 @@ def test_shows_the_pose_in_carm_terms(bench, widget):
         *terms.values(), isocenter=bench.session.patient.isocenter, offset_mm=(4.0, -7.5, 21.25)
     )
     bench.session.poses.set(pose, "elsewhere")
-    shown = {name: row.field.value() for name, row in widget.rows.items()}
+    shown = {name: row.field.value() for name, row in widget.carm.rows.items()}
     assert shown == pytest.approx({**terms, "x": 4.0, "y": -7.5, "depth": 21.25})
-    assert widget.rows["secondary"].slider.value() == 0  # the middle of what it can reach
-    assert widget.rows["secondary"].side.text() == "caudal"
+    assert widget.carm.rows["secondary"].slider.value() == 0  # the middle of what it can reach
+    assert widget.carm.rows["secondary"].side.text() == "caudal"
 
 
 @pytest.mark.parametrize("name", ["primary", "secondary", "roll", "x", "y", "depth"])
 def test_a_typed_number_changes_that_one_alone(bench, widget, qtbot, name):
-    field = widget.rows[name].field
+    field = widget.carm.rows[name].field
     field.setFocus()
     field.selectAll()
     qtbot.keyClicks(field, "-6.5")
     qtbot.keyClick(field, Qt.Key.Key_Return)
-    shown = {key: row.field.value() for key, row in widget.rows.items()}
+    shown = {key: row.field.value() for key, row in widget.carm.rows.items()}
     assert shown == pytest.approx({**dict.fromkeys(shown, 0.0), name: -6.5}, abs=1e-6)
-    qtbot.waitUntil(lambda: records(bench)[-1] == f"{widget.rows[name].term.label.lower()} changed")
-    qtbot.mouseClick(widget.undo_button, LEFT)
+    qtbot.waitUntil(
+        lambda: records(bench)[-1] == f"{widget.carm.rows[name].term.label.lower()} changed"
+    )
+    qtbot.mouseClick(widget.poses.undo_button, LEFT)
     assert field.value() == pytest.approx(0.0, abs=1e-6)
-    qtbot.mouseClick(widget.redo_button, LEFT)
+    qtbot.mouseClick(widget.poses.redo_button, LEFT)
     assert field.value() == pytest.approx(-6.5)
 
 
 def test_arrows_of_a_field_go_by_the_step_and_are_one_change(bench, widget, qtbot):
     before = len(records(bench))
-    widget.angle_step.setValue(2.5)
-    field = widget.rows["secondary"].field
+    widget.carm.angle_step.setValue(2.5)
+    field = widget.carm.rows["secondary"].field
     for _ in range(3):
         qtbot.keyClick(field, Qt.Key.Key_Up)
     assert field.value() == pytest.approx(7.5)
@@ -112,12 +114,12 @@ def test_arrows_of_a_field_go_by_the_step_and_are_one_change(bench, widget, qtbo
 def test_undo_brings_the_last_radiograph_back(bench, widget, qtbot):
     bench.session.exposures.remove(bench.session.exposures.named("frontal").id)
     assert bench.session.exposures.active is None
-    assert not widget.keep_button.isEnabled()
-    assert widget.undo_words.text() == "Undo: remove radiograph frontal"
-    qtbot.mouseClick(widget.undo_button, LEFT)
+    assert not widget.poses.keep_button.isEnabled()
+    assert widget.poses.undo_words.text() == "Undo: remove radiograph frontal"
+    qtbot.mouseClick(widget.poses.undo_button, LEFT)
     assert bench.session.exposures.active.name == "frontal"
-    assert widget.keep_button.isEnabled()
-    qtbot.mouseClick(widget.redo_button, LEFT)
+    assert widget.poses.keep_button.isEnabled()
+    qtbot.mouseClick(widget.poses.redo_button, LEFT)
     assert bench.session.exposures.active is None
 
 
@@ -132,8 +134,8 @@ def test_a_drr_only_where_the_radiograph_is_masked_is_as_good_as_none(
     session.exposures.set_painted(session.exposures.active.id, torch.from_numpy(~image))
     painted(bench)
     qtbot.waitUntil(lambda: "usable pixels" in widget.hint.words, timeout=10_000)
-    assert widget.centre_button.isEnabled()
-    qtbot.waitUntil(lambda: widget.similarity.text() == "—", timeout=10_000)
+    assert widget.poses.centre_button.isEnabled()
+    qtbot.waitUntil(lambda: widget.reading.similarity.text() == "—", timeout=10_000)
 
 
 def test_an_empty_drr_says_so_and_the_ct_is_brought_back(bench, widget, qtbot, painted):
@@ -143,9 +145,11 @@ def test_an_empty_drr_says_so_and_the_ct_is_brought_back(bench, widget, qtbot, p
     session.poses.set(away, "away")
     painted(bench)
     qtbot.waitUntil(lambda: "misses the CT" in widget.hint.words, timeout=10_000)
-    assert widget.centre_button.isEnabled()
-    qtbot.waitUntil(lambda: widget.similarity.text() == "—", timeout=10_000)  # not "NCC 0.000"
-    qtbot.mouseClick(widget.centre_button, LEFT)
+    assert widget.poses.centre_button.isEnabled()
+    qtbot.waitUntil(
+        lambda: widget.reading.similarity.text() == "—", timeout=10_000
+    )  # not "NCC 0.000"
+    qtbot.mouseClick(widget.poses.centre_button, LEFT)
     distance = session.exposures.active.radiograph.carm.source_to_isocenter
     reached = session.poses.current.translation + distance * session.poses.current.rotation[:, 2]
     assert reached.tolist() == pytest.approx(session.patient.volume.center.tolist())
@@ -157,7 +161,7 @@ def test_an_empty_drr_says_so_and_the_ct_is_brought_back(bench, widget, qtbot, p
 
 def test_a_dragged_slider_is_one_change(bench, widget, qtbot, painted):
     before = len(records(bench))
-    slider = widget.rows["x"].slider
+    slider = widget.carm.rows["x"].slider
     slider.setSliderDown(True)
     assert bench.preview.dragging
     for value in (100, 250, 400):
@@ -170,14 +174,14 @@ def test_a_dragged_slider_is_one_change(bench, widget, qtbot, painted):
     assert (
         painted(bench).image.shape == bench.session.exposures.active.radiograph.carm.detector.shape
     )
-    assert widget.rows["x"].field.value() == pytest.approx(
+    assert widget.carm.rows["x"].field.value() == pytest.approx(
         4.0
     )  # hundredths of a mm from where it was
     assert slider.value() == 0  # and can go on from here
     slider.setSliderDown(True)
     slider.setSliderPosition(-50)
     slider.setSliderDown(False)
-    assert widget.rows["x"].field.value() == pytest.approx(3.5)
+    assert widget.carm.rows["x"].field.value() == pytest.approx(3.5)
 
 
 def test_control_drag_takes_the_isocenter_along(bench, widget, canvas, painted):
@@ -208,10 +212,10 @@ def test_control_right_drag_up_enlarges(bench, widget, canvas):
 
 
 def test_control_shift_drag_turns_about_the_chosen_landmark(bench, widget, canvas):
-    index = widget.pivot.count() - 1
-    widget.pivot.setCurrentIndex(index)
+    index = widget.view.pivot.count() - 1
+    widget.view.pivot.setCurrentIndex(index)
     mark = bench.session.landmarks.all[-1]
-    assert widget.pivot.currentText() == mark.name
+    assert widget.view.pivot.currentText() == mark.name
     carm = bench.session.exposures.active.radiograph.carm
     point = torch.tensor(mark.position, dtype=torch.float64)[None]
     before = carm.project(point, bench.session.poses.current)[0]
@@ -225,7 +229,7 @@ def test_control_shift_drag_turns_about_the_chosen_landmark(bench, widget, canva
 
 
 def test_rotation_about_the_point_under_the_cursor_keeps_it(bench, widget, canvas):
-    widget.pivot.setCurrentIndex(1)
+    widget.view.pivot.setCurrentIndex(1)
     carm = bench.session.exposures.active.radiograph.carm
     start = bench.session.poses.current
     begin = QPoint(canvas.width() // 2 + 60, canvas.height() // 2 - 35)
@@ -277,13 +281,13 @@ def test_a_drag_without_control_pans_the_canvas_only(bench, widget, canvas):
 )
 def test_keys_go_by_one_step(bench, widget, canvas, qtbot, key, modifiers, name, value):
     qtbot.keyClick(canvas, key, modifiers)
-    assert widget.rows[name].field.value() == pytest.approx(value, abs=1e-6)
-    others = [row.field.value() for key, row in widget.rows.items() if key != name]
+    assert widget.carm.rows[name].field.value() == pytest.approx(value, abs=1e-6)
+    others = [row.field.value() for key, row in widget.carm.rows.items() if key != name]
     assert others == pytest.approx([0.0] * 5, abs=1e-6)
     qtbot.keyClick(canvas, Qt.Key.Key_Z, CONTROL)
-    assert widget.rows[name].field.value() == pytest.approx(0.0, abs=1e-6)
+    assert widget.carm.rows[name].field.value() == pytest.approx(0.0, abs=1e-6)
     qtbot.keyClick(canvas, Qt.Key.Key_Z, CONTROL | SHIFT)
-    assert widget.rows[name].field.value() == pytest.approx(value, abs=1e-6)
+    assert widget.carm.rows[name].field.value() == pytest.approx(value, abs=1e-6)
 
 
 def test_no_key_of_naparis_is_taken_and_all_are_in_the_preferences():
@@ -307,7 +311,7 @@ def test_presets_blink_and_compare_have_keys(bench, widget, canvas, qtbot, paint
     overlay = bench.canvas
     for number, mode in enumerate(PRESETS, start=1):
         qtbot.keyClick(canvas, getattr(Qt.Key, f"Key_{number}"), alt)
-        assert overlay.overlay == widget.overlay.currentText() == mode
+        assert overlay.overlay == widget.view.overlay.currentText() == mode
     for expected in ("radiograph", "DRR", "radiograph"):
         qtbot.keyClick(canvas, Qt.Key.Key_B, alt)
         assert overlay.overlay == expected
@@ -349,28 +353,28 @@ def test_shift_right_moves_the_picture_to_the_right(bench, widget, canvas, qtbot
 
 def test_reset_named_poses_and_their_undo(bench, widget, qtbot):
     widget.step("primary", 1)
-    widget.named.setEditText("here")
-    qtbot.mouseClick(widget.keep_button, LEFT)
+    widget.poses.named.setEditText("here")
+    qtbot.mouseClick(widget.poses.keep_button, LEFT)
     assert [kept.name for kept in bench.session.poses.named] == ["here"]
-    qtbot.mouseClick(widget.reset_button, LEFT)
-    assert widget.rows["primary"].field.value() == pytest.approx(0.0, abs=1e-9)
+    qtbot.mouseClick(widget.poses.reset_button, LEFT)
+    assert widget.carm.rows["primary"].field.value() == pytest.approx(0.0, abs=1e-9)
     assert records(bench)[-3:] == ["primary changed", "save pose 'here'", "reset"]
-    assert widget.undo_words.text() == "Undo: reset"
-    qtbot.mouseClick(widget.go_button, LEFT)
-    assert widget.rows["primary"].field.value() == pytest.approx(1.0)
-    qtbot.mouseClick(widget.forget_button, LEFT)
+    assert widget.poses.undo_words.text() == "Undo: reset"
+    qtbot.mouseClick(widget.poses.go_button, LEFT)
+    assert widget.carm.rows["primary"].field.value() == pytest.approx(1.0)
+    qtbot.mouseClick(widget.poses.forget_button, LEFT)
     assert not bench.session.poses.named
 
 
 def test_copy_and_paste_as_json(bench, widget, qtbot):
     widget.step("roll", 1)
-    qtbot.mouseClick(widget.copy_button, LEFT)
+    qtbot.mouseClick(widget.poses.copy_button, LEFT)
     copied = json.loads(QApplication.clipboard().text())
     assert copied["schema"] == "napari-xreg/pose"
     expected = bench.session.poses.current.matrix()
     assert np.allclose(copied["world_from_camera"], expected)
-    widget.reset()
-    qtbot.mouseClick(widget.paste_button, LEFT)
+    widget.poses.reset()
+    qtbot.mouseClick(widget.poses.paste_button, LEFT)
     assert torch.allclose(bench.session.poses.current.matrix(), expected, atol=1e-12)
     assert records(bench)[-1] == "pose pasted"
 
@@ -378,38 +382,38 @@ def test_copy_and_paste_as_json(bench, widget, qtbot):
 def test_pasting_nonsense_is_one_sentence(bench, widget, qtbot, notified):
     QApplication.clipboard().setText("{not json")
     pose = bench.session.poses.current
-    qtbot.mouseClick(widget.paste_button, LEFT)
+    qtbot.mouseClick(widget.poses.paste_button, LEFT)
     assert bench.session.poses.current is pose
     assert len(notified) == 1
     assert "clipboard" in notified[0]
 
 
 def test_similarity_is_read_and_best_at_the_truth(bench, widget, qtbot, painted, radiograph):
-    qtbot.waitUntil(lambda: widget.similarity.text().startswith("NCC"))
-    away = widget.similarity.text()
+    qtbot.waitUntil(lambda: widget.reading.similarity.text().startswith("NCC"))
+    away = widget.reading.similarity.text()
     carm = radiograph.carm
     truth = carm.world_from_camera(
         7.0, -4.0, 2.0, isocenter=bench.session.patient.isocenter, offset_mm=(6.0, -9.0, 14.0)
     )
     bench.session.poses.set(truth, "truth")
     painted(bench)
-    qtbot.waitUntil(lambda: widget.similarity.text() != away)
-    qtbot.waitUntil(lambda: "NCC 1.000" in widget.similarity.text())
-    assert "gradient NCC 1.000" in widget.similarity.text()
-    assert "96 × 108 px" in widget.drr_words.words
+    qtbot.waitUntil(lambda: widget.reading.similarity.text() != away)
+    qtbot.waitUntil(lambda: "NCC 1.000" in widget.reading.similarity.text())
+    assert "gradient NCC 1.000" in widget.reading.similarity.text()
+    assert "96 × 108 px" in widget.reading.words.words
 
 
 def test_painting_over_a_half_changes_the_similarity(bench, widget, qtbot):
-    qtbot.waitUntil(lambda: widget.similarity.text().startswith("NCC"))
-    whole = widget.similarity.text()
+    qtbot.waitUntil(lambda: widget.reading.similarity.text().startswith("NCC"))
+    whole = widget.reading.similarity.text()
     painted = torch.ones(
         bench.session.exposures.active.radiograph.carm.detector.shape, dtype=torch.bool
     )
     painted[:, :54] = False
     bench.session.exposures.set_painted(bench.session.exposures.named("frontal").id, painted)
-    qtbot.waitUntil(lambda: widget.similarity.text() not in (whole, "—"))
+    qtbot.waitUntil(lambda: widget.reading.similarity.text() not in (whole, "—"))
     bench.session.exposures.set_painted(bench.session.exposures.named("frontal").id, None)
-    qtbot.waitUntil(lambda: widget.similarity.text() == whole)
+    qtbot.waitUntil(lambda: widget.reading.similarity.text() == whole)
 
 
 def test_two_radiographs_and_the_rig(bench, widget, qtbot, make_radiograph):
@@ -433,13 +437,13 @@ def test_two_radiographs_and_the_rig(bench, widget, qtbot, make_radiograph):
 
 def test_overlays_can_be_chosen_and_blink(bench, widget, qtbot):
     for mode in ("edges", "difference", "blink"):
-        widget.overlay.setCurrentText(mode)
-        widget.overlay.textActivated.emit(mode)
+        widget.view.overlay.setCurrentText(mode)
+        widget.view.overlay.textActivated.emit(mode)
         assert bench.canvas.overlay == mode
     layer = next(layer for layer in bench.viewer.layers if layer.name == "DRR")
     before = layer.visible
     qtbot.waitUntil(lambda: layer.visible is not before, timeout=3000)
-    widget.overlay.textActivated.emit("blend")
+    widget.view.overlay.textActivated.emit("blend")
     assert bench.canvas.overlay == "blend"
 
 
@@ -447,7 +451,7 @@ def test_says_what_is_missing(empty_bench, viewer, patient, radiograph):
     widget = PoseWidget(viewer)
     assert "radiograph" in widget.hint.words
     widget.step("x", 1)
-    widget.copy()
+    widget.poses.copy()
     empty_bench.session.exposures.add(radiograph)
     assert "CT" in widget.hint.words
     widget.step("x", 1)
@@ -472,8 +476,8 @@ def test_closed_and_opened_again(bench, viewer, qtbot, canvas, painted):
     drag(canvas, (20, 20))
     assert bench.session.poses.current is not pose
     painted(bench)
-    assert second.rows["x"].field.value() != 0
-    assert first.rows["x"].field.value() == 0
+    assert second.carm.rows["x"].field.value() != 0
+    assert first.carm.rows["x"].field.value() == 0
     assert dock is not None
     second.tear_down()
 
@@ -483,8 +487,10 @@ def test_of_two_in_a_viewer_the_newest_has_mouse_and_keys(
 ):
     second, third = PoseWidget(viewer), PoseWidget(viewer)
     for steps, opened in zip((3.0, 5.0, 7.0), (widget, second, third), strict=True):
-        opened.shift_step.setValue(steps)
-    widget.pivot.setCurrentIndex(widget.pivot.count() - 1)  # a landmark; the others: isocenter
+        opened.carm.shift_step.setValue(steps)
+    widget.view.pivot.setCurrentIndex(
+        widget.view.pivot.count() - 1
+    )  # a landmark; the others: isocenter
 
     def shift(expected):
         bench.session.poses.reset()
@@ -523,7 +529,7 @@ def test_of_two_in_a_viewer_the_newest_has_mouse_and_keys(
 @pytest.mark.parametrize("theme", ["dark", "light"])
 def test_picture(bench, widget, qtbot, screenshot, theme):
     bench.viewer.theme = theme
-    qtbot.waitUntil(lambda: widget.similarity.text().startswith("NCC"))
+    qtbot.waitUntil(lambda: widget.reading.similarity.text().startswith("NCC"))
     path = screenshot(widget, f"pose_{theme}", width=320)
     assert widget.minimumSizeHint().width() <= 308  # a dock of 320 less its scroll bar
     corner = QColor(QImage(str(path)).pixel(1, 1)).lightnessF()

@@ -1,0 +1,164 @@
+"""What is said of the DRR on the canvas: how alike it is to the radiograph, its size, its emptiness."""
+
+import numpy as np
+from numpy.typing import NDArray
+from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtWidgets import QLabel
+
+from napari_xreg.session import Preview, Session
+from napari_xreg.widgets.jobs.jobs import Lane
+from napari_xreg.widgets.jobs.live_preview import LivePreview
+from napari_xreg.widgets.parts.small_print import SmallPrint
+from napari_xreg.widgets.pose.similarity_reading import (
+    Similarity,
+    SimilarityRequest,
+    SmallRadiographs,
+)
+
+READING_MS = 250
+"""The similarity is read at most this often while a pose moves."""
+WORDS_MS = 200
+"""The numbers follow at most this often while a pose is dragged."""
+
+
+class DrrReading(QObject):
+    """Two labels, for a form to take, that follow the DRR.
+
+    Parameters
+    ----------
+    session
+        Whose active radiograph is compared.
+    preview
+        Renders the DRR.
+    parent
+        Who ends with it.
+    """
+
+    due = Signal()
+    """Numbers are to follow now: while dragging only some pictures bring them along."""
+    judged = Signal()
+    """`empty` may be another."""
+
+    def __init__(self, session: Session, preview: LivePreview, parent: QObject) -> None:
+        super().__init__(parent)
+        self._session, self._preview = session, preview
+        self.empty = ""
+        """Why nothing is to be seen, and what to do; empty where something is."""
+        self.similarity = QLabel("—")
+        self.similarity.setToolTip(
+            "How alike radiograph and DRR are, inside the mask. NCC: normalised cross-correlation "
+            "of the whole images. Gradient NCC: mean over 11 × 11 windows of their Sobel images, "
+            "as xvr refines with. Both at most 1, higher is better; at 256 pixels a side at most."
+        )
+        self.words = SmallPrint(lines=1)
+        self.words.setToolTip(
+            "Size of the DRR shown and how long it took to render. While a pose is dragged it has "
+            "fewer pixels where all of them would take longer than 33 ms."
+        )
+        self._reading = QTimer(self)
+        self._reading.setSingleShot(True)
+        self._reading.timeout.connect(self._read)
+        self._saying = QTimer(self)
+        self._saying.setSingleShot(True)
+        self._saying.timeout.connect(self._say)
+        self._lane = Lane(self._show, name="Similarity")
+        self._small = SmallRadiographs()
+
+    def follow_pose(self) -> None:
+        """Grey: it is of a pose before this one."""
+        self.similarity.setEnabled(False)
+
+    def follow_picture(self, _: Preview) -> None:
+        """While dragging, numbers and words follow a few times a second: each repaint of a
+        widget makes Qt compose the whole window anew, canvas included."""
+        if not self._preview.dragging:
+            self._saying.stop()
+            self._say()
+        elif not self._saying.isActive():
+            self._saying.start(WORDS_MS)
+        if not self._reading.isActive():
+            self._reading.start(READING_MS if self._preview.dragging else 0)
+
+    def follow_mask(self) -> None:
+        """Other pixels are compared."""
+        if self._preview.latest is not None:
+            self._judge(self._preview.latest.image)
+        self._reading.start(READING_MS)
+
+    def follow_scene(self) -> None:
+        """Another CT or radiograph, or none."""
+        nothing = self._session.exposures.active is None or self._session.patient.volume is None
+        if nothing:
+            self.empty = ""
+        self.judged.emit()
+        self._lane.drop()
+        if nothing:
+            self.similarity.setText("—")
+            self.words.setText("")
+
+    def close(self) -> None:
+        """For good."""
+        self._saying.stop()
+        self._reading.stop()
+        self._lane.close(wait_seconds=1.0)
+
+    def _say(self) -> None:
+        preview = self._preview.latest
+        self.due.emit()
+        if preview is None:
+            return
+        self._judge(preview.image)
+        rows, columns = preview.image.shape
+        full = preview.request.carm.detector.shape
+        active = self._session.exposures.active
+        if active is not None:
+            full = active.radiograph.carm.detector.shape
+        share = max(preview.image.shape) / max(full)
+        words = f"DRR {rows} × {columns} px in {1000 * preview.seconds:.0f} ms"
+        if share < 0.999:
+            words += f", {100 * share:.0f} % of the radiograph's pixels a side"
+        if words != self.words.words:
+            self.words.setText(words)
+
+    def _judge(self, image: NDArray[np.float32]) -> None:
+        """A DRR with nothing where the radiograph has pixels says so, and how to get one."""
+        seen, words = image > 0, ""
+        if not seen.any():
+            words = "⚠ The beam misses the CT: the DRR is empty. Press Centre."
+        elif not self._usable(image.shape)[seen].any():
+            words = "⚠ The beam misses the CT where the radiograph has usable pixels. Press Centre."
+        self.empty = words
+        self.judged.emit()
+
+    def _usable(self, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+        """Pixels of the radiograph that are compared, at the size of the DRR."""
+        active = self._session.exposures.active
+        mask = None if active is None else active.masked.mask
+        if mask is None:
+            return np.ones(shape, bool)
+        rows, columns = (
+            np.arange(n) * full // n for n, full in zip(shape, mask.shape, strict=True)
+        )
+        usable: NDArray[np.bool_] = mask.cpu().numpy()[np.ix_(rows, columns)]
+        return usable
+
+    def _read(self) -> None:
+        active, preview = self._session.exposures.active, self._preview.latest
+        if self.empty:
+            self._lane.drop()
+            self._show(None)
+        elif active is not None and preview is not None:
+            self._lane.ask(SimilarityRequest(active.masked, preview, self._small))
+
+    def _show(self, reading: Similarity | None) -> None:
+        if (
+            reading is None
+            or self._session.exposures.active is None
+            or self._preview.latest is None
+        ):
+            self.similarity.setText("—")
+            return
+        self.similarity.setEnabled(not self._preview.busy)
+        self.similarity.setText(
+            f"NCC {reading.ncc:.3f}     gradient NCC {reading.gradient_ncc:.3f}"
+        )

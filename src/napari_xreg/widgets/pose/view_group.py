@@ -1,0 +1,86 @@
+"""How radiograph and DRR are compared on the canvas, and what the mouse rotates about."""
+
+import torch
+from jaxtyping import Float
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QFormLayout, QGroupBox
+from torch import Tensor
+
+from napari_xreg.session import Session
+from napari_xreg.viewer import OVERLAYS, DetectorCanvas
+from napari_xreg.widgets.parts.quiet_choice import quiet_choice
+from napari_xreg.widgets.pose.drr_reading import DrrReading
+
+BLINK_MS = 600
+
+_ISOCENTER, _CURSOR = "Isocenter", "Point under the cursor"
+
+
+class ViewGroup(QGroupBox):
+    """The overlay, the pivot, and what is read off the DRR.
+
+    Parameters
+    ----------
+    session
+        Whose landmarks may be pivots.
+    canvas
+        Whose overlay it is.
+    reading
+        Whose labels stand here.
+    """
+
+    def __init__(self, session: Session, canvas: DetectorCanvas, reading: DrrReading) -> None:
+        super().__init__("View")
+        self._session, self._canvas = session, canvas
+        self.pivot = quiet_choice(
+            "What stays in place when the mouse rotates (Control+Shift+drag): the isocenter, the "
+            "point under the cursor at the isocenter's depth, or a landmark of the patient"
+        )
+        self.overlay = quiet_choice("How radiograph and DRR are compared on the canvas")
+        self.overlay.addItems(list(OVERLAYS))
+        self.overlay.setCurrentText(canvas.overlay)
+        self.overlay.textActivated.connect(self._choose_overlay)
+        self._blinking = QTimer(self)
+        self._blinking.setInterval(BLINK_MS)
+        self._blinking.timeout.connect(canvas.blink)
+        form = QFormLayout(self)
+        form.addRow("Show", self.overlay)
+        form.addRow("Rotate about", self.pivot)
+        form.addRow(reading.similarity)
+        form.addRow(reading.words)
+
+    def show_overlay(self, mode: str) -> None:
+        """One way of comparing."""
+        self.overlay.setCurrentText(mode)
+        self._choose_overlay(mode)
+
+    def pivot_point(self) -> Float[Tensor, "3"] | None:
+        """Where rotations by the mouse are about, LPS mm; None: under the cursor."""
+        chosen = self.pivot.currentData()
+        if chosen == _CURSOR:
+            return None
+        for mark in self._session.landmarks.all:
+            if chosen == f"landmark {mark.name}" and mark.position is not None:
+                return torch.tensor(mark.position, dtype=torch.float64)
+        return self._session.patient.isocenter
+
+    def follow_landmarks(self) -> None:
+        """Offer those that there are."""
+        chosen = self.pivot.currentData()
+        self.pivot.clear()
+        self.pivot.addItem(_ISOCENTER, _ISOCENTER)
+        self.pivot.addItem(_CURSOR, _CURSOR)
+        for mark in self._session.landmarks.all:
+            self.pivot.addItem(mark.name, f"landmark {mark.name}")
+        self.pivot.setCurrentIndex(max(0, self.pivot.findData(chosen)))
+
+    def close_timer(self) -> None:
+        """Blink no more."""
+        self._blinking.stop()
+
+    def _choose_overlay(self, mode: str) -> None:
+        self._canvas.overlay = mode
+        if mode == "blink":
+            self._blinking.start()
+        else:
+            self._blinking.stop()
