@@ -6,7 +6,8 @@ import pytest
 from napari_xreg.cli import register_command
 from napari_xreg.cli.arguments.parser import build_parser
 from napari_xreg.cli.inputs import placed_landmarks
-from napari_xreg.widgets.data.loading import Choice, Marks, ReadFile
+from napari_xreg.widgets.data.answers import Choice, Marks
+from napari_xreg.widgets.data.reading import ReadFile
 
 
 @pytest.mark.parametrize(

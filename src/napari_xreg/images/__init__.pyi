@@ -1,5 +1,5 @@
 from .dicom.ct import VOLUME_CLASSES as VOLUME_CLASSES, read_header as read_header
-from .dicom.kind import is_ct_file as is_ct_file
+from .dicom.kind import is_ct_file as is_ct_file, is_xray_file as is_xray_file
 from .dicom.radiograph import read_dicom_image as read_dicom_image
 from .dicom.series import is_dicom as is_dicom
 from .dicom.writing import (
@@ -34,7 +34,11 @@ from .formats.mayacam import (
     mayacam_record as mayacam_record,
     read_mayacam as read_mayacam,
 )
-from .formats.raster import read_raster_image as read_raster_image, sidecar_path as sidecar_path
+from .formats.raster import (
+    has_sidecar as has_sidecar,
+    read_raster_image as read_raster_image,
+    sidecar_path as sidecar_path,
+)
 from .formats.table import (
     FORMATS as FORMATS,
     Format as Format,

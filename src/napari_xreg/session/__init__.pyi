@@ -13,6 +13,7 @@ from .files.session_reader import (
     supply as supply,
 )
 from .files.session_writer import (
+    SESSION_ENDING as SESSION_ENDING,
     FileStep as FileStep,
     saving as saving,
     write_session as write_session,

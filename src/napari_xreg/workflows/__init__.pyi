@@ -63,6 +63,7 @@ from .opening.cases import (
     open_case as open_case,
 )
 from .opening.inspecting import inspect as inspect
+from .opening.kinds import FileKind as FileKind, file_kind as file_kind
 from .opening.patient_facts import FactsRequest as FactsRequest
 from .opening.patients import (
     Patient as Patient,

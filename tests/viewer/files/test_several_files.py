@@ -12,7 +12,7 @@ from napari_xreg.images import Radiograph, ReadError, write_landmarks, write_rad
 from napari_xreg.images.landmark import Landmark
 from napari_xreg.viewer.files import readers
 from napari_xreg.viewer.layer_data import carried
-from napari_xreg.widgets.data.loading import SeveralFiles
+from napari_xreg.widgets.data.reading import SeveralFiles
 
 
 def write_slice(path, number, uid):

@@ -23,7 +23,7 @@ from napari_xreg.viewer.layer_data import (
     radiograph_layer,
     volume_layer,
 )
-from napari_xreg.widgets.data import loading
+from napari_xreg.widgets.data import reading
 from napari_xreg.widgets.data.questions import (
     MeaningOfValues,
     MissingGeometry,
@@ -32,7 +32,7 @@ from napari_xreg.widgets.data.questions import (
 )
 from napari_xreg.widgets.data.radiographs_group import removal_words
 from napari_xreg.widgets.data.widget import DataWidget
-from napari_xreg.workflows import SampleData, available_samples
+from napari_xreg.workflows import SampleData, available_samples, file_kind
 
 
 @pytest.fixture
@@ -124,19 +124,19 @@ def test_files_that_come_together_are_each_read_once(
     empty, ct_file, loaded, qtbot, monkeypatch, chosen
 ):
     read = []
-    read_ct = loading.read_ct
+    read_ct = reading.read_ct
 
     def counted(source):
         read.append(source.path)
         return read_ct(source)
 
-    monkeypatch.setattr(loading, "read_ct", counted)
+    monkeypatch.setattr(reading, "read_ct", counted)
     twice = [str(ct_file), str(ct_file)]
     monkeypatch.setattr(QFileDialog, "getOpenFileNames", lambda *_: (twice, ""))
     if chosen:
         empty.patient.file_wanted.emit()
     else:
-        monkeypatch.setattr(loading, "kind_of", lambda _: "ct")
+        monkeypatch.setattr(reading, "file_kind", lambda _: "ct")
         drop(empty, *twice)
     qtbot.waitUntil(lambda: read != [], timeout=20_000)
     loaded(empty)
@@ -606,7 +606,7 @@ def test_closing_it_while_reading_is_clean(widget, ct_file, qtbot):
     bench.viewer.window.remove_dock_widget(widget)
     qtbot.waitUntil(lambda: not bench.jobs.running, timeout=20_000)
     assert bench.session.patient.volume is before
-    assert loading.kind_of(str(ct_file)) == "grid"
+    assert file_kind(ct_file) == "grid"
 
 
 # ---------------------------------------------------------------------- pictures

@@ -19,7 +19,7 @@ from landmarks_scene import (
 )
 from qtpy.QtCore import QPoint, Qt
 
-from napari_xreg.widgets.data.loading import FRAMES
+from napari_xreg.widgets.data.reading import FRAMES
 from napari_xreg.widgets.jobs.workbench import workbench_of
 from napari_xreg.widgets.landmarks.widget import LandmarksWidget
 

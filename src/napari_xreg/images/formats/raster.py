@@ -37,6 +37,15 @@ def sidecar_path(path: Path) -> Path:
     return path.with_name(path.name + ".json")
 
 
+def has_sidecar(path: Path) -> bool:
+    """Whether the geometry of an image lies beside it; never fails."""
+    try:
+        data = read_json(sidecar_path(path))
+    except ReadError:
+        return False
+    return isinstance(data, dict) and data.get("schema") == GEOMETRY
+
+
 def read_raster_image(path: Path, *, frame: Frame = None) -> StoredImage:
     """Pixels of an image file; geometry and meaning from the sidecar, if there is one.
 

@@ -21,7 +21,7 @@ from platformdirs import user_data_path
 
 from napari_xreg.files import written
 from napari_xreg.progress import run
-from napari_xreg.session.files.session_writer import ENDING, Beside, Write, saving_state
+from napari_xreg.session.files.session_writer import SESSION_ENDING, Beside, Write, saving_state
 from napari_xreg.session.files.sources import content_hash
 from napari_xreg.session.source import Source
 from napari_xreg.session.state import SessionState
@@ -30,7 +30,7 @@ AUTOSAVE_VARIABLE = "NAPARI_XREG_AUTOSAVE"
 """Environment variable: ``off``, or the folder where the copies are kept."""
 KEPT = 5
 """Of the sessions left behind, the newest this many are kept."""
-_FILE = f"session{ENDING}"
+_FILE = f"session{SESSION_ENDING}"
 _LOCK = "lock"
 _HOUR = 3600.0
 

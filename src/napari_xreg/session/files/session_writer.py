@@ -34,7 +34,7 @@ from napari_xreg.session.session import Session
 from napari_xreg.session.source import Source
 from napari_xreg.session.state import SessionState
 
-ENDING = ".xreg.json"
+SESSION_ENDING = ".xreg.json"
 
 
 @dataclass(frozen=True)
@@ -70,10 +70,10 @@ def write_session(path: Path | str, session: Session) -> tuple[Path, ...]:
 def saving(path: Path | str, session: Session) -> Generator[FileStep, None, tuple[Path, ...]]:
     """`write_session` in steps, for a worker: the session is captured at this call, not later."""
     path = Path(path).absolute()
-    if not path.name.lower().endswith(ENDING):
+    if not path.name.lower().endswith(SESSION_ENDING):
         if path.suffix:
-            raise ValueError(f"a session is saved as *{ENDING}: got {path.name}")
-        path = path.with_name(path.name + ENDING)
+            raise ValueError(f"a session is saved as *{SESSION_ENDING}: got {path.name}")
+        path = path.with_name(path.name + SESSION_ENDING)
     captured = session.capture()
 
     def steps() -> Generator[FileStep, None, tuple[Path, ...]]:
@@ -100,7 +100,7 @@ class Beside:
 
     def keep(self, what: str, value: object, write: Write) -> Source:
         """Where a value can be read again: in a file that is written now."""
-        stem = self._path.name[: -len(ENDING)]
+        stem = self._path.name[: -len(SESSION_ENDING)]
         beside = self._path.with_name(f"{stem}.{_slug(what, self.made)}.npz")
         with written(beside) as part:
             write(part)

@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 from napari.utils.notifications import show_warning
 
-from napari_xreg.files import GEOMETRY, read_json
 from napari_xreg.images import (
     FORMATS,
     FrameUnknown,
@@ -21,6 +20,7 @@ from napari_xreg.images import (
     ReadError,
     SeveralSeries,
     UnknownValues,
+    has_sidecar,
     input_files,
     is_ct_file,
     is_trial,
@@ -28,9 +28,8 @@ from napari_xreg.images import (
     read_landmarks,
     read_radiograph,
     read_volume,
-    sidecar_path,
 )
-from napari_xreg.session import Session, Source, file_source, read_ct, read_session
+from napari_xreg.session import SESSION_ENDING, Session, Source, file_source, read_ct, read_session
 from napari_xreg.viewer.files.series_shown import Series, is_shown, remember
 from napari_xreg.viewer.layer_data import (
     Carried,
@@ -46,7 +45,6 @@ Paths = str | Sequence[str]
 Layers = list[LayerData] | list[tuple[None]]
 Reader = Callable[[Paths], Layers]
 
-_SESSION = ".xreg.json"
 _NOTHING: list[tuple[None]] = [(None,)]
 """napari's sign for a file that was read and adds no layer."""
 
@@ -91,7 +89,7 @@ def get_radiograph_reader(path: Paths) -> Reader | None:
         return read_radiograph_layers if "line_integrals" in _arrays(file) else read_bare_arrays
     picture = file.with_suffix("") if file.suffix.lower() == ".json" else file
     if _is_shared(picture):
-        return read_radiograph_layers if _is_geometry(sidecar_path(picture)) else None
+        return read_radiograph_layers if has_sidecar(picture) else None
     return read_radiograph_layers if _ours(file, "radiograph") else None
 
 
@@ -105,7 +103,7 @@ def get_landmarks_reader(path: Paths) -> Reader | None:
 def get_session_reader(path: Paths) -> Reader | None:
     """For a session file, ``*.xreg.json``."""
     file = _single(path)
-    fits = file is not None and file.is_file() and file.name.lower().endswith(_SESSION)
+    fits = file is not None and file.is_file() and file.name.lower().endswith(SESSION_ENDING)
     return read_session_layers if fits else None
 
 
@@ -391,11 +389,3 @@ def _arrays(file: Path) -> list[str]:
             return list(archive.files)
     except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile):
         return []
-
-
-def _is_geometry(sidecar: Path) -> bool:
-    try:
-        data = read_json(sidecar)
-    except ReadError:
-        return False
-    return isinstance(data, dict) and data.get("schema") == GEOMETRY

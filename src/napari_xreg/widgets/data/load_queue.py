@@ -1,7 +1,7 @@
 """One thing is loaded after the other, off the main thread."""
 
 from collections.abc import Callable, Generator
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from qtpy.QtCore import QObject, Signal
 
@@ -9,6 +9,7 @@ from napari_xreg.progress import Control
 from napari_xreg.widgets.jobs.jobs import Job, Jobs, report, sentence
 
 
+@runtime_checkable
 class Loadable(Protocol):
     """A frozen request."""
 

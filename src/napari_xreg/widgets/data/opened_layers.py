@@ -11,7 +11,7 @@ from qtpy.QtCore import QTimer
 from napari_xreg.images import LabelMap, Radiograph, Volume
 from napari_xreg.session import Session
 from napari_xreg.viewer import Carried, value_of
-from napari_xreg.widgets.data import loading
+from napari_xreg.widgets.data.answers import CT, Labelled, Marks, Xray
 from napari_xreg.widgets.data.load_queue import LoadQueue
 from napari_xreg.widgets.jobs.workbench import Workbench
 from napari_xreg.widgets.saving.closing import seen
@@ -180,10 +180,10 @@ class Opened:
 def _answer(carry: Any, name: str) -> Any:
     value = carry.value
     if isinstance(value, Volume):
-        return loading.CT(value, carry.source, carry.notes)
+        return CT(value, carry.source, carry.notes)
     if isinstance(value, LabelMap):
-        return loading.Labelled(value, carry.source)
+        return Labelled(value, carry.source)
     if isinstance(value, Radiograph):
         truth = None if carry.case is None else carry.case.truth
-        return loading.Xray(value, carry.source, name, truth)
-    return loading.Marks(value, name)
+        return Xray(value, carry.source, name, truth)
+    return Marks(value, name)

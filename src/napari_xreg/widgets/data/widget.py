@@ -22,8 +22,21 @@ from napari_xreg.geometry import CArm
 from napari_xreg.images import LabelMap, Radiograph, Volume, named, patterns
 from napari_xreg.session import Session, Source, opening, supply
 from napari_xreg.viewer import adoptable, capture, value_of
-from napari_xreg.widgets.data import loading
+from napari_xreg.widgets.data.adopting import AdoptImage, AdoptLabels, AdoptOwn, AdoptVolume
+from napari_xreg.widgets.data.answers import (
+    CT,
+    Choice,
+    Found,
+    Labelled,
+    Marks,
+    Requests,
+    SessionFile,
+    Unfinished,
+    Unscaled,
+    Xray,
+)
 from napari_xreg.widgets.data.load_queue import LoadQueue
+from napari_xreg.widgets.data.making import LoadSample, Simulate
 from napari_xreg.widgets.data.opened_layers import Brought, Opened, OpenedLayers, Settled
 from napari_xreg.widgets.data.patient_group import PatientGroup
 from napari_xreg.widgets.data.questions import (
@@ -34,6 +47,7 @@ from napari_xreg.widgets.data.questions import (
     SimulationQuestion,
 )
 from napari_xreg.widgets.data.radiographs_group import RadiographsGroup, removal_words
+from napari_xreg.widgets.data.reading import Kind, ReadFile, SeveralFiles, Supply
 from napari_xreg.widgets.data.structures_group import StructuresGroup
 from napari_xreg.widgets.docks.docked import Docked
 from napari_xreg.widgets.jobs.jobs import Lane
@@ -123,7 +137,7 @@ class DataWidget(Docked):
 
     # ------------------------------------------------------------------ what a script may call too
 
-    def load(self, path: str | Path, kind: loading.Kind | None = None, **options: Any) -> None:
+    def load(self, path: str | Path, kind: Kind | None = None, **options: Any) -> None:
         """Load a file or folder as if it had been chosen here.
 
         Parameters
@@ -135,7 +149,7 @@ class DataWidget(Docked):
         **options
             Keywords of the reader.
         """
-        self.queue.ask(loading.ReadFile(str(path), kind, options))
+        self.queue.ask(ReadFile(str(path), kind, options))
 
     def adopt(self, layer: Layer, values: str) -> None:
         """Take over a layer of the viewer; one of ours with what was edited in it.
@@ -150,7 +164,7 @@ class DataWidget(Docked):
         carry = value_of(layer)
         if carry is not None and _KINDS.get(values) is type(carry.value):
             data, attributes, _ = layer.as_layer_data_tuple()
-            self.queue.ask(loading.AdoptOwn(carry, data, attributes))
+            self.queue.ask(AdoptOwn(carry, data, attributes))
             return
         try:
             captured = capture(layer)
@@ -158,11 +172,11 @@ class DataWidget(Docked):
             show_error(f"{error}.")
             return
         if values == "labels":
-            self.queue.ask(loading.AdoptLabels(captured))
+            self.queue.ask(AdoptLabels(captured))
         elif values == "radiograph":
-            self.queue.ask(loading.AdoptImage(captured))
+            self.queue.ask(AdoptImage(captured))
         else:
-            self.queue.ask(loading.AdoptVolume(captured, "hu" if values == "hu" else "attenuation"))
+            self.queue.ask(AdoptVolume(captured, "hu" if values == "hu" else "attenuation"))
 
     def save_session(self, path: str | Path) -> None:
         """Write the session, off the main thread."""
@@ -208,17 +222,17 @@ class DataWidget(Docked):
     def _take(self, answer: Any) -> None:
         session = self._session
         match answer:
-            case loading.CT():
+            case CT():
                 self._take_ct(answer.volume, answer.source)
                 for note in answer.notes:
                     show_warning(note)
-            case loading.Labelled():
+            case Labelled():
                 session.patient.set_labels(answer.labels, answer.source)
-            case loading.Xray():
+            case Xray():
                 self._take_radiograph(answer)
-            case loading.Marks():
+            case Marks():
                 self._take_landmarks(answer)
-            case loading.SessionFile():
+            case SessionFile():
                 self._open(answer.path)
             case Brought():
                 self._opened.take(answer)
@@ -226,22 +240,22 @@ class DataWidget(Docked):
                 self._opened.settle(answer)
             case Opened():
                 session.restore(answer.session.capture()(), "open session")
-            case loading.Requests():
+            case Requests():
                 for note in answer.notes:
                     show_warning(note)
                 for file in answer.files:
                     self.queue.ask(file)
-            case loading.Found():
+            case Found():
                 self._take_found(answer)
-            case loading.Choice():
+            case Choice():
                 self._ask(OneOf(answer.question, answer.options, self), self.queue.ask)
-            case loading.Unfinished():
+            case Unfinished():
                 request = answer.request
                 self._ask(
                     MissingGeometry(answer.stored, self),
                     lambda said: self.queue.ask(request.completed(*said)),
                 )
-            case loading.Unscaled():
+            case Unscaled():
                 read = answer.request
                 self._ask(
                     MeaningOfValues(answer.question, self),
@@ -250,7 +264,7 @@ class DataWidget(Docked):
             case SampleData():
                 self._take_sample(answer)
 
-    def _take_radiograph(self, xray: loading.Xray) -> None:
+    def _take_radiograph(self, xray: Xray) -> None:
         """Add it; one that is there already is shown, not taken twice."""
         exposures = self._session.exposures
         for there in exposures.all:
@@ -259,7 +273,7 @@ class DataWidget(Docked):
                 return
         exposures.add(xray.radiograph, name=xray.name, source=xray.source, truth=xray.truth)
 
-    def _take_landmarks(self, answer: loading.Marks) -> None:
+    def _take_landmarks(self, answer: Marks) -> None:
         if not take_landmarks(self._session, answer.landmarks):
             show_warning(
                 f"{answer.file} holds pixels: load the radiograph they were picked on first."
@@ -324,13 +338,13 @@ class DataWidget(Docked):
             if sample.landmarks:
                 self._session.landmarks.set(sample.landmarks)
 
-    def _take_found(self, found: loading.Found) -> None:
+    def _take_found(self, found: Found) -> None:
         match found.answer:
-            case loading.CT(volume=value, source=source):
+            case CT(volume=value, source=source):
                 supply(self._session, found.name, value, source)
-            case loading.Labelled(labels=value, source=source):
+            case Labelled(labels=value, source=source):
                 supply(self._session, found.name, value, source)
-            case loading.Xray(radiograph=value, source=source):
+            case Xray(radiograph=value, source=source):
                 supply(self._session, found.name, value, source)
             case other:
                 self._take(other)
@@ -438,7 +452,7 @@ class DataWidget(Docked):
 
     def _fill_samples(self, menu: QMenu) -> None:
         for sample in available_samples():
-            ask = partial(self.queue.ask, loading.LoadSample(sample))
+            ask = partial(self.queue.ask, LoadSample(sample))
             entry(menu, sample.title, ask, sample.licence)
 
     def _fill_missing(self, menu: QMenu) -> None:
@@ -446,19 +460,19 @@ class DataWidget(Docked):
             choose = partial(self._choose_missing, gone.name, gone.role)
             entry(menu, f"{gone.name}…", choose, gone.why)
 
-    def _choose_missing(self, name: str, role: loading.Kind) -> None:
+    def _choose_missing(self, name: str, role: Kind) -> None:
         path, _ = QFileDialog.getOpenFileName(self, f"Where is {name}?")
         if path:
-            self.queue.ask(loading.Supply(name, loading.ReadFile(path, role)))
+            self.queue.ask(Supply(name, ReadFile(path, role)))
 
-    def _choose(self, title: str, files: str, kind: loading.Kind) -> None:
+    def _choose(self, title: str, files: str, kind: Kind) -> None:
         paths, _ = QFileDialog.getOpenFileNames(self, title, "", files)
         self._load_all(paths, kind)
 
-    def _load_all(self, paths: Sequence[str], kind: loading.Kind | None = None) -> None:
+    def _load_all(self, paths: Sequence[str], kind: Kind | None = None) -> None:
         """Files that came together: 300 slices are one CT, read once."""
         if len(paths) > 1:
-            self.queue.ask(loading.SeveralFiles(tuple(paths), kind))
+            self.queue.ask(SeveralFiles(tuple(paths), kind))
         for path in paths if len(paths) == 1 else ():
             self.load(path, kind)
 
@@ -497,7 +511,7 @@ class DataWidget(Docked):
         session = self._session
         if session.patient.volume is not None:
             self.queue.ask(
-                loading.Simulate(
+                Simulate(
                     SimulateRequest(
                         session.patient.volume,
                         session.patient.labels,

@@ -13,8 +13,8 @@ from napari_xreg.geometry import Pose
 from napari_xreg.images import FrameUnknown, LandmarkFrame, read_landmarks
 from napari_xreg.landmarks import Detections
 from napari_xreg.registration import PnPStatus
-from napari_xreg.widgets.data.loading import FRAMES
 from napari_xreg.widgets.data.questions import OneOf
+from napari_xreg.widgets.data.reading import FRAMES
 from napari_xreg.widgets.docks.docked import Docked
 from napari_xreg.widgets.docks.opening import found, opened
 from napari_xreg.widgets.jobs.jobs import Lane

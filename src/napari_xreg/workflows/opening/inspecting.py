@@ -5,11 +5,12 @@ from typing import Any
 
 import torch
 
-from napari_xreg.datasets import DataSet, is_data_set, open_data_set
+from napari_xreg.datasets import DataSet, open_data_set
 from napari_xreg.files import read_json
 from napari_xreg.images import (
     ABOVE_WATER,
     Frame,
+    FrameUnknown,
     LabelMap,
     ReadError,
     StoredImage,
@@ -17,25 +18,19 @@ from napari_xreg.images import (
     UnknownSpacing,
     UnknownValues,
     Volume,
-    count_tiff_pages,
     is_bone_only,
-    is_dicom,
-    is_trial,
     named,
     read_dicom_image,
-    read_header,
     read_labels,
+    read_landmarks,
     read_mayacam,
     read_raster_image,
     read_trial,
     read_volume,
-    sidecar_path,
 )
 from napari_xreg.records import read_result
+from napari_xreg.workflows.opening.kinds import file_kind
 from napari_xreg.workflows.opening.trials import trial_frames
-
-WEIGHTS = (".safetensors", ".pth", ".pt", ".ckpt")
-"""Endings of files of weights."""
 
 
 def inspect(
@@ -69,8 +64,11 @@ def inspect(
     path = Path(path)
     if not path.exists():
         raise ReadError(f"{path}: there is no such file or folder")
-    kind = kind or ("ct" if spacing is not None or series_uid is not None else _kind(path, frame))
-    if kind == "result":
+    if kind is None:
+        kind = "ct" if spacing is not None or series_uid is not None else file_kind(path)
+    if kind == "stack" and frame is not None:
+        kind = "radiograph"
+    if kind in ("result", "session"):
         entry = _result_entry(path)
     elif kind == "weights":
         from napari_xreg.workflows.opening.inspecting_weights import weights_entry  # networks
@@ -80,6 +78,8 @@ def inspect(
         entry = _label_entry(read_labels(path))
     elif kind == "data set":
         entry = _set_entry(open_data_set(path))
+    elif kind == "landmarks":
+        entry = _landmarks_entry(path)
     elif kind == "trial":
         entry = _trial_entry(read_trial(path))
     elif kind == "stack":
@@ -135,6 +135,14 @@ def _set_entry(found: DataSet) -> dict[str, Any]:
     }
 
 
+def _landmarks_entry(path: Path) -> dict[str, Any]:
+    try:
+        marks = read_landmarks(path)
+    except FrameUnknown as unknown:
+        return {"kind": "landmarks in unknown axes", "warning": str(unknown)}
+    return {"kind": "landmarks", "names": [mark.name for mark in marks]}
+
+
 def _trial_entry(trial: TrialFile) -> dict[str, Any]:
     frames = trial_frames(trial)
     return {
@@ -174,30 +182,11 @@ def _stack_entry(path: Path) -> dict[str, Any]:
     }
 
 
-def _kind(path: Path, frame: Frame) -> str:
-    """By name and, for DICOM, by modality; a stack of images may be a CT or a radiograph."""
-    if path.suffix.lower() == ".json":
-        return "result"
-    if path.suffix.lower() in WEIGHTS:
-        return "weights"
-    if is_trial(path):
-        return "trial"
-    if is_data_set(path):
-        return "data set"
-    stacked = named(path, "volume")
-    if stacked is not None and stacked.asks and frame is None and not sidecar_path(path).exists():
-        return "stack" if count_tiff_pages(path) > 1 else "radiograph"
-    if named(path, "radiograph") is not None:
-        return "radiograph"
-    if path.is_file() and is_dicom(path):
-        header = read_header(path)
-        return "ct" if header.is_ct or header.is_directory else "radiograph"
-    return "ct"
-
-
 def _stored(path: Path, frame: Frame) -> StoredImage:
     if path.is_dir():
         raise ReadError(f"{path}: is a folder: name one radiograph in it")
+    if path.suffix.lower() == ".json":  # its sidecar
+        path = path.with_suffix("")
     if named(path, "radiograph") is not None:
         return read_raster_image(path, frame=frame)
     return read_dicom_image(path, frame=frame)

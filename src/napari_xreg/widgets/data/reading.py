@@ -1,0 +1,257 @@
+"""Files and folders that the user chose or dropped, as frozen requests; see `answers`.
+
+Each `answer` runs off the main thread and touches neither layers nor session.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from napari_xreg.images import (
+    FrameUnknown,
+    GeometryRecord,
+    IncompleteRadiograph,
+    ReadError,
+    SeveralFrames,
+    SeveralSeries,
+    UnknownValues,
+    formats_in_words,
+    read_landmarks,
+    read_radiograph,
+)
+from napari_xreg.session import SESSION_ENDING, Source, file_source, read_ct, read_label_map
+from napari_xreg.viewer import each_once, get_radiograph_reader, read_bare_arrays
+from napari_xreg.widgets.data.answers import (
+    CT,
+    Choice,
+    Found,
+    Labelled,
+    Marks,
+    Requests,
+    SessionFile,
+    Unfinished,
+    Unscaled,
+    Xray,
+)
+from napari_xreg.workflows import (
+    SeveralTrialFrames,
+    SeveralVolumes,
+    TrialRequest,
+    file_kind,
+    trial_files,
+)
+
+Kind = Literal["ct", "labels", "radiograph", "landmarks", "session", "trial"]
+
+FRAMES = {
+    "LPS: x to the patient's left, y to the back, as DICOM and ITK": "LPS",
+    "RAS: x to the patient's right, y to the front, as NIfTI and 3D Slicer": "RAS",
+}
+"""The axes that landmarks may have, in words."""
+
+
+@dataclass(frozen=True)
+class ReadFile:
+    """Read a file or folder.
+
+    Parameters
+    ----------
+    path
+        What the user chose or dropped.
+    kind
+        What it is; None: look.
+    options
+        Keywords for the reader.
+    """
+
+    path: str
+    kind: Kind | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def words(self) -> str:
+        """For a progress bar."""
+        return f"Reading {Path(self.path).name}"
+
+    def answer(self) -> Any:
+        """Read it.
+
+        Raises
+        ------
+        ReadError
+            One sentence that names the file.
+        """
+        kind = self.kind or _kind(Path(self.path))
+        if kind == "grid":
+            name = Path(self.path).name
+            return Choice(
+                f"What is {name}?",
+                {"CT": replace(self, kind="ct"), "Label map": replace(self, kind="labels")},
+            )
+        if kind == "stack":
+            name = Path(self.path).name
+            return Choice(
+                f"{name} holds several images. What is it?",
+                {
+                    "a CT, slice by slice": replace(self, kind="ct"),
+                    "a radiograph of several frames": replace(self, kind="radiograph"),
+                },
+            )
+        if kind == "session":
+            return SessionFile(self.path)
+        if kind == "trial":
+            return self._trial()
+        if kind == "landmarks":
+            return self._landmarks()
+        if kind == "labels":
+            source = file_source(self.path, **self.options)
+            return Labelled(read_label_map(source), source)
+        if kind == "ct":
+            return self._ct()
+        return self._radiograph()
+
+    def _landmarks(self) -> Any:
+        name = Path(self.path).name
+        try:
+            return Marks(tuple(read_landmarks(self.path, **self.options)), name)
+        except FrameUnknown:
+            return Choice(
+                f"{name} does not say which axes its x, y, z have. Which?",
+                {words: self._with("landmarks", frame=frame) for words, frame in FRAMES.items()},
+            )
+
+    def _ct(self) -> Any:
+        source = Source(self.path, options=self.options)
+        try:
+            volume = read_ct(source)
+        except SeveralSeries as several:
+            return Choice(
+                f"{Path(self.path).name} holds {len(several.series)} CT series. Which one?",
+                {words: self._with("ct", series_uid=uid) for uid, words in _unlike(several.series)},
+            )
+        except UnknownValues as unknown:
+            return Unscaled(unknown, replace(self, kind="ct"))
+        return CT(volume, file_source(self.path, **self.options), volume.notes)
+
+    def _trial(self) -> Any:
+        path = Path(self.path)
+        try:
+            files = trial_files(TrialRequest(path, **self.options))
+        except SeveralTrialFrames as several:
+            options = {f"frame {n}": self._with("trial", frame=n) for n in several.numbers}
+            return Choice(f"{path.name} holds {len(options)} frames. Which one?", options)
+        except SeveralVolumes as several:
+            options = {name: self._with("trial", volume=name) for name in several.names}
+            return Choice(f"{path.name} holds {len(options)} bones. Which one?", options)
+        except UnknownValues as unknown:
+            return Unscaled(unknown, replace(self, kind="trial"))
+        radiographs = (
+            ReadFile(str(each.path), "radiograph", each.options) for each in files.radiographs
+        )
+        volume = ReadFile(str(files.volume.path), "ct", files.volume.options)
+        return Requests((volume, *radiographs), files.notes)
+
+    def _radiograph(self) -> Any:
+        path = Path(self.path)
+        if get_radiograph_reader(self.path) is read_bare_arrays:
+            read_bare_arrays(self.path)  # raises, with what the file is
+        if path.suffix.lower() == ".json":  # the sidecar of a picture was chosen
+            path = path.with_suffix("")
+        try:
+            radiograph = read_radiograph(path, **self.options)
+        except SeveralFrames as several:
+            options = {"mean of all frames": self._with("radiograph", frame="mean")}
+            for number in range(1, several.frames + 1):
+                options[f"frame {number}"] = self._with("radiograph", frame=number)
+            return Choice(f"{path.name} holds {several.frames} images. Which one?", options)
+        except IncompleteRadiograph as incomplete:
+            return Unfinished(incomplete.stored, replace(self, kind="radiograph"))
+        return Xray(radiograph, file_source(path, **self.options), path.stem)
+
+    def _with(self, kind: Kind, **options: Any) -> "ReadFile":
+        return replace(self, kind=kind, options={**self.options, **options})
+
+    def scaled(self, said: Mapping[str, Any]) -> "ReadFile":
+        """The same with what the user said of its values, and of its spacing."""
+        return self._with(self.kind or "ct", **said)
+
+    def completed(
+        self, geometry: GeometryRecord, read_as: str | None, bone: str | None
+    ) -> "ReadFile":
+        """The same with what the user said."""
+        more: dict[str, Any] = {"geometry": geometry}
+        more |= {k: v for k, v in (("read_as", read_as), ("bone", bone)) if v is not None}
+        return replace(self, options={**self.options, **more})
+
+
+@dataclass(frozen=True)
+class SeveralFiles:
+    """Files chosen or dropped together: all slices of a series are one CT.
+
+    Parameters
+    ----------
+    paths
+        In the order to be read.
+    kind
+        What they are; None: look.
+    """
+
+    paths: tuple[str, ...]
+    kind: Kind | None = None
+
+    @property
+    def words(self) -> str:
+        """For a progress bar."""
+        return f"Looking at {len(self.paths)} files"
+
+    def answer(self) -> Requests:
+        """Look at their headers."""
+        return Requests(tuple(ReadFile(p, self.kind) for p in each_once(self.paths)))
+
+
+@dataclass(frozen=True)
+class Supply:
+    """Read what a session misses.
+
+    Parameters
+    ----------
+    name
+        What the session calls it.
+    file
+        Where the user found it.
+    """
+
+    name: str
+    file: ReadFile
+
+    @property
+    def words(self) -> str:
+        return self.file.words
+
+    def answer(self) -> Any:
+        """Read it."""
+        return Found(self.name, self.file.answer())
+
+
+def _unlike(series: Mapping[str, str]) -> list[tuple[str, str]]:
+    """UID and words of each series; words that occur twice get the end of their UID."""
+    words = list(series.values())
+    return [
+        (uid, text if words.count(text) == 1 else f"{text} (…{uid[-8:]})")
+        for uid, text in series.items()
+    ]
+
+
+def _kind(file: Path) -> Kind | Literal["grid", "stack"]:
+    """What can be read of what there is; of a data set, its CTs."""
+    if not file.exists():
+        raise ReadError(f"{file}: there is no such file or folder: check the path")
+    kind = file_kind(file)
+    if kind is None or kind == "weights" or kind == "result":
+        raise ReadError(
+            f"{file.name}: is none of CT: {formats_in_words('volume')}; radiograph: "
+            f"{formats_in_words('radiograph')}; landmarks: {formats_in_words('landmarks')}; "
+            f"{formats_in_words('trial')}; session ({SESSION_ENDING})"
+        )
+    return "ct" if kind == "data set" else kind
