@@ -1,49 +1,34 @@
 """Rendered views of patients with their landmarks, kept for a while."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from napari_xreg.geometry import CArm, Pose
+from napari_xreg.geometry import Pose
 from napari_xreg.training import (
-    STANDARD_CARM,
     Framing,
     Patient,
     PatientPool,
+    PoolSettings,
     Population,
-    PoseRange,
 )
 
 
 @dataclass(frozen=True)
-class LandmarkViewSettings:
+class LandmarkViewSettings(PoolSettings):
     """Which views to learn from.
 
     Parameters
     ----------
-    carm
-        Of the radiographs.
-    poses
-        Of the radiographs.
     views
         Of one patient that are rendered together.
-    kept
-        Patients in memory.
-    renew_every
-        Steps after which the oldest gives way to a new one.
-    first
-        Patients to begin with.
     """
 
-    carm: CArm = STANDARD_CARM
-    poses: PoseRange = field(default_factory=PoseRange)
-    views: int = 12
     kept: int = 200
-    renew_every: int = 8
-    first: int = 8
+    views: int = 12
 
 
 @dataclass(frozen=True, eq=False)

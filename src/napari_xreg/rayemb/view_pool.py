@@ -1,6 +1,6 @@
 """Rendered views of patients, kept for a while: rendering is dearer than looking again."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float
@@ -9,46 +9,31 @@ from torch import Tensor
 from napari_xreg.geometry import CArm, Pose
 from napari_xreg.rayemb.template_range import templates_around
 from napari_xreg.training import (
-    STANDARD_CARM,
     Framing,
     Patient,
     PatientPool,
+    PoolSettings,
     Population,
-    PoseRange,
     inside_image,
 )
 
 
 @dataclass(frozen=True)
-class ViewSettings:
-    """Which views to learn from.
+class ViewSettings(PoolSettings):
+    """Which views to learn from; templates stand about the poses (`templates_around`).
 
     Parameters
     ----------
-    carm
-        Of the radiographs.
-    poses
-        Of the radiographs; templates stand about them (`templates_around`).
     template_extent
         Side of a template over that of a radiograph.
     queries, templates
         Views of one patient that are rendered together.
-    kept
-        Patients in memory.
-    renew_every
-        Steps after which the oldest gives way to a new one.
-    first
-        Patients to begin with.
     """
 
-    carm: CArm = STANDARD_CARM
-    poses: PoseRange = field(default_factory=PoseRange)
+    renew_every: int = 10
     template_extent: float = 1.25
     queries: int = 10
     templates: int = 10
-    kept: int = 96
-    renew_every: int = 10
-    first: int = 8
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,49 +1,36 @@
 """Rendered views of patients at known poses, kept for a while."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from napari_xreg.geometry import CArm, Pose
+from napari_xreg.geometry import Pose
 from napari_xreg.regression.frame import Center
 from napari_xreg.training import (
-    STANDARD_CARM,
     FixedCamera,
     Patient,
     PatientPool,
+    PoolSettings,
     Population,
-    PoseRange,
 )
 
 
 @dataclass(frozen=True)
-class PoseViewSettings:
-    """Which views to learn from.
+class PoseViewSettings(PoolSettings):
+    """Which views to learn from; of the C-arm only where it turns counts, for the network has a camera
+    of its own.
 
     Parameters
     ----------
-    carm
-        Of the radiographs; only where it turns counts, for the network has a camera of its own.
-    poses
-        Of the radiographs.
     views
-        Of one patient that are rendered together.
-    kept
-        Sets of views in memory.
-    renew_every
-        Steps after which the oldest gives way to a new one.
-    first
-        Sets to begin with.
+        Of one patient that are rendered together: a set, of which `kept` are in memory.
     """
 
-    carm: CArm = STANDARD_CARM
-    poses: PoseRange = field(default_factory=PoseRange)
-    views: int = 16
     kept: int = 64
     renew_every: int = 3
-    first: int = 8
+    views: int = 16
 
 
 @dataclass(frozen=True, eq=False)

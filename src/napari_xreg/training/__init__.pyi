@@ -62,7 +62,11 @@ from .patients import (
     Patients as Patients,
     Phantoms as Phantoms,
 )
-from .pool import PatientPool as PatientPool, PoolTask as PoolTask
+from .pool import (
+    PatientPool as PatientPool,
+    PoolSettings as PoolSettings,
+    PoolTask as PoolTask,
+)
 from .population import (
     CTFolder as CTFolder,
     Mixture as Mixture,

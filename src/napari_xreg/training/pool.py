@@ -2,13 +2,16 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
 
 import torch
 
+from napari_xreg.geometry import CArm
 from napari_xreg.training.network import RadiographNetwork
 from napari_xreg.training.patient import Patient
 from napari_xreg.training.population import Population
+from napari_xreg.training.pose_range import STANDARD_CARM, PoseRange
 from napari_xreg.training.recent import Recent
 
 Views = TypeVar("Views")
@@ -16,16 +19,29 @@ Network = TypeVar("Network", bound=RadiographNetwork)
 Pool = TypeVar("Pool", bound=Recent[Any])
 
 
-@runtime_checkable
-class PoolSettings(Protocol):
-    """How many patients: to begin with, steps until the next comes in, in memory."""
+@dataclass(frozen=True)
+class PoolSettings:
+    """Which views to learn from, and how many patients they are of; networks add what else they need.
 
-    @property
-    def first(self) -> int: ...
-    @property
-    def renew_every(self) -> int: ...
-    @property
-    def kept(self) -> int: ...
+    Parameters
+    ----------
+    carm
+        Of the radiographs.
+    poses
+        Of the radiographs.
+    kept
+        Patients in memory.
+    renew_every
+        Steps after which the oldest gives way to a new one.
+    first
+        Patients to begin with.
+    """
+
+    carm: CArm = STANDARD_CARM
+    poses: PoseRange = field(default_factory=PoseRange)
+    kept: int = 96
+    renew_every: int = 8
+    first: int = 8
 
 
 class PatientPool(Recent[Views], ABC):
