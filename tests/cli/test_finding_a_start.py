@@ -7,15 +7,17 @@ import pytest
 import torch
 from PIL import Image
 
-from napari_xreg.cli import finding_start
 from napari_xreg.geometry import CArmPose
 from napari_xreg.images import Landmark, Radiograph, write_landmarks, write_radiograph
+from napari_xreg.landmarks import CompactDetector
 from napari_xreg.rayemb import CompactEncoder
 from napari_xreg.records.pose_frames import pose_of_matrix
 from napari_xreg.registration import Spread
+from napari_xreg.regression import PoseNetwork
 from napari_xreg.rendering import render_drr
-from napari_xreg.training import save_network
+from napari_xreg.training import FixedCamera, save_network
 from napari_xreg.workflows import NoStart, StartingPose
+from napari_xreg.workflows.starting import several
 
 QUICK = ("--film", "none", "--json", "--quiet")
 
@@ -138,7 +140,7 @@ class TestInit:
                 case.pose, isocenter, "a stub", ("mind the gap",), "", extra, 3, spread
             )
 
-        monkeypatch.setattr(finding_start, "initialise", find)
+        monkeypatch.setattr(several, "initialise", find)
         done = call(
             "register", case.ct, case.xray, "--init", "rayemb", "--truth", case.truth,
             "--out", tmp_path / "out", *QUICK,
@@ -152,12 +154,104 @@ class TestInit:
         assert answer["settings"]["spread"]["depth_mm"] == 6.0
         assert answer["truth"]["start"]["mean_target_registration_error_mm"] < 1e-3
 
+    @pytest.mark.slow
+    def test_several_are_refined_together(self, call, case, tmp_path, monkeypatch):
+        """One finds nothing, one is right, one far off: the right one goes on, and it is said."""
+        usual = several.initialise
+        isocenter = case.volume.center.double()
+
+        def find(request, *, control):
+            if request.method == "landmarks":
+                raise NoStart("no landmark was seen.")
+            if request.method != "rayemb":
+                return (yield from usual(request, control=control))
+            extra = {"init": {"method": "stub"}}
+            return StartingPose(
+                case.pose,
+                isocenter,
+                "a stub",
+                ("mind the gap",),
+                "",
+                extra,
+                3,
+                Spread(1.5, 4.0, 6.0),
+            )
+
+        monkeypatch.setattr(several, "initialise", find)
+        write_landmarks(tmp_path / "a.csv", [Landmark("a", (1.0, 2.0, 3.0))])
+        done = call(
+            "register", case.ct, case.xray, "--init", "manual", "landmarks", "rayemb", "dicom",
+            "--primary", 70, "--secondary", 20, "--landmarks", tmp_path / "a.csv",
+            "--weights", self.detector_weights(tmp_path), "--weights", self.rayemb_weights(tmp_path),
+            "--out", tmp_path / "out", "--film", "none", "--json",
+        )  # fmt: skip
+        assert done.code == 0, done.err
+        answer = json.loads(done.out)
+        assert answer["start_origin"] == "C-arm angles"
+        assert [each["method"] for each in answer["init"]] == [
+            "C-arm angles", "stub", "header of the radiograph",
+        ]  # fmt: skip
+        assert [each["starts"] for each in answer["settings"]["beside"]] == [3, 1]
+        assert answer["settings"]["origin"] == "C-arm angles"
+        assert "mind the gap" in answer["assumptions"]
+        said = next(note for note in answer["notes"] if note.startswith("Of the proposed poses"))
+        assert "C-arm angles (level" in said
+        assert not said.startswith("Of the proposed poses the best is from C-arm angles")
+        assert "landmarks: no landmark was seen." in answer["assumptions"]
+        found = pose_of_matrix(
+            torch.tensor(answer["pose"]["world_from_camera"]).double(), "world_from_camera"
+        )
+        point = isocenter + 40.0
+        assert float((found.inverse().apply(point) - case.pose.inverse().apply(point)).norm()) < 1.0
+
+    @staticmethod
+    def rayemb_weights(folder):
+        torch.manual_seed(0)
+        save_network(folder / "ray.safetensors", CompactEncoder(), {})
+        return folder / "ray.safetensors"
+
+    @staticmethod
+    def detector_weights(folder):
+        save_network(folder / "d.safetensors", CompactDetector(("a",), widths=(8, 8, 8, 8)), {})
+        return folder / "d.safetensors"
+
+    def test_whose_weights_they_are(self, call, case, tmp_path, monkeypatch):
+        asked = []
+
+        def find(request, *, control):
+            asked.append((request.method, request.weights and request.weights.name))
+            raise NoStart(f"{request.method} finds nothing.")
+            yield
+
+        monkeypatch.setattr(several, "initialise", find)
+        ray = self.rayemb_weights(tmp_path)
+        network = PoseNetwork(framing=FixedCamera(pixels=32))
+        save_network(tmp_path / "pose.safetensors", network, {})
+        files = ("--weights", tmp_path / "pose.safetensors", "--weights", ray)
+        words = ("register", case.ct, case.xray, "--quiet")
+        done = call(*words, *files, "--init", "rayemb", "regression")
+        assert done.code == 1
+        assert "rayemb finds nothing. regression finds nothing." in done.err
+        assert asked == [("rayemb", "ray.safetensors"), ("regression", "pose.safetensors")]
+        torch.save({"state_dict": {"a": torch.zeros(2)}}, tmp_path / "old.ckpt")
+        asked.clear()
+        call(
+            *words, *files[:2], "--weights", tmp_path / "old.ckpt", "--init", "rayemb", "regression"
+        )
+        assert asked == [("rayemb", "old.ckpt"), ("regression", "pose.safetensors")]
+        done = call(*words, "--weights", ray, "--init", "regression", "landmarks")
+        assert done.code == 2
+        assert "ray.safetensors: --init regression landmarks has no use for it" in done.err
+        done = call(*words, "--weights", ray, "--init", "rayemb", "regression")
+        assert done.code == 2
+        assert "--init regression needs --weights" in done.err
+
     def test_no_start_is_a_failure_not_bad_input(self, call, case, monkeypatch):
         def find(request, *, control):
             raise NoStart("nothing was found: look elsewhere")
             yield
 
-        monkeypatch.setattr(finding_start, "initialise", find)
+        monkeypatch.setattr(several, "initialise", find)
         done = call("register", case.ct, case.xray, "--init", "rayemb", "--json")
         assert done.code == 1
         assert "nothing was found: look elsewhere" in done.err
@@ -172,6 +266,16 @@ class TestInit:
             (("--spread", 1, 2, 3), "--multi-start N"),
             (("--init", "rayemb", "--multi-start", 1, "--spread", 1, 2, 3), "--multi-start N"),
             (("--init", "guess"), "invalid choice"),
+            (("--init", "manual"), "--init manual needs a start"),
+            (("--init", "dicom", "--primary", 3), "not both; or --init manual too"),
+            (("--init", "dicom", "dicom"), "dicom stands twice"),
+            (("--init", "dicom", "rayemb", "--lock", "depth"), "--lock holds a pose"),
+            (("--init", "dicom", "rayemb", "--method", "adam"), "several --init belong to"),
+            (("--init", "dicom", "--weights", "w"), "--weights belong to --init rayemb or"),
+            (
+                ("--init", "dicom", "rayemb", "--weights", "a", "--weights", "b"),
+                "--weights was given 2 files for --init rayemb: give one each",
+            ),
         ],
     )
     def test_what_does_not_go_together(self, call, case, options, words):

@@ -7,14 +7,14 @@ import pytest
 import torch
 
 from napari_xreg import training
-from napari_xreg.cli import detect_command, finding_start, heatmap_command, register_command
+from napari_xreg.cli import detect_command, heatmap_command, register_command
 from napari_xreg.cli.arguments.parser import build_parser
 from napari_xreg.geometry import Pose
 from napari_xreg.images import Landmark, read_radiograph, write_landmarks
 from napari_xreg.rayemb import PreparedNetwork
 from napari_xreg.registration.refinement.second_order import course
 from napari_xreg.workflows import RECIPES, InitialiseRequest, StartingPose
-from napari_xreg.workflows.starting import by_landmarks, by_points
+from napari_xreg.workflows.starting import by_landmarks, by_points, several
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ def test_detect(call, case, stop):
 
 @pytest.mark.parametrize("method", ["rayemb", "landmarks"])
 def test_a_start_that_is_found(call, case, stop, tmp_path, method):
-    calls = stop(finding_start, "initialise")
+    calls = stop(several, "initialise")
     write_landmarks(tmp_path / "a.csv", [Landmark("a", (1.0, 2.0, 3.0))])
     words = ("--weights", case.truth, "--landmarks", tmp_path / "a.csv", "--seed", 8, "--quiet")
     ended(call("register", case.ct, case.xray, "--init", method, "--labels", case.labels, *words))

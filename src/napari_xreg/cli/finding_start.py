@@ -1,7 +1,8 @@
-"""``--init``: a start that an initialiser finds, and how networks are shown at work."""
+"""``--init``: starts that initialisers find, and how networks are shown at work."""
 
 from argparse import Namespace
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,23 +18,32 @@ from napari_xreg.rayemb import SearchRound, TemplateMade
 from napari_xreg.rendering import thread_count
 from napari_xreg.workflows import (
     INITIALISERS,
+    Asking,
     InitialiseRequest,
     Patient,
     StartingPose,
     WeightsRead,
-    initialise,
+    find_starts,
+    weights_entry,
+    weights_use,
 )
 
 Answer = TypeVar("Answer")
 
 
-def find_start(
+def find_every_start(
     arguments: Namespace,
     patient: Patient,
     radiograph: Radiograph,
+    given: StartingPose | None,
     console: Console,
-) -> StartingPose:
-    """The start that --init finds.
+) -> tuple[StartingPose, ...]:
+    """The starts that --init finds, in its order.
+
+    Parameters
+    ----------
+    given
+        By the options of the command line, or the header.
 
     Raises
     ------
@@ -42,34 +52,69 @@ def find_start(
     ValueError
         If it needs a file that was not given.
     """
-    row = INITIALISERS[arguments.init]
-    needs = row.needs
-    if "weights" in needs and arguments.weights is None:
-        raise ValueError(
-            f"--init {arguments.init} needs --weights: train a network first "
-            f"(napari-xreg train {row.recipe})"
+    methods = ["manual" if name == "given" else name for name in arguments.init]
+    weights = _weights_of(arguments, methods)
+    requests = []
+    for method in methods:
+        row = INITIALISERS[method]
+        if "weights" in row.needs and method not in weights:
+            raise ValueError(
+                f"--init {method} needs --weights: train a network first "
+                f"(napari-xreg train {row.recipe})"
+            )
+        if "landmarks" in row.needs and not patient.landmarks:
+            raise ValueError(
+                "give the landmarks of the CT: --landmarks FILE (.mrk.json, .fcsv or .csv)"
+            )
+        requests.append(
+            InitialiseRequest(
+                method,
+                patient.volume,
+                radiograph,
+                patient.labels,
+                patient.landmarks,
+                said_isocenter(arguments),
+                weights.get(method),
+                arguments.seed,
+                given,
+            )
         )
-    if "landmarks" in needs and not patient.landmarks:
-        raise ValueError(
-            "give the landmarks of the CT: --landmarks FILE (.mrk.json, .fcsv or .csv)"
-        )
-    request = InitialiseRequest(
-        arguments.init,
-        patient.volume,
-        radiograph,
-        patient.labels,
-        patient.landmarks,
-        said_isocenter(arguments),
-        None if arguments.weights is None else Path(arguments.weights),
-        arguments.seed,
-    )
     prepare_renderer(console, arguments.threads)
-    console.step(f"looking for a start ({arguments.init})")
     control = Control()
-    start = shown(initialise(request, control=control), control, arguments.threads, console)
-    if start.said:
-        console.say(start.said)
-    return start
+    starts = shown(find_starts(requests, control=control), control, arguments.threads, console)
+    for start in starts.found.values():
+        if start.said:
+            console.say(start.said)
+    first, *others = starts.found.values()
+    without = (f"{each.method}: {each.words}" for each in starts.nothing)
+    return replace(first, notes=(*first.notes, *without)), *others
+
+
+def _weights_of(arguments: Namespace, methods: Sequence[str]) -> dict[str, Path]:
+    """Whose weights each file holds; one that does not say it belongs to the one that has none."""
+    files = [Path(file) for file in arguments.weights or ()]
+    networks = [method for method in methods if INITIALISERS[method].recipe]
+    if len(files) > len(networks):
+        raise ValueError(
+            f"--weights was given {len(files)} files for --init {' '.join(networks)}: give one each"
+        )
+    if len(networks) == 1:
+        return dict.fromkeys(networks, files[0]) if files else {}
+    found: dict[str, Path] = {}
+    silent = []
+    for file in files:
+        use = weights_use(weights_entry(file))
+        method = next((name for name in networks if INITIALISERS[name].recipe == use), None)
+        if use and (method is None or method in found):
+            raise ValueError(f"{file.name}: --init {' '.join(networks)} has no use for it ({use})")
+        if method is None:
+            silent.append(file)
+        else:
+            found[method] = file
+    left = [method for method in networks if method not in found]
+    if silent and (len(silent) > 1 or len(left) > 1):
+        raise ValueError(f"{silent[0].name} does not say whose weights it holds: give one --init")
+    return found | dict(zip(left, silent, strict=False))
 
 
 def shown(
@@ -88,8 +133,10 @@ def shown(
 
 
 def show(event: object, console: Console) -> None:
-    """One of the events of preparing, finding and detecting."""
+    """One of the events of asking, preparing, finding and detecting."""
     match event:
+        case Asking(method):
+            console.step(f"looking for a start ({method})")
         case WeightsRead(name, landmarks=count) if count:
             console.say(f"weights: {name}, {count} landmarks, {event.trained_on}")
         case WeightsRead(name, own=True):

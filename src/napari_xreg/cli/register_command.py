@@ -1,6 +1,7 @@
 """``napari-xreg register``: CT and radiographs to a pose."""
 
 from argparse import Namespace
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,15 @@ from napari_xreg.files import check_folder
 from napari_xreg.images import Radiograph
 from napari_xreg.progress import ahead
 from napari_xreg.records import describe_input, read_truth
-from napari_xreg.registration import SOLVERS, NearBone, Registration, Spread, Status, Wanted
+from napari_xreg.registration import (
+    SOLVERS,
+    Hypothesis,
+    NearBone,
+    Registration,
+    Spread,
+    Status,
+    Wanted,
+)
 from napari_xreg.rendering import choose_device, set_thread_count, warm_up
 from napari_xreg.workflows import (
     INITIALISERS,
@@ -41,6 +50,7 @@ from napari_xreg.workflows import (
     described_ct,
     error_words,
     errors_against,
+    hypothesis_of,
     predicted_landmarks,
 )
 
@@ -75,23 +85,25 @@ def run(arguments: Namespace, console: Console) -> int:
     if patient.structures:
         console.say(f"structures: {', '.join(patient.structures.values())}")
     try:
-        start = _start(arguments, patient, radiograph, console)
+        start, *beside = _starts_of(arguments, patient, radiograph, console)
     except NoStart as nothing:
         console.error(str(nothing))
         return 1
     views = starting_views(arguments, start, (radiograph, *others))
     for view in views[1:]:
         console.say(f"radiograph: {view.radiograph!r}")
-    console.say(f"start: {start.origin}")
+    for each in (start, *beside):
+        console.say(f"start: {each.origin}")
     of_views = tuple(note for view in views for note in view.radiograph.notes)
     of_trial = () if trial is None else trial.notes
     of_case = () if case is None else case.notes
-    notes = of_trial + of_case + patient.volume.notes + of_views + start.notes
+    of_starts = tuple(note for each in (start, *beside) for note in each.notes)
+    notes = of_trial + of_case + patient.volume.notes + of_views + of_starts
     console.notes(notes)
     inputs = described.result()
     prepare_renderer(console, arguments.threads)
     console.step("registering")
-    settings = chosen_settings(arguments, start)
+    settings = chosen_settings(arguments, start, beside)
     request = RefineRequest(
         patient.rendering, views, settings, start.isocenter, device,
         cpu_instead=arguments.device == "auto",
@@ -104,6 +116,10 @@ def run(arguments: Namespace, console: Console) -> int:
         "structures": dict(patient.structures) or None,
         **start.extra,
     }
+    if beside:
+        extra["init"] = [
+            each.extra.get("init", {"method": each.origin}) for each in (start, *beside)
+        ]
     if truth is not None:
         extra["truth"] = errors_against(
             truth.world_from_camera, truth.fiducials_mm, radiograph.carm, start.pose, registration
@@ -143,12 +159,21 @@ def check_settings(arguments: Namespace) -> None:
     ValueError
         If an option does not belong to the chosen method or start.
     """
-    found = arguments.init != "given"
+    found = [name for name in arguments.init if name not in ("given", "manual", "dicom")]
+    twice = {name for name in arguments.init if arguments.init.count(name) > 1}
+    if twice:
+        raise ValueError(f"--init {', '.join(sorted(twice))} stands twice")
     angles = (arguments.primary, arguments.secondary, arguments.roll, arguments.offset)
-    if found and (arguments.start is not None or any(value is not None for value in angles)):
-        raise ValueError(f"give either --init {arguments.init} or a start, not both")
+    by_hand = arguments.start is not None or any(value is not None for value in angles)
+    if by_hand and not {"given", "manual"} & set(arguments.init):
+        raise ValueError(
+            f"give either --init {' '.join(arguments.init)} or a start, not both; or --init manual too"
+        )
+    if "manual" in arguments.init and not by_hand:
+        raise ValueError("--init manual needs a start: --start FILE, or --primary and --secondary")
+    networks = [name for name, row in INITIALISERS.items() if row.recipe]
     if arguments.weights is not None and not found:
-        raise ValueError(f"--weights belong to --init {' or '.join(INITIALISERS)}")
+        raise ValueError(f"--weights belong to --init {' or '.join(networks)}")
     check_film(arguments.film)
     solver = SOLVERS.get(arguments.method)
     if solver is None:
@@ -158,6 +183,10 @@ def check_settings(arguments: Namespace) -> None:
             f"--compare is, with --method {solver.name}, one of "
             f"{'; '.join(solver.compares())}: got {arguments.compare!r}"
         )
+    if len(arguments.init) > 1 and arguments.lock:
+        raise ValueError("--lock holds a pose that is known: give one --init with it")
+    if len(arguments.init) > 1 and not solver.several_starts:
+        raise ValueError(f"several --init belong to --method {_names_of('several_starts')}")
     several = arguments.multi_start not in (None, 1) or arguments.spread
     if several and not solver.several_starts:
         raise ValueError(
@@ -173,7 +202,9 @@ def _names_of(ability: str) -> str:
     return " or ".join(name for name, solver in SOLVERS.items() if getattr(solver, ability))
 
 
-def chosen_settings(arguments: Namespace, start: StartingPose) -> Any:
+def chosen_settings(
+    arguments: Namespace, start: StartingPose, beside: Sequence[StartingPose] = ()
+) -> Any:
     """The settings that the command line describes; a start that was found brings its own."""
     solver = SOLVERS[arguments.method]
     return solver.settings_for(
@@ -181,6 +212,8 @@ def chosen_settings(arguments: Namespace, start: StartingPose) -> Any:
             compare=arguments.compare,
             starts=_starts(arguments, start) if solver.several_starts else 1,
             spread=Spread(*arguments.spread) if arguments.spread else start.spread,
+            beside=tuple(_beside(arguments, each) for each in beside),
+            origin=start.origin if beside else "",
             locked=tuple(arguments.lock),
             seed=arguments.seed,
             keep_images=False,
@@ -196,17 +229,26 @@ def _starts(arguments: Namespace, start: StartingPose) -> int:
     return 1 if arguments.lock and start.starts else start.starts
 
 
-def _start(
-    arguments: Namespace,
-    patient: Patient,
-    radiograph: Radiograph,
-    console: Console,
-) -> StartingPose:
-    if arguments.init == "given":
-        return starting_pose(arguments, radiograph.carm, patient.volume, radiograph)
-    from napari_xreg.cli.finding_start import find_start  # networks, which few runs need
+def _beside(arguments: Namespace, start: StartingPose) -> Hypothesis:
+    """A start beside the first; what the command line says of starts holds for all."""
+    proposed = hypothesis_of(start)
+    if arguments.multi_start:
+        proposed = replace(proposed, starts=arguments.multi_start)
+    return replace(proposed, spread=Spread(*arguments.spread)) if arguments.spread else proposed
 
-    return find_start(arguments, patient, radiograph, console)
+
+def _starts_of(
+    arguments: Namespace, patient: Patient, radiograph: Radiograph, console: Console
+) -> tuple[StartingPose, ...]:
+    """Every pose that --init finds, in its order: at least one."""
+    given = None
+    if {"given", "manual"} & set(arguments.init):
+        given = starting_pose(arguments, radiograph.carm, patient.volume, radiograph)
+        if len(arguments.init) == 1:
+            return (given,)
+    from napari_xreg.cli.finding_start import find_every_start  # networks, which few runs need
+
+    return find_every_start(arguments, patient, radiograph, given, console)
 
 
 def _of_case(arguments: Namespace, case: OpenedCase) -> Patient:
@@ -236,7 +278,7 @@ def _inputs(arguments: Namespace, case: OpenedCase | None) -> list[dict[str, Any
     files += [(path, "start") for path in arguments.start or ()]
     files += [(path, "geometry") for path in arguments.geometry or () if isinstance(path, str)]
     files += [(getattr(arguments, "trial", None), "trial")]
-    files += [(arguments.weights, "weights"), (arguments.truth, "truth")]
-    files += [(arguments.landmarks, "landmarks")]
+    files += [(path, "weights") for path in arguments.weights or ()]
+    files += [(arguments.truth, "truth"), (arguments.landmarks, "landmarks")]
     given = [dict(describe_input(path, role)) for path, role in files if path is not None]
     return [*([described_ct(arguments.ct)] if case is None else case.inputs()), *given]

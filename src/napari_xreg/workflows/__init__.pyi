@@ -64,6 +64,10 @@ from .opening.cases import (
 )
 from .opening.inspecting import inspect as inspect
 from .opening.kinds import FileKind as FileKind, file_kind as file_kind
+from .opening.inspecting_weights import (
+    weights_entry as weights_entry,
+    weights_use as weights_use,
+)
 from .opening.patient_facts import FactsRequest as FactsRequest
 from .opening.patients import (
     Patient as Patient,
@@ -134,6 +138,20 @@ from .starting.initialisers import (
     INITIALISERS as INITIALISERS,
     Initialiser as Initialiser,
     NoStart as NoStart,
+)
+from .starting.proposing import (
+    Proposal as Proposal,
+    Proposals as Proposals,
+    ProposeRequest as ProposeRequest,
+    Ranking as Ranking,
+    propose as propose,
+)
+from .starting.several import (
+    Asking as Asking,
+    NothingFound as NothingFound,
+    Starts as Starts,
+    find_starts as find_starts,
+    hypothesis_of as hypothesis_of,
 )
 from .starting.starting import (
     InitialiseRequest as InitialiseRequest,

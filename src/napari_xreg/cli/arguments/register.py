@@ -92,12 +92,18 @@ def add_register(commands: Commands, common: Parser) -> None:
     methods = "; ".join(f"{row.name}: {row.line}" for row in INITIALISERS.values())
     find.add_argument(
         "--init",
+        nargs="+",
         choices=("given", *INITIALISERS),
-        default="given",
-        help=f"given: from the options below or the header (default); {methods}",
+        default=["given"],
+        metavar="METHOD",
+        help="who finds the pose to start from; of several the poses are refined together and the best "
+        f"goes on. given: the options below, else the header (default); {methods}",
     )
     find.add_argument(
-        "--weights", metavar="FILE", help="for --init (default: those of the package)"
+        "--weights",
+        action="append",
+        metavar="FILE",
+        help="for --init (default: those of the package); may be repeated, once for each network",
     )
     add_start(register, "where the C-arm is thought to stand", several=True)
     how = register.add_argument_group("refinement")

@@ -266,12 +266,14 @@ def _refined(
     assert result is not None  # there is at least one level
     reached = max(track.level for track in tracks.values())
     complete = reached == skipped + len(settings.levels) - 1
-    return dataclasses.replace(
+    found = dataclasses.replace(
         result,
         trajectory=tuple(trajectory),
         covariance=result.covariance if complete else None,
         candidates=tuple(sorted(tracks.values(), key=lambda t: (-t.level, t.loss))),
     )
+    told = found.ranking_words
+    return replace(found, notes=(*found.notes, told)) if told else found
 
 
 def near_bone_words(near: NearBone) -> str:

@@ -228,6 +228,20 @@ class Registration:
         return tuple(best.values())
 
     @property
+    def ranking_words(self) -> str:
+        """What a user reads of the ranking; empty where nobody proposed anything beside the start."""
+        first, *others = self.ranking or (None,)
+        if first is None or not others:
+            return ""
+        said = [
+            f"{each.origin} (level {each.level + 1}: {each.loss / each.winner_loss:.1f} times the loss)"
+            if each.winner_loss
+            else each.origin
+            for each in others
+        ]
+        return f"Of the proposed poses the best is from {first.origin}; then {'; '.join(said)}."
+
+    @property
     def ended_at(self) -> int | None:
         """Which of its iterates is the pose it ended with; None: none of them."""
         best = self.world_from_camera.matrix()

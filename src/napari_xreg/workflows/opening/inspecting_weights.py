@@ -1,10 +1,18 @@
 """What a file of weights says about itself."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from napari_xreg.files import ReadError
-from napari_xreg.regression import generation, network_of_published, published_content
+from napari_xreg.landmarks import CompactDetector, ResNetUNet
+from napari_xreg.rayemb import CompactEncoder, DinoEncoder
+from napari_xreg.regression import (
+    PoseNetwork,
+    generation,
+    network_of_published,
+    published_content,
+)
 from napari_xreg.training import CheckpointError, read_checkpoint
 
 
@@ -20,6 +28,27 @@ def weights_entry(path: Path) -> dict[str, Any]:
         return _own(path) if path.suffix == ".safetensors" else _published(path)
     except CheckpointError as error:
         raise ReadError(str(error)) from error
+
+
+def weights_use(entry: Mapping[str, Any]) -> str:
+    """What weights are for, a kind of `RECIPES`; empty where their file does not say.
+
+    Parameters
+    ----------
+    entry
+        Of `weights_entry`.
+    """
+    network = str(entry.get("network", "")).partition(",")[0]
+    return _USES.get(network, "")
+
+
+_USES = {
+    PoseNetwork.kind: "pose",
+    CompactEncoder.kind: "rayemb",
+    DinoEncoder.kind: "rayemb",
+    CompactDetector.kind: "landmarks",
+    ResNetUNet.kind: "landmarks",
+}
 
 
 def _own(path: Path) -> dict[str, Any]:

@@ -14,6 +14,8 @@ class Initialiser:
     ----------
     name
         As a user gives it.
+    title
+        What a user reads.
     line
         What it does, in a line.
     module
@@ -26,6 +28,7 @@ class Initialiser:
     """
 
     name: str
+    title: str
     line: str
     module: str
     needs: tuple[str, ...] = ()
@@ -36,13 +39,28 @@ INITIALISERS: dict[str, Initialiser] = {
     row.name: row
     for row in (
         Initialiser(
+            "manual",
+            "Current pose",
+            "the pose that is given",
+            "napari_xreg.workflows.starting.by_hand",
+            needs=("given",),
+        ),
+        Initialiser(
+            "dicom",
+            "Radiograph's header",
+            "where the radiograph's own file says that the C-arm stood",
+            "napari_xreg.workflows.starting.by_header",
+        ),
+        Initialiser(
             "rayemb",
+            "Points (RayEmb)",
             "found from points of the CT (RayEmb)",
             "napari_xreg.workflows.starting.by_points",
             recipe="rayemb",
         ),
         Initialiser(
             "landmarks",
+            "Landmark detector",
             "from those that a detector finds (--weights) and their places in the CT (--landmarks)",
             "napari_xreg.workflows.starting.by_landmarks",
             needs=("weights", "landmarks"),
@@ -50,6 +68,7 @@ INITIALISERS: dict[str, Initialiser] = {
         ),
         Initialiser(
             "regression",
+            "Pose network",
             "the pose that a network says (--weights: of `train pose`, of xvr or of DiffPose)",
             "napari_xreg.workflows.starting.by_regression",
             needs=("weights",),

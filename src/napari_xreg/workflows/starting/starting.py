@@ -68,6 +68,8 @@ class InitialiseRequest:
         Of its network; None: those of the package, where it has some.
     seed
         Of everything that is drawn.
+    given
+        The pose that the user gives.
     cache
         Folder where what can be used again is kept; None: nowhere.
     """
@@ -80,6 +82,7 @@ class InitialiseRequest:
     isocenter: Float[Tensor, "3"] | None = None
     weights: Path | None = None
     seed: int = 0
+    given: StartingPose | None = None
     cache: Path | None = None
 
 
@@ -109,7 +112,7 @@ def initialise(
         raise ValueError(f"an initialiser is {' or '.join(INITIALISERS)}: got {request.method!r}")
     chosen = INITIALISERS[request.method]
     for need in chosen.needs:
-        if not getattr(request, need):
+        if getattr(request, need) in (None, ()):
             raise ValueError(f"{need} are needed for a start by {chosen.name}")
     module = importlib.import_module(chosen.module)
     found: StartingPose | None = yield from module.find_start(request, control=control)

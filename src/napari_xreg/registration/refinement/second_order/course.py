@@ -342,8 +342,8 @@ class _Course:
                 simulated=any(view.radiograph.simulated for view in self._cases[case]),
                 notes=notes,
             )
-            if (other := found.runner_up) is not None:
-                found = replace(found, notes=(*found.notes, other.words))
+            told = [found.ranking_words, "" if (other := found.runner_up) is None else other.words]
+            found = replace(found, notes=(*found.notes, *filter(None, told)))
             results.append(found)
         return results
 
