@@ -63,11 +63,11 @@ from .opening.cases import (
     open_case as open_case,
 )
 from .opening.inspecting import inspect as inspect
-from .opening.kinds import FileKind as FileKind, file_kind as file_kind
 from .opening.inspecting_weights import (
     weights_entry as weights_entry,
     weights_use as weights_use,
 )
+from .opening.kinds import FileKind as FileKind, file_kind as file_kind
 from .opening.patient_facts import FactsRequest as FactsRequest
 from .opening.patients import (
     Patient as Patient,
