@@ -6,8 +6,12 @@ import stat
 import sys
 
 import pytest
+import torch
 
 from napari_xreg.cli import main
+from napari_xreg.session import read_session
+from napari_xreg.simulation import phantom
+from napari_xreg.study import read_rows
 
 SMALL = """schema = "napari-xreg/study"
 version = 1
@@ -56,6 +60,27 @@ def test_a_study_with_a_broken_case(manifest, capsys):
     assert json.loads(capsys.readouterr().out)["computed"] == 0
     assert main(["study", "evaluate", "p"]) == 0
     assert "near" in capsys.readouterr().out
+    # The page stands by itself, and its worst case opens where the study left it.
+    assert main(["study", "report", "p", "--worst", "1"]) == 0
+    page = (manifest / "p" / "report.html").read_text(encoding="utf-8")
+    assert page.count("<svg") == 2
+    assert page.count("src='data:image/jpeg;base64,") == page.count("<img") == 1
+    assert "SIMULATED" in page
+    assert "absent.nii.gz" in page
+    (file,) = (manifest / "p" / "worst").glob("*.xreg.json")
+    assert f"href='worst/{file.name}'" in page
+    rows = [row for row in read_rows(manifest / "p") if row.errors]
+    worst = max(rows, key=lambda row: row.errors["mtre_mm"])
+    session = read_session(file)
+    (exposure,) = session.exposures.all
+    assert exposure.name == worst.case
+    assert torch.allclose(exposure.world_from_camera.matrix(), worst.poses[0].matrix())
+    assert torch.allclose(exposure.start.matrix(), worst.start_poses[0].matrix())
+    assert exposure.truth is not None
+    assert session.missing == ()
+    assert session.patient.volume.shape == phantom(spacing_mm=6.0, seed=10500).volume.shape
+    (result,) = session.results.all
+    assert result.registration.status is worst.status
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ from study_twins import Recorded, plan, row_of
 from napari_xreg.metrics import bootstrap_over_subjects, capture_range, success_by_start
 from napari_xreg.progress import run
 from napari_xreg.study import StudyRequest, blocks_of, evaluate, figures, run_study, summary
+from napari_xreg.study.worst import worst_rows
 
 
 def rows(errors, *, starts=None, subjects=None, trusted=None):
@@ -61,6 +62,14 @@ def test_what_is_left_out_is_in_no_figure_and_said(tmp_path):
     assert f"{made[2].case}: nobody knows its true pose" in text
     assert "SIMULATED" in text
     assert "mean distance of the fiducials between their places" in text  # the definition of mTRE
+
+
+def test_the_gallery_begins_with_what_was_trusted_though_wrong():
+    made = rows([3.0, 30.0, 1.0, None, 20.0], trusted=[1, 0, 1, 0, 0])
+    made = [row.model_copy(update={"case": f"c{n // 3}"}) for n, row in enumerate(made)]
+    found = [row.errors["mtre_mm"] for row in worst_rows(made, 4)]
+    assert found == [3.0, 30.0, 20.0]  # two of a case at most
+    assert [row.errors["mtre_mm"] for row in worst_rows(made, 2)] == [3.0, 30.0]
 
 
 def test_bootstrap_draws_subjects_not_cases():

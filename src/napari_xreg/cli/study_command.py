@@ -36,6 +36,7 @@ from napari_xreg.study import (
     run_study,
     submit,
     summary,
+    write_study_report,
     write_tables,
 )
 from napari_xreg.workflows import compiling
@@ -58,6 +59,8 @@ def run(arguments: Namespace, console: Console) -> int:
         return init(arguments, rest, console)
     if len(rest) != 1 or arguments.out is not None:
         raise ValueError(f"study {action} takes the folder of a study: study {action} DIR")
+    if action == "report":
+        return report(Path(rest[0]), arguments.worst, console)
     return tabulate(Path(rest[0]), console)
 
 
@@ -81,6 +84,20 @@ def tabulate(folder: Path, console: Console) -> int:
     evaluation = evaluate(folder)
     files = write_tables(evaluation, folder)
     console.say(summary(evaluation))
+    console.say(f"written: {', '.join(str(file) for file in files)}")
+    console.answer({"files": [str(file) for file in files]})
+    return 0
+
+
+def report(folder: Path, worst: int, console: Console) -> int:
+    """The page of a folder."""
+    set_thread_count(1)
+    console.step("reading")
+    evaluation = evaluate(folder)
+    files = run_through(
+        write_study_report(evaluation, folder, worst=worst),
+        lambda event: console.progress(event.done / event.of, f"drawn: {event.case}"),
+    )
     console.say(f"written: {', '.join(str(file) for file in files)}")
     console.answer({"files": [str(file) for file in files]})
     return 0
@@ -132,6 +149,7 @@ def do(arguments: Namespace, source: str, console: Console) -> int:
     if ended.elsewhere:
         console.say(f"{ended.elsewhere} registrations are in the hands of another runner of {out}")
     console.say(f"written: {', '.join(str(file) for file in files)}")
+    console.say(f"next:    napari-xreg study report {shlex.quote(str(out))}")
     console.answer(
         {
             "registrations": ended.total,

@@ -15,6 +15,7 @@ from .entries import (
 from .pictures import (
     carm_words as carm_words,
     compare as compare,
+    edges_picture as edges_picture,
     overlay_picture as overlay_picture,
     refinement_frames as refinement_frames,
     write_gif as write_gif,
@@ -28,7 +29,7 @@ from .pose_files import (
     write_pose as write_pose,
 )
 from .pose_frames import pose_of_matrix as pose_of_matrix
-from .report import write_report as write_report
+from .report import PAGE_STYLE as PAGE_STYLE, write_report as write_report
 from .result_files import (
     describe_input as describe_input,
     read_result as read_result,

@@ -75,12 +75,8 @@ def overlay_picture(
     caption
         Lines below. That a radiograph was simulated is said without being asked.
     """
-    base = canvas.grey(comparison.radiograph, comparison.usable)
+    base, lined = _lined(comparison)
     drrs = [canvas.grey(drr) for drr in (comparison.before, comparison.after)]
-    lined = [
-        canvas.with_edges(base, canvas.edges(drr) & comparison.usable, color)
-        for drr, color in ((comparison.before, BEFORE), (comparison.after, AFTER))
-    ]
     shape = (base.shape[0], base.shape[1])
     best = _best_track(registration)
     losses = canvas.curve(
@@ -107,6 +103,28 @@ def overlay_picture(
         return picture
     strip = np.full((10 + 20 * len(lines), picture.shape[1], 3), canvas.BACKGROUND, np.uint8)
     return np.vstack([picture, canvas.write(strip, lines, (10, 2))])
+
+
+def edges_picture(comparison: Comparison, *, simulated: bool) -> Picture:
+    """Three panels in a row: the radiograph; edges at the start and at the result over it."""
+    base, (before, after) = _lined(comparison)
+    kind = "radiograph (simulated)" if simulated else "radiograph"
+    panels = [
+        canvas.titled(base, kind),
+        canvas.titled(before, "edges at the start", color=BEFORE),
+        canvas.titled(after, "edges at the result", color=AFTER),
+    ]
+    return canvas.grid([panels])
+
+
+def _lined(comparison: Comparison) -> tuple[Picture, list[Picture]]:
+    """The radiograph in grey, and with the edges of the CT before and after."""
+    base = canvas.grey(comparison.radiograph, comparison.usable)
+    lined = [
+        canvas.with_edges(base, canvas.edges(drr) & comparison.usable, color)
+        for drr, color in ((comparison.before, BEFORE), (comparison.after, AFTER))
+    ]
+    return base, lined
 
 
 def refinement_frames(

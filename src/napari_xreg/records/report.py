@@ -8,7 +8,7 @@ from typing import Any
 from napari_xreg.files import written
 from napari_xreg.registration import CAUTION, COLORS
 
-_STYLE = """
+PAGE_STYLE = """
 body { background: #16161a; color: #e6e6e6; font: 15px/1.5 system-ui, sans-serif; margin: 2em auto;
        max-width: 1180px; padding: 0 1em; }
 h1 { font-size: 1.4em; } h2 { font-size: 1.1em; margin-top: 2em; color: #9fd8e8; }
@@ -43,7 +43,7 @@ def write_report(
     parts = [
         "<!doctype html><html lang='en'><head><meta charset='utf-8'>",
         f"<meta name='generator' content='napari-xreg {escape(data['versions']['napari-xreg'])}'>",
-        f"<title>{escape(title)}</title><style>{_STYLE}{_TRUST}</style></head><body>",
+        f"<title>{escape(title)}</title><style>{PAGE_STYLE}{_TRUST}</style></head><body>",
         f"<h1>{escape(title)}</h1>",
         f"<p class='{'ok' if trusted else 'warn'}'>{escape(data['status']['message'])}</p>",
     ]

@@ -14,6 +14,7 @@ from .manifests import (
 )
 from .plan import Plan as Plan, plan_of as plan_of
 from .registering import Item as Item, Job as Job, rows_of as rows_of
+from .report import CaseDrawn as CaseDrawn, write_study_report as write_study_report
 from .runners import InProcess as InProcess, Processes as Processes, Runner as Runner
 from .running import (
     RowsDone as RowsDone,

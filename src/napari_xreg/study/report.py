@@ -1,0 +1,168 @@
+"""A study on one page that needs nothing beside it: curves, tables, the worst cases."""
+
+import base64
+import io
+from collections.abc import Generator, Iterable, Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from napari_xreg.files import written
+from napari_xreg.metrics import success_curve
+from napari_xreg.records import PAGE_STYLE
+from napari_xreg.study.curves import chart
+from napari_xreg.study.evaluating import (
+    MAIN_HEAD,
+    Evaluation,
+    bins_table,
+    definitions,
+    main_row,
+    others_table,
+)
+from napari_xreg.study.tables import CURVE_MM, Block
+from napari_xreg.study.worst import Shown, shown, worst_rows
+
+PAGE, WORST = "report.html", "worst"
+_LAST_BIN_MM = 70.0
+
+
+@dataclass(frozen=True)
+class CaseDrawn:
+    """One of the worst cases was drawn."""
+
+    case: str
+    done: int
+    of: int
+
+
+def write_study_report(
+    evaluation: Evaluation, out: Path, *, worst: int = 8
+) -> Generator[CaseDrawn, None, tuple[Path, ...]]:
+    """Write report.html, and sessions of the worst cases in a folder beside it.
+
+    Yields
+    ------
+    CaseDrawn
+        Of each.
+
+    Returns
+    -------
+    tuple of Path
+        What was written.
+
+    Raises
+    ------
+    WriteError
+        If a file cannot be written.
+    """
+    chosen, gallery = worst_rows(evaluation.rows, worst), []
+    for number, row in enumerate(chosen, 1):
+        gallery.append(shown(evaluation, row, out / WORST))
+        yield CaseDrawn(row.case, number, len(chosen))
+    with written(out / PAGE) as beside:
+        beside.write_text(page(evaluation, gallery, out), encoding="utf-8")
+    return (out / PAGE, *(each.session for each in gallery if each.session is not None))
+
+
+def page(evaluation: Evaluation, gallery: Sequence[Shown], out: Path) -> str:
+    """The page."""
+    title = evaluation.folder.manifest.title or "Study"
+    parts = [
+        "<!doctype html><html lang='en'><head><meta charset='utf-8'>",
+        f"<title>{escape(title)}</title><style>{PAGE_STYLE}{_STYLE}</style></head><body>",
+        f"<h1>{escape(title)}</h1>",
+    ]
+    if evaluation.simulated_words:
+        parts.append(f"<p class='warn'>{escape(evaluation.simulated_words)}</p>")
+    if evaluation.waiting:
+        parts.append(f"<p>{evaluation.waiting} registrations are not done yet.</p>")
+    judged = [block for block in evaluation.blocks if block.used]
+    if judged:
+        parts += ["<h2>How many end below so many millimetres</h2>", survival(judged)]
+        parts += ["<h2>How many end below 2 mm, by how far off they began</h2>", by_start(judged)]
+    parts += ["<h2>Table</h2>", table(MAIN_HEAD, map(main_row, evaluation.blocks))]
+    parts += ["<h2>Success by how far off the start was</h2>", table(*bins_table(judged))]
+    parts += ["<h2>Other errors, median (95 % of the cases)</h2>", table(*others_table(judged))]
+    parts.append("<h2>The worst cases</h2>")
+    parts += [_figure(each, out) for each in gallery] or ["<p>No result has a known error.</p>"]
+    failed = [row for row in evaluation.rows if row.failure]
+    if failed:
+        rows = [[row.case, row.start, row.method, row.failure] for row in failed]
+        parts += ["<h2>Failed</h2>", table(["case", "start", "method", "why"], rows)]
+    left = evaluation.exclusions
+    parts += ["<h2>Left out</h2>", "".join(f"<p>{escape(w)}</p>" for w in left) or "<p>nothing</p>"]
+    parts += ["<h2>What stands there</h2>", table(["", ""], definitions(evaluation))]
+    return "\n".join([*parts, "</body></html>"]) + "\n"
+
+
+_STYLE = """
+body { max-width: 1400px; } .wide { overflow-x: auto; } .warn { color: #ffb74d; }
+table { font-size: .85em; } figure { margin: 1.5em 0; } figcaption { color: #9a9aa2; }
+"""
+
+
+def survival(blocks: Sequence[Block]) -> str:
+    """Share of cases below every threshold, a curve a block."""
+    curves = []
+    for block in blocks:
+        curve = success_curve(block.errors, CURVE_MM, points=201)
+        curves.append((_name(block), curve.thresholds_mm.tolist(), curve.shares.tolist()))
+    return chart(curves, across="mTRE (mm)", up="cases below", last=CURVE_MM)
+
+
+def by_start(blocks: Sequence[Block]) -> str:
+    """Share of successes over the middle of each bin of the start's error."""
+    curves = []
+    for block in blocks:
+        bins = [each for each in block.bins() if each.rate is not None]
+        middles = [min(each.low + 5.0, _LAST_BIN_MM) for each in bins]
+        shares = [each.rate.share for each in bins if each.rate is not None]
+        curves.append((_name(block), middles, shares))
+    return chart(
+        curves, across="mTRE of the start (mm), bins of 10", up="cases below 2 mm", last=70.0
+    )
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """In HTML."""
+    lines = ["<tr>" + "".join(f"<th>{escape(cell)}</th>" for cell in head) + "</tr>"]
+    lines += ["<tr>" + "".join(f"<td>{escape(c)}</td>" for c in row) + "</tr>" for row in rows]
+    return f"<div class='wide'><table>{''.join(lines)}</table></div>"
+
+
+def _name(block: Block) -> str:
+    return ", ".join(part for part in (block.group, block.start, block.method) if part)
+
+
+def _figure(each: Shown, out: Path) -> str:
+    row = each.row
+    error, began = row.errors["mtre_mm"], row.start_errors.get("mtre_mm", float("nan"))
+    trust = "trusted" if row.trusted else "not trusted"
+    likely = "" if row.probability is None else f", probability {row.probability:.2f}"
+    words = (
+        f"{row.case}: {row.start}, {row.method}. mTRE {began:.1f} mm at the start, {error:.2f} mm at the "
+        f"result; {trust}{likely}."
+    )
+    parts = [f"<figure><figcaption>{escape(words)}"]
+    if each.session is not None:
+        name = each.session.relative_to(out).as_posix()
+        parts.append(
+            f"<br>session (File &gt; Open in napari): <a href='{escape(name)}'>{escape(name)}</a>"
+        )
+    if each.problem:
+        parts.append(f"<br>no picture: {escape(each.problem)}")
+    parts.append("</figcaption>")
+    if each.picture is not None:
+        parts.append(
+            f"<img alt='{escape(row.case)}' src='data:image/jpeg;base64,{_jpeg(each.picture)}'>"
+        )
+    return "".join(parts) + "</figure>"
+
+
+def _jpeg(picture: np.ndarray) -> str:
+    stream = io.BytesIO()
+    Image.fromarray(picture).save(stream, "JPEG", quality=85)
+    return base64.b64encode(stream.getvalue()).decode("ascii")

@@ -1,0 +1,137 @@
+"""The worst cases of a study, made again to be looked at: a picture, and a session that opens there."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from napari_xreg.files import plain
+from napari_xreg.records import StudyRow, compare, edges_picture
+from napari_xreg.registration import Registration
+from napari_xreg.session import Session, write_session
+from napari_xreg.study.case import Prepared, StudyCase
+from napari_xreg.study.errors import METRICS
+from napari_xreg.study.evaluating import Evaluation
+from napari_xreg.study.plan import cases_of, slug
+from napari_xreg.study.registering import settings_of
+from napari_xreg.study.tables import WRONG_MM
+
+MOST_OF_A_CASE = 2
+"""Rows of one case in a gallery: the rest would look alike."""
+PICTURE_PIXELS = 320
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """A row, to be looked at.
+
+    Parameters
+    ----------
+    row
+        Of the study.
+    picture
+        Edges at start and result; None where it could not be drawn.
+    session
+        A session's file that opens in the window at the result.
+    problem
+        Why there is no picture.
+    """
+
+    row: StudyRow
+    picture: np.ndarray | None = None
+    session: Path | None = None
+    problem: str = ""
+
+
+def worst_rows(rows: Sequence[StudyRow], count: int) -> list[StudyRow]:
+    """What is looked at first: trusted though wrong, then the farthest off; few of each case."""
+
+    def order(row: StudyRow) -> tuple[bool, float]:
+        error = row.errors[METRICS[0].name]
+        return not (row.trusted and error >= WRONG_MM), -error
+
+    chosen: list[StudyRow] = []
+    for row in sorted((r for r in rows if r.errors and not r.failure), key=order):
+        if len(chosen) < count and sum(c.case == row.case for c in chosen) < MOST_OF_A_CASE:
+            chosen.append(row)
+    return chosen
+
+
+def shown(evaluation: Evaluation, row: StudyRow, folder: Path) -> Shown:
+    """A row with its picture, and its session in a folder; the case is read, or simulated, again."""
+    try:
+        case = _case(evaluation, row.case)
+        prepared = case.described.prepare()
+        radiograph = prepared.radiographs[0]
+        volume = prepared.patient.rendering.volume()
+        comparison = compare(
+            volume, radiograph, row.start_poses[0], row.poses[0], pixels=PICTURE_PIXELS
+        )
+        picture = edges_picture(comparison, simulated=row.simulated)
+        file = folder / f"{slug(f'{row.case} {row.start} {row.repeat} {row.method}')}.xreg.json"
+        folder.mkdir(parents=True, exist_ok=True)
+        write_session(file, session_of(prepared, row, evaluation))
+    except (OSError, ValueError) as error:
+        return Shown(row, problem=" ".join(str(error).split()))
+    return Shown(row, picture, file)
+
+
+def session_of(prepared: Prepared, row: StudyRow, evaluation: Evaluation) -> Session:
+    """A session that holds a case, its radiographs at the result of a row."""
+    session, patient = Session(), prepared.patient
+    session.patient.set_volume(patient.volume, prepared.sources.get("ct"))
+    if patient.labels is not None:
+        session.patient.set_labels(patient.labels, prepared.sources.get("labels"))
+        if patient.structures:
+            session.patient.set_structures(tuple(patient.structures))
+    session.patient.set_isocenter(prepared.isocenter)
+    session.landmarks.set(patient.landmarks)
+    ids = [
+        session.exposures.add(
+            radiograph,
+            name=f"{row.case} {number + 1}" if len(prepared.radiographs) > 1 else row.case,
+            start=start,
+            source=prepared.sources.get(str(number)),
+            truth=prepared.truth if number == 0 else None,
+        )
+        for number, (radiograph, start) in enumerate(
+            zip(prepared.radiographs, row.start_poses, strict=True)
+        )
+    ]
+    method = next(m for m in evaluation.folder.manifest.methods if m.name == row.method)
+    settings = settings_of(method)
+    described = {"kind": type(settings).__name__, **plain(settings)}
+    session.results.accept(session.results.add(registration_of_row(row), ids, described))
+    return session
+
+
+def registration_of_row(row: StudyRow) -> Registration:
+    """The result, without its path.
+
+    Raises
+    ------
+    ValueError
+        If the row is a failure.
+    """
+    if row.status is None or row.pivot is None:
+        raise ValueError(f"{row.case}: this registration has no result: {row.failure}")
+    return Registration(
+        world_from_camera=row.poses[0],
+        status=row.status,
+        losses={"loss": row.loss},
+        trajectory=(),
+        pivot=row.pivot,
+        views=row.poses,
+        simulated=row.simulated,
+        notes=row.notes,
+        probability=row.probability,
+    )
+
+
+def _case(evaluation: Evaluation, name: str) -> StudyCase:
+    folder = evaluation.folder
+    for case in cases_of(folder.manifest, Path(folder.folder)):
+        if case.name == name:
+            return case
+    raise ValueError(f"the manifest has no case {name!r} any more")
