@@ -3,6 +3,7 @@
 POSE = "napari-xreg/pose"
 RESULT = "napari-xreg/registration"
 TRAJECTORY = "napari-xreg/trajectory"
+TRACK = "napari-xreg/track"
 TRUTH = "napari-xreg/simulated-truth"
 GEOMETRY = "napari-xreg/xray-geometry"
 SESSION = "napari-xreg/session"
@@ -19,12 +20,14 @@ DOCTOR = "napari-xreg/doctor"
 HEATMAPS = "napari-xreg/heatmaps"
 INSPECTION = "napari-xreg/inspection"
 RENDERING = "napari-xreg/rendering"
+TRACKING = "napari-xreg/tracking"
 TRAINING = "napari-xreg/training"
 
 VERSIONS = {
     POSE: 1,
     RESULT: 1,
     TRAJECTORY: 1,
+    TRACK: 1,
     TRUTH: 1,
     GEOMETRY: 1,
     SESSION: 2,  # 1: the operations of a radiograph in words
@@ -40,6 +43,7 @@ VERSIONS = {
     HEATMAPS: 1,
     INSPECTION: 1,
     RENDERING: 1,
+    TRACKING: 1,
     TRAINING: 1,
 }
 

@@ -49,6 +49,7 @@ from .rotation import (
     six_from_matrix as six_from_matrix,
     ten_from_matrix as ten_from_matrix,
 )
+from .se3 import left_jacobian as left_jacobian
 from .so4 import (
     motion_about as motion_about,
     so4_distance as so4_distance,

@@ -49,5 +49,12 @@ from .study_manifest import (
 )
 from .study_row import StudyRow as StudyRow, read_row as read_row, write_row as write_row
 from .tra_file import autoscoper_from_world as autoscoper_from_world, read_tra as read_tra
+from .tra_file import (
+    autoscoper_from_world as autoscoper_from_world,
+    read_tra as read_tra,
+    write_tra as write_tra,
+)
+from .track_file import TrackRow as TrackRow, read_track as read_track, write_track as write_track
+from .track_film import FrameShown as FrameShown, track_pictures as track_pictures
 from .trajectory_file import write_trajectory as write_trajectory
 from .truth_file import read_truth as read_truth

@@ -46,7 +46,7 @@ def compare(
     volume: Volume, radiograph: Radiograph, before: Pose, after: Pose, *, pixels: int = 448
 ) -> Comparison:
     """Render what `overlay_picture` shows; the longer side is `pixels`, also for small images."""
-    shown = _display(radiograph, pixels)
+    shown = at_display_size(radiograph, pixels)
     poses = Pose.stack([before.to(dtype=torch.float64), after.to(dtype=torch.float64)])
     drrs = render_drr(volume, shown.carm, poses, method="joseph").cpu().float().numpy()
     return Comparison(
@@ -141,7 +141,7 @@ def refinement_frames(
     The steps are those of the start that won; beyond `most` they are thinned evenly. The first and
     the last are always there.
     """
-    shown = _display(radiograph, pixels)
+    shown = at_display_size(radiograph, pixels)
     usable = shown.usable.cpu().numpy()
     base = canvas.grey(shown.line_integrals.cpu().float().numpy(), usable)
     track = _best_track(registration)
@@ -278,7 +278,7 @@ def _best_track(registration: Registration) -> list[Iterate]:
     return [i for i in registration.trajectory if i.accepted and i.start == start]
 
 
-def _display(radiograph: Radiograph, pixels: int) -> Radiograph:
+def at_display_size(radiograph: Radiograph, pixels: int) -> Radiograph:
     """The radiograph with its longer side exactly `pixels`."""
     rows, columns = radiograph.carm.detector.shape
     if max(rows, columns) > pixels:

@@ -6,13 +6,14 @@ the volumes are seen.
 """
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from napari_xreg.files import ReadError, number, read_text
+from napari_xreg.files import ReadError, number, read_text, written
 from napari_xreg.geometry import Pose, matrix_from_euler
 
 _MATRIX, _SIX = 16, 6
@@ -55,6 +56,36 @@ def read_tra(path: Path | str, volumes: int) -> list[list[Pose | None]]:
         [_matrix(path, i, row[j : j + 16]) for j in range(0, len(row), 16)]
         for i, row in enumerate(rows, start=1)
     ]
+
+
+def write_tra(path: Path | str, frames: Sequence[Sequence[Pose | None]]) -> None:
+    """Write poses as `read_tra` reads them: 4 x 4 by rows, a line for each frame.
+
+    Parameters
+    ----------
+    path
+        The file.
+    frames
+        Frame by frame, volume by volume: the rig from Autoscoper's axes of the volume, lengths in the
+        unit of the calibration. None, a frame that was not tracked, is written as NaN, which Autoscoper
+        reads as no key frame.
+
+    Raises
+    ------
+    WriteError
+        If the file cannot be written; an older one is then untouched.
+    """
+    nothing = [math.nan] * _MATRIX
+    lines = [
+        ",".join(
+            f"{value:.12g}"
+            for pose in volumes
+            for value in (nothing if pose is None else pose.matrix().flatten().tolist())
+        )
+        for volumes in frames
+    ]
+    with written(path) as beside:
+        beside.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
 def autoscoper_from_world(shape: tuple[int, int, int], spacing: tuple[float, float, float]) -> Pose:

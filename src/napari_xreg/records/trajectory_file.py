@@ -8,8 +8,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from napari_xreg.files import (
     TRAJECTORY,
@@ -21,7 +19,7 @@ from napari_xreg.files import (
     written,
 )
 from napari_xreg.geometry import CArm, Pose
-from napari_xreg.registration import Registration
+from napari_xreg.registration import Registration, step_between
 
 _HEAD = re.compile(rf"# {TRAJECTORY} version (\d+)\b")
 
@@ -55,7 +53,8 @@ def trajectory_columns(
     rows = []
     # All twists at once: one by one they take half a millisecond each.
     ends = [iterate.world_from_camera.to(dtype=torch.float64) for iterate in iterates]
-    twists = left_twist(start, Pose.stack(ends), pivot).tolist() if ends else []
+    began = start.to(dtype=torch.float64)
+    twists = step_between(began, Pose.stack(ends), pivot).tolist() if ends else []
     for iterate, twist in zip(iterates, twists, strict=True):
         carm_pose = carm.carm_pose(iterate.world_from_camera, pivot)
         angles = (carm_pose.primary_deg, carm_pose.secondary_deg, carm_pose.roll_deg)
@@ -73,14 +72,6 @@ def trajectory_columns(
     names = (*_FIXED, *(_loss_column(name) for name in terms), *_TWIST, *_CARM)
     table = np.asarray(rows, dtype=np.float64).reshape(len(rows), len(names))
     return {name: table[:, i] for i, name in enumerate(names)}
-
-
-def left_twist(start: Pose, end: Pose, pivot: Float[Tensor, "3"]) -> Float[Tensor, "*batch 6"]:
-    """The twist (omega, v) with ``end = start.left_perturb(twist, pivot)``, rad and mm; of each end."""
-    motion = end.to(dtype=torch.float64) @ start.to(dtype=torch.float64).inverse()
-    # Seen from the pivot the rotation stays and the translation is that of the pivot itself.
-    moved = motion.apply(pivot) - pivot
-    return Pose(motion.rotation, moved).log()
 
 
 def write_trajectory(path: Path | str, registration: Registration, carm: CArm, start: Pose) -> None:

@@ -10,6 +10,8 @@ from .landscape.result import (
 )
 from .landscape.sampling import loss_landscape as loss_landscape
 from .landscape.settings import LandscapeSettings as LandscapeSettings
+from .motion.constant_velocity import moved_on as moved_on, step_between as step_between
+from .motion.smoothing import Smoothed as Smoothed, smoothed as smoothed
 from .near_bone.cut_ends import cut_end_points as cut_end_points
 from .near_bone.mask import near_bone_mask as near_bone_mask
 from .near_bone.refining import (
@@ -72,7 +74,7 @@ from .refinement.starts import (
     perturbed as perturbed,
     spread_starts as spread_starts,
 )
-from .refinement.views import View as View, at_pixels as at_pixels
+from .refinement.views import View as View, at_pixels as at_pixels, pivot_of as pivot_of
 from .verdict.evidence import Evidence as Evidence, evidence_of as evidence_of
 from .verdict.likelihood import (
     CAUTION as CAUTION,

@@ -158,6 +158,21 @@ from .starting.starting import (
     StartingPose as StartingPose,
     initialise as initialise,
 )
+from .tracking.exporting import (
+    TrackExport as TrackExport,
+    export_track as export_track,
+    rows_of as rows_of,
+)
+from .tracking.frames import Frames as Frames, frames_of as frames_of, only as only
+from .tracking.settings import TrackSettings as TrackSettings
+from .tracking.tracking import track as track
+from .tracking.tracks import (
+    FrameState as FrameState,
+    Track as Track,
+    TrackedFrame as TrackedFrame,
+    TrackRequest as TrackRequest,
+)
+from .tracking.trial import trial_cines as trial_cines, write_autoscoper as write_autoscoper
 from .training.previews import (
     KnownPatients as KnownPatients,
     TrainingSample as TrainingSample,

@@ -12,6 +12,7 @@ from napari_xreg.cli.arguments.register import add_register
 from napari_xreg.cli.arguments.render import add_render
 from napari_xreg.cli.arguments.simulate import add_simulate
 from napari_xreg.cli.arguments.study import add_study
+from napari_xreg.cli.arguments.track import add_track
 from napari_xreg.cli.arguments.train import add_train
 
 
@@ -28,6 +29,7 @@ def build_parser() -> Parser:
     common = _common()
     add_demo(commands, common)
     add_register(commands, common)
+    add_track(commands, common)
     add_simulate(commands, common)
     add_render(commands, common)
     add_inspect(commands, common)

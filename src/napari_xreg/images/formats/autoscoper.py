@@ -4,20 +4,19 @@ Lines of a key and its value, divided at the first blank; keys are repeated, in 
 volumes.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from napari_xreg.files import ReadError, check_file, number, read_text
+from napari_xreg.images.formats.numbered import numbered_files
 
 _KEYS = {
     "mayaCam_csv", "CameraRootDir", "VolumeFile", "VolumeFlip", "VoxelSize", "RenderResolution",
     "OptimizationOffsets", "MeshFile", "TrackingFolder", "FilterFolder", "Version",
 }  # fmt: skip
-_PICTURES = (".tif", ".tiff", ".png")
+_PICTURES = (".tif", ".png", ".tiff")
 _LARGEST = 1 << 20
-_NUMBERED = re.compile(r"(\d{1,9})$", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -36,33 +35,14 @@ class TrialCamera:
     folder: Path
 
     def frames(self) -> Mapping[int, Path]:
-        """The radiograph of each frame, in order.
-
-        Frames are called by the number at the end of their file names; where those are not all
-        different, by their place, from 1.
+        """The radiograph of each frame, in order, by its number (`numbered_files`).
 
         Raises
         ------
         ReadError
             If the folder is absent or holds no picture.
         """
-        try:
-            found = sorted(
-                path
-                for path in self.folder.iterdir()
-                if path.suffix.lower() in _PICTURES and not path.name.startswith(".")
-            )
-        except OSError as error:
-            raise ReadError(
-                f"{self.folder}: the folder of a camera's radiographs cannot be read ({error.strerror})"
-            ) from error
-        if not found:
-            raise ReadError(f"{self.folder}: holds no radiograph (.tif, .png)")
-        matches = [_NUMBERED.search(path.stem) for path in found]
-        numbers = [int(match[1]) for match in matches if match is not None]
-        if len(set(numbers)) != len(found):
-            numbers = list(range(1, len(found) + 1))
-        return dict(sorted(zip(numbers, found, strict=True)))
+        return numbered_files(self.folder, _PICTURES, "a camera's radiographs")
 
 
 @dataclass(frozen=True)

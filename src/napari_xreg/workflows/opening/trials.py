@@ -89,6 +89,10 @@ class TrialFiles:
         Of every camera, in the order of the trial.
     frame
         Number of the frame.
+    rig_from_camera
+        Of the first camera, as calibrated, mm.
+    unit_mm
+        Of the lengths in the trial.
     posed
         Where the pose that the radiographs start from was found; "" where there is none.
     notes
@@ -98,6 +102,8 @@ class TrialFiles:
     volume: FileToRead
     radiographs: tuple[FileToRead, ...]
     frame: int
+    rig_from_camera: Pose
+    unit_mm: float
     posed: str = ""
     notes: tuple[str, ...] = ()
 
@@ -189,6 +195,8 @@ def trial_files(request: TrialRequest) -> TrialFiles:
         FileToRead(volume.path, options),
         tuple(radiographs),
         frame,
+        _rig_from_camera(records[0]),
+        unit,
         posed,
         tuple(notes),
     )

@@ -1,0 +1,87 @@
+"""Arguments of `track`."""
+
+from napari_xreg.cli.arguments.base import Commands, Parser
+from napari_xreg.cli.arguments.options import (
+    add_ct,
+    add_device,
+    add_radiograph_geometry,
+    add_settings,
+    add_start,
+    add_structures,
+    not_negative,
+    positive,
+    whole,
+)
+from napari_xreg.workflows import TrackSettings
+
+
+def add_track(commands: Commands, common: Parser) -> None:
+    """Add `track`."""
+    track = commands.add_parser(
+        "track",
+        parents=[common],
+        help="find where a bone was in every frame of a sequence",
+        description="Track what is rendered of a CT through the frames of one camera or several, from a "
+        "frame whose pose is known well enough. Each frame is refined from where the ones before lead to "
+        "expect it, and judged; what is not found is left open.",
+    )
+    add_ct(track)
+    add_device(track)
+    track.add_argument(
+        "xray",
+        metavar="CINE",
+        nargs="?",
+        help="DICOM or TIFF of several frames, or a folder with a file for each; none where CT is a trial "
+        "of Autoscoper (trial.cfg), which names its own",
+    )
+    track.add_argument(
+        "--volume",
+        metavar="NAME",
+        help="which bone of a trial (the beginning of its name is enough)",
+    )
+    track.add_argument("--out", default="xreg-track", metavar="DIR", help="default: %(default)s")
+    track.add_argument(
+        "--radiograph",
+        action="append",
+        default=[],
+        metavar="CINE",
+        help="of a further camera on the same time base; may be repeated",
+    )
+    track.add_argument(
+        "--mask",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="image or .npy of the radiographs' size, 0 where they must not be compared; once for each "
+        "camera, in their order",
+    )
+    add_structures(track)
+    add_start(
+        track, "where the C-arm stands in the frame that is started from (--frame)", several=True
+    )
+    which = track.add_argument_group("which frames")
+    which.add_argument("--first", type=whole, metavar="N", help="default: the first there is")
+    which.add_argument("--last", type=whole, metavar="N", help="default: the last there is")
+    which.add_argument(
+        "--every", type=positive, default=1, metavar="N", help="default: %(default)s"
+    )
+    which.add_argument(
+        "--key",
+        action="append",
+        nargs=2,
+        default=[],
+        metavar=("N", "FILE"),
+        help="pose of the first camera in frame N that was checked (of a pose file, or of the track.csv of "
+        "an earlier run): it stays as it is; may be repeated",
+    )
+    how = track.add_argument_group("tracking")
+    add_settings(how, TrackSettings())
+    how.add_argument(
+        "--near-bone",
+        type=not_negative,
+        default=5.0,
+        metavar="MM",
+        help="as of `register` (default: %(default)g)",
+    )
+    how.add_argument("--no-film", action="store_true", help="do not draw a film")
+    add_radiograph_geometry(track)

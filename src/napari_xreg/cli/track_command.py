@@ -1,0 +1,179 @@
+"""``napari-xreg track``: where a bone was in every frame of a sequence."""
+
+from argparse import Namespace
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from napari_xreg import progress
+from napari_xreg.cli.arguments.options import given
+from napari_xreg.cli.console import Console
+from napari_xreg.cli.further_views import check_counts, masked, starting_views
+from napari_xreg.cli.inputs import read_patient, starting_pose, xray_options
+from napari_xreg.cli.refining import cancelled_by_interrupt, prepare_renderer
+from napari_xreg.cli.trial import spelled_out
+from napari_xreg.files import TRACKING, check_folder, schema_head
+from napari_xreg.geometry import Pose
+from napari_xreg.images import Cine, is_trial, open_cine, read_trial
+from napari_xreg.progress import Control
+from napari_xreg.records import read_pose, read_track
+from napari_xreg.registration import NearBone
+from napari_xreg.rendering import choose_device, set_thread_count, warm_up
+from napari_xreg.workflows import (
+    Track,
+    TrackedFrame,
+    TrackExport,
+    TrackRequest,
+    TrackSettings,
+    export_track,
+    frames_of,
+    only,
+    track,
+    trial_cines,
+    trial_frames,
+)
+
+
+def run(arguments: Namespace, console: Console) -> int:
+    """Track and write the results; the exit code."""
+    out = Path(arguments.out)
+    check_folder(out)
+    keys = _keys(arguments)
+    device = choose_device(arguments.device)
+    if arguments.threads is not None:
+        set_thread_count(arguments.threads)
+    console.step("reading")
+    progress.ahead(lambda: list(warm_up()))
+    arguments, trial = spelled_out(_started(arguments))
+    check_counts(arguments)
+    patient = read_patient(arguments)
+    cines = _cines(arguments)
+    start = arguments.start_frame if arguments.start_frame is not None else cines[0].numbers[0]
+    radiographs = [
+        masked(arguments, cine.read(_known(cine, start)), camera)
+        for camera, cine in enumerate(cines)
+    ]
+    pose = starting_pose(arguments, radiographs[0].carm, patient.volume, radiographs[0])
+    views = starting_views(arguments, pose, radiographs)
+    frames = only(
+        frames_of(
+            cines, [view.world_from_camera for view in views], start, pose.isocenter,
+            lambda radiograph, camera: masked(arguments, radiograph, camera),
+        ),
+        arguments.first, arguments.last, arguments.every,
+    )  # fmt: skip
+    console.say(f"CT: {patient.volume!r}")
+    console.say(
+        f"frames: {len(frames.numbers)} of {frames.source}, from frame {start} ({pose.origin})"
+    )
+    notes = (() if trial is None else trial.notes) + patient.volume.notes + pose.notes
+    console.notes(notes)
+    prepare_renderer(console, arguments.threads)
+    request = TrackRequest(
+        patient.rendering, frames, start, keys, given(arguments, TrackSettings()), pose.isocenter, device,
+        NearBone(arguments.near_bone) if arguments.near_bone else None,
+    )  # fmt: skip
+    found = _shown(request, console)
+    console.step("writing")
+    written = export_track(
+        TrackExport(out, found, frames, patient.rendering, trial, not arguments.no_film)
+    )
+    console.say(found.words)
+    console.notes(found.notes)
+    console.say(f"written to {out}: {', '.join(written)}")
+    console.answer(_answer(found, notes, [str(out / name) for name in written]))
+    if found.cancelled:
+        return 130
+    return 0 if found.complete else 1
+
+
+def _started(arguments: Namespace) -> Namespace:
+    """The one frame that is started from; of a trial it must be known before anything is opened.
+
+    Raises
+    ------
+    ValueError
+        If --frame does not name one frame.
+    """
+    said = arguments.frame or []
+    if len(said) > 1 or "mean" in said:
+        raise ValueError("--frame is the number of the frame that is started from: give it once")
+    start = said[0] if said else None
+    path = Path(arguments.ct)
+    if start is None and is_trial(path):
+        numbers = trial_frames(read_trial(path))
+        start = numbers[0] if numbers else None
+    frame = None if start is None else [start]
+    return Namespace(**(vars(arguments) | {"frame": frame, "start_frame": start}))
+
+
+def _known(cine: Cine, number: int) -> int:
+    if number not in cine.numbers:
+        raise ValueError(
+            f"{cine.source} has no frame {number}: its frames are {cine.numbers[0]} to {cine.numbers[-1]}"
+        )
+    return number
+
+
+def _keys(arguments: Namespace) -> dict[int, Pose]:
+    found = {}
+    for number, path in arguments.key:
+        if not number.isascii() or not number.isdigit():
+            raise ValueError(f"--key is the number of a frame and a file: got {number!r}")
+        found[int(number)] = _pose_in(path, int(number), arguments)
+    return found
+
+
+def _pose_in(path: str, number: int, arguments: Namespace) -> Pose:
+    """Of a file of poses, or of a frame in the table of an earlier run."""
+    if not path.lower().endswith(".csv"):
+        return read_pose(path, frame=arguments.pose_frame)
+    rows = {row.frame: row.world_from_camera for row in read_track(path)}
+    pose = rows.get(number)
+    if pose is None:
+        raise ValueError(f"{Path(path).name}: has no pose of frame {number}")
+    return pose
+
+
+def _cines(arguments: Namespace) -> tuple[Cine, ...]:
+    """Of every camera, as the command line says that they are to be read."""
+    paths = [arguments.xray, *arguments.radiograph]
+    plain = Namespace(**(vars(arguments) | {"frame": None}))
+    options: list[dict[str, Any]] = []
+    for number in range(len(paths)):
+        said = xray_options(plain, number, len(paths))
+        del said["frame"]
+        options.append(said)
+    if getattr(arguments, "trial", None) is not None:
+        return trial_cines(Path(arguments.trial), options)
+    return tuple(open_cine(path, **said) for path, said in zip(paths, options, strict=True))
+
+
+def _shown(request: TrackRequest, console: Console) -> Track:
+    """Ctrl-C ends it with the frames so far."""
+    control = Control()
+    total, seen = len(request.frames.numbers), set[int]()
+
+    def show(frame: TrackedFrame) -> None:
+        seen.add(frame.number)
+        chance = "" if frame.probability is None else f", right: {100 * frame.probability:.0f} %"
+        console.progress(len(seen) / total, f"frame {frame.number}: {frame.state.value}{chance}")
+
+    console.step("tracking")
+    with cancelled_by_interrupt(control):
+        found = progress.run(track(request, control=control), show)
+    console.progress(1.0, f"{len(seen)} frames", last=True)
+    return found
+
+
+def _answer(found: Track, notes: Sequence[str], files: Sequence[str]) -> dict[str, Any]:
+    doubtful = [f for f in found.frames if not f.state.sure]
+    return {
+        **schema_head(TRACKING),
+        "simulated": found.simulated,
+        "cancelled": found.cancelled,
+        "frames": {state.value: count for state, count in found.counts.items()},
+        "not_trusted": [{"frame": f.number, "why": f.words} for f in doubtful],
+        "assumptions": [*notes, *found.notes],
+        "files": list(files),
+    }

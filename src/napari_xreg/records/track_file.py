@@ -1,0 +1,173 @@
+"""Where a body was in every frame of a sequence, as a table: CSV, one row a frame."""
+
+import csv
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from napari_xreg.files import TRACK, VERSIONS, ReadError, number, read_text, with_schema, written
+from napari_xreg.geometry import CArm, Pose
+
+_HEAD = re.compile(rf"# {TRACK} version (\d+); .*; (\d+) rows$")
+_FIRST = ("frame", "time_s", "state", "probability", "loss")
+_MATRIX = tuple(f"{row}{column}" for row in (1, 2, 3) for column in (1, 2, 3, 4))
+_CARM = ("primary_deg", "secondary_deg", "roll_deg", "x_mm", "y_mm", "depth_mm")
+_TWIST = ("omega_x_rad", "omega_y_rad", "omega_z_rad", "v_x_mm", "v_y_mm", "v_z_mm")
+_POSE = tuple(f"world_from_camera_{place}" for place in _MATRIX)
+_SD = tuple(f"sd_{name}" for name in _TWIST)
+_NAMES = (
+    *_FIRST, *_POSE, *_CARM, *_SD,
+    *(f"smooth_{name}" for name in (*_POSE, *_CARM, *_SD)),
+)  # fmt: skip
+_EACH = len(_POSE) + len(_CARM) + len(_SD)
+
+
+@dataclass(frozen=True, eq=False)
+class TrackRow:
+    """One frame; what it does not have is None.
+
+    Parameters
+    ----------
+    frame, time_s
+        Number; seconds since the first.
+    state
+        A word: given, tracked, doubtful, open.
+    probability, loss
+        Of the pose being right; what was minimised.
+    world_from_camera, smooth
+        As registered, and of the smooth motion.
+    deviation, smooth_deviation
+        Standard deviations of the left twist (omega, v) about the pivot, rad and mm.
+    """
+
+    frame: int
+    time_s: float | None
+    state: str
+    probability: float | None = None
+    loss: float | None = None
+    world_from_camera: Pose | None = None
+    deviation: Float[Tensor, "6"] | None = None
+    smooth: Pose | None = None
+    smooth_deviation: Float[Tensor, "6"] | None = None
+
+
+def write_track(
+    path: Path | str,
+    rows: Sequence[TrackRow],
+    carm: CArm,
+    pivot: Float[Tensor, "3"],
+    *,
+    simulated: bool,
+) -> None:
+    """Write a row for each frame, below one comment line with schema, version, pivot and their number.
+
+    A pose is written as the first three rows of its matrix, and as C-arm angles and offsets about the
+    pivot. A cell without a value is empty.
+
+    Parameters
+    ----------
+    carm
+        Of the camera that the poses are of.
+    pivot
+        World mm.
+
+    Raises
+    ------
+    WriteError
+        If the file cannot be written; an older one is then untouched.
+    """
+    about = " ".join(f"{v:.6g}" for v in pivot.tolist())
+    with written(path) as beside, beside.open("w", encoding="utf-8", newline="") as stream:
+        stream.write(
+            f"# {TRACK} version {VERSIONS[TRACK]}; world LPS mm; C-arm terms and standard deviations about "
+            f"({about}); simulated {'yes' if simulated else 'no'}; {len(rows)} rows\n"
+        )
+        writer = csv.writer(stream)
+        writer.writerow(_NAMES)
+        for row in rows:
+            first = (row.frame, row.time_s, row.state, row.probability, row.loss)
+            found = _cells(row.world_from_camera, row.deviation, carm, pivot)
+            smooth = _cells(row.smooth, row.smooth_deviation, carm, pivot)
+            writer.writerow([_text(value) for value in (*first, *found, *smooth)])
+
+
+def read_track(path: Path | str) -> list[TrackRow]:
+    """The rows that `write_track` wrote.
+
+    Raises
+    ------
+    ReadError
+        If the file is absent, of another schema or a later version, cut off, or a row is damaged.
+    """
+    name = Path(path).name
+    text = read_text(path, limit=1 << 30)
+    lines = text.splitlines()
+    head = _HEAD.match(lines[0]) if lines else None
+    if head is None:
+        raise ReadError(f"{name}: the first line is not '# {TRACK} version {VERSIONS[TRACK]}; ...'")
+    with_schema({"schema": TRACK, "version": int(head[1])}, name, TRACK)
+    names, *rows = list(csv.reader(lines[1:])) or [[]]
+    if tuple(names) != _NAMES:
+        raise ReadError(
+            f"{name}: its columns are not those of a track: got {', '.join(names)[:80]}"
+        )
+    if len(rows) != int(head[2]) or not text.endswith("\n"):
+        raise ReadError(f"{name}: is cut off: {len(rows)} rows came, its first line says {head[2]}")
+    try:
+        return [_row(cells) for cells in rows]
+    except ValueError as error:
+        raise ReadError(f"{name}: a row is damaged: {error}") from error
+
+
+def _cells(
+    pose: Pose | None, deviation: Float[Tensor, "6"] | None, carm: CArm, pivot: Float[Tensor, "3"]
+) -> list[float | None]:
+    """Matrix, C-arm terms and standard deviations; nothing where there is no pose."""
+    if pose is None:
+        return [None] * _EACH
+    terms = carm.carm_pose(pose, pivot)
+    angles = (terms.primary_deg, terms.secondary_deg, terms.roll_deg)
+    unsure = [None] * len(_SD) if deviation is None else deviation.tolist()
+    return [*pose.matrix()[:3].flatten().tolist(), *angles, *terms.offset_mm, *unsure]
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return ""
+    return f"{value:.12g}" if isinstance(value, float) else str(value)
+
+
+def _row(cells: list[str]) -> TrackRow:
+    if len(cells) != len(_NAMES):
+        raise ValueError(f"it has {len(cells)} cells for {len(_NAMES)} columns")
+    frame, time_s, state, probability, loss = cells[: len(_FIRST)]
+    found = cells[len(_FIRST) : len(_FIRST) + _EACH]
+    smooth = cells[len(_FIRST) + _EACH :]
+    return TrackRow(
+        int(frame), _number(time_s), state, _number(probability), _number(loss),
+        *_pose(found), *_pose(smooth),
+    )  # fmt: skip
+
+
+def _pose(cells: list[str]) -> tuple[Pose | None, Float[Tensor, "6"] | None]:
+    numbers = [_number(cell) for cell in cells]
+    if numbers[0] is None:
+        return None, None
+    matrix = torch.eye(4, dtype=torch.float64)
+    matrix[:3] = _tensor(numbers[: len(_POSE)]).reshape(3, 4)
+    unsure = numbers[-len(_SD) :]
+    return Pose.from_matrix(matrix), None if unsure[0] is None else _tensor(unsure)
+
+
+def _tensor(numbers: Sequence[float | None]) -> Tensor:
+    return torch.tensor([math.nan if v is None else v for v in numbers], dtype=torch.float64)
+
+
+def _number(cell: str) -> float | None:
+    return number(cell) if cell else None

@@ -1,0 +1,1 @@
+"""How a body moves from frame to frame: what is expected next, and a whole sequence made smooth."""

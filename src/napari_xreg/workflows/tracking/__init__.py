@@ -1,0 +1,1 @@
+"""Track: where a body was in every frame of a sequence."""

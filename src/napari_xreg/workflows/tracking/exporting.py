@@ -1,0 +1,108 @@
+"""What a track leaves behind: a table, a film, and the poses as Autoscoper reads them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from napari_xreg.files import written_folder
+from napari_xreg.images import Volume
+from napari_xreg.records import (
+    FrameShown,
+    TrackRow,
+    track_pictures,
+    write_gif,
+    write_track,
+)
+from napari_xreg.session import Rendering
+from napari_xreg.workflows.opening.trials import TrialFiles
+from napari_xreg.workflows.tracking.frames import Frames
+from napari_xreg.workflows.tracking.tracks import Track
+from napari_xreg.workflows.tracking.trial import write_autoscoper
+
+TABLE, FILM, AUTOSCOPER = "track.csv", "track.gif", "autoscoper.tra"
+FILM_FRAMES = 60
+"""At most: of a longer sequence, as many spread over it."""
+
+
+@dataclass(frozen=True, eq=False)
+class TrackExport:
+    """What is written, and where.
+
+    Parameters
+    ----------
+    folder
+        The files are `TABLE`, `FILM` and, of a trial, `AUTOSCOPER`.
+    track, frames, volume
+        The answer, and what was asked.
+    trial
+        Of Autoscoper that was tracked; None: no ``.tra`` file.
+    film
+        Whether a film is drawn.
+    """
+
+    folder: Path
+    track: Track
+    frames: Frames
+    volume: Volume | Rendering
+    trial: TrialFiles | None = None
+    film: bool = True
+
+
+def export_track(request: TrackExport) -> tuple[str, ...]:
+    """Write a track; the names of the files.
+
+    Raises
+    ------
+    WriteError
+        If a file could not be written; what an earlier run left is then untouched.
+    """
+    track = request.track
+    names = [TABLE]
+    what = request.volume
+    volume = what.volume() if isinstance(what, Rendering) else what
+    with written_folder(request.folder, "track") as part:
+        write_track(
+            part / TABLE, rows_of(track), track.carm, track.pivot, simulated=track.simulated
+        )
+        if request.trial is not None:
+            write_autoscoper(part / AUTOSCOPER, track, request.trial, volume.shape)
+            names.append(AUTOSCOPER)
+        if request.film:
+            write_gif(part / FILM, list(track_pictures(volume, _shown(request))))
+            names.append(FILM)
+    return tuple(names)
+
+
+def rows_of(track: Track) -> list[TrackRow]:
+    """A row for each frame."""
+    smooth = track.smoothed
+    return [
+        TrackRow(
+            frame.number,
+            frame.time_s,
+            frame.state.value,
+            frame.probability,
+            frame.loss,
+            frame.world_from_camera,
+            None if frame.covariance is None else frame.covariance.diagonal().clamp_min(0).sqrt(),
+            track.smooth_pose(place),
+            None if smooth is None else smooth.covariances[place].diagonal().clamp_min(0).sqrt(),
+        )
+        for place, frame in enumerate(track.frames)
+    ]
+
+
+def _shown(request: TrackExport) -> Iterator[FrameShown]:
+    frames = request.track.frames
+    count = min(len(frames), FILM_FRAMES)
+    for number in range(count):
+        frame = frames[round(number * (len(frames) - 1) / max(1, count - 1))]
+        moved = frame.world_from_rig
+        views = tuple(
+            (view.radiograph, None if moved is None else moved @ view.world_from_camera)
+            for view in request.frames.views(frame.number)
+        )
+        when = "" if frame.time_s is None else f"   {frame.time_s:.2f} s"
+        chance = "" if frame.probability is None else f"   right: {100 * frame.probability:.0f} %"
+        words = f"frame {frame.number}{when}   {frame.state.value}{chance}"
+        yield FrameShown(views, words, frame.state.sure)
