@@ -48,7 +48,6 @@ from .study_manifest import (
     read_manifest as read_manifest,
 )
 from .study_row import StudyRow as StudyRow, read_row as read_row, write_row as write_row
-from .tra_file import autoscoper_from_world as autoscoper_from_world, read_tra as read_tra
 from .tra_file import (
     autoscoper_from_world as autoscoper_from_world,
     read_tra as read_tra,
