@@ -32,8 +32,6 @@ from napari_xreg.metrics import (
 )
 from napari_xreg.progress import run
 from napari_xreg.rayemb import (
-    START_SPREAD,
-    STARTS,
     CompactEncoder,
     PreparedNetwork,
     RayEncoder,
@@ -54,6 +52,7 @@ from napari_xreg.training import (
     save_network,
     train,
 )
+from napari_xreg.workflows import RAYEMB_SPREAD, RAYEMB_STARTS
 
 VOLUMES = ("chest_lidc", cases.PHANTOM, "pelvis_totalseg")
 FIRST_SEED = 30_000
@@ -216,7 +215,7 @@ def run_all(options: argparse.Namespace, folder: Path) -> None:
             found = {
                 "rayemb PnP": record.pop("pnp"),
                 "rayemb": record,
-                "rayemb refined": refined(name, seed, start, START_SPREAD, starts),
+                "rayemb refined": refined(name, seed, start, RAYEMB_SPREAD, starts),
                 "frontal": errors(name, seed, frontal),
                 "frontal refined": refined(name, seed, frontal, FRONTAL_SPREAD, starts),
             }
@@ -224,7 +223,7 @@ def run_all(options: argparse.Namespace, folder: Path) -> None:
                 image = radiograph(name, seed)
                 seconds, start = fixed_landmarks.landmark_start(name, image, detector)
                 found["landmarks"] = {**seconds, **errors(name, seed, start)}
-                found["landmarks refined"] = refined(name, seed, start, START_SPREAD, starts)
+                found["landmarks refined"] = refined(name, seed, start, RAYEMB_SPREAD, starts)
             common = {"volume": name, "seed": seed, "code": source_digest(), **key}
             report.append(file, {**common, **found, **stamp()})
             print(name, seed, *(f"{m} {r['mtre_mm']:.1f}" for m, r in found.items()), flush=True)
@@ -309,7 +308,7 @@ secondary within 22.5, roll within 10 degrees, N(0, 50 mm) cut at 2 sigma along 
 (validation included), on renderings of that CT; 3000 points above 250 HU, 600 kept, 10 redraws, 64 templates; MAGSAC and
 the weighted PnP. `landmarks`: this package's small U-Net for the landmarks of that CT (14; of a real CT those placed by hand),
 trained as long, all alike in the PnP. `frontal`: the frontal view at the isocenter. `refined`: {options.multi_start} starts, spread by
-{START_SPREAD.rotation_deg:g} deg, {START_SPREAD.in_plane_mm:g} and (depth) {START_SPREAD.depth_mm:g} mm about the RayEmb and the landmarks' pose, by {FRONTAL_SPREAD.rotation_deg:g} deg and {FRONTAL_SPREAD.depth_mm:g} mm about the frontal one.
+{RAYEMB_SPREAD.rotation_deg:g} deg, {RAYEMB_SPREAD.in_plane_mm:g} and (depth) {RAYEMB_SPREAD.depth_mm:g} mm about the RayEmb and the landmarks' pose, by {FRONTAL_SPREAD.rotation_deg:g} deg and {FRONTAL_SPREAD.depth_mm:g} mm about the frontal one.
 mTRE (camera frame) and mPD (on the detector) over 20 committed bone points, of the phantom over its 14 landmarks;
 {LOST_MM:g} mm where there is no pose, and at most. {report.described(env)}
 
@@ -333,7 +332,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--minutes", type=float, default=5.0, help="of training a CT, wall time")
     add("--threads", type=int, default=2)
     add("--cases", type=int, default=50)
-    add("--multi-start", type=int, default=STARTS, help="starts of a refinement")
+    add("--multi-start", type=int, default=RAYEMB_STARTS, help="starts of a refinement")
     add("--validation-images", type=int, default=6, help="while training")
     add("--first-seed", type=int, default=FIRST_SEED, help="0..189: tuning; from 10000: evaluation")
     add("--train-only", action="store_true", help="no cases yet")

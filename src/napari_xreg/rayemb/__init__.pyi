@@ -19,8 +19,6 @@ from .heatmaps_of_points import (
     point_heatmaps as point_heatmaps,
 )
 from .locating import (
-    START_SPREAD as START_SPREAD,
-    STARTS as STARTS,
     Located as Located,
     locate as locate,
     located_by as located_by,

@@ -14,13 +14,7 @@ from napari_xreg.rayemb.depth import at_likely_depth
 from napari_xreg.rayemb.found import FoundPoints
 from napari_xreg.rayemb.prepared import PreparedNetwork
 from napari_xreg.rayemb.trust import PoseVerdict, pose_evidence, pose_verdict
-from napari_xreg.registration import PnPSettings, PnPSolution, Spread, solve_pnp
-
-STARTS = 128
-"""Of the multi-start refinement that follows."""
-
-START_SPREAD = Spread(rotation_deg=6.0, in_plane_mm=15.0, depth_mm=30.0)
-"""How far a pose from here may be off, for that refinement."""
+from napari_xreg.registration import PnPSettings, PnPSolution, solve_pnp
 
 
 @dataclass(frozen=True, eq=False)

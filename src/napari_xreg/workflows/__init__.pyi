@@ -129,11 +129,15 @@ from .refining import (
     refine_request as refine_request,
     rig_poses as rig_poses,
 )
-from .starting.by_landmarks import (
+from .starting.by_regression import spread_of as spread_of
+from .starting.how_many_starts import (
     LANDMARK_SPREAD as LANDMARK_SPREAD,
     LANDMARK_STARTS as LANDMARK_STARTS,
+    RAYEMB_SPREAD as RAYEMB_SPREAD,
+    RAYEMB_STARTS as RAYEMB_STARTS,
+    REGRESSION_SPREAD as REGRESSION_SPREAD,
+    REGRESSION_STARTS as REGRESSION_STARTS,
 )
-from .starting.by_regression import REGRESSION_STARTS as REGRESSION_STARTS, spread_of as spread_of
 from .starting.initialisers import (
     INITIALISERS as INITIALISERS,
     Initialiser as Initialiser,

@@ -7,12 +7,12 @@ from qtpy.QtWidgets import QApplication
 from rayemb_parts import drag, in_slices, pixel_of, pose_at, prepare_ideally, settled
 
 from napari_xreg.images import Landmark
-from napari_xreg.rayemb import START_SPREAD, STARTS
 from napari_xreg.session import PointList
 from napari_xreg.widgets.pose.words import truth_error_mm
 from napari_xreg.widgets.rayemb.points import ERROR, TO_POSE
 from napari_xreg.widgets.rayemb.widget import RayEmbWidget
 from napari_xreg.widgets.refine.widget import RefineWidget
+from napari_xreg.workflows import RAYEMB_SPREAD, RAYEMB_STARTS
 
 LEFT = Qt.MouseButton.LeftButton
 LONG = 60_000
@@ -337,8 +337,8 @@ def test_pose_and_refine_hands_on_to_the_refine_widget(widget, bench, truth, qtb
     panel.refine.click()
     qtbot.waitUntil(lambda: bool(begun), timeout=LONG)
     (choices,) = begun
-    assert choices.starts == STARTS
-    assert choices.spread == START_SPREAD
+    assert choices.starts == RAYEMB_STARTS
+    assert choices.spread == RAYEMB_SPREAD
     assert session.history.records[session.history.at].why == "rayemb"
     assert truth_error_mm(session, session.exposures.active.id, session.poses.current) < 6.0
     # Its own pictures make room for those of the refinement.

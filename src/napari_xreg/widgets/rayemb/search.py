@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from qtpy.QtCore import QObject, Signal
 
-from napari_xreg.rayemb import START_SPREAD, STARTS, FoundPoints, Located, SearchRound
+from napari_xreg.rayemb import FoundPoints, Located, SearchRound
 from napari_xreg.session import Exposure, PointList
 from napari_xreg.widgets.docks.opening import opened
 from napari_xreg.widgets.jobs.jobs import Job, Lane, report
@@ -14,7 +14,14 @@ from napari_xreg.widgets.pose.words import truth_error_mm
 from napari_xreg.widgets.rayemb.pose import PosePanel
 from napari_xreg.widgets.refine.choices import RefineChoices
 from napari_xreg.widgets.refine.widget import RefineWidget
-from napari_xreg.workflows import FindPointsRequest, LocateRequest, find_points, locate
+from napari_xreg.workflows import (
+    RAYEMB_SPREAD,
+    RAYEMB_STARTS,
+    FindPointsRequest,
+    LocateRequest,
+    find_points,
+    locate,
+)
 
 
 class PoseSearch(QObject):
@@ -169,7 +176,7 @@ class PoseSearch(QObject):
             show_warning("RayEmb: a refinement is running already; the pose was accepted.")
             return
         self.refining.emit()
-        widget.start(RefineChoices(starts=STARTS, spread=START_SPREAD))
+        widget.start(RefineChoices(starts=RAYEMB_STARTS, spread=RAYEMB_SPREAD))
 
     def train(self) -> None:
         """Open the Train widget."""

@@ -6,18 +6,13 @@ import torch
 
 from napari_xreg.landmarks import DetectSettings, PassesDone
 from napari_xreg.progress import Control
-from napari_xreg.registration import Spread, Weighting
+from napari_xreg.registration import Weighting
 from napari_xreg.workflows.landmarks.detecting import DetectRequest, detect
 from napari_xreg.workflows.landmarks.solving import SolveRequest, solve
 from napari_xreg.workflows.preparing import WeightsRead
+from napari_xreg.workflows.starting.how_many_starts import LANDMARK_SPREAD, LANDMARK_STARTS
 from napari_xreg.workflows.starting.initialisers import NoStart
 from napari_xreg.workflows.starting.starting import InitialiseRequest, StartingPose
-
-LANDMARK_STARTS = 16
-"""Of the refinement that follows."""
-
-LANDMARK_SPREAD = Spread(4.0, 6.0, 20.0)
-"""Of those starts: around the pose of a PnP, depth is what is known least."""
 
 
 def find_start(

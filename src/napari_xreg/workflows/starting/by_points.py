@@ -5,8 +5,6 @@ from collections.abc import Generator
 from napari_xreg.files import plain
 from napari_xreg.progress import Control
 from napari_xreg.rayemb import (
-    START_SPREAD,
-    STARTS,
     CorrespondSettings,
     Looks,
     SearchRound,
@@ -20,6 +18,7 @@ from napari_xreg.workflows.points import (
     locate,
 )
 from napari_xreg.workflows.preparing import PrepareNetworkRequest, WeightsRead, prepare_network
+from napari_xreg.workflows.starting.how_many_starts import RAYEMB_SPREAD, RAYEMB_STARTS
 from napari_xreg.workflows.starting.initialisers import NoStart
 from napari_xreg.workflows.starting.starting import InitialiseRequest, StartingPose
 
@@ -66,5 +65,5 @@ def find_start(
     said = f"RayEmb: {verdict.sentence}" if verdict.trusted else ""
     return StartingPose(
         located.world_from_camera, prepared.center, "RayEmb", notes, said, {"init": evidence},
-        STARTS, START_SPREAD,
+        RAYEMB_STARTS, RAYEMB_SPREAD,
     )  # fmt: skip

@@ -13,14 +13,9 @@ from napari_xreg.rayemb import bone_center
 from napari_xreg.registration import Spread
 from napari_xreg.regression import Place, PoseNetwork, load_pose_network, predict
 from napari_xreg.workflows.preparing import WeightsRead
+from napari_xreg.workflows.starting.how_many_starts import REGRESSION_SPREAD, REGRESSION_STARTS
 from napari_xreg.workflows.starting.initialisers import NoStart
 from napari_xreg.workflows.starting.starting import InitialiseRequest, StartingPose
-
-REGRESSION_STARTS = 16
-"""Of the refinement that follows."""
-
-UNKNOWN_SPREAD = Spread(5.0, 12.0, 30.0)
-"""Of those starts, where nobody measured the network's errors: twice what the xvr paper shows."""
 
 LITTLE_SEEN = 0.5
 """Share of the network's picture below which the user is told."""
@@ -100,7 +95,7 @@ def place_of(network: PoseNetwork, volume: Volume, bone: Float[Tensor, "3"]) -> 
 def spread_of(network: PoseNetwork) -> Spread:
     """Of the starts about its pose, from its errors on the images of its validation."""
     if network.errors is None:
-        return UNKNOWN_SPREAD
+        return REGRESSION_SPREAD
     about_x, about_y, about_z, x, y, depth = network.errors
     return Spread(max(about_x, about_y, about_z), max(x, y), depth)
 
