@@ -17,6 +17,7 @@ import pytest
 from npe2 import PluginManifest
 
 import napari_xreg
+from napari_xreg.workflows.opening.kinds import WEIGHTS
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 MANIFEST = REPOSITORY / "src" / "napari_xreg" / "napari.yaml"
@@ -54,7 +55,7 @@ def test_every_command_of_the_manifest_exists():
 WIDGETS = {
     "Data": "Data", "Geometry": "Geometry", "Pose": "Pose", "Refine": "Refine",
     "Landscape": "Loss landscape", "Confidence": "Confidence", "RayEmb": "Find points (RayEmb)",
-    "Room": "3D view", "Landmarks": "Landmarks", "Train": "Train",
+    "Room": "3D view", "Landmarks": "Landmarks", "Train": "Train", "Starts": "Find a pose",
 }  # fmt: skip
 """Class, without "Widget", and its title in the menu."""
 
@@ -99,7 +100,8 @@ def test_every_contribution_names_a_command():
 
 def test_readers_leave_plain_pictures_to_napari():
     """Every plugin that claims *.tif makes napari ask which one to use, for every TIFF there is."""
-    (reader,) = PluginManifest.from_file(MANIFEST).contributions.readers
+    reader, weights = PluginManifest.from_file(MANIFEST).contributions.readers
+    assert weights.filename_patterns == [f"*{ending}" for ending in WEIGHTS]
     for pattern in ("*.tif", "*.tiff", "*.png", "*.jpg", "*.csv", "*.json", "*.npy", "*"):
         assert pattern not in reader.filename_patterns
     for needed in ("*.nii.gz", "*.dcm", "*.nrrd", "*.mha", "*.fcsv", "*.mrk.json", "*.xreg.json"):

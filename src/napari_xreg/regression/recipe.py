@@ -56,7 +56,7 @@ class PoseRecipe:
     kind = "pose"
     title = "Pose network"
     help = "A network that says the C-arm's pose from one radiograph: a start for a refinement."
-    widget = ""  # the command line uses them
+    widget = "Find a pose"
     shipped = False
     settings = TrainSettings(learning_rate=2e-3)
     step_errors: Mapping[str, str] = {"median_error_mm": "training, median geodesic"}

@@ -8,5 +8,6 @@ from .rayemb.widget import RayEmbWidget as RayEmbWidget
 from .refine.widget import RefineWidget as RefineWidget
 from .room.widget import RoomWidget as RoomWidget
 from .slices.widget import SlicesWidget as SlicesWidget
+from .starts.widget import StartsWidget as StartsWidget
 from .tour.demo import open_demo as open_demo
 from .train.widget import TrainWidget as TrainWidget

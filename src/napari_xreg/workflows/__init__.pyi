@@ -64,6 +64,8 @@ from .opening.cases import (
 )
 from .opening.inspecting import inspect as inspect
 from .opening.inspecting_weights import (
+    NetworkFile as NetworkFile,
+    network_file as network_file,
     weights_entry as weights_entry,
     weights_use as weights_use,
 )
@@ -149,6 +151,7 @@ from .starting.proposing import (
     ProposeRequest as ProposeRequest,
     Ranking as Ranking,
     propose as propose,
+    propose_request as propose_request,
 )
 from .starting.several import (
     Asking as Asking,

@@ -39,10 +39,11 @@ from napari_xreg.workflows import (
     SeveralVolumes,
     TrialRequest,
     file_kind,
+    network_file,
     trial_files,
 )
 
-Kind = Literal["ct", "labels", "radiograph", "landmarks", "session", "trial"]
+Kind = Literal["ct", "labels", "radiograph", "landmarks", "session", "trial", "weights"]
 
 FRAMES = {
     "LPS: x to the patient's left, y to the back, as DICOM and ITK": "LPS",
@@ -98,6 +99,8 @@ class ReadFile:
                     "a radiograph of several frames": replace(self, kind="radiograph"),
                 },
             )
+        if kind == "weights":
+            return network_file(Path(self.path))
         if kind == "session":
             return SessionFile(self.path)
         if kind == "trial":
@@ -248,10 +251,10 @@ def _kind(file: Path) -> Kind | Literal["grid", "stack"]:
     if not file.exists():
         raise ReadError(f"{file}: there is no such file or folder: check the path")
     kind = file_kind(file)
-    if kind is None or kind == "weights" or kind == "result":
+    if kind is None or kind == "result":
         raise ReadError(
             f"{file.name}: is none of CT: {formats_in_words('volume')}; radiograph: "
             f"{formats_in_words('radiograph')}; landmarks: {formats_in_words('landmarks')}; "
-            f"{formats_in_words('trial')}; session ({SESSION_ENDING})"
+            f"{formats_in_words('trial')}; session ({SESSION_ENDING}); weights of a network"
         )
     return "ct" if kind == "data set" else kind

@@ -50,6 +50,7 @@ from napari_xreg.widgets.data.radiographs_group import RadiographsGroup, removal
 from napari_xreg.widgets.data.reading import Kind, ReadFile, SeveralFiles, Supply
 from napari_xreg.widgets.data.structures_group import StructuresGroup
 from napari_xreg.widgets.docks.docked import Docked
+from napari_xreg.widgets.docks.opening import opened
 from napari_xreg.widgets.jobs.jobs import Lane
 from napari_xreg.widgets.jobs.telling import show_error, show_info, show_warning
 from napari_xreg.widgets.landmarks.group import LandmarksGroup
@@ -60,6 +61,7 @@ from napari_xreg.widgets.parts.small_print import SmallPrint
 from napari_xreg.widgets.saving.closing import save
 from napari_xreg.workflows import (
     FactsRequest,
+    NetworkFile,
     SampleData,
     SampleSettings,
     SimulateRequest,
@@ -263,6 +265,8 @@ class DataWidget(Docked):
                 )
             case SampleData():
                 self._take_sample(answer)
+            case NetworkFile():
+                self._take_network(answer)
 
     def _take_radiograph(self, xray: Xray) -> None:
         """Add it; one that is there already is shown, not taken twice."""
@@ -272,6 +276,11 @@ class DataWidget(Docked):
                 exposures.activate(there.id)
                 return
         exposures.add(xray.radiograph, name=xray.name, source=xray.source, truth=xray.truth)
+
+    def _take_network(self, network: NetworkFile) -> None:
+        from napari_xreg.widgets.starts.widget import StartsWidget  # with it all networks
+
+        opened(self.workbench.viewer, StartsWidget, "Find a pose").use(network)
 
     def _take_landmarks(self, answer: Marks) -> None:
         if not take_landmarks(self._session, answer.landmarks):

@@ -36,6 +36,7 @@ ENTRIES = (
     Entry("Geometry", "GeometryWidget", "Look at and turn the geometry of a radiograph"),
     Entry("Landmarks", "LandmarksWidget", "A pose from landmarks"),
     Entry("Points", "RayEmbWidget", "Find points of the CT in the radiograph (RayEmb)"),
+    Entry("Find a pose", "StartsWidget", "Poses that networks, header and hand propose, ranked"),
     Entry("Loss landscape", "LandscapeWidget", "Similarity around the present pose"),
     Entry("Confidence", "ConfidenceWidget", "How certain a result is"),
     Entry("Train", "TrainWidget", "Train a network for this patient, or for many"),

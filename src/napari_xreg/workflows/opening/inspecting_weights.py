@@ -1,6 +1,7 @@
 """What a file of weights says about itself."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from napari_xreg.regression import (
     network_of_published,
     published_content,
 )
-from napari_xreg.training import CheckpointError, read_checkpoint
+from napari_xreg.training import CheckpointError, FixedCamera, read_checkpoint
 
 
 def weights_entry(path: Path) -> dict[str, Any]:
@@ -51,6 +52,43 @@ _USES = {
 }
 
 
+@dataclass(frozen=True)
+class NetworkFile:
+    """A file of weights, looked at.
+
+    Parameters
+    ----------
+    file
+        Where it is.
+    use
+        See `weights_use`.
+    words
+        What it says about itself.
+    """
+
+    file: Path
+    use: str
+    words: str
+
+
+def network_file(file: Path) -> NetworkFile:
+    """Look at a file of weights, for a user.
+
+    Raises
+    ------
+    ReadError
+        As `weights_entry`.
+    """
+    entry = weights_entry(file)
+    said = entry.get("words", "")
+    parts = [*said] if isinstance(said, list) else [said]
+    if entry.get("trained_on") and "trained_on" not in said:
+        parts.insert(0, f"trained on {entry['trained_on']}")
+    parts += [str(entry[key]) for key in ("sees", "poses") if key in entry]
+    sentences = [part.strip().rstrip(".") for part in parts if part]
+    return NetworkFile(file, weights_use(entry), "; ".join(sentences) + "." if sentences else "")
+
+
 def _own(path: Path) -> dict[str, Any]:
     checkpoint = read_checkpoint(path)
     about = checkpoint.about
@@ -64,7 +102,32 @@ def _own(path: Path) -> dict[str, Any]:
     }
     if about.get("words"):
         entry["words"] = about["words"]
+    if checkpoint.kind == PoseNetwork.kind:
+        entry |= _of_pose_network(checkpoint.configuration, about.get("request", {}))
     return entry
+
+
+def _of_pose_network(
+    configuration: Mapping[str, Any], request: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What it sees, and the poses it was trained on where its file says so."""
+    try:
+        camera = FixedCamera(**configuration["framing"])
+    except (KeyError, TypeError, ValueError):  # whoever uses it is told what is wrong
+        return {}
+    found = {
+        "sees": f"sees {camera.pixels} x {camera.pixels} pixels of {camera.pixel_mm:.1f} mm, "
+        f"{camera.source_to_detector:g} mm from the source"
+    }
+    angles = [
+        f"{name} {low:g} to {high:g}°"
+        for name in ("primary", "secondary", "roll")
+        if len(given := request.get(f"{name}_deg", ())) == 2
+        for low, high in [given]
+    ]
+    if angles:
+        found["poses"] = f"trained on poses of {', '.join(angles)}"
+    return found
 
 
 def _published(path: Path) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Propose: poses that initialisers find, each refined at the coarse levels, ranked, with its picture."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,8 +15,8 @@ from napari_xreg.metrics import ncc
 from napari_xreg.progress import Control
 from napari_xreg.registration import Iterate, RefineSettings, Registration, View
 from napari_xreg.rendering import render_drr
-from napari_xreg.session import Rendering
-from napari_xreg.workflows.refining import RefineRequest, refine
+from napari_xreg.session import Rendering, Session
+from napari_xreg.workflows.refining import CPU, RefineRequest, refine
 from napari_xreg.workflows.starting.initialisers import INITIALISERS
 from napari_xreg.workflows.starting.several import NothingFound, find_starts, hypothesis_of
 from napari_xreg.workflows.starting.starting import InitialiseRequest, StartingPose
@@ -130,7 +131,7 @@ class ProposeRequest:
 
     asked: tuple[InitialiseRequest, ...]
     rendered: Volume | Rendering
-    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    device: torch.device = CPU
     id: str = ""
 
 
@@ -195,6 +196,49 @@ def propose(
         found.append(Proposal(method, start, registration, drr, likeness))
     ranked = ranked_by_loss(found)
     return Proposals(small.line_integrals, small.usable, ranked, starts.nothing, request.id)
+
+
+def propose_request(
+    session: Session, asked: Mapping[str, Path | None], *, device: torch.device = CPU
+) -> ProposeRequest:
+    """Capture a session as it is.
+
+    Parameters
+    ----------
+    session
+        Its CT, the active radiograph, landmarks and labels.
+    asked
+        Names in `INITIALISERS`, with the file of weights of each; None: those of the package, or none.
+    device
+        Where the poses are refined.
+
+    Raises
+    ------
+    ValueError
+        If there is nothing to find a pose for, in words for the user.
+    """
+    patient, active = session.patient, session.exposures.active
+    if patient.volume is None or patient.rendering is None:
+        raise ValueError("there is no CT: load one first")
+    if active is None:
+        raise ValueError("there is no radiograph: load one first")
+    if not asked:
+        raise ValueError("tick at least one that is to propose a pose")
+    given = StartingPose(active.world_from_camera, patient.isocenter, "the current pose")
+    places = tuple(mark for mark in session.landmarks.all if mark.position is not None)
+    requests = (
+        InitialiseRequest(
+            method,
+            patient.volume,
+            active.masked,
+            patient.labels,
+            places,
+            weights=weights,
+            given=given,
+        )
+        for method, weights in asked.items()
+    )
+    return ProposeRequest(tuple(requests), patient.rendering, device, active.id)
 
 
 def coarse_settings(start: StartingPose) -> RefineSettings:

@@ -1,0 +1,1 @@
+"""Find a pose: who may propose one, and what was proposed."""
