@@ -2,7 +2,10 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
+import nibabel as nib
+import numpy as np
 import pytest
 import torch
 
@@ -108,3 +111,19 @@ def test_what_is_refused_before_anything_is_tracked(moving, more, words, capsys)
     assert code == 2
     assert words in capsys.readouterr().err
     assert not (folder / "no").exists()
+
+
+def test_the_script_of_the_guide(moving, tmp_path, monkeypatch, capsys):
+    """As it is printed there, with the names and the numbers of these files."""
+    folder, _, _ = moving
+    page = Path(__file__).parents[2] / "docs" / "how-to" / "sequences.md"
+    script = page.read_text(encoding="utf-8").split("```python\n")[1].split("```")[0]
+    hu = phantom(seed=2).volume.hu.numpy().transpose(2, 1, 0)
+    affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ phantom(seed=2).volume.world_from_index.numpy()
+    nib.save(nib.Nifti1Image(hu.astype(np.int16), affine), tmp_path / "ct.nii.gz")
+    monkeypatch.chdir(tmp_path)
+    for ours, theirs in (("cine.dcm", folder / "cine"), ("frame40.json", folder / "start.json")):
+        assert ours in script
+        script = script.replace(ours, str(theirs))
+    exec(script.replace("40", "12"), {})
+    assert "2 simulated frames: 2 tracked." in capsys.readouterr().out

@@ -18,7 +18,6 @@ from napari_xreg.records import read_tra, read_track
 from napari_xreg.registration import step_between
 from napari_xreg.simulation import CLEAN, phantom, simulate_radiograph
 from napari_xreg.workflows import (
-    Frames,
     FrameState,
     Track,
     TrackedFrame,
@@ -332,8 +331,3 @@ def test_the_frames_of_a_trial(tmp_path):
         at_start = read_radiograph(named.path, **named.options)
         assert torch.equal(each.read(8).line_integrals, at_start.line_integrals)
         assert not torch.equal(each.read(7).line_integrals, at_start.line_integrals)
-
-
-def test_a_track_is_a_value(both):
-    assert isinstance(both[0].smoothed.turn_deg, float)
-    assert Frames((1,), lambda number: ()).times_s is None
