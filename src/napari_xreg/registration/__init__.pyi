@@ -16,10 +16,10 @@ from .near_bone.cut_ends import cut_end_points as cut_end_points
 from .near_bone.mask import near_bone_mask as near_bone_mask
 from .near_bone.refining import (
     NearBone as NearBone,
-    near_bone_view as near_bone_view,
     near_bone_words as near_bone_words,
     refine_near_bone as refine_near_bone,
 )
+from .near_bone.view import near_bone_view as near_bone_view
 from .pnp.correspondences import (
     Correspondences as Correspondences,
     pair_landmarks as pair_landmarks,

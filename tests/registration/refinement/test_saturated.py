@@ -120,7 +120,7 @@ def test_near_a_bone_it_is_told_on_the_whole_picture(volume, view):
     """The crop of an image of few grey values may end in any of them."""
     settings = replace(SETTINGS, levels=(Level(48, 4.0, 2),))
     poses = [
-        run(refine_near_bone(volume, each, near=NearBone(20.0, 20.0), settings=settings))
+        run(refine_near_bone(volume, each, near=NearBone(20.0), settings=settings))
         for each in (view, replace(view, radiograph=without_saturated(view.radiograph)))
     ]
     first, second = (result.world_from_camera.matrix() for result in poses)

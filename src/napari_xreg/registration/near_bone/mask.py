@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from napari_xreg.geometry import CArm, Pose
@@ -76,14 +76,44 @@ def box_of(mask: Bool[Tensor, "rows columns"], margin: int) -> tuple[int, int, i
     return top, left, bottom - top, right - left
 
 
+def window_about(
+    corners: Float[Tensor, "n 3"], carm: CArm, pose: Pose, beyond_mm: float
+) -> tuple[int, int, int, int] | None:
+    """First row, first column, rows and columns about where points are seen; None where that is out
+    of sight.
+
+    Parameters
+    ----------
+    corners
+        World, mm.
+    beyond_mm
+        Further than they are seen, measured where they are.
+    """
+    seen = carm.project(corners, pose).numpy()
+    pixel_mm = pixel_mm_at(carm, pose, corners)
+    if not (pixel_mm > 0).all() or not np.isfinite(seen).all():
+        return None
+    reach = beyond_mm / pixel_mm + 2
+    low = np.maximum(np.floor(seen.min(0) - reach), 0).astype(int)
+    high = np.minimum(np.ceil(seen.max(0) + reach) + 1, carm.detector.shape).astype(int)
+    rows, columns = (int(n) for n in high - low)
+    return None if rows < 2 or columns < 2 else (int(low[0]), int(low[1]), rows, columns)
+
+
+def pixel_mm_at(carm: CArm, pose: Pose, points: Float[Tensor, "n 3"]) -> npt.NDArray[np.float64]:
+    """Rows and columns of the detector, demagnified to where points lie; not positive behind it."""
+    depth = float(pose.inverse().apply(points)[:, 2].mean())
+    return np.asarray(carm.detector.spacing) * depth / carm.source_to_detector
+
+
 def depth_of(volume: Volume, world_from_camera: Pose) -> float:
     """How far the middle of what is filled lies from the source along the central ray, mm."""
-    corners = _corners(prepare(volume, packed=True))
+    corners = box_corners(prepare(volume, packed=True))
     return float(world_from_camera.inverse().to(dtype=torch.float64).apply(corners)[:, 2].mean())
 
 
-def _corners(ready: Prepared) -> Tensor:
-    """Of the box about what is filled: world mm, 8 x 3."""
+def box_corners(ready: Prepared) -> Float[Tensor, "8 3"]:
+    """Of the box about what is filled: world mm."""
     z, y, x = ready.values.shape
     ends = (torch.tensor([0.0, n - 1.0]).double() for n in (x, y, z))
     index = torch.cartesian_prod(*ends).numpy() - ready.offset
@@ -100,28 +130,19 @@ def _add(
 ) -> None:
     """Mark what is near at one pose."""
     pose = pose.to(dtype=torch.float64)
-    corners = _corners(ready)
-    depth = float(pose.inverse().apply(corners)[:, 2].mean())
-    if not 0 < depth:
+    corners = box_corners(ready)
+    window = window_about(corners, carm, pose, reach_mm)
+    if window is None:
         return
-    detector = carm.detector
-    pixel_mm = np.asarray(detector.spacing) * depth / carm.source_to_detector
-    seen = carm.project(corners, pose).numpy()
-    if not np.isfinite(seen).all():
-        return
-    reach = reach_mm / pixel_mm + 2
-    low = np.maximum(np.floor(seen.min(0) - reach), 0).astype(int)
-    high = np.minimum(np.ceil(seen.max(0) + reach) + 1, detector.shape).astype(int)
-    rows, columns = (int(n) for n in high - low)
-    if rows < 2 or columns < 2:
-        return
+    top, left, rows, columns = window
+    detector, pixel_mm = carm.detector, pixel_mm_at(carm, pose, corners)
     # Squares of one size, so few that a distance is quickly found.
     side = max(rows * pixel_mm[0], columns * pixel_mm[1]) / PIXELS
     shape = [
         max(2, min(n, round(n * mm / side)))
         for n, mm in zip((rows, columns), pixel_mm, strict=True)
     ]
-    part = detector.crop(int(low[0]), int(low[1]), rows, columns).resize(*shape)
+    part = detector.crop(top, left, rows, columns).resize(*shape)
     image, _ = march_view(ready, replace(carm, detector=part), pose, jacobian=False)
     if not image.max() > 0:
         return
@@ -131,7 +152,7 @@ def _add(
         ~shadow, sampling=sampling, return_indices=True
     )
     close = distance <= reach_mm
-    end = _drawn(ends, replace(carm, detector=part), pose, shadow.shape)
+    end = drawn(ends, replace(carm, detector=part), pose, shadow.shape)
     if end.any():
         beyond = end[tuple(nearest)] & ~shadow
         kept = (
@@ -144,10 +165,12 @@ def _add(
         np.minimum((np.arange(n) + 0.5) * m / n, m - 1).astype(int)
         for n, m in zip((rows, columns), shape, strict=True)
     ]
-    near[low[0] : high[0], low[1] : high[1]] |= close[np.ix_(*back)]
+    near[top : top + rows, left : left + columns] |= close[np.ix_(*back)]
 
 
-def _drawn(points: Tensor, carm: CArm, pose: Pose, shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
+def drawn(
+    points: Float[Tensor, "n 3"], carm: CArm, pose: Pose, shape: tuple[int, ...]
+) -> npt.NDArray[np.bool_]:
     """The pixels that points fall on, and those beside them."""
     drawn = np.zeros(shape, np.bool_)
     if len(points):

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from napari_xreg.progress import Control
 from napari_xreg.registration.refinement.result import Status
+from napari_xreg.registration.refinement.second_order.depth import ExpectedDepth
 from napari_xreg.registration.refinement.second_order.levels import COARSE_TO_FINE, Level
 from napari_xreg.registration.refinement.starts import Hypothesis, Spread
 
@@ -42,6 +43,8 @@ class RefineSettings:
         more than one, the given start goes along.
     locked
         C-arm parameters that stay: "primary", "secondary", "roll", "x", "y", "depth".
+    depth
+        What is known of the depth beforehand, where one radiograph may not tell it; None: nothing.
     tolerance_mm
         A step shorter than this ends the last level; coarser levels end at a tenth of a pixel.
     seed
@@ -61,6 +64,7 @@ class RefineSettings:
     antipode: bool = True
     carried: tuple[int, ...] = (4, 1)
     locked: tuple[str, ...] = ()
+    depth: ExpectedDepth | None = None
     tolerance_mm: float = 0.02
     seed: int = 0
     keep_images: bool = True

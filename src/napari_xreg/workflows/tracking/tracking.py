@@ -106,8 +106,9 @@ class _Walk:
         self._simulated = False
         settings = request.settings
         self._quick = RefineSettings(
-            levels=levels_at((settings.pixels,)), starts=1, antipode=False, keep_images=False
-        )
+            levels=levels_at((settings.pixels,)), starts=1, antipode=False, keep_images=False,
+            spread=Spread(0.0, 0.0, 0.0),  # near a bone nothing is looked for
+        )  # fmt: skip
         near = request.near
         if near is not None:
             near = replace(near, first_mm=min(near.first_mm, FIRST_REACH_MM))

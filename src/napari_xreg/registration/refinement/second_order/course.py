@@ -28,8 +28,13 @@ from napari_xreg.registration.refinement.second_order.damped_steps import (
     better_of,
     ended_at,
     levenberg_marquardt,
+    quadratic,
 )
-from napari_xreg.registration.refinement.second_order.depth import DepthBounds, furthest_mm
+from napari_xreg.registration.refinement.second_order.depth import (
+    DepthBounds,
+    DepthPull,
+    furthest_mm,
+)
 from napari_xreg.registration.refinement.second_order.levels import Level
 from napari_xreg.registration.refinement.second_order.locks import Locks
 from napari_xreg.registration.refinement.second_order.look import look_at
@@ -137,6 +142,7 @@ class _Course:
 
     _problem: Problem[Any]
     _bounds: DepthBounds
+    _pull: DepthPull | None
     _state: Starts[Any]
 
     def __init__(
@@ -220,6 +226,10 @@ class _Course:
             given[0], self._problem.pivot, furthest_mm(self._depth_spread_mm)
         )
         self._state = begin(self._problem, self._of_views([track.pose for track in tracks], of))
+        expected = settings.depth
+        self._pull = (
+            DepthPull(expected, self._problem.pivot, self._state.model.loss) if expected else None
+        )
         if sorted(self.levels).index(number) == 1:
             # The given starts go on from where they were given, if this level shows that to be
             # better than where the coarsest one led, which sees least. (Asked once more at the next,
@@ -248,8 +258,8 @@ class _Course:
         )  # fmt: skip
         solver = levenberg_marquardt(
             self._problem, state, iterations=self.levels[self._number].iterations,
-            tolerance_mm=self._tolerance_mm, locks=self._locks, bounds=self._bounds, control=control,
-            recorder=self._backend.recorder,
+            tolerance_mm=self._tolerance_mm, locks=self._locks, bounds=self._bounds, pull=self._pull,
+            control=control, recorder=self._backend.recorder,
         )  # fmt: skip
         begun = False
         while tried is not None:
@@ -304,7 +314,8 @@ class _Course:
         model = state.model
         # Nothing but the winners' comes from the device.
         losses, terms = model.loss[winners].tolist(), model.terms[winners].tolist()
-        hessians, gradients = model.hessian[winners].cpu(), model.gradient[winners].cpu()
+        hessians = model.hessian[winners].cpu()
+        minimised = [part[winners].cpu() for part in quadratic(model, state.poses[0], self._pull)]
         ended = state.ended[winners].tolist()
         ran_away = self._bounds.reached(state.poses[0])[winners].tolist()
         flat = self._problem.flat(state.seen, winners)
@@ -320,7 +331,7 @@ class _Course:
             if ended[case]:
                 basis = None if free is None else free[case]
                 end = ended_at(
-                    losses[case], hessians[case], gradients[case], self._tolerance_mm, basis
+                    losses[case], minimised[0][case], minimised[1][case], self._tolerance_mm, basis
                 )
             if ran_away[case]:
                 end = Status.STALLED

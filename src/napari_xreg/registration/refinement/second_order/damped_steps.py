@@ -21,7 +21,7 @@ from napari_xreg.geometry import Pose
 from napari_xreg.progress import Control
 from napari_xreg.registration.refinement.problem import Model, Problem, Seen
 from napari_xreg.registration.refinement.result import Status
-from napari_xreg.registration.refinement.second_order.depth import DepthBounds
+from napari_xreg.registration.refinement.second_order.depth import DepthBounds, DepthPull
 from napari_xreg.registration.refinement.second_order.locks import Locks
 
 ARM_MM = 100.0
@@ -104,6 +104,7 @@ def levenberg_marquardt(
     tolerance_mm: float,
     locks: Locks | None = None,
     bounds: DepthBounds | None = None,
+    pull: DepthPull | None = None,
     control: Control | None = None,
     recorder: Callable[[Advance[Seen], Starts[Seen]], Callable[[], tuple[Round, Starts[Seen]]]]
     | None = None,
@@ -124,6 +125,8 @@ def levenberg_marquardt(
         What stays; None: nothing.
     bounds
         Between which the depth stays; None: it may go anywhere.
+    pull
+        Towards what is known of the depth beforehand; None: nothing.
     control
         Checked before every iteration.
     recorder
@@ -142,7 +145,7 @@ def levenberg_marquardt(
     state = start
 
     def advance(at: Starts[Seen]) -> tuple[Round, Starts[Seen]]:
-        return step(problem, at, tolerance_mm, locks, bounds)
+        return step(problem, at, tolerance_mm, locks, bounds, pull)
 
     whole = None if recorder is None else recorder(advance, start)
     for _ in range(iterations):
@@ -161,10 +164,12 @@ def step(
     tolerance_mm: float,
     locks: Locks | None = None,
     bounds: DepthBounds | None = None,
+    pull: DepthPull | None = None,
 ) -> tuple[Round, Starts[Seen]]:
     """One iteration, without a word from the device."""
     basis = None if locks is None else locks.free(state.poses[0])
-    twist, predicted = _damped_step(state.model.hessian, state.model.gradient, state.damping, basis)
+    hessian, gradient = quadratic(state.model, state.poses[0], pull)
+    twist, predicted = _damped_step(hessian, gradient, state.damping, basis)
     length = _length_mm(twist)
     stuck = state.active & ~(predicted > 0)
     active = state.active & ~stuck
@@ -179,7 +184,10 @@ def step(
             poses = (first,)
     # The step is judged under the tone and weights it was computed with; the new ones come after.
     seen, model = problem.attempt(poses, state.seen, active)
-    gain = (state.model.loss - model.loss) / predicted
+    less = state.model.loss - model.loss
+    if pull is not None:
+        less = less + pull.loss(state.poses[0]) - pull.loss(poses[0])
+    gain = less / predicted
     accepted = active & torch.isfinite(model.loss) & (gain > 1e-3)
     tried = Round(poses, problem.drrs(seen), model, active, accepted, state.damping, length)
     seen, renewed = problem.renew(seen, state.seen, state.model, accepted)
@@ -201,6 +209,15 @@ def step(
         active=active & ~done,
         ended=state.ended | stuck | done,
     )
+
+
+def quadratic(
+    model: Model, first: Pose, pull: DepthPull | None
+) -> tuple[Float[Tensor, "s 6 6"], Float[Tensor, "s 6"]]:
+    """Gauss-Newton matrix and gradient of what is minimised."""
+    if pull is None:
+        return model.hessian, model.gradient
+    return model.hessian + pull.hessian(first), model.gradient + pull.gradient(first)
 
 
 def ended_at(

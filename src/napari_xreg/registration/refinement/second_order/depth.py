@@ -1,5 +1,8 @@
 """Keeping a start from running away along the line of sight, where one radiograph sees least."""
 
+from dataclasses import dataclass
+
+import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
@@ -15,6 +18,70 @@ LEAST_MM = 20.0
 def furthest_mm(depth_sigma_mm: float) -> float:
     """How far a depth may run from where it was given."""
     return max(SIGMAS * depth_sigma_mm, LEAST_MM)
+
+
+SAYS_LITTLE = 0.003
+"""What is known of the depth beforehand weighs this share of the loss: as one of a few hundred details of a
+radiograph. Real bones (wrist, one view): where the radiograph tells the depth, a standard deviation of 15 mm
+costs 2.5 to 5 % of the loss; where it does not, 45 mm cost less than 1 %, and are spent on noise."""
+
+
+@dataclass(frozen=True)
+class ExpectedDepth:
+    """Where the isocenter is thought to be, along the line of sight.
+
+    Parameters
+    ----------
+    mm
+        From the source of the first view.
+    sigma_mm
+        Standard deviation.
+    """
+
+    mm: float
+    sigma_mm: float
+
+    def __post_init__(self) -> None:
+        if not self.sigma_mm > 0:
+            raise ValueError(f"a depth is known within something: got {self.sigma_mm} mm")
+
+
+class DepthPull:
+    """A quadratic term towards an expected depth, added to the loss of every start.
+
+    Parameters
+    ----------
+    expected
+        The depth.
+    isocenter
+        Twists are taken about it; world, mm, on the device of the poses.
+    losses
+        Of the starts where they begin: what the term weighs is a share of them (`SAYS_LITTLE`).
+    """
+
+    def __init__(
+        self, expected: ExpectedDepth, isocenter: Float[Tensor, "3"], losses: Float[Tensor, "s"]
+    ) -> None:
+        self._expected, self._isocenter = expected, isocenter.double()
+        self._weight = SAYS_LITTLE * losses / expected.sigma_mm**2
+
+    def loss(self, poses: Pose) -> Float[Tensor, "s"]:
+        """At poses of the first view."""
+        return 0.5 * self._weight * self._beyond(poses) ** 2
+
+    def gradient(self, poses: Pose) -> Float[Tensor, "s 6"]:
+        """For the left twist: turning about the isocenter changes no depth, following it lessens it."""
+        pull = -(self._weight * self._beyond(poses))[:, None] * poses.rotation[..., 2].double()
+        return torch.cat([torch.zeros_like(pull), pull], -1)
+
+    def hessian(self, poses: Pose) -> Float[Tensor, "s 6 6"]:
+        """As `gradient`."""
+        sight = poses.rotation[..., 2].double()
+        line = torch.cat([torch.zeros_like(sight), sight], -1)
+        return self._weight[:, None, None] * line[:, :, None] * line[:, None, :]
+
+    def _beyond(self, poses: Pose) -> Float[Tensor, "s"]:
+        return _depth_of(poses, self._isocenter) - self._expected.mm
 
 
 class DepthBounds:
@@ -50,5 +117,10 @@ class DepthBounds:
 
     def _depth(self, poses: Pose) -> Float[Tensor, "s"]:
         """Of the isocenter along the line of sight, mm from the source."""
-        away = self._isocenter - poses.translation.double()
-        return (poses.rotation[..., 2].double() * away).sum(-1)
+        return _depth_of(poses, self._isocenter)
+
+
+def _depth_of(poses: Pose, point: Float[Tensor, "3"]) -> Float[Tensor, "s"]:
+    """Of a point along the line of sight, mm from the source."""
+    away = point - poses.translation.double()
+    return (poses.rotation[..., 2].double() * away).sum(-1)

@@ -1,0 +1,104 @@
+"""Radiographs masked and cropped to what is near a rendered bone."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from napari_xreg.geometry import Pose
+from napari_xreg.images import Crop, Radiograph, Volume
+from napari_xreg.registration.near_bone.mask import (
+    box_corners,
+    box_of,
+    near_bone_mask,
+    window_about,
+)
+from napari_xreg.registration.refinement.views import View, at_pixels
+from napari_xreg.rendering import prepare
+
+FRAME_PIXELS = 256
+"""Longer side of the image of an iteration."""
+
+MARGIN = 4 / 32
+"""Of the cropped image, about the mask: what filters reach at the coarsest level."""
+
+FEWEST = 64
+"""Usable pixels near the bone, at the level's resolution; with fewer the whole image is compared."""
+
+
+def near_bone_view(volume: Volume, view: View, pose: Pose, reach_mm: float) -> View | None:
+    """The view masked and cropped to what is near the bone at a pose; None if that is too little.
+
+    Parameters
+    ----------
+    volume
+        Bones alone, on the processor.
+    pose
+        Of this view's camera; the view keeps its own.
+    """
+    radiograph, corners = view.radiograph, box_corners(prepare(volume, packed=True))
+    pose = pose.to(dtype=torch.float64)
+    longest = float((corners.amax(0) - corners.amin(0)).max()) + 2 * reach_mm
+    window = window_about(corners, radiograph.carm, pose, reach_mm + 2 * MARGIN * longest)
+    if window is None:
+        return None
+    # Of millions of pixels only these are looked at.
+    part = radiograph.crop(*window)
+    near = near_bone_mask(volume, part.carm, pose, reach_mm)
+    used = near & part.usable.cpu()
+    box = box_of(used, 0)
+    if box is None or int(used.sum()) < FEWEST:
+        return None
+    margin = round(MARGIN * max(box[2:]))
+    top, left, rows, columns = box_of(used, margin) or box
+    part = radiograph.crop(window[0] + top, window[1] + left, rows, columns)
+    return replace(
+        view,
+        radiograph=part.with_mask(
+            near[top : top + rows, left : left + columns],
+            f"within {reach_mm:g} mm of the rendered bone",
+        ),
+    )
+
+
+def looked(
+    volume: Volume, views: Sequence[View], reach_mm: float, pixels: int
+) -> tuple[View, ...] | None:
+    """Every view near the bone at its own pose; None if one of them has too little there, or a level
+    of so many pixels would hardly show it: slivers of a mask vanish.
+    """
+    found = [near_bone_view(volume, view, view.world_from_camera, reach_mm) for view in views]
+    kept = tuple(
+        view
+        for view in found
+        if view is not None and int(at_pixels(view.radiograph, pixels).usable.sum()) >= FEWEST
+    )
+    return kept if len(kept) == len(found) else None
+
+
+def in_whole_frame(
+    image: Float[Tensor, "rows columns"], part: Radiograph, whole: Radiograph
+) -> Float[Tensor, "frame_rows frame_columns"]:
+    """The image of a part of a radiograph where it belongs in the whole one, zero around it.
+
+    Parameters
+    ----------
+    part
+        `near_bone_view` of `whole`, or `whole` itself.
+    """
+    since = part.operations[len(whole.operations) :]
+    done = next((each for each in since if isinstance(each, Crop)), None)
+    if done is None:
+        return image
+    share = min(1.0, FRAME_PIXELS / max(done.of))
+    frame = torch.zeros(tuple(max(1, round(n * share)) for n in done.of), dtype=image.dtype)
+    top, left = round(done.row * share), round(done.column * share)
+    rows = max(1, min(round(done.rows * share), frame.shape[0] - top))
+    columns = max(1, min(round(done.columns * share), frame.shape[1] - left))
+    small = torch.nn.functional.interpolate(
+        image.detach().cpu()[None, None], (rows, columns), mode="bilinear", antialias=True
+    )
+    frame[top : top + rows, left : left + columns] = small[0, 0]
+    return frame
