@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from blobs import blob_radiograph, carm
+from blobs import CENTER, blob_radiograph, blob_volume, carm
 
 from napari_xreg.geometry import Pose
 from napari_xreg.images import Volume
@@ -19,6 +19,7 @@ from napari_xreg.registration import (
     Status,
     View,
     Wanted,
+    refine,
 )
 from napari_xreg.registration.refinement import refine_many
 from napari_xreg.registration.refinement.more_starts import until_trusted, width_of
@@ -178,6 +179,39 @@ def test_what_is_locked_is_not_spread():
 
 def test_how_wide_a_round_is():
     assert [width_of(number) for number in range(4)] == [1.0, 2.0, 2.5, 3.125]
+
+
+@pytest.mark.parametrize(("apart_mm", "asked"), [(1.5, 3), (2.5, 4)])
+def test_many_starts_that_end_where_fewer_did_are_the_last(apart_mm, asked):
+    """16 and 128 starts a little apart; of 1 and 16 at one place more are tried."""
+    places = iter([0.0, 0.0, apart_mm, 50.0])
+    rounds = Rounds(UNSURE, UNSURE, UNSURE, UNSURE)
+
+    def once(settings):
+        found = yield from rounds(settings)
+        there = POSE.translation + torch.tensor([next(places), 0.0, 0.0])
+        return replace(found, world_from_camera=Pose(POSE.rotation, there))
+
+    found = run(until_trusted(once, replace(SETTINGS, rounds=(1, 16, 128, 256)), None))
+    assert len(rounds.asked) == asked
+    said = "128 starting poses ended where fewer had: no more were tried."
+    assert (said in found.notes) == (asked == 3)
+
+
+def test_of_a_number_of_starts_what_is_locked_is_not_spread():
+    start = carm().world_from_camera(12.0, -7.0, isocenter=CENTER)
+    settings = RefineSettings(
+        levels=(replace(SETTINGS.levels[0], iterations=1),), starts=5, keep_images=False,
+        locked=("primary", "depth"),
+    )  # fmt: skip
+    view = View(blob_radiograph(carm(), start), start)
+    found = run(refine(blob_volume(5.4), view, settings=settings, isocenter=CENTER))
+    terms = [carm().carm_pose(each.initial, CENTER) for each in found.candidates]
+    assert len(terms) == 5
+    for term in terms:
+        assert term.primary_deg == pytest.approx(12.0, abs=1e-6)
+        assert term.offset_mm[2] == pytest.approx(0.0, abs=1e-6)
+    assert len({round(term.secondary_deg, 3) for term in terms}) == 5
 
 
 def test_antipodes_are_numbered_on():

@@ -5,7 +5,12 @@ from dataclasses import replace
 from typing import Any
 
 from napari_xreg.progress import Control
-from napari_xreg.registration.refinement.result import Iterate, Registration, Status
+from napari_xreg.registration.refinement.result import (
+    Iterate,
+    Registration,
+    Status,
+    apart_mm,
+)
 from napari_xreg.registration.refinement.settings import RefineSettings
 from napari_xreg.registration.verdict.likelihood import TRUSTED
 from napari_xreg.rendering import OutOfMemory
@@ -18,6 +23,13 @@ def width_of(number: int) -> float:
     narrow ones do not (docs/decisions/0026-auto.md).
     """
     return 2.0 * 1.25 ** (number - 1) if number > 0 else 1.0
+
+
+MANY = 100
+"""A round of so many starts, spread wider, that ends where one before it ended has looked around: what the
+next would find there is the same again, for as much time as all rounds before."""
+SAME_MM = 2.0
+"""Poses nearer than this are one: as `ELSEWHERE_MM` is measured."""
 
 
 Once = Callable[[Any], Generator[Iterate, None, Registration]]
@@ -53,7 +65,8 @@ def until_trusted(
     trajectory: list[Iterate] = []
     best: Registration | None = None
     used, poses = 0, 0
-    for asked in rounds_of(settings):
+    rounds = rounds_of(settings)
+    for asked in rounds:
         began = trajectory[-1].seconds if trajectory else 0.0
 
         def after(event: Iterate, used: int = used, began: float = began) -> Iterate:
@@ -70,6 +83,7 @@ def until_trusted(
         found = replace(found, candidates=tuple(moved))
         # Antipodes are numbered on.
         used = max([used + asked.starts, *(each.start + 1 for each in moved)])
+        again = best is not None and came_back(best, found, asked.starts)
         if best is None or likely(found) > likely(best):
             best = found
         if control is not None and control.cancelled:
@@ -78,6 +92,9 @@ def until_trusted(
             break
         poses += asked.starts
         if not more_would_help(best):
+            break
+        if again and asked is not rounds[-1]:
+            best = replace(best, notes=(*best.notes, SAME_AGAIN.format(asked.starts)))
             break
     assert best is not None  # there is at least one round
     return replace(told(best, poses, settings), trajectory=tuple(trajectory))
@@ -110,6 +127,15 @@ def more_would_help(best: Registration) -> bool:
     stopped = best.status in (Status.ITERATION_LIMIT, Status.STALLED)
     likely_there = best.probability is not None and best.probability >= TRUSTED
     return not (best or (stopped and likely_there))
+
+
+SAME_AGAIN = "{} starting poses ended where fewer had: no more were tried."
+
+
+def came_back(best: Registration, found: Registration, starts: int) -> bool:
+    """Whether a round of many starts ended where the best before it did."""
+    apart = apart_mm(best.world_from_camera, found.world_from_camera, found.pivot)
+    return starts >= MANY and apart < SAME_MM
 
 
 def rounds_of(settings: RefineSettings) -> list[RefineSettings]:

@@ -12,6 +12,7 @@ from napari_xreg.progress import Control, run
 from napari_xreg.registration.refinement.batched.backend import Batched
 from napari_xreg.registration.refinement.host.view_problem import ViewProblem
 from napari_xreg.registration.refinement.more_starts import (
+    came_back,
     cancelled_at,
     likely,
     more_would_help,
@@ -106,9 +107,10 @@ def _rounds_together(
 ) -> list[Registration]:
     """Cases of one geometry, judged; those that are not trusted again from more starts."""
     found: dict[int, Registration] = {}
+    over: set[int] = set()
     poses = dict.fromkeys(range(len(cases)), 0)
     for asked in rounds_of(settings):
-        left = [n for n in poses if n not in found or more_would_help(found[n])]
+        left = [n for n in poses if n not in found or (n not in over and more_would_help(found[n]))]
         if not left:
             break
         some = [cases[n] for n in left]
@@ -121,6 +123,8 @@ def _rounds_together(
             break
         for n, unjudged in zip(left, results, strict=False):
             result = judged(unjudged, volume, cases[n])
+            if n in found and came_back(found[n], result, asked.starts):
+                over.add(n)
             if n not in found or likely(result) > likely(found[n]):
                 found[n] = result
         if control is not None and control.cancelled:

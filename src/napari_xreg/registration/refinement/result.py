@@ -214,7 +214,7 @@ class Registration:
             RunnerUp(candidate, apart)
             for candidate in self.candidates
             if math.isfinite(candidate.loss) and candidate.winner_loss is not None
-            if (apart := _apart_mm(candidate.final, self.world_from_camera, self.pivot))
+            if (apart := apart_mm(candidate.final, self.world_from_camera, self.pivot))
             > ELSEWHERE_MM
         ]
         return min(elsewhere, key=lambda each: each.margin, default=None)
@@ -262,7 +262,7 @@ class Registration:
         return torch.diagonal(self.covariance).clamp_min(0).sqrt()
 
 
-def _apart_mm(one: Pose, other: Pose, pivot: Float[Tensor, "3"]) -> float:
+def apart_mm(one: Pose, other: Pose, pivot: Float[Tensor, "3"]) -> float:
     """See `ELSEWHERE_MM`."""
     one, other = one.to(dtype=torch.float64), other.to(dtype=torch.float64)
     center = pivot.double()

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from napari_xreg.geometry import Pose
+from napari_xreg.geometry import CArm, Pose
 from napari_xreg.images import Volume
 from napari_xreg.progress import Control
 from napari_xreg.registration.refinement.confidence import sandwich
@@ -167,17 +167,17 @@ class _Course:
         self._compared = [unsaturated(case) for case in cases]
         self.levels, left_out = levels_that_show(volume, self._compared, settings.levels)
         self._notes = [(*saturated_words(case), *left_out) for case in cases]
-        self._tracks = [self._hypotheses(case) for case in cases]
-        self._alive: list[Sequence[Track]] = list(self._tracks)
         carm = cases[0][0].radiograph.carm
         locks = Locks(settings.locked, carm, pivot.to(backend.device))
         self._locks = locks or None
+        self._tracks = [self._hypotheses(case, carm) for case in cases]
+        self._alive: list[Sequence[Track]] = list(self._tracks)
         self._gains: Float[Tensor, "cases"] | None = None
         self._number, self._tolerance_mm = 0, math.nan
         spreads = [settings.spread, *(each.spread for each in settings.beside)]
         self._depth_spread_mm = max(spread.depth_mm for spread in spreads)
 
-    def _hypotheses(self, case: Sequence[View]) -> list[Track]:
+    def _hypotheses(self, case: Sequence[View], carm: CArm) -> list[Track]:
         """The given start and those that others propose, more spread about each; antipodes."""
         s = self._settings
         start = case[0].world_from_camera
@@ -188,6 +188,10 @@ class _Course:
         for each in about:
             pose = each.world_from_camera
             starts = spread_starts(pose, self._pivot, each.starts, each.spread, s.seed)
+            if s.locked and len(starts) > 1:  # what is locked is not spread
+                locks, further = Locks(s.locked, carm, self._pivot), Pose.stack(starts[1:])
+                settled = locks.settle(Pose.stack([pose] * len(starts[1:])), further)
+                starts = [pose, *(settled[row] for row in range(len(starts) - 1))]
             drawn += [(at, each, False) for at in starts]
         if s.antipode and one_sided:
             for each in about:
