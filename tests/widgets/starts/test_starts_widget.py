@@ -72,7 +72,11 @@ def test_a_network_dropped_on_the_viewer_proposes_a_pose(viewer, bench, network,
     )
     away = bench.session.exposures.active.radiograph.carm.pose_from(
         CArmPose(
-            65.0, 22.0, 2.0, (6.0, 0.0, 14.0), tuple(bench.session.patient.volume.center.tolist())
+            100.0,
+            40.0,
+            60.0,
+            (90.0, 70.0, 14.0),
+            tuple(bench.session.patient.volume.center.tolist()),
         )
     )
     bench.session.poses.set(away, "lost")
