@@ -6,6 +6,7 @@ import pytest
 import seeded_xvr as seeded
 import torch
 
+from napari_xreg.cli import train_command
 from napari_xreg.cli.arguments.parser import build_parser
 from napari_xreg.cli.arguments.train import RANGES
 from napari_xreg.cli.train_command import train_request
@@ -13,6 +14,7 @@ from napari_xreg.metrics import rotation_error_deg
 from napari_xreg.records.pose_frames import pose_of_matrix
 from napari_xreg.regression import Place, PoseFrame, PoseNetwork
 from napari_xreg.training import NAMED_RANGES, FixedCamera, PoseRange, save_network
+from napari_xreg.workflows import Interrupted, Resume
 
 
 @pytest.fixture
@@ -86,6 +88,24 @@ def request_of(*words):
     return train_request(
         build_parser().parse_args(["train", *map(str, words), "--out", "w.safetensors"])
     )
+
+
+@pytest.mark.parametrize("kept", [{"similarity": 0.75}, {}])
+def test_a_training_goes_on_with_its_own_similarity(monkeypatch, kept, tmp_path):
+    found = Interrupted(
+        "w.resume", Resume({}), tmp_path / "w.safetensors", (), "pose", kept, "", ""
+    )
+    monkeypatch.setattr(train_command, "interrupted", lambda file: found)
+    words = ("pose", "phantoms", "--resume", "w.resume", "--tensorboard", "runs")
+    said = request_of(*words, "--similarity", "0")
+    assert (said.recipe.similarity, str(said.tensorboard)) == (0.0, "runs")
+    if kept:
+        assert request_of(*words).recipe.similarity == 0.75
+    else:
+        with pytest.raises(
+            ValueError, match=r"w.resume: the file does not say .*: give --similarity"
+        ):
+            request_of(*words)
 
 
 def test_ranges_of_the_paper_and_the_similarity():

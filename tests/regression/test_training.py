@@ -1,11 +1,13 @@
 """What a pose network learns from, the loss by hand, and the recipe from a request to a start."""
 
+import json
 import math
 from dataclasses import replace
 
 import pytest
 import torch
 
+from napari_xreg.files import plain
 from napari_xreg.geometry import CArm, Detector, Pose
 from napari_xreg.metrics import rotation_error_deg
 from napari_xreg.progress import run
@@ -37,7 +39,9 @@ from napari_xreg.training import (
     OneCT,
     Phantoms,
     PoseRange,
+    Step,
     TrainSettings,
+    Validation,
     train,
 )
 
@@ -260,8 +264,20 @@ def test_a_training_of_the_workflow_leaves_a_file_that_finds_a_start(patient, ce
     request = TrainRequest(
         recipe, patient, tmp_path / "pose.safetensors", poses=NARROW, carm=SMALL, minutes=0.01
     )
-    outcome = run(train_workflow(request))
+    events = []
+    outcome = run(train_workflow(request), events.append)
     assert outcome.card["task"] == "pose"
+    assert outcome.card["request"]["similarity"] == 0.0
+    # Every step is a line, and every validation; a training that goes on goes on in the same file.
+    lines = [json.loads(line) for line in request.journal_file.read_text().splitlines()]
+    assert lines[0] == {"began": plain(request.described()), "step": 0}
+    told = [event for event in events if isinstance(event, Step | Validation)]
+    assert [line["step"] for line in lines[1:]] == [event.index for event in told]
+    steps = [line for line in lines[1:] if "loss/loss" in line]
+    assert len(steps) == outcome.trained.steps
+    assert steps[-1]["loss/loss"] == pytest.approx(
+        next(event for event in reversed(told) if isinstance(event, Step)).losses["loss"]
+    )
     assert "half of the poses" in outcome.card["words"]
     network, about = load_pose_network(outcome.file)
     assert about["measured_on"] == "simulated radiographs"

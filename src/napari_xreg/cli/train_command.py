@@ -24,6 +24,7 @@ from napari_xreg.training import (
 )
 from napari_xreg.workflows import (
     RECIPES,
+    Interrupted,
     Preparing,
     TrainingEvent,
     TrainingOutcome,
@@ -31,6 +32,7 @@ from napari_xreg.workflows import (
     Unwritten,
     check_out,
     interrupted,
+    recipe_as_it_was,
     train,
 )
 
@@ -70,11 +72,11 @@ def train_request(arguments: Namespace) -> TrainRequest:
         Where a range runs backwards, or a file is not what it should be.
     """
     resumed, finetuned = arguments.resume, arguments.finetune
-    resume = interrupted(Path(resumed)).resume if resumed else None
+    found = interrupted(Path(resumed)) if resumed else None
     poses = _pose_range(arguments)
     device = str(choose_device(arguments.device))
     return TrainRequest(
-        _recipe(arguments),
+        _recipe(arguments, found),
         _patients(arguments),
         Path(arguments.out),
         start=Path(finetuned) if finetuned else "scratch",
@@ -84,14 +86,20 @@ def train_request(arguments: Namespace) -> TrainRequest:
         seed=arguments.seed,
         device=device,
         threads=thread_count(),
-        resume=resume,
+        resume=None if found is None else found.resume,
+        tensorboard=Path(arguments.tensorboard) if arguments.tensorboard else None,
     )
 
 
-def _recipe(arguments: Namespace) -> Recipe:
+def _recipe(arguments: Namespace, found: Interrupted | None) -> Recipe:
     recipe = RECIPES[arguments.method]()
-    if not arguments.similarity:
-        return recipe
+    if arguments.similarity is None:
+        if found is None:
+            return recipe
+        try:
+            return recipe_as_it_was(recipe, found.settings)
+        except ValueError as error:
+            raise ValueError(f"{found.name}: {error}: give --similarity (0: not at all)") from error
     if not isinstance(recipe, PoseRecipe):
         raise ValueError(f"--similarity belongs to train pose: got train {arguments.method}")
     return PoseRecipe(similarity=arguments.similarity)
@@ -148,6 +156,7 @@ def _end(outcome: TrainingOutcome, console: Console) -> int:
         raise OSError(f"the weights were not written: {outcome.problem}")
     files = [str(outcome.file), str(outcome.state_file)]
     console.say(f"written: {', '.join(files)} (to go on with --resume)")
+    console.say(f"every step: {outcome.file.with_suffix('.train.jsonl')}")
     console.answer({**schema_head(TRAINING), "files": files, **outcome.card})
     if trained.status is TrainingStatus.CANCELLED:
         return INTERRUPTED

@@ -65,6 +65,24 @@ class PoseRecipe:
     def __init__(self, similarity: float = 0.0, validation_images: int = 16) -> None:
         self.similarity, self.validation_images = similarity, validation_images
 
+    def described(self) -> dict[str, float]:
+        """What a file of weights keeps, to go on with."""
+        return {"similarity": self.similarity}
+
+    def as_described(self, settings: Mapping[str, Any]) -> "PoseRecipe":
+        """The recipe of an interrupted training.
+
+        Raises
+        ------
+        ValueError
+            If its file does not say how much the similarity counted.
+        """
+        if "similarity" not in settings:
+            raise ValueError(
+                "the file does not say how much the similarity of the images counted in its training"
+            )
+        return PoseRecipe(float(settings["similarity"]), self.validation_images)
+
     def network(self, patients: Patients, start: Start) -> PoseNetwork:
         """See `Recipe`. One patient's network speaks about the middle of that patient's bones."""
         center: str | tuple[float, float, float] = "bone"

@@ -16,6 +16,7 @@ from .checkpoint import (
     write_checkpoint as write_checkpoint,
 )
 from .draws import drawn_from as drawn_from
+from .event_file import EventFile as EventFile
 from .events import (
     Step as Step,
     Trained as Trained,
@@ -33,6 +34,7 @@ from .framing import (
     pixels_between as pixels_between,
     sample_cells as sample_cells,
 )
+from .journal import Journal as Journal
 from .kept import Kept as Kept, best_scores as best_scores, reason as reason
 from .loop import Task as Task, TrainSettings as TrainSettings, train as train
 from .network import RadiographNetwork as RadiographNetwork

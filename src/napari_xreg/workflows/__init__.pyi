@@ -185,7 +185,7 @@ from .training.previews import (
     TrainingSample as TrainingSample,
     TrainingSamplesRequest as TrainingSamplesRequest,
 )
-from .training.recipes import RECIPES as RECIPES
+from .training.recipes import RECIPES as RECIPES, recipe_as_it_was as recipe_as_it_was
 from .training.resuming import Interrupted as Interrupted, interrupted as interrupted
 from .training.training import (
     Preparing as Preparing,

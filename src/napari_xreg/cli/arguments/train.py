@@ -76,13 +76,19 @@ def add_train(commands: Commands, common: Parser) -> None:
     train.add_argument(
         "--similarity",
         type=not_negative,
-        default=0.0,
         metavar="W",
         help="of `train pose`: weight of 1 - mNCC between the image at the pose it says and the one it "
-        "was shown (default: 0, the distance of the poses alone, which is quicker)",
+        "was shown (default: 0, the distance of the poses alone, which is quicker; with --resume what "
+        "it was)",
     )
     train.add_argument("--seed", type=whole, default=0, help="default: %(default)s")
     train.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, mps (default: cpu)")
+    train.add_argument(
+        "--tensorboard",
+        metavar="DIR",
+        help="also write the losses and scores as an event file of TensorBoard into this folder (beside "
+        "the weights a .train.jsonl always holds them)",
+    )
     train.add_argument("--resume", metavar="FILE", help="go on with an earlier run (.resume)")
     train.add_argument("--finetune", metavar="FILE", help="start from these weights")
     train.add_argument(

@@ -20,7 +20,7 @@ from napari_xreg.widgets.refine.settings import flush
 from napari_xreg.widgets.train.fields import allow, combo, path_line
 from napari_xreg.widgets.train.patients_form import PatientsForm
 from napari_xreg.widgets.train.pose_form import PoseRangeForm
-from napari_xreg.workflows import Interrupted, TrainRequest, training_carm
+from napari_xreg.workflows import Interrupted, TrainRequest, recipe_as_it_was, training_carm
 
 SCRATCH, SHIPPED, OWN = "scratch", "shipped weights", "a file"
 _STARTS = {
@@ -120,6 +120,7 @@ class TrainForm(QWidget):
         """Take over what an interrupted training says about itself."""
         for title, recipe in self._recipes.items():
             if recipe.kind == found.kind:
+                self._recipes[title] = _as_it_was(recipe, found)
                 self.what.setCurrentText(title)
         if "primary_deg" in found.settings:
             self.poses.show_described(found.settings)
@@ -255,6 +256,14 @@ class TrainForm(QWidget):
         column.addLayout(self.below_poses)
         column.addLayout(run)
         column.addWidget(self.more)
+
+
+def _as_it_was(recipe: Recipe, found: Interrupted) -> Recipe:
+    """What an interrupted training was asked; as usual where its file is older than the question."""
+    try:
+        return recipe_as_it_was(recipe, found.settings)
+    except ValueError:
+        return recipe
 
 
 def devices() -> list[str]:

@@ -3,8 +3,8 @@
 Nothing heavy is imported here: the parser of the command line reads the table.
 """
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from napari_xreg.training import Recipe
@@ -34,3 +34,22 @@ RECIPES: dict[str, Callable[[], "Recipe"]] = {
     "pose": _pose,
 }
 """By `Recipe.kind`; the first is the default."""
+
+
+def recipe_described(recipe: "Recipe") -> dict[str, Any]:
+    """What a recipe was asked beside what every training is, as plain values; most have nothing."""
+    described = getattr(recipe, "described", None)
+    return {} if described is None else dict(described())
+
+
+def recipe_as_it_was(recipe: "Recipe", settings: Mapping[str, Any]) -> "Recipe":
+    """The recipe as `recipe_described` has it in the settings of an interrupted training.
+
+    Raises
+    ------
+    ValueError
+        If they do not say something that it needs to know.
+    """
+    as_described = getattr(recipe, "as_described", None)
+    made: Recipe = recipe if as_described is None else as_described(settings)
+    return made

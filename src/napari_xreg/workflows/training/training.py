@@ -1,6 +1,7 @@
 """Train: a network for a patient, or for many, from a request to files that outlive whatever ends it."""
 
 from collections.abc import Generator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from napari_xreg.progress import Control
 from napari_xreg.rendering import torch_threads
 from napari_xreg.training import (
     STANDARD_CARM,
+    Journal,
     Kept,
     Patients,
     PoseRange,
@@ -28,6 +30,7 @@ from napari_xreg.training import (
     read_state,
     reason,
 )
+from napari_xreg.workflows.training.recipes import recipe_described
 from napari_xreg.workflows.warming import compiled, compiling
 
 MOST_PIXELS = 256
@@ -84,6 +87,8 @@ class TrainRequest:
         Processors that torch may use.
     resume
         What to go on with; None: a new training.
+    tensorboard
+        Folder of an event file for TensorBoard; None: none.
 
     Raises
     ------
@@ -103,6 +108,7 @@ class TrainRequest:
     device: str = "cpu"
     threads: int = 1
     resume: Resume | None = None
+    tensorboard: Path | None = None
 
     def __post_init__(self) -> None:
         _check_name(self.out)
@@ -111,6 +117,11 @@ class TrainRequest:
     def state_file(self) -> Path:
         """Where the state to resume from is written."""
         return self.out.with_suffix(".resume")
+
+    @property
+    def journal_file(self) -> Path:
+        """Where every step is written."""
+        return self.out.with_suffix(".train.jsonl")
 
     @property
     def settings(self) -> TrainSettings:
@@ -125,6 +136,7 @@ class TrainRequest:
         """As plain values, for the file of weights."""
         start = self.start.name if isinstance(self.start, Path) else self.start
         return {
+            **recipe_described(self.recipe),
             **self.patients.described(),
             "start": start,
             **self.poses.described(),
@@ -172,7 +184,7 @@ class Preparing:
 
 @dataclass(frozen=True)
 class Unwritten:
-    """The best weights so far could not be written; training goes on."""
+    """Weights, or the journal, could not be written; training goes on."""
 
     words: str
 
@@ -253,7 +265,7 @@ def train(
     recipe, resume = request.recipe, request.resume
     kept = Kept(request.out, recipe.finish)
     yield Preparing("Rendering validation images …")
-    with torch_threads(request.threads):
+    with torch_threads(request.threads), ExitStack() as at_end:
         state = None
         if resume is not None:
             state = read_state(resume.state) if isinstance(resume.state, Path) else resume.state
@@ -268,6 +280,15 @@ def train(
         )
         before = 0 if state is None else int(state["steps"])
         yield Preparing("Rendering the first views …")
+        journal: Journal | None = None
+        try:
+            journal = Journal(
+                request.journal_file, {"began": request.described(), "step": before},
+                tensorboard=request.tensorboard, anew=state is None,
+            )  # fmt: skip
+            at_end.callback(journal.close)
+        except OSError as error:
+            yield Unwritten(reason(error))
         run = training.train(task, request.settings, resume=state, control=control)
         while True:
             try:
@@ -275,6 +296,12 @@ def train(
             except StopIteration as end:
                 trained: Trained = end.value
                 break
+            if journal is not None:
+                try:
+                    journal.add(event)
+                except (OSError, ValueError) as error:
+                    journal = None
+                    yield Unwritten(reason(error))
             if not isinstance(event, Validation):
                 yield event
                 continue
