@@ -1,4 +1,4 @@
-"""``python -m benchmarks refinement|capture|rendering|precision|confidence|pnp|rayemb|landmarks|regression|rayemb_trust|rayemb_speed|heatmap_click|gpu|dragging|streaming|verdict|reg_quality|starts|wrist|all [options]``."""
+"""``python -m benchmarks refinement|capture|rendering|precision|confidence|pnp|rayemb|landmarks|regression|rayemb_trust|rayemb_speed|heatmap_click|gpu|dragging|streaming|verdict|reg_quality|sequences|starts|wrist|all [options]``."""
 
 import argparse
 import sys
@@ -23,6 +23,7 @@ from benchmarks import (
     regression,
     rendering,
     report,
+    sequences,
     starts,
     streaming,
     verdict,
@@ -47,6 +48,7 @@ COMMANDS = {
     "streaming": streaming,
     "verdict": verdict,
     "reg_quality": reg_quality,
+    "sequences": sequences,
     "starts": starts,
     "wrist": wrist,
 }

@@ -15,7 +15,7 @@ from napari_xreg.geometry import CArm, Detector, Pose
 from napari_xreg.images import Cine, ReadError, read_radiograph, read_volume
 from napari_xreg.progress import Control, run
 from napari_xreg.records import read_tra, read_track
-from napari_xreg.registration import step_between
+from napari_xreg.registration import smoothed, step_between
 from napari_xreg.simulation import CLEAN, phantom, simulate_radiograph
 from napari_xreg.workflows import (
     FrameState,
@@ -130,7 +130,7 @@ def test_the_smooth_motion_lies_in_the_frames_it_belongs_to(both):
 
 
 def test_it_expects_the_body_to_go_on(volume, images, monkeypatch):
-    """Frame 9 comes two frames after 7: twice the step."""
+    """Frame 9 comes two frames after 7: twice the step, in what is expected and in what is smoothed."""
     from napari_xreg.workflows.tracking import tracking
 
     asked = {}
@@ -140,6 +140,13 @@ def test_it_expects_the_body_to_go_on(volume, images, monkeypatch):
         found = yield from original(request)
         return found
 
+    gaps = []
+
+    def smooth(poses, covariances, pivot, steps):
+        gaps.extend(steps)
+        return smoothed(poses, covariances, pivot, steps)
+
+    monkeypatch.setattr(tracking, "smoothed", smooth)
     original = tracking.refine
     monkeypatch.setattr(tracking, "refine", told)
     frames = frames_of([cine(images[0])], [truth(5) @ RIG[0]], 5, CENTER)
@@ -150,6 +157,7 @@ def test_it_expects_the_body_to_go_on(volume, images, monkeypatch):
     assert expected[0] == pytest.approx(0.0, abs=1e-6)
     assert expected[1] == pytest.approx(3.0, abs=0.6)  # nothing is known of the velocity yet
     assert max(expected[2:]) < 1.5
+    assert gaps == [1, 1, 1, 2]
 
 
 def test_a_frame_that_shows_nothing_is_left_open_and_the_next_is_found(volume, images):

@@ -3,6 +3,7 @@ from .dicom.ct import VOLUME_CLASSES as VOLUME_CLASSES, read_header as read_head
 from .dicom.kind import is_ct_file as is_ct_file, is_xray_file as is_xray_file
 from .dicom.radiograph import read_dicom_image as read_dicom_image
 from .dicom.series import is_dicom as is_dicom
+from .dicom.timing import frame_times as frame_times
 from .dicom.writing import (
     dicom_radiograph as dicom_radiograph,
     write_dicom_radiograph as write_dicom_radiograph,
@@ -35,6 +36,7 @@ from .formats.mayacam import (
     mayacam_record as mayacam_record,
     read_mayacam as read_mayacam,
 )
+from .formats.numbered import numbered_files as numbered_files
 from .formats.raster import (
     has_sidecar as has_sidecar,
     read_raster_image as read_raster_image,

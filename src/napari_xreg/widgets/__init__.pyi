@@ -7,6 +7,7 @@ from .pose.widget import PoseWidget as PoseWidget
 from .rayemb.widget import RayEmbWidget as RayEmbWidget
 from .refine.widget import RefineWidget as RefineWidget
 from .room.widget import RoomWidget as RoomWidget
+from .sequence.widget import SequenceWidget as SequenceWidget
 from .slices.widget import SlicesWidget as SlicesWidget
 from .starts.widget import StartsWidget as StartsWidget
 from .tour.demo import open_demo as open_demo

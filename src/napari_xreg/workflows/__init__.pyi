@@ -165,12 +165,26 @@ from .starting.starting import (
     StartingPose as StartingPose,
     initialise as initialise,
 )
+from .tracking.curves import (
+    MotionCurves as MotionCurves,
+    curves_of as curves_of,
+    smooth_curves as smooth_curves,
+)
 from .tracking.exporting import (
     TrackExport as TrackExport,
     export_track as export_track,
     rows_of as rows_of,
 )
 from .tracking.frames import Frames as Frames, frames_of as frames_of, only as only
+from .tracking.of_session import (
+    FrameRead as FrameRead,
+    SequenceRequest as SequenceRequest,
+    SessionSequence as SessionSequence,
+    read_frame as read_frame,
+    sequence_of as sequence_of,
+    sequence_request as sequence_request,
+    show_frame as show_frame,
+)
 from .tracking.settings import TrackSettings as TrackSettings
 from .tracking.tracking import track as track
 from .tracking.tracks import (

@@ -11,6 +11,7 @@ import pyqtgraph as pg  # isort: skip  # after qtpy: it takes the binding that i
 from pyqtgraph.GraphicsScene.mouseEvents import MouseClickEvent  # isort: skip
 
 from napari_xreg.registration import Landscape, PairMap, Profile, unit_of
+from napari_xreg.widgets.parts.small_plot import small_plot
 
 _CURVE, _MINIMUM, _DEEPEST = "#56B4E9", "#E69F00", "#1FA97F"
 _COLUMNS = 2
@@ -146,7 +147,7 @@ class _Section:
 
     def __init__(self, profile: Profile) -> None:
         self.profile = profile
-        self.plot = _small_plot()
+        self.plot = small_plot()
         self.plot.setXRange(*profile.offsets[[0, -1]], padding=0.02)
         self.plot.setLabel("bottom", _titled(profile.parameter))
         self.curve = self.plot.plot(pen=pg.mkPen(_CURVE, width=2), connect="finite")
@@ -183,7 +184,7 @@ class _Map:
         self.pair = pair
         self.box = pg.GraphicsLayout()
         self.box.layout.setSpacing(4)
-        self.plot = _small_plot()
+        self.plot = small_plot()
         self.box.addItem(self.plot, 0, 0)
         vertical, across = pair.parameters
         self.plot.setLabel("left", _titled(vertical))
@@ -243,19 +244,6 @@ class _Map:
         self.bar.axis.setPen(colour)
         self.bar.axis.setTextPen(colour)
         self.bar.axis.setLabel("loss", color=colour.name())
-
-
-def _small_plot() -> pg.PlotItem:
-    plot = pg.PlotItem()
-    plot.hideButtons()
-    plot.setMenuEnabled(False)
-    plot.setMouseEnabled(False, False)
-    for side in ("left", "bottom"):
-        axis = plot.getAxis(side)
-        axis.enableAutoSIPrefix(False)
-        axis.setStyle(tickTextOffset=2, tickLength=3)
-    plot.getAxis("left").setWidth(34)
-    return plot
 
 
 def _ink(plot: pg.PlotItem, colour: QColor) -> None:

@@ -1,0 +1,1 @@
+"""Sequence: a bone tracked through the frames of a cine, frame by frame to be looked at."""

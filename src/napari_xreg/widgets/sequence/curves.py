@@ -1,0 +1,130 @@
+"""How a body moved, parameter by parameter, with what each is uncertain by."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from qtpy.QtCore import Signal
+from qtpy.QtGui import QColor, QPalette
+from qtpy.QtWidgets import QVBoxLayout, QWidget
+
+import pyqtgraph as pg  # isort: skip  # after qtpy: it takes the binding that is loaded
+from pyqtgraph.GraphicsScene.mouseEvents import MouseClickEvent  # isort: skip
+
+from napari_xreg.widgets.parts.small_plot import small_plot
+from napari_xreg.widgets.sequence.strip import COLORS
+from napari_xreg.workflows import MotionCurves, TrackedFrame
+
+_LINE, _BAND = "#56B4E9", (86, 180, 233, 60)
+_ROW, _COLUMNS = 92, 2
+_SIGNS = {"degrees": "°", "mm": "mm"}
+
+
+class MotionPlots(QWidget):
+    """Six small plots over the frames; a click chooses a frame."""
+
+    chosen = Signal(int)
+    """The number of the frame that was clicked."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._numbers: tuple[int, ...] = ()
+        self._view = pg.GraphicsLayoutWidget()
+        self._view.setBackground(None)
+        self._view.ci.setContentsMargins(0, 0, 0, 0)
+        self._view.ci.layout.setSpacing(2)
+        self._view.scene().sigMouseClicked.connect(self._click)
+        self._view.setMinimumWidth(40)
+        self._view.setToolTip(
+            "How the body moved since the first frame (turns about the patient's axes, shifts of the pivot). Dots: as registered, in the colour of the frame; "
+            "line and band:\nthe smooth motion and twice its standard deviation. Click to go to a frame."
+        )
+        self.plots: dict[str, _Plot] = {}
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self._view)
+        self.setVisible(False)
+
+    def draw(
+        self, frames: Sequence[TrackedFrame], found: MotionCurves, smooth: MotionCurves | None
+    ) -> None:
+        """A motion; of frames without a pose there is no dot."""
+        if not self.plots:
+            self._make(found)
+        self._numbers = tuple(frame.number for frame in frames)
+        numbers = np.array(self._numbers, np.float64)
+        colors = [COLORS[frame.state] for frame in frames]
+        for place, name in enumerate(found.names):
+            plot = self.plots[name]
+            plot.dots_at(numbers, found.values[:, place], colors)
+            if smooth is None:
+                plot.no_line()
+            else:
+                plot.line_at(numbers, smooth.values[:, place], smooth.deviations[:, place])
+        self.setVisible(True)
+
+    def mark(self, number: int | None) -> None:
+        """Which frame is shown."""
+        for plot in self.plots.values():
+            plot.line.setVisible(number is not None)
+            if number is not None:
+                plot.line.setValue(number)
+
+    def _make(self, found: MotionCurves) -> None:
+        ink = self.palette().color(QPalette.ColorRole.WindowText)
+        for place, (name, unit) in enumerate(zip(found.names, found.units, strict=True)):
+            plot = _Plot(f"{name} ({_SIGNS[unit]})", ink)
+            self._view.addItem(plot.plot, place // _COLUMNS, place % _COLUMNS)
+            self.plots[name] = plot
+        self._view.setMinimumHeight(-(-len(found.names) // _COLUMNS) * _ROW)
+
+    def _click(self, event: MouseClickEvent) -> None:
+        place = event.scenePos()
+        for plot in self.plots.values():
+            box = plot.plot.vb
+            if self._numbers and box.sceneBoundingRect().contains(place):
+                at = float(box.mapSceneToView(place).x())
+                self.chosen.emit(min(self._numbers, key=lambda number: abs(number - at)))
+                return
+
+
+class _Plot:
+    """One parameter."""
+
+    def __init__(self, title: str, ink: QColor) -> None:
+        self.plot = small_plot()
+        self.plot.setTitle(title, size="8pt", color=ink.name())
+        for side in ("left", "bottom"):
+            self.plot.getAxis(side).setPen(ink)
+            self.plot.getAxis(side).setTextPen(ink)
+        self._low = pg.PlotDataItem(pen=None)
+        self._high = pg.PlotDataItem(pen=None)
+        self._band = pg.FillBetweenItem(self._low, self._high, brush=pg.mkBrush(*_BAND))
+        self._curve = pg.PlotDataItem(pen=pg.mkPen(_LINE, width=2))
+        self.dots = pg.ScatterPlotItem(size=5, pen=None)
+        self.line = pg.InfiniteLine(0.0, angle=90, pen=pg.mkPen(ink, width=1))
+        self.line.setVisible(False)
+        for item in (self._low, self._high, self._band, self._curve, self.dots):
+            self.plot.addItem(item)
+        self.plot.addItem(self.line, ignoreBounds=True)
+
+    def dots_at(
+        self, numbers: NDArray[np.float64], values: NDArray[np.float64], colors: Sequence[str]
+    ) -> None:
+        self.plot.setXRange(numbers[0], numbers[-1], padding=0.04)
+        known = np.isfinite(values)
+        brushes = [
+            pg.mkBrush(color) for color, is_known in zip(colors, known, strict=True) if is_known
+        ]
+        self.dots.setData(x=numbers[known], y=values[known], brush=brushes)
+
+    def line_at(
+        self, numbers: NDArray[np.float64], values: NDArray[np.float64], sd: NDArray[np.float64]
+    ) -> None:
+        self._curve.setData(numbers, values)
+        self._low.setData(numbers, values - 2 * sd)
+        self._high.setData(numbers, values + 2 * sd)
+
+    def no_line(self) -> None:
+        for item in (self._curve, self._low, self._high):
+            item.setData([], [])

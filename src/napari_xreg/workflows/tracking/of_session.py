@@ -1,0 +1,235 @@
+"""The sequence that the radiographs of a session are one frame of."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from jaxtyping import Float
+from torch import Tensor
+
+from napari_xreg.geometry import Pose
+from napari_xreg.images import (
+    Cine,
+    Radiograph,
+    ReadError,
+    SeveralFrames,
+    frame_times,
+    numbered_files,
+)
+from napari_xreg.session import Exposure, Session, Source, read_xray
+from napari_xreg.workflows.tracking.frames import Frames, frames_of
+
+SourceAt = Callable[[int], Source]
+
+
+@dataclass(frozen=True, eq=False)
+class SequenceRequest:
+    """The radiographs of a session, captured.
+
+    Parameters
+    ----------
+    exposures
+        Those that move together: each is one frame of a sequence.
+    pivot
+        World mm.
+    """
+
+    exposures: tuple[Exposure, ...]
+    pivot: Float[Tensor, "3"]
+
+
+@dataclass(frozen=True, eq=False)
+class SessionSequence:
+    """The frames that go with the radiographs of a session.
+
+    Parameters
+    ----------
+    frames
+        What is tracked.
+    number
+        Of the frame that the session shows.
+    ids
+        Of the radiographs, in the order of the views.
+    sources
+        Where each radiograph of a number can be read again.
+    """
+
+    frames: Frames
+    number: int
+    ids: tuple[str, ...]
+    sources: tuple[SourceAt, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class FrameRead:
+    """A frame, ready to be put in the place of the one that a session shows.
+
+    Parameters
+    ----------
+    number
+        Of the frame.
+    radiographs, sources
+        Of every camera, without what was painted by hand.
+    cameras
+        Where each stands in the rig.
+    """
+
+    number: int
+    radiographs: tuple[Radiograph, ...]
+    sources: tuple[Source, ...]
+    cameras: tuple[Pose, ...]
+
+
+def sequence_request(session: Session) -> SequenceRequest:
+    """Capture the radiographs that are used; the active one comes first.
+
+    Raises
+    ------
+    ValueError
+        If there is none, or one is not as its file has it.
+    """
+    active = session.exposures.active
+    used = sorted((e for e in session.exposures.all if e.used), key=lambda e: e is not active)
+    if not used:
+        raise ValueError("there is no radiograph to track from: open a frame of a sequence first")
+    for each in used:
+        if each.source is None:
+            raise ValueError(f"{each.name} is in no file: a sequence is read from files")
+        if each.edited:
+            raise ValueError(
+                f"{each.name} was cropped, turned or edited: the other frames would not fit to it. Say it "
+                "when the file is read"
+            )
+    return SequenceRequest(tuple(used), session.patient.isocenter)
+
+
+def sequence_of(request: SequenceRequest) -> SessionSequence:
+    """Find the frames that go with the radiographs; it looks at files, in any thread.
+
+    A radiograph is a frame of its file, where that holds several, or of its folder, where the files
+    there are numbered.
+
+    Raises
+    ------
+    ReadError
+        If a radiograph is no frame of a sequence, or a file cannot be read.
+    ValueError
+        If the radiographs are of different frames.
+    """
+    found = [_cine_of(exposure) for exposure in request.exposures]
+    numbers = {number for _, number, _ in found}
+    if len(numbers) > 1:
+        said = ", ".join(
+            f"{e.name}: {n}" for e, (_, n, _) in zip(request.exposures, found, strict=True)
+        )
+        raise ValueError(
+            f"the radiographs are of different frames ({said}): show the same one of each"
+        )
+    (number,) = numbers
+
+    def masked(radiograph: Radiograph, camera: int) -> Radiograph:
+        painted = request.exposures[camera].painted
+        if painted is None or tuple(painted.shape) != radiograph.carm.detector.shape:
+            return radiograph
+        return radiograph.with_mask(painted, "painted by hand")
+
+    frames = frames_of(
+        [cine for cine, _, _ in found],
+        [exposure.world_from_camera for exposure in request.exposures],
+        number,
+        request.pivot,
+        masked,
+    )
+    return SessionSequence(
+        frames,
+        number,
+        tuple(exposure.id for exposure in request.exposures),
+        tuple(source for _, _, source in found),
+    )
+
+
+def read_frame(sequence: SessionSequence, number: int) -> FrameRead:
+    """Read a frame as a session keeps it: without what was painted by hand.
+
+    Raises
+    ------
+    ReadError
+        If a file of it cannot be read.
+    """
+    sources = tuple(source(number) for source in sequence.sources)
+    cameras = tuple(view.world_from_camera for view in sequence.frames.views(number))
+    return FrameRead(number, tuple(map(read_xray, sources)), sources, cameras)
+
+
+def show_frame(
+    session: Session, sequence: SessionSequence, frame: FrameRead, world_from_rig: Pose | None
+) -> None:
+    """Put a frame in the place of the one that a session shows, and the cameras where they were found.
+
+    One step of undo. Points that were picked on another frame do not go along.
+
+    Parameters
+    ----------
+    world_from_rig
+        How the body has moved; None: not found, the cameras stay where they are.
+    """
+    with session.one_step(f"frame {frame.number}", work=False):
+        for id, radiograph, source in zip(
+            sequence.ids, frame.radiographs, frame.sources, strict=True
+        ):
+            old = session.exposures[id]
+            if old.landmarks:
+                session.exposures.replace(replace(old, landmarks=()))
+            session.exposures.replace_image(id, radiograph, source=source)
+        if world_from_rig is not None:
+            poses = (world_from_rig @ camera for camera in frame.cameras)
+            session.poses.set_several(dict(zip(sequence.ids, poses, strict=True)), "")
+
+
+def _cine_of(exposure: Exposure) -> tuple[Cine, int, SourceAt]:
+    source = exposure.source
+    assert source is not None
+    path, said = Path(source.path), source.options.get("frame")
+    if said == "mean":
+        raise ReadError(f"{path.name}: the mean of all frames is shown: open one of them")
+    if said is not None:
+        cine, at = _of_file(source, path)
+        return cine, int(said), at
+    cine, at, number = _of_folder(source, path)
+    return cine, number, at
+
+
+def _of_file(source: Source, path: Path) -> tuple[Cine, SourceAt]:
+    """A radiograph that is one frame of its file."""
+    options = {name: value for name, value in source.options.items() if name != "frame"}
+    try:
+        read_xray(replace(source, options=options))
+        count = 1
+    except SeveralFrames as several:
+        count = several.frames
+    numbers = tuple(range(1, count + 1))
+
+    def at(number: int) -> Source:
+        return replace(source, options={**options, "frame": number})
+
+    times = frame_times(path)
+    if times is not None and len(times) != count:
+        times = None
+    return Cine(numbers, lambda number: read_xray(at(number)), times, path.name), at
+
+
+def _of_folder(source: Source, path: Path) -> tuple[Cine, SourceAt, int]:
+    """A radiograph whose file lies beside those of the other frames."""
+    files = numbered_files(path.parent, (path.suffix.lower(),), "radiographs")
+    number = next((number for number, file in files.items() if file.name == path.name), None)
+    if number is None or len(files) < 2:
+        raise ReadError(
+            f"{path.name}: is one picture: open a frame of a file that holds several, or of a folder with a "
+            "file for each"
+        )
+
+    def at(number: int) -> Source:
+        # What another file holds is not known by its contents yet.
+        return replace(source, path=str(files[number]), sha256="")
+
+    return Cine(tuple(files), lambda n: read_xray(at(n)), source=path.parent.name), at, number
