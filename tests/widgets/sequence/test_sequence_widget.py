@@ -124,7 +124,7 @@ def test_tracked_looked_at_kept_and_written(widget, moving, qtbot, tmp_path, scr
 
 
 def test_one_picture_is_no_sequence(widget, moving, tmp_path, qtbot):
-    folder, truth, _ = moving
+    folder, _, _ = moving
     (tmp_path / "one").mkdir()
     alone = tmp_path / "one" / "f_007.npz"
     alone.write_bytes((folder / "f_007.npz").read_bytes())
