@@ -27,6 +27,7 @@ from napari_xreg.geometry import Pose
 from napari_xreg.metrics import mean_target_registration_error
 from napari_xreg.progress import run
 from napari_xreg.registration import NearBone, RefineSettings, View, evidence_of, near_bone_view
+from napari_xreg.registration.refinement.second_order.levels import COARSE_TO_FINE
 from napari_xreg.registration.verdict.likelihood import TRUSTED
 from napari_xreg.registration.verdict.verdict import ISOCENTER_OFF, WITHIN_MM
 from napari_xreg.session import Rendering
@@ -36,13 +37,27 @@ Record = dict[str, Any]
 FAR_MM = 10.0
 SYMMETRIC = ("phantom", "mirrored")
 """Left and right of the phantom are alike: no picture tells whether it was mirrored."""
-MEASURES = ("settled", "sharpness", "agreement")
+MEASURES = ("settled", "sharpness", "agreement", "slack")
 
 
-def refined(volume: str, seed: int, severity: str, kind: str, views: int = 1) -> Record:
-    """One result, refined as the program does."""
+IMPOSSIBLE = ("turned by 180 deg", "inverted", "another patient")
+"""Kinds that are refused whatever the last level sees."""
+
+
+def levels_of(volume: str, kind: str, *, cheap: bool) -> int:
+    """How many levels are refined: where results shall be cheap, fewer of a whole CT."""
+    if not cheap or volume in BONES or kind == "start":
+        return len(COARSE_TO_FINE)
+    return 2 if kind in IMPOSSIBLE else 3
+
+
+def refined(
+    volume: str, seed: int, severity: str, kind: str, views: int = 1, *, cheap: bool = False
+) -> Record:
+    """One result, refined as the program does from one start."""
     given = trial(volume, seed, severity, kind, views)
-    settings = RefineSettings(starts=1, keep_images=False, threads=1)
+    levels = COARSE_TO_FINE[: levels_of(volume, kind, cheap=cheap)]
+    settings = RefineSettings(starts=1, keep_images=False, threads=1, levels=levels)
     rendering = Rendering(cases.volume_of(given.ct), None)
     began = time.process_time()
     result = run(refine(RefineRequest(rendering, given.views, settings, given.isocenter)))
@@ -121,7 +136,7 @@ def collect(options: argparse.Namespace, folder: Path) -> list[Record]:
                 for kind in KINDS:
                     key = (volume, seed, severity, kind, options.views)
                     if key not in done:
-                        report.append(poses, refined(*key))
+                        report.append(poses, refined(*key, cheap=options.cheap))
         print(f"seed {seed}", flush=True)
     seen = {key_of(record) for record in report.records(evidence)}
     for record in report.records(poses):
@@ -153,7 +168,7 @@ def fitted(records: Iterable[Record], penalty: float = 3e-4) -> np.ndarray:
     used = [
         r for r in records if r["evidence"] is not None and not hidden(r) and r["kind"] != wrong
     ]
-    x = np.array([[r["evidence"][name] for name in MEASURES] for r in used])
+    x = np.array([figures(r) for r in used])
     good = np.array([right(r) for r in used])
     middle, width = x.mean(0), x.std(0)
     z = (x - middle) / width
@@ -183,8 +198,13 @@ def probability(record: Record, weights: np.ndarray) -> float:
     """Of being right; 0 where there is no evidence."""
     if record["evidence"] is None:
         return 0.0
-    values = np.array([record["evidence"][name] for name in MEASURES])
-    return float(1 / (1 + np.exp(-(weights[0] + weights[1:] @ values))))
+    return float(1 / (1 + np.exp(-(weights[0] + weights[1:] @ figures(record)))))
+
+
+def figures(record: Record) -> np.ndarray:
+    """`MEASURES` of a result with evidence; of the slack the logarithm."""
+    found = record["evidence"]
+    return np.array([*(found[name] for name in MEASURES[:3]), np.log(found["slack_mm"])])
 
 
 def judged(records: Sequence[Record]) -> list[Record]:
@@ -270,6 +290,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--severities", nargs="+", default=["typical", "hard"])
     parser.add_argument("--volumes", nargs="+", default=list(NAMES), help="CTs and single bones")
     parser.add_argument("--views", type=int, choices=(1, 2), default=1)
+    parser.add_argument("--cheap", action="store_true", help="fewer levels of whole CTs")
     parser.add_argument("--fit", action="store_true", help="print weights fitted to all anatomies")
 
 

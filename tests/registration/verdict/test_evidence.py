@@ -11,7 +11,13 @@ from registration.blobs import CENTER, blob_radiograph, blob_volume
 from napari_xreg.geometry import CArm, CArmPose, Detector, Pose
 from napari_xreg.images import Radiograph, Volume
 from napari_xreg.registration import View
-from napari_xreg.registration.verdict.evidence import _pixels, _where_seen, evidence_of, weighed
+from napari_xreg.registration.verdict.evidence import (
+    Evidence,
+    _pixels,
+    _where_seen,
+    evidence_of,
+    weighed,
+)
 from napari_xreg.registration.verdict.patches import ASIDE, Patches
 from napari_xreg.rendering import render_drr
 
@@ -22,9 +28,24 @@ TRUTH = ARM.pose_from(CArmPose(12.0, -8.0, isocenter=tuple(CENTER.tolist())))
 def patches(
     here: list[float], best: list[float], rival: list[float], aside: float = 0.2, own: float = 0.3
 ) -> Patches:
-    places = (len(here), len(ASIDE))
+    """In a row, of a pixel each, settled; every one locates alike along rows and columns."""
+    count = len(here)
     arrays = [np.array(values) for values in (here, best, rival)]
-    return Patches(*arrays, np.full(places, aside), np.full(places, own))
+    middle = np.stack([np.zeros(count), 12.0 * np.arange(count)], 1)
+    return Patches(
+        *arrays,
+        np.full((count, len(ASIDE)), aside),
+        np.full((count, len(ASIDE)), own),
+        middle=middle,
+        moved=np.zeros((count, 2)),
+        bend=np.broadcast_to(0.02 * np.eye(2), (count, 2, 2)),
+        share=np.ones(count),
+    )
+
+
+def some(*given: Patches) -> Evidence | None:
+    """Of pictures with pixels of 1 mm at the patient."""
+    return weighed([(each, 1.0) for each in given])
 
 
 def test_convincing_patches_are_counted():
@@ -41,7 +62,7 @@ def test_convincing_patches_are_counted():
         [0.7, 0.8, 0.7, 0.9, 0.8, 0.6],
         [0.7, 0.8, 0.7, 0.9, 0.7, 0.6],
     )
-    found = weighed([first, second])
+    found = some(first, second)
     assert found is not None
     assert found.patches == 9
     assert found.settled == pytest.approx(6 / 9)
@@ -56,10 +77,37 @@ def test_convincing_patches_are_counted():
 
 def test_too_few_patches_are_no_evidence():
     few = patches([0.9] * 7, [0.9] * 7, [0.1] * 7)
-    assert weighed([few]) is None
-    assert weighed([few, patches([0.9], [0.9], [0.1])]) is not None
-    assert weighed([few, patches([0.9], [0.9], [math.nan])]) is None
+    assert some(few) is None
+    assert some(few, patches([0.9], [0.9], [0.1])) is not None
+    assert some(few, patches([0.9], [0.9], [math.nan])) is None
     assert weighed([]) is None
+
+
+def test_places_where_too_little_is_usable_are_left_out_of_the_sharpness():
+    whole = patches([0.9] * 8, [0.9] * 8, [0.1] * 8)
+    gone = whole.aside.copy()
+    gone[:4] = math.nan
+    own = whole.own.copy()
+    own[4:] = 0.8
+    # Four patches of which nothing beside is known; the others lose 0.7 beside, by themselves 0.2.
+    found = some(replace(whole, aside=gone, own=own))
+    assert found is not None
+    assert found.sharpness == pytest.approx(0.7 / 0.2)
+
+
+def test_the_slack_is_that_of_the_worst_radiograph_at_the_patient():
+    good, few = (
+        patches([0.9] * 20, [0.9] * 20, [0.1] * 20),
+        patches([0.9] * 8, [0.9] * 8, [0.1] * 8),
+    )
+    alone = weighed([(few, 0.5)])
+    both = weighed([(good, 0.5), (few, 0.5)])
+    larger = weighed([(few, 0.8)])
+    assert alone is not None
+    assert both is not None
+    assert larger is not None
+    assert both.slack_mm == pytest.approx(alone.slack_mm)
+    assert larger.slack_mm == pytest.approx(1.6 * alone.slack_mm)
 
 
 def moved(pose: Pose, *along: float) -> Pose:
@@ -151,4 +199,7 @@ def test_saturated_pixels_have_no_say(balls):
     burnt = replace(radiograph, line_integrals=values.clamp(max=float(values.quantile(0.8))))
     found = evidence_of(volume, [View(burnt, TRUTH)])
     assert found.settled > 0.9
-    assert found.patches < evidence_of(volume, [View(radiograph, TRUTH)]).patches
+    # Pieces whose brightest pixels are gone count by what is left of them, and tell no less.
+    beside = evidence_of(volume, [View(burnt, moved(TRUTH, 6.0, 0.0, 0.0))])
+    assert beside.settled < 0.7
+    assert beside.slack_mm > 1.5 * found.slack_mm

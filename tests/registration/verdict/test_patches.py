@@ -4,7 +4,14 @@ import cv2
 import numpy as np
 import pytest
 
-from napari_xreg.registration.verdict.patches import ASIDE, SIDE, match_patches
+from napari_xreg.registration.verdict.patches import (
+    ASIDE,
+    REACH,
+    SIDE,
+    STRIDE,
+    _detail,
+    match_patches,
+)
 
 ROWS, COLUMNS = 84, 120
 
@@ -43,23 +50,49 @@ def test_an_inverted_picture_fits_worst_in_place():
 def test_a_moved_picture_is_found_down_and_right_of_its_place(place):
     picture = texture()
     found = match_patches(window(picture), window(picture, *place), EVERYWHERE)
-    # Mirrored borders differ: only patches well inside are exact.
+    # The borders differ: only patches well inside are exact.
     assert np.median(found.best) == pytest.approx(1.0, abs=1e-3)
     np.testing.assert_allclose(
         np.median(found.aside[:, ASIDE.index(place)]), np.median(found.best), atol=1e-3
     )
     assert np.median(found.here) < 0.8
+    np.testing.assert_array_equal(np.median(found.moved, 0), place)
 
 
 def test_unusable_pixels_have_no_say():
     picture, usable = window(texture()), EVERYWHERE.copy()
     usable[:, :60] = False
-    radiograph = np.where(usable, picture, 1e3)
-    found = match_patches(picture, np.where(usable, radiograph, 0.0).astype(np.float32), usable)
-    assert found.here.size == len(range(0, ROWS - SIDE + 1, 12)) * len(
-        range(60, COLUMNS - SIDE + 1, 12)
+    radiograph = np.where(usable, picture, 0.0).astype(np.float32)
+    spoilt = np.where(usable, picture, 1e3).astype(np.float32)
+    found = match_patches(picture, radiograph, usable)
+    # Half a patch and more is usable: from column 48 on.
+    assert found.here.size == len(range(0, ROWS - SIDE + 1, STRIDE)) * len(
+        range(48, COLUMNS - SIDE + 1, STRIDE)
     )
-    assert np.median(found.here) == pytest.approx(1.0, abs=1e-3)
+    assert set(found.share) == {0.5, 1.0}
+    # Both pictures are smoothed over the same pixels, so that the edge of the mask changes nothing.
+    np.testing.assert_allclose(found.here, 1.0, atol=1e-3)
+    again = match_patches(picture, spoilt, usable)
+    np.testing.assert_allclose(again.best, found.best, atol=1e-6)
+    np.testing.assert_allclose(again.aside, found.aside, atol=1e-6)
+
+
+def test_a_correlation_is_that_of_the_pixels_usable_at_that_place():
+    # One patch at the oblique edge of a mask, moved by two rows and two columns.
+    picture, other = window(texture()), window(texture(7))
+    usable = EVERYWHERE & (np.add.outer(np.arange(ROWS), np.arange(COLUMNS)) > 40)
+    seen = np.where(usable, picture + 0.5 * other, 0.0).astype(np.float32)
+    found = match_patches(picture, seen, usable)
+    number = int(np.flatnonzero((found.share < 1.0) & (found.share > 0.6))[0])
+    row, column = (found.middle[number] - 0.5 * (SIDE - 1)).astype(int)
+    place = (2, 2)
+    there = (slice(row + 2, row + 2 + SIDE), slice(column + 2, column + 2 + SIDE))
+    here = (slice(row, row + SIDE), slice(column, column + SIDE))
+    on = usable[there]
+    made = _detail(picture, usable.astype(np.float32))[here][on]
+    shown = _detail(seen, usable.astype(np.float32))[there][on]
+    expected = np.corrcoef(made, shown)[0, 1]
+    assert found.aside[number, ASIDE.index(place)] == pytest.approx(expected, abs=1e-4)
 
 
 def test_a_flat_drr_has_no_patches():
@@ -94,3 +127,26 @@ def test_what_can_be_told_apart_is_asked_of_the_drr():
     assert weak.sum() > 10
     assert (found.rival[weak] < found.best[weak] - 1e-3).any()
     assert (found.rival <= found.best).all()
+
+
+def test_how_the_own_correlation_falls_off_is_told_by_direction():
+    # Stripes along the columns: nothing is lost along them. Across them a wave of 2 pi / 0.3 pixels
+    # loses 1 - cos(0.3 d), 0.045 d^2 to begin with and a little less at 3 pixels.
+    wave = np.cos(0.3 * np.arange(COLUMNS))
+    stripes = np.asarray(np.repeat(wave[None], ROWS, 0), np.float32)
+    found = match_patches(stripes, stripes, EVERYWHERE)
+    inside = (found.middle[:, 1] > SIDE) & (found.middle[:, 1] < COLUMNS - SIDE)
+    bend = np.median(found.bend[inside], 0)
+    assert bend[1, 1] == pytest.approx(0.09, rel=0.1)
+    assert abs(bend[0, 0]) < 1e-3
+    assert abs(bend[0, 1]) < 1e-3
+
+
+def test_beyond_the_picture_nothing_is_known():
+    picture = window(texture())
+    found = match_patches(picture, picture, EVERYWHERE)
+    corner = np.flatnonzero((found.middle == 0.5 * (SIDE - 1)).all(1))[0]
+    # Eight pixels up and to the left 16 x 16 of 24 x 24 are left, fewer than half; five leave 19 x 19.
+    assert (SIDE - REACH) ** 2 < 0.5 * SIDE**2 < (SIDE - 5) ** 2
+    assert np.isfinite(found.aside[corner]).all()
+    assert np.isfinite(found.best[corner])

@@ -10,27 +10,35 @@ from napari_xreg.registration.verdict.verdict import (
     OFFSET,
     SETTLED,
     SHARPNESS,
+    SLACK,
     verdict_on,
 )
 
 
 def test_the_probability_is_logistic():
-    found = verdict_on(Evidence(0.8, 0.7, 0.9, 40))
-    odds = OFFSET + 0.8 * SETTLED + 0.7 * SHARPNESS + 0.9 * AGREEMENT
+    found = verdict_on(Evidence(0.8, 0.7, 0.9, 40, 0.25))
+    odds = OFFSET + 0.8 * SETTLED + 0.7 * SHARPNESS + 0.9 * AGREEMENT + math.log(0.25) * SLACK
     assert found.probability == pytest.approx(1 / (1 + math.exp(-odds)))
     # Noise that spoils agreement is allowed for: the same places held count more.
-    assert verdict_on(Evidence(0.8, 0.7, 0.8, 40)).probability > found.probability
+    assert verdict_on(Evidence(0.8, 0.7, 0.8, 40, 0.25)).probability > found.probability
 
 
 def test_a_pose_that_fits_is_trusted_and_one_that_does_not_is_not():
     good, bad = (
-        verdict_on(Evidence(0.95, 0.9, 0.93, 150)),
-        verdict_on(Evidence(0.3, 0.3, 0.7, 150)),
+        verdict_on(Evidence(0.95, 0.9, 0.93, 150, 0.04)),
+        verdict_on(Evidence(0.3, 0.3, 0.7, 150, 0.04)),
     )
     assert good.trusted
     assert not bad.trusted
     assert "95 % of the details" in good.words
     assert "fitted on simulated radiographs" in good.words
+
+
+def test_what_fits_along_a_shaft_as_well_is_not_trusted():
+    # All pieces of a shaft settled, but they would slide by half a millimetre and more.
+    held, loose = (verdict_on(Evidence(0.8, 0.75, 0.85, 75, mm)) for mm in (0.04, 0.5))
+    assert held.trusted
+    assert not loose.trusted
 
 
 def test_without_evidence_nothing_is_trusted():
@@ -42,13 +50,15 @@ def test_without_evidence_nothing_is_trusted():
 
 @pytest.mark.parametrize(("off", "way"), [(0.1, "10 % farther from"), (-0.09, "9 % nearer to")])
 def test_a_depth_against_the_header_is_not_trusted(off, way):
-    found = verdict_on(Evidence(1.0, 1.0, 1.0, 150), off)
+    found = verdict_on(Evidence(1.0, 1.0, 1.0, 150, 0.04), off)
     assert not found.trusted
     assert way in found.words
 
 
 def test_from_one_view_the_depth_is_said_to_be_worth_little():
-    one, two = (verdict_on(Evidence(1.0, 1.0, 1.0, 150), None, depth) for depth in (743.0, None))
+    one, two = (
+        verdict_on(Evidence(1.0, 1.0, 1.0, 150, 0.04), None, depth) for depth in (743.0, None)
+    )
     assert "within 2 mm as seen in this radiograph (fitted" in one.words
     assert one.words.endswith("one per cent of error moves it by 7.4 mm.")
     assert "as seen" not in two.words
@@ -56,6 +66,6 @@ def test_from_one_view_the_depth_is_said_to_be_worth_little():
 
 
 def test_a_patient_a_little_off_the_isocenter_is_trusted():
-    found = verdict_on(Evidence(1.0, 1.0, 1.0, 150), -0.05)
+    found = verdict_on(Evidence(1.0, 1.0, 1.0, 150, 0.04), -0.05)
     assert found.trusted
     assert "header" not in found.words

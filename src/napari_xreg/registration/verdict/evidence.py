@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from napari_xreg.images import Radiograph, Volume, without_saturated
 from napari_xreg.registration.refinement.views import View, at_pixels
 from napari_xreg.registration.verdict.patches import Array, Patches, match_patches
+from napari_xreg.registration.verdict.slack import slack_pixels
 from napari_xreg.rendering import render_drr
 
 PIXELS = 256
@@ -42,12 +44,16 @@ class Evidence:
         a right pose.
     patches
         How many convincing patches there are, in all radiographs.
+    slack_mm
+        How far the patches would let the picture slide along its loosest direction (`slack`), at the
+        patient; of several radiographs the largest.
     """
 
     settled: float
     sharpness: float
     agreement: float
     patches: int
+    slack_mm: float
 
 
 def evidence_of(volume: Volume, views: Sequence[View]) -> Evidence | None:
@@ -60,34 +66,47 @@ def evidence_of(volume: Volume, views: Sequence[View]) -> Evidence | None:
     views
         Radiographs with the poses found.
     """
-    found = [patches for view in views if (patches := patches_of(volume, view)) is not None]
+    found = [seen for view in views if (seen := patches_of(volume, view)) is not None]
     return weighed(found)
 
 
-def weighed(found: Sequence[Patches]) -> Evidence | None:
-    """The figures of the patches of all radiographs together."""
+def weighed(found: Sequence[tuple[Patches, float]]) -> Evidence | None:
+    """The figures of the patches of all radiographs together, each with its `patches_of`."""
     if not found:
         return None
     here, best, rival, aside, own = (
-        np.concatenate([getattr(patches, name) for patches in found])
+        np.concatenate([getattr(patches, name) for patches, _ in found])
         for name in ("here", "best", "rival", "aside", "own")
     )
-    convincing = (best > CONVINCING) & np.isfinite(rival)
+    says = [_convincing(patches) for patches, _ in found]
+    convincing = np.concatenate(says)
     count = int(convincing.sum())
     if count < FEWEST:
         return None
     here, best, rival = here[convincing], best[convincing], rival[convincing]
     worse, alone = here[:, None] - aside[convincing], 1.0 - own[convincing]
+    both = np.isfinite(worse) & np.isfinite(alone)
     return Evidence(
         settled=float((here > rival - BETTER).mean()),
-        sharpness=float(worse.sum() / max(alone.sum(), 1e-6)),
+        sharpness=float(worse[both].sum() / max(alone[both].sum(), 1e-6)),
         agreement=float(best.mean()),
         patches=count,
+        slack_mm=max(
+            slack_pixels(patches, say) * pixel_mm
+            for (patches, pixel_mm), say in zip(found, says, strict=True)
+        ),
     )
 
 
-def patches_of(volume: Volume, view: View) -> Patches | None:
-    """The patches of one radiograph; None where the CT is not in it."""
+def _convincing(patches: Patches) -> npt.NDArray[np.bool_]:
+    return (patches.best > CONVINCING) & np.isfinite(patches.rival)
+
+
+def patches_of(volume: Volume, view: View) -> tuple[Patches, float] | None:
+    """The patches of one radiograph, and the size of their pixels at the patient, mm.
+
+    None where the CT is not in it.
+    """
     radiograph = _where_seen(volume, view)
     if radiograph is None:
         return None
@@ -97,17 +116,23 @@ def patches_of(volume: Volume, view: View) -> Patches | None:
     seen = radiograph.line_integrals.detach().cpu().float().numpy()
     usable = radiograph.usable.cpu().numpy()
     filled = np.where(usable, seen, np.float32(0.0))
-    return match_patches(_drr(volume, radiograph, view), filled, usable)
+    arm = radiograph.carm
+    pixel_mm = max(arm.detector.spacing) * _depth(volume, view) / arm.source_to_detector
+    return match_patches(_drr(volume, radiograph, view), filled, usable), pixel_mm
+
+
+def _depth(volume: Volume, view: View) -> float:
+    """Of the middle of the CT, mm from the source."""
+    pose = view.world_from_camera.inverse().to(dtype=torch.float64)
+    return abs(float(pose.apply(volume.center.double().cpu()[None])[0, 2]))
 
 
 def _pixels(volume: Volume, radiograph: Radiograph, view: View) -> float:
     """Of the longer side of what is compared: fewer than `PIXELS` for a CT of coarse voxels."""
     arm = radiograph.carm
-    pose = view.world_from_camera.inverse().to(dtype=torch.float64)
-    depth = float(pose.apply(volume.center.double().cpu()[None])[0, 2])
     side = max(n * s for n, s in zip(arm.detector.shape, arm.detector.spacing, strict=True))
     voxel = math.prod(volume.spacing) ** (1 / 3)
-    return min(PIXELS, side * abs(depth) / arm.source_to_detector * VOXELS / voxel)
+    return min(PIXELS, side * _depth(volume, view) / arm.source_to_detector * VOXELS / voxel)
 
 
 def _drr(volume: Volume, radiograph: Radiograph, view: View) -> Array:

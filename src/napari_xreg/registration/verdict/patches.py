@@ -26,8 +26,8 @@ REACH = 8
 """How far from its place a patch is looked for, pixels, along rows and columns."""
 STRUCTURED = 0.05
 """A patch counts whose variance is at least this share of that of the strongest (95th percentile)."""
-USABLE = 0.95
-"""Least share of usable pixels in a patch."""
+USABLE = 0.5
+"""Least share of usable pixels in a patch; the others have no say in it."""
 APART = 0.8
 """A place can be told from another if the DRR's own detail there correlates less with the patch's."""
 ASIDE = tuple(
@@ -36,6 +36,10 @@ ASIDE = tuple(
     for turn in (0.25 * math.pi * step for step in range(8))
 )
 """Places beside its own, (row, column), pixels, at which a patch is compared too."""
+INDEPENDENT = SIDE**2 / (4.0 * math.pi * DETAIL[0] ** 2)
+"""Pixels of a patch whose noise is independent: white noise through the narrow Gaussian."""
+BENT_WITHIN = 3
+"""Pixels about its place over which the own correlation of a patch is taken for a parabola."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,9 +56,18 @@ class Patches:
         The largest of those places that the DRR itself tells from the patch's own (`APART`), [n]; NaN
         where there is none: along a straight edge a patch slides.
     aside
-        At the places `ASIDE`, [n, places].
+        At the places `ASIDE`, [n, places]; NaN where too few pixels are usable.
     own
-        There, of the patch with the DRR itself, [n, places].
+        There, of the patch with the DRR itself, [n, places]; NaN beyond the picture.
+    middle
+        Of the patch, (row, column), pixels, [n, 2].
+    moved
+        From its place to where it fits best, (row, column), pixels, [n, 2].
+    bend
+        How its own correlation falls off: ``1 - d^T B d / 2`` at a small distance d, [n, 2, 2]; zero
+        along an edge.
+    share
+        Of its pixels that are usable, [n].
     """
 
     here: npt.NDArray[np.float64]
@@ -62,10 +75,17 @@ class Patches:
     rival: npt.NDArray[np.float64]
     aside: npt.NDArray[np.float64]
     own: npt.NDArray[np.float64]
+    middle: npt.NDArray[np.float64]
+    moved: npt.NDArray[np.float64]
+    bend: npt.NDArray[np.float64]
+    share: npt.NDArray[np.float64]
 
 
 def match_patches(drr: Array, radiograph: Array, usable: Mask) -> Patches:
     """Compare every structured patch of the DRR with the radiograph, in its place and around.
+
+    Of each only pixels that are usable count: a mask that follows a bone, or air cut off at white,
+    leaves few patches whole.
 
     Parameters
     ----------
@@ -74,9 +94,37 @@ def match_patches(drr: Array, radiograph: Array, usable: Mask) -> Patches:
     usable
         Pixels to compare.
     """
+    everywhere = np.ones(drr.shape, np.float32)
     weight = usable.astype(np.float32)
-    made, seen = _detail(drr, weight), _detail(radiograph, weight)
-    rows, columns = drr.shape
+    made, seen = _detail(drr, everywhere), _detail(radiograph, weight)
+    at, whole = _structured(made, usable)
+    # Smoothed over the same pixels as the radiograph, or the edge of a mask would look like a change.
+    hidden = _detail(drr, weight)
+    masked = [hidden[row : row + SIDE, column : column + SIDE] for row, column in at]
+    found = _correlations(seen, weight, at, masked)
+    itself = _correlations(made, everywhere, at, whole)
+    known = np.where(np.isnan(found), -np.inf, found)
+    # What is NaN is less than nothing: no rival.
+    apart = np.where(itself < APART, known, -np.inf).max((1, 2), initial=-np.inf)
+    row_of, column_of = (REACH + np.array(ASIDE)).T
+    places = known.reshape(len(known), (2 * REACH + 1) ** 2)
+    where = np.unravel_index(places.argmax(1), (2 * REACH + 1, 2 * REACH + 1))
+    return Patches(
+        here=found[:, REACH, REACH],
+        best=known.max((1, 2), initial=-1.0),
+        rival=np.where(np.isfinite(apart), apart, np.nan),
+        aside=found[:, row_of, column_of],
+        own=itself[:, row_of, column_of],
+        middle=np.array(at, np.float64).reshape(-1, 2) + 0.5 * (SIDE - 1),
+        moved=np.stack(where, 1).astype(np.float64) - REACH,
+        bend=_bends(itself),
+        share=np.array([usable[r : r + SIDE, c : c + SIDE].mean() for r, c in at], np.float64),
+    )
+
+
+def _structured(made: Array, usable: Mask) -> tuple[list[tuple[int, int]], list[Array]]:
+    """Corners of the patches that have structure where they are usable, and the patches."""
+    rows, columns = made.shape
     corners = [
         (row, column)
         for row in range(0, rows - SIDE + 1, STRIDE)
@@ -84,39 +132,71 @@ def match_patches(drr: Array, radiograph: Array, usable: Mask) -> Patches:
         if usable[row : row + SIDE, column : column + SIDE].mean() >= USABLE
     ]
     pieces = [made[row : row + SIDE, column : column + SIDE] for row, column in corners]
-    variance = np.array([piece.var() for piece in pieces])
+    variance = np.array(
+        [
+            piece[usable[row : row + SIDE, column : column + SIDE]].var()
+            for piece, (row, column) in zip(pieces, corners, strict=True)
+        ]
+    )
     # Rounding of a flat image is no structure: float32 keeps 1e-7 of its value.
     least = max(1e-12, STRUCTURED * float(np.quantile(variance, 0.95))) if pieces else 0.0
     chosen = [n for n, strength in enumerate(variance) if strength > least]
-    at = [corners[n] for n in chosen]
-    of = [np.ascontiguousarray(pieces[n]) for n in chosen]
-    found, itself = _correlations(seen, at, of), _correlations(made, at, of)
-    apart = np.where(itself < APART, found, -np.inf).max((1, 2), initial=-np.inf)
-    row_of, column_of = (REACH + np.array(ASIDE)).T
-    return Patches(
-        here=found[:, REACH, REACH],
-        best=found.max((1, 2), initial=-1.0),
-        rival=np.where(np.isfinite(apart), apart, np.nan),
-        aside=found[:, row_of, column_of],
-        own=itself[:, row_of, column_of],
-    )
+    return [corners[n] for n in chosen], [pieces[n] for n in chosen]
 
 
 def _correlations(
-    image: Array, corners: Sequence[tuple[int, int]], pieces: Sequence[Array]
+    image: Array, weight: Array, corners: Sequence[tuple[int, int]], pieces: Sequence[Array]
 ) -> npt.NDArray[np.float64]:
-    """Of every piece with the image around its corner, up to `REACH` off, [n, rows, columns]."""
-    around = cv2.copyMakeBorder(image, REACH, REACH, REACH, REACH, cv2.BORDER_REFLECT)
-    side = SIDE + 2 * REACH
-    found = [
-        cv2.matchTemplate(
-            np.ascontiguousarray(around[row : row + side, column : column + side]),
-            piece,
-            cv2.TM_CCOEFF_NORMED,
-        )
-        for (row, column), piece in zip(corners, pieces, strict=True)
+    """Of every piece with the usable pixels around its corner, up to `REACH` off, [n, rows, columns].
+
+    NaN where fewer than `USABLE` of its pixels are usable, so also beyond the border.
+    """
+    border = (REACH,) * 4
+    padded = [
+        cv2.copyMakeBorder(plane, *border, cv2.BORDER_CONSTANT, value=0.0)
+        for plane in (weight, image * weight, image * image * weight)
     ]
-    return np.asarray(found, np.float64).reshape(-1, 2 * REACH + 1, 2 * REACH + 1)
+    side, ones = SIDE + 2 * REACH, np.ones((SIDE, SIDE), np.float32)
+    found = np.full((len(pieces), 2 * REACH + 1, 2 * REACH + 1), np.nan)
+    for number, ((row, column), piece) in enumerate(zip(corners, pieces, strict=True)):
+        usable, seen, squared = (
+            np.ascontiguousarray(plane[row : row + side, column : column + side], np.float32)
+            for plane in padded
+        )
+        centred = np.ascontiguousarray(piece - piece.mean())
+        # Sums over the usable pixels under the piece at every place.
+        count, total, squares = (_summed(plane, ones) for plane in (usable, seen, squared))
+        count = np.rint(count)  # of pixels: half of them is half, whatever the transform rounds to
+        of_piece, of_squares = _summed(usable, centred), _summed(usable, centred * centred)
+        both, some = _summed(seen, centred), np.maximum(count, 1.0)
+        spread = np.maximum(squares - total * total / some, 1e-9) * np.maximum(
+            of_squares - of_piece * of_piece / some, 1e-9
+        )
+        value = (both - total * of_piece / some) / np.sqrt(spread)
+        found[number] = np.where(count >= USABLE * SIDE**2, value, np.nan)
+    return found
+
+
+def _summed(plane: Array, piece: Array) -> npt.NDArray[np.float64]:
+    return np.asarray(cv2.matchTemplate(plane, piece, cv2.TM_CCORR), np.float64)
+
+
+def _bends(itself: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """`Patches.bend` from the own correlations about every piece, by least squares."""
+    row, column = np.mgrid[-BENT_WITHIN : BENT_WITHIN + 1, -BENT_WITHIN : BENT_WITHIN + 1]
+    near = np.hypot(row, column) <= BENT_WITHIN
+    row, column = row[near], column[near]
+    basis = 0.5 * np.stack([row * row, 2 * row * column, column * column], 1)
+    around = slice(REACH - BENT_WITHIN, REACH + BENT_WITHIN + 1)
+    lost = np.nan_to_num(1.0 - itself[:, around, around][:, near])
+    rows, both, columns = (lost @ np.linalg.pinv(basis).T).T
+    strength, axes = np.linalg.eigh(
+        np.stack([np.stack([rows, both], -1), np.stack([both, columns], -1)], -2)
+    )
+    bend: npt.NDArray[np.float64] = np.einsum(
+        "nij,nj,nkj->nik", axes, np.maximum(strength, 0.0), axes
+    )
+    return bend
 
 
 def _detail(image: Array, weight: Array) -> Array:

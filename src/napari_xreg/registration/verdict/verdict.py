@@ -25,8 +25,8 @@ ISOCENTER_OFF = 0.07
 """Of the source-isocenter distance: a middle of rotation farther from where the header puts it
 contradicts the header."""
 
-OFFSET, SETTLED, SHARPNESS, AGREEMENT = -4.33, 18.72, 11.26, -20.02
-"""Of the log odds: `python -m benchmarks verdict --fit`."""
+OFFSET, SETTLED, SHARPNESS, AGREEMENT, SLACK = -3.64, 15.23, 3.65, -16.93, -2.29
+"""Of the log odds, that of slack for its logarithm in mm: `python -m benchmarks verdict --fit`."""
 _NOT_JUDGED = (Status.CANCELLED, Status.NO_OVERLAP)
 
 
@@ -116,6 +116,7 @@ def verdict_on(
         + SETTLED * evidence.settled
         + SHARPNESS * evidence.sharpness
         + AGREEMENT * evidence.agreement
+        + SLACK * math.log(evidence.slack_mm)
     )
     return Verdict(1.0 / (1.0 + math.exp(-odds)), evidence, isocenter_off, depth_mm)
 
