@@ -41,7 +41,8 @@ def test_killed_it_loses_one_interval_and_goes_on(tmp_path, how):
     out = tmp_path / "w.safetensors"
     code, said = until(f"step {2 * EVERY}:", signal.SIGKILL, how, out)
     assert code == -signal.SIGKILL, said
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["w.resume", "w.safetensors"]
+    left = sorted(file.name for file in tmp_path.iterdir())
+    assert left == ["w.resume", "w.safetensors", "w.train.jsonl"]
     state, weights = read_state(tmp_path / "w.resume"), read_checkpoint(out)
     assert state["steps"] >= 2 * EVERY
     assert state["steps"] % EVERY == 0

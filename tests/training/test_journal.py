@@ -72,9 +72,11 @@ def test_steps_and_validations_are_lines(tmp_path):
         "validation/median_mtre_mm": 6.5,
     }  # fmt: skip
     assert len(records_of(next(board.iterdir()))) == 3
+    with file.open("a") as stream:
+        stream.write('{"step": 2, "sec')  # killed
     further = Journal(file, {"began": {}}, tensorboard=None, anew=False)
     further.close()
-    assert len(file.read_text().splitlines()) == 4
+    assert [len(json.loads(line)) for line in file.read_text().splitlines()] == [1, 5, 5, 1]
     Journal(file, {}, tensorboard=None, anew=True).close()
     assert file.read_text() == "{}\n"
 

@@ -192,7 +192,7 @@ def test_what_is_offered():
     assert {kind: r.widget for kind, r in offered.items()} == {
         "rayemb": "Points",
         "landmarks": "Landmarks",
-        "pose": "",
+        "pose": "Find a pose",
     }
     assert len({r.title for r in offered.values()}) == 3
     for kind, recipe in offered.items():

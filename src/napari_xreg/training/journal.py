@@ -37,6 +37,9 @@ class Journal:
         file.parent.mkdir(parents=True, exist_ok=True)
         self._events = None if tensorboard is None else EventFile(tensorboard)
         try:
+            if not anew and file.exists():  # a program that was killed left half a line
+                kept = file.read_bytes()
+                file.write_bytes(kept[: kept.rfind(b"\n") + 1])
             self._stream: TextIO = file.open("w" if anew else "a", encoding="utf-8")
         except OSError:
             if self._events is not None:
