@@ -32,11 +32,7 @@ torch.set_num_threads(int(os.environ.get("NAPARI_XREG_TEST_THREADS", "1")))
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
-# Side by side, every worker has its own compiled kernels: two processes that fill one cache of
-# numba's at once may give the machine code of one signature the name of another.
-if worker := os.environ.get("PYTEST_XDIST_WORKER"):
-    cache = os.environ.get("NUMBA_CACHE_DIR") or str(REPOSITORY / ".numba_cache")
-    os.environ["NUMBA_CACHE_DIR"] = str(Path(cache) / worker)
+worker = os.environ.get("PYTEST_XDIST_WORKER")
 
 WITH_A_WINDOW = {"qapp", "qtbot", "make_napari_viewer", "make_napari_viewer_proxy"}
 

@@ -4,7 +4,9 @@ import importlib.util
 import warnings
 
 import numba
+import numpy as np
 import pytest
+from numba.core.caching import IndexDataCacheFile
 
 from napari_xreg.kernels import compiled
 
@@ -59,6 +61,35 @@ def test_no_folder_can_be_written(start, tmp_path):
     assert answer == 1.75
     assert "cannot be kept" in said
     assert "set NUMBA_CACHE_DIR to one that can" in said
+
+
+def test_two_programs_at_once_do_not_take_each_others_code(start, tmp_path, monkeypatch):
+    """The second, which read the index before the first was in it, writes just before the first does."""
+
+    def module():
+        spec = importlib.util.spec_from_file_location("tiny", tmp_path / "tiny.py")
+        made = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(made)
+        return made
+
+    first, second = module(), module()
+    double = np.array([7.0, 3.0])
+    single = double.astype(np.float32)
+    plain, waiting = IndexDataCacheFile._save_data, [True]
+
+    def meanwhile(self, name, data):
+        if waiting:
+            waiting.clear()
+            second.half._cache._cache_file._load_index = dict
+            assert second.half(single).tolist() == [3.5, 1.5]
+        plain(self, name, data)
+
+    monkeypatch.setattr(IndexDataCacheFile, "_save_data", meanwhile)
+    assert first.half(double).tolist() == [3.5, 1.5]
+    third = module()
+    assert third.half(single).tolist() == [3.5, 1.5]
+    assert third.half(double).tolist() == [3.5, 1.5]
+    assert sum(third.half.stats.cache_hits.values()) == 2
 
 
 @pytest.mark.parametrize("damage", ["empty", "garbage", "cut"])

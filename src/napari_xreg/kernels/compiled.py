@@ -3,13 +3,19 @@
 numba refuses to compile at all where it finds no folder to keep the result in, and a damaged file
 in that folder breaks every call until somebody removes it. A kernel that takes seconds more to
 compile is better than none.
+
+numba also numbers the files of a kernel's signatures in the order in which they come, so that two
+programs that compile two signatures at once give both files one name: afterwards one signature finds
+the code of the other, and every call fails. Here a file is named after its signature.
 """
 
+import hashlib
 import warnings
 from collections.abc import Callable
 from typing import Any
 
 import numba
+from numba.core.caching import IndexDataCacheFile
 
 _warned: set[str] = set()
 
@@ -28,10 +34,21 @@ def jit(**options: Any) -> Callable[[Callable[..., Any]], Any]:
                 f"can ({_line(error)})"
             )
             return kernel
+        kernel._cache._cache_file.__class__ = _NamedAfterSignatures
         kernel._cache = _Forgiving(kernel._cache)
         return kernel
 
     return decorate
+
+
+class _NamedAfterSignatures(IndexDataCacheFile):  # type: ignore[misc]  # numba is not typed
+    """numba's files of one kernel, which several programs may write at once."""
+
+    def save(self, key: Any, data: Any) -> None:
+        """The code first: an index never names a file of something else."""
+        name = self._data_name(int(hashlib.sha256(repr(key).encode()).hexdigest()[:12], 16))
+        self._save_data(name, data)
+        self._save_index({**self._load_index(), key: name})
 
 
 class _Forgiving:
