@@ -30,12 +30,14 @@ def ellipsoid_chords(source, directions, center, semi_axes):
 def solid_ellipsoid(world_from_index, shape, center, semi_axes, mu):
     """Each voxel holds the share of it (7 x 7 x 7 points) that lies inside."""
     sub = (torch.arange(7, dtype=torch.float64) - 3) / 7
-    offsets = torch.cartesian_prod(sub, sub, sub) @ world_from_index[:3, :3].T
-    points = grid_points(shape, world_from_index)
-    share = torch.zeros(shape, dtype=torch.float64)
-    for offset in offsets:
-        share += (((points + offset - center) / semi_axes) ** 2).sum(-1) <= 1
-    return Volume(mu * share / len(offsets), world_from_index)
+    offsets = torch.cartesian_prod(sub, sub, sub) @ world_from_index[:3, :3].T / semi_axes
+    points = (grid_points(shape, world_from_index) - center) / semi_axes
+    radius = points.norm(dim=-1)
+    share = (radius <= 1).double()
+    rim = (radius - 1).abs() <= offsets.norm(dim=-1).max()  # others are whole, or empty
+    inside = ((points[rim][:, None] + offsets) ** 2).sum(-1) <= 1
+    share[rim] = inside.double().mean(-1)
+    return Volume(mu * share, world_from_index)
 
 
 @functools.cache
@@ -121,7 +123,7 @@ def test_one_voxel_falls_where_it_projects(method, backend, mirrored):
     detector = Detector((90, 135), (0.21, 0.17), (31.4, 64.2), mirrored=mirrored)
     carm = CArm(1010.0, 690.0, detector)
     pose = carm.world_from_camera(24.0, 13.0, 8.0, isocenter=point - 2.0)
-    image = render_drr(volume, carm, pose, method=method, step_mm=0.1, backend=backend)
+    image = render_drr(volume, carm, pose, method=method, step_mm=0.4, backend=backend)
     rows, columns = torch.arange(90.0).double(), torch.arange(135.0).double()
     total = image.sum()
     centroid = torch.stack([(image.sum(1) * rows).sum(), (image.sum(0) * columns).sum()]) / total
@@ -190,7 +192,7 @@ def test_finer_steps_come_closer_and_the_default_is_fine(noise, carm, pose_of):
         image = render_drr(noise, carm, pose, step_mm=step)
         return (image - truth).abs().max() / truth.max()
 
-    truth = render_drr(noise, carm, pose, step_mm=0.02)
+    truth = render_drr(noise, carm, pose, step_mm=0.05)
     assert error(0.2) < error(0.8) < error(3.2)
     # White noise is the worst volume there is.
     assert error(None) < 0.02

@@ -90,6 +90,23 @@ def viewer(make_napari_viewer_proxy):
 
 
 @pytest.fixture
+def canvas_aside(monkeypatch):
+    """Radiographs and landmarks are drawn by a model of napari's that no window shows.
+
+    For tests that look at no layer: those of a window, with their controls, are half of the time of a
+    test. What draws runs all the same.
+    """
+    from napari.components import ViewerModel
+
+    from napari_xreg.widgets.jobs import workbench
+
+    plain = workbench.DetectorCanvas
+    monkeypatch.setattr(
+        workbench, "DetectorCanvas", lambda viewer, session: plain(ViewerModel(), session)
+    )
+
+
+@pytest.fixture
 def empty_bench(viewer):
     """The workbench of a viewer, with nothing loaded."""
     from napari_xreg.widgets.jobs.workbench import workbench_of

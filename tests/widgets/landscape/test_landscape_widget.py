@@ -9,6 +9,8 @@ from napari_xreg.registration import COARSE_TO_FINE
 from napari_xreg.registration.landscape.result import shifted_pose
 from napari_xreg.widgets.landscape.widget import LandscapeWidget
 
+pytestmark = pytest.mark.usefixtures("canvas_aside")
+
 LEFT = Qt.MouseButton.LeftButton
 LONG = 240_000  # on a machine that others use as well
 

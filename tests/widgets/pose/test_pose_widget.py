@@ -81,22 +81,25 @@ def test_shows_the_pose_in_carm_terms(bench, widget):
     assert widget.carm.rows["secondary"].side.text() == "caudal"
 
 
-@pytest.mark.parametrize("name", ["primary", "secondary", "roll", "x", "y", "depth"])
-def test_a_typed_number_changes_that_one_alone(bench, widget, qtbot, name):
-    field = widget.carm.rows[name].field
-    field.setFocus()
-    field.selectAll()
-    qtbot.keyClicks(field, "-6.5")
-    qtbot.keyClick(field, Qt.Key.Key_Return)
-    shown = {key: row.field.value() for key, row in widget.carm.rows.items()}
-    assert shown == pytest.approx({**dict.fromkeys(shown, 0.0), name: -6.5}, abs=1e-6)
-    qtbot.waitUntil(
-        lambda: records(bench)[-1] == f"{widget.carm.rows[name].term.label.lower()} changed"
-    )
-    qtbot.mouseClick(widget.poses.undo_button, LEFT)
-    assert field.value() == pytest.approx(0.0, abs=1e-6)
-    qtbot.mouseClick(widget.poses.redo_button, LEFT)
-    assert field.value() == pytest.approx(-6.5)
+def test_a_typed_number_changes_that_one_alone(bench, widget, qtbot):
+    terms = ("primary", "secondary", "roll", "x", "y", "depth")
+    assert set(widget.carm.rows) == set(terms)
+    # All undone again, so that each begins at the nominal pose.
+    for name in terms:
+        field = widget.carm.rows[name].field
+        field.setFocus()
+        field.selectAll()
+        qtbot.keyClicks(field, "-6.5")
+        qtbot.keyClick(field, Qt.Key.Key_Return)
+        shown = {key: row.field.value() for key, row in widget.carm.rows.items()}
+        assert shown == pytest.approx({**dict.fromkeys(shown, 0.0), name: -6.5}, abs=1e-6)
+        why = f"{widget.carm.rows[name].term.label.lower()} changed"
+        qtbot.waitUntil(lambda why=why: records(bench)[-1] == why)
+        qtbot.mouseClick(widget.poses.undo_button, LEFT)
+        assert field.value() == pytest.approx(0.0, abs=1e-6)
+        qtbot.mouseClick(widget.poses.redo_button, LEFT)
+        assert field.value() == pytest.approx(-6.5)
+        qtbot.mouseClick(widget.poses.undo_button, LEFT)
 
 
 def test_arrows_of_a_field_go_by_the_step_and_are_one_change(bench, widget, qtbot):

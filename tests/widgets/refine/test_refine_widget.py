@@ -22,6 +22,7 @@ from napari_xreg.workflows import MatchRequest
 
 LEFT = Qt.MouseButton.LeftButton
 LONG = 60_000
+aside = pytest.mark.usefixtures("canvas_aside")
 TRUTH = CArmPose(7.0, -4.0, 2.0, (6.0, -9.0, 14.0))
 
 
@@ -137,6 +138,7 @@ def test_refining_finds_the_truth_and_moves_nothing_before_accept(widget, near, 
     assert f"NCC {cell.text()} over all pixels" in widget.iterations.losses._legend.text()
 
 
+@aside
 def test_where_no_ncc_can_be_had_none_is_waited_for(widget, near, qtbot, monkeypatch):
     """As where the mask leaves too few pixels."""
     click(qtbot, widget.buttons.go)
@@ -150,6 +152,7 @@ def test_where_no_ncc_can_be_had_none_is_waited_for(widget, near, qtbot, monkeyp
     qtbot.waitUntil(lambda: widget.results.table.item(0, 2).text() == "–", timeout=LONG)
 
 
+@aside
 def test_accept_undo_discard(widget, near, qtbot):
     before = near.session.poses.current
     assert not widget.results.accept.isEnabled()
@@ -197,6 +200,7 @@ def test_accept_undo_discard(widget, near, qtbot):
     assert not widget.iterations.resume_here.isEnabled()
 
 
+@aside
 def test_pause_step_and_go_on(slow, qtbot):
     widget = slow
     click(qtbot, widget.buttons.go)
@@ -218,6 +222,7 @@ def test_pause_step_and_go_on(slow, qtbot):
     ended(qtbot, widget)
 
 
+@aside
 def test_stepping_starts_a_refinement_that_waits(widget, qtbot):
     click(qtbot, widget.buttons.step)
     several(qtbot, widget, 1)
@@ -230,6 +235,7 @@ def test_stepping_starts_a_refinement_that_waits(widget, qtbot):
     ended(qtbot, widget)
 
 
+@aside
 def test_cancelling_keeps_the_best_so_far(slow, near, qtbot):
     click(qtbot, slow.buttons.go)
     several(qtbot, slow)
@@ -332,6 +338,7 @@ def test_the_pictures_of_a_result_are_in_memory_once(widget, near, qtbot, viewer
     np.testing.assert_array_equal(layer(viewer, "iterations").data[1], seen)
 
 
+@aside
 def test_results_are_compared_and_an_old_one_is_shown_again(widget, near, qtbot):
     for _ in range(2):
         click(qtbot, widget.buttons.go)
@@ -371,6 +378,7 @@ def test_a_removed_layer_does_not_disturb_a_run(slow, qtbot, viewer):
     assert all("Error" not in type(record).__name__ for record in said)
 
 
+@aside
 def test_another_ct_drops_the_result(slow, near, qtbot, patient):
     click(qtbot, slow.buttons.go)
     several(qtbot, slow)
@@ -380,6 +388,7 @@ def test_another_ct_drops_the_result(slow, near, qtbot, patient):
     assert "the CT" in slow.status.text()
 
 
+@aside
 def test_a_radiograph_renamed_meanwhile_keeps_its_result(slow, near, qtbot):
     session = near.session
     click(qtbot, slow.buttons.go)
@@ -413,6 +422,7 @@ def test_a_radiograph_flipped_drops_the_result_and_its_pictures(slow, near, qtbo
     assert slow.status.text() == "Stopped: frontal was changed; the result was dropped."
 
 
+@aside
 def test_a_radiograph_removed_drops_the_result(slow, near, qtbot):
     click(qtbot, slow.buttons.go)
     several(qtbot, slow)
@@ -476,12 +486,14 @@ def test_two_viewers_do_not_mix(slow, near, qtbot, make_napari_viewer, patient, 
     other.close()
 
 
+@aside
 def test_nothing_to_refine_is_said(empty_bench, viewer, qtbot):
     widget = docked(viewer, qtbot)
     assert not widget.buttons.go.isEnabled()
     assert "Load a CT and a radiograph" in widget.status.text()
 
 
+@aside
 def test_own_scales_that_make_no_sense_are_said(widget, qtbot, monkeypatch):
     said = []
     monkeypatch.setattr("napari_xreg.widgets.refine.widget.show_error", said.append)
@@ -491,6 +503,7 @@ def test_own_scales_that_make_no_sense_are_said(widget, qtbot, monkeypatch):
     assert "64, 128, 256: got '64, many'" in said[0]
 
 
+@aside
 def test_locked_parameters_stay(widget, near, qtbot):
     widget.settings.more.expand(animate=False)
     for name in ("depth", "roll"):
@@ -506,6 +519,7 @@ def test_locked_parameters_stay(widget, near, qtbot):
     assert result.settings["locked"] == ["roll", "depth"]
 
 
+@aside
 def test_unticking_the_only_radiograph_leaves_nothing_to_do(widget, near, qtbot):
     widget.settings.more.expand(animate=False)
     item = widget.settings.radiographs.item(0)
@@ -540,6 +554,7 @@ def test_painting_a_mask_is_offered(widget, viewer, qtbot):
     assert layer(viewer, "mask").mode == "paint"
 
 
+@aside
 def test_clicking_the_curve_looks_at_that_iterate(widget, qtbot):
     widget.window().show()
     click(qtbot, widget.buttons.go)
@@ -553,28 +568,32 @@ def test_clicking_the_curve_looks_at_that_iterate(widget, qtbot):
     assert widget.iterations.current.index == middle
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_picture(widget, near, qtbot, viewer, screenshot, theme):
-    viewer.theme = theme
+@aside
+def test_picture(widget, near, qtbot, viewer, screenshot):
+    viewer.theme = "light"
     widget.window().show()
     widget.settings.scales.setCurrentText("coarse to fine")
     click(qtbot, widget.buttons.go)
     ended(qtbot, widget)
     widget.resize(320, 900)
     qtbot.wait(100)
-    screenshot(widget, f"refine_{theme}")
+    for theme in ("dark", "light"):
+        viewer.theme = theme
+        screenshot(widget, f"refine_{theme}")
     widget.iterations.tabs.setCurrentIndex(1)
     widget.how.expand(animate=False)  # it closed when the refinement began
     widget.settings.more.expand(animate=False)
     inside = widget.settings.more.content()  # and the settings around it grow with it
     qtbot.waitUntil(lambda: inside.height() >= inside.sizeHint().height() - 2, timeout=LONG)
-    screenshot(widget, f"refine_pose_{theme}")
     inner = widget.findChild(type(widget.results)).parentWidget()
-    assert inner.minimumSizeHint().width() <= 320
-    # However narrow the dock, nothing is cut beside the scroll bar; however low, Accept is there.
-    bar = widget.findChild(QScrollArea).verticalScrollBar().sizeHint().width()
     assert widget.minimumWidth() == 0
-    assert widget.minimumSizeHint().width() >= inner.minimumSizeHint().width() + bar
+    for theme in ("light", "dark"):
+        viewer.theme = theme
+        screenshot(widget, f"refine_pose_{theme}")
+        assert inner.minimumSizeHint().width() <= 320
+        # However narrow the dock, nothing is cut beside the scroll bar; however low, Accept is there.
+        bar = widget.findChild(QScrollArea).verticalScrollBar().sizeHint().width()
+        assert widget.minimumSizeHint().width() >= inner.minimumSizeHint().width() + bar
     widget.resize(340, 300)
     qtbot.wait(50)
     assert not widget.results.accept.visibleRegion().isEmpty()
@@ -632,6 +651,7 @@ def test_the_pictures_of_a_reopened_session_are_drawn_again(
     assert not [words for words in notified if "units" in words]
 
 
+@aside
 def test_without_the_ct_a_reopened_result_says_why_there_are_no_pictures(widget, near, qtbot):
     widget.settings.own.setText("32")
     click(qtbot, widget.buttons.go)

@@ -16,6 +16,8 @@ from napari_xreg.widgets.jobs.workbench import workbench_of
 from napari_xreg.widgets.saving import closing, keeping
 from napari_xreg.widgets.saving.keeping import RestoreOffer
 
+pytestmark = pytest.mark.usefixtures("canvas_aside")
+
 LONG = 30_000
 
 

@@ -27,6 +27,8 @@ from napari_xreg.widgets.jobs.workbench import workbench_of
 from napari_xreg.widgets.train.patients_form import ABOVE, FOLDER, PHANTOMS, STRUCTURES, THIS_CT
 from napari_xreg.workflows import RECIPES
 
+pytestmark = pytest.mark.usefixtures("canvas_aside")
+
 
 def natives(form, name):
     """What is typed into."""
@@ -225,23 +227,31 @@ def test_weights_are_not_written_over_unasked(widget, qtbot, notified, tmp_path,
     assert read_checkpoint(tmp_path / "weights.safetensors").kind == "toy"
 
 
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        (lambda w, p: w.form.out.setText(str(p / "none" / "a.safetensors")), "no folder"),
-        (lambda w, p: w.form.out.setText(""), "where the weights are to be written"),
-        (lambda w, p: w.workbench.session.patient.set_volume(None), "there is no CT"),
-        (lambda w, p: w.form.who.patients.setCurrentText(FOLDER), "choose a folder"),
-        (lambda w, p: w.form.start.setCurrentText("a file"), "weights to start from"),
-        (lambda w, p: type_into(natives(w.form.poses, "roll_deg")[0], "12"), "smallest roll angle"),
-    ],
-)
-def test_what_cannot_be_trained_is_said(widget, qtbot, notified, tmp_path, change, words):
-    change(widget, tmp_path)
-    click(qtbot, widget.start_button)
-    assert not widget.running
-    assert words in notified[-1]
-    assert "\n" not in notified[-1]
+def test_what_cannot_be_trained_is_said(widget, qtbot, notified, tmp_path):
+    form, patient = widget.form, widget.workbench.session.patient
+    volume, out = patient.volume, form.out.text()
+    own, scratch = form.who.patients.currentText(), form.start.currentText()
+    roll = natives(form.poses, "roll_deg")[0]
+    least = roll.text()
+    # What is wrong, what is said, and the way back.
+    wrong = [
+        (form.out.setText, str(tmp_path / "none" / "a.safetensors"), "no folder", out),
+        (form.out.setText, "", "where the weights are to be written", out),
+        (patient.set_volume, None, "there is no CT", volume),
+        (form.who.patients.setCurrentText, FOLDER, "choose a folder", own),
+        (form.start.setCurrentText, "a file", "weights to start from", scratch),
+        (lambda text: type_into(roll, text), "12", "smallest roll angle", least),
+    ]
+    for change, bad, words, good in wrong:
+        change(bad)
+        notified.clear()
+        click(qtbot, widget.start_button)
+        assert not widget.running, words
+        assert words in notified[-1]
+        assert "\n" not in notified[-1]
+        change(good)
+    click(qtbot, widget.start_button)  # nothing is wrong any more
+    assert widget.running
 
 
 def test_a_failure_is_one_sentence_and_what_was_written_stays(
@@ -448,9 +458,8 @@ def test_every_widget_that_a_recipe_names_is_one_of_ours():
         assert issubclass(getattr(widgets, entry.widget), QWidget)
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_picture(bench, viewer, qtbot, tmp_path, screenshot, theme):
-    viewer.theme = theme
+def test_picture(bench, viewer, qtbot, tmp_path, screenshot):
+    viewer.theme = "light"
     widget = docked(viewer, tmp_path, TinyRecipe())
     widget.window().show()
     click(qtbot, widget.samples.button)
@@ -459,13 +468,15 @@ def test_picture(bench, viewer, qtbot, tmp_path, screenshot, theme):
     qtbot.waitUntil(lambda: not widget.samples.busy, timeout=LONG)
     widget.resize(320, 900)
     qtbot.wait(100)
-    screenshot(widget, f"train_running_{theme}")
+    screenshot(widget, "train_running_light")
     click(qtbot, widget.stop_button)
     ended(qtbot, widget)
-    for number, name in enumerate(("error", "loss", "certainty")):
-        widget.progress.plots.setCurrentIndex(number)
-        qtbot.wait(50)
-        screenshot(widget.progress, f"train_{name}_{theme}")
     inside = widget.findChild(type(widget.how)).parent()
-    screenshot(inside, f"train_whole_{theme}")
-    assert inside.minimumSizeHint().width() <= 300
+    for theme in ("light", "dark"):
+        viewer.theme = theme
+        qtbot.wait(100)
+        for number, name in enumerate(("error", "loss", "certainty")):
+            widget.progress.plots.setCurrentIndex(number)
+            screenshot(widget.progress, f"train_{name}_{theme}")
+        screenshot(inside, f"train_whole_{theme}")
+        assert inside.minimumSizeHint().width() <= 300
