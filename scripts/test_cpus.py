@@ -5,8 +5,8 @@
 torch, its MKL and oneDNN, numpy's and scipy's OpenBLAS and numba choose their code by the
 processor, and each can be told by an environment variable to choose as for an older one. A sum in
 another order has other last digits: a test that turns red here holds on to rounding, or the code
-does. Rooms that compute nothing (session, viewer, widgets, command line) and what is marked `slow`
-or opens a window are left out.
+does. Rooms that compute nothing (session, viewer, widgets, command line) and what opens a window
+are left out; a name of a file or folder after `--` chooses fewer.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parents[1]
 ROOMS = (
     "geometry", "images", "metrics", "rendering", "simulation", "registration", "training",
-    "landmarks", "rayemb",
+    "landmarks", "rayemb", "regression", "workflows",
 )  # fmt: skip
 
 # A processor of 2008, of 2013 and of 2017. What this one lacks, each library replaces by the best
@@ -59,7 +59,7 @@ def run(name, arguments):
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(cache), **VARIANTS[name]}
     command = [
         sys.executable, "-m", "pytest", "-q", "-n", "logical", "--maxprocesses=4",
-        "--dist", "loadfile", "-p", "no:cacheprovider", "-m", "not slow and not window",
+        "--dist", "loadfile", "-p", "no:cacheprovider", "-m", "not window",
         *(arguments or [f"tests/{room}" for room in ROOMS]),
     ]  # fmt: skip
     began = time.perf_counter()

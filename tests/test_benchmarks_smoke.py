@@ -33,6 +33,7 @@ def test_committed_points_lie_in_the_frontal_view():
         assert pixels.max() < cases.PIXELS - 10
 
 
+@pytest.mark.slow
 def test_starts_of_a_seed_grow_with_the_factor_and_have_the_stated_spread():
     name = "chest_lidc"
     arm = cases.carm()

@@ -53,6 +53,7 @@ def test_where_a_cuda_device_asks_for_it_triton_loads_beside_opengl():
     assert beside_opengl("kernels") == ["available: True"]
 
 
+@pytest.mark.slow
 def test_importing_all_of_it_leaves_triton_and_torchs_compiler_out():
     code = """
 import importlib, pkgutil, sys

@@ -334,6 +334,7 @@ def test_a_volume_format(example, patient, call, tmp_path):
 # ---------------------------------------------------------------------- an initialiser
 
 
+@pytest.mark.slow
 def test_an_initialiser(example, patient, truth, radiograph, files, call):
     example("napari_xreg/workflows/starting/by_centre.py")
     request = InitialiseRequest("centre", patient.volume, radiograph)

@@ -46,6 +46,7 @@ def test_a_script_starts_with_a_dozen_names():
 SCRIPTS = ("src", "benchmarks", "docs", "scripts")
 
 
+@pytest.mark.slow
 def test_every_public_name_has_a_user():
     """The program, a benchmark, a page or a script: a test alone is none.
 

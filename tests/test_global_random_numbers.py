@@ -91,6 +91,7 @@ def detector(marks):
         return CompactDetector([mark.name for mark in marks], (8, 8, 8, 8), framing=COARSE)
 
 
+@pytest.mark.slow
 def test_nothing_draws_from_pythons_generator_or_seeds_one_of_the_program():
     import napari_xreg
 
@@ -123,6 +124,7 @@ def test_detection_and_its_file(detector, view, tmp_path):
     torch.manual_seed(0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["landmarks", "pose"])
 def test_training(made, marks, detector, kind):
     def unjudged(network):

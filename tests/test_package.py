@@ -259,6 +259,7 @@ def test_the_workflow_tries_what_the_package_promises():
     assert "pyqt" in project["optional-dependencies"][extra][0]
 
 
+@pytest.mark.slow
 def test_words_lists_what_the_window_says():
     words = runpy.run_path(str(REPOSITORY / "scripts" / "words.py"))
     said = dict(words["listed"]())

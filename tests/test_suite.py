@@ -5,6 +5,8 @@ import tomllib
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 TESTS = Path(__file__).resolve().parent
 FILES = sorted(TESTS.rglob("*.py"))
 
@@ -18,6 +20,7 @@ def imported(file):
             yield node.module
 
 
+@pytest.mark.slow
 def test_nothing_is_imported_from_a_conftest():
     """There are several: which one `import conftest` finds depends on what ran before."""
     assert [file.name for file in FILES if "conftest" in imported(file)] == []

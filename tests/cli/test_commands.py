@@ -228,6 +228,7 @@ class TestSimulate:
         expected = image.carm.world_from_camera(20.0, 5.0, isocenter=case.volume.center.double())
         assert torch.allclose(same.matrix(), expected.matrix(), atol=1e-6)
 
+    @pytest.mark.slow
     def test_the_seed_decides_and_no_error_means_the_truth(self, call, case, tmp_path):
         common = ("simulate", case.ct, *GEOMETRY, "--severity", "clean", "--start-error", 0)
         for name, seed in (("a.npz", 5), ("b.npz", 5), ("c.npz", 6)):

@@ -299,6 +299,7 @@ def unguarded(tree):
     return found
 
 
+@pytest.mark.slow
 def test_nothing_is_written_in_place():
     source = Path(napari_xreg.__file__).parent
     found = {}

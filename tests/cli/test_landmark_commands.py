@@ -129,6 +129,7 @@ def test_detect_writes_landmarks_and_the_pose_without_the_wrong_one(
         assert read[entry["name"]].covariance == pytest.approx((rows, both, columns))
 
 
+@pytest.mark.slow
 def test_an_untrained_detector_is_not_trusted(case, weights, tmp_path, call):
     done = call("detect", case.xray, "--weights", weights, "--passes", 3)
     assert done.code == 1
@@ -167,6 +168,7 @@ def request_of(*words):
     )
 
 
+@pytest.mark.slow
 def test_train_takes_the_names_of_the_file(case, marks):
     names = tuple(m.name for m in read_landmarks(marks))
     one = request_of("landmarks", case.ct, "--landmarks", marks)

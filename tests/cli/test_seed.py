@@ -39,6 +39,7 @@ def ended(done):
     assert done.err.strip().endswith("error: enough")
 
 
+@pytest.mark.slow
 def test_register_spreads_its_starts_by_it(call, case, monkeypatch):
     spread, seen = course.spread_starts, []
 
@@ -86,6 +87,7 @@ def test_detect(call, case, stop):
     assert request.settings.seed == 7
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["rayemb", "landmarks"])
 def test_a_start_that_is_found(call, case, stop, tmp_path, method):
     calls = stop(several, "initialise")
@@ -127,6 +129,7 @@ def test_heatmap(call, case, stop, monkeypatch):
     assert heatmap_command.HeatmapRequest.call_args.kwargs["seed"] == 7
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["rayemb", "landmarks"])
 def test_train_draws_its_network_and_its_views_by_it(call, stop, monkeypatch, method):
     calls = stop(training, "train")

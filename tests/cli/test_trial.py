@@ -61,6 +61,7 @@ def test_it_asks_which_bone_and_which_frame(call, tmp_path):
     assert "give --volume NAME" in done.err
 
 
+@pytest.mark.slow
 def test_it_runs_to_results(call, tmp_path):
     """Of noise nothing is found; what is read, started from and written is what counts."""
     trial = write_trial(tmp_path / "a")

@@ -77,6 +77,7 @@ def test_what_is_in_it(folder):
     assert "not stated" in open_data_set(folder).terms.licence
 
 
+@pytest.mark.slow
 def test_the_truth_explains_the_picture(folder):
     case = open_data_set(folder).case("sub-a")
     view = case.view("one")

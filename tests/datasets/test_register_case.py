@@ -33,6 +33,7 @@ def test_what_a_set_is(file, capsys):
     assert json.loads(capsys.readouterr().out)["kind"] == "CT"
 
 
+@pytest.mark.slow
 def test_a_case_is_registered_and_measured(file, tmp_path, capsys):
     from napari_xreg.datasets import open_data_set
     from napari_xreg.records import write_pose

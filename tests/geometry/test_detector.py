@@ -66,6 +66,7 @@ def test_resize_and_back(rows, columns):
     assert again.spacing == pytest.approx(DETECTOR.spacing)
 
 
+@pytest.mark.slow
 @given(st.integers(1, 50), st.integers(1, 70), st.booleans())
 def test_resize_keeps_every_point_in_place(rows, columns, mirrored):
     detector = Detector((120, 200), (0.5, 0.4), (51.25, 83.5), mirrored=mirrored)

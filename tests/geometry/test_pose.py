@@ -97,6 +97,7 @@ def test_log_undoes_exp(x):
     torch.testing.assert_close(Pose.exp(x).log(), x, atol=1e-8, rtol=0)
 
 
+@pytest.mark.slow
 @given(poses)
 def test_inverse(pose):
     close(pose @ pose.inverse(), Pose.identity())
@@ -104,6 +105,7 @@ def test_inverse(pose):
     torch.testing.assert_close(pose.inverse().apply(pose.apply(points)), points, atol=ATOL, rtol=0)
 
 
+@pytest.mark.slow
 @given(poses, poses, poses)
 def test_composition(a, b, c):
     close((a @ b) @ c, a @ (b @ c))
@@ -116,6 +118,7 @@ def test_a_matrix_makes_the_same_pose(pose):
     close(Pose.from_matrix(pose.matrix()), pose)
 
 
+@pytest.mark.slow
 @given(poses, twists)
 def test_the_adjoint_carries_twists(pose, x):
     carried = (pose.adjoint() @ x[:, None])[:, 0]
@@ -123,6 +126,7 @@ def test_the_adjoint_carries_twists(pose, x):
     close(pose @ Pose.exp(x) @ pose.inverse(), Pose.exp(carried), 1e-8)
 
 
+@pytest.mark.slow
 @given(poses, twists)
 def test_a_pure_rotation_leaves_the_pivot_in_place(pose, x):
     pivot = torch.tensor([31.0, -57.0, 410.0], dtype=torch.float64)
@@ -144,6 +148,7 @@ def test_a_perturbation_moves_by_v_along_world_axes():
     assert step.tolist() == pytest.approx([100 * math.cos(0.01), 100 * math.sin(0.01), 0])
 
 
+@pytest.mark.slow
 @given(poses, twists)
 def test_a_twist_and_its_covariance_change_pivot_by_the_adjoint_of_a_shift(pose, x):
     """exp about a = exp about b of Ad(translate(a - b)) x: the rule covariances move by."""

@@ -51,6 +51,7 @@ def test_a_turn_of_30_degrees(embedding):
     torch.testing.assert_close(angles, twist(math.radians(30), 0), atol=1e-12, rtol=0)
 
 
+@pytest.mark.slow
 def test_the_distance_is_the_norm_of_the_matrix_logarithm():
     a, b = random_so4(40), random_so4(40, seed=9)
     expected = [

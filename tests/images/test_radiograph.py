@@ -118,6 +118,7 @@ class TestResize:
         # Pixels smaller than sigma, all of the blob inside (aliasing 0.002 pixels): the centroid of the samples is that of the blob.
         torch.testing.assert_close(found, pixels_of(small)[0], atol=0.01, rtol=0)
 
+    @pytest.mark.slow
     @given(rows=st.integers(1, 60), columns=st.integers(1, 60))
     def test_projections_keep_their_place_between_the_edges(self, rows, columns):
         image = radiograph()

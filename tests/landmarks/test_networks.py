@@ -130,6 +130,7 @@ def test_dropout_follows_every_step_up() -> None:
         assert {layer.p for layer in layers} == {0.1}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [small, compact])
 def test_files_bring_back_network_and_names(make, tmp_path: Path) -> None:
     network = make().eval()

@@ -63,6 +63,7 @@ def task(patient: Patient, **changes: object) -> LandmarkTask:
     return LandmarkTask(detector(patient), OnePatient(patient), scores, settings)
 
 
+@pytest.mark.slow
 def test_a_batch_knows_where_its_landmarks_are(patient: Patient) -> None:
     made = task(patient)
     batch = draw_batch(
@@ -128,6 +129,7 @@ def test_losses_are_finite_and_reach_every_weight(patient: Patient, labels: str)
         assert torch.isfinite(weight.grad).all(), name
 
 
+@pytest.mark.slow
 def test_a_resumed_task_draws_what_it_would_have_drawn(patient: Patient) -> None:
     whole, half = task(patient), task(patient)
     generator = torch.Generator().manual_seed(4)

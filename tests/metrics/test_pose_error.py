@@ -104,6 +104,7 @@ def test_rotation_and_translation_errors():
     assert float(source_position_error(TURNED, TRUE)) == 0
 
 
+@pytest.mark.slow
 @given(st.floats(1e-6, math.pi), st.integers(0, 2))
 def test_rotation_error_is_exact_for_small_and_large_angles(angle, axis):
     twist = torch.zeros(6, dtype=torch.float64)
@@ -171,6 +172,7 @@ def test_a_fiducial_behind_the_source_gives_nan_not_a_number():
 twists = st.lists(st.floats(-1, 1), min_size=6, max_size=6)
 
 
+@pytest.mark.slow
 @given(twists, twists)
 def test_moving_patient_and_camera_together_changes_nothing(step, move):
     scale = torch.tensor([0.3, 0.3, 0.3, 40.0, 40.0, 40.0], dtype=torch.float64)

@@ -272,6 +272,7 @@ def test_the_negative_of_an_image_is_no_match(name):
         assert negative < 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", GAIN_FREE)
 @given(gain=st.floats(0.5, 40), offset=st.floats(-20, 20))
 def test_gain_and_offset_do_not_matter(name, gain, offset):

@@ -49,6 +49,7 @@ def test_detector_values_read_as_line_integrals_look_inverted(scene):
     assert polarity_of(raw, images, carm).looks is Looks.INVERTED
 
 
+@pytest.mark.slow
 def test_gain_and_offset_say_nothing(scene):
     radiograph, images, carm = scene
     other = replace(radiograph, line_integrals=3.7 * radiograph.line_integrals - 11.0)
@@ -79,6 +80,7 @@ def test_a_constant_says_nothing(scene, value):
     assert polarity_of(few, images, carm) == Polarity(Looks.UNCLEAR, 0.0)
 
 
+@pytest.mark.slow
 def test_the_radiograph_is_compared_at_the_size_of_the_renderings(scene):
     radiograph, images, carm = scene
     # The same detector with other pixels, and one that is stored unmirrored: the same answer.

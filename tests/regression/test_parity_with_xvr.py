@@ -40,6 +40,7 @@ def own_poses(kind):
     return Pose.stack(found), Pose.stack(wanted)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", list(seeded.KINDS))
 def test_poses_of_seeded_checkpoints_are_those_of_xvreg(kind):
     found, wanted = own_poses(kind)

@@ -77,6 +77,7 @@ def task_of(patient, center, network, **changes):
     )
 
 
+@pytest.mark.slow
 def test_views_are_of_the_poses_they_say(patient, center):
     views = PoseViewSettings(SMALL, NARROW, views=3, kept=2, renew_every=1, first=1)
     pool = PoseViewPool(patient.population(center), CAMERA, "bone", views, 5)
@@ -121,6 +122,7 @@ def test_the_similarity_reaches_every_weight_of_the_heads(patient, center):
         assert bool((head.bias.grad != 0).all())
 
 
+@pytest.mark.slow
 def test_a_minute_of_training_brings_the_pose_nearer(patient, center):
     network = new_network(center)
     cases = pose_cases(
@@ -221,6 +223,7 @@ def test_the_recipe_speaks_about_the_middle_of_the_bone_and_finetunes_for_anothe
     assert not other.new
 
 
+@pytest.mark.slow
 def test_a_published_network_is_finetuned_where_it_spoke_about(patient, tmp_path):
     import seeded_xvr as seeded
 
@@ -252,6 +255,7 @@ def test_a_radiograph_past_which_the_camera_looks_is_refused(center):
         predict(new_network(center).eval(), Radiograph(torch.zeros(8, 8), away), Place(center))
 
 
+@pytest.mark.slow
 def test_a_training_of_the_workflow_leaves_a_file_that_finds_a_start(patient, center, tmp_path):
     from napari_xreg.workflows import (
         InitialiseRequest,

@@ -186,6 +186,7 @@ def test_labels_of_another_shape():
         render_structures(ct(), labels, [{1}], CARM, pose())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_the_way_back_to_the_voxels_is_checked_too(method):
     source, rays = (part.numpy() for part in CARM.rays(pose()))

@@ -82,6 +82,7 @@ def reference(grid, view, method):
     return torch.cat([image.reshape(1, -1), jacobian.reshape(6, -1)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize(("grid", "view"), CASES)
 def test_image_and_jacobian(grid, view, method):
@@ -159,6 +160,7 @@ def test_a_batch_that_does_not_fit_keeps_its_gains(launch, monkeypatch):
         assert difference(found, wanted) < CLOSE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_what_exceeds_water_is_scaled_in_packed_voxels(launch, method):
     grid, view = CASES[0]
@@ -221,6 +223,7 @@ def test_one_copy_is_as_good_as_two(launch, method):
             assert difference(found, wanted) < CLOSE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_a_pixel_list_is_the_image_at_its_pixels(launch, method):
     grid, view = CASES[3]
@@ -362,6 +365,7 @@ class TestOddRays:
             assert image.abs().max() == 0
             assert jacobian.abs().max() == 0
 
+    @pytest.mark.slow
     def test_rays_along_the_axes_of_the_grid(self, method):
         cube = Volume(torch.full((5, 7, 6), 0.02), torch.eye(4)).to(device=DEVICE)
         carm = CArm(500.0, 300.0, Detector((1, 1), (1.0, 1.0)))

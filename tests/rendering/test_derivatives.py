@@ -28,6 +28,7 @@ def central_differences(volume, carm, pose, pivot, method):
     return torch.stack(columns)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("backend", ["numba", "torch"])
 def test_six_columns(noise, carm, pose_of, view, method, backend):

@@ -34,6 +34,7 @@ def ended(autosave):
 # ------------------------------------------------------------------ unsaved work
 
 
+@pytest.mark.slow
 def test_what_was_merely_loaded_is_no_work_that_could_be_lost():
     session = Session()
     assert not session.unsaved
@@ -101,6 +102,7 @@ def test_an_array_in_memory_is_written_once_and_goes_when_nobody_needs_it(sessio
     autosave.clear()
 
 
+@pytest.mark.slow
 def test_what_can_be_read_again_is_not_copied(tmp_path):
     session = Session()
     case = sample_case(spacing_mm=10.0, pixels=16)

@@ -64,6 +64,7 @@ def test_the_grid_holds_the_solids(mean_patient):
     assert (mean_patient.labels.ids.numpy()[z, y, x] == label[:, 0])[same].mean() > 0.985
 
 
+@pytest.mark.slow
 def test_labels_and_landmarks_are_the_ones_promised(patient):
     assert patient.labels.present() == LABELS
     assert patient.labels.names[75] == "femur_left"
@@ -208,6 +209,7 @@ def test_a_shape_turns_the_way_it_says():
     assert flexed.landmarks["FH-l"] == rest.landmarks["FH-l"]
 
 
+@pytest.mark.slow
 def test_the_volume_lies_where_it_was_put():
     here = phantom(spacing_mm=6.0)
     there = phantom(spacing_mm=6.0, origin_mm=(111.0, -3.0, 600.0))
@@ -218,6 +220,7 @@ def test_the_volume_lies_where_it_was_put():
     assert torch.allclose(here.volume.hu, there.volume.hu, atol=0.5)
 
 
+@pytest.mark.slow
 def test_the_scale_stretches_along_its_own_axes():
     wide = phantom(spacing_mm=6.0, shape=PelvisShape(scale=(1.1, 1.0, 0.9)))
     rest = phantom(spacing_mm=6.0)

@@ -68,6 +68,7 @@ def test_a_clean_image_is_the_line_integral_of_attenuation():
     assert image.radiograph.i0 == pytest.approx(image.exposure.i0, rel=0.02)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("severity", ["clean", "typical", "hard", "real"])
 def test_one_seed_is_one_image(patient, pose, severity):
     a, b, c = (simulate(patient, pose, severity=severity, seed=s) for s in (3, 3, 4))

@@ -108,6 +108,7 @@ def test_a_detector_that_cannot_be_meant(tmp_path, changed):
         load_detector(written(tmp_path / "w.safetensors", DETECTOR, configuration=changed))
 
 
+@pytest.mark.slow
 def test_a_network_of_a_thousand_million_blocks_is_not_begun(tmp_path):
     small = ResNetUNet(("x", "y"), (1, 1, 1, 1), 4, (8, 8, 4, 4, 4))
     changed = configured(small, blocks=[HUGE, 1, 1, 1])
@@ -269,6 +270,7 @@ def test_the_undamaged_state_is_read_and_one_of_the_first_version(tmp_path):
     assert int(steps.state()["state"][0]["step"]) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["w.safetensors", "w.ckpt", "w.resume"])
 def test_bytes_that_changed_give_a_sentence_or_finite_weights(tmp_path, what):
     file = tmp_path / what

@@ -1,5 +1,6 @@
 """Bones alone are rendered above water: of a whole bone-only CT and of chosen structures alike."""
 
+import pytest
 import torch
 
 from napari_xreg.images import above_water
@@ -8,6 +9,7 @@ from napari_xreg.simulation import phantom
 from napari_xreg.workflows import Patient
 
 
+@pytest.mark.slow
 def test_a_whole_ct_is_rendered_as_it_is_and_its_bones_above_water():
     made = phantom(spacing_mm=4.0)
     whole = Rendering(made.volume, made.labels)
@@ -22,6 +24,7 @@ def test_a_whole_ct_is_rendered_as_it_is_and_its_bones_above_water():
     assert bones.volume() is bones.volume()
 
 
+@pytest.mark.slow
 def test_the_setting_of_a_patient_overrules():
     made = phantom(spacing_mm=4.0)
     bone = made.volume.restrict(made.labels.mask([77]))

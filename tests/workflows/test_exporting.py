@@ -89,6 +89,7 @@ def test_a_script_reads_the_confidence(case, refined):
     assert f"over {len(case.landmarks)} landmarks" in target_words(found)
 
 
+@pytest.mark.slow
 def test_a_result_of_a_session_is_the_same_folder(case, refined, tmp_path):
     request, registration = refined
     session = case.session()

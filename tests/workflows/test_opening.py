@@ -23,6 +23,7 @@ def patient():
     return open_patient("phantom:7")
 
 
+@pytest.mark.slow
 def test_the_phantom_brings_labels_and_landmarks_and_is_registered_whole(patient):
     assert patient.described() == {"role": "ct", "path": "phantom:7", "built_in": True}
     assert len(patient.landmarks) == 14

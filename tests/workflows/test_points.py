@@ -64,6 +64,7 @@ def ready(asked):
     return run(prepare_network(asked))
 
 
+@pytest.mark.slow
 def test_weights_are_told_first_then_every_template(asked, ready):
     first, *made = list(prepare_network(asked))
     assert first == WeightsRead("compact-pelvis", ready.about, own=False)
@@ -74,6 +75,7 @@ def test_weights_are_told_first_then_every_template(asked, ready):
     assert run(prepare_network(asked, control=control)) is None
 
 
+@pytest.mark.slow
 def test_another_radiograph_uses_the_templates_again_another_scale_cannot(asked, ready):
     other = asked.radiograph.crop(4, 0, 92, 108)
     again = replace(asked, radiograph=other, before=ready)
@@ -88,6 +90,7 @@ def test_another_radiograph_uses_the_templates_again_another_scale_cannot(asked,
         assert not replace(turned, **changed).quick
 
 
+@pytest.mark.slow
 def test_templates_stand_where_the_weights_learned(asked, ready, tmp_path):
     file = tmp_path / "lateral.safetensors"
     request = {"primary_deg": [60.0, 100.0], "secondary_deg": [-5.0, 5.0]}
@@ -118,6 +121,7 @@ def test_a_ct_without_bone_is_refused(patient):
         bone_center(patient.volume, above_hu=5000.0)
 
 
+@pytest.mark.slow
 def test_a_list_says_of_each_point_what_its_own_heatmap_says(ready, patient):
     places = list(patient.landmarks.values())
     points = torch.tensor(places, dtype=torch.float64)
@@ -130,6 +134,7 @@ def test_a_list_says_of_each_point_what_its_own_heatmap_says(ready, patient):
             torch.testing.assert_close(many, one, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_templates_named_are_those_that_were_used(ready, patient):
     answer = heatmaps(HeatmapRequest(ready, tuple(patient.landmarks.values())[:1]))
     maps = answer.maps
@@ -168,6 +173,7 @@ def test_distances_are_in_mm_at_the_isocenter(ready, patient):
     assert found.spread_mm(CARM).tolist() == pytest.approx([2 * mm, 2 * mm])
 
 
+@pytest.mark.slow
 def test_points_are_found_and_give_a_pose(ready, patient):
     settings = CorrespondSettings(top=40, redraws=1)
     request = FindPointsRequest(ready, patient.labels, count=200, settings=settings)

@@ -93,6 +93,7 @@ def test_the_rig_of_an_iterate_by_hand():
 # ---------------------------------------------------------------------- running it
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", [QUICK, ADAM], ids=["lm", "adam"])
 def test_a_request_ends_where_the_library_ends(case, settings):
     request = refine_request(case, settings)

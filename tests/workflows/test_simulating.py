@@ -1,5 +1,6 @@
 """One simulation for the command line and the window."""
 
+import pytest
 import torch
 
 from napari_xreg.geometry import CArm, CArmPose, Detector
@@ -9,6 +10,7 @@ from napari_xreg.workflows import SampleSettings, SimulateRequest, simulate
 CARM = CArm(1020.0, 750.0, Detector((24, 32), (12.0, 11.0)))
 
 
+@pytest.mark.slow
 def test_the_truth_is_kept_and_the_start_is_off():
     made = phantom(spacing_mm=10.0)
     center = made.volume.center.double()

@@ -98,6 +98,7 @@ def calls(monkeypatch):
     return seen
 
 
+@pytest.mark.slow
 def test_rayemb_learns_the_ct_that_was_asked_for(one, calls):
     recipe = RayEmbRecipe()
     network = recipe.network(one, "scratch")

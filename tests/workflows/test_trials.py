@@ -206,6 +206,7 @@ def test_inspect_says_what_is_in_it(tmp_path):
     assert [camera["version"] for camera in entry["cameras"]] == ["MayaCam 2.0"] * 2
 
 
+@pytest.mark.slow
 def test_the_real_wrist(data_dir, tmp_path):
     """The trial as given, each bone at its reference pose: the poses that the reference was found in."""
     folder = data_dir / "wrist_bvr"

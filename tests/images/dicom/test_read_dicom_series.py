@@ -253,6 +253,7 @@ def test_enhanced_ct_without_a_frame_position(tmp_path):
         read_volume(path)
 
 
+@pytest.mark.slow
 def test_twin_of_a_real_series(data_path):
     series = read_volume(data_path("dicom_twin_sts019/series"))
     nifti = read_volume(data_path("dicom_twin_sts019/ct.nii.gz"))

@@ -136,6 +136,7 @@ def test_cut_off(tmp_path, share):
         intensity(tmp_path / "x.tif")
 
 
+@pytest.mark.slow
 def test_a_declared_size_beyond_the_memory(tmp_path, monkeypatch):
     """50 MB of zeros in 50 kB: six such copies are more than the 0.1 GB that are allowed."""
     array = np.zeros((2500, 2500), np.float64)

@@ -83,6 +83,7 @@ def test_an_implant_leaves_the_bone_as_it_is():
     assert float(lac_from_hu(with_metal)[3]) > 0.4
 
 
+@pytest.mark.slow
 @given(hu=st.floats(-1000, 4000), energy_kev=st.floats(20, 150), ct_energy_kev=st.floats(50, 100))
 def test_inverse(hu, energy_kev, ct_energy_kev):
     value = torch.tensor([hu], dtype=torch.float64)
@@ -91,6 +92,7 @@ def test_inverse(hu, energy_kev, ct_energy_kev):
     assert_close(back, value, rtol=1e-9, atol=1e-8)
 
 
+@pytest.mark.slow
 @given(st.lists(st.floats(-1500, 4000), min_size=2, max_size=9), st.floats(20, 150))
 def test_denser_attenuates_more(hu, energy_kev):
     ordered = torch.tensor(sorted(hu), dtype=torch.float64)

@@ -130,6 +130,7 @@ def test_bones_cut_out_elsewhere_are_told(data_dir, name):
     assert is_bone_only(volume.to(dtype=torch.float64))
 
 
+@pytest.mark.slow
 def test_bones_cut_out_by_labels_are_told_and_organs_are_not(data_dir):
     folder = data_dir / "pelvis_totalseg"
     volume = read_volume(folder / "ct.nii.gz")
@@ -142,6 +143,7 @@ def test_bones_cut_out_by_labels_are_told_and_organs_are_not(data_dir):
         assert not is_bone_only(volume.restrict(labels.mask([label]))), label
 
 
+@pytest.mark.slow
 def test_the_phantom_is_whole_and_its_bones_are_not():
     from napari_xreg.simulation import phantom
 

@@ -72,6 +72,7 @@ FIELDS = {
 @pytest.mark.parametrize("fills", [False, True], ids=["air around", "no air"])
 @pytest.mark.parametrize("thickness", [slow(1.5), 4.0, slow(6.0)])
 class TestFound:
+    @pytest.mark.slow
     @pytest.mark.parametrize("name", FIELDS)
     def test_mask_matches_the_field(self, name, thickness, fills):
         field = FIELDS[name] > 0
@@ -89,6 +90,7 @@ class TestFound:
         assert found.outline == ()
 
 
+@pytest.mark.slow
 def test_shapes_are_named():
     body = patient(4.0, fills=False)
     assert collimator_mask(expose(body, circle())).shape == "circle"

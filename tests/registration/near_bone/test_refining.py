@@ -64,6 +64,7 @@ def error_of(result, truth, isocenter):
 SETTINGS = RefineSettings(starts=1, keep_images=False, threads=1)
 
 
+@pytest.mark.slow
 def test_a_bone_among_others_is_found(hip, views):
     seen, truth, isocenter = views
     bone = above_water(hip[1])
@@ -102,6 +103,7 @@ def test_a_view_is_cropped_to_the_mask_and_keeps_its_geometry(hip, views):
     assert int(near.radiograph.usable.sum()) < 0.5 * int(view.radiograph.usable.sum())
 
 
+@pytest.mark.slow
 def test_every_place_is_followed_and_the_images_lie_in_the_whole_frame(hip, views):
     seen, _, isocenter = views
     settings = dataclasses.replace(
@@ -168,6 +170,7 @@ def test_what_is_not_looked_for_is_compared_more_widely_at_first():
     assert [near.at(level) for level in range(4)] == [18.0, 9.0, 5.0, 5.0]
 
 
+@pytest.mark.slow
 def test_slivers_of_a_mask_that_vanish_at_a_coarse_level_leave_the_whole_image(hip, views):
     seen, _, isocenter = views
     bone, striped = above_water(hip[1]), []
@@ -184,6 +187,7 @@ def test_slivers_of_a_mask_that_vanish_at_a_coarse_level_leave_the_whole_image(h
     assert 0.0 < result.losses["loss"] < 2.0
 
 
+@pytest.mark.slow
 def test_the_workflow_does_so_by_itself_for_bones_alone(hip, views):
     seen, _, isocenter = views
     whole, bone = hip

@@ -302,6 +302,7 @@ def test_moving_the_patient_moves_the_camera_along(seed, turn, shift, mirrored):
     assert mm < 1e-4
 
 
+@pytest.mark.slow
 @settings(max_examples=15)
 @given(seed=st.integers(0, 50), order=st.permutations(range(11)))
 def test_the_order_of_the_points_means_nothing(seed, order):

@@ -124,6 +124,7 @@ def test_the_same_sums_of_two_views(volume, channels):
     the_same(*models)
 
 
+@pytest.mark.slow
 def test_the_same_steps_and_covariances_of_many_cases(volume, cases):
     both = problems(volume, cases, LEVEL, OF, GAINS)
     poses = there([nearby(0), nearby(1), nearby(2), nearby(1, 0.3)])
@@ -213,6 +214,7 @@ def test_tone_and_medians_under_masks_of_their_own(cases):
         assert rows[row].item() == pytest.approx(np.median(images[row].flatten()[:count].numpy()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BACKENDS)
 def test_every_radiograph_has_its_own_bone_gain(patient, name):
     """Beside a rod and under masks of their own; a flat DRR says nothing of bone."""
@@ -310,6 +312,7 @@ def test_an_iteration_asks_the_device_for_nothing(cases, monkeypatch):
     assert len(questions.asked) == 3
 
 
+@pytest.mark.slow
 def test_recorded_iterations_are_the_same(volume):
     """A recorder that replays by calling: the state threads through the buffers of the recording."""
     recorded = []

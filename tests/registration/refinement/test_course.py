@@ -76,6 +76,7 @@ def several(request, volume, cases):
     return request.param, together(request.param, volume, cases)
 
 
+@pytest.mark.slow
 def test_cases_refined_together_are_those_refined_alone(volume, cases, several):
     name, results = several
     for case, found in zip(cases, results, strict=True):
@@ -92,6 +93,7 @@ def test_cases_refined_together_are_those_refined_alone(volume, cases, several):
         assert found.simulated
 
 
+@pytest.mark.slow
 def test_starts_advance_together_and_every_step_is_shown(volume, cases):
     case = cases[1]
     found = refined("host", volume, case, SETTINGS, CENTER)

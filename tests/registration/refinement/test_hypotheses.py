@@ -103,6 +103,7 @@ def error(pose):
     return float((pose.inverse().apply(points) - TRUE.inverse().apply(points)).norm(dim=1).mean())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BACKENDS)
 def test_a_start_from_behind_is_put_right(volume, name):
     start = antipode(near(TRUE), CENTER)
@@ -123,6 +124,7 @@ def test_a_start_from_behind_is_put_right(volume, name):
     assert found.runner_up.words.startswith("Next best elsewhere: another start ended")
 
 
+@pytest.mark.slow
 def test_what_is_followed_is_the_start_until_it_has_lost(volume):
     picture = blob_radiograph(ARM, TRUE)
     right = refined("host", volume, [View(picture, near(TRUE))], SETTINGS, CENTER)

@@ -57,6 +57,7 @@ def test_recovers_the_pose(volume, seed):
     assert result.simulated
 
 
+@pytest.mark.slow
 def test_the_loss_never_rises_along_accepted_steps_of_a_level(volume):
     view = View(blob_radiograph(CARM, TRUE), _start(3))
     result = run(refine(volume, view, settings=SETTINGS))
@@ -88,6 +89,7 @@ def test_two_views_move_together_and_fix_the_depth(volume):
     assert along[1] < along[0]
 
 
+@pytest.mark.slow
 def test_an_instrument_is_masked_out_or_voted_down(volume):
     spoiled = blob_radiograph(CARM, TRUE)
     image = spoiled.line_integrals.clone()
@@ -118,6 +120,7 @@ def test_an_instrument_is_masked_out_or_voted_down(volume):
     assert errors[1] < errors[0] / 3
 
 
+@pytest.mark.slow
 def test_locked_parameters_stay(volume):
     start = CARM.world_from_camera(26.0, -13.0, 5.0, isocenter=CENTER, offset_mm=(9.0, -6.0, 9.0))
     settings = RefineSettings(
@@ -132,6 +135,7 @@ def test_locked_parameters_stay(volume):
     assert terms.offset_mm[0] == pytest.approx(4.0, abs=0.2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [29, 36])
 def test_many_starts_reach_further_than_one(seed):
     volume = blob_volume(8.0)
@@ -181,6 +185,7 @@ def test_a_start_that_sees_nothing_says_so(volume):
     assert "move the start" in result.status.value
 
 
+@pytest.mark.slow
 def test_a_wrong_radiograph_is_not_trusted(volume):
     generator = torch.Generator().manual_seed(1)
     noise = torch.rand(96, 104, generator=generator)

@@ -54,6 +54,7 @@ def error(pose):
     return float((pose.inverse().apply(POINTS) - TRUE.inverse().apply(POINTS)).norm(dim=1).mean())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BACKENDS)
 def test_it_does_not_bias_the_pose(name, volume, view):
     assert error(view.world_from_camera) > 10.0

@@ -90,6 +90,7 @@ def solved(name, volume, views, center, locked):
     return [run(refine(volume, views, settings=settings, isocenter=center))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scene_name", ["blobs", "bars"])
 @pytest.mark.parametrize("name", SOLVERS)
 def test_every_solver(name, scene_name):

@@ -35,6 +35,7 @@ def volume() -> Volume:
     return blob_volume(4.0)
 
 
+@pytest.mark.slow
 def test_every_solver_is_found_by_its_settings_and_refines(volume):
     view = View(blob_radiograph(carm(48, 52), TRUE), TRUE)
     for name, solver in SOLVERS.items():

@@ -77,6 +77,7 @@ def test_the_given_start_goes_on_while_several_do():
     assert going_on({3: 0.2, 5: 0.1}, 2) == [5, 3]
 
 
+@pytest.mark.slow
 def test_the_winner_is_the_best_of_the_finest_level():
     """A start that was dropped at a coarse level, where noise is averaged away, has a lower loss."""
     arm = carm()

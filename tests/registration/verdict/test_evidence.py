@@ -121,6 +121,7 @@ def balls():
     return blob_volume(2.5), blob_radiograph(ARM, TRUTH)
 
 
+@pytest.mark.slow
 def test_at_the_right_pose_the_drr_fits_nowhere_else(balls):
     volume, radiograph = balls
     found = evidence_of(volume, [View(radiograph, TRUTH)])
@@ -182,6 +183,7 @@ def test_what_is_compared_is_where_the_ct_is_seen():
     assert right < done.column + done.columns <= right + 1 + margin
 
 
+@pytest.mark.slow
 def test_the_masked_part_has_no_say(balls):
     volume, radiograph = balls
     values = radiograph.line_integrals.clone()
@@ -193,6 +195,7 @@ def test_the_masked_part_has_no_say(balls):
     assert evidence_of(volume, [View(replace(spoilt, mask=mask), TRUTH)]).settled > 0.95
 
 
+@pytest.mark.slow
 def test_saturated_pixels_have_no_say(balls):
     volume, radiograph = balls
     values = radiograph.line_integrals

@@ -27,6 +27,7 @@ def layers():
     return [Layer.create(*data) for data in phantom_layers(spacing_mm=6.0)]
 
 
+@pytest.mark.slow
 def test_a_voxel_lies_where_the_phantom_has_it(layers):
     image, labels, _ = layers
     volume = phantom(spacing_mm=6.0).volume
@@ -194,6 +195,7 @@ def test_a_real_ct_is_loaded_with_what_lies_beside_it(folder):
     assert available_samples()[2].load().labels is None
 
 
+@pytest.mark.slow
 def test_real_cts_as_layers_with_their_licence(folder, notified):
     (folder / "c_bad").mkdir()
     (folder / "c_bad" / "ct.nii.gz").write_bytes(b"nonsense")

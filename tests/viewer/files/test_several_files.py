@@ -77,6 +77,7 @@ def test_a_list_of_300_slices_is_one_ct_read_once(three_hundred, read):
     assert layer.data_to_world((2, 1, 1)) == pytest.approx((17 + 3.4, -13 + 0.9, 11 + 1.3))
 
 
+@pytest.mark.slow
 def test_files_chosen_together_for_the_data_widget_are_each_read_once(three_hundred, tmp_path):
     other = write_series(tmp_path / "b", 3, "1.2.31")
     marks = write_landmarks(tmp_path / "marks.fcsv", [Landmark("a", (1.0, 2.0, 3.0))])

@@ -144,6 +144,7 @@ def test_a_ct_that_was_there_before_keeps_its_slider_too(layers, viewer):
     assert viewer.dims.ndim == 4
 
 
+@pytest.mark.slow
 def test_two_refinements_side_by_side_share_one_iteration_axis(viewer, work):
     one, other = (IterateLayers(viewer, work, name=name) for name in ("LM", "Adam"))
     for made in (one, other):

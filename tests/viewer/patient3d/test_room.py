@@ -50,6 +50,7 @@ def room(session):
     return room
 
 
+@pytest.mark.slow
 def test_everything_lies_in_millimetres_in_the_patient(room, patient):
     for part in PARTS:
         room.show(part, True)
