@@ -41,7 +41,7 @@ def jit(**options: Any) -> Callable[[Callable[..., Any]], Any]:
     return decorate
 
 
-class _NamedAfterSignatures(IndexDataCacheFile):  # type: ignore[misc]  # numba is not typed
+class _NamedAfterSignatures(IndexDataCacheFile):
     """numba's files of one kernel, which several programs may write at once."""
 
     def save(self, key: Any, data: Any) -> None:
