@@ -42,6 +42,16 @@ def test_place_by_hand():
     assert_close(back, torch.tensor([4.0, 2.5, 1.5, 1.0], dtype=torch.float64))
 
 
+def test_corners_by_hand():
+    """Indices 0 or 8, 0 or 5, 0 or 3 along x, y, z: the affine's columns on the one at (-31, 12, 150)."""
+    ct = volume()
+    corners = ct.corners
+    assert corners.shape == (8, 3)
+    for place, index in ((0, (0, 0, 0)), (1, (0, 0, 3)), (2, (0, 5, 0)), (4, (8, 0, 0))):
+        assert_close(corners[place], world(ct.world_from_index, *index))
+    assert_close(corners.mean(0), ct.center)
+
+
 def test_downsample_by_hand():
     # Along x the blocks (1, 3), (5, 0); the last one is half outside, where nothing attenuates.
     lac = torch.tensor([[[1.0, 3.0, 5.0]]])

@@ -166,19 +166,40 @@ def test_the_film_follows_the_start_that_became_the_result():
     assert all(np.array_equal(one, other) for one, other in zip(shown, right, strict=True))
 
 
-def test_a_film_renders_voxels_no_finer_than_its_pixels(monkeypatch):
-    """52 columns of 3 mm on 13 pixels of 12 mm, 1000 / 700 nearer: 8.4 mm, two voxels of 4 mm."""
-    ct, radiograph, _, result = case()
-    rendered = []
+@pytest.fixture
+def rendered(monkeypatch):
+    """Voxel sizes of what was rendered."""
+    seen = []
 
     def noted(volume, *rest, **options):
-        rendered.append(volume.spacing)
+        seen.append(volume.spacing)
         return render_drr(volume, *rest, **options)
 
     monkeypatch.setattr(pictures, "render_drr", noted)
+    return seen
+
+
+def test_a_film_renders_voxels_of_two_of_its_pixels(rendered):
+    """52 columns of 3 mm on 13 pixels of 12 mm, 1000 / 700 nearer: 8.4 mm, twice that four voxels of 4 mm."""
+    ct, radiograph, _, result = case()
     list(refinement_frames(ct, radiograph, result, pixels=13, most=1))
     list(refinement_frames(ct, radiograph, result, pixels=52, most=1))
-    assert rendered == [(8.0, 8.0, 8.0), (4.0, 4.0, 4.0)]
+    assert rendered == [(16.0, 16.0, 16.0), (4.0, 4.0, 4.0)]
+
+
+@pytest.mark.parametrize(("moved_mm", "count"), [(0.1, 1), (0.5, 2)])
+def test_a_step_that_moves_nothing_by_a_tenth_of_a_pixel_is_not_rendered(rendered, moved_mm, count):
+    """Of 3 mm at the detector, 1000 / 700 times what the patient moves"""
+    ct, radiograph, poses, result = case()
+    twist = torch.tensor([0.0, 0.0, 0.0, moved_mm, 0.0, 0.0], dtype=torch.float64)
+    there = poses[0].left_perturb(twist, result.pivot.double())
+    track = tuple(
+        Iterate(k, 0, 0, pose, {"loss": 1.0 - 0.1 * k}, accepted=True)
+        for k, pose in enumerate((poses[0], there))
+    )
+    told = replace(result, world_from_camera=there, trajectory=track)
+    assert len(list(refinement_frames(ct, radiograph, told, pixels=52))) == 2
+    assert len(rendered) == count
 
 
 @pytest.mark.skipif(

@@ -74,6 +74,13 @@ class Volume:
         return x, y, z
 
     @property
+    def corners(self) -> Float[Tensor, "8 3"]:
+        """Centres of the outermost voxels, world mm."""
+        ends = [torch.tensor([0.0, side - 1.0]) for side in reversed(self.shape)]
+        index = torch.cartesian_prod(*ends).to(self.world_from_index)
+        return index @ self.world_from_index[:3, :3].T + self.world_from_index[:3, 3]
+
+    @property
     def center(self) -> Float[Tensor, "3"]:
         """World position of the middle of the grid, mm."""
         z, y, x = self.shape

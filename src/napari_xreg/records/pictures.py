@@ -16,6 +16,12 @@ from napari_xreg.records.drawing import AFTER, BEFORE, INK, WARNING, Mask, Pictu
 from napari_xreg.registration import Iterate, Registration, at_pixels
 from napari_xreg.rendering import at_voxel_size, render_drr
 
+FILM_VOXELS = 2.0
+"""Voxels of the CT that a film renders, in pixels of the film: finer ones took three times as long, and
+what they show moves by."""
+STILL_PIXELS = 0.1
+"""A step that moves nothing in the film further than this shows the picture before it."""
+
 SIMULATED = "SIMULATED radiograph: no accuracy on real images follows"
 
 
@@ -147,18 +153,22 @@ def refinement_frames(
     track = _best_track(registration)
     if not track:
         return
-    # Voxels finer than a pixel of the film cost time and show nothing.
     carm = shown.carm
-    demagnified = carm.source_to_isocenter / carm.source_to_detector
-    fine = at_voxel_size(volume, max(carm.detector.spacing) * demagnified)
+    pixel_mm = max(carm.detector.spacing) * carm.source_to_isocenter / carm.source_to_detector
+    coarse = at_voxel_size(volume, FILM_VOXELS * pixel_mm)
     even = np.linspace(0, len(track) - 1, min(most, len(track)))
     chosen = sorted({round(float(place)) for place in even})
     losses, levels = [step.loss for step in track], [step.level for step in track]
     width = 2 * base.shape[1] + 6
+    corners = coarse.corners.cpu().double()
+    drr, drawn_at = None, torch.empty(0)
     for i in chosen:
         step = track[i]
         pose = step.world_from_camera.to(dtype=torch.float64)
-        drr = render_drr(fine, carm, pose, method="joseph").cpu().float().numpy()
+        places = carm.project(corners, pose)
+        if drr is None or not bool(((places - drawn_at).abs() < STILL_PIXELS).all()):
+            drr = render_drr(coarse, carm, pose, method="joseph").cpu().float().numpy()
+            drawn_at = places
         last = i == len(track) - 1
         color = AFTER if last else BEFORE
         panels = [
@@ -191,7 +201,8 @@ def write_picture(path: Path | str, picture: Picture) -> None:
         If the file cannot be written; an older one is then untouched. So do the films below.
     """
     with written(path) as beside:
-        Image.fromarray(picture).save(beside, format="PNG", optimize=True)
+        # Smallest (`optimize`) costs eight times as long and saves a tenth.
+        Image.fromarray(picture).save(beside, format="PNG")
 
 
 def write_gif(path: Path | str, frames: Sequence[Picture], *, frame_ms: int = 180) -> None:

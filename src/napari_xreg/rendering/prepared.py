@@ -111,7 +111,7 @@ def scaled_above(prepared: Prepared, threshold: float, gain: float) -> Prepared:
         brighter = memory[:-1].reshape(prepared.values.shape)
 
         def look_up(some: slice) -> None:
-            brighter[some] = table[prepared.values[some]]
+            np.take(table, prepared.values[some], out=brighter[some], mode="clip")
 
         _by_blocks(look_up, prepared.values)
         return _packed(memory, largest / 65535, prepared)

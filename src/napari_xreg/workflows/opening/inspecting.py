@@ -195,10 +195,7 @@ def _stored(path: Path, frame: Frame) -> StoredImage:
 def _volume_entry(volume: Volume) -> dict[str, Any]:
     matrix = volume.world_from_index.double()
     z, y, x = volume.shape
-    corners = torch.cartesian_prod(
-        torch.tensor([0.0, x - 1.0]), torch.tensor([0.0, y - 1.0]), torch.tensor([0.0, z - 1.0])
-    ).double()
-    world = corners @ matrix[:3, :3].T + matrix[:3, 3]
+    world = volume.corners.double()
     entry: dict[str, Any] = {
         "kind": "CT",
         "voxels_xyz": [x, y, z],
