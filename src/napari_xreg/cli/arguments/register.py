@@ -54,6 +54,16 @@ def add_register(commands: Commands, common: Parser) -> None:
     )
     add_ct(register)
     add_device(register)
+    _add_data(register)
+    add_structures(register)
+    _add_initial_pose(register)
+    add_start(register, "where the C-arm is thought to stand", several=True)
+    _add_refinement(register)
+    _add_checking(register)
+    add_radiograph_geometry(register)
+
+
+def _add_data(register: Parser) -> None:
     register.add_argument(
         "xray",
         metavar="XRAY",
@@ -87,7 +97,9 @@ def add_register(commands: Commands, common: Parser) -> None:
         help="image or .npy of the radiograph's size, 0 where it must not be compared; once for "
         "each radiograph, in their order",
     )
-    add_structures(register)
+
+
+def _add_initial_pose(register: Parser) -> None:
     find = register.add_argument_group("initial pose estimation")
     methods = "; ".join(f"{row.name}: {row.line}" for row in INITIALISERS.values())
     find.add_argument(
@@ -105,7 +117,9 @@ def add_register(commands: Commands, common: Parser) -> None:
         metavar="FILE",
         help="for --init (default: those of the package); may be repeated, once for each network",
     )
-    add_start(register, "where the C-arm is thought to stand", several=True)
+
+
+def _add_refinement(register: Parser) -> None:
     how = register.add_argument_group("refinement")
     method = how.add_argument("--method", default="lm", metavar="SOLVER")
     worded(method, _solvers)
@@ -139,6 +153,9 @@ def add_register(commands: Commands, common: Parser) -> None:
         help=f"C-arm parameters to leave as they are: {', '.join(LOCKS)}",
     )
     how.add_argument("--seed", type=whole, default=0, help="of the further starts")
+
+
+def _add_checking(register: Parser) -> None:
     check = register.add_argument_group("checking")
     check.add_argument(
         "--truth", metavar="FILE", help="truth file of `simulate`: report the errors"
@@ -153,4 +170,3 @@ def add_register(commands: Commands, common: Parser) -> None:
         default="auto",
         help="default: %(default)s",
     )
-    add_radiograph_geometry(register)
