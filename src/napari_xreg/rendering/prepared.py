@@ -108,10 +108,8 @@ def scaled_above(prepared: Prepared, threshold: float, gain: float) -> Prepared:
         largest = float(levels.max())
         table = np.rint(levels * (65535 / largest)).astype(np.uint16)
         memory = np.zeros(prepared.values.size + 1, np.uint16)
-        packed, brighter = (
-            prepared.values.view(np.uint16),
-            memory[:-1].reshape(prepared.values.shape),
-        )
+        packed = prepared.values.view(np.uint16)
+        brighter = memory[:-1].reshape(packed.shape)
 
         def look_up(some: slice) -> None:
             np.take(table, packed[some], out=brighter[some], mode="clip")
