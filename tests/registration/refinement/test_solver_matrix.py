@@ -19,11 +19,11 @@ from napari_xreg.progress import run
 from napari_xreg.registration import SOLVERS, Status, View, Wanted, refine
 from napari_xreg.rendering import render_drr
 
-PIXELS = {"lm": (20, 40), "adam": (40,)}
-ITERATIONS = {"lm": None, "adam": 14}
-LEFT = {"lm": 0.2, "adam": 0.7}
-"""Share of the error that may be left, at these few pixels. Adam takes some steps of its recipe, and
-is not held to the depth."""
+PIXELS = {"lm": (20, 40), "adam": (40,), "xreg": (40,), "powell": (40,), "nelder-mead": (40,)}
+ITERATIONS = {"lm": None, "adam": 14, "xreg": 8, "powell": 90, "nelder-mead": 90}
+LEFT = {"lm": 0.2, "adam": 0.7, "xreg": 0.7, "powell": 0.7, "nelder-mead": 0.7}
+"""Share of the error that may be left, at these few pixels. The others take some steps of their recipes,
+and are not held to the depth."""
 
 LOCKED = ("secondary", "depth")
 TURNED = torch.tensor([0.02, -0.03, 0.025, 2.5, -3.0, 4.0], dtype=torch.float64)
@@ -87,6 +87,8 @@ def solved(name, volume, views, center, locked):
     settings = SOLVERS[name].settings_for(wanted)
     if name == "lm":
         return [refined(backend, volume, views, settings, center) for backend in BACKENDS]
+    if name == "xreg":
+        settings = replace(settings, population=16)
     return [run(refine(volume, views, settings=settings, isocenter=center))]
 
 
@@ -97,7 +99,7 @@ def test_every_solver(name, scene_name):
     solver = SOLVERS[name]
     volume, center, radiographs, poses = scene(scene_name)
     arm = radiographs[0].carm
-    axes = 2 if name == "adam" else 3
+    axes = 3 if name == "lm" else 2
     for count, locked, hidden in itertools.product((1, 2), ((), LOCKED), (False, True)):
         if locked and not solver.locks:
             with pytest.raises(ValueError, match="cannot be locked"):

@@ -3,10 +3,12 @@
 from typing import Any
 
 from napari_xreg.registration.refinement.first_order.adam import ADAM
+from napari_xreg.registration.refinement.gradient_free.simplex import NELDER_MEAD, POWELL
+from napari_xreg.registration.refinement.gradient_free.xreg import XREG
 from napari_xreg.registration.refinement.second_order.lm_solver import LEVENBERG_MARQUARDT
 from napari_xreg.registration.refinement.solver import Solver
 
-SOLVERS = {solver.name: solver for solver in (LEVENBERG_MARQUARDT, ADAM)}
+SOLVERS = {solver.name: solver for solver in (LEVENBERG_MARQUARDT, ADAM, XREG, POWELL, NELDER_MEAD)}
 """By name; the first is the default."""
 
 
