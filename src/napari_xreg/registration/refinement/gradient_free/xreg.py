@@ -186,7 +186,9 @@ def _configured(wanted: Wanted) -> XregSettings:
     return XregSettings(
         pixels=pixels[-1:] if wanted.finest_only else pixels,
         generations=default.generations if wanted.iterations is None else wanted.iterations,
-        evaluations=default.evaluations if wanted.iterations is None else max(40, 8 * wanted.iterations),
+        evaluations=default.evaluations
+        if wanted.iterations is None
+        else max(40, 8 * wanted.iterations),
         seed=wanted.seed,
         keep_images=wanted.keep_images,
     )
