@@ -66,7 +66,7 @@ def test_what_a_solver_cannot_do_is_refused():
         adam.settings_for(Wanted(locked=("depth",)))
     with pytest.raises(ValueError, match="SSIM: got 'nonsense'"):
         adam.settings_for(Wanted(compare="nonsense"))
-    with pytest.raises(TypeError, match="RefineSettings, AdamSettings, .*: got Wanted"):
+    with pytest.raises(TypeError, match=r"RefineSettings, AdamSettings, .*: got Wanted"):
         solver_of(Wanted())
 
 
