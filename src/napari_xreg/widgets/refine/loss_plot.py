@@ -11,7 +11,7 @@ from napari_xreg.widgets.refine.iteration_plot import NOTHING_YET, IterationPlot
 
 
 class LossPlot(IterationPlot):
-    """One line per loss term, or, with several starts, one per start; see `show_iterates`.
+    """One line per loss term, or, with several starts, one per start.
 
     Steps that were taken back are crosses: they are not part of a line. Losses of two levels are
     measured on different images and do not compare, so each level is drawn from where the one
@@ -34,11 +34,6 @@ class LossPlot(IterationPlot):
         """Nothing is shown."""
         self._iterates = []
         super().clear()
-
-    def show_iterates(self, iterates: Sequence[Iterate]) -> None:
-        """Show these instead of what is shown."""
-        self.clear()
-        self.append(iterates)
 
     @property
     def iterates(self) -> Sequence[Iterate]:
