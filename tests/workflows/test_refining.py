@@ -8,6 +8,7 @@ from session_parts import make_radiograph, make_volume
 
 from napari_xreg import registration
 from napari_xreg.geometry import CArmPose, Pose
+from napari_xreg.images import Landmark
 from napari_xreg.progress import run
 from napari_xreg.registration import AdamSettings, Iterate, Level, RefineSettings, View
 from napari_xreg.rendering import OutOfMemory
@@ -91,6 +92,16 @@ def test_the_rig_of_an_iterate_by_hand():
 
 
 # ---------------------------------------------------------------------- running it
+
+
+def test_landmarks_of_both_sides_say_where_the_sagittal_plane_is(session):
+    assert asked(session).settings.sagittal is None
+    sides = {"ASIS left": (21.0, 4.0, 0.0), "ASIS right": (-9.0, 4.0, 2.0)}
+    session.landmarks.set([Landmark(name, position=at) for name, at in sides.items()])
+    plane = asked(session).settings.sagittal
+    assert plane.point.tolist() == [6.0, 4.0, 1.0]
+    assert plane.normal.tolist() == [30.0, 0.0, -2.0]
+    assert asked(session, settings=ADAM).settings is ADAM
 
 
 @pytest.mark.slow

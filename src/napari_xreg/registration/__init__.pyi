@@ -38,7 +38,11 @@ from .refinement.first_order.adam import (
     AdamSettings as AdamSettings,
 )
 from .refinement.first_order.adam_steps import AdamSteps as AdamSteps
-from .refinement.hypotheses import SagittalPlane as SagittalPlane, antipode as antipode
+from .refinement.hypotheses import (
+    SagittalPlane as SagittalPlane,
+    antipode as antipode,
+    sagittal_plane as sagittal_plane,
+)
 from .refinement.refine_many import refine_many as refine_many
 from .refinement.refining import refine as refine
 from .refinement.result import (

@@ -19,6 +19,7 @@ from napari_xreg.registration import (
     Registration,
     View,
     near_bone_words,
+    sagittal_plane,
 )
 from napari_xreg.rendering import OutOfMemory, volume_on
 from napari_xreg.session import Rendering, Session
@@ -173,10 +174,14 @@ def refine_request(
         View(entry.masked if use_painted else entry.radiograph, entry.world_from_camera)
         for entry in used
     )
+    settings = RefineSettings() if settings is None else settings
+    if isinstance(settings, RefineSettings) and settings.sagittal is None:
+        known = {mark.name: mark.position for mark in session.landmarks.all if mark.position}
+        settings = replace(settings, sagittal=sagittal_plane(known))
     return RefineRequest(
         volume,
         views,
-        RefineSettings() if settings is None else settings,
+        settings,
         session.patient.isocenter,
         device,
         ids=tuple(entry.id for entry in used),

@@ -9,6 +9,7 @@ from backends import BACKENDS, refined
 from blobs import CENTER, blob_radiograph, blob_volume, carm
 
 from napari_xreg.geometry import Pose
+from napari_xreg.progress import run
 from napari_xreg.registration import (
     SOLVERS,
     Candidate,
@@ -23,7 +24,9 @@ from napari_xreg.registration import (
     Wanted,
     antipode,
     perturbed,
+    refine,
     refine_many,
+    sagittal_plane,
 )
 from napari_xreg.registration.refinement.hypotheses import antipodes
 from napari_xreg.registration.refinement.more_starts import rounds_of
@@ -52,6 +55,36 @@ def test_by_hand():
     # From the side, a patient mirrored left to right is seen as before.
     same = antipode(LOOKING_LEFT, ISOCENTER)
     assert torch.allclose(same.matrix(), LOOKING_LEFT.matrix())
+
+
+def test_the_sagittal_plane_lies_between_landmarks_of_both_sides():
+    marks = {
+        "ASIS left": (60.0, 10.0, 5.0),
+        "ASIS right": (-40.0, 30.0, 5.0),
+        "femur_L": (70.0, 8.0, -90.0),
+        "femur_R": (-50.0, 32.0, -90.0),
+        "Left ear": (500.0, 0.0, 0.0),  # alone
+        "sacrum": (9.0, 100.0, 0.0),
+        "lower rim": (0.0, 0.0, 900.0),  # l and r are words here only
+    }
+    plane = sagittal_plane(marks)
+    assert plane is not None
+    assert plane.point.tolist() == pytest.approx([10.0, 20.0, -42.5])
+    unit = plane.normal / plane.normal.norm()
+    assert unit.tolist() == pytest.approx([220 / 224.3568, -44 / 224.3568, 0.0], abs=1e-5)
+    assert sagittal_plane({"ASIS left": (1.0, 2.0, 3.0), "sacrum": (0.0, 0.0, 0.0)}) is None
+    assert sagittal_plane({}) is None
+
+
+def test_the_plane_that_is_said_is_taken():
+    start = carm().world_from_camera(24.0, -13.0, isocenter=CENTER)
+    settings = RefineSettings(
+        levels=(Level(32, 6.0, 1), Level(40, 6.0, 1)), starts=1, sagittal=OBLIQUE, keep_images=False
+    )
+    view = View(blob_radiograph(carm(), start), start)
+    found = run(refine(blob_volume(5.4), view, settings=settings, isocenter=CENTER))
+    (mirrored,) = (each for each in found.candidates if each.antipode)
+    assert torch.allclose(mirrored.initial.matrix(), antipode(start, CENTER, OBLIQUE).matrix())
 
 
 def test_the_mirrored_patient_is_seen_as_before_but_for_depth():

@@ -6,7 +6,8 @@ sight, the C-arm sees nearly the same. Whoever proposes a start (a network, land
 have proposed that one.
 """
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -42,6 +43,34 @@ class SagittalPlane:
         return matrix, 2 * normal * (normal @ self.point.double())
 
 
+_SIDE = re.compile(r"(?<![^\W_])(left|right|l|r)(?![^\W_])", re.IGNORECASE)
+
+
+def sagittal_plane(positions: Mapping[str, Sequence[float]]) -> SagittalPlane | None:
+    """Halfway between landmarks that lie on both sides; None where no two do.
+
+    Parameters
+    ----------
+    positions
+        Of landmarks, world, mm, by name. "ASIS left" and "ASIS right", "l_femur" and "r_femur" are pairs:
+        names that differ in one word, left and right or l and r.
+    """
+    sides: dict[str, dict[str, Float[Tensor, "3"]]] = {}
+    for name, position in positions.items():
+        found = _SIDE.search(name)
+        if found is not None:
+            both = f"{name[: found.start()]}|{name[found.end() :]}".lower()
+            place = torch.tensor(position, dtype=torch.float64)
+            sides.setdefault(both, {})[found[0][0].lower()] = place
+    pairs = [(pair["l"], pair["r"]) for pair in sides.values() if len(pair) == 2]
+    across = [left - right for left, right in pairs if (left - right).norm() > 1e-6]
+    normal = sum(across, torch.zeros(3, dtype=torch.float64))
+    if not normal.norm() > 1e-6:
+        return None
+    middle = torch.stack([(left + right) / 2 for left, right in pairs]).mean(0)
+    return SagittalPlane(middle, normal)
+
+
 def antipode(
     world_from_camera: Pose, isocenter: Float[Tensor, "3"], plane: SagittalPlane | None = None
 ) -> Pose:
@@ -70,7 +99,9 @@ def antipode(
     return Pose(matrix @ pose.rotation @ flipped, matrix @ source + shift)
 
 
-def antipodes(starts: Sequence[Pose], isocenter: Float[Tensor, "3"]) -> list[Pose]:
+def antipodes(
+    starts: Sequence[Pose], isocenter: Float[Tensor, "3"], plane: SagittalPlane | None = None
+) -> list[Pose]:
     """Of the first start and of one in `ONE_IN` of those that follow."""
     chosen = [start for number, start in enumerate(starts) if number % ONE_IN == 0]
-    return [antipode(start, isocenter) for start in chosen]
+    return [antipode(start, isocenter, plane) for start in chosen]

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from napari_xreg.progress import Control
+from napari_xreg.registration.refinement.hypotheses import SagittalPlane
 from napari_xreg.registration.refinement.result import Status
 from napari_xreg.registration.refinement.second_order.depth import ExpectedDepth
 from napari_xreg.registration.refinement.second_order.levels import COARSE_TO_FINE, Level
@@ -38,6 +39,9 @@ class RefineSettings:
     antipode
         Of one radiograph, refine at the coarse levels from the mirrored pose of the start too
         (`hypotheses.antipode`), and go on from there if that explains it better.
+    sagittal
+        The plane of that mirror (`hypotheses.sagittal_plane`); None: through the isocenter, across the
+        patient's left-right axis.
     carried
         How many candidates enter each further level (the last number holds for the rest); while it is
         more than one, the given start goes along.
@@ -62,6 +66,7 @@ class RefineSettings:
     origin: str = ""
     beside: tuple[Hypothesis, ...] = ()
     antipode: bool = True
+    sagittal: SagittalPlane | None = None
     carried: tuple[int, ...] = (4, 1)
     locked: tuple[str, ...] = ()
     depth: ExpectedDepth | None = None

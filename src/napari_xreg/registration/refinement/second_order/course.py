@@ -196,7 +196,7 @@ class _Course:
         if s.antipode and one_sided:
             for each in about:
                 starts = [at for at, of, turned in drawn if of is each and not turned]
-                drawn += [(at, each, True) for at in antipodes(starts, self._pivot)]
+                drawn += [(at, each, True) for at in antipodes(starts, self._pivot, s.sagittal)]
         tracks = []
         for number, (at, each, mirrored) in enumerate(drawn):
             pose, given = at.to(dtype=torch.float64), at is each.world_from_camera
