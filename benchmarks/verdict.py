@@ -313,4 +313,4 @@ def smoke(folder: Path) -> None:
     parser = argparse.ArgumentParser()
     add_arguments(parser)
     of = ["--volumes", "hip_sts020", "knee_sts013", "phantom", "--severities", "typical"]
-    main(parser.parse_args(["--cases", "1", *of]), folder)
+    main(parser.parse_args(["--cases", "1", "--cheap", *of]), folder)

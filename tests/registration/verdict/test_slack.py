@@ -74,5 +74,14 @@ def test_a_common_motion_is_no_contradiction():
     )
 
 
+@pytest.mark.parametrize("motion", [[[0.0, -0.1], [0.1, 0.0]], [[0.1, 0.0], [0.0, 0.1]]])
+def test_nor_are_a_turn_and_a_scale_of_the_picture(motion):
+    bend = np.diag([0.02, 0.02])
+    kept = patches(bend)
+    beside = kept.middle - kept.middle.mean(0)
+    found = slack_pixels(patches(bend, moved=beside @ np.array(motion).T), ALL)
+    assert found == pytest.approx(slack_pixels(kept, ALL), rel=0.05)
+
+
 def test_nothing_convincing_leaves_everything_within_reach():
     assert slack_pixels(patches(np.eye(2)), ~ALL) == pytest.approx(REACH)
