@@ -178,9 +178,14 @@ class TestInit:
             )
 
         monkeypatch.setattr(several, "initialise", find)
-        write_landmarks(tmp_path / "a.csv", [Landmark("a", (1.0, 2.0, 3.0))])
+        sides = {
+            "ASIS left": (21.0, 4.0, 0.0),
+            "ASIS right": (-9.0, 4.0, 2.0),
+            "a": (1.0, 2.0, 3.0),
+        }
+        write_landmarks(tmp_path / "a.csv", [Landmark(*each) for each in sides.items()])
         done = call(
-            "register", case.ct, case.xray, "--init", "manual", "landmarks", "rayemb", "dicom",
+            "register", case.ct, case.xray, "--init", "manual,landmarks,rayemb,dicom",
             "--primary", 70, "--secondary", 20, "--landmarks", tmp_path / "a.csv",
             "--weights", self.detector_weights(tmp_path), "--weights", self.rayemb_weights(tmp_path),
             "--out", tmp_path / "out", "--film", "none", "--json",
@@ -193,6 +198,7 @@ class TestInit:
         ]  # fmt: skip
         assert [each["starts"] for each in answer["settings"]["beside"]] == [3, 1]
         assert answer["settings"]["origin"] == "C-arm angles"
+        assert answer["settings"]["sagittal"]["point"] == [6.0, 4.0, 1.0]
         assert "mind the gap" in answer["assumptions"]
         said = next(note for note in answer["notes"] if note.startswith("Of the proposed poses"))
         assert "C-arm angles (level" in said
@@ -229,20 +235,18 @@ class TestInit:
         save_network(tmp_path / "pose.safetensors", network, {})
         files = ("--weights", tmp_path / "pose.safetensors", "--weights", ray)
         words = ("register", case.ct, case.xray, "--quiet")
-        done = call(*words, *files, "--init", "rayemb", "regression")
+        done = call(*words, *files, "--init", "rayemb,regression")
         assert done.code == 1
         assert "rayemb finds nothing. regression finds nothing." in done.err
         assert asked == [("rayemb", "ray.safetensors"), ("regression", "pose.safetensors")]
         torch.save({"state_dict": {"a": torch.zeros(2)}}, tmp_path / "old.ckpt")
         asked.clear()
-        call(
-            *words, *files[:2], "--weights", tmp_path / "old.ckpt", "--init", "rayemb", "regression"
-        )
+        call(*words, *files[:2], "--weights", tmp_path / "old.ckpt", "--init", "rayemb,regression")
         assert asked == [("rayemb", "old.ckpt"), ("regression", "pose.safetensors")]
-        done = call(*words, "--weights", ray, "--init", "regression", "landmarks")
+        done = call(*words, "--weights", ray, "--init", "regression,landmarks")
         assert done.code == 2
-        assert "ray.safetensors: --init regression landmarks has no use for it" in done.err
-        done = call(*words, "--weights", ray, "--init", "rayemb", "regression")
+        assert "ray.safetensors: --init regression,landmarks has no use for it" in done.err
+        done = call(*words, "--weights", ray, "--init", "rayemb,regression")
         assert done.code == 2
         assert "--init regression needs --weights" in done.err
 
@@ -252,7 +256,8 @@ class TestInit:
             yield
 
         monkeypatch.setattr(several, "initialise", find)
-        done = call("register", case.ct, case.xray, "--init", "rayemb", "--json")
+        # Its words take no file behind them along.
+        done = call("register", "--init", "rayemb", case.ct, case.xray, "--json")
         assert done.code == 1
         assert "nothing was found: look elsewhere" in done.err
         assert done.out == ""
@@ -266,14 +271,15 @@ class TestInit:
             (("--spread", 1, 2, 3), "--multi-start N"),
             (("--init", "rayemb", "--multi-start", 1, "--spread", 1, 2, 3), "--multi-start N"),
             (("--init", "guess"), "invalid choice"),
+            (("--init", "rayemb,"), "invalid choice: ''"),
             (("--init", "manual"), "--init manual needs a start"),
             (("--init", "dicom", "--primary", 3), "not both; or --init manual too"),
-            (("--init", "dicom", "dicom"), "dicom stands twice"),
-            (("--init", "dicom", "rayemb", "--lock", "depth"), "--lock holds a pose"),
-            (("--init", "dicom", "rayemb", "--method", "adam"), "several --init belong to"),
+            (("--init", "dicom,dicom"), "dicom stands twice"),
+            (("--init", "dicom,rayemb", "--lock", "depth"), "--lock holds a pose"),
+            (("--init", "dicom,rayemb", "--method", "adam"), "several --init belong to"),
             (("--init", "dicom", "--weights", "w"), "--weights belong to --init rayemb or"),
             (
-                ("--init", "dicom", "rayemb", "--weights", "a", "--weights", "b"),
+                ("--init", "dicom,rayemb", "--weights", "a", "--weights", "b"),
                 "--weights was given 2 files for --init rayemb: give one each",
             ),
         ],

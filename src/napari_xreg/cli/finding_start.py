@@ -106,7 +106,7 @@ def _weights_of(arguments: Namespace, methods: Sequence[str]) -> dict[str, Path]
         use = weights_use(weights_entry(file))
         method = next((name for name in networks if INITIALISERS[name].recipe == use), None)
         if use and (method is None or method in found):
-            raise ValueError(f"{file.name}: --init {' '.join(networks)} has no use for it ({use})")
+            raise ValueError(f"{file.name}: --init {','.join(networks)} has no use for it ({use})")
         if method is None:
             silent.append(file)
         else:

@@ -52,6 +52,7 @@ from napari_xreg.workflows import (
     errors_against,
     hypothesis_of,
     predicted_landmarks,
+    with_sagittal,
 )
 
 
@@ -103,7 +104,7 @@ def run(arguments: Namespace, console: Console) -> int:
     inputs = described.result()
     prepare_renderer(console, arguments.threads)
     console.step("registering")
-    settings = chosen_settings(arguments, start, beside)
+    settings = with_sagittal(chosen_settings(arguments, start, beside), patient.landmarks)
     request = RefineRequest(
         patient.rendering, views, settings, start.isocenter, device,
         cpu_instead=arguments.device == "auto",
@@ -167,7 +168,7 @@ def check_settings(arguments: Namespace) -> None:
     by_hand = arguments.start is not None or any(value is not None for value in angles)
     if by_hand and not {"given", "manual"} & set(arguments.init):
         raise ValueError(
-            f"give either --init {' '.join(arguments.init)} or a start, not both; or --init manual too"
+            f"give either --init {','.join(arguments.init)} or a start, not both; or --init manual too"
         )
     if "manual" in arguments.init and not by_hand:
         raise ValueError("--init manual needs a start: --start FILE, or --primary and --secondary")

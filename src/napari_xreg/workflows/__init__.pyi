@@ -130,6 +130,7 @@ from .refining import (
     refine as refine,
     refine_request as refine_request,
     rig_poses as rig_poses,
+    with_sagittal as with_sagittal,
 )
 from .starting.by_regression import spread_of as spread_of
 from .starting.how_many_starts import (

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from napari_xreg import registration
 from napari_xreg.geometry import Pose
-from napari_xreg.images import ABOVE_WATER, Volume
+from napari_xreg.images import ABOVE_WATER, Landmark, Volume
 from napari_xreg.progress import Control
 from napari_xreg.registration import (
     Iterate,
@@ -174,19 +174,23 @@ def refine_request(
         View(entry.masked if use_painted else entry.radiograph, entry.world_from_camera)
         for entry in used
     )
-    settings = RefineSettings() if settings is None else settings
-    if isinstance(settings, RefineSettings) and settings.sagittal is None:
-        known = {mark.name: mark.position for mark in session.landmarks.all if mark.position}
-        settings = replace(settings, sagittal=sagittal_plane(known))
     return RefineRequest(
         volume,
         views,
-        settings,
+        with_sagittal(RefineSettings() if settings is None else settings, session.landmarks.all),
         session.patient.isocenter,
         device,
         ids=tuple(entry.id for entry in used),
         described=dict(described or {}),
     )
+
+
+def with_sagittal(settings: Any, landmarks: Sequence[Landmark]) -> Any:
+    """The settings with the sagittal plane that landmarks of both sides say, where they can use one."""
+    if not isinstance(settings, RefineSettings) or settings.sagittal is not None:
+        return settings
+    known = {mark.name: mark.position for mark in landmarks if mark.position}
+    return replace(settings, sagittal=sagittal_plane(known))
 
 
 def rig_poses(ids: Sequence[str], rig: Sequence[Pose], first: Pose) -> dict[str, Pose]:

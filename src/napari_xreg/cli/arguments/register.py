@@ -1,5 +1,7 @@
 """Arguments of `register`."""
 
+import argparse
+
 from napari_xreg.cli.arguments.base import Commands, Parser, worded
 from napari_xreg.cli.arguments.options import (
     add_ct,
@@ -99,17 +101,28 @@ def _add_data(register: Parser) -> None:
     )
 
 
+def _initialisers(text: str) -> list[str]:
+    """Names with commas between them: as several words they would take CT and XRAY behind them along."""
+    names = text.split(",")
+    known = ("given", *INITIALISERS)
+    wrong = next((name for name in names if name not in known), None)
+    if wrong is not None:
+        raise argparse.ArgumentTypeError(
+            f"invalid choice: {wrong!r} (choose from {', '.join(known)})"
+        )
+    return names
+
+
 def _add_initial_pose(register: Parser) -> None:
     find = register.add_argument_group("initial pose estimation")
     methods = "; ".join(f"{row.name}: {row.line}" for row in INITIALISERS.values())
     find.add_argument(
         "--init",
-        nargs="+",
-        choices=("given", *INITIALISERS),
+        type=_initialisers,
         default=["given"],
-        metavar="METHOD",
-        help="who finds the pose to start from; of several the poses are refined together and the best "
-        f"goes on. given: the options below, else the header (default); {methods}",
+        metavar="METHOD[,METHOD]",
+        help="who finds the pose to start from; of several, with commas between them, the poses are refined "
+        f"together and the best goes on. given: the options below, else the header (default); {methods}",
     )
     find.add_argument(
         "--weights",
