@@ -95,6 +95,13 @@ def test_edges_lie_on_the_border_of_a_box():
     on_row = np.minimum(abs(rows - 19.5), abs(rows - 59.5)) <= 2
     on_column = np.minimum(abs(columns - 29.5), abs(columns - 69.5)) <= 2
     assert (on_row | on_column).all()
+    # One bone in a large image: most of it is nothing.
+    large = np.zeros((400, 500), np.float32)
+    large[120:200, 210:300] = image  # its box: rows 140 to 179, columns 240 to 279
+    rows, columns = np.nonzero(drawing.edges(large))
+    assert len(rows) > 100
+    assert abs(rows - 159.5).max() <= 22
+    assert abs(columns - 259.5).max() <= 22
 
 
 def test_the_curve_goes_down_from_left_to_right():

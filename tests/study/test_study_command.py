@@ -64,6 +64,7 @@ def test_a_study_with_a_broken_case(manifest, capsys):
     assert main(["study", "report", "p", "--worst", "1"]) == 0
     page = (manifest / "p" / "report.html").read_text(encoding="utf-8")
     assert page.count("<svg") == 2
+    assert page.count("<circle") >= 1
     assert page.count("src='data:image/jpeg;base64,") == page.count("<img") == 1
     assert "SIMULATED" in page
     assert "absent.nii.gz" in page

@@ -59,10 +59,12 @@ def edges(image: Plane, *, share: float = 0.10) -> Mask:
     slope_y = cv2.Sobel(smooth, cv2.CV_32F, 0, 1)
     # A CT that ends inside the image has a hard border, which must not set the scale.
     strength = np.abs(slope_x) + np.abs(slope_y)
-    high = float(np.quantile(strength, 1 - share))
-    if not high > 0:
+    most = float(strength.max())
+    if not most > 0:
         return np.zeros(image.shape, bool)
-    scale = 30000.0 / max(float(strength.max()), 1e-9)
+    # A single bone in a large image: what shows none of it has no say.
+    high = float(np.quantile(strength[strength > 1e-3 * most], 1 - share))
+    scale = 30000.0 / most
     found = cv2.Canny(
         np.rint(slope_x * scale).astype(np.int16),
         np.rint(slope_y * scale).astype(np.int16),

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
+
 from napari_xreg.progress import run
 from napari_xreg.records import MethodEntry, StartEntry, StudyRow
 from napari_xreg.registration import SOLVERS, NearBone, Registration, Spread, View, Wanted
@@ -60,10 +62,16 @@ class Job:
 def rows_of(job: Job) -> tuple[StudyRow, ...]:
     """All rows of a job; what fails is a row with its sentence.
 
-    torch sums in one thread, so that numbers are the same however many of these run beside each other.
+    Libraries sum in one thread, so that numbers are the same however many of these run beside each
+    other.
     """
-    with torch_threads(1):
-        return tuple(_rows(job))
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        with torch_threads(1):
+            return tuple(_rows(job))
+    finally:
+        cv2.setNumThreads(before)
 
 
 def _rows(job: Job) -> Iterator[StudyRow]:

@@ -27,6 +27,8 @@ from napari_xreg.study.worst import Shown, shown, worst_rows
 
 PAGE, WORST = "report.html", "worst"
 _LAST_BIN_MM = 70.0
+_BESIDE_MM = 8.0
+"""Of a bin: over so much of it the dots of its curves stand side by side."""
 
 
 @dataclass(frozen=True)
@@ -116,14 +118,16 @@ def survival(blocks: Sequence[Block]) -> str:
 def by_start(blocks: Sequence[Block]) -> str:
     """Share of successes over the middle of each bin of the start's error."""
     curves = []
-    for block in blocks:
+    for number, block in enumerate(blocks):
+        aside = _BESIDE_MM * ((number + 0.5) / len(blocks) - 0.5)
         bins = [each for each in block.bins() if each.rate is not None]
-        middles = [min(each.low + 5.0, _LAST_BIN_MM) for each in bins]
+        middles = [each.low + 5.0 + aside for each in bins]
         shares = [each.rate.share for each in bins if each.rate is not None]
         curves.append((_name(block), middles, shares))
     return chart(
-        curves, across="mTRE of the start (mm), bins of 10", up="cases below 2 mm", last=70.0
-    )
+        curves, across="mTRE of the start (mm), bins of 10, the last without end", up="cases below 2 mm",
+        last=_LAST_BIN_MM, ticks=7, dots=True,
+    )  # fmt: skip
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -155,10 +159,10 @@ def _figure(each: Shown, out: Path) -> str:
     if each.problem:
         parts.append(f"<br>no picture: {escape(each.problem)}")
     parts.append("</figcaption>")
-    if each.picture is not None:
-        parts.append(
-            f"<img alt='{escape(row.case)}' src='data:image/jpeg;base64,{_jpeg(each.picture)}'>"
-        )
+    parts += [
+        f"<img alt='{escape(row.case)}' src='data:image/jpeg;base64,{_jpeg(picture)}'>"
+        for picture in each.pictures
+    ]
     return "".join(parts) + "</figure>"
 
 

@@ -6,7 +6,6 @@ be one that all machines see; a job that the cluster ends leaves whole rows, and
 
 import shlex
 import subprocess
-import sys
 import tomllib
 from pathlib import Path
 from typing import Annotated
@@ -97,9 +96,7 @@ def submit(script: str, folder: Path) -> str:
     file = folder / "slurm-job.sh"
     file.write_text(script, encoding="utf-8")
     try:
-        said = subprocess.run(
-            ["sbatch", str(file)], capture_output=True, text=True, check=True, shell=sys.platform == "win32"
-        )  # fmt: skip
+        said = subprocess.run(["sbatch", str(file)], capture_output=True, text=True, check=True)
     except FileNotFoundError as error:
         raise ValueError("there is no SLURM on this machine: sbatch was not found") from error
     except subprocess.CalledProcessError as error:

@@ -37,7 +37,7 @@ DEFINITIONS: tuple[tuple[str, str], ...] = (
     ("GFR@10, GFR@5", "gross failures: share with mTRE beyond 10 and beyond 5 mm"),
     ("median, 75 %, 95 %", "smallest mTRE that so many of the cases do not exceed"),
     ("AUC", "area under the share of cases below a threshold, thresholds 0 to 10 mm, over 10 mm: 1 is perfect"),
-    ("[low, high]", "95 % interval: subjects drawn with replacement, 1000 times (bootstrap)"),
+    ("[low, high]", "95 % interval: subjects drawn with replacement, 1000 times (bootstrap); of one subject none is known"),
     ("capture range", "bins of 10 mm of the start's mTRE: up to where 95 % of the cases of each end below 2 mm"),
     ("trusted", "results that the program says may be used; wrong: of them, mTRE of 2 mm or more"),
     ("CPU s", "median processor seconds of start and refinement, one thread"),
@@ -152,11 +152,12 @@ def figures(block: Block) -> dict[str, object]:
     made |= {name: rate.share for name, rate in rates.items()}
     made["median_mm"], made["p75_mm"], made["p95_mm"] = error_percentiles(e, (50.0, 75.0, 95.0))
     made["auc_10mm"] = _area(np.asarray(e))
-    for figure, low, high in (
+    several = (
         (_below_1_mm, "smsr_low", "smsr_high"),
         (_median, "median_low_mm", "median_high_mm"),
         (_area, "auc_low", "auc_high"),
-    ):
+    )
+    for figure, low, high in several if block.subjects > 1 else ():
         interval = block.interval(figure)
         made[low], made[high] = interval.low, interval.high
     if block.started:

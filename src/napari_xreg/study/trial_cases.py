@@ -16,6 +16,7 @@ from napari_xreg.workflows import (
     header_pose,
     open_patient,
     trial_files,
+    trial_frames,
 )
 
 
@@ -32,14 +33,13 @@ class BoneOfTrial:
 
     def described(self) -> dict[str, Any]:
         """See `Described`."""
-        folder = self.path.parent
         return {
             "kind": "trial",
             "volume": self.volume,
             "cameras": list(self.cameras),
             "frame": self.frame,
             "values": self.values,
-            "trial": [content(self.path), content(folder)],
+            "files": _contents(self.path, self.volume, self.frame),
             "poses": "" if self.poses is None else content(self.poses),
         }
 
@@ -87,5 +87,19 @@ def expand(entry: TrialCases, folder: Path) -> Iterator[StudyCase]:
         for rig in rigs:
             bone = BoneOfTrial(path, volume, rig, entry.frame, poses, entry.ct_values)
             words = "camera " + "+".join(map(str, rig))
-            name = f"{path.stem} {volume} {words}"
+            when = "" if entry.frame is None else f" frame {entry.frame}"
+            name = f"{path.stem} {volume}{when} {words}"
             yield StudyCase(name, entry.subject or path.stem, bone, entry.group or words)
+
+
+def _contents(path: Path, volume: str, frame: int | None) -> list[object]:
+    """What is read of a trial, which may hold thousands of frames, and the study itself."""
+    trial = read_trial(path)
+    bones = [each for each in trial.volumes if each.name.lower().startswith(volume.lower())]
+    numbers = trial_frames(trial)
+    read = [path, *(camera.calibration for camera in trial.cameras), *(bone.path for bone in bones)]
+    for camera in trial.cameras:
+        read += [file for number, file in camera.frames().items() if frame in (None, number)]
+    # Poses that Autoscoper kept: a line for each of all frames.
+    read += sorted(trial.tracking.glob("*.tra"))
+    return [list(numbers), *map(content, read)]

@@ -1,12 +1,16 @@
 """The worst cases of a study, made again to be looked at: a picture, and a session that opens there."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from napari_xreg.files import plain
+from napari_xreg.geometry import Pose
+from napari_xreg.images import Radiograph, Volume
 from napari_xreg.records import StudyRow, compare, edges_picture
 from napari_xreg.registration import Registration
 from napari_xreg.session import Session, write_session
@@ -20,6 +24,8 @@ from napari_xreg.study.tables import WRONG_MM
 MOST_OF_A_CASE = 2
 """Rows of one case in a gallery: the rest would look alike."""
 PICTURE_PIXELS = 320
+MARGIN = 1.2
+"""Times the size of what is registered is shown of a radiograph."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,8 +36,8 @@ class Shown:
     ----------
     row
         Of the study.
-    picture
-        Edges at start and result; None where it could not be drawn.
+    pictures
+        Edges at start and result, of every radiograph; none where they could not be drawn.
     session
         A session's file that opens in the window at the result.
     problem
@@ -39,7 +45,7 @@ class Shown:
     """
 
     row: StudyRow
-    picture: np.ndarray | None = None
+    pictures: tuple[np.ndarray, ...] = ()
     session: Path | None = None
     problem: str = ""
 
@@ -63,18 +69,38 @@ def shown(evaluation: Evaluation, row: StudyRow, folder: Path) -> Shown:
     try:
         case = _case(evaluation, row.case)
         prepared = case.described.prepare()
-        radiograph = prepared.radiographs[0]
         volume = prepared.patient.rendering.volume()
-        comparison = compare(
-            volume, radiograph, row.start_poses[0], row.poses[0], pixels=PICTURE_PIXELS
-        )
-        picture = edges_picture(comparison, simulated=row.simulated)
+        pictures = []
+        for radiograph, *poses in zip(
+            prepared.radiographs, row.start_poses, row.poses, strict=True
+        ):
+            near = around(volume, radiograph, poses)
+            comparison = compare(volume, near, *poses, pixels=PICTURE_PIXELS)
+            pictures.append(edges_picture(comparison, simulated=row.simulated))
         file = folder / f"{slug(f'{row.case} {row.start} {row.repeat} {row.method}')}.xreg.json"
         folder.mkdir(parents=True, exist_ok=True)
         write_session(file, session_of(prepared, row, evaluation))
     except (OSError, ValueError) as error:
         return Shown(row, problem=" ".join(str(error).split()))
-    return Shown(row, picture, file)
+    return Shown(row, tuple(pictures), file)
+
+
+def around(volume: Volume, radiograph: Radiograph, poses: Sequence[Pose]) -> Radiograph:
+    """The square of a radiograph that shows a volume at some poses: a bone may be small in it.
+
+    The whole radiograph where that is no smaller, or a part of the volume lies behind the source.
+    """
+    rows, columns = radiograph.carm.detector.shape
+    seen = torch.cat([radiograph.carm.project(volume.corners.double(), pose) for pose in poses])
+    low, high = seen.amin(0), seen.amax(0)
+    if not seen.isfinite().all() or float((high - low).max()) * MARGIN >= min(rows, columns):
+        return radiograph
+    side = math.ceil(float((high - low).max()) * MARGIN)
+    top, left = (
+        min(max(round(float(middle) - side / 2), 0), size - side)
+        for middle, size in zip((low + high) / 2, (rows, columns), strict=True)
+    )
+    return radiograph.crop(top, left, side, side)
 
 
 def session_of(prepared: Prepared, row: StudyRow, evaluation: Evaluation) -> Session:
