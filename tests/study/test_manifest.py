@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from study_twins import MANIFEST, plan
+from trial_maker import write_trial
 
 from napari_xreg.files import ReadError
 from napari_xreg.records import StudyFile, read_manifest
@@ -80,6 +81,16 @@ def test_what_is_no_manifest_may_be_a_study_by_itself(tmp_path):
         opened_manifest(tmp_path / "absent.h5")
     with pytest.raises(ReadError, match="no such data set"):
         manifest_of(["absent.h5"])
+
+
+def test_a_trial_starts_near_its_poses_where_it_has_some(tmp_path):
+    path = write_trial(tmp_path)
+    made = manifest_of([str(path)])
+    assert made.trials[0].volumes == ("rad", "uln")
+    assert [start.kind for start in made.starts] == ["header"]
+    (tmp_path / "Tracking").mkdir()
+    (tmp_path / "Tracking" / "rad.tra").write_text("")
+    assert [start.kind for start in manifest_of([str(path)]).starts] == ["truth"]
 
 
 def test_keys_follow_what_an_answer_depends_on_and_nothing_else():

@@ -99,6 +99,10 @@ def test_what_would_be_done(manifest, capsys):
     assert main(["study", "study.toml", "--out", "s", "--dry-run"]) == 0
     said = capsys.readouterr().out
     assert "3 cases of 2 subjects, 1 kinds of start, 1 methods: 3 registrations" in said
+    absent = [line for line in said.splitlines() if line.startswith("not there: ")]
+    assert absent == [
+        f"not there: broken: {manifest / name}" for name in ("absent.nii.gz", "absent.dcm")
+    ]
     assert not (manifest / "s").exists()
     assert main(["study", "study.toml", "--out", "s", "--dry-run", "--limit", "2"]) == 0
     assert "2 registrations" in capsys.readouterr().out
@@ -116,9 +120,13 @@ def test_what_would_be_done(manifest, capsys):
         ("absent.toml --out s", "absent.toml"),
         ("init --out study.toml", "is there already"),
         ("init absent.h5 --out new.toml", "no such data set"),
+        ("init ap.png --out new.toml", "ap.png: is of the kind radiograph, no CT"),
+        ("init notes.txt --out new.toml", "is nothing that can be read"),
     ],
 )
 def test_one_sentence(manifest, capsys, line, said):
+    (manifest / "ap.png").write_bytes(b"")
+    (manifest / "notes.txt").write_text("to do")
     assert main(["study", *line.split()]) == 2
     assert said in capsys.readouterr().err
 

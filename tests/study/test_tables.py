@@ -6,7 +6,16 @@ from study_twins import Recorded, plan, row_of
 
 from napari_xreg.metrics import bootstrap_over_subjects, capture_range, success_by_start
 from napari_xreg.progress import run
-from napari_xreg.study import StudyRequest, blocks_of, evaluate, figures, run_study, summary
+from napari_xreg.study import (
+    StudyRequest,
+    blocks_of,
+    evaluate,
+    failure_lines,
+    figures,
+    run_study,
+    summary,
+)
+from napari_xreg.study.tables import exclusions
 from napari_xreg.study.worst import worst_rows
 
 
@@ -101,3 +110,23 @@ def test_success_by_start_and_capture_range():
     assert capture_range(success_by_start([5.0], [3.0])) == 0.0
     with pytest.raises(ValueError, match="a start for each result"):
         success_by_start([1.0], [1.0, 2.0])
+
+
+def test_a_case_without_a_truth_that_cannot_start_near_it_is_in_no_rate():
+    made = rows([0.5, None, None])
+    unknown = {"failure": "nobody knows", "failure_kind": "TruthUnknown"}
+    made[2] = made[2].model_copy(update=unknown)
+    (block,) = blocks_of(made)
+    assert (len(block.used), block.failures) == (2, 1)
+    assert list(exclusions(made, ())) == [f"{made[2].case}: nobody knows its true pose"]
+
+
+def test_a_reason_is_said_once_for_a_case():
+    made = rows([0.5, None, None, None, None])
+    same = [row.model_copy(update={"case": "a", "failure": "no such file"}) for row in made[1:4]]
+    assert list(failure_lines([made[0], *same])) == ["a, 3 registrations: no such file"]
+    other = made[4].model_copy(update={"case": "a", "failure": "no start"})
+    assert list(failure_lines([*same[:1], other])) == [
+        f"a, {same[0].start}, {same[0].method}: no such file",
+        f"a, {other.start}, {other.method}: no start",
+    ]

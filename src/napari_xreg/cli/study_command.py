@@ -27,6 +27,7 @@ from napari_xreg.study import (
     Runner,
     StudyRequest,
     evaluate,
+    failure_lines,
     job_script,
     manifest_of,
     manifest_text,
@@ -131,10 +132,9 @@ def do(arguments: Namespace, source: str, console: Console) -> int:
 
     def show(event: RowsDone) -> None:
         nonlocal failed
-        for row in event.rows:
-            failed += bool(row.failure)
-            if row.failure:
-                console.say(f"failed: {row.case}, {row.start}, {row.method}: {row.failure}")
+        failed += sum(bool(row.failure) for row in event.rows)
+        for words in failure_lines(event.rows):
+            console.say(f"failed: {words}")
         last = event.rows[-1]
         words = f"{event.done} of {event.total}" + (f", {failed} failed" if failed else "")
         console.progress(event.done / max(1, event.total), f"{words}: {last.case}")
@@ -174,6 +174,8 @@ def say_plan(plan: Plan, console: Console) -> None:
     )
     for words in plan.left_out:
         console.say(f"left out: {words}")
+    for words in plan.absent:
+        console.say(f"not there: {words}")
 
 
 def runner_of(arguments: Namespace) -> Runner:

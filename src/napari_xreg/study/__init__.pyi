@@ -24,4 +24,9 @@ from .running import (
     run_study as run_study,
 )
 from .slurm import job_script as job_script, read_slurm as read_slurm, submit as submit
-from .tables import Block as Block, blocks_of as blocks_of, figures as figures
+from .tables import (
+    Block as Block,
+    blocks_of as blocks_of,
+    failure_lines as failure_lines,
+    figures as figures,
+)

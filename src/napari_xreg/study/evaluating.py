@@ -23,6 +23,7 @@ from napari_xreg.study.tables import (
     Block,
     blocks_of,
     exclusions,
+    failure_lines,
     figures,
     seconds,
 )
@@ -142,10 +143,10 @@ def summary(evaluation: Evaluation) -> str:
     lines += [f"* **{name}**: {words}" for name, words in definitions(evaluation)]
     left = evaluation.exclusions
     lines += ["", "## Left out", "", *(f"* {words}" for words in left or ["nothing"])]
-    failed = [row for row in evaluation.rows if row.failure]
+    failed = list(failure_lines(evaluation.rows))
     if failed:
-        lines += ["", "## Failed", ""]
-        lines += [f"* {row.case}, {row.start}, {row.method}: {row.failure}" for row in failed[:50]]
+        lines += ["", "## Failed", "", *(f"* {words}" for words in failed[:50])]
+        lines += [f"* and {len(failed) - 50} more, in cases.csv"] if len(failed) > 50 else []
     return "\n".join(lines) + "\n"
 
 
@@ -171,6 +172,7 @@ def main_row(block: Block) -> list[str]:
     def within(low: str, high: str, unit: str = "") -> str:
         return f"[{of(low, unit)}, {of(high, unit)}]" if low in f else ""
 
+    spent = seconds(block)
     wrong = f" ({of('trusted_wrong')})" if "trusted_wrong" in f else ""
     return [
         block.group or "–", block.start, block.method, of("subjects"), f"{of('cases')} ({of('failed')})",
@@ -178,7 +180,7 @@ def main_row(block: Block) -> list[str]:
         of("under_2mm", "%"), of("gfr_10mm", "%"), of("gfr_5mm", "%"),
         f"{of('median_mm', ' mm')} {within('median_low_mm', 'median_high_mm')}",
         of("p75_mm", " mm"), of("p95_mm", " mm"), f"{of('auc_10mm')} {within('auc_low', 'auc_high')}",
-        of("capture_mm", " mm"), f"{of('trusted')}{wrong}", f"{seconds(block):.2f}",
+        of("capture_mm", " mm"), f"{of('trusted')}{wrong}", "–" if spent is None else f"{spent:.2f}",
     ]  # fmt: skip
 
 

@@ -8,8 +8,16 @@ from typing import Any
 from napari_xreg.datasets import is_data_set
 from napari_xreg.files import ReadError, schema_head
 from napari_xreg.images import read_trial
-from napari_xreg.records import SetCases, SimulatedCases, StudyFile, TrialCases, read_manifest
+from napari_xreg.records import (
+    SetCases,
+    SimulatedCases,
+    StartEntry,
+    StudyFile,
+    TrialCases,
+    read_manifest,
+)
 from napari_xreg.session import PHANTOM
+from napari_xreg.workflows import file_kind
 
 EXAMPLE = ("phantom:10000-10002",)
 
@@ -57,17 +65,28 @@ def manifest_of(sources: Sequence[str]) -> StudyFile:
     ReadError
         If something is nothing of the kind.
     """
+    starts: tuple[StartEntry, ...] = (StartEntry(name="usual"),)
     sets, trials, cts = [], [], []
     for source in sources or EXAMPLE:
         path = Path(source).absolute()
         if _is_phantom(source) and not path.exists():
             cts.append(source)
         elif path.suffix.lower() == ".cfg":
-            names = tuple(volume.name for volume in read_trial(path).volumes)
+            trial = read_trial(path)
+            names = tuple(volume.name for volume in trial.volumes)
             trials.append(TrialCases(path=str(path), volumes=names))
+            if not any(trial.tracking.glob("*.tra")):  # no truth that a start could be near
+                starts = (StartEntry(name="header", kind="header"),)
         elif is_data_set(path):
             sets.append(SetCases(path=str(path)))
         elif path.exists():
+            kind = file_kind(path)
+            if kind not in ("ct", "grid", "stack"):
+                what = "nothing that can be read" if kind is None else f"of the kind {kind}"
+                raise ReadError(
+                    f"{source}: is {what}, no CT to simulate radiographs of: your own radiographs are named in "
+                    "[[cases]] of a manifest"
+                )
             cts.append(str(path))
         else:
             raise ReadError(f"{source}: there is no such data set, trial or CT")
@@ -77,6 +96,7 @@ def manifest_of(sources: Sequence[str]) -> StudyFile:
         sets=tuple(sets),
         trials=tuple(trials),
         simulated=simulated,
+        starts=starts,
     )
 
 

@@ -33,17 +33,15 @@ class FilesOfCase:
 
     def described(self) -> dict[str, Any]:
         """See `Described`."""
-        e = self.entry
-        named = (e.labels, e.landmarks, e.start, e.truth)
-        files = [e.ct, *e.xrays, *e.geometry, *(name for name in named if name is not None)]
-        said = e.model_dump(exclude={"subject", "group", "excluded"})
-        return {"kind": "own", **said, "contents": [_content(self.folder / f) for f in files]}
+        said = self.entry.model_dump(exclude={"subject", "group", "excluded"})
+        contents = [_content(self.folder / name) for name in _files(self.entry)]
+        return {"kind": "own", **said, "contents": contents}
 
     def prepare(self) -> Prepared:
         """See `Described`."""
         e, at = self.entry, self.folder
         marks = () if e.landmarks is None else placed(tuple(read_landmarks(at / e.landmarks)))
-        built_in = e.ct.partition(":")[0] == "phantom" and not (at / e.ct).exists()
+        built_in = _built_in(e, at)
         ct = e.ct if built_in else at / e.ct
         patient = open_patient(
             ct, values=e.ct_values, labels=None if e.labels is None else at / e.labels,
@@ -94,6 +92,24 @@ def case_of(entry: OwnCase, folder: Path) -> StudyCase:
     """The case of an entry of a manifest in a folder."""
     files = FilesOfCase(entry, folder)
     return StudyCase(entry.name, entry.subject or entry.name, files, entry.group, entry.excluded)
+
+
+def absent(entry: OwnCase, folder: Path) -> list[Path]:
+    """Files that an entry of a manifest in a folder names and that are not there."""
+    named = _files(entry)[_built_in(entry, folder) :]
+    return [folder / name for name in named if not (folder / name).exists()]
+
+
+def _files(entry: OwnCase) -> list[str]:
+    """All that an entry names, the CT first."""
+    named = (entry.labels, entry.landmarks, entry.start, entry.truth)
+    said = [name for name in named if name is not None]
+    return [entry.ct, *entry.xrays, *entry.geometry, *said]
+
+
+def _built_in(entry: OwnCase, folder: Path) -> bool:
+    """Whether its CT is a phantom."""
+    return entry.ct.partition(":")[0] == "phantom" and not (folder / entry.ct).exists()
 
 
 def truth_of(path: Path) -> tuple[Pose, Float[Tensor, "n 3"] | None]:

@@ -33,12 +33,15 @@ class Plan:
         A case each, in the order of the manifest.
     left_out
         Cases that are not done, and why: for the tables.
+    absent
+        Files that cases name and that are not there: those cases are going to fail.
     """
 
     manifest: StudyFile
     folder: Path
     jobs: tuple[Job, ...]
     left_out: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ()
 
     @property
     def count(self) -> int:
@@ -92,7 +95,10 @@ def plan_of(manifest: StudyFile, folder: Path, *, limit: int | None = None) -> P
         )  # fmt: skip
         jobs.append(Job(case, items, folder, manifest.seed))
     left = [words for entry in manifest.sets for words in set_cases.left_out(entry, folder)]
-    return Plan(manifest, folder, tuple(jobs), tuple(left))
+    absent = [
+        f"{own.name}: {file}" for own in manifest.cases for file in own_cases.absent(own, folder)
+    ]
+    return Plan(manifest, folder, tuple(jobs), tuple(left), tuple(absent))
 
 
 def cases_of(manifest: StudyFile, folder: Path) -> Iterator[StudyCase]:

@@ -22,7 +22,7 @@ from napari_xreg.study.evaluating import (
     main_row,
     others_table,
 )
-from napari_xreg.study.tables import CURVE_MM, Block
+from napari_xreg.study.tables import CURVE_MM, Block, failure_lines
 from napari_xreg.study.worst import Shown, shown, worst_rows
 
 PAGE, WORST = "report.html", "worst"
@@ -90,10 +90,8 @@ def page(evaluation: Evaluation, gallery: Sequence[Shown], out: Path) -> str:
     parts += ["<h2>Other errors, median (95 % of the cases)</h2>", table(*others_table(judged))]
     parts.append("<h2>The worst cases</h2>")
     parts += [_figure(each, out) for each in gallery] or ["<p>No result has a known error.</p>"]
-    failed = [row for row in evaluation.rows if row.failure]
-    if failed:
-        rows = [[row.case, row.start, row.method, row.failure] for row in failed]
-        parts += ["<h2>Failed</h2>", table(["case", "start", "method", "why"], rows)]
+    failed = [f"<p>{escape(words)}</p>" for words in failure_lines(evaluation.rows)]
+    parts += ["<h2>Failed</h2>", *failed] if failed else []
     left = evaluation.exclusions
     parts += ["<h2>Left out</h2>", "".join(f"<p>{escape(w)}</p>" for w in left) or "<p>nothing</p>"]
     parts += ["<h2>What stands there</h2>", table(["", ""], definitions(evaluation))]

@@ -19,6 +19,10 @@ from napari_xreg.workflows import (
 )
 
 
+class TruthUnknown(ValueError):
+    """A case without a truth cannot start near it: it is in no rate."""
+
+
 def start_of(prepared: Prepared, entry: StartEntry, folder: Path, seed: int) -> StartingPose:
     """The pose that a case starts from.
 
@@ -45,7 +49,10 @@ def start_of(prepared: Prepared, entry: StartEntry, folder: Path, seed: int) -> 
     radiograph, isocenter = prepared.radiographs[0], prepared.isocenter
     if entry.kind == "truth":
         if prepared.truth is None:
-            raise ValueError("nobody knows the true pose of this case: it cannot start near it")
+            raise TruthUnknown(
+                "nobody knows the true pose of this case, so it cannot start near it: name its truth, or give "
+                'a start of another kind ("header", "frontal", "file", or an initialiser)'
+            )
         normals = torch.randn(
             1, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)
         )
@@ -53,7 +60,9 @@ def start_of(prepared: Prepared, entry: StartEntry, folder: Path, seed: int) -> 
         return StartingPose(pose, isocenter, f"the truth, moved by {entry.name}")
     if entry.kind == "file":
         if prepared.start is None:
-            raise ValueError("this case names no starting pose of its own")
+            raise ValueError(
+                "this case names no pose to start from: give its start, or a start of another kind"
+            )
         return StartingPose(prepared.start, isocenter, "the case's own pose")
     if entry.kind == "header":
         return header_pose(radiograph, isocenter)

@@ -22,6 +22,7 @@ from napari_xreg.metrics import (
 )
 from napari_xreg.records import StudyRow
 from napari_xreg.study.errors import METRICS
+from napari_xreg.study.starts import TruthUnknown
 
 CURVE_MM = 10.0
 """Where a survival curve ends."""
@@ -65,7 +66,7 @@ class Block:
     @cached_property
     def used(self) -> tuple[StudyRow, ...]:
         """What is judged: not left out, and with a truth, or a failure."""
-        return tuple(r for r in self.rows if not r.excluded and (r.errors or r.failure))
+        return tuple(r for r in self.rows if not r.excluded and not without_truth(r))
 
     @cached_property
     def errors(self) -> list[float]:
@@ -171,10 +172,10 @@ def figures(block: Block) -> dict[str, object]:
     return {name: made[name] for name in COLUMNS if name in made}
 
 
-def seconds(block: Block) -> float:
-    """Median processor seconds of a registration."""
+def seconds(block: Block) -> float | None:
+    """Median processor seconds of a registration; None where none has a result."""
     spent = [row.cpu_seconds for row in block.used if not row.failure]
-    return statistics.median(spent) if spent else float("nan")
+    return statistics.median(spent) if spent else None
 
 
 def exclusions(rows: Sequence[StudyRow], left_out: Sequence[str]) -> Iterator[str]:
@@ -184,8 +185,30 @@ def exclusions(rows: Sequence[StudyRow], left_out: Sequence[str]) -> Iterator[st
     yield from dict.fromkeys(
         f"{row.case}: nobody knows its true pose"
         for row in rows
-        if not (row.excluded or row.errors or row.failure)
+        if not row.excluded and without_truth(row)
     )
+
+
+def without_truth(row: StudyRow) -> bool:
+    """Whether nobody can say how far off it is; of another failure that is known."""
+    if row.failure:
+        return row.failure_kind == TruthUnknown.__name__
+    return not row.errors
+
+
+def failure_lines(rows: Sequence[StudyRow]) -> Iterator[str]:
+    """What failed and why, once for each case and reason."""
+    found: dict[tuple[str, str], list[StudyRow]] = {}
+    for row in rows:
+        if row.failure:
+            found.setdefault((row.case, row.failure), []).append(row)
+    for (case, why), some in found.items():
+        of = (
+            f", {some[0].start}, {some[0].method}"
+            if len(some) == 1
+            else f", {len(some)} registrations"
+        )
+        yield f"{case}{of}: {why}"
 
 
 def _below_1_mm(values: np.ndarray) -> float:
