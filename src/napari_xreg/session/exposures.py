@@ -138,6 +138,21 @@ class Exposures:
             new = replace(new, source=source, edited=False)
         self._put(new, why or f"change radiograph {old.name}")
 
+    def show_frame(self, id: str, radiograph: Radiograph, source: Source, *, why: str = "") -> None:
+        """Another picture by the same camera; the pose and, where it fits, what was painted stay.
+
+        What was picked on the picture before goes, with its true pose and the results that used it.
+
+        Parameters
+        ----------
+        source
+            Where this very picture can be read.
+        """
+        with self._store.step(why or f"another picture of {self[id].name}", work=False):
+            bare = replace(self[id], landmarks=(), left_out=(), truth=None)
+            self._store.change("", lambda s: _without_results(s.with_exposures([bare]), id))
+            self.replace_image(id, radiograph, source=source)
+
     def replace(self, exposure: Exposure, *, why: str = "") -> None:
         """Everything about a radiograph at once (`rotate_exposure`, `flip_exposure`).
 

@@ -14,8 +14,9 @@ from napari_xreg.registration import step_between
 from napari_xreg.rendering import render_drr
 from napari_xreg.session import file_source, read_xray
 from napari_xreg.widgets import SequenceWidget
+from napari_xreg.widgets.sequence import widget as sequence_widget
 from napari_xreg.widgets.sequence.strip import COLORS
-from napari_xreg.workflows import FrameState
+from napari_xreg.workflows import FrameState, Track, TrackedFrame
 
 LEFT = Qt.MouseButton.LeftButton
 LONG = 240_000
@@ -145,3 +146,162 @@ def test_a_radiograph_that_was_cropped_is_refused_before_anything_is_read(widget
     qtbot.mouseClick(widget.go, LEFT)
     assert not widget.running
     assert "was cropped, turned or edited" in widget._kept_words.words
+
+
+# ------------------------------------------------------------------ with a tracking that costs nothing
+
+
+@pytest.fixture
+def requests(monkeypatch):
+    """What was asked of a tracking that says every frame stands still."""
+    seen = []
+
+    def standing(request, *, control=None):
+        seen.append(request)
+        frames = []
+        for number in request.frames.numbers:
+            pose = request.frames.views(number)[0].world_from_camera
+            key = request.keys.get(number)
+            state = FrameState.TRACKED if key is None else FrameState.KEY
+            frames.append(TrackedFrame(number, None, state, pose, key or pose, torch.eye(6) * 1e-4))
+            yield frames[-1]
+        return Track(tuple(frames), request.isocenter, ARM)
+
+    monkeypatch.setattr(sequence_widget, "track", standing)
+    return seen
+
+
+def looked_at(widget, number, qtbot):
+    widget.go_to(number)
+    qtbot.waitUntil(lambda: widget._shown() == number, timeout=LONG)
+
+
+def beside(widget, moving, tmp_path):
+    """A second camera, of files of its own; its id."""
+    folder, _, center = moving
+    for file in folder.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    source, session = file_source(tmp_path / "f_007.npz"), widget.workbench.session
+    side = ARM.world_from_camera(95.0, 3.0, 1.0, isocenter=center)
+    return session.exposures.add(read_xray(source), name="side", start=side, source=source)
+
+
+def test_a_kept_pose_is_there_again_when_its_frame_is(widget, requests, moving, qtbot):
+    _, truth, _ = moving
+    session = widget.workbench.session
+    tracked(widget, qtbot)
+    session.poses.set(truth[7], "by hand")
+    widget.key_button.click()
+    assert widget.strip.color_of(7) == COLORS[FrameState.KEY]
+    looked_at(widget, 8, qtbot)
+    assert not widget.forget_button.isEnabled()
+    looked_at(widget, 7, qtbot)
+    there = shown(widget).world_from_camera.matrix()
+    torch.testing.assert_close(there, truth[7].matrix(), rtol=0, atol=1e-9)
+    assert "frame 7: given" in widget.words.words
+    widget.forget_button.click()
+    assert widget.keys == ()
+    assert widget.strip.color_of(7) == COLORS[FrameState.TRACKED]
+
+
+def test_a_kept_pose_is_that_of_each_camera(widget, requests, moving, qtbot, tmp_path):
+    session = widget.workbench.session
+    (front,) = session.exposures.all
+    side = beside(widget, moving, tmp_path)
+    session.exposures.activate(front.id)
+    tracked(widget, qtbot)
+    widget.key_button.click()
+    for active in (side, front.id):
+        session.exposures.activate(active)
+        tracked(widget, qtbot)
+        kept = session.exposures[active].world_from_camera.matrix()
+        assert torch.equal(requests[-1].keys[7].matrix(), kept)
+        assert widget.keys == (7,)
+
+
+def test_a_kept_pose_is_of_its_sequence_only(widget, requests, moving, qtbot, tmp_path):
+    session = widget.workbench.session
+    (front,) = session.exposures.all
+    side = beside(widget, moving, tmp_path)
+    session.exposures.set_used(side, False)
+    session.exposures.activate(front.id)
+    tracked(widget, qtbot)
+    widget.key_button.click()
+    session.exposures.set_used(side, True)
+    session.exposures.set_used(front.id, False)
+    session.exposures.activate(side)
+    tracked(widget, qtbot)
+    assert requests[-1].keys == {}
+    assert widget.keys == ()
+
+
+def test_back_to_the_shown_frame_before_another_was_read(widget, requests, qtbot, monkeypatch):
+    tracked(widget, qtbot)
+    asked = []
+    monkeypatch.setattr(widget._lane, "ask", asked.append)
+    dropped = []
+    monkeypatch.setattr(widget._lane, "drop", lambda: dropped.append(True))
+    widget.go_to(8)
+    widget.go_to(7)
+    assert [each.number for each in asked] == [8]
+    assert dropped == [True]
+    assert widget.strip._shown == widget.number.value() == 7
+
+
+def test_arrow_keys_go_over_a_gap_of_the_numbers(widget, requests, moving, qtbot, tmp_path):
+    folder, _, _ = moving
+    for old, new in ((6, 10), (7, 20), (8, 30)):
+        content = (folder / f"f_{old:03d}.npz").read_bytes()
+        (tmp_path / f"f_{new:03d}.npz").write_bytes(content)
+    session = widget.workbench.session
+    source = file_source(tmp_path / "f_020.npz")
+    session.exposures.replace(replace(session.exposures.active, source=source))
+    tracked(widget, qtbot)
+    widget.number.stepDown()
+    qtbot.waitUntil(lambda: widget._shown() == 10, timeout=LONG)
+    widget.number.stepUp()
+    assert widget.number.value() == 20
+    widget.number.stepUp()  # before that one was read
+    qtbot.waitUntil(lambda: widget._shown() == 30, timeout=LONG)
+    assert widget.number.value() == 30
+
+
+def test_other_structures_keep_the_track_and_say_so(widget, requests, patient, qtbot):
+    session = widget.workbench.session
+    tracked(widget, qtbot)
+    widget.key_button.click()
+    session.patient.set_isocenter(session.patient.isocenter + 1.0)
+    assert widget.track is not None
+    assert widget.keys == (7,)
+    assert "before structures, labels or isocenter were changed" in widget.words.words
+    session.undo()
+    assert "before structures" not in widget.words.words
+
+
+def test_a_radiograph_taken_out_while_files_are_looked_at(widget, requests, qtbot):
+    session = widget.workbench.session
+    qtbot.mouseClick(widget.go, LEFT)
+    session.exposures.remove(session.exposures.active.id)
+    qtbot.waitUntil(lambda: not widget.running, timeout=LONG)
+    assert (widget.sequence, widget.track) == (None, None)
+    assert not widget.export_button.isEnabled()
+    assert widget.words.words == sequence_widget.HINT
+
+
+def test_words_follow_undo_and_cancelling_is_said(widget, requests, qtbot):
+    session = widget.workbench.session
+    tracked(widget, qtbot)
+    looked_at(widget, 8, qtbot)
+    assert widget.words.words.startswith("frame 8")
+    session.undo()
+    assert widget.words.words.startswith("frame 7")
+    qtbot.mouseClick(widget.go, LEFT)
+    qtbot.mouseClick(widget.go, LEFT)
+    assert widget.words.words == "Cancelling …"
+    qtbot.waitUntil(lambda: not widget.running, timeout=LONG)
+
+
+def test_nothing_is_tracked_without_a_ct(widget, requests):
+    assert widget.go.isEnabled()
+    widget.workbench.session.patient.set_volume(None)
+    assert not widget.go.isEnabled()

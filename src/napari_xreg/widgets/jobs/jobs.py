@@ -230,7 +230,7 @@ class Jobs(QObject):
     @property
     def running(self) -> tuple[Job, ...]:
         """Jobs that have not ended, oldest first."""
-        return tuple(self._running)
+        return tuple(job for job in self._running if job.running)
 
     def start(
         self,

@@ -52,6 +52,11 @@ class FrameStrip(QWidget):
         self._frames[frame.number] = frame
         self.update()
 
+    def forget(self, number: int) -> None:
+        """Nothing is known of a frame."""
+        self._frames.pop(number, None)
+        self.update()
+
     def show_frame(self, number: int | None) -> None:
         """Mark a frame as the one that is shown."""
         self._shown = number

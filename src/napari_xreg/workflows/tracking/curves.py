@@ -61,14 +61,16 @@ def _curves(
     deviations = np.zeros((len(poses), 6))
     first = next((pose for pose in registered if pose is not None), None)
     scale = np.repeat([180.0 / np.pi, 1.0], 3)
-    for place, (pose, covariance) in enumerate(zip(poses, covariances, strict=True)):
-        if pose is None or first is None:
-            continue
-        # A pose is the rig as the body sees it: the body moves the other way.
-        motion = first @ pose.inverse()
-        shift = motion.apply(pivot.double()) - pivot.double()
-        values[place] = torch.cat([motion.log()[:3], shift]).numpy() * scale
+    known = {place: pose for place, pose in enumerate(poses) if pose is not None}
+    if first is None or not known:
+        return MotionCurves(values, deviations)
+    # All at once: a hundred frames one by one take longer than to draw them.
+    # A pose is the rig as the body sees it: the body moves the other way.
+    motion = first @ Pose.stack(list(known.values())).inverse()
+    shift = motion.apply(pivot.double()) - pivot.double()
+    values[list(known)] = torch.cat([motion.log()[:, :3], shift], -1).numpy() * scale
+    for place in known:
+        covariance = covariances[place]
         if covariance is not None:
-            sd = torch.as_tensor(covariance).diagonal().clamp_min(0).sqrt()
-            deviations[place] = sd.numpy() * scale
+            deviations[place] = np.sqrt(np.diagonal(covariance.numpy()).clip(0.0)) * scale
     return MotionCurves(values, deviations)

@@ -20,6 +20,7 @@ from napari_xreg.session import Exposure, Session, Source, read_xray
 from napari_xreg.workflows.tracking.frames import Frames, frames_of
 
 SourceAt = Callable[[int], Source]
+RadiographAt = Callable[[int], Radiograph]
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,12 +53,33 @@ class SessionSequence:
         Of the radiographs, in the order of the views.
     sources
         Where each radiograph of a number can be read again.
+    pictures
+        Each radiograph of a number as a session keeps it: with the geometry that was typed, without what
+        was painted by hand.
     """
 
     frames: Frames
     number: int
     ids: tuple[str, ...]
     sources: tuple[SourceAt, ...]
+    pictures: tuple[RadiographAt, ...]
+
+    def goes_on(self, before: "SessionSequence") -> bool:
+        """Whether these are the same radiographs and files as before, in whatever order."""
+        if set(self.ids) != set(before.ids) or self.number not in before.frames.numbers:
+            return False
+        then = dict(zip(before.ids, before.sources, strict=True))
+        return all(
+            _same_place(source(self.number), then[id](self.number))
+            for id, source in zip(self.ids, self.sources, strict=True)
+        )
+
+    def number_of(self, exposure: Exposure) -> int | None:
+        """The frame that the first radiograph of a session shows; None: another picture."""
+        at, source = self.sources[0], exposure.source
+        if source is None:
+            return None
+        return next((n for n in self.frames.numbers if _same_place(at(n), source)), None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +113,8 @@ def sequence_request(session: Session) -> SequenceRequest:
     active = session.exposures.active
     used = sorted((e for e in session.exposures.all if e.used), key=lambda e: e is not active)
     if not used:
+        if active is not None:
+            raise ValueError("no radiograph is ticked: choose at least one to use")
         raise ValueError("there is no radiograph to track from: open a frame of a sequence first")
     for each in used:
         if each.source is None:
@@ -107,7 +131,7 @@ def sequence_of(request: SequenceRequest) -> SessionSequence:
     """Find the frames that go with the radiographs; it looks at files, in any thread.
 
     A radiograph is a frame of its file, where that holds several, or of its folder, where the files
-    there are numbered.
+    there are numbered. Where its geometry is no longer what its file says, it is that of every frame.
 
     Raises
     ------
@@ -126,6 +150,10 @@ def sequence_of(request: SequenceRequest) -> SessionSequence:
             f"the radiographs are of different frames ({said}): show the same one of each"
         )
     (number,) = numbers
+    typed = [
+        _Typed(exposure.radiograph, cine.read(number))
+        for exposure, (cine, _, _) in zip(request.exposures, found, strict=True)
+    ]
 
     def masked(radiograph: Radiograph, camera: int) -> Radiograph:
         painted = request.exposures[camera].painted
@@ -134,7 +162,10 @@ def sequence_of(request: SequenceRequest) -> SessionSequence:
         return radiograph.with_mask(painted, "painted by hand")
 
     frames = frames_of(
-        [cine for cine, _, _ in found],
+        [
+            replace(cine, read=_then(each.camera, cine.read))
+            for each, (cine, _, _) in zip(typed, found, strict=True)
+        ],
         [exposure.world_from_camera for exposure in request.exposures],
         number,
         request.pivot,
@@ -145,6 +176,9 @@ def sequence_of(request: SequenceRequest) -> SessionSequence:
         number,
         tuple(exposure.id for exposure in request.exposures),
         tuple(source for _, _, source in found),
+        tuple(
+            _then(each.whole, cine.read) for each, (cine, _, _) in zip(typed, found, strict=True)
+        ),
     )
 
 
@@ -158,7 +192,8 @@ def read_frame(sequence: SessionSequence, number: int) -> FrameRead:
     """
     sources = tuple(source(number) for source in sequence.sources)
     cameras = tuple(view.world_from_camera for view in sequence.frames.views(number))
-    return FrameRead(number, tuple(map(read_xray, sources)), sources, cameras)
+    pictures = tuple(picture(number) for picture in sequence.pictures)
+    return FrameRead(number, pictures, sources, cameras)
 
 
 def show_frame(
@@ -166,7 +201,7 @@ def show_frame(
 ) -> None:
     """Put a frame in the place of the one that a session shows, and the cameras where they were found.
 
-    One step of undo. Points that were picked on another frame do not go along.
+    One step of undo. What was picked on another frame, and the results of it, do not go along.
 
     Parameters
     ----------
@@ -177,13 +212,48 @@ def show_frame(
         for id, radiograph, source in zip(
             sequence.ids, frame.radiographs, frame.sources, strict=True
         ):
-            old = session.exposures[id]
-            if old.landmarks:
-                session.exposures.replace(replace(old, landmarks=()))
-            session.exposures.replace_image(id, radiograph, source=source)
+            session.exposures.show_frame(id, radiograph, source)
         if world_from_rig is not None:
             poses = (world_from_rig @ camera for camera in frame.cameras)
             session.poses.set_several(dict(zip(sequence.ids, poses, strict=True)), "")
+
+
+@dataclass(frozen=True, eq=False)
+class _Typed:
+    """The geometry of a radiograph in a session, beside what its file says."""
+
+    shown: Radiograph
+    file: Radiograph
+
+    def camera(self, frame: Radiograph) -> Radiograph:
+        """A frame with the distances and the detector that were typed."""
+        carm = self.shown.carm
+        if carm == self.file.carm:
+            return frame
+        if frame.carm.detector.shape != carm.detector.shape:
+            raise ReadError(
+                f"its rows and columns {frame.carm.detector.shape} are not those of the frame whose "
+                f"geometry was typed: {carm.detector.shape}"
+            )
+        return replace(frame, carm=carm)
+
+    def whole(self, frame: Radiograph) -> Radiograph:
+        """A frame with all that was typed; where a header says that the C-arm moved, its angles stay."""
+        with_camera = self.camera(frame)
+        if self.shown.nominal == self.file.nominal and with_camera is frame:
+            return frame
+        if frame.nominal == self.file.nominal:
+            said = self.shown
+            return replace(with_camera, nominal=said.nominal, geometry=said.geometry)
+        return replace(with_camera, geometry=None)
+
+
+def _then(last: Callable[[Radiograph], Radiograph], first: RadiographAt) -> RadiographAt:
+    return lambda number: last(first(number))
+
+
+def _same_place(one: Source, other: Source) -> bool:
+    return (one.path, dict(one.options)) == (other.path, dict(other.options))
 
 
 def _cine_of(exposure: Exposure) -> tuple[Cine, int, SourceAt]:

@@ -1,0 +1,107 @@
+"""The sequence of a session: what goes along when another frame is shown, and what does not."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from napari_xreg.geometry import CArm, CArmPose, Detector
+from napari_xreg.images import Landmark, Radiograph, ReadError, write_radiograph
+from napari_xreg.registration import Registration, Status
+from napari_xreg.session import Session, file_source, read_xray
+from napari_xreg.workflows import read_frame, sequence_of, sequence_request, show_frame
+
+ARM = CArm(1020.0, 750.0, Detector((5, 7), (6.8, 9.8), (2.5, 2.0)))
+POSE = ARM.world_from_camera(7.0, -4.0, 2.0, isocenter=torch.zeros(3, dtype=torch.float64))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for number in (1, 2, 4):
+        picture = Radiograph(number + torch.arange(35.0).reshape(5, 7), ARM, simulated=True)
+        write_radiograph(tmp_path / f"f_{number:03d}.npz", picture)
+    return tmp_path
+
+
+@pytest.fixture
+def session(folder):
+    """Of frame 2."""
+    made, source = Session(), file_source(folder / "f_002.npz")
+    made.exposures.add(read_xray(source), name="cine", start=POSE, source=source, truth=POSE)
+    return made
+
+
+def show(session, number):
+    sequence = sequence_of(sequence_request(session))
+    show_frame(session, sequence, read_frame(sequence, number), None)
+    return session.exposures.active
+
+
+def test_what_was_found_on_another_frame_does_not_go_along(session):
+    entry = session.exposures.active
+    session.exposures.replace(replace(entry, landmarks=(Landmark("A", pixel=(3.0, 4.0)),)))
+    painted = torch.ones(5, 7, dtype=torch.bool)
+    session.exposures.set_painted(entry.id, painted)
+    found = Registration(
+        POSE, Status.CONVERGED, {"loss": 0.5}, (), torch.zeros(3, dtype=torch.float64)
+    )
+    session.results.add(found, [entry.id], {})
+    shown = show(session, 4)
+    assert shown.radiograph.line_integrals[0, 0] == 4.0
+    assert session.results.all == ()
+    assert (shown.landmarks, shown.truth) == ((), None)
+    assert shown.painted is painted  # of the camera
+    assert session.undo() == "frame 4"
+    assert len(session.results.all) == 1
+    assert session.exposures.active.truth is not None
+
+
+def test_a_geometry_that_was_typed_is_that_of_every_frame(session):
+    entry = session.exposures.active
+    typed = replace(ARM, source_to_detector=1100.0)
+    declared = CArmPose(30.0, 0.0, 0.0, (0.0, 0.0, 0.0))
+    session.exposures.replace_image(
+        entry.id, replace(entry.radiograph, carm=typed, nominal=declared), why="geometry"
+    )
+    sequence = sequence_of(sequence_request(session))
+    assert [sequence.frames.views(n)[0].radiograph.carm for n in (1, 2, 4)] == [typed] * 3
+    assert torch.equal(sequence.frames.views(4)[0].world_from_camera.matrix(), POSE.matrix())
+    shown = show(session, 1)
+    assert (shown.radiograph.carm, shown.radiograph.nominal) == (typed, declared)
+    assert shown.radiograph.line_integrals[0, 0] == 1.0
+    assert not shown.edited
+    assert show(session, 4).radiograph.carm == typed  # on from a frame where nobody typed it
+
+
+def test_a_geometry_that_was_typed_fits_frames_of_the_same_size_only(session, folder):
+    small = CArm(1020.0, 750.0, Detector((4, 7), (6.8, 9.8), (2.0, 2.0)))
+    write_radiograph(
+        folder / "f_005.npz", Radiograph(torch.arange(28.0).reshape(4, 7), small, simulated=True)
+    )
+    assert show(session, 5).radiograph.carm == small
+    session.undo()
+    entry = session.exposures.active
+    typed = replace(ARM, source_to_detector=1100.0)
+    session.exposures.replace_image(entry.id, replace(entry.radiograph, carm=typed))
+    with pytest.raises(ReadError, match=r"rows and columns \(4, 7\) are not those of the frame"):
+        show(session, 5)
+
+
+def test_none_is_ticked(session):
+    session.exposures.set_used(session.exposures.active.id, False)
+    with pytest.raises(ValueError, match="no radiograph is ticked"):
+        sequence_request(session)
+    with pytest.raises(ValueError, match="there is no radiograph"):
+        sequence_request(Session())
+
+
+def test_a_sequence_goes_on_from_the_same_files(session, folder, tmp_path_factory):
+    first = sequence_of(sequence_request(session))
+    show(session, 4)
+    assert sequence_of(sequence_request(session)).goes_on(first)
+    other = tmp_path_factory.mktemp("other")
+    for file in folder.iterdir():
+        (other / file.name).write_bytes(file.read_bytes())
+    source = file_source(other / "f_004.npz")
+    session.exposures.replace(replace(session.exposures.active, source=source))
+    assert not sequence_of(sequence_request(session)).goes_on(first)
