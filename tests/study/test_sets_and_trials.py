@@ -70,6 +70,8 @@ def test_bones_of_a_trial(trial):
         # The trial's own pose is the truth, and where the header starts.
         assert row.start_errors["mtre_mm"] < 1e-6
         assert "the truth is the pose of rad.tra, line 2" in row.notes
+    (camera_2,) = plan.jobs[1].case.described.prepare().radiographs
+    assert camera_2.source == "x_cam2.0009.tif"
     for single, of_pair in zip((first, second), both.start_poses, strict=True):
         torch.testing.assert_close(single.start_poses[0].matrix(), of_pair.matrix())
 
@@ -79,14 +81,17 @@ def test_a_small_bone_is_shown_large(trial):
     (job,) = planned(trial.parent, trials=[entry]).jobs
     prepared = job.case.described.prepare()
     first, volume = prepared.radiographs[0], prepared.patient.volume
-    near = around(volume, first, [prepared.truth])
-    rows, columns = near.carm.detector.shape
-    assert rows == columns < 30 < min(first.carm.detector.shape)
-    seen = near.carm.project(volume.corners, prepared.truth)
-    middle = (seen.amin(0) + seen.amax(0)) / 2
-    torch.testing.assert_close(
-        middle, torch.full((2,), (rows - 1) / 2), atol=1.1, rtol=0, check_dtype=False
-    )
+    for moved in (0.0, -30.0):  # in the middle, and beyond where the rows end
+        pose = prepared.truth.left_perturb(
+            torch.tensor([0, 0, 0, moved, 0, 0]).double(), torch.zeros(3)
+        )
+        near = around(volume, first, [pose])
+        rows, columns = near.carm.detector.shape
+        assert rows == columns < 30 < min(first.carm.detector.shape)
+        seen = near.carm.project(volume.corners, pose)
+        middle = (seen.amin(0) + seen.amax(0)) / 2
+        expected = torch.full((2,), (rows - 1) / 2)
+        torch.testing.assert_close(middle, expected, atol=1.1, rtol=0, check_dtype=False)
     behind = prepared.truth.left_perturb(
         torch.tensor([0, 0, 0, 0, 0, -5000.0]).double(), torch.zeros(3)
     )
