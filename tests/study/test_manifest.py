@@ -17,6 +17,7 @@ from napari_xreg.study import (
     plan_of,
     read_slurm,
 )
+from napari_xreg.study.case import content
 
 HEAD = 'schema = "napari-xreg/study"\nversion = 1\n'
 
@@ -91,6 +92,36 @@ def test_a_trial_starts_near_its_poses_where_it_has_some(tmp_path):
     (tmp_path / "Tracking").mkdir()
     (tmp_path / "Tracking" / "rad.tra").write_text("")
     assert [start.kind for start in manifest_of([str(path)]).starts] == ["truth"]
+
+
+def test_a_trial_of_several_frames_is_done_at_the_first_until_somebody_says_another(tmp_path):
+    path = write_trial(tmp_path, frames=(7, 9))
+    assert manifest_of([str(path)]).trials[0].frame == 7
+    made = plan_of(*opened_manifest(path))
+    assert [job.case.name for job in made.jobs] == [
+        f"trial {b} frame 7 camera 1+2" for b in ("rad", "uln")
+    ]
+
+
+def test_a_folder_that_a_case_is_read_of_may_hold_the_study(tmp_path):
+    (tmp_path / "ct").mkdir()
+    (tmp_path / "ct" / "1.dcm").write_bytes(b"a slice")
+    before = content(tmp_path)
+    (tmp_path / "s" / "rows").mkdir(parents=True)
+    (tmp_path / "s" / "study.json").write_text("{}")
+    (tmp_path / "s" / "rows" / "a.json").write_text("{}")
+    assert content(tmp_path) == before
+    (tmp_path / "ct" / "1.dcm").write_bytes(b"another")
+    changed = content(tmp_path)
+    (tmp_path / "ct" / "1.dcm").rename(tmp_path / "ct" / "2.dcm")
+    assert len({before, changed, content(tmp_path), "absent"}) == 4
+
+
+def test_a_phantom_depends_on_no_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    before = [item.key for job in plan().jobs for item in job.items]
+    (tmp_path / "labels.nii.gz").write_bytes(b"of something else")
+    assert [item.key for job in plan().jobs for item in job.items] == before
 
 
 def test_keys_follow_what_an_answer_depends_on_and_nothing_else():

@@ -7,18 +7,21 @@ import platform
 import pytest
 from study_twins import Ends, Fails, Recorded, job_of, plan, row_of
 
+from napari_xreg.images import Landmark
 from napari_xreg.progress import Control, run
+from napari_xreg.records import StudyFile
 from napari_xreg.study import (
     InProcess,
     Processes,
     StudyRequest,
     evaluate,
+    plan_of,
     read_rows,
     run_study,
     write_tables,
 )
 from napari_xreg.study.claims import Claims
-from napari_xreg.study.registering import rows_of
+from napari_xreg.study.registering import rows_of, settings_of
 
 
 def done(out, runner, **how):
@@ -79,6 +82,43 @@ def test_failures_are_rows_and_are_tried_again_when_asked(tmp_path):
     assert done(tmp_path, Recorded()).computed == 0
     ended = done(tmp_path, Recorded(), retry_failed=True)
     assert (ended.computed, ended.failed) == (2, 0)
+
+
+def test_what_no_result_depends_on_is_what_the_manifest_says_now(tmp_path):
+    entry = {"name": "anna", "ct": "ct.nii", "xrays": ["ap.png"], "subject": "a"}
+
+    def rows(**said):
+        asked = plan_of(StudyFile.of({"cases": [entry | said]}, ""), tmp_path)
+        ended = run(run_study(StudyRequest(asked, tmp_path / "s", runner)))
+        return ended.computed, *(
+            (r.subject, r.group, r.excluded) for r in read_rows(tmp_path / "s")
+        )
+
+    runner = Recorded()
+    assert rows() == (1, ("a", "", ""))
+    assert rows(subject="b", group="knees", excluded="moved") == (0, ("b", "knees", "moved"))
+    assert rows() == (0, ("a", "", ""))
+    assert runner.asked == ["anna"]
+
+
+@pytest.mark.parametrize(("truth", "known"), [(None, False), ("truth.json", True)])
+def test_whether_the_truth_of_a_case_is_known_is_said_where_it_cannot_be_read(
+    tmp_path, truth, known
+):
+    entry = {"name": "anna", "ct": "ct.nii", "xrays": ["ap.png"], "truth": truth}
+    (job,) = plan_of(StudyFile.of({"cases": [entry]}, ""), tmp_path).jobs
+    (row,) = rows_of(job)
+    assert "ct.nii" in row.failure
+    assert row.truth_known is known
+
+
+def test_landmarks_of_both_sides_bring_the_sagittal_plane():
+    sides = [Landmark(f"ASIS-{s}", (x, 0.0, 0.0)) for s, x in (("left", 90.0), ("right", -110.0))]
+    method = plan().manifest.methods[0]
+    assert settings_of(method).sagittal is None
+    found = settings_of(method, landmarks=sides).sagittal
+    assert found.point.tolist() == [-10.0, 0.0, 0.0]
+    assert found.normal[0] > 0
 
 
 def test_cancelling_offers_no_more(tmp_path):

@@ -39,7 +39,8 @@ def test_radiographs_of_a_data_set(tmp_path):
     assert 0.2 < row.start_errors["rotation_deg"] < 8.0
     assert row.errors["mpd_mm"] < row.start_errors["mpd_mm"]
     everything = planned(tmp_path, sets=[entry | {"with_excluded": True}], starts=near)
-    assert [job.case.excluded != "" for job in everything.jobs] == [False, True]
+    # Taken in: it counts in every figure.
+    assert [job.case.excluded for job in everything.jobs] == ["", ""]
     assert everything.left_out == ()
     assert keys(everything)[0] == keys(plan)[0]
     named = planned(tmp_path, sets=[entry | {"views": ["003"]}], starts=near)
@@ -58,7 +59,8 @@ def trial(tmp_path_factory):
 
 def test_bones_of_a_trial(trial):
     entry = {"path": "trial.cfg", "volumes": ["rad"], "frame": 9, "poses": "rad.tra"}
-    plan = planned(trial.parent, trials=[entry | {"cameras": [[1], [2], [1, 2]]}])
+    at_it = [{"name": "at it", "kind": "truth", "spread": 0}]
+    plan = planned(trial.parent, trials=[entry | {"cameras": [[1], [2], [1, 2]]}], starts=at_it)
     assert [job.case.name for job in plan.jobs] == [
         "trial rad frame 9 camera 1", "trial rad frame 9 camera 2", "trial rad frame 9 camera 1+2",
     ]  # fmt: skip
@@ -67,13 +69,25 @@ def test_bones_of_a_trial(trial):
         assert row.failure == ""
         assert not row.simulated
         assert len(row.poses) == len(row.start_poses) == count
-        # The trial's own pose is the truth, and where the header starts.
+        # The trial's own pose is the truth.
         assert row.start_errors["mtre_mm"] < 1e-6
         assert "the truth is the pose of rad.tra, line 2" in row.notes
     (camera_2,) = plan.jobs[1].case.described.prepare().radiographs
     assert camera_2.source == "x_cam2.0009.tif"
     for single, of_pair in zip((first, second), both.start_poses, strict=True):
         torch.testing.assert_close(single.start_poses[0].matrix(), of_pair.matrix())
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [("header", "is the true pose itself"), ("file", "names no pose to start from")],
+)
+def test_the_truth_of_a_trial_is_no_start(trial, kind, said):
+    entry = {"path": "trial.cfg", "volumes": ["rad"], "frame": 9, "poses": "rad.tra"}
+    (job,) = planned(trial.parent, trials=[entry], starts=[{"name": "s", "kind": kind}]).jobs
+    (row,) = rows_of(job)
+    assert said in row.failure
+    assert row.truth_known
 
 
 def test_a_small_bone_is_shown_large(trial):
@@ -103,7 +117,7 @@ def test_without_poses_there_is_no_error(trial):
     (job,) = planned(trial.parent, trials=[entry]).jobs
     (row,) = rows_of(job)
     assert row.failure == ""
-    assert (row.errors, len(row.poses)) == ({}, 2)
+    assert (row.errors, row.truth_known, len(row.poses)) == ({}, False, 2)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from napari_xreg.study import (
     summary,
 )
 from napari_xreg.study.tables import exclusions
-from napari_xreg.study.worst import worst_rows
+from napari_xreg.study.worst import session_name, worst_rows
 
 
 def rows(errors, *, starts=None, subjects=None, trusted=None):
@@ -78,6 +78,15 @@ def test_the_gallery_begins_with_what_was_trusted_though_wrong():
     assert [row.errors["mtre_mm"] for row in worst_rows(made, 2)] == [3.0, 30.0]
 
 
+def test_sessions_of_two_cases_are_two_files():
+    (row,) = rows([3.0])
+    names = ["患者一", "患者二"]
+    two = [
+        row.model_copy(update={"case": n, "key": f"{i:064x}"[::-1]}) for i, n in enumerate(names)
+    ]
+    assert len({session_name(each) for each in two}) == 2
+
+
 def test_bootstrap_draws_subjects_not_cases():
     errors, whose = [0.0, 0.0, 0.0, 0.0, 4.0], ["a", "a", "a", "a", "b"]
     found = bootstrap_over_subjects(errors, whose, lambda v: float(np.mean(v)), seed=1)
@@ -114,11 +123,22 @@ def test_success_by_start_and_capture_range():
 
 def test_a_case_without_a_truth_that_cannot_start_near_it_is_in_no_rate():
     made = rows([0.5, None, None])
-    unknown = {"failure": "nobody knows", "failure_kind": "TruthUnknown"}
-    made[2] = made[2].model_copy(update=unknown)
+    made[2] = made[2].model_copy(update={"failure": "nobody knows", "truth_known": False})
     (block,) = blocks_of(made)
     assert (len(block.used), block.failures) == (2, 1)
     assert list(exclusions(made, ())) == [f"{made[2].case}: nobody knows its true pose"]
+
+
+def test_what_is_trusted_is_of_the_cases():
+    made = rows([0.5, 5.0, None, None, 7.0], trusted=[1, 1, 1, 0, 0])
+    # One with a result and one without, of nobody's truth; a pose of no numbers, though the truth is known.
+    made[2] = made[2].model_copy(update={"failure": "", "truth_known": False})
+    made[3] = made[3].model_copy(update={"truth_known": False})
+    made[4] = made[4].model_copy(update={"errors": {}, "truth_known": True})
+    (block,) = blocks_of(made)
+    f = figures(block)
+    assert (f["cases"], f["failed"], f["trusted"], f["trusted_wrong"]) == (3, 0, 2, 1)
+    assert f["gfr_10mm"] == pytest.approx(1 / 3)
 
 
 def test_a_reason_is_said_once_for_a_case():

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from napari_xreg.geometry import CArm, CArmPose, Detector
-from napari_xreg.images import Radiograph
+from napari_xreg.geometry import CArm, CArmPose, Detector, Pose
+from napari_xreg.images import Landmark, Radiograph
 from napari_xreg.progress import Control, run
 from napari_xreg.registration import Spread
 from napari_xreg.rendering import render_drr
@@ -22,6 +22,7 @@ from napari_xreg.workflows import (
     find_starts,
     propose,
 )
+from napari_xreg.workflows.starting.proposing import coarse_settings
 
 ARM = CArm(1020.0, 745.0, Detector((72, 90), (3.7, 3.1), (31.0, 47.5)))
 
@@ -135,3 +136,12 @@ def test_a_proposal_takes_the_starts_that_its_finder_asks_for(asked, patient):
             control.cancel()
             break
     assert run(events) is None
+
+
+def test_proposals_are_ranked_with_the_mirror_that_landmarks_say():
+    start = StartingPose(Pose.identity(), torch.zeros(3), "given")
+    sides = (Landmark("ASIS-left", (90.0, 0.0, 0.0)), Landmark("ASIS-right", (-110.0, 0.0, 0.0)))
+    assert coarse_settings(start, ()).sagittal is None
+    found = coarse_settings(start, sides).sagittal
+    assert found is not None
+    assert found.point.tolist() == [-10.0, 0.0, 0.0]

@@ -14,8 +14,8 @@ class StudyRow(Record):
 
     `key` says of which inputs, settings and version of the program it is the answer. `failure` is the
     sentence of one that has no answer. `errors` and `start_errors` are distances to the truth by
-    their names in `study.METRICS`; none where nobody knows the truth. Poses are those of every
-    radiograph of the case.
+    their names in `study.METRICS`; none where nobody knows the truth, which `truth_known` says of
+    failures too (None: of a row of before it did). Poses are those of every radiograph of the case.
     """
 
     SCHEMA = STUDY_ROW
@@ -27,6 +27,7 @@ class StudyRow(Record):
     repeat: Whole
     method: Text
     excluded: Text = ""
+    truth_known: Flag | None = None
     simulated: Flag = False
     failure: Text = ""
     failure_kind: Text = ""

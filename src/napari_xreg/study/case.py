@@ -20,6 +20,9 @@ from napari_xreg.registration import View
 from napari_xreg.session import Source
 from napari_xreg.workflows import Patient, bone_points, further_views
 
+PLAN_FILE = "study.json"
+"""What a folder of a study is known by."""
+
 FIDUCIALS = 50
 """Bone points that errors are measured at, where nobody says better ones."""
 
@@ -93,6 +96,8 @@ class StudyCase:
         Tables are made for each group by itself (a severity, a bone); "": none.
     excluded
         Why published evaluations leave it out, or its owner does; "": nobody does.
+    truth_known
+        Whether its description holds a truth: said of it where it cannot be read.
     """
 
     name: str
@@ -100,6 +105,7 @@ class StudyCase:
     described: Described
     group: str = ""
     excluded: str = ""
+    truth_known: bool = True
 
 
 def fiducials_of(
@@ -143,19 +149,36 @@ def placed(marks: tuple[Landmark, ...]) -> tuple[Landmark, ...]:
 
 
 def content(path: Path) -> str:
-    """What a file or folder holds, as a digest; "absent" where nothing is."""
+    """What a file or folder holds, as a digest; "absent" where nothing is.
+
+    Folders of studies in a folder are left out: the study itself may be written there.
+    """
     try:
-        inside = sorted(path.rglob("*")) if path.is_dir() else [path]
-        stamps = [(str(file), file.stat()) for file in inside]
+        inside = _files(path) if path.is_dir() else [path]
+        stamps = [(file, file.stat()) for file in inside]
     except OSError:
         return "absent"
-    return _content(path, tuple((name, at.st_size, at.st_mtime_ns) for name, at in stamps))
+    return _content(path, tuple((file, at.st_size, at.st_mtime_ns) for file, at in stamps))
+
+
+def _files(folder: Path) -> list[Path]:
+    found = sorted(file for file in folder.rglob("*") if file.is_file())
+    studies = {file.parent for file in found if file.name == PLAN_FILE} - {folder}
+    return [file for file in found if not studies.intersection(file.parents)]
 
 
 @lru_cache(maxsize=4096)
-def _content(path: Path, stamps: tuple[tuple[str, int, int], ...]) -> str:
-    digest: str = describe_input(path, "")["sha256"]
-    return digest
+def _content(path: Path, stamps: tuple[tuple[Path, int, int], ...]) -> str:
+    if not path.is_dir():
+        of_file: str = describe_input(path, "")["sha256"]
+        return of_file
+    whole = hashlib.sha256()
+    for file, size, _ in stamps:
+        whole.update(f"{file.relative_to(path).as_posix()} {size} ".encode())
+        with file.open("rb") as stream:
+            while block := stream.read(1 << 20):
+                whole.update(block)
+    return whole.hexdigest()
 
 
 def digest(value: Any) -> str:

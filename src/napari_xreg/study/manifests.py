@@ -17,7 +17,8 @@ from napari_xreg.records import (
     read_manifest,
 )
 from napari_xreg.session import PHANTOM
-from napari_xreg.workflows import file_kind
+from napari_xreg.study.trial_cases import has_poses
+from napari_xreg.workflows import file_kind, trial_frames
 
 EXAMPLE = ("phantom:10000-10002",)
 
@@ -74,8 +75,10 @@ def manifest_of(sources: Sequence[str]) -> StudyFile:
         elif path.suffix.lower() == ".cfg":
             trial = read_trial(path)
             names = tuple(volume.name for volume in trial.volumes)
-            trials.append(TrialCases(path=str(path), volumes=names))
-            if not any(trial.tracking.glob("*.tra")):  # no truth that a start could be near
+            numbers = trial_frames(trial)
+            frame = numbers[0] if len(numbers) > 1 else None  # people change it
+            trials.append(TrialCases(path=str(path), volumes=names, frame=frame))
+            if not has_poses(trial):  # no truth that a start could be near
                 starts = (StartEntry(name="header", kind="header"),)
         elif is_data_set(path):
             sets.append(SetCases(path=str(path)))

@@ -91,7 +91,10 @@ class FilesOfCase:
 def case_of(entry: OwnCase, folder: Path) -> StudyCase:
     """The case of an entry of a manifest in a folder."""
     files = FilesOfCase(entry, folder)
-    return StudyCase(entry.name, entry.subject or entry.name, files, entry.group, entry.excluded)
+    return StudyCase(
+        entry.name, entry.subject or entry.name, files, entry.group, entry.excluded,
+        entry.truth is not None,
+    )  # fmt: skip
 
 
 def absent(entry: OwnCase, folder: Path) -> list[Path]:

@@ -2,13 +2,14 @@
 
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import cv2
 
+from napari_xreg.images import Landmark
 from napari_xreg.progress import run
 from napari_xreg.records import MethodEntry, StartEntry, StudyRow
 from napari_xreg.registration import SOLVERS, NearBone, Registration, Spread, View, Wanted
@@ -16,7 +17,7 @@ from napari_xreg.rendering import torch_threads
 from napari_xreg.study.case import Prepared, StudyCase
 from napari_xreg.study.errors import errors_of
 from napari_xreg.study.starts import seed_of_start, start_of
-from napari_xreg.workflows import RefineRequest, StartingPose, refine
+from napari_xreg.workflows import RefineRequest, StartingPose, refine, with_sagittal
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ def _rows(job: Job) -> Iterator[StudyRow]:
         try:
             yield registered(job, item, prepared)
         except Exception as error:
-            yield failed(job, item, error)
+            yield failed(job, item, error, truth_known=prepared.truth is not None)
 
 
 def registered(job: Job, item: Item, prepared: Prepared) -> StudyRow:
@@ -107,6 +108,7 @@ def registered(job: Job, item: Item, prepared: Prepared) -> StudyRow:
         start_errors, errors = errors_of(first, *known), errors_of(poses[0], *known)
     return StudyRow(
         **_head(job, item),
+        truth_known=prepared.truth is not None,
         simulated=found.simulated,
         start_poses=tuple(view.world_from_camera for view in views),
         poses=tuple(poses),
@@ -133,14 +135,21 @@ def registration_of(
     start = start_of(prepared, item.start, job.folder, seed)
     views = prepared.views(start.pose)
     near = NearBone(item.method.near_bone_mm) if item.method.near_bone_mm else None
-    settings = settings_of(item.method, start, seed)
+    settings = settings_of(item.method, start, seed, prepared.patient.landmarks)
     rendering = prepared.patient.rendering
     request = RefineRequest(rendering, views, settings, start.isocenter, near=near)
     return start, views, run(refine(request))
 
 
-def settings_of(method: MethodEntry, start: StartingPose | None = None, seed: int = 0) -> Any:
+def settings_of(
+    method: MethodEntry,
+    start: StartingPose | None = None,
+    seed: int = 0,
+    landmarks: Sequence[Landmark] = (),
+) -> Any:
     """Settings of the method's solver; a start that was found brings starts and a spread.
+
+    Landmarks of both sides bring the sagittal plane, as they do for `register`.
 
     Raises
     ------
@@ -154,7 +163,7 @@ def settings_of(method: MethodEntry, start: StartingPose | None = None, seed: in
     if starts is None:
         starts = start.starts if start is not None and solver.several_starts else 0
     of_start = start is not None and method.starts is None and start.starts
-    return solver.settings_for(
+    settings = solver.settings_for(
         Wanted(
             compare=method.compare,
             pixels=method.pixels or None,
@@ -167,13 +176,17 @@ def settings_of(method: MethodEntry, start: StartingPose | None = None, seed: in
             threads=1,
         )
     )
+    return with_sagittal(settings, landmarks)
 
 
-def failed(job: Job, item: Item, error: BaseException) -> StudyRow:
-    """The row of a registration that has no answer."""
+def failed(
+    job: Job, item: Item, error: BaseException, *, truth_known: bool | None = None
+) -> StudyRow:
+    """The row of a registration that has no answer; None: as the case's description says."""
     words = " ".join(str(error).split()) or type(error).__name__
     return StudyRow(
         **_head(job, item),
+        truth_known=job.case.truth_known if truth_known is None else truth_known,
         failure=words,
         failure_kind=type(error).__name__,
         machine=platform.node(),

@@ -27,13 +27,13 @@ from napari_xreg.files import (
 )
 from napari_xreg.progress import Control
 from napari_xreg.records import StudyFile, StudyRow, read_row, versions, write_row
-from napari_xreg.study.case import digest
+from napari_xreg.study.case import PLAN_FILE, digest
 from napari_xreg.study.claims import Claims
 from napari_xreg.study.plan import Plan, file_name, slug
 from napari_xreg.study.registering import Job
 from napari_xreg.study.runners import InProcess, Runner
 
-PLAN_FILE, ROWS = "study.json", "rows"
+ROWS = "rows"
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,14 +173,24 @@ def _there(file: Path, key: str, request: StudyRequest) -> bool:
     return row.key == key and not (row.failure and request.retry_failed)
 
 
+class CaseOfFolder(Record):
+    """What a manifest says of a case and its results do not depend on."""
+
+    name: Text
+    subject: Text
+    group: Text = ""
+    excluded: Text = ""
+
+
 class FolderRecord(Record):
-    """What was asked for in a folder, and the file of every row, in the order of the manifest."""
+    """What was asked for in a folder: its cases, and the file of every row, in the manifest's order."""
 
     SCHEMA = STUDY_FOLDER
     folder: Text
     manifest: StudyFile
     files: tuple[Text, ...]
     left_out: tuple[Text, ...] = ()
+    cases: tuple[CaseOfFolder, ...] = ()
 
 
 def _write_plan(request: StudyRequest) -> None:
@@ -192,6 +202,15 @@ def _write_plan(request: StudyRequest) -> None:
         "manifest": plain(plan.manifest.model_dump()),
         "files": names,
         "left_out": list(plan.left_out),
+        "cases": [
+            {
+                "name": case.name,
+                "subject": case.subject,
+                "group": case.group,
+                "excluded": case.excluded,
+            }
+            for case in (job.case for job in plan.jobs)
+        ],
         "versions": versions(),
     }
     with written(request.out / PLAN_FILE) as beside:
@@ -215,11 +234,16 @@ def read_folder(out: Path | str) -> FolderRecord:
 def read_rows(out: Path | str) -> list[StudyRow]:
     """The rows of a study that are there, in the order of its manifest.
 
+    Subject, group and why it is left out are what the manifest says now: no result depends on them.
+
     Raises
     ------
     ReadError
         If the folder is no study's, or a row is damaged.
     """
     folder = Path(out) / ROWS
-    files = [folder / name for name in read_folder(out).files]
-    return [read_row(file) for file in files if file.is_file()]
+    asked = read_folder(out)
+    now = {case.name: case.model_dump(exclude={"name"}) for case in asked.cases}
+    there = (file for name in asked.files if (file := folder / name).is_file())
+    rows = (read_row(file) for file in there)
+    return [row.model_copy(update=now.get(row.case, {})) for row in rows]

@@ -66,7 +66,8 @@ def expand(entry: SetCases, folder: Path) -> Iterator[StudyCase]:
             ):
                 continue
             described = ViewOfSet(path, case.name, view, entry.structures)
-            yield StudyCase(f"{case.name} {view}", case.name, described, entry.group, reason)
+            left = "" if entry.with_excluded else reason
+            yield StudyCase(f"{case.name} {view}", case.name, described, entry.group, left)
 
 
 def left_out(entry: SetCases, folder: Path) -> list[str]:

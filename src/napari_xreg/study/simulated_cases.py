@@ -47,7 +47,7 @@ class SimulatedCase:
         return {
             "kind": "simulated",
             "ct": self.ct if _number(self.ct) is not None else content(Path(self.ct)),
-            "labels": content(_labels(self.ct)),
+            "labels": "" if _number(self.ct) is not None else content(_labels(self.ct)),
             "severity": self.severity,
             "seed": self.seed,
             "pixels": e.pixels,

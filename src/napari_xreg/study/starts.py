@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from napari_xreg.geometry import CArmPose
+from napari_xreg.geometry import CArmPose, Pose
 from napari_xreg.progress import run
 from napari_xreg.records import StartEntry
 from napari_xreg.registration import Spread, perturbed
@@ -18,9 +18,8 @@ from napari_xreg.workflows import (
     initialise,
 )
 
-
-class TruthUnknown(ValueError):
-    """A case without a truth cannot start near it: it is in no rate."""
+SAME = 1e-6
+"""Entries of two matrices (mm, or of a rotation) that differ by less are those of one pose."""
 
 
 def start_of(prepared: Prepared, entry: StartEntry, folder: Path, seed: int) -> StartingPose:
@@ -49,7 +48,7 @@ def start_of(prepared: Prepared, entry: StartEntry, folder: Path, seed: int) -> 
     radiograph, isocenter = prepared.radiographs[0], prepared.isocenter
     if entry.kind == "truth":
         if prepared.truth is None:
-            raise TruthUnknown(
+            raise ValueError(
                 "nobody knows the true pose of this case, so it cannot start near it: name its truth, or give "
                 'a start of another kind ("header", "frontal", "file", or an initialiser)'
             )
@@ -63,9 +62,11 @@ def start_of(prepared: Prepared, entry: StartEntry, folder: Path, seed: int) -> 
             raise ValueError(
                 "this case names no pose to start from: give its start, or a start of another kind"
             )
-        return StartingPose(prepared.start, isocenter, "the case's own pose")
+        return _apart(
+            StartingPose(prepared.start, isocenter, "the case's own pose"), prepared.truth
+        )
     if entry.kind == "header":
-        return header_pose(radiograph, isocenter)
+        return _apart(header_pose(radiograph, isocenter), prepared.truth)
     if entry.kind == "frontal":
         x, y, z = isocenter.tolist()
         pose = radiograph.carm.pose_from(CArmPose(0.0, 0.0, isocenter=(x, y, z)))
@@ -79,6 +80,18 @@ def start_of(prepared: Prepared, entry: StartEntry, folder: Path, seed: int) -> 
     if found is None:
         raise NoStart("it was cancelled")
     return found
+
+
+def _apart(start: StartingPose, truth: Pose | None) -> StartingPose:
+    """A start that is not the truth, as that of an Autoscoper trial with poses would be."""
+    if truth is not None:
+        off = start.pose.to(dtype=torch.float64).matrix() - truth.to(dtype=torch.float64).matrix()
+        if float(off.abs().max()) < SAME:
+            raise ValueError(
+                f"{start.origin} is the true pose itself, so nothing would be measured from there: give a "
+                'start of the kind "truth" with a spread, "frontal" or an initialiser'
+            )
+    return start
 
 
 def spread_of(entry: StartEntry) -> Spread:

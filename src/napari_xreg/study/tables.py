@@ -22,7 +22,6 @@ from napari_xreg.metrics import (
 )
 from napari_xreg.records import StudyRow
 from napari_xreg.study.errors import METRICS
-from napari_xreg.study.starts import TruthUnknown
 
 CURVE_MM = 10.0
 """Where a survival curve ends."""
@@ -65,7 +64,7 @@ class Block:
 
     @cached_property
     def used(self) -> tuple[StudyRow, ...]:
-        """What is judged: not left out, and with a truth, or a failure."""
+        """What is judged: not left out, and with a truth, also where it failed."""
         return tuple(r for r in self.rows if not r.excluded and not without_truth(r))
 
     @cached_property
@@ -139,7 +138,7 @@ def figures(block: Block) -> dict[str, object]:
         "cases": len(block.used),
         "failed": block.failures,
         "excluded": block.excluded,
-        "trusted": sum(row.trusted for row in block.rows if not row.excluded),
+        "trusted": sum(row.trusted for row in block.used),
     }
     if not block.used:
         return made
@@ -190,10 +189,10 @@ def exclusions(rows: Sequence[StudyRow], left_out: Sequence[str]) -> Iterator[st
 
 
 def without_truth(row: StudyRow) -> bool:
-    """Whether nobody can say how far off it is; of another failure that is known."""
-    if row.failure:
-        return row.failure_kind == TruthUnknown.__name__
-    return not row.errors
+    """Whether nobody can say how far off it is."""
+    if row.truth_known is not None:
+        return not row.truth_known
+    return not (row.errors or row.failure)
 
 
 def failure_lines(rows: Sequence[StudyRow]) -> Iterator[str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from napari_xreg.images import read_radiograph, read_trial
+from napari_xreg.images import TrialFile, read_radiograph, read_trial
 from napari_xreg.records import TrialCases
 from napari_xreg.session import file_source
 from napari_xreg.study.case import Prepared, StudyCase, content, fiducials_of, middle_of
@@ -68,7 +68,7 @@ class BoneOfTrial:
             truth = header_pose(radiographs[0], middle).pose.to(dtype=torch.float64)
             points = fiducials_of(patient, radiographs[0], truth, 0)
         notes = files.notes + ((f"the truth is the pose of {files.posed}",) if files.posed else ())
-        return Prepared(patient, radiographs, middle, truth, points, truth, sources, notes)
+        return Prepared(patient, radiographs, middle, truth, points, None, sources, notes)
 
 
 def expand(entry: TrialCases, folder: Path) -> Iterator[StudyCase]:
@@ -80,7 +80,8 @@ def expand(entry: TrialCases, folder: Path) -> Iterator[StudyCase]:
         If the trial cannot be read.
     """
     path = folder / entry.path
-    count = len(read_trial(path).cameras)
+    trial = read_trial(path)
+    count, posed = len(trial.cameras), entry.poses is not None or has_poses(trial)
     poses = None if entry.poses is None else folder / entry.poses
     rigs = entry.cameras or (tuple(range(1, count + 1)),)
     for volume in entry.volumes:
@@ -89,7 +90,13 @@ def expand(entry: TrialCases, folder: Path) -> Iterator[StudyCase]:
             words = "camera " + "+".join(map(str, rig))
             when = "" if entry.frame is None else f" frame {entry.frame}"
             name = f"{path.stem} {volume}{when} {words}"
-            yield StudyCase(name, entry.subject or path.stem, bone, entry.group or words)
+            subject, group = entry.subject or path.stem, entry.group or words
+            yield StudyCase(name, subject, bone, group, truth_known=posed)
+
+
+def has_poses(trial: TrialFile) -> bool:
+    """Whether Autoscoper kept poses in it."""
+    return any(trial.tracking.glob("*.tra"))
 
 
 def _contents(path: Path, volume: str, frame: int | None) -> list[object]:

@@ -77,12 +77,18 @@ def shown(evaluation: Evaluation, row: StudyRow, folder: Path) -> Shown:
             near = around(volume, radiograph, poses)
             comparison = compare(volume, near, *poses, pixels=PICTURE_PIXELS)
             pictures.append(edges_picture(comparison, simulated=row.simulated))
-        file = folder / f"{slug(f'{row.case} {row.start} {row.repeat} {row.method}')}.xreg.json"
+        file = folder / session_name(row)
         folder.mkdir(parents=True, exist_ok=True)
         write_session(file, session_of(prepared, row, evaluation))
     except (OSError, ValueError) as error:
         return Shown(row, problem=" ".join(str(error).split()))
     return Shown(row, tuple(pictures), file)
+
+
+def session_name(row: StudyRow) -> str:
+    """Of its file: by its key, as names may have no letter that every file system takes."""
+    words = slug(f"{row.case} {row.start} {row.repeat} {row.method}")
+    return f"{words}.{row.key[:12]}.xreg.json"
 
 
 def around(volume: Volume, radiograph: Radiograph, poses: Sequence[Pose]) -> Radiograph:
@@ -126,7 +132,7 @@ def session_of(prepared: Prepared, row: StudyRow, evaluation: Evaluation) -> Ses
         )
     ]
     method = next(m for m in evaluation.folder.manifest.methods if m.name == row.method)
-    settings = settings_of(method)
+    settings = settings_of(method, landmarks=patient.landmarks)
     described = {"kind": type(settings).__name__, **plain(settings)}
     session.results.accept(session.results.add(registration_of_row(row), ids, described))
     return session

@@ -10,13 +10,13 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from napari_xreg.geometry import Pose
-from napari_xreg.images import Radiograph, Volume
+from napari_xreg.images import Landmark, Radiograph, Volume
 from napari_xreg.metrics import ncc
 from napari_xreg.progress import Control
 from napari_xreg.registration import Iterate, RefineSettings, Registration, View
 from napari_xreg.rendering import render_drr
 from napari_xreg.session import Rendering, Session
-from napari_xreg.workflows.refining import CPU, RefineRequest, refine
+from napari_xreg.workflows.refining import CPU, RefineRequest, refine, with_sagittal
 from napari_xreg.workflows.starting.initialisers import INITIALISERS
 from napari_xreg.workflows.starting.several import NothingFound, find_starts, hypothesis_of
 from napari_xreg.workflows.starting.starting import InitialiseRequest, StartingPose
@@ -184,7 +184,7 @@ def propose(
     for number, (method, start) in enumerate(starts.found.items()):
         yield Ranking(method, number, len(starts.found))
         coarse = RefineRequest(
-            request.rendered, (View(radiograph, start.pose),), coarse_settings(start),
+            request.rendered, (View(radiograph, start.pose),), coarse_settings(start, request.asked[0].landmarks),
             start.isocenter, request.device,
         )  # fmt: skip
         registration = yield from refine(coarse, control=control)
@@ -241,13 +241,15 @@ def propose_request(
     return ProposeRequest(tuple(requests), patient.rendering, device, active.id)
 
 
-def coarse_settings(start: StartingPose) -> RefineSettings:
+def coarse_settings(start: StartingPose, landmarks: Sequence[Landmark]) -> RefineSettings:
     """Of the ranking: the coarse levels, from the starts that the initialiser asks for."""
     usual, proposed = RefineSettings(), hypothesis_of(start)
-    return replace(
+    settings = replace(
         usual, levels=usual.levels[:COARSE_LEVELS], starts=proposed.starts, spread=proposed.spread,
         tolerance_mm=TOLERANCE_MM,
     )  # fmt: skip
+    ranked: RefineSettings = with_sagittal(settings, landmarks)
+    return ranked
 
 
 def ranked_by_loss(proposals: Sequence[Proposal]) -> tuple[Proposal, ...]:
