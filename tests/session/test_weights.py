@@ -19,7 +19,7 @@ def test_weights_are_known_once_newest_last_and_wanted_by_kind():
     assert session.weights.trained == (two, better)
     session.weights.want(two)
     session.weights.want(Weights("rayemb", Path("elsewhere.safetensors")))
-    assert session.weights.wanted("landmarks") is two
+    assert session.weights.wanted("landmarks") == two
     assert session.weights.wanted("rayemb").file.name == "elsewhere.safetensors"
     assert [w.file.stem for w in session.weights.trained] == ["two", "one", "elsewhere"]
     assert len(said) == 5

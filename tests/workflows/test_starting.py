@@ -11,6 +11,7 @@ from napari_xreg.progress import Control, run
 from napari_xreg.registration import Spread
 from napari_xreg.rendering import render_drr
 from napari_xreg.simulation import phantom
+from napari_xreg.training import CheckpointError
 from napari_xreg.workflows import (
     INITIALISERS,
     Asking,
@@ -95,6 +96,18 @@ def test_one_without_a_pose_does_not_stop_the_others(asked):
     control = Control()
     control.cancel()
     assert run(find_starts([asked], control=control)) is None
+
+
+def test_a_damaged_file_of_weights_does_not_stop_the_others(asked, tmp_path):
+    (tmp_path / "bad.safetensors").write_bytes(b"no")
+    for name in ("bad.safetensors", "gone.safetensors"):
+        damaged = replace(asked, method="regression", weights=tmp_path / name)
+        starts = run(find_starts([damaged, asked]))
+        assert list(starts.found) == ["manual"]
+        (nothing,) = starts.nothing
+        assert name in nothing.words
+        with pytest.raises(CheckpointError, match=name):
+            run(find_starts([damaged]))
 
 
 def test_proposals_are_refined_coarsely_and_ranked(asked, truth, patient):

@@ -1,6 +1,6 @@
 """Weights of networks that were trained here, and those that somebody wants to use."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from psygnal import Signal
@@ -33,7 +33,7 @@ class TrainedWeights:
 
     def __init__(self) -> None:
         self._trained: dict[Path, Weights] = {}
-        self._wanted: dict[str, Path] = {}
+        self._wanted: dict[str, Weights] = {}
 
     @property
     def trained(self) -> tuple[Weights, ...]:
@@ -48,11 +48,10 @@ class TrainedWeights:
 
     def want(self, weights: Weights) -> None:
         """Use these for what they are for: the widget of that kind takes them over."""
-        self._trained.setdefault(weights.file, weights)
-        self._wanted[weights.kind] = weights.file
+        known = self._trained.setdefault(weights.file, weights)
+        self._wanted[weights.kind] = replace(known)
         self.changed.emit()
 
     def wanted(self, kind: str) -> Weights | None:
-        """Those to use, of a kind; None: nobody said."""
-        file = self._wanted.get(kind)
-        return None if file is None else self._trained[file]
+        """Those to use, of a kind: another object whenever it was said; None: nobody said."""
+        return self._wanted.get(kind)

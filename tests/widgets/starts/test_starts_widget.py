@@ -160,6 +160,7 @@ def test_who_can_be_asked(viewer, empty_bench, fill, network, qtbot):
     assert widget.words.words == "Load a CT and a radiograph first (Data)."
     assert not widget.go.isEnabled()
     fill(session)
+    assert widget.words.words == ""
     assert widget.go.isEnabled()
     assert list(widget.rows.asked) == ["manual"]
     assert not rows["regression"].tick.isEnabled()
@@ -173,6 +174,45 @@ def test_who_can_be_asked(viewer, empty_bench, fill, network, qtbot):
     assert rows["landmarks"].words.words.startswith("Needs landmarks")
     rows["manual"].tick.setChecked(False)
     assert not widget.go.isEnabled()
+
+
+def test_weights_that_are_wanted_are_taken_over_every_time(widget, tmp_path):
+    weights, row = widget._session.weights, widget.rows.rows["regression"]
+    one, two, three = (Weights("pose", tmp_path / f"{name}.safetensors") for name in "abc")
+    weights.add(one)
+    assert not row.asked
+    for wanted in (one, two, one):  # known already, new, known again
+        row.tick.setChecked(False)
+        weights.want(wanted)
+        assert (row.weights, row.asked) == (wanted.file, True)
+    row.which.setCurrentText("b.safetensors")
+    row.tick.setChecked(False)
+    weights.add(three)  # trained meanwhile: the choice stays
+    assert (row.which.count(), row.weights, row.asked) == (3, two.file, False)
+    weights.want(one)  # again, though nothing else was wanted since
+    assert (row.weights, row.asked) == (one.file, True)
+    weights.add(Weights("landmarks", one.file))  # it was something else
+    assert (row.which.count(), row.weights) == (2, two.file)
+
+
+def test_refine_begins_at_the_card_that_is_chosen(widget, bench, qtbot, monkeypatch):
+    proposed(widget, qtbot)
+    session = bench.session
+    widget.cards.cards[0].click()
+    pose = session.poses.current.matrix()
+    began = []
+    monkeypatch.setattr(
+        RefineWidget, "start", lambda self, choices: began.append(session.poses.current.matrix())
+    )
+    steps = len(session.history.undoes)
+    widget.refine_button.click()
+    assert len(session.history.undoes) == steps  # it stands there: no step
+    session.undo()
+    widget.refine_button.click()
+    other = session.exposures.add(session.exposures.active.radiograph, name="other")
+    widget.refine_button.click()
+    assert session.exposures.active.id != other
+    assert [torch.equal(each, pose) for each in began] == [True, True, True]
 
 
 def test_what_was_proposed_goes_with_the_radiograph(widget, bench, patient, qtbot):

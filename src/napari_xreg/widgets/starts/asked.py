@@ -14,7 +14,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_xreg.session import Session
+from napari_xreg.session import Session, Weights
 from napari_xreg.widgets.parts.data_buttons import button
 from napari_xreg.widgets.parts.small_print import SmallPrint
 from napari_xreg.workflows import INITIALISERS, Initialiser
@@ -45,6 +45,7 @@ class AskedRow(QWidget):
         self.tick.toggled.connect(lambda _: self.changed.emit())
         self.words = SmallPrint()
         self.which: QComboBox | None = None
+        self._wanted: Weights | None = None  # that were taken over
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(2)
@@ -84,15 +85,17 @@ class AskedRow(QWidget):
         files: list[Path | None] = [] if "weights" in self.initialiser.needs else [None]
         files += [made.file for made in session.weights.trained if made.kind == kind]
         there = [which.itemData(at) or None for at in range(which.count())]
-        if files == there:
-            return
+        taken_over = wanted is not None and wanted is not self._wanted and wanted.file in files
+        self._wanted = wanted
+        chosen = wanted.file if wanted is not None and taken_over else self.weights
         with QSignalBlocker(which):
-            which.clear()
-            for file in files:
-                which.addItem(PACKAGED if file is None else file.name, file or "")
-            if wanted is not None:
-                which.setCurrentIndex(files.index(wanted.file))
-        if wanted is not None and wanted.file not in there:
+            if files != there:
+                which.clear()
+                for file in files:
+                    which.addItem(PACKAGED if file is None else file.name, file or "")
+            if chosen in files:
+                which.setCurrentIndex(files.index(chosen))
+        if taken_over:
             self.tick.setChecked(True)
 
     def _weights(self) -> QHBoxLayout:

@@ -4,6 +4,7 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
+import torch
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 from superqt import QCollapsible
 
@@ -33,6 +34,8 @@ from napari_xreg.workflows import (
     propose,
     propose_request,
 )
+
+MISSING = "Load a CT and a radiograph first (Data)."
 
 HINT = (
     "Tick who is to propose a pose. Weights of a network may be dropped here or on the viewer: those "
@@ -133,26 +136,37 @@ class StartsWidget(Docked):
         )
         self._follow()
 
-    def take(self, proposal: Proposal) -> None:
-        """Move the C-arm there; undo takes it back."""
+    def take(self, proposal: Proposal) -> bool:
+        """Move the C-arm there; undo takes it back. Whether its radiograph is there."""
         proposals = self.cards.proposals
         if proposals is None or self._session.exposures.find(proposals.id) is None:
             show_warning("Find a pose: that radiograph is no longer there.")
-            return
+            return False
         self._session.exposures.activate(proposals.id)
         self._session.poses.set(proposal.world_from_camera, f"pose of {proposal.start.origin}")
         self.words.setText(
             f"C-arm set to the pose of {proposal.start.origin}. Refine goes from here."
         )
         self._follow()
+        return True
 
     def refine(self) -> None:
-        """Refine from the pose that is chosen."""
+        """Refine from the pose that is chosen, wherever the C-arm was moved since."""
         refining = opened(self.workbench.viewer, RefineWidget, "Refine")
         if refining.running:
             show_warning("Find a pose: a refinement is running already.")
             return
+        chosen = self.cards.current
+        if chosen is None or not (self._stands_at(chosen) or self.take(chosen)):
+            return
         refining.start(RefineChoices())
+
+    def _stands_at(self, proposal: Proposal) -> bool:
+        proposals, active = self.cards.proposals, self._session.exposures.active
+        if proposals is None or active is None or active.id != proposals.id:
+            return False
+        pose = proposal.world_from_camera.matrix().detach().cpu().double()
+        return torch.equal(active.world_from_camera.matrix(), pose)
 
     def teardown(self) -> None:
         """Nobody waits for an answer any more."""
@@ -223,7 +237,9 @@ class StartsWidget(Docked):
         self.go.setText("Cancel" if self.running else "Propose a pose")
         self.go.setEnabled(self.running or (ready and bool(self.rows.asked)))
         if not ready and not self.running:
-            self.words.setText("Load a CT and a radiograph first (Data).")
+            self.words.setText(MISSING)
+        elif ready and self.words.words == MISSING:
+            self.words.setText("")
         self.refine_button.setEnabled(self.cards.current is not None and not self.running)
         self.replay_button.setEnabled(self.cards.proposals is not None)
 

@@ -4,8 +4,10 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from napari_xreg.files import ReadError
 from napari_xreg.progress import Control
 from napari_xreg.registration import Hypothesis
+from napari_xreg.training import CheckpointError
 from napari_xreg.workflows.starting.initialisers import NoStart
 from napari_xreg.workflows.starting.starting import InitialiseRequest, StartingPose, initialise
 
@@ -29,7 +31,7 @@ class Asking:
 
 @dataclass(frozen=True)
 class NothingFound:
-    """An initialiser found no pose.
+    """An initialiser found no pose, or one of several could not read its weights.
 
     Parameters
     ----------
@@ -78,6 +80,8 @@ def find_starts(
     ------
     NoStart
         If none of them finds a pose.
+    CheckpointError, ReadError
+        If there is one only, and its weights cannot be read.
     ValueError
         As `initialise`: something is missing.
     """
@@ -88,7 +92,9 @@ def find_starts(
         yield Asking(request.method, number, len(requests))
         try:
             start = yield from initialise(request, control=control)
-        except NoStart as none:
+        except (NoStart, CheckpointError, ReadError) as none:
+            if len(requests) == 1 and not isinstance(none, NoStart):
+                raise
             nothing.append(NothingFound(request.method, str(none)))
             if len(requests) > 1:
                 yield nothing[-1]
