@@ -201,7 +201,6 @@ def main(options: argparse.Namespace, folder: Path = report.RESULTS) -> None:
         + "\n"
     )
     report.write("sequences", markdown, {"environment": env, "results": results}, folder)
-    print(markdown)
 
 
 def smoke(folder: Path) -> None:

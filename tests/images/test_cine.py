@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from xray_files import dicom, stored_intensity
 
-from napari_xreg.images import ReadError, SeveralFrames, open_cine
+from napari_xreg.images import ReadError, SeveralFrames, numbered_files, open_cine
 
 STACK = np.stack([stored_intensity(i0=i0) for i0 in (3000.0, 2000.0, 1500.0)])
 
@@ -70,10 +70,30 @@ def test_a_folder_is_called_by_the_numbers_of_its_files(tmp_path):
     assert least == sorted(least, reverse=True)
 
 
-def test_files_without_different_numbers_are_counted(tmp_path):
-    for name, image in zip(("b1", "a1", "c"), STACK, strict=True):
-        assert cv2.imwrite(str(tmp_path / f"{name}.png"), image)
+def pictures(folder, *names):
+    for name, image in zip(names, STACK, strict=False):
+        assert cv2.imwrite(str(folder / f"{name}.png"), image)
+
+
+def test_a_stray_picture_is_no_frame(tmp_path):
+    """Counted along, it would pair every frame of this camera with the one before of another."""
+    pictures(tmp_path, "cam_1", "blank", "cam_2")
+    assert open_cine(tmp_path, **GEOMETRY).numbers == (1, 2)
+
+
+def test_files_without_any_number_are_counted(tmp_path):
+    pictures(tmp_path, "b", "a", "c")
     assert open_cine(tmp_path, **GEOMETRY).numbers == (1, 2, 3)
+
+
+def test_frames_of_two_cameras_in_one_folder_are_refused(tmp_path):
+    pictures(tmp_path, "cam1_0001", "cam2_0001", "cam1_0002")
+    with pytest.raises(ReadError, match=r"several sequences.*\(cam1_\*, cam2_\*\)"):
+        open_cine(tmp_path, **GEOMETRY)
+    like = tmp_path / "cam1_0002.png"
+    assert list(numbered_files(tmp_path, (".png",), "radiographs", like=like)) == [1, 2]
+    with pytest.raises(ReadError, match="has no number at the end of its name"):
+        numbered_files(tmp_path, (".png",), "radiographs", like=tmp_path / "ap.png")
 
 
 def test_a_folder_without_a_radiograph(tmp_path):

@@ -135,9 +135,9 @@ def test_it_expects_the_body_to_go_on(volume, images, monkeypatch):
 
     asked = {}
 
-    def told(request):
+    def told(request, *, control):
         asked[len(asked)] = request.views[0].world_from_camera
-        found = yield from original(request)
+        found = yield from original(request, control=control)
         return found
 
     gaps = []
@@ -265,6 +265,72 @@ def test_cancelled_it_keeps_what_it_has(volume, images):
     )
     assert found.cancelled
     assert [frame.number for frame in found.frames if frame.state is FrameState.TRACKED] == [5, 6]
+    assert found.frames[-1].words == "Cancelled before this frame was done."
+
+
+def test_cancelled_before_the_first_frame_nothing_is_refined(volume, images):
+    control = Control()
+    control.cancel()
+    frames = frames_of([cine(images[0])], [RIG[0]], 5, CENTER)
+    request = TrackRequest(volume, frames, 5, isocenter=CENTER, settings=QUICK)
+    found = run(track(request, control=control))
+    assert found.cancelled
+    assert {frame.state for frame in found.frames} == {FrameState.OPEN}
+
+
+def test_a_key_beyond_a_loss_takes_the_body_up_again(volume, images):
+    """Also where its own picture cannot be read: the pose was checked. What follows it is tracked from it."""
+    far = Pose.identity().left_perturb(torch.tensor([0, 0, 0, 30.0, 0, -30.0]).double(), CENTER)
+    lost = {n: replace(images[0][n], line_integrals=torch.zeros(96, 104)) for n in (4,)}
+    jumped = {n: seen_by(FRONT, far @ truth(n) @ RIG[0]) for n in (6, 7)}
+    shown = images[0] | lost | jumped
+
+    def read(number):
+        if number == 5:
+            raise ReadError("frame_5.tif: is cut off")
+        return shown[number]
+
+    numbers = (3, 4, 5, 6, 7)
+    frames = frames_of([Cine(numbers, read)], [truth(3) @ RIG[0]], 3, CENTER)
+    keys = {5: far @ truth(5) @ RIG[0]}
+    settings = replace(QUICK, lost_after=1)
+    found = run(track(TrackRequest(volume, frames, 3, keys, isocenter=CENTER, settings=settings)))
+    states = [frame.state for frame in found.frames]
+    assert states[1] is FrameState.OPEN
+    assert states[2:] == [FrameState.KEY, FrameState.TRACKED, FrameState.TRACKED]
+    beside = step_between(far @ truth(7) @ RIG[0], found.frames[4].world_from_camera, CENTER)
+    assert float(beside[3:].norm()) < 2.0
+
+
+def test_a_correction_is_no_motion(volume, images, monkeypatch):
+    """After a key that corrects by 9 degrees the body is expected where the key has it."""
+    from napari_xreg.workflows.tracking import tracking
+
+    asked = []
+
+    def told(request, *, control):
+        asked.append(request.views[0].world_from_camera)
+        found = yield from original(request, control=control)
+        return found
+
+    original = tracking.refine
+    monkeypatch.setattr(tracking, "refine", told)
+    turn = torch.tensor([0.16, 0.0, 0.0, 0.0, 0.0, 0.0], dtype=torch.float64)
+    key = (truth(6) @ RIG[0]).left_perturb(turn, CENTER)
+    frames = only(frames_of([cine(images[0])], [truth(5) @ RIG[0]], 5, CENTER), 5, 7)
+    run(track(TrackRequest(volume, frames, 5, {6: key}, isocenter=CENTER, settings=QUICK)))
+    torch.testing.assert_close(asked[1].matrix(), key.matrix(), atol=1e-9, rtol=0)
+
+
+def test_a_frame_that_cannot_be_read_does_not_take_the_table_along(both, volume, images, tmp_path):
+    def read(number):
+        if number == 4:
+            raise ReadError("is cut off")
+        return images[0][number]
+
+    frames = frames_of([Cine(NUMBERS, read)], RIG[:1], 5, CENTER)
+    names = export_track(TrackExport(tmp_path / "out", both[0], frames, volume))
+    assert names == ("track.csv", "track.gif")
 
 
 def test_frames_that_do_not_fit(volume, images):
@@ -311,19 +377,20 @@ def test_autoscoper_sees_the_bone_where_it_was_tracked(tmp_path, scale):
     """In the unit of the calibration; numbers of Autoscoper's own formulas (`seen`)."""
     matrix = TRACKED.copy()
     matrix[:3, 3] *= scale
-    trial = write_trial(tmp_path, frames=(7, 8), scale=scale)
+    trial = write_trial(tmp_path, frames=(6, 7, 8), scale=scale)
     given = tmp_path / "given.tra"
     line = ",".join(f"{v:.12f}" for v in matrix.flatten())
-    given.write_text(f"{line}\n{line}\n")
+    given.write_text(f"{line}\n" * 3)
     files = trial_files(TrialRequest(trial, 7, "rad", poses=given))
     first = files.radiographs[0]
     radiograph = read_radiograph(first.path, **first.options)
     pose = radiograph.carm.pose_from(radiograph.nominal)
     path = tmp_path / "found.tra"
     write_autoscoper(path, trial_track(files, pose), files, STACK)
-    (found,), (missing,) = read_tra(path, 1)
+    (none,), (found,), (missing,) = read_tra(path, 1)
     np.testing.assert_allclose(found.matrix().numpy(), matrix, atol=1e-9)
-    assert missing is None
+    # Frame 6 was not asked for; a line is a frame all the same.
+    assert (none, missing) == (None, None)
     volume = read_volume(files.volume.path, **files.volume.options)
     world = volume.world_from_index @ torch.tensor([3.0, 1.0, 2.0, 1.0], dtype=torch.float64)
     assert radiograph.carm.project(world[:3], pose).tolist() == pytest.approx(seen((3, 1, 2), 0))

@@ -39,3 +39,14 @@ def test_a_step_is_the_perturbation_that_makes_it():
     twist = torch.tensor([0.1, -0.2, 0.3, 4.0, -5.0, 6.0], dtype=torch.float64)
     one = turned(33, 2.0)
     torch.testing.assert_close(step_between(one, one.left_perturb(twist, PIVOT), PIVOT), twist)
+
+
+def test_what_is_not_quite_a_rotation_does_not_become_less_so():
+    """Sixty frames, each expected from the two before: an error of a single-precision pose stays what it was."""
+    before, last = turned(0, 0.0), turned(3, 1.0)
+    last = Pose(last.rotation * (1 + 1e-6), last.translation)
+    for _ in range(60):
+        before, last = last, moved_on(before, last, 1.0, PIVOT)
+    eye = torch.eye(3, dtype=torch.float64)
+    torch.testing.assert_close(last.rotation @ last.rotation.mT, eye, atol=1e-12, rtol=0)
+    torch.testing.assert_close(last.rotation, turned(3 * 61, 0.0).rotation, atol=1e-4, rtol=0)

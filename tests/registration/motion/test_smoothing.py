@@ -22,12 +22,14 @@ def covariance(mm: float) -> torch.Tensor:
 
 
 def least_squares(places, noise, gaps, way):
-    """Place and velocity of every frame by one dense solve: what the recursions shall come to.
+    """Place and its deviation in every frame by one dense solve: what the recursions shall come to.
 
-    Unknowns are x_t and v_t; rows are measurements, ``x_t+1 = x_t + g v_t + a / 2``,
-    ``v_t+1 = v_t + a`` with a change a of variance g way^2, and v_0 about 0 with 50 mm a frame.
+    A gap of two frames is two steps with a frame between that nobody measured. Unknowns are x_t and v_t;
+    rows are measurements, ``x_t+1 = x_t + v_t + a / 2``, ``v_t+1 = v_t + a`` with a change a of standard
+    deviation `way`, and v_0 about 0 with 50 mm a frame.
     """
-    count = len(places)
+    at = np.cumsum([0, *gaps[1:]])
+    count = int(at[-1]) + 1
     rows, right = [], []
 
     def row(entries, value, sd):
@@ -38,34 +40,23 @@ def least_squares(places, noise, gaps, way):
         right.append(value / sd)
 
     row({count: 1.0}, 0.0, 50.0)
+    for step in range(count - 1):
+        # The change is told by the velocities; the places follow from it (nearly exactly).
+        row({count + step + 1: 1.0, count + step: -1.0}, 0.0, way)
+        row({step + 1: 1, step: -1, count + step: -0.5, count + step + 1: -0.5}, 0.0, 1e-6)
     for number, (place, sd) in enumerate(zip(places, noise, strict=True)):
         if place is not None:
-            row({number: 1.0}, place, sd)
-        if number + 1 < count:
-            gap = gaps[number + 1]
-            # The change is told by the velocities; the places follow from it (nearly exactly).
-            row({count + number + 1: 1.0, count + number: -1.0}, 0.0, way * math.sqrt(gap))
-            row(
-                {
-                    number + 1: 1.0,
-                    number: -1.0,
-                    count + number: -gap + 0.5,
-                    count + number + 1: -0.5,
-                },
-                0.0,
-                1e-6,
-            )
+            row({int(at[number]): 1.0}, place, sd)
     matrix = np.array(rows)
     normal = matrix.T @ matrix
-    return np.linalg.solve(normal, matrix.T @ np.array(right))[:count], np.sqrt(
-        np.diag(np.linalg.inv(normal))[:count]
-    )
+    solved = np.linalg.solve(normal, matrix.T @ np.array(right))
+    return solved[at], np.sqrt(np.diag(np.linalg.inv(normal))[at])
 
 
 def test_a_shift_is_smoothed_as_the_least_squares_of_all_frames():
-    """With a gap of two frames, one frame not measured, and measurements of unlike worth."""
+    """With a gap of four frames, one frame not measured, and measurements of unlike worth."""
     rng = np.random.default_rng(3)
-    gaps = [1, 1, 1, 2, 1, 1, 1, 1, 1, 1]
+    gaps = [1, 1, 1, 4, 1, 1, 1, 1, 1, 1]
     noise = [0.3, 0.3, 2.0, 0.3, 0.5, 0.3, 0.3, 0.3, 1.0, 0.3]
     places = [
         math.sin(0.5 * at) * 5 + rng.normal() * sd

@@ -47,7 +47,7 @@ def smoothed(
     poses: Sequence[Pose | None],
     covariances: Sequence[Float[Tensor, "6 6"] | None],
     pivot: Float[Tensor, "3"],
-    steps: Sequence[int] | None = None,
+    steps: Sequence[float] | None = None,
 ) -> Smoothed:
     """The motion that measured poses and their covariances make most likely.
 
@@ -60,7 +60,8 @@ def smoothed(
     pivot
         That the covariances turn about, world mm.
     steps
-        How many frames after the one before each stands (the first number is not used); None: 1.
+        How many frames after the one before each stands (the first number is not used), in frames of the
+        usual distance; None: 1.
 
     Raises
     ------
@@ -132,9 +133,7 @@ def _filtered(
     """Forward, under several changes of velocity (degrees, mm) at once; how likely each makes what was seen."""
     count = len(tried)
     changes = torch.stack([tried[:, 0].deg2rad(), tried[:, 1]], 1).repeat_interleave(3, 1)
-    # A change of velocity within a frame: the place feels half of it.
-    felt = torch.cat([0.5 * torch.eye(6), torch.eye(6)]).double()
-    change = felt @ torch.diag_embed(changes**2) @ felt.mT
+    change = torch.diag_embed(changes**2)
     state, likelihood, steps = _begun(frames, count), torch.zeros(count).double(), []
     met = False
     for number, frame in enumerate(frames):
@@ -165,15 +164,26 @@ def _begun(frames: Sequence[_Frame], count: int) -> _State:
 
 
 def _moved(
-    state: _State, gap: float, change: Float[Tensor, "n 12 12"]
+    state: _State, gap: float, change: Float[Tensor, "n 6 6"]
 ) -> tuple[_State, Float[Tensor, "n 12 12"]]:
     way = gap * state.velocity
     motion = Pose.exp(way)
     transition = torch.eye(12).double().repeat(len(way), 1, 1)
     transition[:, :6, :6] = motion.adjoint()
     transition[:, :6, 6:] = gap * left_jacobian(way)
-    covariance = transition @ state.covariance @ transition.mT + gap * change
+    covariance = transition @ state.covariance @ transition.mT + _unrest(gap, change)
     return _State(motion @ state.pose, state.velocity, covariance), transition
+
+
+def _unrest(gap: float, change: Float[Tensor, "n 6 6"]) -> Float[Tensor, "n 12 12"]:
+    """What changes of velocity add to the covariance of place and velocity over a gap.
+
+    One change a frame, of which the place feels half in its own frame and all in those that follow; of a
+    gap that is no whole number, between.
+    """
+    place = max(gap**3 / 3 - gap / 12, gap**3 / 4)
+    top = torch.cat([place * change, gap**2 / 2 * change], -1)
+    return torch.cat([top, torch.cat([gap**2 / 2 * change, gap * change], -1)], -2)
 
 
 def _corrected(

@@ -89,6 +89,8 @@ class TrialFiles:
         Of every camera, in the order of the trial.
     frame
         Number of the frame.
+    numbers
+        Of all frames of the trial.
     rig_from_camera
         Of the first camera, as calibrated, mm.
     unit_mm
@@ -102,6 +104,7 @@ class TrialFiles:
     volume: FileToRead
     radiographs: tuple[FileToRead, ...]
     frame: int
+    numbers: tuple[int, ...]
     rig_from_camera: Pose
     unit_mm: float
     posed: str = ""
@@ -195,6 +198,7 @@ def trial_files(request: TrialRequest) -> TrialFiles:
         FileToRead(volume.path, options),
         tuple(radiographs),
         frame,
+        numbers,
         _rig_from_camera(records[0]),
         unit,
         posed,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from napari_xreg.files import written_folder
-from napari_xreg.images import Volume
+from napari_xreg.images import ReadError, Volume
 from napari_xreg.records import (
     FrameShown,
     TrackRow,
@@ -68,8 +68,10 @@ def export_track(request: TrackExport) -> tuple[str, ...]:
             write_autoscoper(part / AUTOSCOPER, track, request.trial, volume.shape)
             names.append(AUTOSCOPER)
         if request.film:
-            write_gif(part / FILM, list(track_pictures(volume, _shown(request))))
-            names.append(FILM)
+            pictures = list(track_pictures(volume, _shown(request)))
+            if pictures:
+                write_gif(part / FILM, pictures)
+                names.append(FILM)
     return tuple(names)
 
 
@@ -98,9 +100,13 @@ def _shown(request: TrackExport) -> Iterator[FrameShown]:
     for number in range(count):
         frame = frames[round(number * (len(frames) - 1) / max(1, count - 1))]
         moved = frame.world_from_rig
+        try:
+            seen = request.frames.views(frame.number)
+        except ReadError:  # such a frame is open, and has no picture
+            continue
         views = tuple(
             (view.radiograph, None if moved is None else moved @ view.world_from_camera)
-            for view in request.frames.views(frame.number)
+            for view in seen
         )
         when = "" if frame.time_s is None else f"   {frame.time_s:.2f} s"
         chance = "" if frame.probability is None else f"   right: {100 * frame.probability:.0f} %"

@@ -290,7 +290,7 @@ def _of_file(source: Source, path: Path) -> tuple[Cine, SourceAt]:
 
 def _of_folder(source: Source, path: Path) -> tuple[Cine, SourceAt, int]:
     """A radiograph whose file lies beside those of the other frames."""
-    files = numbered_files(path.parent, (path.suffix.lower(),), "radiographs")
+    files = numbered_files(path.parent, (path.suffix.lower(),), "radiographs", like=path)
     number = next((number for number, file in files.items() if file.name == path.name), None)
     if number is None or len(files) < 2:
         raise ReadError(

@@ -1,6 +1,7 @@
 """Track a body through a sequence: each frame from where the ones before it lead to expect it."""
 
 import math
+import statistics
 import time
 from collections.abc import Generator, Sequence
 from concurrent.futures import Future
@@ -11,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from napari_xreg.geometry import Pose
+from napari_xreg.geometry import Pose, nearest_rotation
 from napari_xreg.images import ReadError
 from napari_xreg.progress import Control, ahead, run
 from napari_xreg.registration import (
@@ -35,6 +36,9 @@ FIRST_REACH_MM = 8.0
 """Near a bone: how far the expected pose may be off in a frame (`NearBone.first_mm`)."""
 START_ROUNDS = (1, 16)
 """Starts in turn of the first frame (`RefineSettings.rounds`): whoever tracks has a pose to start from."""
+LOST = "The body was lost before this frame."
+CANCELLED = "Cancelled before this frame was done."
+TOO_FAR = "What fits best lies too far from where the body was expected."
 STEADY = 5
 """Frames; what lay farther back says nothing of the velocity."""
 
@@ -74,10 +78,15 @@ def track(
     walk = _Walk(request, control or Control())
     start = request.frames.numbers.index(request.start)
     yield walk.begin(start)
+    keys = [request.frames.numbers.index(number) for number in sorted(request.keys)]
+    for key in keys:
+        if key != start:
+            yield walk.given(key)
     yield from walk.go(start, +1)
     yield from walk.go(start, -1)
-    for key in sorted(request.keys):
-        yield from walk.go(request.frames.numbers.index(key), -1, mending=True)
+    for key in keys:
+        yield from walk.go(key, +1, mending=True)
+        yield from walk.go(key, -1, mending=True)
     return walk.answer()
 
 
@@ -86,6 +95,7 @@ class _Looked:
     """A frame as it was read; without views where it could not be, and why."""
 
     place: int
+    number: int
     views: tuple[View, ...] = ()
     error: str = ""
 
@@ -120,15 +130,25 @@ class _Walk:
         if not looked.views:
             raise ReadError(looked.error)
         self._first = looked.views[0]
-        if (given := self._given(looked)) is not None:
-            return self._keep(place, given)
+        if looked.number in self._request.keys:
+            return self.given(place)
         began = time.perf_counter()
-        found = self._refined(
-            looked.views,
-            RefineSettings(keep_images=False, rounds=START_ROUNDS),
-            near=self._request.near,
-        )
-        frame = replace(self._tracked(looked, found), seconds=time.perf_counter() - began)
+        frame = self._open(looked, CANCELLED)
+        if self._control.proceed():
+            found = self._refined(
+                looked.views,
+                RefineSettings(keep_images=False, rounds=START_ROUNDS),
+                near=self._request.near,
+            )
+            if not self._control.cancelled:
+                frame = self._tracked(looked, found)
+        return self._keep(place, replace(frame, seconds=time.perf_counter() - began))
+
+    def given(self, place: int) -> TrackedFrame:
+        """A frame whose pose the user has checked: it holds whether its picture can be read or not."""
+        looked = self._read(place)
+        pose = self._request.keys[looked.number].to(dtype=torch.float64)
+        frame = replace(self._open(looked), state=FrameState.KEY, world_from_camera=pose)
         return self._keep(place, frame)
 
     def go(
@@ -141,6 +161,8 @@ class _Walk:
         mending
             Only as far as frames have no pose that is trusted.
         """
+        if self._done[start].world_from_camera is None:
+            return
         known = [start]
         places = range(start + way, len(self._request.frames.numbers) if way > 0 else -1, way)
         lost = 0
@@ -148,10 +170,16 @@ class _Walk:
             before = self._done.get(place)
             if mending and before is not None and before.state.sure:
                 return
+            if before is not None and before.state is FrameState.KEY:
+                # A correction is no motion: the velocity begins anew.
+                lost, known = 0, [place]
+                continue
             if not self._control.proceed():
                 return
             looked = self._read(place, ahead_of=place + way if place + way in places else None)
-            frame = self._given(looked) or self._found(looked, known, lost)
+            frame = self._found(looked, known, lost)
+            if self._control.cancelled:
+                return
             if frame.world_from_camera is None:
                 lost += 1
             else:
@@ -165,11 +193,11 @@ class _Walk:
         """Every frame; those that were not reached are open."""
         request = self._request
         numbers = request.frames.numbers
+        words = CANCELLED if self._control.cancelled else LOST
         frames = tuple(
             self._done.get(place)
             or TrackedFrame(
-                number, self._time(place), FrameState.OPEN, self._first.world_from_camera,
-                words="The body was lost before this frame.",
+                number, self._time(place), FrameState.OPEN, self._first.world_from_camera, words=words
             )
             for place, number in enumerate(numbers)
         )  # fmt: skip
@@ -178,7 +206,8 @@ class _Walk:
         if request.settings.smooth:
             covariances = _covariances(frames)
             if sum(each is not None for each in covariances) >= 3:
-                steps = [1, *(b - a for a, b in pairwise(numbers))]
+                apart = [b - a for a, b in pairwise(numbers)]
+                steps = [1.0, *(each / statistics.median(apart) for each in apart)]
                 poses = [frame.world_from_rig for frame in frames]
                 smooth = smoothed(poses, covariances, self._pivot, steps)
             else:
@@ -206,27 +235,20 @@ class _Walk:
 
     def _look(self, place: int) -> _Looked:
         frames = self._request.frames
+        number = frames.numbers[place]
         try:
-            return _Looked(place, frames.views(frames.numbers[place]))
+            return _Looked(place, number, frames.views(number))
         except ReadError as error:
-            return _Looked(place, error=str(error))
-
-    def _given(self, looked: _Looked) -> TrackedFrame | None:
-        pose = self._request.keys.get(self._request.frames.numbers[looked.place])
-        if pose is None:
-            return None
-        return replace(
-            self._open(looked), state=FrameState.KEY, world_from_camera=pose.to(dtype=torch.float64)
-        )
+            return _Looked(place, number, error=str(error))
 
     def _found(self, looked: _Looked, known: Sequence[int], lost: int) -> TrackedFrame:
         began = time.perf_counter()
         if not looked.views:
-            return replace(self._open(looked), words=looked.error)
+            return self._open(looked, looked.error)
         try:
             return replace(self._sought(looked, known, lost), seconds=time.perf_counter() - began)
         except ValueError as nothing:  # a picture without content: black, or all masked
-            return replace(self._open(looked), words=str(nothing))
+            return self._open(looked, str(nothing))
 
     def _sought(self, looked: _Looked, known: Sequence[int], lost: int) -> TrackedFrame:
         expected = self._expected(looked.place, known)
@@ -239,8 +261,7 @@ class _Walk:
             if (self._close(again, views), bool(again)) >= (self._close(found, views), bool(found)):
                 found = again
         if not self._close(found, views) or found.status is Status.NO_OVERLAP:
-            words = "What fits best lies too far from where the body was expected."
-            return replace(self._open(looked), words=words)
+            return self._open(looked, TOO_FAR)
         return self._tracked(looked, found)
 
     def _wide(self) -> RefineSettings:
@@ -260,7 +281,8 @@ class _Walk:
         gap = numbers[known[-1]] - numbers[known[-2]]
         onward = numbers[place] - numbers[known[-1]]
         before = self._done[known[-2]].world_from_rig
-        if before is None or abs(gap) > STEADY or abs(onward) > STEADY:
+        far = max(abs(known[-1] - known[-2]), abs(place - known[-1]))
+        if before is None or far > STEADY:
             return last
         return moved_on(before, last, onward / gap, self._pivot)
 
@@ -281,21 +303,22 @@ class _Walk:
         request = RefineRequest(
             self._rendering, tuple(views), settings, self._pivot, self._request.device, near=near
         )
-        return run(refine(request))
+        return run(refine(request, control=self._control))
 
-    def _open(self, looked: _Looked) -> TrackedFrame:
+    def _open(self, looked: _Looked, words: str = "") -> TrackedFrame:
         return TrackedFrame(
-            self._request.frames.numbers[looked.place],
+            looked.number,
             self._time(looked.place),
             FrameState.OPEN,
             (looked.views or (self._first,))[0].world_from_camera.to(dtype=torch.float64),
+            words=words,
         )
 
     def _tracked(self, looked: _Looked, found: Registration) -> TrackedFrame:
         return replace(
             self._open(looked),
             state=FrameState.TRACKED if found else FrameState.DOUBTFUL,
-            world_from_camera=found.world_from_camera.to(dtype=torch.float64),
+            world_from_camera=_upright(found.world_from_camera),
             covariance=found.covariance,
             probability=found.probability,
             loss=float(found.losses["loss"]),
@@ -309,6 +332,12 @@ class _Walk:
     def _time(self, place: int) -> float | None:
         times = self._request.frames.times_s
         return None if times is None else times[place]
+
+
+def _upright(pose: Pose) -> Pose:
+    """In double precision, its rotation one to the last digit: the next frames are reckoned from it."""
+    pose = pose.to(dtype=torch.float64)
+    return Pose(nearest_rotation(pose.rotation), pose.translation)
 
 
 _ORDER = (FrameState.OPEN, FrameState.DOUBTFUL, FrameState.TRACKED, FrameState.KEY)

@@ -45,14 +45,15 @@ def write_autoscoper(
 ) -> None:
     """Write the poses of a bone as Autoscoper keeps them, for its folder ``Tracking``.
 
-    Frames whose pose is not trusted are left out (NaN): there Autoscoper shows no key frame.
+    A line for each frame of the trial: those that were not tracked, or whose pose is not trusted, are NaN; there
+    Autoscoper shows no key frame.
 
     Parameters
     ----------
     path
         Of the ``.tra`` file.
     track
-        Of all frames of the trial.
+        Of some or all frames of the trial.
     files
         The trial.
     shape
@@ -65,12 +66,13 @@ def write_autoscoper(
     """
     spacing = files.volume.options["spacing"]
     world_from_autoscoper = autoscoper_from_world(shape, spacing).inverse()
+    found = {frame.number: frame.world_from_camera for frame in track.frames if frame.state.sure}
     lines: list[list[Pose | None]] = []
-    for frame in track.frames:
-        pose = frame.world_from_camera if frame.state.sure else None
+    for number in files.numbers:
+        pose = found.get(number)
         if pose is None:
             lines.append([None])
             continue
-        found = files.rig_from_camera @ pose.inverse() @ world_from_autoscoper
-        lines.append([Pose(found.rotation, found.translation / files.unit_mm)])
+        bone = files.rig_from_camera @ pose.inverse() @ world_from_autoscoper
+        lines.append([Pose(bone.rotation, bone.translation / files.unit_mm)])
     write_tra(path, lines)
