@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from napari_xreg.geometry import so3
-from napari_xreg.geometry.nearest_rotation import nearest_rotation
+from napari_xreg.geometry.nearest import nearest_rotation
 
 PARAMETERIZATIONS = MappingProxyType(
     {

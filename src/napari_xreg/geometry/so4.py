@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from napari_xreg.geometry.nearest_rotation import nearest_rotation
+from napari_xreg.geometry.nearest import nearest_rotation
 from napari_xreg.geometry.pose import Pose
 
 LENGTH_MM = 510.0

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from napari_xreg.geometry.nearest_rotation import nearest_rotation
+from napari_xreg.geometry.nearest import nearest_rotation
 
 
 def test_by_hand():
