@@ -47,6 +47,7 @@ from napari_xreg.workflows import (
     train,
     training_carm,
 )
+from napari_xreg.workflows.training import training as workflow
 
 POSES = PoseRange((-11.0, 12.0), (-13.0, 14.0), (-15.0, 16.0), 17.0)
 
@@ -293,7 +294,8 @@ def test_files_that_cannot_be_written_lose_nothing(one, tmp_path, monkeypatch):
     request = asked(one, recipe, out=tmp_path / "w.safetensors")
     events, outcome = run_through(request, stop_after=2)
     assert outcome.problem == "no space left on device"
-    assert [e.words for e in events if isinstance(e, Unwritten)][:1] == [outcome.problem]
+    said = next(e for e in events if isinstance(e, Unwritten))
+    assert (said.words, said.what) == (outcome.problem, "weights")
     # From what is in memory it goes on, and is written elsewhere.
     monkeypatch.undo()
     resume = Resume(outcome.trained.state, None, outcome.trained.steps)
@@ -310,6 +312,19 @@ def test_files_that_cannot_be_written_lose_nothing(one, tmp_path, monkeypatch):
     resume = Resume(second.state_file, second.file)
     run_through(replace(request, start="shipped", resume=resume), stop_after=1)
     assert recipe.asked[-1][1] == second.file
+
+
+def test_a_journal_that_cannot_be_written_is_called_so(one, tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError("no space left on device")
+
+    recipe = ToyRecipe()
+    recipe.seconds_per_step = 0.0
+    monkeypatch.setattr(workflow, "Journal", full)
+    events, outcome = run_through(asked(one, recipe, out=tmp_path / "w.safetensors"), stop_after=1)
+    (said,) = (e for e in events if isinstance(e, Unwritten))
+    assert (said.words, said.what) == ("no space left on device", "journal")
+    assert (outcome.problem, outcome.file.is_file()) == ("", True)
 
 
 def test_stopped_before_the_first_step_nothing_is_written(one, tmp_path):

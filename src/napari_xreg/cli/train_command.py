@@ -133,7 +133,7 @@ def _show(event: TrainingEvent, request: TrainRequest, console: Console) -> None
     if isinstance(event, Preparing):
         console.step(event.words)
     elif isinstance(event, Unwritten):
-        console.step(f"not written: {event.words}; training goes on")
+        console.step(f"{event.what} not written: {event.words}; training goes on")
     elif isinstance(event, Step):
         text = f"step {event.index}  loss {event.losses['loss']:.3f}"
         console.progress(event.seconds / request.settings.by_time, text)

@@ -1,6 +1,7 @@
 """The Train widget, driven as a person would."""
 
 import threading
+from pathlib import Path
 
 import pytest
 import torch
@@ -19,13 +20,15 @@ from trainings import TinyRecipe, ToyRecipe
 
 from napari_xreg import widgets
 from napari_xreg.rayemb import load_encoder
+from napari_xreg.regression import PoseRecipe
 from napari_xreg.training import read_checkpoint, read_state
 from napari_xreg.widgets import RayEmbWidget
 from napari_xreg.widgets.docks.opening import found
 from napari_xreg.widgets.docks.table import entry_titled
 from napari_xreg.widgets.jobs.workbench import workbench_of
+from napari_xreg.widgets.train.form import TrainForm
 from napari_xreg.widgets.train.patients_form import ABOVE, FOLDER, PHANTOMS, STRUCTURES, THIS_CT
-from napari_xreg.workflows import RECIPES
+from napari_xreg.workflows import RECIPES, Interrupted, Resume, Unwritten
 
 pytestmark = pytest.mark.usefixtures("canvas_aside")
 
@@ -183,6 +186,13 @@ def test_another_widget_resumes_from_the_file(widget, bench, viewer, qtbot, tmp_
     click(qtbot, again.stop_button)
     ended(qtbot, again)
     assert again.outcome.trained.seconds > done.seconds
+
+
+def test_what_could_not_be_written_is_named(widget, notified):
+    widget.progress.take([Unwritten("disk full", "journal"), Unwritten("disk full")])
+    journal, weights = notified[-2:]
+    assert "The journal of the steps (weights are written all the same) could not" in journal
+    assert "The best weights so far could not be written: disk full" in weights
 
 
 def test_what_is_no_interrupted_training_is_said(widget, notified, tmp_path, qtbot, toy):
@@ -354,6 +364,28 @@ def test_the_request_is_what_was_set(widget, bench, toy):
     assert request.patients.bone_above_hu == 321.0
     session.patient.set_labels(None)
     assert not form.who.points.isEnabled()
+
+
+def test_a_resumed_similarity_is_that_of_its_training_only(bench, qtbot):
+    form = TrainForm(bench.session, [PoseRecipe(), ToyRecipe()])
+    qtbot.addWidget(form)
+
+    def resumed(kind, settings):
+        resume = Resume(Path("x.resume"), None, 10, 5.0)
+        form.show_interrupted(
+            Interrupted("x", resume, Path("x.safetensors"), (), kind, settings, "", "")
+        )
+        return form.recipe
+
+    assert resumed("pose", {"similarity": 0.5}).similarity == 0.5
+    assert resumed("pose", {}).similarity == 0.0  # an older file
+    assert resumed("pose", {"similarity": 0.5}).similarity == 0.5
+    assert resumed("rayemb", {}).kind == "rayemb"
+    form.what.setCurrentText(PoseRecipe.title)
+    assert form.recipe.similarity == 0.5  # still ready to go on
+    assert resumed("", {}).similarity == 0.0
+    assert resumed("pose", {"similarity": 0.5}).similarity == 0.5
+    assert form.as_usual().similarity == form.recipe.similarity == 0.0  # a new training
 
 
 def test_only_what_belongs_to_the_choice_is_shown(widget, bench):

@@ -50,7 +50,8 @@ class TrainForm(QWidget):
     ) -> None:
         super().__init__(parent)
         self._session = session
-        self._recipes = {recipe.title: recipe for recipe in recipes}
+        self._usual = {recipe.title: recipe for recipe in recipes}
+        self._recipes = dict(self._usual)
         self.what = combo({title: recipe.help for title, recipe in self._recipes.items()})
         self.who = PatientsForm(session)
         self.start = combo(_STARTS)
@@ -118,7 +119,9 @@ class TrainForm(QWidget):
 
     def show_interrupted(self, found: Interrupted) -> None:
         """Take over what an interrupted training says about itself."""
-        for title, recipe in self._recipes.items():
+        if not found.kind:  # it may be of what is chosen, and says nothing else
+            self.as_usual()
+        for title, recipe in self._usual.items():
             if recipe.kind == found.kind:
                 self._recipes[title] = _as_it_was(recipe, found)
                 self.what.setCurrentText(title)
@@ -132,6 +135,12 @@ class TrainForm(QWidget):
             minutes = found.resume.seconds / 60 + 5.0
         self.minutes.setValue(minutes)
         self.out.setText(str(found.weights))
+
+    def as_usual(self) -> Recipe:
+        """What is to be trained, and no longer as an interrupted training was asked."""
+        title = self.what.currentText()
+        self._recipes[title] = self._usual[title]
+        return self.recipe
 
     def lock(self, locked: bool) -> None:
         """Whether what is set may be changed; samples may be looked at all the while."""

@@ -16,6 +16,12 @@ _DRAW_MS = 400
 """Between two drawings of the curves: they are looked at, not dragged."""
 
 
+_UNWRITTEN = {
+    "weights": "The best weights so far",
+    "journal": "The journal of the steps (weights are written all the same)",
+}
+
+
 class TrainProgress(QWidget):
     """Progress bar, a line of words, curves, and a closing sentence."""
 
@@ -55,7 +61,7 @@ class TrainProgress(QWidget):
             if isinstance(event, Preparing):
                 self.status.setText(event.words)
             elif isinstance(event, Unwritten):
-                show_warning(f"The best weights so far could not be written: {event.words}")
+                show_warning(f"{_UNWRITTEN[event.what]} could not be written: {event.words}")
             else:
                 self._new.append(event)
 

@@ -85,7 +85,7 @@ class TrainWidget(Docked):
                 f"Training: {' and '.join(taken)} exists already: choose another name, or resume."
             )
             return
-        self._begin(request)
+        self._begin(replace(request, recipe=self.form.as_usual()))
 
     def resume(self) -> None:
         """Go on with the training that was stopped here, or that a file was chosen of."""

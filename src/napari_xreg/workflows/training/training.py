@@ -4,7 +4,7 @@ from collections.abc import Generator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -184,9 +184,18 @@ class Preparing:
 
 @dataclass(frozen=True)
 class Unwritten:
-    """Weights, or the journal, could not be written; training goes on."""
+    """Something could not be written; training goes on.
+
+    Parameters
+    ----------
+    words
+        Why.
+    what
+        ``"weights"``, with the state to resume from, or ``"journal"``: that is then not tried again.
+    """
 
     words: str
+    what: Literal["weights", "journal"] = "weights"
 
 
 @dataclass(frozen=True, eq=False)
@@ -240,7 +249,7 @@ def train(
     Step, Validation
         In order; without weights and state, which are on the disk.
     Unwritten
-        After a validation that could not be written.
+        After a validation that could not be written, or where the journal ends.
 
     Returns
     -------
@@ -288,7 +297,7 @@ def train(
             )  # fmt: skip
             at_end.callback(journal.close)
         except OSError as error:
-            yield Unwritten(reason(error))
+            yield Unwritten(reason(error), "journal")
         run = training.train(task, request.settings, resume=state, control=control)
         while True:
             try:
@@ -301,7 +310,7 @@ def train(
                     journal.add(event)
                 except (OSError, ValueError) as error:
                     journal = None
-                    yield Unwritten(reason(error))
+                    yield Unwritten(reason(error), "journal")
             if not isinstance(event, Validation):
                 yield event
                 continue
