@@ -4,6 +4,7 @@ import json
 import os
 import stat
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,7 +12,10 @@ import torch
 from napari_xreg.cli import main
 from napari_xreg.session import read_session
 from napari_xreg.simulation import phantom
-from napari_xreg.study import read_rows
+from napari_xreg.study import job_script, opened_manifest, plan_of, read_rows
+from napari_xreg.study.case import digest
+from napari_xreg.study.plan import slug
+from napari_xreg.study.slurm import SlurmSettings
 
 SMALL = """schema = "napari-xreg/study"
 version = 1
@@ -33,6 +37,8 @@ spread = 0.5
 name = "one"
 starts = 1
 """
+
+OWN = 'schema = "napari-xreg/study"\nversion = 1\n[[cases]]\nname = "broken"\nct = "absent.nii.gz"\nxrays = ["a.dcm"]\n'
 
 
 @pytest.fixture
@@ -117,6 +123,8 @@ def test_what_would_be_done(manifest, capsys):
         ("evaluate s --workers 2", "leave --workers out"),
         ("evaluate", "takes the folder of a study"),
         ("evaluate study.toml", "is no folder of a study"),
+        ("study.toml --out s --slurm c.toml --workers 2", "leave --workers out"),
+        ("study.toml --out s --slurm c.toml --no-resume", "in place of --no-resume"),
         ("absent.toml --out s", "absent.toml"),
         ("init --out study.toml", "is there already"),
         ("init absent.h5 --out new.toml", "no such data set"),
@@ -157,3 +165,40 @@ def test_slurm_gets_a_script_that_runs_the_study(manifest, capsys, monkeypatch):
     monkeypatch.setenv("PATH", str(manifest / "empty"))
     assert main(line) == 2
     assert "sbatch was not found" in capsys.readouterr().err
+
+
+def test_a_job_script_of_paths_with_spaces_and_a_command_of_several_words():
+    settings = SlurmSettings(command="python -m napari_xreg")
+    script = job_script(settings, ["a.toml"], Path("/my data/out"))
+    assert "#SBATCH --output='/my data/out/slurm-%A-%a.log'\n" in script
+    assert script.endswith("\npython -m napari_xreg study a.toml --workers 1 --quiet\n")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a stand-in of a shell")
+def test_failures_are_done_again_once_by_an_array_of_jobs(manifest, monkeypatch):
+    (manifest / "study.toml").write_text(OWN)
+    assert main(["study", "study.toml", "--out", "s", "--quiet"]) == 1
+    (row,) = (manifest / "s" / "rows").glob("*.json")
+    (manifest / "cluster.toml").write_text("jobs = 2\n")
+    sbatch = manifest / "bin" / "sbatch"
+    sbatch.parent.mkdir()
+    sbatch.write_text("#!/bin/bash\necho Submitted\n")
+    sbatch.chmod(sbatch.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", f"{sbatch.parent}{os.pathsep}{os.environ['PATH']}")
+    line = ["study", "study.toml", "--out", "s", "--slurm", "cluster.toml", "--retry-failed"]
+    assert main([*line, "--dry-run"]) == 0
+    assert row.is_file()
+    assert main(line) == 0
+    assert not row.is_file()
+    assert "--retry-failed" not in (manifest / "s" / "slurm-job.sh").read_text()
+
+
+def test_what_another_runner_has_in_hand_is_not_done(manifest, capsys):
+    (manifest / "study.toml").write_text(OWN)
+    (manifest / "s" / "rows").mkdir(parents=True)
+    (job,) = plan_of(*opened_manifest("study.toml")).jobs
+    claim = {"host": "another machine", "pid": 1, "born": 0.0}
+    name = f"{slug(job.case.name)}.{digest(job.case.name)[:8]}.claim"
+    (manifest / "s" / "rows" / name).write_text(json.dumps(claim))
+    assert main(["study", "study.toml", "--out", "s", "--quiet", "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["done"] == 0

@@ -28,6 +28,7 @@ from napari_xreg.study import (
     StudyRequest,
     evaluate,
     failure_lines,
+    forget_failures,
     job_script,
     manifest_of,
     manifest_text,
@@ -111,13 +112,23 @@ def do(arguments: Namespace, source: str, console: Console) -> int:
     out = Path(arguments.out)
     if sum(map(bool, (arguments.dask, arguments.scheduler, arguments.slurm))) > 1:
         raise ValueError("give one of --dask, --scheduler and --slurm")
+    if arguments.slurm is not None:
+        if arguments.workers:
+            raise ValueError(
+                "--slurm takes the number of processes from its file (cpus): leave --workers out"
+            )
+        if not arguments.resume:
+            raise ValueError(
+                "jobs of SLURM share a folder, so each takes what is there: give another --out in place of "
+                "--no-resume"
+            )
     set_thread_count(1)
     console.step("reading")
     manifest, folder = opened_manifest(source)
     plan = plan_of(manifest, folder, limit=arguments.limit)
     say_plan(plan, console)
     if arguments.slurm is not None:
-        return on_slurm(arguments, source, out, console)
+        return on_slurm(arguments, source, plan, out, console)
     if arguments.dry_run:
         console.say(f"would be computed {runner_of(arguments).words} and written to {out}")
         console.answer({"registrations": plan.count, "cases": len(plan.jobs)})
@@ -161,7 +172,9 @@ def do(arguments: Namespace, source: str, console: Console) -> int:
     )
     if ended.cancelled:
         return 130
-    return 1 if ended.failed else 0
+    if ended.done < ended.total:
+        console.say(f"{ended.total - ended.done} registrations are not done yet")
+    return 1 if ended.failed or ended.done < ended.total else 0
 
 
 def say_plan(plan: Plan, console: Console) -> None:
@@ -186,18 +199,20 @@ def runner_of(arguments: Namespace) -> Runner:
     return Processes(workers) if arguments.workers else InProcess()
 
 
-def on_slurm(arguments: Namespace, source: str, out: Path, console: Console) -> int:
+def on_slurm(arguments: Namespace, source: str, plan: Plan, out: Path, console: Console) -> int:
     """Hand it to SLURM, or show what would be handed."""
     given = [source, "--out", str(out.absolute())]
     given[0] = str(Path(source).absolute()) if Path(source).exists() else source
     given += ["--limit", str(arguments.limit)] if arguments.limit else []
-    given += ["--retry-failed"] if arguments.retry_failed else []
     script = job_script(read_slurm(arguments.slurm), given, out.absolute())
     if arguments.dry_run:
         console.say(script)
         console.answer({"script": script})
         return 0
     check_folder(out)
+    if arguments.retry_failed:
+        # Here and once: every job of the array would do the failures of the others again.
+        forget_failures(plan, out)
     said = submit(script, out)
     console.say(said)
     console.say(f"later:   napari-xreg study evaluate {shlex.quote(str(out))}")

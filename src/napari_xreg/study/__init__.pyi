@@ -20,6 +20,7 @@ from .running import (
     RowsDone as RowsDone,
     StudyDone as StudyDone,
     StudyRequest as StudyRequest,
+    forget_failures as forget_failures,
     read_rows as read_rows,
     run_study as run_study,
 )

@@ -10,6 +10,7 @@ Whoever is killed leaves rows that are whole; the next run takes those whose key
 one and does the rest. Runners that work in one folder at once share what is left.
 """
 
+import contextlib
 import json
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
@@ -171,6 +172,25 @@ def _there(file: Path, key: str, request: StudyRequest) -> bool:
     except ReadError:  # of a version to come, or damaged: done again
         return False
     return row.key == key and not (row.failure and request.retry_failed)
+
+
+def forget_failures(plan: Plan, out: Path) -> int:
+    """Take the rows of failures out of a folder, so that whoever runs next does them again; how many.
+
+    Raises
+    ------
+    OSError
+        If one cannot be taken out.
+    """
+    gone = 0
+    for job in plan.jobs:
+        for item in job.items:
+            file = out / ROWS / file_name(job, item)
+            with contextlib.suppress(ReadError):  # damaged or absent: done anyway
+                if read_row(file).failure:
+                    file.unlink(missing_ok=True)
+                    gone += 1
+    return gone
 
 
 class CaseOfFolder(Record):

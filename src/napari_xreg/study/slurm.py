@@ -66,11 +66,12 @@ def job_script(settings: SlurmSettings, arguments: list[str], out: Path) -> str:
         f"--cpus-per-task={settings.cpus}",
         f"--mem={settings.memory}",
         f"--time={settings.time}",
-        f"--output={out / 'slurm-%A-%a.log'}",
+        f"--output={shlex.quote(str(out / 'slurm-%A-%a.log'))}",
     ]
     asked += [f"--partition={settings.partition}"] if settings.partition else []
     asked += [f"--account={settings.account}"] if settings.account else []
-    line = [settings.command, "study", *arguments, "--workers", str(settings.cpus), "--quiet"]
+    program = shlex.split(settings.command)
+    line = [*program, "study", *arguments, "--workers", str(settings.cpus), "--quiet"]
     return "\n".join(
         [
             "#!/bin/bash",

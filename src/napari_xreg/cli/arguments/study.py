@@ -18,7 +18,7 @@ def add_study(commands: Commands, common: Parser) -> None:
         "method, each result written as soon as it is known. A study that was ended goes on where it was. "
         "study init [DATASET ...]: write a manifest to change. study evaluate DIR: the tables of a study. "
         "study report DIR: one page with curves and the worst cases.",
-        epilog="Exit codes: 0 every case has a result, 1 some failed, 2 bad input, 130 interrupted.",
+        epilog="Exit codes: 0 every case has a result, 1 some failed or are not done yet, 2 bad input, 130 interrupted.",
     )
     study.add_argument(
         "words",
