@@ -31,6 +31,23 @@ class Ends:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
+READ: list[str] = []
+
+
+@dataclass(frozen=True)
+class IsRead:
+    """A case that is never registered, and counts how often it is read."""
+
+    name: str
+
+    def described(self):
+        return {"kind": "is read"}
+
+    def prepare(self):
+        READ.append(self.name)
+        raise ValueError("it is read")
+
+
 @dataclass(frozen=True)
 class Fails:
     """A case that cannot be read."""
@@ -68,7 +85,8 @@ class Recorded:
 
     words = "nowhere"
 
-    def __init__(self, fail=(), stop_after=None):
+    def __init__(self, fail=(), stop_after=None, at_once=100):
+        self.at_once = at_once
         self.asked, self._fail, self._stop_after = [], fail, stop_after
 
     def run(self, jobs):

@@ -5,7 +5,7 @@ import os
 import platform
 
 import pytest
-from study_twins import Ends, Fails, Recorded, job_of, plan, row_of
+from study_twins import MANIFEST, READ, Ends, Fails, IsRead, Recorded, job_of, plan, row_of
 
 from napari_xreg.images import Landmark
 from napari_xreg.progress import Control, run
@@ -135,6 +135,55 @@ def test_cancelling_offers_no_more(tmp_path):
     assert ended.cancelled
     assert len(runner.asked) == 1
     assert ended.done == 2
+
+
+def test_cancelling_ends_within_a_case_and_what_is_done_of_it_stays(tmp_path):
+    control = Control()
+    manifest = StudyFile.of(MANIFEST | {"starts": [{"name": "near", "repeats": 7}]}, "")
+    asked = plan_of(manifest, tmp_path)
+
+    class Cancels(Recorded):
+        def run(self, jobs):
+            for number, each in enumerate(super().run(jobs), 1):
+                if number == 2:
+                    control.cancel()
+                yield each
+
+    runner = Cancels(at_once=3)
+    request = StudyRequest(asked, tmp_path, runner)
+    events = []
+    ended = run(run_study(request, control=control), events.append)
+    assert [len(event.rows) for event in events] == [3, 3]
+    assert (ended.done, ended.computed, ended.elsewhere) == (6, 6, 0)
+    assert not list((tmp_path / "rows").glob("*.claim"))
+    rest = Recorded(at_once=3)
+    ended = run(run_study(StudyRequest(asked, tmp_path, rest)))
+    # The one of the first case that was left, then 3, 3 and 1 of each of the other three.
+    assert len(rest.asked) == 1 + 3 * 3
+    assert (ended.done, ended.computed) == (28, 22)
+
+
+def test_a_case_is_claimed_until_the_last_of_its_registrations(tmp_path):
+    held = []
+
+    class Looks(Recorded):
+        def run(self, jobs):
+            for each in super().run(jobs):
+                held.append(len(list((tmp_path / "rows").glob("*.claim"))))
+                yield each
+
+    done(tmp_path, Looks(at_once=1))
+    assert held == [1] * 8
+
+
+def test_in_this_process_a_case_is_read_once_for_all_its_registrations():
+    READ.clear()
+    jobs = [job_of(IsRead(str(n)), n) for n in (1, 2)]
+    single = [job for job in jobs for _ in range(3)]
+    rows = [row.failure for _, (row,) in InProcess().run(single)]
+    assert rows == ["it is read"] * 6
+    assert READ == ["1", "2"]
+    assert InProcess().at_once == 1
 
 
 def test_a_case_that_another_runner_has_is_left_to_it(tmp_path):

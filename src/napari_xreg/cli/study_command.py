@@ -139,13 +139,16 @@ def do(arguments: Namespace, source: str, console: Console) -> int:
     for _ in compiling(control, simulator=bool(manifest.simulated)):
         pass
     console.step(f"registering {runner.words}")
-    failed = 0
+    failed, said = 0, set[tuple[str, str]]()
 
     def show(event: RowsDone) -> None:
         nonlocal failed
-        failed += sum(bool(row.failure) for row in event.rows)
-        for words in failure_lines(event.rows):
+        failures = [row for row in event.rows if row.failure]
+        failed += len(failures)
+        # A case that cannot be read fails in every registration: that is said once.
+        for words in failure_lines([r for r in failures if (r.case, r.failure) not in said]):
             console.say(f"failed: {words}")
+        said.update((row.case, row.failure) for row in failures)
         last = event.rows[-1]
         words = f"{event.done} of {event.total}" + (f", {failed} failed" if failed else "")
         console.progress(event.done / max(1, event.total), f"{words}: {last.case}")

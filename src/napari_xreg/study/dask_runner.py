@@ -3,12 +3,12 @@
 import contextlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from napari_xreg.files import set_thread_count
 from napari_xreg.records import StudyRow
 from napari_xreg.study.registering import Job, failed, rows_of
-from napari_xreg.study.runners import AHEAD, Done
+from napari_xreg.study.runners import AHEAD, AT_ONCE, Done
 
 _RETRIES = 2
 
@@ -25,6 +25,7 @@ class Dask:
         Of a cluster on this machine.
     """
 
+    at_once: ClassVar[int] = AT_ONCE
     address: str = ""
     workers: int = 1
 

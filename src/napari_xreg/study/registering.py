@@ -40,7 +40,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Job:
-    """What one process does in one go: a case is read, or simulated, once for all of its items.
+    """What one process does in one go: a case is read, or simulated, once for these of its items.
 
     Parameters
     ----------
@@ -60,8 +60,39 @@ class Job:
     seed: int
 
 
-def rows_of(job: Job) -> tuple[StudyRow, ...]:
-    """All rows of a job; what fails is a row with its sentence.
+class Reading:
+    """A case that is read, or simulated, when it is first asked for.
+
+    Parameters
+    ----------
+    case
+        Which.
+    """
+
+    def __init__(self, case: StudyCase) -> None:
+        self.case = case
+        self._read: Prepared | Exception | None = None
+
+    def prepared(self) -> Prepared:
+        """It, read.
+
+        Raises
+        ------
+        Exception
+            What reading it raised, each time.
+        """
+        if self._read is None:
+            try:
+                self._read = self.case.described.prepare()
+            except Exception as error:
+                self._read = error
+        if isinstance(self._read, Exception):
+            raise self._read
+        return self._read
+
+
+def rows_of(job: Job, reading: Reading | None = None) -> tuple[StudyRow, ...]:
+    """All rows of a job, whose case may be read already; what fails is a row with its sentence.
 
     Libraries sum in one thread, so that numbers are the same however many of these run beside each
     other.
@@ -70,14 +101,14 @@ def rows_of(job: Job) -> tuple[StudyRow, ...]:
     cv2.setNumThreads(1)
     try:
         with torch_threads(1):
-            return tuple(_rows(job))
+            return tuple(_rows(job, reading or Reading(job.case)))
     finally:
         cv2.setNumThreads(before)
 
 
-def _rows(job: Job) -> Iterator[StudyRow]:
+def _rows(job: Job, reading: Reading) -> Iterator[StudyRow]:
     try:
-        prepared = job.case.described.prepare()
+        prepared = reading.prepared()
     except Exception as error:
         yield from (failed(job, item, error) for item in job.items)
         return

@@ -12,20 +12,27 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 from napari_xreg.files import set_thread_count
 from napari_xreg.records import StudyRow
-from napari_xreg.study.registering import Job, failed, rows_of
+from napari_xreg.study.registering import Job, Reading, failed, rows_of
 
 Done = tuple[Job, tuple[StudyRow, ...]]
 AHEAD = 2
 """Jobs a worker has at once, the one it does included."""
+AT_ONCE = 8
+"""Registrations of a case that are sent to another process: each time the case is read anew there."""
 
 
 @runtime_checkable
 class Runner(Protocol):
     """Computes jobs."""
+
+    @property
+    def at_once(self) -> int:
+        """Registrations of a job at most: so often are rows written, and is Ctrl-C obeyed."""
+        ...
 
     @property
     def words(self) -> str:
@@ -39,7 +46,9 @@ class Runner(Protocol):
 
 @dataclass(frozen=True)
 class InProcess:
-    """One job after the other, here."""
+    """One job after the other, here; a case is read once for all jobs of it that follow each other."""
+
+    at_once: ClassVar[int] = 1
 
     @property
     def words(self) -> str:
@@ -48,8 +57,11 @@ class InProcess:
 
     def run(self, jobs: Iterable[Job]) -> Iterator[Done]:
         """See `Runner`."""
+        reading: Reading | None = None
         for job in jobs:
-            yield job, rows_of(job)
+            if reading is None or reading.case is not job.case:
+                reading = Reading(job.case)
+            yield job, rows_of(job, reading)
 
 
 @dataclass(frozen=True)
@@ -60,6 +72,7 @@ class Processes:
     is done again, one job at a time, and the job that ends its process again is a failure.
     """
 
+    at_once: ClassVar[int] = AT_ONCE
     workers: int
 
     @property

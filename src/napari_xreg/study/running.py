@@ -13,7 +13,7 @@ one and does the rest. Runners that work in one folder at once share what is lef
 import contextlib
 import json
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from napari_xreg.files import (
@@ -64,7 +64,7 @@ class StudyRequest:
 
 @dataclass(frozen=True)
 class RowsDone:
-    """A case is done: its rows, and how many registrations of the study are there now."""
+    """Registrations of a case are done: their rows, and how many of the study are there now."""
 
     rows: tuple[StudyRow, ...]
     done: int
@@ -105,7 +105,7 @@ def run_study(
     Yields
     ------
     RowsDone
-        Of every case.
+        Of so many registrations of a case as the runner does at once.
 
     Raises
     ------
@@ -113,13 +113,14 @@ def run_study(
         If a file cannot be written; rows that were stay.
     """
     control = control or Control()
-    plan, rows = request.plan, request.out / ROWS
+    plan, rows, runner = request.plan, request.out / ROWS, request.runner
     rows.mkdir(parents=True, exist_ok=True)
     _write_plan(request)
     claims, total = Claims(rows), plan.count
     missing = {job.case.name: _missing(job, rows, request) for job in plan.jobs}
     done = total - sum(len(job.items) for job in missing.values() if job is not None)
     computed = 0
+    awaited: dict[str, int] = {}
 
     def offered() -> Iterator[Job]:
         for job in plan.jobs:
@@ -133,13 +134,19 @@ def run_study(
             if left is None:
                 claims.give_back(_claim(job))
                 continue
-            yield left
+            awaited[job.case.name] = len(left.items)
+            for first in range(0, len(left.items), runner.at_once):
+                if not control.proceed():
+                    return
+                yield replace(left, items=left.items[first : first + runner.at_once])
 
     try:
-        for job, answers in request.runner.run(offered()):
+        for job, answers in runner.run(offered()):
             for item, row in zip(job.items, answers, strict=True):
                 write_row(rows / file_name(job, item), row)
-            claims.give_back(_claim(job))
+            awaited[job.case.name] -= len(answers)
+            if not awaited[job.case.name]:
+                claims.give_back(_claim(job))
             done, computed = done + len(answers), computed + len(answers)
             yield RowsDone(answers, done, total)
     finally:
