@@ -118,7 +118,8 @@ def refine(
     near = request.near if what.above_water else None
     words: tuple[str, ...] = ()
     if what.above_water:
-        words = (ABOVE_WATER,) if near is None else (ABOVE_WATER, near_bone_words(near))
+        said = () if near is None else (near_bone_words(near, request.settings),)
+        words = (ABOVE_WATER, *said)
         yield BonesAlone(words)
     try:
         there = volume_on(volume, request.device)

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 import torch
 
-from napari_xreg.geometry import CArm, Detector
+from napari_xreg.geometry import CArm, Detector, Pose
 from napari_xreg.images import ABOVE_WATER, Radiograph, above_water
 from napari_xreg.metrics import mean_target_registration_error
 from napari_xreg.progress import Control, run
@@ -20,9 +20,11 @@ from napari_xreg.registration import (
     View,
     near_bone_mask,
     near_bone_view,
+    near_bone_words,
     refine_near_bone,
 )
-from napari_xreg.registration.near_bone import refining
+from napari_xreg.registration.near_bone import refining, starting
+from napari_xreg.registration.near_bone.search import Place
 from napari_xreg.rendering import render_drr
 from napari_xreg.session import Rendering
 from napari_xreg.simulation import phantom
@@ -156,13 +158,62 @@ def test_cancelling_returns_what_was_reached(hip, views):
     assert result.covariance is None
 
 
-def test_adam_looks_near_the_start(hip, views):
+def test_solvers_for_comparison_begin_at_the_given_pose(hip, views):
+    """... as their start errors are measured there; 3 mm in space could be searched away."""
     seen, _, isocenter = views
     settings = AdamSettings(pixels=(32,), iterations=3, keep_images=False)
     result = run(
         refine_near_bone(above_water(hip[1]), seen[:1], settings=settings, isocenter=isocenter)
     )
     assert len(result.trajectory) == 3
+    first = result.trajectory[0].world_from_camera
+    assert torch.allclose(first.matrix().double(), seen[0].world_from_camera.matrix().double())
+    assert not any("looked for" in note for note in result.notes)
+    near = NearBone(5.0, 14.0)
+    assert near_bone_words(near) == "compared within 5 mm of the rendered bone"
+    words = "compared within 14 mm of the bone as rendered at the start"
+    assert near_bone_words(near, settings) == words
+
+
+def test_each_proposed_pose_has_the_depth_and_the_reach_of_its_own_spread(hip, views, monkeypatch):
+    (view, _), _, isocenter = views
+    given = view.world_from_camera.to(dtype=torch.float64)
+    sight = given.rotation[:, 2]
+    nearer = Pose(given.rotation, given.translation + 60.0 * sight)
+    found = Pose(nearer.rotation, nearer.translation + 5.0 * given.rotation[:, 0])
+    searched, refined = [], []
+
+    def places_of(volume, views, turned, reach_mm, *, most):
+        searched.append(reach_mm)
+        return [Place(found, 0.9)] if len(searched) == 2 else []
+
+    def refine(volume, views, *, settings, isocenter, control):
+        pose = views[0].world_from_camera
+        refined.append((settings.depth, settings.spread))
+        yield from ()
+        return Registration(pose, Status.CONVERGED, {"loss": 0.5}, (), isocenter, views=(pose,))
+
+    monkeypatch.setattr(starting, "places_of", places_of)
+    monkeypatch.setattr(refining, "refine", refine)
+    own, others = Spread(3.0, 4.0, 5.0), Spread(6.0, 15.0, 30.0)
+    settings = dataclasses.replace(
+        SETTINGS, levels=SETTINGS.levels[-1:], spread=own,
+        beside=(Hypothesis(nearer, "a network", 1, others),),
+    )  # fmt: skip
+    result = run(
+        refine_near_bone(above_water(hip[1]), view, settings=settings, isocenter=isocenter)
+    )
+    assert searched == [8.0, 30.0]  # twice the spread in plane
+    assert result.notes[0] == "The bone was looked for within 30 mm of the start."
+    assert [spread for _, spread in refined] == [own, others, others]
+    assert [depth.sigma_mm for depth, _ in refined] == [5.0, 30.0, 30.0]
+    away = float(sight @ (isocenter - given.translation))
+    # Found 5 mm across the line of sight: as far away as the network thought.
+    assert [depth.mm for depth, _ in refined] == pytest.approx([away, away - 60.0, away - 60.0])
+    both = [starting.Start(given, Hypothesis(given), True, mm) for mm in (20.0, 8.0, 8.0, 0.0)]
+    words = "The bone was looked for within 8 and 20 mm of the starting poses."
+    assert starting.searched_words(both) == (words,)
+    assert starting.searched_words(both[-1:]) == ()
 
 
 def test_what_is_not_looked_for_is_compared_more_widely_at_first():
@@ -215,7 +266,8 @@ def test_rounds_near_a_bone_are_two_turned_and_searched_more_widely(hip, views, 
     asked = []
 
     def refined(volume, host, views, near, settings, pivot, control):
-        asked.append((settings.starts, settings.spread, refining._searched_mm(settings)))
+        around = starting.searched_mm(*starting.hypotheses(views, settings), settings)
+        asked.append((settings.starts, settings.spread, around))
         yield from ()
         pose = views[0].world_from_camera
         return Registration(
@@ -238,14 +290,20 @@ def test_rounds_near_a_bone_are_two_turned_and_searched_more_widely(hip, views, 
 
 
 def test_a_search_stands_in_for_a_coarse_first_level_of_three(hip, views):
-    assert refining._left_out(SETTINGS) == 1
+    def left_out(settings):
+        return starting.levels_left_out(starting.hypotheses(views[0], settings), settings)
+
+    assert left_out(SETTINGS) == 1
+    unsearched = Hypothesis(views[1], spread=Spread(1.0, 0.0, 1.0))
     for other in (
+        # Nothing is looked for around one of them.
+        dataclasses.replace(SETTINGS, beside=(unsearched,)),
         dataclasses.replace(SETTINGS, levels=SETTINGS.levels[1:]),
         dataclasses.replace(SETTINGS, levels=SETTINGS.levels[:2]),
         dataclasses.replace(SETTINGS, locked=("depth",)),
         dataclasses.replace(SETTINGS, spread=Spread(3.0, 0.0, 15.0)),
     ):
-        assert refining._left_out(other) == 0
+        assert left_out(other) == 0
 
 
 def test_locked_parameters_stay_and_nothing_is_looked_for(hip, views):

@@ -1,26 +1,32 @@
 """Solvers without derivatives: the search itself on functions with a known minimum."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 from blobs import CENTER, blob_radiograph, blob_volume, carm
 
 from napari_xreg.progress import Control, run
-from napari_xreg.registration import SOLVERS, Status, View, Wanted, refine
+from napari_xreg.registration import SOLVERS, Registration, Status, View, Wanted, refine
 from napari_xreg.registration.refinement.gradient_free import xreg
 from napari_xreg.registration.refinement.gradient_free.asking import questions
 from napari_xreg.registration.refinement.gradient_free.cma_es import cma_es
+from napari_xreg.registration.refinement.gradient_free.objective import Objective
 
 
 def minimised(function, search):
-    """Answer until it ends: where, whether by itself, and how many it asked for."""
-    asked, count = next(search), 0
+    """Answer until it ends: where (as a course keeps it), whether by itself, and how many it asked for."""
+    asked, seen = next(search), []
     while True:
-        count += len(asked)
+        losses = [function(row) for row in asked]
+        seen += zip(losses, asked, strict=True)
         try:
-            asked = search.send([function(row) for row in asked])
+            asked = search.send(losses)
         except StopIteration as end:
-            return *end.value, count
+            ended, settled = end.value
+            best = min(seen, key=lambda pair: pair[0])[1]
+            return best if ended is None else ended, settled, len(seen)
 
 
 def cloud(start, sigma, **how):
@@ -143,6 +149,67 @@ def test_cancelled_between_two_poses(name):
     assert found.status is Status.CANCELLED
     assert len(found.trajectory) <= (100 if name == "xreg" else 4)
     assert found.losses["loss"] == min(i.loss for i in found.trajectory)
+
+
+@pytest.mark.parametrize("name", ["powell", "nelder-mead", "xreg"])
+def test_the_loss_is_that_of_the_pose_also_where_the_losses_ran_out(name):
+    arm = carm(36, 40)
+    true = pose_of(arm)
+    off = torch.tensor([0.03, 0.0, 0.02, 3.0, -2.0, 0.0], dtype=torch.float64)
+    view = View(blob_radiograph(arm, true), true.left_perturb(off, CENTER))
+    settings = SOLVERS[name].settings_for(Wanted(pixels=(40,), iterations=5, keep_images=False))
+    if name == "nelder-mead":  # stopped within a shrinking of the simplex
+        settings = dataclasses.replace(settings, iterations=10)
+    found = run(refine(blob_volume(5.0), view, settings=settings, isocenter=CENTER))
+    assert found.ended_at is not None
+    best = found.trajectory[found.ended_at]
+    assert found.losses["loss"] == best.loss == min(each.loss for each in found.trajectory)
+
+
+def test_a_cloud_is_followed_at_its_mean_with_the_loss_of_that():
+    """Cancelled at the very first pose of the next level: nothing better is known."""
+    arm, control = carm(36, 40), Control()
+    true = pose_of(arm)
+    off = torch.tensor([0, 0, 0, 3.0, 0, 0], dtype=torch.float64)
+    view = View(blob_radiograph(arm, true), true.left_perturb(off, CENTER))
+    settings = xreg.XregSettings((40, 40), population=8, generations=1, keep_images=False)
+    events = refine(blob_volume(5.0), view, settings=settings, isocenter=CENTER, control=control)
+    for _ in range(8):
+        next(events)
+    control.cancel()
+    found = run(events)
+    assert found.status is Status.CANCELLED
+    start = np.zeros(6)
+    objective = Objective(blob_volume(5.0), (view,), 40, CENTER, xreg.patches_of(8))
+    search = xreg._cloud(start, settings=settings)
+    next(search)
+    with pytest.raises(StopIteration) as end:
+        search.send([each.loss for each in found.trajectory])
+    mean = end.value.value[0][None]
+    plain = objective.losses(mean)[0]
+    loss = 0.9 * plain + xreg.penalty(mean)
+    assert found.losses["loss"] == pytest.approx(float(loss[0]))
+    assert found.notes == ()
+
+
+@pytest.mark.parametrize(
+    ("package", "name"), [(True, "BOBYQA of nlopt"), (False, "COBYQA of scipy")]
+)
+def test_which_package_searched_is_said(package, name, monkeypatch):
+    def search_levels(volume, views, levels, *, pivot, control, keep_images):
+        yield from ()
+        pose = views[0].world_from_camera
+        return Registration(pose, Status.CONVERGED, {"loss": 0.5}, (), pivot, views=(pose,))
+
+    monkeypatch.setattr(xreg.importlib.util, "find_spec", lambda name: package or None)
+    monkeypatch.setattr(xreg, "search_levels", search_levels)
+    arm = carm(36, 40)
+    view = View(blob_radiograph(arm, pose_of(arm)), pose_of(arm))
+    events = xreg.refine_xreg(
+        blob_volume(5.0), (view,), settings=xreg.XregSettings(), pivot=CENTER, control=None
+    )
+    assert run(events).notes == (f"The finer level was searched by {name}.",)
+    assert "COBYQA" in SOLVERS["xreg"].about
 
 
 def test_settings_are_one_sentence():

@@ -18,8 +18,9 @@ from napari_xreg.registration.refinement.gradient_free.objective import (
 from napari_xreg.registration.refinement.result import Iterate, Registration, Status
 from napari_xreg.registration.refinement.views import View
 
-Search = Generator[Values, "list[float]", tuple[Values, bool]]
-"""Asks for losses of the rows of an array; returns where it ended and whether it converged."""
+Search = Generator[Values, "list[float]", tuple[Values | None, bool]]
+"""Asks for losses of the rows of an array; returns where it ended (None: at the best of them) and whether it
+converged."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,8 @@ def search_levels(
     for number, level in enumerate(levels):
         objective = Objective(volume, views, level.pixels, pivot, level.similarity)
         at, loss, status = yield from _one_level(course, objective, level, number, at, control)
-        losses = {"loss": loss}
+        # Cancelled before anything was tried: still where the level before ended.
+        losses = losses if status is Status.CANCELLED and not np.isfinite(loss) else {"loss": loss}
         if status is Status.CANCELLED:
             break
     if status is not Status.CANCELLED and objective.flat(at):
@@ -101,8 +103,7 @@ def _one_level(
         while True:
             if control is not None and not control.proceed():
                 return best, lowest, Status.CANCELLED
-            plain, images = objective.losses(asked)
-            found = level.weight * plain + level.penalty(asked)
+            plain, found, images = _losses(objective, level, asked)
             poses = objective.poses(asked)[0]
             for row, loss in enumerate(found.tolist()):
                 better = loss < lowest
@@ -119,10 +120,16 @@ def _one_level(
             asked = search.send(found.tolist())
     except StopIteration as end:
         ended, converged = end.value
-        return (
-            ended if ended is not None else best,
-            lowest,
-            (Status.CONVERGED if converged else Status.ITERATION_LIMIT),
-        )
+        if ended is not None:
+            best, lowest = ended, float(_losses(objective, level, ended[None])[1][0])
+        return best, lowest, (Status.CONVERGED if converged else Status.ITERATION_LIMIT)
     finally:
         search.close()
+
+
+def _losses(
+    objective: Objective, level: SearchLevel, values: Values
+) -> tuple[Values, Values, list[Tensor]]:
+    """Of the rows of an array: one minus the similarity, what is minimised, DRRs."""
+    plain, images = objective.losses(values)
+    return plain, level.weight * plain + level.penalty(values), images

@@ -110,7 +110,8 @@ def _search(start: Values, *, unit: Values, settings: DirectSettings) -> Search:
             # A loss that is no number (a pose that shows nothing) is as bad as none.
             asked = asking.send(min(losses[0], 1e6))
     except StopIteration as end:
-        return start + unit * end.value.x, bool(end.value.success)
+        # Stopped at the limit its x is not the best pose that it saw: that one is kept for it.
+        return None, bool(end.value.success)
     finally:
         asking.close()
 

@@ -12,7 +12,7 @@ BOBYQA where nlopt is not installed.
 import functools
 import importlib.util
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -30,7 +30,7 @@ from napari_xreg.registration.refinement.gradient_free.course import (
     search_levels,
 )
 from napari_xreg.registration.refinement.gradient_free.objective import Values
-from napari_xreg.registration.refinement.result import Iterate, Registration
+from napari_xreg.registration.refinement.result import Iterate, Registration, Status
 from napari_xreg.registration.refinement.solver import Solver, Wanted
 from napari_xreg.registration.refinement.views import View
 
@@ -93,7 +93,7 @@ def refine_xreg(
     pivot: Float[Tensor, "3"],
     control: Control | None,
 ) -> Generator[Iterate, None, Registration]:
-    """`Solver.solve`; there is no covariance."""
+    """`Solver.solve`; there is no covariance, and a note says which package was used."""
     sizes = settings.pixels or _sizes(views[0])
     levels = [
         SearchLevel(
@@ -103,9 +103,12 @@ def refine_xreg(
         SearchLevel(sizes[-1], patches_of(SHRUNK[1]), functools.partial(_box, settings=settings)),
     ]  # fmt: skip
     chosen = levels[-len(sizes) :]
-    return search_levels(
+    found = yield from search_levels(
         volume, views, chosen, pivot=pivot, control=control, keep_images=settings.keep_images
     )
+    if found.status is Status.CANCELLED:  # perhaps before it came to that
+        return found
+    return replace(found, notes=(*found.notes, f"The finer level was searched by {bobyqa_name()}."))
 
 
 def patches_of(shrunk: int) -> Similarity:
@@ -143,16 +146,14 @@ def _cloud(start: Values, *, settings: XregSettings) -> Search:
 
 def _box(start: Values, *, settings: XregSettings) -> Search:
     """Within bounds about where the first level ended."""
-    best = (float("inf"), np.zeros(6))
     asking = questions(lambda function: _bounded(function, settings.evaluations))
     try:
         asked = next(asking)
         while True:
             losses = yield (start + BOUNDS * asked)[None]
-            best = min(best, (losses[0], asked), key=lambda pair: pair[0])
             asked = asking.send(min(losses[0], 1e6))
     except StopIteration as end:
-        return start + BOUNDS * best[1], bool(end.value)
+        return None, bool(end.value)
     finally:
         asking.close()
 
@@ -198,8 +199,8 @@ XREG = Solver(
     name="xreg",
     title="xReg",
     about=(
-        "CMA-ES on patches of gradients, then BOBYQA: the preset of xReg (Grupp et al. 2020), for "
-        "comparison. Up to some minutes; no locks, no covariance."
+        "CMA-ES on patches of gradients, then BOBYQA (COBYQA where nlopt is not installed): the preset "
+        "of xReg (Grupp et al. 2020), for comparison. Up to some minutes; no locks, no covariance."
     ),
     settings=XregSettings,
     compares=lambda: {"patch gradient NCC": "NCC of gradients in patches of 11 and 21 pixels."},
