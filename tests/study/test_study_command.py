@@ -58,8 +58,8 @@ def test_a_study_with_a_broken_case(manifest, capsys):
     assert "SIMULATED" in text
     assert "broken, near, one: " in text
     assert "absent.nii.gz" in text
-    # Two processes, the same to the last digit; then nothing is left to be done.
-    assert main(["study", "study.toml", "--out", "p", "--quiet", "--workers", "2"]) == 1
+    # Another process, the same to the last digit; then nothing is left to be done.
+    assert main(["study", "study.toml", "--out", "p", "--quiet", "--workers", "1"]) == 1
     assert (manifest / "p" / "cases.csv").read_bytes() == serial
     capsys.readouterr()
     assert main(["study", "study.toml", "--out", "p", "--json", "--quiet"]) == 1

@@ -4,11 +4,10 @@ A runner takes jobs as it has room for them, so that another runner of the same 
 those that are left, and gives rows in whatever order they are done.
 """
 
-import contextlib
 import multiprocessing
 import os
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -88,8 +87,7 @@ class Processes:
             yield from self._until_broken(waiting, lost)
             if not lost:
                 return
-            for job in lost:
-                yield job, _alone(job)
+            yield from _one_by_one(lost)
 
     def _until_broken(self, jobs: Iterator[Job], lost: list[Job]) -> Iterator[Done]:
         """Until there is no job left, or a process ended: the jobs under way are `lost` then."""
@@ -118,24 +116,26 @@ class Processes:
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _alone(job: Job) -> tuple[StudyRow, ...]:
-    with contextlib.closing(_Closing(_pool(1))) as one:
-        try:
-            return one.pool.submit(rows_of, job).result()
-        except BrokenProcessPool:
-            error = RuntimeError(
-                "the process that did this case was ended from outside, twice: there may be too little "
-                "memory"
-            )
-            return tuple(failed(job, item, error) for item in job.items)
-
-
-@dataclass(frozen=True)
-class _Closing:
-    pool: ProcessPoolExecutor
-
-    def close(self) -> None:
-        self.pool.shutdown(wait=False, cancel_futures=True)
+def _one_by_one(jobs: Sequence[Job]) -> Iterator[Done]:
+    """Jobs that were under way, the last first: those that only waited their turn stand there."""
+    pool: ProcessPoolExecutor | None = None
+    try:
+        for job in reversed(jobs):
+            pool = pool or _pool(1)
+            try:
+                rows = pool.submit(rows_of, job).result()
+            except BrokenProcessPool:
+                pool.shutdown(wait=False)
+                pool = None
+                error = RuntimeError(
+                    "the process that did this case was ended from outside, twice: there may be too little "
+                    "memory"
+                )
+                rows = tuple(failed(job, item, error) for item in job.items)
+            yield job, rows
+    finally:
+        if pool is not None:
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _pool(workers: int) -> ProcessPoolExecutor:
