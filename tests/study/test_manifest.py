@@ -153,9 +153,16 @@ def test_the_first_cases_alone():
 
 def test_manifests_of_the_page_are_ones(tmp_path):
     page = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "study.md"
-    simulated, own, slurm = re.findall(r"```toml\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
+    simulated, own, trial, slurm = re.findall(
+        r"```toml\n(.*?)```", page.read_text("utf-8"), re.DOTALL
+    )
+    write_trial(tmp_path / "wrist", frames=(98, 99))
     assert "views = 100\n" in simulated
-    for text, count in ((simulated.replace("views = 100\n", "views = 2\n"), 180), (own, 1)):
+    for text, count in (
+        (simulated.replace("views = 100\n", "views = 2\n"), 180),
+        (own, 1),
+        (trial, 3),
+    ):
         (tmp_path / "study.toml").write_text(text, encoding="utf-8")
         assert plan_of(read_manifest(tmp_path / "study.toml"), tmp_path).count == count
     (tmp_path / "cluster.toml").write_text(slurm, encoding="utf-8")
