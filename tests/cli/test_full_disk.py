@@ -250,6 +250,9 @@ _BESIDE = {
     "training/state_file.py": "fills a buffer, which is then written whole",
     "session/files/autosave.py": "locks a file of its own that holds nothing",
     "session/files/memory_files.py": "is handed the path beside by session_writer",
+    "study/claims.py": "a claim is made if nobody else made it: that is what it is for",
+    "training/event_file.py": "is appended to, record by record",
+    "training/journal.py": "is appended to, line by line",
 }
 
 

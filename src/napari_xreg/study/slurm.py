@@ -12,7 +12,7 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
-from napari_xreg.files import ReadError, Record, Text, Whole, read_text
+from napari_xreg.files import ReadError, Record, Text, Whole, read_text, written
 
 Positive = Annotated[Whole, Field(ge=1)]
 
@@ -95,7 +95,8 @@ def submit(script: str, folder: Path) -> str:
     """
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "slurm-job.sh"
-    file.write_text(script, encoding="utf-8")
+    with written(file) as beside:
+        beside.write_text(script, encoding="utf-8")
     try:
         said = subprocess.run(["sbatch", str(file)], capture_output=True, text=True, check=True)
     except FileNotFoundError as error:
