@@ -37,6 +37,8 @@ from napari_xreg.simulation import phantom
 
 LABELS = "Image_Poses_mTRE_binary.csv"
 COLUMNS = ("spec_id", "proj_idx", "sample_id", "binary")
+FIELD_MM = 220.0
+"""Longer side of a picture at the patient: a detector of 300 mm, three quarters of the way from the source."""
 POLARITIES = ("auto", "same", "opposite")
 Picture = npt.NDArray[np.float32]
 
@@ -86,8 +88,10 @@ def pairs_of(folder: Path) -> list[Pair]:
     return [pair for pair in pairs if pair.radiograph.is_file() and pair.drr.is_file()]
 
 
-def patches_of(pair: Pair, *, opposite: bool = False) -> Patches:
-    """The patches of a pair, the pictures brought to the size that is judged.
+def patches_of(pair: Pair, *, opposite: bool = False) -> tuple[Patches, float]:
+    """The patches of a pair, the pictures brought to the size that is judged, and the size of their pixels, mm.
+
+    How large a picture is at the patient the set does not say: `FIELD_MM` is assumed.
 
     Parameters
     ----------
@@ -107,13 +111,14 @@ def patches_of(pair: Pair, *, opposite: bool = False) -> Patches:
     ]
     sign = np.float32(-1.0 if opposite else 1.0)
     mask = small[2] > 0.999
-    return match_patches(small[0], np.where(mask, sign * small[1], np.float32(0.0)), mask)
+    found = match_patches(small[0], np.where(mask, sign * small[1], np.float32(0.0)), mask)
+    return found, FIELD_MM / max(small[0].shape)
 
 
 def looks_opposite(pairs: Sequence[Pair]) -> bool:
     """Whether patches correlate negatively in their places, over up to a hundred pairs."""
     some = pairs[:: max(1, len(pairs) // 100)]
-    here = np.concatenate([patches_of(pair).here for pair in some])
+    here = np.concatenate([patches_of(pair)[0].here for pair in some])
     return here.size > 0 and float(here.mean()) < 0
 
 

@@ -231,7 +231,7 @@ def measure_stream(options: argparse.Namespace) -> dict[str, Any]:
     counted = replace(solver, most_iterates=lambda _: options.iterates)
     with (
         patch("napari_xreg.widgets.refine.run.refine", events),
-        patch("napari_xreg.widgets.refine.widget.solver_of", lambda _: counted),
+        patch("napari_xreg.widgets.refine.shown.solver_of", lambda _: counted),
         patch("napari_xreg.widgets.refine.run.solver_of", lambda _: counted),
     ):
         return measured(widget, bench, sent, options.iterates)
