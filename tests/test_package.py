@@ -221,8 +221,9 @@ def test_dependencies_are_what_is_imported():
             elif isinstance(node, ast.ImportFrom) and node.level == 0:
                 imported.add(str(node.module).split(".")[0])
     # Triton comes with torch where there is a card to use it on; without it the CPU renders.
-    # Films as MP4 are the extra `film`, schedulers of studies the extra `study`.
-    imported -= {*sys.stdlib_module_names, "napari_xreg", "triton", "imageio_ffmpeg", "distributed"}
+    # Films as MP4 are the extra `film`, schedulers of studies the extra `study`, BOBYQA the extra `xreg`.
+    extras = {"imageio_ffmpeg", "distributed", "nlopt"}
+    imported -= {*sys.stdlib_module_names, "napari_xreg", "triton", *extras}
     distribution = {"cv2": "opencv-python", "PIL": "pillow", "skimage": "scikit-image"}
     distribution["lazy_loader"] = "lazy-loader"
     distribution["pydantic_core"] = "pydantic"  # its own engine, of exactly its version
