@@ -274,3 +274,21 @@ def test_moving_without_a_radiograph():
             act(Session())
     assert Session().undo() is None
     assert Session().redo() is None
+
+
+def test_a_rig_stays_a_rig_through_a_long_drag():
+    """The pose of a file may be off a rotation by 1e-5; two thousand moves of a mouse must not add that up."""
+    made = two_views(locked=False)
+    other = made.exposures.named("frontal").world_from_camera
+    pose = made.poses.current
+    pose = Pose(pose.rotation * (1 + 1e-5), pose.translation)
+    made.poses.move(pose)
+    made.poses.rig_locked = True
+    step = torch.tensor([1e-4, -2e-4, 1e-4, 0.02, 0.01, -0.03], dtype=torch.float64)
+    expected = other
+    for _ in range(2000):
+        pose = pose.left_perturb(step, torch.zeros(3, dtype=torch.float64))
+        expected = expected.left_perturb(step, torch.zeros(3, dtype=torch.float64))
+        made.poses.move(pose)
+    found = made.exposures.named("frontal").world_from_camera
+    assert torch.allclose(found.matrix(), expected.matrix(), atol=1e-6, rtol=0)

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from napari_xreg.geometry import so3
+from napari_xreg.geometry.nearest import nearest_rotation
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,6 +184,14 @@ class Pose:
             self.rotation.to(dtype=dtype, device=device),
             self.translation.to(dtype=dtype, device=device),
         )
+
+    def orthonormal(self) -> "Pose":
+        """The same pose with the nearest rotation, orthonormal to the last digit of its precision.
+
+        `inverse` takes the transpose: where poses are reckoned from each other again and again (a rig that
+        follows a drag, a prediction from frame to frame) a rotation that is off by 1e-7 is soon none.
+        """
+        return Pose(nearest_rotation(self.rotation), self.translation)
 
     @property
     def batch_shape(self) -> tuple[int, ...]:

@@ -132,7 +132,8 @@ def moved(state: SessionState, poses: Mapping[str, Pose]) -> SessionState:
     old, new = state.exposure(first).world_from_camera, kept_pose(poses[first])
     if not state.rig_locked or same_pose(new, old):  # rounding is no motion
         return state.placed(poses)
-    motion = new @ old.inverse()
+    # A drag is a thousand small motions, of which the others take each.
+    motion = new.orthonormal() @ old.orthonormal().inverse()
     follow = (entry for entry in state.exposures if entry.id not in poses)
     return state.placed({e.id: motion @ e.world_from_camera for e in follow} | dict(poses))
 

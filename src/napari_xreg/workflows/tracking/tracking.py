@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from napari_xreg.geometry import Pose, nearest_rotation
+from napari_xreg.geometry import Pose
 from napari_xreg.images import ReadError
 from napari_xreg.progress import Control, ahead, run
 from napari_xreg.registration import (
@@ -318,7 +318,7 @@ class _Walk:
         return replace(
             self._open(looked),
             state=FrameState.TRACKED if found else FrameState.DOUBTFUL,
-            world_from_camera=_upright(found.world_from_camera),
+            world_from_camera=found.world_from_camera.to(dtype=torch.float64).orthonormal(),
             covariance=found.covariance,
             probability=found.probability,
             loss=float(found.losses["loss"]),
@@ -332,12 +332,6 @@ class _Walk:
     def _time(self, place: int) -> float | None:
         times = self._request.frames.times_s
         return None if times is None else times[place]
-
-
-def _upright(pose: Pose) -> Pose:
-    """In double precision, its rotation one to the last digit: the next frames are reckoned from it."""
-    pose = pose.to(dtype=torch.float64)
-    return Pose(nearest_rotation(pose.rotation), pose.translation)
 
 
 _ORDER = (FrameState.OPEN, FrameState.DOUBTFUL, FrameState.TRACKED, FrameState.KEY)
