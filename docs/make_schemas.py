@@ -51,7 +51,16 @@ def schema_of(model: type[Record]) -> dict[str, Any]:
     made["properties"] = head | made["properties"]
     made["required"] = [*head, *made.get("required", ())]
     made["title"] = model.SCHEMA
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **_in_order(made)}
+
+
+def _in_order(part: Any) -> Any:
+    """The same schema whatever was imported before: `typing` keeps one of two choices that differ in order alone."""
+    if isinstance(part, dict):
+        return {
+            key: sorted(value) if key == "enum" else _in_order(value) for key, value in part.items()
+        }
+    return [_in_order(entry) for entry in part] if isinstance(part, list) else part
 
 
 def pages() -> dict[Path, str]:

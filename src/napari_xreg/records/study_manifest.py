@@ -78,7 +78,7 @@ class OwnCase(ByHand):
     landmarks: Text | None = None
     geometry: Texts = ()
     read_as: Literal["intensity", "line_integral"] | None = None
-    bone: Literal["bright", "dark"] | None = None
+    bone: Literal["dark", "bright"] | None = None
     start: Text | None = None
     truth: Text | None = None
     subject: Text | None = None
