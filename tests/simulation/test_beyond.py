@@ -20,7 +20,9 @@ from napari_xreg.simulation.beyond import (
     white_level,
     with_beyond,
 )
+from napari_xreg.simulation.decomposition import Decomposition
 from napari_xreg.simulation.projector import PathLengths
+from napari_xreg.simulation.radiograph import WATER, patient_paths
 from napari_xreg.simulation.solids import Capsule
 
 DETECTOR = Detector((40, 60), (2.0, 1.5))
@@ -97,12 +99,27 @@ def test_a_long_bone_is_a_shell():
 def test_bone_takes_the_place_of_tissue():
     beyond, bone = Beyond(tissue_mm=10.0), a_bone()
     source, r = np.array([7.0, -88.0, 33.0]), np.array([[[0.0, 200.0, 0.0]]])
-    own = PathLengths(np.full((1, 1), 2.0), np.full((1, 1), 6.0), np.zeros((1, 1)))
+    own = PathLengths(np.full((1, 1), -6.0), np.full((1, 1), 6.0), np.zeros((1, 1)))
     other = LongBone(Capsule(np.array([7.0, 20.0, -50.0]), np.array([7.0, 20.0, 150.0]), 7.0))
     made = with_beyond(own, beyond, bone, (other,), source, r)
-    # 28 mm of limb: 8 of them the bone's own, 4 the other's cortex; 2 of the bone's are soft.
-    assert float(made.soft[0, 0]) == pytest.approx(28.0 - 8.0 + 2.0 - 4.0)
+    # 28 mm of limb: 6 of them the bone's own, 4 the other's cortex.
+    assert float(made.soft[0, 0]) == pytest.approx(28.0 - 6.0 - 4.0)
     assert float(made.bone[0, 0]) == pytest.approx(6.0 + 4.0)
+
+
+def test_bones_in_a_limb_fade_to_water_and_not_to_air():
+    # Two voxels of 800 HU, 3 mm each, alone along the ray: what is above water fades over a voxel on
+    # either side, 2 x 3 mm x 0.8 in all. Towards air it would end 0.44 voxel out: a bone cut from its CT
+    # would be narrower than it was, and seem farther away.
+    hu = torch.full((1, 1, 8), -1000.0)
+    hu[..., 3:5] = 800.0
+    grid = torch.diag(torch.tensor([3.0, 2.0, 2.0, 1.0]))
+    volume = Volume(lac_from_hu(hu), grid, hu=hu)
+    source, r = np.array([-100.0, 0.0, 0.0]), np.array([[200.0, 0.0, 0.0]])
+    made = patient_paths(volume, None, {}, source, r, step_mm=0.001, around=WATER)
+    bone = 2 * 3.0 * 0.8 / (Decomposition.standard().bone - 1.0)
+    assert float(made.bone[0]) == pytest.approx(bone, rel=1e-3)
+    assert float(made.soft[0]) == pytest.approx(-bone, rel=1e-3)
 
 
 def test_a_bead_and_a_ring():

@@ -5,6 +5,7 @@ The reasons for every number are in docs/decisions/0023-severity-real.md.
 
 import itertools
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import cv2
 import numpy as np
@@ -47,8 +48,17 @@ class LongBone:
         return np.asarray((outside - union_length([inner.interval(source, r)])) * length)
 
 
+_axes: "WeakKeyDictionary[Volume, tuple[Array, Array, Array]]" = WeakKeyDictionary()
+
+
 def bone_axis(volume: Volume) -> tuple[Array, Array, Array]:
     """Middle, long axis and half extents along three principal axes (rows) of what is filled, mm."""
+    if volume not in _axes:  # seconds for a large CT, and asked three times an image
+        _axes[volume] = _principal(volume)
+    return _axes[volume]
+
+
+def _principal(volume: Volume) -> tuple[Array, Array, Array]:
     filled = np.argwhere((volume.lac > 0).cpu().numpy())[:, ::-1]
     matrix = volume.world_from_index.double().cpu().numpy()
     points = filled @ matrix[:3, :3].T + matrix[:3, 3]
@@ -122,10 +132,14 @@ def with_beyond(
     paths: PathLengths, beyond: Beyond, volume: Volume, bones: tuple[LongBone, ...],
     source: Array, r: Array,
 ) -> PathLengths:  # fmt: skip
-    """The patient's thicknesses with what the CT has not; bone takes the place of soft tissue."""
+    """The patient's thicknesses with what the CT has not; bone takes the place of soft tissue.
+
+    Parameters
+    ----------
+    paths
+        Of the CT; of bones alone what they add to water, so less soft tissue than none.
+    """
     tissue = tissue_length(beyond, volume, source, r)
-    if is_bone_only(volume):
-        tissue = np.maximum(tissue - paths.soft - paths.bone - paths.metal, 0.0)
     shells = sum((bone.shell_length(source, r) for bone in bones), np.zeros_like(paths.soft))
     soft = np.maximum(paths.soft + tissue - shells, 0.0)
     return PathLengths(soft, paths.bone + shells, paths.metal)

@@ -17,6 +17,7 @@ from napari_xreg.images import (
     LabelMap,
     Radiograph,
     Volume,
+    is_bone_only,
     line_integrals_from_intensity,
 )
 from napari_xreg.simulation.acquisition import Exposure, expose
@@ -36,6 +37,9 @@ from napari_xreg.simulation.spectrum import Spectrum
 Array = NDArray[np.float64]
 
 EDGE_PIXELS = 2
+
+AIR, WATER = 0.0, 1.0
+"""Attenuation over that of water."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,9 +161,11 @@ def simulate_radiograph(
         )
     truth = _truth(world_from_camera, named_bone, motions)
     source, r = subpixel_rays(carm, world_from_camera, rays_per_side)
-    paths = patient_paths(volume, labels, motions, source, r, step_mm=step_mm)
-    tools = random_instruments(chosen, volume, carm, world_from_camera, rng_tools)
     beyond, rng_beyond = chosen.beyond, np.random.default_rng([seed, 4])
+    # Bones alone lie in a limb: what is empty about them is as water, not a gap that fades to air.
+    around = WATER if beyond is not None and is_bone_only(volume) else AIR
+    paths = patient_paths(volume, labels, motions, source, r, step_mm=step_mm, around=around)
+    tools = random_instruments(chosen, volume, carm, world_from_camera, rng_tools)
     if beyond is not None:
         bones = other_bones(beyond, volume, world_from_camera, rng_beyond)
         paths = with_beyond(paths, beyond, volume, bones, source, r)
@@ -229,19 +235,29 @@ def patient_paths(
     r: Array,
     *,
     step_mm: float,
+    around: float = AIR,
 ) -> PathLengths:
-    """Thickness of materials in the patient along rays, moved bones at their new places, mm."""
+    """Thickness of materials in the patient along rays, moved bones at their new places, mm.
+
+    Parameters
+    ----------
+    around
+        Attenuation over that of water: of what is empty (-1000 HU). It is taken off along every ray,
+        so that bones in water add only what they add to it, and displace some.
+    """
     if volume.hu is None:
         raise ValueError("path lengths per material need the HU of the volume")
     decomposition = Decomposition.standard()
     relative = (1.0 + volume.hu.to(torch.float32) / 1000.0).clamp_min(0.0).numpy()
+    relative = np.where(relative == AIR, np.float32(around), relative)
     index_from_world = volume.index_from_world.double().numpy()
     parts: list[BonePart] = []
     if motions and labels is not None:
         relative, parts = cut_out_bones(relative, labels, motions)
     total = path_lengths(
-        relative, index_from_world, source, r, decomposition=decomposition, step_mm=step_mm
-    )
+        relative, index_from_world, source, r, decomposition=decomposition, step_mm=step_mm,
+        outside=around,
+    )  # fmt: skip
     for part in parts:
         inverse = part.motion.inverse()
         turn = inverse.rotation.numpy()
