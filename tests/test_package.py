@@ -57,6 +57,7 @@ WIDGETS = {
     "Landscape": "Loss landscape", "Confidence": "Confidence", "RayEmb": "Find points (RayEmb)",
     "Room": "3D view", "Landmarks": "Landmarks", "Train": "Train", "Starts": "Find a pose",
     "Sequence": "Sequence",
+    "Study": "Study",
 }  # fmt: skip
 """Class, without "Widget", and its title in the menu."""
 

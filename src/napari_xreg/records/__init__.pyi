@@ -38,6 +38,7 @@ from .result_files import (
     write_result as write_result,
 )
 from .study_manifest import (
+    PLAN_FILE as PLAN_FILE,
     MethodEntry as MethodEntry,
     OwnCase as OwnCase,
     SetCases as SetCases,

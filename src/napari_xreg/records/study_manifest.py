@@ -33,6 +33,9 @@ from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from napari_xreg.files import STUDY, Flag, Number, ReadError, Record, Text, Whole, read_text
 
+PLAN_FILE = "study.json"
+"""In the folder of a study: what was asked for."""
+
 StartKind = Literal["truth", "header", "frontal", "file", "rayemb", "landmarks", "regression"]
 """Where starts come from: the truth, moved by a spread; the radiograph's own file; the angles 0, 0; a
 pose of the case's own; or an initialiser of the program."""

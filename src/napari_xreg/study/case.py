@@ -15,13 +15,10 @@ from torch import Tensor
 from napari_xreg.geometry import Pose
 from napari_xreg.images import Landmark, Radiograph
 from napari_xreg.rayemb import bone_center
-from napari_xreg.records import describe_input
+from napari_xreg.records import PLAN_FILE, describe_input
 from napari_xreg.registration import View
 from napari_xreg.session import Source
 from napari_xreg.workflows import Patient, bone_points, further_views
-
-PLAN_FILE = "study.json"
-"""What a folder of a study is known by."""
 
 FIDUCIALS = 50
 """Bone points that errors are measured at, where nobody says better ones."""

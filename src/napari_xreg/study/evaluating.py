@@ -77,8 +77,13 @@ def evaluate(out: Path | str) -> Evaluation:
     ReadError
         As `read_folder` and `read_rows`.
     """
-    rows = read_rows(out)
-    return Evaluation(read_folder(out), tuple(rows), tuple(blocks_of(rows)))
+    return evaluation_of(read_folder(out), read_rows(out))
+
+
+def evaluation_of(folder: FolderRecord, rows: Iterable[StudyRow]) -> Evaluation:
+    """Tabulate rows; subject, group and why one is left out are what the manifest says now."""
+    now = tuple(folder.told(row) for row in rows)
+    return Evaluation(folder, now, tuple(blocks_of(now)))
 
 
 def write_tables(evaluation: Evaluation, out: Path | str) -> tuple[Path, ...]:

@@ -14,6 +14,7 @@ import contextlib
 import json
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 from napari_xreg.files import (
@@ -27,8 +28,8 @@ from napari_xreg.files import (
     written,
 )
 from napari_xreg.progress import Control
-from napari_xreg.records import StudyFile, StudyRow, read_row, versions, write_row
-from napari_xreg.study.case import PLAN_FILE, digest
+from napari_xreg.records import PLAN_FILE, StudyFile, StudyRow, read_row, versions, write_row
+from napari_xreg.study.case import digest
 from napari_xreg.study.claims import Claims
 from napari_xreg.study.plan import Plan, file_name, slug
 from napari_xreg.study.registering import Job
@@ -219,6 +220,14 @@ class FolderRecord(Record):
     left_out: tuple[Text, ...] = ()
     cases: tuple[CaseOfFolder, ...] = ()
 
+    @cached_property
+    def _now(self) -> dict[str, dict[str, str]]:
+        return {case.name: case.model_dump(exclude={"name"}) for case in self.cases}
+
+    def told(self, row: StudyRow) -> StudyRow:
+        """A row with what the manifest says now of its case: no result depends on that."""
+        return row.model_copy(update=self._now.get(row.case, {}))
+
 
 def _write_plan(request: StudyRequest) -> None:
     plan = request.plan
@@ -270,7 +279,5 @@ def read_rows(out: Path | str) -> list[StudyRow]:
     """
     folder = Path(out) / ROWS
     asked = read_folder(out)
-    now = {case.name: case.model_dump(exclude={"name"}) for case in asked.cases}
     there = (file for name in asked.files if (file := folder / name).is_file())
-    rows = (read_row(file) for file in there)
-    return [row.model_copy(update=now.get(row.case, {})) for row in rows]
+    return [asked.told(read_row(file)) for file in there]

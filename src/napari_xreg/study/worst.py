@@ -8,17 +8,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from napari_xreg.files import plain
 from napari_xreg.geometry import Pose
 from napari_xreg.images import Radiograph, Volume
 from napari_xreg.records import StudyRow, compare, edges_picture
-from napari_xreg.registration import Registration
-from napari_xreg.session import Session, write_session
-from napari_xreg.study.case import Prepared, StudyCase
+from napari_xreg.session import write_session
 from napari_xreg.study.errors import METRICS
 from napari_xreg.study.evaluating import Evaluation
-from napari_xreg.study.plan import cases_of, slug
-from napari_xreg.study.registering import settings_of
+from napari_xreg.study.plan import slug
+from napari_xreg.study.row_session import prepared_again, session_of
 from napari_xreg.study.tables import WRONG_MM
 
 MOST_OF_A_CASE = 2
@@ -67,8 +64,7 @@ def worst_rows(rows: Sequence[StudyRow], count: int) -> list[StudyRow]:
 def shown(evaluation: Evaluation, row: StudyRow, folder: Path) -> Shown:
     """A row with its picture, and its session in a folder; the case is read, or simulated, again."""
     try:
-        case = _case(evaluation, row.case)
-        prepared = case.described.prepare()
+        prepared = prepared_again(evaluation.folder, row)
         volume = prepared.patient.rendering.volume()
         pictures = []
         for radiograph, *poses in zip(
@@ -79,7 +75,7 @@ def shown(evaluation: Evaluation, row: StudyRow, folder: Path) -> Shown:
             pictures.append(edges_picture(comparison, simulated=row.simulated))
         file = folder / session_name(row)
         folder.mkdir(parents=True, exist_ok=True)
-        write_session(file, session_of(prepared, row, evaluation))
+        write_session(file, session_of(prepared, row, evaluation.folder))
     except (OSError, ValueError) as error:
         return Shown(row, problem=" ".join(str(error).split()))
     return Shown(row, tuple(pictures), file)
@@ -107,63 +103,3 @@ def around(volume: Volume, radiograph: Radiograph, poses: Sequence[Pose]) -> Rad
         for middle, size in zip((low + high) / 2, (rows, columns), strict=True)
     )
     return radiograph.crop(top, left, side, side)
-
-
-def session_of(prepared: Prepared, row: StudyRow, evaluation: Evaluation) -> Session:
-    """A session that holds a case, its radiographs at the result of a row."""
-    session, patient = Session(), prepared.patient
-    session.patient.set_volume(patient.volume, prepared.sources.get("ct"))
-    if patient.labels is not None:
-        session.patient.set_labels(patient.labels, prepared.sources.get("labels"))
-        if patient.structures:
-            session.patient.set_structures(tuple(patient.structures))
-    session.patient.set_isocenter(prepared.isocenter)
-    session.landmarks.set(patient.landmarks)
-    ids = [
-        session.exposures.add(
-            radiograph,
-            name=f"{row.case} {number + 1}" if len(prepared.radiographs) > 1 else row.case,
-            start=start,
-            source=prepared.sources.get(str(number)),
-            truth=prepared.truth if number == 0 else None,
-        )
-        for number, (radiograph, start) in enumerate(
-            zip(prepared.radiographs, row.start_poses, strict=True)
-        )
-    ]
-    method = next(m for m in evaluation.folder.manifest.methods if m.name == row.method)
-    settings = settings_of(method, landmarks=patient.landmarks)
-    described = {"kind": type(settings).__name__, **plain(settings)}
-    session.results.accept(session.results.add(registration_of_row(row), ids, described))
-    return session
-
-
-def registration_of_row(row: StudyRow) -> Registration:
-    """The result, without its path.
-
-    Raises
-    ------
-    ValueError
-        If the row is a failure.
-    """
-    if row.status is None or row.pivot is None:
-        raise ValueError(f"{row.case}: this registration has no result: {row.failure}")
-    return Registration(
-        world_from_camera=row.poses[0],
-        status=row.status,
-        losses={"loss": row.loss},
-        trajectory=(),
-        pivot=row.pivot,
-        views=row.poses,
-        simulated=row.simulated,
-        notes=row.notes,
-        probability=row.probability,
-    )
-
-
-def _case(evaluation: Evaluation, name: str) -> StudyCase:
-    folder = evaluation.folder
-    for case in cases_of(folder.manifest, Path(folder.folder)):
-        if case.name == name:
-            return case
-    raise ValueError(f"the manifest has no case {name!r} any more")

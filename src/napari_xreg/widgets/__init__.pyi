@@ -10,5 +10,6 @@ from .room.widget import RoomWidget as RoomWidget
 from .sequence.widget import SequenceWidget as SequenceWidget
 from .slices.widget import SlicesWidget as SlicesWidget
 from .starts.widget import StartsWidget as StartsWidget
+from .study.widget import StudyWidget as StudyWidget
 from .tour.demo import open_demo as open_demo
 from .train.widget import TrainWidget as TrainWidget

@@ -6,6 +6,7 @@ asks, and sends the request that the user chose.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from napari_xreg.geometry import Pose
@@ -80,6 +81,13 @@ class SessionFile:
     """A file that holds a session: opened by the widget itself."""
 
     path: str
+
+
+@dataclass(frozen=True, eq=False)
+class StudyFolder:
+    """A folder of a study, or its study.json: for the Study tool."""
+
+    path: Path
 
 
 @dataclass(frozen=True, eq=False)

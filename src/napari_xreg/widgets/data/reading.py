@@ -30,6 +30,7 @@ from napari_xreg.widgets.data.answers import (
     Marks,
     Requests,
     SessionFile,
+    StudyFolder,
     Unfinished,
     Unscaled,
     Xray,
@@ -43,7 +44,7 @@ from napari_xreg.workflows import (
     trial_files,
 )
 
-Kind = Literal["ct", "labels", "radiograph", "landmarks", "session", "trial", "weights"]
+Kind = Literal["ct", "labels", "radiograph", "landmarks", "session", "study", "trial", "weights"]
 
 FRAMES = {
     "LPS: x to the patient's left, y to the back, as DICOM and ITK": "LPS",
@@ -103,6 +104,8 @@ class ReadFile:
             return network_file(Path(self.path))
         if kind == "session":
             return SessionFile(self.path)
+        if kind == "study":
+            return StudyFolder(Path(self.path))
         if kind == "trial":
             return self._trial()
         if kind == "landmarks":

@@ -31,6 +31,7 @@ from napari_xreg.widgets.data.answers import (
     Marks,
     Requests,
     SessionFile,
+    StudyFolder,
     Unfinished,
     Unscaled,
     Xray,
@@ -59,6 +60,7 @@ from napari_xreg.widgets.parts.data_buttons import button, entry, menu_button, r
 from napari_xreg.widgets.parts.scrolling import scrolled
 from napari_xreg.widgets.parts.small_print import SmallPrint
 from napari_xreg.widgets.saving.closing import save
+from napari_xreg.widgets.study.opening import show_study
 from napari_xreg.workflows import (
     FactsRequest,
     NetworkFile,
@@ -267,6 +269,8 @@ class DataWidget(Docked):
                 self._take_sample(answer)
             case NetworkFile():
                 self._take_network(answer)
+            case StudyFolder():
+                show_study(self.workbench.viewer, answer.path)
 
     def _take_radiograph(self, xray: Xray) -> None:
         """Add it; one that is there already is shown, not taken twice."""

@@ -28,7 +28,7 @@ from napari_xreg.images import (
     read_trial,
     read_volume,
 )
-from napari_xreg.records import read_result
+from napari_xreg.records import PLAN_FILE, read_result
 from napari_xreg.workflows.opening.kinds import file_kind
 from napari_xreg.workflows.opening.trials import trial_frames
 
@@ -76,6 +76,8 @@ def inspect(
         entry = weights_entry(path)
     elif kind == "labels":
         entry = _label_entry(read_labels(path))
+    elif kind == "study":
+        entry = _study_entry(path)
     elif kind == "data set":
         entry = _set_entry(open_data_set(path))
     elif kind == "landmarks":
@@ -109,6 +111,18 @@ def _ct_entry(path: Path, **said: Any) -> dict[str, Any]:
             "value_range": [unknown.lowest, unknown.highest],
             "warning": str(unknown),
         }
+
+
+def _study_entry(path: Path) -> dict[str, Any]:
+    folder = path if path.is_dir() else path.parent
+    said = read_json(folder / PLAN_FILE)
+    files = said.get("files") if isinstance(said, dict) else None
+    return {
+        "kind": "study",
+        "registrations": len(files) if isinstance(files, list) else None,
+        "done": sum(1 for _ in (folder / "rows").glob("*.json")),
+        "next": f"napari-xreg study evaluate {folder}, or drop the folder on napari",
+    }
 
 
 def _set_entry(found: DataSet) -> dict[str, Any]:

@@ -14,14 +14,15 @@ from napari_xreg.images import (
     read_header,
     sidecar_path,
 )
+from napari_xreg.records import PLAN_FILE
 from napari_xreg.session import SESSION_ENDING
 
 WEIGHTS = (".safetensors", ".pth", ".pt", ".ckpt")
 """Endings of files of weights."""
 
 FileKind = Literal[
-    "session", "result", "weights", "landmarks", "trial", "data set", "radiograph", "stack", "ct",
-    "grid",
+    "session", "result", "weights", "landmarks", "trial", "study", "data set", "radiograph", "stack",
+    "ct", "grid",
 ]  # fmt: skip
 """A "grid" is a CT or a label map, a "stack" a CT or a radiograph of several frames: nobody can tell."""
 
@@ -40,6 +41,8 @@ def file_kind(path: Path | str) -> FileKind | None:
         If it is a damaged DICOM file.
     """
     path = Path(path)
+    if path.name == PLAN_FILE or (path / PLAN_FILE).is_file():
+        return "study"
     if path.name.lower().endswith(SESSION_ENDING):
         return "session"
     if named(path, "landmarks") is not None:

@@ -1,0 +1,1 @@
+"""Study: many registrations as a table, while they are computed and later."""
