@@ -56,8 +56,7 @@ WIDGETS = {
     "Data": "Data", "Geometry": "Geometry", "Pose": "Pose", "Refine": "Refine",
     "Landscape": "Loss landscape", "Confidence": "Confidence", "RayEmb": "Find points (RayEmb)",
     "Room": "3D view", "Landmarks": "Landmarks", "Train": "Train", "Starts": "Find a pose",
-    "Sequence": "Sequence",
-    "Study": "Study",
+    "Sequence": "Sequence", "Study": "Study",
 }  # fmt: skip
 """Class, without "Widget", and its title in the menu."""
 
@@ -102,13 +101,15 @@ def test_every_contribution_names_a_command():
 
 def test_readers_leave_plain_pictures_to_napari():
     """Every plugin that claims *.tif makes napari ask which one to use, for every TIFF there is."""
-    reader, weights = PluginManifest.from_file(MANIFEST).contributions.readers
+    reader, study, weights = PluginManifest.from_file(MANIFEST).contributions.readers
     assert weights.filename_patterns == [f"*{ending}" for ending in WEIGHTS]
     for pattern in ("*.tif", "*.tiff", "*.png", "*.jpg", "*.csv", "*.json", "*.npy", "*"):
         assert pattern not in reader.filename_patterns
     for needed in ("*.nii.gz", "*.dcm", "*.nrrd", "*.mha", "*.fcsv", "*.mrk.json", "*.xreg.json"):
         assert needed in reader.filename_patterns
     assert reader.accepts_directories
+    assert study.filename_patterns == ["*study.json"]
+    assert study.accepts_directories
 
 
 def test_preferences_are_those_that_the_code_reads():
