@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from napari_xreg.files import plain
+from napari_xreg.geometry import Pose
 from napari_xreg.records import StudyRow
 from napari_xreg.registration import Likelihood, Registration, likelihood_of
 from napari_xreg.session import Session
@@ -54,7 +55,10 @@ def session_of(prepared: Prepared, row: StudyRow, folder: FolderRecord) -> Sessi
             session.patient.set_structures(tuple(patient.structures))
     session.patient.set_isocenter(prepared.isocenter)
     session.landmarks.set(patient.landmarks)
-    starts = row.start_poses or (prepared.start, *(None for _ in prepared.radiographs[1:]))
+    starts: tuple[Pose | None, ...] = row.start_poses or (
+        prepared.start,
+        *(None for _ in prepared.radiographs[1:]),
+    )
     ids = [
         session.exposures.add(
             radiograph,
