@@ -15,7 +15,7 @@ h1 { font-size: 1.4em; } h2 { font-size: 1.1em; margin-top: 2em; color: #9fd8e8;
 img, video { max-width: 100%; border-radius: 4px; }
 table { border-collapse: collapse; } td, th { padding: .2em 1.2em .2em 0; text-align: left; }
 th { color: #9a9aa2; font-weight: normal; } td.number { font-variant-numeric: tabular-nums; }
-code { color: #bbb; word-break: break-all; }
+code { color: #bbb; word-break: break-all; } a { color: #8ab4f8; }
 """
 _TRUST = f".warn {{ color: {COLORS[False]}; }} .ok {{ color: {COLORS[True]}; }}"
 
