@@ -34,7 +34,7 @@ Answer = TypeVar("Answer")
 def find_every_start(
     arguments: Namespace,
     patient: Patient,
-    radiograph: Radiograph,
+    radiographs: Sequence[Radiograph],
     given: StartingPose | None,
     console: Console,
 ) -> tuple[StartingPose, ...]:
@@ -42,6 +42,8 @@ def find_every_start(
 
     Parameters
     ----------
+    radiographs
+        The first, whose pose is looked for, and those that move with it.
     given
         By the options of the command line, or the header.
 
@@ -54,6 +56,8 @@ def find_every_start(
     """
     methods = ["manual" if name == "given" else name for name in arguments.init]
     weights = _weights_of(arguments, methods)
+    first, *others = radiographs
+    beside = tuple((other, None) for other in others)
     requests = []
     for method in methods:
         row = INITIALISERS[method]
@@ -70,13 +74,14 @@ def find_every_start(
             InitialiseRequest(
                 method,
                 patient.volume,
-                radiograph,
+                first,
                 patient.labels,
                 patient.landmarks,
                 said_isocenter(arguments),
                 weights.get(method),
                 arguments.seed,
                 given,
+                beside=beside,
             )
         )
     prepare_renderer(console, arguments.threads)
@@ -85,9 +90,9 @@ def find_every_start(
     for start in starts.found.values():
         if start.said:
             console.say(start.said)
-    first, *others = starts.found.values()
+    best, *further = starts.found.values()
     without = (f"{each.method}: {each.words}" for each in starts.nothing)
-    return replace(first, notes=(*first.notes, *without)), *others
+    return replace(best, notes=(*best.notes, *without)), *further
 
 
 def _weights_of(arguments: Namespace, methods: Sequence[str]) -> dict[str, Path]:

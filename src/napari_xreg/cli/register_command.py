@@ -86,7 +86,7 @@ def run(arguments: Namespace, console: Console) -> int:
     if patient.structures:
         console.say(f"structures: {', '.join(patient.structures.values())}")
     try:
-        start, *beside = _starts_of(arguments, patient, radiograph, console)
+        start, *beside = _starts_of(arguments, patient, (radiograph, *others), console)
     except NoStart as nothing:
         console.error(str(nothing))
         return 1
@@ -239,17 +239,18 @@ def _beside(arguments: Namespace, start: StartingPose) -> Hypothesis:
 
 
 def _starts_of(
-    arguments: Namespace, patient: Patient, radiograph: Radiograph, console: Console
+    arguments: Namespace, patient: Patient, radiographs: Sequence[Radiograph], console: Console
 ) -> tuple[StartingPose, ...]:
     """Every pose that --init finds, in its order: at least one."""
     given = None
     if {"given", "manual"} & set(arguments.init):
-        given = starting_pose(arguments, radiograph.carm, patient.volume, radiograph)
+        first = radiographs[0]
+        given = starting_pose(arguments, first.carm, patient.volume, first)
         if len(arguments.init) == 1:
             return (given,)
     from napari_xreg.cli.finding_start import find_every_start  # networks, which few runs need
 
-    return find_every_start(arguments, patient, radiograph, given, console)
+    return find_every_start(arguments, patient, radiographs, given, console)
 
 
 def _of_case(arguments: Namespace, case: OpenedCase) -> Patient:

@@ -4,6 +4,7 @@ from .frame import (
     PoseFrame as PoseFrame,
     rotation_numbers as rotation_numbers,
 )
+from .joining import JoinedView as JoinedView, OneView as OneView, join_views as join_views
 from .network.compact import CompactTrunk as CompactTrunk
 from .network.pose_network import (
     Look as Look,

@@ -75,6 +75,7 @@ def start_of(prepared: Prepared, entry: StartEntry, folder: Path, seed: int) -> 
     request = InitialiseRequest(
         entry.kind, patient.volume, radiograph, patient.labels, patient.landmarks,
         weights=None if entry.weights is None else folder / entry.weights, seed=seed,
+        beside=tuple((other, None) for other in prepared.radiographs[1:]),
     )  # fmt: skip
     found = run(initialise(request))
     if found is None:

@@ -1,17 +1,27 @@
 """A starting pose that a network says from the radiograph alone."""
 
 from collections.abc import Generator, Mapping
+from contextlib import suppress
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from napari_xreg.geometry import Pose
 from napari_xreg.images import Volume
 from napari_xreg.progress import Control
 from napari_xreg.rayemb import bone_center
-from napari_xreg.registration import Spread
-from napari_xreg.regression import Place, PoseNetwork, load_pose_network, predict
+from napari_xreg.registration import Spread, View
+from napari_xreg.regression import (
+    OneView,
+    Place,
+    PoseNetwork,
+    join_views,
+    load_pose_network,
+    predict,
+)
+from napari_xreg.workflows.opening.radiographs import further_views
 from napari_xreg.workflows.preparing import WeightsRead
 from napari_xreg.workflows.starting.how_many_starts import REGRESSION_SPREAD, REGRESSION_STARTS
 from napari_xreg.workflows.starting.initialisers import NoStart
@@ -19,6 +29,13 @@ from napari_xreg.workflows.starting.starting import InitialiseRequest, StartingP
 
 LITTLE_SEEN = 0.5
 """Share of the network's picture below which the user is told."""
+CONTRADICTION = 3.0
+"""Root mean square, in standard deviations, beyond which predictions of several radiographs are not joined."""
+_USUAL = (
+    *[REGRESSION_SPREAD.rotation_deg] * 3,
+    *[REGRESSION_SPREAD.in_plane_mm] * 2,
+    REGRESSION_SPREAD.depth_mm,
+)
 
 
 def find_start(
@@ -44,7 +61,7 @@ def find_start(
             "The network gives no start: in the pose that it says the patient lies behind the source. "
             "Were the weights trained for this part of the body?"
         )
-    notes = []
+    notes: list[str] = []
     if said.seen_share < LITTLE_SEEN:
         notes.append(
             f"the radiograph fills {100 * said.seen_share:.0f} % of what the network looks at: "
@@ -56,10 +73,57 @@ def find_start(
         "seen_share": said.seen_share,
         "errors": None if network.errors is None else list(network.errors),
     }
+    pose, spread = said.world_from_camera, spread_of(network.errors)
+    if request.beside:
+        pose, spread, words = _with_others(request, network, place, pose, bone)
+        notes.append(words)
     return StartingPose(
-        said.world_from_camera, bone.double(), "a pose network", tuple(notes), words_of(network, about),
-        {"init": evidence}, REGRESSION_STARTS, spread_of(network),
+        pose, bone.double(), "a pose network", tuple(notes), words_of(network, about),
+        {"init": evidence}, REGRESSION_STARTS, spread,
     )  # fmt: skip
+
+
+def _with_others(
+    request: InitialiseRequest,
+    network: PoseNetwork,
+    place: Place,
+    first: Pose,
+    bone: Float[Tensor, "3"],
+) -> tuple[Pose, Spread, str]:
+    """The pose that all radiographs support, how sure it is, and what is said of that."""
+    errors = network.errors or _USUAL
+    views = [OneView(first, Pose.identity(dtype=torch.float64), errors)]
+    for radiograph, first_from_camera in request.beside:
+        if first_from_camera is None:
+            stands = View(request.radiograph, first)
+            known = request.isocenter is not None
+            (there,) = further_views(stands, (radiograph,), bone.double(), overrule=known)
+            first_from_camera = first.inverse() @ there.world_from_camera
+        # One that shows the network nothing says nothing.
+        with suppress(ValueError):
+            other = predict(network, radiograph, place).world_from_camera
+            views.append(OneView(other, first_from_camera, errors))
+    alone = spread_of(network.errors)
+    if len(views) == 1:
+        return (
+            first,
+            alone,
+            "the network sees nothing of the other radiographs: the first alone counts",
+        )
+    found = join_views(views, bone)
+    if found.misfit > CONTRADICTION:
+        return first, alone, (
+            f"what the network says of the radiographs differs by up to {found.apart_mm:.0f} mm, more than it errs: "
+            "the first alone counts. Was it trained for views such as the others?"
+        )  # fmt: skip
+    widened = spread_of(tuple(error * max(1.0, found.misfit) for error in found.errors))
+    return (
+        found.world_from_camera,
+        widened,
+        (
+            f"predictions of {len(views)} radiographs joined; they differ by up to {found.apart_mm:.0f} mm"
+        ),
+    )
 
 
 def place_of(network: PoseNetwork, volume: Volume, bone: Float[Tensor, "3"]) -> Place:
@@ -92,18 +156,18 @@ def place_of(network: PoseNetwork, volume: Volume, bone: Float[Tensor, "3"]) -> 
     return Place.of_volume(volume, point)
 
 
-def spread_of(network: PoseNetwork) -> Spread:
-    """Of the starts about its pose, from its errors on the images of its validation."""
-    if network.errors is None:
+def spread_of(errors: tuple[float, ...] | None) -> Spread:
+    """Of the starts about a pose, from its standard deviations; None: they are not known."""
+    if errors is None:
         return REGRESSION_SPREAD
-    about_x, about_y, about_z, x, y, depth = network.errors
+    about_x, about_y, about_z, x, y, depth = errors
     return Spread(max(about_x, about_y, about_z), max(x, y), depth)
 
 
 def words_of(network: PoseNetwork, about: Mapping[str, Any]) -> str:
     """How good it is known to be."""
     if network.errors is not None:
-        spread = spread_of(network)
+        spread = spread_of(network.errors)
         return (
             "pose network: on simulated radiographs of its training off by "
             f"{spread.rotation_deg:.1f}°, {spread.in_plane_mm:.0f} mm in the image and "

@@ -183,8 +183,12 @@ def propose(
     found = []
     for number, (method, start) in enumerate(starts.found.items()):
         yield Ranking(method, number, len(starts.found))
+        views = (
+            View(radiograph, start.pose),
+            *(View(r, start.pose @ at) for r, at in request.asked[0].beside if at is not None),
+        )
         coarse = RefineRequest(
-            request.rendered, (View(radiograph, start.pose),), coarse_settings(start, request.asked[0].landmarks),
+            request.rendered, views, coarse_settings(start, request.asked[0].landmarks),
             start.isocenter, request.device,
         )  # fmt: skip
         registration = yield from refine(coarse, control=control)
@@ -206,7 +210,7 @@ def propose_request(
     Parameters
     ----------
     session
-        Its CT, the active radiograph, landmarks and labels.
+        Its CT, the active radiograph, those used beside it as they stand to it, landmarks and labels.
     asked
         Names in `INITIALISERS`, with the file of weights of each; None: those of the package, or none.
     device
@@ -226,6 +230,11 @@ def propose_request(
         raise ValueError("tick at least one that is to propose a pose")
     given = StartingPose(active.world_from_camera, patient.isocenter, "the current pose")
     places = tuple(mark for mark in session.landmarks.all if mark.position is not None)
+    beside = tuple(
+        (entry.masked, active.world_from_camera.inverse() @ entry.world_from_camera)
+        for entry in session.exposures.all
+        if entry.used and entry is not active
+    )
     requests = (
         InitialiseRequest(
             method,
@@ -235,6 +244,7 @@ def propose_request(
             places,
             weights=weights,
             given=given,
+            beside=beside,
         )
         for method, weights in asked.items()
     )

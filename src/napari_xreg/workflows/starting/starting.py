@@ -72,6 +72,9 @@ class InitialiseRequest:
         The pose that the user gives.
     cache
         Folder where what can be used again is kept; None: nowhere.
+    beside
+        Further radiographs of the patient lying still, each with where its camera stands in the axes of
+        the first (``first_from_camera``); None: as their files say.
     """
 
     method: str
@@ -84,6 +87,7 @@ class InitialiseRequest:
     seed: int = 0
     given: StartingPose | None = None
     cache: Path | None = None
+    beside: tuple[tuple[Radiograph, Pose | None], ...] = ()
 
 
 def initialise(
