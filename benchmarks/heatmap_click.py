@@ -77,10 +77,10 @@ class Bench:
         from qtpy.QtGui import QMouseEvent
 
         slices, look = self.widget.slices, self.widget.look
-        down, right, _ = slices._grid.spacing
-        scene = slices.view.mapViewToScene(QPointF(column * right, row * down))
-        at = QPointF(slices.canvas.mapFromScene(scene))
-        target = slices.canvas.viewport()
+        down, right, _ = slices.grid.spacing
+        scene = slices.pane.view.mapViewToScene(QPointF(column * right, row * down))
+        at = QPointF(slices.pane.mapFromScene(scene))
+        target = slices.pane.viewport()
         there = QPointF(target.mapToGlobal(at.toPoint()))
         left, none = Qt.MouseButton.LeftButton, Qt.MouseButton.NoButton
         before, swapped = look.heatmap, []
@@ -129,7 +129,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace, folder: Path = report.RESULTS) -> None:
     """Measure, print, and write ``heatmap_click.md`` and ``.json``."""
     bench = Bench(options.pixels)
-    rows, columns, _ = bench.widget.slices._grid.shape
+    rows, columns, _ = bench.widget.slices.grid.shape
     generator = torch.Generator().manual_seed(4)
     places = 0.3 + 0.4 * torch.rand(options.clicks + 5, 2, generator=generator)
     times = []

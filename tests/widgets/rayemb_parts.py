@@ -54,9 +54,9 @@ def pixel_of(session, point, pose):
 
 def in_slices(slices, row, column):
     """The place of a voxel of the slice shown, in the viewport of the plot."""
-    down, right, _ = slices._grid.spacing
-    scene = slices.view.mapViewToScene(QPointF(column * right, row * down))
-    return slices.canvas.mapFromScene(scene)
+    down, right, _ = slices.grid.spacing
+    scene = slices.pane.view.mapViewToScene(QPointF(column * right, row * down))
+    return slices.pane.mapFromScene(scene)
 
 
 def settled(qtbot, slices):
@@ -65,14 +65,14 @@ def settled(qtbot, slices):
 
     def steady():
         seen.append((in_slices(slices, 0, 0), in_slices(slices, 10, 10)))
-        return slices.canvas.isVisible() and len(seen) > 3 and len(set(map(str, seen[-4:]))) == 1
+        return slices.pane.isVisible() and len(seen) > 3 and len(set(map(str, seen[-4:]))) == 1
 
     qtbot.waitUntil(steady, timeout=20_000)
 
 
-def drag(qtbot, widget, places):
+def drag(qtbot, widget, places, button=Qt.MouseButton.LeftButton):
     """Press at the first place, move over the others, let go at the last."""
-    left, none = Qt.MouseButton.LeftButton, Qt.MouseButton.NoButton
+    pressed, none = button, Qt.MouseButton.NoButton
 
     def send(kind, at, button, held):
         event = QMouseEvent(
@@ -82,7 +82,7 @@ def drag(qtbot, widget, places):
         QApplication.sendEvent(widget, event)
         qtbot.wait(5)
 
-    send(QEvent.Type.MouseButtonPress, places[0], left, left)
+    send(QEvent.Type.MouseButtonPress, places[0], pressed, pressed)
     for place in places[1:]:
-        send(QEvent.Type.MouseMove, place, none, left)
-    send(QEvent.Type.MouseButtonRelease, places[-1], left, none)
+        send(QEvent.Type.MouseMove, place, none, pressed)
+    send(QEvent.Type.MouseButtonRelease, places[-1], pressed, none)

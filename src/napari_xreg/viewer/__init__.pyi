@@ -26,10 +26,9 @@ from .files.sample import phantom_layers as phantom_layers
 from .iterates.layers import IterateLayers as IterateLayers
 from .layer_data import Carried as Carried
 from .patient3d.ct_pick import CtPick as CtPick
-from .patient3d.ct_slices import PLANES as PLANES, SliceGrid as SliceGrid
+from .patient3d.ct_slices import PLANES as PLANES, SIDES as SIDES, SliceGrid as SliceGrid
 from .patient3d.room import Room as Room
 from .patient3d.room_view import VIEWS as VIEWS
-from .patient3d.slices import Slices as Slices
 from .user_preferences import (
     Layout as Layout,
     preferences as preferences,

@@ -60,21 +60,50 @@ def test_the_head_is_up_and_the_patients_left_is_on_the_right(stored, plane):
     assert moved == pytest.approx((2.0, 3.0, 5.0 if plane == "axial" else -5.0))
 
 
-@pytest.mark.parametrize("plane", PLANES)
-def test_an_oblique_grid_is_followed_exactly(plane):
-    volume = along_the_patient()
-    angle = np.deg2rad(14.0)
+def tilted(volume, degrees):
+    """The patient turned about its y axis; where a point of it is now."""
+    angle = np.deg2rad(degrees)
     turn = torch.eye(4, dtype=torch.float64)
     turn[0, 0] = turn[2, 2] = np.cos(angle)
     turn[0, 2], turn[2, 0] = np.sin(angle), -np.sin(angle)
-    tilted = Volume(volume.lac, turn @ volume.world_from_index, volume.hu)
-    grid = SliceGrid(tilted, plane)
-    row, column, number = WHERE[plane]
-    world = (turn @ torch.tensor([*MARK, 1.0], dtype=torch.float64))[:3].tolist()
-    assert grid.picture(number)[row, column] == 900.0
-    assert grid.point(row, column, number) == pytest.approx(world)
-    back = grid.place(grid.point(1.3, 2.6, 0.4))
-    assert back == pytest.approx((1.3, 2.6, 0.4))
+    mark = (turn @ torch.tensor([*MARK, 1.0], dtype=torch.float64))[:3].tolist()
+    return Volume(volume.lac, turn @ volume.world_from_index, volume.hu), tuple(mark)
+
+
+@pytest.mark.parametrize("plane", PLANES)
+def test_an_oblique_ct_is_cut_along_the_patients_axes(plane):
+    volume = along_the_patient()
+    volume.hu[3:6, 0:3, 5:8] = 900.0  # 6 x 9 x 15 mm about the mark
+    volume, mark = tilted(volume, 30.0)
+    grid = SliceGrid(volume, plane)
+    row, column, number = (round(place) for place in grid.place(mark))
+    picture = grid.picture(number)
+    assert picture[row, column] == 900.0
+    # Every pixel is bright exactly where the block is, by its size and turn alone.
+    turn = volume.world_from_index.numpy()[:3, :3] / (2.0, 3.0, 5.0)
+    for r in range(picture.shape[0]):
+        for c in range(picture.shape[1]):
+            away = np.abs(turn.T @ (np.array(grid.point(r, c, number)) - mark))
+            assert (picture[r, c] == 900.0) == bool((away <= [3.0, 4.5, 7.5]).all())
+    assert grid.value(mark) == 900.0
+    # From end to end of a row, and of a column, one patient axis alone changes.
+    rows, columns, _ = grid.shape
+    for end in (grid.point(0, columns - 1, 1), grid.point(rows - 1, 0, 1)):
+        moved = np.array(end) - grid.point(0, 0, 1)
+        assert np.count_nonzero(np.abs(moved) > 1e-9) == 1
+    assert grid.place(grid.point(1.3, 2.6, 0.4)) == pytest.approx((1.3, 2.6, 0.4))
+    # x and z: steps of 2 mm / cos 30 (5 mm / sin 30 would be longer), of 2 / sin 30 = 4 mm.
+    steps = {"axial": (3.0, 2.3094, 4.0), "coronal": (4.0, 2.3094, 3.0)}
+    assert grid.spacing == pytest.approx(steps.get(plane, (4.0, 3.0, 2.3094)), abs=1e-4)
+    # In its corners the box around a tilted CT is air.
+    corner = grid.picture(0)[0, 0] if plane != "coronal" else grid.picture(2)[0, 0]
+    assert corner == -1000.0
+    assert grid.value(grid.point(-2, 0, 0)) is None
+
+
+def test_a_fine_ct_is_not_cut_finer_than_a_screen():
+    wide = Volume(torch.zeros(2, 3, 3001) + 0.01, torch.diag(torch.tensor([0.1, 2.0, 2.0, 1.0])))
+    assert SliceGrid(wide, "coronal").picture(1).shape == (2, 1025)
 
 
 def test_attenuation_is_shown_where_hu_are_not_known():

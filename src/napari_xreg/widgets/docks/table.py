@@ -42,7 +42,7 @@ ENTRIES = (
     Entry("Loss landscape", "LandscapeWidget", "Similarity around the present pose"),
     Entry("Confidence", "ConfidenceWidget", "How certain a result is"),
     Entry("Train", "TrainWidget", "Train a network for this patient, or for many"),
-    Entry("Slices", "SlicesWidget", "Three slices of the CT", area="bottom"),
+    Entry("Slices", "SlicesWidget", "Three linked slices of the CT", area="bottom"),
 )
 """In the order of the tabs and of the menu."""
 

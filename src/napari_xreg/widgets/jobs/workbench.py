@@ -57,7 +57,9 @@ class Workbench:
     closing = Signal()
     """Just before the viewer goes, with Qt still alive."""
     point_clicked = Signal(object)
-    """(x, y, z), LPS mm: a point of the patient that was clicked in the room."""
+    """(x, y, z), LPS mm: a point of the patient that was clicked in the 3D view or in Slices."""
+    point_dragged = Signal(object)
+    """The same, while the mouse drags it or turns its wheel."""
 
     def __init__(self, viewer: Any) -> None:
         self.viewer = viewer

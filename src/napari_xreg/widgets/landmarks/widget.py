@@ -292,7 +292,7 @@ class LandmarksWidget(Docked):
         """Bring the CT's slices to the front, opened if they are not there."""
         slices = opened(self.workbench.viewer, SlicesWidget, "Slices", area="bottom")
         if self.table.name is not None:
-            slices.slices.choose(self.table.name)
+            slices.choose(self.table.name)
 
     def _take_detected(self, detections: Detections, trusted: bool) -> None:
         """More passes, or all of them; the C-arm follows only what is to be trusted."""
@@ -338,7 +338,7 @@ class LandmarksWidget(Docked):
         self._canvas.landmarks.choose(name)
         slices = found(self.workbench.viewer, SlicesWidget)
         if slices is not None:
-            slices.slices.choose(name)
+            slices.choose(name)
 
     def keyPressEvent(self, event: QKeyEvent | None) -> None:
         """Escape stops picking, Delete removes the chosen landmark."""

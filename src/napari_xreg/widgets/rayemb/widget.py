@@ -293,6 +293,7 @@ class RayEmbWidget(Docked):
             (state.prepared_changed, self._follow_prepared),
             (state.points_changed, self.list.follow),
             (self.workbench.point_clicked, self.look_at),
+            (self.workbench.point_dragged, self.look_at),
         ):
             self.listen(signal, slot)
 

@@ -1,20 +1,26 @@
-"""Slices: the CT cut axially, coronally or sagittally, to place landmarks of the patient."""
+"""Slices: the CT cut axially, coronally and sagittally through one point of the patient."""
 
+from dataclasses import replace
 from typing import Any
 
-from napari.components import ViewerModel
 from qtpy.QtCore import Qt
-from qtpy.QtGui import QKeyEvent
-from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QVBoxLayout
+from qtpy.QtGui import QKeyEvent, QResizeEvent, QShowEvent
+from qtpy.QtWidgets import QBoxLayout, QComboBox, QHBoxLayout, QVBoxLayout
 
-from napari_xreg.viewer import PLANES, Slices
+from napari_xreg.images import Volume
+from napari_xreg.viewer import PLANES, SliceGrid
 from napari_xreg.widgets.docks.docked import Docked
-from napari_xreg.widgets.parts.own_canvas import OwnCanvas
 from napari_xreg.widgets.parts.small_print import SmallPrint
+from napari_xreg.widgets.slices.pane import Mark, Point, SlicePane
+from napari_xreg.widgets.slices.windows import WINDOWS
+
+_CHANGED = "as set"
 
 
 class SlicesWidget(Docked):
-    """The CT on a canvas of its own, in millimetres.
+    """Three linked slices: side by side in a wide dock, one above the other in a high one.
+
+    Where the crosshair is, is the point that RayEmb looks for, and that is picked as a landmark.
 
     Parameters
     ----------
@@ -23,51 +29,203 @@ class SlicesWidget(Docked):
 
     Attributes
     ----------
-    slices
-        The layers, in a viewer model of their own.
+    panes
+        By the name of their plane.
+    window
+        What is black and white, Hounsfield units.
     """
 
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__(napari_viewer)
-        bench = self.workbench
-        self.model = ViewerModel(title="Slices")
-        self.canvas = OwnCanvas(self.model)
-        self.slices = Slices(self.model, bench.session, bench.canvas.landmarks.colours)
-        self.plane = QComboBox()
-        self.plane.addItems(list(PLANES))
-        self.plane.setToolTip(
-            "How the CT is cut. The patient's left is on the right, the front is up in axial slices "
-            "and left in\nsagittal ones, the head is up in the others. The slider below goes "
-            "through the slices."
-        )
-        self.plane.currentTextChanged.connect(self._cut)
-        self.words = SmallPrint("Click to place the current landmark; drag to move it.")
-        line = QHBoxLayout()
-        line.addWidget(QLabel("Plane"))
-        line.addWidget(self.plane, 1)
+        self._session = self.workbench.session
+        self._volume: Volume | None = None
+        self._point: Point | None = None
+        self._dragged: Mark | None = None
+        self._stale = True
+        self.window = WINDOWS["Bone"]
+        self.panes = {plane: SlicePane() for plane in PLANES}
+        self.choice = QComboBox()
+        self.choice.addItems([*WINDOWS, _CHANGED])
+        self.choice.setToolTip("Window and level: drag with the right button over a slice.")
+        self.choice.textActivated.connect(self._choose_window)
+        self.words = SmallPrint()
+        self._row = QBoxLayout(QBoxLayout.Direction.LeftToRight)
+        self._row.setSpacing(2)
+        for pane in self.panes.values():
+            self._row.addWidget(pane, 1)
+            pane.pointed.connect(self._pointed)
+            pane.landmark_moved.connect(self._move_landmark)
+            pane.window_moved.connect(self._move_window)
+            pane.turned.connect(lambda by, pane=pane: self._turn(pane, by))
+            pane.enlarged.connect(lambda pane=pane: self._enlarge(pane))
+        foot = QHBoxLayout()
+        foot.addWidget(self.choice)
+        foot.addWidget(self.words, 1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 4, 4, 4)
-        layout.addLayout(line)
-        layout.addWidget(self.canvas, 1)
-        layout.addWidget(self.words)
-        self.listen(self.slices.point_clicked, self._clicked)
-        events = getattr(bench.viewer, "events", None)
-        if events is not None:
-            self.listen(events.theme, self._follow_theme)
-        self._follow_theme()
+        layout.setSpacing(3)
+        layout.addLayout(self._row, 1)
+        layout.addLayout(foot)
+        self.listen(self._session.patient.changed, self._refresh)
+        self.listen(self._session.landmarks.changed, self._show_marks)
+        self.listen(self._session.ray_points.look_changed, self._follow_look)
+        self.listen(self.workbench.point_clicked, self.go_to)
 
-    def _cut(self, plane: str) -> None:
-        self.slices.plane = plane
+    @property
+    def point(self) -> Point | None:
+        """(x, y, z), LPS mm, of the crosshair; None without a CT."""
+        return self._point
 
-    def _clicked(self, point: tuple[float, float, float]) -> None:
-        x, y, z = point
-        self.words.setText(f"x {x:.1f}, y {y:.1f}, z {z:.1f} mm (patient, LPS)")
-        self.workbench.point_clicked.emit(point)
+    def go_to(self, point: Point) -> None:
+        """Cut the CT through a point."""
+        self._point = point
+        self._refresh()
 
-    def _follow_theme(self, *_: object) -> None:
-        theme = getattr(self.workbench.viewer, "theme", None)
-        if theme is not None and self.model.theme != theme:
-            self.model.theme = theme
+    def choose(self, name: str) -> None:
+        """Cut the CT through a landmark."""
+        marks = {mark.name: mark.position for mark in self._session.landmarks.all}
+        position = marks.get(name)
+        if position is not None:
+            self.go_to(position)
+
+    # ------------------------------------------------------------------ what is shown
+
+    def _refresh(self) -> None:
+        """The slices through the crosshair, once somebody looks; those that stay are not cut again."""
+        if self.torn_down or not self.isVisible():
+            self._stale = True
+            return
+        volume, anew = self._session.patient.volume, False
+        if volume is not self._volume or self._stale:
+            anew, self._stale = True, False
+            self._take(volume)
+        if volume is None or self._point is None:
+            self.words.setText("No CT: load one in Data.")
+            return
+        for pane in self.panes.values():
+            assert pane.grid is not None
+            number = round(pane.grid.place(self._point)[2])
+            if anew or number != pane.number:
+                pane.show_slice(number, self.window.limits(volume))
+            pane.show_point(self._point)
+        if anew:
+            self._show_marks()
+        self._say()
+
+    def _take(self, volume: Volume | None) -> None:
+        if volume is self._volume:
+            return
+        look = self._session.ray_points.look
+        self._volume = volume
+        for plane, pane in self.panes.items():
+            pane.show_grid(None if volume is None else SliceGrid(volume, plane))
+        if volume is None:
+            self._point = None
+        elif look is not None:
+            self._point = look.position
+        else:
+            x, y, z = volume.center.tolist()
+            self._point = x, y, z
+
+    def _show_marks(self) -> None:
+        if self.torn_down or not self.isVisible():
+            self._stale = True
+            return
+        colours = self.workbench.canvas.landmarks.colours
+        marks = [
+            Mark(mark.name, mark.position, colours.of(mark.name))
+            for mark in self._session.landmarks.all
+            if mark.position is not None
+        ]
+        held = self._dragged
+        if held is not None:
+            marks = [held if mark.name == held.name else mark for mark in marks]
+        for pane in self.panes.values():
+            pane.show_marks(marks)
+
+    def _say(self) -> None:
+        assert self._point is not None
+        grid = self.panes["axial"].grid
+        x, y, z = self._point
+        words = f"x {x:.1f}, y {y:.1f}, z {z:.1f} mm (patient, LPS)"
+        value = None if grid is None else grid.value(self._point)
+        if value is not None and self._volume is not None:
+            words += f"; {value:.4f} /mm" if self._volume.hu is None else f"; {value:.0f} HU"
+        self.words.setText(f"{words}; {self.window}")
+
+    def _follow_look(self) -> None:
+        look = self._session.ray_points.look
+        if look is not None and look.position != self._point:
+            self.go_to(look.position)
+
+    # ------------------------------------------------------------------ what the user does
+
+    def _pointed(self, point: Point, done: bool) -> None:
+        self.go_to(point)
+        if done:
+            self.workbench.point_clicked.emit(point)
+        else:
+            self.workbench.point_dragged.emit(point)
+
+    def _turn(self, pane: SlicePane, by: int) -> None:
+        grid = pane.grid
+        if grid is None or self._point is None:
+            return
+        row, column, _ = grid.place(self._point)
+        number = min(max(pane.number + by, 0), grid.shape[2] - 1)
+        self._pointed(grid.point(row, column, number), False)
+
+    def _move_landmark(self, name: str, point: Point, done: bool) -> None:
+        landmarks = self._session.landmarks
+        if not any(mark.name == name for mark in landmarks.all):
+            self._dragged = None
+            return
+        if done:
+            self._dragged = None
+            landmarks.set(
+                [replace(m, position=point) if m.name == name else m for m in landmarks.all]
+            )
+        else:
+            self._dragged = Mark(name, point, self.workbench.canvas.landmarks.colours.of(name))
+            self._show_marks()
+
+    def _choose_window(self, name: str) -> None:
+        self.window = WINDOWS.get(name, self.window)
+        self._show_window()
+
+    def _move_window(self, right: float, up: float) -> None:
+        self.window = self.window.dragged(right, up)
+        self.choice.setCurrentText(_CHANGED)
+        self._show_window()
+
+    def _show_window(self) -> None:
+        if self._volume is None:
+            return
+        for pane in self.panes.values():
+            pane.show_limits(self.window.limits(self._volume))
+        self._say()
+
+    def _enlarge(self, pane: SlicePane) -> None:
+        """One slice alone, or all three again."""
+        others = [other for other in self.panes.values() if other is not pane]
+        alone = not others[0].isVisibleTo(self)
+        for other in others:
+            other.setVisible(alone)
+
+    # ------------------------------------------------------------------ Qt
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        """Side by side where there is more width than height."""
+        super().resizeEvent(event)
+        wide = self.width() >= self.height()
+        ways = QBoxLayout.Direction
+        self._row.setDirection(ways.LeftToRight if wide else ways.TopToBottom)
+
+    def showEvent(self, event: QShowEvent | None) -> None:
+        """What happened meanwhile is shown now."""
+        super().showEvent(event)
+        if self._stale:
+            self._refresh()
 
     def keyPressEvent(self, event: QKeyEvent | None) -> None:
         """Escape is the viewer's: it stops picking."""
@@ -80,5 +238,6 @@ class SlicesWidget(Docked):
 
     def teardown(self) -> None:
         """Nothing outlives the window."""
-        self.slices.close()
-        self.canvas.let_go()
+        for pane in self.panes.values():
+            pane.show_grid(None)
+            pane.close()
