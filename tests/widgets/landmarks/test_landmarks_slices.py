@@ -67,8 +67,8 @@ def test_a_landmark_is_clicked_in_the_ct_and_then_on_the_radiograph(shown, qtbot
     assert widget.picking.guide.name == "FH-r"  # the next that lacks a place
     # The same colour on both.
     colour = shown.canvas.landmarks.colours.of("FH-l")
-    pens = [pen.color().getRgbF() for pen in axial.dots.data["pen"]]
-    assert any(np.allclose(pen, colour, atol=0.01) for pen in pens)
+    shades = [brush.color().getRgbF() for brush in axial.dots.data["brush"]]
+    assert any(np.allclose(shade, colour, atol=0.01) for shade in shades)
     np.testing.assert_allclose(shown.viewer.layers["landmarks"].face_color[0], colour, atol=1e-6)
 
     # A row that the user chooses is where the CT is cut; dragging in a slice moves the landmark there.

@@ -116,7 +116,7 @@ def test_a_landmark_is_dragged_within_its_slice(widget, qtbot):
     assert near.position == pytest.approx((x + 36, y, z - 36), abs=4.0)
     assert near.position[1] == pytest.approx(y)  # its depth stays
     assert widget.point == before
-    assert pane.dots.data["pen"][0].color().getRgbF() == pytest.approx(
+    assert pane.dots.data["brush"][0].color().getRgbF() == pytest.approx(
         widget.workbench.canvas.landmarks.colours.of("near"), abs=0.01
     )
     # Sixty millimetres behind the slice it is neither seen nor taken.

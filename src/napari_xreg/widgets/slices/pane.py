@@ -83,7 +83,7 @@ class SlicePane(pg.GraphicsLayoutWidget):  # type: ignore[misc]
         pen = pg.mkPen(CROSS, width=1)
         self.across = pg.InfiniteLine(angle=0, pen=pen)
         self.upright = pg.InfiniteLine(angle=90, pen=pen)
-        self.dots = _Dots(symbol="+", pxMode=True)
+        self.dots = _Dots(symbol="+", pen=pg.mkPen("k"))
         for item in (self.image, self.across, self.upright, self.dots):
             self.view.addItem(item)
         self._names: list[pg.TextItem] = []
@@ -179,7 +179,7 @@ class SlicePane(pg.GraphicsLayoutWidget):  # type: ignore[misc]
         if grid is not None:
             axis = "xyz"[grid.axis]
             at = grid.point(0, 0, self.number)[grid.axis]
-            self.title.setText(f"{grid.plane}, {axis} {at:.1f} mm")
+            self.title.setText(f"{axis} {at:.1f} mm")
 
     def _in_picture(self, marks: Iterable[Mark]) -> np.ndarray:
         """Right, down and away from the slice, mm; a row a landmark."""
@@ -203,8 +203,7 @@ class SlicePane(pg.GraphicsLayoutWidget):  # type: ignore[misc]
             if away > _SEEN_MM:
                 continue
             color = pg.mkColor(*(round(255 * part) for part in mark.color))
-            size = 15.0 - 0.6 * away
-            spots.append({"pos": (x, y), "size": size, "pen": pg.mkPen(color, width=2)})
+            spots.append({"pos": (x, y), "size": 14.0 - 0.6 * away, "brush": color})
             if away <= _NEAR_MM:
                 text = pg.TextItem(mark.name, color=color, anchor=(0, 1))
                 text.setPos(x, y)
