@@ -13,7 +13,6 @@ from napari_xreg.images import Landmark, Radiograph, read_landmarks
 from napari_xreg.registration import PnPSettings, PnPStatus, Weighting
 from napari_xreg.session import Session
 from napari_xreg.simulation import phantom
-from napari_xreg.widgets.landmarks.names import PELVIS
 from napari_xreg.workflows import (
     PickGuide,
     Places,
@@ -32,6 +31,7 @@ from napari_xreg.workflows import (
     solve,
     take_detected,
     take_landmarks,
+    templates,
 )
 
 # Nothing alike: rows and columns differ in number, spacing and principal point.
@@ -233,7 +233,7 @@ def test_a_complete_one_can_be_picked_again():
 
 
 def test_the_template_is_that_of_the_phantom():
-    assert tuple(phantom(spacing_mm=10.0).landmarks) == PELVIS
+    assert tuple(phantom(spacing_mm=10.0).landmarks) == templates()[0].names
 
 
 # ---------------------------------------------------------------------- the session

@@ -33,6 +33,11 @@ from .landmarks.edits import (
     take_detected as take_detected,
 )
 from .landmarks.files import save_landmarks as save_landmarks, take_landmarks as take_landmarks
+from .landmarks.placing import (
+    Placed as Placed,
+    PlaceRequest as PlaceRequest,
+    take_placed as take_placed,
+)
 from .landmarks.solving import (
     FATES as FATES,
     HAND_SIGMA_PX as HAND_SIGMA_PX,
@@ -49,6 +54,11 @@ from .landmarks.table import (
     Side as Side,
     landmark_rows as landmark_rows,
     places_of as places_of,
+)
+from .landmarks.templates import (
+    Template as Template,
+    TemplateEntry as TemplateEntry,
+    templates as templates,
 )
 from .landscapes import (
     LandscapeRequest as LandscapeRequest,

@@ -97,9 +97,7 @@ def test_a_click_in_one_slice_cuts_the_others_there(widget, patient, qtbot, scre
 def test_dragging_follows_and_ends_in_a_click(widget, qtbot):
     clicked, dragged = heard(widget.workbench.point_clicked), heard(widget.workbench.point_dragged)
     pane, (x, y, z) = widget.panes["coronal"], widget.point
-    drag(
-        qtbot, pane.viewport(), [on_screen(pane, (x + k, y, z + 2 * k)) for k in (0, 15, 30, 45)]
-    )
+    drag(qtbot, pane.viewport(), [on_screen(pane, (x + k, y, z + 2 * k)) for k in (0, 15, 30, 45)])
     assert dragged
     assert clicked == [widget.point]
     assert widget.point == pytest.approx((x + 45, y, z + 90), abs=4.0)
@@ -109,9 +107,7 @@ def test_a_landmark_is_dragged_within_its_slice(widget, qtbot):
     session, pane = widget.workbench.session, widget.panes["coronal"]
     x, y, z = session.landmarks.all[0].position
     before = widget.point
-    drag(
-        qtbot, pane.viewport(), [on_screen(pane, (x + k, y, z - k)) for k in (0, 12, 24, 36)]
-    )
+    drag(qtbot, pane.viewport(), [on_screen(pane, (x + k, y, z - k)) for k in (0, 12, 24, 36)])
     near, far = session.landmarks.all
     assert near.position == pytest.approx((x + 36, y, z - 36), abs=4.0)
     assert near.position[1] == pytest.approx(y)  # its depth stays

@@ -133,7 +133,7 @@ class SliceGrid:
         """Row, column and slice of a world point, fractional; perhaps outside the CT."""
         low, high = self._box
         row, column, number = (
-            float((point[axis] - low[axis] if sign > 0 else high[axis] - point[axis]))
+            float(point[axis] - low[axis] if sign > 0 else high[axis] - point[axis])
             / float(self._pitch[axis])
             for axis, sign in _VIEWS[self.plane]
         )

@@ -36,6 +36,7 @@ from napari_xreg.widgets.data.answers import (
     Unscaled,
     Xray,
 )
+from napari_xreg.widgets.data.foreign_images import Foreign, ForeignImages
 from napari_xreg.widgets.data.load_queue import LoadQueue
 from napari_xreg.widgets.data.making import LoadSample, Simulate
 from napari_xreg.widgets.data.opened_layers import Brought, Opened, OpenedLayers, Settled
@@ -126,6 +127,10 @@ class DataWidget(Docked):
         self.setAcceptDrops(True)
         self._opened = OpenedLayers(self.workbench, self.queue, self._take)
         self.at_end(self._opened.close)
+        self._foreign = ForeignImages(
+            self.workbench.viewer, self._session, self.queue.ask, self._ask_first, self.adopt
+        )
+        self.at_end(self._foreign.close)
         self._lay_out()
         self._wire()
         self._show()
@@ -177,7 +182,9 @@ class DataWidget(Docked):
             return
         if values == "labels":
             self.queue.ask(AdoptLabels(captured))
-        elif values == "radiograph":
+            return
+        self._foreign.adopted(layer)
+        if values == "radiograph":
             self.queue.ask(AdoptImage(captured))
         else:
             self.queue.ask(AdoptVolume(captured, "hu" if values == "hu" else "attenuation"))
@@ -242,6 +249,8 @@ class DataWidget(Docked):
                 self._opened.take(answer)
             case Settled():
                 self._opened.settle(answer)
+            case Foreign():
+                self._foreign.ask(answer)
             case Opened():
                 session.restore(answer.session.capture()(), "open session")
             case Requests():

@@ -9,11 +9,11 @@ from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QVBoxLayout, Q
 
 from napari_xreg.images import patterns
 from napari_xreg.widgets.jobs.workbench import Workbench
-from napari_xreg.widgets.landmarks.names import NameField, TemplateQuestion
+from napari_xreg.widgets.landmarks.names import NameField, NamesChosen, TemplateQuestion
 from napari_xreg.widgets.landmarks.picking import PickMouse
 from napari_xreg.widgets.parts.data_buttons import button, row
 from napari_xreg.widgets.parts.small_print import SmallPrint
-from napari_xreg.workflows import PickGuide, Places, places_of
+from napari_xreg.workflows import PickGuide, Places, places_of, templates
 
 FILES = f"Landmarks ({patterns('landmarks')})"
 
@@ -25,8 +25,6 @@ class PickPanel(QWidget):
     ----------
     workbench
         Of the viewer, whose canvas is clicked.
-    template
-        Names to pick, in this order, until the user says otherwise.
     """
 
     changed = Signal()
@@ -34,13 +32,15 @@ class PickPanel(QWidget):
     remove_wanted = Signal()
     visibility_wanted = Signal()
     slices_wanted = Signal()
+    placing_wanted = Signal(object)
+    """A `Template` whose landmarks are to be placed from the label map."""
     file_chosen = Signal(str, bool)
     """A file, and whether it is to be written."""
 
-    def __init__(self, workbench: Workbench, template: tuple[str, ...]) -> None:
+    def __init__(self, workbench: Workbench) -> None:
         super().__init__()
         self._bench = workbench
-        self.template, self.usual = template, True
+        self.template, self.usual = templates()[0].names, True
         self.guide = PickGuide()
         self.mouse = PickMouse(workbench, lambda: self.guide.name is not None)
         self.question: TemplateQuestion | None = None
@@ -53,7 +53,10 @@ class PickPanel(QWidget):
             "Next", "Leave this landmark for later.", lambda: self.guide.skip(self.places)
         )
         self.names_button: QPushButton = button(
-            "Names…", "The template list: names to pick, in order.", self._ask_names
+            "Names…",
+            "Which landmarks: pelvis, spine, chest, hip, knee, ankle, wrist, skull, or an own list; what "
+            "follows from the label map is placed.",
+            self._ask_names,
         )
         self.slices_button: QPushButton = button(
             "Slices", "The CT in slices, to click landmarks in it.", self.slices_wanted.emit
@@ -103,7 +106,10 @@ class PickPanel(QWidget):
 
     @property
     def places(self) -> Places:
-        """Which landmarks there are, and where."""
+        """Which landmarks there are, and where; those of the label map's region until chosen otherwise."""
+        labels = self._bench.session.patient.labels
+        if self.usual and labels is not None and labels.present_known:
+            self.template = templates(labels)[0].names
         return places_of(self._bench.session, self.template, usual=self.usual)
 
     def toggle(self) -> None:
@@ -195,13 +201,19 @@ class PickPanel(QWidget):
             self.file_chosen.emit(path, True)
 
     def _ask_names(self) -> None:
-        self.question = TemplateQuestion(self.places.names, self)
-        self.question.answered.connect(self._set_template)
+        labels = self._bench.session.patient.labels
+        self.question = TemplateQuestion(self.places.names, labels, self)
+        self.question.answered.connect(self._take_names)
         self.question.finished.connect(self._forget_question)
         self.question.open()
 
     def _forget_question(self) -> None:
         self.question = None
+
+    def _take_names(self, chosen: NamesChosen) -> None:
+        self._set_template(chosen.names)
+        if chosen.place is not None:
+            self.placing_wanted.emit(chosen.place)
 
     def _set_template(self, names: tuple[str, ...]) -> None:
         self.template, self.usual = names, False

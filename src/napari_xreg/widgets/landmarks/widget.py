@@ -21,7 +21,6 @@ from napari_xreg.widgets.jobs.jobs import Lane
 from napari_xreg.widgets.jobs.telling import show_error, show_info, show_warning
 from napari_xreg.widgets.landmarks.detection import DetectionPanel
 from napari_xreg.widgets.landmarks.drawing import LandmarksDrawing
-from napari_xreg.widgets.landmarks.names import PELVIS
 from napari_xreg.widgets.landmarks.pick_panel import PickPanel
 from napari_xreg.widgets.landmarks.result import LandmarksResult
 from napari_xreg.widgets.landmarks.table import LandmarksModel, LandmarksTable
@@ -35,11 +34,14 @@ from napari_xreg.workflows import (
     LANDMARK_SPREAD,
     LANDMARK_STARTS,
     Pixel,
+    Placed,
+    PlaceRequest,
     Places,
     Position,
     Side,
     Solved,
     SolveRequest,
+    Template,
     landmark_rows,
     pick_landmark,
     place_landmark,
@@ -52,6 +54,7 @@ from napari_xreg.workflows import (
     solve,
     take_detected,
     take_landmarks,
+    take_placed,
 )
 
 _FOLLOWED = (PnPStatus.SOLVED, PnPStatus.AMBIGUOUS)
@@ -77,7 +80,8 @@ class LandmarksWidget(Docked):
         self._acted = False  # what is being solved was caused here
         self._drawing = LandmarksDrawing(bench.canvas, bench.session)
         self._lane = Lane(self._take, solve, name="Landmarks")
-        self.picking = PickPanel(bench, PELVIS)
+        self._placing = Lane(self._take_placed, name="Landmarks of the label map")
+        self.picking = PickPanel(bench)
         self.model = LandmarksModel(self._canvas.landmarks.colours)
         self.table = LandmarksTable(self.model)
         self.weighting = WeightingPanel()
@@ -268,6 +272,17 @@ class LandmarksWidget(Docked):
         except (OSError, ValueError) as error:
             show_error(f"Landmarks: {error}.")
 
+    def place(self, template: Template) -> None:
+        """Place the landmarks of a region that follow from the label map."""
+        labels = self._session.patient.labels
+        if labels is not None:
+            self._placing.ask(PlaceRequest(template, labels))
+
+    def _take_placed(self, placed: Placed) -> None:
+        if not self.torn_down:
+            take_placed(self._session, placed)
+            self.keep_words(placed.words, error=False)
+
     def use_pose(self) -> None:
         """Move the C-arm there, on record; the result is kept."""
         solved = self._solved
@@ -352,6 +367,7 @@ class LandmarksWidget(Docked):
     def teardown(self) -> None:
         """The canvas goes back to what the session says."""
         self._lane.close()
+        self._placing.close()
         self.picking.let_go()
         self.detection.let_go()
         if not self.workbench.closed:
@@ -400,6 +416,7 @@ class LandmarksWidget(Docked):
         self.listen(self.workbench.point_clicked, self.pick_position)
         self.picking.slices_wanted.connect(self.open_slices)
         self.picking.file_chosen.connect(lambda path, write: self.use_file(path, write))
+        self.picking.placing_wanted.connect(self.place)
         self.picking.remove_wanted.connect(self.remove)
         self.picking.visibility_wanted.connect(self.toggle_visible)
         self.picking.guide.changed.connect(self._follow_guide)

@@ -31,7 +31,7 @@ class SlicesWidget(Docked):
     ----------
     panes
         By the name of their plane.
-    window
+    grey
         What is black and white, Hounsfield units.
     """
 
@@ -42,7 +42,7 @@ class SlicesWidget(Docked):
         self._point: Point | None = None
         self._dragged: Mark | None = None
         self._stale = True
-        self.window = WINDOWS["Bone"]
+        self.grey = WINDOWS["Bone"]
         self.panes = {plane: SlicePane() for plane in PLANES}
         self.choice = QComboBox()
         self.choice.addItems([*WINDOWS, _CHANGED])
@@ -106,7 +106,7 @@ class SlicesWidget(Docked):
             assert pane.grid is not None
             number = round(pane.grid.place(self._point)[2])
             if anew or number != pane.number:
-                pane.show_slice(number, self.window.limits(volume))
+                pane.show_slice(number, self.grey.limits(volume))
             pane.show_point(self._point)
         if anew:
             self._show_marks()
@@ -151,7 +151,7 @@ class SlicesWidget(Docked):
         value = None if grid is None else grid.value(self._point)
         if value is not None and self._volume is not None:
             words += f"; {value:.4f} /mm" if self._volume.hu is None else f"; {value:.0f} HU"
-        self.words.setText(f"{words}; {self.window}")
+        self.words.setText(f"{words}; {self.grey}")
 
     def _follow_look(self) -> None:
         look = self._session.ray_points.look
@@ -190,11 +190,11 @@ class SlicesWidget(Docked):
             self._show_marks()
 
     def _choose_window(self, name: str) -> None:
-        self.window = WINDOWS.get(name, self.window)
+        self.grey = WINDOWS.get(name, self.grey)
         self._show_window()
 
     def _move_window(self, right: float, up: float) -> None:
-        self.window = self.window.dragged(right, up)
+        self.grey = self.grey.dragged(right, up)
         self.choice.setCurrentText(_CHANGED)
         self._show_window()
 
@@ -202,7 +202,7 @@ class SlicesWidget(Docked):
         if self._volume is None:
             return
         for pane in self.panes.values():
-            pane.show_limits(self.window.limits(self._volume))
+            pane.show_limits(self.grey.limits(self._volume))
         self._say()
 
     def _enlarge(self, pane: SlicePane) -> None:
