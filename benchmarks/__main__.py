@@ -7,6 +7,7 @@ from pathlib import Path
 
 from benchmarks import (
     capture_range,
+    cases,
     confidence,
     dragging,
     full_report,
@@ -73,6 +74,7 @@ def main(arguments: list[str] | None = None) -> None:
     every.add_argument("--report-only", action="store_true", help="of what is there already")
     options = parser.parse_args(arguments)
     if options.smoke is not None:
+        cases.make_miniature()
         with tempfile.TemporaryDirectory() as folder:
             for name in options.smoke or COMMANDS:
                 COMMANDS[name].smoke(Path(folder))

@@ -47,6 +47,8 @@ SOURCE_TO_DETECTOR_MM = 1020.0
 SOURCE_TO_ISOCENTER_MM = 750.0
 DETECTOR_MM = 300.0
 PIXELS = 256
+MINIATURE_PIXELS, MINIATURE_MM = 96, 4.0
+"""Of radiographs, and of the phantom's voxels, where it shall only be seen that everything runs."""
 PRIMARY_DEG, SECONDARY_DEG = 20.0, 15.0
 """True poses are drawn evenly within plus or minus these angles; the isocenter is the bone centre."""
 
@@ -54,7 +56,19 @@ SPREAD = Spread(rotation_deg=3.0, in_plane_mm=10.0, depth_mm=15.0)
 """One standard deviation of a start, about the isocenter, in camera axes; times the factor."""
 
 _HERE = Path(__file__).resolve().parent
+_miniature = False
 POINTS_FILE = _HERE / "bone_points.json"
+
+
+def make_miniature() -> None:
+    """From now on radiographs have few pixels, phantoms large voxels, and RayEmb few points."""
+    global _miniature
+    _miniature = True
+
+
+def in_miniature() -> bool:
+    """Whether it shall only be seen that everything runs."""
+    return _miniature
 
 
 def data_folder() -> Path:
@@ -80,7 +94,7 @@ def cache_folder() -> Path:
 @functools.cache
 def phantom_made() -> Phantom:
     """The phantom, with its labels and landmarks."""
-    return phantom(spacing_mm=1.5, seed=PHANTOM_SEED)
+    return phantom(spacing_mm=MINIATURE_MM if _miniature else 1.5, seed=PHANTOM_SEED)
 
 
 @functools.cache
@@ -120,8 +134,9 @@ def committed_points(name: str) -> tuple[Tensor, Tensor]:
     return points, torch.tensor(entry["isocenter_lps_mm"], dtype=torch.float64)
 
 
-def carm(pixels: int = PIXELS) -> CArm:
-    """The C-arm of all benchmarks."""
+def carm(pixels: int | None = None) -> CArm:
+    """The C-arm of all benchmarks; None: so many pixels as they have."""
+    pixels = pixels or (MINIATURE_PIXELS if _miniature else PIXELS)
     spacing = DETECTOR_MM / pixels
     detector = Detector((pixels, pixels), (spacing, spacing))
     return CArm(SOURCE_TO_DETECTOR_MM, SOURCE_TO_ISOCENTER_MM, detector)
@@ -227,6 +242,8 @@ def radiograph_of(name: str, seed: int, severity: str, arm: CArm, truth: Pose) -
     """The simulated image of a pose, from the cache or made now."""
     key = hashlib.sha256(repr(truth.matrix().tolist()).encode())
     key.update(_simulator_fingerprint().encode())
+    if _miniature:
+        key.update(b"in miniature")
     file = cache_folder() / f"{name}-{severity}-{seed}-{key.hexdigest()[:12]}.npz"
     if file.is_file():
         with np.load(file) as kept:

@@ -70,11 +70,12 @@ def patient(name: str) -> Patient:
     """Read or made once."""
     if name.startswith("phantom:"):
         # The population is judged on a coarser grid: making one takes a second instead of ten.
-        made = phantom(spacing_mm=2.0, seed=int(name.partition(":")[2]))
+        spacing_mm = cases.MINIATURE_MM if cases.in_miniature() else 2.0
+        made = phantom(spacing_mm=spacing_mm, seed=int(name.partition(":")[2]))
         volume, labels = made.volume.to(dtype=torch.float32), made.labels
     else:
         volume, labels = cases.volume_of(name), cases.labels_of(name)
-    points = sample_points(volume)
+    points = sample_points(volume, count=60) if cases.in_miniature() else sample_points(volume)
     return Patient(name, volume, labels, points, points[:50])
 
 

@@ -350,5 +350,5 @@ def smoke(folder: Path) -> None:
     options = parser.parse_args([])
     options.volumes, options.starts, options.adam_starts = ["pelvis_totalseg"], 2, 1
     options.first_seed, options.scales, options.samples = 1, [16, 32], 64
-    options.adam_most_cpu_s = 1.0
+    options.adam_most_cpu_s = 0.3
     main(options, folder)
