@@ -126,6 +126,7 @@ def test_what_would_be_done(manifest, capsys):
         ("study.toml --out s --slurm c.toml --workers 2", "leave --workers out"),
         ("study.toml --out s --slurm c.toml --no-resume", "in place of --no-resume"),
         ("absent.toml --out s", "absent.toml"),
+        (". --out .", "--out . is the data set itself"),
         ("init --out study.toml", "is there already"),
         ("init absent.h5 --out new.toml", "no such data set"),
         ("init ap.png --out new.toml", "ap.png: is of the kind radiograph, no CT"),

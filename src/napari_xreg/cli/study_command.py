@@ -110,6 +110,11 @@ def do(arguments: Namespace, source: str, console: Console) -> int:
     if arguments.out is None:
         raise ValueError("--out DIR says where the study shall be")
     out = Path(arguments.out)
+    if Path(source).is_dir() and out.is_dir() and out.samefile(source):
+        raise ValueError(
+            f"--out {out} is the data set itself, whose files its results would change: give a folder of "
+            "its own"
+        )
     if sum(map(bool, (arguments.dask, arguments.scheduler, arguments.slurm))) > 1:
         raise ValueError("give one of --dask, --scheduler and --slurm")
     if arguments.slurm is not None:
