@@ -40,6 +40,7 @@ from .schemas import (
     GRID as GRID,
     HEATMAPS as HEATMAPS,
     INSPECTION as INSPECTION,
+    JOINT as JOINT,
     POSE as POSE,
     RENDERING as RENDERING,
     RESULT as RESULT,

@@ -19,6 +19,7 @@ DETECTIONS = "napari-xreg/detections"
 DOCTOR = "napari-xreg/doctor"
 HEATMAPS = "napari-xreg/heatmaps"
 INSPECTION = "napari-xreg/inspection"
+JOINT = "napari-xreg/joint"
 RENDERING = "napari-xreg/rendering"
 TRACKING = "napari-xreg/tracking"
 TRAINING = "napari-xreg/training"
@@ -42,6 +43,7 @@ VERSIONS = {
     DOCTOR: 1,
     HEATMAPS: 1,
     INSPECTION: 1,
+    JOINT: 1,
     RENDERING: 1,
     TRACKING: 1,
     TRAINING: 1,

@@ -12,6 +12,7 @@ from .entries import (
     carm_to_json as carm_to_json,
     in_rows as in_rows,
 )
+from .joint_file import JointRow as JointRow, write_joint as write_joint
 from .pictures import (
     carm_words as carm_words,
     compare as compare,

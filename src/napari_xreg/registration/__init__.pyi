@@ -11,6 +11,14 @@ from .landscape.result import (
 from .landscape.sampling import loss_landscape as loss_landscape
 from .landscape.settings import LandscapeSettings as LandscapeSettings
 from .motion.constant_velocity import moved_on as moved_on, step_between as step_between
+from .motion.joint import (
+    JOINT_MOTIONS as JOINT_MOTIONS,
+    Bends as Bends,
+    Side as Side,
+    bone_axes as bone_axes,
+    helical_motion as helical_motion,
+    joint_motion as joint_motion,
+)
 from .motion.smoothing import Smoothed as Smoothed, smoothed as smoothed
 from .near_bone.cut_ends import cut_end_points as cut_end_points
 from .near_bone.mask import near_bone_mask as near_bone_mask

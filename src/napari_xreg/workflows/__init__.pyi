@@ -182,11 +182,17 @@ from .tracking.curves import (
     smooth_curves as smooth_curves,
 )
 from .tracking.exporting import (
+    TRACK_TABLE as TRACK_TABLE,
     TrackExport as TrackExport,
     export_track as export_track,
     rows_of as rows_of,
 )
 from .tracking.frames import Frames as Frames, frames_of as frames_of, only as only
+from .tracking.joints import (
+    JointBone as JointBone,
+    JointRequest as JointRequest,
+    joint_rows as joint_rows,
+)
 from .tracking.of_session import (
     FrameRead as FrameRead,
     SequenceRequest as SequenceRequest,

@@ -7,6 +7,7 @@ from napari_xreg.cli.arguments.detect import add_detect
 from napari_xreg.cli.arguments.doctor import add_doctor
 from napari_xreg.cli.arguments.heatmap import add_heatmap
 from napari_xreg.cli.arguments.inspect import add_inspect
+from napari_xreg.cli.arguments.joint import add_joint
 from napari_xreg.cli.arguments.options import threads
 from napari_xreg.cli.arguments.register import add_register
 from napari_xreg.cli.arguments.render import add_render
@@ -30,6 +31,7 @@ def build_parser() -> Parser:
     add_demo(commands, common)
     add_register(commands, common)
     add_track(commands, common)
+    add_joint(commands, common)
     add_simulate(commands, common)
     add_render(commands, common)
     add_inspect(commands, common)

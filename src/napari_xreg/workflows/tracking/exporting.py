@@ -19,7 +19,7 @@ from napari_xreg.workflows.tracking.frames import Frames
 from napari_xreg.workflows.tracking.tracks import Track
 from napari_xreg.workflows.tracking.trial import write_autoscoper
 
-TABLE, FILM, AUTOSCOPER = "track.csv", "track.gif", "autoscoper.tra"
+TRACK_TABLE, FILM, AUTOSCOPER = "track.csv", "track.gif", "autoscoper.tra"
 FILM_FRAMES = 60
 """At most: of a longer sequence, as many spread over it."""
 
@@ -31,7 +31,7 @@ class TrackExport:
     Parameters
     ----------
     folder
-        The files are `TABLE`, `FILM` and, of a trial, `AUTOSCOPER`.
+        The files are `TRACK_TABLE`, `FILM` and, of a trial, `AUTOSCOPER`.
     track, frames, volume
         The answer, and what was asked.
     trial
@@ -57,12 +57,12 @@ def export_track(request: TrackExport) -> tuple[str, ...]:
         If a file could not be written; what an earlier run left is then untouched.
     """
     track = request.track
-    names = [TABLE]
+    names = [TRACK_TABLE]
     what = request.volume
     volume = what.volume() if isinstance(what, Rendering) else what
     with written_folder(request.folder, "track") as part:
         write_track(
-            part / TABLE, rows_of(track), track.carm, track.pivot, simulated=track.simulated
+            part / TRACK_TABLE, rows_of(track), track.carm, track.pivot, simulated=track.simulated
         )
         if request.trial is not None:
             write_autoscoper(part / AUTOSCOPER, track, request.trial, volume.shape)

@@ -1,0 +1,133 @@
+"""Two bones that were tracked through one sequence, one against the other."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from jaxtyping import Float
+from torch import Tensor
+
+from napari_xreg.geometry import Pose
+from napari_xreg.records import JointRow, TrackRow
+from napari_xreg.registration import Bends, Side, helical_motion, joint_motion
+from napari_xreg.workflows.tracking.tracks import FrameState
+
+_STATES = [state.value for state in FrameState]
+
+
+@dataclass(frozen=True, eq=False)
+class JointBone:
+    """A bone of a joint.
+
+    Parameters
+    ----------
+    rows
+        Where it was: of `read_track`, by the same first camera as the other bone.
+    axes
+        Its own, ``world_from_axes`` (`bone_axes`); None: the motion is told without anatomical axes.
+    """
+
+    rows: Sequence[TrackRow]
+    axes: Pose | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class JointRequest:
+    """What is wanted of a joint.
+
+    Parameters
+    ----------
+    proximal, distal
+        The bones; the second is seen to move against the first.
+    side, bends
+        As of `joint_motion`.
+    reference
+        Frame that helical motions are counted from; None: the first that has both bones, trusted where there
+        is such a one.
+    """
+
+    proximal: JointBone
+    distal: JointBone
+    side: Side = "right"
+    bends: Bends = "backward"
+    reference: int | None = None
+
+
+def joint_rows(request: JointRequest) -> list[JointRow]:
+    """The motion of a joint, a row for each frame that both tables have.
+
+    Raises
+    ------
+    ValueError
+        If the tables share no frame, or the reference is none of those that have both bones.
+    """
+    of_distal = {row.frame: row for row in request.distal.rows}
+    pairs = [(row, of_distal[row.frame]) for row in request.proximal.rows if row.frame in of_distal]
+    if not pairs:
+        raise ValueError("the two tracks have no frame in common: they are of different sequences")
+    found = [_against(one.world_from_camera, other.world_from_camera) for one, other in pairs]
+    smooth = [_against(one.smooth, other.smooth) for one, other in pairs]
+    states = [max(one.state, other.state, key=_place) for one, other in pairs]
+    first = _reference(request, [one.frame for one, _ in pairs], found, states)
+    rows = []
+    for (one, _), pose, smoothed, state in zip(pairs, found, smooth, states, strict=True):
+        rows.append(
+            JointRow(
+                one.frame,
+                one.time_s,
+                state,
+                _of_axes(request, pose),
+                _since(first, pose),
+                _of_axes(request, smoothed),
+                _since(first, smoothed),
+            )
+        )
+    return rows
+
+
+def _place(state: str) -> int:
+    return _STATES.index(state) if state in _STATES else len(_STATES)
+
+
+def _against(proximal: Pose | None, distal: Pose | None) -> Pose | None:
+    """``world_of_proximal_from_world_of_distal``: one camera saw both."""
+    if proximal is None or distal is None:
+        return None
+    return proximal @ distal.inverse()
+
+
+def _reference(
+    request: JointRequest,
+    frames: Sequence[int],
+    found: Sequence[Pose | None],
+    states: Sequence[str],
+) -> Pose | None:
+    known = [
+        (frame, pose, _place(state))
+        for frame, pose, state in zip(frames, found, states, strict=True)
+        if pose is not None
+    ]
+    if request.reference is not None:
+        chosen = [pose for frame, pose, _ in known if frame == request.reference]
+        if not chosen:
+            raise ValueError(
+                f"frame {request.reference} has no pose of both bones: choose another for the reference"
+            )
+        return chosen[0]
+    sure = _place(FrameState.TRACKED.value)
+    trusted = [pose for _, pose, place in known if place <= sure]
+    return next(iter(trusted or [pose for _, pose, _ in known]), None)
+
+
+def _of_axes(request: JointRequest, pose: Pose | None) -> Float[Tensor, "6"] | None:
+    one, other = request.proximal.axes, request.distal.axes
+    if pose is None or one is None or other is None:
+        return None
+    return joint_motion(one.inverse() @ pose @ other, side=request.side, bends=request.bends)
+
+
+def _since(first: Pose | None, pose: Pose | None) -> tuple[float, float] | None:
+    """Turn and shift of the helical motion of the distal bone, in the proximal bone's frame."""
+    if first is None or pose is None:
+        return None
+    turn, shift, _ = helical_motion(pose @ first.inverse())
+    return float(turn), float(shift)
