@@ -6,7 +6,7 @@ import torch
 from blobs import CENTER, blob_radiograph, blob_volume, carm
 
 from napari_xreg.geometry import CArm, CArmPose, Detector
-from napari_xreg.images import Radiograph
+from napari_xreg.images import Radiograph, Volume
 from napari_xreg.progress import run
 from napari_xreg.registration import (
     Level,
@@ -18,7 +18,12 @@ from napari_xreg.registration import (
     weakest_direction,
 )
 from napari_xreg.registration.refinement.batched.correlated import correlated_sums
-from napari_xreg.registration.refinement.confidence import CALIBRATION, CORRELATION_REACH
+from napari_xreg.registration.refinement.confidence import (
+    CALIBRATION,
+    CORRELATION_REACH,
+    SCALE_SIGMA,
+    scale_twist,
+)
 from napari_xreg.registration.refinement.host.correlated import correlated_sum
 
 CARM = CArm(1020.0, 720.0, Detector((200, 240), (1.5, 1.3), (90.0, 130.0)))
@@ -116,11 +121,11 @@ def test_with_white_noise_alone_the_sandwich_predicts_the_scatter():
         noisy = clean + 0.05 * torch.randn(clean.shape, generator=generator)
         view = View(Radiograph(noisy, arm), true)
         result = run(refine(volume, view, settings=settings, isocenter=CENTER))
-        assert result.covariance is not None
+        assert result.covariance_at_scale is not None
         back = result.world_from_camera @ true.inverse()
         turned = back.rotation @ CENTER + back.translation - CENTER
         found.append(torch.cat([back.log()[:3], turned]))
-        predicted.append(result.covariance / CALIBRATION**2)
+        predicted.append(result.covariance_at_scale / CALIBRATION**2)
     scatter = torch.cov(torch.stack(found).T)
     mean = torch.stack(predicted).mean(0)
     # A ratio of variances from 40 draws is good to a factor of 1.5. The sandwich also counts the
@@ -128,3 +133,40 @@ def test_with_white_noise_alone_the_sandwich_predicts_the_scatter():
     ratio = torch.diagonal(scatter) / torch.diagonal(mean)
     assert float(ratio.min()) > 0.3
     assert float(ratio.max()) < 2.0
+
+
+def test_of_one_view_a_larger_ct_is_a_farther_one():
+    hessian = _covariance().inverse()[None]
+    source = torch.tensor([[310.0, -420.0, 95.0]], dtype=torch.float64)
+    expected = torch.cat([torch.zeros(3).double(), 0.01 * (source[0] - PIVOT)])
+    torch.testing.assert_close(scale_twist(hessian, source, PIVOT), expected)
+
+
+@pytest.mark.slow
+def test_a_ct_that_is_too_large_moves_the_pose_as_predicted():
+    arm = carm()
+    first, second = (arm.world_from_camera(p, -13.0, isocenter=CENTER) for p in (24.0, -61.0))
+    views = [View(blob_radiograph(arm, pose), pose) for pose in (first, second)]
+    settings = RefineSettings(
+        levels=(Level(104, None, 20),), tolerance_mm=1e-4, threads=1, keep_images=False
+    )
+    volume = blob_volume()
+    larger = torch.eye(4, dtype=torch.float64)
+    larger[:3] *= 1.0 + SCALE_SIGMA
+    larger[:3, 3] = -SCALE_SIGMA * CENTER
+    scaled = Volume(volume.lac, larger @ volume.world_from_index.double())
+    for seen in (views[:1], views):
+        plain, moved = (
+            run(refine(ct, seen, settings=settings, isocenter=CENTER)) for ct in (volume, scaled)
+        )
+        back = moved.world_from_camera @ plain.world_from_camera.inverse()
+        shift = back.rotation @ CENTER + back.translation - CENTER
+        found = torch.cat([back.log()[:3], shift])
+        assert plain.scale is not None
+        assert plain.covariance is not None
+        # To first order; what balls a hundredth larger are not, of two views, is in the rest.
+        at_arm = torch.tensor([50.0] * 3 + [1.0] * 3, dtype=torch.float64)
+        apart = (found - plain.scale) * at_arm
+        assert float(apart.norm() / (plain.scale * at_arm).norm()) < 0.1
+        along = torch.linalg.solve(plain.covariance, plain.scale)
+        assert float(along @ plain.scale) < 1.0  # it is within the covariance

@@ -56,13 +56,16 @@ def test_a_depth_against_the_header_is_not_trusted(off, way):
 
 
 def test_from_one_view_the_depth_is_said_to_be_worth_little():
-    one, two = (
-        verdict_on(Evidence(1.0, 1.0, 1.0, 150, 0.04), None, depth) for depth in (743.0, None)
+    evidence = Evidence(1.0, 1.0, 1.0, 150, 0.04)
+    one, prior, two = (
+        verdict_on(evidence, None, *depth) for depth in ((743.0, 8.64), (743.0,), (None, None))
     )
     assert "within 2 mm as seen in this radiograph (fitted" in one.words
-    assert one.words.endswith("one per cent of error moves it by 7.4 mm.")
+    assert "± 8.6 mm (one standard deviation)" in one.words
+    assert one.words.endswith("within 1 %: ± 7.4 mm.")
+    assert "± 7.4 mm or more (one standard deviation)" in prior.words
     assert "as seen" not in two.words
-    assert "per cent" not in two.words
+    assert "depth" not in two.words
 
 
 def test_a_patient_a_little_off_the_isocenter_is_trusted():

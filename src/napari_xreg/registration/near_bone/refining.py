@@ -207,6 +207,7 @@ def _refined(
         notes=(*searched_words(starts), *result.notes),
         trajectory=tuple(trajectory),
         covariance=result.covariance if complete else None,
+        scale=result.scale if complete else None,
         candidates=candidates_of(tracks),
     )
     told = registration.ranking_words

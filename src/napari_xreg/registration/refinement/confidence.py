@@ -6,6 +6,9 @@ The sandwich :math:`H^{-1} S H^{-1}` with :math:`S = \sum_{pq} k(p - q)\, s_p s_
 the per-pixel gradients :math:`s_p` within reach of a triangular kernel k, allows for that
 (Newey and West, 1987; Conley, 1999, in two dimensions). What is left, mostly bias of the image
 model, is a single factor calibrated on simulated radiographs (`docs/decisions`).
+
+No residual shows how large the CT truly is: about the source, a larger patient farther away casts the
+same image. So its scale is a nuisance with a prior, and what it does to the pose is added (`scale_twist`).
 """
 
 from dataclasses import dataclass
@@ -23,6 +26,35 @@ CORRELATION_REACH = 0.125
 
 CALIBRATION = 2.3
 """Standard deviations are the sandwich's times this: docs/decisions/0005-calibrated-covariance.md."""
+
+SCALE_SIGMA = 0.01
+"""What a CT's scale and a radiograph's distances are trusted to, standard deviation: voxel sizes, the
+source-detector distance and the pixel spacing are written down, and rarely measured."""
+
+
+def scale_twist(
+    hessians: Float[Tensor, "views 6 6"],
+    sources: Float[Tensor, "views 3"],
+    pivot: Float[Tensor, "3"],
+) -> Float[Tensor, "6"]:
+    """How the pose moves if the CT is one `SCALE_SIGMA` larger than it says: a left twist about `pivot`.
+
+    Larger about the pivot, the CT looks to each source as if it came towards it by that share of the way
+    between them: the camera has to step back. Where several views disagree, the one that tells more
+    about it has more say. With one view this is its depth, whatever it shows.
+
+    Parameters
+    ----------
+    hessians
+        Of the loss, the part of each view; rad and mm, about `pivot`, world axes.
+    sources
+        Where each view's source stands, world mm.
+    pivot
+        World, mm.
+    """
+    back = torch.cat([torch.zeros_like(sources), SCALE_SIGMA * (sources - pivot)], -1)
+    wanted = (hessians @ back[..., None])[..., 0].sum(0)
+    return torch.linalg.solve(hessians.sum(0), wanted)
 
 
 def sandwich(

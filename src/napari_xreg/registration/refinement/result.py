@@ -181,7 +181,7 @@ class Registration:
         Point about which the twists of `covariance` rotate (the isocenter), world mm.
     covariance
         6 x 6, of the left twist (omega, v) about `pivot` in world axes, rad and mm; None where it
-        could not be estimated.
+        could not be estimated. What is not known of the CT's scale is in it.
     views
         Best poses of all radiographs, the first included.
     candidates
@@ -193,6 +193,10 @@ class Registration:
     probability
         Of the pose being right, as the radiographs support it (`Verdict`); None where nothing was
         judged.
+    scale
+        The part of `covariance` that the CT's scale has: how far the same twist goes if the CT is one
+        standard deviation larger than it says (`scale_twist`). It is the same for every picture of the
+        patient.
     """
 
     world_from_camera: Pose
@@ -206,6 +210,7 @@ class Registration:
     simulated: bool = False
     notes: tuple[str, ...] = ()
     probability: float | None = None
+    scale: Float[Tensor, "6"] | None = None
 
     @property
     def runner_up(self) -> RunnerUp | None:
@@ -253,6 +258,14 @@ class Registration:
 
     def __bool__(self) -> bool:
         return self.status.ok
+
+    @property
+    def covariance_at_scale(self) -> Float[Tensor, "6 6"] | None:
+        """`covariance` if the CT is as large as it says: by this, poses of one patient differ from
+        picture to picture."""
+        if self.covariance is None or self.scale is None:
+            return self.covariance
+        return self.covariance - self.scale.outer(self.scale)
 
     @property
     def standard_deviation(self) -> Float[Tensor, "6"] | None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from napari_xreg.images import Volume
+from napari_xreg.registration.refinement.confidence import SCALE_SIGMA
 from napari_xreg.registration.refinement.result import Registration, Status
 from napari_xreg.registration.refinement.views import View
 from napari_xreg.registration.verdict.evidence import Evidence, evidence_of
@@ -49,6 +50,7 @@ class Verdict:
     evidence: Evidence | None
     isocenter_off: float | None = None
     depth_mm: float | None = None
+    depth_sigma_mm: float | None = None
 
     @property
     def contradicts_header(self) -> bool:
@@ -79,7 +81,7 @@ class Verdict:
             "the DRR fit the radiograph nowhere better than where this pose puts them."
         )
         if self.depth_mm is not None:
-            said += f" {depth_words(self.depth_mm)}"
+            said += f" {depth_words(self.depth_mm, self.depth_sigma_mm)}"
         if self.contradicts_header:
             assert self.isocenter_off is not None
             way = "farther from" if self.isocenter_off > 0 else "nearer to"
@@ -91,26 +93,34 @@ class Verdict:
         return said
 
 
-def depth_words(depth_mm: float) -> str:
+def depth_words(depth_mm: float, sigma_mm: float | None = None) -> str:
     """What a depth from one radiograph is worth.
 
     Parameters
     ----------
     depth_mm
         Of the patient, from the source.
+    sigma_mm
+        Its standard deviation, what is not known of the scale included; None: that alone is known.
     """
+    of_scale = SCALE_SIGMA * depth_mm
+    sigma = f"{of_scale:.1f} mm or more" if sigma_mm is None else f"{sigma_mm:.1f} mm"
     return (
-        "From one view the depth is known only as well as the CT's scale, the source-detector distance "
-        f"and the pixel spacing: one per cent of error moves it by {depth_mm / 100:.1f} mm."
+        f"In depth, along the rays, it may lie farther off: ± {sigma} (one standard deviation). One view "
+        "knows the depth only as well as the CT's scale, the source-detector distance and the pixel "
+        f"spacing, here taken as right within {100 * SCALE_SIGMA:.0f} %: ± {of_scale:.1f} mm."
     )
 
 
 def verdict_on(
-    evidence: Evidence | None, isocenter_off: float | None = None, depth_mm: float | None = None
+    evidence: Evidence | None,
+    isocenter_off: float | None = None,
+    depth_mm: float | None = None,
+    depth_sigma_mm: float | None = None,
 ) -> Verdict:
-    """The verdict that evidence supports."""
+    """The verdict that evidence supports; parameters as of `Verdict`."""
     if evidence is None:
-        return Verdict(0.0, None, isocenter_off, depth_mm)
+        return Verdict(0.0, None, isocenter_off, depth_mm, depth_sigma_mm)
     odds = (
         OFFSET
         + SETTLED * evidence.settled
@@ -118,7 +128,8 @@ def verdict_on(
         + AGREEMENT * evidence.agreement
         + SLACK * math.log(evidence.slack_mm)
     )
-    return Verdict(1.0 / (1.0 + math.exp(-odds)), evidence, isocenter_off, depth_mm)
+    likely = 1.0 / (1.0 + math.exp(-odds))
+    return Verdict(likely, evidence, isocenter_off, depth_mm, depth_sigma_mm)
 
 
 def judged(registration: Registration, volume: Volume, views: Sequence[View]) -> Registration:
@@ -154,17 +165,22 @@ def verdict_of(registration: Registration, volume: Volume, views: Sequence[View]
     found = [
         View(view.radiograph, pose) for view, pose in zip(views, registration.views, strict=True)
     ]
-    off = depth = None
+    off = depth = sigma = None
     if len(found) == 1:
         pose = registration.world_from_camera.to(dtype=torch.float64)
         depth = float(pose.inverse().apply(registration.pivot.double()[None])[0, 2])
+        if registration.covariance is not None:
+            along = pose.rotation[:, 2]
+            sigma = float(
+                (along @ registration.covariance[3:, 3:].double() @ along).clamp_min(0).sqrt()
+            )
         radiograph = found[0].radiograph
         # Nobody said where the C-arm turns about: nothing to contradict.
         assumed = radiograph.geometry is not None and radiograph.geometry.assumed(
             "source_to_isocenter"
         )
         off = None if assumed else depth / radiograph.carm.source_to_isocenter - 1.0
-    return verdict_on(evidence_of(volume, found), off, depth)
+    return verdict_on(evidence_of(volume, found), off, depth, sigma)
 
 
 def likelihood_of(registration: Registration) -> Likelihood:

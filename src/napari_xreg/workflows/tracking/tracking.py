@@ -319,7 +319,7 @@ class _Walk:
             self._open(looked),
             state=FrameState.TRACKED if found else FrameState.DOUBTFUL,
             world_from_camera=found.world_from_camera.to(dtype=torch.float64).orthonormal(),
-            covariance=found.covariance,
+            covariance=found.covariance_at_scale,  # the CT is as large in every frame
             probability=found.probability,
             loss=float(found.losses["loss"]),
             words="" if found else found.status.value,

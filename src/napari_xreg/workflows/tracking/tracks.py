@@ -82,7 +82,7 @@ class TrackedFrame:
     world_from_camera
         The pose of the first camera; None where there is none.
     covariance
-        As of `Registration`.
+        As `Registration.covariance_at_scale`.
     probability, loss
         Of the pose being right; what was minimised. None where nothing was refined.
     seconds

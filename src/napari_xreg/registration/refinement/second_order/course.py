@@ -17,7 +17,7 @@ from torch import Tensor
 from napari_xreg.geometry import CArm, Pose
 from napari_xreg.images import Volume
 from napari_xreg.progress import Control
-from napari_xreg.registration.refinement.confidence import sandwich
+from napari_xreg.registration.refinement.confidence import sandwich, scale_twist
 from napari_xreg.registration.refinement.hypotheses import antipodes
 from napari_xreg.registration.refinement.problem import Backend, Problem
 from napari_xreg.registration.refinement.result import Iterate, Registration, Status
@@ -318,7 +318,7 @@ class _Course:
         model = state.model
         # Nothing but the winners' comes from the device.
         losses, terms = model.loss[winners].tolist(), model.terms[winners].tolist()
-        hessians = model.hessian[winners].cpu()
+        hessians = model.hessians(names)[winners].cpu()
         minimised = [part[winners].cpu() for part in quadratic(model, state.poses[0], self._pull)]
         ended = state.ended[winners].tolist()
         ran_away = self._bounds.reached(state.poses[0])[winners].tolist()
@@ -340,10 +340,14 @@ class _Course:
             if ran_away[case]:
                 end = Status.STALLED
             status = status_of(flat[case], end, control)
-            covariance = None
-            if meat is not None and status is not Status.NO_OVERLAP:
-                covariance = sandwich(hessians[case].numpy(), meat[case])
             poses = tuple(_copied(view, case) for view in views)
+            covariance = scale = None
+            if meat is not None and status is not Status.NO_OVERLAP:
+                covariance = sandwich(hessians[case].sum(0).numpy(), meat[case])
+            if covariance is not None:
+                sources = torch.stack([pose.translation for pose in poses]).double()
+                scale = scale_twist(hessians[case], sources, self._pivot.double())
+                covariance = covariance + scale.outer(scale)
             notes = (*self._notes[case], *([self._ran_away()] if ran_away[case] else []))
             found = Registration(
                 world_from_camera=poses[0],
@@ -352,6 +356,7 @@ class _Course:
                 trajectory=(),
                 pivot=self._pivot,
                 covariance=covariance,
+                scale=scale,
                 views=poses,
                 candidates=candidates_of(tracks),
                 simulated=any(view.radiograph.simulated for view in self._cases[case]),
