@@ -92,7 +92,9 @@ def test_deviations_of_what_is_not_trusted_come_with_a_caution(bench, viewer, qt
 
 def test_the_words_on_calibration_are_those_of_the_decision():
     page = (REPOSITORY / "docs/decisions/0005-calibrated-covariance.md").read_text()
-    table = {line.split("|")[1].strip(): line.split("|")[2:] for line in page.splitlines() if "|" in line}
+    table = {
+        line.split("|")[1].strip(): line.split("|")[2:] for line in page.splitlines() if "|" in line
+    }
     count, _, _, image, space = (cell.strip() for cell in table["all"][:5])
     said = CALIBRATION_WORDS
     assert f"{count} trusted results" in said
