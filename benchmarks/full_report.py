@@ -19,7 +19,7 @@ CHAPTERS = {
     "cpu": "Scaling and networks on the CPU",
     "refinement-typical": "Refinement against the Adam recipe",
     "capture-typical": "Capture range",
-    "confidence-typical": "Predicted errors",
+    "confidence": "Predicted errors",
     "pnp": "Pose from correspondences",
     "rayemb": "RayEmb: accuracy",
     "rayemb_trust": "RayEmb: trust",

@@ -3,7 +3,6 @@
 import json
 import math
 
-import numpy as np
 import pytest
 import torch
 
@@ -94,16 +93,23 @@ def test_mahalanobis_length_of_a_correlated_error():
     assert length == pytest.approx((2 * 4 - 2 * 6 + 4 * 9) / 7)
 
 
-def test_the_factor_makes_overconfident_ellipses_honest():
-    rng = np.random.default_rng(5)
-    # Errors 3 times as wide as predicted.
-    lengths = [9 * rng.chisquare(2, 20) for _ in range(300)]
-    factor = confidence.factor_from(lengths, 2)
-    assert factor == pytest.approx(3.0, rel=0.03)
-    before = float(confidence.coverage(lengths, 2, 0.95, 1.0).split("%")[0])
-    after = float(confidence.coverage(lengths, 2, 0.95, factor).split("%")[0])
-    assert before == pytest.approx(100 * (1 - math.exp(-5.991 / 18)), abs=2)
-    assert after == pytest.approx(95, abs=1)
+def test_a_depth_off_by_a_scale_lies_within_the_scaled_region_alone():
+    _, pivot = cases.committed_points("pelvis_totalseg")
+    truth = cases.carm().world_from_camera(17.0, -9.0, isocenter=pivot.double())
+    back = 0.01 * (truth.translation - pivot.double())  # a CT 1 % too large is found farther away
+    scale = torch.cat([torch.zeros(3).double(), back])
+    own = torch.diag(torch.tensor([1e-8] * 3 + [1e-4] * 3)).double()
+    record = {
+        "volume": "pelvis_totalseg", "seed": 3,
+        "pose": truth.left_perturb(0.5 * scale, pivot.double()).matrix().tolist(),
+        "truth": truth.matrix().tolist(),
+        "covariance": (own + scale.outer(scale)).tolist(), "scale": scale.tolist(),
+    }  # fmt: skip
+    assert confidence.inside(record, scaled=False)["space"].max() == 0.0
+    # Half a standard deviation off: of a normal distribution 60 % and 92 % would be inside.
+    half, most = confidence.inside(record, scaled=True)["space"]
+    assert 0.2 < half <= most
+    assert most > 0.8
 
 
 def test_a_line_cut_short_by_a_kill_is_skipped(tmp_path):

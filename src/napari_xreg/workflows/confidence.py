@@ -20,8 +20,8 @@ CALIBRATION_WORDS = (
     "How far to trust this: the standard deviations were calibrated on simulated radiographs of two "
     "CTs, and allow for a CT whose scale, or a radiograph whose distances, are wrong by 1 %. On other "
     "simulated radiographs (91 trusted results, of typical to real quality, whole CTs and single bones, "
-    "one view and two) the 50 % ellipses held 55 % of the landmarks and the 95 % ellipses 95 %; in space "
-    "54 % and 92 %; in the worst of six anatomies 40 % and 82 %. A wrong optimum is not covered: see "
+    "one view and two) the 50 % ellipses held 53 % of the landmarks and the 95 % ellipses 93 %; in space "
+    "51 % and 92 %; in the worst of six anatomies 39 % and 80 %. A wrong optimum is not covered: see "
     "Landscape."
 )
 """What docs/decisions/0005-calibrated-covariance.md measured."""
