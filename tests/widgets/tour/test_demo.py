@@ -3,12 +3,13 @@
 import threading
 
 import pytest
+from napari.components import ViewerModel
 from qtpy.QtCore import Qt, QThreadPool
 
 from napari_xreg.progress import Control
 from napari_xreg.widgets.jobs import workbench
 from napari_xreg.widgets.jobs.workbench import workbench_of
-from napari_xreg.widgets.tour import demo
+from napari_xreg.widgets.tour import demo, steps
 from napari_xreg.widgets.tour.steps import STEPS
 from napari_xreg.workflows import warming as kernels
 
@@ -28,6 +29,31 @@ def shown(qtbot, make_napari_viewer, monkeypatch):
     yield viewer, bench, tour
     bench.close()
     qtbot.wait(50)  # Qt deletes the room's canvas in a turn of its own
+
+
+def test_waiting_says_how_far_it_is_and_how_long_it_still_takes(qtbot, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(steps.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(steps, "compiled", lambda simulator: False)
+    monkeypatch.setattr(steps.Tour, "_raise", lambda tour, name: None)  # there are no docks
+    viewer = ViewerModel()
+    tour = steps.Tour(viewer)
+    qtbot.addWidget(tour)
+    tour.say_waiting("Compiling …")
+    now[0] = 107.0
+    tour._clock.timeout.emit()
+    assert tour.text.text() == "Compiling … 7 s, about 13 s left."
+    assert (tour.bar.value(), tour.bar.maximum()) == (7, 20)  # a busy bar would have no maximum
+    now[0] = 125.0
+    tour.say_waiting("Simulating …")
+    assert tour.text.text() == "Simulating … 25 s, longer than usual: the machine is busy."
+    assert tour.bar.value() == 19
+    tour.start()
+    tour._clock.timeout.emit()
+    assert tour.text.text() == STEPS[0].text
+    assert not tour._clock.isActive()
+    tour.tear_down()
+    workbench_of(viewer).close()
 
 
 def click(qtbot, button):

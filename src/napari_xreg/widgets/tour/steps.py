@@ -1,9 +1,10 @@
 """A tour of six steps, each of which notices that it was done."""
 
+import time
 from dataclasses import dataclass
 from typing import Any
 
-from qtpy.QtCore import Qt
+from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
@@ -15,6 +16,10 @@ from qtpy.QtWidgets import (
 from napari_xreg.widgets.docks.docked import Docked
 from napari_xreg.widgets.docks.opening import dock_of
 from napari_xreg.widgets.docks.tabs import to_front
+from napari_xreg.workflows import compiled
+
+FIRST_S, AGAIN_S = 20, 6
+"""Until the demo is ready on two quiet processors: with and without compiling."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +99,7 @@ class Tour(Docked):
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__(napari_viewer)
         self._at = -1
+        self._expected_s = AGAIN_S if compiled(simulator=True) else FIRST_S
         self._signs: set[str] = set()
         self._poses = 0
         self._undone_to = 0
@@ -105,7 +111,7 @@ class Tour(Docked):
         self.text.setMinimumHeight(36)
         self.done = QLabel()
         self.bar = QProgressBar()
-        self.bar.setRange(0, 0)
+        self.bar.setRange(0, self._expected_s)
         self.bar.setTextVisible(False)
         self.bar.setMaximumHeight(6)
         self.back = QPushButton("Back")
@@ -117,6 +123,10 @@ class Tour(Docked):
         self.back.clicked.connect(lambda _: self.go(self._at - 1))
         self.next.clicked.connect(lambda _: self._forward())
         self.skip.clicked.connect(lambda _: self.dismiss())
+        self._began, self._waiting = time.monotonic(), ""
+        self._clock = QTimer(self)
+        self._clock.timeout.connect(self._tick)
+        self._clock.start(1000)
         self._lay_out()
         self.say_waiting("Preparing the demo …")
         session = self.workbench.session
@@ -135,14 +145,25 @@ class Tour(Docked):
         return STEPS[self._at] if self._at >= 0 else None
 
     def say_waiting(self, words: str) -> None:
-        """What is being prepared."""
+        """What is being prepared; the seconds count on until `start`."""
         if self._at >= 0:
             return
         self.title.setText("<b>One moment</b>")
-        self.text.setText(words)
+        self._waiting = words
+        self._tick()
         self.bar.show()
         self.back.setEnabled(False)
         self.next.setEnabled(False)
+
+    def _tick(self) -> None:
+        if self._at >= 0:
+            self._clock.stop()
+            return
+        seconds = round(time.monotonic() - self._began)
+        left = self._expected_s - seconds
+        self.bar.setValue(min(seconds, self._expected_s - 1))
+        words = f"about {left} s left" if left > 0 else "longer than usual: the machine is busy"
+        self.text.setText(f"{self._waiting} {seconds} s, {words}.")
 
     def start(self) -> None:
         """The first step; what happened before does not count."""
