@@ -21,10 +21,13 @@ from napari_xreg.images import (
 from napari_xreg.images.reading_volumes import read_labels
 from napari_xreg.landmarks.weights_file import load_detector
 from napari_xreg.rayemb.network.weights_file import load_encoder
+from napari_xreg.records import read_manifest, read_row, read_track
 from napari_xreg.records.pose_files import read_pose
 from napari_xreg.records.result_files import read_result
 from napari_xreg.records.tra_file import read_tra
 from napari_xreg.records.trajectory_file import read_trajectory
+from napari_xreg.records.truth_file import read_truth
+from napari_xreg.regression.network.weights_file import load_pose_network
 from napari_xreg.session import read_session
 from napari_xreg.session.files.memory_files import read_grid_labels, read_grid_volume
 from napari_xreg.training import read_torch_weights
@@ -154,6 +157,27 @@ def _tracked(frames):
         _pose(pose)
 
 
+def _row(row):
+    for pose in (*row.poses, *row.start_poses):
+        _pose(pose)
+
+
+def _truth(truth):
+    _pose(truth.world_from_camera)
+    _must(bool(torch.isfinite(truth.fiducials_mm).all()), "a fiducial is not finite")
+
+
+def _track(rows):
+    for row in rows:
+        for pose in (row.world_from_camera, row.smooth):
+            if pose is not None:
+                _pose(pose)
+
+
+def _manifest(made):
+    _must(bool(made.cases or made.simulated or made.trials or made.sets), "it names no case")
+
+
 def _first_view(path):
     found = open_data_set(path)
     case = found.case(found.entries[0].name if found.entries else None)
@@ -185,6 +209,11 @@ READ = {
     "trial": (read_trial, _trial),
     "data_set": (_first_view, _case),
     "tra": (lambda path: read_tra(path, 2), _tracked),
+    "study": (read_manifest, _manifest),
+    "study_row": (read_row, _row),
+    "truth": (read_truth, _truth),
+    "track": (read_track, _track),
+    "pose_network": (load_pose_network, _network),
     "labels": (read_labels, _labels),
     "radiograph": (read_radiograph, _radiograph),
     "cine": (lambda path: read_radiograph(path, frame=1), _radiograph),

@@ -35,14 +35,46 @@ from napari_xreg.images.formats.raster import sidecar_path
 from napari_xreg.images.known_geometry.sidecar import geometry_of, geometry_to_json, write_geometry
 from napari_xreg.landmarks.compact import CompactDetector
 from napari_xreg.rayemb import CompactEncoder
+from napari_xreg.records import TrackRow, write_track
 from napari_xreg.records.pose_files import write_pose
 from napari_xreg.records.result_files import result_to_json, write_result
 from napari_xreg.records.trajectory_file import write_trajectory
 from napari_xreg.registration import RefineSettings, View
+from napari_xreg.regression import PoseFrame, PoseNetwork
 from napari_xreg.session import Session, write_session
 from napari_xreg.session.files.memory_files import write_grid_labels, write_grid_volume
-from napari_xreg.training import save_network
+from napari_xreg.training import FixedCamera, save_network
 from napari_xreg.training.state_file import write_state
+
+STUDY = """\
+schema = "napari-xreg/study"
+version = 1
+seed = 7
+
+[[cases]]
+name = "a"
+ct = "ct.nii.gz"
+xrays = ["frontal.npz", "lateral.npz"]
+subject = "s"
+
+[[simulated]]
+cts = ["phantom:10500-10501"]
+views = 2
+
+[[starts]]
+name = "near"
+kind = "truth"
+rotation_deg = 3.5
+depth_mm = 12.25
+
+[[methods]]
+name = "usual"
+"""
+STUDY_ROW = {
+    "schema": "napari-xreg/study-row", "version": 1, "key": "k", "case": "a", "subject": "s",
+    "group": "g", "start": "near", "repeat": 1, "method": "usual", "errors": {"mtre_mm": 1.25},
+    "start_errors": {"mtre_mm": 7.5}, "pivot": [1.0, -2.0, 3.0], "probability": 0.875, "loss": 0.25,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -173,6 +205,27 @@ def _small_files(place, add):
     path = place("tra") / "poses.tra"
     path.write_text(f"{text}\n" + ",".join(["NaN"] * 32) + "\n", encoding="utf-8")
     add("tra", "tra", path)
+    path = place("study") / "study.toml"
+    path.write_text(STUDY, encoding="utf-8")
+    add("study", "study", path)
+    matrix = pose.matrix().tolist()
+    path = place("study_row") / "row.json"
+    path.write_text(json.dumps(STUDY_ROW | {"poses": [matrix], "start_poses": [matrix]}))
+    add("study_row", "study_row", path)
+    path = place("truth") / "truth.json"
+    fiducials = [[1.5, -2.25, 30.0], [-4.0, 7.5, 12.125]]
+    truth = {"schema": "napari-xreg/simulated-truth", "version": 1}
+    path.write_text(json.dumps(truth | {"world_from_camera": matrix, "fiducials_mm": fiducials}))
+    add("truth", "truth", path)
+    path = place("track") / "track.csv"
+    spread = torch.arange(1.0, 7.0).double() / 8
+    rows = [
+        TrackRow(7, 0.25, "tracked", 0.875, 0.125, pose, spread, pose),
+        TrackRow(9, None, "open"),
+    ]
+    pivot = torch.tensor([1.0, -2.0, 3.0], dtype=torch.float64)
+    write_track(path, rows, session_parts.make_radiograph().carm, pivot, simulated=True)
+    add("track", "track", path)
     euler = sitk.Euler3DTransform((10.0, 20.0, 30.0), 0.1, -0.2, 0.3, (4.0, 5.0, 6.0))
     path = place("itk") / "p.tfm"
     sitk.WriteTransform(euler, str(path))
@@ -229,6 +282,10 @@ def _weights(place, add):
     path = place("detector") / "w.safetensors"
     save_network(path, detector, {"source": "seed"})
     add("detector", "detector", path)
+    path = place("pose_network") / "w.safetensors"
+    network = PoseNetwork("compact", framing=FixedCamera(1000.0, 32, 4.0), frame=PoseFrame())
+    save_network(path, network, {"trained_on": "nothing"})
+    add("pose_network", "pose_network", path)
     path = place("published") / "w.ckpt"
     torch.save({"state_dict": {"a.weight": torch.rand(3, 2)}}, path)
     add("published", "torch_weights", path)

@@ -130,15 +130,16 @@ def test_a_case_without_a_truth_that_cannot_start_near_it_is_in_no_rate():
 
 
 def test_what_is_trusted_is_of_the_cases():
-    made = rows([0.5, 5.0, None, None, 7.0], trusted=[1, 1, 1, 0, 0])
+    made = rows([0.5, 5.0, None, None, 7.0, 2.0], trusted=[1, 1, 1, 0, 1, 1])
     # One with a result and one without, of nobody's truth; a pose of no numbers, though the truth is known.
     made[2] = made[2].model_copy(update={"failure": "", "truth_known": False})
     made[3] = made[3].model_copy(update={"truth_known": False})
     made[4] = made[4].model_copy(update={"errors": {}, "truth_known": True})
     (block,) = blocks_of(made)
     f = figures(block)
-    assert (f["cases"], f["failed"], f["trusted"], f["trusted_wrong"]) == (3, 0, 2, 1)
-    assert f["gfr_10mm"] == pytest.approx(1 / 3)
+    # What has no error is infinitely far off, and 2 mm itself is wrong.
+    assert (f["cases"], f["failed"], f["trusted"], f["trusted_wrong"]) == (4, 0, 4, 3)
+    assert f["gfr_10mm"] == pytest.approx(1 / 4)
 
 
 def test_a_reason_is_said_once_for_a_case():

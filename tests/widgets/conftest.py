@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+from kept_window import KeptWindow
 
 from napari_xreg.geometry import CArm, CArmPose, Detector
 from napari_xreg.images import Landmark, Radiograph
@@ -81,6 +82,27 @@ def nothing_left_behind():
         assert time.monotonic() < deadline, f"threads still run: {', '.join(left)}"
         time.sleep(0.01)
     assert not [bench for bench in workbench._benches.values() if not bench.closed]
+
+
+@pytest.fixture(scope="session")
+def kept_window(qapp, manifests_read_once):
+    """The window that one test after another gets."""
+    kept = KeptWindow()
+    yield kept
+    kept.close()
+
+
+@pytest.fixture
+def lent_viewer(kept_window, quick_collections, qtbot, monkeypatch, nothing_left_behind):
+    """A function that lends the kept viewer, as napari hands one to plugins; shown or not."""
+    from napari.utils._proxies import PublicOnlyProxy
+
+    def lend(*, show=False):
+        monkeypatch.setenv("NAPARI_ENSURE_PLUGIN_MAIN_THREAD", "True")
+        return PublicOnlyProxy(kept_window.lend(qtbot, show=show))
+
+    yield lend
+    kept_window.take_back()
 
 
 @pytest.fixture
