@@ -26,7 +26,7 @@ def say_result(view: View, registration: Registration, console: Console) -> None
     terms = carm.carm_pose(registration.world_from_camera, pivot)
     if registration.probability is not None:
         console.say(f"verdict: {likelihood_of(registration).short}")
-    console.say(" ".join([registration.status.value, *registration.notes]))
+    console.say(registration.words)
     console.say(f"pose: {carm_words(terms)}")
     if registration.covariance is not None:
         weakest = weakest_direction(

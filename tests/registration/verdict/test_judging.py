@@ -88,3 +88,8 @@ def test_several_views_fix_the_depth_by_themselves(balls):
     assert torch.equal(found.world_from_camera.translation, TRUTH.translation)
     assert likelihood_of(found).measured == ""
     assert "one view" not in found.notes[-1]
+
+
+def test_notes_are_read_as_sentences():
+    found = replace(registration(TRUTH), notes=("rendered above water", "", "Look at both."))
+    assert found.words == "The optimiser converged. Rendered above water. Look at both."

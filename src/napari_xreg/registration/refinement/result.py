@@ -247,6 +247,12 @@ class Registration:
         return f"Of the proposed poses the best is from {first.origin}; then {'; '.join(said)}."
 
     @property
+    def words(self) -> str:
+        """How it ended and its notes, as sentences: some notes are lines of a log, without a full stop."""
+        said = [self.status.value, *self.notes]
+        return " ".join(f"{one[:1].upper()}{one[1:].rstrip('.')}." for one in said if one)
+
+    @property
     def ended_at(self) -> int | None:
         """Which of its iterates is the pose it ended with; None: none of them."""
         best = self.world_from_camera.matrix()

@@ -188,7 +188,7 @@ class ConfidenceWidget(Docked):
         if result is None:
             self.status.setText("No result yet: run Refine first.")
         else:
-            words = [result.registration.status.value, *result.registration.notes]
+            words = [result.registration.words]
             if result.registration.simulated:
                 words.append("A radiograph here was simulated.")
             self.status.setText(" ".join(words))
