@@ -84,9 +84,9 @@ def nothing_left_behind():
     assert not [bench for bench in workbench._benches.values() if not bench.closed]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def kept_window(qapp, manifests_read_once):
-    """The window that one test after another gets."""
+    """The window that one test of a file after another gets; none is alive in other files."""
     kept = KeptWindow()
     yield kept
     kept.close()
