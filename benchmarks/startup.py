@@ -27,7 +27,7 @@ IMPORTS = {
     "torch alone": "import torch",
     "napari_xreg.registration.refine": "from napari_xreg.registration import refine",
     **{
-        f"the command {command}": f"import napari_xreg.cli.{command}_command"
+        f"the command {command}": f"import napari_xreg.cli.commands.{command}"
         for command in ("inspect", "render", "register", "simulate", "detect", "train")
     },
 }

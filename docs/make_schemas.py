@@ -17,7 +17,7 @@ from napari_xreg.records.study_manifest import StudyFile
 from napari_xreg.records.study_row import StudyRow
 from napari_xreg.records.truth_file import TruthFile
 from napari_xreg.session.files.memory_files import GridAbout
-from napari_xreg.training.checkpoint import WeightsHeader
+from napari_xreg.training.weights.checkpoint import WeightsHeader
 
 REFERENCE = Path(__file__).resolve().parent / "reference"
 FILES: dict[type[Record], str] = {

@@ -183,7 +183,7 @@ def test_importing_the_package_is_silent_and_loads_nothing_heavy():
 def test_a_start_does_not_wait_for_torchs_compiler():
     """It takes as long as torch itself; roma imports it (docs/decisions/0010)."""
     code = (
-        "import sys, napari_xreg.session, napari_xreg.cli.register_command\n"
+        "import sys, napari_xreg.session, napari_xreg.cli.commands.register\n"
         "from napari_xreg.widgets.data.widget import DataWidget\n"
         "print([m for m in ('torch._dynamo', 'roma') if m in sys.modules])"
     )

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from napari_xreg.cli import register_command
 from napari_xreg.cli.arguments.parser import build_parser
+from napari_xreg.cli.commands import register as register_command
 from napari_xreg.cli.inputs import placed_landmarks
 from napari_xreg.widgets.data.answers import Choice, Marks
 from napari_xreg.widgets.data.reading import ReadFile

@@ -13,7 +13,7 @@ import SimpleITK as sitk
 import torch
 
 import napari_xreg
-from napari_xreg.cli import demo_command, register_command
+from napari_xreg.cli.commands import demo as demo_command, register as register_command
 from napari_xreg.geometry import CArm, Detector
 from napari_xreg.images import ReadError, read_labels, read_radiograph
 from napari_xreg.records.pose_files import read_pose, write_pose

@@ -12,8 +12,8 @@ import torch
 
 import napari_xreg
 from napari_xreg import files, rendering
+from napari_xreg.cli.commands.doctor import examine
 from napari_xreg.cli.doctor_checks import CHECKS
-from napari_xreg.cli.doctor_command import examine
 from napari_xreg.rendering import cuda
 from napari_xreg.rendering.cuda import check
 
@@ -97,7 +97,7 @@ def test_a_card_whose_kernels_do_not_work(monkeypatch):
 
 
 def test_no_qt(monkeypatch):
-    from napari_xreg.cli import demo_command
+    from napari_xreg.cli.commands import demo as demo_command
 
     monkeypatch.setattr(demo_command, "_BINDINGS", ("no_such_binding",))
     found = examine(BY_NAME["Qt"])

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import napari_xreg
-from napari_xreg.cli import render_command, simulate_command
+from napari_xreg.cli.commands import render as render_command, simulate as simulate_command
 from napari_xreg.files import WriteError, written_folder
 from napari_xreg.geometry import CArm, CArmPose, Detector
 from napari_xreg.images import (
@@ -247,12 +247,12 @@ _WRITES = {
 _BESIDE = {
     "files/folder.py": "only tries whether a file can be made",
     "images/dicom/decoding.py": "writes to memory",
-    "training/state_file.py": "fills a buffer, which is then written whole",
+    "training/weights/state_file.py": "fills a buffer, which is then written whole",
     "session/files/autosave.py": "locks a file of its own that holds nothing",
     "session/files/memory_files.py": "is handed the path beside by session_writer",
     "study/claims.py": "a claim is made if nobody else made it: that is what it is for",
-    "training/event_file.py": "is appended to, record by record",
-    "training/journal.py": "is appended to, line by line",
+    "training/weights/event_file.py": "is appended to, record by record",
+    "training/weights/journal.py": "is appended to, line by line",
 }
 
 

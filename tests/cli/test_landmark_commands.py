@@ -8,9 +8,9 @@ import torch
 from torch import nn
 from trainings import ToyRecipe
 
-from napari_xreg.cli import train_command
 from napari_xreg.cli.arguments.parser import build_parser
-from napari_xreg.cli.train_command import train_request
+from napari_xreg.cli.commands import train as train_command
+from napari_xreg.cli.commands.train import train_request
 from napari_xreg.images import (
     Landmark,
     read_labels,

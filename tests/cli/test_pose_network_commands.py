@@ -6,10 +6,10 @@ import pytest
 import seeded_xvr as seeded
 import torch
 
-from napari_xreg.cli import train_command
 from napari_xreg.cli.arguments.parser import build_parser
 from napari_xreg.cli.arguments.train import RANGES
-from napari_xreg.cli.train_command import train_request
+from napari_xreg.cli.commands import train as train_command
+from napari_xreg.cli.commands.train import train_request
 from napari_xreg.metrics import rotation_error_deg
 from napari_xreg.records.pose_frames import pose_of_matrix
 from napari_xreg.regression import Place, PoseFrame, PoseNetwork

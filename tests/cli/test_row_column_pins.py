@@ -13,8 +13,8 @@ import pydicom
 import pytest
 import torch
 
-from napari_xreg.cli import detect_command, heatmap_command
 from napari_xreg.cli.arguments.parser import build_parser
+from napari_xreg.cli.commands import detect as detect_command, heatmap as heatmap_command
 from napari_xreg.cli.inputs import given_carm
 from napari_xreg.geometry import CArm, CArmPose, Detector, Pose
 from napari_xreg.images import (
@@ -28,7 +28,7 @@ from napari_xreg.images import (
 )
 from napari_xreg.images.operations import Crop, Resize, operation_from_json, operation_to_json
 from napari_xreg.landmarks import Detections, DetectionTrust
-from napari_xreg.records.entries import carm_from_json, carm_to_json
+from napari_xreg.records.entries import CArmEntry, carm_of, carm_to_json
 from napari_xreg.records.report import _landmark_table
 from napari_xreg.records.trajectory_file import read_trajectory, write_trajectory
 from napari_xreg.registration import (
@@ -37,9 +37,10 @@ from napari_xreg.registration import (
     Status,
 )
 from napari_xreg.session.files.session_json import (
+    MaskEntry,
     landmark_from_json,
     landmark_to_json,
-    mask_from_json,
+    mask_of,
     mask_to_json,
 )
 from napari_xreg.training import covariance_between
@@ -199,7 +200,7 @@ class TestRadiographs:
         )
         assert said["K_opencv"][0][0] == pytest.approx(769.230769)
         assert {name: said[name] for name in IN_RESULTS} == IN_RESULTS
-        assert carm_from_json(IN_RESULTS) == CARM
+        assert carm_of(CArmEntry.of(IN_RESULTS, "the geometry")) == CARM
 
     def test_operations(self):
         crop = {"kind": "crop", "row": 7, "column": 11, "rows": 30, "columns": 20, "of": [300, 200]}
@@ -216,7 +217,7 @@ class TestRadiographs:
         """Row by row: T T F / F T T is two, two, two."""
         mask = torch.tensor([[True, True, False], [False, True, True]])
         assert mask_to_json(mask) == {"rows": 2, "columns": 3, "runs": [2, 2, 2]}
-        assert torch.equal(mask_from_json({"rows": 2, "columns": 3, "runs": [2, 2, 2]}), mask)
+        assert torch.equal(mask_of(MaskEntry(rows=2, columns=3, runs=[2, 2, 2])), mask)
 
     def test_options_of_the_command_line(self):
         words = (

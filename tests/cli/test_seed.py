@@ -7,8 +7,12 @@ import pytest
 import torch
 
 from napari_xreg import training
-from napari_xreg.cli import detect_command, heatmap_command, register_command
 from napari_xreg.cli.arguments.parser import build_parser
+from napari_xreg.cli.commands import (
+    detect as detect_command,
+    heatmap as heatmap_command,
+    register as register_command,
+)
 from napari_xreg.geometry import Pose
 from napari_xreg.images import Landmark, read_radiograph, write_landmarks
 from napari_xreg.rayemb import PreparedNetwork

@@ -31,7 +31,7 @@ from napari_xreg.regression.network.weights_file import load_pose_network
 from napari_xreg.session import read_session
 from napari_xreg.session.files.memory_files import read_grid_labels, read_grid_volume
 from napari_xreg.training import read_torch_weights
-from napari_xreg.training.state_file import read_state
+from napari_xreg.training.weights.state_file import read_state
 
 
 class WrongValue(Exception):

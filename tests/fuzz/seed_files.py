@@ -44,7 +44,7 @@ from napari_xreg.regression import PoseFrame, PoseNetwork
 from napari_xreg.session import Session, write_session
 from napari_xreg.session.files.memory_files import write_grid_labels, write_grid_volume
 from napari_xreg.training import FixedCamera, save_network
-from napari_xreg.training.state_file import write_state
+from napari_xreg.training.weights.state_file import write_state
 
 STUDY = """\
 schema = "napari-xreg/study"

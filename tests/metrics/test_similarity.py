@@ -8,7 +8,6 @@ import torch
 from hypothesis import given, strategies as st
 
 from napari_xreg.metrics import (
-    distinct_pixels,
     gradient_ncc,
     is_flat,
     local_ncc,
@@ -16,8 +15,6 @@ from napari_xreg.metrics import (
     mutual_information,
     ncc,
     normalized_mutual_information,
-    sample_patches,
-    sparse_multiscale_ncc,
     ssim,
     xvr_similarity,
 )
@@ -158,48 +155,6 @@ def test_xvr_similarity_is_the_mean_of_mncc_9_and_gncc_11():
     assert float(xvr_similarity(x, y)) == pytest.approx(float(mncc + gncc) / 2, abs=1e-12)
     mixed = xvr_similarity(x, y, beta=0.2)
     assert float(mixed) == pytest.approx(float(0.2 * mncc + 0.8 * gncc), abs=1e-12)
-
-
-def test_sparse_patches_lie_inside_and_follow_the_weights():
-    weights = torch.zeros(30, 41)
-    weights[11, 29] = 2.0
-    weights[0, 0] = 5.0  # no patch of 7 fits there
-    generator = torch.Generator().manual_seed(0)
-    patches = sample_patches(weights, 4, patch=7, generator=generator)
-    assert patches.shape == (4, 49, 2)
-    assert (patches.float().mean(1) == torch.tensor([11.0, 29.0])).all()
-    spread = sample_patches(torch.ones(30, 41), 500, patch=7, generator=generator)
-    assert spread.amin((0, 1)).tolist() == [0, 0]
-    assert spread.amax((0, 1)).tolist() == [29, 40]
-
-
-def test_sparse_patches_reproduce_by_their_generator_alone():
-    def draw(seed):
-        generator = torch.Generator().manual_seed(seed)
-        return sample_patches(torch.ones(30, 41), 6, patch=5, generator=generator)
-
-    first = draw(4)
-    torch.manual_seed(99)
-    assert torch.equal(first, draw(4))
-    assert not torch.equal(first, draw(5))
-
-
-def test_sparse_multiscale_ncc_of_overlapping_patches():
-    x, y = bumps(9), bumps(10)
-    generator = torch.Generator().manual_seed(2)
-    patches = sample_patches(torch.ones(33, 38), 12, patch=9, generator=generator)
-    pixels, places = distinct_pixels(patches, columns=38)
-    assert len(pixels) < 12 * 81, "no overlap: the case does not test what it should"
-    local = []
-    for patch in patches:
-        a, b = x[patch[:, 0], patch[:, 1]].numpy(), y[patch[:, 0], patch[:, 1]].numpy()
-        covariance = ((a - a.mean()) * (b - b.mean())).mean()
-        local.append(covariance / math.sqrt((a.var() + 1e-4) * (b.var() + 1e-4)))
-    seen = torch.zeros(33, 38, dtype=torch.bool)
-    seen[patches[..., 0], patches[..., 1]] = True
-    expected = (float(np.mean(local)) + float(ncc(x, y, mask=seen, eps=1e-4))) / 2
-    values = [image[pixels[:, 0], pixels[:, 1]] for image in (x, y)]
-    assert float(sparse_multiscale_ncc(*values, places)) == pytest.approx(expected, abs=1e-10)
 
 
 def test_mutual_information_of_worked_histograms():
@@ -423,10 +378,6 @@ def test_bad_arguments_are_refused():
         local_ncc(x, x, patch=34)
     with pytest.raises(ValueError, match="2 weights"):
         multiscale_ncc(x, x, patches=(None, 9, 13), weights=(1.0, 2.0))
-    with pytest.raises(ValueError, match="odd"):
-        sample_patches(torch.ones(20, 20), 3, patch=4)
-    with pytest.raises(ValueError, match="not all zero"):
-        sample_patches(torch.zeros(20, 20), 3, patch=5)
     with pytest.raises(ValueError, match="11 x 11"):
         ssim(x[:10], x[:10])
     with pytest.raises(ValueError, match="at least two bins"):

@@ -16,7 +16,7 @@ from napari_xreg.cli.arguments.options import FRAMES
 from napari_xreg.files import POSE as POSE_SCHEMA, RESULT, TRUTH, VERSIONS
 from napari_xreg.geometry import CArmPose, Detector
 from napari_xreg.images import ReadError
-from napari_xreg.records.entries import carm_from_json, carm_to_json
+from napari_xreg.records.entries import CArmEntry, carm_of, carm_to_json
 from napari_xreg.records.pose_files import read_pose, write_pose
 from napari_xreg.records.pose_frames import POSE_FRAMES
 from napari_xreg.records.report import write_report
@@ -248,7 +248,7 @@ class TestResult:
 
     def test_carm_round_trip_without_a_round_field(self):
         plain = dataclasses.replace(CARM, detector=Detector((8, 9), (1.5, 2.5), mirrored=False))
-        again = carm_from_json(json.loads(json.dumps(carm_to_json(plain))))
+        again = carm_of(CArmEntry.of(json.loads(json.dumps(carm_to_json(plain))), "the geometry"))
         assert again.detector.center == plain.detector.center
         assert (again.detector.mirrored, again.detector.field_diameter) == (False, None)
 
@@ -522,7 +522,7 @@ class TestDamage:
     )
     def test_a_carm_invents_nothing(self, changes):
         with pytest.raises(ValueError, match="should be"):
-            carm_from_json(carm_to_json(CARM) | changes)
+            carm_of(CArmEntry.of(carm_to_json(CARM) | changes, "the geometry"))
 
 
 class TestVersions:

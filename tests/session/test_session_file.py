@@ -42,7 +42,7 @@ from napari_xreg.session import (
     write_session,
 )
 from napari_xreg.session.files.memory_files import write_grid_labels, write_grid_volume
-from napari_xreg.session.files.session_json import mask_from_json, mask_to_json
+from napari_xreg.session.files.session_json import MaskEntry, mask_of, mask_to_json
 
 
 @pytest.fixture
@@ -559,4 +559,4 @@ def test_a_grid_that_is_none(tmp_path):
 def test_any_mask_comes_back(values):
     mask = torch.from_numpy(values)
     data = json.loads(json.dumps(mask_to_json(mask)))
-    assert torch.equal(mask_from_json(data), mask)
+    assert torch.equal(mask_of(MaskEntry.of(data, "a mask")), mask)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from napari_xreg.images import Volume
 from napari_xreg.simulation.solids import Ellipsoid, Solid
-from napari_xreg.simulation.voxelise import add_coverage
+from napari_xreg.simulation.voxelise import slabs
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +74,9 @@ def ellipsoid_volume(
     values = np.zeros(shape, dtype=np.float32)
     origin = np.asarray(origin_mm, dtype=np.float64)
     for body in ellipsoids:
-        add_coverage(values, Solid((body.ellipsoid,)), body.lac, origin, spacing_mm, lines_per_side)
+        solid = Solid((body.ellipsoid,))
+        for slab, share in slabs(solid, origin, spacing_mm, shape, lines_per_side):
+            values[slab] += np.float32(body.lac) * share
     world_from_index = torch.eye(4, dtype=torch.float64)
     world_from_index[:3, :3] *= spacing_mm
     world_from_index[:3, 3] = torch.from_numpy(origin)

@@ -6,7 +6,7 @@ import struct
 import pytest
 
 from napari_xreg.training import EventFile, Journal, Step, Validation
-from napari_xreg.training.event_file import crc32c, event, record
+from napari_xreg.training.weights.event_file import crc32c, event, record
 
 
 def test_check_sum_by_the_standard_example():

@@ -68,7 +68,7 @@ def _napari() -> str:
 
 
 def _window() -> str:
-    from napari_xreg.cli.demo_command import without_window
+    from napari_xreg.cli.commands.demo import without_window
 
     why = without_window()
     if why is not None and why.startswith("There is no Qt"):

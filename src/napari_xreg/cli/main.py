@@ -81,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _command(name: str, console: Console) -> ModuleType:
     """The module of a command; a word first where it is the libraries below that are waited for."""
-    module = f"napari_xreg.cli.{name}_command"
+    module = f"napari_xreg.cli.commands.{name}"
     if "torch" not in sys.modules:
         console.step("starting")
     with no_collection():

@@ -2,15 +2,34 @@
 
 import signal
 import threading
+from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+import torch
+
 from napari_xreg.cli.console import Console
-from napari_xreg.progress import Control, run
+from napari_xreg.progress import Control, ahead, run
 from napari_xreg.registration import Iterate, Registration, solver_of
-from napari_xreg.rendering import set_thread_count, warm_up
+from napari_xreg.rendering import choose_device, set_thread_count, warm_up
 from napari_xreg.workflows import BonesAlone, OnCpuInstead, RefineRequest, refine
+
+
+def begin_reading(arguments: Namespace, console: Console) -> torch.device:
+    """Say so, and load the kernels meanwhile; the device that was asked for.
+
+    Raises
+    ------
+    ValueError
+        If there is none of that name.
+    """
+    device = choose_device(arguments.device)
+    console.step("reading")
+    if arguments.threads is not None:
+        set_thread_count(arguments.threads)
+    ahead(lambda: list(warm_up()))
+    return device
 
 
 def prepare_renderer(console: Console, threads: int | None) -> None:

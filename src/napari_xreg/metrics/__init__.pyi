@@ -36,11 +36,6 @@ from .similarities import (
     Similarity as Similarity,
     similarity_words as similarity_words,
 )
-from .sparse_ncc import (
-    distinct_pixels as distinct_pixels,
-    sample_patches as sample_patches,
-    sparse_multiscale_ncc as sparse_multiscale_ncc,
-)
 from .structural import ssim as ssim
 from .success import (
     Rate as Rate,

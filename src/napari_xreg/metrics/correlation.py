@@ -52,7 +52,7 @@ def ncc(
     if mask is not None:
         usable = mask.flatten().to(x.device)
         x, y = x[..., usable], y[..., usable]
-    return vector_ncc(x, y, eps=eps)
+    return (z_scored(x, eps) * z_scored(y, eps)).mean(-1)
 
 
 def local_ncc(
@@ -170,13 +170,6 @@ def multiscale_ncc(
     ]
     total = torch.stack([share * score for share, score in zip(shares, scores, strict=True)])
     return total.sum(0) / sum(shares)
-
-
-def vector_ncc(
-    fixed: Float[Tensor, "*#batch n"], moving: Float[Tensor, "*#batch n"], *, eps: float = EPS
-) -> Float[Tensor, "*batch"]:
-    """`ncc` of lists of values, such as the pixels of a sparse rendering."""
-    return (z_scored(fixed, eps) * z_scored(moving, eps)).mean(-1)
 
 
 def z_scored(values: Float[Tensor, "*batch n"], eps: float) -> Float[Tensor, "*batch n"]:

@@ -49,11 +49,6 @@ class Control:
         """True once `cancel` was called."""
         return self._cancelled.is_set()
 
-    @property
-    def paused(self) -> bool:
-        """True while the computation waits or will wait at its next iteration."""
-        return not self._running.is_set()
-
     def proceed(self) -> bool:
         """Block while paused; False once cancelled."""
         self._running.wait()

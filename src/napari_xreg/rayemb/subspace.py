@@ -44,11 +44,6 @@ def subspace_basis(features: Float[Tensor, "*n d t"]) -> Float[Tensor, "*n d t"]
     return q.reshape(features.shape)
 
 
-def subspace_rank(basis: Float[Tensor, "*n d t"]) -> Float[Tensor, "*n"]:
-    """Dimension of the subspace: how many of the basis vectors are not zero."""
-    return basis.square().sum((-2, -1)).round()
-
-
 def projector(features: Float[Tensor, "*n d t"]) -> Float[Tensor, "*n d d"]:
     """``F @ pinv(F)``, as the paper writes it; `subspace_basis` is the cheap way to the same thing."""
     return features @ torch.linalg.pinv(features)

@@ -113,7 +113,7 @@ class CArmPoseEntry(Record):
     isocenter_mm: Triple
 
 
-def _carm(entry: CArmEntry) -> CArm:
+def carm_of(entry: CArmEntry) -> CArm:
     detector = Detector(
         (entry.rows, entry.columns), entry.pixel_spacing_mm, entry.principal_point_px,
         entry.mirrored, entry.field_diameter_mm,
@@ -127,7 +127,7 @@ def _carm_pose(entry: CArmPoseEntry) -> CArmPose:
     )
 
 
-CArmField = Annotated[CArm, Made(CArmEntry, _carm)]
+CArmField = Annotated[CArm, Made(CArmEntry, carm_of)]
 CArmPoseField = Annotated[CArmPose, Made(CArmPoseEntry, _carm_pose)]
 
 
@@ -151,17 +151,6 @@ def carm_to_json(carm: CArm) -> dict[str, Any]:
         "K_opencv": positive.tolist(),
         "K_opencv_of": "the unmirrored image: u = 2 c_column - column where mirrored",
     }
-
-
-def carm_from_json(data: Any) -> CArm:
-    """The C-arm of `carm_to_json`.
-
-    Raises
-    ------
-    ReadError
-        If an entry is missing, or of another kind or size than it should be.
-    """
-    return _carm(CArmEntry.of(data, "the geometry"))
 
 
 def carm_pose_to_json(pose: CArmPose) -> dict[str, Any]:

@@ -7,8 +7,6 @@ from napari_xreg.rendering import cuda
 from napari_xreg.rendering.derived import derived
 from napari_xreg.rendering.memory import out_of_memory
 
-DEVICES = ("auto", "cpu", "cuda", "mps")
-
 
 def choose_device(name: str = "auto") -> torch.device:
     """The device of a name, if it is there.

@@ -83,11 +83,6 @@ class Spectrum:
         """One energy: the beam for which a line integral is exact."""
         return cls(np.array([energy_kev]), np.array([1.0]))
 
-    @property
-    def mean_kev(self) -> float:
-        """Mean energy of the signal."""
-        return float(self.energies_kev @ self.weights)
-
     def transmission(self, thickness_mm: dict[Material, Array]) -> Array:
         """Share of the unattenuated signal behind thicknesses of materials (mm, same shape)."""
         shape = next(iter(thickness_mm.values())).shape

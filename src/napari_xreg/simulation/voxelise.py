@@ -46,28 +46,14 @@ def voxelise(
     hu = np.full(shape, background_hu, dtype=np.float32)
     labels = np.zeros(shape, dtype=np.int16)
     for solid in solids:
-        for slab, share in _slabs(solid, origin, spacing_mm, shape, lines_per_side):
+        for slab, share in slabs(solid, origin, spacing_mm, shape, lines_per_side):
             values = hu[slab]
             values += share * (np.float32(solid.hu) - values)
             labels[slab][share >= 0.5] = solid.label
     return hu, labels
 
 
-def add_coverage(
-    values: NDArray[np.float32],
-    solid: Solid,
-    amount: float,
-    origin: Array,
-    spacing_mm: float,
-    lines_per_side: int,
-) -> None:
-    """Add `amount`, weighted by the share of each voxel that the solid covers, in place."""
-    z, y, x = values.shape
-    for slab, share in _slabs(solid, origin, spacing_mm, (z, y, x), lines_per_side):
-        values[slab] += np.float32(amount) * share
-
-
-def _slabs(
+def slabs(
     solid: Solid, origin: Array, spacing: float, shape: tuple[int, int, int], lines_per_side: int
 ) -> Iterator[tuple[tuple[slice, slice, slice], NDArray[np.float32]]]:
     """The boxes of voxels that a solid touches and its share of them, a slab at a time.

@@ -1,30 +1,15 @@
-from .appearance import CLEAN as CLEAN, Appearance as Appearance
-from .bend import Bend as Bend, bent as bent
 from .blocks import Block as Block, doubled as doubled
-from .cases import (
-    LOST_MM as LOST_MM,
-    points_in_bone as points_in_bone,
-    pose_error_mm as pose_error_mm,
-    radiographs_at_random as radiographs_at_random,
-    scores_of as scores_of,
-)
-from .checkpoint import (
-    Checkpoint as Checkpoint,
-    CheckpointError as CheckpointError,
-    read_checkpoint as read_checkpoint,
-    read_torch_weights as read_torch_weights,
-    write_checkpoint as write_checkpoint,
-)
 from .draws import drawn_from as drawn_from
-from .event_file import EventFile as EventFile
 from .events import (
     Step as Step,
     Trained as Trained,
     TrainingStatus as TrainingStatus,
     Validation as Validation,
 )
-from .fixed_camera import FixedCamera as FixedCamera
-from .framing import (
+from .images.appearance import CLEAN as CLEAN, Appearance as Appearance
+from .images.bend import Bend as Bend, bent as bent
+from .images.fixed_camera import FixedCamera as FixedCamera
+from .images.framing import (
     LOCAL_PIXELS as LOCAL_PIXELS,
     Align as Align,
     Framing as Framing,
@@ -34,42 +19,40 @@ from .framing import (
     pixels_between as pixels_between,
     sample_cells as sample_cells,
 )
-from .journal import Journal as Journal
-from .kept import Kept as Kept, best_scores as best_scores, reason as reason
-from .loop import Task as Task, TrainSettings as TrainSettings, train as train
-from .network import RadiographNetwork as RadiographNetwork
-from .network_file import (
-    PUBLISHED as PUBLISHED,
-    built as built,
-    fill as fill,
-    read_network as read_network,
-    save_network as save_network,
-)
-from .on_image import (
+from .images.on_image import (
     inside_image as inside_image,
     isocenter_mm as isocenter_mm,
     isocenter_pixel_mm as isocenter_pixel_mm,
     usable_at as usable_at,
 )
-from .patient import (
+from .loop import Task as Task, TrainSettings as TrainSettings, train as train
+from .network import RadiographNetwork as RadiographNetwork
+from .patients.cases import (
+    LOST_MM as LOST_MM,
+    points_in_bone as points_in_bone,
+    pose_error_mm as pose_error_mm,
+    radiographs_at_random as radiographs_at_random,
+    scores_of as scores_of,
+)
+from .patients.patient import (
     Patient as Patient,
     bone_mask as bone_mask,
     no_bone as no_bone,
     patient_from_volume as patient_from_volume,
     points_in as points_in,
 )
-from .patients import (
+from .patients.patients import (
     CTsOfFolder as CTsOfFolder,
     OneCT as OneCT,
     Patients as Patients,
     Phantoms as Phantoms,
 )
-from .pool import (
+from .patients.pool import (
     PatientPool as PatientPool,
     PoolSettings as PoolSettings,
     PoolTask as PoolTask,
 )
-from .population import (
+from .patients.population import (
     CTFolder as CTFolder,
     Mixture as Mixture,
     OnePatient as OnePatient,
@@ -77,13 +60,13 @@ from .population import (
     Population as Population,
     ct_files as ct_files,
 )
-from .pose_range import (
+from .patients.pose_range import (
     NAMED_RANGES as NAMED_RANGES,
     STANDARD_CARM as STANDARD_CARM,
     EvenOffsets as EvenOffsets,
     PoseRange as PoseRange,
 )
-from .recent import Recent as Recent
+from .patients.recent import Recent as Recent
 from .recipe import (
     USABLE_MTRE_MM as USABLE_MTRE_MM,
     Cloud as Cloud,
@@ -93,12 +76,29 @@ from .recipe import (
     Start as Start,
     verdict as verdict,
 )
-from .state_file import (
+from .weights.checkpoint import (
+    Checkpoint as Checkpoint,
+    CheckpointError as CheckpointError,
+    read_checkpoint as read_checkpoint,
+    read_torch_weights as read_torch_weights,
+    write_checkpoint as write_checkpoint,
+)
+from .weights.event_file import EventFile as EventFile
+from .weights.journal import Journal as Journal
+from .weights.kept import Kept as Kept, best_scores as best_scores, reason as reason
+from .weights.network_file import (
+    PUBLISHED as PUBLISHED,
+    built as built,
+    fill as fill,
+    read_network as read_network,
+    save_network as save_network,
+)
+from .weights.state_file import (
     check_state as check_state,
     read_state as read_state,
     write_state as write_state,
 )
-from .torch_file import (
+from .weights.torch_file import (
     Named as Named,
     finite_weights as finite_weights,
     read_torch as read_torch,

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from napari_xreg.progress import Control
 from napari_xreg.registration import AdamSteps
-from napari_xreg.training.checkpoint import CheckpointError
 from napari_xreg.training.events import Step, Trained, TrainingStatus, Validation
-from napari_xreg.training.state_file import check_state
+from napari_xreg.training.weights.checkpoint import CheckpointError
+from napari_xreg.training.weights.state_file import check_state
 
 
 @runtime_checkable

@@ -8,8 +8,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from napari_xreg.geometry import CArm
-from napari_xreg.training.fixed_camera import FixedCamera
-from napari_xreg.training.framing import Framing
+from napari_xreg.training.images.fixed_camera import FixedCamera
+from napari_xreg.training.images.framing import Framing
 
 
 class RadiographNetwork(nn.Module, ABC):

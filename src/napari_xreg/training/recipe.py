@@ -11,12 +11,12 @@ from jaxtyping import Bool, Float
 from torch import Generator, Tensor
 
 from napari_xreg.geometry import CArm
-from napari_xreg.training.appearance import Appearance
-from napari_xreg.training.cases import LOST_MM
+from napari_xreg.training.images.appearance import Appearance
 from napari_xreg.training.loop import Task, TrainSettings
 from napari_xreg.training.network import RadiographNetwork
-from napari_xreg.training.patients import Patients
-from napari_xreg.training.pose_range import PoseRange
+from napari_xreg.training.patients.cases import LOST_MM
+from napari_xreg.training.patients.patients import Patients
+from napari_xreg.training.patients.pose_range import PoseRange
 
 USABLE_MTRE_MM = 30.0
 """Nearer than this, a refinement with several starts can be expected to find the pose."""

@@ -188,6 +188,12 @@ from .tracking.exporting import (
     rows_of as rows_of,
 )
 from .tracking.frames import Frames as Frames, frames_of as frames_of, only as only
+from .tracking.in_session import (
+    KeptPoses as KeptPoses,
+    SequenceFound as SequenceFound,
+    TrackSessionRequest as TrackSessionRequest,
+    track_session as track_session,
+)
 from .tracking.joints import (
     JointBone as JointBone,
     JointRequest as JointRequest,

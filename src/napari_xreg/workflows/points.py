@@ -45,15 +45,12 @@ class HeatmapRequest:
         Templates that span a point's subspace.
     seed
         Of the draw of templates: the same wherever a point is dragged.
-    asked
-        `time.perf_counter` when it was asked for, for whoever measures how long it took to be seen.
     """
 
     prepared: PreparedNetwork
     points: tuple[Position, ...]
     per_point: int = PER_POINT
     seed: int = 0
-    asked: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,7 +16,7 @@ from napari_xreg.images import (
     patterns,
     read_volume,
 )
-from napari_xreg.training.population import ct_files
+from napari_xreg.training.patients.population import ct_files
 from napari_xreg.viewer.files.readers import each_once, get_reader, read_ct_layers
 from napari_xreg.workflows import file_kind
 

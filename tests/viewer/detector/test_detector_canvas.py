@@ -105,7 +105,6 @@ def test_without_a_radiograph_nothing_shows_and_nothing_fails(viewer):
     canvas.fit_contrast()
     canvas.show_heatmap(None)
     canvas.show_uncertainty(None)
-    assert canvas.edit_landmarks() is None
     assert canvas.edit_mask() is None
     assert canvas.carm is None
     assert len(viewer.layers) == 0

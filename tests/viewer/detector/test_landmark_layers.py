@@ -165,10 +165,8 @@ def test_what_the_user_hid_stays_hidden(canvas, work):
 
 
 def test_adding_points_names_them_after_the_patients_landmarks_in_order(canvas, work, heard):
-    layer = canvas.edit_landmarks()
-    assert layer.mode == "add"
-    assert canvas.viewer.layers.selection.active is layer
-    layer.add((10.0, 11.0))
+    pick(work, ("a", (10.0, 11.0)))
+    layer = canvas.viewer.layers["landmarks"]
     layer.add((20.0, 21.5))
     assert [(m.name, m.pixel) for m in work.exposures.active.landmarks] == [
         ("a", (10.0, 11.0)),
@@ -267,8 +265,8 @@ def test_projected_landmarks_cannot_be_moved(canvas, work):
 
 
 def test_points_added_where_there_is_no_radiograph_go_again(canvas, work):
-    layer = canvas.edit_landmarks()
-    layer.add((10.0, 11.0))
+    pick(work, ("a", (10.0, 11.0)))
+    layer = canvas.viewer.layers["landmarks"]
     work.exposures.remove(work.exposures.named("first").id)
     assert len(layer.data) == 0
     layer.add((1.0, 2.0))

@@ -11,8 +11,10 @@ from napari_xreg.geometry import CArm, CArmPose, Detector
 from napari_xreg.images import Landmark, Radiograph
 from napari_xreg.session import Session
 from napari_xreg.simulation import phantom
-from napari_xreg.viewer.patient3d.room import PARTS, Room, texture_of
+from napari_xreg.viewer.patient3d.room import Room
+from napari_xreg.viewer.patient3d.room_carms import texture_of
 from napari_xreg.viewer.patient3d.room_geometry import back_projected, detector_plane, frustum
+from napari_xreg.viewer.patient3d.room_layers import PARTS
 from napari_xreg.viewer.patient3d.room_view import VIEWS, fit, turn
 
 CARM = CArm(1000.0, 700.0, Detector((24, 30), (12.0, 11.0), (10.0, 17.0)))

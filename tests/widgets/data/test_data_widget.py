@@ -55,7 +55,7 @@ def widget(bench):
 def said(monkeypatch):
     """What the user was told."""
     sentences = []
-    for place in ("data.widget", "jobs.jobs", "saving.closing"):
+    for place in ("data.taking", "data.widget", "jobs.telling", "saving.closing"):
         for name in ("show_error", "show_warning", "show_info"):
             path = f"napari_xreg.widgets.{place}.{name}"
             monkeypatch.setattr(path, sentences.append, raising=False)
@@ -234,7 +234,7 @@ def test_cancel_drops_the_answer(widget, ct_file, qtbot):
     before = session.patient.volume
     widget.load(ct_file, "ct")
     widget.load(ct_file, "ct")
-    click(qtbot, widget.cancel_button)
+    click(qtbot, widget.progress.cancel)
     assert not widget.queue.busy
     assert not widget.progress.isVisibleTo(widget)
     qtbot.waitUntil(lambda: not widget.workbench.jobs.running, timeout=20_000)
@@ -445,10 +445,10 @@ def test_the_sample_loaded_twice_starts_over(widget, qtbot):
     case = sample_case(spacing_mm=8.0, pixels=32)
     sample = SampleData("sample", case.volume, case.labels, case.landmarks, case.source,
                         case.source, "", case)  # fmt: skip
-    widget._take(sample)
+    widget._taking.take(sample)
     answer(qtbot, widget, OneOf).finish()
     assert [entry.name for entry in session.exposures.all] == ["simulated"]
-    widget._take(sample)
+    widget._taking.take(sample)
     answer(qtbot, widget, OneOf).finish()
     assert [entry.name for entry in session.exposures.all] == ["simulated"]
     assert session.undo() == "start over with a sample"

@@ -21,7 +21,7 @@ def empty(empty_bench):
 @pytest.fixture
 def said(monkeypatch):
     sentences = []
-    for place in ("widgets.data.widget", "viewer.files.readers"):
+    for place in ("widgets.data.taking", "viewer.files.readers"):
         monkeypatch.setattr(f"napari_xreg.{place}.show_warning", sentences.append)
     return sentences
 

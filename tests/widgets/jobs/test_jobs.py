@@ -7,7 +7,8 @@ import weakref
 
 import pytest
 
-from napari_xreg.widgets.jobs.jobs import Jobs, Lane
+from napari_xreg.widgets.jobs.jobs import Jobs
+from napari_xreg.widgets.jobs.lane import Lane
 
 
 def counting(n, seconds=0.0, trace=None):

@@ -107,8 +107,9 @@ def test_a_landmark_is_held_and_let_go_where_nothing_else_has_the_mouse(bench):
     calls.clear()
     gesture(bench, ((9, 9), (40.0, 27.0)))  # beside it, and nothing is being picked
     assert calls == []
-    layer = bench.canvas.edit_landmarks()  # napari's own tool has the mouse
-    assert layer.mode == "add"
+    layer = bench.viewer.layers["landmarks"]
+    bench.viewer.layers.selection.select_only(layer)
+    layer.mode = "add"  # napari's own tool has the mouse
     gesture(bench, ((9, 9), (18.0, 27.0)), ((30, 29), (27.2, 36.4)))
     assert calls == []
     mouse.close()

@@ -78,8 +78,6 @@ def test_only_some_in_an_order_of_their_own(qtbot):
     assert list(form.fields) == ["kind", "count"]
     form["count"].value = 7
     assert form.value() == Everything(count=7)
-    form.show_row("count", False)
-    assert form["count"].native.isHidden()
     form.enable("kind", False)
     assert not form["kind"].native.isEnabled()
 

@@ -126,7 +126,6 @@ def test_dragging_follows_and_the_newest_wins(seen, widget, bench, qtbot):
     heatmap = looked(widget, qtbot)
     assert heatmap.request.points == (state.look.position,)
     assert slices.pane.size() == size  # nothing moves under the mouse
-    assert 0 < widget.look.latency_ms < LONG
 
 
 def test_the_wheel_goes_through_slices_and_the_cross_stays_with_its_slice(widget, qtbot):

@@ -563,7 +563,7 @@ def test_clicking_the_curve_looks_at_that_iterate(widget, qtbot):
     box = widget.iterations.losses._plot.getPlotItem().vb
     middle = round(box.viewRect().center().x() - 0.25)  # of a whole iterate, not between two
     where = box.mapViewToScene(QPointF(middle, box.viewRect().center().y())).toPoint()
-    with qtbot.waitSignal(widget.looked_back):
+    with qtbot.waitSignal(widget.replay.looked_back):
         qtbot.mouseClick(widget.iterations.losses._plot.viewport(), LEFT, pos=where)
     assert widget.iterations.current.index == middle
 

@@ -14,9 +14,10 @@ from napari_xreg.registration import step_between
 from napari_xreg.rendering import render_drr
 from napari_xreg.session import file_source, read_xray
 from napari_xreg.widgets import SequenceWidget
-from napari_xreg.widgets.sequence import widget as sequence_widget
+from napari_xreg.widgets.sequence import controls
 from napari_xreg.widgets.sequence.strip import COLORS
 from napari_xreg.workflows import FrameState, Track, TrackedFrame
+from napari_xreg.workflows.tracking import in_session
 
 LEFT = Qt.MouseButton.LeftButton
 LONG = 240_000
@@ -55,13 +56,13 @@ def widget(moving, patient, viewer, bench, qtbot):
     )
     made = SequenceWidget(viewer)
     viewer.window.add_dock_widget(made, name="Sequence", area="right")
-    made.settings["pixels"].value = 96
+    made.controls.settings["pixels"].value = 96
     return made
 
 
 def tracked(widget, qtbot):
-    qtbot.mouseClick(widget.go, LEFT)
-    assert widget.go.text() == "Cancel"
+    qtbot.mouseClick(widget.controls.go, LEFT)
+    assert widget.controls.go.text() == "Cancel"
     qtbot.waitUntil(lambda: not widget.running, timeout=LONG)
     assert widget.track is not None
 
@@ -74,12 +75,12 @@ def test_tracked_looked_at_kept_and_written(widget, moving, qtbot, tmp_path, scr
     folder, truth, center = moving
     session = widget.workbench.session
     tracked(widget, qtbot)
-    assert widget.words.words.startswith("3 simulated frames: 3 tracked.")
-    assert [widget.strip.color_of(n) for n in NUMBERS] == [COLORS[FrameState.TRACKED]] * 3
-    for plot in widget.plots.plots.values():
+    assert widget.controls.words.words.startswith("3 simulated frames: 3 tracked.")
+    assert [widget.controls.strip.color_of(n) for n in NUMBERS] == [COLORS[FrameState.TRACKED]] * 3
+    for plot in widget.controls.plots.plots.values():
         assert plot.dots.getData()[0].tolist() == list(NUMBERS)
     # The body's own motion, from the first frame: 0.02 rad about x a frame, the other way of the camera.
-    turn = widget.plots.plots["turn x"].dots.getData()[1]
+    turn = widget.controls.plots.plots["turn x"].dots.getData()[1]
     assert turn[0] == pytest.approx(0.0, abs=1e-9)
     assert np.diff(turn) == pytest.approx([-np.degrees(0.02)] * 2, abs=0.15)
     screenshot(widget, "sequence", 330)
@@ -87,8 +88,8 @@ def test_tracked_looked_at_kept_and_written(widget, moving, qtbot, tmp_path, scr
     # A click on the last cell shows that frame, and the bone where it was found.
     picked = replace(shown(widget), landmarks=(Landmark("A", pixel=(3.0, 4.0)),))
     session.exposures.replace(picked)
-    where = widget.strip.place_of(8)
-    qtbot.mouseClick(widget.strip, LEFT, pos=QPoint(round(where.x()), round(where.y())))
+    where = widget.controls.strip.place_of(8)
+    qtbot.mouseClick(widget.controls.strip, LEFT, pos=QPoint(round(where.x()), round(where.y())))
     qtbot.waitUntil(lambda: shown(widget).source.path.endswith("f_008.npz"), timeout=LONG)
     there = shown(widget)
     expected = read_xray(file_source(folder / "f_008.npz"))
@@ -96,17 +97,17 @@ def test_tracked_looked_at_kept_and_written(widget, moving, qtbot, tmp_path, scr
     assert there.landmarks == ()
     off = step_between(truth[8], there.world_from_camera, center)
     assert float(off[3:].norm()) < 1.0
-    assert "frame 8: tracked" in widget.words.words
-    assert widget.number.value() == 8
+    assert "frame 8: tracked" in widget.controls.words.words
+    assert widget.controls.number.value() == 8
 
     # What is right is kept, and tracking goes on from it.
     session.poses.set(truth[8], "by hand")
-    widget.key_button.click()
+    widget.controls.key_button.click()
     assert widget.keys == (8,)
     assert session.undo() is not None
     assert session.undo() == "frame 8"
     assert shown(widget).source.path.endswith("f_007.npz")
-    assert widget.number.value() == 7
+    assert widget.controls.number.value() == 7
     tracked(widget, qtbot)
     assert widget.track.frames[2].state is FrameState.KEY
     assert torch.equal(widget.track.frames[2].world_from_camera.matrix(), truth[8].matrix())
@@ -121,7 +122,7 @@ def test_tracked_looked_at_kept_and_written(widget, moving, qtbot, tmp_path, scr
     session.patient.set_volume(None)
     assert widget.track is None
     assert widget.keys == ()
-    assert not widget.plots.isVisible()
+    assert not widget.controls.plots.isVisible()
 
 
 def test_one_picture_is_no_sequence(widget, moving, tmp_path, qtbot):
@@ -132,7 +133,7 @@ def test_one_picture_is_no_sequence(widget, moving, tmp_path, qtbot):
     session = widget.workbench.session
     (entry,) = session.exposures.all
     session.exposures.replace(replace(entry, source=file_source(alone)))
-    qtbot.mouseClick(widget.go, LEFT)
+    qtbot.mouseClick(widget.controls.go, LEFT)
     qtbot.waitUntil(lambda: not widget.running, timeout=LONG)
     assert widget._kept_words is not None
     assert "is one picture" in widget._kept_words.words
@@ -143,7 +144,7 @@ def test_a_radiograph_that_was_cropped_is_refused_before_anything_is_read(widget
     session = widget.workbench.session
     (entry,) = session.exposures.all
     session.exposures.replace_image(entry.id, entry.radiograph.crop(2, 3, 80, 90))
-    qtbot.mouseClick(widget.go, LEFT)
+    qtbot.mouseClick(widget.controls.go, LEFT)
     assert not widget.running
     assert "was cropped, turned or edited" in widget._kept_words.words
 
@@ -167,7 +168,7 @@ def requests(monkeypatch):
             yield frames[-1]
         return Track(tuple(frames), request.isocenter, ARM)
 
-    monkeypatch.setattr(sequence_widget, "track", standing)
+    monkeypatch.setattr(in_session, "track", standing)
     return seen
 
 
@@ -191,17 +192,17 @@ def test_a_kept_pose_is_there_again_when_its_frame_is(widget, requests, moving, 
     session = widget.workbench.session
     tracked(widget, qtbot)
     session.poses.set(truth[7], "by hand")
-    widget.key_button.click()
-    assert widget.strip.color_of(7) == COLORS[FrameState.KEY]
+    widget.controls.key_button.click()
+    assert widget.controls.strip.color_of(7) == COLORS[FrameState.KEY]
     looked_at(widget, 8, qtbot)
-    assert not widget.forget_button.isEnabled()
+    assert not widget.controls.forget_button.isEnabled()
     looked_at(widget, 7, qtbot)
     there = shown(widget).world_from_camera.matrix()
     torch.testing.assert_close(there, truth[7].matrix(), rtol=0, atol=1e-9)
-    assert "frame 7: given" in widget.words.words
-    widget.forget_button.click()
+    assert "frame 7: given" in widget.controls.words.words
+    widget.controls.forget_button.click()
     assert widget.keys == ()
-    assert widget.strip.color_of(7) == COLORS[FrameState.TRACKED]
+    assert widget.controls.strip.color_of(7) == COLORS[FrameState.TRACKED]
 
 
 def test_a_kept_pose_is_that_of_each_camera(widget, requests, moving, qtbot, tmp_path):
@@ -210,7 +211,7 @@ def test_a_kept_pose_is_that_of_each_camera(widget, requests, moving, qtbot, tmp
     side = beside(widget, moving, tmp_path)
     session.exposures.activate(front.id)
     tracked(widget, qtbot)
-    widget.key_button.click()
+    widget.controls.key_button.click()
     for active in (side, front.id):
         session.exposures.activate(active)
         tracked(widget, qtbot)
@@ -226,7 +227,7 @@ def test_a_kept_pose_is_of_its_sequence_only(widget, requests, moving, qtbot, tm
     session.exposures.set_used(side, False)
     session.exposures.activate(front.id)
     tracked(widget, qtbot)
-    widget.key_button.click()
+    widget.controls.key_button.click()
     session.exposures.set_used(side, True)
     session.exposures.set_used(front.id, False)
     session.exposures.activate(side)
@@ -243,9 +244,9 @@ def test_back_to_the_shown_frame_before_another_was_read(widget, requests, qtbot
     monkeypatch.setattr(widget._lane, "drop", lambda: dropped.append(True))
     widget.go_to(8)
     widget.go_to(7)
-    assert [each.number for each in asked] == [8]
+    assert [number for _, number in asked] == [8]
     assert dropped == [True]
-    assert widget.strip._shown == widget.number.value() == 7
+    assert widget.controls.strip._shown == widget.controls.number.value() == 7
 
 
 def test_arrow_keys_go_over_a_gap_of_the_numbers(widget, requests, moving, qtbot, tmp_path):
@@ -257,51 +258,51 @@ def test_arrow_keys_go_over_a_gap_of_the_numbers(widget, requests, moving, qtbot
     source = file_source(tmp_path / "f_020.npz")
     session.exposures.replace(replace(session.exposures.active, source=source))
     tracked(widget, qtbot)
-    widget.number.stepDown()
+    widget.controls.number.stepDown()
     qtbot.waitUntil(lambda: widget._shown() == 10, timeout=LONG)
-    widget.number.stepUp()
-    assert widget.number.value() == 20
-    widget.number.stepUp()  # before that one was read
+    widget.controls.number.stepUp()
+    assert widget.controls.number.value() == 20
+    widget.controls.number.stepUp()  # before that one was read
     qtbot.waitUntil(lambda: widget._shown() == 30, timeout=LONG)
-    assert widget.number.value() == 30
+    assert widget.controls.number.value() == 30
 
 
 def test_other_structures_keep_the_track_and_say_so(widget, requests, patient, qtbot):
     session = widget.workbench.session
     tracked(widget, qtbot)
-    widget.key_button.click()
+    widget.controls.key_button.click()
     session.patient.set_isocenter(session.patient.isocenter + 1.0)
     assert widget.track is not None
     assert widget.keys == (7,)
-    assert "before structures, labels or isocenter were changed" in widget.words.words
+    assert "before structures, labels or isocenter were changed" in widget.controls.words.words
     session.undo()
-    assert "before structures" not in widget.words.words
+    assert "before structures" not in widget.controls.words.words
 
 
 def test_a_radiograph_taken_out_while_files_are_looked_at(widget, requests, qtbot):
     session = widget.workbench.session
-    qtbot.mouseClick(widget.go, LEFT)
+    qtbot.mouseClick(widget.controls.go, LEFT)
     session.exposures.remove(session.exposures.active.id)
     qtbot.waitUntil(lambda: not widget.running, timeout=LONG)
     assert (widget.sequence, widget.track) == (None, None)
-    assert not widget.export_button.isEnabled()
-    assert widget.words.words == sequence_widget.HINT
+    assert not widget.controls.export_button.isEnabled()
+    assert widget.controls.words.words == controls.HINT
 
 
 def test_words_follow_undo_and_cancelling_is_said(widget, requests, qtbot):
     session = widget.workbench.session
     tracked(widget, qtbot)
     looked_at(widget, 8, qtbot)
-    assert widget.words.words.startswith("frame 8")
+    assert widget.controls.words.words.startswith("frame 8")
     session.undo()
-    assert widget.words.words.startswith("frame 7")
-    qtbot.mouseClick(widget.go, LEFT)
-    qtbot.mouseClick(widget.go, LEFT)
-    assert widget.words.words == "Cancelling …"
+    assert widget.controls.words.words.startswith("frame 7")
+    qtbot.mouseClick(widget.controls.go, LEFT)
+    qtbot.mouseClick(widget.controls.go, LEFT)
+    assert widget.controls.words.words == "Cancelling …"
     qtbot.waitUntil(lambda: not widget.running, timeout=LONG)
 
 
 def test_nothing_is_tracked_without_a_ct(widget, requests):
-    assert widget.go.isEnabled()
+    assert widget.controls.go.isEnabled()
     widget.workbench.session.patient.set_volume(None)
-    assert not widget.go.isEnabled()
+    assert not widget.controls.go.isEnabled()

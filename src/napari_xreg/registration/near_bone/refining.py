@@ -26,7 +26,11 @@ from napari_xreg.registration.refinement.more_starts import renumbered, until_tr
 from napari_xreg.registration.refinement.refining import refine
 from napari_xreg.registration.refinement.result import Iterate, Registration
 from napari_xreg.registration.refinement.second_order.levels import Level
-from napari_xreg.registration.refinement.second_order.tracks import Track, candidates_of, entering
+from napari_xreg.registration.refinement.second_order.tracks import (
+    Track,
+    candidates_of,
+    through_levels,
+)
 from napari_xreg.registration.refinement.settings import RefineSettings
 from napari_xreg.registration.refinement.solvers import solver_of
 from napari_xreg.registration.refinement.views import (
@@ -156,18 +160,15 @@ def _refined(
     untold = len(views) == 1 and not settings.locked  # how far away the patient is
     trajectory: list[Iterate] = []
     skipped = levels_left_out(hypotheses(views, settings), settings)
-    settings = replace(settings, levels=settings.levels[skipped:])
-    alive: Sequence[Track] = tracks
-    result: Registration | None = None
-    for number, level in enumerate(settings.levels):
-        if number > 0:
-            alive = entering(alive, number + skipped, settings)
-        last = settings.is_last(number)
+    for number, (alive,) in through_levels(
+        range(skipped, len(settings.levels)), [tracks], settings, control
+    ):
+        level, last = settings.levels[number], settings.is_last(number)
         ended: dict[int, Registration] = {}
         for track in alive:
             moved = moved_to(views, track.pose)
             began_at = starts[track.start]
-            reach_mm = near.reach_mm if began_at.searched_mm else near.at(number)
+            reach_mm = near.reach_mm if began_at.searched_mm else near.at(number - skipped)
             seen = looked(host, moved, reach_mm, level.pixels) or moved
             sub = _level_alone(settings, level, host, seen[0], last=last)
             sub = replace(
@@ -184,7 +185,7 @@ def _refined(
             def of_all(
                 event: Iterate,
                 start: int = track.start,
-                level: int = number + skipped,
+                level: int = number,
                 part: Radiograph = seen[0].radiograph,
             ) -> Iterate:
                 seconds, image = time.perf_counter() - began, event.image
@@ -194,14 +195,11 @@ def _refined(
 
             done = yield from renumbered(events, trajectory, of_all)
             ended[track.start] = done
-            track.reached(number + skipped, done.losses["loss"], done.world_from_camera)
+            track.reached(number, done.losses["loss"], done.world_from_camera)
             if control is not None and control.cancelled:
                 break
         result = ended[min(ended, key=lambda start: tracks[start].loss)]
-        if control is not None and control.cancelled:
-            break
-    assert result is not None  # there is at least one level
-    complete = max(track.level for track in tracks) == skipped + len(settings.levels) - 1
+    complete = max(track.level for track in tracks) == len(settings.levels) - 1
     registration = replace(
         result,
         notes=(*searched_words(starts), *result.notes),

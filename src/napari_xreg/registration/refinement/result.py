@@ -273,13 +273,6 @@ class Registration:
             return self.covariance
         return self.covariance - self.scale.outer(self.scale)
 
-    @property
-    def standard_deviation(self) -> Float[Tensor, "6"] | None:
-        """Of the twist (omega, v): rad and mm."""
-        if self.covariance is None:
-            return None
-        return torch.diagonal(self.covariance).clamp_min(0).sqrt()
-
 
 def apart_mm(one: Pose, other: Pose, pivot: Float[Tensor, "3"]) -> float:
     """See `ELSEWHERE_MM`."""

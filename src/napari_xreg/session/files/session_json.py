@@ -135,7 +135,7 @@ class ResultEntry(Record):
     trajectory: tuple[IterateEntry, ...]
 
 
-def _mask(entry: MaskEntry) -> Tensor:
+def mask_of(entry: MaskEntry) -> Tensor:
     lengths = torch.tensor(entry.runs, dtype=torch.int64)
     if bool((lengths < 0).any()) or int(lengths.sum()) != entry.rows * entry.columns:
         raise ValueError(
@@ -172,7 +172,7 @@ class ExposureEntry(Record):
     origin: Text = Field(alias="from")
     operations: tuple[Annotated[Any, PlainValidator(operation_from_json)], ...]
     notes: tuple[Text, ...]
-    painted: Annotated[Tensor, Made(MaskEntry, _mask)] | None
+    painted: Annotated[Tensor, Made(MaskEntry, mask_of)] | None
     landmarks: tuple[Mark, ...]
     left_out: tuple[Text, ...] = ()
 
@@ -193,11 +193,6 @@ def mask_to_json(mask: Bool[Tensor, "rows columns"]) -> Json:
     runs: list[int] = ends.diff().tolist()
     rows, columns = mask.shape
     return {"rows": rows, "columns": columns, "runs": runs if bool(flat[0]) else [0, *runs]}
-
-
-def mask_from_json(data: Any) -> Bool[Tensor, "rows columns"]:
-    """What `mask_to_json` made."""
-    return _mask(MaskEntry.of(data, "a mask"))
 
 
 def landmark_to_json(mark: Landmark) -> Json:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 from napari.components import ViewerModel
-from napari.layers import Image, Labels, Layer, Points
+from napari.layers import Image, Labels, Layer
 from napari.utils.notifications import show_warning
 from numpy import ndarray
 from psygnal import SignalInstance
@@ -212,13 +212,6 @@ class DetectorCanvas:
         larger than they are say so in their layer's name.
         """
         self._uncertainty.show(result, level, magnified=magnified)
-
-    def edit_landmarks(self) -> Points | None:
-        """The layer of picked landmarks, selected, a click adds one; None without a radiograph.
-
-        A new point is named as the first landmark of the patient not picked yet.
-        """
-        return self._landmarks.edit()
 
     def edit_mask(self) -> Labels | None:
         """The mask layer, selected, with a brush that excludes pixels; None without a radiograph."""

@@ -1,12 +1,12 @@
 """One thing is loaded after the other, off the main thread."""
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
 
 from qtpy.QtCore import QObject, Signal
 
-from napari_xreg.progress import Control
-from napari_xreg.widgets.jobs.jobs import Job, Jobs, report, sentence
+from napari_xreg.widgets.jobs.jobs import Job, Jobs, without_events
+from napari_xreg.widgets.jobs.telling import report
 
 
 @runtime_checkable
@@ -76,10 +76,6 @@ class LoadQueue(QObject):
         request = self._waiting.pop(0)
         self.words = request.words
 
-        def make(_: Control) -> Generator[None, None, Any]:
-            yield from ()
-            return request.answer()
-
         jobs: list[Job] = []
 
         def mine() -> bool:
@@ -100,7 +96,9 @@ class LoadQueue(QObject):
                 report(request.words, error)
                 self._next()
 
-        job = self._jobs.start(request.words, make, on_result=take, on_error=fail)
+        job = self._jobs.start(
+            request.words, without_events(request.answer), on_result=take, on_error=fail
+        )
         jobs.append(job)
         self._job = job
         self.changed.emit()
@@ -109,6 +107,3 @@ class LoadQueue(QObject):
         self._job = None
         self.words = ""
         self.changed.emit()
-
-
-__all__ = ["LoadQueue", "Loadable", "sentence"]

@@ -12,7 +12,6 @@ from qtpy.QtWidgets import (
     QDialog,
     QDialogButtonBox,
     QDoubleSpinBox,
-    QFileDialog,
     QFormLayout,
     QLabel,
     QScrollArea,
@@ -31,6 +30,7 @@ from napari_xreg.images import (
 )
 from napari_xreg.widgets.geometry.form import ENTRIES, GEOMETRY_FILES, NEEDED, GeometryForm
 from napari_xreg.widgets.parts.data_buttons import button
+from napari_xreg.widgets.parts.file_dialogs import open_file
 from napari_xreg.widgets.parts.form import SettingsForm
 from napari_xreg.widgets.parts.number_field import NumberField
 from napari_xreg.widgets.parts.small_print import SmallPrint
@@ -180,9 +180,7 @@ class MissingGeometry(Question):
             self.problem.setText(f"⚠ {error}")
 
     def _choose_file(self) -> None:
-        path, _ = QFileDialog.getOpenFileName(self, "Load geometry", "", GEOMETRY_FILES)
-        if path:
-            self.load(path)
+        open_file(self, "Load geometry", GEOMETRY_FILES, self.load)
 
     def value(self) -> Any:
         """Geometry, meaning, polarity."""

@@ -1,82 +1,55 @@
 """The Data widget: what the session works on, and every way to bring it in."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from napari.layers import Layer
-from qtpy.QtCore import Qt, QTimer
+from qtpy.QtCore import Qt
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import (
     QFileDialog,
     QGroupBox,
-    QHBoxLayout,
     QMenu,
-    QProgressBar,
     QVBoxLayout,
     QWidget,
 )
 
 from napari_xreg.geometry import CArm
 from napari_xreg.images import LabelMap, Radiograph, Volume, named, patterns
-from napari_xreg.session import Session, Source, opening, supply
+from napari_xreg.session import Session
 from napari_xreg.viewer import adoptable, capture, value_of
 from napari_xreg.widgets.data.adopting import AdoptImage, AdoptLabels, AdoptOwn, AdoptVolume
-from napari_xreg.widgets.data.answers import (
-    CT,
-    Choice,
-    Found,
-    Labelled,
-    Marks,
-    Requests,
-    SessionFile,
-    StudyFolder,
-    Unfinished,
-    Unscaled,
-    Xray,
-)
-from napari_xreg.widgets.data.foreign_images import Foreign, ForeignImages
-from napari_xreg.widgets.data.load_queue import LoadQueue
+from napari_xreg.widgets.data.load_progress import LoadProgress
 from napari_xreg.widgets.data.making import LoadSample, Simulate
-from napari_xreg.widgets.data.opened_layers import Brought, Opened, OpenedLayers, Settled
 from napari_xreg.widgets.data.patient_group import PatientGroup
-from napari_xreg.widgets.data.questions import (
-    MeaningOfValues,
-    MissingGeometry,
-    OneOf,
-    Question,
-    SimulationQuestion,
-)
+from napari_xreg.widgets.data.questions import Question, SimulationQuestion
 from napari_xreg.widgets.data.radiographs_group import RadiographsGroup, removal_words
 from napari_xreg.widgets.data.reading import Kind, ReadFile, SeveralFiles, Supply
 from napari_xreg.widgets.data.structures_group import StructuresGroup
+from napari_xreg.widgets.data.taking import Taking
 from napari_xreg.widgets.docks.docked import Docked
-from napari_xreg.widgets.docks.opening import opened
-from napari_xreg.widgets.jobs.jobs import Lane
+from napari_xreg.widgets.jobs.lane import Lane
 from napari_xreg.widgets.jobs.telling import show_error, show_info, show_warning
 from napari_xreg.widgets.landmarks.group import LandmarksGroup
 from napari_xreg.widgets.landmarks.pick_panel import FILES as LANDMARK_FILES
 from napari_xreg.widgets.parts.data_buttons import button, entry, menu_button, row
+from napari_xreg.widgets.parts.file_dialogs import choose_folder, open_file, save_file
 from napari_xreg.widgets.parts.scrolling import scrolled
 from napari_xreg.widgets.parts.small_print import SmallPrint
-from napari_xreg.widgets.saving.closing import save
-from napari_xreg.widgets.study.opening import show_study
+from napari_xreg.widgets.saving.closing import FILES as SESSION_FILES, choose_file, save
 from napari_xreg.workflows import (
     FactsRequest,
-    NetworkFile,
-    SampleData,
     SampleSettings,
     SimulateRequest,
     available_samples,
     save_landmarks,
-    take_landmarks,
 )
 
 _CT_FILES = f"CT ({patterns('volume')});;All files (*)"
 _LABEL_FILES = f"Label map ({patterns('volume', dicom=False)});;All files (*)"
 _XRAY_FILES = f"Radiograph ({patterns('radiograph')});;All files (*)"
-_SESSION_FILES = "Session (*.xreg.json)"
 _KINDS = {"hu": Volume, "attenuation": Volume, "labels": LabelMap, "radiograph": Radiograph}
 """What a layer of ours is taken over as."""
 
@@ -96,9 +69,9 @@ class DataWidget(Docked):
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__(napari_viewer)
         self._session: Session = self.workbench.session
-        self.queue = LoadQueue(self.workbench.jobs, self._take, self)
+        self._taking = Taking(self.workbench, self, self.adopt)
+        self.queue = self._taking.queue
         self._facts = Lane(lambda _: self._show(), name="Data")
-        self.question: Question | None = None
         self.sample_button = menu_button(
             "Sample data", "A patient to start with; nothing is downloaded", self._fill_samples
         )
@@ -119,30 +92,22 @@ class DataWidget(Docked):
         self.structures = StructuresGroup()
         self.radiographs = RadiographsGroup(self._layers)
         self.landmarks = LandmarksGroup()
-        self.progress = QWidget()
-        self.progress_words = SmallPrint()
-        self.cancel_button = button(
-            "Cancel", "Stop loading; what is loaded already stays", self.queue.cancel
-        )
+        self.progress = LoadProgress(self.queue)
         self.setAcceptDrops(True)
-        self._opened = OpenedLayers(self.workbench, self.queue, self._take)
-        self.at_end(self._opened.close)
-        self._foreign = ForeignImages(
-            self.workbench.viewer, self._session, self.queue.ask, self._ask_first, self.adopt
-        )
-        self.at_end(self._foreign.close)
         self._lay_out()
         self._wire()
         self._show()
-        self._show_progress()
 
     def teardown(self) -> None:
         """Nobody takes what is still being read."""
         self.structures.stop()
         self._facts.close()
-        self.queue.cancel()
-        if self.question is not None:
-            self.question.close()
+        self._taking.close()
+
+    @property
+    def question(self) -> Question | None:
+        """That is open; None: none is."""
+        return self._taking.question
 
     # ------------------------------------------------------------------ what a script may call too
 
@@ -183,7 +148,7 @@ class DataWidget(Docked):
         if values == "labels":
             self.queue.ask(AdoptLabels(captured))
             return
-        self._foreign.adopted(layer)
+        self._taking.foreign.adopted(layer)
         if values == "radiograph":
             self.queue.ask(AdoptImage(captured))
         else:
@@ -228,159 +193,6 @@ class DataWidget(Docked):
         if not paths:
             show_warning("Only files on this computer can be dropped here.")
 
-    # ------------------------------------------------------------------ answers, in the main thread
-
-    def _take(self, answer: Any) -> None:
-        session = self._session
-        match answer:
-            case CT():
-                self._take_ct(answer.volume, answer.source)
-                for note in answer.notes:
-                    show_warning(note)
-            case Labelled():
-                session.patient.set_labels(answer.labels, answer.source)
-            case Xray():
-                self._take_radiograph(answer)
-            case Marks():
-                self._take_landmarks(answer)
-            case SessionFile():
-                self._open(answer.path)
-            case Brought():
-                self._opened.take(answer)
-            case Settled():
-                self._opened.settle(answer)
-            case Foreign():
-                self._foreign.ask(answer)
-            case Opened():
-                session.restore(answer.session.capture()(), "open session")
-            case Requests():
-                for note in answer.notes:
-                    show_warning(note)
-                for file in answer.files:
-                    self.queue.ask(file)
-            case Found():
-                self._take_found(answer)
-            case Choice():
-                self._ask(OneOf(answer.question, answer.options, self), self.queue.ask)
-            case Unfinished():
-                request = answer.request
-                self._ask(
-                    MissingGeometry(answer.stored, self),
-                    lambda said: self.queue.ask(request.completed(*said)),
-                )
-            case Unscaled():
-                read = answer.request
-                self._ask(
-                    MeaningOfValues(answer.question, self),
-                    lambda said: self.queue.ask(read.scaled(said)),
-                )
-            case SampleData():
-                self._take_sample(answer)
-            case NetworkFile():
-                self._take_network(answer)
-            case StudyFolder():
-                show_study(self.workbench.viewer, answer.path)
-
-    def _take_radiograph(self, xray: Xray) -> None:
-        """Add it; one that is there already is shown, not taken twice."""
-        exposures = self._session.exposures
-        for there in exposures.all:
-            if there.radiograph is xray.radiograph:
-                exposures.activate(there.id)
-                return
-        exposures.add(xray.radiograph, name=xray.name, source=xray.source, truth=xray.truth)
-
-    def _take_network(self, network: NetworkFile) -> None:
-        from napari_xreg.widgets.starts.widget import StartsWidget  # with it all networks
-
-        opened(self.workbench.viewer, StartsWidget, "Find a pose").use(network)
-
-    def _take_landmarks(self, answer: Marks) -> None:
-        if not take_landmarks(self._session, answer.landmarks):
-            show_warning(
-                f"{answer.file} holds pixels: load the radiograph they were picked on first."
-            )
-
-    def _take_ct(self, volume: Volume, source: Source | None) -> None:
-        session = self._session
-        if not session.patient.in_use:
-            session.patient.set_volume(volume, source)
-            return
-        new = "the new one" if source is None else Path(source.path).name
-        self._ask_first(
-            f"There is a CT already. Is {new} of the same patient? Either way its label map and the "
-            "results go; Undo (Pose widget) brings everything back.",
-            {
-                "another patient: landmarks go too, each C-arm returns to its start": (
-                    partial(session.patient.replace, volume, source)
-                ),
-                "the same patient: landmarks, radiographs and poses stay": (
-                    partial(session.patient.set_volume, volume, source)
-                ),
-            },
-        )
-
-    def _ask_first(self, question: str, answers: Mapping[str, Callable[[], None]]) -> None:
-        """What was chosen is done; nothing else is loaded before."""
-        self.queue.hold(True)
-        asked = OneOf(question, answers, self)
-        self._ask(asked, lambda chosen: chosen())
-        # Only then: the dialog closes before it hands the answer over.
-        asked.finished.connect(lambda _: QTimer.singleShot(0, lambda: self.queue.hold(False)))
-
-    def _take_sample(self, sample: SampleData) -> None:
-        if self._session.empty:
-            self._fill(sample)
-            return
-        self._ask_first(
-            f"There is a session already. What should become of it with {sample.title}?",
-            {
-                "start over with the sample (undo brings this session back)": (
-                    partial(self._start_over, sample)
-                ),
-                "keep its radiographs and poses, and add the sample's": partial(self._fill, sample),
-            },
-        )
-
-    def _start_over(self, sample: SampleData) -> None:
-        with self._session.one_step("start over with a sample", work=False):
-            for exposure in self._session.exposures.all:
-                self._session.exposures.remove(exposure.id)
-            self._session.landmarks.set([])
-            self._fill(sample)
-
-    def _fill(self, sample: SampleData) -> None:
-        if sample.case is not None:
-            sample.case.fill(self._session)
-            return
-        with self._session.one_step("load sample", work=False):
-            self._session.patient.set_volume(sample.volume, sample.source)
-            if sample.labels is not None:
-                self._session.patient.set_labels(sample.labels, sample.labels_source)
-            if sample.landmarks:
-                self._session.landmarks.set(sample.landmarks)
-
-    def _take_found(self, found: Found) -> None:
-        match found.answer:
-            case CT(volume=value, source=source):
-                supply(self._session, found.name, value, source)
-            case Labelled(labels=value, source=source):
-                supply(self._session, found.name, value, source)
-            case Xray(radiograph=value, source=source):
-                supply(self._session, found.name, value, source)
-            case other:
-                self._take(other)
-
-    def _open(self, path: str) -> None:
-        name = Path(path).name
-
-        def take(opened: Session) -> None:
-            self._session.restore(opened.capture()(), f"open {name}")
-            for problem in opened.problems:
-                show_warning(problem)
-
-        self.workbench.jobs.start(f"Opening {name}", lambda _: opening(path), on_result=take)
-
     # ------------------------------------------------------------------ what is shown
 
     def _lay_out(self) -> None:
@@ -396,16 +208,6 @@ class DataWidget(Docked):
         for group in groups:
             inside.addWidget(group)
         inside.addStretch(1)
-        bar = QProgressBar()
-        bar.setRange(0, 0)
-        bar.setTextVisible(False)
-        line = QHBoxLayout()
-        line.addWidget(bar, 1)
-        line.addWidget(self.cancel_button)
-        below = QVBoxLayout(self.progress)
-        below.setContentsMargins(0, 0, 0, 0)
-        below.addWidget(self.progress_words)
-        below.addLayout(line)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(6, 6, 6, 6)
         layout.addWidget(scrolled(body), 1)
@@ -420,9 +222,10 @@ class DataWidget(Docked):
             session.landmarks.changed,
         ):
             self.listen(signal, self._show)
-        self.queue.changed.connect(self._show_progress)
         patient.file_wanted.connect(lambda: self._choose("Load CT", _CT_FILES, "ct"))
-        patient.folder_wanted.connect(self._choose_folder)
+        patient.folder_wanted.connect(
+            lambda: choose_folder(self, "Folder of a CT series", partial(self.load, kind="ct"))
+        )
         patient.labels_wanted.connect(lambda: self._choose("Label map", _LABEL_FILES, "labels"))
         patient.layer_chosen.connect(self.adopt)
         patient.labels_layer_chosen.connect(lambda layer: self.adopt(layer, "labels"))
@@ -439,7 +242,11 @@ class DataWidget(Docked):
         self.landmarks.load_wanted.connect(
             lambda: self._choose("Load landmarks", LANDMARK_FILES, "landmarks")
         )
-        self.landmarks.save_wanted.connect(self._choose_landmark_file)
+        self.landmarks.save_wanted.connect(
+            lambda: save_file(
+                self, "Save landmarks", "landmarks.csv", LANDMARK_FILES, self.save_landmarks
+            )
+        )
 
     def _show(self) -> None:
         facts = FactsRequest(self._session.patient.volume, self._session.patient.labels)
@@ -452,10 +259,6 @@ class DataWidget(Docked):
         self.missing_words.setText("\n".join(f"{item.name}: {item.why}" for item in gone))
         empty = self._session.patient.volume is None and not self._session.exposures.all
         self.save_button.setEnabled(not empty)
-
-    def _show_progress(self) -> None:
-        self.progress.setVisible(self.queue.busy)
-        self.progress_words.setText(f"{self.queue.words}…" if self.queue.busy else "")
 
     def _tell(self, change: Any, *arguments: Any) -> None:
         """What the session refuses is a sentence, and the widget shows what holds."""
@@ -483,9 +286,12 @@ class DataWidget(Docked):
             entry(menu, f"{gone.name}…", choose, gone.why)
 
     def _choose_missing(self, name: str, role: Kind) -> None:
-        path, _ = QFileDialog.getOpenFileName(self, f"Where is {name}?")
-        if path:
-            self.queue.ask(Supply(name, ReadFile(path, role)))
+        open_file(
+            self,
+            f"Where is {name}?",
+            "",
+            lambda path: self.queue.ask(Supply(name, ReadFile(path, role))),
+        )
 
     def _choose(self, title: str, files: str, kind: Kind) -> None:
         paths, _ = QFileDialog.getOpenFileNames(self, title, "", files)
@@ -498,34 +304,18 @@ class DataWidget(Docked):
         for path in paths if len(paths) == 1 else ():
             self.load(path, kind)
 
-    def _choose_folder(self) -> None:
-        path = QFileDialog.getExistingDirectory(self, "Folder of a CT series")
-        if path:
-            self.load(path, "ct")
-
     def _choose_session(self) -> None:
-        path, _ = QFileDialog.getOpenFileName(self, "Open session", "", _SESSION_FILES)
-        if path:
-            self.load(path, "session")
+        open_file(self, "Open session", SESSION_FILES, partial(self.load, kind="session"))
 
     def _choose_where(self) -> None:
-        path, _ = QFileDialog.getSaveFileName(
-            self, "Save session", "work.xreg.json", _SESSION_FILES
-        )
+        path = choose_file(self)
         if path:
             self.save_session(path)
-
-    def _choose_landmark_file(self) -> None:
-        path, _ = QFileDialog.getSaveFileName(
-            self, "Save landmarks", "landmarks.csv", LANDMARK_FILES
-        )
-        if path:
-            self.save_landmarks(path)
 
     def _choose_simulation(self) -> None:
         active = self._session.exposures.active
         like = None if active is None else active.radiograph.carm
-        self._ask(
+        self._taking.ask(
             SimulationQuestion(self, like=like), lambda settings: self._simulate(settings, like)
         )
 
@@ -543,16 +333,6 @@ class DataWidget(Docked):
                     )
                 )
             )
-
-    def _ask(self, question: Question, answered: Any) -> None:
-        question.answered.connect(answered)
-        question.finished.connect(lambda _: self._asked(question))
-        self.question = question
-        question.open()
-
-    def _asked(self, question: Question) -> None:
-        if self.question is question:
-            self.question = None
 
 
 def _turn(path: str) -> int:

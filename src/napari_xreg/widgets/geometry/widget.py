@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from qtpy.QtWidgets import (
-    QFileDialog,
     QGridLayout,
     QGroupBox,
     QHBoxLayout,
@@ -28,6 +27,7 @@ from napari_xreg.widgets.docks.docked import Docked
 from napari_xreg.widgets.geometry.form import GEOMETRY_FILES, GeometryForm, edited
 from napari_xreg.widgets.jobs.telling import show_error, show_info
 from napari_xreg.widgets.parts.data_buttons import button
+from napari_xreg.widgets.parts.file_dialogs import open_file, save_file
 from napari_xreg.widgets.parts.pixel_values import pixel_values
 from napari_xreg.widgets.parts.scrolling import scrolled
 from napari_xreg.widgets.parts.small_print import SmallPrint
@@ -271,14 +271,10 @@ class GeometryWidget(Docked):
         self._change(lambda exposure: rotate_exposure(exposure, 1), "turn")
 
     def _choose_load(self) -> None:
-        path, _ = QFileDialog.getOpenFileName(self, "Load geometry", "", GEOMETRY_FILES)
-        if path:
-            self.load(path)
+        open_file(self, "Load geometry", GEOMETRY_FILES, self.load)
 
     def _choose_save(self) -> None:
-        path, _ = QFileDialog.getSaveFileName(self, "Save geometry", "geometry.json", _JSON)
-        if path:
-            self.save(path)
+        save_file(self, "Save geometry", "geometry.json", _JSON, self.save)
 
 
 def _stored(radiograph: Radiograph) -> tuple[int, int] | None:

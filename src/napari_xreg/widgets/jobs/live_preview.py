@@ -10,7 +10,7 @@ from napari_xreg.progress import FullCollection
 from napari_xreg.rendering import thread_count
 from napari_xreg.session import Preview, PreviewRequest, Session
 from napari_xreg.viewer import DetectorCanvas, preferences
-from napari_xreg.widgets.jobs.jobs import Lane
+from napari_xreg.widgets.jobs.lane import Lane
 from napari_xreg.widgets.jobs.memory_words import say_too_large
 from napari_xreg.widgets.parts.device_choice import preferred_device
 

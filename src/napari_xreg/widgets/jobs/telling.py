@@ -3,6 +3,7 @@
 napari's notification goes after a few seconds. So the same sentence is kept in the widget in front.
 """
 
+import logging
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -10,6 +11,8 @@ from napari.utils import notifications
 from napari.viewer import current_viewer
 from qtpy.QtCore import QThread
 from qtpy.QtWidgets import QApplication
+
+_log = logging.getLogger(__name__)
 
 
 @runtime_checkable
@@ -44,6 +47,18 @@ def show_info(words: str) -> None:
     viewer = current_viewer()
     if viewer is not None and _in_main_thread():
         viewer.status = words
+
+
+def report(name: str, error: Exception) -> None:
+    """One notification, in words; the traceback goes to the log."""
+    _log.info("%s failed", name, exc_info=error)
+    show_error(f"{name} failed: {sentence(error)}")
+
+
+def sentence(error: Exception) -> str:
+    """The first line of an error, or its kind where it says nothing."""
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(".") + "." if lines else f"{type(error).__name__}."
 
 
 def reason_first(words: str) -> str:

@@ -7,7 +7,6 @@ from qtpy.QtCore import QSignalBlocker, Signal
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
-    QFileDialog,
     QGridLayout,
     QHBoxLayout,
     QSizePolicy,
@@ -18,8 +17,10 @@ from qtpy.QtWidgets import (
 
 from napari_xreg.landmarks import Detections, DetectSettings, PassesDone
 from napari_xreg.session import Exposure, Session, Weights
-from napari_xreg.widgets.jobs.jobs import Job, Jobs, sentence
+from napari_xreg.widgets.jobs.jobs import Job, Jobs
+from napari_xreg.widgets.jobs.telling import sentence
 from napari_xreg.widgets.parts.data_buttons import button
+from napari_xreg.widgets.parts.file_dialogs import open_file
 from napari_xreg.widgets.parts.small_print import SmallPrint
 from napari_xreg.workflows import Detected, DetectRequest, WeightsRead, detect
 
@@ -160,9 +161,12 @@ class DetectionPanel(QWidget):
             job.abandon()
 
     def _choose_file(self) -> None:
-        path, _ = QFileDialog.getOpenFileName(self, "Weights of a landmark detector", "", _FILES)
-        if path:
-            self._session.weights.want(Weights("landmarks", Path(path)))
+        open_file(
+            self,
+            "Weights of a landmark detector",
+            _FILES,
+            lambda path: self._session.weights.want(Weights("landmarks", Path(path))),
+        )
 
     def _still_there(self) -> bool:
         request = self._request

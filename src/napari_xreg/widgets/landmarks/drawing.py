@@ -36,7 +36,7 @@ class LandmarksDrawing:
         landmarks = self._canvas.landmarks
         landmarks.pin(None if solved is None or not at_solution else solved.pose)
         verdicts = {} if solved is None else solved.verdicts
-        landmarks.mark_dropped([n for n, v in verdicts.items() if v.fate not in _AGREES])
+        landmarks.picked.mark_dropped([n for n, v in verdicts.items() if v.fate not in _AGREES])
         active = self._session.exposures.active
         ellipses = []
         for mark in () if active is None else active.landmarks:

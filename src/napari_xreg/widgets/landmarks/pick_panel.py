@@ -5,13 +5,14 @@ from collections.abc import Callable
 from typing import Any
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from napari_xreg.images import patterns
 from napari_xreg.widgets.jobs.workbench import Workbench
 from napari_xreg.widgets.landmarks.names import NameField, NamesChosen, TemplateQuestion
 from napari_xreg.widgets.landmarks.picking import PickMouse
 from napari_xreg.widgets.parts.data_buttons import button, row
+from napari_xreg.widgets.parts.file_dialogs import open_file, save_file
 from napari_xreg.widgets.parts.small_print import SmallPrint
 from napari_xreg.workflows import PickGuide, Places, places_of, templates
 
@@ -191,14 +192,16 @@ class PickPanel(QWidget):
         self._bound = stop
 
     def _choose_file(self) -> None:
-        path, _ = QFileDialog.getOpenFileName(self, "Load landmarks", "", FILES)
-        if path:
-            self.file_chosen.emit(path, False)
+        open_file(self, "Load landmarks", FILES, lambda path: self.file_chosen.emit(path, False))
 
     def _choose_where(self) -> None:
-        path, _ = QFileDialog.getSaveFileName(self, "Save landmarks", "landmarks.csv", FILES)
-        if path:
-            self.file_chosen.emit(path, True)
+        save_file(
+            self,
+            "Save landmarks",
+            "landmarks.csv",
+            FILES,
+            lambda path: self.file_chosen.emit(path, True),
+        )
 
     def _ask_names(self) -> None:
         labels = self._bench.session.patient.labels

@@ -1,6 +1,5 @@
 """Landmarks: pair points of the CT with points of the radiograph, and see the pose they give."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,20 +8,19 @@ from qtpy.QtGui import QKeyEvent
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 from superqt import QCollapsible
 
-from napari_xreg.geometry import Pose
 from napari_xreg.images import FrameUnknown, LandmarkFrame, read_landmarks
 from napari_xreg.landmarks import Detections
-from napari_xreg.registration import PnPStatus
 from napari_xreg.widgets.data.questions import OneOf
 from napari_xreg.widgets.data.reading import FRAMES
 from napari_xreg.widgets.docks.docked import Docked
 from napari_xreg.widgets.docks.opening import found, opened
-from napari_xreg.widgets.jobs.jobs import Lane
+from napari_xreg.widgets.jobs.lane import Lane
 from napari_xreg.widgets.jobs.telling import show_error, show_info, show_warning
 from napari_xreg.widgets.landmarks.detection import DetectionPanel
 from napari_xreg.widgets.landmarks.drawing import LandmarksDrawing
 from napari_xreg.widgets.landmarks.pick_panel import PickPanel
 from napari_xreg.widgets.landmarks.result import LandmarksResult
+from napari_xreg.widgets.landmarks.solving import LiveSolution
 from napari_xreg.widgets.landmarks.table import LandmarksModel, LandmarksTable
 from napari_xreg.widgets.landmarks.weighting import COVARIANCE, WeightingPanel
 from napari_xreg.widgets.parts.scrolling import scrolled
@@ -40,7 +38,6 @@ from napari_xreg.workflows import (
     Position,
     Side,
     Solved,
-    SolveRequest,
     Template,
     landmark_rows,
     pick_landmark,
@@ -51,13 +48,10 @@ from napari_xreg.workflows import (
     set_landmark_sigma,
     set_landmark_ticked,
     set_landmark_visible,
-    solve,
     take_detected,
     take_landmarks,
     take_placed,
 )
-
-_FOLLOWED = (PnPStatus.SOLVED, PnPStatus.AMBIGUOUS)
 
 
 class LandmarksWidget(Docked):
@@ -74,18 +68,14 @@ class LandmarksWidget(Docked):
         bench = self.workbench
         self._session = bench.session
         self._canvas = bench.canvas
-        self._solved: Solved | None = None
-        self._start: Pose | None = None  # the solution last shown: of two, the same one again
-        self._held: tuple[str, Pixel] | None = None
-        self._acted = False  # what is being solved was caused here
         self._drawing = LandmarksDrawing(bench.canvas, bench.session)
-        self._lane = Lane(self._take, solve, name="Landmarks")
         self._placing = Lane(self._take_placed, name="Landmarks of the label map")
         self.picking = PickPanel(bench)
         self.model = LandmarksModel(self._canvas.landmarks.colours)
         self.table = LandmarksTable(self.model)
         self.weighting = WeightingPanel()
         self.result = LandmarksResult()
+        self._live = LiveSolution(bench.session, self.weighting, self.result.follow.isChecked)
         self.detection = DetectionPanel(self._session, bench.jobs)
         self._lay_out()
         self._connect()
@@ -94,72 +84,22 @@ class LandmarksWidget(Docked):
     @property
     def solved(self) -> Solved | None:
         """What is shown."""
-        return self._solved
+        return self._live.shown
 
     @property
     def busy(self) -> bool:
         """Whether a solution is under way."""
-        return self._lane.busy
+        return self._live.busy
 
     @property
     def places(self) -> Places:
         """Which landmarks there are, and where."""
         return self.picking.places
 
-    # ------------------------------------------------------------------ solving
+    # ------------------------------------------------------------------ what is shown
 
-    def solve(self, *, acted: bool = False) -> None:
-        """Ask for the pose of the landmarks as they are; the C-arm may follow what the user did."""
-        self._acted = self._acted or acted
-        request = self._request()
-        if request is None:
-            self._lane.drop()
-            self._show(None)
-        else:
-            self._lane.ask(request)
-
-    def _request(self) -> SolveRequest | None:
-        session, active = self._session, self._session.exposures.active
-        if active is None:
-            return None
-        picked = active.landmarks
-        if self._held is not None:
-            name, pixel = self._held
-            picked = tuple(
-                replace(m, pixel=pixel, covariance=None) if m.name == name else m for m in picked
-            )
-        carm = active.radiograph.carm
-        known = self._solved is not None and self._solved.request.radiograph == active.id
-        return SolveRequest(
-            session.landmarks.all,
-            picked,
-            carm,
-            frozenset(active.left_out),
-            session.patient.isocenter,
-            self.weighting.weighting(),
-            self.weighting.settings(carm),
-            self.weighting.hand_sigma_px,
-            self._start if known and self._start is not None else active.world_from_camera,
-            session.patient.volume,
-            active.id,
-        )
-
-    def _take(self, solved: Solved) -> None:
-        active = self._session.exposures.active
-        if self.torn_down or active is None or active.id != solved.request.radiograph:
-            return
-        acted, self._acted = self._acted, self._lane.busy and self._acted
-        self._start = solved.pose
-        self._show(solved)
-        follow = acted and self.result.follow.isChecked()
-        if follow and solved.pose is not None and solved.solution.status in _FOLLOWED:
-            self._session.poses.move(solved.pose, exposure=active.id)
-            if self._held is None:
-                self._session.amend()  # the pick and the pose that follows from it: one undo
-
-    def _show(self, solved: Solved | None) -> None:
-        self._solved = solved
-        session = self._session
+    def _show(self) -> None:
+        session, solved = self._session, self.solved
         rows = landmark_rows(session, self.places, solved, self.weighting.hand_sigma_px)
         self.model.show(rows)
         why = "" if session.exposures.active else "Load a CT and a radiograph first (Data)."
@@ -169,7 +109,7 @@ class LandmarksWidget(Docked):
     def _draw(self) -> None:
         following = self.result.follow.isChecked()
         ellipses = self.result.ellipses.isChecked()
-        self._drawing.show(self._solved, at_solution=not following, predicted=ellipses)
+        self._drawing.show(self.solved, at_solution=not following, predicted=ellipses)
 
     # ------------------------------------------------------------------ what the user does
 
@@ -185,7 +125,7 @@ class LandmarksWidget(Docked):
         name, before = self.picking.guide.name, self.places
         if name is None or (side == "radiograph" and self._session.exposures.active is None):
             return
-        self._acted = True
+        self._live.acted = True
         if side == "patient":
             place_landmark(self._session, name, at)
         else:
@@ -193,32 +133,32 @@ class LandmarksWidget(Docked):
         self.picking.guide.clicked(side, before, self.places)
 
     def _drag(self, name: str, pixel: Pixel) -> None:
-        if self._held is None:
+        if self._live.held is None:
             self.workbench.preview.begin_drag()
-        self._held = name, pixel
-        self._canvas.landmarks.hold(name, pixel)
+        self._live.held = name, pixel
+        self._canvas.landmarks.picked.hold(name, pixel)
         self.table.choose(name)
-        self.solve(acted=True)
+        self._live.solve(acted=True)
 
     def _drop(self, name: str, pixel: Pixel) -> None:
         self._end_drag()
-        self._acted = True
+        self._live.acted = True
         with self._session.one_step(f"move landmark {name}", since_recorded=True):
             pick_landmark(self._session, name, pixel)
 
     def _drag_in_layer(self, name: str, pixel: Pixel) -> None:
         """napari's own tool drags it; the layer draws it already, and tells the session at the end."""
-        self._held = name, pixel
-        self.solve(acted=True)
+        self._live.held = name, pixel
+        self._live.solve(acted=True)
 
     def _end_drag(self) -> None:
-        if self._held is not None:
-            self._held = None
-            self._canvas.landmarks.hold("", None)
+        if self._live.held is not None:
+            self._live.held = None
+            self._canvas.landmarks.picked.hold("", None)
             self.workbench.preview.end_drag()
 
     def _tick(self, name: str, ticked: bool) -> None:
-        self._acted = True
+        self._live.acted = True
         set_landmark_ticked(self._session, name, ticked)
 
     def _rename(self, old: str, new: str) -> None:
@@ -233,14 +173,14 @@ class LandmarksWidget(Docked):
         self.picking.renamed(old, new)
 
     def _set_sigma(self, name: str, sigma: float) -> None:
-        self._acted = True
+        self._live.acted = True
         set_landmark_sigma(self._session, name, sigma)
 
     def remove(self) -> None:
         """Forget the chosen landmark: its pick on the radiograph, else its position in the CT."""
         name = self.table.name
         if name is not None:
-            self._acted = True
+            self._live.acted = True
             remove_landmark(self._session, name, patient=name not in self.places.radiograph)
 
     def toggle_visible(self) -> None:
@@ -248,7 +188,7 @@ class LandmarksWidget(Docked):
         active, name = self._session.exposures.active, self.table.name
         mark = next((m for m in (active.landmarks if active else ()) if m.name == name), None)
         if mark is not None:
-            self._acted = True
+            self._live.acted = True
             set_landmark_visible(self._session, mark.name, not mark.visible)
 
     def use_file(self, path: str, write: bool, frame: LandmarkFrame | None = None) -> None:
@@ -285,7 +225,7 @@ class LandmarksWidget(Docked):
 
     def use_pose(self) -> None:
         """Move the C-arm there, on record; the result is kept."""
-        solved = self._solved
+        solved = self.solved
         if solved is None or solved.pose is None:
             return
         radiograph = solved.request.radiograph
@@ -313,7 +253,7 @@ class LandmarksWidget(Docked):
         """More passes, or all of them; the C-arm follows only what is to be trusted."""
         radiograph = self.detection.radiograph
         assert radiograph is not None
-        self._acted = self._acted or trusted
+        self._live.acted = self._live.acted or trusted
         self.weighting.suggest(COVARIANCE)
         take_detected(self._session, radiograph.id, detections.landmarks())
 
@@ -323,11 +263,6 @@ class LandmarksWidget(Docked):
             self.detection.detections if wanted else None, self.detection.radiograph
         )
 
-    def _go_to_other(self) -> None:
-        if self._solved is not None and self._solved.other is not None:
-            self._start = self._solved.other
-            self.solve(acted=True)
-
     # ------------------------------------------------------------------ following the session
 
     def _follow_session(self) -> None:
@@ -335,22 +270,22 @@ class LandmarksWidget(Docked):
         self.picking.refresh()
         self.detection.follow()
         self._draw_samples()
-        if self._held is not None and (
-            active is None or self._held[0] not in {mark.name for mark in active.landmarks}
+        if self._live.held is not None and (
+            active is None or self._live.held[0] not in {mark.name for mark in active.landmarks}
         ):
             self._end_drag()
-        self.solve()
+        self._live.solve()
 
     def _landmarks_changed(self) -> None:
-        if self._held is not None and not self.workbench.preview.dragging:
-            self._held = None  # napari's own tool has let go
-            self._acted = True
+        if self._live.held is not None and not self.workbench.preview.dragging:
+            self._live.held = None  # napari's own tool has let go
+            self._live.acted = True
         self._follow_session()
 
     def _choose(self, name: str) -> None:
         """A row was chosen: that landmark is the one to pick, if any is."""
         self.picking.choose(name)
-        self._canvas.landmarks.choose(name)
+        self._canvas.landmarks.picked.choose(name)
         slices = found(self.workbench.viewer, SlicesWidget)
         if slices is not None:
             slices.choose(name)
@@ -366,7 +301,7 @@ class LandmarksWidget(Docked):
 
     def teardown(self) -> None:
         """The canvas goes back to what the session says."""
-        self._lane.close()
+        self._live.close()
         self._placing.close()
         self.picking.let_go()
         self.detection.let_go()
@@ -401,6 +336,7 @@ class LandmarksWidget(Docked):
 
     def _connect(self) -> None:
         session = self._session
+        self._live.changed.connect(self._show)
         self.listen(session.landmarks.changed, self._landmarks_changed)
         for signal in (
             session.exposures.active_changed,
@@ -424,19 +360,19 @@ class LandmarksWidget(Docked):
         self.listen(session.weights.changed, self.detection.show_weights)
         self.detection.found.connect(self._take_detected)
         self.detection.samples_wanted.connect(self._draw_samples)
-        self.listen(self._canvas.landmarks.chosen, self.table.choose)
-        self.listen(self._canvas.landmarks.dragged, self._drag_in_layer)
+        self.listen(self._canvas.landmarks.picked.chosen, self.table.choose)
+        self.listen(self._canvas.landmarks.picked.dragged, self._drag_in_layer)
         self.model.ticked.connect(self._tick)
         self.model.renamed.connect(self._rename)
         self.model.sigma_given.connect(self._set_sigma)
         self.table.chosen.connect(self._choose)
-        self.weighting.changed.connect(lambda: self.solve(acted=True))
+        self.weighting.changed.connect(lambda: self._live.solve(acted=True))
         self.result.use_wanted.connect(self.use_pose)
         self.result.refine_wanted.connect(self.refine)
-        self.result.other_wanted.connect(self._go_to_other)
+        self.result.other_wanted.connect(self._live.go_to_other)
         self.result.follow_changed.connect(self._set_follow)
         self.result.ellipses_changed.connect(
-            lambda wanted: self._drawing.show_predicted(self._solved, wanted)
+            lambda wanted: self._drawing.show_predicted(self.solved, wanted)
         )
 
     def _follow_guide(self) -> None:
@@ -447,4 +383,4 @@ class LandmarksWidget(Docked):
     def _set_follow(self, on: bool) -> None:
         self._draw()
         if on:
-            self.solve(acted=True)
+            self._live.solve(acted=True)

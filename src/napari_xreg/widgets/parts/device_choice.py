@@ -4,7 +4,7 @@ import torch
 
 from napari_xreg.rendering import choose_device
 from napari_xreg.viewer import preferences
-from napari_xreg.widgets.jobs.jobs import report
+from napari_xreg.widgets.jobs.telling import report
 
 _refused: set[str] = set()
 

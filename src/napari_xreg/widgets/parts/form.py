@@ -103,10 +103,6 @@ class SettingsForm(QWidget, Generic[Settings]):
         for field in self.fields[name]:
             field.enabled = enabled
 
-    def show_row(self, name: str, shown: bool) -> None:
-        """Whether a field is there at all."""
-        self.form.setRowVisible(self._row(name), shown)
-
     def _row(self, name: str) -> QWidget:
         fields = self.fields[name]
         native: QWidget = fields[0].native

@@ -6,7 +6,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 from qtpy.QtWidgets import QLabel
 
 from napari_xreg.session import Preview, Session
-from napari_xreg.widgets.jobs.jobs import Lane
+from napari_xreg.widgets.jobs.lane import Lane
 from napari_xreg.widgets.jobs.live_preview import LivePreview
 from napari_xreg.widgets.parts.small_print import SmallPrint
 from napari_xreg.widgets.pose.similarity_reading import (

@@ -10,7 +10,7 @@ from napari_xreg.rayemb import rank_score
 from napari_xreg.session import PointList
 from napari_xreg.training import inside_image
 from napari_xreg.viewer import HeatmapLayers
-from napari_xreg.widgets.jobs.jobs import Lane
+from napari_xreg.widgets.jobs.lane import Lane
 from napari_xreg.widgets.jobs.telling import show_error, show_info
 from napari_xreg.widgets.jobs.workbench import Workbench
 from napari_xreg.widgets.rayemb.look import PointLook

@@ -1,7 +1,6 @@
 """The point that is looked at: its heatmap, asked for and painted while it is dragged."""
 
 import math
-import time
 
 import numpy as np
 import torch
@@ -12,7 +11,7 @@ from qtpy.QtCore import QObject, Signal
 from napari_xreg.rendering import torch_threads
 from napari_xreg.session import Exposure, Look
 from napari_xreg.viewer import HeatmapLayers
-from napari_xreg.widgets.jobs.jobs import Lane
+from napari_xreg.widgets.jobs.lane import Lane
 from napari_xreg.widgets.jobs.workbench import Workbench
 from napari_xreg.workflows import HeatmapRequest, Heatmaps, heatmaps
 
@@ -48,7 +47,6 @@ class PointLook(QObject):
         self._heatmap: Heatmaps | None = None
         self._closed = False
         self.per_point = 4
-        self.latency_ms = math.nan
         """From the last click or move to its heatmap on the canvas."""
         self._shown = SIMILARITY
         self._over = False  # whether a heatmap is shown
@@ -74,12 +72,11 @@ class PointLook(QObject):
 
     def at(self, point: Point) -> None:
         """Look at a point of the patient: LPS, mm."""
-        asked = time.perf_counter()
         active = self._session.exposures.active
         self._state.set_look(Look(point, "" if active is None else active.id))
         prepared = self._state.prepared
         if prepared is not None:
-            self._lane.ask(HeatmapRequest(prepared, (point,), self.per_point, asked=asked))
+            self._lane.ask(HeatmapRequest(prepared, (point,), self.per_point))
         self.changed.emit()
 
     def again(self) -> None:
@@ -187,7 +184,6 @@ class PointLook(QObject):
         if look is not None and (look.position,) == answer.request.points:
             self._state.set_look(Look(look.position, active.id, (row, column)))
         self.changed.emit()
-        self.latency_ms = 1000 * (time.perf_counter() - answer.request.asked)
 
 
 def projection(exposure: Exposure, position: Point) -> Float[ndarray, "2"]:

@@ -10,8 +10,8 @@ from qtpy.QtCore import QObject, Signal
 from napari_xreg.progress import Control
 from napari_xreg.rayemb import PreparedNetwork, TemplateMade
 from napari_xreg.session import Exposure, Session, same_picture
-from napari_xreg.widgets.jobs.jobs import Job, Jobs, report
-from napari_xreg.widgets.jobs.telling import show_warning
+from napari_xreg.widgets.jobs.jobs import Job, Jobs
+from napari_xreg.widgets.jobs.telling import report, show_warning
 from napari_xreg.workflows import PrepareNetworkRequest, WeightsRead, prepare_network
 
 MOST_BYTES = 2_000_000_000

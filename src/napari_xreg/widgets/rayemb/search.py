@@ -7,8 +7,9 @@ from qtpy.QtCore import QObject, Signal
 from napari_xreg.rayemb import FoundPoints, Located, SearchRound
 from napari_xreg.session import Exposure, PointList
 from napari_xreg.widgets.docks.opening import opened
-from napari_xreg.widgets.jobs.jobs import Job, Lane, report
-from napari_xreg.widgets.jobs.telling import show_error, show_warning
+from napari_xreg.widgets.jobs.jobs import Job
+from napari_xreg.widgets.jobs.lane import Lane
+from napari_xreg.widgets.jobs.telling import report, show_error, show_warning
 from napari_xreg.widgets.jobs.workbench import Workbench
 from napari_xreg.widgets.pose.words import truth_error_mm
 from napari_xreg.widgets.rayemb.pose import PosePanel

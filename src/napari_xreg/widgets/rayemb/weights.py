@@ -5,7 +5,6 @@ from pathlib import Path
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
     QComboBox,
-    QFileDialog,
     QFormLayout,
     QGroupBox,
     QSizePolicy,
@@ -18,6 +17,7 @@ from superqt import QCollapsible
 from napari_xreg.rayemb import TemplateSettings, WeightsFile
 from napari_xreg.session import Session
 from napari_xreg.widgets.parts.data_buttons import button, row
+from napari_xreg.widgets.parts.file_dialogs import open_file
 from napari_xreg.widgets.parts.small_print import SmallPrint
 from napari_xreg.widgets.refine.settings import flush
 
@@ -152,9 +152,7 @@ class WeightsGroup(QGroupBox):
             self.chosen.emit()
             return
         self.which.setCurrentIndex(self._at)
-        path, _ = QFileDialog.getOpenFileName(self, "Weights of a RayEmb network", "", FILES)
-        if path:
-            self.use(Path(path))
+        open_file(self, "Weights of a RayEmb network", FILES, lambda path: self.use(Path(path)))
 
     def _fill(self) -> None:
         self.which.blockSignals(True)

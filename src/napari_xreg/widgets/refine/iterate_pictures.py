@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from napari_xreg.session import PreviewRequest
 from napari_xreg.viewer import IterateLayers
-from napari_xreg.widgets.jobs.jobs import Lane
+from napari_xreg.widgets.jobs.lane import Lane
 
 
 @dataclass(frozen=True, eq=False)

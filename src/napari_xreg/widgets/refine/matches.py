@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from napari_xreg.registration import Registration
 from napari_xreg.session import Result, Session
-from napari_xreg.widgets.jobs.jobs import Lane
+from napari_xreg.widgets.jobs.lane import Lane
 from napari_xreg.workflows import MatchRequest, match_request
 
 

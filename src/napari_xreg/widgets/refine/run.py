@@ -7,8 +7,9 @@ from qtpy.QtCore import QObject, Signal
 from napari_xreg.progress import Control
 from napari_xreg.registration import Iterate, Registration, solver_of
 from napari_xreg.session import Session
-from napari_xreg.widgets.jobs.jobs import Job, Jobs, report
+from napari_xreg.widgets.jobs.jobs import Job, Jobs
 from napari_xreg.widgets.jobs.memory_words import say_too_large
+from napari_xreg.widgets.jobs.telling import report
 from napari_xreg.workflows import BonesAlone, OnCpuInstead, RefineRequest, refine
 
 

@@ -1,10 +1,8 @@
 """Refine: find the pose that explains the radiographs, watch it being found, go back into it."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 from superqt import QCollapsible
 
@@ -19,11 +17,12 @@ from napari_xreg.widgets.refine.choices import RefineChoices
 from napari_xreg.widgets.refine.exporting import ask_folder, start_export
 from napari_xreg.widgets.refine.iterations import IterationsPanel
 from napari_xreg.widgets.refine.on_canvas import IterationsOnCanvas
+from napari_xreg.widgets.refine.replay import Replay
 from napari_xreg.widgets.refine.results import ResultsPanel
 from napari_xreg.widgets.refine.run import RefineRun
 from napari_xreg.widgets.refine.run_buttons import RunButtons
 from napari_xreg.widgets.refine.settings import RefineSettingsPanel, flush
-from napari_xreg.widgets.refine.shown import ShownRefinement, shown_of_request, shown_of_result
+from napari_xreg.widgets.refine.shown import shown_of_request, shown_of_result
 from napari_xreg.workflows import refine_request
 
 
@@ -35,9 +34,6 @@ class RefineWidget(Docked):
     napari_viewer
         Whose session is refined.
     """
-
-    looked_back = Signal(object)
-    """The user went to another `Iterate`."""
 
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__(napari_viewer)
@@ -52,6 +48,7 @@ class RefineWidget(Docked):
         self.settings = RefineSettingsPanel()
         self.iterations = IterationsPanel(self._session)
         self.results = ResultsPanel(self._session)
+        self.replay = Replay(bench, self.iterations, self.on_canvas)
         self._lay_out()
         self._connect()
         self._follow_session()
@@ -92,7 +89,7 @@ class RefineWidget(Docked):
         if first is not None and (active is None or active.id != request.ids[0]):
             self._session.exposures.activate(first.id)
             show_info(f"Showing {first.name}, which is being refined.")
-        self._show(shown_of_request(request))
+        self.replay.begin(shown_of_request(request))
         self._run = RefineRun(
             self._session,
             self.workbench.jobs,
@@ -157,8 +154,7 @@ class RefineWidget(Docked):
             run.kept = None
             run.job.cancel()
         self.results.matches.close()
-        self.on_canvas.layers.scrubbed.disconnect(self._scrubbed)
-        self.on_canvas.close()
+        self.replay.close()
 
     # ------------------------------------------------------------------ a run
 
@@ -166,7 +162,7 @@ class RefineWidget(Docked):
         shown = self.iterations.shown
         if shown is None or self._run is None:
             return
-        self._append(iterates)
+        self.replay.append(iterates)
         latest = shown.iterates[-1]
         waits = " – paused" if self._waiting else ""
         self.status.setText(
@@ -178,7 +174,7 @@ class RefineWidget(Docked):
         self._follow_run()
         if id is None:
             if run is not None and run.dropped:
-                self._forget()  # its pictures are of what is no longer there
+                self.replay.forget()  # its pictures are of what is no longer there
                 self.status.setText(f"Stopped: {run.dropped}; the result was dropped.")
                 show_warning(f"The refinement was stopped: {run.dropped}. Its result was dropped.")
             else:
@@ -187,72 +183,24 @@ class RefineWidget(Docked):
         shown, result = self.iterations.shown, self._session.results.find(id)
         if shown is not None and result is not None:
             shown.name = result.name
-            self._finish(shown, result)
+            self.replay.finish(result)
             self.status.setText(_ended_words(result))
         self.results.select(id)
         self._follow_accept()
 
     # ------------------------------------------------------------------ what is shown
 
-    def _show(self, shown: ShownRefinement) -> None:
-        self.iterations.begin(shown)
-        self.on_canvas.begin(shown)
-        self._follow_current()
-
-    def _append(self, iterates: Sequence[Iterate]) -> None:
-        self.iterations.append(iterates)
-        self._look_at(self.on_canvas.extend(iterates))
-
     def _show_result(self, id: str | None) -> None:
         result = None if self.running else self._session.results.find(id)
-        if result is None or self._is_shown(result):
+        if result is None or self.replay.is_of(result):
             return
         first = self._session.exposures.find(result.radiographs[0])
         iterates = result.registration.trajectory
         if first is None or not iterates:
             return
-        shown = shown_of_result(result, first.radiograph.carm)
-        self._show(shown)
-        self._append(iterates)
-        self._finish(shown, result)
-
-    def _is_shown(self, result: Result) -> bool:
-        return self.iterations.shown is not None and self.iterations.shown.is_of(result)
-
-    def _finish(self, shown: ShownRefinement, result: Result) -> None:
-        shown.registration = result.registration
-        self._look_at(self.on_canvas.finish(result.registration))
-        self._draw_again()
-
-    def _draw_again(self) -> None:
-        why_not = self.on_canvas.draw_again(self.iterations.shown)
-        if why_not:
-            self.status.setText(why_not)
-
-    def _scrubbed(self, iterate: Iterate) -> None:
-        """The user looks at another iterate."""
-        self._look_at(iterate)
-        shown, active = self.iterations.shown, self._session.exposures.active
-        if shown is not None and active is not None:
-            self.workbench.canvas.show_landmarks_at(shown.poses_at(iterate).get(active.id))
-        self.looked_back.emit(iterate)
-
-    def _look_at(self, iterate: Iterate | None) -> None:
-        if iterate is not None:
-            self.iterations.look_at(iterate)
-            self._follow_current()
-
-    def show_best(self) -> None:
-        """Back from an earlier iteration to the pose that the result shown ended with."""
-        shown = self.iterations.shown
-        if shown is not None and shown.ended_at is not None:
-            self.on_canvas.go(shown.ended_at)
-
-    def _forget(self) -> None:
-        """Show no iterations any more, nor what was plotted of them."""
-        self.iterations.begin(None)
-        self.on_canvas.show(False)
-        self._follow_current()
+        self.replay.begin(shown_of_result(result, first.radiograph.carm))
+        self.replay.append(iterates)
+        self.replay.finish(result)
 
     # ------------------------------------------------------------------ what follows what
 
@@ -286,7 +234,7 @@ class RefineWidget(Docked):
         self._follow_run()
         if self.running:
             return
-        self._draw_again()
+        self.replay.draw_again()
         self._say_ready()
 
     def _say_ready(self) -> None:
@@ -299,10 +247,10 @@ class RefineWidget(Docked):
         gone = (
             shown is not None
             and shown.name
-            and not any(map(self._is_shown, self._session.results.all))
+            and not any(map(self.replay.is_of, self._session.results.all))
         )
         if gone and not self.running:
-            self._forget()
+            self.replay.forget()
             self._say_ready()
         self._follow_accept()  # the panel names the result alone
 
@@ -364,18 +312,18 @@ class RefineWidget(Docked):
         self.buttons.pause.clicked.connect(lambda _: self.pause())
         self.buttons.step.clicked.connect(lambda _: self.step())
         self.buttons.cancel.clicked.connect(lambda _: self.cancel())
-        self.iterations.picked.connect(self.on_canvas.go)
+        self.replay.changed.connect(self._follow_current)
+        self.replay.wanting.connect(self.status.setText)
         self.iterations.resume_requested.connect(self.continue_from)
         self.settings.paint_requested.connect(self._paint)
         self.settings.used_changed.connect(session.exposures.set_used)
         self.results.shown.connect(self._show_result)
-        self.results.table.itemClicked.connect(lambda _: self.show_best())
+        self.results.table.itemClicked.connect(lambda _: self.replay.show_best())
         self.results.figures_changed.connect(self._follow_figures)
         self.results.table.itemSelectionChanged.connect(self._follow_accept)
         self.results.accept_requested.connect(self._accept)
         self.results.discard_requested.connect(session.results.discard)
         self.results.export_requested.connect(self._export)
-        self.on_canvas.layers.scrubbed.connect(self._scrubbed)
         for signal, slot in (
             (session.patient.changed, self.results.matches.renew),
             (session.exposures.changed, self.results.matches.renew),

@@ -21,7 +21,7 @@ from qtpy.QtWidgets import (
 
 from napari_xreg.viewer import VIEWS, Room
 from napari_xreg.widgets.docks.docked import Docked
-from napari_xreg.widgets.jobs.jobs import Lane
+from napari_xreg.widgets.jobs.lane import Lane
 from napari_xreg.widgets.parts.own_canvas import OwnCanvas
 from napari_xreg.widgets.parts.small_print import SmallPrint
 

@@ -19,7 +19,8 @@ from napari_xreg.session import (
     opening,
 )
 from napari_xreg.viewer import preferences
-from napari_xreg.widgets.jobs.jobs import Jobs, Lane
+from napari_xreg.widgets.jobs.jobs import Jobs
+from napari_xreg.widgets.jobs.lane import Lane
 from napari_xreg.widgets.jobs.telling import show_warning
 from napari_xreg.widgets.saving import closing
 

@@ -1,55 +1,45 @@
 """Sequence: track a bone through the frames that the radiographs belong to, and look at each."""
 
-from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QFileDialog, QSpinBox, QVBoxLayout, QWidget
-from superqt import QCollapsible
+from qtpy.QtWidgets import QVBoxLayout
 
-from napari_xreg.geometry import Pose
-from napari_xreg.progress import Control
 from napari_xreg.session import Rendering
 from napari_xreg.widgets.docks.docked import Docked
-from napari_xreg.widgets.jobs.jobs import Job, Lane, sentence
-from napari_xreg.widgets.jobs.telling import show_info, show_warning
-from napari_xreg.widgets.parts.data_buttons import button, row
+from napari_xreg.widgets.jobs.jobs import Job, without_events
+from napari_xreg.widgets.jobs.lane import Lane
+from napari_xreg.widgets.jobs.telling import sentence, show_info, show_warning
 from napari_xreg.widgets.parts.device_choice import preferred_device
-from napari_xreg.widgets.parts.form import SettingsForm
+from napari_xreg.widgets.parts.file_dialogs import choose_folder
 from napari_xreg.widgets.parts.scrolling import scrolled
-from napari_xreg.widgets.parts.small_print import SmallPrint
-from napari_xreg.widgets.sequence.curves import MotionPlots
-from napari_xreg.widgets.sequence.strip import LEGEND, FrameStrip
+from napari_xreg.widgets.sequence.controls import HINT, SequenceControls
 from napari_xreg.workflows import (
     FrameRead,
     FrameState,
+    KeptPoses,
+    SequenceFound,
     SessionSequence,
     Track,
     TrackedFrame,
     TrackExport,
     TrackRequest,
-    TrackSettings,
+    TrackSessionRequest,
     curves_of,
     export_track,
     read_frame,
-    sequence_of,
     sequence_request,
     show_frame,
     smooth_curves,
-    track,
+    track_session,
 )
 
 DRAW_MS = 400
 """Shortest time between two drawings of the curves."""
 
 _OTHERWISE = "Tracked before structures, labels or isocenter were changed."
-
-HINT = (
-    "Open one frame of a sequence (a file of several frames, a folder with a file for each, a trial of "
-    "Autoscoper), register it, and track from there: forward to the end, back to the beginning."
-)
 
 
 class SequenceWidget(Docked):
@@ -66,8 +56,7 @@ class SequenceWidget(Docked):
         self._session = self.workbench.session
         self._job: Job | None = None
         self._request: TrackRequest | None = None
-        self._keys: dict[int, Mapping[str, Pose]] = {}  # by number, then by `Exposure.id`
-        self._keys_of: SessionSequence | None = None
+        self._kept = KeptPoses()
         self._volume: Any = None  # the CT that was tracked in, as read
         self._marked: int | None = None
         self._showing = False
@@ -76,13 +65,18 @@ class SequenceWidget(Docked):
         self.track: Track | None = None
         """The last answer."""
         self._frames: dict[int, TrackedFrame] = {}
-        self._lane = Lane(self._show_read, _read, on_error=self._not_read, name="Frame")
+        self._lane = Lane(
+            self._show_read, lambda asked: read_frame(*asked), on_error=self._not_read, name="Frame"
+        )
         self._drawing = QTimer(self)
         self._drawing.setSingleShot(True)
         self._drawing.setInterval(DRAW_MS)
         self._drawing.timeout.connect(self._draw)
-        self._make_controls()
-        self._lay_out()
+        self.controls = SequenceControls()
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(scrolled(self.controls))
+        self._connect()
         session = self._session
         self.listen(session.patient.changed, self._follow_patient)
         self.listen(session.exposures.changed, self._follow)
@@ -94,67 +88,24 @@ class SequenceWidget(Docked):
         """Whether frames are being tracked."""
         return self._job is not None and self._job.running
 
-    # ------------------------------------------------------------------ making it
-
-    def _make_controls(self) -> None:
-        self.settings = SettingsForm(TrackSettings())
-        self.go = button(
-            "Track",
-            "From the frame that is shown, at its present pose: refine every frame from where those before "
-            "lead to expect the bone, and judge it.",
-            self.toggle,
-        )
-        self.export_button = button(
-            "Export …",
-            "A folder with a table of all poses and a film.",
-            self.ask_where_to_export,
-        )
-        self.key_button = button(
-            "Keep this pose",
-            "The present pose of the frame that is shown is right: tracking takes it as it is, and goes on "
-            "from it.",
-            self.keep_pose,
-        )
-        self.forget_button = button(
-            "Forget it", "The frame that is shown is tracked like others again.", self.forget_pose
-        )
-        self.strip = FrameStrip()
-        self.strip.chosen.connect(self.go_to)
-        self.number = QSpinBox()
-        self.number.setPrefix("frame ")
-        self.number.setToolTip("The frame that is shown. Arrow keys go through the sequence.")
-        self.number.setKeyboardTracking(False)
-        self.number.valueChanged.connect(self.go_to)
-        self.plots = MotionPlots()
-        self.plots.chosen.connect(self.go_to)
-        self.words = SmallPrint(lines=3)
-        self.legend = SmallPrint(LEGEND)
-
-    def _lay_out(self) -> None:
-        inside = QWidget()
-        layout = QVBoxLayout(inside)
-        layout.setContentsMargins(4, 4, 4, 4)
-        layout.addLayout(row([self.go, self.export_button]))
-        layout.addWidget(self.words)
-        layout.addWidget(self.strip)
-        layout.addWidget(self.legend)
-        layout.addWidget(self.number)
-        layout.addLayout(row([self.key_button, self.forget_button]))
-        layout.addWidget(self.plots)
-        more = QCollapsible("How")
-        more.addWidget(self.settings)
-        layout.addWidget(more)
-        layout.addStretch(1)
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(scrolled(inside))
+    def _connect(self) -> None:
+        controls = self.controls
+        for pressed, slot in (
+            (controls.go, self.toggle),
+            (controls.export_button, self.ask_where_to_export),
+            (controls.key_button, self.keep_pose),
+            (controls.forget_button, self.forget_pose),
+        ):
+            pressed.clicked.connect(lambda _=False, slot=slot: slot())
+        for chosen in (controls.strip.chosen, controls.number.valueChanged, controls.plots.chosen):
+            chosen.connect(self.go_to)
 
     # ------------------------------------------------------------------ tracking
 
     def toggle(self) -> None:
         """Track; while it runs, end it with the frames so far."""
         if self._job is not None and self._job.running:
-            self.words.setText("Cancelling …")
+            self.controls.words.setText("Cancelling …")
             self._job.cancel()
             return
         self.start()
@@ -167,29 +118,16 @@ class SequenceWidget(Docked):
             return
         try:
             asked = sequence_request(self._session)
-            settings = self.settings.value()
+            settings = self.controls.settings.value()
         except ValueError as error:
             self.keep_words(sentence(error), error=True)
             return
-        keys, keys_of, device = dict(self._keys), self._keys_of, preferred_device()
-        pivot = self._session.patient.isocenter
+        request = TrackSessionRequest(asked, volume, settings, self._kept, preferred_device())
         self._volume = self._session.patient.volume
-
-        def work(control: Control) -> Generator[Any, None, Track]:
-            found = sequence_of(asked)
-            held = keys if keys_of is not None and found.goes_on(keys_of) else {}
-            held = {n: poses for n, poses in held.items() if n in found.frames.numbers}
-            given = {number: poses[found.ids[0]] for number, poses in held.items()}
-            request = TrackRequest(
-                volume, found.frames, found.number, given, settings, pivot, device
-            )
-            yield _Begun(found, request, held)
-            return (yield from track(request, control=control))
-
-        self.words.setText("Looking at the files …")
+        self.controls.words.setText("Looking at the files …")
         self._job = self.workbench.jobs.start(
             "Tracking",
-            work,
+            lambda control: track_session(request, control=control),
             on_event=lambda _, events: self._take(events),
             on_result=self._end,
             on_error=self._failed,
@@ -200,21 +138,21 @@ class SequenceWidget(Docked):
 
     def _take(self, events: list[Any]) -> None:
         for event in events:
-            if isinstance(event, _Begun):
-                if not self._there(event.sequence):  # taken out while files were looked at
+            if isinstance(event, SequenceFound):
+                if not event.sequence.is_in(self._session):  # taken out while files were looked at
                     self._forget()
                     return
                 self._begin(event)
             else:
                 self._frames[event.number] = event
-                self.strip.put(event)
+                self.controls.strip.put(event)
         assert self._request is not None and self._job is not None
         last = events[-1]
         total = len(self._request.frames.numbers)
         if isinstance(last, TrackedFrame):
-            words = self.strip.words_of(last.number).split("\n")[0]
+            words = self.controls.strip.words_of(last.number).split("\n")[0]
             if not self._job.control.cancelled:
-                self.words.setText(f"{len(self._frames)} of {total}: {words}")
+                self.controls.words.setText(f"{len(self._frames)} of {total}: {words}")
             if not self._drawing.isActive():
                 self._drawing.start()
 
@@ -222,32 +160,34 @@ class SequenceWidget(Docked):
         """The curves of the frames so far."""
         frames = tuple(self._frames[number] for number in sorted(self._frames))
         if frames and self._request is not None:
-            self.plots.draw(frames, curves_of(frames, self._pivot()), None)
+            self.controls.plots.draw(frames, curves_of(frames, self._pivot()), None)
 
-    def _begin(self, begun: "_Begun") -> None:
-        self.sequence, self._request, self.track = begun.sequence, begun.request, None
-        self._frames = {}
-        self._keys, self._keys_of = dict(begun.keys), begun.sequence
-        numbers = begun.sequence.frames.numbers
-        self.strip.begin(numbers)
-        for number in self._keys:
+    def _begin(self, found: SequenceFound) -> None:
+        self.sequence, self._request, self.track = found.sequence, found.request, None
+        self._frames, self._kept = {}, found.kept
+        self.controls.strip.begin(found.sequence.frames.numbers)
+        for number in self._kept.numbers:
             self._put_key(number)
-        self._mark(begun.sequence.number)
+        self._mark(found.sequence.number)
 
     def _end(self, found: Track) -> None:
         self._drawing.stop()
         self.track = found
         self._frames = {frame.number: frame for frame in found.frames}
         for frame in found.frames:
-            self.strip.put(frame)
-        self.plots.draw(found.frames, curves_of(found.frames, found.pivot), smooth_curves(found))
+            self.controls.strip.put(frame)
+        self.controls.plots.draw(
+            found.frames, curves_of(found.frames, found.pivot), smooth_curves(found)
+        )
         cancelled = " Cancelled: these are the frames so far." if found.cancelled else ""
-        self.words.setText(" ".join([found.words, *found.notes]) + cancelled + self._since())
+        self.controls.words.setText(
+            " ".join([found.words, *found.notes]) + cancelled + self._since()
+        )
         self._mark(self._shown())
         self._switch()
 
     def _failed(self, error: Exception) -> None:
-        self.words.setText("")
+        self.controls.words.setText("")
         self.keep_words(sentence(error), error=True)
 
     def _pivot(self) -> Any:
@@ -261,64 +201,44 @@ class SequenceWidget(Docked):
         """Show a frame: its radiographs, and the bone where it was found."""
         if self.sequence is None:
             return
-        numbers, at = self.sequence.frames.numbers, self._marked
-        near = min(numbers, key=lambda each: abs(each - number))
-        if near == at != number and at is not None:  # an arrow key, into a gap of the numbers
-            beyond = numbers[::-1] if number < at else numbers
-            near = next((n for n in beyond if (n < number if number < at else n > number)), at)
+        near = self.sequence.frames.nearest(number, standing_at=self._marked)
         self._mark(near)
         if near == self._shown():
             self._lane.drop()
         else:
-            self._lane.ask(_Asked(self.sequence, near))
+            self._lane.ask((self.sequence, near))
 
     def _show_read(self, frame: FrameRead) -> None:
         sequence = self.sequence
-        if sequence is None or self.torn_down or not self._there(sequence):
+        if sequence is None or self.torn_down or not sequence.is_in(self._session):
             return
-        moved = self._moved(sequence, frame)
+        active = self._session.exposures.active
+        moved = self._kept.rig_at(frame, None if active is None else active.id)
+        if moved is None and frame.number in self._frames:
+            moved = self._frames[frame.number].world_from_rig
         self._showing = True
         try:
             show_frame(self._session, sequence, frame, moved)
         finally:
             self._showing = False
-        self.words.setText(self.strip.words_of(frame.number))
+        self.controls.words.setText(self.controls.strip.words_of(frame.number))
         self._mark(frame.number)
         self._switch()
-
-    def _moved(self, sequence: SessionSequence, frame: FrameRead) -> Pose | None:
-        """Of a frame: as it was kept, else as it was tracked."""
-        kept, active = self._keys.get(frame.number), self._session.exposures.active
-        if kept is None:
-            tracked = self._frames.get(frame.number)
-            return None if tracked is None else tracked.world_from_rig
-        lead = sequence.ids[0] if active is None or active.id not in kept else active.id
-        return kept[lead] @ frame.cameras[sequence.ids.index(lead)].inverse()
 
     def _not_read(self, error: Exception) -> None:
         self._mark(self._shown())
         self.keep_words(sentence(error), error=True)
 
-    def _there(self, sequence: SessionSequence) -> bool:
-        return all(self._session.exposures.find(id) is not None for id in sequence.ids)
-
     def _shown(self) -> int | None:
-        """The number of the frame that the session shows."""
-        if self.sequence is None:
-            return None
-        entry = self._session.exposures.find(self.sequence.ids[0])
-        return None if entry is None else self.sequence.number_of(entry)
+        return None if self.sequence is None else self.sequence.shown_in(self._session)
 
     def _mark(self, number: int | None) -> None:
         self._marked = number
-        self.strip.show_frame(number)
-        self.plots.mark(number)
+        self.controls.strip.show_frame(number)
+        self.controls.plots.mark(number)
         if self.sequence is not None and number is not None:
             numbers = self.sequence.frames.numbers
-            self.number.blockSignals(True)
-            self.number.setRange(numbers[0], numbers[-1])
-            self.number.setValue(number)
-            self.number.blockSignals(False)
+            self.controls.show_number(number, numbers[0], numbers[-1])
 
     # ------------------------------------------------------------------ key frames
 
@@ -328,7 +248,9 @@ class SequenceWidget(Docked):
         if number is None or pose is None or self.sequence is None:
             return
         exposures = self._session.exposures
-        self._keys[number] = {id: exposures[id].world_from_camera for id in self.sequence.ids}
+        self._kept = self._kept.keep(
+            number, {id: exposures[id].world_from_camera for id in self.sequence.ids}
+        )
         self._put_key(number)
         show_info(f"The pose of frame {number} is kept. Track again to go on from it.")
         self._switch()
@@ -336,31 +258,30 @@ class SequenceWidget(Docked):
     def forget_pose(self) -> None:
         """The frame that is shown is no key frame any more."""
         number = self._shown()
-        if number is not None and self._keys.pop(number, None) is not None:
+        if number is not None and number in self._kept.poses:
+            self._kept = self._kept.forget(number)
             tracked = self._frames.get(number)
             if tracked is None:
-                self.strip.forget(number)
+                self.controls.strip.forget(number)
             else:
-                self.strip.put(tracked)
+                self.controls.strip.put(tracked)
         self._switch()
 
     def _put_key(self, number: int) -> None:
         """Into the strip; the track stays as it was found."""
-        pose = next(iter(self._keys[number].values()))
-        self.strip.put(TrackedFrame(number, None, FrameState.KEY, pose, pose))
+        pose = next(iter(self._kept.poses[number].values()))
+        self.controls.strip.put(TrackedFrame(number, None, FrameState.KEY, pose, pose))
 
     @property
     def keys(self) -> tuple[int, ...]:
         """Numbers of the frames whose poses are kept."""
-        return tuple(sorted(self._keys))
+        return self._kept.numbers
 
     # ------------------------------------------------------------------ writing
 
     def ask_where_to_export(self) -> None:
         """Choose a folder and write the track there."""
-        folder = QFileDialog.getExistingDirectory(self, "Write the track into a folder")
-        if folder:
-            self.export(folder)
+        choose_folder(self, "Write the track into a folder", self.export)
 
     def export(self, folder: str | Path) -> None:
         """Write the track into a folder."""
@@ -370,7 +291,7 @@ class SequenceWidget(Docked):
         asked = TrackExport(Path(folder), found, request.frames, request.volume)
         self.workbench.jobs.start(
             "Export of the track",
-            lambda control: _nothing_but(export_track, asked),
+            without_events(lambda: export_track(asked)),
             on_result=lambda names: show_info(f"Written to {folder}: {', '.join(names)}"),
             on_error=lambda error: self.keep_words(sentence(error), error=True),
         )
@@ -381,14 +302,14 @@ class SequenceWidget(Docked):
         """Other radiographs: those that are gone take what was tracked along."""
         if self._showing:
             return
-        if self.sequence is not None and not self._there(self.sequence):
+        if self.sequence is not None and not self.sequence.is_in(self._session):
             self._forget()
             return
         if self.sequence is None and not self.running:
-            self.words.setText(HINT)
+            self.controls.words.setText(HINT)
         before, shown = self._marked, self._shown()
         if shown is not None and shown != before and not self.running:  # undo, for instance
-            self.words.setText(self.strip.words_of(shown))
+            self.controls.words.setText(self.controls.strip.words_of(shown))
         self._mark(shown)
         self._switch()
 
@@ -397,7 +318,7 @@ class SequenceWidget(Docked):
         if self._session.patient.volume is not self._volume:
             self._forget()
         elif self.track is not None:
-            self.words.setText(self.track.words + self._since())
+            self.controls.words.setText(self.track.words + self._since())
         self._switch()
 
     def _since(self) -> str:
@@ -417,24 +338,22 @@ class SequenceWidget(Docked):
         self._drawing.stop()
         self._lane.drop()
         self.sequence, self.track, self._request = None, None, None
-        self._frames, self._keys, self._keys_of = {}, {}, None
+        self._frames, self._kept = {}, KeptPoses()
         self._volume, self._marked = None, None
-        self.strip.begin(())
-        self.plots.setVisible(False)
-        self.words.setText(HINT)
+        self.controls.strip.begin(())
+        self.controls.plots.setVisible(False)
+        self.controls.words.setText(HINT)
         self._switch()
 
     def _switch(self) -> None:
-        running = self.running
-        self.go.setText("Cancel" if running else "Track")
-        session = self._session
-        ready = session.exposures.active is not None and session.patient.volume is not None
-        self.go.setEnabled(running or ready)
-        number = self._shown()
-        for each in (self.number, self.key_button):
-            each.setEnabled(number is not None and not running)
-        self.forget_button.setEnabled(number in self._keys and not running)
-        self.export_button.setEnabled(self.track is not None and not running)
+        session, number = self._session, self._shown()
+        self.controls.follow(
+            running=self.running,
+            ready=session.exposures.active is not None and session.patient.volume is not None,
+            shown=number is not None,
+            kept=number in self._kept.poses,
+            tracked=self.track is not None,
+        )
 
     def teardown(self) -> None:
         """Stop tracking."""
@@ -443,29 +362,3 @@ class SequenceWidget(Docked):
         if self._job is not None and self._job.running:
             self._job.abandon()
         self._job = None
-
-
-class _Begun:
-    """The files were looked at."""
-
-    def __init__(
-        self, sequence: SessionSequence, request: TrackRequest, keys: dict[int, Mapping[str, Pose]]
-    ) -> None:
-        self.sequence, self.request, self.keys = sequence, request, keys
-
-
-class _Asked:
-    """A frame that is to be read."""
-
-    def __init__(self, sequence: SessionSequence, number: int) -> None:
-        self.sequence, self.number = sequence, number
-
-
-def _read(asked: _Asked) -> FrameRead:
-    return read_frame(asked.sequence, asked.number)
-
-
-def _nothing_but(work: Any, request: Any) -> Generator[Any, None, Any]:
-    """A plain function as a job that has no events."""
-    yield from ()
-    return work(request)

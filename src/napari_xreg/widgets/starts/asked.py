@@ -7,7 +7,6 @@ from qtpy.QtCore import QSignalBlocker, Signal
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
-    QFileDialog,
     QHBoxLayout,
     QSizePolicy,
     QVBoxLayout,
@@ -16,6 +15,7 @@ from qtpy.QtWidgets import (
 
 from napari_xreg.session import Session, Weights
 from napari_xreg.widgets.parts.data_buttons import button
+from napari_xreg.widgets.parts.file_dialogs import open_file
 from napari_xreg.widgets.parts.small_print import SmallPrint
 from napari_xreg.workflows import INITIALISERS, Initialiser
 
@@ -111,9 +111,7 @@ class AskedRow(QWidget):
         return line
 
     def _choose(self) -> None:
-        path, _ = QFileDialog.getOpenFileName(self, "Weights of a network", "", _FILES)
-        if path:
-            self.file_chosen.emit(path)
+        open_file(self, "Weights of a network", _FILES, self.file_chosen.emit)
 
 
 def _missing(initialiser: Initialiser, session: Session, weights: Path | None) -> str:

@@ -1,6 +1,5 @@
 """Find a pose: networks, header and hand propose; the best is chosen by eye and refined."""
 
-from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +10,8 @@ from superqt import QCollapsible
 from napari_xreg.session import Weights
 from napari_xreg.widgets.docks.docked import Docked
 from napari_xreg.widgets.docks.opening import opened
-from napari_xreg.widgets.jobs.jobs import Job, sentence
-from napari_xreg.widgets.jobs.telling import show_error, show_warning
+from napari_xreg.widgets.jobs.jobs import Job, without_events
+from napari_xreg.widgets.jobs.telling import sentence, show_error, show_warning
 from napari_xreg.widgets.parts.data_buttons import button, row
 from napari_xreg.widgets.parts.device_choice import preferred_device
 from napari_xreg.widgets.parts.scrolling import scrolled
@@ -100,7 +99,7 @@ class StartsWidget(Docked):
         self.words.setText(f"Reading {file.name} …")
         self.workbench.jobs.start(
             f"Reading {file.name}",
-            lambda _: _looked_at(file),
+            without_events(lambda: network_file(file)),  # tens of megabytes
             on_result=self.use,
             on_error=self._unreadable,
         )
@@ -270,12 +269,6 @@ class StartsWidget(Docked):
         outer.addLayout(top)
         outer.addWidget(scrolled(inner), 1)
         outer.addLayout(foot)
-
-
-def _looked_at(file: Path) -> Generator[object, None, NetworkFile]:
-    """For a job: tens of megabytes."""
-    yield from ()
-    return network_file(file)
 
 
 def _title_of(kind: str) -> str:

@@ -7,7 +7,6 @@ from typing import Any
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import (
     QComboBox,
-    QFileDialog,
     QLineEdit,
     QTableWidget,
     QTableWidgetItem,
@@ -31,9 +30,11 @@ from napari_xreg.study import (
     write_tables,
 )
 from napari_xreg.widgets.docks.docked import Docked
-from napari_xreg.widgets.jobs.jobs import Job, Lane, sentence
-from napari_xreg.widgets.jobs.telling import show_info
+from napari_xreg.widgets.jobs.jobs import Job
+from napari_xreg.widgets.jobs.lane import Lane
+from napari_xreg.widgets.jobs.telling import sentence, show_info
 from napari_xreg.widgets.parts.data_buttons import button, row
+from napari_xreg.widgets.parts.file_dialogs import choose_folder
 from napari_xreg.widgets.parts.small_print import SmallPrint
 from napari_xreg.widgets.study.rows import SHOWN, RowsTable
 
@@ -136,9 +137,7 @@ class StudyWidget(Docked):
 
     def ask_for_folder(self) -> None:
         """Choose a folder, and watch it."""
-        folder = QFileDialog.getExistingDirectory(self, "The folder of a study")
-        if folder:
-            self.open_study(folder)
+        choose_folder(self, "The folder of a study", self.open_study)
 
     def open_study(self, folder: str | Path) -> None:
         """Watch the folder of a study."""

@@ -225,7 +225,7 @@ class Tour(Docked):
     def _listen_to_refine(self) -> None:
         widget = self._widget("Refine")
         if widget is not None:
-            self.listen(widget.looked_back, self._on_look_back)
+            self.listen(widget.replay.looked_back, self._on_look_back)
 
     def _on_look_back(self, _: object) -> None:
         self.notice("scrubbed")

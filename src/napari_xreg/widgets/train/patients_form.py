@@ -3,11 +3,12 @@
 from pathlib import Path
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QFileDialog, QWidget
+from qtpy.QtWidgets import QWidget
 
 from napari_xreg.images import LabelMap
 from napari_xreg.session import Session
 from napari_xreg.training import CTsOfFolder, OneCT, Patients, Phantoms
+from napari_xreg.widgets.parts.file_dialogs import choose_folder
 from napari_xreg.widgets.parts.form import narrow_form
 from napari_xreg.widgets.parts.quantity import Quantity
 from napari_xreg.widgets.train.fields import combo, path_line
@@ -126,9 +127,7 @@ class PatientsForm(QWidget):
         self.changed.emit()
 
     def _choose_folder(self) -> None:
-        found = QFileDialog.getExistingDirectory(self, "Folder of CTs", self.folder.text())
-        if found:
-            self.folder.setText(found)
+        choose_folder(self, "Folder of CTs", self.folder.setText, at=self.folder.text())
 
 
 def ct_name(session: Session) -> str:

@@ -3,7 +3,8 @@
 from qtpy.QtCore import QObject, Signal
 
 from napari_xreg.session import Session, Weights
-from napari_xreg.widgets.jobs.jobs import Job, Jobs, report
+from napari_xreg.widgets.jobs.jobs import Job, Jobs
+from napari_xreg.widgets.jobs.telling import report
 from napari_xreg.workflows import TrainingOutcome, TrainRequest, train
 
 

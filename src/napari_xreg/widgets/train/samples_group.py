@@ -3,7 +3,8 @@
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
-from napari_xreg.widgets.jobs.jobs import Lane, sentence
+from napari_xreg.widgets.jobs.lane import Lane
+from napari_xreg.widgets.jobs.telling import sentence
 from napari_xreg.widgets.train.form import TrainForm
 from napari_xreg.widgets.train.sample_strip import SampleStrip
 from napari_xreg.workflows import KnownPatients, TrainingSample, TrainingSamplesRequest

@@ -12,8 +12,7 @@ from napari_xreg.training import CheckpointError, Recipe
 from napari_xreg.widgets.docks.docked import Docked
 from napari_xreg.widgets.docks.opening import opened_entry
 from napari_xreg.widgets.docks.table import entry_titled
-from napari_xreg.widgets.jobs.jobs import sentence
-from napari_xreg.widgets.jobs.telling import show_error
+from napari_xreg.widgets.jobs.telling import sentence, show_error
 from napari_xreg.widgets.parts.data_buttons import button, row
 from napari_xreg.widgets.parts.scrolling import scrolled
 from napari_xreg.widgets.parts.small_print import SmallPrint

@@ -34,6 +34,21 @@ class Frames:
     times_s: tuple[float, ...] | None = None
     source: str = ""
 
+    def nearest(self, number: int, *, standing_at: int | None = None) -> int:
+        """The frame of a number, or the nearest; in a gap of the numbers, one further than it stood.
+
+        Examples
+        --------
+        >>> frames = Frames((1, 2, 10), views=lambda number: ())
+        >>> frames.nearest(4), frames.nearest(3, standing_at=2), frames.nearest(9, standing_at=10)
+        (2, 10, 2)
+        """
+        near = min(self.numbers, key=lambda each: abs(each - number))
+        if standing_at is None or not near == standing_at != number:
+            return near
+        beyond = (n for n in self.numbers if (n < number if number < near else n > number))
+        return min(beyond, key=lambda each: abs(each - number), default=near)
+
 
 def frames_of(
     cines: Sequence[Cine],

@@ -74,6 +74,15 @@ class SessionSequence:
             for id, source in zip(self.ids, self.sources, strict=True)
         )
 
+    def is_in(self, session: Session) -> bool:
+        """Whether its radiographs are all still there."""
+        return all(session.exposures.find(id) is not None for id in self.ids)
+
+    def shown_in(self, session: Session) -> int | None:
+        """The frame that a session shows; None: other pictures, or none."""
+        exposure = session.exposures.find(self.ids[0])
+        return None if exposure is None else self.number_of(exposure)
+
     def number_of(self, exposure: Exposure) -> int | None:
         """The frame that the first radiograph of a session shows; None: another picture."""
         at, source = self.sources[0], exposure.source

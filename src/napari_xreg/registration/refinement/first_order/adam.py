@@ -21,50 +21,41 @@ from napari_xreg.geometry import Pose
 from napari_xreg.images import Volume
 from napari_xreg.metrics import SIMILARITIES, Similarity, is_flat, similarity_words, xvr_similarity
 from napari_xreg.progress import Control
+from napari_xreg.registration.refinement.by_similarity import SimilaritySettings
 from napari_xreg.registration.refinement.first_order.adam_steps import AdamSteps
 from napari_xreg.registration.refinement.result import Iterate, Registration, Status
-from napari_xreg.registration.refinement.solver import Solver, Wanted
+from napari_xreg.registration.refinement.solver import Solver
 from napari_xreg.registration.refinement.views import View, at_pixels, unsaturated
 from napari_xreg.rendering import Method, render_drr
 
 
 @dataclass(frozen=True)
-class AdamSettings:
+class AdamSettings(SimilaritySettings):
     """The recipe's constants; see the module's docstring.
 
     Parameters
     ----------
-    pixels
-        Longer side of the radiograph, scale by scale, coarse to fine.
+    pixels, iterations, similarity, keep_images
+        As of `SimilaritySettings`.
     rotation_rate, translation_rate
         Learning rates, rad and mm.
-    patience, threshold, plateaus, iterations
+    patience, threshold, plateaus
         The stopping rule.
     method
         Integrator.
-    similarity
-        ``(radiograph, rendered, mask=...)``, [1, rows, columns] each, to a number a batch item; higher
-        is better.
-    keep_images
-        Put the DRR of every iterate into the trajectory.
     """
 
-    pixels: tuple[int, ...] = (64, 128)
+    iterations: int = 500
+    similarity: Similarity = xvr_similarity
     rotation_rate: float = 1e-2
     translation_rate: float = 1.0
     patience: int = 10
     threshold: float = 1e-4
     plateaus: int = 3
-    iterations: int = 500
     method: Method = "trilinear"
-    similarity: Similarity = xvr_similarity
-    keep_images: bool = True
 
     def __post_init__(self) -> None:
-        if not self.pixels or min(self.pixels) < 16:
-            raise ValueError(
-                f"every scale needs at least 16 pixels, for its patches: got {self.pixels}"
-            )
+        super().__post_init__()
         if not (self.rotation_rate > 0 and self.translation_rate > 0):
             raise ValueError(
                 "learning rates must be positive: got "
@@ -230,17 +221,6 @@ def _climb(
     return Status.ITERATION_LIMIT
 
 
-def _configured(wanted: Wanted) -> AdamSettings:
-    default = AdamSettings()
-    pixels = default.pixels[-1:] if wanted.finest_only else default.pixels
-    return AdamSettings(
-        pixels=pixels if wanted.pixels is None else wanted.pixels,
-        iterations=default.iterations if wanted.iterations is None else wanted.iterations,
-        similarity=SIMILARITIES[wanted.compare] if wanted.compare else default.similarity,
-        keep_images=wanted.keep_images,
-    )
-
-
 ADAM = Solver(
     name="adam",
     title="Adam",
@@ -254,7 +234,7 @@ ADAM = Solver(
     several_starts=False,
     locks=False,
     covariance=False,
-    configure=_configured,
+    configure=AdamSettings.configured,
     level_pixels=lambda settings: settings.pixels,
     most_iterates=lambda settings: len(settings.pixels) * settings.iterations,
     solve=refine_adam,

@@ -7,7 +7,6 @@ minimization", Computer Journal 1965. Both look about the start alone and know n
 
 import functools
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,8 +14,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from napari_xreg.images import Volume
-from napari_xreg.metrics import SIMILARITIES, Similarity, ncc, similarity_words
+from napari_xreg.metrics import SIMILARITIES, ncc, similarity_words
 from napari_xreg.progress import Control
+from napari_xreg.registration.refinement.by_similarity import SimilaritySettings
 from napari_xreg.registration.refinement.gradient_free.asking import questions
 from napari_xreg.registration.refinement.gradient_free.course import (
     Search,
@@ -25,7 +25,7 @@ from napari_xreg.registration.refinement.gradient_free.course import (
 )
 from napari_xreg.registration.refinement.gradient_free.objective import Values
 from napari_xreg.registration.refinement.result import Iterate, Registration
-from napari_xreg.registration.refinement.solver import Solver, Wanted
+from napari_xreg.registration.refinement.solver import Solver
 from napari_xreg.registration.refinement.views import View
 
 UNIT = np.array([*np.deg2rad([2.0, 2.0, 2.0]), 5.0, 5.0, 10.0])
@@ -34,39 +34,11 @@ TOLERANCE = 2e-3
 """Of a search, in units of `UNIT`: 0.004 degrees, 0.01 mm in the plane."""
 
 
-@dataclass(frozen=True)
-class DirectSettings:
-    """How to search.
-
-    Parameters
-    ----------
-    pixels
-        Longer side of the radiograph, level by level, coarse to fine.
-    iterations
-        Losses asked for, at most, a level.
-    similarity
-        As of `AdamSettings`.
-    keep_images
-        Put the DRR of every iterate into the trajectory.
-    """
-
-    pixels: tuple[int, ...] = (64, 128)
-    iterations: int = 600
-    similarity: Similarity = field(default=ncc)
-    keep_images: bool = True
-
-    def __post_init__(self) -> None:
-        if not self.pixels or min(self.pixels) < 16:
-            raise ValueError(f"every level needs at least 16 pixels: got {self.pixels}")
-        if self.iterations < 1:
-            raise ValueError(f"at least one loss must be asked for: got {self.iterations}")
-
-
-class PowellSettings(DirectSettings):
+class PowellSettings(SimilaritySettings):
     """Of Powell's method."""
 
 
-class NelderMeadSettings(DirectSettings):
+class NelderMeadSettings(SimilaritySettings):
     """Of the simplex."""
 
 
@@ -74,7 +46,7 @@ def _refined(
     volume: Volume,
     views: Sequence[View],
     *,
-    settings: DirectSettings,
+    settings: SimilaritySettings,
     pivot: Float[Tensor, "3"],
     control: Control | None,
 ) -> Generator[Iterate, None, Registration]:
@@ -88,7 +60,7 @@ def _refined(
     )
 
 
-def _search(start: Values, *, unit: Values, settings: DirectSettings) -> Search:
+def _search(start: Values, *, unit: Values, settings: SimilaritySettings) -> Search:
     from scipy.optimize import minimize  # a fifth of a second, for whoever asks for it
 
     options: dict[str, Any]
@@ -116,17 +88,7 @@ def _search(start: Values, *, unit: Values, settings: DirectSettings) -> Search:
         asking.close()
 
 
-def _solver(name: str, title: str, about: str, settings: type[DirectSettings]) -> Solver:
-    def configured(wanted: Wanted) -> DirectSettings:
-        default = settings()
-        pixels = default.pixels[-1:] if wanted.finest_only else default.pixels
-        return settings(
-            pixels=pixels if wanted.pixels is None else wanted.pixels,
-            iterations=default.iterations if wanted.iterations is None else wanted.iterations,
-            similarity=SIMILARITIES[wanted.compare] if wanted.compare else default.similarity,
-            keep_images=wanted.keep_images,
-        )
-
+def _solver(name: str, title: str, about: str, settings: type[SimilaritySettings]) -> Solver:
     return Solver(
         name=name,
         title=title,
@@ -140,7 +102,7 @@ def _solver(name: str, title: str, about: str, settings: type[DirectSettings]) -
         several_starts=False,
         locks=False,
         covariance=False,
-        configure=configured,
+        configure=settings.configured,
         level_pixels=lambda chosen: chosen.pixels,
         most_iterates=lambda chosen: len(chosen.pixels) * (chosen.iterations + 12),
         solve=_refined,

@@ -7,20 +7,19 @@ few numbers a start is read.
 
 import math
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from napari_xreg.geometry import CArm, Pose
+from napari_xreg.geometry import Pose
 from napari_xreg.images import Volume
 from napari_xreg.progress import Control
 from napari_xreg.registration.refinement.confidence import sandwich, scale_twist
-from napari_xreg.registration.refinement.hypotheses import antipodes
 from napari_xreg.registration.refinement.problem import Backend, Problem
-from napari_xreg.registration.refinement.result import Iterate, Registration, Status
+from napari_xreg.registration.refinement.result import Registration, Status
 from napari_xreg.registration.refinement.second_order.damped_steps import (
     Round,
     Starts,
@@ -38,69 +37,16 @@ from napari_xreg.registration.refinement.second_order.depth import (
 from napari_xreg.registration.refinement.second_order.levels import Level
 from napari_xreg.registration.refinement.second_order.locks import Locks
 from napari_xreg.registration.refinement.second_order.look import look_at
-from napari_xreg.registration.refinement.second_order.tracks import Track, candidates_of, entering
+from napari_xreg.registration.refinement.second_order.tracks import (
+    Track,
+    candidates_of,
+    through_levels,
+    tracks_of,
+)
+from napari_xreg.registration.refinement.second_order.turn import Turn, copied, turn_of
 from napari_xreg.registration.refinement.second_order.usable_levels import levels_that_show
 from napari_xreg.registration.refinement.settings import RefineSettings, status_of
-from napari_xreg.registration.refinement.starts import Hypothesis, spread_starts
 from napari_xreg.registration.refinement.views import View, saturated_words, unsaturated
-
-
-@dataclass(frozen=True, eq=False)
-class Turn:
-    """What one iteration did to the starts that are left; a row a start, on the processor.
-
-    Parameters
-    ----------
-    tracks
-        The starts.
-    tried, accepted, active
-        Which took a step, whose was kept, and which have not ended.
-    damping, step_mm
-        Of the step.
-    tried_losses, tried_poses, terms
-        Of the pose tried: its loss, the pose of the first view [s], the terms of the loss.
-    losses, poses
-        Where each start is; what is not a number is infinite.
-    names
-        Of the terms.
-    images
-        First view's DRRs, where they are kept.
-    """
-
-    level: int
-    tracks: Sequence[Track]
-    tried: Sequence[bool]
-    accepted: Sequence[bool]
-    active: Sequence[bool]
-    damping: Sequence[float]
-    step_mm: Sequence[float]
-    tried_losses: Sequence[float]
-    losses: Sequence[float]
-    tried_poses: Pose
-    poses: Pose
-    terms: Float[Tensor, "s terms"]
-    names: tuple[str, ...]
-    images: Float[Tensor, "s rows columns"] | tuple[Tensor, ...] | None
-
-    def shown(self, row: int) -> bool:
-        """Whether a user follows this start: an antipode only where it was the better."""
-        return not self.tracks[row].antipode or len(self.tracks) == 1
-
-    def iterate(self, row: int, *, index: int, seconds: float) -> Iterate:
-        """The step of a start, as tried."""
-        terms = dict(zip(self.names, self.terms[row].tolist(), strict=True))
-        return Iterate(
-            index=index,
-            start=self.tracks[row].start,
-            level=self.level,
-            world_from_camera=_copied(self.tried_poses, row),
-            losses={"loss": self.tried_losses[row], **terms},
-            accepted=self.accepted[row],
-            damping=self.damping[row],
-            step=self.step_mm[row],
-            seconds=seconds,
-            image=None if self.images is None else self.images[row],
-        )
 
 
 def refine_cases(
@@ -126,11 +72,9 @@ def refine_cases(
         What makes the sums.
     """
     course = _Course(volume, cases, settings, pivot, backend)
-    for number in course.levels:
-        course.enter(number)
+    for number, alive in through_levels(course.levels, course.tracks, settings, control):
+        course.enter(number, alive)
         yield from course.advance(control)
-        if control is not None and control.cancelled:
-            break
     return course.registrations(control)
 
 
@@ -139,6 +83,8 @@ class _Course:
 
     levels: Mapping[int, Level]
     """Those that show enough of what is looked for, by their number in the settings."""
+    tracks: Sequence[Sequence[Track]]
+    """Of every case."""
 
     _problem: Problem[Any]
     _bounds: DepthBounds
@@ -170,45 +116,17 @@ class _Course:
         carm = cases[0][0].radiograph.carm
         locks = Locks(settings.locked, carm, pivot.to(backend.device))
         self._locks = locks or None
-        self._tracks = [self._hypotheses(case, carm) for case in cases]
-        self._alive: list[Sequence[Track]] = list(self._tracks)
+        self.tracks = [tracks_of(case, settings, pivot, levels=len(self.levels)) for case in cases]
+        self._alive: list[Sequence[Track]] = []
         self._gains: Float[Tensor, "cases"] | None = None
         self._number, self._tolerance_mm = 0, math.nan
         spreads = [settings.spread, *(each.spread for each in settings.beside)]
         self._depth_spread_mm = max(spread.depth_mm for spread in spreads)
 
-    def _hypotheses(self, case: Sequence[View], carm: CArm) -> list[Track]:
-        """The given start and those that others propose, more spread about each; antipodes."""
-        s = self._settings
-        start = case[0].world_from_camera
-        about = (Hypothesis(start, s.origin, s.starts or 1, s.spread), *s.beside)
-        # A second view tells front from back; one level cannot weigh first and go on with the better.
-        one_sided = len(case) == 1 and len(self.levels) > 1 and not s.locked
-        drawn: list[tuple[Pose, Hypothesis, bool]] = []
-        for each in about:
-            pose = each.world_from_camera
-            starts = spread_starts(pose, self._pivot, each.starts, each.spread, s.seed)
-            if s.locked and len(starts) > 1:  # what is locked is not spread
-                locks, further = Locks(s.locked, carm, self._pivot), Pose.stack(starts[1:])
-                settled = locks.settle(Pose.stack([pose] * len(starts[1:])), further)
-                starts = [pose, *(settled[row] for row in range(len(starts) - 1))]
-            drawn += [(at, each, False) for at in starts]
-        if s.antipode and one_sided:
-            for each in about:
-                starts = [at for at, of, turned in drawn if of is each and not turned]
-                drawn += [(at, each, True) for at in antipodes(starts, self._pivot, s.sagittal)]
-        tracks = []
-        for number, (at, each, mirrored) in enumerate(drawn):
-            pose, given = at.to(dtype=torch.float64), at is each.world_from_camera
-            tracks.append(Track(number, pose, pose, mirrored, given, each.origin))
-        return tracks
-
-    def enter(self, number: int) -> None:
-        """Begin a level with the starts that go on."""
+    def enter(self, number: int, alive: list[Sequence[Track]]) -> None:
+        """Begin a level with the starts of every case that go on."""
         settings, level = self._settings, self.levels[number]
-        self._number, first = number, number == min(self.levels)
-        if not first:
-            self._alive = [entering(left, number, settings) for left in self._alive]
+        self._number, self._alive, first = number, alive, number == min(self.levels)
         # Of several levels the first sees saturated air too: far from the answer the outline of the
         # body says most, and what is biased by the air is put right at the levels that follow.
         cases = self._cases if first and not settings.is_last(number) else self._compared
@@ -267,49 +185,20 @@ class _Course:
         )  # fmt: skip
         begun = False
         while tried is not None:
-            turn = self._read(tried)
+            turn = turn_of(
+                tried, self._state, level=self._number,
+                tracks=[track for left in self._alive for track in left],
+                names=self._problem.names, keep_images=self._settings.keep_images,
+            )  # fmt: skip
             # Kept at once: a consumer that closes the generator loses nothing.
             for row, track in enumerate(turn.tracks):
-                track.reached(self._number, turn.losses[row], _copied(turn.poses, row))
+                track.reached(self._number, turn.losses[row], copied(turn.poses, row))
             yield turn
             try:
                 tried, self._state = solver.send(not any(turn.active)) if begun else next(solver)
                 begun = True
             except StopIteration as end:
                 self._state, tried = end.value, None
-
-    def _read(self, tried: Round) -> Turn:
-        """In one transfer."""
-        state, names = self._state, self._problem.names
-        numbers = torch.stack(
-            [
-                tried.tried.double(), tried.accepted.double(), state.active.double(),
-                tried.damping, tried.step_mm, tried.model.loss, state.model.loss,
-            ],
-            1,
-        )  # fmt: skip
-        poses = [_flat(tried.poses[0]), _flat(state.poses[0])]
-        table = torch.cat([numbers, *poses, tried.model.terms], 1).cpu()
-        numbers, tried_poses, poses_now, terms = table.split([7, 12, 12, len(names)], 1)
-        was_tried, accepted, active, damping, step_mm, tried_losses, losses = numbers.T.tolist()
-        images = tried.drrs if self._settings.keep_images else None
-        return Turn(
-            level=self._number,
-            tracks=[track for left in self._alive for track in left],
-            tried=[flag > 0 for flag in was_tried],
-            accepted=[flag > 0 for flag in accepted],
-            active=[flag > 0 for flag in active],
-            damping=damping,
-            step_mm=step_mm,
-            tried_losses=tried_losses,
-            # What is not a number is never the best.
-            losses=[loss if math.isfinite(loss) else math.inf for loss in losses],
-            tried_poses=_unflat(tried_poses),
-            poses=_unflat(poses_now),
-            terms=terms,
-            names=names,
-            images=images.cpu() if isinstance(images, Tensor) else images,
-        )
 
     def registrations(self, control: Control | None) -> list[Registration]:
         """What the best start of every case says."""
@@ -330,7 +219,7 @@ class _Course:
             meat = self._problem.correlated_sums(state.seen, winners)
         views = [Pose(p.rotation[winners].cpu(), p.translation[winners].cpu()) for p in state.poses]
         results = []
-        for case, tracks in enumerate(self._tracks):
+        for case, tracks in enumerate(self.tracks):
             end = Status.ITERATION_LIMIT
             if ended[case]:
                 basis = None if free is None else free[case]
@@ -340,7 +229,7 @@ class _Course:
             if ran_away[case]:
                 end = Status.STALLED
             status = status_of(flat[case], end, control)
-            poses = tuple(_copied(view, case) for view in views)
+            poses = tuple(copied(view, case) for view in views)
             covariance = scale = None
             if meat is not None and status is not Status.NO_OVERLAP:
                 covariance = sandwich(hessians[case].sum(0).numpy(), meat[case])
@@ -384,16 +273,3 @@ def _best_rows(alive: Sequence[Sequence[Track]]) -> list[int]:
         found.append(before + losses.index(min(losses)))
         before += len(left)
     return found
-
-
-def _flat(pose: Pose) -> Tensor:
-    return torch.cat([pose.rotation.flatten(1), pose.translation], 1)
-
-
-def _unflat(rows: Float[Tensor, "s 12"]) -> Pose:
-    return Pose(rows[:, :9].reshape(-1, 3, 3), rows[:, 9:])
-
-
-def _copied(poses: Pose, row: int) -> Pose:
-    """One of a batch, without the rest of its table."""
-    return Pose(poses.rotation[row].clone(), poses.translation[row].clone())

@@ -5,20 +5,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from napari_xreg import progress
 from napari_xreg.cli.arguments.options import given
 from napari_xreg.cli.console import Console
 from napari_xreg.cli.further_views import check_counts, masked, starting_views
 from napari_xreg.cli.inputs import read_patient, starting_pose, xray_options
-from napari_xreg.cli.refining import cancelled_by_interrupt, prepare_renderer
+from napari_xreg.cli.refining import begin_reading, cancelled_by_interrupt, prepare_renderer
 from napari_xreg.cli.trial import spelled_out
 from napari_xreg.files import TRACKING, check_folder, schema_head
 from napari_xreg.geometry import Pose
 from napari_xreg.images import Cine, is_trial, open_cine, read_trial
-from napari_xreg.progress import Control
+from napari_xreg.progress import Control, run as run_events
 from napari_xreg.records import read_pose, read_track
 from napari_xreg.registration import NearBone
-from napari_xreg.rendering import choose_device, set_thread_count, warm_up
 from napari_xreg.workflows import (
     Track,
     TrackedFrame,
@@ -39,11 +37,7 @@ def run(arguments: Namespace, console: Console) -> int:
     out = Path(arguments.out)
     check_folder(out)
     keys = _keys(arguments)
-    device = choose_device(arguments.device)
-    if arguments.threads is not None:
-        set_thread_count(arguments.threads)
-    console.step("reading")
-    progress.ahead(lambda: list(warm_up()))
+    device = begin_reading(arguments, console)
     arguments, trial = spelled_out(_started(arguments))
     check_counts(arguments)
     patient = read_patient(arguments)
@@ -161,7 +155,7 @@ def _shown(request: TrackRequest, console: Console) -> Track:
 
     console.step("tracking")
     with cancelled_by_interrupt(control):
-        found = progress.run(track(request, control=control), show)
+        found = run_events(track(request, control=control), show)
     console.progress(1.0, f"{len(seen)} frames", last=True)
     return found
 

@@ -22,7 +22,7 @@ from napari_xreg.cli.inputs import (
     starting_pose,
 )
 from napari_xreg.cli.outputs import export_shown, say_result
-from napari_xreg.cli.refining import prepare_renderer, refine_shown
+from napari_xreg.cli.refining import begin_reading, prepare_renderer, refine_shown
 from napari_xreg.cli.trial import spelled_out
 from napari_xreg.files import check_folder
 from napari_xreg.images import Radiograph
@@ -37,7 +37,6 @@ from napari_xreg.registration import (
     Status,
     Wanted,
 )
-from napari_xreg.rendering import choose_device, set_thread_count, warm_up
 from napari_xreg.workflows import (
     INITIALISERS,
     ExportRequest,
@@ -66,13 +65,9 @@ def run(arguments: Namespace, console: Console) -> int:
     check_counts(arguments)
     # What can be read wrongly is read before the minutes that a refinement takes.
     truth = None if arguments.truth is None else read_truth(arguments.truth)
-    device = choose_device(arguments.device)
-    console.step("reading")
-    if arguments.threads is not None:
-        set_thread_count(arguments.threads)
+    device = begin_reading(arguments, console)
     # Meanwhile files are hashed and kernels loaded; then, while a start is found, levels are made.
     described = ahead(lambda: _inputs(arguments, case))
-    ahead(lambda: list(warm_up()))
     patient = read_patient(arguments) if case is None else _of_case(arguments, case)
     if device.type == "cpu":
         solver = SOLVERS[arguments.method]

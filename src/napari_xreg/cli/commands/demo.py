@@ -7,10 +7,10 @@ import time
 from argparse import Namespace
 from pathlib import Path
 
+from napari_xreg.cli.commands.register import exit_code
 from napari_xreg.cli.console import Console
 from napari_xreg.cli.outputs import export_shown, say_result
 from napari_xreg.cli.refining import prepare_renderer, refine_shown
-from napari_xreg.cli.register_command import exit_code
 from napari_xreg.files import check_folder
 from napari_xreg.registration import RefineSettings
 from napari_xreg.session import SampleCase, file_source, sample_case, write_session

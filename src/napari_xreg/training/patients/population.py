@@ -19,8 +19,8 @@ from napari_xreg.images import (
     suffixes,
 )
 from napari_xreg.simulation import TUNING_SEEDS, phantom
-from napari_xreg.training.bend import Bend, bent_by
-from napari_xreg.training.patient import Patient, patient_from_volume
+from napari_xreg.training.images.bend import Bend, bent_by
+from napari_xreg.training.patients.patient import Patient, patient_from_volume
 
 LANDMARK_FILES = ("landmarks.mrk.json", "landmarks.fcsv", "landmarks.csv")
 

@@ -10,8 +10,8 @@ from napari_xreg.geometry import CArm, Pose
 from napari_xreg.images import LabelMap, Radiograph, Volume
 from napari_xreg.metrics import mean_target_registration_error
 from napari_xreg.simulation import simulate_radiograph
-from napari_xreg.training.patient import bone_mask, no_bone, points_in
-from napari_xreg.training.pose_range import PoseRange
+from napari_xreg.training.patients.patient import bone_mask, no_bone, points_in
+from napari_xreg.training.patients.pose_range import PoseRange
 
 LOST_MM = 200.0
 """Written where there is no pose at all, or a worse one."""

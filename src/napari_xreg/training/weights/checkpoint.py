@@ -12,7 +12,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from napari_xreg.files import WEIGHTS, ReadError, Record, Text, json_of_text, plain, written
-from napari_xreg.training.torch_file import finite_weights, read_torch
+from napari_xreg.training.weights.torch_file import finite_weights, read_torch
 
 
 class CheckpointError(ValueError):

@@ -9,17 +9,17 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from napari_xreg.training.checkpoint import (
+from napari_xreg.training.draws import drawn_from
+from napari_xreg.training.images.fixed_camera import FixedCamera
+from napari_xreg.training.images.framing import Framing
+from napari_xreg.training.network import RadiographNetwork
+from napari_xreg.training.weights.checkpoint import (
     Checkpoint,
     CheckpointError,
     read_checkpoint,
     read_torch_weights,
     write_checkpoint,
 )
-from napari_xreg.training.draws import drawn_from
-from napari_xreg.training.fixed_camera import FixedCamera
-from napari_xreg.training.framing import Framing
-from napari_xreg.training.network import RadiographNetwork
 
 Network = TypeVar("Network", bound=nn.Module)
 PUBLISHED = (".ckpt", ".pth", ".pt")

@@ -22,9 +22,9 @@ from napari_xreg.files import (
     with_schema,
     written,
 )
-from napari_xreg.training.checkpoint import CheckpointError
 from napari_xreg.training.events import Validation
-from napari_xreg.training.torch_file import finite_weights, read_torch
+from napari_xreg.training.weights.checkpoint import CheckpointError
+from napari_xreg.training.weights.torch_file import finite_weights, read_torch
 
 
 def _weights(value: Any) -> Any:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from napari_xreg.files import plain
-from napari_xreg.training.event_file import EventFile
 from napari_xreg.training.events import Step, Validation
+from napari_xreg.training.weights.event_file import EventFile
 
 
 class Journal:

@@ -11,8 +11,8 @@ from torch import Tensor
 from napari_xreg.files import check_writable
 from napari_xreg.training.events import Trained, Validation
 from napari_xreg.training.network import RadiographNetwork
-from napari_xreg.training.network_file import save_network
-from napari_xreg.training.state_file import write_state
+from napari_xreg.training.weights.network_file import save_network
+from napari_xreg.training.weights.state_file import write_state
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ import torch
 
 from napari_xreg.geometry import CArm
 from napari_xreg.training.network import RadiographNetwork
-from napari_xreg.training.patient import Patient
-from napari_xreg.training.population import Population
-from napari_xreg.training.pose_range import STANDARD_CARM, PoseRange
-from napari_xreg.training.recent import Recent
+from napari_xreg.training.patients.patient import Patient
+from napari_xreg.training.patients.population import Population
+from napari_xreg.training.patients.pose_range import STANDARD_CARM, PoseRange
+from napari_xreg.training.patients.recent import Recent
 
 Views = TypeVar("Views")
 Network = TypeVar("Network", bound=RadiographNetwork)

@@ -8,8 +8,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from napari_xreg.images import LabelMap, Landmark, Volume
-from napari_xreg.training.patient import patient_from_volume
-from napari_xreg.training.population import (
+from napari_xreg.training.patients.patient import patient_from_volume
+from napari_xreg.training.patients.population import (
     CTFolder,
     Mixture,
     OnePatient,

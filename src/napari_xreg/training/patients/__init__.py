@@ -1,0 +1,1 @@
+"""Whose radiographs are learned from, and from where they are seen."""

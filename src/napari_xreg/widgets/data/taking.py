@@ -1,0 +1,238 @@
+"""Answers into the session, in the main thread; where the user has to say something first, a question."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from napari.layers import Layer
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QWidget
+
+from napari_xreg.images import Volume
+from napari_xreg.session import Session, Source, opening, supply
+from napari_xreg.widgets.data.answers import (
+    CT,
+    Choice,
+    Found,
+    Labelled,
+    Marks,
+    Requests,
+    SessionFile,
+    StudyFolder,
+    Unfinished,
+    Unscaled,
+    Xray,
+)
+from napari_xreg.widgets.data.foreign_images import Foreign, ForeignImages
+from napari_xreg.widgets.data.load_queue import LoadQueue
+from napari_xreg.widgets.data.opened_layers import Brought, Opened, OpenedLayers, Settled
+from napari_xreg.widgets.data.questions import MeaningOfValues, MissingGeometry, OneOf, Question
+from napari_xreg.widgets.docks.opening import opened
+from napari_xreg.widgets.jobs.telling import show_warning
+from napari_xreg.widgets.jobs.workbench import Workbench
+from napari_xreg.widgets.study.opening import show_study
+from napari_xreg.workflows import NetworkFile, SampleData, take_landmarks
+
+
+class Taking:
+    """Takes what was read, adopted or made.
+
+    Parameters
+    ----------
+    bench
+        Whose session is filled.
+    over
+        The parent of questions.
+    adopt
+        As of `ForeignImages`.
+    """
+
+    def __init__(
+        self, bench: Workbench, over: QWidget, adopt: Callable[[Layer, str], None]
+    ) -> None:
+        self._bench, self._session, self._over = bench, bench.session, over
+        self.queue = LoadQueue(bench.jobs, self.take, over)
+        self.question: Question | None = None
+        """That is open."""
+        self._opened = OpenedLayers(bench, self.queue, self.take)
+        self.foreign = ForeignImages(
+            bench.viewer, bench.session, self.queue.ask, self._ask_first, adopt
+        )
+
+    def close(self) -> None:
+        """Nobody takes what is still being read."""
+        self._opened.close()
+        self.foreign.close()
+        self.queue.cancel()
+        if self.question is not None:
+            self.question.close()
+
+    def ask(self, question: Question, answered: Callable[[Any], object]) -> None:
+        """Open a question; `answered` is called with what the user said."""
+        question.answered.connect(answered)
+        question.finished.connect(lambda _: self._asked(question))
+        self.question = question
+        question.open()
+
+    def _asked(self, question: Question) -> None:
+        if self.question is question:
+            self.question = None
+
+    def take(self, answer: Any) -> None:
+        """What one request came to.
+
+        Raises
+        ------
+        ValueError
+            If the session refuses it.
+        """
+        session = self._session
+        match answer:
+            case CT():
+                self._take_ct(answer.volume, answer.source)
+                for note in answer.notes:
+                    show_warning(note)
+            case Labelled():
+                session.patient.set_labels(answer.labels, answer.source)
+            case Xray():
+                self._take_radiograph(answer)
+            case Marks():
+                self._take_landmarks(answer)
+            case SessionFile():
+                self._open(answer.path)
+            case Brought():
+                self._opened.take(answer)
+            case Settled():
+                self._opened.settle(answer)
+            case Foreign():
+                self.foreign.ask(answer)
+            case Opened():
+                session.restore(answer.session.capture()(), "open session")
+            case Requests():
+                for note in answer.notes:
+                    show_warning(note)
+                for file in answer.files:
+                    self.queue.ask(file)
+            case Found():
+                self._take_found(answer)
+            case Choice():
+                self.ask(OneOf(answer.question, answer.options, self._over), self.queue.ask)
+            case Unfinished():
+                request = answer.request
+                self.ask(
+                    MissingGeometry(answer.stored, self._over),
+                    lambda said: self.queue.ask(request.completed(*said)),
+                )
+            case Unscaled():
+                read = answer.request
+                self.ask(
+                    MeaningOfValues(answer.question, self._over),
+                    lambda said: self.queue.ask(read.scaled(said)),
+                )
+            case SampleData():
+                self._take_sample(answer)
+            case NetworkFile():
+                self._take_network(answer)
+            case StudyFolder():
+                show_study(self._bench.viewer, answer.path)
+
+    def _take_radiograph(self, xray: Xray) -> None:
+        """Add it; one that is there already is shown, not taken twice."""
+        exposures = self._session.exposures
+        for there in exposures.all:
+            if there.radiograph is xray.radiograph:
+                exposures.activate(there.id)
+                return
+        exposures.add(xray.radiograph, name=xray.name, source=xray.source, truth=xray.truth)
+
+    def _take_network(self, network: NetworkFile) -> None:
+        from napari_xreg.widgets.starts.widget import StartsWidget  # with it all networks
+
+        opened(self._bench.viewer, StartsWidget, "Find a pose").use(network)
+
+    def _take_landmarks(self, answer: Marks) -> None:
+        if not take_landmarks(self._session, answer.landmarks):
+            show_warning(
+                f"{answer.file} holds pixels: load the radiograph they were picked on first."
+            )
+
+    def _take_ct(self, volume: Volume, source: Source | None) -> None:
+        session = self._session
+        if not session.patient.in_use:
+            session.patient.set_volume(volume, source)
+            return
+        new = "the new one" if source is None else Path(source.path).name
+        self._ask_first(
+            f"There is a CT already. Is {new} of the same patient? Either way its label map and the "
+            "results go; Undo (Pose widget) brings everything back.",
+            {
+                "another patient: landmarks go too, each C-arm returns to its start": (
+                    partial(session.patient.replace, volume, source)
+                ),
+                "the same patient: landmarks, radiographs and poses stay": (
+                    partial(session.patient.set_volume, volume, source)
+                ),
+            },
+        )
+
+    def _ask_first(self, question: str, answers: Mapping[str, Callable[[], None]]) -> None:
+        """What was chosen is done; nothing else is loaded before."""
+        self.queue.hold(True)
+        asked = OneOf(question, answers, self._over)
+        self.ask(asked, lambda chosen: chosen())
+        # Only then: the dialog closes before it hands the answer over.
+        asked.finished.connect(lambda _: QTimer.singleShot(0, lambda: self.queue.hold(False)))
+
+    def _take_sample(self, sample: SampleData) -> None:
+        if self._session.empty:
+            self._fill(sample)
+            return
+        self._ask_first(
+            f"There is a session already. What should become of it with {sample.title}?",
+            {
+                "start over with the sample (undo brings this session back)": (
+                    partial(self._start_over, sample)
+                ),
+                "keep its radiographs and poses, and add the sample's": partial(self._fill, sample),
+            },
+        )
+
+    def _start_over(self, sample: SampleData) -> None:
+        with self._session.one_step("start over with a sample", work=False):
+            for exposure in self._session.exposures.all:
+                self._session.exposures.remove(exposure.id)
+            self._session.landmarks.set([])
+            self._fill(sample)
+
+    def _fill(self, sample: SampleData) -> None:
+        if sample.case is not None:
+            sample.case.fill(self._session)
+            return
+        with self._session.one_step("load sample", work=False):
+            self._session.patient.set_volume(sample.volume, sample.source)
+            if sample.labels is not None:
+                self._session.patient.set_labels(sample.labels, sample.labels_source)
+            if sample.landmarks:
+                self._session.landmarks.set(sample.landmarks)
+
+    def _take_found(self, found: Found) -> None:
+        match found.answer:
+            case CT(volume=value, source=source):
+                supply(self._session, found.name, value, source)
+            case Labelled(labels=value, source=source):
+                supply(self._session, found.name, value, source)
+            case Xray(radiograph=value, source=source):
+                supply(self._session, found.name, value, source)
+            case other:
+                self.take(other)
+
+    def _open(self, path: str) -> None:
+        name = Path(path).name
+
+        def take(opened: Session) -> None:
+            self._session.restore(opened.capture()(), f"open {name}")
+            for problem in opened.problems:
+                show_warning(problem)
+
+        self._bench.jobs.start(f"Opening {name}", lambda _: opening(path), on_result=take)

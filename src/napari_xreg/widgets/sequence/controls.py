@@ -1,0 +1,90 @@
+"""What the Sequence widget is operated with: buttons, the strip of frames, the curves."""
+
+from qtpy.QtWidgets import QSpinBox, QVBoxLayout, QWidget
+from superqt import QCollapsible
+
+from napari_xreg.widgets.parts.data_buttons import button, row
+from napari_xreg.widgets.parts.form import SettingsForm
+from napari_xreg.widgets.parts.small_print import SmallPrint
+from napari_xreg.widgets.sequence.curves import MotionPlots
+from napari_xreg.widgets.sequence.strip import LEGEND, FrameStrip
+from napari_xreg.workflows import TrackSettings
+
+HINT = (
+    "Open one frame of a sequence (a file of several frames, a folder with a file for each, a trial of "
+    "Autoscoper), register it, and track from there: forward to the end, back to the beginning."
+)
+
+
+class SequenceControls(QWidget):
+    """One below the other; what they do is the widget's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.settings = SettingsForm(TrackSettings())
+        self.go = button(
+            "Track",
+            "From the frame that is shown, at its present pose: refine every frame from where those before "
+            "lead to expect the bone, and judge it.",
+        )
+        self.export_button = button(
+            "Export …",
+            "A folder with a table of all poses and a film.",
+        )
+        self.key_button = button(
+            "Keep this pose",
+            "The present pose of the frame that is shown is right: tracking takes it as it is, and goes on "
+            "from it.",
+        )
+        self.forget_button = button(
+            "Forget it", "The frame that is shown is tracked like others again."
+        )
+        self.strip = FrameStrip()
+        self.number = QSpinBox()
+        self.number.setPrefix("frame ")
+        self.number.setToolTip("The frame that is shown. Arrow keys go through the sequence.")
+        self.number.setKeyboardTracking(False)
+        self.plots = MotionPlots()
+        self.words = SmallPrint(lines=3)
+        self.legend = SmallPrint(LEGEND)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(4, 4, 4, 4)
+        layout.addLayout(row([self.go, self.export_button]))
+        layout.addWidget(self.words)
+        layout.addWidget(self.strip)
+        layout.addWidget(self.legend)
+        layout.addWidget(self.number)
+        layout.addLayout(row([self.key_button, self.forget_button]))
+        layout.addWidget(self.plots)
+        more = QCollapsible("How")
+        more.addWidget(self.settings)
+        layout.addWidget(more)
+        layout.addStretch(1)
+
+    def follow(self, *, running: bool, ready: bool, shown: bool, kept: bool, tracked: bool) -> None:
+        """Which can be used now.
+
+        Parameters
+        ----------
+        running
+            Whether frames are being tracked.
+        ready
+            Whether there is something to track.
+        shown, kept
+            Whether a frame of the sequence is shown, and its pose was kept.
+        tracked
+            Whether there is a track.
+        """
+        self.go.setText("Cancel" if running else "Track")
+        self.go.setEnabled(running or ready)
+        for each in (self.number, self.key_button):
+            each.setEnabled(shown and not running)
+        self.forget_button.setEnabled(kept and not running)
+        self.export_button.setEnabled(tracked and not running)
+
+    def show_number(self, number: int, first: int, last: int) -> None:
+        """The frame that is shown, as if nobody had chosen it here."""
+        self.number.blockSignals(True)
+        self.number.setRange(first, last)
+        self.number.setValue(number)
+        self.number.blockSignals(False)
