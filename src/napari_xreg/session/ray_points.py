@@ -108,6 +108,8 @@ class Look:
 class RayPoints:
     """What is known of a session's points; changed in the main thread only."""
 
+    ct_changed = Signal()
+    """There is another CT, or none: said before anybody else hears of it."""
     prepared_changed = Signal()
     """Other templates, another radiograph, or none of them."""
     points_changed = Signal()
@@ -120,6 +122,8 @@ class RayPoints:
         self._exposure: Exposure | None = None
         self._points = PointList()
         self._look: Look | None = None
+        # Whoever hears of the new CT first must not find a point of the old one.
+        self.ct_changed.connect(lambda: self.set_look(None))
 
     @property
     def prepared(self) -> PreparedNetwork | None:

@@ -26,14 +26,15 @@ class Session:
     def __init__(self) -> None:
         self._store = store = Store()
         # Signals come in this order.
+        self.ray_points = RayPoints()
+        """Points that RayEmb looks for."""
+        store.tell(self.ray_points.ct_changed, lambda old, new: old.volume is not new.volume)
         self.patient = Patient(store)
         self.landmarks = Landmarks(store)
         self.exposures = Exposures(store)
         self.poses = Poses(store)
         self.results = Results(store)
         self.weights = TrainedWeights()
-        self.ray_points = RayPoints()
-        """Points that RayEmb looks for."""
         self.history_changed = store.changed
         """A step was made, undone or done again: whatever can be undone was changed."""
 

@@ -146,14 +146,15 @@ def named_labels(features: Any) -> dict[int, str] | None:
 
 
 def adoptable(layers: Sequence[Layer], kind: Literal["ct", "labels", "radiograph"]) -> list[Layer]:
-    """Those of the layers that could be one: images and labels of the right dimension."""
+    """Those of the layers that could be one: images and labels of the right dimension, no pyramids."""
     dimension = 2 if kind == "radiograph" else 3
     wanted = Labels if kind == "labels" else Image
     return [
         layer
         for layer in layers
         if isinstance(layer, wanted) and not isinstance(layer, Labels if wanted is Image else ())
-        if layer.ndim == dimension and not getattr(layer, "rgb", False)
+        if layer.ndim == dimension
+        if not getattr(layer, "rgb", False) and not getattr(layer, "multiscale", False)
     ]
 
 

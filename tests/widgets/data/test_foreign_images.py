@@ -108,3 +108,37 @@ def test_what_was_computed_or_is_in_colour_or_gone_is_no_question(scene):
     scene.layers.clear()
     scene.foreign.ask(later[0])
     assert scene.asked == []
+
+
+def test_of_two_stacks_the_one_named_is_the_ct(scene):
+    opened(scene, (4, 5, 6), (4, 5, 6))
+    ((words, answers),) = scene.asked
+    assert words == "Use one of these 2 images as the CT?"
+    assert list(answers) == [
+        "yes: film0; its values are Hounsfield units",
+        "yes: film0; its values are attenuation (1/mm)",
+        "yes: film1; its values are Hounsfield units",
+        "yes: film1; its values are attenuation (1/mm)",
+        "no: leave it as a layer of napari",
+    ]
+    answers["yes: film1; its values are attenuation (1/mm)"]()
+    assert scene.adopted == [("film1", "attenuation")]
+
+
+def test_a_pyramid_is_no_question(scene):
+    with layer_source(path="/somewhere/film.tif", reader_plugin="napari"):
+        pyramid = Image([np.zeros((64, 64)), np.zeros((32, 32))], multiscale=True)
+    scene.layers.append(pyramid)
+    QTest.qWait(10)
+    assert scene.asked == []
+
+
+def test_a_layer_that_went_while_asked_about_is_not_taken_nor_asked_about_again(scene):
+    gone, there = opened(scene, (40, 50), (40, 50))
+    ((_, answers),) = scene.asked
+    scene.layers.remove(gone)
+    answers["yes"]()
+    assert scene.adopted == [(there.name, "radiograph")]
+    scene.layers.append(gone)
+    QTest.qWait(10)
+    assert len(scene.asked) == 1

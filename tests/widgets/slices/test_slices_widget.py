@@ -1,5 +1,7 @@
 """Three linked slices without a napari window: crosshair, landmarks, window and level by the mouse."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -130,7 +132,6 @@ def test_others_move_the_crosshair_and_a_hidden_widget_follows_when_shown(widget
     widget.choose("far")
     assert widget.point == session.landmarks.all[1].position
     widget.hide()
-    session.ray_points.set_look(None)
     matrix = patient.volume.world_from_index.clone()
     matrix[:3, 3] += 500.0
     session.patient.set_volume(Volume(patient.volume.lac, matrix))
@@ -141,6 +142,87 @@ def test_others_move_the_crosshair_and_a_hidden_widget_follows_when_shown(widget
     assert "/mm" in widget.words.words  # HU are not known
     session.patient.set_volume(None)
     assert "No CT" in widget.words.words
+
+
+def shifted(volume, by=500.0):
+    """The same CT elsewhere in the patient's coordinates, mm."""
+    matrix = volume.world_from_index.clone()
+    matrix[:3, 3] += by
+    return replace(volume, world_from_index=matrix)
+
+
+def in_picture(pane, xyz):
+    """Right and down of a point, mm."""
+    (row, column, _), (down, right, _) = pane.grid.place(xyz), pane.grid.spacing
+    return column * right, row * down
+
+
+def test_the_crosshair_of_another_ct_is_not_where_the_old_one_was_looked_at(widget, patient):
+    session = widget.workbench.session
+    x, y, z = widget.point
+    session.ray_points.set_look(Look((x + 20.0, y, z), ""))
+    session.patient.set_isocenter(torch.zeros(3))
+    assert widget.point == (x + 20.0, y, z)  # the same CT
+    session.patient.replace(shifted(patient.volume, 30.0))  # that point is in it, too
+    assert session.ray_points.look is None
+    assert widget.point == pytest.approx((x + 30.0, y + 30.0, z + 30.0))
+    session.ray_points.set_look(Look((x, y, z), ""))
+    session.undo()
+    assert widget.point == pytest.approx((x, y, z))
+
+
+def drawn(widget):
+    """Where each landmark is drawn in the coronal slice, as the widget says it."""
+    return {mark.name: mark.position for mark in widget.panes["coronal"]._marks}
+
+
+@pytest.mark.parametrize("end", ["gone", "another patient", "moved", "hidden"])
+def test_a_drag_that_something_else_ends_leaves_no_ghost(widget, patient, end):
+    session, pane = widget.workbench.session, widget.panes["coronal"]
+    near, far = session.landmarks.all
+    right, down = in_picture(pane, near.position)
+    pane.view.landmark_moved.emit("near", right + 30.0, down, False)
+    assert drawn(widget)["near"][0] == pytest.approx(near.position[0] + 30.0)
+    new = replace(near, position=tuple(v + 5.0 for v in near.position))
+    if end == "gone":
+        session.landmarks.set([far])
+        pane.view.landmark_moved.emit("near", right + 40.0, down, True)
+        session.undo()
+        new = near
+    elif end == "another patient":
+        session.patient.replace(shifted(patient.volume))
+        session.landmarks.set([near])  # as far as its name goes
+        new = near
+    elif end == "moved":
+        session.landmarks.set([new, far])
+    else:
+        widget.hide()
+        widget.show()
+        new = near
+    assert session.landmarks.all[0].position == new.position
+    assert drawn(widget)["near"] == new.position
+
+
+def test_a_landmark_is_not_dragged_out_of_the_ct(widget):
+    session, pane = widget.workbench.session, widget.panes["coronal"]
+    x, y, z = session.landmarks.all[0].position
+    right, down = in_picture(pane, (x, y, z))
+    pane.view.landmark_moved.emit("near", right + 3000.0, down - 3000.0, True)
+    corners = widget.workbench.session.patient.volume.corners
+    most = corners.max(dim=0).values.tolist()
+    assert session.landmarks.all[0].position == pytest.approx((most[0], y, most[2]))
+    pane.view.landmark_moved.emit("near", -3000.0, down + 3000.0, True)
+    least = corners.min(dim=0).values.tolist()
+    assert session.landmarks.all[0].position == pytest.approx((least[0], y, least[2]))
+
+
+def test_without_a_ct_no_landmark_is_drawn(widget):
+    pane = widget.panes["coronal"]
+    assert len(pane.dots.data) == 1
+    widget.workbench.session.patient.set_volume(None)
+    assert (len(pane.dots.data), pane._names) == (0, [])
+    widget.workbench.session.undo()
+    assert len(pane.dots.data) == 1
 
 
 def test_window_level_wheel_and_one_slice_alone(widget, qtbot):

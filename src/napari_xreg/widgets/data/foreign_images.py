@@ -1,9 +1,10 @@
 """An image opened in napari that is none of ours: asked about once, and not shown twice if it is taken."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
+from weakref import WeakSet
 
 from napari.layers import Image, Layer
 from qtpy.QtCore import QTimer
@@ -12,6 +13,7 @@ from napari_xreg.session import Session
 from napari_xreg.viewer import adoptable, value_of
 from napari_xreg.widgets.saving.closing import seen
 
+_CT_VALUES = {"Hounsfield units": "hu", "attenuation (1/mm)": "attenuation"}
 _LEAVE = "no: leave it as a layer of napari"
 
 
@@ -62,6 +64,7 @@ class ForeignImages:
         self._question, self._adopt = question, adopt
         self._waiting: list[Layer] = []
         self._adopted: list[Layer] = []
+        self._asked: WeakSet[Layer] = WeakSet()  # taken out and put back, a layer is nothing new
         self._timer = QTimer()
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(self._queue_up)
@@ -84,9 +87,10 @@ class ForeignImages:
 
     def ask(self, foreign: Foreign) -> None:
         """The question, when its turn has come."""
-        there = [layer for layer in foreign.layers if layer in self._viewer.layers]
+        there = [layer for layer in self._there(foreign.layers) if layer not in self._asked]
         if not there:
             return
+        self._asked.update(there)
         name = there[0].name if len(there) == 1 else f"these {len(there)} images"
         session = self._session
         if there[0].ndim == 2:
@@ -94,17 +98,23 @@ class ForeignImages:
             role = f"{article} radiograph" if len(there) == 1 else "radiographs"
             answers = {"yes": partial(self._take, there, "radiograph")}
         else:
-            role = "the CT"
+            role, several = "the CT", len(there) > 1  # there is one CT
+            name = f"one of {name}" if several else name
             answers = {
-                "yes: its values are Hounsfield units": partial(self._take, there[:1], "hu"),
-                "yes: its values are attenuation (1/mm)": (
-                    partial(self._take, there[:1], "attenuation")
-                ),
+                f"yes: {f'{layer.name}; ' if several else ''}its values are {words}": (
+                    partial(self._take, [layer], values)
+                )
+                for layer in there
+                for words, values in _CT_VALUES.items()
             }
         self._question(f"Use {name} as {role}?", {**answers, _LEAVE: lambda: None})
 
+    def _there(self, layers: Iterable[Layer]) -> list[Layer]:
+        """Those that the user has not removed meanwhile."""
+        return [layer for layer in layers if layer in self._viewer.layers]
+
     def _take(self, layers: list[Layer], values: str) -> None:
-        for layer in layers:
+        for layer in self._there(layers):
             self._adopt(layer, values)
 
     def _inserted(self, event: Any) -> None:

@@ -110,6 +110,7 @@ class SlicePane(pg.GraphicsLayoutWidget):  # type: ignore[misc]
             self.image.clear()
             self.title.setText("")
             self.show_point(None)
+            self._draw_marks()
             return
         self.fit()
 
@@ -239,11 +240,14 @@ class SlicePane(pg.GraphicsLayoutWidget):  # type: ignore[misc]
             self.pointed.emit(inside, done)
 
     def _move_landmark(self, name: str, right_mm: float, down_mm: float, done: bool) -> None:
-        """Within the slice; how far it is from the slice stays."""
+        """Within the slice, and within the CT; how far it is from the slice stays."""
         grid = self.grid
         mark = next((mark for mark in self._marks if mark.name == name), None)
         if grid is None or mark is None:
             return
+        rows, columns, _ = grid.shape
         down, right, _ = grid.spacing
+        row = min(max(down_mm / down, 0.0), rows - 1.0)
+        column = min(max(right_mm / right, 0.0), columns - 1.0)
         depth = grid.place(mark.position)[2]
-        self.landmark_moved.emit(name, grid.point(down_mm / down, right_mm / right, depth), done)
+        self.landmark_moved.emit(name, grid.point(row, column, depth), done)

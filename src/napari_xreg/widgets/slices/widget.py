@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from qtpy.QtCore import Qt
-from qtpy.QtGui import QKeyEvent, QResizeEvent, QShowEvent
+from qtpy.QtGui import QHideEvent, QKeyEvent, QResizeEvent, QShowEvent
 from qtpy.QtWidgets import QBoxLayout, QComboBox, QHBoxLayout, QVBoxLayout
 
 from napari_xreg.images import Volume
@@ -41,6 +41,7 @@ class SlicesWidget(Docked):
         self._volume: Volume | None = None
         self._point: Point | None = None
         self._dragged: Mark | None = None
+        self._dragged_from: Point | None = None  # the session's, where the drag began
         self._stale = True
         self.grey = WINDOWS["Bone"]
         self.panes = {plane: SlicePane() for plane in PLANES}
@@ -83,8 +84,7 @@ class SlicesWidget(Docked):
 
     def choose(self, name: str) -> None:
         """Cut the CT through a landmark."""
-        marks = {mark.name: mark.position for mark in self._session.landmarks.all}
-        position = marks.get(name)
+        position = self._position(name)
         if position is not None:
             self.go_to(position)
 
@@ -116,7 +116,7 @@ class SlicesWidget(Docked):
         if volume is self._volume:
             return
         look = self._session.ray_points.look
-        self._volume = volume
+        self._volume, self._dragged = volume, None
         for plane, pane in self.panes.items():
             pane.show_grid(None if volume is None else SliceGrid(volume, plane))
         if volume is None:
@@ -138,10 +138,16 @@ class SlicesWidget(Docked):
             if mark.position is not None
         ]
         held = self._dragged
+        if held is not None and self._position(held.name) != self._dragged_from:
+            held = self._dragged = None  # it went, or was moved by something else
         if held is not None:
             marks = [held if mark.name == held.name else mark for mark in marks]
         for pane in self.panes.values():
             pane.show_marks(marks)
+
+    def _position(self, name: str) -> Point | None:
+        marks = {mark.name: mark.position for mark in self._session.landmarks.all}
+        return marks.get(name)
 
     def _say(self) -> None:
         assert self._point is not None
@@ -177,15 +183,14 @@ class SlicesWidget(Docked):
 
     def _move_landmark(self, name: str, point: Point, done: bool) -> None:
         landmarks = self._session.landmarks
-        if not any(mark.name == name for mark in landmarks.all):
-            self._dragged = None
-            return
         if done:
             self._dragged = None
             landmarks.set(
                 [replace(m, position=point) if m.name == name else m for m in landmarks.all]
             )
         else:
+            if self._dragged is None:
+                self._dragged_from = self._position(name)
             self._dragged = Mark(name, point, self.workbench.canvas.landmarks.colours.of(name))
             self._show_marks()
 
@@ -226,6 +231,12 @@ class SlicesWidget(Docked):
         super().showEvent(event)
         if self._stale:
             self._refresh()
+
+    def hideEvent(self, event: QHideEvent | None) -> None:
+        """Nobody drags a landmark that nobody sees."""
+        super().hideEvent(event)
+        if self._dragged is not None:
+            self._dragged, self._stale = None, True
 
     def keyPressEvent(self, event: QKeyEvent | None) -> None:
         """Escape is the viewer's: it stops picking."""
