@@ -149,6 +149,15 @@ def test_without_landmarks_there_are_no_layers():
     assert [layer.name for layer in canvas.viewer.layers] == ["radiograph"]
 
 
+def test_a_hidden_layer_knows_its_points_when_its_text_is_asked_for(canvas, work):
+    layer, texts = canvas.viewer.layers["projected landmarks"], []
+    layer.text.events.connect(lambda: texts.append(list(layer._view_text)))  # napari's window does
+    work.landmarks.set([])
+    assert not layer.visible
+    work.landmarks.set(landmarks(PLACES[0]))
+    assert texts[-1] == ["a   "]
+
+
 def test_what_the_user_hid_stays_hidden(canvas, work):
     pick(work, ("a", (30.0, 55.5)))
     layer = canvas.viewer.layers["projected landmarks"]

@@ -50,6 +50,8 @@ class OwnWriting:
             else:
                 layer.selected_data = set()
                 layer.data = pixels
+                if not layer.visible:  # napari does not slice it, and its text asks for points gone
+                    layer.set_view_slice()
                 features = {"name": np.array(names, dtype=object)}
                 layer.features = table(names, names) if "label" in layer.features else features
 
