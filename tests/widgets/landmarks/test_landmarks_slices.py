@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from landmarks_scene import click, exact, native, on_canvas
+from landmarks_scene import click, exact, native, on_canvas, pick_exactly, solved
+from napari.components import ViewerModel
 from qtpy.QtCore import QPoint, QPointF, Qt
 from rayemb_parts import drag
 
@@ -94,3 +95,25 @@ def test_a_landmark_is_clicked_in_the_ct_and_then_on_the_radiograph(shown, qtbot
     assert slices.torn_down
     for gone in (widget, slices):
         gone.deleteLater()
+
+
+def test_a_landmark_dragged_in_a_slice_moves_the_pose_that_follows(fill, qtbot):
+    viewer = ViewerModel()
+    bench = workbench_of(viewer)
+    fill(bench.session)
+    widget, slices = LandmarksWidget(viewer), SlicesWidget(viewer)
+    for one in (widget, slices):
+        qtbot.addWidget(one)
+    pick_exactly(bench.session)
+    solved(qtbot, widget)
+    before = bench.session.poses.current  # picks from elsewhere moved nothing
+    name, (x, y, z) = next((m.name, m.position) for m in bench.session.landmarks.all)
+    slices._move_landmark(name, (x + 2.0, y, z), True)
+    qtbot.waitUntil(lambda: bench.session.poses.current is not before)
+    answer = solved(qtbot, widget)
+    np.testing.assert_array_equal(bench.session.poses.current.translation, answer.pose.translation)
+    bench.session.undo()  # the drag and the pose are one step
+    np.testing.assert_array_equal(bench.session.poses.current.translation, before.translation)
+    slices.tear_down()
+    widget.tear_down()
+    bench.close()

@@ -60,6 +60,8 @@ class Workbench:
     """(x, y, z), LPS mm: a point of the patient that was clicked in the 3D view or in Slices."""
     point_dragged = Signal(object)
     """The same, while the mouse drags it or turns its wheel."""
+    landmark_dropped = Signal()
+    """A landmark was dragged in Slices and is let go, just before the session has it there."""
 
     def __init__(self, viewer: Any) -> None:
         self.viewer = viewer

@@ -185,6 +185,7 @@ class SlicesWidget(Docked):
         landmarks = self._session.landmarks
         if done:
             self._dragged = None
+            self.workbench.landmark_dropped.emit()
             landmarks.set(
                 [replace(m, position=point) if m.name == name else m for m in landmarks.all]
             )
