@@ -152,6 +152,22 @@ def test_the_template_is_the_region_that_the_label_map_holds():
         assert templates(drawn(**{structure: boxes}))[0].title == title
 
 
+@pytest.mark.parametrize("names", [{}, {1: "left hip"}])
+def test_a_label_map_of_other_names_changes_no_template(names):
+    ids = torch.zeros(4, 5, 6, dtype=torch.int16)
+    ids[1, 2, 3] = 1
+    assert templates(LabelMap(ids, MATRIX, names)) == templates()
+
+
+def test_a_region_that_the_label_map_lacks_is_whole():
+    everything = {one.title: one for one in templates()}
+    found = templates(drawn(hip_left=[((5, 5, 5), (6, 6, 6))]))
+    assert {one.title for one in found} == set(everything)
+    assert found[0].title == "Pelvis"
+    assert "FH-l" not in found[0].names  # no femur
+    assert {one.title: one for one in found}["Knee"] == everything["Knee"]
+
+
 def test_the_phantoms_pelvis_is_placed_as_it_was_made(patient_labels):
     labels, truth = patient_labels
     pelvis = templates(labels)[0]
@@ -161,8 +177,10 @@ def test_the_phantoms_pelvis_is_placed_as_it_was_made(patient_labels):
     assert set(off) == {f"{n}-{s}" for n in ("ASIS", "FH", "IPS", "SPS") for s in "lr"}
     assert max(off["FH-l"], off["FH-r"]) < 1.5
     assert max(off.values()) < 10.0  # an extreme point of round bone: a beginning
-    assert "8 landmarks placed" in answer.words
-    assert "To be picked by hand: 6" in answer.words
+    assert answer.words(8).startswith("8 landmarks placed from the label map: check each. To be")
+    assert "To be picked by hand: 6" in answer.words(8)
+    assert "1 landmark placed from the label map: check each. 7 had a po" in answer.words(1)
+    assert "0 landmarks placed from the label map. 8 had a position" in answer.words(0)
 
     session = Session()
     session.landmarks.set([Landmark("FH-l", (1.0, 2.0, 3.0))])

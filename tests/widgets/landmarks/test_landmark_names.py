@@ -1,5 +1,7 @@
 """Which landmarks: a region's, an own list; and those that the label map places. Without a window."""
 
+from dataclasses import replace
+
 import pytest
 from napari.components import ViewerModel
 
@@ -7,6 +9,7 @@ from napari_xreg.images import Landmark
 from napari_xreg.widgets.jobs.workbench import workbench_of
 from napari_xreg.widgets.landmarks.names import OWN, NamesChosen, TemplateQuestion
 from napari_xreg.widgets.landmarks.widget import LandmarksWidget
+from napari_xreg.workflows import PlaceRequest, templates
 
 
 @pytest.fixture
@@ -79,7 +82,37 @@ def test_landmarks_are_placed_from_the_label_map_in_one_step(widget, qtbot):
     widget.picking._take_names(chosen)
     qtbot.waitUntil(lambda: len(session.landmarks.all) == 8, timeout=20_000)
     assert session.landmarks.all[0].position == (1.0, 2.0, 3.0)  # the user's own stays
-    assert "8 landmarks placed" in widget._kept_words.label.words
+    told = widget._kept_words.label.words
+    assert "7 landmarks placed" in told
+    assert "1 had a position and kept it" in told
     assert widget.places.names[:4] == ("ASIS-l", "ASIS-r", "FH-l", "FH-r")
     session.undo()
     assert len(session.landmarks.all) == 1
+
+
+def test_landmarks_of_a_label_map_that_has_gone_are_not_placed(widget, patient):
+    session = widget.workbench.session
+    placed = PlaceRequest(templates(patient.labels)[0], session.patient.labels).answer()
+    session.patient.replace(patient.volume)
+    widget._take_placed(placed)
+    assert session.landmarks.all == ()
+
+
+def test_the_usual_list_follows_the_label_map_unless_one_of_it_is_picked(widget, patient):
+    session, panel = widget.workbench.session, widget.picking
+    session.landmarks.set([])
+    knee = replace(patient.labels, names=dict.fromkeys(patient.labels.names, "patella"))
+    knee.present()
+    panel.begin()
+    assert panel.guide.name == "ASIS-l"
+    session.patient.set_labels(knee)
+    assert panel.places.names[:3] == ("ASIS-l", "ASIS-r", "FH-l")
+    panel.guide.skip(panel.places)
+    assert panel.guide.name == "ASIS-r"
+    shown = []
+    panel.changed.connect(lambda: shown.append(panel.template))
+    panel.stop()
+    assert panel.template[-1] == "patella apex"
+    assert shown == [panel.template]
+    session.patient.set_labels(None)
+    assert panel.places.names == templates()[0].names

@@ -86,7 +86,7 @@ class PickPanel(QWidget):
             self.remove_wanted.emit,
         )
         self.words = SmallPrint()
-        self.guide.changed.connect(self.refresh)
+        self.guide.changed.connect(self._follow_guide)
         self._bound: Callable[[Any], None] | None = None
         self._bind_escape()
         layout = QVBoxLayout(self)
@@ -107,10 +107,14 @@ class PickPanel(QWidget):
 
     @property
     def places(self) -> Places:
-        """Which landmarks there are, and where; those of the label map's region until chosen otherwise."""
+        """Which landmarks there are, and where; those of the label map's region until chosen otherwise.
+
+        The list does not change while one of it is being picked.
+        """
         labels = self._bench.session.patient.labels
-        if self.usual and labels is not None and labels.present_known:
-            self.template = templates(labels)[0].names
+        if self.usual and self.guide.name is None:
+            known = labels is not None and labels.present_known
+            self.template = templates(labels if known else None)[0].names
         return places_of(self._bench.session, self.template, usual=self.usual)
 
     def toggle(self) -> None:
@@ -209,6 +213,12 @@ class PickPanel(QWidget):
         self.question.answered.connect(self._take_names)
         self.question.finished.connect(self._forget_question)
         self.question.open()
+
+    def _follow_guide(self) -> None:
+        before = self.template
+        self.refresh()
+        if self.template != before:  # the label map became another meanwhile
+            self.changed.emit()
 
     def _forget_question(self) -> None:
         self.question = None

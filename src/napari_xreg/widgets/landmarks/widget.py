@@ -157,6 +157,10 @@ class LandmarksWidget(Docked):
             self._canvas.landmarks.picked.hold("", None)
             self.workbench.preview.end_drag()
 
+    def _act(self) -> None:
+        """The user is about to change a landmark elsewhere."""
+        self._live.acted = True
+
     def _tick(self, name: str, ticked: bool) -> None:
         self._live.acted = True
         set_landmark_ticked(self._session, name, ticked)
@@ -219,9 +223,9 @@ class LandmarksWidget(Docked):
             self._placing.ask(PlaceRequest(template, labels))
 
     def _take_placed(self, placed: Placed) -> None:
-        if not self.torn_down:
-            take_placed(self._session, placed)
-            self.keep_words(placed.words, error=False)
+        # A label map that has gone meanwhile was perhaps another patient's.
+        if not self.torn_down and placed.labels is self._session.patient.labels:
+            self.keep_words(placed.words(take_placed(self._session, placed)), error=False)
 
     def use_pose(self) -> None:
         """Move the C-arm there, on record; the result is kept."""
@@ -350,6 +354,7 @@ class LandmarksWidget(Docked):
         self.picking.mouse.dropped.connect(self._drop)
         self.picking.changed.connect(self._follow_session)
         self.listen(self.workbench.point_clicked, self.pick_position)
+        self.listen(self.workbench.landmark_dropped, self._act)
         self.picking.slices_wanted.connect(self.open_slices)
         self.picking.file_chosen.connect(lambda path, write: self.use_file(path, write))
         self.picking.placing_wanted.connect(self.place)

@@ -42,16 +42,21 @@ class Placed:
         That could be placed.
     left
         Names that could not, and why.
+    labels
+        The label map.
     """
 
     landmarks: tuple[Landmark, ...]
     left: Mapping[str, str]
+    labels: LabelMap
 
-    @property
-    def words(self) -> str:
-        """A sentence."""
-        count = len(self.landmarks)
-        text = f"{count} landmark{'' if count == 1 else 's'} placed from the label map: check each"
+    def words(self, new: int) -> str:
+        """Sentences, where `take_placed` added so many of the landmarks."""
+        text = f"{new} landmark{'' if new == 1 else 's'} placed from the label map"
+        if new:
+            text += ": check each"
+        if kept := len(self.landmarks) - new:
+            text += f". {kept} had a position and kept it"
         reasons: dict[str, list[str]] = {}
         for name, why in self.left.items():
             reasons.setdefault(why, []).append(name)
@@ -90,7 +95,7 @@ class PlaceRequest:
                 left[entry.name] = str(why.args[0])
             else:
                 landmarks.append(Landmark(entry.name, (x, y, z)))
-        return Placed(tuple(landmarks), left)
+        return Placed(tuple(landmarks), left, self.labels)
 
 
 def take_placed(session: Session, placed: Placed) -> int:

@@ -79,7 +79,8 @@ class Template:
 def templates(labels: LabelMap | None = None) -> tuple[Template, ...]:
     """Every template, the one that a label map fits best first; all as they are without a map.
 
-    A landmark on a structure that TotalSegmentator would have found in the map, and did not, is left out.
+    Of a template that the map has a structure of, landmarks on structures that TotalSegmentator would
+    have found there, and did not, are left out. A map of other names says nothing about any.
     """
     if labels is None:
         return _ALL
@@ -89,15 +90,14 @@ def templates(labels: LabelMap | None = None) -> tuple[Template, ...]:
     def share(template: Template) -> float:
         return len(template.structures & there) / len(template.structures)
 
+    def of_the_map(template: Template) -> Template:
+        if not template.structures & there:
+            return template
+        kept = (e for e in template.entries if e.structure in there or e.structure not in known)
+        return Template(template.title, tuple(kept))
+
     best = sorted(_ALL, key=share, reverse=True)  # of equals the earlier one
-    kept = (
-        Template(
-            one.title,
-            tuple(e for e in one.entries if e.structure in there or e.structure not in known),
-        )
-        for one in best
-    )
-    return tuple(one for one in kept if one.entries)
+    return tuple(map(of_the_map, best))
 
 
 def _sides() -> Iterator[tuple[str, str, str, str]]:
