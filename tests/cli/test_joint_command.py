@@ -48,6 +48,9 @@ def tracks(tmp_path, monkeypatch):
     for name, rows in (("femur", femur), ("tibia", tibia)):
         (tmp_path / name).mkdir()
         write_track(tmp_path / name / "track.csv", rows, ARM, KNEE, simulated=True)
+    later = [TrackRow(8, 0.5, "tracked", 0.99, 0.1, CAMERA)]
+    (tmp_path / "later").mkdir()
+    write_track(tmp_path / "later" / "track.csv", later, ARM, KNEE, simulated=False)
     (tmp_path / "points.csv").write_text(POINTS)
     return tmp_path
 
@@ -57,7 +60,7 @@ AXES = "--landmarks points.csv --landmark-frame LPS --proximal-axes fm fl hip --
 
 def table(file):
     lines = file.read_text().splitlines()
-    assert lines[0] == "# napari-xreg/joint version 1; 4 rows"
+    assert lines[0] == "# napari-xreg/joint version 1; simulated yes; 4 rows"
     return list(csv.DictReader(lines[1:]))
 
 
@@ -76,7 +79,7 @@ def test_a_knee_that_bends(tracks, capsys):
     assert float(rows[3]["helical_deg"]) == pytest.approx(15.0, abs=1e-4)
     assert float(rows[0]["distraction_mm"]) == pytest.approx(20.0, abs=1e-4)
     said = capsys.readouterr().out
-    assert "3 of 4 frames have both bones" in said
+    assert "3 of 4 frames have both bones; 3 are trusted or given" in said
     assert "flexion: 0.0 to 15.0 deg" in said or "flexion: -0.0 to 15.0 deg" in said
 
 
@@ -99,9 +102,43 @@ def test_without_landmarks_the_helical_motion_since_a_frame(tracks):
         (f"femur tibia {AXES.replace('fm fl hip', 'fm fm fm')}", "lie on a line"),
         ("femur tibia --reference 9", "frame 9 has no pose of both bones"),
         ("femur nowhere", "nowhere"),
+        ("femur tibia --out tibia/track.csv", "is one of the files that are read"),
+        ("femur later", "at 0.0666667 s in one table and at 0.5 s in the other"),
     ],
 )
 def test_one_sentence(tracks, capsys, line, said):
+    tibia = (tracks / "tibia" / "track.csv").read_bytes()
     assert main(["joint", *line.split()]) == 2
     assert said in capsys.readouterr().err
+    assert (tracks / "tibia" / "track.csv").read_bytes() == tibia
     assert not (tracks / "joint.csv").exists()
+
+
+def test_what_is_not_trusted_is_in_no_range_and_smooth_motions_begin_at_a_smooth_pose(
+    tracks, capsys
+):
+    """The tibia's frame of reference was registered 2 degrees off its smooth motion, another is doubtful."""
+    turn = Pose(
+        matrix_from_rotation_vector(torch.tensor([0.0, 0.0, 0.035]).double()),
+        torch.zeros(3).double(),
+    )
+    femur, tibia = ([], [])
+    for number in range(3):
+        seen = CAMERA
+        bent = moved(5.0 * number).inverse() @ seen
+        femur.append(TrackRow(number, None, "tracked", 0.99, 0.1, seen, smooth=seen))
+        off = turn @ bent if number == 0 else moved(80.0).inverse() @ seen if number == 2 else bent
+        state = "doubtful" if number == 2 else "tracked"
+        tibia.append(TrackRow(number, None, state, 0.99, 0.1, off, smooth=bent))
+    for name, rows in (("femur", femur), ("tibia", tibia)):
+        write_track(tracks / name / "track.csv", rows, ARM, KNEE, simulated=False)
+    assert main(["joint", "femur", "tibia"]) == 0
+    rows = list(csv.DictReader((tracks / "joint.csv").read_text().splitlines()[1:]))
+    assert [float(row["smooth_helical_deg"]) for row in rows] == pytest.approx(
+        [0.0, 5.0, 10.0], abs=1e-4
+    )
+    assert float(rows[2]["helical_deg"]) > 70.0
+    said = capsys.readouterr().out
+    assert "3 of 3 frames have both bones; 2 are trusted or given" in said
+    assert "helical: 0.0 to 5" in said
+    assert "SIMULATED" not in said

@@ -52,7 +52,7 @@ def test_from_a_frame_in_the_middle_back(moving, capsys):
     assert said["frames"] == {"given": 0, "tracked": 2, "doubtful": 0, "open": 0}
     assert said["simulated"]
     assert said["files"] == [str(folder / "out" / "track.csv")]
-    for row in read_track(folder / "out" / "track.csv"):
+    for row in read_track(folder / "out" / "track.csv").rows:
         off = step_between(truth[row.frame], row.world_from_camera, center)
         assert float(off[3:].norm()) < 1.0
 
@@ -67,7 +67,7 @@ def test_a_key_stays_and_is_enough(moving, capsys):
     )  # fmt: skip
     assert code == 0
     assert "1 simulated frames: 1 given." in capsys.readouterr().out
-    (row,) = read_track(folder / "key" / "track.csv")
+    (row,) = read_track(folder / "key" / "track.csv").rows
     torch.testing.assert_close(row.world_from_camera.matrix(), truth[11].matrix())
     assert (folder / "key" / "track.gif").exists()
     # The table of one run is a key of the next; it knows of no other frame.
@@ -82,7 +82,7 @@ def test_a_key_stays_and_is_enough(moving, capsys):
     ]
     table = str(folder / "key" / "track.csv")
     assert main([*again, "--key", "11", table, "--out", str(folder / "again"), "--no-film"]) == 0
-    (row,) = read_track(folder / "again" / "track.csv")
+    (row,) = read_track(folder / "again" / "track.csv").rows
     torch.testing.assert_close(row.world_from_camera.matrix(), truth[11].matrix())
     capsys.readouterr()
     assert main([*again, "--key", "12", table]) == 2

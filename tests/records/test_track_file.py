@@ -55,7 +55,7 @@ def test_the_bytes_of_a_table(tmp_path):
 def test_it_is_read_back(tmp_path):
     path = tmp_path / "track.csv"
     write_track(path, ROWS, CARM, PIVOT, simulated=False)
-    first, second = read_track(path)
+    first, second = read_track(path).rows
     torch.testing.assert_close(first.world_from_camera.matrix(), FRONTAL.matrix())
     torch.testing.assert_close(first.deviation, ROWS[0].deviation)
     assert (first.time_s, first.smooth_deviation) == (0.25, None)

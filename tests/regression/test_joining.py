@@ -53,6 +53,7 @@ def test_views_at_right_angles_know_each_others_depth():
     assert found.errors[5] == pytest.approx(math.sqrt(across), rel=1e-4)
     assert found.errors[:3] == pytest.approx([2.0 / math.sqrt(2)] * 3, rel=1e-4)
     assert found.apart_mm == pytest.approx(33.0 - 33.0 / 101.0, rel=1e-6)
+    assert found.apart_deg == pytest.approx(0.0, abs=1e-6)
     left = (33.0 * 100 / 101 / 30) ** 2 + (33.0 / 101 / 3) ** 2
     assert found.misfit == pytest.approx(math.sqrt(left / 6), rel=1e-4)
 
@@ -83,7 +84,22 @@ def test_one_view_is_itself():
     found = join_views([OneView(truth, Pose.identity(dtype=torch.float64), ERRORS)], CENTER)
     assert torch.allclose(found.world_from_camera.matrix(), truth.matrix(), atol=1e-9)
     assert found.errors == pytest.approx(ERRORS, rel=1e-6)
-    assert found.misfit == 0.0
+    assert (found.misfit, found.chance) == (0.0, 1.0)
+
+
+def test_how_rare_a_difference_is():
+    """33 mm of depth against 30 and 3 is nothing; 30 degrees about one axis against 5 and 5 is."""
+    truth, second = camera(0.0), camera(90.0)
+    near = join_views(views_at(truth, second, shifted(truth, (0.0, 0.0, 33.0)), second), CENTER)
+    assert near.chance > 0.9
+    turned = second.left_perturb(
+        torch.tensor([0.0, 0.0, math.radians(30.0), 0.0, 0.0, 0.0], dtype=torch.float64), CENTER
+    )
+    unsure = (5.0, 5.0, 5.0, 10.0, 10.0, 20.0)
+    far = join_views(views_at(truth, second, truth, turned, (unsure, unsure)), CENTER)
+    assert far.chance == pytest.approx(0.0062, abs=2e-4)  # chi-squared of 6: 2 (15 / 5)^2 = 18
+    assert far.apart_deg == pytest.approx(15.0, rel=1e-6)
+    assert far.apart_mm < 1e-6
 
 
 def test_what_cannot_be_joined_is_refused():
@@ -92,3 +108,7 @@ def test_what_cannot_be_joined_is_refused():
     bad = OneView(camera(0.0), Pose.identity(dtype=torch.float64), (1.0, 1.0, 0.0, 1.0, 1.0, 1.0))
     with pytest.raises(ValueError, match="positive"):
         join_views([bad], CENTER)
+    lost = camera(0.0)
+    lost = Pose(lost.rotation, lost.translation * math.nan)
+    with pytest.raises(ValueError, match="not finite"):
+        join_views([OneView(lost, Pose.identity(dtype=torch.float64), ERRORS)], CENTER)

@@ -40,7 +40,7 @@ def test_a_row_written_anew_is_read_anew(tmp_path):
     before = watch(tmp_path)
     file, name = rows_in(tmp_path)[0], rows_in(tmp_path)[0].name
     file.write_text(file.read_text().replace('"CONVERGED"', '"STALLED"'))
-    os.utime(file, ns=(1, before.seen[name][0] + 1))
+    os.utime(file, ns=(1, before.seen[name][0][0] + 1))
     now = watch(tmp_path, before)
     assert now.seen[name][1].status.name == "STALLED"
     assert sum(row.status.name == "STALLED" for row in now.evaluation.rows) == 1
@@ -56,7 +56,7 @@ def test_what_the_manifest_says_now_holds(tmp_path):
     assert {row.subject for row in watch(tmp_path).evaluation.rows} != {
         row.subject for row in before.evaluation.rows
     }
-    os.utime(plan_file, ns=(1, before.planned + 1))
+    os.utime(plan_file, ns=(1, before.planned[0] + 1))
     assert {row.subject for row in watch(tmp_path, before).evaluation.rows} == {
         row.subject for row in watch(tmp_path).evaluation.rows
     }

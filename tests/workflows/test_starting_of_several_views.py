@@ -1,5 +1,6 @@
 """A pose network asked about several radiographs of one patient."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,9 +12,10 @@ from napari_xreg.images import Radiograph
 from napari_xreg.progress import run
 from napari_xreg.registration import View
 from napari_xreg.regression import PoseNetwork
+from napari_xreg.session import Session
 from napari_xreg.simulation import phantom
 from napari_xreg.training import FixedCamera
-from napari_xreg.workflows import InitialiseRequest, further_views, initialise
+from napari_xreg.workflows import InitialiseRequest, further_views, initialise, propose_request
 from napari_xreg.workflows.starting import by_regression
 
 ARM = CArm(1020.0, 745.0, Detector((20, 24), (13.7, 12.1), (8.0, 12.5)))
@@ -71,7 +73,10 @@ def test_the_depth_of_one_is_known_from_the_other(asked):
     assert left.norm().item() == pytest.approx(33.0 / 101.0, rel=0.02)
     assert start.spread.depth_mm == pytest.approx(3.0, rel=0.01)
     assert start.spread.rotation_deg == pytest.approx(2.0 / 2**0.5, rel=0.01)
-    assert any("2 radiographs joined; they differ by up to 33 mm" in note for note in start.notes)
+    assert any(
+        "2 radiographs joined; they are off what they have in common by up to 0° and 33 mm" in note
+        for note in start.notes
+    )
 
 
 def test_where_the_camera_stands_may_be_given(asked):
@@ -108,3 +113,36 @@ def test_a_radiograph_that_the_network_cannot_see_says_nothing(asked):
     start = run(initialise(request))
     assert torch.equal(start.pose.matrix(), off.matrix())
     assert any("sees nothing of the other radiographs" in note for note in start.notes)
+
+
+def test_a_radiograph_that_nobody_placed_or_of_a_pose_that_is_no_number_says_nothing(
+    asked, patient
+):
+    request, said, radiographs = asked
+    _, second, off = posed(radiographs, request.isocenter, (0.0, 0.0, 33.0))
+    lost = Pose(second.rotation, second.translation * float("nan"))
+    bare = replace(radiographs[1], nominal=None)
+    for other, answer in ((radiographs[1], lost), (bare, second)):
+        said.update({False: off, True: answer})
+        start = run(initialise(replace(request, beside=((other, None),))))
+        assert torch.equal(start.pose.matrix(), off.matrix())
+        assert any("nobody knows how they stand" in note for note in start.notes)
+
+
+def test_in_the_window_only_radiographs_that_move_together_and_were_placed_are_compared(
+    patient, asked
+):
+    _, _, radiographs = asked
+    session = Session()
+    session.patient.set_volume(patient.volume)
+    first = session.exposures.add(radiographs[0], name="frontal")
+    session.exposures.add(radiographs[1], name="lateral")
+    bare = session.exposures.add(replace(radiographs[1], nominal=None), name="bare")
+    session.exposures.activate(first)
+    session.poses.rig_locked = True
+    (request,) = propose_request(session, {"manual": None}).asked
+    assert [radiograph.nominal is None for radiograph, _ in request.beside] == [False]
+    session.poses.rig_locked = False
+    (request,) = propose_request(session, {"manual": None}).asked
+    assert request.beside == ()
+    assert session.exposures[bare].used

@@ -354,7 +354,7 @@ def test_what_is_written(both, volume, images, tmp_path):
     frames = frames_of([cine(images[0]), cine(images[1])], RIG, 5, CENTER)
     names = export_track(TrackExport(tmp_path / "out", found, frames, volume))
     assert names == ("track.csv", "track.gif")
-    rows = read_track(tmp_path / "out" / "track.csv")
+    rows = read_track(tmp_path / "out" / "track.csv").rows
     assert [row.frame for row in rows] == list(NUMBERS)
     for row, frame, place in zip(rows, found.frames, range(6), strict=True):
         torch.testing.assert_close(row.world_from_camera.matrix(), frame.world_from_camera.matrix())

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import torch
 
 from napari_xreg.cli.console import Console
-from napari_xreg.cli.inputs import said_isocenter
+from napari_xreg.cli.inputs import read_start, said_isocenter
 from napari_xreg.cli.refining import cancelled_by_interrupt, prepare_renderer
 from napari_xreg.images import Radiograph
 from napari_xreg.landmarks import PassesDone
@@ -57,7 +57,12 @@ def find_every_start(
     methods = ["manual" if name == "given" else name for name in arguments.init]
     weights = _weights_of(arguments, methods)
     first, *others = radiographs
-    beside = tuple((other, None) for other in others)
+    placed = len(arguments.start or ()) == len(radiographs) > 1  # by hand, each of them
+    from_world = read_start(arguments, 0).inverse() if placed else None
+    beside = tuple(
+        (other, None if from_world is None else from_world @ read_start(arguments, number))
+        for number, other in enumerate(others, 1)
+    )
     requests = []
     for method in methods:
         row = INITIALISERS[method]

@@ -55,7 +55,12 @@ from .tra_file import (
     read_tra as read_tra,
     write_tra as write_tra,
 )
-from .track_file import TrackRow as TrackRow, read_track as read_track, write_track as write_track
+from .track_file import (
+    TrackRow as TrackRow,
+    TrackTable as TrackTable,
+    read_track as read_track,
+    write_track as write_track,
+)
 from .track_film import FrameShown as FrameShown, track_pictures as track_pictures
 from .trajectory_file import write_trajectory as write_trajectory
 from .truth_file import read_truth as read_truth

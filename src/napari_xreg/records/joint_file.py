@@ -22,8 +22,8 @@ class JointRow:
     ----------
     frame, time_s
         Number; seconds since the first.
-    state
-        The worse of the two bones'.
+    state, sure
+        The worse of the two bones', and whether both were given or trusted.
     motion, smooth
         As of `registration.JOINT_MOTIONS`, from the poses as registered and of the smooth motions.
     helical, smooth_helical
@@ -33,14 +33,16 @@ class JointRow:
     frame: int
     time_s: float | None
     state: str
+    sure: bool = False
     motion: Float[Tensor, "6"] | None = None
     helical: tuple[float, float] | None = None
     smooth: Float[Tensor, "6"] | None = None
     smooth_helical: tuple[float, float] | None = None
 
 
-def write_joint(path: Path | str, rows: Sequence[JointRow]) -> None:
-    """Write a row for each frame, below one comment line with schema and version.
+def write_joint(path: Path | str, rows: Sequence[JointRow], *, simulated: bool) -> None:
+    """Write a row for each frame, below one comment line with schema, version and whether radiographs were
+    simulated.
 
     A cell without a value is empty; so are all anatomical ones where the bones' axes are not known.
 
@@ -51,7 +53,9 @@ def write_joint(path: Path | str, rows: Sequence[JointRow]) -> None:
     """
     each = (*JOINT_MOTIONS, *_HELICAL)
     with written(path) as beside, beside.open("w", encoding="utf-8", newline="") as stream:
-        stream.write(f"# {JOINT} version {VERSIONS[JOINT]}; {len(rows)} rows\n")
+        stream.write(
+            f"# {JOINT} version {VERSIONS[JOINT]}; simulated {'yes' if simulated else 'no'}; {len(rows)} rows\n"
+        )
         table = csv.writer(stream)
         table.writerow(["frame", "time_s", "state", *each, *(f"smooth_{name}" for name in each)])
         for row in rows:

@@ -14,7 +14,7 @@ from torch import Tensor
 from napari_xreg.files import TRACK, VERSIONS, ReadError, number, read_text, with_schema, written
 from napari_xreg.geometry import CArm, Pose
 
-_HEAD = re.compile(rf"# {TRACK} version (\d+); .*; (\d+) rows$")
+_HEAD = re.compile(rf"# {TRACK} version (\d+); .*; simulated (yes|no); (\d+) rows$")
 _FIRST = ("frame", "time_s", "state", "probability", "loss")
 _MATRIX = tuple(f"{row}{column}" for row in (1, 2, 3) for column in (1, 2, 3, 4))
 _CARM = ("primary_deg", "secondary_deg", "roll_deg", "x_mm", "y_mm", "depth_mm")
@@ -57,6 +57,14 @@ class TrackRow:
     smooth_deviation: Float[Tensor, "6"] | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class TrackTable:
+    """A file of `write_track`: its rows, and whether any radiograph was simulated."""
+
+    rows: tuple[TrackRow, ...]
+    simulated: bool
+
+
 def write_track(
     path: Path | str,
     rows: Sequence[TrackRow],
@@ -97,8 +105,8 @@ def write_track(
             writer.writerow([_text(value) for value in (*first, *found, *smooth)])
 
 
-def read_track(path: Path | str) -> list[TrackRow]:
-    """The rows that `write_track` wrote.
+def read_track(path: Path | str) -> TrackTable:
+    """What `write_track` wrote.
 
     Raises
     ------
@@ -117,10 +125,10 @@ def read_track(path: Path | str) -> list[TrackRow]:
         raise ReadError(
             f"{name}: its columns are not those of a track: got {', '.join(names)[:80]}"
         )
-    if len(rows) != int(head[2]) or not text.endswith("\n"):
-        raise ReadError(f"{name}: is cut off: {len(rows)} rows came, its first line says {head[2]}")
+    if len(rows) != int(head[3]) or not text.endswith("\n"):
+        raise ReadError(f"{name}: is cut off: {len(rows)} rows came, its first line says {head[3]}")
     try:
-        return [_row(cells) for cells in rows]
+        return TrackTable(tuple(_row(cells) for cells in rows), head[2] == "yes")
     except ValueError as error:
         raise ReadError(f"{name}: a row is damaged: {error}") from error
 

@@ -7,6 +7,7 @@ from functools import partial
 
 import torch
 from jaxtyping import Float
+from scipy.stats import chi2
 from torch import Tensor
 
 from napari_xreg.geometry import Pose
@@ -49,13 +50,17 @@ class JoinedView:
     misfit
         Root mean square of what is left, in standard deviations: about 1 where the predictions err
         as they are said to, more where they contradict each other.
-    apart_mm
-        The farthest that a prediction puts the centre from where it is now.
+    chance
+        Of predictions that err as they are said to differing so much (chi-squared); 1 for one view.
+    apart_deg, apart_mm
+        The most that a prediction is turned from the pose, and puts the centre elsewhere.
     """
 
     world_from_camera: Pose
     errors: tuple[float, ...]
     misfit: float
+    chance: float
+    apart_deg: float
     apart_mm: float
 
 
@@ -74,12 +79,14 @@ def join_views(views: Sequence[OneView], center: Float[Tensor, "3"]) -> JoinedVi
     Raises
     ------
     ValueError
-        If there is no view, or a standard deviation is not positive.
+        If there is no view, a pose is not finite, or a standard deviation is not positive.
     """
     if not views:
         raise ValueError("one view at least is needed")
-    if any(not min(view.errors) > 0 for view in views):
+    if not all(0 < error < math.inf for view in views for error in view.errors):
         raise ValueError("standard deviations of predictions must be positive")
+    if not all(bool(view.world_from_camera.matrix().isfinite().all()) for view in views):
+        raise ValueError("a predicted pose is not finite")
     center = center.double()
     known = [
         (
@@ -108,10 +115,13 @@ def join_views(views: Sequence[OneView], center: Float[Tensor, "3"]) -> JoinedVi
     about_first = _slope(lambda twist: errors_of(pose, pose.left_perturb(twist, center), center))
     variances = about_first @ torch.linalg.inv(jacobian.mT @ jacobian) @ about_first.mT
     free = 6 * (len(views) - 1)
-    misfit = math.sqrt(float(residual.square().sum()) / free) if free else 0.0
-    shifts = (residual.reshape(-1, 6) * scales)[:, 3:].norm(dim=1)
+    squares = float(residual.square().sum())
+    misfit = math.sqrt(squares / free) if free else 0.0
+    chance = float(chi2.sf(squares, free)) if free else 1.0
+    turn, shift = (residual.reshape(-1, 6) * scales).split(3, dim=1)
     errors = tuple(variances.diagonal().sqrt().tolist())
-    return JoinedView(pose, errors, misfit, float(shifts.max()))
+    apart = (float(part.norm(dim=1).max()) for part in (turn, shift))
+    return JoinedView(pose, errors, misfit, chance, *apart)
 
 
 def _slope(of: Callable[[Float[Tensor, "6"]], Tensor]) -> Float[Tensor, "n 6"]:

@@ -25,7 +25,7 @@ from .files.sources import (
     read_label_map as read_label_map,
     read_xray as read_xray,
 )
-from .named_poses import NamedPose as NamedPose, PoseRecord as PoseRecord
+from .named_poses import NamedPose as NamedPose, PoseRecord as PoseRecord, same_pose as same_pose
 from .ray_points import Look as Look, PointList as PointList, RayPoints as RayPoints
 from .rendering import (
     Preview as Preview,

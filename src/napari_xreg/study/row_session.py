@@ -1,5 +1,6 @@
 """A registration of a study as a session: to be looked at, or refined again."""
 
+from contextlib import suppress
 from pathlib import Path
 
 from napari_xreg.files import plain
@@ -11,6 +12,7 @@ from napari_xreg.study.case import Prepared
 from napari_xreg.study.plan import cases_of
 from napari_xreg.study.registering import settings_of
 from napari_xreg.study.running import FolderRecord
+from napari_xreg.workflows import PoseUnknown
 
 
 def opened_row(folder: FolderRecord, row: StudyRow) -> Session:
@@ -55,10 +57,7 @@ def session_of(prepared: Prepared, row: StudyRow, folder: FolderRecord) -> Sessi
             session.patient.set_structures(tuple(patient.structures))
     session.patient.set_isocenter(prepared.isocenter)
     session.landmarks.set(patient.landmarks)
-    starts: tuple[Pose | None, ...] = row.start_poses or (
-        prepared.start,
-        *(None for _ in prepared.radiographs[1:]),
-    )
+    starts = row.start_poses or _own_starts(prepared)
     ids = [
         session.exposures.add(
             radiograph,
@@ -76,6 +75,14 @@ def session_of(prepared: Prepared, row: StudyRow, folder: FolderRecord) -> Sessi
     described = {"kind": type(settings).__name__, **plain(settings)}
     session.results.accept(session.results.add(registration_of_row(row), ids, described))
     return session
+
+
+def _own_starts(prepared: Prepared) -> tuple[Pose | None, ...]:
+    """Where the case itself starts, all its radiographs together; None: as each file says."""
+    if prepared.start is not None:
+        with suppress(PoseUnknown):
+            return tuple(view.world_from_camera for view in prepared.views(prepared.start))
+    return (prepared.start, *(None for _ in prepared.radiographs[1:]))
 
 
 def registration_of_row(row: StudyRow) -> Registration:
@@ -101,12 +108,7 @@ def registration_of_row(row: StudyRow) -> Registration:
     )
 
 
-def likelihood_of_row(row: StudyRow) -> Likelihood:
-    """How likely the result of a row is right, as it was judged without the truth.
-
-    Raises
-    ------
-    ValueError
-        If the row is a failure.
-    """
-    return likelihood_of(registration_of_row(row))
+def likelihood_of_row(row: StudyRow) -> Likelihood | None:
+    """How likely the result of a row is right, as it was judged without the truth; None: it has no result."""
+    has_result = row.status is not None and row.pivot is not None and row.poses
+    return likelihood_of(registration_of_row(row)) if has_result else None

@@ -10,6 +10,9 @@ from napari_xreg.study.claims import Claims
 from napari_xreg.study.evaluating import Evaluation, evaluation_of
 from napari_xreg.study.running import ROWS, read_folder
 
+Stamp = tuple[int, int, int]
+"""Of a file: when it was written (ns), its size, its number on the disk."""
+
 
 @dataclass(frozen=True, eq=False)
 class Watched:
@@ -31,10 +34,10 @@ class Watched:
     evaluation: Evaluation
     in_hand: int
     problems: tuple[str, ...] = ()
-    seen: Mapping[str, tuple[int, StudyRow]] = field(default_factory=dict, repr=False)
-    """By file: when a row was written, ns, and what it says."""
-    planned: int = 0
-    """When what was asked for was written, ns."""
+    seen: Mapping[str, tuple[Stamp, StudyRow]] = field(default_factory=dict, repr=False)
+    """By file: what tells a row from one written in its place, and what it says."""
+    planned: Stamp = (0, 0, 0)
+    """The same of what was asked for."""
 
     def same_as(self, other: "Watched | None") -> bool:
         """Whether nothing that is shown has changed."""
@@ -65,11 +68,11 @@ def watch(out: Path | str, before: Watched | None = None) -> Watched:
     same_plan = before is not None and (before.out, before.planned) == (out, planned)
     known = before.seen if before is not None and same_plan else {}
     folder = before.evaluation.folder if before is not None and same_plan else read_folder(out)
-    seen: dict[str, tuple[int, StudyRow]] = {}
+    seen: dict[str, tuple[Stamp, StudyRow]] = {}
     problems = []
     for name in folder.files:
         written = _written(out / ROWS / name)
-        if not written:
+        if not any(written):
             continue
         try:
             there = known.get(name)
@@ -88,9 +91,10 @@ def watch(out: Path | str, before: Watched | None = None) -> Watched:
     return Watched(out, evaluation, in_hand, tuple(problems), seen, planned)
 
 
-def _written(file: Path) -> int:
-    """When, ns; 0 for a file that is not there."""
+def _written(file: Path) -> Stamp:
+    """What tells a file from one that was written in its place; zeros for one that is not there."""
     try:
-        return file.stat().st_mtime_ns
+        found = file.stat()
     except OSError:
-        return 0
+        return (0, 0, 0)
+    return (found.st_mtime_ns, found.st_size, found.st_ino)

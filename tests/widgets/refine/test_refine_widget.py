@@ -92,6 +92,14 @@ def several(qtbot, widget, count=3):
     qtbot.waitUntil(lambda: len(widget.iterations.losses.iterates) >= count, timeout=LONG)
 
 
+def rests(qtbot, widget):
+    """Wait until the refinement waits to go on, and all that it did is shown; how many iterates."""
+    condition = widget._run.job.control._running._cond
+    qtbot.waitUntil(lambda: bool(condition._waiters), timeout=LONG)
+    qtbot.waitUntil(lambda: not widget._run.job.queue, timeout=LONG)
+    return len(widget.iterations.losses.iterates)
+
+
 def layer(viewer, name):
     return next((one for one in viewer.layers if one.name == name), None)
 
@@ -207,15 +215,13 @@ def test_pause_step_and_go_on(slow, qtbot):
     several(qtbot, widget)
     click(qtbot, widget.buttons.pause)
     assert widget.buttons.pause.text() == "Resume"
-    qtbot.wait(400)  # the iteration under way may still arrive
-    count = len(widget.iterations.losses.iterates)
-    qtbot.wait(300)
+    count = rests(qtbot, widget)
+    qtbot.wait(100)
     assert len(widget.iterations.losses.iterates) == count
     for more in (1, 2):
         click(qtbot, widget.buttons.step)
         several(qtbot, widget, count + more)
-        qtbot.wait(200)
-        assert len(widget.iterations.losses.iterates) == count + more
+        assert rests(qtbot, widget) == count + more
     click(qtbot, widget.buttons.pause)
     several(qtbot, widget, count + 5)
     click(qtbot, widget.buttons.cancel)
@@ -226,9 +232,8 @@ def test_pause_step_and_go_on(slow, qtbot):
 def test_stepping_starts_a_refinement_that_waits(widget, qtbot):
     click(qtbot, widget.buttons.step)
     several(qtbot, widget, 1)
-    qtbot.wait(300)
     # The start, and one iteration; then it waits.
-    assert 1 <= len(widget.iterations.losses.iterates) <= 2
+    assert 1 <= rests(qtbot, widget) <= 2
     assert widget.running
     assert widget.buttons.pause.text() == "Resume"
     click(qtbot, widget.buttons.cancel)

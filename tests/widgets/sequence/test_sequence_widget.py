@@ -114,7 +114,7 @@ def test_tracked_looked_at_kept_and_written(widget, moving, qtbot, tmp_path, scr
 
     widget.export(tmp_path / "out")
     qtbot.waitUntil((tmp_path / "out" / "track.gif").exists, timeout=LONG)
-    assert [row.state for row in read_track(tmp_path / "out" / "track.csv")] == [
+    assert [row.state for row in read_track(tmp_path / "out" / "track.csv").rows] == [
         "tracked", "tracked", "given",
     ]  # fmt: skip
 

@@ -13,7 +13,7 @@ from napari_xreg.study import StudyRequest, plan_of, run_study, watch
 from napari_xreg.widgets import DataWidget, StudyWidget
 from napari_xreg.widgets.docks.opening import found
 from napari_xreg.widgets.study.opening import get_study_reader
-from napari_xreg.widgets.study.rows import COLUMNS
+from napari_xreg.widgets.study.rows import COLUMNS, VERDICT, RowsTable
 from napari_xreg.workflows import file_kind, inspect
 
 WAIT = 60_000
@@ -181,6 +181,42 @@ def test_a_folder_that_is_no_study_says_so_and_the_one_before_stays(widget, stud
     )
     assert widget.watched.out == study
     assert len(widget.table.all.rows) == 2
+    assert widget.words.words.startswith("Two directions, 2 of 2 done")
+    assert widget._timer.isActive()  # and is watched on
+
+
+def test_a_row_without_an_end_is_shown_and_cannot_be_opened(widget, study, tmp_path, qtbot):
+    """As other programs, or hands, may write them."""
+    out = tmp_path / "odd"
+    shutil.copytree(study, out)
+    name, (_, row) = next(iter(watch(out).seen.items()))
+    write_row(out / "rows" / name, row.model_copy(update={"pivot": None, "status": None}))
+    opened(widget, out, qtbot)
+    widget.table.go_to(row.key)
+    index = widget.table.currentIndex().siblingAtColumn(VERDICT)
+    assert index.data() == "–"
+    assert "No result." in widget.case_words.words
+    widget.open_chosen()
+    qtbot.waitUntil(lambda: not widget.running, timeout=WAIT)
+    assert "has no result" in widget._kept_words.words
+
+
+def test_who_reads_further_down_stays_there_when_a_row_comes(study, qtbot):
+    (one, two) = watch(study).evaluation.rows
+    many = [one.model_copy(update={"key": f"{n:064x}"}) for n in range(150)]
+    table = RowsTable()
+    qtbot.addWidget(table)
+    table.resize(400, 250)
+    table.show()
+    table.put(many)
+    table.go_to(many[1].key)
+    bar = table.verticalScrollBar()
+    qtbot.waitUntil(lambda: bar.maximum() > 100, timeout=WAIT)
+    bar.setValue(100)
+    table.put([*many, two])
+    qtbot.wait(50)
+    assert bar.value() == 100
+    assert table.row.key == many[1].key
 
 
 def test_the_data_widget_hands_it_over(viewer, bench, study, qtbot):

@@ -10,7 +10,7 @@ from napari_xreg.cli.console import Console
 from napari_xreg.files import JOINT, check_writable, schema_head
 from napari_xreg.geometry import Pose
 from napari_xreg.images import read_landmarks
-from napari_xreg.records import JointRow, TrackRow, read_track, write_joint
+from napari_xreg.records import JointRow, read_track, write_joint
 from napari_xreg.registration import JOINT_MOTIONS, bone_axes
 from napari_xreg.workflows import TRACK_TABLE, JointBone, JointRequest, joint_rows
 
@@ -19,31 +19,49 @@ def run(arguments: Namespace, console: Console) -> int:
     """Write the table; the exit code."""
     out = Path(arguments.out)
     check_writable(out)
+    tables = [_table(arguments.proximal), _table(arguments.distal)]
+    points = [Path(file) for file in (arguments.landmarks, arguments.distal_landmarks) if file]
+    if out.exists() and any(file.exists() and out.samefile(file) for file in [*tables, *points]):
+        raise ValueError(f"--out {out} is one of the files that are read: give another name")
+    proximal, distal = map(read_track, tables)
     request = JointRequest(
-        JointBone(_rows(arguments.proximal), _axes(arguments, proximal=True)),
-        JointBone(_rows(arguments.distal), _axes(arguments, proximal=False)),
+        JointBone(proximal, _axes(arguments, proximal=True)),
+        JointBone(distal, _axes(arguments, proximal=False)),
         arguments.side or "right",
         arguments.bends,
         arguments.reference,
     )
     rows = joint_rows(request)
-    write_joint(out, rows)
+    simulated = proximal.simulated or distal.simulated
+    write_joint(out, rows, simulated=simulated)
     both = [row for row in rows if row.helical is not None]
-    console.say(f"{len(both)} of {len(rows)} frames have both bones")
-    ranges = _ranges(both)
+    sure = [row for row in both if row.sure]
+    console.say(
+        f"{len(both)} of {len(rows)} frames have both bones; {len(sure)} are trusted or given"
+    )
+    if simulated:
+        console.say("the radiographs are SIMULATED")
+    ranges = _ranges(sure)
     for name, (low, high) in ranges.items():
         what, _, unit = name.rpartition("_")
         console.say(f"{what.replace('_', ' ')}: {low:.1f} to {high:.1f} {unit}")
     console.say(f"written: {out}")
     console.answer(
-        {**schema_head(JOINT), "frames": len(both), "ranges": ranges, "files": [str(out)]}
+        {
+            **schema_head(JOINT),
+            "simulated": simulated,
+            "frames": len(both),
+            "trusted": len(sure),
+            "ranges": ranges,
+            "files": [str(out)],
+        }
     )
-    return 0 if both else 1
+    return 0 if sure else 1
 
 
-def _rows(path: str) -> list[TrackRow]:
+def _table(path: str) -> Path:
     file = Path(path)
-    return read_track(file / TRACK_TABLE if file.is_dir() else file)
+    return file / TRACK_TABLE if file.is_dir() else file
 
 
 def _axes(arguments: Namespace, *, proximal: bool) -> Pose | None:

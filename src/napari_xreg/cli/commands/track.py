@@ -122,7 +122,7 @@ def _pose_in(path: str, number: int, arguments: Namespace) -> Pose:
     """Of a file of poses, or of a frame in the table of an earlier run."""
     if not path.lower().endswith(".csv"):
         return read_pose(path, frame=arguments.pose_frame)
-    rows = {row.frame: row.world_from_camera for row in read_track(path)}
+    rows = {row.frame: row.world_from_camera for row in read_track(path).rows}
     pose = rows.get(number)
     if pose is None:
         raise ValueError(f"{Path(path).name}: has no pose of frame {number}")

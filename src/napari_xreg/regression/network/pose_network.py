@@ -1,5 +1,6 @@
 """A network that says the pose of the C-arm that made a radiograph."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar, Literal
@@ -107,7 +108,9 @@ class PoseNetwork(RadiographNetwork):
         self.framing = framing or FixedCamera(pixels=64, pixel_mm=300 / 64)
         self.frame = frame or PoseFrame()
         self.look = look or Look()
-        if errors is not None and (len(errors) != 6 or not min(errors) >= 0):
+        if errors is not None and (
+            len(errors) != 6 or not all(0 <= error < math.inf for error in errors)
+        ):
             raise ValueError(f"errors are six standard deviations: got {errors!r}")
         self.errors = None if errors is None else tuple(errors)
         if self.framing.mirrored != self.frame.mirrored:

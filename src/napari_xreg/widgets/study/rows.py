@@ -132,7 +132,8 @@ class RowsModel(QAbstractTableModel):
             return value
         if index.column() == VERDICT and not row.failure:
             if role == Qt.ItemDataRole.DisplayRole:
-                return likelihood_of_row(row).short
+                likelihood = likelihood_of_row(row)
+                return "–" if likelihood is None else likelihood.short
             if role == Qt.ItemDataRole.ForegroundRole and is_wrong(row):
                 return QBrush(QColor(_RED))
         elif role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.ToolTipRole):
@@ -227,13 +228,16 @@ class RowsTable(QTableView):
 
     def put(self, rows: Sequence[StudyRow]) -> None:
         """Other rows; the chosen one stays chosen where it is still there."""
-        kept, first = self.row, not self.all.rows
+        kept, first, bar = self.row, not self.all.rows, self.verticalScrollBar()
+        assert bar is not None
+        stood = bar.value()
         self.all.put(rows)
         if first and rows:
             self.resizeColumnsToContents()
             self.setColumnWidth(0, min(self.columnWidth(0), CASE_WIDTH))
         if kept is not None:
             self.go_to(kept.key)
+        bar.setValue(stood)  # who reads further down stays there
 
     def go_to(self, key: str) -> None:
         """Choose a registration by its key."""

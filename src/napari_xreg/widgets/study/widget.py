@@ -162,6 +162,13 @@ class StudyWidget(Docked):
             self.table.put(evaluation.rows)
             self._choose()
             self._fill_figures()
+        self._say_how_far()
+        self._switch()
+
+    def _say_how_far(self) -> None:
+        found = self.watched
+        assert found is not None
+        evaluation = found.evaluation
         total, failed = len(evaluation.folder.files), sum(bool(r.failure) for r in evaluation.rows)
         said = [
             evaluation.folder.manifest.title or found.out.name,
@@ -171,15 +178,19 @@ class StudyWidget(Docked):
         said += [f"{found.in_hand} cases being computed"] if found.in_hand else []
         said += [f"{len(found.problems)} unreadable: {found.problems[0]}"] if found.problems else []
         self.words.setText(", ".join(said) + f". {evaluation.simulated_words}")
-        self._switch()
 
     def _not_there(self, error: Exception) -> None:
-        self._timer.stop()
-        if self.watched is not None and self.watched.out == self._folder:
+        if self.watched is None:
+            self._timer.stop()
+            self._folder = None
+            self.words.setText(HINT)
+        elif self.watched.out == self._folder:
+            self._timer.stop()
             self.keep_words(f"No longer watched: {sentence(error)}", error=True)
             return
-        self._folder = None if self.watched is None else self.watched.out
-        self.words.setText(HINT)
+        else:  # the study before stays, and is watched on
+            self._folder = self.watched.out
+            self._say_how_far()
         self.keep_words(sentence(error), error=True)
 
     def _choose(self, *_: object) -> None:
@@ -202,7 +213,10 @@ class StudyWidget(Docked):
     def _say(self, chosen: StudyRow | None) -> None:
         words = ""
         if chosen is not None:
-            reason = chosen.failure or f"{likelihood_of_row(chosen).words}."
+            likelihood = likelihood_of_row(chosen)
+            reason = chosen.failure or (
+                "No result." if likelihood is None else f"{likelihood.words}."
+            )
             words = " ".join([f"{chosen.case}: {reason}", *chosen.notes])
         self.case_words.setText(words)
         self._switch()

@@ -29,8 +29,14 @@ from napari_xreg.workflows.starting.starting import InitialiseRequest, StartingP
 
 LITTLE_SEEN = 0.5
 """Share of the network's picture below which the user is told."""
-CONTRADICTION = 3.0
-"""Root mean square, in standard deviations, beyond which predictions of several radiographs are not joined."""
+CONTRADICTION = 0.01
+"""Predictions of several radiographs are not joined that differ as rarely as this by their errors alone."""
+_NOTHING_BESIDE = (
+    "the network sees nothing of the other radiographs, or nobody knows how they stand to the first: the "
+    "first alone counts"
+)
+_LEAST = 0.05
+"""Degrees and mm: no network is surer than that."""
 _USUAL = (
     *[REGRESSION_SPREAD.rotation_deg] * 3,
     *[REGRESSION_SPREAD.in_plane_mm] * 2,
@@ -91,37 +97,35 @@ def _with_others(
     bone: Float[Tensor, "3"],
 ) -> tuple[Pose, Spread, str]:
     """The pose that all radiographs support, how sure it is, and what is said of that."""
-    errors = network.errors or _USUAL
+    errors = tuple(max(error, _LEAST) for error in network.errors or _USUAL)
     views = [OneView(first, Pose.identity(dtype=torch.float64), errors)]
     for radiograph, first_from_camera in request.beside:
-        if first_from_camera is None:
-            stands = View(request.radiograph, first)
-            known = request.isocenter is not None
-            (there,) = further_views(stands, (radiograph,), bone.double(), overrule=known)
-            first_from_camera = first.inverse() @ there.world_from_camera
-        # One that shows the network nothing says nothing.
+        # One that shows the network nothing says nothing, nor one that nobody knows the place of.
         with suppress(ValueError):
+            if first_from_camera is None:
+                stands = View(request.radiograph, first)
+                known = request.isocenter is not None
+                (there,) = further_views(stands, (radiograph,), bone.double(), overrule=known)
+                first_from_camera = first.inverse() @ there.world_from_camera
             other = predict(network, radiograph, place).world_from_camera
-            views.append(OneView(other, first_from_camera, errors))
+            if bool(other.matrix().isfinite().all()):
+                views.append(OneView(other, first_from_camera, errors))
     alone = spread_of(network.errors)
     if len(views) == 1:
-        return (
-            first,
-            alone,
-            "the network sees nothing of the other radiographs: the first alone counts",
-        )
+        return first, alone, _NOTHING_BESIDE
     found = join_views(views, bone)
-    if found.misfit > CONTRADICTION:
+    apart = f"up to {found.apart_deg:.0f}° and {found.apart_mm:.0f} mm"
+    if found.chance < CONTRADICTION:
         return first, alone, (
-            f"what the network says of the radiographs differs by up to {found.apart_mm:.0f} mm, more than it errs: "
-            "the first alone counts. Was it trained for views such as the others?"
+            f"what the network says of the radiographs is off what they have in common by {apart}, more than it errs: "
+            "the first alone counts. The network may not have been trained for views such as the others."
         )  # fmt: skip
     widened = spread_of(tuple(error * max(1.0, found.misfit) for error in found.errors))
     return (
         found.world_from_camera,
         widened,
         (
-            f"predictions of {len(views)} radiographs joined; they differ by up to {found.apart_mm:.0f} mm"
+            f"predictions of {len(views)} radiographs joined; they are off what they have in common by {apart}"
         ),
     )
 

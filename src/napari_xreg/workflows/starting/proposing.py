@@ -15,7 +15,7 @@ from napari_xreg.metrics import ncc
 from napari_xreg.progress import Control
 from napari_xreg.registration import Iterate, RefineSettings, Registration, View
 from napari_xreg.rendering import render_drr
-from napari_xreg.session import Rendering, Session
+from napari_xreg.session import Rendering, Session, same_pose
 from napari_xreg.workflows.refining import CPU, RefineRequest, refine, with_sagittal
 from napari_xreg.workflows.starting.initialisers import INITIALISERS
 from napari_xreg.workflows.starting.several import NothingFound, find_starts, hypothesis_of
@@ -230,10 +230,13 @@ def propose_request(
         raise ValueError("tick at least one that is to propose a pose")
     given = StartingPose(active.world_from_camera, patient.isocenter, "the current pose")
     places = tuple(mark for mark in session.landmarks.all if mark.position is not None)
+    # Only those that move together, and that somebody placed: a file without angles stands at AP.
     beside = tuple(
         (entry.masked, active.world_from_camera.inverse() @ entry.world_from_camera)
         for entry in session.exposures.all
-        if entry.used and entry is not active
+        if session.poses.rig_locked and entry.used and entry is not active
+        if entry.radiograph.nominal is not None
+        or not same_pose(entry.world_from_camera, entry.start)
     )
     requests = (
         InitialiseRequest(

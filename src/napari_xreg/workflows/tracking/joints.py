@@ -7,11 +7,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from napari_xreg.geometry import Pose
-from napari_xreg.records import JointRow, TrackRow
+from napari_xreg.records import JointRow, TrackTable
 from napari_xreg.registration import Bends, Side, helical_motion, joint_motion
 from napari_xreg.workflows.tracking.tracks import FrameState
 
 _STATES = [state.value for state in FrameState]
+_SURE = _STATES.index(FrameState.TRACKED.value)
+_SAME_S = 1e-3
+"""Times of a frame that differ by more, seconds, are not of one sequence."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,13 +23,13 @@ class JointBone:
 
     Parameters
     ----------
-    rows
+    table
         Where it was: of `read_track`, by the same first camera as the other bone.
     axes
         Its own, ``world_from_axes`` (`bone_axes`); None: the motion is told without anatomical axes.
     """
 
-    rows: Sequence[TrackRow]
+    table: TrackTable
     axes: Pose | None = None
 
 
@@ -58,16 +61,26 @@ def joint_rows(request: JointRequest) -> list[JointRow]:
     Raises
     ------
     ValueError
-        If the tables share no frame, or the reference is none of those that have both bones.
+        If the tables share no frame or give one other times, or the reference is none of those that have both bones.
     """
-    of_distal = {row.frame: row for row in request.distal.rows}
-    pairs = [(row, of_distal[row.frame]) for row in request.proximal.rows if row.frame in of_distal]
+    of_distal = {row.frame: row for row in request.distal.table.rows}
+    of_proximal = request.proximal.table.rows
+    pairs = [(row, of_distal[row.frame]) for row in of_proximal if row.frame in of_distal]
     if not pairs:
         raise ValueError("the two tracks have no frame in common: they are of different sequences")
+    for one, other in pairs:
+        times = one.time_s, other.time_s
+        if times[0] is not None and times[1] is not None and abs(times[0] - times[1]) > _SAME_S:
+            raise ValueError(
+                f"frame {one.frame} is at {times[0]:g} s in one table and at {times[1]:g} s in the other: "
+                "they are of different sequences"
+            )
     found = [_against(one.world_from_camera, other.world_from_camera) for one, other in pairs]
     smooth = [_against(one.smooth, other.smooth) for one, other in pairs]
     states = [max(one.state, other.state, key=_place) for one, other in pairs]
-    first = _reference(request, [one.frame for one, _ in pairs], found, states)
+    at = _reference(request, [one.frame for one, _ in pairs], found, states)
+    first = None if at is None else found[at]
+    smooth_first = None if at is None else smooth[at] or first
     rows = []
     for (one, _), pose, smoothed, state in zip(pairs, found, smooth, states, strict=True):
         rows.append(
@@ -75,10 +88,11 @@ def joint_rows(request: JointRequest) -> list[JointRow]:
                 one.frame,
                 one.time_s,
                 state,
+                _place(state) <= _SURE,
                 _of_axes(request, pose),
                 _since(first, pose),
                 _of_axes(request, smoothed),
-                _since(first, smoothed),
+                _since(smooth_first, smoothed),
             )
         )
     return rows
@@ -100,22 +114,18 @@ def _reference(
     frames: Sequence[int],
     found: Sequence[Pose | None],
     states: Sequence[str],
-) -> Pose | None:
-    known = [
-        (frame, pose, _place(state))
-        for frame, pose, state in zip(frames, found, states, strict=True)
-        if pose is not None
-    ]
+) -> int | None:
+    """Which of the frames helical motions are counted from."""
+    known = [place for place, pose in enumerate(found) if pose is not None]
     if request.reference is not None:
-        chosen = [pose for frame, pose, _ in known if frame == request.reference]
+        chosen = [place for place in known if frames[place] == request.reference]
         if not chosen:
             raise ValueError(
                 f"frame {request.reference} has no pose of both bones: choose another for the reference"
             )
         return chosen[0]
-    sure = _place(FrameState.TRACKED.value)
-    trusted = [pose for _, pose, place in known if place <= sure]
-    return next(iter(trusted or [pose for _, pose, _ in known]), None)
+    trusted = [place for place in known if _place(states[place]) <= _SURE]
+    return next(iter(trusted or known), None)
 
 
 def _of_axes(request: JointRequest, pose: Pose | None) -> Float[Tensor, "6"] | None:
