@@ -4,8 +4,10 @@
 together, of whole CTs and of single bones in a limb, and asks whether the 20 bone points lie within the
 50 and 95 % regions of the predicted covariance, in the image and in space (squared Mahalanobis lengths
 against chi-squared of 2 and 3 degrees of freedom). The CT of a simulated radiograph is as large as it
-says, so this is asked twice: with `Registration.covariance_at_scale`; and with the whole covariance, the
-error being what a CT of a scale drawn from the prior would have (to first order, `Registration.scale`).
+says, so this is asked twice: with `Registration.covariance_at_scale`; and with the CT's scale in it, the
+error being what a CT of a scale drawn from that very prior would have: its points farther out about the
+pivot, its pose where `Registration.scale` puts it, to first order. So the second only shows that the two
+agree, not that CTs are right within 1 %.
 Every result is a line of ``results/confidence/poses.jsonl``; run again to continue. Landmarks of one
 result are not independent, nor are results of one picture: intervals resample results.
 """
@@ -29,7 +31,7 @@ from napari_xreg.geometry import Pose
 from napari_xreg.metrics import mean_target_registration_error
 from napari_xreg.progress import run
 from napari_xreg.registration import RefineSettings, View, landmark_uncertainty
-from napari_xreg.registration.refinement.confidence import CALIBRATION
+from napari_xreg.registration.refinement.confidence import CALIBRATION, SCALE_SIGMA
 from napari_xreg.session import Rendering
 from napari_xreg.workflows import RefineRequest, refine
 
@@ -78,16 +80,20 @@ def inside(record: Record, *, scaled: bool) -> dict[str, Array]:
     covariance, scale = (
         torch.tensor(record[n], dtype=torch.float64) for n in ("covariance", "scale")
     )
-    if not scaled:
-        covariance = covariance - scale.outer(scale)
+    known = None if scaled else covariance - scale.outer(scale)
     rng = np.random.default_rng([record["seed"], NAMES.index(record["volume"])])
-    arm, points = cases.carm(), points.double()
+    arm, points, pivot = cases.carm(), points.double(), pivot.double()
     lengths: dict[str, list[float]] = {"image": [], "space": []}
     for draw in rng.standard_normal(DRAWS) if scaled else (0.0,):
-        moved = pose.left_perturb(draw * scale, pivot.double())
-        predicted = landmark_uncertainty(points, arm, moved, covariance, pivot.double())
-        pixels = arm.project(points, moved) - arm.project(points, truth)
-        camera = moved.inverse().apply(points) - truth.inverse().apply(points)
+        moved = pose.left_perturb(draw * scale, pivot)
+        marked = pivot + (1.0 + draw * SCALE_SIGMA) * (points - pivot)
+        predicted = (
+            landmark_uncertainty(marked, arm, moved, covariance, pivot, scale)
+            if known is None
+            else landmark_uncertainty(marked, arm, moved, known, pivot)
+        )
+        pixels = arm.project(marked, moved) - arm.project(points, truth)
+        camera = moved.inverse().apply(marked) - truth.inverse().apply(points)
         lengths["image"] += mahalanobis(pixels, predicted.pixel_covariance)
         lengths["space"] += mahalanobis(camera, predicted.camera_covariance)
     return {

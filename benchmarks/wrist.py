@@ -152,7 +152,12 @@ def register(
     depth_sigma = inside = None
     if result.covariance is not None:
         predicted = landmark_uncertainty(
-            bone.points, radiograph_of(cameras[0]).carm, found, result.covariance, result.pivot
+            bone.points,
+            radiograph_of(cameras[0]).carm,
+            found,
+            result.covariance,
+            result.pivot,
+            result.scale,
         ).camera_covariance
         depth_sigma = float(predicted[:, 2, 2].sqrt().mean())
         lengths = (moved * torch.linalg.solve(predicted, moved[..., None])[..., 0]).sum(-1)

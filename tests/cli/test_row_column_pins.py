@@ -133,6 +133,13 @@ class TestLandmarks:
             np.array([[4.938272, 0.0], [0.0, 9.467456]]), abs=1e-6
         )
         assert entry["expected_error_mm"] == pytest.approx(5**0.5)
+        # A CT 1 % larger, pose and landmark: the point 1 % farther from the source, along its ray.
+        scale = torch.cat([torch.zeros(3), -0.01 * pivot]).double()
+        larger = replace(found, covariance=covariance + scale.outer(scale), scale=scale)
+        (with_scale,) = predicted_landmarks([Landmark("a", POINT)], CARM, larger)
+        assert with_scale["pixel_covariance"] == pytest.approx(np.array(entry["pixel_covariance"]))
+        along = 1e-4 * sum(each**2 for each in POINT)
+        assert with_scale["expected_error_mm"] == pytest.approx((5 + along) ** 0.5)
         table = _landmark_table([entry])
         assert "row, column" in table
         assert "100.00, 50.00" in table

@@ -50,5 +50,6 @@ def registration(status=Status.CONVERGED, covariance=True):
         simulated=True,
         notes=("watch out",),
         probability=0.875,
+        scale=torch.arange(-2.0, 4.0, dtype=torch.float64) if covariance else None,
     )
     return result, view

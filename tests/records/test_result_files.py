@@ -146,12 +146,22 @@ class TestResult:
         assert torch.equal(saved.world_from_camera.matrix(), result.world_from_camera.matrix())
         assert torch.equal(saved.start.matrix(), view.world_from_camera.matrix())
         assert torch.equal(saved.covariance, result.covariance)
+        assert torch.equal(saved.scale, result.scale)
         assert saved.pivot.tolist() == pytest.approx(PIVOT.tolist())
         assert saved.carm == CARM
         assert saved.status is Status.CONVERGED
         assert dict(saved.losses) == {"loss": 0.25, "intensity": 0.2, "edges": 0.3}
         assert saved.simulated
         assert saved.data["status"]["probability"] == 0.875
+
+    def test_an_older_file_says_nothing_of_the_scale(self, tmp_path):
+        result, view = registration()
+        data = result_to_json(result, [view], settings=RefineSettings())
+        del data["covariance"]["scale"]
+        write_result(tmp_path / "r.json", data)
+        saved = read_result(tmp_path / "r.json")
+        assert saved.scale is None
+        assert torch.equal(saved.covariance, result.covariance)
 
     @pytest.mark.parametrize("probability", [1.5, -0.1, "high"])
     def test_a_probability_lies_between_0_and_1(self, tmp_path, probability):

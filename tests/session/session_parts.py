@@ -49,6 +49,7 @@ def make_registration(poses, pivot=(1.5, -2.5, 3.5)):
         simulated=True,
         notes=("a note",),
         probability=0.375,
+        scale=torch.tensor([0.25, -0.5, 0.125, 1.5, -7.5, 2.5], dtype=torch.float64),
     )
 
 

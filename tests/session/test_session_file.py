@@ -42,7 +42,13 @@ from napari_xreg.session import (
     write_session,
 )
 from napari_xreg.session.files.memory_files import write_grid_labels, write_grid_volume
-from napari_xreg.session.files.session_json import MaskEntry, mask_of, mask_to_json
+from napari_xreg.session.files.session_json import (
+    MaskEntry,
+    mask_of,
+    mask_to_json,
+    result_from_json,
+    result_to_json,
+)
 
 
 @pytest.fixture
@@ -143,6 +149,19 @@ def test_everything_comes_back(full, tmp_path):
         data.pop("saved")
     assert before == after
     assert again_read.exposures.named("lateral/1").source.path == str(written[1])
+
+
+def test_an_older_result_says_nothing_of_the_scale():
+    result = Result("r", ("a",), make_registration([twist(0.1, 0.3, 0.5, 7, 8, 9)]), {})
+    data = result_to_json(result)
+    assert torch.equal(
+        result_from_json(data).registration.covariance_at_scale,
+        result.registration.covariance_at_scale,
+    )
+    del data["scale"]
+    again = result_from_json(data).registration
+    assert again.scale is None
+    assert torch.equal(again.covariance_at_scale, result.registration.covariance)
 
 
 def test_an_empty_session_comes_back(tmp_path):

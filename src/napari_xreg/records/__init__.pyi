@@ -7,6 +7,7 @@ from .entries import (
     Measured as Measured,
     Probability as Probability,
     StatusName as StatusName,
+    Twist as Twist,
     Vector as Vector,
     carm_pose_to_json as carm_pose_to_json,
     carm_to_json as carm_to_json,

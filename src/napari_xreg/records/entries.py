@@ -70,6 +70,7 @@ def in_rows(value: Tensor | Pose) -> Any:
 Points = Annotated[Tensor, Rows((None, 3), "a list of points x, y, z in mm")]
 Vector = Annotated[Tensor, Rows((3,), "3 numbers")]
 Covariance = Annotated[Tensor, Rows((6, 6), "6 x 6 numbers")]
+Twist = Annotated[Tensor, Rows((6,), "6 numbers")]
 FOUR_BY_FOUR = Rows((4, 4), "four rows of four numbers", Pose.from_matrix)
 Matrix = Annotated[Pose, FOUR_BY_FOUR]
 """``world_from_camera`` (or what the entry is called) as four rows of four numbers, mm."""

@@ -36,6 +36,7 @@ from napari_xreg.records.entries import (
     Measured,
     Probability,
     StatusName,
+    Twist,
     carm_pose_to_json,
     carm_to_json,
     in_rows,
@@ -70,9 +71,13 @@ class StatusEntry(Record):
 
 
 class CovarianceEntry(Record):
-    """Of the left twist (omega, v), rad and mm, world axes, about the pivot."""
+    """Of the left twist (omega, v), rad and mm, world axes, about the pivot.
+
+    `scale`, a twist too, is what the CT's scale has in it, as `Registration.scale`; older files do not say it.
+    """
 
     twist: Covariance
+    scale: Twist | None = None
 
 
 class ResultFile(Record):
@@ -100,7 +105,7 @@ class SavedRegistration:
         Of the first radiograph.
     status
         How it ended.
-    pivot, covariance
+    pivot, covariance, scale
         As in `Registration`.
     losses
         At the final pose.
@@ -116,6 +121,7 @@ class SavedRegistration:
     status: Status
     pivot: Float[Tensor, "3"]
     covariance: Float[Tensor, "6 6"] | None
+    scale: Float[Tensor, "6"] | None
     losses: Mapping[str, float]
     simulated: bool
     data: Mapping[str, Any]
@@ -202,6 +208,7 @@ def result_to_json(
         deviations = torch.diagonal(terms).clamp_min(0).sqrt().tolist()
         data["covariance"] = {
             "twist": covariance.tolist(),
+            "scale": None if registration.scale is None else registration.scale.tolist(),
             "pivot_mm": pivot.tolist(),
             "order": "omega x y z (rad), v x y z (mm), world axes, left, about the pivot",
             "standard_deviation": dict(zip(_DEVIATIONS, deviations, strict=True)),
@@ -245,6 +252,7 @@ def read_result(path: Path | str) -> SavedRegistration:
         file.status.name,
         torch.tensor(file.pose.carm.isocenter, dtype=torch.float64),
         None if file.covariance is None else file.covariance.twist,
+        None if file.covariance is None else file.covariance.scale,
         file.losses,
         file.simulated,
         data,

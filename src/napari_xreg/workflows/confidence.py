@@ -20,9 +20,9 @@ CALIBRATION_WORDS = (
     "How far to trust this: the standard deviations were calibrated on simulated radiographs of two "
     "CTs, and allow for a CT whose scale, or a radiograph whose distances, are wrong by 1 %. On other "
     "simulated radiographs (91 trusted results, of typical to real quality, whole CTs and single bones, "
-    "one view and two) the 50 % ellipses held 53 % of the landmarks and the 95 % ellipses 93 %; in space "
-    "51 % and 92 %; in the worst of six anatomies 39 % and 80 %. A wrong optimum is not covered: see "
-    "Landscape."
+    "one view and two; scales drawn with that very 1 %, so it is no proof that a CT is right within it) the "
+    "50 % ellipses held 53 % of the landmarks and the 95 % ellipses 92 %; in space 49 % and 90 %; in the "
+    "worst of six anatomies 39 % and 78 %. A wrong optimum is not covered: see Landscape."
 )
 """What docs/decisions/0005-calibrated-covariance.md measured."""
 
@@ -86,8 +86,8 @@ def confidence_of(
     share = 0.0
     if marks:
         points = torch.tensor([mark.position for mark in marks], dtype=torch.float64)
-        spread = landmark_uncertainty(points, carm, pose, covariance, pivot).camera_covariance
-        squared = torch.diagonal(spread, dim1=-2, dim2=-1)
+        spread = landmark_uncertainty(points, carm, pose, covariance, pivot, registration.scale)
+        squared = torch.diagonal(spread.camera_covariance, dim1=-2, dim2=-1)
         errors = {m.name: float(s.sum().sqrt()) for m, s in zip(marks, squared, strict=True)}
         share = float(squared[:, 2].sum() / squared.sum().clamp_min(1e-30))
     weakest = weakest_direction(carm, pose, covariance, pivot)

@@ -101,7 +101,12 @@ def predicted_landmarks(
     ]
     if registration.covariance is not None:
         spread = landmark_uncertainty(
-            points, carm, pose, registration.covariance, registration.pivot
+            points,
+            carm,
+            pose,
+            registration.covariance,
+            registration.pivot,
+            registration.scale,
         )
         for entry, cov_pixel, cov_mm in zip(
             entries, spread.pixel_covariance, spread.camera_covariance, strict=True

@@ -5,7 +5,14 @@ import pytest
 import torch
 from blobs import CENTER, blob_radiograph, blob_volume, carm
 
-from napari_xreg.geometry import CArm, CArmPose, Detector
+from napari_xreg.geometry import (
+    CARM_PARAMETERS,
+    CArm,
+    CArmPose,
+    Detector,
+    Pose,
+    twists_of_carm_parameters,
+)
 from napari_xreg.images import Radiograph, Volume
 from napari_xreg.progress import run
 from napari_xreg.registration import (
@@ -25,6 +32,8 @@ from napari_xreg.registration.refinement.confidence import (
     scale_twist,
 )
 from napari_xreg.registration.refinement.host.correlated import correlated_sum
+from napari_xreg.registration.refinement.second_order.channels import Channels, gradient
+from napari_xreg.registration.refinement.second_order.locks import Locks
 
 CARM = CArm(1020.0, 720.0, Detector((200, 240), (1.5, 1.3), (90.0, 130.0)))
 TERMS = CArmPose(25.0, -17.0, 8.0, (12.0, -7.0, 31.0), (5.0, 60.0, -90.0))
@@ -142,6 +151,56 @@ def test_of_one_view_a_larger_ct_is_a_farther_one():
     torch.testing.assert_close(scale_twist(hessian, source, PIVOT), expected)
 
 
+def test_what_is_locked_does_not_move_for_a_larger_ct():
+    hessian = _covariance().inverse()[None]
+    source = POSE.translation[None]
+    (free,) = Locks(("depth", "roll"), CARM, PIVOT).free(Pose.stack([POSE]))
+    found = scale_twist(hessian, source, PIVOT, free)
+    terms = twists_of_carm_parameters(POSE, TERMS)
+    moved = dict(zip(CARM_PARAMETERS, torch.linalg.solve(terms, found).tolist(), strict=True))
+    assert moved["depth"] == pytest.approx(0.0, abs=1e-9)
+    assert moved["roll"] == pytest.approx(0.0, abs=1e-9)
+    # Of what may move it is the best: no slope is left there.
+    back = torch.cat([torch.zeros(3).double(), SCALE_SIGMA * (source[0] - PIVOT)])
+    slope = free.mT @ hessian[0] @ (found - back)
+    torch.testing.assert_close(slope, torch.zeros(4).double(), atol=1e-6, rtol=0)
+    assert float(found.norm()) > 0.1
+
+
+def test_of_one_view_a_larger_ct_changes_no_ellipse_and_shifts_landmarks_along_their_rays():
+    covariance, source = _covariance(), POSE.translation[None]
+    scale = scale_twist(covariance.inverse()[None], source, PIVOT)
+    points = PIVOT + torch.tensor([[60.0, 0, 40], [-70, 20, -60], [0, 0, 80]]).double()
+    plain = landmark_uncertainty(points, CARM, POSE, covariance, PIVOT)
+    whole = covariance + scale.outer(scale)
+    found = landmark_uncertainty(points, CARM, POSE, whole, PIVOT, scale)
+    torch.testing.assert_close(found.pixel_covariance, plain.pixel_covariance)
+    camera = POSE.inverse().apply(points)
+    along = SCALE_SIGMA * camera  # one per cent farther from the source
+    torch.testing.assert_close(
+        found.camera_covariance, plain.camera_covariance + along[:, :, None] * along[:, None]
+    )
+
+
+@pytest.mark.slow
+def test_the_last_view_may_have_nothing_to_compare():
+    arm = carm()
+    first, second = (arm.world_from_camera(p, -13.0, isocenter=CENTER) for p in (24.0, -61.0))
+    settings = RefineSettings(
+        levels=(Level(104, None, 2, channels=Channels(gradient(1.0))),),
+        threads=1, keep_images=False,
+    )  # fmt: skip
+    dots = torch.zeros(arm.detector.shape, dtype=torch.bool)
+    dots[5::12, 5::12] = True  # no pixel whose neighbours count too: no gradient
+    lone = View(blob_radiograph(arm, second).with_mask(dots, "dots"), second)
+    view, volume = View(blob_radiograph(arm, first), first), blob_volume()
+    one, two = (
+        run(refine(volume, views, settings=settings, isocenter=CENTER))
+        for views in ([view], [view, lone])
+    )
+    torch.testing.assert_close(two.scale, one.scale)
+
+
 @pytest.mark.slow
 def test_a_ct_that_is_too_large_moves_the_pose_as_predicted():
     arm = carm()
@@ -170,3 +229,23 @@ def test_a_ct_that_is_too_large_moves_the_pose_as_predicted():
         assert float(apart.norm() / (plain.scale * at_arm).norm()) < 0.1
         along = torch.linalg.solve(plain.covariance, plain.scale)
         assert float(along @ plain.scale) < 1.0  # it is within the covariance
+        # So do landmarks marked on that CT: against the patient's, in space and in the image.
+        arms = torch.tensor([[60.0, 0, 40], [-70, 20, -60], [0, 0, 80]]).double()
+        truth, pose = (each.world_from_camera.to(dtype=torch.float64) for each in (plain, moved))
+        points, marked = CENTER + arms, CENTER + (1.0 + SCALE_SIGMA) * arms
+        without, within = (
+            landmark_uncertainty(points, arm, truth, each, CENTER, said)
+            for each, said in ((plain.covariance_at_scale, None), (plain.covariance, plain.scale))
+        )
+        in_space = pose.inverse().apply(marked) - truth.inverse().apply(points)
+        added = within.camera_covariance - without.camera_covariance
+        squared = in_space[:, :, None] * in_space[:, None]
+        assert float((added - squared).norm() / squared.norm()) < 0.1
+        in_image = arm.project(marked, pose) - arm.project(points, truth)
+        added = (within.pixel_covariance - without.pixel_covariance).diagonal(dim1=1, dim2=2)
+        torch.testing.assert_close(added.sum(-1), in_image.square().sum(-1), atol=0.1, rtol=0.3)
+        if len(seen) == 1:
+            assert float(in_image.norm(dim=1).max()) < 0.1
+            assert float(added.abs().max()) < 1e-6
+        else:
+            assert float(in_image.norm(dim=1).max()) > 0.1

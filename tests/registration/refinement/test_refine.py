@@ -133,6 +133,11 @@ def test_locked_parameters_stay(volume):
     assert terms.offset_mm[2] == pytest.approx(9.0, abs=1e-9)
     assert terms.primary_deg == pytest.approx(24.0, abs=0.05)
     assert terms.offset_mm[0] == pytest.approx(4.0, abs=0.2)
+    # What is given has no error of its own, nor one that the size of the CT would make.
+    assert "The depth was locked" in result.words
+    assert "±" not in result.words
+    along = result.world_from_camera.rotation[:, 2].double()
+    assert float(along @ result.scale[3:]) == pytest.approx(0.0, abs=1e-6)
 
 
 @pytest.mark.slow

@@ -67,6 +67,9 @@ def test_one_view_must_agree_with_the_distances_of_its_header(balls):
     assert found.status is Status.NOT_TRUSTED
     assert "12 % farther from the source" in found.notes[-1]
     assert "± 7.4 mm or more" in found.notes[-1]  # the isocenter is 740 mm from the source
+    given = judged(registration(TRUTH), volume, [View(said, TRUTH)], ("roll", "depth"))
+    assert "±" not in given.notes[-1]
+    assert "12 % farther from the source" in given.notes[-1]
     assert likelihood_of(found).trusted is False
     assert likelihood_of(found).short.startswith("look again, ")
     # Where nobody said it, there is nothing to contradict.
@@ -93,3 +96,5 @@ def test_several_views_fix_the_depth_by_themselves(balls):
 def test_notes_are_read_as_sentences():
     found = replace(registration(TRUTH), notes=("rendered above water", "", "Look at both."))
     assert found.words == "The optimiser converged. Rendered above water. Look at both."
+    asks = replace(found, notes=("is it the right side?", "stop!", "and so on…", ""))
+    assert asks.words == "The optimiser converged. Is it the right side? Stop! And so on…"

@@ -64,6 +64,10 @@ def test_from_one_view_the_depth_is_said_to_be_worth_little():
     assert "± 8.6 mm (one standard deviation)" in one.words
     assert one.words.endswith("within 1 %: ± 7.4 mm.")
     assert "± 7.4 mm or more (one standard deviation)" in prior.words
+    locked = verdict_on(evidence, None, 743.0, 8.64, depth_given=True)
+    assert "within 2 mm as seen in this radiograph (fitted" in locked.words
+    assert "±" not in locked.words
+    assert locked.words.endswith("The depth was locked: it is as given, and was not looked for.")
     assert "as seen" not in two.words
     assert "depth" not in two.words
 

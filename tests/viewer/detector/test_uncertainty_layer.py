@@ -18,9 +18,9 @@ R95 = 2.4477468  # square root of the 95th percentile of chi-squared with two de
 PIVOT = torch.tensor([3.0, -5.0, 790.0], dtype=torch.float64)
 
 
-def result(covariance, pose=POSE, radiographs=("first",), views=()):
+def result(covariance, pose=POSE, radiographs=("first",), views=(), scale=None):
     registration = Registration(
-        pose, Status.CONVERGED, {"loss": 0.1}, (), PIVOT, covariance, views or (pose,)
+        pose, Status.CONVERGED, {"loss": 0.1}, (), PIVOT, covariance, views or (pose,), scale=scale
     )
     return Result("result 1", radiographs, registration, {})
 
@@ -106,6 +106,16 @@ def test_depth_alone_points_at_the_central_ray(canvas):
     long_mm, center_mm = long * (4.2, 3.1), to_center * (4.2, 3.1)
     across = long_mm[0] * center_mm[1] - long_mm[1] * center_mm[0]
     assert abs(across) < 1e-6 * np.linalg.norm(long_mm) * np.linalg.norm(center_mm) + 1e-6
+
+
+def test_what_a_larger_ct_does_to_pose_and_landmarks_alike_is_not_drawn(canvas):
+    pose = translations(2.0, 0.5, 0.1)
+    show(canvas, result(pose))
+    drawn = np.array(canvas.viewer.layers["ellipses"].data)
+    back = 0.01 * (POSE.translation - PIVOT)  # from the source, a larger CT is a farther one
+    scale = torch.cat([torch.zeros(3).double(), back])
+    show(canvas, result(pose + scale.outer(scale), scale=scale))
+    np.testing.assert_allclose(canvas.viewer.layers["ellipses"].data, drawn, atol=1e-6)
 
 
 def test_a_higher_probability_makes_larger_ellipses(canvas):

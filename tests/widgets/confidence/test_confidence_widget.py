@@ -31,11 +31,11 @@ def _covariance(session, deviations=DEVIATIONS, correlation=0.0):
     return twists @ inner @ twists.mT
 
 
-def _add(session, covariance, *, status=Status.CONVERGED, notes=()):
+def _add(session, covariance, *, status=Status.CONVERGED, notes=(), scale=None):
     pose = session.poses.current
     registration = Registration(
         pose, status, {"loss": 0.1}, (), session.patient.isocenter, covariance, (pose,),
-        simulated=True, notes=notes,
+        simulated=True, notes=notes, scale=scale,
     )  # fmt: skip
     return session.results.add(registration, [session.exposures.active.id], {})
 
@@ -77,6 +77,13 @@ def test_a_shift_moves_every_landmark_alike(bench):
     for mark in session.landmarks.all:
         arm = math.hypot(mark.position[0] - x, mark.position[1] - y)
         assert turned.landmarks[mark.name] == pytest.approx(0.02 * arm)
+    # A CT that is 1 % too large, seen once: each lies 1 % farther from the source than it should.
+    source, middle = session.poses.current.translation, session.patient.isocenter
+    scale = torch.cat([torch.zeros(3), 0.01 * (source - middle)]).double()
+    _add(session, scale.outer(scale), scale=scale)
+    for mark in session.landmarks.all:
+        away = math.dist(mark.position, source.tolist())
+        assert found_of(session, 2).landmarks[mark.name] == pytest.approx(0.01 * away)
 
 
 def test_deviations_of_what_is_not_trusted_come_with_a_caution(bench, viewer, qtbot):

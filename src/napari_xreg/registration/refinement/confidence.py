@@ -36,8 +36,9 @@ def scale_twist(
     hessians: Float[Tensor, "views 6 6"],
     sources: Float[Tensor, "views 3"],
     pivot: Float[Tensor, "3"],
+    free: Float[Tensor, "6 k"] | None = None,
 ) -> Float[Tensor, "6"]:
-    """How the pose moves if the CT is one `SCALE_SIGMA` larger than it says: a left twist about `pivot`.
+    """How the pose moves if the CT is one `SCALE_SIGMA` larger than the patient: a left twist about `pivot`.
 
     Larger about the pivot, the CT looks to each source as if it came towards it by that share of the way
     between them: the camera has to step back. Where several views disagree, the one that tells more
@@ -51,10 +52,15 @@ def scale_twist(
         Where each view's source stands, world mm.
     pivot
         World, mm.
+    free
+        Twists that were sought, of `Locks.free`; None: all six.
     """
     back = torch.cat([torch.zeros_like(sources), SCALE_SIGMA * (sources - pivot)], -1)
     wanted = (hessians @ back[..., None])[..., 0].sum(0)
-    return torch.linalg.solve(hessians.sum(0), wanted)
+    hessian = hessians.sum(0)
+    if free is None:
+        return torch.linalg.solve(hessian, wanted)
+    return free @ torch.linalg.solve(free.mT @ hessian @ free, free.mT @ wanted)
 
 
 def sandwich(
@@ -100,7 +106,7 @@ class LandmarkUncertainty:
         Of each projection, pixels squared, order (row, column).
     camera_covariance
         Of each landmark's position in camera axes (x, y, depth), mm squared: the predicted target
-        registration error.
+        registration error, between where the pose puts it as the CT has it and where the patient has it.
     """
 
     pixels: Float[Tensor, "n 2"]
@@ -114,8 +120,12 @@ def landmark_uncertainty(
     world_from_camera: Pose,
     covariance: Float[Tensor, "6 6"],
     pivot: Float[Tensor, "3"],
+    scale: Float[Tensor, "6"] | None = None,
 ) -> LandmarkUncertainty:
     """Carry the covariance of a pose to landmarks, to first order.
+
+    A CT that is too large also puts its landmarks too far out, about the pivot. From one view that is
+    what the pose steps back for, so in the image nothing is seen of it; in space they lie farther away.
 
     Parameters
     ----------
@@ -123,8 +133,8 @@ def landmark_uncertainty(
         World (LPS), mm.
     carm, world_from_camera
         View.
-    covariance, pivot
-        As in `Registration`.
+    covariance, pivot, scale
+        As in `Registration`. None: all of the covariance is the pose's, and the CT as large as it says.
     """
     points = points.to(covariance)
     rotation = world_from_camera.rotation.to(covariance)
@@ -138,7 +148,13 @@ def landmark_uncertainty(
         moved[:, :, axis] = -torch.linalg.cross(unit.expand_as(arm), arm)
         moved[:, axis, 3 + axis] = -1.0
     in_camera = rotation.mT @ moved
+    if scale is not None:
+        scale = scale.to(covariance)
+        covariance = covariance - scale.outer(scale)
     camera_covariance = in_camera @ covariance @ in_camera.mT
+    if scale is not None:
+        grown = in_camera @ scale + SCALE_SIGMA * arm @ rotation
+        camera_covariance = camera_covariance + grown[:, :, None] * grown[:, None]
     k = carm.camera_matrix(dtype=covariance.dtype)
     x, y, z = camera.unbind(-1)
     zero = torch.zeros_like(z)

@@ -34,17 +34,20 @@ class Model:
     sums: Float[Tensor, "s terms 7 7"]
     shares: Float[Tensor, "terms"]
 
-    def hessians(self, names: Sequence[str]) -> Float[Tensor, "s views 6 6"]:
+    def hessians(self, names: Sequence[str], count: int) -> Float[Tensor, "s views 6 6"]:
         """The Gauss-Newton matrix, the part of each view.
 
         Parameters
         ----------
         names
-            Of the terms, as `Problem.names`. A mask may leave one view fewer of them than another.
+            Of the terms, as `Problem.names`. A mask may leave one view fewer of them than another,
+            or none.
+        count
+            Of views.
         """
         views = [int(name[name.rindex("[") + 1 : -1]) - 1 if "[" in name else 0 for name in names]
         of_terms = self.shares[:, None, None] * self.sums[..., :6, :6]
-        parts = of_terms.new_zeros((len(of_terms), max(views) + 1, 6, 6))
+        parts = of_terms.new_zeros((len(of_terms), count, 6, 6))
         return parts.index_add(1, torch.tensor(views, device=parts.device), of_terms)
 
     @property

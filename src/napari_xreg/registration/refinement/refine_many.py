@@ -122,7 +122,7 @@ def _rounds_together(
             found |= {n: short_of_memory(found[n], asked.starts) for n in left}
             break
         for n, unjudged in zip(left, results, strict=False):
-            result = judged(unjudged, volume, cases[n])
+            result = judged(unjudged, volume, cases[n], asked.locked)
             if n in found and came_back(found[n], result, asked.starts):
                 over.add(n)
             if n not in found or likely(result) > likely(found[n]):

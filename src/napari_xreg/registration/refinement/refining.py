@@ -74,6 +74,6 @@ def refine(
 
     def once(how: Any) -> Generator[Iterate, None, Registration]:
         found = yield from solve(volume, views, settings=how, pivot=pivot, control=control)
-        return judged(found, volume, views)
+        return judged(found, volume, views, getattr(how, "locked", ()))
 
     return (yield from until_trusted(once, settings, control))

@@ -195,7 +195,7 @@ class Registration:
         judged.
     scale
         The part of `covariance` that the CT's scale has: how far the same twist goes if the CT is one
-        standard deviation larger than it says (`scale_twist`). It is the same for every picture of the
+        standard deviation larger than the patient (`scale_twist`). It is the same for every picture of the
         patient.
     """
 
@@ -249,8 +249,11 @@ class Registration:
     @property
     def words(self) -> str:
         """How it ended and its notes, as sentences: some notes are lines of a log, without a full stop."""
-        said = [self.status.value, *self.notes]
-        return " ".join(f"{one[:1].upper()}{one[1:].rstrip('.')}." for one in said if one)
+        said = [one for one in (self.status.value, *self.notes) if one]
+        stops = ("" if one.endswith(tuple(".?!…")) else "." for one in said)
+        return " ".join(
+            f"{one[:1].upper()}{one[1:]}{stop}" for one, stop in zip(said, stops, strict=True)
+        )
 
     @property
     def ended_at(self) -> int | None:

@@ -51,6 +51,8 @@ class Verdict:
     isocenter_off: float | None = None
     depth_mm: float | None = None
     depth_sigma_mm: float | None = None
+    depth_given: bool = False
+    """It was locked: nothing was found of it that could have an error."""
 
     @property
     def contradicts_header(self) -> bool:
@@ -80,7 +82,9 @@ class Verdict:
             f"{self.likelihood.words} (fitted on simulated radiographs): {share} of the details of "
             "the DRR fit the radiograph nowhere better than where this pose puts them."
         )
-        if self.depth_mm is not None:
+        if self.depth_given:
+            said += " The depth was locked: it is as given, and was not looked for."
+        elif self.depth_mm is not None:
             said += f" {depth_words(self.depth_mm, self.depth_sigma_mm)}"
         if self.contradicts_header:
             assert self.isocenter_off is not None
@@ -117,10 +121,11 @@ def verdict_on(
     isocenter_off: float | None = None,
     depth_mm: float | None = None,
     depth_sigma_mm: float | None = None,
+    depth_given: bool = False,
 ) -> Verdict:
     """The verdict that evidence supports; parameters as of `Verdict`."""
     if evidence is None:
-        return Verdict(0.0, None, isocenter_off, depth_mm, depth_sigma_mm)
+        return Verdict(0.0, None, isocenter_off, depth_mm, depth_sigma_mm, depth_given)
     odds = (
         OFFSET
         + SETTLED * evidence.settled
@@ -129,10 +134,12 @@ def verdict_on(
         + SLACK * math.log(evidence.slack_mm)
     )
     likely = 1.0 / (1.0 + math.exp(-odds))
-    return Verdict(likely, evidence, isocenter_off, depth_mm, depth_sigma_mm)
+    return Verdict(likely, evidence, isocenter_off, depth_mm, depth_sigma_mm, depth_given)
 
 
-def judged(registration: Registration, volume: Volume, views: Sequence[View]) -> Registration:
+def judged(
+    registration: Registration, volume: Volume, views: Sequence[View], locked: Sequence[str] = ()
+) -> Registration:
     """The registration with its probability and what it rests on; NOT_TRUSTED where that is low.
 
     Parameters
@@ -143,10 +150,12 @@ def judged(registration: Registration, volume: Volume, views: Sequence[View]) ->
         The CT as it was registered.
     views
         What was registered; their starting poses do not count.
+    locked
+        Of `CARM_PARAMETERS`: those that were given.
     """
     if registration.status in _NOT_JUDGED:
         return registration
-    verdict = verdict_of(registration, volume, views)
+    verdict = verdict_of(registration, volume, views, locked)
     status, said = registration.status, registration.notes
     if not verdict.trusted:
         if status is not Status.CONVERGED:
@@ -160,8 +169,10 @@ def judged(registration: Registration, volume: Volume, views: Sequence[View]) ->
     )
 
 
-def verdict_of(registration: Registration, volume: Volume, views: Sequence[View]) -> Verdict:
-    """What the radiographs say of the poses found."""
+def verdict_of(
+    registration: Registration, volume: Volume, views: Sequence[View], locked: Sequence[str] = ()
+) -> Verdict:
+    """What the radiographs say of the poses found; parameters as of `judged`."""
     found = [
         View(view.radiograph, pose) for view, pose in zip(views, registration.views, strict=True)
     ]
@@ -180,7 +191,7 @@ def verdict_of(registration: Registration, volume: Volume, views: Sequence[View]
             "source_to_isocenter"
         )
         off = None if assumed else depth / radiograph.carm.source_to_isocenter - 1.0
-    return verdict_on(evidence_of(volume, found), off, depth, sigma)
+    return verdict_on(evidence_of(volume, found), off, depth, sigma, "depth" in locked)
 
 
 def likelihood_of(registration: Registration) -> Likelihood:

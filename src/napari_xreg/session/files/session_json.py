@@ -31,6 +31,7 @@ from napari_xreg.records import (
     Measured,
     Probability,
     StatusName,
+    Twist,
     Vector,
     carm_pose_to_json,
     carm_to_json,
@@ -128,6 +129,7 @@ class ResultEntry(Record):
     losses: dict[str, Measured]
     pivot_mm: Vector
     covariance: Covariance | None
+    scale: Twist | None = None
     candidates: tuple[CandidateEntry, ...]
     simulated: Flag
     notes: tuple[Text, ...]
@@ -326,5 +328,6 @@ def result_from_json(data: Any) -> Result:
         entry.simulated,
         entry.notes,
         entry.probability,
+        entry.scale,
     )
     return Result(entry.name, entry.radiographs, registration, entry.settings)

@@ -76,6 +76,7 @@ class UncertaintyLayer:
             pose.to(dtype=torch.float64),
             covariance.double(),
             result.registration.pivot.double(),
+            result.registration.scale,
         )
         ok = torch.isfinite(seen.pixels).all(-1)
         chords = ellipse_chords(

@@ -207,7 +207,7 @@ class _Course:
         model = state.model
         # Nothing but the winners' comes from the device.
         losses, terms = model.loss[winners].tolist(), model.terms[winners].tolist()
-        hessians = model.hessians(names)[winners].cpu()
+        hessians = model.hessians(names, len(state.poses))[winners].cpu()
         minimised = [part[winners].cpu() for part in quadratic(model, state.poses[0], self._pull)]
         ended = state.ended[winners].tolist()
         ran_away = self._bounds.reached(state.poses[0])[winners].tolist()
@@ -221,8 +221,8 @@ class _Course:
         results = []
         for case, tracks in enumerate(self.tracks):
             end = Status.ITERATION_LIMIT
+            basis = None if free is None else free[case]
             if ended[case]:
-                basis = None if free is None else free[case]
                 end = ended_at(
                     losses[case], minimised[0][case], minimised[1][case], self._tolerance_mm, basis
                 )
@@ -235,7 +235,7 @@ class _Course:
                 covariance = sandwich(hessians[case].sum(0).numpy(), meat[case])
             if covariance is not None:
                 sources = torch.stack([pose.translation for pose in poses]).double()
-                scale = scale_twist(hessians[case], sources, self._pivot.double())
+                scale = scale_twist(hessians[case], sources, self._pivot.double(), basis)
                 covariance = covariance + scale.outer(scale)
             notes = (*self._notes[case], *([self._ran_away()] if ran_away[case] else []))
             found = Registration(
