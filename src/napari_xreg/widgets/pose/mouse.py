@@ -23,7 +23,7 @@ KEY_WORDS = (
     "Keys, by one step: Shift and arrows shift, Shift and Page Up or Down change depth; with "
     "Control and Shift they turn primary, secondary and roll. Control+Z and Control+Shift+Z undo "
     "and redo. Alt+1 to Alt+5: blend, edges, difference, checkerboard, swipe; Alt+B: radiograph or DRR "
-    "by turns; Alt+C: compare start, result and current pose. Change them in napari's Preferences, "
+    "by turns; Alt+N: compare start, result and current pose. Change them in napari's Preferences, "
     "Shortcuts, Viewer key bindings."
 )
 

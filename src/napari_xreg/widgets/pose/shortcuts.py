@@ -1,6 +1,7 @@
 """Keys of the canvas as napari's own actions: listed and changed under Preferences, Shortcuts.
 
-None of them is a key of napari's (`napari.utils.shortcuts`): theirs are never shadowed.
+None of them is a key of napari's (`napari.utils.shortcuts`, and those of its menus, as Alt+C for
+a screenshot): neither shadows the other.
 """
 
 from collections.abc import Callable
@@ -71,7 +72,7 @@ SHORTCUTS = (
         for number, mode in enumerate(PRESETS, start=1)
     ),
     Shortcut("flip", "Alt-B", "X-ray to CT: radiograph or DRR, by turns (blink)"),
-    Shortcut("compare", "Alt-C", "X-ray to CT: compare start, result and current pose"),
+    Shortcut("compare", "Alt-N", "X-ray to CT: compare start, result and current pose"),
 )
 
 _answered_by: list[Callable[[Any, str], None]] = []
