@@ -143,7 +143,9 @@ def test_refining_finds_the_truth_and_moves_nothing_before_accept(widget, near, 
     cell = widget.results.table.item(0, 2)
     qtbot.waitUntil(lambda: cell.text() != "…", timeout=LONG)
     assert float(cell.text()) == pytest.approx(expected, abs=2e-4)
-    assert f"NCC {cell.text()} over all pixels" in widget.iterations.losses._legend.text()
+    assert f"NCC {cell.text()} over all pixels" in widget.iterations.losses._legend.text().replace(
+        "&nbsp;", " "
+    )
 
 
 @aside
@@ -206,6 +208,9 @@ def test_accept_undo_discard(widget, near, qtbot):
     assert widget.results.table.rowCount() == 0
     assert widget.iterations.losses.curves == {}
     assert not widget.iterations.resume_here.isEnabled()
+    assert layer(near.viewer, "iterations") is None  # nor the viewer's slider of iterations
+    near.session.undo()
+    assert layer(near.viewer, "iterations") is not None
 
 
 @aside

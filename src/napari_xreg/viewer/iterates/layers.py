@@ -247,6 +247,11 @@ class IterateLayers:
         for role in self._shelf.roles:
             self._shelf.unhide(role)
 
+    def forget(self) -> None:
+        """Nothing to show any more: the layers go, and the viewer's iteration slider with them."""
+        self._record, self._at = None, -1
+        self._shelf.remove_all()
+
     def close(self, *, remove_layers: bool = False) -> None:
         """Listen no longer; the layers stay unless asked otherwise."""
         self.viewer.dims.events.point.disconnect(self._on_slider)

@@ -318,7 +318,7 @@ class IterationPlot(QWidget):
             for name, colour in self._colours.items()
             if not name.startswith("_")
         )
-        note = f" &nbsp; {self._note}" if self._note else ""
+        note = " &nbsp; " + self._note.replace(" ", "&nbsp;") if self._note else ""
         self._legend.setText(" &nbsp; ".join(shown) + note)
 
 

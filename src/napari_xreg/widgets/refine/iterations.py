@@ -115,10 +115,10 @@ class IterationsPanel(QWidget):
             return ""
         start = f", start {iterate.start + 1}" if iterate.start else ""
         taken = "" if iterate.accepted else ", taken back"
-        simulated = " (simulated)" if shown.simulated else ""
+        simulated = ", simulated radiograph" if shown.simulated else ""
         words = [
             f"Iteration {iterate.index}, level {iterate.level + 1}{start}{taken}",
-            f"loss {iterate.loss:.3g}{simulated}",
+            f"loss {iterate.loss:.3g}",
             carm_words(
                 shown.carm.carm_pose(iterate.world_from_camera, self._session.patient.isocenter)
             ),
@@ -126,6 +126,7 @@ class IterationsPanel(QWidget):
         error = truth_error_mm(self._session, shown.ids[0], iterate.world_from_camera)
         if error is not None:
             words[1] += f", mTRE {error:.2f} mm"
+        words[1] += simulated
         return "\n".join(words)
 
     def _pick(self, index: int) -> None:

@@ -102,6 +102,12 @@ class IterationsOnCanvas:
         )
         return ""
 
+    def forget(self) -> None:
+        """The DRR again, and no layers of iterations."""
+        self._pictures.stop()
+        self.show(False)
+        self.layers.forget()
+
     def close(self) -> None:
         """For good; the layers go, unless the viewer itself does."""
         self._pictures.close()

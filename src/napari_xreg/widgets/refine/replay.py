@@ -81,7 +81,7 @@ class Replay(QObject):
     def forget(self) -> None:
         """Show no iterations any more, nor what was plotted of them."""
         self._panel.begin(None)
-        self._canvas.show(False)
+        self._canvas.forget()
         self.changed.emit()
 
     def close(self) -> None:
