@@ -109,7 +109,7 @@ def run_all(options: argparse.Namespace, folder: Path) -> None:
             found = {
                 "network": record,
                 "network refined": refined(
-                    name, seed, start, spread_of(network), options.multi_start
+                    name, seed, start, spread_of(network.errors), options.multi_start
                 ),
             }
             common = {"volume": name, "seed": seed, "code": source_digest(), "steps": options.steps}

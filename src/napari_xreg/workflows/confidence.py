@@ -22,7 +22,7 @@ CALIBRATION_WORDS = (
     "simulated radiographs (91 trusted results, of typical to real quality, whole CTs and single bones, "
     "one view and two; scales drawn with that very 1 %, so it is no proof that a CT is right within it) the "
     "50 % ellipses held 53 % of the landmarks and the 95 % ellipses 92 %; in space 49 % and 90 %; in the "
-    "worst of six anatomies 39 % and 78 %. A wrong optimum is not covered: see Landscape."
+    "worst of six anatomies 39 % and 78 %. A wrong optimum is not covered: see Loss landscape."
 )
 """What docs/decisions/0005-calibrated-covariance.md measured."""
 

@@ -213,7 +213,7 @@ def test_the_runner_up_is_of_another_basin():
     assert found.candidate is worse  # twice the loss, the other three times
     assert found.apart_mm == pytest.approx(50 * math.pi, abs=0.01)
     assert found.words == (
-        "Next best elsewhere: the antipode ended 157 mm away with 2.0 times the loss of this pose "
+        "Next best elsewhere: the mirrored pose ended 157 mm away with 2.0 times the loss of this pose "
         "(level 2)."
     )
     close = replace(worse, loss=0.044)

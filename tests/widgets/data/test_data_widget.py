@@ -112,7 +112,7 @@ def test_a_ct_and_its_labels_from_files(empty, ct_file, loaded, patient):
     )
     words = empty.patient.ct_words.words
     x, y, z = reversed(patient.volume.shape)
-    assert f"pelvis_ct.nii.gz: {x} × {y} × {z} voxels of 6 × 6 × 6 mm" in words
+    assert f"pelvis_ct.nii.gz: {x} × {y} × {z} voxels (x, y, z) of 6 mm" in words
     assert "HU" in words
     assert session.patient.volume_source.sha256
     assert "structures" in empty.patient.label_words.words

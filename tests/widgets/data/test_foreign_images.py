@@ -63,7 +63,7 @@ def opened(scene, *shapes, path="/somewhere/film.tif", **options):
 def test_a_flat_image_is_asked_about_once_and_its_eye_closes_when_it_is_the_radiograph(scene):
     (layer,) = opened(scene, (40, 50))
     ((words, answers),) = scene.asked
-    assert words == "Use film0 as the radiograph?"
+    assert words == "Use “film0” as the radiograph?"
     assert list(answers) == ["yes", "no: leave it as a layer of napari"]
     answers["no: leave it as a layer of napari"]()
     assert scene.adopted == []
@@ -88,7 +88,7 @@ def test_a_flat_image_is_asked_about_once_and_its_eye_closes_when_it_is_the_radi
 def test_a_stack_is_asked_about_as_a_ct(scene):
     (layer,) = opened(scene, (4, 5, 6))
     ((words, answers),) = scene.asked
-    assert words == "Use film0 as the CT?"
+    assert words == "Use “film0” as the CT?"
     answers["yes: its values are Hounsfield units"]()
     assert scene.adopted == [("film0", "hu")]
     scene.session.patient.set_volume(Volume(torch.full((4, 5, 7), 0.02), torch.eye(4)))

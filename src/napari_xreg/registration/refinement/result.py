@@ -150,7 +150,7 @@ class RunnerUp:
     def words(self) -> str:
         """What a user reads."""
         origin = self.candidate.origin
-        what = "the antipode" if self.candidate.antipode else "another start"
+        what = "the mirrored pose" if self.candidate.antipode else "another start"
         what += f" of {origin}" if origin else ""
         near = " Nearly as good: compare both." if self.margin < NEARLY else ""
         return (

@@ -91,7 +91,7 @@ class ForeignImages:
         if not there:
             return
         self._asked.update(there)
-        name = there[0].name if len(there) == 1 else f"these {len(there)} images"
+        name = f"“{there[0].name}”" if len(there) == 1 else f"these {len(there)} images"
         session = self._session
         if there[0].ndim == 2:
             article = "another" if session.exposures.all else "the"

@@ -102,8 +102,11 @@ def ct_words(session: Session) -> str:
     if volume is None:
         return "Nothing loaded: choose a file, drop one here, or start with a sample."
     z, y, x = volume.shape
-    sx, sy, sz = volume.spacing
-    grid = f"{x} × {y} × {z} voxels of {sx:.3g} × {sy:.3g} × {sz:.3g} mm (x, y, z)"
+    sides = [f"{side:.3g}" for side in volume.spacing]
+    size = (
+        sides[0] if len(set(sides)) == 1 else " × ".join(sides)
+    )  # one line is all there is room for
+    grid = f"{x} × {y} × {z} voxels (x, y, z) of {size} mm"
     named = f"{_named(session.patient.volume_source)}: {grid}"
     notes = (f"• {note}" for note in volume.notes)  # what its values were read as, for one
     lines = (named, _range(volume), _licence(session.patient.volume_source), *notes)

@@ -164,10 +164,10 @@ class Taking:
             return
         new = "the new one" if source is None else Path(source.path).name
         self._ask_first(
-            f"There is a CT already. Is {new} of the same patient? Either way its label map and the "
-            "results go; Undo (Pose widget) brings everything back.",
+            f"There is a CT already. Is {new} of the same patient? Either way the present label map "
+            "and results are removed; Undo (Pose widget) brings everything back.",
             {
-                "another patient: landmarks go too, each C-arm returns to its start": (
+                "another patient: landmarks are removed too, each C-arm returns to its start": (
                     partial(session.patient.replace, volume, source)
                 ),
                 "the same patient: landmarks, radiographs and poses stay": (

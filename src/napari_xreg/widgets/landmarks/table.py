@@ -12,7 +12,7 @@ from napari_xreg.workflows import FATES, LandmarkRow
 COLUMNS = {
     "name": "Tick: the pose is fitted to it. Double-click renames it everywhere.",
     "in\nCT": "Whether it has a position in the patient.",
-    "in\nX-ray": "Whether it was picked on the active radiograph; hollow: marked invisible.",
+    "in\nX-ray": "Whether it was picked on the active radiograph; hollow: marked as not visible.",
     "uncert.\n(px)": (
         "Standard deviation of its pixel, root mean square of rows and columns, pixels.\n"
         "In brackets: picked by hand, so the picking error below holds. Double-click to give it its own."

@@ -132,7 +132,7 @@ class TemplateStrip(QWidget):
             mark.setData([at[1]], [at[0]])
             mark.setVisible(bool(seen))
             hidden += not seen
-        words = f"{len(chosen)} of {len(prepared.templates)} templates"
+        words = f"{len(chosen)} of {len(prepared.templates)} reference views"
         if hidden:
             words += f"; {hidden} of them do not see the point"
         self.words.setText(f"{words}.")

@@ -72,9 +72,7 @@ class Preparation(QObject):
         self._abandon()
         self._exposure = exposure
         self._request = self._last = request
-        self.words = (
-            "Embedding the radiograph …" if request.quick else "Rendering reference views …"
-        )
+        self.words = "Reading the radiograph …" if request.quick else "Rendering reference views …"
         folder = request.cache
 
         def make(
@@ -92,9 +90,7 @@ class Preparation(QObject):
             on_result=self._take,
             on_error=self._fail,
             total=None if request.quick else request.settings.count + 1,
-            description="Embedding the radiograph"
-            if request.quick
-            else "Rendering reference views",
+            description="Reading the radiograph" if request.quick else "Rendering reference views",
         )
         self.changed.emit()
 

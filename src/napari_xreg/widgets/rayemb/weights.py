@@ -73,8 +73,8 @@ class WeightsGroup(QGroupBox):
         )
         self.prepare = button(
             "Prepare",
-            "Render reference views of the CT and embed them, and embed the radiograph: once; reference views "
-            "are kept on disk.",
+            "Render reference views of the CT, and compute what the network sees in them and in the "
+            "radiograph: once; reference views are kept on disk.",
             self.prepare_wanted.emit,
         )
         self.cancel = button("Cancel", "Stop rendering reference views.", self.cancel_wanted.emit)

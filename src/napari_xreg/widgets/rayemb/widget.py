@@ -140,7 +140,7 @@ class RayEmbWidget(Docked):
             there = self._state.exposure
             exposure = None if there is None else session.exposures.find(there.id)
             words = (
-                f"Ready: {len(prepared.templates)} templates, {prepared.weights.words}, on "
+                f"Ready: {len(prepared.templates)} reference views, {prepared.weights.words}, on "
                 f"{None if exposure is None else exposure.name}."
             )
             if prepared.polarity.looks is not Looks.RIGHT:
@@ -257,7 +257,7 @@ class RayEmbWidget(Docked):
         self.tabs = QTabWidget()
         self.tabs.addTab(self.points, "Points")
         self.tabs.addTab(self.pose, "Pose")
-        self.tabs.addTab(self.scatter, "Scatter")
+        self.tabs.addTab(self.scatter, "Errors")
         self.tabs.addTab(self.templates, "Reference views")
         self.tabs.setMinimumHeight(310)  # the search and its buttons, whole
         column.addWidget(self.tabs, 2)

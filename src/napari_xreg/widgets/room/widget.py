@@ -107,7 +107,7 @@ class RoomWidget(Docked):
         self.view = QComboBox()
         self.view.addItems(list(VIEWS))
         self.view.setToolTip(
-            "From where the room is seen. The patient's head is up; from above, the patient's "
+            "The side it is seen from. The patient's head is up; from above, the patient's "
             "front is up.\nDrag turns, Shift+drag moves, the wheel zooms."
         )
         self.view.activated.connect(lambda _: self.room.look(self.view.currentText()))

@@ -11,8 +11,8 @@ from napari_xreg.widgets.sequence.strip import LEGEND, FrameStrip
 from napari_xreg.workflows import TrackSettings
 
 HINT = (
-    "Open one frame of a sequence (a file of several frames, a folder with a file for each, a trial of "
-    "Autoscoper), register it, and track from there: forward to the end, back to the beginning."
+    "Open one frame of a sequence (a file or folder of frames, a trial of Autoscoper), register it, "
+    "and track from there: forward to the end, back to the beginning."
 )
 
 
@@ -28,7 +28,7 @@ class SequenceControls(QWidget):
             "lead to expect the bone, and judge it.",
         )
         self.export_button = button(
-            "Export …",
+            "Export…",
             "A folder with a table of all poses and a film.",
         )
         self.key_button = button(
@@ -37,7 +37,7 @@ class SequenceControls(QWidget):
             "from it.",
         )
         self.forget_button = button(
-            "Forget it", "The frame that is shown is tracked like others again."
+            "Do not keep it", "The frame that is shown is tracked like others again."
         )
         self.strip = FrameStrip()
         self.number = QSpinBox()
@@ -56,7 +56,7 @@ class SequenceControls(QWidget):
         layout.addWidget(self.number)
         layout.addLayout(row([self.key_button, self.forget_button]))
         layout.addWidget(self.plots)
-        more = QCollapsible("How")
+        more = QCollapsible("Settings")
         more.addWidget(self.settings)
         layout.addWidget(more)
         layout.addStretch(1)

@@ -75,7 +75,7 @@ class StudyWidget(Docked):
 
     def _make_controls(self) -> None:
         self.open_button = button(
-            "Open a study …", "The folder that holds study.json.", self.ask_for_folder
+            "Open a study…", "The folder that holds study.json.", self.ask_for_folder
         )
         self.report_button = button(
             "Write the report",
@@ -214,10 +214,12 @@ class StudyWidget(Docked):
         words = ""
         if chosen is not None:
             likelihood = likelihood_of_row(chosen)
-            reason = chosen.failure or (
-                "No result." if likelihood is None else f"{likelihood.words}."
-            )
-            words = " ".join([f"{chosen.case}: {reason}", *chosen.notes])
+            reason = chosen.failure or ("No result" if likelihood is None else likelihood.words)
+            # Notes mostly hold the verdict, with what it rests on: first, and once.
+            notes = sorted(chosen.notes, key=lambda note: not note.startswith(reason))
+            if not (notes and notes[0].startswith(reason)):
+                notes.insert(0, f"{reason.rstrip('.')}.")
+            words = f"{chosen.case}: {' '.join(notes)}"
         self.case_words.setText(words)
         self._switch()
 
@@ -234,7 +236,7 @@ class StudyWidget(Docked):
 
         def take(opened: Session) -> None:
             self._session.restore(opened.capture()(), f"open {chosen.case}")
-            show_info(f"{chosen.case} is open. Undo brings the session before back.")
+            show_info(f"{chosen.case} is open. Undo brings the previous session back.")
 
         self._start(f"Opening {chosen.case}", lambda _: _read_again(folder, chosen), take)
 

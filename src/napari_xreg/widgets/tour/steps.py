@@ -45,7 +45,7 @@ class Step:
 STEPS = (
     Step(
         "A radiograph and a CT that do not match yet",
-        "Gray is a radiograph, simulated from a phantom; orange is a DRR, rendered from the CT at a "
+        "Grey is a radiograph, simulated from a phantom; orange is a DRR, rendered from the CT at a "
         "pose that is wrong by some degrees and centimetres.",
         tab="Pose",
     ),
@@ -79,7 +79,7 @@ STEPS = (
     Step(
         "Accept it",
         "Click the result in the table: its best iteration is shown again. Then press <b>Accept</b>, which "
-        "says what it takes: now the pose is the refined one, and the orange lies on the gray.",
+        "says what it takes: now the pose is the refined one, and the orange lies on the grey.",
         tab="Refine",
         sign="accepted",
     ),

@@ -26,10 +26,10 @@ from napari_xreg.registration import (
 Fate = Literal["used", "outlier", "dropped", "unticked", "invisible", "one side", "open"]
 FATES: dict[Fate, str] = {
     "used": "The pose was fitted to it.",
-    "outlier": "MAGSAC: it does not agree with the others, so the pose was not fitted to it.",
+    "outlier": "It does not agree with the others, so the pose was not fitted to it.",
     "dropped": "Among the K most uncertain, or of weight 0: the pose was not fitted to it.",
     "unticked": "You left it out.",
-    "invisible": "Marked as invisible on this radiograph.",
+    "invisible": "Marked as not visible on this radiograph.",
     "one side": "It needs a place in the CT and one on the radiograph.",
     "open": "There is no pose.",
 }

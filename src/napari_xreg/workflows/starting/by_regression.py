@@ -64,7 +64,7 @@ def find_start(
     camera_from_world = said.world_from_camera.inverse()
     if not float(camera_from_world.apply(bone.double())[2]) > 0:
         raise NoStart(
-            "The network gives no start: in the pose that it says the patient lies behind the source. "
+            "The network gives no start: at the pose that it says, the patient lies behind the source. "
             "Were the weights trained for this part of the body?"
         )
     notes: list[str] = []
