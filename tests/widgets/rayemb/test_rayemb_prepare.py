@@ -50,7 +50,7 @@ def test_prepare_once_and_then_from_the_disk(widget, bench, folder, qtbot, monke
     assert not group.prepare.isEnabled()
     first = prepared(widget, qtbot)
     assert len(first.templates) == TEMPLATES
-    assert f"Ready: {TEMPLATES} templates, compact-pelvis, on frontal" in group.status.words
+    assert f"Ready: {TEMPLATES} reference views, compact-pelvis, on frontal" in group.status.words
     assert len(list(folder.glob("templates-*.safetensors"))) == 1
     widget.look_at(bench.session.landmarks.all[0].position)
     qtbot.waitUntil(lambda: widget.look.heatmap is not None, timeout=LONG)

@@ -210,6 +210,7 @@ def test_accept_undo_discard(widget, near, qtbot):
     assert not widget.iterations.resume_here.isEnabled()
     assert layer(near.viewer, "iterations") is None  # nor the viewer's slider of iterations
     near.session.undo()
+    widget.results.select(near.session.results.all[0].id)
     assert layer(near.viewer, "iterations") is not None
 
 
