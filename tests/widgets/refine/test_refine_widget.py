@@ -427,7 +427,7 @@ def test_a_radiograph_flipped_drops_the_result_and_its_pictures(slow, near, qtbo
     near.session.exposures.replace(flip_exposure(near.session.exposures.active), why="flip")
     ended(qtbot, slow)
     assert near.session.results.all == ()
-    assert not layer(viewer, "iterations").visible
+    assert layer(viewer, "iterations") is None
     assert layer(viewer, "DRR").visible
     assert len(slow.iterations.losses.iterates) == 0
     assert slow.status.text() == "Stopped: frontal was changed; the result was dropped."
