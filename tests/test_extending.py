@@ -29,7 +29,7 @@ from napari_xreg.images import (
 from napari_xreg.metrics import SIMILARITIES, mean_target_registration_error
 from napari_xreg.progress import Control, run
 from napari_xreg.records import read_result
-from napari_xreg.registration import COMPARISONS, SOLVERS, Status, View, Wanted, refine
+from napari_xreg.registration import COMPARISONS, SOLVERS, Solver, Status, View, Wanted, refine
 from napari_xreg.rendering import render_drr
 from napari_xreg.session import Session
 from napari_xreg.simulation import phantom
@@ -195,10 +195,8 @@ def test_a_similarity(example, files, radiograph, panel, call, monkeypatch):
     chosen = settings.choices().settings()
     assert chosen.similarity is made.gradient_difference
     assert "gradient difference" in " ".join(call("register", "--help", shown=True)[1].split())
-    monkeypatch.setattr(
-        "napari_xreg.registration.refinement.first_order.adam.AdamSettings",
-        lambda **asked: replace(chosen, pixels=(48,), iterations=2),
-    )
+    short = replace(chosen, pixels=(48,), iterations=2)
+    monkeypatch.setattr(Solver, "settings_for", lambda solver, wanted: short)
     code, answer = call(
         "register", *files, "--method", "adam", "--compare", "gradient difference",
         "--primary", 11, "--film", "none",

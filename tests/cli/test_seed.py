@@ -16,7 +16,7 @@ from napari_xreg.cli.commands import (
 from napari_xreg.geometry import Pose
 from napari_xreg.images import Landmark, read_radiograph, write_landmarks
 from napari_xreg.rayemb import PreparedNetwork
-from napari_xreg.registration.refinement.second_order import course
+from napari_xreg.registration.refinement.second_order import tracks
 from napari_xreg.workflows import RECIPES, InitialiseRequest, StartingPose
 from napari_xreg.workflows.starting import by_landmarks, by_points, several
 
@@ -45,13 +45,13 @@ def ended(done):
 
 @pytest.mark.slow
 def test_register_spreads_its_starts_by_it(call, case, monkeypatch):
-    spread, seen = course.spread_starts, []
+    spread, seen = tracks.spread_starts, []
 
     def starts(*arguments):
         seen.append(torch.stack([pose.matrix() for pose in spread(*arguments)]))
         raise ValueError("enough")
 
-    monkeypatch.setattr(course, "spread_starts", starts)
+    monkeypatch.setattr(tracks, "spread_starts", starts)
     for seed in ((), ("--seed", 0), ("--seed", 7), ("--seed", 7), ("--seed", 8)):
         ended(call("register", case.ct, case.xray, "--multi-start", 3, *seed, "--quiet"))
     unsaid, zero, seven, again, eight = seen
