@@ -167,8 +167,8 @@ def _truth(truth):
     _must(bool(torch.isfinite(truth.fiducials_mm).all()), "a fiducial is not finite")
 
 
-def _track(rows):
-    for row in rows:
+def _track(table):
+    for row in table.rows:
         for pose in (row.world_from_camera, row.smooth):
             if pose is not None:
                 _pose(pose)

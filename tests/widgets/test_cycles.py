@@ -82,7 +82,10 @@ def test_a_window_keeps_none_of_its_runs(bench, viewer, qtbot, made, painted):
     painted(bench)
     widget = refine_widget(viewer)
     session = bench.session
-    layers, heard = len(viewer.layers), listeners(session)  # those of iterations go with their result
+    layers, heard = (
+        len(viewer.layers),
+        listeners(session),
+    )  # those of iterations go with their result
     for _ in range(3):
         run_and_cancel(widget, qtbot)
         for result in session.results.all:

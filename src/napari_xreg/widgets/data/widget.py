@@ -35,7 +35,7 @@ from napari_xreg.widgets.jobs.telling import show_error, show_info, show_warning
 from napari_xreg.widgets.landmarks.group import LandmarksGroup
 from napari_xreg.widgets.landmarks.pick_panel import FILES as LANDMARK_FILES
 from napari_xreg.widgets.parts.data_buttons import button, entry, menu_button, row
-from napari_xreg.widgets.parts.file_dialogs import choose_folder, open_file, save_file
+from napari_xreg.widgets.parts.file_dialogs import choose_folder, file_to_save, open_file
 from napari_xreg.widgets.parts.scrolling import scrolled
 from napari_xreg.widgets.parts.small_print import SmallPrint
 from napari_xreg.widgets.saving.closing import FILES as SESSION_FILES, choose_file, save
@@ -243,7 +243,7 @@ class DataWidget(Docked):
             lambda: self._choose("Load landmarks", LANDMARK_FILES, "landmarks")
         )
         self.landmarks.save_wanted.connect(
-            lambda: save_file(
+            lambda: file_to_save(
                 self, "Save landmarks", "landmarks.csv", LANDMARK_FILES, self.save_landmarks
             )
         )

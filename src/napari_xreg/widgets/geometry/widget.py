@@ -27,7 +27,7 @@ from napari_xreg.widgets.docks.docked import Docked
 from napari_xreg.widgets.geometry.form import GEOMETRY_FILES, GeometryForm, edited
 from napari_xreg.widgets.jobs.telling import show_error, show_info
 from napari_xreg.widgets.parts.data_buttons import button
-from napari_xreg.widgets.parts.file_dialogs import open_file, save_file
+from napari_xreg.widgets.parts.file_dialogs import file_to_save, open_file
 from napari_xreg.widgets.parts.pixel_values import pixel_values
 from napari_xreg.widgets.parts.scrolling import scrolled
 from napari_xreg.widgets.parts.small_print import SmallPrint
@@ -274,7 +274,7 @@ class GeometryWidget(Docked):
         open_file(self, "Load geometry", GEOMETRY_FILES, self.load)
 
     def _choose_save(self) -> None:
-        save_file(self, "Save geometry", "geometry.json", _JSON, self.save)
+        file_to_save(self, "Save geometry", "geometry.json", _JSON, self.save)
 
 
 def _stored(radiograph: Radiograph) -> tuple[int, int] | None:

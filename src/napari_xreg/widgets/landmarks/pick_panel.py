@@ -12,7 +12,7 @@ from napari_xreg.widgets.jobs.workbench import Workbench
 from napari_xreg.widgets.landmarks.names import NameField, NamesChosen, TemplateQuestion
 from napari_xreg.widgets.landmarks.picking import PickMouse
 from napari_xreg.widgets.parts.data_buttons import button, row
-from napari_xreg.widgets.parts.file_dialogs import open_file, save_file
+from napari_xreg.widgets.parts.file_dialogs import file_to_save, open_file
 from napari_xreg.widgets.parts.small_print import SmallPrint
 from napari_xreg.workflows import PickGuide, Places, places_of, templates
 
@@ -199,7 +199,7 @@ class PickPanel(QWidget):
         open_file(self, "Load landmarks", FILES, lambda path: self.file_chosen.emit(path, False))
 
     def _choose_where(self) -> None:
-        save_file(
+        file_to_save(
             self,
             "Save landmarks",
             "landmarks.csv",

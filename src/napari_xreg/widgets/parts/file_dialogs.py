@@ -25,7 +25,7 @@ def open_file(over: QWidget, title: str, files: str, then: Then, *, at: str = ""
         then(path)
 
 
-def save_file(over: QWidget, title: str, name: str, files: str, then: Then) -> None:
+def file_to_save(over: QWidget, title: str, name: str, files: str, then: Then) -> None:
     """Where to write; `name` is what is offered. The dialog asks before a file is replaced."""
     path, _ = QFileDialog.getSaveFileName(over, title, name, files)
     if path:
