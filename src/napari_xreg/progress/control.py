@@ -45,6 +45,11 @@ class Control:
         self._running.set()
 
     @property
+    def paused(self) -> bool:
+        """True while the next iteration is to wait."""
+        return not self._running.is_set()
+
+    @property
     def cancelled(self) -> bool:
         """True once `cancel` was called."""
         return self._cancelled.is_set()

@@ -32,8 +32,8 @@ def pair(folder, name="ct"):
 
 def test_the_manifest_offers_what_is_read():
     manifest = yaml.safe_load((Path(napari_xreg.__file__).parent / "napari.yaml").read_text())
-    # Weights of networks have a reader of their own (tests/test_package.py).
-    reader, _ = manifest["contributions"]["readers"]
+    # Weights of networks and studies have readers of their own (tests/test_package.py).
+    reader, *_ = manifest["contributions"]["readers"]
     expected = {"*.xreg.json"}
     for each in FORMATS:
         if not each.shared:

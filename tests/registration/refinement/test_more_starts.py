@@ -237,7 +237,7 @@ CASES = [(View(blob_radiograph(carm(12, 13), POSE), POSE),) for _ in range(3)]
 @pytest.fixture
 def together(monkeypatch):
     """Cases on a card: a function that says how each round ends, and remembers what was asked."""
-    monkeypatch.setattr(refine_many, "judged", lambda registration, volume, views: registration)
+    monkeypatch.setattr(refine_many, "judged", lambda registration, *_: registration)
 
     def rounds(ends, at=lambda starts: None, **given):
         asked = []
