@@ -31,11 +31,11 @@ from napari_xreg.training import (
     Recipe,
     Step,
     Validation,
-    kept,
-    patients,
     read_checkpoint,
     save_network,
 )
+from napari_xreg.training.patients import patients
+from napari_xreg.training.weights import kept
 from napari_xreg.workflows import (
     RECIPES,
     KnownPatients,
