@@ -20,10 +20,8 @@ def opened_row(folder: FolderRecord, row: StudyRow) -> Session:
 
     Raises
     ------
-    ValueError
-        If the manifest has no such case any more.
-    ReadError
-        If a file of the case cannot be read.
+    ValueError, ReadError
+        As `prepared_again`.
     """
     return session_of(prepared_again(folder, row), row, folder)
 

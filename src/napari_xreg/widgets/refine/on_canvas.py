@@ -28,7 +28,7 @@ class IterationsOnCanvas:
         self._overlay: str | None = None  # what the canvas showed before the iterates
 
     def begin(self, shown: ShownRefinement) -> None:
-        """Another refinement, whose iterates are still to come."""
+        """Another refinement, whose iterations are still to come."""
         self._pictures.stop()
         rows, columns = shown.shape
         size = shown.carm.detector.size_mm

@@ -26,7 +26,7 @@ class Replay(QObject):
     """
 
     changed = Signal()
-    """Another iterate is looked at, or another refinement, or none."""
+    """Another iteration is looked at, or another refinement, or none."""
     looked_back = Signal(object)
     """The user went to another `Iterate`."""
     wanting = Signal(str)
@@ -50,7 +50,7 @@ class Replay(QObject):
         return self.shown is not None and self.shown.is_of(result)
 
     def begin(self, shown: ShownRefinement) -> None:
-        """Another refinement, whose iterates are still to come."""
+        """Another refinement, whose iterations are still to come."""
         self._panel.begin(shown)
         self._canvas.begin(shown)
         self.changed.emit()
