@@ -12,7 +12,7 @@ from napari_xreg.registration import Bends, Side, helical_motion, joint_motion
 from napari_xreg.workflows.tracking.tracks import FrameState
 
 _STATES = [state.value for state in FrameState]
-_SURE = _STATES.index(FrameState.TRACKED.value)
+_SURE = {state.value for state in FrameState if state.sure}
 _SAME_S = 1e-3
 """Times of a frame that differ by more, seconds, are not of one sequence."""
 
@@ -88,7 +88,7 @@ def joint_rows(request: JointRequest) -> list[JointRow]:
                 one.frame,
                 one.time_s,
                 state,
-                _place(state) <= _SURE,
+                state in _SURE,
                 _of_axes(request, pose),
                 _since(first, pose),
                 _of_axes(request, smoothed),
@@ -124,7 +124,7 @@ def _reference(
                 f"frame {request.reference} has no pose of both bones: choose another for the reference"
             )
         return chosen[0]
-    trusted = [place for place in known if _place(states[place]) <= _SURE]
+    trusted = [place for place in known if states[place] in _SURE]
     return next(iter(trusted or known), None)
 
 
