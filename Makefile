@@ -7,7 +7,7 @@ SCREEN = $(if $(DISPLAY),,$(if $(filter Linux,$(shell uname -s)),xvfb-run -a -s 
 # Files side by side, one worker a core; each takes about 1 GB. WORKERS=0: one after the other.
 WORKERS ?= logical
 # Modules stay compiled, whatever the environment says: the workers and a dozen processes of the tests need the same.
-PYTEST = PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses=4 --dist loadfile --no-loadscope-reorder
+PYTEST = env PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses=4 --dist loadfile --no-loadscope-reorder
 
 .PHONY: help demo test test-fast test-cpus check lint bench docs figures words clean
 

@@ -181,6 +181,7 @@ def test_make_test_brings_its_own_screen():
     assert line.split() == ["NAPARI_ENSURE_PLUGIN_MAIN_THREAD=1", "$(SCREEN)", "$(PYTEST)"]
     (pytest_line,) = [line for line in makefile.splitlines() if line.startswith("PYTEST =")]
     assert " -m pytest " in pytest_line
+    assert pytest_line.split()[2] == "env", "what xvfb-run runs is a program, not an assignment"
     assert not {"-m", "-k", "--ignore", "--deselect"} & set(
         pytest_line.split("pytest", 1)[1].split()
     )
