@@ -64,6 +64,7 @@ from .intensity.bone_only import (
     above_water as above_water,
     is_bone_only as is_bone_only,
     rendered_above_water as rendered_above_water,
+    water_attenuation as water_attenuation,
 )
 from .intensity.collimator import (
     CollimatedField as CollimatedField,

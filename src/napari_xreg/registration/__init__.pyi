@@ -1,3 +1,12 @@
+from .bodies.body import Body as Body
+from .bodies.cutting import cut_bodies as cut_bodies
+from .bodies.priors import Expected as Expected, ExpectedBetween as ExpectedBetween
+from .bodies.refining import refine_bodies as refine_bodies
+from .bodies.result import (
+    BodiesIterate as BodiesIterate,
+    BodiesRegistration as BodiesRegistration,
+    BodyIterate as BodyIterate,
+)
 from .landscape.minima import Minimum as Minimum, local_minima as local_minima
 from .landscape.result import (
     Landscape as Landscape,

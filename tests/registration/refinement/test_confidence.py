@@ -154,7 +154,7 @@ def test_of_one_view_a_larger_ct_is_a_farther_one():
 def test_what_is_locked_does_not_move_for_a_larger_ct():
     hessian = _covariance().inverse()[None]
     source = POSE.translation[None]
-    (free,) = Locks(("depth", "roll"), CARM, PIVOT).free(Pose.stack([POSE]))
+    (free,) = Locks(("depth", "roll"), CARM, PIVOT).free((Pose.stack([POSE]),))
     found = scale_twist(hessian, source, PIVOT, free)
     terms = twists_of_carm_parameters(POSE, TERMS)
     moved = dict(zip(CARM_PARAMETERS, torch.linalg.solve(terms, found).tolist(), strict=True))

@@ -26,7 +26,7 @@ def test_it_costs_a_share_of_the_loss_by_its_deviations():
     pull = DepthPull(ExpectedDepth(440.0, 20.0), PIVOT, torch.tensor([0.5, 0.2]).double())
     # 3 and 2 standard deviations off.
     wanted = SAYS_LITTLE * torch.tensor([0.5 * 4.5, 0.2 * 2.0]).double()
-    assert torch.allclose(pull.loss(poses()), wanted, atol=1e-12)
+    assert torch.allclose(pull.loss((poses(),)), wanted, atol=1e-12)
 
 
 def test_its_slopes_are_those_of_the_twist():
@@ -36,11 +36,11 @@ def test_its_slopes_are_those_of_the_twist():
         twist = torch.zeros(2, 6, dtype=torch.float64)
         twist[:, axis] = step
         ahead, behind = (at.left_perturb(sign * twist, PIVOT) for sign in (1.0, -1.0))
-        slope = (pull.loss(ahead) - pull.loss(behind)) / (2 * step)
-        assert torch.allclose(pull.gradient(at)[:, axis], slope, atol=1e-9)
-        bend = (pull.gradient(ahead) - pull.gradient(behind)) / (2 * step)
+        slope = (pull.loss((ahead,)) - pull.loss((behind,))) / (2 * step)
+        assert torch.allclose(pull.gradient((at,))[:, axis], slope, atol=1e-9)
+        bend = (pull.gradient((ahead,)) - pull.gradient((behind,))) / (2 * step)
         # Of Gauss and Newton: how the line of sight turns is left out.
-        assert torch.allclose(pull.hessian(at)[:, axis, 3:], bend[:, 3:] * (axis > 2), atol=1e-7)
+        assert torch.allclose(pull.hessian((at,))[:, axis, 3:], bend[:, 3:] * (axis > 2), atol=1e-7)
 
 
 def test_a_depth_is_known_within_something():

@@ -7,7 +7,12 @@ from bars import barred_patient
 
 from napari_xreg.geometry import CArm, Detector
 from napari_xreg.images import Radiograph, Volume
-from napari_xreg.registration.refinement.host.hardening import bone_gain, fit_gain, with_bone_gain
+from napari_xreg.registration.refinement.host.hardening import (
+    bone_gain,
+    fit_gain,
+    water_lac,
+    with_bone_gain,
+)
 from napari_xreg.rendering import Prepared, march_view
 
 CARM = CArm(1020.0, 740.0, Detector((64, 72), (3.0, 3.1)))
@@ -31,7 +36,7 @@ def test_a_known_gain_is_found_beside_a_rod(patient, gain, gamma, tolerance):
     image = 0.4 + 0.8 * _seen(with_bone_gain(patient, gain), pose) ** gamma
     image += 0.1 * torch.linspace(-1, 1, 72)
     image[20:23] += 2.0
-    found = bone_gain(patient, [Radiograph(image, CARM)], [pose])
+    found = bone_gain([(patient, water_lac())], [Radiograph(image, CARM)], [[pose]])
     assert found == pytest.approx(gain, abs=tolerance)
 
 
@@ -39,7 +44,7 @@ def test_without_bone_there_is_no_gain():
     water = Volume(torch.full((8, 8, 8), 0.01), torch.eye(4, dtype=torch.float64))
     image = torch.from_numpy(np.random.default_rng(0).normal(size=(64, 72)).astype(np.float32))
     pose = CARM.world_from_camera(0.0, 0.0, isocenter=water.center)
-    assert bone_gain(water, [Radiograph(image, CARM)], [pose]) == 0.0
+    assert bone_gain([(water, water_lac())], [Radiograph(image, CARM)], [[pose]]) == 0.0
 
 
 def test_the_gain_does_not_depend_on_the_unit_of_the_drr(patient):

@@ -45,7 +45,7 @@ def test_columns_are_the_twists_of_the_parameters(name):
 def test_free_directions_leave_the_locked_parameters():
     locks = Locks(("secondary", "depth"), CARM, ISOCENTER)
     pose = CARM.pose_from(TERMS)
-    (basis,) = locks.free(Pose.stack([pose]))
+    (basis,) = locks.free((Pose.stack([pose]),))
     assert basis.shape == (6, 4)
     for column in basis.T:
         terms = CARM.carm_pose(pose.left_perturb(column * 1e-4, ISOCENTER), ISOCENTER)
@@ -58,7 +58,7 @@ def test_settle_holds_exactly_and_keeps_the_rest():
     old = CARM.pose_from(TERMS)
     other = CARM.pose_from(CArmPose(30.0, -10.0, 20.0, (99.0, 3.0, 11.0), TERMS.isocenter))
     # Of a batch each by itself: the second stays where it is.
-    held = locks.settle(Pose.stack([old, other]), Pose.stack([other, other]))
+    (held,) = locks.settle((Pose.stack([old, other]),), (Pose.stack([other, other]),))
     torch.testing.assert_close(held[1].matrix(), other.matrix())
     terms = CARM.carm_pose(held[0], ISOCENTER)
     assert terms.roll_deg == pytest.approx(8.0, abs=1e-9)

@@ -77,7 +77,7 @@ def _small_problem(channels, mask=None):
     row, column = np.meshgrid(np.arange(26), np.arange(30), indexing="ij")
     spot = np.exp(-(((row - 9) / 6) ** 2 + ((column - 19) / 5) ** 2)) + 0.01 * column
     radiograph = Radiograph(torch.from_numpy(spot.astype(np.float32)), carm, mask=mask)
-    problem = ViewProblem(prepare(volume), radiograph, channels, method="trilinear", threads=1)
+    problem = ViewProblem(radiograph, channels, method="trilinear", threads=1)
     return problem, carm, volume
 
 
@@ -95,7 +95,7 @@ def test_gradient_of_the_loss_against_central_differences(scale, tone, floor):
         20.0, -15.0, 4.0, isocenter=volume.center, offset_mm=(3.0, -2.0, 5.0)
     )
     pivot = volume.center + 5.0
-    seen = problem.observe(pose, pivot.numpy())
+    seen = problem.observe(prepare(volume), pose, pivot.numpy())
     nuisance = problem.nuisance(seen)
     assert (nuisance.tone is not None) == tone
     model = problem.linearise(seen, nuisance)
@@ -105,7 +105,7 @@ def test_gradient_of_the_loss_against_central_differences(scale, tone, floor):
         for sign in (1, -1):
             twist = torch.zeros(6, dtype=torch.float64)
             twist[k] = sign * step
-            there = problem.observe(pose.left_perturb(twist, pivot), pivot.numpy())
+            there = problem.observe(prepare(volume), pose.left_perturb(twist, pivot), pivot.numpy())
             losses.append(problem.linearise(there, nuisance).loss)
         numeric = (losses[0] - losses[1]) / (2 * step)
         # float32 images: the loss carries about 1e-6, divided by the step
@@ -118,9 +118,9 @@ def _ramps_problem(channels):
     carm = CArm(900.0, 600.0, Detector((50, 80), (3.1, 2.9)))
     volume = Volume(torch.ones(4, 4, 4), torch.eye(4, dtype=torch.float64))
     image = Radiograph(columns.expand(50, 80).clone(), carm)
-    problem = ViewProblem(prepare(volume), image, channels)
+    problem = ViewProblem(image, channels)
     pose = carm.world_from_camera(0.0, 0.0, isocenter=volume.center)
-    seen = problem.observe(pose, volume.center.numpy())
+    seen = problem.observe(prepare(volume), pose, volume.center.numpy())
     return [w.reshape(50, 80) for w in problem.nuisance(seen).weights]
 
 
@@ -153,7 +153,6 @@ def test_masked_pixels_cannot_change_the_loss():
     spoiled = problem.radiograph.line_integrals.clone()
     spoiled[~mask] = 77.0
     other = ViewProblem(
-        prepare(volume),
         Radiograph(spoiled, carm, mask=mask),
         channels,
         method="trilinear",
@@ -161,7 +160,7 @@ def test_masked_pixels_cannot_change_the_loss():
     )
     losses = []
     for p in (problem, other):
-        seen = p.observe(pose, volume.center.numpy())
+        seen = p.observe(prepare(volume), pose, volume.center.numpy())
         losses.append(p.linearise(seen, p.nuisance(seen)).loss)
     assert losses[0] == pytest.approx(losses[1], abs=1e-6)
 
@@ -172,10 +171,10 @@ def test_constant_radiograph_is_refused(value):
     carm = CArm(900.0, 600.0, Detector((100, 107), (3.0, 2.5)))
     flat = torch.full((100, 107), value)
     with pytest.raises(ValueError, match="constant"):
-        ViewProblem(None, Radiograph(flat, carm), Channels())
+        ViewProblem(Radiograph(flat, carm), Channels())
     flat[::3] *= 1 + 2**-23  # as a filter leaves it
     with pytest.raises(ValueError, match="constant"):
-        ViewProblem(None, Radiograph(flat, carm), Channels())
+        ViewProblem(Radiograph(flat, carm), Channels())
 
 
 @pytest.mark.parametrize("value", [0.0, 3.7, 40.3])
@@ -194,7 +193,7 @@ def test_air_cut_off_at_zero_does_not_take_all_the_weight():
     image = torch.zeros(60, 90)
     rows, columns = torch.arange(60.0)[:, None], torch.arange(30.0)[None]
     image[:, 60:] = 2.0 + torch.sin(0.5 * rows) * torch.cos(0.7 * columns)
-    problem = ViewProblem(None, Radiograph(image, carm), Channels(contrast_floor=0.1))
+    problem = ViewProblem(Radiograph(image, carm), Channels(contrast_floor=0.1))
     prior = np.zeros(5400, np.float32)
     prior[problem.compared[1].index] = problem.compared[1].prior
     prior = prior.reshape(60, 90)

@@ -138,7 +138,7 @@ def test_bounds_move_a_camera_back_along_its_line_of_sight():
     axis = TRUE.rotation[:, 2]
     bounds = DepthBounds(given, CENTER, 50.0)
     moved = Pose(given.rotation, given.translation + torch.stack([-20 * axis, -80 * axis]))
-    kept = bounds.kept(moved)
+    (kept,) = bounds.kept((moved,))
     torch.testing.assert_close(kept.translation[0], moved.translation[0])
     torch.testing.assert_close(kept.translation[1], TRUE.translation - 50 * axis)
     assert bounds.reached(moved).tolist() == [False, True]

@@ -170,7 +170,7 @@ def _refined(
             began_at = starts[track.start]
             reach_mm = near.reach_mm if began_at.searched_mm else near.at(number - skipped)
             seen = looked(host, moved, reach_mm, level.pixels) or moved
-            sub = _level_alone(settings, level, host, seen[0], last=last)
+            sub = level_alone(settings, level, host, seen[0], last=last)
             sub = replace(
                 sub, spread=began_at.about.spread,
                 depth=(began_at.expected(pivot) if untold else None) or settings.depth,
@@ -219,7 +219,7 @@ def near_bone_words(near: NearBone, settings: Any = None) -> str:
     return f"compared within {near.at(0):g} mm of the bone as rendered at the start"
 
 
-def _level_alone(
+def level_alone(
     settings: RefineSettings, level: Level, volume: Volume, view: View, *, last: bool
 ) -> RefineSettings:
     """The settings of one level of several; its voxels suit the pixels of the cropped image."""

@@ -38,29 +38,67 @@ def near_bone_view(volume: Volume, view: View, pose: Pose, reach_mm: float) -> V
     pose
         Of this view's camera; the view keeps its own.
     """
-    radiograph, corners = view.radiograph, box_corners(prepare(volume, packed=True))
-    pose = pose.to(dtype=torch.float64)
-    longest = float((corners.amax(0) - corners.amin(0)).max()) + 2 * reach_mm
-    window = window_about(corners, radiograph.carm, pose, reach_mm + 2 * MARGIN * longest)
-    if window is None:
-        return None
+    return near_bones_view([volume], view, [pose], reach_mm)
+
+
+def near_bones_view(
+    volumes: Sequence[Volume],
+    view: View,
+    poses: Sequence[Pose],
+    reach_mm: float,
+    pixels: int | None = None,
+) -> View | None:
+    """The view masked and cropped to what is near any of several bones; None if of one that is too little.
+
+    Parameters
+    ----------
+    volumes, poses
+        Of every bone, as of `near_bone_view`.
+    pixels
+        Of a level, longer side: slivers of a mask vanish there. None: in full.
+    """
+    radiograph = view.radiograph
+    poses = [pose.to(dtype=torch.float64) for pose in poses]
+    windows = []
+    for volume, pose in zip(volumes, poses, strict=True):
+        corners = box_corners(prepare(volume, packed=True))
+        longest = float((corners.amax(0) - corners.amin(0)).max()) + 2 * reach_mm
+        window = window_about(corners, radiograph.carm, pose, reach_mm + 2 * MARGIN * longest)
+        if window is None:
+            return None
+        windows.append(window)
     # Of millions of pixels only these are looked at.
-    part = radiograph.crop(*window)
-    near = near_bone_mask(volume, part.carm, pose, reach_mm)
-    used = near & part.usable.cpu()
-    box = box_of(used, 0)
-    if box is None or int(used.sum()) < FEWEST:
+    start, size = _about_all(windows)
+    part = radiograph.crop(*start, *size)
+    used = part.usable.cpu()
+    near = [
+        near_bone_mask(volume, part.carm, pose, reach_mm)
+        for volume, pose in zip(volumes, poses, strict=True)
+    ]
+    if any(int((each & used).sum()) < FEWEST for each in near):
         return None
+    mask = torch.stack(near).any(0)
+    box = box_of(mask & used, 0)
+    assert box is not None
     margin = round(MARGIN * max(box[2:]))
-    top, left, rows, columns = box_of(used, margin) or box
-    part = radiograph.crop(window[0] + top, window[1] + left, rows, columns)
-    return replace(
-        view,
-        radiograph=part.with_mask(
-            near[top : top + rows, left : left + columns],
-            f"within {reach_mm:g} mm of the rendered bone",
-        ),
+    top, left, rows, columns = box_of(mask & used, margin) or box
+    part = radiograph.crop(start[0] + top, start[1] + left, rows, columns)
+    part = part.with_mask(
+        mask[top : top + rows, left : left + columns],
+        f"within {reach_mm:g} mm of the rendered bone",
     )
+    if pixels is not None and int(at_pixels(part, pixels).usable.sum()) < FEWEST * len(volumes):
+        return None
+    return replace(view, radiograph=part)
+
+
+def _about_all(
+    windows: Sequence[tuple[int, int, int, int]],
+) -> tuple[tuple[int, int], tuple[int, int]]:
+    """First row and column, and size, of the window about several."""
+    top, left = (min(window[axis] for window in windows) for axis in (0, 1))
+    bottom, right = (max(window[axis] + window[axis + 2] for window in windows) for axis in (0, 1))
+    return (top, left), (bottom - top, right - left)
 
 
 def looked(

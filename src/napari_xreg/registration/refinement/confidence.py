@@ -33,12 +33,14 @@ source-detector distance and the pixel spacing are written down, and rarely meas
 
 
 def scale_twist(
-    hessians: Float[Tensor, "views 6 6"],
-    sources: Float[Tensor, "views 3"],
-    pivot: Float[Tensor, "3"],
-    free: Float[Tensor, "6 k"] | None = None,
-) -> Float[Tensor, "6"]:
-    """How the pose moves if the CT is one `SCALE_SIGMA` larger than the patient: a left twist about `pivot`.
+    hessians: Float[Tensor, "views n n"],
+    sources: Float[Tensor, "views *bodies 3"],
+    pivot: Float[Tensor, "*bodies 3"],
+    free: Float[Tensor, "n k"] | None = None,
+    known: Float[Tensor, "n n"] | None = None,
+) -> Float[Tensor, "n"]:
+    """How the pose moves if the CT is one `SCALE_SIGMA` larger than the patient: a left twist about `pivot`,
+    of several bodies one after the other.
 
     Larger about the pivot, the CT looks to each source as if it came towards it by that share of the way
     between them: the camera has to step back. Where several views disagree, the one that tells more
@@ -49,15 +51,17 @@ def scale_twist(
     hessians
         Of the loss, the part of each view; rad and mm, about `pivot`, world axes.
     sources
-        Where each view's source stands, world mm.
+        Where each view's source stands, world mm; of several bodies in the world of each.
     pivot
-        World, mm.
+        World, mm; of each body.
     free
         Twists that were sought, of `Locks.free`; None: all six.
+    known
+        The Gauss-Newton matrix of what is known beforehand; None: nothing is.
     """
-    back = torch.cat([torch.zeros_like(sources), SCALE_SIGMA * (sources - pivot)], -1)
+    back = torch.cat([torch.zeros_like(sources), SCALE_SIGMA * (sources - pivot)], -1).flatten(1)
     wanted = (hessians @ back[..., None])[..., 0].sum(0)
-    hessian = hessians.sum(0)
+    hessian = hessians.sum(0) if known is None else hessians.sum(0) + known
     if free is None:
         return torch.linalg.solve(hessian, wanted)
     return free @ torch.linalg.solve(free.mT @ hessian @ free, free.mT @ wanted)
@@ -65,10 +69,11 @@ def scale_twist(
 
 def sandwich(
     hessian: npt.NDArray[np.float64], meat: npt.NDArray[np.float64]
-) -> Float[Tensor, "6 6"] | None:
+) -> Float[Tensor, "n n"] | None:
     """The calibrated covariance ``H^-1 S H^-1``; None where H does not determine all parameters.
 
-    Of the left twist (omega, v) about the problem's pivot, rad and mm, world axes.
+    Of the left twist (omega, v) about the problem's pivot, rad and mm, world axes; of several bodies one
+    after the other.
 
     Parameters
     ----------

@@ -26,15 +26,16 @@ class Model:
     Parameters
     ----------
     sums
-        Of every channel of every view: weighted products of the six slopes and the residual.
+        Of every channel of every view: weighted products of the slopes and the residual, which comes
+        last. There are six slopes, or six of every body that moves by itself.
     shares
         What each channel weighs.
     """
 
-    sums: Float[Tensor, "s terms 7 7"]
+    sums: Float[Tensor, "s terms slopes_and_residual slopes_and_residual"]
     shares: Float[Tensor, "terms"]
 
-    def hessians(self, names: Sequence[str], count: int) -> Float[Tensor, "s views 6 6"]:
+    def hessians(self, names: Sequence[str], count: int) -> Float[Tensor, "s views n n"]:
         """The Gauss-Newton matrix, the part of each view.
 
         Parameters
@@ -46,14 +47,14 @@ class Model:
             Of views.
         """
         views = [int(name[name.rindex("[") + 1 : -1]) - 1 if "[" in name else 0 for name in names]
-        of_terms = self.shares[:, None, None] * self.sums[..., :6, :6]
-        parts = of_terms.new_zeros((len(of_terms), count, 6, 6))
+        of_terms = self.shares[:, None, None] * self.sums[..., :-1, :-1]
+        parts = of_terms.new_zeros((len(of_terms), count, *of_terms.shape[2:]))
         return parts.index_add(1, torch.tensor(views, device=parts.device), of_terms)
 
     @property
     def terms(self) -> Float[Tensor, "s terms"]:
         """Loss of every channel."""
-        return 0.5 * self.sums[..., 6, 6]
+        return 0.5 * self.sums[..., -1, -1]
 
     @property
     def loss(self) -> Float[Tensor, "s"]:
@@ -61,14 +62,14 @@ class Model:
         return (self.shares * self.terms).sum(-1)
 
     @property
-    def hessian(self) -> Float[Tensor, "s 6 6"]:
+    def hessian(self) -> Float[Tensor, "s n n"]:
         """Gauss-Newton matrix."""
-        return (self.shares[:, None, None] * self.sums[..., :6, :6]).sum(1)
+        return (self.shares[:, None, None] * self.sums[..., :-1, :-1]).sum(1)
 
     @property
-    def gradient(self) -> Float[Tensor, "s 6"]:
+    def gradient(self) -> Float[Tensor, "s n"]:
         """Of the loss."""
-        return (self.shares[:, None] * self.sums[..., :6, 6]).sum(1)
+        return (self.shares[:, None] * self.sums[..., :-1, -1]).sum(1)
 
     def where(self, taken: Bool[Tensor, "s"], other: "Model") -> "Model":
         """This one where `taken`, else the other."""
@@ -84,7 +85,8 @@ them beside the pose (tone, weights). A solver only carries it."""
 class Problem(Protocol[Seen]):
     """What is compared at one level: residuals of a batch of poses [s], each of every view.
 
-    Poses are on the device of the problem, one batch a view.
+    Poses are on the device of the problem, one batch a view; where several bodies move, those of the
+    views of the first, then of the next.
     """
 
     @property
@@ -93,8 +95,8 @@ class Problem(Protocol[Seen]):
         ...
 
     @property
-    def pivot(self) -> Float[Tensor, "3"]:
-        """Twists are taken about it; float64, on the device."""
+    def pivot(self) -> Float[Tensor, "*bodies 3"]:
+        """Twists are taken about it, of several bodies each about its own; float64, on the device."""
         ...
 
     def begin(self, poses: tuple[Pose, ...]) -> tuple[Seen, Model]:
@@ -104,7 +106,9 @@ class Problem(Protocol[Seen]):
     def attempt(
         self, poses: tuple[Pose, ...], held: Seen, rows: Bool[Tensor, "s"]
     ) -> tuple[Seen, Model]:
-        """At other poses, under the tone and the weights of `held`; of the other rows anything."""
+        """At other poses, under the tone and the weights of `held`; of the other rows anything. Its slopes are not
+        looked at before `renew` has made them.
+        """
         ...
 
     def renew(
@@ -122,7 +126,7 @@ class Problem(Protocol[Seen]):
         ...
 
     def correlated_sums(self, seen: Seen, rows: Sequence[int]) -> npt.NDArray[np.float64]:
-        """The filling of the sandwich (`confidence`) at some of the poses, [rows 6 6]."""
+        """The filling of the sandwich (`confidence`) at some of the poses, [rows n n]."""
         ...
 
 

@@ -180,7 +180,7 @@ def _check(number: int, views: tuple[View, ...], settings: RefineSettings) -> No
     level = settings.levels[-1]
     for view in unsaturated(views):
         try:
-            ViewProblem(None, at_pixels(view.radiograph, level.pixels), level.channels)
+            ViewProblem(at_pixels(view.radiograph, level.pixels), level.channels)
         except ValueError as error:
             raise ValueError(f"case {number}: {error}") from error
 

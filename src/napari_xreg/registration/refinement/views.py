@@ -66,6 +66,14 @@ def pivot_of(volume: Volume, isocenter: Float[Tensor, "3"] | None) -> Float[Tens
     return pivot
 
 
+def carried_along(poses: tuple[Pose, ...], first: Pose) -> tuple[Pose, ...]:
+    """All views of a rig, where its first one is to stand elsewhere."""
+    if len(poses) == 1:
+        return (first,)
+    change = first @ poses[0].inverse()
+    return (first, *(change @ pose for pose in poses[1:]))
+
+
 def at_pixels(radiograph: Radiograph, pixels: int) -> Radiograph:
     """The radiograph with its longer side at most this many pixels, square pixels' ratio kept."""
     return radiograph.resize(*radiograph.carm.at_most(pixels, least=8).detector.shape)

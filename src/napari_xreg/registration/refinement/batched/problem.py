@@ -229,7 +229,7 @@ class DeviceProblem:
         self.parts = []
         for radiographs in zip(*look.cases, strict=True):
             # What the CPU prepares: usable pixels, weights, filters.
-            hosts = [ViewProblem(None, r, level.channels, method=level.method) for r in radiographs]
+            hosts = [ViewProblem(r, level.channels, method=level.method) for r in radiographs]
             self.parts.append(DeviceViewProblem(look.volume, hosts, of, level))
         self.pivot = look.pivot.to(device, torch.float64)
         self._gains = None if gains is None else gains.to(device)[of]

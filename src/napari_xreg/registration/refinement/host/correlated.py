@@ -8,7 +8,7 @@ from napari_xreg.registration.refinement.confidence import CORRELATION_REACH
 
 
 def correlated_sum(scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """``sum over p, q of k(p - q) s_p s_q^T`` for s of shape [6, rows, columns].
+    """``sum over p, q of k(p - q) s_p s_q^T`` for s of shape [n, rows, columns].
 
     A box correlated with itself is the triangle k, so this is the sum of outer products of box
     sums, which cannot be indefinite.

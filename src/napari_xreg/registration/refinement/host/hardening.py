@@ -24,7 +24,7 @@ Array = npt.NDArray[np.float32]
 
 LOWEST, HIGHEST = -0.5, 1.5  # beyond, something else is being explained
 ROUNDS = 6
-_doubled: "WeakKeyDictionary[Prepared, Prepared]" = WeakKeyDictionary()
+_doubled: "WeakKeyDictionary[Prepared, tuple[float, Prepared]]" = WeakKeyDictionary()
 
 
 def with_bone_gain(volume: Volume, gain: float) -> Prepared:
@@ -34,9 +34,9 @@ def with_bone_gain(volume: Volume, gain: float) -> Prepared:
 
 
 def bone_gain(
-    volume: Volume,
+    volumes: Sequence[tuple[Volume, float]],
     radiographs: Sequence[Radiograph],
-    poses: Sequence[Pose],
+    poses: Sequence[Sequence[Pose]],
     *,
     threads: int | None = None,
 ) -> float:
@@ -44,15 +44,28 @@ def bone_gain(
 
     Fitted robustly together with the tone at the given poses, which should be right to a few
     millimetres. The mean over the radiographs that can tell.
+
+    Parameters
+    ----------
+    volumes
+        What is rendered: one, or several whose line integrals add up; each with the attenuation above which
+        it is bone (`water_lac` of a CT).
+    poses
+        For every radiograph, of every volume.
     """
-    plain = prepare(volume, packed=True)
-    if plain not in _doubled:
-        _doubled[plain] = scaled_above(plain, water_lac(), 1.0)
+    both = [_plain_and_doubled(volume, above) for volume, above in volumes]
     gains = []
-    for radiograph, pose in zip(radiographs, poses, strict=True):
+    for radiograph, at in zip(radiographs, poses, strict=True):
         image, brighter = (
-            march_view(ready, radiograph.carm, pose, jacobian=False, threads=threads)[0]
-            for ready in (plain, _doubled[plain])
+            np.add.reduce(
+                [
+                    march_view(ready[way], radiograph.carm, pose, jacobian=False, threads=threads)[
+                        0
+                    ]
+                    for ready, pose in zip(both, at, strict=True)
+                ]
+            )
+            for way in (0, 1)
         )
         gain = fit_gain(
             image,
@@ -63,6 +76,14 @@ def bone_gain(
         if gain is not None:
             gains.append(gain)
     return float(np.mean(gains)) if gains else 0.0
+
+
+def _plain_and_doubled(volume: Volume, above: float) -> tuple[Prepared, Prepared]:
+    """As it is, and its bone twice as dense."""
+    plain = prepare(volume, packed=True)
+    if (kept := _doubled.get(plain)) is None or kept[0] != above:
+        kept = _doubled[plain] = above, scaled_above(plain, above, 1.0)
+    return plain, kept[1]
 
 
 @functools.cache

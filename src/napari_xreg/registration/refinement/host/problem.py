@@ -13,12 +13,13 @@ from napari_xreg.geometry import Pose
 from napari_xreg.images import Radiograph, Volume
 from napari_xreg.metrics import is_flat
 from napari_xreg.registration.refinement.host.correlated import correlated_sum
-from napari_xreg.registration.refinement.host.hardening import bone_gain, with_bone_gain
+from napari_xreg.registration.refinement.host.hardening import bone_gain, water_lac, with_bone_gain
 from napari_xreg.registration.refinement.host.view_problem import (
     Linearisation,
     Nuisance,
     Observation,
     ViewProblem,
+    Window,
 )
 from napari_xreg.registration.refinement.problem import Model
 from napari_xreg.registration.refinement.second_order.levels import Level
@@ -35,22 +36,33 @@ class SeenOnce:
 
 
 class JointProblem:
-    """The mean of `ViewProblem` over the radiographs of one case, for a pose of each."""
+    """The mean of `ViewProblem` over the radiographs of one case, for a pose of each.
+
+    Parameters
+    ----------
+    bodies
+        What is rendered, ready: a CT, or several bodies whose line integrals add up.
+    radiographs, level, threads
+        As of `ViewProblem`.
+    pivot
+        Of every body.
+    """
 
     def __init__(
         self,
-        prepared: Prepared,
+        bodies: Sequence[Prepared],
         radiographs: Sequence[Radiograph],
         level: Level,
-        pivot: Float[Tensor, "3"],
+        pivot: Float[Tensor, "*bodies 3"],
         *,
         threads: int | None = None,
     ) -> None:
         self.parts = [
-            ViewProblem(prepared, radiograph, level.channels, method=level.method, threads=threads)
+            ViewProblem(radiograph, level.channels, method=level.method, threads=threads)
             for radiograph in radiographs
         ]
-        self._pivot: npt.NDArray[np.float64] = pivot.detach().cpu().numpy().astype(np.float64)
+        self._bodies = tuple(bodies)
+        self._pivots = pivot.detach().cpu().double().numpy().reshape(-1, 3)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -70,9 +82,18 @@ class JointProblem:
         return [weight / len(self.parts) for weight in weights]
 
     def observe(self, poses: Sequence[Pose]) -> tuple[Observation, ...]:
-        """Render every view."""
+        """Render every view; `poses` of all views of the first body, then of the next."""
+        views = len(self.parts)
         return tuple(
-            part.observe(pose, self._pivot) for part, pose in zip(self.parts, poses, strict=True)
+            _together(
+                [
+                    part.observe(body, pose, pivot)
+                    for body, pose, pivot in zip(
+                        self._bodies, poses[number::views], self._pivots, strict=True
+                    )
+                ]
+            )
+            for number, part in enumerate(self.parts)
         )
 
     def fitted(self, observations: tuple[Observation, ...]) -> SeenOnce:
@@ -84,11 +105,15 @@ class JointProblem:
 
     def sums(self, seen: SeenOnce) -> npt.NDArray[np.float64]:
         """A row of `Model.sums`."""
-        return np.concatenate([each.sums for each in self._linearised(seen)])
+        return np.concatenate([each.sums for each in self._linearised(seen, slopes=True)])
 
-    def _linearised(self, seen: SeenOnce) -> list[Linearisation]:
+    def losses(self, seen: SeenOnce) -> npt.NDArray[np.float64]:
+        """`sums` without slopes: enough to judge a step by."""
+        return np.concatenate([each.sums for each in self._linearised(seen, slopes=False)])
+
+    def _linearised(self, seen: SeenOnce, *, slopes: bool) -> list[Linearisation]:
         return [
-            part.linearise(observation, nuisance)
+            part.linearise(observation, nuisance, slopes=slopes)
             for part, observation, nuisance in zip(
                 self.parts, seen.observations, seen.nuisances, strict=True
             )
@@ -96,13 +121,31 @@ class JointProblem:
 
     def correlated_sum(self, seen: SeenOnce) -> npt.NDArray[np.float64]:
         """See `Problem.correlated_sums`."""
-        total = np.zeros((6, 6))
-        for part, observation, nuisance in zip(
-            self.parts, seen.observations, seen.nuisances, strict=True
-        ):
-            scores = part.scores(observation, nuisance).astype(np.float64)
-            total += correlated_sum(scores) / len(self.parts) ** 2
+        sums = [
+            correlated_sum(part.scores(observation, nuisance).astype(np.float64))
+            for part, observation, nuisance in zip(
+                self.parts, seen.observations, seen.nuisances, strict=True
+            )
+        ]
+        total: npt.NDArray[np.float64] = np.sum(sums, axis=0) / len(self.parts) ** 2
         return total
+
+
+def _together(bodies: Sequence[Observation]) -> Observation:
+    """What bodies show at once: line integrals add up, and each moves by its own twist."""
+    if len(bodies) == 1:
+        return bodies[0]
+    image = np.add.reduce([each.image for each in bodies])
+    jacobian = np.concatenate([each.jacobian for each in bodies])
+    return Observation(image, jacobian, tuple(_window(each.jacobian) for each in bodies))
+
+
+def _window(jacobian: npt.NDArray[np.float32]) -> Window:
+    """Where it is not zero; the first pixel where it is zero everywhere."""
+    there: npt.NDArray[np.bool_] = np.any(jacobian, axis=0)
+    ends = (np.flatnonzero(there.any(axis)) for axis in (1, 0))
+    rows, columns = (slice(int(e[0]), int(e[-1]) + 1) if e.size else slice(0, 1) for e in ends)
+    return rows, columns
 
 
 class HostProblem:
@@ -115,11 +158,11 @@ class HostProblem:
     of
         Which of them each pose belongs to.
     pivot
-        Point that twists are taken about.
+        Point that twists are taken about; of several bodies each about its own.
     """
 
     def __init__(
-        self, cases: Sequence[JointProblem], of: Sequence[int], pivot: Float[Tensor, "3"]
+        self, cases: Sequence[JointProblem], of: Sequence[int], pivot: Float[Tensor, "*bodies 3"]
     ) -> None:
         self._cases, self._of = cases, of
         self.pivot = pivot.double()
@@ -152,7 +195,8 @@ class HostProblem:
             joint = self._cases[case]
             observations = joint.observe([pose[row] for pose in poses])
             seen[row] = SeenOnce(observations, held[row].nuisances)
-            sums[row, self._columns[case]] = joint.sums(seen[row])
+            # Of a step that is taken `renew` makes the slopes, of one that is not nobody asks.
+            sums[row, self._columns[case]] = joint.losses(seen[row])
         return tuple(seen), self._model(sums)
 
     def renew(
@@ -188,7 +232,8 @@ class HostProblem:
         return np.stack([self._cases[self._of[row]].correlated_sum(seen[row]) for row in rows])
 
     def _no_sums(self) -> npt.NDArray[np.float64]:
-        return np.zeros((len(self._of), len(self.names), 7, 7))
+        size = 2 * self.pivot.numel() + 1
+        return np.zeros((len(self._of), len(self.names), size, size))
 
     def _model(self, sums: npt.NDArray[np.float64]) -> Model:
         return Model(torch.from_numpy(sums), self._shares)
@@ -214,7 +259,10 @@ class Host:
         self._scaled.clear()
         gains = [
             bone_gain(
-                look.volume, radiographs, [pose[case] for pose in poses], threads=self._threads
+                [(look.volume, water_lac())],
+                radiographs,
+                [[pose[case]] for pose in poses],
+                threads=self._threads,
             )
             for case, radiographs in enumerate(look.cases)
         ]
@@ -227,7 +275,7 @@ class Host:
         brighter = [0.0] * len(look.cases) if gains is None else gains.tolist()
         joint = [
             JointProblem(
-                self._ready(look.volume, gain), radiographs, look.level, look.pivot,
+                [self._ready(look.volume, gain)], radiographs, look.level, look.pivot,
                 threads=self._threads,
             )
             for radiographs, gain in zip(look.cases, brighter, strict=True)

@@ -29,12 +29,17 @@ Matrix = npt.NDArray[np.float64]
 _CONTRAST_BOX = 9  # pixels of the level, the length of a side
 
 
+Window = tuple[slice, slice]
+"""Rows and columns."""
+
+
 @dataclass(frozen=True, eq=False)
 class Observation:
     """What the march at one pose gave."""
 
     image: Array  # rows x columns
-    jacobian: Array  # 6 x rows x columns
+    jacobian: Array  # 6 of every body that moves x rows x columns
+    windows: tuple[Window, ...] = ()  # where that of each body is not zero; none: anywhere
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +59,7 @@ class Linearisation:
     names, shares
         Of the channels, and what each weighs.
     sums
-        Of each: weighted products of the six slopes and the residual, [channels 7 7].
+        Of each: weighted products of the slopes and the residual, which comes last.
     """
 
     names: tuple[str, ...]
@@ -64,17 +69,17 @@ class Linearisation:
     @property
     def terms(self) -> Mapping[str, float]:
         """Loss of every channel."""
-        return dict(zip(self.names, (0.5 * self.sums[:, 6, 6]).tolist(), strict=True))
+        return dict(zip(self.names, (0.5 * self.sums[:, -1, -1]).tolist(), strict=True))
 
     @property
     def loss(self) -> float:
         """Sum of the terms as they weigh."""
-        return float(np.dot(self.shares, 0.5 * self.sums[:, 6, 6]))
+        return float(np.dot(self.shares, 0.5 * self.sums[:, -1, -1]))
 
     @property
     def gradient(self) -> Matrix:
-        """Of the loss, [6]."""
-        gradient: Matrix = np.asarray(self.shares) @ self.sums[:, :6, 6]
+        """Of the loss."""
+        gradient: Matrix = np.asarray(self.shares) @ self.sums[:, :-1, -1]
         return gradient
 
 
@@ -95,17 +100,15 @@ class Plane:
     """One compared image of one pose, on its usable pixels."""
 
     values: Array  # n
-    slopes: Array  # 6 x n
+    slopes: Array  # of the observation's jacobian x n
     target: Array  # n
 
 
 class ViewProblem:
-    """One radiograph against one volume at one level.
+    """One radiograph at one level, and what DRRs are to be compared with it.
 
     Parameters
     ----------
-    prepared
-        CT at the level's resolution, ready to render; None where somebody else renders it.
     radiograph
         At the level's size.
     channels
@@ -121,7 +124,6 @@ class ViewProblem:
 
     def __init__(
         self,
-        prepared: Prepared | None,
         radiograph: Radiograph,
         channels: Channels,
         *,
@@ -131,7 +133,6 @@ class ViewProblem:
     ) -> None:
         self.radiograph = radiograph
         self.channels = channels
-        self._prepared = prepared
         self._method, self._step_mm, self._threads = method, step_mm, threads
         usable = radiograph.usable.numpy()
         image = radiograph.line_integrals.detach().cpu().numpy().astype(np.float32)
@@ -187,11 +188,10 @@ class ViewProblem:
         prior = 1.0 / (contrast + floor * np.median(some))
         return np.asarray(prior / prior.sum(), np.float32)
 
-    def observe(self, world_from_camera: Pose, pivot: Matrix) -> Observation:
-        """Render the DRR and its Jacobian for the left twist about `pivot`."""
-        assert self._prepared is not None  # whoever renders elsewhere does not ask
+    def observe(self, prepared: Prepared, world_from_camera: Pose, pivot: Matrix) -> Observation:
+        """Render the DRR of a CT, at the level's resolution, and its Jacobian for the left twist about `pivot`."""
         image, jacobian = march_view(
-            self._prepared,
+            prepared,
             self.radiograph.carm,
             world_from_camera,
             pivot=pivot,
@@ -238,28 +238,92 @@ class ViewProblem:
             planes.append(Plane(used[1], used[2:], used[0]))
         return planes
 
-    def linearise(self, observation: Observation, nuisance: Nuisance) -> Linearisation:
-        """Loss ``sum of weight (1 - NCC)``, Gauss-Newton matrix and gradient."""
-        sums = np.zeros((len(self.compared), 7, 7))
-        planes = self._planes(observation, nuisance.tone)
-        for total, plane, w in zip(sums, planes, nuisance.weights, strict=True):
-            residual, slopes = residuals(plane, w)
-            weighted = slopes * w
-            total[:6, :6] = weighted @ slopes.T
-            total[:6, 6] = total[6, :6] = weighted @ residual
-            total[6, 6] = np.dot(w * residual, residual)
+    def linearise(
+        self, observation: Observation, nuisance: Nuisance, *, slopes: bool = True
+    ) -> Linearisation:
+        """Loss ``sum of weight (1 - NCC)``, Gauss-Newton matrix and gradient; without `slopes` the loss alone."""
+        size = len(observation.jacobian) + 1
+        sums = np.zeros((len(self.compared), size, size))
+        windowed = slopes and bool(observation.windows)
+        planes = self._planes(observation, nuisance.tone, slopes=slopes and not windowed)
+        for total, channel, plane, w in zip(
+            sums, self.compared, planes, nuisance.weights, strict=True
+        ):
+            residual, along = residuals(plane, w)
+            total[-1, -1] = np.dot(w * residual, residual)
+            if windowed:
+                total[:-1, :-1], total[:-1, -1] = self._by_windows(
+                    observation, nuisance.tone, channel, plane, w
+                )
+                total[-1, :-1] = total[:-1, -1]
+            elif slopes:
+                weighted = along * w
+                total[:-1, :-1] = weighted @ along.T
+                total[:-1, -1] = total[-1, :-1] = weighted @ residual
         names = tuple(channel.name for channel in self.compared)
         return Linearisation(names, tuple(channel.weight for channel in self.compared), sums)
 
+    def _by_windows(
+        self,
+        observation: Observation,
+        tone: Tone | None,
+        channel: Compared,
+        plane: Plane,
+        w: Array,
+    ) -> tuple[Matrix, Matrix]:
+        """Gauss-Newton matrix and gradient of a channel, of bodies each of which is seen in a window.
+
+        As of `residuals`, whose slopes are nowhere zero since the z-scoring is of the whole image: with means m
+        and a over the whole, ``sum w dz dz' = (sum w dI dI' - m m' - a a') / variance``.
+        """
+        z, spread = _standardised(plane.values, w)
+        residual = z - _standardised(plane.target, w)[0]
+        # [weight, times z, times the residual] of every pixel; nothing where it is not compared.
+        whole = np.zeros((3, self.target.size), np.float32)
+        whole[:, channel.index] = w, w * z, w * residual
+        whole = whole.reshape(3, *self.target.shape)
+        steepness = None if tone is None else tone.apply(observation.image)[1]
+        reach = channel.size // 2
+        parts = []
+        for body, window in enumerate(observation.windows):
+            at = _grown(window, reach, self.target.shape)
+            seen = observation.jacobian[6 * body : 6 * body + 6, at[0], at[1]]
+            seen = seen if steepness is None else seen * steepness[at]
+            parts.append((at, np.stack([filtered(each, channel.kernels) for each in seen])))
+        size = len(observation.jacobian)
+        products, means = np.zeros((size, size)), np.zeros((size, 3))
+        for one, (at, slopes) in enumerate(parts):
+            own = slice(6 * one, 6 * one + 6)
+            means[own] = slopes.reshape(6, -1) @ whole[:, at[0], at[1]].reshape(3, -1).T
+            weighted = slopes * whole[0][at]
+            for other, (there, further) in enumerate(parts[: one + 1]):
+                both = _common(at, there)
+                if both is None:
+                    continue
+                here, beside = (
+                    each[:, rows, columns].reshape(6, -1)
+                    for each, (rows, columns) in (
+                        (weighted, _within(both, at)), (further, _within(both, there))
+                    )
+                )  # fmt: skip
+                theirs = slice(6 * other, 6 * other + 6)
+                products[own, theirs] = here @ beside.T
+                products[theirs, own] = products[own, theirs].T
+        mean, along, across = means.T
+        matrix = products - np.outer(mean, mean) - np.outer(along, along)
+        gradient = (
+            across - mean * float(np.dot(w, residual)) - along * float(np.dot(w * z, residual))
+        )
+        return matrix / float(spread) ** 2, gradient / float(spread)
+
     def scores(self, observation: Observation, nuisance: Nuisance) -> Array:
-        """The gradient of the loss pixel by pixel, [6, rows, columns]: for `confidence`."""
-        rows, columns = self.radiograph.carm.detector.shape
-        total = np.zeros((6, rows * columns), np.float32)
+        """The gradient of the loss pixel by pixel, as the jacobian: for `confidence`."""
+        total = np.zeros((len(observation.jacobian), self.target.size), np.float32)
         planes = self._planes(observation, nuisance.tone)
         for channel, plane, w in zip(self.compared, planes, nuisance.weights, strict=True):
             residual, slopes = residuals(plane, w)
             total[:, channel.index] += channel.weight * slopes * (w * residual)
-        return total.reshape(6, rows, columns)
+        return total.reshape(observation.jacobian.shape)
 
 
 def _standardised(values: Array, w: Array) -> tuple[Array, float]:
@@ -295,6 +359,31 @@ def filtered(plane: Array, kernels: tuple[Array, Array]) -> Array:
     return np.asarray(
         cv2.sepFilter2D(plane, cv2.CV_32F, along_row, along_column, borderType=cv2.BORDER_REFLECT)
     )
+
+
+def _grown(window: Window, reach: int, shape: tuple[int, int]) -> Window:
+    """With so many pixels about it, within the image."""
+    rows, columns = (
+        slice(max(each.start - reach, 0), min(each.stop + reach, size))
+        for each, size in zip(window, shape, strict=True)
+    )
+    return rows, columns
+
+
+def _common(one: Window, other: Window) -> Window | None:
+    """What is in both; None: nothing."""
+    rows, columns = (
+        slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(one, other, strict=True)
+    )
+    return (rows, columns) if rows.start < rows.stop and columns.start < columns.stop else None
+
+
+def _within(part: Window, of: Window) -> Window:
+    """A window as counted from the first pixel of another."""
+    rows, columns = (
+        slice(a.start - b.start, a.stop - b.start) for a, b in zip(part, of, strict=True)
+    )
+    return rows, columns
 
 
 def _filled(image: Array, usable: npt.NDArray[np.bool_]) -> Array:

@@ -208,12 +208,11 @@ class _Course:
         # Nothing but the winners' comes from the device.
         losses, terms = model.loss[winners].tolist(), model.terms[winners].tolist()
         hessians = model.hessians(names, len(state.poses))[winners].cpu()
-        minimised = [part[winners].cpu() for part in quadratic(model, state.poses[0], self._pull)]
+        minimised = [part[winners].cpu() for part in quadratic(model, state.poses, self._pull)]
         ended = state.ended[winners].tolist()
         ran_away = self._bounds.reached(state.poses[0])[winners].tolist()
         flat = self._problem.flat(state.seen, winners)
-        first = state.poses[0]
-        free = None if self._locks is None else self._locks.free(first)[winners].cpu()
+        free = None if self._locks is None else self._locks.free(state.poses)[winners].cpu()
         meat = None
         if settings.is_last(self._number):
             meat = self._problem.correlated_sums(state.seen, winners)

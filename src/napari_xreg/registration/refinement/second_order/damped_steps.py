@@ -11,7 +11,7 @@ and a refinement that has ended is noticed.
 import math
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
-from typing import Generic
+from typing import Generic, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
@@ -21,8 +21,6 @@ from napari_xreg.geometry import Pose
 from napari_xreg.progress import Control
 from napari_xreg.registration.refinement.problem import Model, Problem, Seen
 from napari_xreg.registration.refinement.result import Status
-from napari_xreg.registration.refinement.second_order.depth import DepthBounds, DepthPull
-from napari_xreg.registration.refinement.second_order.locks import Locks
 
 ARM_MM = 100.0
 """Rotations count as the way of a point this far from the isocenter, when a step is measured."""
@@ -68,6 +66,48 @@ class Round:
     step_mm: Float[Tensor, "s"]
 
 
+@runtime_checkable
+class Pull(Protocol):
+    """A quadratic term beside the loss of every start: what is known beforehand.
+
+    Each takes poses as the `Problem` does.
+    """
+
+    def loss(self, poses: tuple[Pose, ...]) -> Float[Tensor, "s"]:
+        """What is added."""
+        ...
+
+    def gradient(self, poses: tuple[Pose, ...]) -> Float[Tensor, "s n"]:
+        """Of it, for the left twists."""
+        ...
+
+    def hessian(self, poses: tuple[Pose, ...]) -> Float[Tensor, "s n n"]:
+        """As `gradient`."""
+        ...
+
+
+@runtime_checkable
+class Held(Protocol):
+    """What does not move, or moves only with something else; poses as of the `Problem`."""
+
+    def free(self, poses: tuple[Pose, ...]) -> Float[Tensor, "s n k"]:
+        """Twists that leave it alone, to first order."""
+        ...
+
+    def settle(self, old: tuple[Pose, ...], new: tuple[Pose, ...]) -> tuple[Pose, ...]:
+        """`new` with what is held as in `old`, exactly."""
+        ...
+
+
+@runtime_checkable
+class Bounds(Protocol):
+    """Between which poses stay."""
+
+    def kept(self, poses: tuple[Pose, ...]) -> tuple[Pose, ...]:
+        """Poses moved back within; those that are as they are."""
+        ...
+
+
 Advance = Callable[[Starts[Seen]], tuple[Round, Starts[Seen]]]
 """An iteration."""
 
@@ -102,14 +142,16 @@ def levenberg_marquardt(
     *,
     iterations: int,
     tolerance_mm: float,
-    locks: Locks | None = None,
-    bounds: DepthBounds | None = None,
-    pull: DepthPull | None = None,
+    locks: Held | None = None,
+    bounds: Bounds | None = None,
+    pull: Pull | None = None,
     control: Control | None = None,
     recorder: Callable[[Advance[Seen], Starts[Seen]], Callable[[], tuple[Round, Starts[Seen]]]]
     | None = None,
 ) -> Generator[tuple[Round, Starts[Seen]], bool, Starts[Seen]]:
     """Minimise over the left twist of all views about the pivot; the consumer sends True to end.
+
+    Where several bodies move there is a twist of each.
 
     Parameters
     ----------
@@ -162,31 +204,27 @@ def step(
     problem: Problem[Seen],
     state: Starts[Seen],
     tolerance_mm: float,
-    locks: Locks | None = None,
-    bounds: DepthBounds | None = None,
-    pull: DepthPull | None = None,
+    locks: Held | None = None,
+    bounds: Bounds | None = None,
+    pull: Pull | None = None,
 ) -> tuple[Round, Starts[Seen]]:
     """One iteration, without a word from the device."""
-    basis = None if locks is None else locks.free(state.poses[0])
-    hessian, gradient = quadratic(state.model, state.poses[0], pull)
+    basis = None if locks is None else locks.free(state.poses)
+    hessian, gradient = quadratic(state.model, state.poses, pull)
     twist, predicted = _damped_step(hessian, gradient, state.damping, basis)
     length = _length_mm(twist)
     stuck = state.active & ~(predicted > 0)
     active = state.active & ~stuck
-    poses = tuple(pose.left_perturb(twist, problem.pivot) for pose in state.poses)
-    if locks is not None or bounds is not None:
-        first = poses[0] if locks is None else locks.settle(state.poses[0], poses[0])
-        first = first if bounds is None else bounds.kept(first)
-        if len(poses) > 1:
-            change = first @ poses[0].inverse()
-            poses = (first, *(change @ pose for pose in poses[1:]))
-        else:
-            poses = (first,)
+    poses = _moved(state.poses, twist, problem.pivot)
+    if locks is not None:
+        poses = locks.settle(state.poses, poses)
+    if bounds is not None:
+        poses = bounds.kept(poses)
     # The step is judged under the tone and weights it was computed with; the new ones come after.
     seen, model = problem.attempt(poses, state.seen, active)
     less = state.model.loss - model.loss
     if pull is not None:
-        less = less + pull.loss(state.poses[0]) - pull.loss(poses[0])
+        less = less + pull.loss(state.poses) - pull.loss(poses)
     gain = less / predicted
     accepted = active & torch.isfinite(model.loss) & (gain > 1e-3)
     tried = Round(poses, problem.drrs(seen), model, active, accepted, state.damping, length)
@@ -212,20 +250,20 @@ def step(
 
 
 def quadratic(
-    model: Model, first: Pose, pull: DepthPull | None
-) -> tuple[Float[Tensor, "s 6 6"], Float[Tensor, "s 6"]]:
+    model: Model, poses: tuple[Pose, ...], pull: Pull | None
+) -> tuple[Float[Tensor, "s n n"], Float[Tensor, "s n"]]:
     """Gauss-Newton matrix and gradient of what is minimised."""
     if pull is None:
         return model.hessian, model.gradient
-    return model.hessian + pull.hessian(first), model.gradient + pull.gradient(first)
+    return model.hessian + pull.hessian(poses), model.gradient + pull.gradient(poses)
 
 
 def ended_at(
     loss: float,
-    hessian: Float[Tensor, "6 6"],
-    gradient: Float[Tensor, "6"],
+    hessian: Float[Tensor, "n n"],
+    gradient: Float[Tensor, "n"],
     tolerance_mm: float,
-    basis: Float[Tensor, "6 k"] | None = None,
+    basis: Float[Tensor, "n k"] | None = None,
 ) -> Status:
     """What it means that no further step is taken: converged, or stuck; `basis` as `Locks.free`.
 
@@ -248,8 +286,27 @@ def _where(taken: Bool[Tensor, "s"], new: Pose, old: Pose) -> Pose:
     )
 
 
-def _length_mm(twist: Float[Tensor, "s 6"]) -> Float[Tensor, "s"]:
-    return torch.hypot(twist[:, :3].norm(dim=1) * ARM_MM, twist[:, 3:].norm(dim=1))
+def _moved(
+    poses: tuple[Pose, ...], twist: Float[Tensor, "s n"], pivot: Float[Tensor, "*bodies 3"]
+) -> tuple[Pose, ...]:
+    """The views of every body by its own twist about its own pivot."""
+    twists, pivots = twist.unflatten(1, (-1, 6)).unbind(1), pivot.reshape(-1, 3)
+    views = len(poses) // len(twists)
+    return tuple(
+        pose.left_perturb(twists[place // views], pivots[place // views])
+        for place, pose in enumerate(poses)
+    )
+
+
+def _ways(twist: Float[Tensor, "s n"]) -> tuple[Float[Tensor, "s"], Float[Tensor, "s"]]:
+    """How far a step turns, rad, and shifts, mm; of several bodies the farthest."""
+    bodies = twist.unflatten(1, (-1, 6))
+    return bodies[..., :3].norm(dim=2).amax(1), bodies[..., 3:].norm(dim=2).amax(1)
+
+
+def _length_mm(twist: Float[Tensor, "s n"]) -> Float[Tensor, "s"]:
+    turn, shift = _ways(twist)
+    return torch.hypot(turn * ARM_MM, shift)
 
 
 def _solved(matrix: Float[Tensor, "s k k"], right: Float[Tensor, "s k"]) -> Float[Tensor, "s k"]:
@@ -267,12 +324,12 @@ def _least_squares(
 
 
 def _damped_step(
-    hessian: Float[Tensor, "s 6 6"],
-    gradient: Float[Tensor, "s 6"],
+    hessian: Float[Tensor, "s n n"],
+    gradient: Float[Tensor, "s n"],
     damping: Float[Tensor, "s"],
-    basis: Float[Tensor, "s 6 k"] | None,
+    basis: Float[Tensor, "s n k"] | None,
     solve: Callable[[Tensor, Tensor], Tensor] = _solved,
-) -> tuple[Float[Tensor, "s 6"], Float[Tensor, "s"]]:
+) -> tuple[Float[Tensor, "s n"], Float[Tensor, "s"]]:
     """The damped Gauss-Newton step and the decrease of the loss that it predicts."""
     if basis is not None:
         hessian = basis.mT @ hessian @ basis
@@ -286,9 +343,9 @@ def _damped_step(
     damped = torch.where(empty[:, None, None], eye, damped)
     reduced = torch.nan_to_num(-solve(damped, gradient), nan=0.0, posinf=0.0, neginf=0.0)
     twist = reduced if basis is None else (basis @ reduced[..., None])[..., 0]
+    turn, shift = _ways(twist)
     shrink = torch.minimum(
-        MAX_ROTATION_RAD / twist[:, :3].norm(dim=1).clamp_min(1e-12),
-        MAX_TRANSLATION_MM / twist[:, 3:].norm(dim=1).clamp_min(1e-12),
+        MAX_ROTATION_RAD / turn.clamp_min(1e-12), MAX_TRANSLATION_MM / shift.clamp_min(1e-12)
     ).clamp_max(1.0)
     twist, reduced = twist * shrink[:, None], reduced * shrink[:, None]
     bent = (hessian @ reduced[..., None])[..., 0]

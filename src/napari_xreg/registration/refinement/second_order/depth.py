@@ -7,6 +7,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from napari_xreg.geometry import Pose
+from napari_xreg.registration.refinement.views import carried_along
 
 SIGMAS = 10.0
 """A depth may end so many of its standard deviations (`Spread`) from where its start was."""
@@ -47,7 +48,7 @@ class ExpectedDepth:
 
 
 class DepthPull:
-    """A quadratic term towards an expected depth, added to the loss of every start.
+    """A `Pull` towards an expected depth of the first view.
 
     Parameters
     ----------
@@ -65,23 +66,23 @@ class DepthPull:
         self._expected, self._isocenter = expected, isocenter.double()
         self._weight = SAYS_LITTLE * losses / expected.sigma_mm**2
 
-    def loss(self, poses: Pose) -> Float[Tensor, "s"]:
-        """At poses of the first view."""
+    def loss(self, poses: tuple[Pose, ...]) -> Float[Tensor, "s"]:
+        """What is added."""
         return 0.5 * self._weight * self._beyond(poses) ** 2
 
-    def gradient(self, poses: Pose) -> Float[Tensor, "s 6"]:
+    def gradient(self, poses: tuple[Pose, ...]) -> Float[Tensor, "s 6"]:
         """For the left twist: turning about the isocenter changes no depth, following it lessens it."""
-        pull = -(self._weight * self._beyond(poses))[:, None] * poses.rotation[..., 2].double()
+        pull = -(self._weight * self._beyond(poses))[:, None] * poses[0].rotation[..., 2].double()
         return torch.cat([torch.zeros_like(pull), pull], -1)
 
-    def hessian(self, poses: Pose) -> Float[Tensor, "s 6 6"]:
+    def hessian(self, poses: tuple[Pose, ...]) -> Float[Tensor, "s 6 6"]:
         """As `gradient`."""
-        sight = poses.rotation[..., 2].double()
+        sight = poses[0].rotation[..., 2].double()
         line = torch.cat([torch.zeros_like(sight), sight], -1)
         return self._weight[:, None, None] * line[:, :, None] * line[:, None, :]
 
-    def _beyond(self, poses: Pose) -> Float[Tensor, "s"]:
-        return _depth_of(poses, self._isocenter) - self._expected.mm
+    def _beyond(self, poses: tuple[Pose, ...]) -> Float[Tensor, "s"]:
+        return _depth_of(poses[0], self._isocenter) - self._expected.mm
 
 
 class DepthBounds:
@@ -102,12 +103,13 @@ class DepthBounds:
         middle = self._depth(given)
         self._nearest, self._farthest = middle - furthest_mm, middle + furthest_mm
 
-    def kept(self, poses: Pose) -> Pose:
-        """Poses moved back along their line of sight into the bounds; those within as they are."""
-        depth = self._depth(poses)
+    def kept(self, poses: tuple[Pose, ...]) -> tuple[Pose, ...]:
+        """Poses moved back along the first view's line of sight into the bounds; those within as they are."""
+        first = poses[0]
+        depth = self._depth(first)
         beyond = depth - depth.clamp(self._nearest, self._farthest)
-        back = poses.rotation[..., 2] * beyond[:, None].to(poses.rotation)
-        return Pose(poses.rotation, poses.translation + back)
+        back = first.rotation[..., 2] * beyond[:, None].to(first.rotation)
+        return carried_along(poses, Pose(first.rotation, first.translation + back))
 
     def reached(self, poses: Pose) -> Bool[Tensor, "s"]:
         """Which have come to a bound."""

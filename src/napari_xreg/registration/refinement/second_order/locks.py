@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from napari_xreg.geometry import CARM_PARAMETERS, CArm, Pose, rotation_from_angles
+from napari_xreg.registration.refinement.views import carried_along
 
 
 class Locks:
@@ -46,10 +47,10 @@ class Locks:
     def __bool__(self) -> bool:
         return bool(self.locked)
 
-    def free(self, poses: Pose) -> Float[Tensor, "s 6 k"]:
-        """Twists that leave the locked parameters alone, to first order."""
-        rotation = poses.rotation.double()
-        primary = self._terms(poses)[:, 0]
+    def free(self, poses: tuple[Pose, ...]) -> Float[Tensor, "s 6 k"]:
+        """Twists that leave the locked parameters of the first view alone, to first order."""
+        rotation = poses[0].rotation.double()
+        primary = self._terms(poses[0])[:, 0]
         zero = torch.zeros_like(primary)
         # As `twists_of_carm_parameters`, of a batch: turns about world z, the tilted axis, the ray.
         nothing = torch.zeros_like(rotation)
@@ -65,8 +66,11 @@ class Locks:
         twists = torch.cat([above, torch.cat([nothing, rotation], -1)], -2)
         return torch.stack([twists[..., i] for i in self._kept], -1)
 
-    def settle(self, old: Pose, new: Pose) -> Pose:
-        """`new` with the locked parameters of `old`, exactly."""
+    def settle(self, old: tuple[Pose, ...], new: tuple[Pose, ...]) -> tuple[Pose, ...]:
+        """`new` with the locked parameters of `old` in the first view, exactly; the others move along."""
+        return carried_along(new, self._settled(old[0], new[0]))
+
+    def _settled(self, old: Pose, new: Pose) -> Pose:
         terms = torch.where(self._held, self._terms(old), self._terms(new))
         rotation = rotation_from_angles(*torch.rad2deg(terms[:, :3]).unbind(-1))
         local = terms[:, 3:] - self._to_source

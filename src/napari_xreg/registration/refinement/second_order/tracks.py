@@ -80,7 +80,7 @@ def tracks_of(
         starts = spread_starts(pose, pivot, each.starts, each.spread, s.seed)
         if s.locked and len(starts) > 1:  # what is locked is not spread
             locks, further = Locks(s.locked, carm, pivot), Pose.stack(starts[1:])
-            settled = locks.settle(Pose.stack([pose] * len(starts[1:])), further)
+            (settled,) = locks.settle((Pose.stack([pose] * len(starts[1:])),), (further,))
             starts = [pose, *(settled[row] for row in range(len(starts) - 1))]
         drawn += [(at, each, False) for at in starts]
     if s.antipode and one_sided:

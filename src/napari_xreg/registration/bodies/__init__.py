@@ -1,0 +1,1 @@
+"""Several bodies in the same radiographs, each moving by itself, refined together."""

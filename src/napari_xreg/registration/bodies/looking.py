@@ -1,0 +1,130 @@
+"""What is looked at, at one level, where several bodies are: near their shadows, or the whole picture."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from napari_xreg.geometry import Pose
+from napari_xreg.images import Radiograph
+from napari_xreg.registration.bodies.body import Body
+from napari_xreg.registration.near_bone.view import near_bones_view
+from napari_xreg.registration.refinement.host.hardening import bone_gain
+from napari_xreg.registration.refinement.host.problem import HostProblem, JointProblem, SeenOnce
+from napari_xreg.registration.refinement.second_order.levels import Level, volume_at
+from napari_xreg.registration.refinement.views import View, at_pixels
+from napari_xreg.rendering import Prepared, march_view, prepare, scaled_above
+
+
+@dataclass(frozen=True, eq=False)
+class BodiesLook:
+    """One level of the pyramid.
+
+    Parameters
+    ----------
+    level
+        How it is compared; its voxels suit its pixels.
+    bodies
+        What moves.
+    radiographs
+        Masked and cropped to what is looked at, in full.
+    threads
+        Of the renderer.
+    """
+
+    level: Level
+    bodies: tuple[Body, ...]
+    radiographs: tuple[Radiograph, ...]
+    threads: int | None
+
+    @property
+    def pivots(self) -> Float[Tensor, "bodies 3"]:
+        """Of the bodies, world mm."""
+        return torch.stack([body.pivot.double() for body in self.bodies])
+
+    def brighter(self, poses: Sequence[Pose]) -> float:
+        """How much brighter bone is than in the CT (`hardening`), at poses of every body and view."""
+        views = len(self.radiographs)
+        return bone_gain(
+            [(volume_at(body.volume, self.level), body.dense_above) for body in self.bodies],
+            [at_pixels(each, self.level.pixels) for each in self.radiographs],
+            [poses[number::views] for number in range(views)],
+            threads=self.threads,
+        )
+
+    def ready(self, gain: float) -> list[Prepared]:
+        """The bodies as they are rendered, bone brighter by a gain."""
+        ready = []
+        for body in self.bodies:
+            plain = prepare(volume_at(body.volume, self.level), packed=True)
+            ready.append(scaled_above(plain, body.dense_above, gain) if gain else plain)
+        return ready
+
+    def problem(self, gain: float) -> HostProblem:
+        """What is compared, of one start."""
+        small = [at_pixels(each, self.level.pixels) for each in self.radiographs]
+        case = JointProblem(self.ready(gain), small, self.level, self.pivots, threads=self.threads)
+        return HostProblem([case], [0], self.pivots)
+
+
+def near_bodies(
+    bodies: Sequence[Body],
+    radiographs: Sequence[Radiograph],
+    poses: Sequence[Pose],
+    reach_mm: float,
+    pixels: int,
+) -> tuple[Radiograph, ...]:
+    """The radiographs near the shadows of all bodies; as they are where one has too little there.
+
+    Parameters
+    ----------
+    poses
+        Of the views of the first body, then of the next.
+    pixels
+        Of the level: slivers of a mask vanish.
+    """
+    views, seen = len(radiographs), []
+    for number, radiograph in enumerate(radiographs):
+        at = [pose.to(dtype=torch.float64) for pose in poses[number::views]]
+        view = near_bones_view(
+            [body.volume for body in bodies], View(radiograph, at[0]), at, reach_mm, pixels
+        )
+        if view is None:
+            return tuple(radiographs)
+        seen.append(view.radiograph)
+    return tuple(seen)
+
+
+def without_others(
+    look: BodiesLook, gain: float, seen: SeenOnce, poses: Sequence[Pose], pixels: int
+) -> list[tuple[Radiograph, ...]]:
+    """For every body the radiographs as if it were alone in them: what the others show is taken off.
+
+    Parameters
+    ----------
+    gain, seen
+        Of the bone, and what was seen at the poses.
+    poses
+        Of the views of the first body, then of the next.
+    pixels
+        Longer side of what is returned, at most.
+    """
+    views, ready = len(look.radiographs), look.ready(gain)
+    alone: list[list[Radiograph]] = [[] for _ in look.bodies]
+    for number, (radiograph, nuisance) in enumerate(
+        zip(look.radiographs, seen.nuisances, strict=True)
+    ):
+        small, tone = at_pixels(radiograph, pixels), nuisance.tone
+        images = [
+            march_view(body, small.carm, pose, jacobian=False, threads=look.threads)[0]
+            for body, pose in zip(ready, poses[number::views], strict=True)
+        ]
+        images.append(np.sum(images, axis=0, dtype=np.float32))
+        *own, together = images if tone is None else (tone.apply(image)[0] for image in images)
+        for body, image in enumerate(own):
+            others = torch.from_numpy(together - image).to(small.line_integrals)
+            alone[body].append(replace(small, line_integrals=small.line_integrals - others))
+    return [tuple(each) for each in alone]

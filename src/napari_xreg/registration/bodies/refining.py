@@ -1,0 +1,341 @@
+"""Refine several bodies together: every one of them explains its part of the same radiographs."""
+
+import time
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+from napari_xreg.geometry import Pose
+from napari_xreg.images import Radiograph, without_saturated
+from napari_xreg.progress import Control
+from napari_xreg.registration.bodies.body import Body
+from napari_xreg.registration.bodies.looking import BodiesLook, near_bodies, without_others
+from napari_xreg.registration.bodies.priors import Prior, PriorPull, depth_expected
+from napari_xreg.registration.bodies.result import (
+    BodiesIterate,
+    BodiesRegistration,
+    BodyIterate,
+    parts_of,
+)
+from napari_xreg.registration.bodies.tied import Tied
+from napari_xreg.registration.near_bone.refining import NearBone, level_alone, refine_near_bone
+from napari_xreg.registration.near_bone.view import near_bone_view
+from napari_xreg.registration.refinement.confidence import CALIBRATION, sandwich, scale_twist
+from napari_xreg.registration.refinement.host.problem import HostProblem, SeenOnce
+from napari_xreg.registration.refinement.result import Iterate, Registration, Status
+from napari_xreg.registration.refinement.second_order.damped_steps import (
+    Round,
+    Starts,
+    begin,
+    ended_at,
+    levenberg_marquardt,
+    quadratic,
+)
+from napari_xreg.registration.refinement.second_order.levels import Level
+from napari_xreg.registration.refinement.second_order.usable_levels import levels_that_show
+from napari_xreg.registration.refinement.settings import RefineSettings, status_of
+from napari_xreg.registration.refinement.views import View, saturated_words
+from napari_xreg.registration.verdict.evidence import PIXELS
+from napari_xreg.registration.verdict.verdict import judged
+
+
+def refine_bodies(
+    bodies: Sequence[Body],
+    radiographs: Sequence[Radiograph],
+    *,
+    settings: RefineSettings | None = None,
+    near: NearBone | None = None,
+    priors: Sequence[Prior] = (),
+    control: Control | None = None,
+) -> Generator[BodyIterate | BodiesIterate, None, BodiesRegistration]:
+    """Find the poses of several bodies under which their DRRs, added up, explain the radiographs.
+
+    First the whole CT as it lies, coarse to fine (where there is soft tissue); then every bone by itself, near
+    where it is thought, what the others show taken off; then all together, by Levenberg-Marquardt with six columns
+    a body: bones that overlap explain each other's edges, which one after the other they take for their own.
+    Each is judged with what the others show taken off. On the processor.
+
+    Parameters
+    ----------
+    bodies
+        Bones alone above water, or what `cut_bodies` makes of a CT, what is left of it first. With their starts:
+        in a CT as they lie there.
+    radiographs
+        What every body is seen in.
+    settings
+        Levels, tolerance, threads, pictures; None: ``RefineSettings()``. Starts and their spread are those of
+        every bone as it is looked for; locks and what others propose are not looked at.
+    near
+        Compare what is near the shadows of the bodies, as of `refine_near_bone`; None: the whole radiographs.
+    priors
+        What is known beforehand.
+    control
+        Cancel, pause, step.
+
+    Yields
+    ------
+    BodyIterate, BodiesIterate
+        Every step tried, of one bone as it is looked for, and of all together.
+
+    Raises
+    ------
+    ValueError
+        If there is no body or no radiograph, names are not unique, a body has not as many cameras as there are
+        radiographs, or a radiograph has no usable content.
+    """
+    settings = RefineSettings() if settings is None else settings
+    names = [body.name for body in bodies]
+    if not bodies or not radiographs or len(set(names)) < len(names):
+        raise ValueError(
+            f"bodies have names of their own, and are seen in a radiograph: got {', '.join(names) or 'none'} "
+            f"in {len(radiographs)} radiographs"
+        )
+    for body in bodies:
+        if len(body.world_from_camera) != len(radiographs):
+            raise ValueError(
+                f"{body.name}: a camera is wanted for each radiograph: got {len(body.world_from_camera)} for "
+                f"{len(radiographs)}"
+            )
+    course = _Course(tuple(bodies), tuple(radiographs), settings, near, tuple(priors), control)
+    finest = max(course.levels)
+    if near is None:
+        for number in [number for number in course.levels if number < finest]:
+            yield from course.through(number)
+    if len(bodies) > 1 or near is not None:
+        yield from course.each_in_turn()
+    yield from course.through(finest)
+    return course.answer()
+
+
+@dataclass(frozen=True, eq=False)
+class _End:
+    """Where a level ended."""
+
+    look: BodiesLook
+    gain: float
+    problem: HostProblem
+    state: Starts[tuple[SeenOnce, ...]]
+    pull: PriorPull | None
+    tolerance_mm: float
+
+
+class _Course:
+    """Mutable, private to a refinement; parameters as of `refine_bodies`."""
+
+    def __init__(
+        self,
+        bodies: tuple[Body, ...],
+        radiographs: tuple[Radiograph, ...],
+        settings: RefineSettings,
+        near: NearBone | None,
+        priors: tuple[Prior, ...],
+        control: Control | None,
+    ) -> None:
+        self._bodies, self._settings, self._near = bodies, settings, near
+        self._priors, self._control = priors, control
+        self._radiographs = tuple(without_saturated(each) for each in radiographs)
+        first = bodies[0].world_from_camera
+        views = [View(image, pose) for image, pose in zip(radiographs, first, strict=True)]
+        self._notes = saturated_words(views)
+        self._simulated = any(each.simulated for each in radiographs)
+        self._began, self._trajectory = time.perf_counter(), list[BodiesIterate]()
+        self._gain: float | None = None
+        self._end: _End | None = None
+        self.poses = tuple(
+            pose.to(dtype=torch.float64) for body in bodies for pose in body.world_from_camera
+        )
+        if near is None:
+            shown, left_out = levels_that_show(bodies[0].volume, [views], settings.levels)
+            self.levels: dict[int, Level] = dict(shown)
+            self._notes = (*self._notes, *left_out)
+        else:
+            # Cropped to a few bones, coarse levels are as fine as the bones are small.
+            self.levels = dict(enumerate(settings.levels))
+
+    def through(self, number: int) -> Generator[BodiesIterate, None, None]:
+        """A level, from where the bodies are; before the last those in a CT move along with it."""
+        if self._control is not None and self._control.cancelled and self._end is not None:
+            return
+        level = self.levels[number]
+        settings, near, last = self._settings, self._near, self._settings.is_last(number)
+        radiographs = self._radiographs
+        if near is not None:
+            radiographs = near_bodies(
+                self._bodies, radiographs, self.poses, near.at(number), level.pixels
+            )
+        alone = level_alone(
+            settings, level, self._bodies[0].volume, View(radiographs[0], self.poses[0]), last=last
+        )
+        level = alone.levels[0] if near is not None else level
+        look = BodiesLook(level, self._bodies, radiographs, settings.threads)
+        if level.channels.tone and (self._gain is None or last):
+            self._gain = look.brighter(self.poses)
+        gain = self._gain if self._gain is not None and level.channels.tone else 0.0
+        problem = look.problem(gain)
+        state = begin(problem, tuple(_batch(pose) for pose in self.poses))
+        pull = PriorPull(self._priors, look.pivots, state.model.loss) if self._priors else None
+        tried: Round | None = Round(
+            state.poses, problem.drrs(state.seen), state.model, state.active, state.active,
+            torch.zeros_like(state.damping), torch.zeros_like(state.damping),
+        )  # fmt: skip
+        solver = levenberg_marquardt(
+            problem, state, iterations=level.iterations * (len(self._bodies) if last else 1), tolerance_mm=alone.tolerance_mm, pull=pull,
+            control=self._control, locks=None if last or len(self._bodies) == 1 else Tied(look.pivots),
+        )  # fmt: skip
+        begun = False
+        while tried is not None:
+            self._end = _End(look, gain, problem, state, pull, alone.tolerance_mm)
+            self.poses = tuple(pose[0] for pose in state.poses)
+            yield self._iterate(number, tried, problem.names)
+            try:
+                done = not bool(state.active.any())
+                tried, state = solver.send(done) if begun else next(solver)
+                begun = True
+            except StopIteration as end:
+                state, tried = end.value, None
+        self._end = _End(look, gain, problem, state, pull, alone.tolerance_mm)
+        self.poses = tuple(pose[0] for pose in state.poses)
+
+    def each_in_turn(self) -> Generator[BodyIterate, None, None]:
+        """Look for every body by itself, near where it is thought.
+
+        As xReg does (pelvis, femurs, then all): among all pixels a small bone that is off looks like an outlier.
+        Bones within the rest of a CT that has been found are looked for with what the others show taken off.
+        """
+        views = len(self._radiographs)
+        near = NearBone() if self._near is None else self._near
+        sigma_mm = self._settings.spread.depth_mm
+        if views == 1 and sigma_mm > 0:
+            # How far away a bone is one radiograph hardly says; the rest of a CT says it.
+            self._priors += tuple(
+                depth_expected(number, self.poses[number], sigma_mm)
+                for number in range(0 if self._end is None else 1, len(self._bodies))
+            )
+        how = replace(self._settings, keep_images=False)
+        for number, body in enumerate(self._bodies):
+            if self._control is not None and self._control.cancelled:
+                return
+            end, pictures = self._end, self._radiographs
+            if end is not None and number == 0:
+                continue
+            if end is not None:
+                pixels = max(self._radiographs[0].carm.detector.shape)
+                pictures = without_others(
+                    end.look, end.gain, end.state.seen[0], self.poses, pixels
+                )[number]
+            own = slice(number * views, (number + 1) * views)
+            start = [View(p, at) for p, at in zip(pictures, self.poses[own], strict=True)]
+            steps = refine_near_bone(
+                body.volume, start, near=near, settings=how, isocenter=body.pivot,
+                control=self._control,
+            )  # fmt: skip
+            found = yield from _named(steps, body.name)
+            tried = list(self.poses)
+            tried[own] = [pose.to(dtype=torch.float64) for pose in found.views]
+            if end is None or self._loss(end.problem, tried) < self._loss(end.problem, self.poses):
+                self.poses = tuple(tried)
+
+    def _loss(self, problem: HostProblem, poses: Sequence[Pose]) -> float:
+        return float(problem.begin(tuple(_batch(pose) for pose in poses))[1].loss[0])
+
+    def _iterate(self, level: int, tried: Round, names: Sequence[str]) -> BodiesIterate:
+        views = len(self._radiographs)
+        terms = dict(zip(names, tried.model.terms[0].tolist(), strict=True))
+        iterate = BodiesIterate(
+            index=len(self._trajectory),
+            level=level,
+            world_from_camera=tuple(pose[0] for pose in tried.poses[::views]),
+            losses={"loss": float(tried.model.loss[0]), **terms},
+            accepted=bool(tried.accepted[0]),
+            damping=float(tried.damping[0]),
+            step=float(tried.step_mm[0]),
+            seconds=time.perf_counter() - self._began,
+            image=tried.drrs[0] if self._settings.keep_images else None,
+        )
+        self._trajectory.append(iterate)
+        return iterate
+
+    def answer(self) -> BodiesRegistration:
+        """What is known at the end."""
+        end = self._end
+        assert end is not None
+        state, problem, pivots = end.state, end.problem, end.look.pivots
+        model, count, views = state.model, len(self._bodies), len(self._radiographs)
+        hessian, gradient = (part[0] for part in quadratic(model, state.poses, end.pull))
+        loss = float(model.loss[0])
+        how = Status.ITERATION_LIMIT
+        if bool(state.ended[0]):
+            how = ended_at(loss, hessian, gradient, end.tolerance_mm)
+        status = status_of(problem.flat(state.seen, [0])[0], how, self._control)
+        covariance = scale = None
+        finished = max(self.levels) == max((i.level for i in self._trajectory), default=-1)
+        if finished and status is not Status.NO_OVERLAP:
+            meat = problem.correlated_sums(state.seen, [0])[0]
+            if (
+                end.pull is not None
+            ):  # which needs no calibration: what is known is as sure as was said
+                meat = meat + end.pull.scatter(state.poses)[0].numpy() / CALIBRATION**2
+            covariance = sandwich(hessian.numpy(), meat)
+        if covariance is not None:
+            sources = torch.stack([pose.translation for pose in self.poses]).double()
+            by_view = sources.reshape(count, views, 3).transpose(0, 1)
+            known = None if end.pull is None else end.pull.hessian(state.poses)[0]
+            hessians = model.hessians(problem.names, views)[0]
+            scale = scale_twist(hessians, by_view, pivots, known=known)
+            covariance = covariance + scale.outer(scale)
+        losses = {"loss": loss, **dict(zip(problem.names, model.terms[0].tolist(), strict=True))}
+        parts = parts_of(covariance, count)
+        found = []
+        for number, body in enumerate(self._bodies):
+            poses = self.poses[number * views : (number + 1) * views]
+            own = None if scale is None else scale[6 * number : 6 * number + 6]
+            found.append(
+                Registration(
+                    poses[0],
+                    status,
+                    losses,
+                    (),
+                    body.pivot,
+                    parts[number],
+                    poses,
+                    simulated=self._simulated,
+                    notes=self._notes,
+                    scale=own,
+                )
+            )
+        judgements = tuple(self._judged(found, end)) if finished else tuple(found)
+        return BodiesRegistration(
+            tuple(body.name for body in self._bodies), judgements, covariance, scale,
+            tuple(self._trajectory),
+        )  # fmt: skip
+
+    def _judged(self, found: Sequence[Registration], end: _End) -> list[Registration]:
+        """Each by the radiographs without the others."""
+        alone = without_others(end.look, end.gain, end.state.seen[0], self.poses, 2 * PIXELS)
+        judgements = []
+        for body, registration, pictures in zip(self._bodies, found, alone, strict=True):
+            views = [View(p, at) for p, at in zip(pictures, registration.views, strict=True)]
+            if self._near is not None:
+                own = [
+                    near_bone_view(body.volume, v, v.world_from_camera, self._near.reach_mm)
+                    for v in views
+                ]
+                views = [near or view for near, view in zip(own, views, strict=True)]
+            judgements.append(judged(registration, body.volume, views))
+        return judgements
+
+
+def _named(
+    steps: Generator[Iterate, None, Registration], name: str
+) -> Generator[BodyIterate, None, Registration]:
+    while True:
+        try:
+            yield BodyIterate(name, next(steps))
+        except StopIteration as end:
+            found: Registration = end.value
+            return found
+
+
+def _batch(pose: Pose) -> Pose:
+    return Pose(pose.rotation[None], pose.translation[None])

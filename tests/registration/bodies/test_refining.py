@@ -1,0 +1,310 @@
+"""Several bodies refined together: balls whose line integrals are known, two views, an odd detector."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from blobs import CENTER, blob_radiograph, blob_volume, carm
+
+from napari_xreg.geometry import Pose
+from napari_xreg.images import Radiograph, Volume
+from napari_xreg.progress import Control, run
+from napari_xreg.registration import (
+    ROBUST,
+    BodiesIterate,
+    Body,
+    Expected,
+    ExpectedBetween,
+    Level,
+    RefineSettings,
+    View,
+    refine,
+    refine_bodies,
+)
+from napari_xreg.registration.bodies.looking import BodiesLook
+from napari_xreg.registration.bodies.priors import PriorPull, depth_expected
+from napari_xreg.registration.bodies.tied import Tied
+from napari_xreg.registration.refinement.second_order.damped_steps import begin
+from napari_xreg.registration.refinement.second_order.depth import SAYS_LITTLE
+
+CARM = carm()
+VIEWS = tuple(
+    CARM.world_from_camera(*angles, isocenter=CENTER)
+    for angles in ((20.0, -8.0, 3.0), (-65.0, 5.0, 0.0))
+)
+PIVOTS = (CENTER + 3.0, CENTER + torch.tensor([-20.0, 5.0, 14.0], dtype=torch.float64))
+MOVED = torch.tensor([0.05, -0.03, 0.04, 3.0, -4.0, 2.5], dtype=torch.float64)
+"""How the second body has moved about its pivot since the CT."""
+LEVELS = (Level(64, None), Level(104, None))
+SETTINGS = RefineSettings(levels=LEVELS, starts=1, antipode=False, keep_images=False, threads=1)
+
+
+@pytest.fixture(scope="module")
+def halves():
+    """The balls in two volumes: voxels of the first are empty in the second."""
+    whole = blob_volume()
+    first = torch.zeros_like(whole.lac, dtype=torch.bool)
+    first[:, : whole.shape[1] // 2] = True
+    return whole.restrict(first), whole.restrict(~first)
+
+
+@pytest.fixture(scope="module")
+def scene(halves):
+    """Radiographs of both, the second moved; and the cameras as each body has them."""
+    from napari_xreg.rendering import render_drr
+
+    truth = [list(VIEWS), [pose.left_perturb(MOVED, PIVOTS[1]) for pose in VIEWS]]
+    radiographs = tuple(
+        Radiograph(
+            sum(render_drr(half, CARM, poses[number], method="trilinear") for half, poses in zip(halves, truth, strict=True)),
+            CARM, simulated=True,
+        )
+        for number in range(len(VIEWS))
+    )  # fmt: skip
+    return truth, radiographs
+
+
+def bodies_at(halves, poses) -> list[Body]:
+    return [
+        Body(name, half, tuple(at), pivot)
+        for name, half, at, pivot in zip(("thigh", "shank"), halves, poses, PIVOTS, strict=True)
+    ]
+
+
+def off(poses, *twists):
+    return [
+        [pose.left_perturb(torch.tensor(twist, dtype=torch.float64), pivot) for pose in at]
+        for at, twist, pivot in zip(poses, twists, PIVOTS, strict=True)
+    ]
+
+
+STARTS = ((0.02, -0.03, 0.02, 2.0, -2.5, 3.0), (-0.03, 0.01, 0.03, -2.0, 1.5, 2.0))
+
+
+def farthest_mm(found: Pose, truth: Pose) -> float:
+    points = CENTER + 40.0 * torch.eye(3, dtype=torch.float64)
+    found = found.to(dtype=torch.float64)
+    return float((found.inverse().apply(points) - truth.inverse().apply(points)).norm(dim=1).max())
+
+
+def test_one_body_is_refined_as_any_patient():
+    volume, poses = blob_volume(), off([list(VIEWS), []], *STARTS)[0]
+    radiographs = [blob_radiograph(CARM, pose) for pose in VIEWS]
+    alone = run(
+        refine(volume, [View(r, p) for r, p in zip(radiographs, poses, strict=True)], settings=SETTINGS, isocenter=PIVOTS[0])
+    )  # fmt: skip
+    found = run(
+        refine_bodies(
+            [Body("all", volume, tuple(poses), PIVOTS[0])], radiographs, settings=SETTINGS
+        )
+    )
+    # The second camera is carried along with the first there: that rounds in the last digits.
+    assert torch.allclose(
+        found["all"].world_from_camera.matrix(), alone.world_from_camera.matrix(), atol=1e-5
+    )
+    losses = [iterate.loss for iterate in alone.trajectory]
+    assert [iterate.losses["loss"] for iterate in found.trajectory] == pytest.approx(
+        losses, rel=1e-4
+    )
+    assert torch.allclose(found.covariance, alone.covariance, rtol=1e-4, atol=0.0)
+    assert torch.allclose(found.scale, alone.scale, rtol=1e-4, atol=1e-9)
+    assert found["all"].status is alone.status
+    assert found["all"].probability == pytest.approx(alone.probability, abs=0.02)
+
+
+def test_two_bodies_are_found_where_each_of_them_is(halves, scene):
+    truth, radiographs = scene
+    starts = off(truth, *STARTS)
+    found = run(refine_bodies(bodies_at(halves, starts), radiographs, settings=SETTINGS))
+    for name, at, start in zip(("thigh", "shank"), truth, starts, strict=True):
+        assert farthest_mm(start[0], at[0]) > 3.0
+        assert farthest_mm(found[name].world_from_camera, at[0]) < 0.1
+        assert farthest_mm(found[name].views[1], at[1]) < 0.1
+    assert found.bodies[0].simulated
+
+
+def test_slopes_of_all_bodies_against_central_differences(halves, scene):
+    truth, radiographs = scene
+    poses = tuple(
+        Pose(p.rotation[None], p.translation[None]) for at in off(truth, *STARTS) for p in at
+    )
+    level = Level(64, None, method="trilinear")
+    look = BodiesLook(level, tuple(bodies_at(halves, truth)), tuple(radiographs), 1)
+    problem = look.problem(0.0)
+    state = begin(problem, poses)
+    gradient = state.model.gradient[0]
+    assert gradient.shape == (12,)
+    yes = torch.ones(1, dtype=torch.bool)
+    for axis in (0, 4, 7, 11):
+        step = 2e-3 if axis % 6 < 3 else 0.2
+        losses = []
+        for sign in (1.0, -1.0):
+            twist = torch.zeros(2, 6, dtype=torch.float64)
+            twist.view(-1)[axis] = sign * step
+            moved = tuple(
+                p.left_perturb(twist[n // 2], PIVOTS[n // 2]) for n, p in enumerate(poses)
+            )
+            losses.append(float(problem.attempt(moved, state.seen, yes)[1].loss))
+        assert float(gradient[axis]) == pytest.approx(
+            (losses[0] - losses[1]) / (2 * step), rel=0.03, abs=2e-6 / step
+        )
+
+
+def test_how_two_bodies_lie_and_how_sure_that_is(halves, scene):
+    truth, radiographs = scene
+    found = run(
+        refine_bodies(bodies_at(halves, off(truth, *STARTS)), radiographs, settings=SETTINGS)
+    )
+    between, covariance = found.between("shank", "thigh")
+    wanted = truth[1][0] @ truth[0][0].inverse()
+    assert torch.allclose(between.matrix(), wanted.matrix(), atol=0.1)
+    # The same by sampling: poses drawn from the joint covariance, how they lie compared with `between`.
+    rng = np.random.default_rng(3)
+    root = np.linalg.cholesky(found.covariance.numpy() + 1e-18 * np.eye(12))
+    draws = torch.from_numpy(0.05 * rng.standard_normal((4000, 12)) @ root.T)
+    first, second = (found[name] for name in ("shank", "thigh"))
+    here = first.world_from_camera.to(dtype=torch.float64).left_perturb(draws[:, 6:], first.pivot)
+    there = second.world_from_camera.to(dtype=torch.float64).left_perturb(
+        draws[:, :6], second.pivot
+    )
+    moved = here @ there.inverse() @ between.inverse()
+    twists = Pose(moved.rotation, moved.apply(first.pivot[None, None])[:, 0] - first.pivot).log()
+    sampled = torch.cov(twists.T) / 0.05**2
+    deviations = covariance.diagonal().sqrt()
+    assert torch.allclose(sampled.diagonal().sqrt(), deviations, rtol=0.06)
+    assert torch.allclose(
+        sampled / torch.outer(deviations, deviations),
+        covariance / torch.outer(deviations, deviations),
+        atol=0.08,
+    )
+
+
+def test_a_body_that_hardly_shows_stays_where_it_is_expected(halves, scene):
+    truth, radiographs = scene
+    faint = replace(halves[1], lac=halves[1].lac * 0.0)
+    bodies = bodies_at((halves[0], faint), off(truth, *STARTS))
+    start = bodies[1].world_from_camera[0]
+    away = start.left_perturb(torch.tensor([0.0, 0.0, 0.01, 1.0, 0.0, 0.0]).double(), PIVOTS[1])
+    prior = Expected(1, away, torch.eye(6, dtype=torch.float64) * 1e-2)
+    found = run(refine_bodies(bodies, radiographs, settings=SETTINGS, priors=[prior]))
+    assert farthest_mm(found["shank"].world_from_camera, away) < 0.02
+
+
+def test_bodies_that_hang_together_move_together(halves, scene):
+    """The second cannot be seen, and follows the first, to which it is expected to lie as in the truth."""
+    truth, radiographs = scene
+    faint = replace(halves[1], lac=halves[1].lac * 0.0)
+    between = truth[1][0] @ truth[0][0].inverse()
+    bodies = bodies_at((halves[0], faint), off(truth, *STARTS))
+    prior = ExpectedBetween(1, 0, between, torch.eye(6, dtype=torch.float64) * 1e-4)
+    found = run(refine_bodies(bodies, radiographs, settings=SETTINGS, priors=[prior]))
+    pose = found["shank"].world_from_camera.to(dtype=torch.float64)
+    lies = pose @ found["thigh"].world_from_camera.to(dtype=torch.float64).inverse()
+    assert torch.allclose(lies.matrix(), between.matrix(), atol=0.02)
+
+
+def test_cancelled_it_keeps_what_was_found(halves, scene):
+    truth, radiographs = scene
+    control = Control()
+    bodies = bodies_at(halves, off(truth, *STARTS))
+    events = refine_bodies(bodies, radiographs, settings=SETTINGS, control=control)
+    seen = [next(events), next(events), next(events)]
+    control.cancel()
+    try:
+        while True:
+            seen.append(next(events))
+    except StopIteration as end:
+        found = end.value
+    assert not found
+    assert found.covariance is None
+    seen = [each for each in seen if isinstance(each, BodiesIterate)]
+    best = min(seen, key=lambda each: each.losses["loss"])
+    assert torch.equal(
+        found["thigh"].world_from_camera.matrix(), best.world_from_camera[0].matrix()
+    )
+
+
+def test_what_cannot_be_is_refused(halves, scene):
+    truth, radiographs = scene
+    bodies = bodies_at(halves, truth)
+    with pytest.raises(ValueError, match="names of their own"):
+        run(refine_bodies([bodies[0], bodies[0]], radiographs))
+    with pytest.raises(ValueError, match="got 2 for 1"):
+        run(refine_bodies(bodies, radiographs[:1]))
+    with pytest.raises(ValueError, match="at least one camera"):
+        Body("none", Volume(halves[0].lac, halves[0].world_from_index), (), PIVOTS[0])
+
+
+def test_windows_change_no_sum(halves, scene):
+    """Bodies seen in a part of the picture: the sums over their windows are those over the whole."""
+    truth, radiographs = scene
+    mask = torch.ones(CARM.detector.shape, dtype=torch.bool)
+    mask[:, :9] = mask[30:33] = False
+    masked = tuple(replace(each, mask=mask) for each in radiographs)
+    small = [
+        halves[0],
+        halves[1].restrict(
+            torch.zeros_like(halves[1].lac, dtype=torch.bool).index_fill(
+                0, torch.arange(20, 40), True
+            )
+        ),
+    ]
+    look = BodiesLook(Level(64, None, channels=ROBUST), tuple(bodies_at(small, truth)), masked, 1)
+    (case,) = look.problem(0.0)._cases
+    seen = case.fitted(case.observe([pose for at in off(truth, *STARTS) for pose in at]))
+    assert all(observation.windows for observation in seen.observations)
+    rows, columns = seen.observations[0].windows[1]
+    assert (rows.stop - rows.start) * (columns.stop - columns.start) < 0.6 * seen.observations[
+        0
+    ].image.size
+    whole = replace(
+        seen, observations=tuple(replace(each, windows=()) for each in seen.observations)
+    )
+    sums, wanted = case.sums(seen), case.sums(whole)
+    size = np.sqrt(np.abs(wanted.diagonal(axis1=1, axis2=2)))
+    assert np.abs((sums - wanted) / (size[:, :, None] * size[:, None])).max() < 2e-4
+
+
+def test_bodies_that_are_tied_move_by_one_motion_of_the_cameras():
+    poses = tuple(
+        Pose(p.rotation[None], p.translation[None])
+        for at in off([list(VIEWS), list(VIEWS)], *STARTS)
+        for p in at
+    )
+    tied = Tied(torch.stack(PIVOTS))
+    (basis,) = tied.free(poses)
+    assert basis.shape == (12, 6)
+    assert torch.allclose(basis[:6], torch.eye(6, dtype=torch.float64), atol=1e-12)
+    # The shank's twist, about its own pivot, is what the same motion of the cameras is to it.
+    twist = torch.tensor([0.0, 1e-6, 2e-6, 1e-4, 0.0, -1e-4], dtype=torch.float64)
+    moved = poses[0].left_perturb(twist[None], PIVOTS[0])
+    motion = poses[0].inverse() @ moved
+    wanted = poses[2] @ motion
+    found = poses[2].left_perturb((basis @ twist)[None, 6:], PIVOTS[1])
+    assert torch.allclose(found.matrix(), wanted.matrix(), atol=1e-9)
+    free = tuple(
+        p.left_perturb(torch.full((1, 6), 0.01, dtype=torch.float64), PIVOTS[n // 2])
+        for n, p in enumerate(poses)
+    )
+    settled = tied.settle(poses, free)
+    assert torch.allclose(settled[0].matrix(), free[0].matrix(), atol=1e-9)
+    before = poses[2] @ poses[0].inverse()
+    assert torch.allclose((settled[2] @ settled[0].inverse()).matrix(), before.matrix(), atol=1e-9)
+    assert torch.allclose(
+        (settled[3] @ settled[1].inverse()).matrix(),
+        (poses[3] @ poses[1].inverse()).matrix(),
+        atol=1e-9,
+    )
+
+
+def test_of_one_view_the_depth_stays_near_what_is_expected():
+    pose = VIEWS[0]
+    prior = depth_expected(0, pose, 15.0)
+    pull = PriorPull([prior], torch.stack(PIVOTS[:1]), torch.ones(1, dtype=torch.float64))
+    sight = pose.rotation[:, 2]
+    away = Pose(
+        pose.rotation[None], (pose.translation + 30.0 * sight + 50.0 * pose.rotation[:, 0])[None]
+    )
+    # Two standard deviations; that it also lies 50 mm beside costs nothing.
+    assert float(pull.loss((away,))) == pytest.approx(SAYS_LITTLE * 0.5 * 4.0, rel=1e-6)
