@@ -4,11 +4,11 @@ from typing import no_type_check
 
 import numpy as np
 
-from napari_xreg.rendering.cpu.rays import clip, jit
+from napari_xreg.rendering.cpu.rays import clip, inlined, jit
 from napari_xreg.rendering.cpu.siddon import _first_wall
 
 
-@jit
+@inlined
 @no_type_check
 def _spread(grid, ny, nx, x, y, z, worth):
     ix, iy, iz = np.int64(x), np.int64(y), np.int64(z)

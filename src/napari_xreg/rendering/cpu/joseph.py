@@ -4,10 +4,10 @@ from typing import no_type_check
 
 import numpy as np
 
-from napari_xreg.rendering.cpu.rays import IMAGE, clip, jit, pair, pixel_ray, single, write
+from napari_xreg.rendering.cpu.rays import IMAGE, clip, inlined, jit, pair, pixel_ray, single, write
 
 
-@jit
+@inlined
 @no_type_check
 def _planes(values, plane, su, sv, base, u, v, du, dv, count):
     """Sum of the bilinear samples; `plane`, `su`, `sv` are strides, `base` the first plane."""
@@ -38,7 +38,7 @@ def _planes(values, plane, su, sv, base, u, v, du, dv, count):
     return total
 
 
-@jit
+@inlined
 @no_type_check
 def _planes_and_slopes(values, plane, su, sv, base, u, v, du, dv, count):
     """Also the sums of both in-plane slopes, plain and times the number of the plane."""

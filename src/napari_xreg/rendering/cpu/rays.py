@@ -15,6 +15,11 @@ IMAGE, JACOBIAN, GRADIENTS = 0, 1, 2
 # compile the wrapper.
 jit = kernels.jit(fastmath=True, error_model="numpy")
 
+# What kernels call is made part of them. Left as functions, a kernel that was compiled in this process would call
+# the functions as they were compiled by themselves, one that was kept on disk those within its own file;
+# the two sum in another order, and the first start after an installation had other last digits than the next.
+inlined = kernels.jit(fastmath=True, error_model="numpy", forceinline=True)
+
 
 @no_type_check
 def pair(values, at):
@@ -55,7 +60,7 @@ def _single(values, at):
     return lambda values, at: np.float32(np.int32(values[at] & np.uint32(0xFFFF)))
 
 
-@jit
+@inlined
 @no_type_check
 def pixel_ray(i, columns, pixels, rays, frame):
     """World vector from the source of the i-th ray.
@@ -76,7 +81,7 @@ def pixel_ray(i, columns, pixels, rays, frame):
     )
 
 
-@jit
+@inlined
 @no_type_check
 def clip(position, direction, low, high, enter, leave):
     """The part of [enter, leave] where ``low <= position + alpha direction <= high``."""
@@ -89,7 +94,7 @@ def clip(position, direction, low, high, enter, leave):
     return max(enter, min(a, b)), min(leave, max(a, b))
 
 
-@jit
+@inlined
 @no_type_check
 def write(mode, image, out, at, total, linear, frame, rx, ry, rz, s0, s1, s2, t0, t1, t2, along):
     """Sums of one ray to the output.

@@ -4,12 +4,12 @@ from typing import no_type_check
 
 import numpy as np
 
-from napari_xreg.rendering.cpu.rays import IMAGE, clip, jit, pixel_ray, single, write
+from napari_xreg.rendering.cpu.rays import IMAGE, clip, inlined, jit, pixel_ray, single, write
 
 _NEVER = 1e30
 
 
-@jit
+@inlined
 @no_type_check
 def _first_wall(position, direction, cell):
     """Next wall crossed along one axis: its alpha, the alpha between walls, the step in cells."""

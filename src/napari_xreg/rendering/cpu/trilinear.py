@@ -4,10 +4,10 @@ from typing import no_type_check
 
 import numpy as np
 
-from napari_xreg.rendering.cpu.rays import IMAGE, clip, jit, pair, pixel_ray, write
+from napari_xreg.rendering.cpu.rays import IMAGE, clip, inlined, jit, pair, pixel_ray, write
 
 
-@jit
+@inlined
 @no_type_check
 def _samples(values, ny, nx, x, y, z, dx, dy, dz, count):
     """Sum of the interpolated attenuation."""
@@ -32,7 +32,7 @@ def _samples(values, ny, nx, x, y, z, dx, dy, dz, count):
     return total
 
 
-@jit
+@inlined
 @no_type_check
 def _samples_and_slopes(values, ny, nx, x, y, z, dx, dy, dz, count):
     """Also the sums of the gradient of the interpolant, plain and times the sample's number."""
