@@ -61,6 +61,7 @@ def test_what_was_done_to_a_radiograph_is_in_its_history(file):
     # z runs to the source: seen from behind the patient's image is mirrored.
     assert upright.carm.detector.mirrored
     assert upright.carm.source_to_detector == pytest.approx(1020)
+    assert upright.carm.source_to_isocenter == pytest.approx(1020 / 1.3)
 
 
 def test_femur_and_pelvis_moved_apart(file):

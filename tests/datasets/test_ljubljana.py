@@ -8,7 +8,9 @@ from explained import similarity
 from twins import POINTS, ljubljana_cameras, pixels, write_ljubljana
 
 from napari_xreg.datasets import open_data_set
+from napari_xreg.datasets.angiogram import subtracted
 from napari_xreg.files import ReadError
+from napari_xreg.images import GeometryRecord, StoredImage
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +36,16 @@ def test_the_truth_explains_picture_and_points(file, name):
     projected = view.radiograph.carm.project(points, view.truths["vessels"]).numpy()
     seen = pixels(ljubljana_cameras()[name][1], list(POINTS.values()))[:, ::-1]
     assert np.abs(projected - seen).max() < 0.01
+
+
+def test_what_is_no_vessel_is_the_commonest_value_not_the_brightest():
+    pixels = torch.tensor([[50.0, 50.0, 80.0], [50.0, 10.0, -20.0]], dtype=torch.float64)
+    said, _ = subtracted(StoredImage(pixels, "dsa", GeometryRecord()))
+    # Of the largest value, 80: (50 - v) / 80.
+    slope, offset = said.scale
+    assert (slope * pixels + offset).tolist() == [
+        pytest.approx([0.0, 0.0, -0.375]), pytest.approx([0.0, 0.5, 0.875]),
+    ]  # fmt: skip
 
 
 def test_a_case_says_what_it_holds(file):

@@ -52,6 +52,11 @@ def test_a_hundred_levels_are_not_too_deep():
         (b"\xff\x00\x01", "not a text file"),
         (b"\x89PNG\r\n\x1a\n", "not a text file"),
         (b"[1]\0", "binary data"),
+        (
+            '{"name": "H\u00fcfte",\n"n": 1}'.encode("cp1252"),
+            "a text, but not in UTF-8: save it as UTF-8",
+        ),
+        (b"\xff\xfe[\0]", "not a text file"),
         (b" " * 2000 + b"1", "larger than"),
     ],
 )

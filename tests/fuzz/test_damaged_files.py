@@ -1,6 +1,8 @@
 """A short run of the fuzzer; `python tests/fuzz/run.py --inputs 5000` is the long one."""
 
+import os
 import random
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -61,6 +63,36 @@ worker.main()
         "sound": "accepted", "foreign": "foreign", "wrong": "wrong", "swell": "swelled",
         "crash": "crashed", "hang": "hung",
     }  # fmt: skip
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits memory as Linux does")
+@pytest.mark.slow
+def test_no_kind_of_file_is_waited_for(tmp_path):
+    """A pipe that nobody writes to, and a device without an end, under the name of every kind of file."""
+    sys.path.insert(0, str(RUN.parent))
+    try:
+        import run
+        from seed_files import make_seeds
+    finally:
+        sys.path.remove(str(RUN.parent))
+    seeds = make_seeds(tmp_path / "sound")
+    reader, waited = run.Reader([]), {}
+    for seed in seeds:
+        source = tmp_path / "sound" / seed.read.relative_to(tmp_path / "sound").parts[0]
+        for what in ("pipe", "device"):
+            home = tmp_path / what / seed.name
+            shutil.copytree(source, home)
+            place = home / seed.damaged.relative_to(source)
+            place.unlink()
+            if what == "pipe":
+                os.mkfifo(place)
+            else:
+                place.symlink_to("/dev/zero")
+            said = reader.read(seed.kind, home / seed.read.relative_to(source), False)
+            if said[0] in run.FAULTS:
+                waited[seed.name, what] = said
+    reader.end()
+    assert waited == {}
 
 
 def test_damage_is_the_same_every_time_and_is_damage():

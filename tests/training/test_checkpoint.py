@@ -41,7 +41,7 @@ def test_weights_that_are_no_numbers_are_not_written(tmp_path):
 
 
 def test_other_files_are_refused_in_words(tmp_path):
-    with pytest.raises(CheckpointError, match="there is no file"):
+    with pytest.raises(CheckpointError, match="there is no such file"):
         read_checkpoint(tmp_path / "none.safetensors")
     rubbish = tmp_path / "rubbish.safetensors"
     rubbish.write_bytes(b"not weights at all, but long enough to be read")

@@ -103,9 +103,14 @@ def decoded(data: bytes, called: str, legacy: bool = False) -> str:
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError as error:
-        if not legacy or encoding != "utf-8":
+        if encoding != "utf-8":
             raise ReadError(f"{called}: is not a text file ({error.reason})") from error
         text = _windows_1252(data, called)
+        if not legacy:
+            # What a person reads is a text, whatever its letters were saved as.
+            words = "".join(text.split()).isprintable()
+            what = "a text, but not in UTF-8: save it as UTF-8" if words else "not a text file"
+            raise ReadError(f"{called}: is {what} ({error.reason})") from error
     if "\0" in text:
         raise ReadError(f"{called}: is not a text file: it holds binary data")
     return text

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]  # napari depends on it; no stubs
 
+from napari_xreg.files import ReadError, read_json
+
 STALE_S = 3600.0
 """A claim of another machine that is older than this is of somebody who ended without a word."""
 
@@ -62,11 +64,11 @@ class Claims:
     def _held(self, file: Path) -> bool:
         try:
             written = file.stat().st_mtime
-            said = json.loads(file.read_text(encoding="utf-8"))
+            said = read_json(file)
             host, pid, born = said["host"], int(said["pid"]), float(said["born"])
         except FileNotFoundError:
             return False
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ReadError, ValueError, KeyError, TypeError):
             # Just being written, or damaged: time will tell.
             return _young(file)
         if host == platform.node():

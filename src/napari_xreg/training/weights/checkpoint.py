@@ -11,7 +11,16 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from napari_xreg.files import WEIGHTS, ReadError, Record, Text, json_of_text, plain, written
+from napari_xreg.files import (
+    WEIGHTS,
+    ReadError,
+    Record,
+    Text,
+    check_file,
+    json_of_text,
+    plain,
+    written,
+)
 from napari_xreg.training.weights.torch_file import finite_weights, read_torch
 
 
@@ -90,8 +99,10 @@ def read_checkpoint(file: Path) -> Checkpoint:
         If the file is missing, damaged, not weights of this package, or holds a weight that is not
         finite.
     """
-    if not file.is_file():
-        raise CheckpointError(f"there is no file {file}")
+    try:
+        check_file(file)
+    except ReadError as error:
+        raise CheckpointError(str(error)) from error
     try:
         with safe_open(file, framework="pt") as opened:
             metadata = opened.metadata() or {}

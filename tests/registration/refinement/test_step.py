@@ -1,0 +1,64 @@
+"""One step of Levenberg-Marquardt, on a problem small enough to follow by hand."""
+
+import pytest
+import torch
+
+from napari_xreg.geometry import Pose
+from napari_xreg.registration.refinement.problem import Model
+from napari_xreg.registration.refinement.second_order.damped_steps import begin, step
+
+X, RESIDUAL = 3, 6
+"""Columns of a model: the shift along x among the slopes, and what is left."""
+
+
+class Toned:
+    """The residual is x less the tone, mm; the tone that belongs to a pose is x less 5."""
+
+    names = ("intensity",)
+    pivot = torch.zeros(3, dtype=torch.float64)
+
+    def _model(self, poses, tone):
+        self.tried = poses
+        left = poses[0].translation[:, 0] - tone
+        sums = torch.zeros(len(left), 1, 7, 7, dtype=torch.float64)
+        sums[:, 0, X, X], sums[:, 0, RESIDUAL, RESIDUAL] = 1.0, left**2
+        sums[:, 0, X, RESIDUAL] = sums[:, 0, RESIDUAL, X] = left
+        return Model(sums, torch.ones(1, dtype=torch.float64))
+
+    def begin(self, poses):
+        tone = poses[0].translation[:, 0] - 5.0
+        return tone, self._model(poses, tone)
+
+    def attempt(self, poses, held, rows):
+        return held, self._model(poses, held)
+
+    def renew(self, seen, before, model, taken):
+        own, renewed = self.begin(self.tried)
+        return torch.where(taken, own, before), renewed.where(taken, model)
+
+    def drrs(self, seen):
+        return torch.zeros(len(seen), 1, 1)
+
+    def flat(self, seen, rows):
+        raise NotImplementedError
+
+    def correlated_sums(self, seen, rows):
+        raise NotImplementedError
+
+
+def at(x):
+    return (Pose(torch.eye(3, dtype=torch.float64)[None], torch.tensor([[x, 0.0, 0.0]]).double()),)
+
+
+def test_a_step_is_judged_under_the_tone_it_was_computed_with_and_seen_under_its_own_afterwards():
+    problem = Toned()
+    start = begin(problem, at(4.0))
+    assert float(start.seen) == -1.0  # the tone at 4
+    assert float(start.model.loss) == 12.5
+    tried, after = step(problem, start, 0.01)
+    # All the way to the tone but for the damping of a thousandth: 5 / 1.001 from 4.
+    assert float(tried.poses[0].translation[0, 0]) == pytest.approx(4.0 - 5.0 / 1.001)
+    assert float(tried.model.loss) == pytest.approx(0.5 * (5.0 - 5.0 / 1.001) ** 2)
+    assert bool(tried.accepted)  # under its own tone every pose is as good: 12.5
+    assert float(after.seen) == pytest.approx(4.0 - 5.0 / 1.001 - 5.0)
+    assert float(after.model.loss) == pytest.approx(12.5)

@@ -1,0 +1,43 @@
+"""Where a case is started from."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from napari_xreg.records import SimulatedCases, StartEntry
+from napari_xreg.registration import Spread, perturbed
+from napari_xreg.study.simulated_cases import SimulatedCase
+from napari_xreg.study.starts import seed_of_start, start_of
+
+NEAR = StartEntry(name="near", rotation_deg=3.0, in_plane_mm=5.0, depth_mm=11.0)
+
+
+@pytest.fixture(scope="module")
+def case():
+    entry = SimulatedCases(cts=("phantom:7",), pixels=32, phantom_voxel_mm=9.0)
+    return SimulatedCase("phantom:7", "clean", 4, entry).prepare()
+
+
+def near(case, seed):
+    return start_of(case, NEAR, Path(), seed).pose.matrix()
+
+
+def test_draws_near_a_truth_are_those_of_their_seeds(case):
+    for seed in (3, 4):
+        normals = torch.randn(
+            1, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)
+        )
+        by_hand = perturbed(case.truth, case.isocenter, normals, Spread(3.0, 5.0, 11.0))[0]
+        assert torch.equal(near(case, seed), by_hand.matrix())
+    assert float((near(case, 3) - near(case, 4)).abs().max()) > 1.0
+
+
+def test_every_case_and_every_repeat_has_a_seed_of_its_own():
+    seeds = {
+        seed_of_start(study, name, NEAR, repeat)
+        for study in (0, 1)
+        for name in ("a", "b")
+        for repeat in (0, 1)
+    }
+    assert len(seeds) == 8
