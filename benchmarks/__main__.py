@@ -1,4 +1,4 @@
-"""``python -m benchmarks refinement|capture|rendering|precision|confidence|pnp|rayemb|landmarks|regression|rayemb_trust|rayemb_speed|heatmap_click|gpu|dragging|streaming|verdict|reg_quality|sequences|starts|wrist|all [options]``."""
+"""``python -m benchmarks bodies|refinement|capture|rendering|precision|confidence|pnp|rayemb|landmarks|regression|rayemb_trust|rayemb_speed|heatmap_click|gpu|dragging|streaming|verdict|reg_quality|sequences|starts|wrist|all [options]``."""
 
 import argparse
 import sys
@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks import (
+    bodies,
     capture_range,
     cases,
     confidence,
@@ -32,6 +33,7 @@ from benchmarks import (
 )
 
 COMMANDS = {
+    "bodies": bodies,
     "refinement": refinement,
     "capture": capture_range,
     "rendering": rendering,

@@ -31,6 +31,7 @@ CHAPTERS = {
     "verdict": "Verdict: can it be believed",
     "reg_quality": "Verdict on 2D3D-RegQuality",
     "wrist": "Real radiographs of a wrist",
+    "bodies": "Several bones together",
 }
 
 

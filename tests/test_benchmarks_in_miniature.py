@@ -16,7 +16,7 @@ TITLES = {
     "precision": "Precision and", "confidence": "Confidence", "pnp": "Pose from correspondences",
     "rayemb": "RayEmb, trained", "landmarks": "phantoms, ", "rayemb_trust": "RayEmb: does",
     "rayemb_speed": "RayEmb: times", "gpu": "On a GPU", "wrist": "Real radiographs of a wrist",
-    "starts": "As many starts", "sequences": "A moving patient",
+    "bodies": "Bones that moved", "starts": "As many starts", "sequences": "A moving patient",
     "regression": "A pose network, trained", "reg_quality": "Verdict on 2D3D-RegQuality",
 }  # fmt: skip
 WITH_A_WINDOW = {

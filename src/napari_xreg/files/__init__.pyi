@@ -33,6 +33,7 @@ from .record import (
     sentence as sentence,
 )
 from .schemas import (
+    BONES as BONES,
     DETECTIONS as DETECTIONS,
     DOCTOR as DOCTOR,
     FOLDER as FOLDER,

@@ -15,6 +15,7 @@ STUDY = "napari-xreg/study"
 STUDY_FOLDER = "napari-xreg/study-folder"
 STUDY_ROW = "napari-xreg/study-row"
 # What commands answer, or leave beside a result: written, never read back.
+BONES = "napari-xreg/bones"
 DETECTIONS = "napari-xreg/detections"
 DOCTOR = "napari-xreg/doctor"
 HEATMAPS = "napari-xreg/heatmaps"
@@ -39,6 +40,7 @@ VERSIONS = {
     STUDY: 1,
     STUDY_FOLDER: 1,
     STUDY_ROW: 1,
+    BONES: 1,
     DETECTIONS: 1,
     DOCTOR: 1,
     HEATMAPS: 1,

@@ -1,3 +1,11 @@
+from .bodies import (
+    PATIENT as PATIENT,
+    BodiesRequest as BodiesRequest,
+    bodies_of_ct as bodies_of_ct,
+    bone_body as bone_body,
+    middle_of as middle_of,
+    refine_bodies as refine_bodies,
+)
 from .confidence import (
     CALIBRATION_WORDS as CALIBRATION_WORDS,
     Confidence as Confidence,

@@ -2,6 +2,7 @@
 
 from napari_xreg import __version__
 from napari_xreg.cli.arguments.base import Parser
+from napari_xreg.cli.arguments.bones import add_bones
 from napari_xreg.cli.arguments.demo import add_demo
 from napari_xreg.cli.arguments.detect import add_detect
 from napari_xreg.cli.arguments.doctor import add_doctor
@@ -30,6 +31,7 @@ def build_parser() -> Parser:
     common = _common()
     add_demo(commands, common)
     add_register(commands, common)
+    add_bones(commands, common)
     add_track(commands, common)
     add_joint(commands, common)
     add_simulate(commands, common)

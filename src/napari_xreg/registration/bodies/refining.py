@@ -143,7 +143,9 @@ class _Course:
         self._gain: float | None = None
         self._end: _End | None = None
         self.poses = tuple(
-            pose.to(dtype=torch.float64) for body in bodies for pose in body.world_from_camera
+            pose.to(dtype=torch.float64).orthonormal()
+            for body in bodies
+            for pose in body.world_from_camera
         )
         if near is None:
             shown, left_out = levels_that_show(bodies[0].volume, [views], settings.levels)

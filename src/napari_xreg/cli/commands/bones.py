@@ -1,0 +1,200 @@
+"""``napari-xreg bones``: several bones in the same radiographs."""
+
+import re
+from argparse import Namespace
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from napari_xreg.cli.console import Console
+from napari_xreg.cli.further_views import (
+    check_counts,
+    further_radiographs,
+    masked,
+    starting_views,
+)
+from napari_xreg.cli.inputs import read_patient, read_xray, starting_pose
+from napari_xreg.cli.outputs import export_shown
+from napari_xreg.cli.refining import begin_reading, cancelled_by_interrupt, prepare_renderer
+from napari_xreg.cli.trial import spelled_out
+from napari_xreg.files import BONES, check_folder, schema_head
+from napari_xreg.images import Radiograph, is_trial, read_trial
+from napari_xreg.progress import Control, run as run_events
+from napari_xreg.records import describe_input, write_bones
+from napari_xreg.registration import (
+    BodiesIterate,
+    BodiesRegistration,
+    Body,
+    BodyIterate,
+    NearBone,
+    RefineSettings,
+    Status,
+    View,
+    likelihood_of,
+)
+from napari_xreg.workflows import (
+    BodiesRequest,
+    ExportRequest,
+    Patient,
+    bodies_of_ct,
+    bone_body,
+    refine_bodies,
+)
+
+BETWEEN = "between.csv"
+"""How the bones lie to each other."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Read:
+    """What was read: the bodies, the radiographs, what is said of them, and the files of each body."""
+
+    bodies: tuple[Body, ...]
+    radiographs: tuple[Radiograph, ...]
+    notes: tuple[str, ...]
+    inputs: Sequence[list[dict[str, Any]]]
+    near: NearBone | None = None
+
+
+def run(arguments: Namespace, console: Console) -> int:
+    """Register and write the results; the exit code."""
+    out = Path(arguments.out)
+    check_folder(out)
+    begin_reading(arguments, console)
+    read = _of_trial(arguments) if is_trial(Path(arguments.ct)) else _of_ct(arguments)
+    for radiograph in read.radiographs:
+        console.say(f"radiograph: {radiograph!r}")
+    console.say(f"bones: {', '.join(body.name for body in read.bodies)}")
+    console.notes(read.notes)
+    prepare_renderer(console, arguments.threads)
+    settings = RefineSettings(
+        starts=arguments.multi_start, keep_images=False, threads=arguments.threads
+    )
+    found = _shown(BodiesRequest(read.bodies, read.radiographs, settings, read.near), console)
+    written = []
+    for body, registration, inputs in zip(read.bodies, found.bodies, read.inputs, strict=True):
+        folder = out / re.sub(r"[^\w-]+", "-", body.name)
+        views = tuple(map(View, read.radiographs, body.world_from_camera))
+        request = ExportRequest(
+            folder, body.volume, views, registration, f"{body.name}, one of {len(found.names)} bones",
+            settings, inputs, {"assumptions": list(read.notes)}, "none", kind="bones",
+        )  # fmt: skip
+        written += [str(folder / name) for name in export_shown(request, console).files]
+        verdict = (
+            "not judged" if registration.probability is None else likelihood_of(registration).short
+        )
+        console.say(f"{body.name}: {verdict}. {registration.status.value}")
+    write_bones(out / BETWEEN, found)
+    console.say(f"written to {out}: a folder for each bone; {BETWEEN}: how they lie to each other")
+    console.answer(_answer(found, read.notes, [*written, str(out / BETWEEN)]))
+    if any(each.status is Status.CANCELLED for each in found.bodies):
+        return 130
+    return 0 if found else 1
+
+
+def _of_trial(arguments: Namespace) -> _Read:
+    """The bones of a trial, each with its own CT."""
+    if arguments.labels is not None:
+        raise ValueError("the bones of a trial have a CT each: leave --labels out")
+    path = Path(arguments.ct)
+    names = arguments.move or [volume.name for volume in read_trial(path).volumes]
+    bodies, inputs = [], []
+    notes: list[str] = []
+    radiographs: tuple[Radiograph, ...] = ()
+    for name in names:
+        said, files = spelled_out(Namespace(**(vars(arguments) | {"volume": name})))
+        assert files is not None
+        patient, views, told = _opened(said)
+        volume = patient.rendering.volume()
+        if not patient.rendering.above_water:
+            raise ValueError(
+                f"{name}: its CT holds more than bone: several bodies of a trial are bones alone"
+            )
+        bodies.append(bone_body(name, volume, [view.world_from_camera for view in views]))
+        radiographs = radiographs or tuple(view.radiograph for view in views)
+        notes += [note for note in (*files.notes, *told) if note not in notes]
+        inputs.append(_inputs(said, patient))
+    near = NearBone(arguments.near_bone) if arguments.near_bone else None
+    return _Read(tuple(bodies), radiographs, tuple(notes), inputs, near)
+
+
+def _of_ct(arguments: Namespace) -> _Read:
+    """Bones of a label map, and the rest of the CT."""
+    if not arguments.move:
+        raise ValueError("--move NAME says which structure of --labels moves by itself")
+    arguments = Namespace(**(vars(arguments) | {"volume": None, "structures": None}))
+    said, _ = spelled_out(arguments)
+    labels = said.labels
+    patient, views, notes = _opened(said)
+    if labels is not None:
+        notes = (*notes, f"bones were cut out of the CT by {Path(labels).name}")
+    bones = {name: name.split(",") for name in said.move}
+    bodies = bodies_of_ct(patient, bones, views)
+    inputs = _inputs(said, patient)
+    return _Read(bodies, tuple(view.radiograph for view in views), notes, [inputs for _ in bodies])
+
+
+def _opened(said: Namespace) -> tuple[Patient, tuple[View, ...], tuple[str, ...]]:
+    """CT and radiographs, and where these start."""
+    check_counts(said)
+    patient = read_patient(said)
+    radiograph = masked(said, read_xray(said), 0)
+    others = further_radiographs(said, radiograph)
+    start = starting_pose(said, radiograph.carm, patient.volume, radiograph)
+    views = starting_views(said, start, (radiograph, *others))
+    of_views = tuple(note for view in views for note in view.radiograph.notes)
+    return patient, views, (*patient.volume.notes, *of_views, *start.notes)
+
+
+def _inputs(said: Namespace, patient: Patient) -> list[dict[str, Any]]:
+    paths = [said.xray, *said.radiograph]
+    return [patient.described(), *(dict(describe_input(path, "radiograph")) for path in paths)]
+
+
+def _shown(request: BodiesRequest, console: Console) -> BodiesRegistration:
+    """Ctrl-C ends it with what was found so far."""
+    control = Control()
+    names = [body.name for body in request.bodies]
+    together = 0
+
+    def show(event: BodyIterate | BodiesIterate) -> None:
+        nonlocal together
+        if isinstance(event, BodyIterate):
+            share = (names.index(event.name) + 0.5) / (len(names) + 1)
+            words = f"{event.name}  iteration {event.iterate.index}  loss {event.iterate.loss:.4f}"
+        else:
+            together += 1
+            last = request.settings.is_last(event.level)
+            share = (len(names) if last else 0.0) / (len(names) + 1)
+            words = f"all  iteration {event.index}  loss {event.losses['loss']:.4f}"
+        console.progress(share, words)
+
+    console.step("registering")
+    with cancelled_by_interrupt(control):
+        found = run_events(refine_bodies(request, control=control), show)
+    console.progress(1.0, f"{together} iterations of all bones together", last=True)
+    return found
+
+
+def _answer(found: BodiesRegistration, notes: Sequence[str], files: list[str]) -> dict[str, Any]:
+    return {
+        **schema_head(BONES),
+        "simulated": any(each.simulated for each in found.bodies),
+        "bones": [
+            {
+                "name": name,
+                "trusted": bool(each),
+                "status": each.status.name,
+                "probability": each.probability,
+                "world_from_camera": each.world_from_camera.to(dtype=torch.float64)
+                .matrix()
+                .tolist(),
+            }
+            for name, each in zip(found.names, found.bodies, strict=True)
+        ],
+        "assumptions": list(notes),
+        "files": files,
+    }

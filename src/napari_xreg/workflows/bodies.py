@@ -1,0 +1,119 @@
+"""Several bones in the same radiographs: what moves, from a CT with its labels or from bones of their own."""
+
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from napari_xreg import registration
+from napari_xreg.geometry import Pose
+from napari_xreg.images import Radiograph, Volume
+from napari_xreg.progress import Control
+from napari_xreg.registration import (
+    BodiesIterate,
+    BodiesRegistration,
+    Body,
+    BodyIterate,
+    NearBone,
+    RefineSettings,
+    View,
+    cut_bodies,
+)
+from napari_xreg.workflows.opening.patients import Patient, structure_ids
+
+PATIENT = "patient"
+"""What is left of a CT without the bones that move by themselves."""
+
+
+@dataclass(frozen=True, eq=False)
+class BodiesRequest:
+    """Everything that a refinement of several bones needs.
+
+    Parameters
+    ----------
+    bodies
+        What moves, with its starts.
+    radiographs
+        Masked; every body is seen in all of them.
+    settings
+        How.
+    near
+        How near the rendered bones pixels are compared, where there is nothing but bones; None: the whole images.
+    """
+
+    bodies: tuple[Body, ...]
+    radiographs: tuple[Radiograph, ...]
+    settings: RefineSettings = field(default_factory=lambda: RefineSettings(keep_images=False))
+    near: NearBone | None = None
+
+
+def refine_bodies(
+    request: BodiesRequest, *, control: Control | None = None
+) -> Generator[BodyIterate | BodiesIterate, None, BodiesRegistration]:
+    """As `registration.refine_bodies`."""
+    return (
+        yield from registration.refine_bodies(
+            request.bodies, request.radiographs, settings=request.settings, near=request.near,
+            control=control,
+        )
+    )  # fmt: skip
+
+
+def bodies_of_ct(
+    patient: Patient, bones: Mapping[str, Sequence[str]], views: Sequence[View]
+) -> tuple[Body, ...]:
+    """The CT without some bones, and every bone by itself; all of them start as they lie in the CT.
+
+    Parameters
+    ----------
+    patient
+        With a label map.
+    bones
+        For every bone the names or ids of its structures.
+    views
+        Where the cameras are thought to stand about the CT.
+
+    Raises
+    ------
+    ValueError
+        If there is no label map, a structure does not occur, or is in two bones, or a bone is called as the
+        rest is.
+    """
+    labels = patient.labels
+    if labels is None:
+        raise ValueError("bones are cut out of a CT by a label map on its grid: --labels FILE")
+    if PATIENT in bones:
+        raise ValueError(f"{PATIENT!r} is the rest of the CT: give the bone another name")
+    groups = [structure_ids(words, labels) for words in bones.values()]
+    rest, *parts = cut_bodies(patient.volume, labels, groups)
+    cameras = tuple(view.world_from_camera for view in views)
+    whole = Body(PATIENT, rest, cameras, patient.volume.center.double())
+    return (
+        whole,
+        *(
+            Body(name, part, cameras, middle_of(part), 0.0)
+            for name, part in zip(bones, parts, strict=True)
+        ),
+    )
+
+
+def bone_body(name: str, volume: Volume, cameras: Sequence[Pose]) -> Body:
+    """A bone that has a CT of its own.
+
+    Parameters
+    ----------
+    volume
+        Above water.
+    cameras
+        About this bone.
+    """
+    return Body(name, volume, tuple(cameras), middle_of(volume))
+
+
+def middle_of(volume: Volume) -> Float[Tensor, "3"]:
+    """Of the voxels that attenuate, world mm; float64."""
+    places = torch.nonzero(volume.lac > 0).flip(1).double().mean(0)
+    matrix = volume.world_from_index.double().cpu()
+    return matrix[:3, :3] @ places.cpu() + matrix[:3, 3]
