@@ -268,7 +268,7 @@ WEIGHTS = [
     ("list.safetensors", "a list"),
     ("schema.safetensors", "got []"),
     ("binary.safetensors", "not a readable safetensors file"),
-    ("folder.safetensors", "no file"),
+    ("folder.safetensors", "this is a folder"),
 ]
 TRAIN = [
     (["--device", "xyz"], "the device is one of"),
