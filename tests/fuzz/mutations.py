@@ -21,7 +21,18 @@ _WIDTHS = (1, 2, 4, 8)
 def mutated(data: bytes, suffix: str, draw: random.Random) -> tuple[bytes, str]:
     """A damaged copy, and what was done to it."""
     ways = [_flip, _cut, _extreme, _cut_out, _twice, _stray]
-    if suffix in (".json", ".txt", ".csv", ".fcsv", ".tfm", ".nrrd", ".nhdr", ".mha", ".mhd"):
+    if suffix in (
+        ".json",
+        ".txt",
+        ".csv",
+        ".fcsv",
+        ".tfm",
+        ".nrrd",
+        ".nhdr",
+        ".mha",
+        ".mhd",
+        ".toml",
+    ):
         ways += [_number, _number, _line_gone, _line_twice]
     if suffix == ".json":
         ways += [_json_value] * 3 + [_json_gone] * 2 + [_deep]

@@ -18,6 +18,7 @@ from napari_xreg.images import (
     read_trial,
     read_volume,
 )
+from napari_xreg.images.formats.mask import read_mask
 from napari_xreg.images.reading_volumes import read_labels
 from napari_xreg.landmarks.weights_file import load_detector
 from napari_xreg.rayemb.network.weights_file import load_encoder
@@ -30,6 +31,7 @@ from napari_xreg.records.truth_file import read_truth
 from napari_xreg.regression.network.weights_file import load_pose_network
 from napari_xreg.session import read_session
 from napari_xreg.session.files.memory_files import read_grid_labels, read_grid_volume
+from napari_xreg.study import job_script, read_slurm
 from napari_xreg.training import read_torch_weights
 from napari_xreg.training.weights.state_file import read_state
 
@@ -178,6 +180,16 @@ def _manifest(made):
     _must(bool(made.cases or made.simulated or made.trials or made.sets), "it names no case")
 
 
+def _mask(usable):
+    _must(usable.ndim == 2 and usable.dtype == torch.bool, "a mask is one plane")
+
+
+def _job(settings):
+    _must(min(settings.jobs, settings.cpus) >= 1, "no job")
+    script = job_script(settings, ["a.toml"], Path("/out"))
+    _must(script.startswith("#!") and script.endswith("\n"), "no script")
+
+
 def _first_view(path):
     found = open_data_set(path)
     case = found.case(found.entries[0].name if found.entries else None)
@@ -211,6 +223,8 @@ READ = {
     "tra": (lambda path: read_tra(path, 2), _tracked),
     "study": (read_manifest, _manifest),
     "study_row": (read_row, _row),
+    "slurm": (read_slurm, _job),
+    "mask": (read_mask, _mask),
     "truth": (read_truth, _truth),
     "track": (read_track, _track),
     "pose_network": (load_pose_network, _network),

@@ -77,6 +77,16 @@ STUDY_ROW = {
 }  # fmt: skip
 
 
+SLURM = """jobs = 3
+cpus = 2
+memory = "4G"
+partition = "short"
+directives = ["--mail-type=END"]
+prologue = ["module load python"]
+command = "python -m napari_xreg"
+"""
+
+
 @dataclass(frozen=True)
 class Seed:
     """A sound file: `kind` says who reads it, `read` what is handed to the reader.
@@ -208,6 +218,17 @@ def _small_files(place, add):
     path = place("study") / "study.toml"
     path.write_text(STUDY, encoding="utf-8")
     add("study", "study", path)
+    path = place("slurm") / "cluster.toml"
+    path.write_text(SLURM)
+    add("slurm", "slurm", path)
+    usable = np.ones((21, 30), np.uint8)
+    usable[4:9, 20:] = 0
+    path = place("mask_npy") / "mask.npy"
+    np.save(path, usable)
+    add("mask_npy", "mask", path)
+    path = place("mask_png") / "mask.png"
+    cv2.imwrite(str(path), 255 * usable)
+    add("mask_png", "mask", path)
     matrix = pose.matrix().tolist()
     path = place("study_row") / "row.json"
     path.write_text(json.dumps(STUDY_ROW | {"poses": [matrix], "start_poses": [matrix]}))

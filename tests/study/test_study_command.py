@@ -10,9 +10,10 @@ import pytest
 import torch
 
 from napari_xreg.cli import main
+from napari_xreg.files import ReadError
 from napari_xreg.session import read_session
 from napari_xreg.simulation import phantom
-from napari_xreg.study import job_script, opened_manifest, plan_of, read_rows
+from napari_xreg.study import job_script, opened_manifest, plan_of, read_rows, read_slurm
 from napari_xreg.study.case import digest
 from napari_xreg.study.plan import slug
 from napari_xreg.study.slurm import SlurmSettings
@@ -166,6 +167,20 @@ def test_slurm_gets_a_script_that_runs_the_study(manifest, capsys, monkeypatch):
     monkeypatch.setenv("PATH", str(manifest / "empty"))
     assert main(line) == 2
     assert "sbatch was not found" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("command = 'echo \"a'", "command.*as a shell takes it: No closing quotation"),
+        ("command = '  '", "command.*words on one line"),
+        ('partition = "a\\n#SBATCH --nice"', "partition.*words on one line"),
+    ],
+)
+def test_settings_that_would_make_another_script_are_refused(tmp_path, text, said):
+    (tmp_path / "c.toml").write_text(text)
+    with pytest.raises(ReadError, match=rf"^c\.toml: .*{said}"):
+        read_slurm(tmp_path / "c.toml")
 
 
 def test_a_job_script_of_paths_with_spaces_and_a_command_of_several_words():

@@ -10,11 +10,28 @@ import tomllib
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field
 
 from napari_xreg.files import ReadError, Record, Text, Whole, read_text, written
 
+
+def _one_line(text: str) -> str:
+    if not text.strip() or not text.isprintable():
+        raise ValueError("should be words on one line")
+    return text
+
+
+def _command(text: str) -> str:
+    try:
+        shlex.split(text)
+    except ValueError as error:
+        raise ValueError(f"should be a command as a shell takes it: {error}") from error
+    return text
+
+
 Positive = Annotated[Whole, Field(ge=1)]
+Line = Annotated[Text, AfterValidator(_one_line)]
+"""A line of its own in the script would be read as what it is not."""
 
 
 class SlurmSettings(Record):
@@ -23,13 +40,13 @@ class SlurmSettings(Record):
     model_config = ConfigDict(extra="forbid")
     jobs: Positive = 1
     cpus: Positive = 1
-    memory: Text = "8G"
-    time: Text = "04:00:00"
-    partition: Text | None = None
-    account: Text | None = None
-    directives: tuple[Text, ...] = ()
+    memory: Line = "8G"
+    time: Line = "04:00:00"
+    partition: Line | None = None
+    account: Line | None = None
+    directives: tuple[Line, ...] = ()
     prologue: tuple[Text, ...] = ()
-    command: Text = "napari-xreg"
+    command: Annotated[Line, AfterValidator(_command)] = "napari-xreg"
 
 
 def read_slurm(path: Path | str) -> SlurmSettings:
