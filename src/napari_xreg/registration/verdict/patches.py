@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import numpy.typing as npt
+import scipy
 
 Array = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
@@ -151,34 +152,41 @@ def _correlations(
 
     NaN where fewer than `USABLE` of its pixels are usable, so also beyond the border.
     """
+    if not pieces:
+        return np.zeros((0, 2 * REACH + 1, 2 * REACH + 1))
     border = (REACH,) * 4
     padded = [
         cv2.copyMakeBorder(plane, *border, cv2.BORDER_CONSTANT, value=0.0)
         for plane in (weight, image * weight, image * image * weight)
     ]
-    side, ones = SIDE + 2 * REACH, np.ones((SIDE, SIDE), np.float32)
-    found = np.full((len(pieces), 2 * REACH + 1, 2 * REACH + 1), np.nan)
-    for number, ((row, column), piece) in enumerate(zip(corners, pieces, strict=True)):
-        usable, seen, squared = (
-            np.ascontiguousarray(plane[row : row + side, column : column + side], np.float32)
-            for plane in padded
-        )
-        centred = np.ascontiguousarray(piece - piece.mean())
-        # Sums over the usable pixels under the piece at every place.
-        count, total, squares = (_summed(plane, ones) for plane in (usable, seen, squared))
-        count = np.rint(count)  # of pixels: half of them is half, whatever the transform rounds to
-        of_piece, of_squares = _summed(usable, centred), _summed(usable, centred * centred)
-        both, some = _summed(seen, centred), np.maximum(count, 1.0)
-        spread = np.maximum(squares - total * total / some, 1e-9) * np.maximum(
-            of_squares - of_piece * of_piece / some, 1e-9
-        )
-        value = (both - total * of_piece / some) / np.sqrt(spread)
-        found[number] = np.where(count >= USABLE * SIDE**2, value, np.nan)
-    return found
+    side = SIDE + 2 * REACH
+    around = np.stack(
+        [[plane[r : r + side, c : c + side] for r, c in corners] for plane in padded]
+    ).astype(np.float32)
+    usable, seen, squared = scipy.fft.rfft2(around)
+    stack = np.stack(pieces)
+    centred = stack - stack.mean((1, 2), keepdims=True)
+    one, own, squares_of = (
+        np.conj(scipy.fft.rfft2(each.astype(np.float32), (side, side)))
+        for each in (np.ones((1, SIDE, SIDE)), centred, centred * centred)
+    )
 
+    def summed(
+        plane: npt.NDArray[np.complexfloating], piece: npt.NDArray[np.complexfloating]
+    ) -> npt.NDArray[np.float64]:
+        """Over the pixels under the piece at every place: a circular correlation, as far as it does not go round."""
+        places = scipy.fft.irfft2(plane * piece, (side, side))
+        return np.asarray(places[:, : 2 * REACH + 1, : 2 * REACH + 1], np.float64)
 
-def _summed(plane: Array, piece: Array) -> npt.NDArray[np.float64]:
-    return np.asarray(cv2.matchTemplate(plane, piece, cv2.TM_CCORR), np.float64)
+    count, total, squares = (summed(plane, one) for plane in (usable, seen, squared))
+    count = np.rint(count)  # of pixels: half of them is half, whatever the transform rounds to
+    of_piece, of_squares, both = summed(usable, own), summed(usable, squares_of), summed(seen, own)
+    some = np.maximum(count, 1.0)
+    spread = np.maximum(squares - total * total / some, 1e-9) * np.maximum(
+        of_squares - of_piece * of_piece / some, 1e-9
+    )
+    value = (both - total * of_piece / some) / np.sqrt(spread)
+    return np.where(count >= USABLE * SIDE**2, value, np.nan)
 
 
 def _bends(itself: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
