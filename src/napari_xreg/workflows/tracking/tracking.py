@@ -39,6 +39,8 @@ START_ROUNDS = (1, 16)
 LOST = "The body was lost before this frame."
 CANCELLED = "Cancelled before this frame was done."
 TOO_FAR = "What fits best lies too far from where the body was expected."
+TOLERANCE_MM = 0.05
+"""A step shorter than this ends a frame (`RefineSettings.tolerance_mm`): the next frame is expected less well."""
 STEADY = 5
 """Frames; what lay farther back says nothing of the velocity."""
 
@@ -116,7 +118,7 @@ class _Walk:
         self._simulated = False
         settings = request.settings
         self._quick = RefineSettings(
-            levels=levels_at((settings.pixels,)), starts=1, antipode=False, keep_images=False,
+            levels=levels_at((settings.pixels,)), starts=1, antipode=False, keep_images=False, tolerance_mm=TOLERANCE_MM,
             spread=Spread(0.0, 0.0, 0.0),  # near a bone nothing is looked for
         )  # fmt: skip
         near = request.near
