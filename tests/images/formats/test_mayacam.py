@@ -114,6 +114,7 @@ def test_a_mirrored_camera_is_one_with_a_flag(tmp_path):
         (("2000,0,310", "2000,7,310"), "skew"),
         (("-10\n20\n800\n", "-10\n20\nnan\n"), "line 17 should hold 1 numbers"),
         (("-10\n20\n800\n", "-10\n"), "17 lines"),
+        (("-10\n20\n800\n", "-10\n20\n800\nimage size\n640,512\n"), "of one camera: got 19"),
         (("640,512", "640.5,512"), "two whole numbers"),
     ],
 )
@@ -123,6 +124,12 @@ def test_a_broken_file_is_refused_in_one_sentence(tmp_path, change, said):
         read_geometry(path)
     assert str(refused.value).startswith("cam.txt: ")
     assert "\n" not in str(refused.value)
+
+
+def test_a_broken_file_of_version_1_is_not_called_json(tmp_path):
+    path = _file(tmp_path, VERSION_1.strip() + ",7\n")
+    with pytest.raises(ReadError, match=r"^cam.txt: is neither a geometry in JSON nor a MayaCam"):
+        read_geometry(path)
 
 
 def test_what_is_a_calibration():

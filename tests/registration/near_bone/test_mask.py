@@ -88,6 +88,15 @@ def test_a_cut_end_is_found_and_a_tapered_one_is_not():
     assert len(cut_end_points(ball(8.0, (0.9, 1.1, 1.3)))) == 0
 
 
+def test_further_in_is_four_millimetres_along_that_axis():
+    """It widens from 6 to 10 voxels within 8 of 0.5 mm along x: 4 mm in it is wider, 1.5 mm in it is not."""
+    lac = torch.zeros(6, 16, 44)
+    for x in range(40):
+        half = min(5, 3 + min(x, 39 - x) // 4)
+        lac[2:4, 8 - half : 8 + half, 2 + x] = 0.03
+    assert len(cut_end_points(Volume(lac, torch.diag(torch.tensor([0.5, 1.0, 4.0, 1.0]))))) == 0
+
+
 def test_what_lies_beyond_a_cut_is_left_out():
     ball_of = ball(10.0)
     half = Volume(ball_of.lac.clone(), ball_of.world_from_index)

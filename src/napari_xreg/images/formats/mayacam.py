@@ -101,8 +101,8 @@ def mayacam_record(camera: MayaCam, source: str) -> GeometryRecord:
 
 
 def _version_2(lines: Sequence[str]) -> MayaCam:
-    if len(lines) < _LINES_2:
-        raise ValueError(f"MayaCam 2.0 has {_LINES_2} lines: got {len(lines)}")
+    if len(lines) != _LINES_2:
+        raise ValueError(f"MayaCam 2.0 has {_LINES_2} lines, of one camera: got {len(lines)}")
     for index, title in _TITLES.items():
         if lines[index].lower() != title:
             raise ValueError(f"line {index + 1} should say {title!r}: got {lines[index][:40]!r}")

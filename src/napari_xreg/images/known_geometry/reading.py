@@ -27,6 +27,11 @@ def read_geometry(path: Path | str, *, shape: tuple[int, int] | None = None) -> 
     path = Path(path)
     text = read_text(path, legacy=True)
     if not is_mayacam(text):
+        if text.lstrip()[:1] not in ("{", "["):
+            raise ReadError(
+                f"{path.name}: is neither a geometry in JSON nor a MayaCam calibration of XMALab (1.0: five lines "
+                "of three numbers; 2.0: begins with 'image size')"
+            )
         return geometry_from_json(json_of_text(text, path.name), path.name)
     camera = read_mayacam(path)
     if shape is not None and shape not in (camera.pixels, camera.pixels[::-1]):
