@@ -49,6 +49,17 @@ def test_a_slope_scales(tmp_path):
     assert float(volume.hu[3, 2, 1]) == 712.0
 
 
+@pytest.mark.parametrize("dtype", ["int16", "uint32", "int32", "float32", "float64", ">f8"])
+def test_every_number_type(tmp_path, dtype):
+    values = _stored().astype(np.float64) - 900.0 * (np.dtype(dtype).kind != "u")
+    volume = read_volume(
+        _stack(tmp_path, values.astype(dtype)), spacing=SPACING, values="hu 1 -124"
+    )
+    shift = -124.0 - 900.0 * (np.dtype(dtype).kind != "u")
+    assert float(volume.hu[3, 2, 1]) == 2424.0 + shift
+    assert float(volume.hu[2, 1, 0]) == 1024.0 + shift
+
+
 def test_flipped_axes(tmp_path):
     straight = read_volume(_stack(tmp_path), spacing=SPACING, values="hu 1 -1024")
     turned = read_volume(_stack(tmp_path), spacing=SPACING, values="hu 1 -1024", flip=(1, 0, 1))
