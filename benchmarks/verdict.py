@@ -45,7 +45,9 @@ IMPOSSIBLE = ("turned by 180 deg", "inverted", "another patient")
 
 
 def levels_of(volume: str, kind: str, *, cheap: bool) -> int:
-    """How many levels are refined: where results shall be cheap, fewer of a whole CT."""
+    """How many levels are refined: where results shall be cheap, fewer of a whole CT; in miniature one."""
+    if cases.in_miniature():
+        return 1
     if not cheap or volume in BONES or kind == "start":
         return len(COARSE_TO_FINE)
     return 2 if kind in IMPOSSIBLE else 3

@@ -106,9 +106,9 @@ def lent_viewer(kept_window, quick_collections, qtbot, monkeypatch, nothing_left
 
 
 @pytest.fixture
-def viewer(make_napari_viewer_proxy):
-    """A real viewer as napari hands it to plugins; not shown."""
-    return make_napari_viewer_proxy()
+def viewer(lent_viewer):
+    """A real viewer as napari hands it to plugins, as new; not shown."""
+    return lent_viewer()
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from napari_xreg.widgets.slices.widget import SlicesWidget
 
 
 @pytest.fixture
-def shown(make_napari_viewer_proxy, fill):
-    viewer = make_napari_viewer_proxy(show=True)
+def shown(lent_viewer, fill):
+    viewer = lent_viewer(show=True)
     viewer.window.resize(1100, 900)
     bench = workbench_of(viewer)
     fill(bench.session)

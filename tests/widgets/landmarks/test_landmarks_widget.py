@@ -25,9 +25,9 @@ from napari_xreg.widgets.landmarks.widget import LandmarksWidget
 
 
 @pytest.fixture
-def shown(make_napari_viewer_proxy, fill):
+def shown(lent_viewer, fill):
     """Shown: a canvas that was never drawn does not know where the mouse is in the world."""
-    viewer = make_napari_viewer_proxy(show=True)
+    viewer = lent_viewer(show=True)
     bench = workbench_of(viewer)
     fill(bench.session)
     yield bench

@@ -16,9 +16,9 @@ LONG = 240_000  # on a machine that others use as well
 
 
 @pytest.fixture
-def viewer(make_napari_viewer_proxy):
+def viewer(lent_viewer):
     """A viewer whose window is on the screen: plots that nobody sees are not laid out."""
-    viewer = make_napari_viewer_proxy(show=True)
+    viewer = lent_viewer(show=True)
     viewer.window.resize(1000, 900)
     return viewer
 

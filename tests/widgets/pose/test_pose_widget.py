@@ -21,9 +21,9 @@ LEFT, RIGHT, NONE = Qt.MouseButton.LeftButton, Qt.MouseButton.RightButton, Qt.Mo
 
 
 @pytest.fixture
-def viewer(make_napari_viewer_proxy):
+def viewer(lent_viewer):
     """Shown: a canvas that was never drawn does not know where the mouse is in the world."""
-    viewer = make_napari_viewer_proxy(show=True)
+    viewer = lent_viewer(show=True)
     viewer.window.resize(800, 560)
     return viewer
 

@@ -25,9 +25,9 @@ def seen():
 
 
 @pytest.fixture
-def viewer(make_napari_viewer_proxy, request):
+def viewer(lent_viewer, request):
     """A viewer; on the screen where the test asks for `seen`."""
-    viewer = make_napari_viewer_proxy(show="seen" in request.fixturenames)
+    viewer = lent_viewer(show="seen" in request.fixturenames)
     viewer.window.resize(1100, 950)
     return viewer
 

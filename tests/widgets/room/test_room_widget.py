@@ -21,9 +21,9 @@ LEFT = Qt.MouseButton.LeftButton
 
 
 @pytest.fixture
-def shown(make_napari_viewer_proxy):
+def shown(lent_viewer):
     """A viewer whose window is on the screen: a hidden canvas draws nothing."""
-    viewer = make_napari_viewer_proxy(show=True)
+    viewer = lent_viewer(show=True)
     viewer.window.resize(900, 700)
     return viewer
 
