@@ -5,6 +5,10 @@ import os
 from collections import Counter
 from pathlib import Path
 
+# OpenMP's threads sleep when they wait for each other, in every process of the tests. Spinning, as they
+# do for want of this, those of one worker keep those of the next from their work. Read by torch's import.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
@@ -28,7 +32,8 @@ os.environ["NAPARI_XREG_AUTOSAVE"] = "off"
 
 # Small tensors: threads cost more than they give, and results stay the same on any machine.
 # (`make test-cpus` asks for more.)
-torch.set_num_threads(int(os.environ.get("NAPARI_XREG_TEST_THREADS", "1")))
+THREADS = int(os.environ.get("NAPARI_XREG_TEST_THREADS", "1"))
+torch.set_num_threads(THREADS)
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -61,6 +66,16 @@ def pytest_collection_modifyitems(items):
         # What loads a peer before all that opens a window: nanodrr brings Triton along, whose library
         # ends a process in which OpenGL's was first (docs/decisions/0012).
         items.sort(key=lambda item: (item.path not in peers, -slow[item.path]))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup():
+    """No test inherits another's threads of torch.
+
+    The command line sets them for its process, and so does numba (as many as there are processors) once
+    napari has shown labels: whatever came after in that worker took up to six times as long.
+    """
+    torch.set_num_threads(THREADS)
 
 
 @pytest.fixture

@@ -1,11 +1,13 @@
 """The suite itself: files run in any order, alone or together."""
 
 import ast
+import os
 import tomllib
 from collections import Counter
 from pathlib import Path
 
 import pytest
+import torch
 
 TESTS = Path(__file__).resolve().parent
 FILES = sorted(TESTS.rglob("*.py"))
@@ -39,3 +41,9 @@ def test_what_tests_share_is_found_by_one_name_alone():
     listed = project["tool"]["pytest"]["ini_options"]["pythonpath"]
     missing = {str(file.parent.relative_to(TESTS.parent)) for file in helpers} - set(listed)
     assert missing == set()
+
+
+@pytest.mark.parametrize("before", ["no other", "another"])
+def test_no_test_inherits_the_threads_of_torch(before):
+    assert torch.get_num_threads() == int(os.environ.get("NAPARI_XREG_TEST_THREADS", "1"))
+    torch.set_num_threads(3)

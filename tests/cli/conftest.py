@@ -18,6 +18,12 @@ from napari_xreg.simulation import phantom
 CARM = CArm(1020.0, 750.0, Detector((72, 80), (4.0, 3.75), (33.0, 41.5)))
 
 
+@pytest.fixture(autouse=True)
+def threads_of_the_tests(monkeypatch):
+    """Not told how many, a network computes with as many as the other tests, not with every processor."""
+    monkeypatch.setattr("napari_xreg.cli.finding_start.thread_count", torch.get_num_threads)
+
+
 @pytest.fixture(scope="session")
 def case(tmp_path_factory):
     """ct.nii.gz and labels.nii.gz (the phantom, 4 mm); x.npz and x.dcm whose header is off."""
