@@ -114,6 +114,8 @@ def _of_trial(arguments: Namespace) -> _Read:
                 f"{name}: its CT holds more than bone: several bodies of a trial are bones alone"
             )
         bodies.append(bone_body(name, volume, [view.world_from_camera for view in views]))
+        # The radiographs are the same for all: what is assumed of their distances is of the first bone's depth.
+        told = patient.volume.notes if radiographs else told
         radiographs = radiographs or tuple(view.radiograph for view in views)
         notes += [note for note in (*files.notes, *told) if note not in notes]
         inputs.append(_inputs(said, patient))
