@@ -124,6 +124,7 @@ def test_two_bodies_are_found_where_each_of_them_is(halves, scene):
         assert farthest_mm(start[0], at[0]) > 3.0
         assert farthest_mm(found[name].world_from_camera, at[0]) < 0.1
         assert farthest_mm(found[name].views[1], at[1]) < 0.1
+        assert found[name].ended_at is not None
     assert found.bodies[0].simulated
 
 

@@ -297,7 +297,7 @@ class _Course:
                     poses[0],
                     status,
                     losses,
-                    (),
+                    tuple(each.of(number) for each in self._trajectory),
                     body.pivot,
                     parts[number],
                     poses,

@@ -61,6 +61,13 @@ class BodiesIterate:
     seconds: float
     image: Float[Tensor, "rows columns"] | None = field(default=None, repr=False)
 
+    def of(self, body: int) -> Iterate:
+        """What it was for one of the bodies."""
+        return Iterate(
+            self.index, 0, self.level, self.world_from_camera[body], self.losses, self.accepted,
+            self.damping, self.step, self.seconds, self.image,
+        )  # fmt: skip
+
 
 @dataclass(frozen=True, eq=False)
 class BodiesRegistration:
