@@ -3,7 +3,8 @@
 
     python scripts/plant_errors.py                    every error of tests/planted_errors.toml
     python scripts/plant_errors.py geometry session   those of these rooms
-    python scripts/plant_errors.py --page             and write docs/planted-errors.md
+    python scripts/plant_errors.py --new              those that docs/planted-errors.md does not have yet
+    python scripts/plant_errors.py --page             and write that page; what is not run now keeps its outcome
 
 An error is a line of the list: a file, the text that stands there once, what stands there instead,
 what that means, and the tests nearest to it. The working tree is never touched: a copy of `src`
@@ -39,8 +40,8 @@ HEAD = """\
 Each line is an error that was planted alone, in a copy of the package, with the tests nearest to it
 run against it (`python scripts/plant_errors.py`, which also wrote this page). *Caught* means that a
 test failed that passes without the error; *hung* that the tests did not end, which is noticed too;
-*unsound* that the test fails without the error as well. The list itself is
-`tests/planted_errors.toml`; what it found at first: decision 18.
+*unsound* that the test fails without the error as well. An outcome is that of the line's last run.
+The list itself is `tests/planted_errors.toml`; what survived at first: decision 18.
 
 """
 
@@ -130,6 +131,13 @@ def plant(error, source):
     return "caught" if alone == "passed" else "unsound"
 
 
+def known():
+    """What the page says of each error: the outcome by file and meaning."""
+    lines = PAGE.read_text(encoding="utf-8").splitlines() if PAGE.is_file() else []
+    rows = [line.strip("| ").split(" | ") for line in lines if line.startswith("| ")]
+    return {(row[0], row[1]): row[2] for row in rows if len(row) == 4}
+
+
 def page(outcomes):
     caught = sum(outcome in NOTICED for _, outcome in outcomes)
     lines = [f"{caught} of {len(outcomes)} were noticed.\n", "| room | error | outcome | tests |"]
@@ -143,10 +151,16 @@ def page(outcomes):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("rooms", nargs="*", help="only errors of these rooms (geometry, session)")
+    parser.add_argument("--new", action="store_true", help="only those that the page does not have")
     parser.add_argument("--page", action="store_true", help=f"write docs/{PAGE.name}")
     parser.add_argument("--jobs", type=int, default=2, help="how many at a time (2)")
     arguments = parser.parse_args()
-    errors = listed(arguments.rooms)
+    before = known()
+    errors = [
+        error
+        for error in listed(arguments.rooms)
+        if not arguments.new or (error.file, error.what) not in before
+    ]
     stale = [(error, problem) for error in errors if (problem := error.problem())]
     for error, problem in stale:
         print(f"{error.file}: {error.what}: {problem}")
@@ -173,7 +187,10 @@ def main():
     survived = sum(outcome not in NOTICED for _, outcome in outcomes)
     print(f"{len(outcomes) - survived} of {len(outcomes)} noticed")
     if arguments.page:
-        PAGE.write_text(page(outcomes), encoding="utf-8")
+        now = {(error.file, error.what): outcome for error, outcome in outcomes}
+        said = before | now
+        every = [(e, said[e.file, e.what]) for e in listed(()) if (e.file, e.what) in said]
+        PAGE.write_text(page(every), encoding="utf-8")
     return 1 if survived else 0
 
 
