@@ -20,10 +20,10 @@ WIDGETS = REPOSITORY / "src" / "napari_xreg" / "widgets"
 PAGES = sorted([*REPOSITORY.glob("*.md"), *DOCS.glob("**/*.md")])
 # Where words in bold are what the program shows.
 # Of these the greater part is for scripts and the command line.
-FEW_BUTTONS = {"gpu.md", "sequences.md", "bones.md"}
+FEW_BUTTONS = {"gpu.md", "sequences.md"}
 # Of these all of it: `test_study`, and below.
 NO_BUTTONS = {
-    "many-radiographs.md", "evaluate.md", "other-programs.md", "data-sets.md", "study.md",
+    "bones.md", "many-radiographs.md", "evaluate.md", "other-programs.md", "data-sets.md", "study.md",
 }  # fmt: skip
 GUIDES = [
     DOCS / "tutorial.md",
