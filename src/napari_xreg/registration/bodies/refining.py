@@ -35,9 +35,14 @@ from napari_xreg.registration.refinement.second_order.damped_steps import (
 from napari_xreg.registration.refinement.second_order.levels import Level
 from napari_xreg.registration.refinement.second_order.usable_levels import levels_that_show
 from napari_xreg.registration.refinement.settings import RefineSettings, status_of
+from napari_xreg.registration.refinement.starts import Spread
 from napari_xreg.registration.refinement.views import View, saturated_words
 from napari_xreg.registration.verdict.evidence import PIXELS
 from napari_xreg.registration.verdict.verdict import judged
+
+BESIDE_THE_REST = Spread(5.0, 4.0, 5.0)
+"""How far a bone may lie from where the CT has it beside the rest, standard deviations: joints turn, and hardly
+shift."""
 
 
 def refine_bodies(
@@ -207,14 +212,15 @@ class _Course:
         """
         views = len(self._radiographs)
         near = NearBone() if self._near is None else self._near
-        sigma_mm = self._settings.spread.depth_mm
+        spread = self._settings.spread if self._end is None else BESIDE_THE_REST
+        sigma_mm = spread.depth_mm
         if views == 1 and sigma_mm > 0:
             # How far away a bone is one radiograph hardly says; the rest of a CT says it.
             self._priors += tuple(
                 depth_expected(number, self.poses[number], sigma_mm)
                 for number in range(0 if self._end is None else 1, len(self._bodies))
             )
-        how = replace(self._settings, keep_images=False)
+        how = replace(self._settings, keep_images=False, spread=spread)
         for number, body in enumerate(self._bodies):
             if self._control is not None and self._control.cancelled:
                 return
