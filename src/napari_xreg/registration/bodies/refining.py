@@ -16,7 +16,6 @@ from napari_xreg.registration.bodies.result import (
     BodiesIterate,
     BodiesRegistration,
     BodyIterate,
-    parts_of,
 )
 from napari_xreg.registration.bodies.tied import Tied
 from napari_xreg.registration.near_bone.refining import NearBone, level_alone, refine_near_bone
@@ -272,17 +271,13 @@ class _Course:
         model, count, views = state.model, len(self._bodies), len(self._radiographs)
         hessian, gradient = (part[0] for part in quadratic(model, state.poses, end.pull))
         loss = float(model.loss[0])
-        how = Status.ITERATION_LIMIT
-        if bool(state.ended[0]):
-            how = ended_at(loss, hessian, gradient, end.tolerance_mm)
-        status = status_of(problem.flat(state.seen, [0])[0], how, self._control)
+        flat = problem.flat(state.seen, [0])[0]
         covariance = scale = None
         finished = max(self.levels) == max((i.level for i in self._trajectory), default=-1)
-        if finished and status is not Status.NO_OVERLAP:
+        if finished and not flat:
             meat = problem.correlated_sums(state.seen, [0])[0]
-            if (
-                end.pull is not None
-            ):  # which needs no calibration: what is known is as sure as was said
+            if end.pull is not None:
+                # What is known needs no calibration: it is as sure as was said.
                 meat = meat + end.pull.scatter(state.poses)[0].numpy() / CALIBRATION**2
             covariance = sandwich(hessian.numpy(), meat)
         if covariance is not None:
@@ -293,11 +288,16 @@ class _Course:
             scale = scale_twist(hessians, by_view, pivots, known=known)
             covariance = covariance + scale.outer(scale)
         losses = {"loss": loss, **dict(zip(problem.names, model.terms[0].tolist(), strict=True))}
-        parts = parts_of(covariance, count)
         found = []
         for number, body in enumerate(self._bodies):
             poses = self.poses[number * views : (number + 1) * views]
-            own = None if scale is None else scale[6 * number : 6 * number + 6]
+            part = slice(6 * number, 6 * number + 6)
+            how = Status.ITERATION_LIMIT
+            if bool(state.ended[0]):
+                # Of each by itself: what one of them does not show is no fault of the others.
+                how = ended_at(loss, hessian[part, part], gradient[part], end.tolerance_mm)
+            status = status_of(flat, how, self._control)
+            own = None if covariance is None else covariance[part, part]
             found.append(
                 Registration(
                     poses[0],
@@ -305,11 +305,11 @@ class _Course:
                     losses,
                     tuple(each.of(number) for each in self._trajectory),
                     body.pivot,
-                    parts[number],
+                    own,
                     poses,
                     simulated=self._simulated,
                     notes=self._notes,
-                    scale=own,
+                    scale=None if scale is None else scale[part],
                 )
             )
         judgements = tuple(self._judged(found, end)) if finished else tuple(found)

@@ -1,6 +1,6 @@
 """What a refinement of several bodies found: each of them, and how they lie to each other."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -126,12 +126,3 @@ class BodiesRegistration:
         slopes[:, 6 * first : 6 * first + 6] = torch.eye(6, dtype=torch.float64)
         slopes[:, 6 * second : 6 * second + 6] = -carried
         return between, slopes @ self.covariance.double() @ slopes.mT
-
-
-def parts_of(
-    covariance: Float[Tensor, "n n"] | None, count: int
-) -> Sequence[Float[Tensor, "6 6"] | None]:
-    """The part of each body, the others' being unknown."""
-    if covariance is None:
-        return [None] * count
-    return [covariance[6 * n : 6 * n + 6, 6 * n : 6 * n + 6] for n in range(count)]
