@@ -39,6 +39,7 @@ def moving(tmp_path_factory):
     return folder, truth, center
 
 
+@pytest.mark.slow
 def test_from_a_frame_in_the_middle_back(moving, capsys):
     folder, truth, center = moving
     code = main(
@@ -57,6 +58,7 @@ def test_from_a_frame_in_the_middle_back(moving, capsys):
         assert float(off[3:].norm()) < 1.0
 
 
+@pytest.mark.slow
 def test_a_key_stays_and_is_enough(moving, capsys):
     folder, truth, _ = moving
     code = main(
@@ -113,6 +115,7 @@ def test_what_is_refused_before_anything_is_tracked(moving, more, words, capsys)
     assert not (folder / "no").exists()
 
 
+@pytest.mark.slow
 def test_the_script_of_the_guide(moving, tmp_path, monkeypatch, capsys):
     """As it is printed there, with the names and the numbers of these files."""
     folder, _, _ = moving

@@ -51,6 +51,7 @@ def test_poses_of_seeded_checkpoints_are_those_of_xvreg(kind):
     assert float((found.translation - wanted.translation).norm(dim=-1).max()) < 1e-3
 
 
+@pytest.mark.slow
 def test_one_resampling_shows_a_network_nearly_what_the_steps_of_xvr_do():
     """The principal point in the middle, the distances alike: nothing is cut off, nothing is rounded."""
     network = seeded.network_of("foundation")

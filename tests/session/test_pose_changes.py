@@ -276,6 +276,7 @@ def test_moving_without_a_radiograph():
     assert Session().redo() is None
 
 
+@pytest.mark.slow
 def test_a_rig_stays_a_rig_through_a_long_drag():
     """The pose of a file may be off a rotation by 1e-5; two thousand moves of a mouse must not add that up."""
     made = two_views(locked=False)

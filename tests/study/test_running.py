@@ -33,6 +33,7 @@ def tables(out):
     return [(out / name).read_bytes() for name in ("cases.csv", "summary.csv")]
 
 
+@pytest.mark.slow
 def test_an_interrupted_study_goes_on_and_ends_the_same(tmp_path):
     whole = done(tmp_path / "whole", Recorded())
     assert (whole.done, whole.total, whole.computed, whole.failed) == (8, 8, 8, 0)
@@ -54,6 +55,7 @@ def test_an_interrupted_study_goes_on_and_ends_the_same(tmp_path):
     assert len(again.asked) == 4
 
 
+@pytest.mark.slow
 def test_rows_stand_in_the_order_of_the_manifest_whoever_was_first(tmp_path):
     class Backwards(Recorded):
         def run(self, jobs):

@@ -110,6 +110,7 @@ def test_a_damaged_file_of_weights_does_not_stop_the_others(asked, tmp_path):
             run(find_starts([damaged]))
 
 
+@pytest.mark.slow
 def test_proposals_are_refined_coarsely_and_ranked(asked, truth, patient):
     header = replace(asked, method="dicom")
     silent = replace(header, radiograph=replace(asked.radiograph, nominal=None))
@@ -138,6 +139,7 @@ def test_proposals_are_refined_coarsely_and_ranked(asked, truth, patient):
         run(propose(ProposeRequest((silent,), patient.volume)))
 
 
+@pytest.mark.slow
 def test_a_proposal_takes_the_starts_that_its_finder_asks_for(asked, patient):
     many = replace(asked.given, starts=5, spread=Spread(1.0, 2.0, 3.0))
     found = run(propose(ProposeRequest((replace(asked, given=many),), patient.volume)))

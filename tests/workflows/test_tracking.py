@@ -103,6 +103,7 @@ def both(volume, images):
     return found, events
 
 
+@pytest.mark.slow
 def test_every_frame_is_found_in_both_directions(both):
     found, events = both
     assert [frame.number for frame in events] == [5, 6, 7, 9, 4, 3]
@@ -116,10 +117,12 @@ def test_every_frame_is_found_in_both_directions(both):
         assert mm < 0.3
 
 
+@pytest.mark.slow
 def test_times_begin_at_the_first_frame(both):
     assert [frame.time_s for frame in both[0].frames] == pytest.approx([0, 0.1, 0.2, 0.3, 0.4, 0.6])
 
 
+@pytest.mark.slow
 def test_the_smooth_motion_lies_in_the_frames_it_belongs_to(both):
     """Also after the frame that is missing, where it has gone twice as far."""
     found, _ = both
@@ -129,6 +132,7 @@ def test_the_smooth_motion_lies_in_the_frames_it_belongs_to(both):
         assert mm < 0.3
 
 
+@pytest.mark.slow
 def test_it_expects_the_body_to_go_on(volume, images, monkeypatch):
     """Frame 9 comes two frames after 7: twice the step, in what is expected and in what is smoothed."""
     from napari_xreg.workflows.tracking import tracking
@@ -160,6 +164,7 @@ def test_it_expects_the_body_to_go_on(volume, images, monkeypatch):
     assert gaps == [1, 1, 1, 2]
 
 
+@pytest.mark.slow
 def test_a_frame_that_shows_nothing_is_left_open_and_the_next_is_found(volume, images):
     """A dropped frame: flat grey with noise. Keys stay as they are, to the bit."""
     shown = dict(images[0])
@@ -183,6 +188,7 @@ def test_a_frame_that_shows_nothing_is_left_open_and_the_next_is_found(volume, i
     assert off(found.smooth_pose(3), 6)[1] < 1.0
 
 
+@pytest.mark.slow
 def test_what_is_lost_is_not_looked_for_for_ever(volume, images):
     """The patient is gone after frame 5; the way back is gone all the same."""
     blank = {n: replace(images[0][n], line_integrals=torch.zeros(96, 104)) for n in (6, 7, 9)}
@@ -199,6 +205,7 @@ def test_what_is_lost_is_not_looked_for_for_ever(volume, images):
     assert found.frames[-1].world_from_camera is None
 
 
+@pytest.mark.slow
 def test_a_file_that_cannot_be_read_is_one_frame_that_is_open(volume, images):
     """Not the end of an hour's work; where it is the frame to start from, that is said."""
 
@@ -217,6 +224,7 @@ def test_a_file_that_cannot_be_read_is_one_frame_that_is_open(volume, images):
         run(track(replace(request, start=6)))
 
 
+@pytest.mark.slow
 def test_a_key_frame_mends_what_came_before_it(volume, images):
     """Frame 7 jumps by 40 mm: it cannot be expected from 6, but from the key in 9."""
     far = Pose.identity().left_perturb(torch.tensor([0, 0, 0, 30.0, 0, -30.0]).double(), CENTER)
@@ -233,6 +241,7 @@ def test_a_key_frame_mends_what_came_before_it(volume, images):
     assert found.frames[1].state is FrameState.TRACKED
 
 
+@pytest.mark.slow
 def test_a_c_arm_that_moves_by_its_header(volume):
     """The patient lies still, but not as the header thinks; the camera goes 4 degrees a frame."""
     lies = Pose.identity().left_perturb(
@@ -256,6 +265,7 @@ def test_a_c_arm_that_moves_by_its_header(volume):
         assert float(moved[3:].norm()) < 1.0
 
 
+@pytest.mark.slow
 def test_cancelled_it_keeps_what_it_has(volume, images):
     control = Control()
     frames = frames_of([cine(images[0])], [RIG[0]], 5, CENTER)
@@ -278,6 +288,7 @@ def test_cancelled_before_the_first_frame_nothing_is_refined(volume, images):
     assert {frame.state for frame in found.frames} == {FrameState.OPEN}
 
 
+@pytest.mark.slow
 def test_a_key_beyond_a_loss_takes_the_body_up_again(volume, images):
     """Also where its own picture cannot be read: the pose was checked. What follows it is tracked from it."""
     far = Pose.identity().left_perturb(torch.tensor([0, 0, 0, 30.0, 0, -30.0]).double(), CENTER)
@@ -302,6 +313,7 @@ def test_a_key_beyond_a_loss_takes_the_body_up_again(volume, images):
     assert float(beside[3:].norm()) < 2.0
 
 
+@pytest.mark.slow
 def test_a_correction_is_no_motion(volume, images, monkeypatch):
     """After a key that corrects by 9 degrees the body is expected where the key has it."""
     from napari_xreg.workflows.tracking import tracking
@@ -322,6 +334,7 @@ def test_a_correction_is_no_motion(volume, images, monkeypatch):
     torch.testing.assert_close(asked[1].matrix(), key.matrix(), atol=1e-9, rtol=0)
 
 
+@pytest.mark.slow
 def test_a_frame_that_cannot_be_read_does_not_take_the_table_along(both, volume, images, tmp_path):
     def read(number):
         if number == 4:
@@ -349,6 +362,7 @@ def test_frames_that_do_not_fit(volume, images):
         run(track(TrackRequest(volume, frames, 5, {8: RIG[0]})))
 
 
+@pytest.mark.slow
 def test_what_is_written(both, volume, images, tmp_path):
     found, _ = both
     frames = frames_of([cine(images[0]), cine(images[1])], RIG, 5, CENTER)

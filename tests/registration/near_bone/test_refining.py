@@ -130,6 +130,7 @@ def test_every_place_is_followed_and_the_images_lie_in_the_whole_frame(hip, view
     assert float(torch.corrcoef(both)[0, 1]) > 0.8
 
 
+@pytest.mark.slow
 def test_what_others_propose_has_masks_of_its_own(hip, views):
     seen, truth, isocenter = views
     far = torch.tensor([0.0, 0.3, 0.0, 60.0, 0.0, 0.0], dtype=torch.float64)
@@ -145,6 +146,7 @@ def test_what_others_propose_has_masks_of_its_own(hip, views):
     assert [candidate.origin for candidate in result.ranking] == ["a network", "a hand"]
 
 
+@pytest.mark.slow
 def test_cancelling_returns_what_was_reached(hip, views):
     seen, _, isocenter = views
     control = Control()
@@ -158,6 +160,7 @@ def test_cancelling_returns_what_was_reached(hip, views):
     assert result.covariance is None
 
 
+@pytest.mark.slow
 def test_solvers_for_comparison_begin_at_the_given_pose(hip, views):
     """... as their start errors are measured there; 3 mm in space could be searched away."""
     seen, _, isocenter = views

@@ -227,6 +227,7 @@ OFF = TRUE.left_perturb(
 """So far away that nothing leads back."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BACKENDS)
 def test_what_others_propose_is_refined_beside_the_start(volume, name):
     views = [View(blob_radiograph(ARM, TRUE), OFF)]

@@ -70,6 +70,7 @@ def test_the_loss_never_rises_along_accepted_steps_of_a_level(volume):
     assert result.losses["loss"] == min(i.loss for i in result.trajectory if i.level == 1)
 
 
+@pytest.mark.slow
 def test_two_views_move_together_and_fix_the_depth(volume):
     lateral = CARM.world_from_camera(-70.0, 8.0, isocenter=CENTER)
     start = _start(4)

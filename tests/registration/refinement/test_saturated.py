@@ -117,6 +117,7 @@ def test_a_landscape_is_of_the_same_loss(volume, view):
     assert plain == masked
 
 
+@pytest.mark.slow
 def test_near_a_bone_it_is_told_on_the_whole_picture(volume, view):
     """The crop of an image of few grey values may end in any of them."""
     settings = replace(SETTINGS, levels=(Level(48, 4.0, 2),))
