@@ -22,11 +22,12 @@ from napari_xreg.registration import (
     refine,
     refine_bodies,
 )
-from napari_xreg.registration.bodies.looking import BodiesLook
+from napari_xreg.registration.bodies.looking import BodiesLook, without_others
 from napari_xreg.registration.bodies.priors import PriorPull, depth_expected
 from napari_xreg.registration.bodies.tied import Tied
 from napari_xreg.registration.refinement.second_order.damped_steps import begin
 from napari_xreg.registration.refinement.second_order.depth import SAYS_LITTLE
+from napari_xreg.rendering import render_drr
 
 CARM = carm()
 VIEWS = tuple(
@@ -52,8 +53,6 @@ def halves():
 @pytest.fixture(scope="module")
 def scene(halves):
     """Radiographs of both, the second moved; and the cameras as each body has them."""
-    from napari_xreg.rendering import render_drr
-
     truth = [list(VIEWS), [pose.left_perturb(MOVED, PIVOTS[1]) for pose in VIEWS]]
     radiographs = tuple(
         Radiograph(
@@ -312,3 +311,26 @@ def test_of_one_view_the_depth_stays_near_what_is_expected():
     )
     # Two standard deviations; that it also lies 50 mm beside costs nothing.
     assert float(pull.loss((away,))) == pytest.approx(SAYS_LITTLE * 0.5 * 4.0, rel=1e-6)
+
+
+def test_a_body_is_judged_without_what_the_others_show(halves, scene):
+    """What is left of the radiographs is what the body alone shows, and its verdict is of that."""
+    truth, radiographs = scene
+    look = BodiesLook(
+        Level(64, None, method="trilinear"), tuple(bodies_at(halves, truth)), radiographs, 1
+    )
+    (case,) = look.problem(0.0)._cases
+    poses = [pose for at in truth for pose in at]
+    alone = without_others(
+        look, 0.0, case.fitted(case.observe(poses)), poses, max(CARM.detector.shape)
+    )
+    for body, pictures in enumerate(alone):
+        for view, picture in enumerate(pictures):
+            own = render_drr(halves[body], CARM, truth[body][view], method="trilinear")
+            assert picture.line_integrals.shape == own.shape
+            assert float((picture.line_integrals - own).abs().max()) < 0.02 * float(own.max())
+            assert float((radiographs[view].line_integrals - own).max()) > 0.3
+    found = run(
+        refine_bodies(bodies_at(halves, off(truth, *STARTS)), radiographs, settings=SETTINGS)
+    )
+    assert all(each.probability > 0.9 for each in found.bodies)
