@@ -29,6 +29,12 @@ class ByUser(QCloseEvent):
 
 
 @pytest.fixture
+def viewer(make_napari_viewer_proxy):
+    """A viewer of its own: a window that was closed cannot be lent again."""
+    return make_napari_viewer_proxy()
+
+
+@pytest.fixture
 def asked(monkeypatch):
     """The question, answered by what stands in `answers`; how often it came."""
     answers, times = ["cancel"], []
