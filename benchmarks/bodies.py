@@ -97,7 +97,7 @@ def femurs(severity: str, cameras: int, seed: int) -> list[dict[str, Any]]:
         name: _seen(_points(labels.mask(ids), volume), truth[name], camera)
         for name, ids in structures.items()
     }
-    bodies = [Body("patient", rest, start, middle)]
+    bodies = [Body("patient", rest, start, middle, rest=True)]
     bodies += [
         Body(name, bone, start, middle_of(bone), 0.0)
         for name, bone in zip(FEMURS, bones, strict=True)
@@ -306,5 +306,5 @@ def smoke(folder: Path) -> None:
     """Everything, in miniature."""
     parser = argparse.ArgumentParser()
     add_arguments(parser)
-    words = ["--patients", "1", "--cameras", "2", "--wrist-starts", "0"]
+    words = ["--patients", "1", "--cameras", "1", "--wrist-starts", "0"]
     main(parser.parse_args(words), folder)

@@ -11,7 +11,7 @@ from typing import Any
 from unittest.mock import patch
 
 import numpy as np
-from qtpy.QtCore import QEvent
+from qtpy.QtCore import QEvent, Qt
 from qtpy.QtWidgets import QApplication, QDialog, QWidget
 
 
@@ -92,7 +92,9 @@ class KeptWindow:
         # napari's own fixture, which other tests use, minds viewers that are alive.
         QtViewer._instances.discard(self._viewer.window._qt_viewer)
         self._new = _state(self._viewer)
-        self._size = self._viewer.window._qt_window.size()
+        window = self._viewer.window._qt_window
+        self._size = window.size()
+        self._corners = {corner: window.corner(corner) for corner in Qt.Corner}
 
     def _enter(self) -> None:
         """What napari's fixture puts in the place of things while a test runs."""
@@ -147,6 +149,8 @@ class KeptWindow:
                     setattr(part, name, value)
         _delete_later()
         window.resize(self._size)
+        for corner, area in self._corners.items():
+            window.setCorner(corner, area)
         return not differences(new, _state(viewer))
 
 

@@ -113,6 +113,17 @@ def test_the_bones_of_a_trial(call, tmp_path):
     for bone in ("rad", "uln"):
         inputs = json.loads((tmp_path / "r" / bone / "result.json").read_text())["inputs"]
         assert sum(entry["path"].endswith(f"{bone}.tif") for entry in inputs) == 1
+        assert "trial" in {entry["role"] for entry in inputs}
+    for words, said in (
+        (("--move", "rad", "--out", tmp_path / "r"), "results of other bones (uln)"),
+        (("--start", tracking / "rad.tra", "--out", tmp_path / "t"), "pose of one bone"),
+        (("--move", "rad,uln", "--out", tmp_path / "t"), "by itself"),
+        (("--labels", trial, "--out", tmp_path / "t"), "leave --labels out"),
+    ):
+        done = call("bones", trial, *words)
+        assert done.code == 2
+        assert said in done.err
+        assert not (tmp_path / "t").exists()
     done = call(
         "bones", trial, "--move", "rad", "--multi-start", "1", "--out", tmp_path / "s", "--json"
     )
@@ -125,7 +136,10 @@ def test_the_bones_of_a_trial(call, tmp_path):
         ((), "--move NAME"),
         (("--move", "76"), "--labels FILE"),
         (("--move", "77", "--labels", "labels.nii.gz"), "77"),
-        (("--move", "patient", "--labels", "labels.nii.gz"), "another name"),
+        (("--move", "76", "--move", "76", "--labels", "labels.nii.gz"), "given twice"),
+        (("--move", "25 76", "--move", "25-76", "--labels", "labels.nii.gz"), "in one folder"),
+        (("--move", "76", "--labels", "labels.nii.gz", "--near-bone", "3"), "bones of a trial"),
+        (("--move", "patient", "--labels", "labels.nii.gz"), "by its number"),
         (
             ("--move", "25", "--move", "25,76", "--labels", "labels.nii.gz"),
             "label 25 is in two bones",

@@ -7,9 +7,12 @@ import pytest
 import torch
 from PIL import Image
 
+from napari_xreg.cli.console import Console
+from napari_xreg.cli.finding_start import shown
 from napari_xreg.geometry import CArmPose
 from napari_xreg.images import Landmark, Radiograph, write_landmarks, write_radiograph
 from napari_xreg.landmarks import CompactDetector
+from napari_xreg.progress import Control
 from napari_xreg.rayemb import CompactEncoder
 from napari_xreg.records.pose_frames import pose_of_matrix
 from napari_xreg.registration import Spread
@@ -34,6 +37,18 @@ def second(case):
     file = case.folder / "second.npz"
     write_radiograph(file, Radiograph(image, case.carm, nominal=header, simulated=True))
     return str(file), truth
+
+
+@pytest.mark.parametrize(("asked", "used"), [(None, 3), (2, 2)])
+def test_a_network_computes_on_as_many_threads_as_are_asked(monkeypatch, asked, used):
+    monkeypatch.setattr("napari_xreg.cli.finding_start.thread_count", lambda: 3)
+
+    def work():
+        return torch.get_num_threads()
+        yield
+
+    found = shown(work(), Control(), asked, Console(json=False, quiet=True))
+    assert found == used
 
 
 class TestHeatmap:

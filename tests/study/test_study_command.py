@@ -174,6 +174,8 @@ def test_slurm_gets_a_script_that_runs_the_study(manifest, capsys, monkeypatch):
     [
         ("command = 'echo \"a'", "command.*as a shell takes it: No closing quotation"),
         ("command = '  '", "command.*words on one line"),
+        ("command = \"''\"", "command.*names no program"),
+        ("command = '# napari-xreg'", "command.*names no program"),
         ('partition = "a\\n#SBATCH --nice"', "partition.*words on one line"),
     ],
 )
@@ -184,7 +186,7 @@ def test_settings_that_would_make_another_script_are_refused(tmp_path, text, sai
 
 
 def test_a_job_script_of_paths_with_spaces_and_a_command_of_several_words():
-    settings = SlurmSettings(command="python -m napari_xreg")
+    settings = SlurmSettings(command="~/bin/python -m napari_xreg")
     script = job_script(settings, ["a.toml"], Path("/my data/out"))
     assert "#SBATCH --output='/my data/out/slurm-%A-%a.log'\n" in script
     assert script.endswith("\npython -m napari_xreg study a.toml --workers 1 --quiet\n")

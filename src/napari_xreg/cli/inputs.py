@@ -21,7 +21,7 @@ from napari_xreg.images import (
     read_landmarks,
     read_radiograph,
 )
-from napari_xreg.records import read_pose
+from napari_xreg.records import describe_input, read_pose
 from napari_xreg.workflows import Patient, StartingPose, header_pose, open_patient
 
 
@@ -46,6 +46,25 @@ def read_patient(arguments: Namespace) -> Patient:
     )
     attenuation = getattr(arguments, "attenuation", "auto").replace("-", " ")
     return replace(patient, attenuation=attenuation)
+
+
+def described_inputs(arguments: Namespace) -> list[dict[str, Any]]:
+    """Every file that was named beside the CT, as a result says it; each is read to its end for that.
+
+    Raises
+    ------
+    ReadError
+        If one is absent.
+    """
+    files = [(arguments.xray, "radiograph")]
+    files += [(path, "radiograph") for path in arguments.radiograph]
+    files += [(path, "mask") for path in arguments.mask]
+    files += [(arguments.labels, "labels")]
+    files += [(path, "start") for path in arguments.start or ()]
+    files += [(path, "geometry") for path in arguments.geometry or () if isinstance(path, str)]
+    files += [(path, "weights") for path in getattr(arguments, "weights", None) or ()]
+    files += [(getattr(arguments, role, None), role) for role in ("trial", "truth", "landmarks")]
+    return [dict(describe_input(path, role)) for path, role in files if path is not None]
 
 
 def said_values(arguments: Namespace) -> str | None:

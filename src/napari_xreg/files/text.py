@@ -105,12 +105,12 @@ def decoded(data: bytes, called: str, legacy: bool = False) -> str:
     except UnicodeDecodeError as error:
         if encoding != "utf-8":
             raise ReadError(f"{called}: is not a text file ({error.reason})") from error
-        text = _windows_1252(data, called)
         if not legacy:
-            # What a person reads is a text, whatever its letters were saved as.
-            words = "".join(text.split()).isprintable()
+            # Letters were saved in many ways; bytes that no keyboard has are in no text.
+            words = all(byte >= 32 or byte in b"\t\n\f\r" for byte in data)
             what = "a text, but not in UTF-8: save it as UTF-8" if words else "not a text file"
             raise ReadError(f"{called}: is {what} ({error.reason})") from error
+        text = _windows_1252(data, called)
     if "\0" in text:
         raise ReadError(f"{called}: is not a text file: it holds binary data")
     return text

@@ -1,5 +1,5 @@
 from . import drawing as drawing
-from .bones_table import write_bones as write_bones
+from .bones_table import bones_in as bones_in, write_bones as write_bones
 from .entries import (
     CArmField as CArmField,
     CArmPoseField as CArmPoseField,

@@ -5,11 +5,23 @@ import math
 from itertools import combinations
 from pathlib import Path
 
-from napari_xreg.files import BONES, VERSIONS, written
+from napari_xreg.files import BONES, VERSIONS, read_text, written
 from napari_xreg.registration import BodiesRegistration
 
 _ENTRIES = [f"m{row}{column}" for row in range(3) for column in range(4)]
 _DEVIATIONS = ("rx_sd_deg", "ry_sd_deg", "rz_sd_deg", "x_sd_mm", "y_sd_mm", "z_sd_mm")
+
+
+def bones_in(path: Path | str) -> set[str]:
+    """The names of the bones of a table.
+
+    Raises
+    ------
+    ReadError
+        If it cannot be read.
+    """
+    rows = csv.DictReader(read_text(path).splitlines()[1:])
+    return {name for row in rows for name in (row.get("one"), row.get("other")) if name}
 
 
 def write_bones(path: Path | str, found: BodiesRegistration) -> None:

@@ -23,9 +23,11 @@ def _one_line(text: str) -> str:
 
 def _command(text: str) -> str:
     try:
-        shlex.split(text)
+        words = shlex.split(text, comments=True)
     except ValueError as error:
         raise ValueError(f"should be a command as a shell takes it: {error}") from error
+    if not words or not words[0]:
+        raise ValueError("should be a command as a shell takes it: it names no program")
     return text
 
 
@@ -87,8 +89,7 @@ def job_script(settings: SlurmSettings, arguments: list[str], out: Path) -> str:
     ]
     asked += [f"--partition={settings.partition}"] if settings.partition else []
     asked += [f"--account={settings.account}"] if settings.account else []
-    program = shlex.split(settings.command)
-    line = [*program, "study", *arguments, "--workers", str(settings.cpus), "--quiet"]
+    line = ["study", *arguments, "--workers", str(settings.cpus), "--quiet"]
     return "\n".join(
         [
             "#!/bin/bash",
@@ -96,7 +97,8 @@ def job_script(settings: SlurmSettings, arguments: list[str], out: Path) -> str:
             "set -eu",
             "export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1",
             *settings.prologue,
-            shlex.join(line),
+            # As it was written: the shell knows what ~ and $HOME are there.
+            f"{settings.command} {shlex.join(line)}",
             "",
         ]
     )

@@ -26,6 +26,9 @@ from napari_xreg.workflows.opening.patients import Patient, structure_ids
 PATIENT = "patient"
 """What is left of a CT without the bones that move by themselves."""
 
+FAINTEST = 1e-4
+"""1/mm; half a per cent of water: less is rounding."""
+
 
 @dataclass(frozen=True, eq=False)
 class BodiesRequest:
@@ -89,7 +92,10 @@ def bodies_of_ct(
     groups = [structure_ids(words, labels) for words in bones.values()]
     rest, *parts = cut_bodies(patient.volume, labels, groups)
     cameras = tuple(view.world_from_camera for view in views)
-    whole = Body(PATIENT, rest, cameras, patient.volume.center.double())
+    whole = Body(PATIENT, rest, cameras, patient.volume.center.double(), rest=True)
+    for name, part in zip(bones, parts, strict=True):
+        if not bool((part.lac > FAINTEST).any()):
+            raise ValueError(f"{name}: nothing of it is denser than the soft tissue beside it")
     return (
         whole,
         *(
@@ -114,6 +120,6 @@ def bone_body(name: str, volume: Volume, cameras: Sequence[Pose]) -> Body:
 
 def middle_of(volume: Volume) -> Float[Tensor, "3"]:
     """Of the voxels that attenuate, world mm; float64."""
-    places = torch.nonzero(volume.lac > 0).flip(1).double().mean(0)
+    places = torch.nonzero(volume.lac > FAINTEST).flip(1).double().mean(0)
     matrix = volume.world_from_index.double().cpu()
     return matrix[:3, :3] @ places.cpu() + matrix[:3, 3]

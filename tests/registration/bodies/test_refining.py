@@ -17,13 +17,14 @@ from napari_xreg.registration import (
     Expected,
     ExpectedBetween,
     Level,
+    NearBone,
     RefineSettings,
     View,
     refine,
     refine_bodies,
 )
 from napari_xreg.registration.bodies.looking import BodiesLook, without_others
-from napari_xreg.registration.bodies.priors import PriorPull, depth_expected
+from napari_xreg.registration.bodies.priors import PriorPull, in_depth
 from napari_xreg.registration.bodies.tied import Tied
 from napari_xreg.registration.refinement.second_order.damped_steps import begin
 from napari_xreg.registration.refinement.second_order.depth import SAYS_LITTLE
@@ -64,9 +65,9 @@ def scene(halves):
     return truth, radiographs
 
 
-def bodies_at(halves, poses) -> list[Body]:
+def bodies_at(halves, poses, *, rest: bool = False) -> list[Body]:
     return [
-        Body(name, half, tuple(at), pivot)
+        Body(name, half, tuple(at), pivot, rest=rest and name == "thigh")
         for name, half, at, pivot in zip(("thigh", "shank"), halves, poses, PIVOTS, strict=True)
     ]
 
@@ -115,10 +116,16 @@ def test_one_body_is_refined_as_any_patient():
     assert found["all"].probability == pytest.approx(alone.probability, abs=0.02)
 
 
-def test_two_bodies_are_found_where_each_of_them_is(halves, scene):
+@pytest.mark.parametrize(
+    ("rest", "levels"),
+    [(True, LEVELS), (True, LEVELS[1:]), (False, LEVELS)],
+    ids=["rest", "one level", "bones"],
+)
+def test_two_bodies_are_found_where_each_of_them_is(halves, scene, rest, levels):
     truth, radiographs = scene
     starts = off(truth, *STARTS)
-    found = run(refine_bodies(bodies_at(halves, starts), radiographs, settings=SETTINGS))
+    settings = replace(SETTINGS, levels=levels)
+    found = run(refine_bodies(bodies_at(halves, starts, rest=rest), radiographs, settings=settings))
     for name, at, start in zip(("thigh", "shank"), truth, starts, strict=True):
         assert farthest_mm(start[0], at[0]) > 3.0
         assert farthest_mm(found[name].world_from_camera, at[0]) < 0.1
@@ -303,7 +310,7 @@ def test_bodies_that_are_tied_move_by_one_motion_of_the_cameras():
 
 def test_of_one_view_the_depth_stays_near_what_is_expected():
     pose = VIEWS[0]
-    prior = depth_expected(0, pose, 15.0)
+    prior = Expected(0, pose, in_depth(pose, 15.0))
     pull = PriorPull([prior], torch.stack(PIVOTS[:1]), torch.ones(1, dtype=torch.float64))
     sight = pose.rotation[:, 2]
     away = Pose(
@@ -334,3 +341,54 @@ def test_a_body_is_judged_without_what_the_others_show(halves, scene):
         refine_bodies(bodies_at(halves, off(truth, *STARTS)), radiographs, settings=SETTINGS)
     )
     assert all(each.probability > 0.9 for each in found.bodies)
+
+
+def test_of_one_view_what_two_bodies_share_is_not_between_them(halves, scene):
+    """A larger patient is farther away with all of its bones: a bone's depth is known by the rest."""
+    truth, radiographs = scene
+    one = [[pose] for pose, _ in off(truth, *STARTS)]
+    found = run(
+        refine_bodies(bodies_at(halves, one, rest=True), radiographs[:1], settings=SETTINGS)
+    )
+    sight = VIEWS[0].rotation[:, 2]
+    away = [float(part @ sight) for part in found.scale.reshape(2, 6)[:, 3:]]
+    # A hundredth of the way from the source to each: steps back of 7.4 mm and about.
+    assert away[0] == pytest.approx(-7.4, rel=0.1)
+    assert away[1] == pytest.approx(away[0], rel=0.15)
+    _, covariance = found.between("shank", "thigh")
+    own = [float(sight @ body.covariance[3:, 3:] @ sight) for body in found.bodies]
+    assert float(sight @ covariance[3:, 3:] @ sight) < min(own)
+
+
+def test_a_body_that_does_not_show_takes_nothing_from_the_others(halves, scene):
+    truth, radiographs = scene
+    faint = replace(halves[1], lac=halves[1].lac * 0.0)
+    bodies = bodies_at((halves[0], faint), off(truth, *STARTS))
+    both = run(refine_bodies(bodies, radiographs, settings=SETTINGS))
+    alone = run(refine_bodies(bodies[:1], radiographs, settings=SETTINGS))
+    assert both["shank"].covariance is None
+    assert not both["shank"]
+    assert torch.allclose(both["thigh"].covariance, alone["thigh"].covariance, rtol=1e-3)
+    assert both.between("shank", "thigh")[1] is None
+
+
+@pytest.mark.parametrize(
+    ("prior", "said"),
+    [
+        (Expected(2, VIEWS[0], torch.eye(6, dtype=torch.float64)), "numbered 0 to 1"),
+        (ExpectedBetween(1, 1, VIEWS[0], torch.eye(6, dtype=torch.float64)), "numbered 0 to 1"),
+        (Expected(0, VIEWS[0], torch.zeros(6, 6, dtype=torch.float64)), "positive definite"),
+    ],
+)
+def test_a_prior_that_says_nothing_is_refused(halves, scene, prior, said):
+    truth, radiographs = scene
+    with pytest.raises(ValueError, match=said):
+        run(refine_bodies(bodies_at(halves, truth), radiographs, priors=[prior]))
+
+
+def test_the_rest_is_the_first_body_in_whole_radiographs(halves, scene):
+    truth, radiographs = scene
+    first = bodies_at(halves, truth, rest=True)
+    for bodies, near in ((first[::-1], None), (first, NearBone())):
+        with pytest.raises(ValueError, match="rest of a CT is the first"):
+            run(refine_bodies(bodies, radiographs, near=near))

@@ -63,9 +63,8 @@ def add_bones(commands: Commands, common: Parser) -> None:
     how.add_argument(
         "--near-bone",
         type=not_negative,
-        default=5.0,
         metavar="MM",
-        help="bones of a trial: as of `register` (default: %(default)g; 0: the whole images)",
+        help="bones of a trial: as of `register` (default: 5; 0: the whole images, without looking for each bone)",
     )
     add_radiograph_geometry(bones)
     bones.set_defaults(device="cpu", attenuation="auto")

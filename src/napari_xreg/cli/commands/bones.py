@@ -16,14 +16,14 @@ from napari_xreg.cli.further_views import (
     masked,
     starting_views,
 )
-from napari_xreg.cli.inputs import read_patient, read_xray, starting_pose
+from napari_xreg.cli.inputs import described_inputs, read_patient, read_xray, starting_pose
 from napari_xreg.cli.outputs import export_shown
 from napari_xreg.cli.refining import begin_reading, cancelled_by_interrupt, prepare_renderer
 from napari_xreg.cli.trial import spelled_out
 from napari_xreg.files import BONES, check_folder, schema_head
 from napari_xreg.images import Radiograph, is_trial, read_trial
 from napari_xreg.progress import Control, run as run_events
-from napari_xreg.records import describe_input, write_bones
+from napari_xreg.records import bones_in, write_bones
 from napari_xreg.registration import (
     BodiesIterate,
     BodiesRegistration,
@@ -34,8 +34,10 @@ from napari_xreg.registration import (
     Status,
     View,
     likelihood_of,
+    near_bone_words,
 )
 from napari_xreg.workflows import (
+    PATIENT,
     BodiesRequest,
     ExportRequest,
     Patient,
@@ -62,9 +64,10 @@ class _Read:
 def run(arguments: Namespace, console: Console) -> int:
     """Register and write the results; the exit code."""
     out = Path(arguments.out)
-    check_folder(out)
+    names = _names(arguments)
+    folders = _folders(out, names)
     begin_reading(arguments, console)
-    read = _of_trial(arguments) if is_trial(Path(arguments.ct)) else _of_ct(arguments)
+    read = _of_trial(arguments, names) if is_trial(Path(arguments.ct)) else _of_ct(arguments)
     for radiograph in read.radiographs:
         console.say(f"radiograph: {radiograph!r}")
     console.say(f"bones: {', '.join(body.name for body in read.bodies)}")
@@ -75,8 +78,9 @@ def run(arguments: Namespace, console: Console) -> int:
     )
     found = _shown(BodiesRequest(read.bodies, read.radiographs, settings, read.near), console)
     written = []
-    for body, registration, inputs in zip(read.bodies, found.bodies, read.inputs, strict=True):
-        folder = out / re.sub(r"[^\w-]+", "-", body.name)
+    for folder, body, registration, inputs in zip(
+        folders, read.bodies, found.bodies, read.inputs, strict=True
+    ):
         views = tuple(map(View, read.radiographs, body.world_from_camera))
         request = ExportRequest(
             folder, body.volume, views, registration, f"{body.name}, one of {len(found.names)} bones",
@@ -95,12 +99,61 @@ def run(arguments: Namespace, console: Console) -> int:
     return 0 if found else 1
 
 
-def _of_trial(arguments: Namespace) -> _Read:
-    """The bones of a trial, each with its own CT."""
+def _names(arguments: Namespace) -> list[str]:
+    """Of all bodies, as they were asked for."""
+    moving: list[str] = arguments.move
+    twice = next((name for name in moving if moving.count(name) > 1), None)
+    if twice is not None:
+        raise ValueError(f"--move {twice} was given twice")
+    if not is_trial(Path(arguments.ct)):
+        if not moving:
+            raise ValueError("--move NAME says which structure of --labels moves by itself")
+        if PATIENT in moving:
+            raise ValueError(f"{PATIENT!r} is the rest of the CT: give the structure by its number")
+        if arguments.near_bone is not None:
+            raise ValueError("--near-bone is for the bones of a trial: a CT is compared as a whole")
+        return [PATIENT, *moving]
     if arguments.labels is not None:
         raise ValueError("the bones of a trial have a CT each: leave --labels out")
-    path = Path(arguments.ct)
-    names = arguments.move or [volume.name for volume in read_trial(path).volumes]
+    names = moving or [volume.name for volume in read_trial(Path(arguments.ct)).volumes]
+    if len(names) > 1 and arguments.start:
+        raise ValueError(
+            "--start is the pose of one bone: the bones of a trial start at their own in its folder of poses"
+        )
+    if any("," in name for name in moving):
+        raise ValueError(
+            "a comma joins structures of a label map: give each bone of a trial by itself"
+        )
+    return names
+
+
+def _folders(out: Path, names: Sequence[str]) -> list[Path]:
+    """Where the results of every bone shall stand; found out now whether they can.
+
+    Raises
+    ------
+    ValueError
+        If two would stand in one, or the folder holds those of other bones.
+    WriteError
+        If one cannot be written.
+    """
+    folders = [out / re.sub(r"[^\w-]+", "-", name) for name in names]
+    alike = [folder.name.casefold() for folder in folders]
+    if len(set(alike)) < len(alike):
+        raise ValueError(f"results of two bones would stand in one folder: got {', '.join(names)}")
+    table = out / BETWEEN
+    others = sorted(bones_in(table) - set(names)) if table.is_file() else []
+    if others:
+        raise ValueError(
+            f"{out} holds results of other bones ({', '.join(others)}): name another folder, or remove it"
+        )
+    for folder in folders:
+        check_folder(folder)
+    return folders
+
+
+def _of_trial(arguments: Namespace, names: Sequence[str]) -> _Read:
+    """The bones of a trial, each with its own CT."""
     bodies, inputs = [], []
     notes: list[str] = []
     radiographs: tuple[Radiograph, ...] = ()
@@ -118,15 +171,15 @@ def _of_trial(arguments: Namespace) -> _Read:
         told = patient.volume.notes if radiographs else told
         radiographs = radiographs or tuple(view.radiograph for view in views)
         notes += [note for note in (*files.notes, *told) if note not in notes]
-        inputs.append(_inputs(said, patient))
-    near = NearBone(arguments.near_bone) if arguments.near_bone else None
+        inputs.append([patient.described(), *described_inputs(said)])
+    reach_mm = NearBone().reach_mm if arguments.near_bone is None else arguments.near_bone
+    near = NearBone(reach_mm) if reach_mm else None
+    notes += [near_bone_words(near)] if near is not None else []
     return _Read(tuple(bodies), radiographs, tuple(notes), inputs, near)
 
 
 def _of_ct(arguments: Namespace) -> _Read:
     """Bones of a label map, and the rest of the CT."""
-    if not arguments.move:
-        raise ValueError("--move NAME says which structure of --labels moves by itself")
     arguments = Namespace(**(vars(arguments) | {"volume": None, "structures": None}))
     said, _ = spelled_out(arguments)
     labels = said.labels
@@ -135,7 +188,7 @@ def _of_ct(arguments: Namespace) -> _Read:
         notes = (*notes, f"bones were cut out of the CT by {Path(labels).name}")
     bones = {name: name.split(",") for name in said.move}
     bodies = bodies_of_ct(patient, bones, views)
-    inputs = _inputs(said, patient)
+    inputs = [patient.described(), *described_inputs(said)]
     return _Read(bodies, tuple(view.radiograph for view in views), notes, [inputs for _ in bodies])
 
 
@@ -149,11 +202,6 @@ def _opened(said: Namespace) -> tuple[Patient, tuple[View, ...], tuple[str, ...]
     views = starting_views(said, start, (radiograph, *others))
     of_views = tuple(note for view in views for note in view.radiograph.notes)
     return patient, views, (*patient.volume.notes, *of_views, *start.notes)
-
-
-def _inputs(said: Namespace, patient: Patient) -> list[dict[str, Any]]:
-    paths = [said.xray, *said.radiograph]
-    return [patient.described(), *(dict(describe_input(path, "radiograph")) for path in paths)]
 
 
 def _shown(request: BodiesRequest, console: Console) -> BodiesRegistration:

@@ -17,6 +17,7 @@ from napari_xreg.cli.further_views import (
     starting_views,
 )
 from napari_xreg.cli.inputs import (
+    described_inputs,
     read_patient,
     read_xray,
     starting_pose,
@@ -27,7 +28,7 @@ from napari_xreg.cli.trial import spelled_out
 from napari_xreg.files import check_folder
 from napari_xreg.images import Radiograph
 from napari_xreg.progress import ahead
-from napari_xreg.records import describe_input, read_truth
+from napari_xreg.records import read_truth
 from napari_xreg.registration import (
     SOLVERS,
     Hypothesis,
@@ -268,14 +269,5 @@ def _beside_truth(
 
 
 def _inputs(arguments: Namespace, case: OpenedCase | None) -> list[dict[str, Any]]:
-    files = [(arguments.xray, "radiograph")]
-    files += [(path, "radiograph") for path in arguments.radiograph]
-    files += [(path, "mask") for path in arguments.mask]
-    files += [(arguments.labels, "labels")]
-    files += [(path, "start") for path in arguments.start or ()]
-    files += [(path, "geometry") for path in arguments.geometry or () if isinstance(path, str)]
-    files += [(getattr(arguments, "trial", None), "trial")]
-    files += [(path, "weights") for path in arguments.weights or ()]
-    files += [(arguments.truth, "truth"), (arguments.landmarks, "landmarks")]
-    given = [dict(describe_input(path, role)) for path, role in files if path is not None]
-    return [*([described_ct(arguments.ct)] if case is None else case.inputs()), *given]
+    own = [described_ct(arguments.ct)] if case is None else case.inputs()
+    return [*own, *described_inputs(arguments)]

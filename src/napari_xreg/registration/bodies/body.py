@@ -28,6 +28,8 @@ class Body:
         The cameras of all radiographs as this body has them: where its refinement starts.
     pivot
         Point of the body that it turns about, world mm.
+    rest
+        Whether it is what is left of a CT, which shows the other bodies where they go.
     dense_above
         1/mm: what is denser is bone, which may be brighter in the radiograph than in the CT
         (`hardening`). 0 for a bone that was cut out of its soft tissue.
@@ -43,6 +45,7 @@ class Body:
     world_from_camera: tuple[Pose, ...]
     pivot: Float[Tensor, "3"]
     dense_above: float = -1.0
+    rest: bool = False
 
     def __post_init__(self) -> None:
         if not self.world_from_camera:

@@ -59,12 +59,35 @@ _NOTHING = 1e6
 """Standard deviation, rad and mm, of what is not known."""
 
 
-def depth_expected(body: int, world_from_camera: Pose, sigma_mm: float) -> Expected:
-    """A body is expected where it is along the line of sight of the first view, and anywhere beside."""
+def in_depth(world_from_camera: Pose, sigma_mm: float) -> Float[Tensor, "6 6"]:
+    """The covariance of who knows how far away a body is along a line of sight, and nothing else."""
     sight = world_from_camera.rotation[:, 2].double()
     covariance = _NOTHING**2 * torch.eye(6, dtype=torch.float64)
     covariance[3:, 3:] += (sigma_mm**2 - _NOTHING**2) * torch.outer(sight, sight)
-    return Expected(body, world_from_camera, covariance)
+    return covariance
+
+
+def check_priors(priors: Sequence[Prior], bodies: int) -> None:
+    """Refuse what says nothing, or is of no body.
+
+    Raises
+    ------
+    ValueError
+        If a number is none of the bodies', or a covariance is not symmetric and positive definite.
+    """
+    for prior in priors:
+        numbers = (prior.body,) if isinstance(prior, Expected) else (prior.one, prior.other)
+        if not all(0 <= number < bodies for number in numbers) or len(set(numbers)) < len(numbers):
+            raise ValueError(
+                f"a prior is of one body or of two, numbered 0 to {bodies - 1}: got {numbers}"
+            )
+        covariance = prior.covariance.double()
+        if not torch.allclose(covariance, covariance.mT) or int(
+            torch.linalg.cholesky_ex(covariance).info
+        ):
+            raise ValueError(
+                "the covariance of a prior is symmetric and positive definite: what is not known has a large one"
+            )
 
 
 class PriorPull:

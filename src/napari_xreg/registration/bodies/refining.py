@@ -10,8 +10,16 @@ from napari_xreg.geometry import Pose
 from napari_xreg.images import Radiograph, without_saturated
 from napari_xreg.progress import Control
 from napari_xreg.registration.bodies.body import Body
+from napari_xreg.registration.bodies.confidence import joint_covariance, part_of
 from napari_xreg.registration.bodies.looking import BodiesLook, near_bodies, without_others
-from napari_xreg.registration.bodies.priors import Prior, PriorPull, depth_expected
+from napari_xreg.registration.bodies.priors import (
+    Expected,
+    ExpectedBetween,
+    Prior,
+    PriorPull,
+    check_priors,
+    in_depth,
+)
 from napari_xreg.registration.bodies.result import (
     BodiesIterate,
     BodiesRegistration,
@@ -20,7 +28,7 @@ from napari_xreg.registration.bodies.result import (
 from napari_xreg.registration.bodies.tied import Tied
 from napari_xreg.registration.near_bone.refining import NearBone, level_alone, refine_near_bone
 from napari_xreg.registration.near_bone.view import near_bone_view
-from napari_xreg.registration.refinement.confidence import CALIBRATION, sandwich, scale_twist
+from napari_xreg.registration.refinement.confidence import CALIBRATION
 from napari_xreg.registration.refinement.host.problem import HostProblem, SeenOnce
 from napari_xreg.registration.refinement.result import Iterate, Registration, Status
 from napari_xreg.registration.refinement.second_order.damped_steps import (
@@ -63,15 +71,16 @@ def refine_bodies(
     Parameters
     ----------
     bodies
-        Bones alone above water, or what `cut_bodies` makes of a CT, what is left of it first. With their starts:
-        in a CT as they lie there.
+        Bones alone above water, or what `cut_bodies` makes of a CT, what is left of it first (`Body.rest`). With
+        their starts: in a CT as they lie there.
     radiographs
         What every body is seen in.
     settings
         Levels, tolerance, threads, pictures; None: ``RefineSettings()``. Starts and their spread are those of
         every bone as it is looked for; locks and what others propose are not looked at.
     near
-        Compare what is near the shadows of the bodies, as of `refine_near_bone`; None: the whole radiographs.
+        Of bones alone: look for each by itself and compare what is near their shadows, as of `refine_near_bone`.
+        None: the whole radiographs, all bodies together at every level.
     priors
         What is known beforehand.
     control
@@ -86,7 +95,8 @@ def refine_bodies(
     ------
     ValueError
         If there is no body or no radiograph, names are not unique, a body has not as many cameras as there are
-        radiographs, or a radiograph has no usable content.
+        radiographs, a body other than the first is a rest, `near` is given beside one, a prior says nothing, or a
+        radiograph has no usable content.
     """
     settings = RefineSettings() if settings is None else settings
     names = [body.name for body in bodies]
@@ -101,12 +111,22 @@ def refine_bodies(
                 f"{body.name}: a camera is wanted for each radiograph: got {len(body.world_from_camera)} for "
                 f"{len(radiographs)}"
             )
+    rest = bodies[0].rest and len(bodies) > 1
+    if any(body.rest for body in bodies[1:]) or (bodies[0].rest and near is not None):
+        raise ValueError(
+            "the rest of a CT is the first of its bodies, and is compared in the whole radiographs"
+        )
+    check_priors(priors, len(bodies))
     course = _Course(tuple(bodies), tuple(radiographs), settings, near, tuple(priors), control)
     finest = max(course.levels)
-    if near is None:
-        for number in [number for number in course.levels if number < finest]:
+    coarse = [number for number in course.levels if number < finest]
+    if rest:
+        for number in coarse or [finest]:
+            yield from course.through(number, tied=True)
+    elif near is None:
+        for number in coarse:
             yield from course.through(number)
-    if len(bodies) > 1 or near is not None:
+    if rest or near is not None:
         yield from course.each_in_turn()
     yield from course.through(finest)
     return course.answer()
@@ -159,8 +179,8 @@ class _Course:
             # Cropped to a few bones, coarse levels are as fine as the bones are small.
             self.levels = dict(enumerate(settings.levels))
 
-    def through(self, number: int) -> Generator[BodiesIterate, None, None]:
-        """A level, from where the bodies are; before the last those in a CT move along with it."""
+    def through(self, number: int, *, tied: bool = False) -> Generator[BodiesIterate, None, None]:
+        """A level, from where the bodies are; `tied`, they stay as they lie to the first."""
         if self._control is not None and self._control.cancelled and self._end is not None:
             return
         level = self.levels[number]
@@ -186,8 +206,8 @@ class _Course:
             torch.zeros_like(state.damping), torch.zeros_like(state.damping),
         )  # fmt: skip
         solver = levenberg_marquardt(
-            problem, state, iterations=level.iterations * (len(self._bodies) if last else 1), tolerance_mm=alone.tolerance_mm, pull=pull,
-            control=self._control, locks=None if last or len(self._bodies) == 1 else Tied(look.pivots),
+            problem, state, iterations=level.iterations * (1 if tied else len(self._bodies)), tolerance_mm=alone.tolerance_mm, pull=pull,
+            control=self._control, locks=Tied(look.pivots) if tied else None,
         )  # fmt: skip
         begun = False
         while tried is not None:
@@ -214,11 +234,15 @@ class _Course:
         spread = self._settings.spread if self._end is None else BESIDE_THE_REST
         sigma_mm = spread.depth_mm
         if views == 1 and sigma_mm > 0:
-            # How far away a bone is one radiograph hardly says; the rest of a CT says it.
-            self._priors += tuple(
-                depth_expected(number, self.poses[number], sigma_mm)
-                for number in range(0 if self._end is None else 1, len(self._bodies))
-            )
+            # How far away a bone is one radiograph hardly says; the rest of a CT says it, or the start.
+            known = [in_depth(pose, sigma_mm) for pose in self.poses]
+            if self._end is None:
+                self._priors += tuple(map(Expected, range(len(known)), self.poses, known))
+            else:
+                self._priors += tuple(
+                    ExpectedBetween(n, 0, self.poses[n] @ self.poses[0].inverse(), known[n])
+                    for n in range(1, len(known))
+                )
         how = replace(self._settings, keep_images=False, spread=spread)
         for number, body in enumerate(self._bodies):
             if self._control is not None and self._control.cancelled:
@@ -267,7 +291,7 @@ class _Course:
         """What is known at the end."""
         end = self._end
         assert end is not None
-        state, problem, pivots = end.state, end.problem, end.look.pivots
+        state, problem = end.state, end.problem
         model, count, views = state.model, len(self._bodies), len(self._radiographs)
         hessian, gradient = (part[0] for part in quadratic(model, state.poses, end.pull))
         loss = float(model.loss[0])
@@ -279,40 +303,39 @@ class _Course:
             if end.pull is not None:
                 # What is known needs no calibration: it is as sure as was said.
                 meat = meat + end.pull.scatter(state.poses)[0].numpy() / CALIBRATION**2
-            covariance = sandwich(hessian.numpy(), meat)
-        if covariance is not None:
             sources = torch.stack([pose.translation for pose in self.poses]).double()
-            by_view = sources.reshape(count, views, 3).transpose(0, 1)
             known = None if end.pull is None else end.pull.hessian(state.poses)[0]
-            hessians = model.hessians(problem.names, views)[0]
-            scale = scale_twist(hessians, by_view, pivots, known=known)
-            covariance = covariance + scale.outer(scale)
+            covariance, scale = joint_covariance(
+                model.hessians(problem.names, views)[0], meat,
+                sources.reshape(count, views, 3).transpose(0, 1), end.look.pivots, known,
+            ) or (None, None)  # fmt: skip
         losses = {"loss": loss, **dict(zip(problem.names, model.terms[0].tolist(), strict=True))}
-        found = []
+        each = []
         for number, body in enumerate(self._bodies):
             poses = self.poses[number * views : (number + 1) * views]
-            part = slice(6 * number, 6 * number + 6)
+            part = part_of(number)
             how = Status.ITERATION_LIMIT
             if bool(state.ended[0]):
                 # Of each by itself: what one of them does not show is no fault of the others.
                 how = ended_at(loss, hessian[part, part], gradient[part], end.tolerance_mm)
             status = status_of(flat, how, self._control)
             own = None if covariance is None else covariance[part, part]
-            found.append(
+            own = None if own is None or bool(own.isnan().any()) else own
+            each.append(
                 Registration(
                     poses[0],
                     status,
                     losses,
-                    tuple(each.of(number) for each in self._trajectory),
+                    tuple(step.of(number) for step in self._trajectory),
                     body.pivot,
                     own,
                     poses,
                     simulated=self._simulated,
                     notes=self._notes,
-                    scale=None if scale is None else scale[part],
+                    scale=None if scale is None or own is None else scale[part],
                 )
             )
-        judgements = tuple(self._judged(found, end)) if finished else tuple(found)
+        judgements = tuple(self._judged(each, end)) if finished else tuple(each)
         return BodiesRegistration(
             tuple(body.name for body in self._bodies), judgements, covariance, scale,
             tuple(self._trajectory),

@@ -81,7 +81,8 @@ class BodiesRegistration:
         What was found of each, with its own verdict and its own part of the covariance.
     covariance
         Of the left twists (omega, v) of all bodies, one after the other, each about its own pivot in its own
-        world axes, rad and mm, [6 bodies, 6 bodies]; None where it could not be estimated. What is not known of the CT's scale is in it.
+        world axes, rad and mm, [6 bodies, 6 bodies]; NaN for a body that hardly shows, None where nothing could be
+        estimated. What is not known of the CT's scale is in it.
     scale
         The part of the covariance that the CT's scale has, as of `Registration`; [6 bodies].
     trajectory
@@ -120,9 +121,11 @@ class BodiesRegistration:
         between = poses[0] @ poses[1].inverse()
         if self.covariance is None:
             return between, None
+        both = torch.cat([torch.arange(6) + 6 * number for number in (first, second)])
+        covariance = self.covariance.double()[both[:, None], both]
+        if bool(covariance.isnan().any()):
+            return between, None
         here, there = (self.bodies[number].pivot.double() for number in (first, second))
         carried = Pose(between.rotation, between.apply(there) - here).adjoint()
-        slopes = torch.zeros(6, len(self.covariance), dtype=torch.float64)
-        slopes[:, 6 * first : 6 * first + 6] = torch.eye(6, dtype=torch.float64)
-        slopes[:, 6 * second : 6 * second + 6] = -carried
-        return between, slopes @ self.covariance.double() @ slopes.mT
+        slopes = torch.cat([torch.eye(6, dtype=torch.float64), -carried], 1)
+        return between, slopes @ covariance @ slopes.mT

@@ -48,7 +48,7 @@ def near_bones_view(
     reach_mm: float,
     pixels: int | None = None,
 ) -> View | None:
-    """The view masked and cropped to what is near any of several bones; None if of one that is too little.
+    """The view masked and cropped to what is near any of several bones; None if that is too little.
 
     Parameters
     ----------
@@ -64,9 +64,10 @@ def near_bones_view(
         corners = box_corners(prepare(volume, packed=True))
         longest = float((corners.amax(0) - corners.amin(0)).max()) + 2 * reach_mm
         window = window_about(corners, radiograph.carm, pose, reach_mm + 2 * MARGIN * longest)
-        if window is None:
-            return None
-        windows.append(window)
+        if window is not None:
+            windows.append(window)
+    if not windows:
+        return None
     # Of millions of pixels only these are looked at.
     start, size = _about_all(windows)
     part = radiograph.crop(*start, *size)
@@ -75,11 +76,10 @@ def near_bones_view(
         near_bone_mask(volume, part.carm, pose, reach_mm)
         for volume, pose in zip(volumes, poses, strict=True)
     ]
-    if any(int((each & used).sum()) < FEWEST for each in near):
-        return None
     mask = torch.stack(near).any(0)
     box = box_of(mask & used, 0)
-    assert box is not None
+    if box is None or int((mask & used).sum()) < FEWEST:
+        return None
     margin = round(MARGIN * max(box[2:]))
     top, left, rows, columns = box_of(mask & used, margin) or box
     part = radiograph.crop(start[0] + top, start[1] + left, rows, columns)
@@ -87,7 +87,7 @@ def near_bones_view(
         mask[top : top + rows, left : left + columns],
         f"within {reach_mm:g} mm of the rendered bone",
     )
-    if pixels is not None and int(at_pixels(part, pixels).usable.sum()) < FEWEST * len(volumes):
+    if pixels is not None and int(at_pixels(part, pixels).usable.sum()) < FEWEST:
         return None
     return replace(view, radiograph=part)
 

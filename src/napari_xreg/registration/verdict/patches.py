@@ -154,6 +154,8 @@ def _correlations(
     """
     if not pieces:
         return np.zeros((0, 2 * REACH + 1, 2 * REACH + 1))
+    # A correlation knows no offset, and of a large one rounding would be left.
+    image = image - np.float32((image * weight).sum() / max(float(weight.sum()), 1.0))
     border = (REACH,) * 4
     padded = [
         cv2.copyMakeBorder(plane, *border, cv2.BORDER_CONSTANT, value=0.0)

@@ -39,8 +39,6 @@ START_ROUNDS = (1, 16)
 LOST = "The body was lost before this frame."
 CANCELLED = "Cancelled before this frame was done."
 TOO_FAR = "What fits best lies too far from where the body was expected."
-TOLERANCE_MM = 0.05
-"""A step shorter than this ends a frame (`RefineSettings.tolerance_mm`): the next frame is expected less well."""
 STEADY = 5
 """Frames; what lay farther back says nothing of the velocity."""
 
@@ -118,7 +116,7 @@ class _Walk:
         self._simulated = False
         settings = request.settings
         self._quick = RefineSettings(
-            levels=levels_at((settings.pixels,)), starts=1, antipode=False, keep_images=False, tolerance_mm=TOLERANCE_MM,
+            levels=levels_at((settings.pixels,)), starts=1, antipode=False, keep_images=False,
             spread=Spread(0.0, 0.0, 0.0),  # near a bone nothing is looked for
         )  # fmt: skip
         near = request.near
