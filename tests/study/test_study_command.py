@@ -189,7 +189,7 @@ def test_a_job_script_of_paths_with_spaces_and_a_command_of_several_words():
     settings = SlurmSettings(command="~/bin/python -m napari_xreg")
     script = job_script(settings, ["a.toml"], Path("/my data/out"))
     assert "#SBATCH --output='/my data/out/slurm-%A-%a.log'\n" in script
-    assert script.endswith("\npython -m napari_xreg study a.toml --workers 1 --quiet\n")
+    assert script.endswith("\n~/bin/python -m napari_xreg study a.toml --workers 1 --quiet\n")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a stand-in of a shell")
