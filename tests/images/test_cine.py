@@ -37,6 +37,7 @@ def test_the_frames_of_a_dicom_file(tmp_path):
         ({"RecommendedDisplayFrameRate": "10"}, (0.0, 0.1, 0.2)),
         ({"FrameTime": "0"}, None),
         ({"FrameTime": "-4", "CineRate": "0"}, None),
+        ({"CineRate": "-1", "RecommendedDisplayFrameRate": "10"}, (0.0, 0.1, 0.2)),
         ({}, None),
     ],
 )

@@ -6,8 +6,9 @@ import math
 import pytest
 import torch
 
+from napari_xreg.files import ReadError
 from napari_xreg.geometry import Pose
-from napari_xreg.records import write_bones
+from napari_xreg.records import bones_in, write_bones
 from napari_xreg.registration import BodiesRegistration, Registration, Status
 
 
@@ -40,6 +41,12 @@ def test_a_turn_of_the_other_bone_shifts_it_by_its_arm(tmp_path):
     wanted = {"rz_sd_deg": 2.0, "y_sd_mm": 10.0 * math.radians(2.0)}
     for name in ("rx_sd_deg", "ry_sd_deg", "rz_sd_deg", "x_sd_mm", "y_sd_mm", "z_sd_mm"):
         assert float(row[name]) == pytest.approx(wanted.get(name, 0.0), abs=1e-6), name
+
+
+def test_a_damaged_table_says_so(tmp_path):
+    (tmp_path / "b.csv").write_text("# bones\none,other\nfemur," + "x" * 200_000 + "\n")
+    with pytest.raises(ReadError, match=r"b\.csv: a row is damaged"):
+        bones_in(tmp_path / "b.csv")
 
 
 def test_what_both_have_alike_is_not_between_them(tmp_path):

@@ -78,6 +78,12 @@ def test_it_is_read_back(tmp_path):
         (lambda text: text.replace("9,,open", "9,,open,,,,"), "cells for"),
         (lambda text: "frame,x\n1,2\n", "the first line is not"),
         (lambda text: text.replace("698", "nan", 1), "a row is damaged"),
+        # One empty cell of a pose, the first; of its deviations, the second.
+        (lambda text: text.replace("0.125,-1,", "0.125,,", 1), "a row is damaged"),
+        (lambda text: text.replace("0.125,0.25,", "0.125,,", 1), "a row is damaged"),
+        (lambda text: text.replace("tracked", "x" * 200_000), "a row is damaged"),
+        (lambda text: text.replace("version 1", "version " + "9" * 5000), "the first line is not"),
+        (lambda text: text.replace("; 2 rows", "; " + "9" * 5000 + " rows"), "the first line"),
     ],
 )
 def test_what_is_refused(tmp_path, change, words):

@@ -138,6 +138,14 @@ def test_axes_are_those_of_an_oblique_bone():
         )
 
 
+def test_a_point_that_is_no_number_has_no_axes():
+    medial, lateral, far = (
+        torch.tensor(p) for p in ([0.0, 0, math.nan], [-60.0, 0, 10], [-30.0, 30, 405])
+    )
+    with pytest.raises(ValueError, match="three points"):
+        bone_axes(medial, lateral, far, proximal=True, side="right")
+
+
 def test_the_helical_axis_of_a_screw():
     axis = torch.tensor([2.0, -1.0, 2.0], dtype=torch.float64) / 3
     about = torch.tensor([10.0, 20.0, -5.0], dtype=torch.float64)

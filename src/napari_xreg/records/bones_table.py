@@ -5,7 +5,7 @@ import math
 from itertools import combinations
 from pathlib import Path
 
-from napari_xreg.files import BONES, VERSIONS, read_text, written
+from napari_xreg.files import BONES, VERSIONS, ReadError, read_text, written
 from napari_xreg.registration import BodiesRegistration
 
 _ENTRIES = [f"m{row}{column}" for row in range(3) for column in range(4)]
@@ -21,7 +21,10 @@ def bones_in(path: Path | str) -> set[str]:
         If it cannot be read.
     """
     rows = csv.DictReader(read_text(path).splitlines()[1:])
-    return {name for row in rows for name in (row.get("one"), row.get("other")) if name}
+    try:
+        return {name for row in rows for name in (row.get("one"), row.get("other")) if name}
+    except csv.Error as error:
+        raise ReadError(f"{Path(path).name}: a row is damaged: {error}") from error
 
 
 def write_bones(path: Path | str, found: BodiesRegistration) -> None:

@@ -32,7 +32,7 @@ from napari_xreg.records.pose_frames import (
     pose_of_matrix,
 )
 
-_MARK = re.compile(r"# *napari-xreg/pose version (\d+): (\w+)")
+_MARK = re.compile(r"# *napari-xreg/pose version (\d{1,9}): (\w+)")
 
 
 class PoseFile(Record):

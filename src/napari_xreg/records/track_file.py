@@ -1,7 +1,6 @@
 """Where a body was in every frame of a sequence, as a table: CSV, one row a frame."""
 
 import csv
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from torch import Tensor
 from napari_xreg.files import TRACK, VERSIONS, ReadError, number, read_text, with_schema, written
 from napari_xreg.geometry import CArm, Pose
 
-_HEAD = re.compile(rf"# {TRACK} version (\d+); .*; simulated (yes|no); (\d+) rows$")
+_HEAD = re.compile(rf"# {TRACK} version (\d{{1,9}}); .*; simulated (yes|no); (\d{{1,9}}) rows$")
 _FIRST = ("frame", "time_s", "state", "probability", "loss")
 _MATRIX = tuple(f"{row}{column}" for row in (1, 2, 3) for column in (1, 2, 3, 4))
 _CARM = ("primary_deg", "secondary_deg", "roll_deg", "x_mm", "y_mm", "depth_mm")
@@ -120,7 +119,10 @@ def read_track(path: Path | str) -> TrackTable:
     if head is None:
         raise ReadError(f"{name}: the first line is not '# {TRACK} version {VERSIONS[TRACK]}; ...'")
     with_schema({"schema": TRACK, "version": int(head[1])}, name, TRACK)
-    names, *rows = list(csv.reader(lines[1:])) or [[]]
+    try:
+        names, *rows = list(csv.reader(lines[1:])) or [[]]
+    except csv.Error as error:
+        raise ReadError(f"{name}: a row is damaged: {error}") from error
     if tuple(names) != _NAMES:
         raise ReadError(
             f"{name}: its columns are not those of a track: got {', '.join(names)[:80]}"
@@ -164,17 +166,19 @@ def _row(cells: list[str]) -> TrackRow:
 
 
 def _pose(cells: list[str]) -> tuple[Pose | None, Float[Tensor, "6"] | None]:
-    numbers = [_number(cell) for cell in cells]
-    if numbers[0] is None:
+    placed, unsure = _tensor(cells[: len(_POSE)]), _tensor(cells[-len(_SD) :])
+    if placed is None:
         return None, None
     matrix = torch.eye(4, dtype=torch.float64)
-    matrix[:3] = _tensor(numbers[: len(_POSE)]).reshape(3, 4)
-    unsure = numbers[-len(_SD) :]
-    return Pose.from_matrix(matrix), None if unsure[0] is None else _tensor(unsure)
+    matrix[:3] = placed.reshape(3, 4)
+    return Pose.from_matrix(matrix), unsure
 
 
-def _tensor(numbers: Sequence[float | None]) -> Tensor:
-    return torch.tensor([math.nan if v is None else v for v in numbers], dtype=torch.float64)
+def _tensor(cells: Sequence[str]) -> Tensor | None:
+    """All of them, or none."""
+    if not any(cells):
+        return None
+    return torch.tensor([number(cell) for cell in cells], dtype=torch.float64)
 
 
 def _number(cell: str) -> float | None:

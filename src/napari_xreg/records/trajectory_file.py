@@ -21,7 +21,7 @@ from napari_xreg.files import (
 from napari_xreg.geometry import CArm, Pose
 from napari_xreg.registration import Registration, step_between
 
-_HEAD = re.compile(rf"# {TRAJECTORY} version (\d+)\b")
+_HEAD = re.compile(rf"# {TRAJECTORY} version (\d{{1,9}})\b")
 
 _FIXED = ("iteration", "start", "level", "accepted", "seconds", "step_mm", "damping")
 _TWIST = ("omega_x_rad", "omega_y_rad", "omega_z_rad", "v_x_mm", "v_y_mm", "v_z_mm")
@@ -119,8 +119,11 @@ def read_trajectory(path: Path | str) -> Mapping[str, npt.NDArray[np.float64]]:
         )
     with_schema({"schema": TRAJECTORY, "version": int(head[1])}, name, TRAJECTORY)
     # Earlier files do not say how many rows they have.
-    stated = re.search(r"; (\d+) rows$", lines[0])
-    names, *rows = list(csv.reader(lines[1:])) or [[]]
+    stated = re.search(r"; (\d{1,9}) rows$", lines[0])
+    try:
+        names, *rows = list(csv.reader(lines[1:])) or [[]]
+    except csv.Error as error:
+        raise ReadError(f"{name}: a row is damaged: {error}") from error
     if (stated and int(stated[1]) != len(rows)) or not text.endswith(("\r", "\n")):
         raise ReadError(
             f"{name}: is cut off: {len(rows)} rows came"

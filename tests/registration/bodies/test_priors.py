@@ -7,7 +7,7 @@ import torch
 
 from napari_xreg.geometry import Pose
 from napari_xreg.registration import Expected, ExpectedBetween
-from napari_xreg.registration.bodies.priors import PriorPull
+from napari_xreg.registration.bodies.priors import PriorPull, check_priors
 from napari_xreg.registration.refinement.second_order.depth import SAYS_LITTLE
 
 PIVOTS = torch.tensor([[12.0, -40.0, 7.0], [-30.0, 5.0, 61.0]], dtype=torch.float64)
@@ -39,6 +39,17 @@ def test_a_body_off_by_two_deviations_costs_half_their_square():
         LOSSES,
     )
     assert float(pull.loss(POSES)) == pytest.approx(SAYS_LITTLE * 0.4 * 0.5 * 2.0**2, rel=1e-6)
+
+
+@pytest.mark.parametrize("expected", [turned(0.1, 0.2, math.nan, 1.0, 2.0, 3.0), "between"])
+def test_an_expected_pose_that_is_no_number_is_refused(expected):
+    if expected == "between":
+        gone = Pose(torch.eye(3).double(), torch.tensor([0.0, math.inf, 0.0]).double())
+        prior = ExpectedBetween(1, 0, gone, COVARIANCE)
+    else:
+        prior = Expected(1, expected, COVARIANCE)
+    with pytest.raises(ValueError, match="must be finite"):
+        check_priors([prior], 2)
 
 
 def test_bodies_that_turn_together_cost_nothing():

@@ -244,6 +244,10 @@ def test_what_cannot_be_is_refused(halves, scene):
         run(refine_bodies(bodies, radiographs[:1]))
     with pytest.raises(ValueError, match="at least one camera"):
         Body("none", Volume(halves[0].lac, halves[0].world_from_index), (), PIVOTS[0])
+    with pytest.raises(ValueError, match="must be finite"):
+        replace(bodies[0], dense_above=float("nan"))
+    with pytest.raises(ValueError, match="must be finite"):
+        replace(bodies[0], pivot=PIVOTS[0] * float("inf"))
 
 
 def test_windows_change_no_sum(halves, scene):

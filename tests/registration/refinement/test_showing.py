@@ -52,6 +52,13 @@ def test_a_rod_is_as_thick_as_it_is(thick, turned):
     assert thickness_mm(Volume(torch.zeros(4, 5, 6), torch.eye(4))) == 0.0
 
 
+def test_a_rod_that_grows_in_place_is_thicker():
+    volume = rod(12.0)
+    assert thickness_mm(volume) == pytest.approx(12.0, rel=0.1)
+    volume.lac.copy_(rod(24.0).lac)
+    assert thickness_mm(volume) == pytest.approx(24.0, rel=0.1)
+
+
 def _shown(thick, pixels=(1000, 900), mask=None):
     # 400 mm at the detector, 290 at the isocenter: 9.1 mm a pixel at 32, 4.5, 2.3 and 1.1.
     arm = replace(

@@ -24,13 +24,16 @@ def frame_times(path: Path) -> tuple[float, ...] | None:
         dataset = dcmread(path, force=True, specific_tags=_TAGS, stop_before_pixels=True)
         header = FrameHeader(path.name, (dataset,))
         count = max(1, int(dataset.get("NumberOfFrames") or 1))
-        steps = header.numbers("FrameTimeVector")
+        steps = header.usable_numbers("FrameTimeVector", [])
         if steps is not None and len(steps) == count and min(steps[1:], default=1.0) > 0:
             return tuple(accumulate((0.0, *(step / _SECOND for step in steps[1:]))))
-        each = header.number("FrameTime")
+        each = header.usable_number("FrameTime", [])
+        for keyword in ("CineRate", "RecommendedDisplayFrameRate"):
+            rate = header.usable_number(keyword, [])
+            if (each is None or each <= 0) and rate is not None and rate > 0:
+                each = _SECOND / rate
         if each is None or each <= 0:
-            rate = header.number("CineRate") or header.number("RecommendedDisplayFrameRate")
-            each = _SECOND / rate if rate is not None and rate > 0 else None
-        return None if each is None else tuple(number * each / _SECOND for number in range(count))
+            return None
+        return tuple(number * each / _SECOND for number in range(count))
     except (ReadError, OSError, ValueError, AttributeError, TypeError):
         return None

@@ -1,5 +1,6 @@
 """A body that moves by itself, and what it adds to a line integral."""
 
+import math
 from dataclasses import dataclass
 
 from jaxtyping import Float
@@ -37,7 +38,7 @@ class Body:
     Raises
     ------
     ValueError
-        If it has no camera.
+        If it has no camera, or `pivot` or `dense_above` is no number.
     """
 
     name: str
@@ -50,5 +51,7 @@ class Body:
     def __post_init__(self) -> None:
         if not self.world_from_camera:
             raise ValueError(f"{self.name}: a body is seen by at least one camera")
+        if not (math.isfinite(self.dense_above) and self.pivot.isfinite().all()):
+            raise ValueError(f"{self.name}: pivot and dense_above must be finite: got NaN or infinity")
         if self.dense_above < 0:
             object.__setattr__(self, "dense_above", water_lac())

@@ -73,7 +73,8 @@ def check_priors(priors: Sequence[Prior], bodies: int) -> None:
     Raises
     ------
     ValueError
-        If a number is none of the bodies', or a covariance is not symmetric and positive definite.
+        If a number is none of the bodies', an expected pose is not finite, or a covariance is not symmetric and
+        positive definite.
     """
     for prior in priors:
         numbers = (prior.body,) if isinstance(prior, Expected) else (prior.one, prior.other)
@@ -81,6 +82,9 @@ def check_priors(priors: Sequence[Prior], bodies: int) -> None:
             raise ValueError(
                 f"a prior is of one body or of two, numbered 0 to {bodies - 1}: got {numbers}"
             )
+        expected = prior.world_from_camera if isinstance(prior, Expected) else prior.one_from_other
+        if not expected.matrix().isfinite().all():
+            raise ValueError("the pose that a prior expects must be finite: got NaN or infinity")
         covariance = prior.covariance.double()
         if not torch.allclose(covariance, covariance.mT) or int(
             torch.linalg.cholesky_ex(covariance).info

@@ -59,9 +59,9 @@ def bone_axes(
     up = far - middle if proximal else middle - far
     across = lateral - medial if side == "right" else medial - lateral
     front = torch.linalg.cross(up, across)
-    if min(float(v.norm()) for v in (up, across)) < _LEAST_MM or float(front.norm()) < (
-        _LEAST_MM * float(up.norm())
-    ):
+    lengths = [float(v.norm()) for v in (up, across, front)]
+    # So that what is no number is refused too.
+    if not (min(lengths[:2]) >= _LEAST_MM and lengths[2] >= _LEAST_MM * lengths[0]):
         raise ValueError(
             "the three points of a bone's axes lie on a line or are the same: a medial and a lateral one "
             "beside the joint, and one at the bone's other end, are needed"

@@ -23,7 +23,7 @@ USABLE = 100
 """So many pixels must be usable, where a mask takes more than half of them."""
 
 
-_thicknesses: "WeakKeyDictionary[Volume, float]" = WeakKeyDictionary()
+_thicknesses: "WeakKeyDictionary[Volume, tuple[int, float]]" = WeakKeyDictionary()
 
 
 def levels_that_show(
@@ -62,9 +62,11 @@ def thickness_mm(volume: Volume) -> float:
 
     Of the box whose attenuation is spread as widely there: the square root of 12 variances.
     """
-    if volume not in _thicknesses:
-        _thicknesses[volume] = _thickness_mm(volume)
-    return _thicknesses[volume]
+    version = 0 if volume.lac.is_inference() else volume.lac._version
+    known = _thicknesses.get(volume)
+    if known is None or known[0] != version:  # changed in place
+        known = _thicknesses[volume] = version, _thickness_mm(volume)
+    return known[1]
 
 
 def _thickness_mm(volume: Volume) -> float:
