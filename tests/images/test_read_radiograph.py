@@ -69,6 +69,12 @@ class TestPolarity:
         torch.testing.assert_close(found.line_integrals, TRUTH, atol=QUANTISATION, rtol=0)
         assert any("4095 - value" in note for note in found.notes)
 
+    def test_sign_zero_says_nothing(self, read):
+        """There is +1 and -1; as without it, linear values are intensity: more of it is brighter."""
+        found = read(PixelIntensityRelationshipSign=0, options={"i0": 3000.0})
+        torch.testing.assert_close(found.line_integrals, TRUTH, atol=QUANTISATION, rtol=0)
+        assert any("Sign (0028,1041) is 0: not used" in note for note in found.notes)
+
     @pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
     def test_the_sign_outweighs_the_display(self, read, photometric):
         found = read(PixelIntensityRelationshipSign=1, PhotometricInterpretation=photometric)

@@ -59,6 +59,10 @@ def test_no_toml(tmp_path):
     file.write_text("cases = [")
     with pytest.raises(ReadError, match="is no manifest in TOML"):
         read_manifest(file)
+    file.write_text("cases = " + "[" * 5000)
+    for reader in (read_manifest, read_slurm):
+        with pytest.raises(ReadError, match=r"study\.toml: nests too deeply"):
+            reader(file)
 
 
 def test_a_manifest_is_written_and_read_back(tmp_path):

@@ -13,7 +13,7 @@ from napari_xreg.cli import main
 from napari_xreg.files import ReadError
 from napari_xreg.session import read_session
 from napari_xreg.simulation import phantom
-from napari_xreg.study import job_script, opened_manifest, plan_of, read_rows, read_slurm
+from napari_xreg.study import job_script, opened_manifest, plan_of, read_rows, read_slurm, report
 from napari_xreg.study.case import digest
 from napari_xreg.study.plan import slug
 from napari_xreg.study.slurm import SlurmSettings
@@ -47,6 +47,17 @@ def manifest(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "study.toml").write_text(SMALL)
     return tmp_path
+
+
+def test_a_report_that_cannot_be_written_is_not_drawn(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(report, "worst_rows", lambda *_: drawn.append(1) or [])
+    (tmp_path / "report.html").mkdir()
+    nothing = object.__new__(report.Evaluation)
+    object.__setattr__(nothing, "rows", ())
+    with pytest.raises(OSError, match="is a folder"):
+        next(report.write_study_report(nothing, tmp_path))
+    assert drawn == []
 
 
 @pytest.mark.slow

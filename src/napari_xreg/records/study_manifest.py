@@ -207,4 +207,6 @@ def read_manifest(path: Path | str) -> StudyFile:
         data = tomllib.loads(read_text(path))
     except tomllib.TOMLDecodeError as error:
         raise ReadError(f"{path.name}: is no manifest in TOML: {error}") from error
+    except RecursionError as error:
+        raise ReadError(f"{path.name}: nests too deeply to be a manifest") from error
     return StudyFile.read(data, path.name)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from napari_xreg.files import written
+from napari_xreg.files import check_writable, written
 from napari_xreg.metrics import success_curve
 from napari_xreg.records import PAGE_STYLE
 from napari_xreg.study.curves import chart
@@ -60,6 +60,7 @@ def write_study_report(
     WriteError
         If a file cannot be written.
     """
+    check_writable(out / PAGE)
     chosen, gallery = worst_rows(evaluation.rows, worst), []
     for number, row in enumerate(chosen, 1):
         gallery.append(shown(evaluation, row, out / WORST))

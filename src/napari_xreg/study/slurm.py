@@ -64,6 +64,8 @@ def read_slurm(path: Path | str) -> SlurmSettings:
         data = tomllib.loads(read_text(path))
     except tomllib.TOMLDecodeError as error:
         raise ReadError(f"{path.name}: is not TOML: {error}") from error
+    except RecursionError as error:
+        raise ReadError(f"{path.name}: nests too deeply to be settings of jobs") from error
     return SlurmSettings.of(data, path.name)
 
 

@@ -106,6 +106,9 @@ def _bone(
 ) -> Literal["dark", "bright"]:
     """Whether bone has the low or the high values, after the rescale."""
     sign = header.usable_number("PixelIntensityRelationshipSign", notes)
+    if sign == 0:  # neither of the two that there are
+        notes.append(f"{name('PixelIntensityRelationshipSign')} is 0: not used")
+        sign = None
     if sign is None and relationship not in ("LIN", "LOG"):
         bone = _displayed_bone(header)
         notes.append(f"bone taken as {bone}, from how the values are displayed")

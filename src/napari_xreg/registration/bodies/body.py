@@ -52,6 +52,8 @@ class Body:
         if not self.world_from_camera:
             raise ValueError(f"{self.name}: a body is seen by at least one camera")
         if not (math.isfinite(self.dense_above) and self.pivot.isfinite().all()):
-            raise ValueError(f"{self.name}: pivot and dense_above must be finite: got NaN or infinity")
+            raise ValueError(
+                f"{self.name}: pivot and dense_above must be finite: got NaN or infinity"
+            )
         if self.dense_above < 0:
             object.__setattr__(self, "dense_above", water_lac())
