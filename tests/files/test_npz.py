@@ -68,6 +68,21 @@ def test_a_size_nobody_has_is_refused_before_it_is_taken(tmp_path):
         read_npz(archive(tmp_path / "bomb", {"a.npy": header((10**15,))}))
 
 
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_a_page_is_read_without_the_others(tmp_path, monkeypatch, order):
+    stack = np.arange(4 * 5 * 7, dtype=">i2").reshape(4, 5, 7)
+    path = tmp_path / "stack.npy"
+    np.save(path, np.asarray(stack, order=order))
+    if order == "C":
+        monkeypatch.setenv("NAPARI_XREG_MEMORY_GB", "75e-9")  # of a page 70 bytes, of all 280
+        with pytest.raises(TooLarge, match=r"stack\.npy: the array takes"):
+            read_npy(path)
+    found = read_npy(path, page=lambda shape: shape[0] - 2)
+    if order == "F":  # its pages do not lie together: all of it, as without
+        found = found[2]
+    assert found.tolist() == stack[2].tolist()
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [

@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 from xray_files import dicom, stored_intensity
 
+from napari_xreg.files import read_npy
 from napari_xreg.images import ReadError, SeveralFrames, numbered_files, open_cine
+from napari_xreg.images.formats import raster
 
 STACK = np.stack([stored_intensity(i0=i0) for i0 in (3000.0, 2000.0, 1500.0)])
 
@@ -109,3 +111,21 @@ def test_reading_one_radiograph_still_asks_which(tmp_path):
 
     with pytest.raises(SeveralFrames, match=r"1\.\.3"):
         read_radiograph(saved(tmp_path))
+
+
+def test_a_frame_of_a_stack_is_read_without_the_others(tmp_path, monkeypatch):
+    stack = np.stack([STACK[0] + number for number in range(9)]).astype(np.float32)
+    np.save(tmp_path / "s.npy", stack)
+    asked = []
+
+    def seen(path, *, page):
+        array = read_npy(path, page=page)
+        asked.append(array.shape)
+        return array
+
+    monkeypatch.setattr(raster, "read_npy", seen)
+    stored = raster.read_raster_image(tmp_path / "s.npy", frame=4)
+    assert stored.pixels.tolist() == stack[3].tolist()
+    assert asked == [stack.shape[1:]]
+    with pytest.raises(ReadError, match=r"there is no frame 10"):
+        raster.read_raster_image(tmp_path / "s.npy", frame=10)

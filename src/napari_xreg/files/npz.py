@@ -3,7 +3,7 @@
 import contextlib
 import math
 import zipfile
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +51,17 @@ def read_npz(path: Path | str, *, only: Collection[str] | None = None) -> dict[s
         return found
 
 
-def read_npy(path: Path | str) -> NDArray[Any]:
-    """The array of a ``.npy`` file.
+def read_npy(
+    path: Path | str, *, page: Callable[[tuple[int, ...]], int | None] | None = None
+) -> NDArray[Any]:
+    """The array of a ``.npy`` file, or a page of it.
+
+    Parameters
+    ----------
+    path
+        The file.
+    page
+        Given the shape: which index along the first axis is wanted, the rest being left unread; None: all.
 
     Raises
     ------
@@ -62,9 +71,24 @@ def read_npy(path: Path | str) -> NDArray[Any]:
     file = Path(path)
     check_file(file)
     with _translated(file, ".npy array"), file.open("rb") as stream:
-        claim(_declared(stream, str(file), file.stat().st_size), f"{file}: the array")
+        size = _declared(stream, str(file), file.stat().st_size)
+        first = stream.tell()
         stream.seek(0)
-        return _array(stream)
+        read = (
+            npy.read_array_header_1_0
+            if npy.read_magic(stream) == (1, 0)
+            else npy.read_array_header_2_0
+        )
+        shape, by_columns, dtype = read(stream)
+        wanted = None if page is None or by_columns else page(shape)
+        if wanted is None:
+            claim(size, f"{file}: the array")
+            stream.seek(0)
+            return _array(stream)
+        each = size // shape[0]
+        claim(each, f"{file}: a page of the array")
+        stream.seek(first + wanted * each)
+        return np.frombuffer(bytearray(stream.read(each)), dtype).reshape(shape[1:])
 
 
 def _name(info: zipfile.ZipInfo) -> str:

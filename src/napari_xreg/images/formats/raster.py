@@ -61,7 +61,7 @@ def read_raster_image(path: Path, *, frame: Frame = None) -> StoredImage:
     if suffix == ".npz":
         array, mask, details = _npz(path)
     elif suffix == ".npy":
-        array = _named(path, read_npy)
+        array, frame = _npy(path, frame)
     elif suffix in (".tif", ".tiff"):
         array, notes = read_tiff(path, lambda count: chosen_frames(path.name, count, frame))
         array = _one_channel(array, path.name)
@@ -157,6 +157,21 @@ def _one_channel(array: NDArray[Any], file: str) -> NDArray[Any]:
             f"{file}: is a colour image; a radiograph has one grey value per pixel: export it in grey"
         )
     return np.asarray(colours[..., 0])
+
+
+def _npy(path: Path, frame: Frame) -> tuple[NDArray[Any], Frame]:
+    """An array, and what is still to be chosen of it: of a stack, the frame alone is read."""
+    chosen: list[int] = []
+
+    def page(shape: tuple[int, ...]) -> int | None:
+        stack = len(shape) == 3 and shape[-1] not in (3, 4) and min(shape) > 0
+        if stack and isinstance(frame, int) and 1 <= frame <= shape[0]:
+            chosen.append(frame)
+            return frame - 1
+        return None
+
+    array = _named(path, lambda p: read_npy(p, page=page))
+    return array, None if chosen else frame
 
 
 def _npz(path: Path) -> tuple[NDArray[Any], torch.Tensor | None, Any]:
