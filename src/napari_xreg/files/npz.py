@@ -42,7 +42,7 @@ def read_npz(path: Path | str, *, only: Collection[str] | None = None) -> dict[s
         total = 0
         for name, info in members.items():
             with archive.open(info) as stream:
-                total += _declared(stream, f"{file}: {name}", info.file_size)
+                total += _declared(stream, f"{file}: {name}", info.file_size)[0]
         claim(total, f"{file}: the archive")
         found = {}
         for name, info in members.items():
@@ -71,15 +71,8 @@ def read_npy(
     file = Path(path)
     check_file(file)
     with _translated(file, ".npy array"), file.open("rb") as stream:
-        size = _declared(stream, str(file), file.stat().st_size)
+        size, shape, by_columns, dtype = _declared(stream, str(file), file.stat().st_size)
         first = stream.tell()
-        stream.seek(0)
-        read = (
-            npy.read_array_header_1_0
-            if npy.read_magic(stream) == (1, 0)
-            else npy.read_array_header_2_0
-        )
-        shape, by_columns, dtype = read(stream)
         wanted = None if page is None or by_columns else page(shape)
         if wanted is None:
             claim(size, f"{file}: the array")
@@ -95,8 +88,11 @@ def _name(info: zipfile.ZipInfo) -> str:
     return info.filename.removesuffix(".npy")
 
 
-def _declared(stream: Any, what: str, there: int) -> int:
-    """Bytes of an array by its own header, which is what numpy allocates before it reads.
+def _declared(
+    stream: Any, what: str, there: int
+) -> tuple[int, tuple[int, ...], bool, np.dtype[Any]]:
+    """Bytes of an array by its own header, which is what numpy allocates before it reads; shape, whether it is
+    stored by columns, and type.
 
     `there` are the bytes that follow by the table of contents or the disk: not fewer.
     """
@@ -107,7 +103,7 @@ def _declared(stream: Any, what: str, there: int) -> int:
     read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
     if version not in ((1, 0), (2, 0), (3, 0)):
         raise ReadError(f"{what} is in version {version} of the format: save it with NumPy again")
-    shape, _, dtype = read(stream)
+    shape, by_columns, dtype = read(stream)
     if dtype.hasobject:
         raise ReadError(f"{what} holds Python objects, which are never loaded: save plain numbers")
     if any(n < 0 for n in shape):
@@ -115,7 +111,7 @@ def _declared(stream: Any, what: str, there: int) -> int:
     size = math.prod(shape) * dtype.itemsize
     if size > there:
         raise ReadError(f"{what} ends early ({there} bytes of {size}): copy or save it again")
-    return size
+    return size, shape, by_columns, dtype
 
 
 def _array(stream: Any) -> NDArray[Any]:

@@ -1,7 +1,7 @@
 """A body that moves by itself, and what it adds to a line integral."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from jaxtyping import Float
 from torch import Tensor
@@ -38,22 +38,21 @@ class Body:
     Raises
     ------
     ValueError
-        If it has no camera, or `pivot` or `dense_above` is no number.
+        If it has no camera, `pivot` is not finite, or `dense_above` is negative or not finite.
     """
 
     name: str
     volume: Volume
     world_from_camera: tuple[Pose, ...]
     pivot: Float[Tensor, "3"]
-    dense_above: float = -1.0
+    dense_above: float = field(default_factory=water_lac)
     rest: bool = False
 
     def __post_init__(self) -> None:
         if not self.world_from_camera:
             raise ValueError(f"{self.name}: a body is seen by at least one camera")
-        if not (math.isfinite(self.dense_above) and self.pivot.isfinite().all()):
+        if not (0 <= self.dense_above < math.inf and self.pivot.isfinite().all()):
             raise ValueError(
-                f"{self.name}: pivot and dense_above must be finite: got NaN or infinity"
+                f"{self.name}: pivot must be finite, and dense_above finite and not negative: got "
+                f"{self.pivot.tolist()} and {self.dense_above}"
             )
-        if self.dense_above < 0:
-            object.__setattr__(self, "dense_above", water_lac())

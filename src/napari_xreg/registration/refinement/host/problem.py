@@ -19,8 +19,8 @@ from napari_xreg.registration.refinement.host.view_problem import (
     Nuisance,
     Observation,
     ViewProblem,
-    Window,
 )
+from napari_xreg.registration.refinement.host.windows import window_of
 from napari_xreg.registration.refinement.problem import Model
 from napari_xreg.registration.refinement.second_order.levels import Level
 from napari_xreg.registration.refinement.second_order.look import Look
@@ -137,15 +137,7 @@ def _together(bodies: Sequence[Observation]) -> Observation:
         return bodies[0]
     image = np.add.reduce([each.image for each in bodies])
     jacobian = np.concatenate([each.jacobian for each in bodies])
-    return Observation(image, jacobian, tuple(_window(each.jacobian) for each in bodies))
-
-
-def _window(jacobian: npt.NDArray[np.float32]) -> Window:
-    """Where it is not zero; the first pixel where it is zero everywhere."""
-    there: npt.NDArray[np.bool_] = np.any(jacobian, axis=0)
-    ends = (np.flatnonzero(there.any(axis)) for axis in (1, 0))
-    rows, columns = (slice(int(e[0]), int(e[-1]) + 1) if e.size else slice(0, 1) for e in ends)
-    return rows, columns
+    return Observation(image, jacobian, tuple(window_of(each.jacobian) for each in bodies))
 
 
 class HostProblem:

@@ -20,6 +20,7 @@ from napari_xreg.images import Radiograph
 from napari_xreg.metrics import SMALLEST_SPREAD, is_flat
 from napari_xreg.registration.refinement.host.robust import outlier_weights
 from napari_xreg.registration.refinement.host.tone import Tone, fit_tone
+from napari_xreg.registration.refinement.host.windows import Window, common, grown, within
 from napari_xreg.registration.refinement.second_order.channels import Channels
 from napari_xreg.rendering import Method, Prepared, march_view
 
@@ -27,10 +28,6 @@ Array = npt.NDArray[np.float32]
 Matrix = npt.NDArray[np.float64]
 
 _CONTRAST_BOX = 9  # pixels of the level, the length of a side
-
-
-Window = tuple[slice, slice]
-"""Rows and columns."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -286,7 +283,7 @@ class ViewProblem:
         reach = channel.size // 2
         parts = []
         for body, window in enumerate(observation.windows):
-            at = _grown(window, reach, self.target.shape)
+            at = grown(window, reach, self.target.shape)
             seen = observation.jacobian[6 * body : 6 * body + 6, at[0], at[1]]
             seen = seen if steepness is None else seen * steepness[at]
             parts.append((at, np.stack([filtered(each, channel.kernels) for each in seen])))
@@ -297,13 +294,13 @@ class ViewProblem:
             means[own] = slopes.reshape(6, -1) @ whole[:, at[0], at[1]].reshape(3, -1).T
             weighted = slopes * whole[0][at]
             for other, (there, further) in enumerate(parts[: one + 1]):
-                both = _common(at, there)
+                both = common(at, there)
                 if both is None:
                     continue
                 here, beside = (
                     each[:, rows, columns].reshape(6, -1)
                     for each, (rows, columns) in (
-                        (weighted, _within(both, at)), (further, _within(both, there))
+                        (weighted, within(both, at)), (further, within(both, there))
                     )
                 )  # fmt: skip
                 theirs = slice(6 * other, 6 * other + 6)
@@ -359,31 +356,6 @@ def filtered(plane: Array, kernels: tuple[Array, Array]) -> Array:
     return np.asarray(
         cv2.sepFilter2D(plane, cv2.CV_32F, along_row, along_column, borderType=cv2.BORDER_REFLECT)
     )
-
-
-def _grown(window: Window, reach: int, shape: tuple[int, int]) -> Window:
-    """With so many pixels about it, within the image."""
-    rows, columns = (
-        slice(max(each.start - reach, 0), min(each.stop + reach, size))
-        for each, size in zip(window, shape, strict=True)
-    )
-    return rows, columns
-
-
-def _common(one: Window, other: Window) -> Window | None:
-    """What is in both; None: nothing."""
-    rows, columns = (
-        slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(one, other, strict=True)
-    )
-    return (rows, columns) if rows.start < rows.stop and columns.start < columns.stop else None
-
-
-def _within(part: Window, of: Window) -> Window:
-    """A window as counted from the first pixel of another."""
-    rows, columns = (
-        slice(a.start - b.start, a.stop - b.start) for a, b in zip(part, of, strict=True)
-    )
-    return rows, columns
 
 
 def _filled(image: Array, usable: npt.NDArray[np.bool_]) -> Array:
