@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from backends import refined
 from blobs import CENTER, blob_radiograph, blob_volume, carm
 
 from napari_xreg.geometry import (
@@ -29,6 +30,7 @@ from napari_xreg.registration.refinement.confidence import (
     CALIBRATION,
     CORRELATION_REACH,
     SCALE_SIGMA,
+    sandwich,
     scale_twist,
 )
 from napari_xreg.registration.refinement.host.correlated import correlated_sum
@@ -142,6 +144,45 @@ def test_with_white_noise_alone_the_sandwich_predicts_the_scatter():
     ratio = torch.diagonal(scatter) / torch.diagonal(mean)
     assert float(ratio.min()) > 0.3
     assert float(ratio.max()) < 2.0
+
+
+def test_what_is_held_has_no_error_and_gives_none_to_the_rest():
+    hessian, meat = np.array([[2.0, 1.0], [1.0, 1.0]]), np.diag([1.0, 4.0])
+    # Along (1, 2) the curvature is 2 + 4 + 4 = 10 and the scatter 1 + 16 = 17.
+    along = torch.tensor([[1.0], [2.0]], dtype=torch.float64)
+    expected = 2.3**2 * 17 / 100 * torch.tensor([[1.0, 2.0], [2.0, 4.0]], dtype=torch.float64)
+    found = sandwich(hessian, meat, along)
+    assert found is not None
+    torch.testing.assert_close(found, expected)
+    # Without a word on what is held, this matrix says nothing.
+    flat = np.array([[1.0, -1.0], [-1.0, 1.0]])
+    assert sandwich(flat, meat) is None
+    assert sandwich(flat, meat, torch.tensor([[1.0], [0.0]], dtype=torch.float64)) is not None
+
+
+@pytest.mark.parametrize("path", ["host", "batched"])
+def test_a_locked_depth_has_no_standard_deviation_and_gives_none_to_the_rest(path):
+    arm = carm()
+    true = arm.world_from_camera(24.0, -13.0, isocenter=CENTER)
+    view, volume = View(blob_radiograph(arm, true), true), blob_volume(4.0)
+    deviations = []
+    for locked in ((), ("depth", "primary")):
+        settings = RefineSettings(
+            starts=1, levels=(Level(52, None, 6),), locked=locked, threads=1, keep_images=False
+        )
+        result = refined(path, volume, [view], settings, CENTER)
+        assert result.covariance is not None
+        assert result.scale is not None
+        at_scale = result.covariance_at_scale
+        assert at_scale is not None
+        terms = carm_covariance(arm, result.world_from_camera, at_scale, CENTER)
+        deviations.append(torch.diagonal(terms))
+    both, held = deviations
+    assert float(held[0]) == pytest.approx(0.0, abs=1e-12)
+    assert float(held[5]) == pytest.approx(0.0, abs=1e-12)
+    assert (held[[1, 2, 3, 4]] > 0).all()
+    # What traded with the turn is known better once that is.
+    assert float(held[3]) < 0.8 * float(both[3])
 
 
 def test_of_one_view_a_larger_ct_is_a_farther_one():

@@ -64,6 +64,20 @@ def test_the_undamped_step_tells(gradient, loss, status):
     assert ended_at(loss, CURVATURE, torch.tensor(gradient, dtype=torch.float64), 0.02) is status
 
 
+@pytest.mark.parametrize(
+    ("along_x", "loss", "status"),
+    [
+        (0.19, 0.2, Status.CONVERGED),
+        (0.21, 0.2, Status.ITERATION_LIMIT),
+        (0.21, 0.0441e5 * 1.01, Status.CONVERGED),
+        (float("nan"), 0.2, Status.ITERATION_LIMIT),
+    ],
+)
+def test_at_the_last_iteration_it_tells_too(along_x, loss, status):
+    gradient = torch.tensor([0, 0, 0, -2 * along_x, 0, 0], dtype=torch.float64)
+    assert ended_at(loss, CURVATURE, gradient, 0.02, cut_off=True) is status
+
+
 def test_what_is_locked_does_not_count():
     gradient = torch.tensor([0.0, 0, 0, -2 * 5.0, 0, 0], dtype=torch.float64)
     free = torch.eye(6, dtype=torch.float64)[:, [0, 1, 2, 4, 5]]

@@ -314,10 +314,11 @@ class _Course:
         for number, body in enumerate(self._bodies):
             poses = self.poses[number * views : (number + 1) * views]
             part = part_of(number)
-            how = Status.ITERATION_LIMIT
-            if bool(state.ended[0]):
-                # Of each by itself: what one of them does not show is no fault of the others.
-                how = ended_at(loss, hessian[part, part], gradient[part], end.tolerance_mm)
+            # Of each by itself: what one of them does not show is no fault of the others.
+            how = ended_at(
+                loss, hessian[part, part], gradient[part], end.tolerance_mm,
+                cut_off=not bool(state.ended[0]),
+            )  # fmt: skip
             status = status_of(flat, how, self._control)
             own = None if covariance is None else covariance[part, part]
             own = None if own is None or bool(own.isnan().any()) else own

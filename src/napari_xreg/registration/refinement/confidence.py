@@ -68,12 +68,14 @@ def scale_twist(
 
 
 def sandwich(
-    hessian: npt.NDArray[np.float64], meat: npt.NDArray[np.float64]
+    hessian: npt.NDArray[np.float64],
+    meat: npt.NDArray[np.float64],
+    free: Float[Tensor, "n k"] | None = None,
 ) -> Float[Tensor, "n n"] | None:
-    """The calibrated covariance ``H^-1 S H^-1``; None where H does not determine all parameters.
+    """The calibrated covariance ``H^-1 S H^-1``; None where H does not determine all that is sought.
 
     Of the left twist (omega, v) about the problem's pivot, rad and mm, world axes; of several bodies one
-    after the other.
+    after the other. What is held has no error, and none of its error goes into the rest.
 
     Parameters
     ----------
@@ -81,7 +83,13 @@ def sandwich(
         Of the loss.
     meat
         S, of `Problem.correlated_sums`.
+    free
+        As of `scale_twist`.
     """
+    if free is not None:
+        basis = free.numpy()
+        found = sandwich(basis.T @ hessian @ basis, basis.T @ meat @ basis)
+        return None if found is None else free @ found @ free.mT
     if not np.isfinite(hessian).all():
         return None
     eigenvalues = np.linalg.eigvalsh(_balanced(hessian))

@@ -219,19 +219,18 @@ class _Course:
         views = [Pose(p.rotation[winners].cpu(), p.translation[winners].cpu()) for p in state.poses]
         results = []
         for case, tracks in enumerate(self.tracks):
-            end = Status.ITERATION_LIMIT
             basis = None if free is None else free[case]
-            if ended[case]:
-                end = ended_at(
-                    losses[case], minimised[0][case], minimised[1][case], self._tolerance_mm, basis
-                )
+            end = ended_at(
+                losses[case], minimised[0][case], minimised[1][case], self._tolerance_mm, basis,
+                cut_off=not ended[case],
+            )  # fmt: skip
             if ran_away[case]:
                 end = Status.STALLED
             status = status_of(flat[case], end, control)
             poses = tuple(copied(view, case) for view in views)
             covariance = scale = None
             if meat is not None and status is not Status.NO_OVERLAP:
-                covariance = sandwich(hessians[case].sum(0).numpy(), meat[case])
+                covariance = sandwich(hessians[case].sum(0).numpy(), meat[case], basis)
             if covariance is not None:
                 sources = torch.stack([pose.translation for pose in poses]).double()
                 scale = scale_twist(hessians[case], sources, self._pivot.double(), basis)

@@ -264,19 +264,24 @@ def ended_at(
     gradient: Float[Tensor, "n"],
     tolerance_mm: float,
     basis: Float[Tensor, "n k"] | None = None,
+    *,
+    cut_off: bool = False,
 ) -> Status:
-    """What it means that no further step is taken: converged, or stuck; `basis` as `Locks.free`.
+    """What it means that no further step is taken: converged, or not; `basis` as `Locks.free`.
 
     A step may be short because the optimum is near, or because one after the other was tried in
-    vain and damped. The undamped step tells which.
+    vain and damped; and it may be long, to the last iteration, where the image does not determine a
+    direction and nothing is gained by going on (`cut_off`: there was no iteration left). The undamped
+    step tells which.
     """
+    otherwise = Status.ITERATION_LIMIT if cut_off else Status.STALLED
     if not (math.isfinite(loss) and bool(hessian.isfinite().all() & gradient.isfinite().all())):
-        return Status.STALLED
+        return otherwise
     undamped = hessian.new_zeros(1)
     free = None if basis is None else basis[None]
     twist, gain = _damped_step(hessian[None], gradient[None], undamped, free, _least_squares)
     near = float(_length_mm(twist)) <= WITHIN * tolerance_mm
-    return Status.CONVERGED if near or float(gain) <= LEFT_TO_GAIN * loss else Status.STALLED
+    return Status.CONVERGED if near or float(gain) <= LEFT_TO_GAIN * loss else otherwise
 
 
 def _where(taken: Bool[Tensor, "s"], new: Pose, old: Pose) -> Pose:
