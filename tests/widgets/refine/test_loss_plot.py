@@ -103,6 +103,24 @@ def test_several_starts_are_lines_of_their_own(plot):
     assert plot.levels == {0: 0, 1: 4}
 
 
+def test_many_starts_share_eight_curves_and_stay_lines_of_their_own(plot):
+    """As they come: all starts of a step, then all of the next."""
+    plot.append([iterate(i, start=i) for i in range(20)])
+    assert plot._curves["start 3"].opts["symbol"] == "o"  # single points are seen
+    plot.append([iterate(20 + i, start=i) for i in range(20)])
+    assert set(plot.curves) == {f"start {k}" for k in range(1, 9)}
+    x, y = plot.curves["start 3"]
+    assert x.tolist() == [2, 22, 10, 30, 18, 38]
+    assert y == pytest.approx([1 / (2 * n + 2) for n in x])
+    assert plot._curves["start 3"].opts["connect"].tolist() == [1, 0, 1, 0, 1, 1]
+    assert plot._curves["start 3"].opts["symbol"] is None
+    assert "start 20" in plot._legend.text().replace("&nbsp;", " ")
+    assert plot._last == 39
+    plot.clear()
+    plot.append([iterate(0), iterate(1, start=1)])
+    assert "start 20" not in plot._legend.text().replace("&nbsp;", " ")
+
+
 def test_a_line_ends_where_level_or_start_changes():
     assert joined([0, 0, 1, 1], [0, 0, 0, 1]).tolist() == [True, False, False, True]
 

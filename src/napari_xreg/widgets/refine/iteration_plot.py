@@ -93,7 +93,7 @@ class IterationPlot(QWidget):
         super().__init__(parent)
         self._log = log
         self._empty = empty
-        self._note = ""
+        self._note = self._more = ""
         self._curves: dict[str, pg.PlotDataItem] = {}
         self._colours: dict[str, str | None] = {}
         self._levels: dict[int, pg.InfiniteLine] = {}
@@ -146,7 +146,7 @@ class IterationPlot(QWidget):
         self._curves.clear()
         self._colours.clear()
         self._levels.clear()
-        self._last = -1
+        self._last, self._more = -1, ""
         self._cursor.setVisible(False)
         self._write_legend()
 
@@ -194,13 +194,13 @@ class IterationPlot(QWidget):
             self._curves[name].setData(at, values, pen=None, symbol="x", symbolSize=6,
                                        symbolPen=pen, symbolBrush=None)  # fmt: skip
         else:
-            alone = at.size == 1  # a line of one point is invisible
+            alone = not together[:-1].any()  # a line of one point is invisible
             self._curves[name].setData(
                 at, values, pen=pen, connect=together.astype(np.int32), symbol="o" if alone else None,
                 symbolSize=4, symbolPen=pen, symbolBrush=colour or self._ink,
             )  # fmt: skip
         if at.size:
-            self._last = max(self._last, int(at[-1]))
+            self._last = max(self._last, int(at.max()))
         if fresh:
             self._write_legend()
 
@@ -222,6 +222,12 @@ class IterationPlot(QWidget):
         """Words behind the names of the curves."""
         if words != self._note:
             self._note = words
+            self._write_legend()
+
+    def and_more(self, words: str) -> None:
+        """Words after the names of the curves: of others that are in them."""
+        if words != self._more:
+            self._more = words
             self._write_legend()
 
     def mark(self, iteration: int | None) -> None:
@@ -313,13 +319,13 @@ class IterationPlot(QWidget):
         if not self._curves:
             self._legend.setText(self._empty)
             return
-        shown = (
+        shown = [
             f'<span style="color:{colour or self._ink.name()}">■</span>&nbsp;{name}'
             for name, colour in self._colours.items()
             if not name.startswith("_")
-        )
-        note = " &nbsp; " + self._note.replace(" ", "&nbsp;") if self._note else ""
-        self._legend.setText(" &nbsp; ".join(shown) + note)
+        ]
+        said = [words.replace(" ", "&nbsp;") for words in (self._more, self._note) if words]
+        self._legend.setText(" &nbsp; ".join(shown + said))
 
 
 def joined(*keys: Sequence[int]) -> npt.NDArray[np.bool_]:

@@ -7,11 +7,17 @@ import numpy as np
 from qtpy.QtWidgets import QWidget
 
 from napari_xreg.registration import Iterate
-from napari_xreg.widgets.refine.iteration_plot import NOTHING_YET, IterationPlot, cycle, joined
+from napari_xreg.widgets.refine.iteration_plot import (
+    COLOURS,
+    NOTHING_YET,
+    IterationPlot,
+    cycle,
+    joined,
+)
 
 
 class LossPlot(IterationPlot):
-    """One line per loss term, or, with several starts, one per start.
+    """One line per loss term, or, with several starts, one per start; starts of one colour are one curve.
 
     Steps that were taken back are crosses: they are not part of a line. Losses of two levels are
     measured on different images and do not compare, so each level is drawn from where the one
@@ -57,9 +63,13 @@ class LossPlot(IterationPlot):
             iterates = every
         taken = [it for it in self._iterates if it.accepted]
         if self._several:
-            for start in sorted({it.start for it in iterates}):
-                track = [it for it in taken if it.start == start]
-                self._draw(f"start {start + 1}", track, "loss", cycle(start), 1.5)
+            # A curve of its own for each of 64 starts would take the window a third of a second.
+            for colour in sorted({it.start % len(COLOURS) for it in iterates}):
+                track = [it for it in taken if it.start % len(COLOURS) == colour]
+                track.sort(key=lambda it: it.start)  # stable: one line after the other
+                self._draw(f"start {colour + 1}", track, "loss", cycle(colour), 1.5)
+            starts = 1 + max(it.start for it in self._iterates)
+            self.and_more("" if starts <= len(COLOURS) else f"… start {starts}: colours in turn")
         else:
             names = list(dict.fromkeys(name for it in self._iterates for name in it.losses))
             names = [name for name in names if name not in ("loss", "similarity")]
