@@ -30,7 +30,7 @@ from napari_xreg.registration.near_bone.refining import NearBone, level_alone, r
 from napari_xreg.registration.near_bone.view import near_bone_view
 from napari_xreg.registration.refinement.confidence import CALIBRATION
 from napari_xreg.registration.refinement.host.problem import HostProblem, SeenOnce
-from napari_xreg.registration.refinement.result import Iterate, Registration, Status
+from napari_xreg.registration.refinement.result import Iterate, Registration
 from napari_xreg.registration.refinement.second_order.damped_steps import (
     Round,
     Starts,
