@@ -34,12 +34,11 @@ def joint_covariance(
     """
     whole = hessians.sum(0) if known is None else hessians.sum(0) + known
     filling = torch.from_numpy(meat)
-    told = [
-        body
-        for body in range(len(pivots))
-        if sandwich(*(m[part_of(body), part_of(body)].numpy() for m in (whole, filling)))
-        is not None
-    ]
+    told = []
+    for body in range(len(pivots)):
+        own = part_of(body), part_of(body)
+        if sandwich(whole[own].numpy(), filling[own].numpy()) is not None:
+            told.append(body)
     rows = torch.cat([torch.arange(6) + 6 * body for body in told]) if told else torch.arange(0)
     among = rows[:, None], rows
     found = sandwich(whole[among].numpy(), filling[among].numpy()) if told else None
