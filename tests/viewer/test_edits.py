@@ -299,11 +299,11 @@ def saved(opened):
 def test_a_session_is_saved_with_what_was_edited_in_its_layers(opened):
     layers = opened.layers
     layers["lateral"].data[3, 5] = 4.25
-    layers["labels"].data_setitem((np.array([1]), np.array([0]), np.array([0])), 2)
-    layers["landmarks"].data = np.array([[9.0, 8.0, 7.0], [-60.0, 50.0, 40.0]])
-    hu = np.array(layers["CT"].data)
+    layers["case labels"].data_setitem((np.array([1]), np.array([0]), np.array([0])), 2)
+    layers["case landmarks"].data = np.array([[9.0, 8.0, 7.0], [-60.0, 50.0, 40.0]])
+    hu = np.array(layers["case"].data)
     hu[0, 0, 0] = 700.0
-    layers["CT"].data = hu
+    layers["case"].data = hu
     again = saved(opened)
     assert float(again.exposures.named("lateral").radiograph.line_integrals[3, 5]) == 4.25
     assert [mark.pixel for mark in again.exposures.named("lateral").landmarks] == [(2.0, 3.0)]
@@ -317,7 +317,7 @@ def test_a_session_is_saved_with_what_was_edited_in_its_layers(opened):
 
 def test_the_session_that_layers_carry_is_not_changed_by_saving_them(opened):
     opened.layers["frontal"].data[3, 5] = 4.25
-    session = carried(opened.layers["CT"].metadata).session
+    session = carried(opened.layers["case"].metadata).session
     saved(opened)
     assert float(session.exposures.named("frontal").radiograph.line_integrals[3, 5]) != 4.25
 
@@ -325,6 +325,18 @@ def test_the_session_that_layers_carry_is_not_changed_by_saving_them(opened):
 def test_a_radiograph_opened_beside_a_session_is_saved_with_it(opened):
     opened.layers["third"] = layer_of(radiograph_layer(shot(seed=7), name="third"))
     assert [entry.name for entry in saved(opened).exposures.all] == ["frontal", "lateral", "third"]
+
+
+def test_the_canvass_layer_of_a_radiograph_of_the_session_adds_none(opened):
+    session = carried(opened.layers["case"].metadata).session
+    there = session.exposures.named("lateral").radiograph
+    del opened.layers["lateral"]  # as the Data widget does, whose canvas shows it
+    opened.layers["on canvas"] = layer_of(radiograph_layer(there, name="lateral"))
+    assert session_of_layers(tuples(*opened.layers.values())) is session
+    opened.layers["on canvas"].data[3, 5] = 4.25
+    again = saved(opened)
+    assert [entry.name for entry in again.exposures.all] == ["frontal", "lateral"]
+    assert float(again.exposures.named("lateral").radiograph.line_integrals[3, 5]) == 4.25
 
 
 def test_layers_of_two_patients_are_not_one_session(opened):

@@ -9,7 +9,7 @@ import torch
 from napari_xreg.progress import run
 from napari_xreg.records.result_files import read_result
 from napari_xreg.registration import Level, RefineSettings
-from napari_xreg.session import Result, sample_case
+from napari_xreg.session import Result, Source, sample_case
 from napari_xreg.workflows import (
     Drawn,
     ExportRequest,
@@ -104,6 +104,12 @@ def test_a_result_of_a_session_is_the_same_folder(case, refined, tmp_path):
     assert back.data["truth"]["fiducials"] == len(case.landmarks)
     assert [entry["role"] for entry in back.data["inputs"]] == ["ct"]
     assert back.data["settings"] == {"solver": "lm"}
+    called = dataclasses.replace(
+        shot, name="Doe Jane, hip", source=Source(str(tmp_path / "IM7.dcm"))
+    )
+    session.exposures.replace(called)
+    asked_of = export_request(session, session.results.all[0], tmp_path / "out")
+    assert asked_of.title == "result 1: IM7"  # pictures are passed on: no patient's name
     session.exposures.remove(shot.id)
     gone = Result("result 1", (shot.id,), registration, {})
     with pytest.raises(ValueError, match="is no longer there"):

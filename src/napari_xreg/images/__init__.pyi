@@ -120,6 +120,7 @@ from .stored_image import (
     StoredImage as StoredImage,
     radiograph_from_stored as radiograph_from_stored,
 )
+from .title import file_title as file_title, image_title as image_title
 from .totalsegmentator import TOTALSEGMENTATOR_NAMES as TOTALSEGMENTATOR_NAMES
 from .volume import Volume as Volume
 from .writing_radiographs import write_radiograph as write_radiograph

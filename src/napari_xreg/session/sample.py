@@ -56,7 +56,7 @@ class SampleCase:
             session.patient.set_labels(self.labels, self.source)
             session.patient.set_isocenter(self.isocenter)
             session.landmarks.set(self.landmarks)
-            return session.exposures.add(self.radiograph, name="simulated", truth=self.truth)
+            return session.exposures.add(self.radiograph, name="simulated pelvis", truth=self.truth)
 
 
 def sample_case(

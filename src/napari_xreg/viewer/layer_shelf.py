@@ -68,11 +68,12 @@ class LayerShelf:
         layer.name = role
         selected = set(self._viewer.layers.selection)
         active = self._viewer.layers.selection.active
-        self._viewer.layers.insert(self._place(role), layer)
+        place = self._place(role)
+        self._layers[role] = layer  # whoever hears that it is there knows whose it is
+        self._viewer.layers.insert(place, layer)
         if selected:
             self._viewer.layers.selection = selected
             self._viewer.layers.selection.active = active
-        self._layers[role] = layer
         self._hidden.discard(role)
         return layer
 

@@ -20,11 +20,13 @@ from detector_scene import (
 from napari.components import ViewerModel
 from napari.layers import Image
 
+from napari_xreg.images import read_radiograph
 from napari_xreg.session import Session
 from napari_xreg.viewer.detector import canvas as detector_canvas
 from napari_xreg.viewer.detector.canvas import OVERLAYS, DetectorCanvas
 from napari_xreg.viewer.detector.overlays import resample
 from napari_xreg.viewer.detector.pictures import BACKDROP
+from napari_xreg.viewer.files.writers import write_radiograph_layer
 
 DRR = np.linspace(0, 5, ROWS * COLUMNS, dtype=np.float32).reshape(ROWS, COLUMNS)
 
@@ -49,7 +51,7 @@ def shown(canvas):
 
 
 def test_a_pixel_of_the_radiograph_lies_at_its_millimetres(canvas):
-    layer = canvas.viewer.layers["radiograph"]
+    layer = canvas.viewer.layers["first"]
     np.testing.assert_allclose(layer.data_to_world((7, 11)), (7 * 4.2, 11 * 3.1))
     assert layer.data.shape == (ROWS, COLUMNS)
     assert [str(unit) for unit in layer.units] == ["millimeter", "millimeter"]
@@ -66,7 +68,7 @@ def test_a_preview_of_half_the_pixels_covers_the_same_area(canvas):
     np.testing.assert_allclose(layer.data_to_world((0, 0)), (0.5 * 4.2, 0.5 * 3.1))
     np.testing.assert_allclose(layer.data_to_world((3, 5)), (6.5 * 4.2, 10.5 * 3.1))
     outer = (-0.5 * 4.2, -0.5 * 3.1), (49.5 * 4.2, 79.5 * 3.1)
-    for name in ("DRR", "radiograph"):
+    for name in ("DRR", "first"):
         np.testing.assert_allclose(canvas.viewer.layers[name]._extent_augmented.world, outer)
 
 
@@ -118,7 +120,7 @@ def test_without_a_ct_the_radiograph_shows_in_every_mode(viewer):
     canvas = DetectorCanvas(viewer, session(with_volume=False))
     for mode in set(OVERLAYS) - {"DRR"}:
         canvas.overlay = mode
-        assert shown(canvas) == {"radiograph"}
+        assert shown(canvas) == {"first"}
 
 
 def test_removing_the_last_radiograph_hides_everything(canvas):
@@ -127,16 +129,16 @@ def test_removing_the_last_radiograph_hides_everything(canvas):
     canvas.session.exposures.remove(canvas.session.exposures.named("first").id)
     assert shown(canvas) == set()
     canvas.session.exposures.add(radiograph(OTHER_CARM), name="again")
-    assert shown(canvas) == {"radiograph"}
+    assert shown(canvas) == {"again"}
 
 
 def test_another_ct_takes_its_drr_away(canvas):
     canvas.show_preview(preview(DRR))
-    assert shown(canvas) == {"radiograph", "DRR"}
+    assert shown(canvas) == {"first", "DRR"}
     canvas.session.patient.set_volume(volume())
-    assert shown(canvas) == {"radiograph"}
+    assert shown(canvas) == {"first"}
     canvas.show_preview(preview(10 * DRR))
-    assert shown(canvas) == {"radiograph", "DRR"}
+    assert shown(canvas) == {"first", "DRR"}
     assert canvas.viewer.layers["DRR"].contrast_limits[1] > 20  # fitted to the new one
 
 
@@ -146,12 +148,12 @@ def test_another_ct_takes_its_drr_away(canvas):
 @pytest.mark.parametrize(
     ("mode", "expected"),
     [
-        ("blend", {"radiograph", "DRR"}),
-        ("edges", {"radiograph", "edges"}),
+        ("blend", {"first", "DRR"}),
+        ("edges", {"first", "edges"}),
         ("difference", {"difference"}),
         ("checkerboard", {"checkerboard"}),
         ("swipe", {"swipe"}),
-        ("radiograph", {"radiograph"}),
+        ("radiograph", {"first"}),
         ("DRR", {"DRR"}),
     ],
 )
@@ -171,7 +173,7 @@ def test_an_unknown_mode_is_refused(canvas):
 
 
 def test_the_radiograph_is_dimmed_under_colour_alone_and_stays_opaque(canvas):
-    radiograph = canvas.viewer.layers["radiograph"]
+    radiograph = canvas.viewer.layers["first"]
     assert radiograph.colormap.name == "gray"  # there is no DRR yet
     canvas.show_preview(preview(picture()))
     assert radiograph.colormap.name == BACKDROP.name
@@ -195,7 +197,7 @@ def test_the_radiograph_is_dimmed_under_colour_alone_and_stays_opaque(canvas):
 def test_the_swipe_changes_pictures_where_the_mouse_is(canvas):
     canvas.overlay = "swipe"
     canvas.show_preview(preview(DRR[::-1, ::-1].copy()))
-    layer, radiograph = canvas.viewer.layers["swipe"], canvas.viewer.layers["radiograph"]
+    layer, radiograph = canvas.viewer.layers["swipe"], canvas.viewer.layers["first"]
     columns = layer.data.shape[1]
     width = canvas.carm.detector.size_mm[1]
 
@@ -216,7 +218,7 @@ def test_the_swipe_changes_pictures_where_the_mouse_is(canvas):
 def test_blinking_shows_one_after_the_other_in_one_tone(canvas):
     canvas.overlay = "blink"
     canvas.show_preview(preview(20 * DRR + 3))
-    drr, under = canvas.viewer.layers["DRR"], canvas.viewer.layers["radiograph"]
+    drr, under = canvas.viewer.layers["DRR"], canvas.viewer.layers["first"]
     assert drr.contrast_limits == under.contrast_limits
     assert drr.data.mean() == pytest.approx(under.data.mean(), rel=0.05)
     assert drr.colormap.name == "gray"
@@ -275,7 +277,7 @@ def test_contrast_is_fixed_by_the_first_frame_until_asked_for(canvas):
 def test_the_radiographs_contrast_ignores_what_is_masked(viewer):
     usable = picture() < 2.0
     canvas = DetectorCanvas(viewer, session(mask=usable))
-    assert viewer.layers["radiograph"].contrast_limits[1] == pytest.approx(1.99, abs=0.02)
+    assert viewer.layers["first"].contrast_limits[1] == pytest.approx(1.99, abs=0.02)
     canvas.close()
 
 
@@ -285,7 +287,7 @@ def test_masked_pixels_that_are_not_finite_are_drawn_dark(viewer):
     work = Session()
     work.exposures.add(type(radiograph())(spoilt, CARM, mask=usable), name="first")
     canvas = DetectorCanvas(viewer, work)
-    assert np.isfinite(viewer.layers["radiograph"].data).all()
+    assert np.isfinite(viewer.layers["first"].data).all()
     canvas.close()
 
 
@@ -295,14 +297,14 @@ def test_masked_pixels_that_are_not_finite_are_drawn_dark(viewer):
 def test_switching_the_radiograph_changes_the_layer_in_place(canvas):
     layers = canvas.viewer.layers
     canvas.show_preview(preview(DRR))
-    layer = layers["radiograph"]
+    layer = layers["first"]
     canvas.session.exposures.add(radiograph(OTHER_CARM), name="second")
-    assert layers["radiograph"] is layer
+    assert layers["second"] is layer
     assert layer.data.shape == (36, 24)
     np.testing.assert_allclose(layer.scale, (2.6, 5.3))
-    assert shown(canvas) == {"radiograph"}
+    assert shown(canvas) == {"second"}
     canvas.show_preview(preview(DRR))  # a late answer for the first radiograph
-    assert shown(canvas) == {"radiograph"}
+    assert shown(canvas) == {"second"}
     canvas.show_preview(preview(np.ones((36, 24)), OTHER_CARM))
     np.testing.assert_allclose(layers["DRR"].scale, (2.6, 5.3))
     canvas.session.exposures.activate(canvas.session.exposures.named("first").id)
@@ -314,7 +316,7 @@ def test_replacing_the_geometry_moves_the_layer(canvas):
     canvas.session.exposures.replace_image(
         canvas.session.exposures.named("first").id, radiograph(OTHER_CARM)
     )
-    np.testing.assert_allclose(canvas.viewer.layers["radiograph"].scale, (2.6, 5.3))
+    np.testing.assert_allclose(canvas.viewer.layers["first"].scale, (2.6, 5.3))
 
 
 @pytest.mark.parametrize("mode", OVERLAYS)
@@ -336,14 +338,50 @@ def test_layers_removed_by_the_user_are_made_again(canvas, mode):
         assert shown(canvas) == expected
 
 
-def test_a_renamed_layer_is_still_ours(canvas):
-    canvas.viewer.layers["radiograph"].name = "left hip"
+def test_a_layer_that_is_renamed_is_still_ours_and_renames_the_radiograph(canvas):
+    canvas.viewer.layers["first"].name = "left hip"
     canvas.show_preview(preview(DRR))
     assert shown(canvas) == {"left hip", "DRR"}
+    assert canvas.session.exposures.active.name == "left hip"
+    canvas.session.exposures.add(radiograph(OTHER_CARM), name="second")
+    canvas.viewer.layers["second"].name = "left hip"  # another one is called so
+    assert [entry.name for entry in canvas.session.exposures.all] == ["left hip", "second"]
+    assert shown(canvas) == {"second"}
+    canvas.session.exposures.rename(canvas.session.exposures.active.id, "right hip")
+    assert shown(canvas) == {"right hip"}
+    canvas.viewer.layers.clear()
+    canvas.show_preview(preview(np.ones((36, 24)), OTHER_CARM))
+    assert shown(canvas) == {"right hip", "DRR"}  # made again, it is still called so
+
+
+def test_a_name_that_a_layer_of_the_user_has_is_taken_up_when_it_is_free(viewer):
+    theirs = viewer.add_image(np.zeros((9, 8)), name="first", units="mm")
+    canvas = DetectorCanvas(viewer, session())
+    assert [layer.name for layer in viewer.layers] == ["first", "first [1]"]
+    assert canvas.session.exposures.active.name == "first"
+    viewer.layers.remove(theirs)
+    assert shown(canvas) == {"first"}
+    canvas.close()
+
+
+def test_the_radiographs_layer_is_saved_with_its_geometry(canvas, tmp_path):
+    write_radiograph_layer(*as_saved(canvas, "first", tmp_path / "a.npz"))
+    again = read_radiograph(tmp_path / "a.npz")
+    assert again.carm.detector == CARM.detector
+    np.testing.assert_array_equal(again.line_integrals, picture())
+    canvas.session.exposures.add(radiograph(OTHER_CARM), name="second")
+    write_radiograph_layer(*as_saved(canvas, "second", tmp_path / "b.npz"))
+    assert read_radiograph(tmp_path / "b.npz").carm.detector.shape == (36, 24)
+
+
+def as_saved(canvas, name, path):
+    """What napari hands to a writer."""
+    data, attributes, _ = canvas.viewer.layers[name].as_layer_data_tuple()
+    return str(path), data, attributes
 
 
 def test_the_users_layers_and_selection_stay(viewer):
-    theirs = viewer.add_image(np.zeros((9, 8)), name="radiograph", units="mm")
+    theirs = viewer.add_image(np.zeros((9, 8)), name="first", units="mm")
     viewer.layers.selection.active = theirs
     canvas = DetectorCanvas(viewer, session())
     canvas.show_preview(preview(DRR))
@@ -363,7 +401,7 @@ def test_later_layers_go_to_their_place(canvas):
         canvas.overlay = mode
     names = [layer.name for layer in layers]
     assert names == [
-        "radiograph",
+        "first",
         "DRR",
         "difference",
         "checkerboard",
@@ -383,9 +421,7 @@ def test_a_ct_in_the_same_viewer_does_no_harm(viewer):
     viewer.dims.set_point(0, 4.0)
     viewer.dims.ndisplay = 3
     canvas.show_preview(preview(2 * DRR))
-    np.testing.assert_allclose(
-        viewer.layers["radiograph"].data_to_world((7, 11)), (7 * 4.2, 11 * 3.1)
-    )
+    np.testing.assert_allclose(viewer.layers["first"].data_to_world((7, 11)), (7 * 4.2, 11 * 3.1))
     assert [str(unit) for unit in viewer.layers.extent.units] == ["millimeter"] * 3
 
 
@@ -405,9 +441,9 @@ def test_two_viewers_do_not_mix(canvas):
     other = DetectorCanvas(ViewerModel(), session())
     other.overlay = "difference"
     other.show_preview(preview(DRR))
-    assert shown(canvas) == {"radiograph"}
+    assert shown(canvas) == {"first"}
     other.session.exposures.remove(other.session.exposures.named("first").id)
-    assert shown(canvas) == {"radiograph"}
+    assert shown(canvas) == {"first"}
     other.close()
 
 
@@ -417,6 +453,6 @@ def test_a_closed_canvas_follows_no_more(viewer):
     canvas.edit_mask()
     canvas.close()
     work.exposures.add(radiograph(OTHER_CARM), name="second")
-    np.testing.assert_allclose(viewer.layers["radiograph"].scale, SPACING)
+    np.testing.assert_allclose(viewer.layers["first"].scale, SPACING)
     viewer.layers["mask"].data_setitem((np.array([3]), np.array([4])), 1)
     assert work.exposures.named("first").painted is None

@@ -61,7 +61,7 @@ def screen_of(viewer, shape, row, column):
 
 def test_a_pixel_is_drawn_where_the_camera_says(viewer):
     canvas = DetectorCanvas(viewer, one_bright_pixel())
-    viewer.layers["radiograph"].contrast_limits = (0.0, 1.0)
+    viewer.layers["first"].contrast_limits = (0.0, 1.0)
     picture = drawn(viewer)
     np.testing.assert_allclose(
         centre_of(picture.mean(-1)), screen_of(viewer, picture.shape, *PIXEL), atol=1.0
@@ -73,9 +73,9 @@ def test_a_pixel_is_drawn_where_the_camera_says(viewer):
 def test_a_landmark_is_drawn_on_the_pixel_it_marks(viewer, kind):
     work = one_bright_pixel()
     canvas = DetectorCanvas(viewer, work)
-    viewer.layers["radiograph"].contrast_limits = (0.0, 1.0)
+    viewer.layers["first"].contrast_limits = (0.0, 1.0)
     pixel = centre_of(drawn(viewer).mean(-1))
-    viewer.layers["radiograph"].visible = False
+    viewer.layers["first"].visible = False
     if kind == "landmarks":
         work.landmarks.set_picked(
             work.exposures.named("first").id, [Landmark("a", pixel=tuple(map(float, PIXEL)))]
@@ -167,7 +167,7 @@ def test_a_residual_arrow_is_drawn_between_its_ends(viewer):
     canvas = DetectorCanvas(viewer, work)
     work.landmarks.set(landmarks((10.0, 20.0)))
     work.landmarks.set_picked(work.exposures.named("first").id, [Landmark("a", pixel=(30.0, 60.0))])
-    for name in ("radiograph", "landmarks", "projected landmarks"):
+    for name in ("first", "landmarks", "projected landmarks"):
         viewer.layers[name].visible = False
     picture = drawn(viewer).max(-1)
     rows, columns = np.nonzero(picture > 0.3 * picture.max())
@@ -190,7 +190,7 @@ def test_an_ellipse_is_drawn_as_wide_as_it_is(viewer):
     pivot = torch.tensor([0.0, 0.0, 800.0]).double()
     registration = Registration(POSE, Status.CONVERGED, {"loss": 1.0}, (), pivot, covariance)
     canvas.show_uncertainty(Result("r", (work.exposures.active.id,), registration, {}))
-    for name in ("radiograph", "projected landmarks"):
+    for name in ("first", "projected landmarks"):
         viewer.layers[name].visible = False
     picture = drawn(viewer).max(-1)
     rows, columns = np.nonzero(picture > 0.3 * picture.max())

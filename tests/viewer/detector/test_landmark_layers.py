@@ -146,7 +146,7 @@ def test_each_radiograph_shows_its_own(canvas, work):
 
 def test_without_landmarks_there_are_no_layers():
     canvas = DetectorCanvas(ViewerModel(), session())
-    assert [layer.name for layer in canvas.viewer.layers] == ["radiograph"]
+    assert [layer.name for layer in canvas.viewer.layers] == ["first"]
 
 
 def test_a_hidden_layer_knows_its_points_when_its_text_is_asked_for(canvas, work):

@@ -232,7 +232,7 @@ def test_a_session_file_as_layers_and_back(session, tmp_path):
     path = str(write_session(tmp_path / "case.xreg.json", session)[0])
     assert get_reader(path) is get_session_reader(path)
     layers = [Layer.create(*data) for data in get_reader(path)(path)]
-    assert [layer.name for layer in layers] == ["CT", "landmarks", "frontal"]
+    assert [layer.name for layer in layers] == ["case", "case landmarks", "frontal"]
     opened = carried(layers[0].metadata).session
     assert all(carried(layer.metadata).session is opened for layer in layers)
     assert torch.equal(opened.poses.current.matrix(), session.poses.current.matrix())

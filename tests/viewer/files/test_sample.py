@@ -114,7 +114,7 @@ def case_layers():
 
 def test_the_simulated_radiograph_carries_its_case(case_layers):
     names = [options["name"] for _, options, _ in case_layers]
-    assert names[-1] == "simulated radiograph"
+    assert names[-1] == "simulated pelvis"
     carry = carried(case_layers[-1][1]["metadata"])
     session = carry.case.session()
     entry = session.exposures.active

@@ -117,7 +117,7 @@ def test_a_list_of_radiographs_is_each_of_them_once(tmp_path, shot, read):
     slices = write_series(tmp_path / "ct", 3, "1.2.31")
     names = ["a.npz", "b.png", "b.png.json", "m.fcsv"]
     layers = layers_of([*(str(tmp_path / name) for name in names), *slices])
-    assert [layer.name for layer in layers] == ["a", "b", "m", "1"]
+    assert [layer.name for layer in layers] == ["a", "b", "m", "ct/1.2.31.000"]
     assert [layer.ndim for layer in layers] == [2, 2, 3, 3]
     assert len(read) == 1
 

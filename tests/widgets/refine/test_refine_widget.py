@@ -370,7 +370,7 @@ def test_a_removed_layer_does_not_disturb_a_run(slow, qtbot, viewer):
     before = len(notification_manager.records)  # of all tests of this process
     click(qtbot, slow.buttons.go)
     several(qtbot, slow)
-    for name in ("iterations", "path of the landmarks", "DRR", "radiograph"):
+    for name in ("iterations", "path of the landmarks", "DRR", "frontal"):
         found = layer(viewer, name)
         if found is not None:
             viewer.layers.remove(found)

@@ -24,6 +24,8 @@ from napari_xreg.viewer.detector.fit import DetectorFit
 from napari_xreg.viewer.detector.landmarks import LandmarkLayers
 from napari_xreg.viewer.detector.mask import MaskLayer
 from napari_xreg.viewer.detector.pictures import OVERLAYS, PictureLayers, paint
+from napari_xreg.viewer.detector.pose_handles import ROLE as HANDLES, PoseHandles
+from napari_xreg.viewer.detector.radiograph_layer import RadiographLayer
 from napari_xreg.viewer.detector.uncertainty import UncertaintyLayer
 from napari_xreg.viewer.layer_shelf import MILLIMETRES, LayerShelf
 
@@ -32,7 +34,7 @@ __all__ = ["OVERLAYS", "DetectorCanvas"]
 _ROLES = (
     *("radiograph", "DRR", "difference", "checkerboard", "swipe", "edges", "heatmap", "mask"),
     *DETECTION_LAYERS,
-    *("ellipses", "residuals", "projected landmarks", "landmarks"),
+    *("ellipses", "residuals", "projected landmarks", "landmarks", HANDLES),
 )
 
 
@@ -56,10 +58,12 @@ class DetectorCanvas:
         self._shelf = LayerShelf(viewer, _ROLES)
         self._fit = DetectorFit(viewer, self._shelf)
         self._pictures = PictureLayers(self._shelf)
+        self._radiograph = RadiographLayer(viewer, self._shelf, session)
         self._landmarks = LandmarkLayers(self._shelf, session)
         self._detections = DetectionLayers(self._shelf, self._landmarks.colours)
         self._uncertainty = UncertaintyLayer(self._shelf, session)
         self._mask = MaskLayer(self._shelf, session)
+        self._handles = PoseHandles(self._shelf, session)
         self._volume = session.patient.rendering
         self._warned = False
         self._links: list[tuple[SignalInstance, Callable[[], None]]] = [
@@ -89,6 +93,10 @@ class DetectorCanvas:
     def layers(self) -> tuple[Layer, ...]:
         """Those of the user's layers that are this canvas's own."""
         return tuple(self._shelf)
+
+    def layer(self, role: str) -> Layer | None:
+        """One of them by what it is, whatever it is called; None where it was never needed."""
+        return self._shelf.get(role)
 
     def preview_carm(self, pixels: int) -> CArm:
         """The same C-arm, its detector's longer side sampled with at most `pixels`.
@@ -123,6 +131,18 @@ class DetectorCanvas:
     def backdrop(self, below: bool) -> None:
         self._pictures.backdrop = below
 
+    @property
+    def tied_contrast(self) -> bool:
+        """Whether window and level of radiograph and DRR change together.
+
+        Each has its own range of values: the same shares of it are shown.
+        """
+        return self._pictures.tied
+
+    @tied_contrast.setter
+    def tied_contrast(self, tied: bool) -> None:
+        self._pictures.tied = tied
+
     def show_landmarks_at(self, pose: Pose | None) -> None:
         """Projected landmarks and residuals at another pose than the session's; None: hidden.
 
@@ -143,6 +163,7 @@ class DetectorCanvas:
             return
         self._pictures.show_drr(preview.image, request.carm.detector)
         self._landmarks.keep_up(request.world_from_camera)
+        self._handles.show(request.world_from_camera)
 
     def fit_contrast(self) -> None:
         """Contrast of radiograph and DRR from what is shown now; else it stays as at first."""
@@ -199,6 +220,11 @@ class DetectorCanvas:
         return self._landmarks
 
     @property
+    def handles(self) -> PoseHandles:
+        """By which the mouse takes the pose."""
+        return self._handles
+
+    @property
     def detections(self) -> DetectionLayers:
         """Ellipses and samples of detected landmarks."""
         return self._detections
@@ -247,7 +273,9 @@ class DetectorCanvas:
                 detector = radiograph.carm.detector
                 if before is None or before.carm.detector.size_mm != detector.size_mm:
                     self._fit.fit(detector)
+        self._radiograph.show()
         self._landmarks.show(self.session.poses.current)
+        self._handles.show(self.session.poses.current)
         self._uncertainty.update()
         self._mask.show()
 
@@ -261,6 +289,7 @@ class DetectorCanvas:
         """With a CT, landmarks wait for its DRR, so that both move at once."""
         if self.session.patient.volume is None:
             self._landmarks.keep_up(self.session.poses.current)
+            self._handles.show(self.session.poses.current)
 
     def _on_landmarks(self) -> None:
         self._landmarks.show(self.session.poses.current)

@@ -1,5 +1,6 @@
 """The picture layers of the detector canvas: radiograph, DRR, and what compares the two."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -64,6 +65,7 @@ class PictureLayers:
         self._dimmed: tuple[Image, bool] | None = None
         self._undimmed: Colormap | str = "gray"
         self._swipe_at = 0.5
+        self._tied = self._windowing = False
 
     @property
     def mode(self) -> str:
@@ -132,11 +134,21 @@ class PictureLayers:
             if layer is not None and layer.visible:
                 self._paint_one(role)
 
+    @property
+    def tied(self) -> bool:
+        """Whether window and level of radiograph and DRR change together."""
+        return self._tied
+
+    @tied.setter
+    def tied(self, tied: bool) -> None:
+        self._tied = tied
+        self._window("radiograph")
+
     def fit_contrast(self) -> None:
         """Contrast limits from what is shown now."""
         layer = self._shelf.get("radiograph")
         if self._reference is not None and layer is not None:
-            layer.contrast_limits = robust_limits(self._reference.picture, self._reference.usable)
+            self._set_window(layer, robust_limits(self._reference.picture, self._reference.usable))
         if self._drr is not None:
             self._drr_limits = _drr_limits(self._drr[0])
             self._fit_drr()
@@ -186,7 +198,7 @@ class PictureLayers:
         detector = self._radiograph.carm.detector
         paint(layer, self._reference.picture, detector, detector)
         if self._radiograph_limits is not None:
-            layer.contrast_limits = self._radiograph_limits
+            self._set_window(layer, self._radiograph_limits)
 
     def _paint_one(self, role: str) -> None:
         layer = self._shelf.get(role)
@@ -216,14 +228,38 @@ class PictureLayers:
                 layer.opacity = 1.0 if alone else BLEND_OPACITY
                 self._dressed = (layer, alone)
             if self._mode == "blink" and radiograph is not None:
-                layer.contrast_limits = radiograph.contrast_limits
+                self._set_window(layer, radiograph.contrast_limits)
             elif self._drr_limits is not None:
-                layer.contrast_limits = self._drr_limits[alone]
+                self._set_window(layer, self._drr_limits[alone])
+        self._window("radiograph")
         self._dim_radiograph()
         for role in ("checkerboard", "swipe"):
             both = self._shelf.get(role)
             if both is not None and radiograph is not None:
                 both.contrast_limits = radiograph.contrast_limits
+
+    def _set_window(self, layer: Image, limits: Sequence[float]) -> None:
+        """By us, so that nothing follows from it."""
+        self._windowing = True
+        try:
+            layer.contrast_limits = tuple(limits)
+        finally:
+            self._windowing = False
+
+    def _window(self, role: str) -> None:
+        """While they are tied: the window of this one, as shares of its first window, for the other."""
+        mine, theirs = self._radiograph_limits, self._drr_limits
+        other = "DRR" if role == "radiograph" else "radiograph"
+        layer, follower = self._shelf.get(role), self._shelf.get(other)
+        if not self._tied or self._windowing or layer is None or follower is None:
+            return
+        if mine is None or theirs is None:
+            return
+        # Of "blink" the DRR is shown in the radiograph's tone.
+        drr = mine if self._mode == "blink" else theirs[self._mode == "DRR"]
+        (low, high), (start, end) = (mine, drr) if role == "radiograph" else (drr, mine)
+        shares = [(limit - low) / (high - low) for limit in layer.contrast_limits]
+        self._set_window(follower, [start + share * (end - start) for share in shares])
 
     def _dim_radiograph(self) -> None:
         layer = self._shelf.get("radiograph")
@@ -240,6 +276,8 @@ class PictureLayers:
         def make() -> Image:
             layer = Image(np.zeros((2, 2), np.float32), **_LOOKS[role], **MILLIMETRES)
             self._shelf.listen(layer.events.visible, lambda: self._made_visible(role))
+            if role in ("radiograph", "DRR"):
+                self._shelf.listen(layer.events.contrast_limits, lambda: self._window(role))
             return layer
 
         return self._shelf.need(role, make)

@@ -20,7 +20,9 @@ from napari_xreg.images import (
     ReadError,
     SeveralSeries,
     UnknownValues,
+    file_title,
     has_sidecar,
+    image_title,
     input_files,
     is_ct_file,
     is_trial,
@@ -132,13 +134,13 @@ def read_trial_layers(path: Paths) -> Layers:
     source = file_source(files.volume.path, **files.volume.options)
     layers = [
         volume_layer(
-            volume, name=_title(files.volume.path), carry=Carried(volume, source, volume.notes)
+            volume, name=file_title(files.volume.path), carry=Carried(volume, source, volume.notes)
         )
     ]
     for each in files.radiographs:
         radiograph = read_radiograph(each.path, **each.options)
         carry = Carried(radiograph, file_source(each.path, **each.options), radiograph.notes)
-        layers.append(radiograph_layer(radiograph, name=each.path.stem, carry=carry))
+        layers.append(radiograph_layer(radiograph, name=image_title(each.path), carry=carry))
     return layers
 
 
@@ -172,8 +174,8 @@ def read_ct_layers(path: Paths) -> Layers:
         ) from unknown  # fmt: skip
     if series is not None:
         remember(volume, series, file.absolute())
-    name = _title(file) if series is None else series_title(file)
-    return [volume_layer(volume, name=name, carry=Carried(volume, source, volume.notes))]
+    carry = Carried(volume, source, volume.notes)
+    return [volume_layer(volume, name=image_title(file), carry=carry)]
 
 
 def read_several_layers(paths: Paths) -> Layers:
@@ -252,7 +254,7 @@ def read_radiograph_layers(path: Paths) -> list[LayerData]:
         file = file.with_suffix("")
     radiograph = read_radiograph(file)
     carry = Carried(radiograph, file_source(file), radiograph.notes)
-    return [radiograph_layer(radiograph, name=file.stem, carry=carry)]
+    return [radiograph_layer(radiograph, name=image_title(file), carry=carry)]
 
 
 def read_landmarks_layers(path: Paths) -> list[LayerData]:
@@ -270,7 +272,7 @@ def read_landmarks_layers(path: Paths) -> list[LayerData]:
         raise ReadError(f"{unknown}: drop it on the Data widget, which asks") from unknown
     if all(mark.position is None for mark in marks):
         raise ReadError(f"{file}: its landmarks have pixels only, no position in the patient")
-    return [landmarks_layer(marks, name=_title(file), carry=Carried(marks, file_source(file)))]
+    return [landmarks_layer(marks, name=file_title(file), carry=Carried(marks, file_source(file)))]
 
 
 def read_session_layers(path: Paths) -> list[LayerData]:
@@ -300,19 +302,32 @@ def session_layers(session: Session) -> list[LayerData]:
         return Carried(value, source, session=session)  # type: ignore[arg-type]
 
     layers: list[LayerData] = []
+    source = session.patient.volume_source
+    patient = "CT" if source is None else source_title(source)
     if session.patient.volume is not None:
-        about = carry(session.patient.volume, session.patient.volume_source)
-        layers.append(volume_layer(session.patient.volume, name="CT", carry=about))
+        about = carry(session.patient.volume, source)
+        layers.append(volume_layer(session.patient.volume, name=patient, carry=about))
     if session.patient.labels is not None:
         about = carry(session.patient.labels, session.patient.labels_source)
-        layers.append(labels_layer(session.patient.labels, name="labels", carry=about))
+        layers.append(labels_layer(session.patient.labels, name=f"{patient} labels", carry=about))
     if session.landmarks.all:
         about = carry(session.landmarks.all, None)
-        layers.append(landmarks_layer(session.landmarks.all, name="landmarks", carry=about))
+        layers.append(
+            landmarks_layer(session.landmarks.all, name=f"{patient} landmarks", carry=about)
+        )
     for entry in session.exposures.all:
         about = carry(entry.radiograph, entry.source)
         layers.append(radiograph_layer(entry.radiograph, name=entry.name, carry=about))
     return layers
+
+
+def source_title(source: Source) -> str:
+    """What a layer of a CT from there is called."""
+    if source.built_in:
+        return source.path
+    if source.path.endswith(".npz"):  # kept beside the session's own file
+        return Path(source.path).name.split(".")[0]
+    return image_title(source.path, series_uid=source.options.get("series_uid"))
 
 
 def _single(path: Paths) -> Path | None:
@@ -341,30 +356,6 @@ def _series_of(file: Path) -> Series | None:
     except Exception:  # a damaged file makes pydicom raise almost anything
         return None
     return Series(file.absolute().parent, uid) if uid else None
-
-
-def series_title(file: Path) -> str:
-    """Patient, description and date of a DICOM slice's series, as far as its header has them."""
-    from pydicom import dcmread
-
-    tags = ["PatientName", "SeriesDescription", "SeriesDate", "StudyDate"]
-    try:
-        header = dcmread(file, specific_tags=tags, stop_before_pixels=True)
-        date = str(header.get("SeriesDate") or header.get("StudyDate") or "")
-        parts = [
-            str(header.get("PatientName") or "").replace("^", " ").strip(),
-            str(header.get("SeriesDescription") or "").strip(),
-            f"{date[:4]}-{date[4:6]}-{date[6:8]}" if len(date) == 8 else date,
-        ]
-    except Exception:  # a damaged header: whatever is wrong with it, the reader says
-        parts = []
-    return ", ".join(part for part in parts if part) or _title(file)
-
-
-def _title(file: Path) -> str:
-    """Half of all CTs are called ct.nii.gz: the folder tells them apart."""
-    stem = file.name.split(".")[0] or file.name
-    return f"{file.absolute().parent.name}/{stem}" if stem.lower() in ("ct", "series") else stem
 
 
 def _some_files(folder: Path, most: int = 20) -> list[Path]:

@@ -50,7 +50,7 @@ def phantom_case_layers(*, spacing_mm: float = 1.5, pixels: int = 256) -> list[L
     for _, options, _ in layers:
         options["visible"] = False
     carry = Carried(case.radiograph, notes=("simulated: accuracy on it is no promise",), case=case)
-    return [*layers, radiograph_layer(case.radiograph, name="simulated radiograph", carry=carry)]
+    return [*layers, radiograph_layer(case.radiograph, name="simulated pelvis", carry=carry)]
 
 
 def data_folder_layers() -> list[LayerData]:

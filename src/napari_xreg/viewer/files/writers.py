@@ -121,12 +121,18 @@ def session_of_layers(layers: Sequence[LayerData]) -> Session:
     if len(sessions) > 1:
         raise ValueError("these layers belong to several sessions: save those of one at a time")
     (carried_session,) = sessions.values() or (None,)
+    known = set()
+    if carried_session is not None:
+        known = {id(entry.radiograph) for entry in carried_session.exposures.all}
+    strangers = [
+        one for one in shown if one.carry.session is None and id(one.carry.value) not in known
+    ]
     session = Session()
     if carried_session is not None:
-        if all(one.carry.session is carried_session and not one.edited for one in shown):
+        if not strangers and not any(one.edited for one in shown):
             return carried_session
         session.restore(_edited_state(carried_session.capture()(), shown))
-    _add_strangers(session, [one for one in shown if one.carry.session is None])
+    _add_strangers(session, strangers)
     if session.patient.volume is None and not session.exposures.all:
         raise ValueError(
             "a session holds a CT and radiographs: none of these layers was opened with "

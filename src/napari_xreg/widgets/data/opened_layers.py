@@ -23,8 +23,8 @@ _TURN = (Volume, LabelMap, tuple, Radiograph)
 class OpenedLayers:
     """Takes layers that the plugin's readers and samples made; hides what the plugin shows itself.
 
-    The CT is in the 3D view and in Slices, the radiograph on the canvas: their layers would show them
-    twice, and a CT lies over the radiograph. They stay in the list, with the eye closed.
+    A radiograph's layer makes room for the canvas's own, of the same name. The CT is in the 3D view
+    and in Slices, and would lie over the radiograph: it stays in the list, with the eye closed.
 
     Parameters
     ----------
@@ -58,6 +58,8 @@ class OpenedLayers:
         window = getattr(getattr(self._bench.viewer, "window", None), "_qt_window", None)
         carry = value_of(event.value)
         if window is None or carry is None or carry in self._taken or not seen(window):
+            return
+        if any(event.value is own for own in self._bench.canvas.layers):
             return
         self._taken.add(carry)
         self._waiting.append(event.value)
@@ -97,7 +99,7 @@ class OpenedLayers:
             self._take(_answer(carry, name))
 
     def settle(self, settled: "Settled") -> None:
-        """Close the eyes of the layers that were taken; what was refused stays in sight."""
+        """Hide the layers that were taken; what was refused stays in sight."""
         there = {mark.name for mark in self._bench.session.landmarks.all}
         for layer, carry in settled.layers:
             value = carry.value
@@ -105,7 +107,11 @@ class OpenedLayers:
                 taken = {mark.name for mark in value} <= there
             else:
                 taken = self._known(value)
-            if taken or carry.session is not None:
+            if not taken and carry.session is None:
+                continue
+            if isinstance(value, Radiograph) and layer in self._bench.viewer.layers:
+                self._bench.viewer.layers.remove(layer)
+            else:
                 layer.visible = False
 
     def _known(self, value: Any) -> bool:

@@ -17,6 +17,7 @@ from napari_xreg.images import (
     SeveralSeries,
     UnknownValues,
     formats_in_words,
+    image_title,
     read_landmarks,
     read_radiograph,
 )
@@ -173,7 +174,7 @@ class ReadFile:
             return Choice(f"{path.name} holds {several.frames} images. Which one?", options)
         except IncompleteRadiograph as incomplete:
             return Unfinished(incomplete.stored, replace(self, kind="radiograph"))
-        return Xray(radiograph, file_source(path, **self.options), path.stem)
+        return Xray(radiograph, file_source(path, **self.options), image_title(path))
 
     def _with(self, kind: Kind, **options: Any) -> "ReadFile":
         return replace(self, kind=kind, options={**self.options, **options})

@@ -56,7 +56,7 @@ class PickMouse:
         plain = event.button == 1 and not event.modifiers and viewer.dims.ndisplay == 2
         layer = viewer.layers.selection.active
         busy = str(getattr(layer, "mode", "pan_zoom")) not in ("pan_zoom", "transform")
-        if not plain or busy:
+        if not plain or busy or event.handled:
             return
         in_ct = isinstance(layer, Image) and layer.ndim == 3
         taken = None if carm is None or in_ct else self._landmark_under(event, carm)
@@ -93,8 +93,8 @@ class PickMouse:
     def _landmark_under(self, event: Any, carm: CArm) -> str | None:
         active = self._bench.session.exposures.active
         marks = [] if active is None else [m for m in active.landmarks if m.pixel is not None]
-        shown = [layer for layer in self._bench.canvas.layers if layer.name == "landmarks"]
-        if not marks or (shown and not shown[0].visible):
+        shown = self._bench.canvas.layer("landmarks")
+        if not marks or (shown is not None and not shown.visible):
             return None
         here = np.asarray(event.position[-2:], np.float64)
         at = np.array([mark.pixel for mark in marks]) * np.array(carm.detector.spacing)

@@ -1,18 +1,23 @@
 """What is said of the DRR on the canvas: how alike it is to the radiograph, its size, its emptiness."""
 
+from operator import is_
+
 import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import QObject, QTimer, Signal
 from qtpy.QtWidgets import QLabel
 
+from napari_xreg.geometry import Pose
+from napari_xreg.images import Radiograph
 from napari_xreg.session import Preview, Session
 from napari_xreg.widgets.jobs.lane import Lane
 from napari_xreg.widgets.jobs.live_preview import LivePreview
 from napari_xreg.widgets.parts.small_print import SmallPrint
+from napari_xreg.widgets.pose.ncc_profile import NccProfile
 from napari_xreg.widgets.pose.similarity_reading import (
-    Similarity,
-    SimilarityRequest,
+    GradientNcc,
     SmallRadiographs,
+    alike,
 )
 
 READING_MS = 250
@@ -22,7 +27,7 @@ WORDS_MS = 200
 
 
 class DrrReading(QObject):
-    """Two labels, for a form to take, that follow the DRR.
+    """A line and two labels, for a form to take, that follow the DRR.
 
     Parameters
     ----------
@@ -44,11 +49,12 @@ class DrrReading(QObject):
         self._session, self._preview = session, preview
         self.empty = ""
         """Why nothing is to be seen, and what to do; empty where something is."""
+        self.profile = NccProfile()
         self.similarity = QLabel("—")
         self.similarity.setToolTip(
-            "How alike radiograph and DRR are, inside the mask. NCC: normalised cross-correlation "
-            "of the whole images. Gradient NCC: mean over 11 × 11 windows of their Sobel images, "
-            "as xvr refines with. Both at most 1, higher is better; at 256 pixels a side at most."
+            "How alike the edges of radiograph and DRR are, inside the mask: mean NCC over 11 × 11 "
+            "windows of their Sobel images, as xvr refines with. At most 1, higher is better; at "
+            "256 pixels a side at most. Grey: of a pose before this one."
         )
         self.words = SmallPrint(lines=1)
         self.words.setToolTip(
@@ -63,14 +69,24 @@ class DrrReading(QObject):
         self._saying.timeout.connect(self._say)
         self._lane = Lane(self._show, name="Similarity")
         self._small = SmallRadiographs()
+        # For the line, in the main thread; of what, and of which pose.
+        self._smaller = SmallRadiographs()
+        self._compared: tuple[object, ...] = ()
+        self._masked: Radiograph | None = None
+        self._pose: Pose | None = None
 
     def follow_pose(self) -> None:
         """Grey: it is of a pose before this one."""
         self.similarity.setEnabled(False)
+        self.profile.pose_moved()
 
-    def follow_picture(self, _: Preview) -> None:
-        """While dragging, numbers and words follow a few times a second: each repaint of a
-        widget makes Qt compose the whole window anew, canvas included."""
+    def follow_picture(self, preview: Preview) -> None:
+        """The line moves with every picture, in the same repaint.
+
+        While dragging, numbers and words follow a few times a second: each repaint of a widget
+        makes Qt compose the whole window anew, canvas included.
+        """
+        self._draw(preview)
         if not self._preview.dragging:
             self._saying.stop()
             self._say()
@@ -83,6 +99,7 @@ class DrrReading(QObject):
         """Other pixels are compared."""
         if self._preview.latest is not None:
             self._judge(self._preview.latest.image)
+            self._draw(self._preview.latest)
         self._reading.start(READING_MS)
 
     def follow_scene(self) -> None:
@@ -95,12 +112,35 @@ class DrrReading(QObject):
         if nothing:
             self.similarity.setText("—")
             self.words.setText("")
+            self.profile.clear()
 
     def close(self) -> None:
         """For good."""
         self._saying.stop()
         self._reading.stop()
+        self.profile.close_timer()
         self._lane.close(wait_seconds=1.0)
+
+    def _draw(self, preview: Preview) -> None:
+        """Its NCC into the line; what is shown of another pose for comparison is left out."""
+        self.profile.caught_up(again_behind=self._preview.busy)
+        active = self._session.exposures.active
+        if active is None or self._preview.elsewhere:
+            return
+        what = (active.radiograph, active.painted, preview.request.volume)
+        if len(what) != len(self._compared) or not all(map(is_, what, self._compared)):
+            self.profile.clear()
+            self._compared, self._masked = what, active.masked
+        assert self._masked is not None
+        compared = alike(self._masked, preview, self._smaller)
+        try:
+            value = None if compared is None else compared.ncc()
+        except ValueError:  # the mask leaves nothing
+            value = None
+        if value is not None:
+            pose = preview.request.world_from_camera
+            self.profile.put(value, again=pose is self._pose)
+            self._pose = pose
 
     def _say(self) -> None:
         preview = self._preview.latest
@@ -148,17 +188,15 @@ class DrrReading(QObject):
             self._lane.drop()
             self._show(None)
         elif active is not None and preview is not None:
-            self._lane.ask(SimilarityRequest(active.masked, preview, self._small))
+            self._lane.ask(GradientNcc(active.masked, preview, self._small))
 
-    def _show(self, reading: Similarity | None) -> None:
+    def _show(self, gradient_ncc: float | None) -> None:
         if (
-            reading is None
+            gradient_ncc is None
             or self._session.exposures.active is None
             or self._preview.latest is None
         ):
             self.similarity.setText("—")
             return
         self.similarity.setEnabled(not self._preview.busy)
-        self.similarity.setText(
-            f"NCC {reading.ncc:.3f}     gradient NCC {reading.gradient_ncc:.3f}"
-        )
+        self.similarity.setText(f"{gradient_ncc:.3f}")

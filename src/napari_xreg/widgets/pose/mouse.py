@@ -3,7 +3,7 @@
 Alt+drag, Shift+drag and Control+wheel belong to napari, and Up, Down, Left, Right without Shift.
 """
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -17,7 +17,8 @@ from napari_xreg.widgets.pose.shortcuts import STEPS, answer_with
 
 MOUSE_WORDS = (
     "On the picture, with Control held: drag to shift, drag with the right button for depth; "
-    "with Control and Shift: drag to rotate, with the right button to roll."
+    "with Control and Shift: drag to rotate, with the right button to roll. With Handles: drag the cross to "
+    "shift, the ring to roll."
 )
 KEY_WORDS = (
     "Keys, by one step: Shift and arrows shift, Shift and Page Up or Down change depth; with "
@@ -90,7 +91,8 @@ class PoseMouse:
         if self is not self._mice[-1]:
             return
         session, canvas = self._bench.session, self._bench.canvas
-        kind = _kind(event)
+        handle = self._handle_under(viewer, event)
+        kind = handle or _kind(event)
         carm = canvas.carm
         if (
             kind is None
@@ -101,8 +103,16 @@ class PoseMouse:
             return
         start, began = session.poses.current, _pixel(event, carm)
         pivot = self._pivot_at(kind, start, carm, began)
+        if handle == "roll" and canvas.handles.centre is not None:
+            # About the middle of the ring, which may not be where the pivot is seen.
+            pivot = hand_moves.point_under(
+                start, carm, _pixel_of(canvas.handles.centre, carm), pivot
+            )
         event.handled = True
         moved = False
+        camera = viewer.scene.camera
+        panned = camera.mouse_pan
+        camera.mouse_pan = panned and handle is None
 
         def follow() -> bool:
             """False where the radiograph went while it was held."""
@@ -126,10 +136,19 @@ class PoseMouse:
             if moved:
                 follow()
         finally:
+            camera.mouse_pan = panned
             if moved:
                 self._bench.preview.end_drag()
                 if session.exposures.active is not None:
                     session.poses.record(_WHY[kind])
+
+    def _handle_under(self, viewer: Any, event: Any) -> str | None:
+        """Of the plain left button, unless a layer that draws or picks has the mouse."""
+        mode = str(getattr(viewer.layers.selection.active, "mode", "pan_zoom"))
+        if event.button != 1 or event.modifiers or event.handled or mode != "pan_zoom":
+            return None
+        row_mm, column_mm = (float(v) for v in event.position[-2:])
+        return self._bench.canvas.handles.under(row_mm, column_mm, viewer.scene.camera.zoom)
 
     def _pivot_at(
         self, kind: str, pose: Pose, carm: CArm, pixel: hand_moves.Pixel
@@ -165,9 +184,12 @@ def _kind(event: Any) -> str | None:
 
 def _pixel(event: Any, carm: CArm) -> hand_moves.Pixel:
     """Row and column under the cursor; the canvas is in mm (see `DetectorCanvas`)."""
-    row_mm, column_mm = event.position[-2:]
+    return _pixel_of(event.position[-2:], carm)
+
+
+def _pixel_of(place_mm: Sequence[float], carm: CArm) -> hand_moves.Pixel:
     s_row, s_column = carm.detector.spacing
-    return float(row_mm) / s_row, float(column_mm) / s_column
+    return float(place_mm[0]) / s_row, float(place_mm[1]) / s_column
 
 
 def _moved(

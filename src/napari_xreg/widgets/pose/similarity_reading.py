@@ -1,8 +1,10 @@
-"""How alike radiograph and DRR are now: two numbers, computed off the main thread."""
+"""How alike radiograph and DRR are: NCC of every picture, and gradient NCC off the main thread."""
 
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
 
 from napari_xreg.images import Radiograph
 from napari_xreg.metrics import gradient_ncc, ncc
@@ -13,25 +15,6 @@ PIXELS = 256
 """Longer side at which they are computed, at most."""
 PATCH = 11
 """Side of the windows of gradient NCC, as xvr refines with."""
-
-
-@dataclass(frozen=True, eq=False)
-class Similarity:
-    """The answer.
-
-    Parameters
-    ----------
-    ncc
-        Of the whole images, in [-1, 1].
-    gradient_ncc
-        Mean over `PATCH` x `PATCH` windows of the Sobel images.
-    shape
-        Rows and columns they were computed at.
-    """
-
-    ncc: float
-    gradient_ncc: float
-    shape: tuple[int, int]
 
 
 class SmallRadiographs:
@@ -51,8 +34,8 @@ class SmallRadiographs:
 
 
 @dataclass(frozen=True, eq=False)
-class SimilarityRequest:
-    """Everything the two numbers need, captured.
+class GradientNcc:
+    """Everything that gradient NCC needs, captured.
 
     Parameters
     ----------
@@ -68,21 +51,57 @@ class SimilarityRequest:
     preview: Preview
     small: SmallRadiographs
 
-    def answer(self) -> Similarity | None:
-        """Compute; None where the DRR is not of this radiograph, or too little is usable."""
-        carm = self.preview.request.carm
-        pixels = min(PIXELS, max(carm.detector.shape))
-        fixed = self.small.at(self.radiograph, pixels)
-        drr = Radiograph(torch.from_numpy(self.preview.image), carm)
-        moving = at_pixels(drr, pixels)
-        shape = fixed.carm.detector.shape
-        if shape != moving.carm.detector.shape or min(shape) < PATCH:
+    def answer(self) -> float | None:
+        """Mean over `PATCH` x `PATCH` windows; None where too little is usable."""
+        compared = alike(self.radiograph, self.preview, self.small)
+        if compared is None or min(compared.shape) < PATCH:
             return None
-        x, y, mask = fixed.line_integrals.float(), moving.line_integrals.float(), fixed.mask
-        if mask is not None:
-            x = torch.where(mask, x, 0.0)
         try:
-            sharp = gradient_ncc(x, y, patch=PATCH, mask=mask)
-            return Similarity(float(ncc(x, y, mask=mask)), float(sharp), shape)
+            return float(gradient_ncc(compared.x, compared.y, patch=PATCH, mask=compared.mask))
         except ValueError:  # the mask leaves too little
             return None
+
+
+@dataclass(frozen=True, eq=False)
+class Compared:
+    """Radiograph and DRR of one size.
+
+    Parameters
+    ----------
+    x, y
+        Line integrals of the radiograph, 0 where it is masked, and of the DRR.
+    mask
+        Usable pixels; None: all.
+    """
+
+    x: Float[Tensor, "rows columns"]
+    y: Float[Tensor, "rows columns"]
+    mask: Bool[Tensor, "rows columns"] | None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        rows, columns = self.x.shape
+        return rows, columns
+
+    def ncc(self) -> float:
+        """Of the whole images.
+
+        Raises
+        ------
+        ValueError
+            If the mask leaves no pixel.
+        """
+        return float(ncc(self.x, self.y, mask=self.mask))
+
+
+def alike(radiograph: Radiograph, preview: Preview, small: SmallRadiographs) -> Compared | None:
+    """Both at `PIXELS` a side at most; None where the DRR is not of this radiograph."""
+    carm = preview.request.carm
+    pixels = min(PIXELS, max(carm.detector.shape))
+    fixed = small.at(radiograph, pixels)
+    moving = at_pixels(Radiograph(torch.from_numpy(preview.image), carm), pixels)
+    if fixed.carm.detector.shape != moving.carm.detector.shape:
+        return None
+    x, y, mask = fixed.line_integrals.float(), moving.line_integrals.float(), fixed.mask
+    return Compared(x if mask is None else torch.where(mask, x, 0.0), y, mask)

@@ -3,7 +3,7 @@
 import torch
 from jaxtyping import Float
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QFormLayout, QGroupBox
+from qtpy.QtWidgets import QCheckBox, QFormLayout, QGroupBox, QHBoxLayout
 from torch import Tensor
 
 from napari_xreg.session import Session
@@ -40,13 +40,33 @@ class ViewGroup(QGroupBox):
         self.overlay.addItems(list(OVERLAYS))
         self.overlay.setCurrentText(canvas.overlay)
         self.overlay.textActivated.connect(self._choose_overlay)
+        self.tied = QCheckBox("Same contrast")
+        self.tied.setToolTip(
+            "Window and level tied: changing the contrast limits of the radiograph changes those of the "
+            "DRR by the same share of its own range, and the other way round. Off: each has its own."
+        )
+        self.tied.setChecked(canvas.tied_contrast)
+        self.tied.toggled.connect(self._tie)
+        self.handles = QCheckBox("Handles")
+        self.handles.setToolTip(
+            "A cross and a ring on the radiograph, about the point of “Rotate about”: drag the cross to "
+            "shift the patient, the ring to roll"
+        )
+        self.handles.toggled.connect(lambda _: self._show_handles())
+        self.pivot.currentIndexChanged.connect(lambda _: self._show_handles())
         self._blinking = QTimer(self)
         self._blinking.setInterval(BLINK_MS)
         self._blinking.timeout.connect(canvas.blink)
         form = QFormLayout(self)
         form.addRow("Show", self.overlay)
         form.addRow("Rotate about", self.pivot)
-        form.addRow(reading.similarity)
+        switches = QHBoxLayout()
+        switches.addWidget(self.handles)
+        switches.addWidget(self.tied)
+        switches.addStretch(1)
+        form.addRow(switches)
+        form.addRow("NCC", reading.profile)
+        form.addRow("Gradient NCC", reading.similarity)
         form.addRow(reading.words)
 
     def show_overlay(self, mode: str) -> None:
@@ -74,9 +94,19 @@ class ViewGroup(QGroupBox):
             self.pivot.addItem(mark.name, f"landmark {mark.name}")
         self.pivot.setCurrentIndex(max(0, self.pivot.findData(chosen)))
 
-    def close_timer(self) -> None:
-        """Blink no more."""
+    def end(self) -> None:
+        """Blink no more, and take the handles along."""
         self._blinking.stop()
+        self._canvas.handles.turn_off()
+
+    def _tie(self, tied: bool) -> None:
+        self._canvas.tied_contrast = tied
+
+    def _show_handles(self) -> None:
+        if self.handles.isChecked():
+            self._canvas.handles.turn_on(self.pivot_point)
+        else:
+            self._canvas.handles.turn_off()
 
     def _choose_overlay(self, mode: str) -> None:
         self._canvas.overlay = mode

@@ -262,6 +262,6 @@ class PoseWidget(Docked):
         if self._preview.elsewhere and not self.workbench.closed:
             self._preview.ask()  # nobody could end the comparison any more
         self._settle.stop()
-        self.view.close_timer()
+        self.view.end()
         self.mouse.close()
         self.reading.close()

@@ -2,7 +2,7 @@
 
 from qtpy.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
-from napari_xreg.session import Session
+from napari_xreg.session import Exposure, Session
 from napari_xreg.widgets.parts.data_buttons import button
 from napari_xreg.widgets.parts.small_print import SmallPrint
 
@@ -46,8 +46,13 @@ class RunButtons(QWidget):
             self.status.setText("Load a CT and a radiograph first (Data).")
             return
         names = ", ".join(
-            entry.name + (" (simulated radiograph)" if entry.radiograph.simulated else "")
+            entry.name + (" (simulated)" if _simulated_unsaid(entry) else "")
             for entry in session.exposures.all
             if entry.used
         )
         self.status.setText(f"Ready: {names or 'no radiograph: tick one'}.")
+
+
+def _simulated_unsaid(entry: Exposure) -> bool:
+    """Whether it is simulated and its name does not say so."""
+    return entry.radiograph.simulated and "simulated" not in entry.name
