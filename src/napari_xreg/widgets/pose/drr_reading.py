@@ -17,7 +17,7 @@ from napari_xreg.widgets.pose.ncc_profile import NccProfile
 from napari_xreg.widgets.pose.similarity_reading import (
     GradientNcc,
     SmallRadiographs,
-    alike,
+    ncc_of,
 )
 
 READING_MS = 250
@@ -132,11 +132,7 @@ class DrrReading(QObject):
             self.profile.clear()
             self._compared, self._masked = what, active.masked
         assert self._masked is not None
-        compared = alike(self._masked, preview, self._smaller)
-        try:
-            value = None if compared is None else compared.ncc()
-        except ValueError:  # the mask leaves nothing
-            value = None
+        value = ncc_of(self._masked, preview, self._smaller)
         if value is not None:
             pose = preview.request.world_from_camera
             self.profile.put(value, again=pose is self._pose)

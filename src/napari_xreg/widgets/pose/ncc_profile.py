@@ -6,6 +6,8 @@ from qtpy.QtCore import QPointF, QRectF, QSize, Qt, QTimer
 from qtpy.QtGui import QColor, QPainter, QPaintEvent, QPalette, QPen, QPolygonF
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
+from napari_xreg.widgets.pose.similarity_reading import LINE_PIXELS
+
 KEPT = 120
 """Pictures, of which the oldest goes."""
 LAG_MS = 150
@@ -25,8 +27,8 @@ class NccProfile(QWidget):
         super().__init__(parent)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setToolTip(
-            "Normalised cross-correlation (NCC) of radiograph and DRR, inside the mask, at 256 "
-            f"pixels a side at most: of the last {KEPT} DRRs, the newest on the right; at most 1, "
+            "Normalised cross-correlation (NCC) of radiograph and DRR, inside the mask, at "
+            f"{LINE_PIXELS} pixels a side at most: of the last {KEPT} DRRs, the newest on the right; at most 1, "
             "higher is better. Dotted: the highest of them. Grey: the DRR is behind the pose."
         )
         self._values: deque[float] = deque(maxlen=KEPT)
