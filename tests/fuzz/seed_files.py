@@ -5,6 +5,7 @@ SimpleITK, pydicom, cv2, torch), ours by our writers.
 """
 
 import json
+import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -182,6 +183,16 @@ def _radiographs(place, add):
         add(ending, "radiograph", path)
         if ending == "png":
             add("sidecar", "radiograph", path, sidecar)
+    for ending, codec in (("avi", "MJPG"), ("mp4", "mp4v")):
+        path = place(ending) / f"x.{ending}"
+        grey = cv2.convertScaleAbs(readings, alpha=255 / readings.max())
+        rows, columns = grey.shape
+        film = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*codec), 10, (columns, rows))
+        for _ in range(4):
+            film.write(cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR))
+        film.release()
+        shutil.copy(sidecar, sidecar_path(path))
+        add(ending, "cine", path)
 
 
 def _data_sets(place, add):

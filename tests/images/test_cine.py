@@ -65,6 +65,7 @@ def test_a_folder_is_called_by_the_numbers_of_its_files(tmp_path):
     for number, image in zip((9, 10, 12), STACK, strict=True):
         assert cv2.imwrite(str(tmp_path / f"cam_{number}.png"), image)
     (tmp_path / "notes.txt").write_text("not a frame")
+    (tmp_path / "run_9.avi").write_bytes(b"what they were taken from")
     cine = open_cine(tmp_path, **GEOMETRY)
     assert cine.numbers == (9, 10, 12)
     assert cine.times_s is None

@@ -1,9 +1,8 @@
-from .cine import Cine as Cine, open_cine as open_cine
+from .cine import Cine as Cine, open_cine as open_cine, times_of as times_of
 from .dicom.ct import VOLUME_CLASSES as VOLUME_CLASSES, read_header as read_header
 from .dicom.kind import is_ct_file as is_ct_file, is_xray_file as is_xray_file
 from .dicom.radiograph import read_dicom_image as read_dicom_image
 from .dicom.series import is_dicom as is_dicom
-from .dicom.timing import frame_times as frame_times
 from .dicom.writing import (
     dicom_radiograph as dicom_radiograph,
     write_dicom_radiograph as write_dicom_radiograph,

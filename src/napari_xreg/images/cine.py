@@ -8,6 +8,7 @@ from typing import Any
 from napari_xreg.images.dicom.kind import is_xray_file
 from napari_xreg.images.dicom.timing import frame_times
 from napari_xreg.images.errors import ReadError, SeveralFrames
+from napari_xreg.images.formats.film import FILMS, film_times
 from napari_xreg.images.formats.numbered import numbered_files
 from napari_xreg.images.formats.table import suffixes
 from napari_xreg.images.radiograph import Radiograph
@@ -37,7 +38,7 @@ class Cine:
 
 
 def open_cine(path: Path | str, **options: Any) -> Cine:
-    """The frames of a DICOM file, a TIFF or a stack of NPY, or of a folder with a file for each.
+    """The frames of a DICOM file, a TIFF, a film or a stack of NPY, or of a folder with a file for each.
 
     Only what says which frames there are is read now. The frames of a file are counted from 1; those of a
     folder are called by the numbers at the end of their file names.
@@ -56,7 +57,9 @@ def open_cine(path: Path | str, **options: Any) -> Cine:
     """
     path = Path(path)
     if path.is_dir():
-        files = numbered_files(path, suffixes("radiograph"), "radiographs")
+        # A film is no frame: it lies beside the frames that were taken from it.
+        kinds = tuple(suffix for suffix in suffixes("radiograph") if suffix not in FILMS)
+        files = numbered_files(path, kinds, "radiographs")
 
         def of_folder(number: int) -> Radiograph:
             return read_radiograph(files[number], **options)
@@ -73,7 +76,14 @@ def open_cine(path: Path | str, **options: Any) -> Cine:
             raise ReadError(f"{path.name}: has no frame {number}: its frames are 1..{numbers[-1]}")
         return read_radiograph(path, frame=number, **options)
 
-    times = frame_times(path) if is_xray_file(path) else None
-    return Cine(
-        numbers, of_file, times if times is None or len(times) == len(numbers) else None, path.name
-    )
+    return Cine(numbers, of_file, times_of(path, len(numbers)), path.name)
+
+
+def times_of(path: Path, frames: int) -> tuple[float, ...] | None:
+    """Seconds since the first frame, one a frame; None where the file does not say, or not of so many."""
+    times = None
+    if path.suffix.lower() in FILMS:
+        times = film_times(path)
+    elif is_xray_file(path):
+        times = frame_times(path)
+    return times if times is not None and len(times) == frames else None

@@ -41,7 +41,7 @@ def read_radiograph(
     """An X-ray image as line integrals, with the geometry it was taken in.
 
     DICOM (XA, RF, DX, CR; secondary captures if their geometry is given), PNG, TIFF (of any number
-    type), NPY and NPZ. Geometry comes from keywords first, then `geometry`, then a
+    type), NPY, NPZ and films (AVI, MP4). Geometry comes from keywords first, then `geometry`, then a
     sidecar ``<image name>.json``, then the DICOM header. What is still missing is named, with its
     unit, in one error; it is never made up. `Radiograph.geometry` tells where each value came
     from, and `Radiograph.notes` what was ambiguous, estimated or masked.

@@ -47,7 +47,9 @@ def test_dialogs_name_every_ending_once():
     volumes = "*.nii *.nii.gz *.hdr *.img *.nrrd *.nhdr *.mha *.mhd *.h5 *.hdf5"
     assert patterns("volume", dicom=False) == volumes
     assert patterns("volume") == f"{volumes} *.dcm *.dicom *.ima *.tif *.tiff"
-    assert patterns("radiograph") == "*.dcm *.dicom *.ima *.png *.tif *.tiff *.npy *.npz"
+    assert (
+        patterns("radiograph") == "*.dcm *.dicom *.ima *.png *.tif *.tiff *.npy *.npz *.avi *.mp4"
+    )
     assert patterns("landmarks") == "*.fcsv *.mrk.json *.csv"
     assert formats_in_words("landmarks") == "3D Slicer (.fcsv, .mrk.json), CSV (.csv)"
 

@@ -30,7 +30,9 @@ def add_detect(commands: Commands, common: Parser) -> None:
         description="Write landmarks with their uncertainty (landmarks.csv, detections.json) and a "
         "picture of them; with --landmarks of the CT also the pose that follows (pose.json).",
     )
-    detect.add_argument("xray", metavar="XRAY", help="DICOM (XA, RF, DX, CR), PNG, TIFF, NPY, NPZ")
+    detect.add_argument(
+        "xray", metavar="XRAY", help="DICOM (XA, RF, DX, CR), PNG, TIFF, NPY, NPZ, AVI, MP4"
+    )
     detect.add_argument("--weights", required=True, metavar="FILE", help="of `train landmarks`")
     detect.add_argument(
         "--landmarks", metavar="FILE", help="of the CT, with positions, to solve for the pose"

@@ -21,7 +21,9 @@ def add_heatmap(commands: Commands, common: Parser) -> None:
         "heatmaps in heatmaps.npz.",
     )
     add_ct(heatmap)
-    heatmap.add_argument("xray", metavar="XRAY", help="DICOM (XA, RF, DX, CR), PNG, TIFF, NPY, NPZ")
+    heatmap.add_argument(
+        "xray", metavar="XRAY", help="DICOM (XA, RF, DX, CR), PNG, TIFF, NPY, NPZ, AVI, MP4"
+    )
     heatmap.add_argument(
         "--point",
         type=number,

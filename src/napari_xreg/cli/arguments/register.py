@@ -70,7 +70,7 @@ def _add_data(register: Parser) -> None:
         "xray",
         metavar="XRAY",
         nargs="?",
-        help="DICOM (XA, RF, DX, CR), PNG, TIFF, NPY, NPZ; none where CT is a trial of Autoscoper "
+        help="DICOM (XA, RF, DX, CR), PNG, TIFF, NPY, NPZ, AVI, MP4; none where CT is a trial of Autoscoper "
         "(trial.cfg) or a data set, which have radiographs of their own",
     )
     register.add_argument("--case", metavar="NAME", help="which case of a data set in place of CT")

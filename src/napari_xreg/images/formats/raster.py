@@ -1,4 +1,4 @@
-"""Read the pixels of an X-ray image from PNG, TIFF, NPY and NPZ, with a JSON sidecar beside it."""
+"""Read the pixels of an X-ray image from PNG, TIFF, NPY, NPZ and films, with a JSON sidecar beside it."""
 
 import warnings
 from collections.abc import Callable
@@ -22,6 +22,7 @@ from napari_xreg.files import (
     schema_head,
 )
 from napari_xreg.images.errors import ReadError
+from napari_xreg.images.formats.film import FILMS, read_film
 from napari_xreg.images.formats.tiff import read_tiff
 from napari_xreg.images.frames import Frame, chosen_frames
 from napari_xreg.images.intensity.value_range import ValueRange, array_range
@@ -65,9 +66,11 @@ def read_raster_image(path: Path, *, frame: Frame = None) -> StoredImage:
     elif suffix in (".tif", ".tiff"):
         array, notes = read_tiff(path, lambda count: chosen_frames(path.name, count, frame))
         array = _one_channel(array, path.name)
+    elif suffix in FILMS:
+        array, notes = read_film(path, lambda count: chosen_frames(path.name, count, frame))
     else:
         array = _png(path)
-    array = _grey(array, path.name, None if suffix in (".tif", ".tiff") else frame)
+    array = _grey(array, path.name, None if suffix in (".tif", ".tiff", *FILMS) else frame)
     sidecar = sidecar_path(path)
     if details is None and sidecar.exists():
         details = read_json(sidecar)

@@ -13,6 +13,7 @@ from napari_xreg.images.dicom.kind import DICOM_SUFFIXES, is_ct_file, is_xray_fi
 from napari_xreg.images.dicom.radiograph import read_dicom_image
 from napari_xreg.images.dicom.series import read_dicom_series, series_files
 from napari_xreg.images.formats.autoscoper import is_trial, read_trial
+from napari_xreg.images.formats.film import FILMS
 from napari_xreg.images.formats.hdf5 import read_hdf5
 from napari_xreg.images.formats.landmark_files import read_landmarks
 from napari_xreg.images.formats.meta_image import meta_image_files, read_meta_image
@@ -82,6 +83,7 @@ FORMATS: list[Format] = [
     Format("TIFF", "radiograph", (".tif", ".tiff"), read_raster_image, shared=True),
     Format("NPY", "radiograph", (".npy",), read_raster_image, shared=True),
     Format("NPZ", "radiograph", (".npz",), read_raster_image),
+    Format("film", "radiograph", FILMS, read_raster_image, shared=True),
     Format("TIFF stack", "volume", (".tif", ".tiff"), read_tiff_volume, shared=True, asks=True),
     Format("3D Slicer", "landmarks", (".fcsv", ".mrk.json"), read_landmarks),
     Format("Autoscoper trial", "trial", (".cfg",), read_trial, sniff=is_trial),

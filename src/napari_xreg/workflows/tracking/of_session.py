@@ -13,8 +13,8 @@ from napari_xreg.images import (
     Radiograph,
     ReadError,
     SeveralFrames,
-    frame_times,
     numbered_files,
+    times_of,
 )
 from napari_xreg.session import Exposure, Session, Source, read_xray
 from napari_xreg.workflows.tracking.frames import Frames, frames_of
@@ -291,10 +291,7 @@ def _of_file(source: Source, path: Path) -> tuple[Cine, SourceAt]:
     def at(number: int) -> Source:
         return replace(source, options={**options, "frame": number})
 
-    times = frame_times(path)
-    if times is not None and len(times) != count:
-        times = None
-    return Cine(numbers, lambda number: read_xray(at(number)), times, path.name), at
+    return Cine(numbers, lambda number: read_xray(at(number)), times_of(path, count), path.name), at
 
 
 def _of_folder(source: Source, path: Path) -> tuple[Cine, SourceAt, int]:
