@@ -60,7 +60,7 @@ AXES = "--landmarks points.csv --landmark-frame LPS --proximal-axes fm fl hip --
 
 def table(file):
     lines = file.read_text().splitlines()
-    assert lines[0] == "# napari-xreg/joint version 1; simulated yes; 4 rows"
+    assert lines[0] == "# napari-xreg/joint version 2; simulated yes; 4 rows"
     return list(csv.DictReader(lines[1:]))
 
 

@@ -1,5 +1,6 @@
 """The table of a track: fixed bytes, and what is refused. Poses for Autoscoper: fixed bytes too."""
 
+import csv
 import math
 
 import pytest
@@ -16,10 +17,11 @@ FRONTAL = Pose(
     torch.tensor([[-1.0, 0, 0], [0, 0, -1], [0, -1, 0]], dtype=torch.float64),
     torch.tensor([6.0, 698.0, 3.0], dtype=torch.float64),
 )
+# Standard deviations 1/8 .. 6/8; a turn about x goes with a shift along z.
+UNSURE = torch.diag((torch.arange(1.0, 7.0).double() / 8) ** 2)
+UNSURE[5, 0] = UNSURE[0, 5] = 0.4375 * (1 / 8) * (6 / 8)
 ROWS = [
-    TrackRow(
-        7, 0.25, "tracked", 0.875, 0.125, FRONTAL, torch.arange(1.0, 7.0).double() / 8, FRONTAL
-    ),
+    TrackRow(7, 0.25, "tracked", 0.875, 0.125, FRONTAL, UNSURE, FRONTAL),
     TrackRow(9, None, "open"),
 ]
 
@@ -29,7 +31,7 @@ def test_the_bytes_of_a_table(tmp_path):
     write_track(path, ROWS, CARM, PIVOT, simulated=True)
     head, names, first, second, *rest = path.read_text().splitlines()
     assert head == (
-        "# napari-xreg/track version 1; world LPS mm; C-arm terms and standard deviations about (1 -2 3); "
+        "# napari-xreg/track version 2; world LPS mm; C-arm terms and standard deviations about (1 -2 3); "
         "simulated yes; 2 rows"
     )
     assert names.split(",")[:8] == [
@@ -46,6 +48,10 @@ def test_the_bytes_of_a_table(tmp_path):
     assert float(columns["x_mm"]) == pytest.approx(-5.0)
     assert float(columns["primary_deg"]) == pytest.approx(0.0, abs=1e-9)
     assert float(columns["sd_v_z_mm"]) == 0.75
+    correlations = {name: float(columns[name]) for name in columns if name.startswith("corr_")}
+    assert len(correlations) == 15
+    assert correlations.pop("corr_omega_x_v_z") == 0.4375
+    assert set(correlations.values()) == {0.0}
     assert float(columns["smooth_world_from_camera_24"]) == 698.0
     assert columns["smooth_sd_v_z_mm"] == ""
     assert second == "9,,open" + "," * (len(names.split(",")) - 3)
@@ -57,8 +63,9 @@ def test_it_is_read_back(tmp_path):
     write_track(path, ROWS, CARM, PIVOT, simulated=False)
     first, second = read_track(path).rows
     torch.testing.assert_close(first.world_from_camera.matrix(), FRONTAL.matrix())
-    torch.testing.assert_close(first.deviation, ROWS[0].deviation)
-    assert (first.time_s, first.smooth_deviation) == (0.25, None)
+    torch.testing.assert_close(first.covariance, UNSURE)
+    torch.testing.assert_close(read_track(path).pivot, PIVOT)
+    assert (first.time_s, first.smooth_covariance) == (0.25, None)
     assert (second.frame, second.state, second.world_from_camera, second.smooth) == (
         9,
         "open",
@@ -67,13 +74,31 @@ def test_it_is_read_back(tmp_path):
     )
 
 
+def test_a_table_of_before_has_no_covariances(tmp_path):
+    """Version 1 had standard deviations alone."""
+    path = tmp_path / "track.csv"
+    write_track(path, ROWS, CARM, PIVOT, simulated=True)
+    head, *lines = path.read_text().splitlines()
+    rows = list(csv.reader(lines))
+    kept = [place for place, name in enumerate(rows[0]) if "corr_" not in name]
+    old = "\r\n".join(",".join(row[place] for place in kept) for row in rows)
+    path.write_text(f"{head.replace('version 2', 'version 1')}\n{old}\r\n", newline="")
+    table = read_track(path)
+    torch.testing.assert_close(table.rows[0].world_from_camera.matrix(), FRONTAL.matrix())
+    assert table.rows[0].covariance is None
+    assert (table.simulated, table.rows[1].state) == (True, "open")
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
+        # A correlation beyond 1; a negative standard deviation.
+        (lambda text: text.replace(",0.4375,", ",1.4375,", 1), "a row is damaged"),
+        (lambda text: text.replace(",0.625,", ",-0.625,", 1), "a row is damaged"),
         (lambda text: text[: text.rindex("9,")], "is cut off: 1 rows came"),
         (lambda text: text[:-1].rstrip("\r"), "is cut off"),
         (lambda text: text.replace("0.875", "likely"), "a row is damaged"),
-        (lambda text: text.replace("version 1", "version 2"), "version"),
+        (lambda text: text.replace("version 2", "version 3"), "version"),
         (lambda text: text.replace("time_s", "when"), "its columns are not those of a track"),
         (lambda text: text.replace("9,,open", "9,,open,,,,"), "cells for"),
         (lambda text: "frame,x\n1,2\n", "the first line is not"),
@@ -82,7 +107,7 @@ def test_it_is_read_back(tmp_path):
         (lambda text: text.replace("0.125,-1,", "0.125,,", 1), "a row is damaged"),
         (lambda text: text.replace("0.125,0.25,", "0.125,,", 1), "a row is damaged"),
         (lambda text: text.replace("tracked", "x" * 200_000), "a row is damaged"),
-        (lambda text: text.replace("version 1", "version " + "9" * 5000), "the first line is not"),
+        (lambda text: text.replace("version 2", "version " + "9" * 5000), "the first line is not"),
         (lambda text: text.replace("; 2 rows", "; " + "9" * 5000 + " rows"), "the first line"),
     ],
 )

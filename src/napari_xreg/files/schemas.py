@@ -29,7 +29,7 @@ VERSIONS = {
     POSE: 1,
     RESULT: 1,
     TRAJECTORY: 1,
-    TRACK: 1,
+    TRACK: 2,
     TRUTH: 1,
     GEOMETRY: 1,
     SESSION: 2,  # 1: the operations of a radiograph in words
@@ -45,7 +45,7 @@ VERSIONS = {
     DOCTOR: 1,
     HEATMAPS: 1,
     INSPECTION: 1,
-    JOINT: 1,
+    JOINT: 2,
     RENDERING: 1,
     TRACKING: 1,
     TRAINING: 1,

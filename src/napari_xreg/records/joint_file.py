@@ -28,6 +28,8 @@ class JointRow:
         As of `registration.JOINT_MOTIONS`, from the poses as registered and of the smooth motions.
     helical, smooth_helical
         Since the frame of reference: degrees about the helical axis, mm along it.
+    deviation, smooth_deviation
+        Standard deviations of `motion` and `smooth`, without what is not known of the CT's scale.
     """
 
     frame: int
@@ -38,6 +40,8 @@ class JointRow:
     helical: tuple[float, float] | None = None
     smooth: Float[Tensor, "6"] | None = None
     smooth_helical: tuple[float, float] | None = None
+    deviation: Float[Tensor, "6"] | None = None
+    smooth_deviation: Float[Tensor, "6"] | None = None
 
 
 def write_joint(path: Path | str, rows: Sequence[JointRow], *, simulated: bool) -> None:
@@ -51,7 +55,7 @@ def write_joint(path: Path | str, rows: Sequence[JointRow], *, simulated: bool) 
     WriteError
         If the file cannot be written; an older one is then untouched.
     """
-    each = (*JOINT_MOTIONS, *_HELICAL)
+    each = (*JOINT_MOTIONS, *(f"sd_{name}" for name in JOINT_MOTIONS), *_HELICAL)
     with written(path) as beside, beside.open("w", encoding="utf-8", newline="") as stream:
         stream.write(
             f"# {JOINT} version {VERSIONS[JOINT]}; simulated {'yes' if simulated else 'no'}; {len(rows)} rows\n"
@@ -60,14 +64,19 @@ def write_joint(path: Path | str, rows: Sequence[JointRow], *, simulated: bool) 
         table.writerow(["frame", "time_s", "state", *each, *(f"smooth_{name}" for name in each)])
         for row in rows:
             cells: list[object] = [row.frame, row.time_s, row.state]
-            cells += [*_numbers(row.motion, row.helical), *_numbers(row.smooth, row.smooth_helical)]
+            cells += [
+                *_numbers(row.motion, row.deviation, row.helical),
+                *_numbers(row.smooth, row.smooth_deviation, row.smooth_helical),
+            ]
             table.writerow(["" if cell is None else cell for cell in cells])
 
 
 def _numbers(
-    motion: Float[Tensor, "6"] | None, helical: tuple[float, float] | None
+    motion: Float[Tensor, "6"] | None,
+    deviation: Float[Tensor, "6"] | None,
+    helical: tuple[float, float] | None,
 ) -> list[object]:
-    found: list[object] = (
-        [None] * len(JOINT_MOTIONS) if motion is None else [f"{v:.6g}" for v in motion.tolist()]
-    )
-    return [*found, *([None, None] if helical is None else [f"{v:.6g}" for v in helical])]
+    cells: list[object] = []
+    for six in (motion, deviation):
+        cells += [None] * len(JOINT_MOTIONS) if six is None else [f"{v:.6g}" for v in six.tolist()]
+    return [*cells, *([None, None] if helical is None else [f"{v:.6g}" for v in helical])]

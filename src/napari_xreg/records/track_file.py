@@ -13,18 +13,27 @@ from torch import Tensor
 from napari_xreg.files import TRACK, VERSIONS, ReadError, number, read_text, with_schema, written
 from napari_xreg.geometry import CArm, Pose
 
-_HEAD = re.compile(rf"# {TRACK} version (\d{{1,9}}); .*; simulated (yes|no); (\d{{1,9}}) rows$")
+_HEAD = re.compile(
+    rf"# {TRACK} version (\d{{1,9}}); .* about \((\S+ \S+ \S+)\); simulated (yes|no); (\d{{1,9}}) rows$"
+)
 _FIRST = ("frame", "time_s", "state", "probability", "loss")
 _MATRIX = tuple(f"{row}{column}" for row in (1, 2, 3) for column in (1, 2, 3, 4))
 _CARM = ("primary_deg", "secondary_deg", "roll_deg", "x_mm", "y_mm", "depth_mm")
 _TWIST = ("omega_x_rad", "omega_y_rad", "omega_z_rad", "v_x_mm", "v_y_mm", "v_z_mm")
 _POSE = tuple(f"world_from_camera_{place}" for place in _MATRIX)
 _SD = tuple(f"sd_{name}" for name in _TWIST)
-_NAMES = (
-    *_FIRST, *_POSE, *_CARM, *_SD,
-    *(f"smooth_{name}" for name in (*_POSE, *_CARM, *_SD)),
-)  # fmt: skip
-_EACH = len(_POSE) + len(_CARM) + len(_SD)
+_PAIRS = torch.tril_indices(6, 6, -1)
+_CORRELATIONS = tuple(
+    f"corr_{_TWIST[column].rpartition('_')[0]}_{_TWIST[row].rpartition('_')[0]}"
+    for row, column in _PAIRS.T.tolist()
+)
+_EACH = (*_POSE, *_CARM, *_SD, *_CORRELATIONS)
+_EACH_BEFORE = (*_POSE, *_CARM, *_SD)
+"""Of version 1, which did not say how errors go together."""
+
+
+def _names(each: tuple[str, ...]) -> tuple[str, ...]:
+    return (*_FIRST, *each, *(f"smooth_{name}" for name in each))
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,8 +50,8 @@ class TrackRow:
         Of the pose being right; what was minimised.
     world_from_camera, smooth
         As registered, and of the smooth motion.
-    deviation, smooth_deviation
-        Standard deviations of the left twist (omega, v) about the pivot, rad and mm.
+    covariance, smooth_covariance
+        Of the left twist (omega, v) about the pivot, rad and mm.
     """
 
     frame: int
@@ -51,17 +60,20 @@ class TrackRow:
     probability: float | None = None
     loss: float | None = None
     world_from_camera: Pose | None = None
-    deviation: Float[Tensor, "6"] | None = None
+    covariance: Float[Tensor, "6 6"] | None = None
     smooth: Pose | None = None
-    smooth_deviation: Float[Tensor, "6"] | None = None
+    smooth_covariance: Float[Tensor, "6 6"] | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class TrackTable:
-    """A file of `write_track`: its rows, and whether any radiograph was simulated."""
+    """A file of `write_track`: its rows, whether any radiograph was simulated, and the pivot, world mm, that
+    covariances turn about.
+    """
 
     rows: tuple[TrackRow, ...]
     simulated: bool
+    pivot: Float[Tensor, "3"]
 
 
 def write_track(
@@ -75,7 +87,7 @@ def write_track(
     """Write a row for each frame, below one comment line with schema, version, pivot and their number.
 
     A pose is written as the first three rows of its matrix, and as C-arm angles and offsets about the
-    pivot. A cell without a value is empty.
+    pivot; its covariance as standard deviations and correlations. A cell without a value is empty.
 
     Parameters
     ----------
@@ -96,16 +108,16 @@ def write_track(
             f"({about}); simulated {'yes' if simulated else 'no'}; {len(rows)} rows\n"
         )
         writer = csv.writer(stream)
-        writer.writerow(_NAMES)
+        writer.writerow(_names(_EACH))
         for row in rows:
             first = (row.frame, row.time_s, row.state, row.probability, row.loss)
-            found = _cells(row.world_from_camera, row.deviation, carm, pivot)
-            smooth = _cells(row.smooth, row.smooth_deviation, carm, pivot)
+            found = _cells(row.world_from_camera, row.covariance, carm, pivot)
+            smooth = _cells(row.smooth, row.smooth_covariance, carm, pivot)
             writer.writerow([_text(value) for value in (*first, *found, *smooth)])
 
 
 def read_track(path: Path | str) -> TrackTable:
-    """What `write_track` wrote.
+    """What `write_track` wrote; of a table of version 1 without covariances.
 
     Raises
     ------
@@ -123,28 +135,38 @@ def read_track(path: Path | str) -> TrackTable:
         names, *rows = list(csv.reader(lines[1:])) or [[]]
     except csv.Error as error:
         raise ReadError(f"{name}: a row is damaged: {error}") from error
-    if tuple(names) != _NAMES:
+    each = _EACH_BEFORE if head[1] == "1" else _EACH
+    if tuple(names) != _names(each):
         raise ReadError(
             f"{name}: its columns are not those of a track: got {', '.join(names)[:80]}"
         )
-    if len(rows) != int(head[3]) or not text.endswith("\n"):
-        raise ReadError(f"{name}: is cut off: {len(rows)} rows came, its first line says {head[3]}")
+    if len(rows) != int(head[4]) or not text.endswith("\n"):
+        raise ReadError(f"{name}: is cut off: {len(rows)} rows came, its first line says {head[4]}")
     try:
-        return TrackTable(tuple(_row(cells) for cells in rows), head[2] == "yes")
+        pivot = torch.tensor([number(v) for v in head[2].split()], dtype=torch.float64)
+        return TrackTable(tuple(_row(cells, each) for cells in rows), head[3] == "yes", pivot)
     except ValueError as error:
         raise ReadError(f"{name}: a row is damaged: {error}") from error
 
 
 def _cells(
-    pose: Pose | None, deviation: Float[Tensor, "6"] | None, carm: CArm, pivot: Float[Tensor, "3"]
+    pose: Pose | None,
+    covariance: Float[Tensor, "6 6"] | None,
+    carm: CArm,
+    pivot: Float[Tensor, "3"],
 ) -> list[float | None]:
-    """Matrix, C-arm terms and standard deviations; nothing where there is no pose."""
+    """Matrix, C-arm terms, standard deviations and correlations; nothing where there is no pose."""
     if pose is None:
-        return [None] * _EACH
+        return [None] * len(_EACH)
     terms = carm.carm_pose(pose, pivot)
     angles = (terms.primary_deg, terms.secondary_deg, terms.roll_deg)
-    unsure = [None] * len(_SD) if deviation is None else deviation.tolist()
-    return [*pose.matrix()[:3].flatten().tolist(), *angles, *terms.offset_mm, *unsure]
+    found = [*pose.matrix()[:3].flatten().tolist(), *angles, *terms.offset_mm]
+    if covariance is None:
+        return [*found, *[None] * (len(_SD) + len(_CORRELATIONS))]
+    deviation = covariance.double().diagonal().clamp_min(0).sqrt()
+    scale = deviation.clamp_min(1e-300)
+    correlation = (covariance.double() / scale.outer(scale))[_PAIRS[0], _PAIRS[1]]
+    return [*found, *deviation.tolist(), *correlation.tolist()]
 
 
 def _text(value: object) -> str:
@@ -153,25 +175,38 @@ def _text(value: object) -> str:
     return f"{value:.12g}" if isinstance(value, float) else str(value)
 
 
-def _row(cells: list[str]) -> TrackRow:
-    if len(cells) != len(_NAMES):
-        raise ValueError(f"it has {len(cells)} cells for {len(_NAMES)} columns")
+def _row(cells: list[str], each: tuple[str, ...]) -> TrackRow:
+    if len(cells) != len(_names(each)):
+        raise ValueError(f"it has {len(cells)} cells for {len(_names(each))} columns")
     frame, time_s, state, probability, loss = cells[: len(_FIRST)]
-    found = cells[len(_FIRST) : len(_FIRST) + _EACH]
-    smooth = cells[len(_FIRST) + _EACH :]
+    found = cells[len(_FIRST) : len(_FIRST) + len(each)]
+    smooth = cells[len(_FIRST) + len(each) :]
     return TrackRow(
         int(frame), _number(time_s), state, _number(probability), _number(loss),
         *_pose(found), *_pose(smooth),
     )  # fmt: skip
 
 
-def _pose(cells: list[str]) -> tuple[Pose | None, Float[Tensor, "6"] | None]:
-    placed, unsure = _tensor(cells[: len(_POSE)]), _tensor(cells[-len(_SD) :])
+def _pose(cells: list[str]) -> tuple[Pose | None, Float[Tensor, "6 6"] | None]:
+    placed = _tensor(cells[: len(_POSE)])
+    unsure = _tensor(cells[len(_POSE) + len(_CARM) :])
     if placed is None:
         return None, None
     matrix = torch.eye(4, dtype=torch.float64)
     matrix[:3] = placed.reshape(3, 4)
-    return Pose.from_matrix(matrix), unsure
+    return Pose.from_matrix(matrix), None if unsure is None else _covariance(unsure)
+
+
+def _covariance(unsure: Tensor) -> Float[Tensor, "6 6"] | None:
+    """Of standard deviations and correlations; None without the latter."""
+    deviation, correlations = unsure[:6], unsure[6:]
+    if not len(correlations):
+        return None
+    if not (deviation.min() >= 0 and correlations.abs().max() <= 1 + 1e-9):
+        raise ValueError("a standard deviation is negative, or a correlation beyond 1")
+    matrix = torch.eye(6, dtype=torch.float64)
+    matrix[_PAIRS[0], _PAIRS[1]] = matrix[_PAIRS[1], _PAIRS[0]] = correlations
+    return matrix * deviation.outer(deviation)
 
 
 def _tensor(cells: Sequence[str]) -> Tensor | None:

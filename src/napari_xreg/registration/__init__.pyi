@@ -49,6 +49,7 @@ from .refinement.confidence import (
     LandmarkUncertainty as LandmarkUncertainty,
     carm_covariance as carm_covariance,
     landmark_uncertainty as landmark_uncertainty,
+    relative_covariance as relative_covariance,
     weakest_direction as weakest_direction,
 )
 from .refinement.first_order.adam import (

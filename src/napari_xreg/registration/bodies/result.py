@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from napari_xreg.geometry import Pose
+from napari_xreg.registration.refinement.confidence import relative_covariance
 from napari_xreg.registration.refinement.result import Iterate, Registration
 
 
@@ -126,6 +127,4 @@ class BodiesRegistration:
         if bool(covariance.isnan().any()):
             return between, None
         here, there = (self.bodies[number].pivot.double() for number in (first, second))
-        carried = Pose(between.rotation, between.apply(there) - here).adjoint()
-        slopes = torch.cat([torch.eye(6, dtype=torch.float64), -carried], 1)
-        return between, slopes @ covariance @ slopes.mT
+        return between, relative_covariance(between, (here, there), covariance)

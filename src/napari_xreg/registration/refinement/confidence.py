@@ -182,6 +182,33 @@ def landmark_uncertainty(
     )
 
 
+def relative_covariance(
+    one_from_other: Pose,
+    pivots: tuple[Float[Tensor, "3"], Float[Tensor, "3"]],
+    covariance: Float[Tensor, "12 12"],
+) -> Float[Tensor, "6 6"]:
+    """How sure it is how two bones lie to each other.
+
+    Parameters
+    ----------
+    one_from_other
+        The pose of the one by the inverse of the other's, float64.
+    pivots
+        Of the one and the other, each in its own world, mm.
+    covariance
+        Of the left twists (omega, v) of the one and the other, each about its pivot, rad and mm.
+
+    Returns
+    -------
+    Tensor
+        Of the left twist of `one_from_other` about the pivot of the one.
+    """
+    here, there = (pivot.double() for pivot in pivots)
+    carried = Pose(one_from_other.rotation, one_from_other.apply(there) - here).adjoint()
+    slopes = torch.cat([torch.eye(6, dtype=torch.float64), -carried], 1)
+    return slopes @ covariance.double() @ slopes.mT
+
+
 def carm_covariance(
     carm: CArm,
     world_from_camera: Pose,

@@ -86,9 +86,9 @@ def rows_of(track: Track) -> list[TrackRow]:
             frame.probability,
             frame.loss,
             frame.world_from_camera,
-            None if frame.covariance is None else frame.covariance.diagonal().clamp_min(0).sqrt(),
+            frame.covariance,
             track.smooth_pose(place),
-            None if smooth is None else smooth.covariances[place].diagonal().clamp_min(0).sqrt(),
+            None if smooth is None else smooth.covariances[place],
         )
         for place, frame in enumerate(track.frames)
     ]
