@@ -27,6 +27,8 @@ def folder(tmp_path):
         (tmp_path / f"{name}.json").write_text(SIDECAR)
     (tmp_path / "series").mkdir()
     (tmp_path / "ct.nii.gz").write_bytes(b"")
+    (tmp_path / "marks.csv").write_text("name,x,y,z\nhip,1,2,3\n")
+    (tmp_path / "trajectory.csv").write_text("# napari-xreg/trajectory version 1; 0 rows\nloss\n")
     (tmp_path / "notes.txt").write_text("nothing to read")
     return tmp_path
 
@@ -39,6 +41,7 @@ def folder(tmp_path):
         ("shot.png", "radiograph"), ("shot.png.json", "radiograph"),
         ("slices.tif", "stack"), ("frames.tif", "radiograph"), ("single.tif", "radiograph"),
         ("series", "ct"), ("ct.nii.gz", "grid"), ("notes.txt", None),
+        ("marks.csv", "landmarks"), ("trajectory.csv", "table"),
     ],
 )  # fmt: skip
 def test_what_a_file_is(folder, name, kind):

@@ -64,5 +64,8 @@ from .track_file import (
     write_track as write_track,
 )
 from .track_film import FrameShown as FrameShown, track_pictures as track_pictures
-from .trajectory_file import write_trajectory as write_trajectory
+from .trajectory_file import (
+    read_trajectory as read_trajectory,
+    write_trajectory as write_trajectory,
+)
 from .truth_file import read_truth as read_truth

@@ -10,8 +10,8 @@ def add_inspect(commands: Commands, common: Parser) -> None:
         "inspect",
         parents=[common],
         help="say what a file is and what is known of its geometry",
-        description="Describe a CT, a label map, a radiograph, a data set, a result of this program or a "
-        "file of weights.",
+        description="Describe a CT, a label map, a radiograph, a data set, a result or a table of this "
+        "program, or a file of weights.",
     )
     inspect.add_argument("file", metavar="FILE", help="file or folder")
     inspect.add_argument(

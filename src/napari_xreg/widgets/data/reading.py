@@ -255,7 +255,7 @@ def _kind(file: Path) -> Kind | Literal["grid", "stack"]:
     if not file.exists():
         raise ReadError(f"{file}: there is no such file or folder: check the path")
     kind = file_kind(file)
-    if kind is None or kind == "result":
+    if kind is None or kind == "result" or kind == "table":
         raise ReadError(
             f"{file.name}: is none of CT: {formats_in_words('volume')}; radiograph: "
             f"{formats_in_words('radiograph')}; landmarks: {formats_in_words('landmarks')}; "

@@ -29,6 +29,7 @@ from napari_xreg.images import (
     read_volume,
 )
 from napari_xreg.records import PLAN_FILE, read_result
+from napari_xreg.workflows.opening.inspecting_tables import table_entry
 from napari_xreg.workflows.opening.kinds import file_kind
 from napari_xreg.workflows.opening.trials import trial_frames
 
@@ -47,8 +48,8 @@ def inspect(
     Parameters
     ----------
     path
-        A CT, a label map, a radiograph, a trial of Autoscoper, a data set, a result of this program,
-        a file of weights.
+        A CT, a label map, a radiograph, a trial of Autoscoper, a data set, a result or a table of
+        this program, a file of weights.
     kind
         "ct", "labels" or "radiograph": read it as this. None: look at it.
     series_uid, values, spacing
@@ -70,6 +71,8 @@ def inspect(
         kind = "radiograph"
     if kind in ("result", "session"):
         entry = _result_entry(path)
+    elif kind == "table":
+        entry = table_entry(path)
     elif kind == "weights":
         from napari_xreg.workflows.opening.inspecting_weights import weights_entry  # networks
 

@@ -16,15 +16,16 @@ from napari_xreg.images import (
 )
 from napari_xreg.records import PLAN_FILE
 from napari_xreg.session import SESSION_ENDING
+from napari_xreg.workflows.opening.inspecting_tables import table_schema
 
 WEIGHTS = (".safetensors", ".pth", ".pt", ".ckpt")
 """Endings of files of weights."""
 
 FileKind = Literal[
-    "session", "result", "weights", "landmarks", "trial", "study", "data set", "radiograph", "stack",
-    "ct", "grid",
+    "session", "result", "table", "weights", "landmarks", "trial", "study", "data set", "radiograph",
+    "stack", "ct", "grid",
 ]  # fmt: skip
-"""A "grid" is a CT or a label map, a "stack" a CT or a radiograph of several frames: nobody can tell."""
+"""A "table" is one that this program wrote. A "grid" is a CT or a label map, a "stack" a CT or a radiograph of several frames: nobody can tell."""
 
 
 def file_kind(path: Path | str) -> FileKind | None:
@@ -46,7 +47,7 @@ def file_kind(path: Path | str) -> FileKind | None:
     if path.name.lower().endswith(SESSION_ENDING):
         return "session"
     if named(path, "landmarks") is not None:
-        return "landmarks"
+        return "landmarks" if table_schema(path) is None else "table"
     if path.suffix.lower() == ".json":
         return "radiograph" if _is_sidecar(path) else "result"
     if path.suffix.lower() in WEIGHTS:
