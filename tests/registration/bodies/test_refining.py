@@ -23,7 +23,8 @@ from napari_xreg.registration import (
     refine,
     refine_bodies,
 )
-from napari_xreg.registration.bodies.looking import BodiesLook, without_others
+from napari_xreg.registration.bodies.apart import Apart
+from napari_xreg.registration.bodies.looking import BodiesLook
 from napari_xreg.registration.bodies.priors import PriorPull, in_depth
 from napari_xreg.registration.bodies.tied import Tied
 from napari_xreg.registration.refinement.second_order.damped_steps import begin
@@ -332,11 +333,16 @@ def test_a_body_is_judged_without_what_the_others_show(halves, scene):
     )
     (case,) = look.problem(0.0)._cases
     poses = [pose for at in truth for pose in at]
-    alone = without_others(
-        look, 0.0, case.fitted(case.observe(poses)), poses, max(CARM.detector.shape)
-    )
-    for body, pictures in enumerate(alone):
-        for view, picture in enumerate(pictures):
+    seen = case.fitted(case.observe(poses))
+    apart = Apart(look, 0.0, seen, poses, max(CARM.detector.shape))
+    # The second half was thought elsewhere at first.
+    late = Apart(look, 0.0, seen, [*poses[:2], *off(truth, *STARTS)[1]], max(CARM.detector.shape))
+    before = late.alone(0)[1].line_integrals
+    late.moved(1, poses[2:])
+    assert torch.equal(late.alone(0)[1].line_integrals, apart.alone(0)[1].line_integrals)
+    assert not torch.equal(late.alone(0)[1].line_integrals, before)
+    for body in range(2):
+        for view, picture in enumerate(apart.alone(body)):
             own = render_drr(halves[body], CARM, truth[body][view], method="trilinear")
             assert picture.line_integrals.shape == own.shape
             assert float((picture.line_integrals - own).abs().max()) < 0.02 * float(own.max())

@@ -1,9 +1,8 @@
 """What is looked at, at one level, where several bodies are: near their shadows, or the whole picture."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -13,10 +12,10 @@ from napari_xreg.images import Radiograph
 from napari_xreg.registration.bodies.body import Body
 from napari_xreg.registration.near_bone.view import near_bones_view
 from napari_xreg.registration.refinement.host.hardening import bone_gain
-from napari_xreg.registration.refinement.host.problem import HostProblem, JointProblem, SeenOnce
+from napari_xreg.registration.refinement.host.problem import HostProblem, JointProblem
 from napari_xreg.registration.refinement.second_order.levels import Level, volume_at
 from napari_xreg.registration.refinement.views import View, at_pixels
-from napari_xreg.rendering import Prepared, march_view, prepare, scaled_above
+from napari_xreg.rendering import Prepared, prepare, scaled_above
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,35 +95,3 @@ def near_bodies(
             return tuple(radiographs)
         seen.append(view.radiograph)
     return tuple(seen)
-
-
-def without_others(
-    look: BodiesLook, gain: float, seen: SeenOnce, poses: Sequence[Pose], pixels: int
-) -> list[tuple[Radiograph, ...]]:
-    """For every body the radiographs as if it were alone in them: what the others show is taken off.
-
-    Parameters
-    ----------
-    gain, seen
-        Of the bone, and what was seen at the poses.
-    poses
-        Of the views of the first body, then of the next.
-    pixels
-        Longer side of what is returned, at most.
-    """
-    views, ready = len(look.radiographs), look.ready(gain)
-    alone: list[list[Radiograph]] = [[] for _ in look.bodies]
-    for number, (radiograph, nuisance) in enumerate(
-        zip(look.radiographs, seen.nuisances, strict=True)
-    ):
-        small, tone = at_pixels(radiograph, pixels), nuisance.tone
-        images = [
-            march_view(body, small.carm, pose, jacobian=False, threads=look.threads)[0]
-            for body, pose in zip(ready, poses[number::views], strict=True)
-        ]
-        images.append(np.sum(images, axis=0, dtype=np.float32))
-        *own, together = images if tone is None else (tone.apply(image)[0] for image in images)
-        for body, image in enumerate(own):
-            others = torch.from_numpy(together - image).to(small.line_integrals)
-            alone[body].append(replace(small, line_integrals=small.line_integrals - others))
-    return [tuple(each) for each in alone]

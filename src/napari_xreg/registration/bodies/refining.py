@@ -2,16 +2,16 @@
 
 import time
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 
 from napari_xreg.geometry import Pose
 from napari_xreg.images import Radiograph, without_saturated
 from napari_xreg.progress import Control
+from napari_xreg.registration.bodies.answering import End, answered
 from napari_xreg.registration.bodies.body import Body
-from napari_xreg.registration.bodies.confidence import joint_covariance, part_of
-from napari_xreg.registration.bodies.looking import BodiesLook, near_bodies, without_others
+from napari_xreg.registration.bodies.looking import BodiesLook, near_bodies
 from napari_xreg.registration.bodies.priors import (
     Expected,
     ExpectedBetween,
@@ -27,25 +27,18 @@ from napari_xreg.registration.bodies.result import (
 )
 from napari_xreg.registration.bodies.tied import Tied
 from napari_xreg.registration.near_bone.refining import NearBone, level_alone, refine_near_bone
-from napari_xreg.registration.near_bone.view import near_bone_view
-from napari_xreg.registration.refinement.confidence import CALIBRATION
-from napari_xreg.registration.refinement.host.problem import HostProblem, SeenOnce
+from napari_xreg.registration.refinement.host.problem import HostProblem
 from napari_xreg.registration.refinement.result import Iterate, Registration
 from napari_xreg.registration.refinement.second_order.damped_steps import (
     Round,
-    Starts,
     begin,
-    ended_at,
     levenberg_marquardt,
-    quadratic,
 )
 from napari_xreg.registration.refinement.second_order.levels import Level
 from napari_xreg.registration.refinement.second_order.usable_levels import levels_that_show
-from napari_xreg.registration.refinement.settings import RefineSettings, status_of
+from napari_xreg.registration.refinement.settings import RefineSettings
 from napari_xreg.registration.refinement.starts import Spread
 from napari_xreg.registration.refinement.views import View, saturated_words
-from napari_xreg.registration.verdict.evidence import PIXELS
-from napari_xreg.registration.verdict.verdict import judged
 
 BESIDE_THE_REST = Spread(5.0, 4.0, 5.0)
 """How far a bone may lie from where the CT has it beside the rest, standard deviations: joints turn, and hardly
@@ -132,18 +125,6 @@ def refine_bodies(
     return course.answer()
 
 
-@dataclass(frozen=True, eq=False)
-class _End:
-    """Where a level ended."""
-
-    look: BodiesLook
-    gain: float
-    problem: HostProblem
-    state: Starts[tuple[SeenOnce, ...]]
-    pull: PriorPull | None
-    tolerance_mm: float
-
-
 class _Course:
     """Mutable, private to a refinement; parameters as of `refine_bodies`."""
 
@@ -165,7 +146,7 @@ class _Course:
         self._simulated = any(each.simulated for each in radiographs)
         self._began, self._trajectory = time.perf_counter(), list[BodiesIterate]()
         self._gain: float | None = None
-        self._end: _End | None = None
+        self._end: End | None = None
         self.poses = tuple(
             pose.to(dtype=torch.float64).orthonormal()
             for body in bodies
@@ -201,27 +182,17 @@ class _Course:
         problem = look.problem(gain)
         state = begin(problem, tuple(_batch(pose) for pose in self.poses))
         pull = PriorPull(self._priors, look.pivots, state.model.loss) if self._priors else None
-        tried: Round | None = Round(
-            state.poses, problem.drrs(state.seen), state.model, state.active, state.active,
-            torch.zeros_like(state.damping), torch.zeros_like(state.damping),
+        steps = levenberg_marquardt(
+            problem, state, iterations=level.iterations * (1 if tied else len(self._bodies)),
+            tolerance_mm=alone.tolerance_mm, pull=pull, control=self._control,
+            locks=Tied(look.pivots) if tied else None,
         )  # fmt: skip
-        solver = levenberg_marquardt(
-            problem, state, iterations=level.iterations * (1 if tied else len(self._bodies)), tolerance_mm=alone.tolerance_mm, pull=pull,
-            control=self._control, locks=Tied(look.pivots) if tied else None,
-        )  # fmt: skip
-        begun = False
-        while tried is not None:
-            self._end = _End(look, gain, problem, state, pull, alone.tolerance_mm)
+        for tried, state in steps:
+            self._end = End(look, gain, problem, state, pull, alone.tolerance_mm)
             self.poses = tuple(pose[0] for pose in state.poses)
             yield self._iterate(number, tried, problem.names)
-            try:
-                done = not bool(state.active.any())
-                tried, state = solver.send(done) if begun else next(solver)
-                begun = True
-            except StopIteration as end:
-                state, tried = end.value, None
-        self._end = _End(look, gain, problem, state, pull, alone.tolerance_mm)
-        self.poses = tuple(pose[0] for pose in state.poses)
+            if not bool(state.active.any()):
+                return
 
     def each_in_turn(self) -> Generator[BodyIterate, None, None]:
         """Look for every body by itself, near where it is thought.
@@ -244,17 +215,15 @@ class _Course:
                     for n in range(1, len(known))
                 )
         how = replace(self._settings, keep_images=False, spread=spread)
+        end, apart = self._end, None
+        if end is not None:
+            apart = end.apart(self.poses, max(self._radiographs[0].carm.detector.shape))
         for number, body in enumerate(self._bodies):
             if self._control is not None and self._control.cancelled:
                 return
-            end, pictures = self._end, self._radiographs
-            if end is not None and number == 0:
+            if apart is not None and number == 0:
                 continue
-            if end is not None:
-                pixels = max(self._radiographs[0].carm.detector.shape)
-                pictures = without_others(
-                    end.look, end.gain, end.state.seen[0], self.poses, pixels
-                )[number]
+            pictures = self._radiographs if apart is None else apart.alone(number)
             own = slice(number * views, (number + 1) * views)
             start = [View(p, at) for p, at in zip(pictures, self.poses[own], strict=True)]
             steps = refine_near_bone(
@@ -266,6 +235,8 @@ class _Course:
             tried[own] = [pose.to(dtype=torch.float64) for pose in found.views]
             if end is None or self._loss(end.problem, tried) < self._loss(end.problem, self.poses):
                 self.poses = tuple(tried)
+                if apart is not None:
+                    apart.moved(number, self.poses[own])
 
     def _loss(self, problem: HostProblem, poses: Sequence[Pose]) -> float:
         return float(problem.begin(tuple(_batch(pose) for pose in poses))[1].loss[0])
@@ -289,73 +260,12 @@ class _Course:
 
     def answer(self) -> BodiesRegistration:
         """What is known at the end."""
-        end = self._end
-        assert end is not None
-        state, problem = end.state, end.problem
-        model, count, views = state.model, len(self._bodies), len(self._radiographs)
-        hessian, gradient = (part[0] for part in quadratic(model, state.poses, end.pull))
-        loss = float(model.loss[0])
-        flat = problem.flat(state.seen, [0])[0]
-        covariance = scale = None
-        finished = max(self.levels) == max((i.level for i in self._trajectory), default=-1)
-        if finished and not flat:
-            meat = problem.correlated_sums(state.seen, [0])[0]
-            if end.pull is not None:
-                # What is known needs no calibration: it is as sure as was said.
-                meat = meat + end.pull.scatter(state.poses)[0].numpy() / CALIBRATION**2
-            sources = torch.stack([pose.translation for pose in self.poses]).double()
-            known = None if end.pull is None else end.pull.hessian(state.poses)[0]
-            covariance, scale = joint_covariance(
-                model.hessians(problem.names, views)[0], meat,
-                sources.reshape(count, views, 3).transpose(0, 1), end.look.pivots, known,
-            ) or (None, None)  # fmt: skip
-        losses = {"loss": loss, **dict(zip(problem.names, model.terms[0].tolist(), strict=True))}
-        each = []
-        for number, body in enumerate(self._bodies):
-            poses = self.poses[number * views : (number + 1) * views]
-            part = part_of(number)
-            # Of each by itself: what one of them does not show is no fault of the others.
-            how = ended_at(
-                loss, hessian[part, part], gradient[part], end.tolerance_mm,
-                cut_off=not bool(state.ended[0]),
-            )  # fmt: skip
-            status = status_of(flat, how, self._control)
-            own = None if covariance is None else covariance[part, part]
-            own = None if own is None or bool(own.isnan().any()) else own
-            each.append(
-                Registration(
-                    poses[0],
-                    status,
-                    losses,
-                    tuple(step.of(number) for step in self._trajectory),
-                    body.pivot,
-                    own,
-                    poses,
-                    simulated=self._simulated,
-                    notes=self._notes,
-                    scale=None if scale is None or own is None else scale[part],
-                )
-            )
-        judgements = tuple(self._judged(each, end)) if finished else tuple(each)
-        return BodiesRegistration(
-            tuple(body.name for body in self._bodies), judgements, covariance, scale,
-            tuple(self._trajectory),
+        assert self._end is not None
+        return answered(
+            self._end, self.poses, self._trajectory, near=self._near,
+            finished=max(self.levels) == max((i.level for i in self._trajectory), default=-1),
+            simulated=self._simulated, notes=self._notes, control=self._control,
         )  # fmt: skip
-
-    def _judged(self, found: Sequence[Registration], end: _End) -> list[Registration]:
-        """Each by the radiographs without the others."""
-        alone = without_others(end.look, end.gain, end.state.seen[0], self.poses, 2 * PIXELS)
-        judgements = []
-        for body, registration, pictures in zip(self._bodies, found, alone, strict=True):
-            views = [View(p, at) for p, at in zip(pictures, registration.views, strict=True)]
-            if self._near is not None:
-                own = [
-                    near_bone_view(body.volume, v, v.world_from_camera, self._near.reach_mm)
-                    for v in views
-                ]
-                views = [near or view for near, view in zip(own, views, strict=True)]
-            judgements.append(judged(registration, body.volume, views))
-        return judgements
 
 
 def _named(

@@ -21,7 +21,6 @@ from napari_xreg.registration.refinement.confidence import sandwich, scale_twist
 from napari_xreg.registration.refinement.problem import Backend, Problem
 from napari_xreg.registration.refinement.result import Registration, Status
 from napari_xreg.registration.refinement.second_order.damped_steps import (
-    Round,
     Starts,
     begin,
     better_of,
@@ -172,19 +171,12 @@ class _Course:
 
     def advance(self, control: Control | None) -> Generator[Turn, None, None]:
         """To the end of the level, whose first state is shown too."""
-        state = self._state
-        zero = torch.zeros_like(state.damping)
-        tried: Round | None = Round(
-            state.poses, self._problem.drrs(state.seen), state.model, state.active, state.active,
-            zero, zero,
-        )  # fmt: skip
-        solver = levenberg_marquardt(
-            self._problem, state, iterations=self.levels[self._number].iterations,
+        steps = levenberg_marquardt(
+            self._problem, self._state, iterations=self.levels[self._number].iterations,
             tolerance_mm=self._tolerance_mm, locks=self._locks, bounds=self._bounds, pull=self._pull,
             control=control, recorder=self._backend.recorder,
         )  # fmt: skip
-        begun = False
-        while tried is not None:
+        for tried, self._state in steps:
             turn = turn_of(
                 tried, self._state, level=self._number,
                 tracks=[track for left in self._alive for track in left],
@@ -194,11 +186,8 @@ class _Course:
             for row, track in enumerate(turn.tracks):
                 track.reached(self._number, turn.losses[row], copied(turn.poses, row))
             yield turn
-            try:
-                tried, self._state = solver.send(not any(turn.active)) if begun else next(solver)
-                begun = True
-            except StopIteration as end:
-                self._state, tried = end.value, None
+            if not any(turn.active):
+                return
 
     def registrations(self, control: Control | None) -> list[Registration]:
         """What the best start of every case says."""

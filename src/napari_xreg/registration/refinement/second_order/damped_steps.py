@@ -9,7 +9,7 @@ and a refinement that has ended is noticed.
 """
 
 import math
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Generic, Protocol, runtime_checkable
 
@@ -148,8 +148,8 @@ def levenberg_marquardt(
     control: Control | None = None,
     recorder: Callable[[Advance[Seen], Starts[Seen]], Callable[[], tuple[Round, Starts[Seen]]]]
     | None = None,
-) -> Generator[tuple[Round, Starts[Seen]], bool, Starts[Seen]]:
-    """Minimise over the left twist of all views about the pivot; the consumer sends True to end.
+) -> Iterator[tuple[Round, Starts[Seen]]]:
+    """Minimise over the left twist of all views about the pivot; the consumer stops where nothing is active.
 
     Where several bodies move there is a twist of each.
 
@@ -177,27 +177,22 @@ def levenberg_marquardt(
     Yields
     ------
     Round, Starts
-        What was tried, and where that leads.
-
-    Returns
-    -------
-    Starts
-        Best states.
+        What was tried, and the best states so far: first of the start as it is, then of every step.
     """
-    state = start
+    none = torch.zeros_like(start.damping)
+    drrs = problem.drrs(start.seen)
+    yield Round(start.poses, drrs, start.model, start.active, start.active, none, none), start
 
     def advance(at: Starts[Seen]) -> tuple[Round, Starts[Seen]]:
         return step(problem, at, tolerance_mm, locks, bounds, pull)
 
+    state = start
     whole = None if recorder is None else recorder(advance, start)
     for _ in range(iterations):
         if control is not None and not control.proceed():
-            return state
-        round_, state = advance(state) if whole is None else whole()
-        ended = yield round_, state
-        if ended:
-            return state
-    return state
+            return
+        tried, state = advance(state) if whole is None else whole()
+        yield tried, state
 
 
 def step(
