@@ -4,7 +4,7 @@ Table 2 and Fig. 6 of the paper, on simulated radiographs: phantoms held out by 
 pelvis of the data folder with landmarks placed by hand. Every detector is asked once for each image
 (`--passes` with dropout); then every weighting solves the PnP from the same detections.
 
-Train first: scripts/train_landmarks.py, and for the finetuned rows scripts/finetune_landmarks.py.
+Train first: scripts/train_landmarks.py, and for the finetuned rows benchmarks/finetune_landmarks.py.
 """
 
 import argparse
@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from benchmarks import cases, landmark_cases, report
+from benchmarks.retention import retention
 from napari_xreg.landmarks import (
     Detections,
     DetectSettings,
@@ -26,7 +27,6 @@ from napari_xreg.landmarks import (
     image_uncertainty_mm,
     judged,
     load_detector,
-    retention,
 )
 from napari_xreg.metrics import rotation_error_deg
 from napari_xreg.progress import run

@@ -16,8 +16,6 @@ from napari_xreg.landmarks import (
     LandmarkSettings,
     LandmarkTask,
     LandmarkViewSettings,
-    PoseFinetuneTask,
-    PoseLossSettings,
     detect,
     load_detector,
 )
@@ -125,8 +123,7 @@ def test_detection_and_its_file(detector, view, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["landmarks", "pose"])
-def test_training(made, marks, detector, kind):
+def test_training(made, marks, detector):
     def unjudged(network):
         return {"score": 1.0}, None
 
@@ -140,12 +137,7 @@ def test_training(made, marks, detector, kind):
         with untouched():
             with drawn_from(torch.Generator().manual_seed(4)):
                 network = CompactDetector(detector.names, (8, 8, 8, 8), framing=COARSE)
-            if kind == "landmarks":
-                task = LandmarkTask(network, population, unjudged, small)
-            else:
-                task = PoseFinetuneTask(
-                    network, population, unjudged, PoseLossSettings(small, passes=2)
-                )
+            task = LandmarkTask(network, population, unjudged, small)
             return run(train(task, TrainSettings(steps=3, validate_every=2, seed=8))).best
 
     once = learned()

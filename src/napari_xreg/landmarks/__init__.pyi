@@ -23,11 +23,6 @@ from .mirror import (
     mirrored_pixels as mirrored_pixels,
     other_side as other_side,
 )
-from .pose_loss import (
-    PoseFinetuneTask as PoseFinetuneTask,
-    PoseLossSettings as PoseLossSettings,
-    pose_errors as pose_errors,
-)
 from .recipe import (
     LandmarkRecipe as LandmarkRecipe,
     patient_landmark_task as patient_landmark_task,
@@ -42,10 +37,8 @@ from .soft_argmax import Peak as Peak, local_soft_argmax as local_soft_argmax
 from .task import LandmarkSettings as LandmarkSettings, LandmarkTask as LandmarkTask
 from .trust import (
     DetectionTrust as DetectionTrust,
-    Retention as Retention,
     fitted_threshold as fitted_threshold,
     image_uncertainty_mm as image_uncertainty_mm,
-    retention as retention,
     trust_of as trust_of,
 )
 from .validation import (

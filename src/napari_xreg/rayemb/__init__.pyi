@@ -56,10 +56,7 @@ from .recipe import (
     phantom_validation as phantom_validation,
     population_task as population_task,
 )
-from .subspace import (
-    projector as projector,
-    subspace_basis as subspace_basis,
-)
+from .subspace import subspace_basis as subspace_basis
 from .task import RayEmbSettings as RayEmbSettings, RayEmbTask as RayEmbTask
 from .template_range import TEMPLATE_POSES as TEMPLATE_POSES, templates_around as templates_around
 from .templates import (

@@ -1,6 +1,6 @@
 """Go on with a landmark detector, through the pose or not.
 
-    python scripts/finetune_landmarks.py --start landmarks.safetensors --gradient full --out full.safetensors
+    python -m benchmarks.finetune_landmarks --start landmarks.safetensors --gradient full --out full.safetensors
 
 `--gradient full`: the loss of the pose reaches the network through pixels and weights; `pixels`:
 through pixels alone (the paper's NG variant); `none`: the same steps on the heatmap loss, which is
@@ -14,12 +14,11 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.pose_loss import PoseFinetuneTask, PoseLossSettings
 from napari_xreg.landmarks import (
     LandmarkSettings,
     LandmarkTask,
     LandmarkValidator,
-    PoseFinetuneTask,
-    PoseLossSettings,
     load_detector,
     validation_phantoms,
 )
