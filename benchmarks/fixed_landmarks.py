@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from benchmarks import cases, report
+from benchmarks import cases, trained
 from napari_xreg.geometry import Pose
 from napari_xreg.images import Landmark, Radiograph, read_landmarks
 from napari_xreg.landmarks import (
@@ -25,7 +25,7 @@ from napari_xreg.landmarks import (
 from napari_xreg.progress import run
 from napari_xreg.registration import PnPSettings, Weighting, solve_pnp
 from napari_xreg.rendering import set_thread_count
-from napari_xreg.training import OneCT, TrainSettings, save_network, train
+from napari_xreg.training import OneCT
 
 MARKS = Path(__file__).resolve().parent / "landmarks"
 """Landmarks placed by hand, ``<volume>.mrk.json``."""
@@ -53,13 +53,7 @@ def train_detector(
         detector, OneCT(name, cases.volume_of(name), landmarks=tuple(marks)), carm=cases.carm(),
         validation_images=validation_images,
     )  # fmt: skip
-    settings = TrainSettings(
-        steps=10**9, by_time=60 * minutes, validate_every=400, learning_rate=2e-3
-    )
-    trained = run(train(task, settings))
-    detector.load_state_dict(dict(trained.best))
-    about = {"trained_on": name, "minutes": minutes, "threads": threads, "steps": trained.steps}
-    save_network(file, detector, {**about, "environment": report.environment()}, half=True)
+    trained.learn(name, task, trained.for_minutes(minutes), file, minutes=minutes, threads=threads)
 
 
 def landmark_start(

@@ -10,7 +10,6 @@ the cache folder; every case is a line of ``results/rayemb/<volume>.jsonl``; run
 """
 
 import argparse
-import json
 import time
 import zlib
 from pathlib import Path
@@ -19,8 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks import cases, fixed_landmarks, report
-from benchmarks.refinement import newest_code, source_digest, stamp
+from benchmarks import cases, fixed_landmarks, report, trained
 from napari_xreg.geometry import CArmPose, Pose
 from napari_xreg.images import Radiograph
 from napari_xreg.metrics import (
@@ -43,19 +41,10 @@ from napari_xreg.rayemb import (
 )
 from napari_xreg.registration import RefineSettings, Spread, View, refine
 from napari_xreg.rendering import set_thread_count
-from napari_xreg.training import (
-    OneCT,
-    PoseRange,
-    Step,
-    TrainSettings,
-    Validation,
-    save_network,
-    train,
-)
+from napari_xreg.training import OneCT, PoseRange
 from napari_xreg.workflows import RAYEMB_SPREAD, RAYEMB_STARTS
 
 VOLUMES = ("chest_lidc", cases.PHANTOM, "pelvis_totalseg")
-FIRST_SEED = 30_000
 LOST_MM = 300.0
 """Written where there is no pose: beyond every percentile that is told apart."""
 
@@ -101,26 +90,10 @@ def train_one(name: str, minutes: float, threads: int, validation_images: int) -
         validation_images=validation_images,
     )
     prepared = time.perf_counter() - began
-    curve: list[dict[str, float]] = []
-
-    def seen(event: Step | Validation) -> None:
-        if isinstance(event, Validation):
-            curve.append({"step": event.index, "seconds": event.seconds, **event.scores})
-            print(name, json.dumps(curve[-1]), flush=True)
-
-    settings = TrainSettings(
-        steps=10**9, by_time=60 * minutes, validate_every=400, learning_rate=2e-3
-    )
-    processor = time.process_time()
-    trained = run(train(task, settings), seen)
-    encoder.load_state_dict(dict(trained.best))
-    about = {
-        "trained_on": name, "minutes": minutes, "threads": threads, "steps": trained.steps,
-        "seconds": trained.seconds, "cpu_seconds": time.process_time() - processor,
-        "prepared_seconds": prepared, "curve": curve, "code": source_digest(),
-        "environment": report.environment(),
-    }  # fmt: skip
-    save_network(weights_file(name, minutes), encoder, about, half=True)
+    trained.learn(
+        name, task, trained.for_minutes(minutes), weights_file(name, minutes),
+        minutes=minutes, threads=threads, prepared_seconds=prepared,
+    )  # fmt: skip
 
 
 def starts_of(
@@ -198,18 +171,11 @@ def run_all(options: argparse.Namespace, folder: Path) -> None:
         encoder, about = load_encoder(weights_file(name, options.minutes))
         file = folder / f"{name}.jsonl"
         key = {"trained": about["environment"]["date"], "minutes": options.minutes}
-        done = {
-            r["seed"]
-            for r in report.records(file)
-            if r["code"] == source_digest() and all(r[k] == v for k, v in key.items())
-        }
         prepared, detector = None, None
         if fixed_landmarks.marks_of(name):
-            kept = weights_file(name, options.minutes, "landmarks")
-            detector = fixed_landmarks.read_detector(kept)
-        for seed in range(options.first_seed, options.first_seed + options.cases):
-            if seed in done:
-                continue
+            own = weights_file(name, options.minutes, "landmarks")
+            detector = fixed_landmarks.read_detector(own)
+        for seed in trained.missing(options, file, **key):
             record, start, prepared = starts_of(name, seed, encoder, prepared)
             frontal = frontal_pose(name)
             found = {
@@ -224,9 +190,7 @@ def run_all(options: argparse.Namespace, folder: Path) -> None:
                 seconds, start = fixed_landmarks.landmark_start(name, image, detector)
                 found["landmarks"] = {**seconds, **errors(name, seed, start)}
                 found["landmarks refined"] = refined(name, seed, start, RAYEMB_SPREAD, starts)
-            common = {"volume": name, "seed": seed, "code": source_digest(), **key}
-            report.append(file, {**common, **found, **stamp()})
-            print(name, seed, *(f"{m} {r['mtre_mm']:.1f}" for m, r in found.items()), flush=True)
+            trained.keep(file, seed, found, **key)
 
 
 METHODS = (
@@ -237,10 +201,7 @@ METHODS = (
 def table_rows(name: str, records: list[dict[str, Any]]) -> list[list[Any]]:
     """A row for every method, as in the paper's Table 1."""
     rows = []
-    for method in METHODS:
-        found = [r[method] for r in records if method in r]
-        if not found:
-            continue
+    for method, found in trained.by_method(records, METHODS):
         mtre, mpd = ([r[k] for r in found] for k in ("mtre_mm", "mpd_mm"))
         low, middle, high = error_percentiles(mtre, (25.0, 50.0, 95.0))
         rows.append(
@@ -276,12 +237,9 @@ def main(options: argparse.Namespace, folder: Path = report.RESULTS) -> None:
     data: dict[str, Any] = {}
     for name in options.volumes:
         file = weights_file(name, options.minutes)
-        records = list(report.records(folder / "rayemb" / f"{name}.jsonl"))
+        records = trained.kept(folder / "rayemb" / f"{name}.jsonl", minutes=options.minutes)
         if not records or not file.is_file():
             continue
-        code = newest_code(records)
-        records = [r for r in records if r["code"] == code and r["minutes"] == options.minutes]
-        records = list({r["seed"]: r for r in records}.values())
         about = load_encoder(file)[1]
         rows += table_rows(name, records)
         curves.extend(curve_row(name, point) for point in about["curve"])
@@ -327,16 +285,8 @@ Learning curve: {options.validation_images} radiographs of the same CT at other 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
-    add = parser.add_argument
-    add("--volumes", nargs="+", default=list(VOLUMES), choices=VOLUMES)
-    add("--minutes", type=float, default=5.0, help="of training a CT, wall time")
-    add("--threads", type=int, default=2)
-    add("--cases", type=int, default=50)
-    add("--multi-start", type=int, default=RAYEMB_STARTS, help="starts of a refinement")
-    add("--validation-images", type=int, default=6, help="while training")
-    add("--first-seed", type=int, default=FIRST_SEED, help="0..189: tuning; from 10000: evaluation")
-    add("--train-only", action="store_true", help="no cases yet")
-    add("--report-only", action="store_true", help="tables from what is there")
+    parser.add_argument("--minutes", type=float, default=5.0, help="of training a CT, wall time")
+    trained.add_shared_arguments(parser, volumes=VOLUMES, starts=RAYEMB_STARTS, images=6)
 
 
 def smoke(folder: Path) -> None:

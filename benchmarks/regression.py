@@ -8,19 +8,16 @@ and images are kept in the cache folder; every case is a line of ``results/regre
 """
 
 import argparse
-import json
 import time
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from benchmarks import cases, report
-from benchmarks.rayemb_accuracy import errors, radiograph, refined
-from benchmarks.refinement import newest_code, source_digest, stamp
+from benchmarks import cases, report, trained
+from benchmarks.rayemb_accuracy import VOLUMES, errors, radiograph, refined
 from napari_xreg.geometry import Pose
 from napari_xreg.metrics import error_percentiles, success_rate
-from napari_xreg.progress import run
 from napari_xreg.regression import (
     Place,
     PoseNetwork,
@@ -29,7 +26,7 @@ from napari_xreg.regression import (
     predict,
 )
 from napari_xreg.rendering import set_thread_count
-from napari_xreg.training import OneCT, PoseRange, TrainSettings, Validation, save_network, train
+from napari_xreg.training import OneCT, PoseRange, TrainSettings
 from napari_xreg.workflows import REGRESSION_STARTS, spread_of
 
 METHODS = ("rayemb", "rayemb refined", "network", "network refined")
@@ -47,33 +44,10 @@ def train_one(name: str, steps: int, validation_images: int) -> None:
     torch.manual_seed(0)
     network = recipe.network(patient, "scratch")
     task = recipe.task(network, patient, carm=cases.carm(), poses=PoseRange(), seed=0)
-    curve: list[dict[str, float]] = []
-    best: list[Any] = [None]
-    began = time.process_time()
-
-    def seen(event: object) -> None:
-        if isinstance(event, Validation):
-            curve.append(
-                {"step": event.index, "cpu_s": time.process_time() - began, **event.scores}
-            )
-            print(name, json.dumps(curve[-1]), flush=True)
-            if event.best:
-                best[0] = event.detail
-
-    trained = run(
-        train(
-            task,
-            TrainSettings(steps=steps, learning_rate=2e-3, validate_every=max(1, min(300, steps))),
-        ),
-        seen,
+    settings = TrainSettings(
+        steps=steps, learning_rate=2e-3, validate_every=max(1, min(300, steps))
     )
-    network.load_state_dict(dict(trained.best))
-    recipe.finish(network, best[0])
-    about = {
-        "trained_on": name, "steps": trained.steps, "cpu_seconds": time.process_time() - began,
-        "curve": curve, "environment": report.environment(),
-    }  # fmt: skip
-    save_network(weights_file(name, steps), network, about, half=True)
+    trained.learn(name, task, settings, weights_file(name, steps), finish=recipe.finish)
 
 
 def start_of(name: str, seed: int, network: PoseNetwork) -> tuple[dict[str, Any], Pose]:
@@ -97,14 +71,7 @@ def run_all(options: argparse.Namespace, folder: Path) -> None:
             continue
         network, _ = load_pose_network(file)
         kept = folder / f"{name}.jsonl"
-        done = {
-            r["seed"]
-            for r in report.records(kept)
-            if r["code"] == source_digest() and r["steps"] == options.steps
-        }
-        for seed in range(options.first_seed, options.first_seed + options.cases):
-            if seed in done:
-                continue
+        for seed in trained.missing(options, kept, steps=options.steps):
             record, start = start_of(name, seed, network)
             found = {
                 "network": record,
@@ -112,18 +79,13 @@ def run_all(options: argparse.Namespace, folder: Path) -> None:
                     name, seed, start, spread_of(network.errors), options.multi_start
                 ),
             }
-            common = {"volume": name, "seed": seed, "code": source_digest(), "steps": options.steps}
-            report.append(kept, {**common, **found, **stamp()})
-            print(name, seed, *(f"{m} {r['mtre_mm']:.1f}" for m, r in found.items()), flush=True)
+            trained.keep(kept, seed, found, steps=options.steps)
 
 
 def table_rows(name: str, records: list[dict[str, Any]]) -> list[list[Any]]:
     """A row for every method."""
     rows = []
-    for method in METHODS:
-        found = [r[method] for r in records if method in r]
-        if not found:
-            continue
+    for method, found in trained.by_method(records, METHODS):
         mtre = [r["mtre_mm"] for r in found]
         rates = [success_rate(mtre, at) for at in (1.0, 2.0, 10.0)]
         cpu = [r["cpu_s"] for r in found if "cpu_s" in r]
@@ -150,11 +112,9 @@ def main(options: argparse.Namespace, folder: Path = report.RESULTS) -> None:
     data: dict[str, Any] = {}
     for name in options.volumes:
         file = weights_file(name, options.steps)
-        records = list(report.records(folder / "regression" / f"{name}.jsonl"))
+        records = trained.kept(folder / "regression" / f"{name}.jsonl", steps=options.steps)
         if not records or not file.is_file():
             continue
-        code = newest_code(records)
-        records = [r for r in records if r["code"] == code and r["steps"] == options.steps]
         asked = {r["seed"]: r for r in records}
         # RayEmb on the same images, as its own benchmark left it.
         for other in report.records(folder / "rayemb" / f"{name}.jsonl"):
@@ -199,16 +159,10 @@ Learning curve: {options.validation_images} radiographs of the same CT at other 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
-    add = parser.add_argument
-    add("--volumes", nargs="+", default=["chest_lidc", cases.PHANTOM, "pelvis_totalseg"])
-    add("--steps", type=int, default=7000, help="of training; 0.17 CPU seconds each")
-    add("--threads", type=int, default=2)
-    add("--cases", type=int, default=50)
-    add("--first-seed", type=int, default=30_000, help="0..189: tuning; from 10000: evaluation")
-    add("--multi-start", type=int, default=REGRESSION_STARTS)
-    add("--validation-images", type=int, default=16)
-    add("--train-only", action="store_true", help="no cases yet")
-    add("--report-only", action="store_true", help="tables from what is there")
+    parser.add_argument(
+        "--steps", type=int, default=7000, help="of training; 0.17 CPU seconds each"
+    )
+    trained.add_shared_arguments(parser, volumes=VOLUMES, starts=REGRESSION_STARTS, images=16)
 
 
 def smoke(folder: Path) -> None:

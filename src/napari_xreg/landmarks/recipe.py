@@ -1,7 +1,6 @@
 """The landmark detector as it is trained: for one patient, or for many."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +28,11 @@ from napari_xreg.training import (
     Population,
     PoseRange,
     RadiographNetwork,
-    Shown,
     Start,
     Task,
+    images_of_one,
+    images_of_phantoms,
     isocenter_pixel_mm,
-    verdict,
 )
 
 VALIDATION_PHANTOMS = (953, 954, 955, 956)
@@ -86,7 +85,7 @@ def patient_landmark_task(
     isocenter = torch.tensor(placed, dtype=torch.float64).mean(0)
     cases = landmark_cases(
         patient.volume, patient.labels, patient.landmarks,
-        seeds=range(800, 800 + validation_images), poses=poses, carm=carm, isocenter=isocenter,
+        seeds=images_of_one(validation_images), poses=poses, carm=carm, isocenter=isocenter,
         bone_above_hu=patient.bone_above_hu, step_mm=1.0, rays_per_side=1,
     )  # fmt: skip
     chosen = settings or LandmarkSettings(
@@ -125,10 +124,8 @@ def validation_phantoms(
     """Phantoms that no population of the package holds, seen from a few sides each."""
     return tuple(
         case
-        for i, seed in enumerate(VALIDATION_PHANTOMS)
-        for case in phantom_cases(
-            seed, range(900 + images * i, 900 + images * (i + 1)), severity=severity, poses=poses
-        )
+        for seed, seen in images_of_phantoms(VALIDATION_PHANTOMS, images)
+        for case in phantom_cases(seed, seen, severity=severity, poses=poses)
     )
 
 
@@ -142,6 +139,7 @@ class LandmarkRecipe(FindsPoints):
         "how sure it is of each (Suh et al. 2026)."
     )
     widget = "Landmarks"
+    found = "visible landmarks"
     shipped = False
 
     def network(self, patients: Patients, start: Start) -> LandmarkDetector:
@@ -156,7 +154,7 @@ class LandmarkRecipe(FindsPoints):
         return self.new(patients.landmark_names)
 
     def new(self, names: Sequence[str] = ()) -> LandmarkDetector:
-        """A network that knows nothing."""
+        """See `FindsPoints`; None named: those of the phantom."""
         return CompactDetector(names) if names else CompactDetector()
 
     def task(
@@ -172,9 +170,7 @@ class LandmarkRecipe(FindsPoints):
         assert isinstance(network, LandmarkDetector)
         if isinstance(patients, OneCT):
             return patient_landmark_task(network, patients, carm=carm, poses=poses, seed=seed)
-        default = LandmarkSettings()
-        views = replace(default.views, carm=carm, poses=poses)
-        settings = replace(default, views=views, seed=seed)
+        settings = LandmarkSettings(LandmarkViewSettings(carm=carm, poses=poses), seed=seed)
         return population_landmark_task(network, patients.population(), settings=settings)
 
     def finish(self, network: RadiographNetwork, detail: Any) -> None:
@@ -200,11 +196,3 @@ class LandmarkRecipe(FindsPoints):
             "stated standard deviation (mm)",
             surer_is_higher=False,
         )
-
-    def shown(self, carm: CArm) -> Shown:
-        """On the detector's pixels."""
-        return Shown(self.new().framing.carm(carm), LandmarkSettings().appearance)
-
-    def words(self, scores: Mapping[str, float]) -> str:
-        """See `Recipe`."""
-        return verdict("visible landmarks", scores, self.widget)

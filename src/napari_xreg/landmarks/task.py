@@ -1,6 +1,6 @@
 """What a landmark detector learns: where each landmark is, and whether it is in the image."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -19,12 +19,11 @@ from napari_xreg.training import (
     Appearance,
     PoolTask,
     Population,
+    Validate,
     drawn_from,
     isocenter_pixel_mm,
     usable_at,
 )
-
-Validate = Callable[[LandmarkDetector], tuple[Mapping[str, float], Any]]
 
 
 @dataclass(frozen=True)
@@ -119,7 +118,7 @@ class LandmarkTask(PoolTask[LandmarkDetector, LandmarkViewPool]):
         self,
         detector: LandmarkDetector,
         population: Population,
-        validate: Validate,
+        validate: Validate[LandmarkDetector],
         settings: LandmarkSettings | None = None,
     ) -> None:
         self.settings = s = settings or LandmarkSettings()

@@ -56,7 +56,7 @@ class LandmarkViews:
     known: Bool[Tensor, "n"]
 
 
-class LandmarkViewPool(PatientPool[LandmarkViews]):
+class LandmarkViewPool(PatientPool[LandmarkViews, LandmarkViewSettings]):
     """See `training.PatientPool`."""
 
     salt = 23
@@ -69,9 +69,8 @@ class LandmarkViewPool(PatientPool[LandmarkViews]):
         settings: LandmarkViewSettings,
         seed: int,
     ) -> None:
-        super().__init__(population, settings, seed)
-        self.names, self.settings = tuple(names), settings
-        self.carm = framing.carm(settings.carm)
+        super().__init__(population, framing, settings, seed)
+        self.names = tuple(names)
 
     def draw(self, count: int, generator: torch.Generator) -> list[tuple[LandmarkViews, int]]:
         """Views of patients of the pool, each with its number; now and then a new one comes in."""

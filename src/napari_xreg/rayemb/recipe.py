@@ -1,7 +1,6 @@
 """RayEmb as it is trained: for one patient, or for many."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +23,10 @@ from napari_xreg.training import (
     Population,
     PoseRange,
     RadiographNetwork,
-    Shown,
     Start,
     Task,
-    verdict,
+    images_of_one,
+    images_of_phantoms,
 )
 
 VALIDATION_PHANTOMS = (950, 951, 952)
@@ -66,7 +65,7 @@ def patient_task(
     poses = poses or PoseRange()
     images = validation_patient(
         patient.volume, patient.labels, encoder.framing,
-        seeds=range(800, 800 + validation_images), poses=poses, carm=carm,
+        seeds=images_of_one(validation_images), poses=poses, carm=carm,
         bone_above_hu=patient.bone_above_hu,
     )  # fmt: skip
     chosen = settings or RayEmbSettings(
@@ -97,8 +96,8 @@ def population_task(
     if validation is None:
         poses = None if settings is None else settings.views.poses
         validation = [
-            phantom_validation(encoder, seed, range(900 + 4 * i, 904 + 4 * i), poses=poses)
-            for i, seed in enumerate(VALIDATION_PHANTOMS)
+            phantom_validation(encoder, seed, images, poses=poses)
+            for seed, images in images_of_phantoms(VALIDATION_PHANTOMS, 4)
         ]
     return RayEmbTask(encoder, population, Validator(validation), settings)
 
@@ -121,6 +120,7 @@ class RayEmbRecipe(FindsPoints):
         "(RayEmb, Shrestha et al. 2024)."
     )
     widget = "Points"
+    found = "visible points"
     shipped = True
 
     def network(self, patients: Patients, start: Start) -> RayEncoder:
@@ -130,7 +130,7 @@ class RayEmbRecipe(FindsPoints):
         return shipped_encoder()[0] if start == "shipped" else self.new()
 
     def new(self) -> RayEncoder:
-        """A network that knows nothing."""
+        """See `FindsPoints`."""
         return CompactEncoder()
 
     def task(
@@ -146,9 +146,7 @@ class RayEmbRecipe(FindsPoints):
         assert isinstance(network, RayEncoder)
         if isinstance(patients, OneCT):
             return patient_task(network, patients, carm=carm, poses=poses, seed=seed)
-        default = RayEmbSettings()
-        views = replace(default.views, carm=carm, poses=poses)
-        settings = replace(default, views=views, seed=seed)
+        settings = RayEmbSettings(views=ViewSettings(carm=carm, poses=poses), seed=seed)
         return population_task(network, patients.population(), settings=settings)
 
     def finish(self, network: RadiographNetwork, detail: Any) -> None:
@@ -164,11 +162,3 @@ class RayEmbRecipe(FindsPoints):
             for name in ("similarity", "error_mm", "truly_in_image")
         )
         return Cloud(said.astype(float), error.astype(float), counts, "similarity")
-
-    def shown(self, carm: CArm) -> Shown:
-        """On the encoder's pixels."""
-        return Shown(self.new().framing.carm(carm), RayEmbSettings().appearance)
-
-    def words(self, scores: Mapping[str, float]) -> str:
-        """See `Recipe`."""
-        return verdict("visible points", scores, self.widget)

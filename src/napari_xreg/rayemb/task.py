@@ -1,8 +1,7 @@
 """What RayEmb learns: points of a patient, found on one view with the help of others."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
@@ -18,12 +17,11 @@ from napari_xreg.training import (
     Appearance,
     PoolTask,
     Population,
+    Validate,
     cells_from_pixels,
     sample_cells,
     usable_at,
 )
-
-Validate = Callable[[RayEncoder], tuple[Mapping[str, float], Any]]
 
 
 @dataclass(frozen=True)
@@ -95,7 +93,7 @@ class RayEmbTask(PoolTask[RayEncoder, ViewPool]):
         self,
         encoder: RayEncoder,
         population: Population,
-        validate: Validate,
+        validate: Validate[RayEncoder],
         settings: RayEmbSettings | None = None,
     ) -> None:
         self.settings = settings or RayEmbSettings()

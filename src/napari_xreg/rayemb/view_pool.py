@@ -60,7 +60,7 @@ class Views:
     points: Float[Tensor, "n 3"]
 
 
-class ViewPool(PatientPool[Views]):
+class ViewPool(PatientPool[Views, ViewSettings]):
     """See `training.PatientPool`."""
 
     salt = 17
@@ -68,9 +68,7 @@ class ViewPool(PatientPool[Views]):
     def __init__(
         self, population: Population, framing: Framing, settings: ViewSettings, seed: int
     ) -> None:
-        super().__init__(population, settings, seed)
-        self.settings = settings
-        self.carm = framing.carm(settings.carm)
+        super().__init__(population, framing, settings, seed)
         self.template_carm = framing.template_carm(settings.carm, settings.template_extent)
 
     def draw(self, generator: torch.Generator) -> Views:

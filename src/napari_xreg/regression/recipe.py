@@ -33,6 +33,8 @@ from napari_xreg.training import (
     Start,
     Task,
     TrainSettings,
+    images_of_one,
+    images_of_phantoms,
 )
 
 CAMERA = FixedCamera(1020.0, 64, 300 / 64)
@@ -125,7 +127,7 @@ class PoseRecipe:
         if isinstance(patients, OneCT):
             center = _bone_of(patients)
             cases = pose_cases(
-                patients.volume, patients.labels, seeds=range(800, 800 + self.validation_images),
+                patients.volume, patients.labels, seeds=images_of_one(self.validation_images),
                 poses=poses, carm=carm.at_most(VALIDATION_PIXELS, least=8), isocenter=center,
                 bone_above_hu=patients.bone_above_hu,
             )  # fmt: skip
@@ -134,10 +136,8 @@ class PoseRecipe:
             each = max(1, self.validation_images // len(VALIDATION_PHANTOMS))
             cases = tuple(
                 case
-                for i, phantom in enumerate(VALIDATION_PHANTOMS)
-                for case in phantom_pose_cases(
-                    phantom, range(900 + each * i, 900 + each * (i + 1)), poses=poses
-                )
+                for phantom, images in images_of_phantoms(VALIDATION_PHANTOMS, each)
+                for case in phantom_pose_cases(phantom, images, poses=poses)
             )
             population = patients.population()
         return PoseTask(network, population, PoseValidator(cases), settings)

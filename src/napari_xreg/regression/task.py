@@ -1,8 +1,7 @@
 """What a pose network learns: the pose of a rendering that was made to look acquired."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,9 +11,7 @@ from napari_xreg.metrics import double_geodesic, multiscale_ncc
 from napari_xreg.regression.frame import Place
 from napari_xreg.regression.network.pose_network import PoseNetwork
 from napari_xreg.regression.view_pool import PoseViewPool, PoseViews, PoseViewSettings
-from napari_xreg.training import Appearance, PoolTask, Population
-
-Validate = Callable[[PoseNetwork], tuple[Mapping[str, float], Any]]
+from napari_xreg.training import Appearance, PoolTask, Population, Validate
 
 GEODESIC_WEIGHT = 1e-2
 """Of a millimetre beside a similarity between 0 and 1 (xvr, DiffPose)."""
@@ -79,7 +76,7 @@ class PoseTask(PoolTask[PoseNetwork, PoseViewPool]):
         self,
         network: PoseNetwork,
         population: Population,
-        validate: Validate,
+        validate: Validate[PoseNetwork],
         settings: PoseSettings | None = None,
     ) -> None:
         if network.frame.meant != "xvr":

@@ -55,7 +55,7 @@ class PoseViews:
     center: Float[Tensor, "3"]
 
 
-class PoseViewPool(PatientPool[PoseViews]):
+class PoseViewPool(PatientPool[PoseViews, PoseViewSettings]):
     """See `training.PatientPool`."""
 
     salt = 41
@@ -68,9 +68,8 @@ class PoseViewPool(PatientPool[PoseViews]):
         settings: PoseViewSettings,
         seed: int,
     ) -> None:
-        super().__init__(population, settings, seed)
-        self.center, self.settings = center, settings
-        self.carm = camera.carm(settings.carm)
+        super().__init__(population, camera, settings, seed)
+        self.center = center
 
     def draw(
         self, count: int, generator: torch.Generator, *, one_patient: bool = False

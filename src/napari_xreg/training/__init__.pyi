@@ -29,6 +29,8 @@ from .loop import Task as Task, TrainSettings as TrainSettings, train as train
 from .network import RadiographNetwork as RadiographNetwork
 from .patients.cases import (
     LOST_MM as LOST_MM,
+    images_of_one as images_of_one,
+    images_of_phantoms as images_of_phantoms,
     points_in_bone as points_in_bone,
     pose_error_mm as pose_error_mm,
     radiographs_at_random as radiographs_at_random,
@@ -51,6 +53,7 @@ from .patients.pool import (
     PatientPool as PatientPool,
     PoolSettings as PoolSettings,
     PoolTask as PoolTask,
+    Validate as Validate,
 )
 from .patients.population import (
     CTFolder as CTFolder,
@@ -74,7 +77,6 @@ from .recipe import (
     Recipe as Recipe,
     Shown as Shown,
     Start as Start,
-    verdict as verdict,
 )
 from .weights.checkpoint import (
     Checkpoint as Checkpoint,

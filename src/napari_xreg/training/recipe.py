@@ -1,5 +1,6 @@
 """What can be trained: the seam between the training workflow and the networks."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -144,9 +145,19 @@ class Recipe(Protocol):
         ...
 
 
-class FindsPoints:
-    """What recipes of networks that find points on a radiograph have in common."""
+class FindsPoints(ABC):
+    """What recipes of networks that find points on a radiograph have in common.
 
+    Attributes
+    ----------
+    found
+        What they find, for the user.
+    widget
+        As of `Recipe`.
+    """
+
+    found: str
+    widget: str
     settings = TrainSettings(learning_rate=2e-3)
     step_errors: Mapping[str, str] = {"median_error_mm": "training, median"}
     scores: Mapping[str, str] = {
@@ -154,28 +165,25 @@ class FindsPoints:
         "median_mtre_mm": "pose, median mTRE",
     }
 
+    @abstractmethod
+    def new(self) -> RadiographNetwork:
+        """A network that knows nothing."""
 
-def verdict(what: str, scores: Mapping[str, float], widget: str) -> str:
-    """How good it is, and what to do next.
+    def shown(self, carm: CArm) -> Shown:
+        """On the pixels of a new network."""
+        return Shown(self.new().framing.carm(carm), Appearance())
 
-    Parameters
-    ----------
-    what
-        Is found: "visible points".
-    scores
-        With `median_error_mm`, `within_10mm_share` and `median_mtre_mm`.
-    widget
-        That uses the weights.
-    """
-    missed, pose = scores["median_error_mm"], scores["median_mtre_mm"]
-    found = (
-        f"On simulated radiographs that it did not learn from, half of the {what} are found within "
-        f"{missed:.1f} mm, {100 * scores['within_10mm_share']:.0f} % within 10 mm; "
-    )
-    more = "Next: raise the minutes and resume, or narrow the poses."
-    if pose >= LOST_MM:
-        return f"{found}usually too few to solve for a pose. {more}"
-    found += f"the pose that follows is off by {pose:.0f} mm (median mTRE). "
-    if pose > USABLE_MTRE_MM:
-        return f"{found}Too inaccurate as an initial pose. {more}"
-    return f"{found}Next: use it in {widget}, then refine with several starts."
+    def words(self, scores: Mapping[str, float]) -> str:
+        """See `Recipe`; of `median_error_mm`, `within_10mm_share` and `median_mtre_mm`."""
+        missed, pose = scores["median_error_mm"], scores["median_mtre_mm"]
+        found = (
+            f"On simulated radiographs that it did not learn from, half of the {self.found} are found within "
+            f"{missed:.1f} mm, {100 * scores['within_10mm_share']:.0f} % within 10 mm; "
+        )
+        more = "Next: raise the minutes and resume, or narrow the poses."
+        if pose >= LOST_MM:
+            return f"{found}usually too few to solve for a pose. {more}"
+        found += f"the pose that follows is off by {pose:.0f} mm (median mTRE). "
+        if pose > USABLE_MTRE_MM:
+            return f"{found}Too inaccurate as an initial pose. {more}"
+        return f"{found}Next: use it in {self.widget}, then refine with several starts."

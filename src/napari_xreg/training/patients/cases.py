@@ -1,6 +1,6 @@
 """Simulated radiographs of known pose, and how far off what a network finds on them is."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 from jaxtyping import Float
@@ -68,6 +68,17 @@ def radiographs_at_random(
     return made
 
 
+def images_of_one(count: int) -> range:
+    """The seeds of the validation images of a patient that is learned."""
+    return range(800, 800 + count)
+
+
+def images_of_phantoms(phantoms: Sequence[int], each: int) -> Iterator[tuple[int, range]]:
+    """The seed of every phantom with those of its `each` validation images; no image has another's."""
+    for number, phantom in enumerate(phantoms):
+        yield phantom, range(900 + each * number, 900 + each * (number + 1))
+
+
 def pose_error_mm(pose: Pose | None, truth: Pose, points: Float[Tensor, "n 3"]) -> float:
     """mTRE, mm, over points of the world; at most `LOST_MM`, which stands for no pose too."""
     if pose is None:
@@ -76,7 +87,7 @@ def pose_error_mm(pose: Pose | None, truth: Pose, points: Float[Tensor, "n 3"]) 
 
 
 def scores_of(error_mm: Float[Tensor, "n"], mtre_mm: Sequence[float]) -> dict[str, float]:
-    """The scores that `verdict` puts into words.
+    """The scores that `FindsPoints.words` puts into words.
 
     Parameters
     ----------

@@ -8,6 +8,8 @@ from typing import Any, Generic, TypeVar
 import torch
 
 from napari_xreg.geometry import CArm
+from napari_xreg.training.images.fixed_camera import FixedCamera
+from napari_xreg.training.images.framing import Framing
 from napari_xreg.training.network import RadiographNetwork
 from napari_xreg.training.patients.patient import Patient
 from napari_xreg.training.patients.population import Population
@@ -17,6 +19,9 @@ from napari_xreg.training.patients.recent import Recent
 Views = TypeVar("Views")
 Network = TypeVar("Network", bound=RadiographNetwork)
 Pool = TypeVar("Pool", bound=Recent[Any])
+
+Validate = Callable[[Network], tuple[Mapping[str, float], Any]]
+"""Scores of a network as it is, and details."""
 
 
 @dataclass(frozen=True)
@@ -44,13 +49,18 @@ class PoolSettings:
     first: int = 8
 
 
-class PatientPool(Recent[Views], ABC):
+Settings = TypeVar("Settings", bound=PoolSettings)
+
+
+class PatientPool(Recent[Views], Generic[Views, Settings], ABC):
     """Views of the last few patients drawn.
 
     Parameters
     ----------
     population
         Where patients come from.
+    framing
+        How the network samples a detector; `carm` is that of the settings on its pixels.
     settings
         See `Recent`.
     seed
@@ -60,11 +70,14 @@ class PatientPool(Recent[Views], ABC):
     salt: int
     """Keeps the patients of one kind of network from being those of another."""
 
-    def __init__(self, population: Population, settings: PoolSettings, seed: int) -> None:
+    def __init__(
+        self, population: Population, framing: Framing | FixedCamera, settings: Settings, seed: int
+    ) -> None:
         super().__init__(
             self._drawn, first=settings.first, renew_every=settings.renew_every, kept=settings.kept
         )
-        self.population, self.seed = population, seed
+        self.population, self.settings, self.seed = population, settings, seed
+        self.carm = framing.carm(settings.carm)
 
     @staticmethod
     def single(
@@ -102,7 +115,7 @@ class PoolTask(Generic[Network, Pool]):
         self,
         network: Network,
         pool: Pool,
-        validate: Callable[[Network], tuple[Mapping[str, float], Any]],
+        validate: Validate[Network],
     ) -> None:
         self.network, self.pool = network, pool
         self._validate = validate
