@@ -8,14 +8,14 @@ from napari_xreg.cli import main
 from napari_xreg.files import ReadError
 from napari_xreg.workflows import inspect
 
-# Two starts, two levels, one step taken back; the last loss was never reached.
+# Two starts, two levels, one step taken back; the first loss of the second level is none.
 TRAJECTORY = """# napari-xreg/trajectory version 1; world LPS mm; simulated no; 5 rows
 iteration,start,level,accepted,seconds,loss,omega_x_rad
 0,0,0,1,0.25,0.75,0
 1,0,0,0,0.5,0.875,0.01
 2,1,0,1,0.75,0.625,0.02
-3,0,1,1,1.5,0.5,0.01
-4,0,1,0,1.25,inf,0.03
+3,0,1,1,1.5,inf,0.01
+4,0,1,0,1.25,0.5,0.03
 """
 
 # What a track's row has beside frame, time, state, probability and loss: 24 cells, twice.
@@ -49,7 +49,7 @@ def test_the_trajectory_of_a_refinement(tmp_path, capsys):
     assert entry["seconds"] == 1.5
     assert entry["levels"] == [
         {"level": 0, "iterations": 3, "first_loss": 0.75, "lowest_loss": 0.625},
-        {"level": 1, "iterations": 2, "first_loss": 0.5, "lowest_loss": 0.5},
+        {"level": 1, "iterations": 2, "first_loss": None, "lowest_loss": 0.5},
     ]
 
 
@@ -75,7 +75,7 @@ def test_another_table_is_named_by_its_schema(tmp_path):
     [
         ("seconds", "minutes", "has no column seconds"),
         ("3,0,1,1,1.5", "3,0,nan,1,1.5", "does not say its start, level or time"),
-        ("4,0,1,0,1.25,inf,0.03\n", "", "cut off"),
+        ("4,0,1,0,1.25,0.5,0.03\n", "", "cut off"),
     ],
 )
 def test_a_damaged_trajectory_is_refused(tmp_path, old, new, message):

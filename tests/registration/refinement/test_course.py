@@ -134,6 +134,19 @@ def test_bone_is_judged_at_the_first_level_that_needs_it_and_at_the_last(volume,
     assert used[3] is judged[1]
 
 
+def test_a_level_is_over_where_no_start_goes_on(volume, cases):
+    """Its first state is shown, then a turn an iteration; what has ended is not rendered again."""
+    turns = []
+    settings = replace(SETTINGS, levels=(Level(17, 8.0, 60),))
+    run(
+        refine_cases(volume, cases[1:2], settings=settings, pivot=CENTER, backend=BACKENDS["host"]),
+        turns.append,
+    )
+    assert 2 < len(turns) < 61
+    assert turns[0].step_mm == [0.0, 0.0]
+    assert [any(turn.active) for turn in turns] == [True] * (len(turns) - 1) + [False]
+
+
 @pytest.mark.parametrize("name", BACKENDS)
 def test_cancelled_and_without_overlap(volume, cases, name):
     control = Control()
