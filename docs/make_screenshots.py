@@ -23,8 +23,8 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QDockWidget, QPushButton, QScrollArea, QWidget
 
 from napari_xreg.geometry import CArmPose
-from napari_xreg.images import Landmark, write_dicom_radiograph
-from napari_xreg.session import Session
+from napari_xreg.images import Landmark, write_dicom_radiograph, write_radiograph
+from napari_xreg.session import Session, file_source, read_xray
 from napari_xreg.simulation import TYPICAL, simulate_radiograph
 from napari_xreg.widgets import open_demo
 from napari_xreg.widgets.docks.opening import opened_entry
@@ -396,12 +396,61 @@ def film(scene: Scene) -> None:
     save_film("refinement", frames)
 
 
+def starts(scene: Scene) -> None:
+    """What the current pose, the header and the shipped network propose, ranked."""
+    widget = scene.front("Find a pose")
+    scene.session.poses.reset()
+    for row in widget.rows.rows.values():
+        if row.tick.isEnabled():
+            row.tick.setChecked(True)
+    scene.click(widget.go)
+    wait(lambda: not widget.running)
+    scene.settle(800)
+    print(f"Find a pose: {widget.words.words}")
+    save("widget-starts", whole(widget))
+
+
+def sequence(scene: Scene) -> None:
+    """A pelvis that turns and slides through twelve frames, tracked from the sixth."""
+    session = scene.session
+    volume, active = session.patient.volume, session.exposures.active
+    assert volume is not None
+    assert active is not None
+    assert active.truth is not None
+    center = session.patient.isocenter.double()
+    step = torch.tensor([0.012, 0.016, -0.008, 2.0, -1.5, 1.0], dtype=torch.float64)
+    carm, poses = active.radiograph.carm.at_most(128), [active.truth.to(dtype=torch.float64)]
+    for _ in range(11):
+        poses.append(poses[-1].left_perturb(step, center))
+    with tempfile.TemporaryDirectory() as folder:
+        for number, pose in enumerate(poses, start=1):
+            made = simulate_radiograph(
+                volume, session.patient.labels, carm, pose, seed=20010 + number
+            )
+            write_radiograph(Path(folder) / f"pelvis_{number:02d}.npz", made.radiograph)
+        source = file_source(Path(folder) / "pelvis_06.npz")
+        start = poses[5].left_perturb(-0.5 * step, center)
+        session.exposures.remove(active.id)
+        session.exposures.add(
+            read_xray(source), name="simulated pelvis, frames", start=start, source=source
+        )
+        widget = scene.front("Sequence")
+        scene.click(widget.controls.go)
+        wait(lambda: not widget.running, 1200)
+        scene.settle(800)
+        print(f"Sequence: {widget.controls.words.words}")
+        save("widget-sequence", whole(widget))
+        session.exposures.remove(session.exposures.all[0].id)
+
+
 CHAPTERS: dict[str, tuple[tuple[int, int], Callable[[Scene], None]]] = {
     "tutorial": (WINDOW, tutorial),
     "widgets": (WINDOW, widgets),
     "overlays": (WINDOW, overlays),
     "room": (WINDOW, room),
     "rayemb": (WINDOW, rayemb),
+    "starts": (WINDOW, starts),
+    "sequence": (WINDOW, sequence),
     "train": (WINDOW, train),
     "landmarks": (WINDOW, landmarks),
     "mask": (WINDOW, mask),

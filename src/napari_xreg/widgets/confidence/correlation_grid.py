@@ -56,7 +56,7 @@ class CorrelationGrid(QWidget):
         painter = QPainter(self)
         ink = self.palette().color(QPalette.ColorRole.WindowText)
         font = painter.font()
-        font.setPointSizeF(max(7.0, font.pointSizeF() - 2) if font.pointSizeF() > 0 else 8.0)
+        font.setPointSizeF(max(8.0, font.pointSizeF() - 2) if font.pointSizeF() > 0 else 8.0)
         painter.setFont(font)
         for i, name in enumerate(self._names):
             painter.setPen(ink)

@@ -89,6 +89,7 @@ class ConfidenceWidget(Docked):
             "The parameter that moves a point 100 mm from the isocenter the most before the image "
             "shows it."
         )
+        self.grid_title = _title("Correlations")
         self.grid = CorrelationGrid(CARM_PARAMETERS)
         self.grid.setToolTip(
             "Correlation of the errors, −1 to 1. Strong ones are traded for each other: a wrong x "
@@ -143,7 +144,7 @@ class ConfidenceWidget(Docked):
         table.setColumnStretch(3, 1)
         layout.addLayout(table)
         layout.addWidget(self.weakest)
-        layout.addWidget(_title("Correlations"))
+        layout.addWidget(self.grid_title)
         layout.addWidget(self.grid)
         layout.addWidget(_title("At the landmarks"))
         layout.addWidget(self.target)
@@ -200,6 +201,8 @@ class ConfidenceWidget(Docked):
             unit = "°" if unit_of(name) == "degrees" else " mm"
             label.setText("–" if found is None else f"{found.deviations[i]:.2g}{unit}")
         self.grid.show_values(None if found is None else found.correlations)
+        for part in (self.grid_title, self.grid):
+            part.setVisible(found is not None)
         self.weakest.setVisible(result is not None)
         if found is None:
             self.weakest.setText(

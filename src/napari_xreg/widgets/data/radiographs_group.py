@@ -17,7 +17,11 @@ from qtpy.QtWidgets import (
 from napari_xreg.session import Exposure, Session
 from napari_xreg.widgets.parts.data_buttons import button, entry, menu_button, row
 from napari_xreg.widgets.parts.pixel_values import pixel_values
+from napari_xreg.widgets.parts.rows_shown import fit_rows
 from napari_xreg.widgets.parts.small_print import SmallPrint
+
+ROWS = (2, 6)
+"""Of the list, at least and at most."""
 
 
 class RadiographsGroup(QGroupBox):
@@ -46,7 +50,7 @@ class RadiographsGroup(QGroupBox):
             "The selected radiograph is shown and moved; the checked ones are used together in a "
             "refinement. Double-click to rename."
         )
-        self.list.setFixedHeight(84)
+        fit_rows(self.list, *ROWS)
         self.list.setEditTriggers(
             QAbstractItemView.EditTrigger.DoubleClicked
             | QAbstractItemView.EditTrigger.EditKeyPressed
@@ -78,9 +82,10 @@ class RadiographsGroup(QGroupBox):
         )
         layout = QVBoxLayout(self)
         layout.addWidget(self.list)
-        layout.addWidget(self.words)
+        # Before the words, which are long: on a small screen the buttons are to be seen.
         layout.addLayout(row((self.add_button, self.simulate_button)))
         layout.addLayout(row((self.layer_button, self.remove_button)))
+        layout.addWidget(self.words)
 
     def show_session(self, session: Session) -> None:
         """The session's radiographs."""
@@ -105,6 +110,7 @@ class RadiographsGroup(QGroupBox):
             shown.setToolTip(exposure_words(exposure))
             if exposure is session.exposures.active:
                 self.list.setCurrentItem(shown)
+        fit_rows(self.list, *ROWS)
         self.list.blockSignals(False)
         active = session.exposures.active
         self.words.setText("None loaded." if active is None else exposure_words(active))

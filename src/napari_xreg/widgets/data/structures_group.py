@@ -6,7 +6,11 @@ from qtpy.QtWidgets import QGroupBox, QLineEdit, QListWidget, QListWidgetItem, Q
 from napari_xreg.images import LabelMap
 from napari_xreg.session import Session
 from napari_xreg.widgets.parts.data_buttons import button, row
+from napari_xreg.widgets.parts.rows_shown import fit_rows
 from napari_xreg.widgets.parts.small_print import SmallPrint
+
+ROWS = (3, 8)
+"""Of the list, at least and at most."""
 
 _WAIT_MS = 350
 """After the last click, before the CT is restricted: that takes a moment for a large one."""
@@ -31,7 +35,7 @@ class StructuresGroup(QGroupBox):
             "What is rendered and registered. Nothing ticked: the whole CT, which explains a "
             "radiograph best; bones alone lack the soft tissue that it shows."
         )
-        self.list.setFixedHeight(132)
+        fit_rows(self.list, *ROWS)
         self.list.itemChanged.connect(lambda _: self._timer.start(_WAIT_MS))
         self.all_button = button(
             "Tick all listed",
@@ -97,6 +101,7 @@ class StructuresGroup(QGroupBox):
             item.setFlags(item.flags() | Qt.ItemFlag.ItemIsUserCheckable)
             item.setCheckState(Qt.CheckState.Unchecked)
             self.list.addItem(item)
+        fit_rows(self.list, *ROWS)
         self.list.blockSignals(False)
         self._filter()
 

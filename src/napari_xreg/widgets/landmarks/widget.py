@@ -6,7 +6,6 @@ from typing import Any
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QKeyEvent
 from qtpy.QtWidgets import QVBoxLayout, QWidget
-from superqt import QCollapsible
 
 from napari_xreg.images import FrameUnknown, LandmarkFrame, read_landmarks
 from napari_xreg.landmarks import Detections
@@ -23,9 +22,9 @@ from napari_xreg.widgets.landmarks.result import LandmarksResult
 from napari_xreg.widgets.landmarks.solving import LiveSolution
 from napari_xreg.widgets.landmarks.table import LandmarksModel, LandmarksTable
 from napari_xreg.widgets.landmarks.weighting import COVARIANCE, WeightingPanel
+from napari_xreg.widgets.parts.collapsible import Collapsible
 from napari_xreg.widgets.parts.scrolling import scrolled
 from napari_xreg.widgets.refine.choices import RefineChoices
-from napari_xreg.widgets.refine.settings import flush
 from napari_xreg.widgets.refine.widget import RefineWidget
 from napari_xreg.widgets.slices.widget import SlicesWidget
 from napari_xreg.workflows import (
@@ -323,14 +322,10 @@ class LandmarksWidget(Docked):
         column.addWidget(self.picking)
         column.addWidget(self.table, 1)
         column.addWidget(self.result)
-        self.weights = QCollapsible("Weights and outliers")
-        self.weights.addWidget(self.weighting)
-        flush(self.weights)
+        self.weights = Collapsible("Weights and outliers", self.weighting)
         self.weights.expand(animate=False)
         column.addWidget(self.weights)
-        self.detector = QCollapsible("Detector")
-        self.detector.addWidget(self.detection)
-        flush(self.detector)
+        self.detector = Collapsible("Detector", self.detection)
         self.detector.expand(animate=False)
         column.addWidget(self.detector)
         outer = QVBoxLayout(self)

@@ -1,7 +1,12 @@
 """Words under a control: where a value came from, what is loaded, what went wrong."""
 
+import re
+
 from qtpy.QtCore import QSize, Qt
 from qtpy.QtWidgets import QLabel, QSizePolicy, QWidget
+
+# A number and its unit, rows and columns.
+_TOGETHER = re.compile(r"(?<=[0-9]) (?=(?:mm|px|HU|ms|s|min|GB|MB)\b|[%°×])|(?<=×) (?=[0-9])")
 
 
 class SmallPrint(QLabel):
@@ -46,7 +51,7 @@ class SmallPrint(QLabel):
 
     def setText(self, text: str | None) -> None:
         """Long names may break after what separates their parts."""
-        text = text or ""
+        text = _TOGETHER.sub("\u00a0", text or "")  # stay on one line
         for mark in ("_", "/", "\\"):
             text = text.replace(mark, mark + "\u200b")
         super().setText(text)
@@ -64,4 +69,4 @@ class SmallPrint(QLabel):
     @property
     def words(self) -> str:
         """The text without the places where it may break."""
-        return self.text().replace("\u200b", "")
+        return self.text().replace("\u200b", "").replace("\u00a0", " ")

@@ -14,7 +14,7 @@ LAG_MS = 150
 """A DRR that is further behind the pose is said to lag."""
 _LEAST_SPAN = 0.02  # of NCC: less is noise of another resolution, and is drawn as a level line
 _LINE = "#56B4E9"  # of Okabe and Ito; to be seen on light and on dark
-_HEIGHT = 40
+_HEIGHT = 34
 
 
 class NccProfile(QWidget):
@@ -126,8 +126,9 @@ class NccProfile(QWidget):
         """Newest at the right edge; as high as the values differ."""
         if not self._values:
             return []
-        low = min(self._values)
-        span = max(max(self._values) - low, _LEAST_SPAN)
+        low, high = min(self._values), max(self._values)
+        span = max(high - low, _LEAST_SPAN)
+        low -= (span - (high - low)) / 2  # a level line runs in the middle
         first = KEPT - len(self._values)
         return [
             QPointF(

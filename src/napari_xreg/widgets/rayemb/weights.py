@@ -12,14 +12,13 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
-from superqt import QCollapsible
 
 from napari_xreg.rayemb import TemplateSettings, WeightsFile
 from napari_xreg.session import Session
+from napari_xreg.widgets.parts.collapsible import Collapsible
 from napari_xreg.widgets.parts.data_buttons import button, row
 from napari_xreg.widgets.parts.file_dialogs import open_file
 from napari_xreg.widgets.parts.small_print import SmallPrint
-from napari_xreg.widgets.refine.settings import flush
 
 CAUTION = (
     "Learned from simulated pelves alone: a first look. On a real CT it may fail; then train a "
@@ -175,9 +174,7 @@ class WeightsGroup(QGroupBox):
         form.addRow("Around", self.around)
         inner = QWidget()
         inner.setLayout(form)
-        self.more = QCollapsible("Reference views")
-        self.more.addWidget(inner)
-        flush(self.more)
+        self.more = Collapsible("Reference views", inner)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(6, 6, 6, 6)
         layout.setSpacing(4)

@@ -121,6 +121,9 @@ class IterationPlot(QWidget):
         item.getAxis("bottom").setScale(1 / per)  # after that, or pyqtgraph adds a prefix
         item.getAxis("left").setWidth(60)  # plots above one another line up
         self._plot.setMinimumHeight(110)
+        policy = self._plot.sizePolicy()
+        policy.setRetainSizeWhenHidden(True)  # nothing moves when the first curve comes
+        self._plot.setSizePolicy(policy)
         self._cursor = pg.InfiniteLine(0.0, angle=90, movable=True)
         self._cursor.setVisible(False)
         self._cursor.setZValue(10)
@@ -312,10 +315,7 @@ class IterationPlot(QWidget):
         return colour
 
     def _write_legend(self) -> None:
-        item = self._plot.getPlotItem()
-        for side in ("left", "bottom"):  # numbers that stand for nothing would mislead
-            item.getAxis(side).setStyle(showValues=bool(self._curves))
-            item.getAxis(side).setTicks(None if self._curves else [])
+        self._plot.setVisible(bool(self._curves))
         if not self._curves:
             self._legend.setText(self._empty)
             return

@@ -239,7 +239,7 @@ class ResultsPanel(QWidget):
         self.discard.setEnabled(bool(chosen))
         self.refresh_undo()
         if not chosen:
-            self.words.setText("" if self._session.results.all else "No refinement yet.")
+            self.words.setText("")  # the verdict's line says that there is none
         elif len(chosen) == 1:
             self.words.setText(self._about(self._session.results[chosen[0]]))
         else:

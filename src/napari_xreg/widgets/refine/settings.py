@@ -18,11 +18,11 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
-from superqt import QCollapsible
 
 from napari_xreg.geometry import CARM_PARAMETERS
 from napari_xreg.registration import SOLVERS, Solver, Spread
 from napari_xreg.session import Session
+from napari_xreg.widgets.parts.collapsible import Collapsible
 from napari_xreg.widgets.parts.form import SettingsForm, narrow_form
 from napari_xreg.widgets.refine.choices import (
     OWN,
@@ -147,8 +147,6 @@ class RefineSettingsPanel(QWidget):
         form.addRow("Starting poses", self.starts)
         self._own_label = form.labelForField(self.own)
         layout.addLayout(form)
-        self.more = QCollapsible("More")
-        self.more.setToolTip("Iterations, spread of the starts, locks, mask, radiographs.")
         inner = QWidget()
         more = narrow_form()
         inner.setLayout(more)
@@ -167,8 +165,8 @@ class RefineSettingsPanel(QWidget):
         mask.addWidget(self.paint)
         more.addRow("Mask", mask)
         more.addRow("Use", self.radiographs)
-        self.more.addWidget(inner)
-        flush(self.more)
+        self.more = Collapsible("More", inner)
+        self.more.setToolTip("Iterations, spread of the starts, locks, mask, radiographs.")
         layout.addWidget(self.more)
 
     def _follow_optimiser(self) -> None:
@@ -191,13 +189,6 @@ class RefineSettingsPanel(QWidget):
         self.used_changed.emit(
             item.data(Qt.ItemDataRole.UserRole), item.checkState() == Qt.CheckState.Checked
         )
-
-
-def flush(group: QCollapsible) -> None:
-    """Contents as wide as the group: in a narrow dock every pixel counts."""
-    for layout in (group.layout(), group.content().layout()):
-        if layout is not None:
-            layout.setContentsMargins(0, 2, 0, 2)
 
 
 def _starts_help(starts: int) -> str:

@@ -4,12 +4,12 @@ from pathlib import Path
 from typing import Any
 
 from qtpy.QtWidgets import QVBoxLayout, QWidget
-from superqt import QCollapsible
 
 from napari_xreg.registration import Iterate, Status
 from napari_xreg.session import Result
 from napari_xreg.widgets.docks.docked import Docked
 from napari_xreg.widgets.jobs.telling import show_error, show_info, show_warning
+from napari_xreg.widgets.parts.collapsible import Collapsible
 from napari_xreg.widgets.parts.device_choice import preferred_device
 from napari_xreg.widgets.parts.scrolling import scrolled
 from napari_xreg.widgets.refine.accepting import accept, name_accept
@@ -21,7 +21,7 @@ from napari_xreg.widgets.refine.replay import Replay
 from napari_xreg.widgets.refine.results import ResultsPanel
 from napari_xreg.widgets.refine.run import RefineRun
 from napari_xreg.widgets.refine.run_buttons import RunButtons
-from napari_xreg.widgets.refine.settings import RefineSettingsPanel, flush
+from napari_xreg.widgets.refine.settings import RefineSettingsPanel
 from napari_xreg.widgets.refine.shown import shown_of_request, shown_of_result
 from napari_xreg.workflows import refine_request
 
@@ -291,9 +291,7 @@ class RefineWidget(Docked):
         column = QVBoxLayout(inner)
         column.setContentsMargins(6, 6, 6, 6)
         column.setSpacing(6)
-        self.how = QCollapsible("Settings")
-        self.how.addWidget(self.settings)
-        flush(self.how)
+        self.how = Collapsible("Settings", self.settings)
         self.how.expand(animate=False)
         column.addWidget(self.how)
         column.addWidget(self.iterations, 2)

@@ -1,8 +1,8 @@
 """What the Sequence widget is operated with: buttons, the strip of frames, the curves."""
 
 from qtpy.QtWidgets import QSpinBox, QVBoxLayout, QWidget
-from superqt import QCollapsible
 
+from napari_xreg.widgets.parts.collapsible import Collapsible
 from napari_xreg.widgets.parts.data_buttons import button, row
 from napari_xreg.widgets.parts.form import SettingsForm
 from napari_xreg.widgets.parts.small_print import SmallPrint
@@ -56,9 +56,7 @@ class SequenceControls(QWidget):
         layout.addWidget(self.number)
         layout.addLayout(row([self.key_button, self.forget_button]))
         layout.addWidget(self.plots)
-        more = QCollapsible("Settings")
-        more.addWidget(self.settings)
-        layout.addWidget(more)
+        layout.addWidget(Collapsible("Settings", self.settings))
         layout.addStretch(1)
 
     def follow(self, *, running: bool, ready: bool, shown: bool, kept: bool, tracked: bool) -> None:

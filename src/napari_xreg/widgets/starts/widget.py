@@ -5,19 +5,18 @@ from typing import Any
 
 import torch
 from qtpy.QtWidgets import QVBoxLayout, QWidget
-from superqt import QCollapsible
 
 from napari_xreg.session import Weights
 from napari_xreg.widgets.docks.docked import Docked
 from napari_xreg.widgets.docks.opening import opened
 from napari_xreg.widgets.jobs.jobs import Job, without_events
 from napari_xreg.widgets.jobs.telling import sentence, show_error, show_warning
+from napari_xreg.widgets.parts.collapsible import Collapsible
 from napari_xreg.widgets.parts.data_buttons import button, row
 from napari_xreg.widgets.parts.device_choice import preferred_device
 from napari_xreg.widgets.parts.scrolling import scrolled
 from napari_xreg.widgets.parts.small_print import SmallPrint
 from napari_xreg.widgets.refine.choices import RefineChoices
-from napari_xreg.widgets.refine.settings import flush
 from napari_xreg.widgets.refine.widget import RefineWidget
 from napari_xreg.widgets.starts.asked import AskedRows
 from napari_xreg.widgets.starts.cards import Cards
@@ -243,9 +242,7 @@ class StartsWidget(Docked):
         self.replay_button.setEnabled(self.cards.proposals is not None)
 
     def _lay_out(self) -> None:
-        self.who = QCollapsible("Proposed by")
-        self.who.addWidget(self.rows)
-        flush(self.who)
+        self.who = Collapsible("Proposed by", self.rows)
         self.who.expand(animate=False)
         inner = QWidget()
         column = QVBoxLayout(inner)

@@ -7,16 +7,15 @@ from pathlib import Path
 import torch
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
-from superqt import QCollapsible
 
 from napari_xreg.geometry import CArm
 from napari_xreg.rendering import thread_count
 from napari_xreg.session import Session
 from napari_xreg.training import STANDARD_CARM, Recipe, Start
+from napari_xreg.widgets.parts.collapsible import Collapsible
 from napari_xreg.widgets.parts.form import narrow_form
 from napari_xreg.widgets.parts.quantity import Quantity
 from napari_xreg.widgets.parts.small_print import SmallPrint
-from napari_xreg.widgets.refine.settings import flush
 from napari_xreg.widgets.train.fields import allow, combo, path_line
 from napari_xreg.widgets.train.patients_form import PatientsForm
 from napari_xreg.widgets.train.pose_form import PoseRangeForm
@@ -241,8 +240,6 @@ class TrainForm(QWidget):
         run = narrow_form()
         run.addRow("Minutes", self.minutes)
         run.addRow("Write to", self._browse_out)
-        self.more = QCollapsible("More")
-        self.more.setToolTip("Learning rate, seed, processors, device.")
         inner = QWidget()
         more = narrow_form()
         inner.setLayout(more)
@@ -251,8 +248,8 @@ class TrainForm(QWidget):
         more.addRow("Seed", self.seed)
         more.addRow("Processors", self.threads)
         more.addRow("Device", self.device)
-        self.more.addWidget(inner)
-        flush(self.more)
+        self.more = Collapsible("More", inner)
+        self.more.setToolTip("Learning rate, seed, processors, device.")
         self.below_poses = QVBoxLayout()
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)

@@ -31,6 +31,7 @@ class TrainProgress(QWidget):
         self.bar.setRange(0, 1000)
         self.bar.setFormat("%p %")
         self.bar.setToolTip("Elapsed time.")
+        self.bar.hide()
         self.status = SmallPrint()
         self.plots = TrainPlots()
         self.closing_words = SmallPrint()
@@ -53,6 +54,7 @@ class TrainProgress(QWidget):
         self.closing_words.setText("")
         self.status.setText("Starting …")
         self.bar.setValue(0)
+        self.bar.show()
         self._timer.start()
 
     def take(self, events: Sequence[TrainingEvent]) -> None:

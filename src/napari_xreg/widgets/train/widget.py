@@ -6,17 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
-from superqt import QCollapsible
 
 from napari_xreg.training import CheckpointError, Recipe
 from napari_xreg.widgets.docks.docked import Docked
 from napari_xreg.widgets.docks.opening import opened_entry
 from napari_xreg.widgets.docks.table import entry_titled
 from napari_xreg.widgets.jobs.telling import sentence, show_error
+from napari_xreg.widgets.parts.collapsible import Collapsible
 from napari_xreg.widgets.parts.data_buttons import button, row
 from napari_xreg.widgets.parts.scrolling import scrolled
 from napari_xreg.widgets.parts.small_print import SmallPrint
-from napari_xreg.widgets.refine.settings import flush
 from napari_xreg.widgets.train.form import TrainForm
 from napari_xreg.widgets.train.patients_form import ct_name
 from napari_xreg.widgets.train.pose_form import outside
@@ -265,9 +264,7 @@ class TrainWidget(Docked):
     def _lay_out(self) -> None:
         self.form.below_poses.addWidget(self.range_words)
         self.form.below_poses.addWidget(self.samples)
-        self.how = QCollapsible("Settings")
-        self.how.addWidget(self.form)
-        flush(self.how)
+        self.how = Collapsible("Settings", self.form)
         self.how.expand(animate=False)
         inner = QWidget()
         column = QVBoxLayout(inner)
