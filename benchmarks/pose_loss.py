@@ -27,7 +27,6 @@ from napari_xreg.registration import Correspondences, PnPSettings, Weighting, so
 from napari_xreg.training import (
     PoolTask,
     Population,
-    Validate,
     covariance_between,
     drawn_from,
     pixels_between,
@@ -79,34 +78,22 @@ class PoseLossSettings:
             )
 
 
-class PoseFinetuneTask(PoolTask[LandmarkDetector, LandmarkViewPool]):
+class PoseFinetuneTask(PoolTask[LandmarkDetector, LandmarkViewPool, PoseLossSettings]):
     """A `training.Task` that goes on with a detector that already finds its landmarks.
 
     The loss of a batch is that of the heatmaps plus `pose_weight` times the mean over the images of
     ``log(1 + mTRE)``, mTRE in mm over the patient's landmarks. The logarithm keeps one lost image
     from outweighing all others.
-
-    Parameters
-    ----------
-    detector, population, validate
-        See `LandmarkTask`.
-    settings
-        See `PoseLossSettings`.
     """
 
-    def __init__(
-        self,
-        detector: LandmarkDetector,
-        population: Population,
-        validate: Validate[LandmarkDetector],
-        settings: PoseLossSettings | None = None,
-    ) -> None:
-        self.settings = settings or PoseLossSettings()
-        labels = self.settings.labels
-        pool = LandmarkViewPool(
+    usual = PoseLossSettings
+
+    def pool_of(self, population: Population) -> LandmarkViewPool:
+        """See `PoolTask`."""
+        labels, detector = self.settings.labels, self.network
+        return LandmarkViewPool(
             population, detector.names, detector.framing, labels.views, labels.seed
         )
-        super().__init__(detector, pool, validate)
 
     def losses(self, generator: torch.Generator) -> Mapping[str, Tensor]:
         """Losses of a batch; ``pose`` and ``mtre_mm`` of the images that gave a pose."""

@@ -25,7 +25,7 @@ Records = list[dict[str, Any]]
 
 def learn(
     name: str,
-    task: PoolTask[Any, Any],
+    task: PoolTask[Any, Any, Any],
     settings: TrainSettings,
     file: Path,
     *,

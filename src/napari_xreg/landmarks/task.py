@@ -19,7 +19,6 @@ from napari_xreg.training import (
     Appearance,
     PoolTask,
     Population,
-    Validate,
     drawn_from,
     isocenter_pixel_mm,
     usable_at,
@@ -99,34 +98,18 @@ class LandmarkBatch:
     carm: CArm
 
 
-class LandmarkTask(PoolTask[LandmarkDetector, LandmarkViewPool]):
-    """A `training.Task`.
+class LandmarkTask(PoolTask[LandmarkDetector, LandmarkViewPool, LandmarkSettings]):
+    """A `training.Task` of patients with landmarks."""
 
-    Parameters
-    ----------
-    detector
-        To train, on the device to train on.
-    population
-        Patients with landmarks to learn from.
-    validate
-        Scores of the detector, see `landmarks.validation`.
-    settings
-        See `LandmarkSettings`.
-    """
+    usual = LandmarkSettings
+    steps = 0
 
-    def __init__(
-        self,
-        detector: LandmarkDetector,
-        population: Population,
-        validate: Validate[LandmarkDetector],
-        settings: LandmarkSettings | None = None,
-    ) -> None:
-        self.settings = s = settings or LandmarkSettings()
+    def pool_of(self, population: Population) -> LandmarkViewPool:
+        """See `PoolTask`; names that have no partner are not mirrored."""
+        s, detector = self.settings, self.network
         if s.mirror > 0:
             mirrored_order(detector.names)  # refuses names without a partner
-        self.steps = 0
-        pool = LandmarkViewPool(population, detector.names, detector.framing, s.views, s.seed)
-        super().__init__(detector, pool, validate)
+        return LandmarkViewPool(population, detector.names, detector.framing, s.views, s.seed)
 
     def losses(self, generator: torch.Generator) -> Mapping[str, Tensor]:
         """Losses of a batch and the median error, mm at the isocenter."""

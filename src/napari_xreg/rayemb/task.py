@@ -17,7 +17,6 @@ from napari_xreg.training import (
     Appearance,
     PoolTask,
     Population,
-    Validate,
     cells_from_pixels,
     sample_cells,
     usable_at,
@@ -74,31 +73,15 @@ class RayEmbSettings:
             )
 
 
-class RayEmbTask(PoolTask[RayEncoder, ViewPool]):
-    """A `training.Task`.
+class RayEmbTask(PoolTask[RayEncoder, ViewPool, RayEmbSettings]):
+    """A `training.Task`."""
 
-    Parameters
-    ----------
-    encoder
-        To train, on the device to train on.
-    population
-        Patients to learn from.
-    validate
-        Scores of the encoder, see `rayemb.validation`.
-    settings
-        See `RayEmbSettings`.
-    """
+    usual = RayEmbSettings
 
-    def __init__(
-        self,
-        encoder: RayEncoder,
-        population: Population,
-        validate: Validate[RayEncoder],
-        settings: RayEmbSettings | None = None,
-    ) -> None:
-        self.settings = settings or RayEmbSettings()
-        pool = ViewPool(population, encoder.framing, self.settings.views, self.settings.seed)
-        super().__init__(encoder, pool, validate)
+    def pool_of(self, population: Population) -> ViewPool:
+        """See `PoolTask`."""
+        s = self.settings
+        return ViewPool(population, self.network.framing, s.views, s.seed)
 
     def losses(self, generator: torch.Generator) -> Mapping[str, Tensor]:
         """InfoNCE of a batch of one patient."""

@@ -11,7 +11,7 @@ from napari_xreg.metrics import double_geodesic, multiscale_ncc
 from napari_xreg.regression.frame import Place
 from napari_xreg.regression.network.pose_network import PoseNetwork
 from napari_xreg.regression.view_pool import PoseViewPool, PoseViews, PoseViewSettings
-from napari_xreg.training import Appearance, PoolTask, Population, Validate
+from napari_xreg.training import Appearance, PoolTask, Population
 
 GEODESIC_WEIGHT = 1e-2
 """Of a millimetre beside a similarity between 0 and 1 (xvr, DiffPose)."""
@@ -52,40 +52,19 @@ class PoseSettings:
             )
 
 
-class PoseTask(PoolTask[PoseNetwork, PoseViewPool]):
-    """A `training.Task`.
+class PoseTask(PoolTask[PoseNetwork, PoseViewPool, PoseSettings]):
+    """A `training.Task`."""
 
-    Parameters
-    ----------
-    network
-        To train, on the device to train on.
-    population
-        Patients to learn from.
-    validate
-        Scores of the network, see `regression.validation`.
-    settings
-        See `PoseSettings`.
+    usual = PoseSettings
 
-    Raises
-    ------
-    ValueError
-        If the network speaks as DiffPose does: such a one is used as it is.
-    """
-
-    def __init__(
-        self,
-        network: PoseNetwork,
-        population: Population,
-        validate: Validate[PoseNetwork],
-        settings: PoseSettings | None = None,
-    ) -> None:
+    def pool_of(self, population: Population) -> PoseViewPool:
+        """See `PoolTask`; a network that speaks as DiffPose does is refused: such a one is used as it is."""
+        s, network = self.settings, self.network
         if network.frame.meant != "xvr":
             raise ValueError(
                 "a network of DiffPose is used as it is: finetune one of xvr, or train from scratch"
             )
-        self.settings = s = settings or PoseSettings()
-        pool = PoseViewPool(population, network.framing, network.frame.center, s.views, s.seed)
-        super().__init__(network, pool, validate)
+        return PoseViewPool(population, network.framing, network.frame.center, s.views, s.seed)
 
     def losses(self, generator: torch.Generator) -> Mapping[str, Tensor]:
         """``loss``, its parts, and the median double geodesic of the batch, mm."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 import torch
+from torch import Tensor
 
 from napari_xreg.geometry import CArm
 from napari_xreg.training.images.fixed_camera import FixedCamera
@@ -19,6 +20,7 @@ from napari_xreg.training.patients.recent import Recent
 Views = TypeVar("Views")
 Network = TypeVar("Network", bound=RadiographNetwork)
 Pool = TypeVar("Pool", bound=Recent[Any])
+Batch = TypeVar("Batch")
 
 Validate = Callable[[Network], tuple[Mapping[str, float], Any]]
 """Scores of a network as it is, and details."""
@@ -98,27 +100,48 @@ class PatientPool(Recent[Views], Generic[Views, Settings], ABC):
         return self.views_of(self.population.draw(generator), generator)
 
 
-class PoolTask(Generic[Network, Pool]):
-    """What tasks that learn from a pool have in common; the losses are to be added.
+class PoolTask(Generic[Network, Pool, Batch], ABC):
+    """What tasks that learn from a pool have in common; pool and losses are to be added.
 
     Parameters
     ----------
     network
         To train, on the device to train on.
-    pool
-        What it learns from.
+    population
+        Patients to learn from.
     validate
         Scores of the network, and details.
+    settings
+        Of the batches. None: the usual ones.
     """
+
+    usual: type[Batch]
+    """Made without arguments: the usual settings."""
 
     def __init__(
         self,
         network: Network,
-        pool: Pool,
+        population: Population,
         validate: Validate[Network],
+        settings: Batch | None = None,
     ) -> None:
-        self.network, self.pool = network, pool
-        self._validate = validate
+        self.network, self._validate = network, validate
+        self.settings = self.usual() if settings is None else settings
+        self.pool = self.pool_of(population)
+
+    @abstractmethod
+    def pool_of(self, population: Population) -> Pool:
+        """Views of these patients, as the settings want them.
+
+        Raises
+        ------
+        ValueError
+            If network and settings do not go together.
+        """
+
+    @abstractmethod
+    def losses(self, generator: torch.Generator) -> Mapping[str, Tensor]:
+        """See `Task`."""
 
     def validate(self) -> tuple[Mapping[str, float], Any]:
         """See the constructor."""
