@@ -104,6 +104,7 @@ from .opening.radiographs import (
 from .opening.sample_settings import SIZE_MM as SIZE_MM, SampleSettings as SampleSettings
 from .opening.samples import (
     DATA_VARIABLE as DATA_VARIABLE,
+    WRIST as WRIST,
     Sample as Sample,
     SampleData as SampleData,
     available_samples as available_samples,

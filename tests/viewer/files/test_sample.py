@@ -8,15 +8,17 @@ import pytest
 import torch
 from napari.components import ViewerModel
 from napari.layers import Layer
+from trial_maker import write_trial
 
 import napari_xreg
 from napari_xreg.geometry.axis_conventions import lps_from_ras
-from napari_xreg.images import Landmark, write_landmarks
+from napari_xreg.images import Landmark, ReadError, write_landmarks
 from napari_xreg.simulation import phantom
 from napari_xreg.viewer.files.sample import (
     data_folder_layers,
     phantom_case_layers,
     phantom_layers,
+    wrist_layers,
 )
 from napari_xreg.viewer.layer_data import carried, placement
 from napari_xreg.workflows import available_samples, read_licences
@@ -168,6 +170,7 @@ def notified(monkeypatch):
     said = []
     for name in ("show_info", "show_warning"):
         monkeypatch.setattr(f"napari_xreg.viewer.files.sample.{name}", said.append)
+    monkeypatch.setattr("napari_xreg.viewer.files.readers.show_warning", said.append)
     return said
 
 
@@ -195,6 +198,45 @@ def test_a_real_ct_is_loaded_with_what_lies_beside_it(folder):
     assert available_samples()[2].load().labels is None
 
 
+@pytest.fixture
+def wrist(folder):
+    """A trial laid out as the real one."""
+    (folder / "wrist_bvr" / "trial").mkdir(parents=True)
+    with (folder / "README.md").open("a") as readme:
+        readme.write("| `wrist_bvr` | 0.4 mm | somebody else, BSD |\n")
+    return write_trial(folder / "wrist_bvr" / "trial", frames=(7, 9))
+
+
+def test_a_trial_is_listed_with_its_licence_and_whom_to_cite(wrist):
+    sample = available_samples()[-1]
+    assert (sample.key, sample.title, sample.trial) == ("wrist_bvr", "Biplane wrist, real", wrist)
+    assert "somebody else, BSD; cite Akhbari" in sample.licence
+
+
+def test_the_wrist_as_layers_of_both_views(wrist, notified):
+    layers = wrist_layers()
+    assert [about["name"] for _, about, _ in layers] == ["rad", "x_cam1.0007", "x_cam2.0007"]
+    assert not layers[0][1]["visible"]
+    (words,) = [words for words in notified if "cite Akhbari" in words]
+    assert "somebody else, BSD" in words
+    # What is no trial of one CT stays out of the folder's CTs.
+    assert "wrist" not in " ".join(about["name"] for _, about, _ in data_folder_layers())
+
+
+def test_where_the_wrist_is_not_it_is_said_what_to_get(folder, monkeypatch):
+    with pytest.raises(ReadError, match=f"into a folder wrist_bvr in {folder}.$"):
+        wrist_layers()
+    monkeypatch.delenv("NAPARI_XREG_DATA")
+    with pytest.raises(ReadError, match="that the environment variable NAPARI_XREG_DATA names"):
+        wrist_layers()
+
+
+def test_a_damaged_wrist_is_a_sentence(wrist):
+    (wrist.parent / "calibration" / "cam2.txt").unlink()
+    with pytest.raises(ReadError, match=r"cam2\.txt"):
+        wrist_layers()
+
+
 @pytest.mark.slow
 def test_real_cts_as_layers_with_their_licence(folder, notified):
     (folder / "c_bad").mkdir()
@@ -213,11 +255,10 @@ def test_real_cts_as_layers_with_their_licence(folder, notified):
 
 
 @pytest.mark.parametrize("named", ["", "/nowhere/at/all"])
-def test_without_a_folder_it_is_said_how_to_name_one(named, notified, monkeypatch):
+def test_without_a_folder_it_is_said_how_to_name_one(named, monkeypatch):
     monkeypatch.setenv("NAPARI_XREG_DATA", named)
-    assert data_folder_layers() == []
-    assert len(notified) == 1
-    assert "NAPARI_XREG_DATA names the folder" in notified[0]
+    with pytest.raises(ReadError, match="NAPARI_XREG_DATA names the folder"):
+        data_folder_layers()
 
 
 def test_the_folder_of_real_cts(data_dir):

@@ -61,6 +61,27 @@ def test_a_trial_asks_for_frame_and_bone_and_brings_all(empty, said, qtbot, tmp_
         assert pixel.tolist() == pytest.approx(seen((3.0, 1.0, 2.0), number), abs=1e-6)
 
 
+def test_the_real_wrist_is_among_the_samples(empty, said, qtbot, tmp_path, monkeypatch):
+    """Laid out as it is: a folder of the data folder, the trial one below, a README.md beside."""
+    place = tmp_path / "wrist_bvr" / "trial"
+    place.mkdir(parents=True)
+    write_trial(place)
+    (tmp_path / "README.md").write_text("| folder | licence |\n|---|---|\n| `wrist_bvr` | BSD |\n")
+    monkeypatch.setenv("NAPARI_XREG_DATA", str(tmp_path))
+    menu = empty.sample_button.menu()
+    menu.aboutToShow.emit()
+    (action,) = [each for each in menu.actions() if each.text() == "Biplane wrist, real"]
+    assert "BSD; cite Akhbari" in action.toolTip()
+    action.trigger()
+    bones = _asked(qtbot, empty, OneOf)
+    bones.choice.setCurrentIndex(1)
+    _ok(qtbot, bones)
+    session = empty.workbench.session
+    qtbot.waitUntil(lambda: len(session.exposures.all) == 2, timeout=20_000)
+    assert session.patient.volume_source.path.endswith("uln.tif")
+    assert "BSD; cite Akhbari" in empty.patient.ct_words.words
+
+
 def test_a_stack_is_asked_what_it_is_and_what_it_does_not_say(empty, said, qtbot, tmp_path):
     path = tmp_path / "bone.tif"
     tifffile.imwrite(path, voxels(), photometric="minisblack")

@@ -123,11 +123,21 @@ def read_trial_layers(path: Paths) -> Layers:
     ReadError
         As `trial_files`; where something has to be chosen, it says where that is asked for.
     """
-    file = _needed(path)
     try:
-        files = trial_files(TrialRequest(file))
+        return trial_layers(TrialRequest(_needed(path)))
     except (SeveralTrialFrames, SeveralVolumes, UnknownValues) as several:
         raise ReadError(f"{several}: drop the file on the Data widget, which asks") from several
+
+
+def trial_layers(request: TrialRequest) -> list[LayerData]:
+    """One bone and the radiographs of one frame, as layers.
+
+    Raises
+    ------
+    ReadError
+        As `trial_files`.
+    """
+    files = trial_files(request)
     for note in files.notes:
         show_warning(note)
     volume = read_volume(files.volume.path, **files.volume.options)

@@ -4,9 +4,10 @@ import os
 
 from napari.utils.notifications import show_info, show_warning
 
-from napari_xreg.images import LabelMap, Landmark, ReadError, Volume
+from napari_xreg.images import LabelMap, Landmark, ReadError, Volume, read_trial
 from napari_xreg.session import PHANTOM, Source, sample_case
 from napari_xreg.simulation import phantom
+from napari_xreg.viewer.files.readers import trial_layers
 from napari_xreg.viewer.layer_data import (
     Carried,
     LayerData,
@@ -15,7 +16,13 @@ from napari_xreg.viewer.layer_data import (
     radiograph_layer,
     volume_layer,
 )
-from napari_xreg.workflows import DATA_VARIABLE, available_samples
+from napari_xreg.workflows import (
+    DATA_VARIABLE,
+    WRIST,
+    TrialRequest,
+    available_samples,
+    trial_frames,
+)
 
 
 def phantom_layers(*, spacing_mm: float = 1.5) -> list[LayerData]:
@@ -56,18 +63,21 @@ def phantom_case_layers(*, spacing_mm: float = 1.5, pixels: int = 256) -> list[L
 def data_folder_layers() -> list[LayerData]:
     """Every CT of the folder NAPARI_XREG_DATA with its labels; the first one visible.
 
-    The licences are shown as a notification. Nothing, with a warning that says how to name such a
-    folder, where there is none.
+    The licences are shown as a notification. A CT that cannot be read is left out with a warning.
+
+    Raises
+    ------
+    ReadError
+        If there is no such folder: it says how to name one.
     """
-    samples = [sample for sample in available_samples() if sample.folder is not None]
+    samples = [s for s in available_samples() if s.folder is not None and s.trial is None]
     if not samples:
         named = os.environ.get(DATA_VARIABLE)
         why = f"{named} holds no folder with a ct.nii.gz" if named else "it is not set"
-        show_warning(
+        raise ReadError(
             f"No real CT to open: the environment variable {DATA_VARIABLE} names the folder that holds "
             f"them, but {why}."
         )
-        return []
     layers: list[LayerData] = []
     for sample in samples:
         try:
@@ -88,6 +98,39 @@ def data_folder_layers() -> list[LayerData]:
         for _, options, _ in added:
             options["visible"] = not layers
         layers += added
+    return layers
+
+
+def wrist_layers() -> list[LayerData]:
+    """The real biplane wrist: the first bone of its trial and the radiographs of its first frame.
+
+    Its licence is shown as a notification.
+
+    Raises
+    ------
+    ReadError
+        If it is not there, with what to get and where to put it, or damaged.
+    """
+    sample = next((s for s in available_samples() if s.key == WRIST and s.trial is not None), None)
+    if sample is None or sample.trial is None:
+        named = os.environ.get(DATA_VARIABLE)
+        there = (
+            f"in {named}"
+            if named
+            else (
+                f"in a folder that the environment variable {DATA_VARIABLE} names before napari starts"
+            )
+        )
+        raise ReadError(
+            "The real wrist does not come with this program. Get the wrist of Autoscoper's sample data "
+            "(github.com/BrownBiomechanics/Autoscoper) and put its trial, which is wrist.cfg with calibrations, "
+            f"radiographs and volumes, into a folder {WRIST} {there}."
+        )
+    trial = read_trial(sample.trial)
+    frame = next(iter(trial_frames(trial)), None)
+    layers = trial_layers(TrialRequest(sample.trial, frame, trial.volumes[0].name))
+    show_info(f"{sample.title}: {sample.licence}")
+    layers[0][1]["visible"] = False  # napari would slice it through the radiographs' two axes
     return layers
 
 

@@ -1,9 +1,11 @@
 """Data that no file of the user's holds, as frozen requests: samples and simulated radiographs."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from napari_xreg.widgets.data.answers import Xray
-from napari_xreg.workflows import Sample, SampleData, SimulateRequest, simulate
+from napari_xreg.widgets.data.reading import ReadFile
+from napari_xreg.workflows import Sample, SimulateRequest, simulate
 
 
 @dataclass(frozen=True, eq=False)
@@ -16,8 +18,10 @@ class LoadSample:
     def words(self) -> str:
         return f"Loading {self.sample.title}"
 
-    def answer(self) -> SampleData:
-        """Load it."""
+    def answer(self) -> Any:
+        """Load it; a trial is read as if it had been dropped."""
+        if self.sample.trial is not None:
+            return ReadFile(str(self.sample.trial), "trial").answer()
         return self.sample.load()
 
 

@@ -132,8 +132,8 @@ def _licence(source: Source | None) -> str:
     """Of a sample; empty for the user's own data."""
     if source is None or source.built_in:
         return "made by this program; no patient" if source is not None else ""
-    folder = Path(source.path).parent
+    folders = Path(source.path).parents
     for sample in available_samples():
-        if sample.folder is not None and sample.folder.absolute() == folder:
+        if sample.folder is not None and sample.folder.absolute() in folders:
             return f"licence: {sample.licence}"
     return ""

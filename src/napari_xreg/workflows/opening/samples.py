@@ -1,15 +1,15 @@
-"""Sample: what can be loaded without a file of one's own, the phantom and CTs of a folder.
+"""Sample: what can be loaded without a file of one's own, the phantom, CTs and trials of a folder.
 
 Nothing is downloaded. The folder is named by the environment variable NAPARI_XREG_DATA; it holds a
-folder per CT with ``ct.nii.gz``, perhaps ``labels.nii.gz`` and landmarks, and a README.md whose
-table says the licence of each.
+folder per CT with ``ct.nii.gz``, perhaps ``labels.nii.gz`` and landmarks, a folder per trial of
+Autoscoper with its ``.cfg`` in it or one below, and a README.md whose table says the licence of each.
 """
 
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from napari_xreg.images import LabelMap, Landmark, Volume, read_landmarks
+from napari_xreg.images import LabelMap, Landmark, Volume, is_trial, read_landmarks
 from napari_xreg.session import (
     PHANTOM,
     SampleCase,
@@ -22,6 +22,14 @@ from napari_xreg.session import (
 from napari_xreg.simulation import phantom
 
 DATA_VARIABLE = "NAPARI_XREG_DATA"
+WRIST = "wrist_bvr"
+"""Folder of the real biplane wrist."""
+_CITE_WRIST = (
+    "cite Akhbari et al., Accuracy of biplane videoradiography for quantifying dynamic wrist kinematics, "
+    "J Biomech 2019"
+)
+_KNOWN = {WRIST: ("Biplane wrist, real", _CITE_WRIST)}
+"""Titles of trials that we know, and what else is to be said of them."""
 _LANDMARKS = ("landmarks.fcsv", "landmarks.mrk.json", "landmarks.csv")
 
 
@@ -66,7 +74,9 @@ class Sample:
     licence
         And whose it is; to be shown with the title.
     folder
-        Of a real CT; None for what is built in.
+        Of a real CT or trial; None for what is built in.
+    trial
+        The ``.cfg`` of a trial, which is read as any (`trial_files`): it may hold several bones.
     with_radiograph
         Whether a radiograph of it is simulated on loading.
     """
@@ -75,10 +85,11 @@ class Sample:
     title: str
     licence: str
     folder: Path | None = None
+    trial: Path | None = None
     with_radiograph: bool = False
 
     def load(self) -> SampleData:
-        """Read or make it: up to a few seconds.
+        """Read or make it, unless it is a trial: up to a few seconds.
 
         Raises
         ------
@@ -114,7 +125,7 @@ class Sample:
 
 
 def available_samples() -> tuple[Sample, ...]:
-    """What can be loaded here: the phantom, and the CTs of the folder NAPARI_XREG_DATA names."""
+    """What can be loaded here: the phantom, and what the folder holds that NAPARI_XREG_DATA names."""
     licence = "made by this program; no patient"
     built_in = (
         Sample(
@@ -138,11 +149,21 @@ def data_folder() -> Path | None:
 def _real_samples(folder: Path) -> tuple[Sample, ...]:
     licences = read_licences(folder / "README.md")
     unknown = f"licence not stated: {folder / 'README.md'} has no row for it"
-    return tuple(
-        Sample(entry.name, entry.name, licences.get(entry.name, unknown), entry)
-        for entry in sorted(folder.iterdir())
-        if (entry / "ct.nii.gz").is_file()
-    )
+    found = []
+    for entry in sorted(folder.iterdir()):
+        licence = licences.get(entry.name, unknown)
+        if (entry / "ct.nii.gz").is_file():
+            found.append(Sample(entry.name, entry.name, licence, entry))
+        elif (trial := _trial_in(entry)) is not None:
+            title, more = _KNOWN.get(entry.name, (f"{entry.name}, trial", ""))
+            said = "; ".join(filter(None, (licence, more)))
+            found.append(Sample(entry.name, title, said, entry, trial))
+    return tuple(found)
+
+
+def _trial_in(folder: Path) -> Path | None:
+    files = sorted([*folder.glob("*.cfg"), *folder.glob("*/*.cfg")])
+    return next(filter(is_trial, files), None)
 
 
 def read_licences(readme: Path) -> dict[str, str]:
