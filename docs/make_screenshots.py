@@ -167,7 +167,7 @@ def tutorial(scene: Scene) -> None:
     save("tutorial-4-look-back", scene.picture(), PAGE_WIDTH)
     scene.click(tour.next)
     below(refine)
-    refine.show_best()  # as a click on its row
+    refine.replay.show_best()  # as a click on its row
     scene.click(refine.results.accept)
     say("accepted", scene)
     save("tutorial-5-accept", scene.picture(), PAGE_WIDTH)

@@ -14,8 +14,9 @@ from qtpy.QtWidgets import QFileDialog, QScrollArea
 from napari_xreg.images import Landmark, write_landmarks, write_radiograph
 from napari_xreg.images.known_geometry.sidecar import given_geometry, write_geometry
 from napari_xreg.registration import Registration, Status
-from napari_xreg.session import Session, sample_case
+from napari_xreg.session import Session, sample_case, write_session
 from napari_xreg.simulation import phantom
+from napari_xreg.viewer.files.readers import read_session_layers
 from napari_xreg.viewer.layer_data import (
     Carried,
     labels_layer,
@@ -707,6 +708,34 @@ def test_a_copy_of_a_layer_of_an_opened_session_brings_nothing(
     qtbot.wait(100)
     assert session.landmarks.all[0].position[0] == 9.0
     assert all(copy.visible for copy in copies)
+
+
+def test_an_opened_session_shows_each_radiograph_once_under_its_name(
+    empty, viewer, qtbot, tmp_path, radiograph, make_radiograph
+):
+    """And a session that was saved when they were called "radiograph" opens as it was."""
+    session, shown = empty.workbench.session, empty.workbench.viewer
+    shown.window._qt_window.show()
+    saved = Session()
+    saved.exposures.add(radiograph)
+    saved.exposures.add(make_radiograph(64, primary_deg=85.0))
+    (file, *_) = write_session(tmp_path / "case.xreg.json", saved)
+    for data, options, kind in read_session_layers(str(file)):
+        shown._add_layer_from_data(data, options, kind)
+    qtbot.waitUntil(
+        lambda: [e.name for e in session.exposures.all] == ["radiograph", "radiograph 2"]
+    )
+    qtbot.waitUntil(lambda: [layer.name for layer in shown.layers] == ["radiograph 2"])
+    session.exposures.activate(session.exposures.all[0].id)
+    assert [layer.name for layer in shown.layers if layer.visible] == ["radiograph"]
+    shown.layers["radiograph"].name = "frontal"
+    assert [e.name for e in session.exposures.all] == ["frontal", "radiograph 2"]
+    assert [empty.radiographs.list.item(row).text() for row in range(2)] == [
+        "frontal",
+        "radiograph 2",
+    ]
+    session.undo()
+    assert "radiograph" in shown.layers
 
 
 @pytest.mark.parametrize("wanted", [False, True])

@@ -15,7 +15,7 @@ from napari_xreg.session import Session
 from napari_xreg.viewer.layer_shelf import MILLIMETRES, LayerShelf, set_in_place
 
 ROLE = "pose handles"
-COLOUR = "#ffe14a"
+COLOUR = "#ff5fd2"  # nothing else on the canvas has it
 RING, CROSS = 0.24, 0.06
 """Radius of the ring and half a bar of the cross, of the detector's shorter side."""
 CHORDS = 72

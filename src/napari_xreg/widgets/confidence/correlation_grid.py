@@ -78,6 +78,7 @@ class CorrelationGrid(QWidget):
                 # Dark letters on strong colours, the theme's on faint ones.
                 painter.setPen(QColor("black") if abs(value) > 0.55 else ink)
                 number = f"{value:+.1f}".replace("-", "\N{MINUS SIGN}")
+                number = "0" if abs(value) < 0.05 else number  # no sign of what rounds to nothing
                 painter.drawText(place, Qt.AlignmentFlag.AlignCenter, number)
         painter.end()
 
