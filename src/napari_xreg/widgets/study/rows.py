@@ -219,6 +219,7 @@ class RowsTable(QTableView):
         selection = self.selectionModel()
         assert selection is not None
         selection.currentRowChanged.connect(lambda *_: self.chosen.emit(self.row))
+        self.resizeColumnsToContents()
 
     @property
     def row(self) -> StudyRow | None:
