@@ -1,12 +1,15 @@
-"""How good probabilities are: areas under curves, and whether they mean what they say."""
+"""How good probabilities are (areas under curves, whether they mean what they say), and how far off a pose is seen."""
 
 import itertools
 from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor
 
 from benchmarks import report
+from napari_xreg.registration import View
 
 BINS = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0)
 """Limits of the rows of `reliability`."""
@@ -50,3 +53,13 @@ def reliability(probability: Sequence[float], right: Sequence[bool]) -> str:
         mean = report.number(float(values[of].mean())) if of.any() else "-"
         rows.append((f"{low:g} to {high:g}", int(of.sum()), mean, share(good[of].sum(), of.sum())))
     return report.table(("probability", "results", "mean", "right"), rows)
+
+
+def seen_mm(found: View, taken: View, points: Tensor) -> float:
+    """Mean distance of the points' projections under two geometries and poses, mm at the patient."""
+    arm = taken.radiograph.carm
+    pixels = found.radiograph.carm.project(points, found.world_from_camera)
+    apart = (pixels - arm.project(points, taken.world_from_camera)).nan_to_num(nan=1e6)
+    depth = taken.world_from_camera.inverse().apply(points)[:, 2:]
+    spacing = torch.tensor(arm.detector.spacing, dtype=torch.float64)
+    return float((apart * spacing * depth / arm.source_to_detector).norm(dim=1).mean())

@@ -18,10 +18,9 @@ from typing import Any
 import numpy as np
 import torch
 from scipy.optimize import minimize
-from torch import Tensor
 
 from benchmarks import cases, report
-from benchmarks.scores import area_under_roc, reliability, share
+from benchmarks.scores import area_under_roc, reliability, seen_mm, share
 from benchmarks.single_bones import BONES
 from benchmarks.verdict_cases import KINDS, NAMES, Trial, trial
 from napari_xreg.geometry import Pose
@@ -87,16 +86,6 @@ def _at(given: Trial, first: Pose) -> tuple[View, ...]:
     return tuple(
         replace(view, world_from_camera=back @ view.world_from_camera) for view in given.views
     )
-
-
-def seen_mm(found: View, taken: View, points: Tensor) -> float:
-    """Mean distance of the points' projections under two geometries and poses, mm at the patient."""
-    arm = taken.radiograph.carm
-    pixels = found.radiograph.carm.project(points, found.world_from_camera)
-    apart = (pixels - arm.project(points, taken.world_from_camera)).nan_to_num(nan=1e6)
-    depth = taken.world_from_camera.inverse().apply(points)[:, 2:]
-    spacing = torch.tensor(arm.detector.spacing, dtype=torch.float64)
-    return float((apart * spacing * depth / arm.source_to_detector).norm(dim=1).mean())
 
 
 def measured(record: Record) -> Record:
