@@ -32,7 +32,7 @@ NAMES = (
     )
 )  # fmt: skip
 TRACK = (
-    "# napari-xreg/track version 1; world LPS mm; simulated yes; 3 rows\n"
+    "# napari-xreg/track version 1; world LPS mm; C-arm terms and standard deviations about (1 -2 3); simulated yes; 3 rows\n"
     f"{NAMES}\n"
     f"7,0,given,,{',' * 48}\n"
     f"9,0.5,tracked,0.9,0.25{',' * 48}\n"

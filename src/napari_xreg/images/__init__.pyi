@@ -38,7 +38,6 @@ from .formats.mayacam import (
 from .formats.numbered import numbered_files as numbered_files
 from .formats.raster import (
     has_sidecar as has_sidecar,
-    read_raster_image as read_raster_image,
     sidecar_path as sidecar_path,
 )
 from .formats.table import (
@@ -105,7 +104,10 @@ from .operations import (
     operation_to_json as operation_to_json,
 )
 from .radiograph import Radiograph as Radiograph
-from .reading_radiographs import read_radiograph as read_radiograph
+from .reading_radiographs import (
+    read_radiograph as read_radiograph,
+    read_stored_image as read_stored_image,
+)
 from .reading_volumes import read_labels as read_labels, read_volume as read_volume
 from .saturation import without_saturated as without_saturated
 from .stored_grid import (

@@ -6,13 +6,13 @@ from typing import Literal
 
 from napari_xreg.images.dicom.radiograph import read_dicom_image
 from napari_xreg.images.errors import ReadError
-from napari_xreg.images.formats.raster import read_raster_image
 from napari_xreg.images.formats.table import formats_in_words, named
+from napari_xreg.images.frames import Frame
 from napari_xreg.images.known_geometry.reading import read_geometry
 from napari_xreg.images.known_geometry.record import GeometryRecord
 from napari_xreg.images.known_geometry.sidecar import given_geometry
 from napari_xreg.images.radiograph import Radiograph
-from napari_xreg.images.stored_image import radiograph_from_stored
+from napari_xreg.images.stored_image import StoredImage, radiograph_from_stored
 
 
 def read_radiograph(
@@ -105,11 +105,7 @@ def read_radiograph(
         )
     except ValueError as error:
         raise ReadError(f"{path.name}: {error}") from error
-    stored = (
-        read_dicom_image(path, frame=frame)
-        if _is_dicom(path)
-        else (read_raster_image(path, frame=frame))
-    )
+    stored = read_stored_image(path, frame=frame)
     record = stored.geometry
     if geometry is not None:
         if not isinstance(geometry, GeometryRecord):
@@ -131,6 +127,19 @@ def read_radiograph(
         except (TypeError, ValueError) as error:
             raise ReadError(f"{path.name}: {error}") from error
     return radiograph.rotate180() if rotate180 else radiograph
+
+
+def read_stored_image(path: Path, *, frame: Frame = None) -> StoredImage:
+    """What an image file holds, before anything is made of it, by the reader of its format.
+
+    Raises
+    ------
+    ReadError
+        If it is no radiograph; `SeveralFrames` where one of several has to be chosen.
+    """
+    found = None if _is_dicom(path) else named(path, "radiograph")
+    image: StoredImage = (read_dicom_image if found is None else found.read)(path, frame=frame)
+    return image
 
 
 def _is_dicom(path: Path) -> bool:

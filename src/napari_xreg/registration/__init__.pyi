@@ -26,6 +26,7 @@ from .motion.joint import (
     Side as Side,
     bone_axes as bone_axes,
     helical_motion as helical_motion,
+    joint_deviation as joint_deviation,
     joint_motion as joint_motion,
 )
 from .motion.smoothing import Smoothed as Smoothed, smoothed as smoothed
@@ -41,7 +42,7 @@ from .pnp.correspondences import (
     Correspondences as Correspondences,
     pair_landmarks as pair_landmarks,
 )
-from .pnp.inputs import OUTLIER_MM as OUTLIER_MM, PnPSettings as PnPSettings
+from .pnp.settings import OUTLIER_MM as OUTLIER_MM, PnPSettings as PnPSettings
 from .pnp.solution import PnPSolution as PnPSolution, PnPStatus as PnPStatus
 from .pnp.solve import solve_pnp as solve_pnp
 from .pnp.weighting import Weighting as Weighting, weighted as weighted

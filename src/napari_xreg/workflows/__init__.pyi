@@ -152,14 +152,6 @@ from .refining import (
     with_sagittal as with_sagittal,
 )
 from .starting.by_regression import spread_of as spread_of
-from .starting.how_many_starts import (
-    LANDMARK_SPREAD as LANDMARK_SPREAD,
-    LANDMARK_STARTS as LANDMARK_STARTS,
-    RAYEMB_SPREAD as RAYEMB_SPREAD,
-    RAYEMB_STARTS as RAYEMB_STARTS,
-    REGRESSION_SPREAD as REGRESSION_SPREAD,
-    REGRESSION_STARTS as REGRESSION_STARTS,
-)
 from .starting.initialisers import (
     INITIALISERS as INITIALISERS,
     Initialiser as Initialiser,
@@ -185,6 +177,14 @@ from .starting.starting import (
     StartingPose as StartingPose,
     initialise as initialise,
 )
+from .starting.starts_by_method import (
+    LANDMARK_SPREAD as LANDMARK_SPREAD,
+    LANDMARK_STARTS as LANDMARK_STARTS,
+    RAYEMB_SPREAD as RAYEMB_SPREAD,
+    RAYEMB_STARTS as RAYEMB_STARTS,
+    REGRESSION_SPREAD as REGRESSION_SPREAD,
+    REGRESSION_STARTS as REGRESSION_STARTS,
+)
 from .tracking.curves import (
     MotionCurves as MotionCurves,
     curves_of as curves_of,
@@ -203,7 +203,7 @@ from .tracking.in_session import (
     TrackSessionRequest as TrackSessionRequest,
     track_session as track_session,
 )
-from .tracking.joints import (
+from .tracking.joint_table import (
     JointBone as JointBone,
     JointRequest as JointRequest,
     joint_rows as joint_rows,

@@ -5,17 +5,23 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+import torch
 import yaml
 
 import napari_xreg
 from napari_xreg.images import (
     FORMATS,
+    StoredImage,
     formats_in_words,
     input_files,
     named,
     patterns,
+    read_radiograph,
     read_volume,
 )
+from napari_xreg.images.formats import table
+from napari_xreg.images.formats.table import Format
+from napari_xreg.images.known_geometry.record import GeometryRecord
 from napari_xreg.training.patients.population import ct_files
 from napari_xreg.viewer.files.readers import each_once, get_reader, read_ct_layers
 from napari_xreg.workflows import file_kind
@@ -75,6 +81,24 @@ def test_a_pair_is_one_ct_wherever_files_are_taken(tmp_path):
     assert ct_files(tmp_path) == (header,)
     assert input_files(voxels) == (header, voxels)
     assert read_volume(voxels, values="hu").shape == (5, 4, 3)
+
+
+def test_a_row_is_enough_for_another_kind_of_radiograph(tmp_path, monkeypatch):
+    def read(path, *, frame=None):
+        pixels = torch.arange(12.0, dtype=torch.float64).reshape(3, 4) + (frame or 0)
+        return StoredImage(pixels, path.name, GeometryRecord(), meaning="line_integral")
+
+    monkeypatch.setattr(table, "FORMATS", [*FORMATS, Format("Text", "radiograph", (".rad",), read)])
+    path = tmp_path / "image.RAD"
+    path.write_bytes(b"numbers")
+    found = read_radiograph(
+        path,
+        frame=5,
+        source_to_detector=1000.0,
+        source_to_isocenter=700.0,
+        pixel_spacing=(2.0, 3.0),
+    )
+    assert found.line_integrals[0].tolist() == [5.0, 6.0, 7.0, 8.0]
 
 
 def test_other_files_of_these_endings_are_left_to_others(tmp_path):

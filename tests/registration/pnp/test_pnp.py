@@ -17,7 +17,7 @@ from napari_xreg.registration import (
     Status,
     solve_pnp,
 )
-from napari_xreg.registration.pnp.inputs import search_of
+from napari_xreg.registration.pnp.settings import search_of
 
 ALL = PnPSettings(selection="none")
 

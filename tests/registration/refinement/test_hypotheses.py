@@ -29,7 +29,7 @@ from napari_xreg.registration import (
     sagittal_plane,
 )
 from napari_xreg.registration.refinement.hypotheses import antipodes
-from napari_xreg.registration.refinement.more_starts import rounds_of
+from napari_xreg.registration.refinement.starts_in_turn import rounds_of
 
 ISOCENTER = torch.tensor([12.0, -7.0, 30.0], dtype=torch.float64)
 LOOKING_LEFT = Pose(

@@ -20,7 +20,7 @@ from napari_xreg.registration import (
     refine,
     refine_many,
 )
-from napari_xreg.registration.refinement.second_order.damped_steps import ended_at
+from napari_xreg.registration.refinement.second_order.damped_steps import stopping_status
 from napari_xreg.rendering import render_drr, render_with_jacobian
 
 CARM = carm()
@@ -61,7 +61,10 @@ CURVATURE = torch.diag(torch.tensor([3e4, 3e4, 3e4, 2.0, 2.0, 2.0], dtype=torch.
     ],
 )
 def test_the_undamped_step_tells(gradient, loss, status):
-    assert ended_at(loss, CURVATURE, torch.tensor(gradient, dtype=torch.float64), 0.02) is status
+    assert (
+        stopping_status(loss, CURVATURE, torch.tensor(gradient, dtype=torch.float64), 0.02)
+        is status
+    )
 
 
 @pytest.mark.parametrize(
@@ -75,14 +78,14 @@ def test_the_undamped_step_tells(gradient, loss, status):
 )
 def test_at_the_last_iteration_it_tells_too(along_x, loss, status):
     gradient = torch.tensor([0, 0, 0, -2 * along_x, 0, 0], dtype=torch.float64)
-    assert ended_at(loss, CURVATURE, gradient, 0.02, cut_off=True) is status
+    assert stopping_status(loss, CURVATURE, gradient, 0.02, cut_off=True) is status
 
 
 def test_what_is_locked_does_not_count():
     gradient = torch.tensor([0.0, 0, 0, -2 * 5.0, 0, 0], dtype=torch.float64)
     free = torch.eye(6, dtype=torch.float64)[:, [0, 1, 2, 4, 5]]
-    assert ended_at(0.2, CURVATURE, gradient, 0.02) is Status.STALLED
-    assert ended_at(0.2, CURVATURE, gradient, 0.02, free) is Status.CONVERGED
+    assert stopping_status(0.2, CURVATURE, gradient, 0.02) is Status.STALLED
+    assert stopping_status(0.2, CURVATURE, gradient, 0.02, free) is Status.CONVERGED
 
 
 def _uphill(monkeypatch):

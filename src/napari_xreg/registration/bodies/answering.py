@@ -19,8 +19,8 @@ from napari_xreg.registration.refinement.host.problem import HostProblem, SeenOn
 from napari_xreg.registration.refinement.result import Registration
 from napari_xreg.registration.refinement.second_order.damped_steps import (
     Starts,
-    ended_at,
     quadratic,
+    stopping_status,
 )
 from napari_xreg.registration.refinement.settings import status_of
 from napari_xreg.registration.refinement.views import View
@@ -94,7 +94,7 @@ def answered(
     for number, body in enumerate(bodies):
         part = part_of(number)
         # Of each by itself: what one of them does not show is no fault of the others.
-        how = ended_at(
+        how = stopping_status(
             loss, hessian[part, part], gradient[part], end.tolerance_mm,
             cut_off=not bool(state.ended[0]),
         )  # fmt: skip

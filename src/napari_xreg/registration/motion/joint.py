@@ -22,6 +22,8 @@ JOINT_MOTIONS = (
     "flexion_deg", "adduction_deg", "internal_rotation_deg", "lateral_mm", "anterior_mm", "distraction_mm",
 )  # fmt: skip
 _LEAST_MM = 1e-3
+_NUDGE = 1e-5
+"""Of a bone, rad and mm, by which slopes of a joint's motion are taken."""
 
 
 def bone_axes(
@@ -101,6 +103,43 @@ def joint_motion(
     along = [(shift * axis).sum(-1) for axis in (first, floating, third)]
     shifts = torch.stack([outward * along[0], along[1], -along[2]], -1)
     return torch.cat([torch.rad2deg(angles), shifts], -1)
+
+
+def joint_deviation(
+    one_from_other: Pose,
+    covariance: Float[Tensor, "6 6"],
+    pivot: Float[Tensor, "3"],
+    axes: tuple[Pose, Pose],
+    *,
+    side: Side,
+    bends: Bends = "backward",
+) -> Float[Tensor, "6"]:
+    """Standard deviations of `joint_motion`, to first order, degrees and mm.
+
+    Parameters
+    ----------
+    one_from_other
+        How the distal bone's world lies in the proximal one's, float64.
+    covariance, pivot
+        Of its left twist (omega, v) about the pivot, rad and mm (`relative_covariance`).
+    axes
+        ``world_from_axes`` of the proximal and the distal bone.
+    side, bends
+        As of `joint_motion`.
+    """
+    proximal, distal = axes
+    twists = _NUDGE * torch.eye(6, dtype=torch.float64)
+    ends = [
+        joint_motion(
+            proximal.inverse() @ one_from_other.left_perturb(way * twist, pivot) @ distal,
+            side=side, bends=bends,
+        )
+        for way in (1, -1) for twist in twists
+    ]  # fmt: skip
+    change = torch.stack(ends[:6], -1) - torch.stack(ends[6:], -1)
+    change[:3] = (change[:3] + 180.0) % 360.0 - 180.0
+    slopes = change / (2 * _NUDGE)
+    return (slopes @ covariance.double() @ slopes.mT).diagonal().clamp_min(0).sqrt()
 
 
 def helical_motion(

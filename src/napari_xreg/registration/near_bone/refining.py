@@ -22,7 +22,6 @@ from napari_xreg.registration.near_bone.starting import (
     starts_of,
 )
 from napari_xreg.registration.near_bone.view import in_whole_frame, looked
-from napari_xreg.registration.refinement.more_starts import renumbered, until_trusted
 from napari_xreg.registration.refinement.refining import refine
 from napari_xreg.registration.refinement.result import Iterate, Registration
 from napari_xreg.registration.refinement.second_order.levels import Level
@@ -33,6 +32,7 @@ from napari_xreg.registration.refinement.second_order.tracks import (
 )
 from napari_xreg.registration.refinement.settings import RefineSettings
 from napari_xreg.registration.refinement.solvers import solver_of
+from napari_xreg.registration.refinement.starts_in_turn import renumbered, until_trusted
 from napari_xreg.registration.refinement.views import (
     View,
     pivot_of,

@@ -13,8 +13,8 @@ from napari_xreg.geometry import CArm, Pose
 from napari_xreg.registration.pnp.correspondences import Correspondences
 from napari_xreg.registration.pnp.fit import Observations, polished
 from napari_xreg.registration.pnp.gradient import with_gradient
-from napari_xreg.registration.pnp.inputs import PnPSettings, as_array, search_of, views_of
 from napari_xreg.registration.pnp.search import PnPAnswer, PnPViews, search
+from napari_xreg.registration.pnp.settings import PnPSettings, as_array, search_of, views_of
 from napari_xreg.registration.pnp.solution import PnPSolution, PnPStatus, failed
 from napari_xreg.registration.pnp.starts import PnPStart, shape_of
 

@@ -11,7 +11,11 @@ from napari_xreg.images import Volume
 from napari_xreg.progress import Control, run
 from napari_xreg.registration.refinement.batched.backend import Batched
 from napari_xreg.registration.refinement.host.view_problem import ViewProblem
-from napari_xreg.registration.refinement.more_starts import (
+from napari_xreg.registration.refinement.refining import refine
+from napari_xreg.registration.refinement.result import Registration
+from napari_xreg.registration.refinement.second_order.course import refine_cases
+from napari_xreg.registration.refinement.settings import RefineSettings
+from napari_xreg.registration.refinement.starts_in_turn import (
     came_back,
     cancelled_at,
     likely,
@@ -20,10 +24,6 @@ from napari_xreg.registration.refinement.more_starts import (
     short_of_memory,
     told,
 )
-from napari_xreg.registration.refinement.refining import refine
-from napari_xreg.registration.refinement.result import Registration
-from napari_xreg.registration.refinement.second_order.course import refine_cases
-from napari_xreg.registration.refinement.settings import RefineSettings
 from napari_xreg.registration.refinement.views import View, at_pixels, pivot_of, unsaturated
 from napari_xreg.registration.verdict.verdict import judged
 from napari_xreg.rendering import OutOfMemory, choose_backend, out_of_memory

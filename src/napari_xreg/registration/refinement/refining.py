@@ -8,10 +8,10 @@ from torch import Tensor
 
 from napari_xreg.images import Volume
 from napari_xreg.progress import Control
-from napari_xreg.registration.refinement.more_starts import until_trusted
 from napari_xreg.registration.refinement.result import Iterate, Registration
 from napari_xreg.registration.refinement.settings import RefineSettings
 from napari_xreg.registration.refinement.solvers import solver_of
+from napari_xreg.registration.refinement.starts_in_turn import until_trusted
 from napari_xreg.registration.refinement.views import View, pivot_of
 from napari_xreg.registration.verdict.verdict import judged
 

@@ -11,7 +11,7 @@ from napari_xreg.registration.refinement.starts import Hypothesis, Spread
 
 AS_MANY_AS_IT_TAKES = 0
 """Starts: their number is left to the program."""
-ROUNDS = (1, 16, 128, 256)
+STARTS_IN_TURN = (1, 16, 128, 256)
 """So many starts in turn, while no result is trusted, where their number is left to the program."""
 
 
@@ -28,7 +28,7 @@ class RefineSettings:
         coarsest level and the best go on. 0: as many as it takes (`rounds`).
     rounds
         Where the number is left to the program: from so many starts in turn, spread wider each time
-        (`more_starts.width_of`), while no result is trusted.
+        (`starts_in_turn.width_of`), while no result is trusted.
     spread
         How widely the further starts are spread.
     origin
@@ -61,7 +61,7 @@ class RefineSettings:
 
     levels: tuple[Level, ...] = COARSE_TO_FINE
     starts: int = AS_MANY_AS_IT_TAKES
-    rounds: tuple[int, ...] = ROUNDS
+    rounds: tuple[int, ...] = STARTS_IN_TURN
     spread: Spread = field(default_factory=Spread)
     origin: str = ""
     beside: tuple[Hypothesis, ...] = ()

@@ -19,12 +19,10 @@ from napari_xreg.images import (
     UnknownValues,
     Volume,
     is_bone_only,
-    named,
-    read_dicom_image,
     read_labels,
     read_landmarks,
     read_mayacam,
-    read_raster_image,
+    read_stored_image,
     read_trial,
     read_volume,
 )
@@ -204,9 +202,7 @@ def _stored(path: Path, frame: Frame) -> StoredImage:
         raise ReadError(f"{path}: is a folder: name one radiograph in it")
     if path.suffix.lower() == ".json":  # its sidecar
         path = path.with_suffix("")
-    if named(path, "radiograph") is not None:
-        return read_raster_image(path, frame=frame)
-    return read_dicom_image(path, frame=frame)
+    return read_stored_image(path, frame=frame)
 
 
 def _volume_entry(volume: Volume) -> dict[str, Any]:

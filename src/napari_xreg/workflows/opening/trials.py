@@ -25,7 +25,7 @@ from napari_xreg.images import (
     UnknownValues,
     mayacam_record,
     read_mayacam,
-    read_raster_image,
+    read_stored_image,
     read_trial,
     read_volume,
 )
@@ -258,7 +258,7 @@ def _values(volume: TrialVolume, options: Mapping[str, Any]) -> str | None:
 
 
 def _check_size(radiograph: Path, calibration: Path, camera: MayaCam) -> None:
-    rows, columns = read_raster_image(radiograph).pixels.shape
+    rows, columns = read_stored_image(radiograph).pixels.shape
     if (rows, columns) not in (camera.pixels, camera.pixels[::-1]):
         raise ReadError(
             f"{radiograph.name}: has {rows} x {columns} pixels, its calibration {calibration.name} is "

@@ -10,9 +10,9 @@ from napari_xreg.registration import Weighting
 from napari_xreg.workflows.landmarks.detecting import DetectRequest, detect
 from napari_xreg.workflows.landmarks.solving import SolveRequest, solve
 from napari_xreg.workflows.preparing import WeightsRead
-from napari_xreg.workflows.starting.how_many_starts import LANDMARK_SPREAD, LANDMARK_STARTS
 from napari_xreg.workflows.starting.initialisers import NoStart
 from napari_xreg.workflows.starting.starting import InitialiseRequest, StartingPose
+from napari_xreg.workflows.starting.starts_by_method import LANDMARK_SPREAD, LANDMARK_STARTS
 
 
 def find_start(

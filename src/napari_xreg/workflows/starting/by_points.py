@@ -18,9 +18,9 @@ from napari_xreg.workflows.points import (
     locate,
 )
 from napari_xreg.workflows.preparing import PrepareNetworkRequest, WeightsRead, prepare_network
-from napari_xreg.workflows.starting.how_many_starts import RAYEMB_SPREAD, RAYEMB_STARTS
 from napari_xreg.workflows.starting.initialisers import NoStart
 from napari_xreg.workflows.starting.starting import InitialiseRequest, StartingPose
+from napari_xreg.workflows.starting.starts_by_method import RAYEMB_SPREAD, RAYEMB_STARTS
 
 
 def find_start(

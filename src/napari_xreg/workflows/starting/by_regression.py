@@ -23,9 +23,9 @@ from napari_xreg.regression import (
 )
 from napari_xreg.workflows.opening.radiographs import further_views
 from napari_xreg.workflows.preparing import WeightsRead
-from napari_xreg.workflows.starting.how_many_starts import REGRESSION_SPREAD, REGRESSION_STARTS
 from napari_xreg.workflows.starting.initialisers import NoStart
 from napari_xreg.workflows.starting.starting import InitialiseRequest, StartingPose
+from napari_xreg.workflows.starting.starts_by_method import REGRESSION_SPREAD, REGRESSION_STARTS
 
 LITTLE_SEEN = 0.5
 """Share of the network's picture below which the user is told."""

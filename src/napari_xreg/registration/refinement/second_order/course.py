@@ -24,9 +24,9 @@ from napari_xreg.registration.refinement.second_order.damped_steps import (
     Starts,
     begin,
     better_of,
-    ended_at,
     levenberg_marquardt,
     quadratic,
+    stopping_status,
 )
 from napari_xreg.registration.refinement.second_order.depth import (
     DepthBounds,
@@ -209,7 +209,7 @@ class _Course:
         results = []
         for case, tracks in enumerate(self.tracks):
             basis = None if free is None else free[case]
-            end = ended_at(
+            end = stopping_status(
                 losses[case], minimised[0][case], minimised[1][case], self._tolerance_mm, basis,
                 cut_off=not ended[case],
             )  # fmt: skip

@@ -41,7 +41,7 @@ determine makes the step long, and worth nothing."""
 class Starts(Generic[Seen]):
     """Every start with what was seen at its pose; tensors begin with an axis [s] of starts.
 
-    `ended` is where no further step is taken: converged or stuck, as `ended_at` says.
+    `ended` is where no further step is taken: converged or stuck, as `stopping_status` says.
     """
 
     poses: tuple[Pose, ...]
@@ -253,7 +253,7 @@ def quadratic(
     return model.hessian + pull.hessian(poses), model.gradient + pull.gradient(poses)
 
 
-def ended_at(
+def stopping_status(
     loss: float,
     hessian: Float[Tensor, "n n"],
     gradient: Float[Tensor, "n"],

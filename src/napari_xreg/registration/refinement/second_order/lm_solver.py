@@ -12,7 +12,6 @@ from napari_xreg.images import Volume
 from napari_xreg.progress import Control
 from napari_xreg.registration.refinement.batched.backend import Batched
 from napari_xreg.registration.refinement.host.problem import Host
-from napari_xreg.registration.refinement.more_starts import rounds_of
 from napari_xreg.registration.refinement.problem import Backend
 from napari_xreg.registration.refinement.result import Iterate, Registration
 from napari_xreg.registration.refinement.second_order.comparisons import COMPARISONS
@@ -25,6 +24,7 @@ from napari_xreg.registration.refinement.second_order.levels import (
 )
 from napari_xreg.registration.refinement.settings import RefineSettings
 from napari_xreg.registration.refinement.solver import Solver, Wanted
+from napari_xreg.registration.refinement.starts_in_turn import rounds_of
 from napari_xreg.registration.refinement.views import View
 from napari_xreg.rendering import choose_backend, out_of_memory
 

@@ -13,6 +13,7 @@ from napari_xreg.registration import (
     Bends,
     Side,
     helical_motion,
+    joint_deviation,
     joint_motion,
     relative_covariance,
 )
@@ -20,8 +21,6 @@ from napari_xreg.workflows.tracking.tracks import FrameState
 
 _STATES = [state.value for state in FrameState]
 _SURE = {state.value for state in FrameState if state.sure}
-_NUDGE = 1e-5
-"""Of a bone, rad and mm, by which slopes of the joint's motion are taken."""
 _SAME_S = 1e-3
 """Times of a frame that differ by more, seconds, are not of one sequence."""
 
@@ -84,7 +83,6 @@ def joint_rows(request: JointRequest) -> list[JointRow]:
                 f"frame {one.frame} is at {times[0]:g} s in one table and at {times[1]:g} s in the other: "
                 "they are of different sequences"
             )
-    pivots = request.proximal.table.pivot, request.distal.table.pivot
     found = [_against(one.world_from_camera, other.world_from_camera) for one, other in pairs]
     smooth = [_against(one.smooth, other.smooth) for one, other in pairs]
     unsure = [(one.covariance, other.covariance) for one, other in pairs]
@@ -107,8 +105,8 @@ def joint_rows(request: JointRequest) -> list[JointRow]:
                 _since(first, pose),
                 _of_axes(request, smoothed),
                 _since(smooth_first, smoothed),
-                _deviation(request, pose, pivots, unsure[place]),
-                _deviation(request, smoothed, pivots, smooth_unsure[place]),
+                _deviation(request, pose, unsure[place]),
+                _deviation(request, smoothed, smooth_unsure[place]),
             )
         )
     return rows
@@ -154,24 +152,18 @@ def _of_axes(request: JointRequest, pose: Pose | None) -> Float[Tensor, "6"] | N
 def _deviation(
     request: JointRequest,
     pose: Pose | None,
-    pivots: tuple[Float[Tensor, "3"], Float[Tensor, "3"]],
     unsure: tuple[Float[Tensor, "6 6"] | None, Float[Tensor, "6 6"] | None],
 ) -> Float[Tensor, "6"] | None:
     """Standard deviations of the motion; the errors of the two bones are taken for independent."""
+    axes = request.proximal.axes, request.distal.axes
     here, there = unsure
-    if pose is None or here is None or there is None:
+    if pose is None or axes[0] is None or axes[1] is None or here is None or there is None:
         return None
+    pivots = request.proximal.table.pivot, request.distal.table.pivot
     covariance = relative_covariance(pose, pivots, torch.block_diag(here, there))
-    slopes = []
-    for twist in _NUDGE * torch.eye(6, dtype=torch.float64):
-        ends = [_of_axes(request, pose.left_perturb(way * twist, pivots[0])) for way in (1, -1)]
-        if ends[0] is None or ends[1] is None:
-            return None
-        change = ends[0] - ends[1]
-        change[:3] = (change[:3] + 180.0) % 360.0 - 180.0
-        slopes.append(change / (2 * _NUDGE))
-    jacobian = torch.stack(slopes, -1)
-    return (jacobian @ covariance @ jacobian.mT).diagonal().clamp_min(0).sqrt()
+    return joint_deviation(
+        pose, covariance, pivots[0], (axes[0], axes[1]), side=request.side, bends=request.bends
+    )
 
 
 def _since(first: Pose | None, pose: Pose | None) -> tuple[float, float] | None:

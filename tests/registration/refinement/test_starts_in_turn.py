@@ -22,7 +22,7 @@ from napari_xreg.registration import (
     refine,
 )
 from napari_xreg.registration.refinement import refine_many
-from napari_xreg.registration.refinement.more_starts import until_trusted, width_of
+from napari_xreg.registration.refinement.starts_in_turn import until_trusted, width_of
 from napari_xreg.rendering import OutOfMemory
 
 POSE = Pose(torch.eye(3, dtype=torch.float64), torch.zeros(3, dtype=torch.float64))
@@ -135,7 +135,7 @@ def test_a_round_without_memory_loses_nothing():
 
 
 @pytest.mark.parametrize("status", [Status.ITERATION_LIMIT, Status.STALLED])
-def test_more_starts_do_not_help_where_the_optimiser_stopped_at_a_likely_pose(status):
+def test_starts_in_turn_do_not_help_where_the_optimiser_stopped_at_a_likely_pose(status):
     once = Rounds((status, 0.95))
     assert run(until_trusted(once, SETTINGS, None)).notes == ("round 1",)
     once = Rounds((Status.NOT_TRUSTED, 0.5), SURE)
