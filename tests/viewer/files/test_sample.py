@@ -219,8 +219,10 @@ def test_the_wrist_as_layers_of_both_views(wrist, notified):
     assert not layers[0][1]["visible"]
     (words,) = [words for words in notified if "cite Akhbari" in words]
     assert "somebody else, BSD" in words
-    # What is no trial of one CT stays out of the folder's CTs.
-    assert "wrist" not in " ".join(about["name"] for _, about, _ in data_folder_layers())
+    # It is none of the folder's CTs, and is not tried as one.
+    notified.clear()
+    data_folder_layers()
+    assert notified == ["a_knee: somebody, CC BY 3.0", "b_hip: somebody, CC BY 3.0"]
 
 
 def test_where_the_wrist_is_not_it_is_said_what_to_get(folder, monkeypatch):
