@@ -3,11 +3,12 @@
 from napari_xreg.cli.arguments.base import Commands, Parser
 from napari_xreg.cli.arguments.options import (
     add_ct,
+    add_further,
+    add_out,
     add_radiograph_geometry,
     add_start,
-    not_negative,
-    starts_or_auto,
 )
+from napari_xreg.cli.arguments.values import not_negative, starts_or_auto
 
 
 def add_bones(commands: Commands, common: Parser) -> None:
@@ -36,21 +37,8 @@ def add_bones(commands: Commands, common: Parser) -> None:
         "together; of a trial, a bone (default: all). May be repeated",
     )
     bones.add_argument("--labels", metavar="FILE", help="label map on the CT's grid")
-    bones.add_argument("--out", default="xreg-bones", metavar="DIR", help="default: %(default)s")
-    bones.add_argument(
-        "--radiograph",
-        action="append",
-        default=[],
-        metavar="FILE",
-        help="a further radiograph of the same moment, as of `register`; may be repeated",
-    )
-    bones.add_argument(
-        "--mask",
-        action="append",
-        default=[],
-        metavar="FILE",
-        help="image or .npy of the radiograph's size, 0 where it must not be compared; once for each radiograph",
-    )
+    add_out(bones, "xreg-bones")
+    add_further(bones, "a further radiograph of the same moment, as of `register`")
     add_start(bones, "where the C-arm is thought to stand about the CT", several=True)
     how = bones.add_argument_group("refinement")
     how.add_argument(

@@ -1,7 +1,7 @@
 """Arguments of `demo`."""
 
 from napari_xreg.cli.arguments.base import Commands, Parser
-from napari_xreg.cli.arguments.options import add_settings
+from napari_xreg.cli.arguments.options import add_out, add_settings
 from napari_xreg.workflows import SampleSettings
 
 
@@ -20,6 +20,6 @@ def add_demo(commands: Commands, common: Parser) -> None:
         action="store_true",
         help="no window; the options below and --json belong to this",
     )
-    demo.add_argument("--out", default="xreg-demo", metavar="DIR", help="default: %(default)s")
+    add_out(demo, "xreg-demo")
     add_settings(demo, SampleSettings(), ("seed", "severity", "start_error"))
     demo.add_argument("--film", choices=("gif", "mp4", "none"), default="gif")

@@ -1,12 +1,8 @@
 """Arguments of `detect`."""
 
 from napari_xreg.cli.arguments.base import Commands, Parser, worded
-from napari_xreg.cli.arguments.options import (
-    add_landmark_frame,
-    add_radiograph_geometry,
-    not_negative,
-    whole,
-)
+from napari_xreg.cli.arguments.options import add_landmark_frame, add_out, add_radiograph_geometry
+from napari_xreg.cli.arguments.values import not_negative, whole
 
 
 def _passes() -> str:
@@ -38,7 +34,7 @@ def add_detect(commands: Commands, common: Parser) -> None:
         "--landmarks", metavar="FILE", help="of the CT, with positions, to solve for the pose"
     )
     add_landmark_frame(detect)
-    detect.add_argument("--out", default="xreg-detect", metavar="DIR", help="default: %(default)s")
+    add_out(detect, "xreg-detect")
     detect.add_argument("--mask", action="append", default=[], metavar="FILE", help="0: not used")
     worded(detect.add_argument("--passes", type=whole), _passes)
     detect.add_argument("--seed", type=whole, default=0, help="of the dropout")

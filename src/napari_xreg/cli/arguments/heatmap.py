@@ -4,10 +4,10 @@ from napari_xreg.cli.arguments.base import Commands, Parser
 from napari_xreg.cli.arguments.options import (
     add_ct,
     add_landmark_frame,
+    add_out,
     add_radiograph_geometry,
-    number,
-    whole,
 )
+from napari_xreg.cli.arguments.values import number, whole
 
 
 def add_heatmap(commands: Commands, common: Parser) -> None:
@@ -43,9 +43,7 @@ def add_heatmap(commands: Commands, common: Parser) -> None:
     heatmap.add_argument("--landmarks", metavar="FILE", help="points (.fcsv, .mrk.json, .csv)")
     add_landmark_frame(heatmap)
     heatmap.add_argument("--weights", metavar="FILE", help="default: those of the package")
-    heatmap.add_argument(
-        "--out", default="xreg-heatmap", metavar="DIR", help="default: %(default)s"
-    )
+    add_out(heatmap, "xreg-heatmap")
     heatmap.add_argument("--labels", metavar="FILE", help="label map: the middle of its structures")
     heatmap.add_argument("--mask", action="append", default=[], metavar="FILE", help="0: not used")
     heatmap.add_argument(

@@ -1,7 +1,8 @@
 """Arguments of `inspect`."""
 
 from napari_xreg.cli.arguments.base import Commands, Parser
-from napari_xreg.cli.arguments.options import add_ct_values, frame
+from napari_xreg.cli.arguments.options import add_ct_values
+from napari_xreg.cli.arguments.values import frame
 
 
 def add_inspect(commands: Commands, common: Parser) -> None:

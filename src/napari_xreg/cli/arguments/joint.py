@@ -1,7 +1,8 @@
 """Arguments of `joint`."""
 
 from napari_xreg.cli.arguments.base import Commands, Parser
-from napari_xreg.cli.arguments.options import add_landmark_frame, whole
+from napari_xreg.cli.arguments.options import add_landmark_frame
+from napari_xreg.cli.arguments.values import whole
 
 
 def add_joint(commands: Commands, common: Parser) -> None:

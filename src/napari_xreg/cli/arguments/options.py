@@ -1,10 +1,11 @@
-"""Options that several commands share, and the types of their values."""
+"""Options that several commands share."""
 
 import argparse
 import dataclasses
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
+from napari_xreg.cli.arguments.values import frame, number, positive, positive_number, whole
 from napari_xreg.options import Setting, settings_of
 
 Settings = TypeVar("Settings")
@@ -18,9 +19,6 @@ FRAMES = (
     "camera_from_ras",
     "slicer",
 )
-
-LARGEST = 2**31 - 1
-"""Of a whole number: the seeds of single views, which follow from a seed, then fit into 64 bits."""
 
 
 def add_settings(
@@ -129,6 +127,41 @@ def add_ct_values(parser: argparse.ArgumentParser) -> None:
         nargs=3,
         metavar=("X", "Y", "Z"),
         help="mm between the voxels of a TIFF stack: along rows, down columns, from page to page",
+    )
+
+
+def add_out(parser: argparse.ArgumentParser, folder: str) -> None:
+    """Where results go."""
+    parser.add_argument("--out", default=folder, metavar="DIR", help="default: %(default)s")
+
+
+def add_volume(parser: argparse.ArgumentParser) -> None:
+    """The bone of a trial."""
+    parser.add_argument(
+        "--volume",
+        metavar="NAME",
+        help="which bone of a trial (the beginning of its name is enough)",
+    )
+
+
+def add_further(
+    parser: argparse.ArgumentParser, what: str, *, metavar: str = "FILE", each: str = "radiograph"
+) -> None:
+    """Further radiographs, `what` they are of, and the masks of all: of `each`."""
+    parser.add_argument(
+        "--radiograph",
+        action="append",
+        default=[],
+        metavar=metavar,
+        help=f"{what}; may be repeated",
+    )
+    parser.add_argument(
+        "--mask",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="image or .npy of the radiograph's size, 0 where it must not be compared; once for each "
+        f"{each}, in their order",
     )
 
 
@@ -282,70 +315,3 @@ def _add_mirrored(group: argparse._ArgumentGroup) -> None:
         action=argparse.BooleanOptionalAction,
         help="whether the patient's left is on the right of a frontal view (yes unless said)",
     )
-
-
-def number(text: str) -> float:
-    """A finite number."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = float("nan")
-    if not abs(value) < float("inf"):
-        raise argparse.ArgumentTypeError(f"expected a finite number: got {text}")
-    return value
-
-
-def positive_number(text: str) -> float:
-    """A number above 0."""
-    value = number(text)
-    if value <= 0:
-        raise argparse.ArgumentTypeError(f"expected a number above 0: got {text}")
-    return value
-
-
-def not_negative(text: str) -> float:
-    """A number, 0 or more."""
-    value = number(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"expected 0 or more: got {text}")
-    return value
-
-
-def whole(text: str) -> int:
-    """A whole number, 0 or more."""
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"expected a whole number, 0 or more: got {text}")
-    return _bounded(text)
-
-
-def starts_or_auto(text: str) -> int:
-    """A positive number, or 0 for "auto"."""
-    return 0 if text == "auto" else positive(text)
-
-
-def positive(text: str) -> int:
-    """A whole number above 0."""
-    if not text.isdecimal() or not text.strip("0"):
-        raise argparse.ArgumentTypeError(f"expected a whole number above 0: got {text}")
-    return _bounded(text)
-
-
-def _bounded(digits: str) -> int:
-    # Python itself refuses to read more than 4300 digits.
-    value = int(digits) if len(digits) <= 20 else LARGEST + 1
-    if value > LARGEST:
-        raise argparse.ArgumentTypeError(f"expected a whole number up to {LARGEST}: got {digits}")
-    return value
-
-
-def threads(text: str) -> int:
-    """A count of threads; the libraries below take large numbers for negative ones."""
-    count = positive(text)
-    if count > 1024:
-        raise argparse.ArgumentTypeError(f"expected at most 1024 threads: got {text}")
-    return count
-
-
-def frame(text: str) -> int | str:
-    """A frame from 1, or ``mean``."""
-    return "mean" if text == "mean" else positive(text)

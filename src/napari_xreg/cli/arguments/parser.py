@@ -9,13 +9,13 @@ from napari_xreg.cli.arguments.doctor import add_doctor
 from napari_xreg.cli.arguments.heatmap import add_heatmap
 from napari_xreg.cli.arguments.inspect import add_inspect
 from napari_xreg.cli.arguments.joint import add_joint
-from napari_xreg.cli.arguments.options import threads
 from napari_xreg.cli.arguments.register import add_register
 from napari_xreg.cli.arguments.render import add_render
 from napari_xreg.cli.arguments.simulate import add_simulate
 from napari_xreg.cli.arguments.study import add_study
 from napari_xreg.cli.arguments.track import add_track
 from napari_xreg.cli.arguments.train import add_train
+from napari_xreg.cli.arguments.values import threads
 
 
 def build_parser() -> Parser:

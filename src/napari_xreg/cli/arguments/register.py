@@ -6,14 +6,15 @@ from napari_xreg.cli.arguments.base import Commands, Parser, worded
 from napari_xreg.cli.arguments.options import (
     add_ct,
     add_device,
+    add_further,
     add_landmark_frame,
+    add_out,
     add_radiograph_geometry,
     add_start,
     add_structures,
-    not_negative,
-    starts_or_auto,
-    whole,
+    add_volume,
 )
+from napari_xreg.cli.arguments.values import not_negative, starts_or_auto, whole
 from napari_xreg.workflows import INITIALISERS
 
 LOCKS = ("primary", "secondary", "roll", "x", "y", "depth")
@@ -75,29 +76,12 @@ def _add_data(register: Parser) -> None:
     )
     register.add_argument("--case", metavar="NAME", help="which case of a data set in place of CT")
     register.add_argument("--view", metavar="NAME", help="which radiograph of the case")
-    register.add_argument(
-        "--volume",
-        metavar="NAME",
-        help="which bone of a trial (the beginning of its name is enough)",
-    )
-    register.add_argument(
-        "--out", default="xreg-result", metavar="DIR", help="default: %(default)s"
-    )
-    register.add_argument(
-        "--radiograph",
-        action="append",
-        default=[],
-        metavar="FILE",
-        help="a further radiograph of the same patient, whose header says where the C-arm stood "
-        "relative to the first; may be repeated",
-    )
-    register.add_argument(
-        "--mask",
-        action="append",
-        default=[],
-        metavar="FILE",
-        help="image or .npy of the radiograph's size, 0 where it must not be compared; once for "
-        "each radiograph, in their order",
+    add_volume(register)
+    add_out(register, "xreg-result")
+    add_further(
+        register,
+        "a further radiograph of the same patient, whose header says where the C-arm stood relative to "
+        "the first",
     )
 
 

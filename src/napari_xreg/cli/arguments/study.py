@@ -3,7 +3,7 @@
 import argparse
 
 from napari_xreg.cli.arguments.base import Commands, Parser
-from napari_xreg.cli.arguments.options import positive, whole
+from napari_xreg.cli.arguments.values import positive, whole
 
 ACTIONS = ("init", "evaluate", "report")
 

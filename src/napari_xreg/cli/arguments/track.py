@@ -4,14 +4,15 @@ from napari_xreg.cli.arguments.base import Commands, Parser
 from napari_xreg.cli.arguments.options import (
     add_ct,
     add_device,
+    add_further,
+    add_out,
     add_radiograph_geometry,
     add_settings,
     add_start,
     add_structures,
-    not_negative,
-    positive,
-    whole,
+    add_volume,
 )
+from napari_xreg.cli.arguments.values import not_negative, positive, whole
 from napari_xreg.workflows import TrackSettings
 
 
@@ -34,27 +35,9 @@ def add_track(commands: Commands, common: Parser) -> None:
         help="DICOM or TIFF of several frames, or a folder with a file for each; none where CT is a trial "
         "of Autoscoper (trial.cfg), which names its own",
     )
-    track.add_argument(
-        "--volume",
-        metavar="NAME",
-        help="which bone of a trial (the beginning of its name is enough)",
-    )
-    track.add_argument("--out", default="xreg-track", metavar="DIR", help="default: %(default)s")
-    track.add_argument(
-        "--radiograph",
-        action="append",
-        default=[],
-        metavar="CINE",
-        help="of a further camera on the same time base; may be repeated",
-    )
-    track.add_argument(
-        "--mask",
-        action="append",
-        default=[],
-        metavar="FILE",
-        help="image or .npy of the radiographs' size, 0 where they must not be compared; once for each "
-        "camera, in their order",
-    )
+    add_volume(track)
+    add_out(track, "xreg-track")
+    add_further(track, "of a further camera on the same time base", metavar="CINE", each="camera")
     add_structures(track)
     add_start(
         track, "where the C-arm stands in the frame that is started from (--frame)", several=True

@@ -3,14 +3,8 @@
 from collections.abc import Callable
 
 from napari_xreg.cli.arguments.base import Commands, Parser, worded
-from napari_xreg.cli.arguments.options import (
-    add_ct,
-    add_landmark_frame,
-    not_negative,
-    number,
-    positive_number,
-    whole,
-)
+from napari_xreg.cli.arguments.options import add_ct, add_landmark_frame
+from napari_xreg.cli.arguments.values import not_negative, number, positive_number, whole
 from napari_xreg.workflows import RECIPES
 
 RANGES = ("xvr-pelvis", "xvr-neurovasculature", "xvr-skull")
