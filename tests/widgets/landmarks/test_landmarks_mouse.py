@@ -37,12 +37,12 @@ def bench():
     canvas.close()
 
 
-def gesture(bench, *places, button=1, modifiers=()):
+def gesture(bench, *places, button=1, modifiers=(), handled=False):
     """Press at the first (pos on the screen, position in the world), move on, release at the last."""
     (pos, position), *moves = places
     event = SimpleNamespace(
         button=button, modifiers=modifiers, pos=pos, position=position, type="mouse_press",
-        handled=False,
+        handled=handled,
     )  # fmt: skip
     run = bench.viewer.mouse_drag_callbacks[-1](bench.viewer, event)
     with suppress(StopIteration):
@@ -105,6 +105,9 @@ def test_a_landmark_is_held_and_let_go_where_nothing_else_has_the_mouse(bench):
     assert calls[-1] == ("dropped", "near", pytest.approx((16.0, 28.0)))
     assert bench.viewer.scene.camera.mouse_pan
     calls.clear()
+    held = ((9, 9), (18.0, 27.0)), ((30, 29), (27.2, 36.4))
+    gesture(bench, *held, handled=True)  # a handle of the pose lies there, too
+    assert calls == []
     gesture(bench, ((9, 9), (40.0, 27.0)))  # beside it, and nothing is being picked
     assert calls == []
     layer = bench.viewer.layers["landmarks"]

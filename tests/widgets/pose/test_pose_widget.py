@@ -471,7 +471,9 @@ def test_painting_over_a_half_changes_the_similarity(bench, widget, qtbot):
     qtbot.waitUntil(lambda: widget.reading.similarity.text() == whole)
 
 
-def test_ncc_of_every_drr_of_a_drag_is_in_the_line(bench, widget, canvas, painted, radiograph):
+def test_ncc_of_every_drr_of_a_drag_is_in_the_line(
+    bench, widget, canvas, qtbot, painted, radiograph
+):
     """And of one pose once, though it is drawn small while dragged and whole afterwards."""
     profile = widget.reading.profile
     assert len(profile.values) == 1
@@ -487,6 +489,10 @@ def test_ncc_of_every_drr_of_a_drag_is_in_the_line(bench, widget, canvas, painte
     )[0, 1]
     assert profile.values[-1] == pytest.approx(by_hand, abs=1e-5)
     assert profile.values[-1] != pytest.approx(profile.values[0], abs=1e-3)
+    count = len(seen)
+    bench.preview.ask()  # the same pose once more
+    qtbot.waitUntil(lambda: len(seen) > count)
+    assert len(profile.values) == 1 + len(poses)
 
 
 def test_the_line_is_grey_while_the_drr_is_behind(bench, widget, qtbot, painted):

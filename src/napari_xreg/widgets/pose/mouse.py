@@ -110,9 +110,6 @@ class PoseMouse:
             )
         event.handled = True
         moved = False
-        camera = viewer.scene.camera
-        panned = camera.mouse_pan
-        camera.mouse_pan = panned and handle is None
 
         def follow() -> bool:
             """False where the radiograph went while it was held."""
@@ -136,7 +133,6 @@ class PoseMouse:
             if moved:
                 follow()
         finally:
-            camera.mouse_pan = panned
             if moved:
                 self._bench.preview.end_drag()
                 if session.exposures.active is not None:
