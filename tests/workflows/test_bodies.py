@@ -1,12 +1,14 @@
 """What moves: bones of a label map and the rest of their CT."""
 
+import math
+
 import pytest
 import torch
 
 from napari_xreg.geometry import CArm, Detector, Pose
 from napari_xreg.images import LabelMap, Radiograph, Volume, lac_from_hu
-from napari_xreg.registration import View
-from napari_xreg.workflows import Patient, bodies_of_ct, middle_of
+from napari_xreg.registration import BodiesRegistration, Registration, Status, View
+from napari_xreg.workflows import Patient, bodies_of_ct, middle_of, moved_since_ct
 
 
 def patient():
@@ -50,3 +52,60 @@ def test_every_bone_starts_as_it_lies_in_the_ct():
     assert bones[0].dense_above == 0.0 < rest.dense_above
     with pytest.raises(ValueError, match="another name"):
         bodies_of_ct(made, {"patient": ["7"]}, [view])
+
+
+def found_of(moved, covariance=None):
+    """A patient and a bone that has moved by a twist about its middle, seen by an oblique camera."""
+    pose = Pose.exp(torch.tensor([0.4, -0.2, 0.9, 40.0, -25.0, 600.0], dtype=torch.float64))
+    middle = torch.tensor([30.0, -12.0, 55.0], dtype=torch.float64)
+    # Where it lies in the patient from where the CT has it: patient_from_bone = pose_p @ pose_b^-1.
+    patient_from_bone = Pose.identity(dtype=torch.float64).left_perturb(moved, middle)
+    poses = (pose, patient_from_bone.inverse() @ pose)
+    pivots = (torch.tensor([3.0, 4.0, 5.0], dtype=torch.float64), middle)
+    bodies = tuple(
+        Registration(at, Status.CONVERGED, {"loss": 0.5}, (), pivot, None, (at,))
+        for at, pivot in zip(poses, pivots, strict=True)
+    )
+    return BodiesRegistration(("patient", "bone"), bodies, covariance)
+
+
+def test_how_far_a_bone_has_moved():
+    # A turn of 5 degrees about an axis through the middle, which goes 3, -4 and 12 mm: 13 mm.
+    axis = torch.tensor([2.0, -1.0, 2.0], dtype=torch.float64) / 3.0
+    moved = moved_since_ct(
+        found_of(torch.cat([math.radians(5.0) * axis, torch.tensor([3.0, -4.0, 12.0]).double()])),
+        "bone",
+    )
+    # (A left twist shifts by nearly its own shift: turned about the pivot by half of the angle.)
+    assert moved.turn_deg == pytest.approx(5.0, abs=1e-9)
+    assert moved.shift_mm == pytest.approx(13.0, abs=0.02)
+    assert moved.turn_sd_deg is None
+    assert moved.words == "turned by 5.0 degrees, its middle shifted by 13.0 mm"
+
+
+def test_how_sure_that_is_against_many_draws():
+    """The standard deviations, to first order, are those of poses drawn from the covariance."""
+    twist = torch.tensor([0.5, -0.3, 0.4, 9.0, -5.0, 7.0], dtype=torch.float64)
+    generator = torch.Generator().manual_seed(3)
+    factor = torch.randn(12, 12, generator=generator, dtype=torch.float64)
+    spread = torch.tensor([2e-4] * 3 + [0.02] * 3, dtype=torch.float64).repeat(2)
+    covariance = spread[:, None] * (factor @ factor.T) * spread
+    found = found_of(twist, covariance)
+    moved = moved_since_ct(found, "bone")
+    root = torch.linalg.cholesky(covariance)
+    turns, shifts = [], []
+    for _ in range(2000):
+        off = root @ torch.randn(12, generator=generator, dtype=torch.float64)
+        bodies = tuple(
+            Registration(
+                one.world_from_camera.left_perturb(off[6 * n : 6 * n + 6], one.pivot), one.status, one.losses, (),
+                one.pivot,
+            )
+            for n, one in enumerate(found.bodies)
+        )  # fmt: skip
+        other = moved_since_ct(BodiesRegistration(found.names, bodies), "bone")
+        turns.append(other.turn_deg)
+        shifts.append(other.shift_mm)
+    # Of 2000 draws a standard deviation is known to 1.6 %.
+    assert torch.tensor(turns).std().item() == pytest.approx(moved.turn_sd_deg, rel=0.06)
+    assert torch.tensor(shifts).std().item() == pytest.approx(moved.shift_sd_mm, rel=0.06)

@@ -1,10 +1,26 @@
 from .bodies import (
     PATIENT as PATIENT,
     BodiesRequest as BodiesRequest,
+    Moved as Moved,
     bodies_of_ct as bodies_of_ct,
     bone_body as bone_body,
+    bones_progress as bones_progress,
     middle_of as middle_of,
+    moved_since_ct as moved_since_ct,
     refine_bodies as refine_bodies,
+)
+from .bones_folder import (
+    BETWEEN as BETWEEN,
+    BonesExport as BonesExport,
+    bone_folders as bone_folders,
+    export_bones as export_bones,
+)
+from .bones_in_session import (
+    BonesSettings as BonesSettings,
+    SessionBones as SessionBones,
+    SessionBonesRequest as SessionBonesRequest,
+    register_bones as register_bones,
+    session_bones as session_bones,
 )
 from .confidence import (
     CALIBRATION_WORDS as CALIBRATION_WORDS,

@@ -1,5 +1,6 @@
 """Several bones in the same radiographs: what moves, from a CT with its labels or from bones of their own."""
 
+import math
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -62,6 +63,74 @@ def refine_bodies(
             control=control,
         )
     )  # fmt: skip
+
+
+def bones_progress(request: BodiesRequest, event: BodyIterate | BodiesIterate) -> tuple[float, str]:
+    """The share of a refinement that is done with an event of it, 0 to 1, and words for the event."""
+    names = [body.name for body in request.bodies]
+    if isinstance(event, BodyIterate):
+        done = names.index(event.name) + 0.5
+        words = f"{event.name}  iteration {event.iterate.index}  loss {event.iterate.loss:.4f}"
+    else:
+        done = len(names) if request.settings.is_last(event.level) else 0.0
+        words = f"all  iteration {event.index}  loss {event.losses['loss']:.4f}"
+    return done / (len(names) + 1), words
+
+
+@dataclass(frozen=True)
+class Moved:
+    """How far a bone has moved against another since the CT, with one standard deviation.
+
+    Parameters
+    ----------
+    turn_deg, turn_sd_deg
+        About the axis of the turn.
+    shift_mm, shift_sd_mm
+        Of the bone's middle, along its shift.
+    """
+
+    turn_deg: float
+    shift_mm: float
+    turn_sd_deg: float | None = None
+    shift_sd_mm: float | None = None
+
+    @property
+    def words(self) -> str:
+        """With the standard deviations, where they are known."""
+        turn, shift = f"{self.turn_deg:.1f}", f"{self.shift_mm:.1f}"
+        if self.turn_sd_deg is not None and self.shift_sd_mm is not None:
+            turn += f" ± {self.turn_sd_deg:.1f}"
+            shift += f" ± {self.shift_sd_mm:.1f}"
+        return f"turned by {turn} degrees, its middle shifted by {shift} mm"
+
+
+def moved_since_ct(found: BodiesRegistration, name: str, against: str = PATIENT) -> Moved:
+    """How far a bone has moved: the motion that `BodiesRegistration.between` gives, as two numbers."""
+    bone_from_other, covariance = found.between(name, against)
+    other_from_bone = bone_from_other.inverse()
+    pivot = found[name].pivot.double()
+    shift = other_from_bone.apply(pivot) - pivot
+    turn = other_from_bone.log()[:3]
+    angle, way = math.degrees(float(turn.norm())), float(shift.norm())
+    if covariance is None:
+        return Moved(angle, way)
+    # The covariance is along the bone's own axes, in which the axis of its turn is the same.
+    shift = other_from_bone.rotation.mT @ shift
+    return Moved(
+        angle,
+        way,
+        math.degrees(_deviation_along(turn, covariance[:3, :3])),
+        _deviation_along(shift, covariance[3:, 3:]),
+    )
+
+
+def _deviation_along(direction: Float[Tensor, "3"], covariance: Float[Tensor, "3 3"]) -> float:
+    """One standard deviation; the largest, of a direction that there is none of."""
+    length = direction.norm()
+    if float(length) < 1e-9:
+        return math.sqrt(max(0.0, float(torch.linalg.eigvalsh(covariance)[-1])))
+    along = direction / length
+    return math.sqrt(max(0.0, float(along @ covariance @ along)))
 
 
 def bodies_of_ct(

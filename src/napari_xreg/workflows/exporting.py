@@ -1,7 +1,7 @@
 """Export: everything a registration leaves behind, in one folder."""
 
 import importlib.util
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -26,7 +26,7 @@ from napari_xreg.records import (
     write_trajectory,
 )
 from napari_xreg.registration import Registration, View
-from napari_xreg.session import Exposure, Rendering, Result, Session, rendered
+from napari_xreg.session import Exposure, Rendering, Result, Session, Source, rendered
 from napari_xreg.workflows.refining import rig_poses
 from napari_xreg.workflows.truth_errors import errors_against, predicted_landmarks
 
@@ -123,14 +123,9 @@ def export_request(session: Session, result: Result, folder: Path) -> ExportRequ
     if places:
         extra["landmarks"] = predicted_landmarks(session.landmarks.all, carm, found)
     sources = [("ct", session.patient.volume_source), *(("radiograph", e.source) for e in entries)]
-    inputs = [
-        {"role": role, "path": source.path, "sha256": source.sha256, "built_in": source.built_in}
-        for role, source in sources
-        if source is not None
-    ]
     return ExportRequest(
         folder, volume, views, replace(found, views=tuple(rig)),
-        f"{result.name}: {', '.join(map(_called, entries))}", dict(result.settings), inputs, extra,
+        f"{result.name}: {', '.join(map(_called, entries))}", dict(result.settings), described_sources(sources), extra,
         with_radiographs=True,
     )  # fmt: skip
 
@@ -138,6 +133,15 @@ def export_request(session: Session, result: Result, folder: Path) -> ExportRequ
 def _called(exposure: Exposure) -> str:
     """What pictures and reports call a radiograph: as its file, since its name may be a patient's."""
     return exposure.name if exposure.source is None else file_title(exposure.source.path)
+
+
+def described_sources(sources: Iterable[tuple[str, Source | None]]) -> list[dict[str, Any]]:
+    """Where each part of a session came from, by its role; what stands in no file is left out."""
+    return [
+        {"role": role, "path": source.path, "sha256": source.sha256, "built_in": source.built_in}
+        for role, source in sources
+        if source is not None
+    ]
 
 
 @dataclass(frozen=True)

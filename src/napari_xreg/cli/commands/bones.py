@@ -1,6 +1,5 @@
 """``napari-xreg bones``: several bones in the same radiographs."""
 
-import re
 from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,18 +16,14 @@ from napari_xreg.cli.further_views import (
     starting_views,
 )
 from napari_xreg.cli.inputs import described_inputs, read_patient, read_xray, starting_pose
-from napari_xreg.cli.outputs import export_shown
 from napari_xreg.cli.refining import begin_reading, cancelled_by_interrupt, prepare_renderer
 from napari_xreg.cli.trial import spelled_out
-from napari_xreg.files import BONES, check_folder, schema_head
+from napari_xreg.files import BONES, schema_head
 from napari_xreg.images import Radiograph, is_trial, read_trial
 from napari_xreg.progress import Control, run as run_events
-from napari_xreg.records import bones_in, write_bones
 from napari_xreg.registration import (
-    BodiesIterate,
     BodiesRegistration,
     Body,
-    BodyIterate,
     NearBone,
     RefineSettings,
     Status,
@@ -37,17 +32,18 @@ from napari_xreg.registration import (
     near_bone_words,
 )
 from napari_xreg.workflows import (
+    BETWEEN,
     PATIENT,
     BodiesRequest,
-    ExportRequest,
+    BonesExport,
     Patient,
     bodies_of_ct,
     bone_body,
+    bone_folders,
+    bones_progress,
+    export_bones,
     refine_bodies,
 )
-
-BETWEEN = "between.csv"
-"""How the bones lie to each other."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +53,7 @@ class _Read:
     bodies: tuple[Body, ...]
     radiographs: tuple[Radiograph, ...]
     notes: tuple[str, ...]
-    inputs: Sequence[list[dict[str, Any]]]
+    inputs: tuple[list[dict[str, Any]], ...]
     near: NearBone | None = None
 
 
@@ -65,7 +61,7 @@ def run(arguments: Namespace, console: Console) -> int:
     """Register and write the results; the exit code."""
     out = Path(arguments.out)
     names = _names(arguments)
-    folders = _folders(out, names)
+    bone_folders(out, names)
     begin_reading(arguments, console)
     read = _of_trial(arguments, names) if is_trial(Path(arguments.ct)) else _of_ct(arguments)
     for radiograph in read.radiographs:
@@ -76,24 +72,16 @@ def run(arguments: Namespace, console: Console) -> int:
     settings = RefineSettings(
         starts=arguments.multi_start, keep_images=False, threads=arguments.threads
     )
-    found = _shown(BodiesRequest(read.bodies, read.radiographs, settings, read.near), console)
-    written = []
-    for folder, body, registration, inputs in zip(
-        folders, read.bodies, found.bodies, read.inputs, strict=True
-    ):
-        views = tuple(map(View, read.radiographs, body.world_from_camera))
-        request = ExportRequest(
-            folder, body.volume, views, registration, f"{body.name}, one of {len(found.names)} bones",
-            settings, inputs, {"assumptions": list(read.notes)}, "none", kind="bones",
-        )  # fmt: skip
-        written += [str(folder / name) for name in export_shown(request, console).files]
-        verdict = (
-            "not judged" if registration.probability is None else likelihood_of(registration).short
-        )
-        console.say(f"{body.name}: {verdict}. {registration.status.value}")
-    write_bones(out / BETWEEN, found)
+    request = BodiesRequest(read.bodies, read.radiographs, settings, read.near)
+    found = _shown(request, console)
+    console.step("drawing")
+    files = run_events(export_bones(BonesExport(out, request, found, read.inputs, read.notes)))
+    console.progress(1.0, "drawn", last=True)
+    for name, each in zip(found.names, found.bodies, strict=True):
+        verdict = "not judged" if each.probability is None else likelihood_of(each).short
+        console.say(f"{name}: {verdict}. {each.status.value}")
     console.say(f"written to {out}: a folder for each bone; {BETWEEN}: how they lie to each other")
-    console.answer(_answer(found, read.notes, [*written, str(out / BETWEEN)]))
+    console.answer(_answer(found, read.notes, list(map(str, files))))
     if any(each.status is Status.CANCELLED for each in found.bodies):
         return 130
     return 0 if found else 1
@@ -127,31 +115,6 @@ def _names(arguments: Namespace) -> list[str]:
     return names
 
 
-def _folders(out: Path, names: Sequence[str]) -> list[Path]:
-    """Where the results of every bone shall stand; found out now whether they can.
-
-    Raises
-    ------
-    ValueError
-        If two would stand in one, or the folder holds those of other bones.
-    WriteError
-        If one cannot be written.
-    """
-    folders = [out / re.sub(r"[^\w-]+", "-", name) for name in names]
-    alike = [folder.name.casefold() for folder in folders]
-    if len(set(alike)) < len(alike):
-        raise ValueError(f"results of two bones would stand in one folder: got {', '.join(names)}")
-    table = out / BETWEEN
-    others = sorted(bones_in(table) - set(names)) if table.is_file() else []
-    if others:
-        raise ValueError(
-            f"{out} holds results of other bones ({', '.join(others)}): name another folder, or remove it"
-        )
-    for folder in folders:
-        check_folder(folder)
-    return folders
-
-
 def _of_trial(arguments: Namespace, names: Sequence[str]) -> _Read:
     """The bones of a trial, each with its own CT."""
     bodies, inputs = [], []
@@ -175,7 +138,7 @@ def _of_trial(arguments: Namespace, names: Sequence[str]) -> _Read:
     reach_mm = NearBone().reach_mm if arguments.near_bone is None else arguments.near_bone
     near = NearBone(reach_mm) if reach_mm else None
     notes += [near_bone_words(near)] if near is not None else []
-    return _Read(tuple(bodies), radiographs, tuple(notes), inputs, near)
+    return _Read(tuple(bodies), radiographs, tuple(notes), tuple(inputs), near)
 
 
 def _of_ct(arguments: Namespace) -> _Read:
@@ -189,7 +152,7 @@ def _of_ct(arguments: Namespace) -> _Read:
     bones = {name: name.split(",") for name in said.move}
     bodies = bodies_of_ct(patient, bones, views)
     inputs = [patient.described(), *described_inputs(said)]
-    return _Read(bodies, tuple(view.radiograph for view in views), notes, [inputs for _ in bodies])
+    return _Read(bodies, tuple(view.radiograph for view in views), notes, (inputs,) * len(bodies))
 
 
 def _opened(said: Namespace) -> tuple[Patient, tuple[View, ...], tuple[str, ...]]:
@@ -207,24 +170,13 @@ def _opened(said: Namespace) -> tuple[Patient, tuple[View, ...], tuple[str, ...]
 def _shown(request: BodiesRequest, console: Console) -> BodiesRegistration:
     """Ctrl-C ends it with what was found so far."""
     control = Control()
-    names = [body.name for body in request.bodies]
-    together = 0
-
-    def show(event: BodyIterate | BodiesIterate) -> None:
-        nonlocal together
-        if isinstance(event, BodyIterate):
-            share = (names.index(event.name) + 0.5) / (len(names) + 1)
-            words = f"{event.name}  iteration {event.iterate.index}  loss {event.iterate.loss:.4f}"
-        else:
-            together += 1
-            last = request.settings.is_last(event.level)
-            share = (len(names) if last else 0.0) / (len(names) + 1)
-            words = f"all  iteration {event.index}  loss {event.losses['loss']:.4f}"
-        console.progress(share, words)
-
     console.step("registering")
     with cancelled_by_interrupt(control):
-        found = run_events(refine_bodies(request, control=control), show)
+        found = run_events(
+            refine_bodies(request, control=control),
+            lambda event: console.progress(*bones_progress(request, event)),
+        )
+    together = len(found.trajectory)
     console.progress(1.0, f"{together} iterations of all bones together", last=True)
     return found
 

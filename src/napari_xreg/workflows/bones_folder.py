@@ -1,0 +1,98 @@
+"""What a registration of several bones leaves behind: a folder for each, and how they lie to each other."""
+
+import re
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from napari_xreg.files import check_folder
+from napari_xreg.records import bones_in, write_bones
+from napari_xreg.registration import BodiesRegistration, View
+from napari_xreg.workflows.bodies import BodiesRequest
+from napari_xreg.workflows.exporting import Drawn, ExportRequest, export
+
+BETWEEN = "between.csv"
+"""How the bones lie to each other."""
+
+
+@dataclass(frozen=True, eq=False)
+class BonesExport:
+    """What is written, and where.
+
+    Parameters
+    ----------
+    out
+        The folder of the folders; it is made where it does not exist.
+    request, found
+        What was asked and what was found.
+    inputs
+        Of every body, the files it came from: see `records.result_files.describe_input`.
+    notes
+        What was assumed.
+    with_radiographs
+        Write the radiographs too: of images that stand in no file.
+    """
+
+    out: Path
+    request: BodiesRequest
+    found: BodiesRegistration
+    inputs: tuple[Sequence[Mapping[str, Any]], ...]
+    notes: tuple[str, ...] = ()
+    with_radiographs: bool = False
+
+
+def bone_folders(out: Path, names: Sequence[str]) -> list[Path]:
+    """Where the results of every bone shall stand; found out now whether they can.
+
+    Raises
+    ------
+    ValueError
+        If two would stand in one, or the folder holds those of other bones.
+    WriteError
+        If one cannot be written.
+    """
+    folders = [out / re.sub(r"[^\w-]+", "-", name) for name in names]
+    alike = [folder.name.casefold() for folder in folders]
+    if len(set(alike)) < len(alike):
+        raise ValueError(f"results of two bones would stand in one folder: got {', '.join(names)}")
+    table = out / BETWEEN
+    others = sorted(bones_in(table) - set(names)) if table.is_file() else []
+    if others:
+        raise ValueError(
+            f"{out} holds results of other bones ({', '.join(others)}): name another folder, or remove it"
+        )
+    for folder in folders:
+        check_folder(folder)
+    return folders
+
+
+def export_bones(asked: BonesExport) -> Generator[Drawn, None, list[Path]]:
+    """Write the folder of every bone, as `export` does without its film, and `BETWEEN`; the files.
+
+    Yields
+    ------
+    Drawn
+        What takes time.
+
+    Raises
+    ------
+    ValueError, WriteError
+        As `bone_folders`, or if a file could not be written.
+    """
+    request, found = asked.request, asked.found
+    folders = bone_folders(asked.out, found.names)
+    written = []
+    for folder, body, registration, inputs in zip(
+        folders, request.bodies, found.bodies, asked.inputs, strict=True
+    ):
+        views = tuple(map(View, request.radiographs, body.world_from_camera))
+        one = ExportRequest(
+            folder, body.volume, views, registration, f"{body.name}, one of {len(found.names)} bones",
+            request.settings, inputs, {"assumptions": list(asked.notes)}, "none",
+            asked.with_radiographs, kind="bones",
+        )  # fmt: skip
+        exported = yield from export(one)
+        written += [folder / name for name in exported.files]
+    write_bones(asked.out / BETWEEN, found)
+    return [*written, asked.out / BETWEEN]
