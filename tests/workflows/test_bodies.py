@@ -85,7 +85,7 @@ def test_how_far_a_bone_has_moved():
 
 def test_how_sure_that_is_against_many_draws():
     """The standard deviations, to first order, are those of poses drawn from the covariance."""
-    twist = torch.tensor([0.5, -0.3, 0.4, 9.0, -5.0, 7.0], dtype=torch.float64)
+    twist = torch.tensor([0.5, -0.3, 0.4, -9.0, -5.0, 7.0], dtype=torch.float64)
     generator = torch.Generator().manual_seed(3)
     factor = torch.randn(12, 12, generator=generator, dtype=torch.float64)
     spread = torch.tensor([2e-4] * 3 + [0.02] * 3, dtype=torch.float64).repeat(2)
