@@ -368,6 +368,41 @@ def mask(scene: Scene) -> None:
     session.exposures.remove(session.exposures.named("with implant").id)
 
 
+def bones(scene: Scene) -> None:
+    """Both femurs moved about their hips, found in two radiographs."""
+    session, seed = scene.session, 20009
+    volume, active = session.patient.volume, session.exposures.active
+    assert volume is not None
+    assert active is not None
+    carm, isocenter = active.radiograph.carm, tuple(session.patient.isocenter.tolist())
+    session.exposures.remove(active.id)
+    scene.dock("Tour").hide()
+    apart = replace(TYPICAL, bone_motion_deg=6.0, bone_motion_mm=2.0)
+    for name, primary in (("frontal", 3.0), ("oblique", 42.0)):
+        made = simulate_radiograph(
+            volume, session.patient.labels, carm, carm.pose_from(CArmPose(primary, isocenter=isocenter)),
+            severity=apart, seed=seed,
+        )  # fmt: skip
+        near = CArmPose(primary + 1.5, -1.0, 1.0, (2.0, -1.5, 3.0), isocenter)
+        session.exposures.add(
+            replace(made.radiograph, nominal=near), name=name, truth=made.world_from_camera
+        )
+    session.exposures.activate(session.exposures.named("frontal").id)
+    widget = scene.front("Bones")
+    scene.window.resizeDocks([scene.dock("Bones")], [400], Qt.Orientation.Horizontal)
+    structures = widget.controls.structures.list
+    for place in range(structures.count()):
+        if structures.item(place).text().startswith("femur"):
+            structures.item(place).setCheckState(Qt.CheckState.Checked)
+    scene.click(widget.controls.go)
+    wait(lambda: not widget.running and not widget.on_canvas.busy, 600)
+    fit(scene)
+    scene.viewer.layers["projected landmarks"].visible = False
+    scene.settle(800)
+    print(f"bones: {widget.controls.words.words} {widget.controls.moved.words}")
+    save("bones", scene.picture(), PAGE_WIDTH, every_colour=True)
+
+
 def film(scene: Scene) -> None:
     """All iterates of one refinement, looked back at: docs/images/refinement.gif."""
     scene.dock("Tour").hide()
@@ -454,6 +489,7 @@ CHAPTERS: dict[str, tuple[tuple[int, int], Callable[[Scene], None]]] = {
     "train": (WINDOW, train),
     "landmarks": (WINDOW, landmarks),
     "mask": (WINDOW, mask),
+    "bones": (WINDOW, bones),
     "film": (FILM_WINDOW, film),
 }
 
@@ -531,12 +567,16 @@ def labelled(picture: Image.Image, words: str) -> np.ndarray:
     return np.asarray(picture)
 
 
-def save(name: str, picture: Image.Image, width: int | None = None) -> None:
-    """As a small PNG of 256 colours."""
+def save(
+    name: str, picture: Image.Image, width: int | None = None, *, every_colour: bool = False
+) -> None:
+    """As a small PNG of 256 colours; of all, where a few words in colour are what matters."""
     if width is not None and picture.width > width:
         height = round(picture.height * width / picture.width)
         picture = picture.resize((width, height), Image.Resampling.LANCZOS)
-    small = picture.quantize(palette=palette_of(picture), dither=Image.Dither.NONE)
+    small = picture
+    if not every_colour:
+        small = picture.quantize(palette=palette_of(picture), dither=Image.Dither.NONE)
     path = IMAGES / f"{name}.png"
     small.save(path, optimize=True)
     print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB")

@@ -56,7 +56,7 @@ WIDGETS = {
     "Data": "Data", "Geometry": "Geometry", "Pose": "Pose", "Refine": "Refine",
     "Landscape": "Loss landscape", "Confidence": "Confidence", "RayEmb": "Find points (RayEmb)",
     "Room": "3D view", "Landmarks": "Landmarks", "Train": "Train", "Starts": "Find a pose",
-    "Sequence": "Sequence", "Study": "Study", "Slices": "Slices",
+    "Sequence": "Sequence", "Bones": "Bones", "Study": "Study", "Slices": "Slices",
 }  # fmt: skip
 """Class, without "Widget", and its title in the menu."""
 

@@ -7,46 +7,18 @@ import nibabel
 import numpy as np
 import pytest
 import torch
+from moved_bar import MOVED, ORIGIN, SIZE, patient, radiographs, world_from_index
 from trial_maker import TRACKED, write_trial
 
-from napari_xreg.geometry import CArm, CArmPose, Detector
 from napari_xreg.geometry.axis_conventions import lps_from_ras
-from napari_xreg.images import Radiograph, Volume, lac_from_hu, write_radiograph
-from napari_xreg.rendering import render_drr
-
-CARM = CArm(1020.0, 740.0, Detector((96, 120), (2.4, 2.0), (41.0, 66.0)))
-SIZE = (2.5, 3.0, 3.5)
-"""Of a voxel, mm."""
-MOVED = (2, 1, -1)
-"""Voxels (x, y, z) that the bar has moved by since the CT."""
-
-
-def patient(at=(0, 0, 0)):
-    """HU of muscle with a spine and a bar of two legs, the bar elsewhere; and the labels."""
-    hu = torch.full((40, 44, 48), -1000.0)
-    hu[3:37, 4:40, 4:44] = 20.0
-    hu[4:36, 26:33, 8:15] = 600.0
-    hu[14:22, 24:34, 15:20] = 400.0
-    ids = torch.zeros(hu.shape, dtype=torch.int16)
-    ids[4:36, 26:33, 8:20] = 25
-    x, y, z = at
-    for box in (
-        (slice(8, 30), slice(10, 15), slice(28, 33)),
-        (slice(24, 30), slice(10, 18), slice(22, 33)),
-    ):
-        there = tuple(
-            slice(s.start + by, s.stop + by) for s, by in zip(box, (z, y, x), strict=True)
-        )
-        hu[there], ids[there] = 900.0, 76
-    return hu, ids
+from napari_xreg.images import write_radiograph
 
 
 @pytest.fixture(scope="module")
 def case(tmp_path_factory):
     """ct, labels, and two radiographs with the bar moved; both headers are off by the same motion of the rig."""
     folder = tmp_path_factory.mktemp("bones")
-    matrix = torch.diag(torch.tensor([*SIZE, 1.0], dtype=torch.float64))
-    matrix[:3, 3] = torch.tensor([-31.0, 12.0, 240.0])
+    matrix = world_from_index()
     affine = lps_from_ras(matrix).numpy()
     hu, ids = patient()
     for name, values in (("ct", hu), ("labels", ids)):
@@ -54,18 +26,8 @@ def case(tmp_path_factory):
         image = nibabel.Nifti1Image(stored, affine)
         image.header.set_xyzt_units("mm")
         nibabel.save(image, folder / f"{name}.nii.gz")
-    now = Volume(lac_from_hu(patient(MOVED)[0]), matrix)
-    center = tuple(now.center.tolist())
-    for name, primary in (("a", 12.0), ("b", -68.0)):
-        pose = CARM.pose_from(CArmPose(primary, -5.0, 1.0, (2.0, -3.0, 4.0), center))
-        # The header: as if the patient had moved by 3 mm along z, for both views alike.
-        header = CArmPose(
-            primary, -5.0, 1.0, (2.0, -3.0, 4.0), (center[0], center[1], center[2] + 3.0)
-        )
-        image = render_drr(now, CARM, pose, method="trilinear")
-        write_radiograph(
-            folder / f"{name}.npz", Radiograph(image, CARM, nominal=header, simulated=True)
-        )
+    for name, radiograph in radiographs().items():
+        write_radiograph(folder / f"{name}.npz", radiograph)
     return folder
 
 
@@ -86,7 +48,7 @@ def test_a_bone_that_moved_is_found_beside_its_patient(call, case, tmp_path):
     found = np.array([[float(row[f"m{i}{j}"]) for j in range(4)] for i in range(3)])
     # Where the bar's own voxels are now: by whole voxels from where the CT has them.
     _, ids = patient()
-    places = torch.nonzero(ids == 76).flip(1).double().numpy() * SIZE + (-31.0, 12.0, 240.0)
+    places = torch.nonzero(ids == 76).flip(1).double().numpy() * SIZE + ORIGIN
     now = places @ found[:, :3].T + found[:, 3]
     error = np.linalg.norm(now - (places + np.multiply(MOVED, SIZE)), axis=1).mean()
     assert error < 0.5

@@ -5,6 +5,7 @@ from .adoption import (
     capture as capture,
     value_of as value_of,
 )
+from .detector.bone_layers import BoneLayers as BoneLayers, bone_picture as bone_picture
 from .detector.canvas import (
     OVERLAYS as OVERLAYS,
     DetectorCanvas as DetectorCanvas,

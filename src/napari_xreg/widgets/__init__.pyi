@@ -1,3 +1,4 @@
+from .bones.widget import BonesWidget as BonesWidget
 from .confidence.widget import ConfidenceWidget as ConfidenceWidget
 from .data.widget import DataWidget as DataWidget
 from .geometry.widget import GeometryWidget as GeometryWidget

@@ -1,6 +1,6 @@
 """Several bones of a session's CT, registered together in its radiographs."""
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,7 +17,7 @@ from napari_xreg.registration import (
     View,
 )
 from napari_xreg.session import Session
-from napari_xreg.workflows.bodies import BodiesRequest, bodies_of_ct, refine_bodies
+from napari_xreg.workflows.bodies import PATIENT, BodiesRequest, bodies_of_ct, refine_bodies
 from napari_xreg.workflows.bones_folder import BonesExport
 from napari_xreg.workflows.exporting import described_sources
 from napari_xreg.workflows.opening.patients import Patient
@@ -101,6 +101,16 @@ class SessionBones:
             out, self.request, self.found, (self.asked.inputs,) * len(self.found.names),
             self.asked.notes, not self.asked.in_files,
         )  # fmt: skip
+
+
+def bones_of_structures(labels: LabelMap, ids: Iterable[int]) -> dict[str, tuple[int, ...]]:
+    """A bone of each structure, called as the label map says; by its number where that is no name of its own."""
+    bones: dict[str, tuple[int, ...]] = {}
+    for id in ids:
+        name = labels.names.get(id, "")
+        taken = name in ("", PATIENT) or name in bones
+        bones[str(id) if taken else name] = (id,)
+    return bones
 
 
 def session_bones(

@@ -354,7 +354,7 @@ def test_simulate_a_radiograph(widget, qtbot, loaded):
 def test_structures_are_found_by_name_and_chosen(widget, qtbot):
     group, session = widget.structures, widget.workbench.session
     qtbot.keyClicks(group.search, "hip l")
-    shown = [item for item in group._items() if not item.isHidden()]
+    shown = [item for item in group.structures._items() if not item.isHidden()]
     assert [item.text() for item in shown] == ["hip left"]
     click(qtbot, group.all_button)
     qtbot.waitUntil(lambda: session.patient.structures == (77,), timeout=5000)

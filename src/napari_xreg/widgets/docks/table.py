@@ -38,6 +38,7 @@ ENTRIES = (
     Entry("Points", "RayEmbWidget", "Find points of the CT in the radiograph (RayEmb)"),
     Entry("Find a pose", "StartsWidget", "Poses that networks, header and hand propose, ranked"),
     Entry("Sequence", "SequenceWidget", "Track a bone through the frames of a sequence"),
+    Entry("Bones", "BonesWidget", "Register bones that moved against each other, together"),
     Entry("Study", "StudyWidget", "Look at many registrations, and open any of them"),
     Entry("Loss landscape", "LandscapeWidget", "Similarity around the present pose"),
     Entry("Confidence", "ConfidenceWidget", "How certain a result is"),

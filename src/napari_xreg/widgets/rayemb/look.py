@@ -13,6 +13,7 @@ from napari_xreg.session import Exposure, Look
 from napari_xreg.viewer import HeatmapLayers
 from napari_xreg.widgets.jobs.lane import Lane
 from napari_xreg.widgets.jobs.workbench import Workbench
+from napari_xreg.widgets.parts.radiograph_alone import RadiographAlone
 from napari_xreg.workflows import HeatmapRequest, Heatmaps, heatmaps
 
 Point = tuple[float, float, float]
@@ -49,8 +50,8 @@ class PointLook(QObject):
         self.per_point = 4
         """From the last click or move to its heatmap on the canvas."""
         self._shown = SIMILARITY
-        self._over = False  # whether a heatmap is shown
-        self._overlay: str | None = None  # what the canvas showed before the heatmap
+        # Under a heatmap the radiograph alone, darker: colours would mix, and bone be white.
+        self._alone = RadiographAlone(bench.canvas, ("blend", "blink"))
 
     @property
     def heatmap(self) -> Heatmaps | None:
@@ -86,7 +87,7 @@ class PointLook(QObject):
         look = self._state.look
         if self._state.prepared is None or look is None:
             self._layers.hide_point()
-            self._clear_below(False)
+            self._alone.show(False)
             self._bench.canvas.show_heatmap(None)
             self.changed.emit()
         else:
@@ -98,7 +99,7 @@ class PointLook(QObject):
         if heatmap is None or active is None or not self._current(heatmap):
             return
         canvas = self._bench.canvas
-        self._clear_below(self._shown != NOTHING)
+        self._alone.show(self._shown != NOTHING)
         if self._shown == NOTHING:
             canvas.show_heatmap(None)
         elif self._shown == PROBABILITY:
@@ -152,7 +153,7 @@ class PointLook(QObject):
         self._closed = True
         self._lane.close()
         if not self._bench.closed:
-            self._clear_below(False)
+            self._alone.show(False)
             self._bench.canvas.drop_heatmap()
 
     def _current(self, heatmap: Heatmaps) -> bool:
@@ -160,18 +161,6 @@ class PointLook(QObject):
         return heatmap.request.prepared is state.prepared and state.shows(
             self._session.exposures.active
         )
-
-    def _clear_below(self, on: bool) -> None:
-        """Under a heatmap the radiograph alone, darker: colours would mix, and bone be white."""
-        canvas = self._bench.canvas
-        if on or self._over:
-            canvas.backdrop = self._over = on
-        if on and self._overlay is None and canvas.overlay in ("blend", "blink"):
-            self._overlay, canvas.overlay = canvas.overlay, "radiograph"
-        elif not on and self._overlay is not None:
-            if canvas.overlay == "radiograph":  # else the user chose something meanwhile
-                canvas.overlay = self._overlay
-            self._overlay = None
 
     def _take(self, answer: Heatmaps) -> None:
         prepared, active = self._state.prepared, self._session.exposures.active

@@ -8,6 +8,7 @@ from napari_xreg.viewer import IterateLayers
 from napari_xreg.widgets.jobs.live_preview import drag_threads
 from napari_xreg.widgets.jobs.workbench import Workbench
 from napari_xreg.widgets.parts.device_choice import preferred_device
+from napari_xreg.widgets.parts.radiograph_alone import RadiographAlone
 from napari_xreg.widgets.refine.iterate_pictures import IteratePictures
 from napari_xreg.widgets.refine.shown import PIXELS_AGAIN, ShownRefinement
 
@@ -25,7 +26,7 @@ class IterationsOnCanvas:
         self._workbench = workbench
         self.layers = IterateLayers(workbench.viewer, workbench.session)
         self._pictures = IteratePictures(self.layers)
-        self._overlay: str | None = None  # what the canvas showed before the iterates
+        self._alone = RadiographAlone(workbench.canvas)
 
     def begin(self, shown: ShownRefinement) -> None:
         """Another refinement, whose iterations are still to come."""
@@ -66,15 +67,9 @@ class IterationsOnCanvas:
             self.layers.unhide()
         else:
             self.layers.hide()
-        canvas.backdrop = show
+        self._alone.show(show)
         # Landmarks at the session's pose over a picture of another would mislead.
         canvas.show_landmarks_at(None if show else self._workbench.session.poses.current)
-        if show and self._overlay is None:
-            self._overlay, canvas.overlay = canvas.overlay, "radiograph"
-        elif not show and self._overlay is not None:
-            if canvas.overlay == "radiograph":  # else the user chose something meanwhile
-                canvas.overlay = self._overlay
-            self._overlay = None
 
     def draw_again(self, shown: ShownRefinement | None) -> str:
         """Draw pictures that a reopened session does not have, from the CT that it has.

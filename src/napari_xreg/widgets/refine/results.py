@@ -34,7 +34,7 @@ SHORT = {
     Status.AMBIGUOUS: "ambiguous",
 }
 COLUMNS = {
-    "#": "Number of the result in this session",
+    "#": "Number of the result in this session; what else than a refinement it came from",
     "verdict": "How it ended, and how likely the pose is right (fitted on simulated radiographs); the "
     "sentence below the table says what to do",
     "NCC": "Normalised cross-correlation of radiograph and DRR over all pixels of the detector inside "
@@ -208,7 +208,7 @@ class ResultsPanel(QWidget):
         registration = result.registration
         error = truth_error_mm(self._session, result.radiographs[0], registration.world_from_camera)
         return (
-            result.name.rpartition(" ")[2],
+            result.name.removeprefix("result "),
             _ended(registration),
             self.figure(result),
             "–" if error is None else f"{error:.2f} mm",

@@ -1,0 +1,338 @@
+"""The Bones widget, driven as a person would: tick, register, look at each bone, take its pose, save."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+import torch
+from moved_bar import CARM, MOVED, ORIGIN, SIZE, patient, radiographs, world_from_index
+from qtpy.QtCore import Qt
+
+from napari_xreg.geometry import Pose
+from napari_xreg.images import LabelMap, Volume, lac_from_hu
+from napari_xreg.progress import run
+from napari_xreg.registration import (
+    BodiesRegistration,
+    BodyIterate,
+    Iterate,
+    Registration,
+    Status,
+    likelihood_of,
+)
+from napari_xreg.session import saving
+from napari_xreg.widgets import BonesWidget, RefineWidget
+from napari_xreg.widgets.bones import widget as module
+from napari_xreg.widgets.docks.opening import dock_of, opened
+from napari_xreg.workflows import BodiesRequest, SessionBones, register_bones
+
+LONG = 240_000
+LEFT = Qt.MouseButton.LeftButton
+BAR, REST = "femur right (bone)", "patient (rest of the CT)"
+MOVED_MM = np.multiply(MOVED, SIZE)
+
+
+def full_session(session):
+    hu, ids = patient()
+    session.patient.set_volume(Volume(lac_from_hu(hu), world_from_index(), hu=hu))
+    names = {25: "sacrum", 76: "femur_right"}
+    labels = LabelMap(ids, world_from_index(), names)
+    labels.present()
+    session.patient.set_labels(labels)
+    for name, radiograph in radiographs().items():
+        session.exposures.add(radiograph, name=name)
+    session.exposures.activate(session.exposures.named("a").id)
+
+
+@pytest.fixture
+def widget(viewer):
+    made = BonesWidget(viewer)
+    viewer.window.add_dock_widget(made, name="Bones", area="right")
+    full_session(made.workbench.session)
+    yield made
+    made.workbench.close()
+
+
+def tick(widget, *names):
+    items = widget.controls.structures._items()
+    for item in items:
+        if item.text() in names:
+            item.setCheckState(Qt.CheckState.Checked)
+
+
+def registered(widget, qtbot):
+    qtbot.mouseClick(widget.controls.go, LEFT)
+    qtbot.waitUntil(lambda: not widget.running, timeout=LONG)
+    qtbot.waitUntil(lambda: not widget.on_canvas.busy, timeout=LONG)
+
+
+def layer(widget, title):
+    return widget.workbench.viewer.layers[title]
+
+
+def titles(widget):
+    return [each.name for each in widget.workbench.viewer.layers]
+
+
+def cell(widget, row, column):
+    return widget.controls.table.item(row, column)
+
+
+# ------------------------------------------------------------------ for real
+
+
+@pytest.mark.slow
+def test_a_bone_is_registered_looked_at_taken_and_saved(widget, qtbot, tmp_path, screenshot):
+    session = widget.workbench.session
+    assert not widget.controls.go.isEnabled()
+    tick(widget, "femur right")
+    widget.controls.settings["starts"].value = 1
+    registered(widget, qtbot)
+    found = widget.result.found
+    assert found.names == ("patient", "femur_right")
+    # The bar went 5, 3 and -3.5 mm without a turn.
+    assert float(cell(widget, 1, 2).text().rstrip("°")) < 1.0
+    assert float(cell(widget, 1, 3).text().split()[0]) == pytest.approx(
+        np.linalg.norm(MOVED_MM), abs=0.5
+    )
+    assert cell(widget, 1, 1).text() == likelihood_of(found["femur_right"]).short
+    assert (
+        cell(widget, 1, 1).foreground().color().name()
+        == likelihood_of(found["femur_right"]).color.lower()
+    )
+    assert "±" in widget.controls.moved.words
+    assert [result.name for result in session.results.all] == ["patient 1", "femur right 1"]
+    assert session.unsaved
+    screenshot(widget, "bones", 380)
+
+    # Refine lists them too, and shows how each was found.
+    refine = opened(widget.workbench.viewer, RefineWidget, "Refine")
+    refine.results.select(session.results.all[1].id)
+    assert len(refine.iterations.losses.iterates) == len(found.trajectory)
+    assert refine.results.table.item(1, 0).text() == "femur right 1"
+
+    before = {entry.id: entry.world_from_camera for entry in session.exposures.all}
+    qtbot.mouseClick(widget.controls.accept, LEFT)
+    for id, pose in widget.result.poses_of("femur_right").items():
+        now = session.exposures[id].world_from_camera
+        assert torch.allclose(now.matrix(), pose.to(dtype=torch.float64).matrix())
+    session.undo()
+    assert all(session.exposures[id].world_from_camera is pose for id, pose in before.items())
+
+    file = tmp_path / "work.xreg.json"
+    run(saving(file, session))
+    (kept,) = (
+        each for each in json.loads(file.read_text())["results"] if each["name"] == "femur right 1"
+    )
+    assert kept["settings"] == {"kind": "bones", "starts": 1, "bone": "femur_right"}
+
+    widget.save(tmp_path / "o")
+    qtbot.waitUntil(lambda: not widget.workbench.jobs.running, timeout=LONG)
+    (row,) = csv.DictReader((tmp_path / "o" / "between.csv").read_text().splitlines()[1:])
+    assert (row["one"], row["other"]) == ("patient", "femur_right")
+    between, _ = found.between("patient", "femur_right")
+    written = [[float(row[f"m{i}{j}"]) for j in range(4)] for i in range(3)]
+    np.testing.assert_allclose(written, between.matrix()[:3], atol=1e-6)
+    for name in found.names:
+        files = {file.name for file in (tmp_path / "o" / name).iterdir()}
+        assert {"result.json", "overlay-2.png", "report.html", "radiograph.npz"} <= files
+
+
+# ------------------------------------------------------------------ with a registration that knows
+
+
+@pytest.fixture
+def known(monkeypatch):
+    """A registration that has the right answer at once; what it was asked, and what it waits for."""
+    asked = []
+
+    def knows(request, *, control=None):
+        asked.append(request)
+        steps = register_bones(request, control=control)
+        cut = next(steps)
+        assert isinstance(cut, BodiesRequest)
+        yield cut
+        start = request.views[0].world_from_camera
+        yield BodyIterate("femur_right", Iterate(0, 0, 0, start, {"loss": 0.5}))
+        back = Pose(torch.eye(3).double(), -torch.tensor(MOVED_MM))
+        bodies = []
+        for body in cut.bodies:
+            poses = tuple(
+                pose if body.rest else back @ pose.to(dtype=torch.float64)
+                for pose in body.world_from_camera
+            )
+            bodies.append(
+                Registration(
+                    poses[0], Status.CONVERGED, {"loss": 0.25}, (), body.pivot, None, poses,
+                    probability=0.97 if body.rest else 0.4, simulated=True,
+                )
+            )  # fmt: skip
+        names = tuple(body.name for body in cut.bodies)
+        return SessionBones(request, cut, BodiesRegistration(names, tuple(bodies)))
+
+    monkeypatch.setattr(module, "register_bones", knows)
+    return asked
+
+
+def lit_middle(layer):
+    """Middle of the box about a picture on the detector, (row, column) in mm from the centre of its first pixel."""
+    lit = np.argwhere(np.asarray(layer.data) > 0.02)
+    return middle_of_box(lit) * layer.scale + layer.translate
+
+
+def middle_of_box(places):
+    return (places.min(0) + places.max(0)) / 2
+
+
+def test_each_bone_is_drawn_where_it_is_in_the_radiograph_that_is_shown(widget, known, qtbot):
+    session = widget.workbench.session
+    tick(widget, "femur right")
+    registered(widget, qtbot)
+    assert titles(widget)[-2:] == [BAR, REST]
+    assert widget.workbench.canvas.overlay == "radiograph"
+    _, ids = patient()
+    places = torch.nonzero(ids == 76).flip(1).double() * torch.tensor(SIZE) + torch.tensor(ORIGIN)
+    now = places + torch.tensor(MOVED_MM)
+    spacing = np.array(CARM.detector.spacing)
+    for name in ("a", "b"):
+        entry = session.exposures.named(name)
+        session.exposures.activate(entry.id)
+        qtbot.waitUntil(lambda: not widget.on_canvas.busy, timeout=LONG)
+        seen, still = (
+            middle_of_box(CARM.project(those, entry.world_from_camera).numpy()) * spacing
+            for those in (now, places)
+        )
+        assert np.linalg.norm(seen - still) > 4.0
+        # Pixels of 2.4 and 2 mm.
+        assert np.abs(lit_middle(layer(widget, BAR)) - seen).max() < 1.3
+    assert layer(widget, BAR).colormap.colors[-1][:3] == pytest.approx(
+        np.array([0x56, 0xB4, 0xE9]) / 255, abs=1e-3
+    )
+
+
+def test_the_table_says_what_was_found_and_switches_layers(widget, known, qtbot):
+    controls = widget.controls
+    tick(widget, "femur right")
+    assert "a and b" in controls.start_words.words
+    registered(widget, qtbot)
+    table = controls.table
+    assert [cell(widget, row, 0).text() for row in (0, 1)] == ["patient", "femur right"]
+    assert [cell(widget, 1, column).text() for column in (1, 2, 3)] == [
+        "not trusted, 40 %", "0.0°", f"{np.linalg.norm(MOVED_MM):.1f} mm",
+    ]  # fmt: skip
+    assert "40 % likely" in cell(widget, 1, 1).toolTip()
+    assert "40 % likely" in controls.verdict.words
+    assert "shifted by 6.8 mm" in controls.moved.words
+    table.selectRow(0)
+    assert "97 % likely" in controls.verdict.words
+    assert controls.moved.words == ""
+    # Tick and eye are one.
+    cell(widget, 1, 0).setCheckState(Qt.CheckState.Unchecked)
+    assert not layer(widget, BAR).visible
+    assert layer(widget, REST).visible
+    layer(widget, BAR).visible = True
+    assert cell(widget, 1, 0).checkState() == Qt.CheckState.Checked
+    # In a radiograph that was not used they are not drawn, and come back as they were.
+    session = widget.workbench.session
+    layer(widget, REST).visible = False
+    third = session.exposures.add(radiographs()["a"], name="third")
+    session.exposures.activate(third)
+    assert not layer(widget, BAR).visible
+    assert cell(widget, 1, 0).checkState() == Qt.CheckState.Checked
+    session.exposures.activate(session.exposures.named("b").id)
+    qtbot.waitUntil(lambda: not widget.on_canvas.busy, timeout=LONG)
+    assert layer(widget, BAR).visible
+    assert not layer(widget, REST).visible
+
+
+def test_the_pose_of_a_bone_becomes_the_current_one(widget, known, qtbot):
+    session = widget.workbench.session
+    tick(widget, "femur right")
+    before = session.poses.current
+    registered(widget, qtbot)
+    for discarded in (False, True):
+        if discarded:
+            for result in session.results.all:
+                session.results.discard(result.id)
+        qtbot.mouseClick(widget.controls.accept, LEFT)
+        moved = before.matrix() - session.poses.current.matrix()
+        np.testing.assert_allclose(moved[:3, 3], MOVED_MM, atol=1e-9)
+        assert widget.workbench.canvas.overlay == "blend"
+        assert "femur right" in session.history.undoes
+        session.undo()
+        assert session.poses.current is before
+
+
+def test_another_ct_or_radiographs_that_are_gone_take_the_bones_along(widget, known, qtbot):
+    session, controls = widget.workbench.session, widget.controls
+    tick(widget, "femur right")
+    registered(widget, qtbot)
+    session.exposures.remove(session.exposures.named("b").id)
+    assert widget.result is None
+    assert not controls.table.isVisibleTo(widget)
+    assert not {BAR, REST} & set(titles(widget))
+    assert widget.workbench.canvas.overlay == "blend"
+    assert module.ONE_VIEW in controls.start_words.words
+    registered(widget, qtbot)
+    assert list(known[-1].ids) == [session.exposures.named("a").id]
+    assert module.ONE_VIEW in controls.words.words
+    session.patient.set_volume(None)
+    assert widget.result is None
+    assert not {BAR, REST} & set(titles(widget))
+    assert not controls.go.isEnabled()
+    assert "label map" in controls.without.words
+
+
+def test_layers_go_with_the_widget_and_results_stay(widget, known, qtbot):
+    bench = widget.workbench
+    tick(widget, "femur right", "sacrum")
+    registered(widget, qtbot)
+    assert len(bench.session.results.all) == 3
+    bench.viewer.window.remove_dock_widget(dock_of(widget))
+    assert widget.torn_down
+    assert not [title for title in titles(widget) if "bone" in title or "rest" in title]
+    assert bench.canvas.overlay == "blend"
+    assert len(bench.session.results.all) == 3
+    bench.session.undo()
+    assert bench.session.results.all == ()
+
+
+def test_what_cannot_be_registered_is_said(widget, qtbot, monkeypatch):
+    tick(widget, "femur right")
+
+    def refuses(request, *, control=None):
+        yield from ()
+        raise RuntimeError("out of everything")
+
+    monkeypatch.setattr(module, "register_bones", refuses)
+    qtbot.mouseClick(widget.controls.go, LEFT)
+    qtbot.waitUntil(lambda: not widget.running, timeout=LONG)
+    assert "out of everything" in widget._kept_words.words
+    assert widget.controls.go.text() == "Register bones"
+    assert widget.result is None
+
+
+@pytest.mark.slow
+def test_cancelled_it_keeps_the_best_so_far(widget, qtbot):
+    tick(widget, "femur right")
+    qtbot.mouseClick(widget.controls.go, LEFT)
+    qtbot.waitUntil(lambda: widget.on_canvas.layers is not None, timeout=LONG)
+    qtbot.mouseClick(widget.controls.go, LEFT)
+    qtbot.waitUntil(lambda: not widget.running, timeout=LONG)
+    assert widget.controls.words.words.startswith("Cancelled: this is the best so far.")
+    assert widget.result.found["femur_right"].status is Status.CANCELLED
+    assert cell(widget, 1, 1).text() == "not judged"
+
+
+@pytest.mark.slow
+def test_closed_while_it_runs_the_best_so_far_is_kept(widget, qtbot):
+    bench = widget.workbench
+    tick(widget, "femur right")
+    qtbot.mouseClick(widget.controls.go, LEFT)
+    qtbot.waitUntil(lambda: widget.on_canvas.layers is not None, timeout=LONG)
+    bench.viewer.window.remove_dock_widget(dock_of(widget))
+    assert not {BAR, REST} & set(titles(widget))
+    qtbot.waitUntil(lambda: not bench.jobs.running, timeout=LONG)
+    assert [each.registration.status for each in bench.session.results.all] == [
+        Status.CANCELLED
+    ] * 2
