@@ -33,12 +33,12 @@ from napari_xreg.rayemb import (
     make_templates,
     point_heatmaps,
     pose_of,
-    projector,
     sample_points,
     shipped_encoder,
     similarity,
     subspace_basis,
 )
+from napari_xreg.rayemb.subspace import projector
 from napari_xreg.rendering import render_drr, set_thread_count
 from napari_xreg.simulation import phantom
 from napari_xreg.training import STANDARD_CARM
