@@ -7,7 +7,7 @@ from moved_bar import patient, radiographs, world_from_index
 from napari_xreg.geometry import CArmPose
 from napari_xreg.images import LabelMap, Volume, lac_from_hu
 from napari_xreg.session import Session, Source
-from napari_xreg.workflows import bones_of_structures, session_bones
+from napari_xreg.workflows import bone_words, bones_of_structures, session_bones
 
 
 @pytest.fixture
@@ -65,6 +65,7 @@ def test_what_is_missing_is_said(session):
 def test_a_bone_is_called_as_the_label_map_says():
     ids = torch.zeros(2, 3, 4, dtype=torch.int32)
     labels = LabelMap(ids, torch.eye(4), {3: "tibia", 4: "patient", 5: "tibia", 6: ""})
-    assert bones_of_structures(labels, (3, 4, 5, 6, 9)) == {
-        "tibia": (3,), "4": (4,), "5": (5,), "6": (6,), "9": (9,),
+    assert bones_of_structures(labels, [(3,), (4,), (5,), (6,), (3, 5), (9, 4)]) == {
+        "tibia": (3,), "4": (4,), "5": (5,), "6": (6,), "tibia,tibia": (3, 5), "9,patient": (9, 4),
     }  # fmt: skip
+    assert bone_words("hip_left,sacrum") == "hip left + sacrum"

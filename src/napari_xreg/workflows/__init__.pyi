@@ -19,6 +19,7 @@ from .bones_in_session import (
     BonesSettings as BonesSettings,
     SessionBones as SessionBones,
     SessionBonesRequest as SessionBonesRequest,
+    bone_words as bone_words,
     bones_of_structures as bones_of_structures,
     register_bones as register_bones,
     session_bones as session_bones,

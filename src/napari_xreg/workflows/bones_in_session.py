@@ -103,14 +103,24 @@ class SessionBones:
         )  # fmt: skip
 
 
-def bones_of_structures(labels: LabelMap, ids: Iterable[int]) -> dict[str, tuple[int, ...]]:
-    """A bone of each structure, called as the label map says; by its number where that is no name of its own."""
+def bones_of_structures(
+    labels: LabelMap, groups: Iterable[Sequence[int]]
+) -> dict[str, tuple[int, ...]]:
+    """A bone of each group of structures, called as the label map says, commas between several.
+
+    A structure is called by its number where that is no name of its own.
+    """
     bones: dict[str, tuple[int, ...]] = {}
-    for id in ids:
-        name = labels.names.get(id, "")
-        taken = name in ("", PATIENT) or name in bones
-        bones[str(id) if taken else name] = (id,)
+    for ids in groups:
+        name = ",".join(labels.names.get(id, "") or str(id) for id in ids)
+        taken = name == PATIENT or name in bones
+        bones[",".join(map(str, ids)) if taken else name] = tuple(ids)
     return bones
+
+
+def bone_words(name: str) -> str:
+    """A bone as a user reads it: "hip left + sacrum"."""
+    return name.replace("_", " ").replace(",", " + ")
 
 
 def session_bones(

@@ -153,7 +153,7 @@ def known(monkeypatch):
         assert isinstance(cut, BodiesRequest)
         yield cut
         start = request.views[0].world_from_camera
-        yield BodyIterate("femur_right", Iterate(0, 0, 0, start, {"loss": 0.5}))
+        yield BodyIterate(cut.bodies[-1].name, Iterate(0, 0, 0, start, {"loss": 0.5}))
         back = Pose(torch.eye(3).double(), -torch.tensor(MOVED_MM))
         bodies = []
         for body in cut.bodies:
@@ -295,6 +295,29 @@ def test_layers_go_with_the_widget_and_results_stay(widget, known, qtbot):
     assert len(bench.session.results.all) == 3
     bench.session.undo()
     assert bench.session.results.all == ()
+
+
+def test_structures_are_joined_into_one_bone_and_taken_apart(widget, known, qtbot):
+    choice = widget.controls.choice
+    tick(widget, "femur right")
+    assert not choice.join_button.isEnabled()
+    tick(widget, "sacrum")
+    qtbot.mouseClick(choice.join_button, LEFT)
+    assert choice.words.words == "Bones: sacrum + femur right."
+    registered(widget, qtbot)
+    assert known[-1].bones == {"sacrum,femur_right": (25, 76)}
+    assert cell(widget, 1, 0).text() == "sacrum + femur right"
+    assert "sacrum + femur right (bone)" in titles(widget)
+    (item,) = (each for each in choice.structures._items() if each.text() == "sacrum")
+    item.setCheckState(Qt.CheckState.Unchecked)
+    assert choice.groups == ((76,),)
+    assert not choice.part_button.isEnabled()
+    tick(widget, "sacrum")
+    assert choice.groups == ((25,), (76,))
+    qtbot.mouseClick(choice.join_button, LEFT)
+    qtbot.mouseClick(choice.part_button, LEFT)
+    assert choice.groups == ((25,), (76,))
+    assert choice.words.words == ""
 
 
 def test_what_cannot_be_registered_is_said(widget, qtbot, monkeypatch):

@@ -13,6 +13,7 @@ from napari_xreg.geometry import Detector
 from napari_xreg.viewer.detector.overlays import edges
 from napari_xreg.viewer.detector.pictures import paint
 from napari_xreg.viewer.layer_shelf import MILLIMETRES, LayerShelf
+from napari_xreg.workflows import bone_words
 
 REST_COLOUR = "#808080"
 """Of what is left of the CT."""
@@ -140,5 +141,5 @@ def bone_picture(
 
 
 def _title(name: str, rest: str | None) -> str:
-    plain = name.replace("_", " ")
+    plain = bone_words(name)
     return f"{plain} (rest of the CT)" if name == rest else f"{plain} (bone)"

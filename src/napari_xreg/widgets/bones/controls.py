@@ -3,11 +3,11 @@
 from qtpy.QtWidgets import QLabel, QProgressBar, QVBoxLayout, QWidget
 from superqt import QCollapsible
 
+from napari_xreg.widgets.bones.choice import BonesChoice
 from napari_xreg.widgets.bones.table import BonesTable
 from napari_xreg.widgets.parts.data_buttons import button, row
 from napari_xreg.widgets.parts.form import SettingsForm
 from napari_xreg.widgets.parts.small_print import SmallPrint
-from napari_xreg.widgets.parts.structure_list import StructureList
 from napari_xreg.widgets.refine.verdict_line import VerdictLine
 from napari_xreg.workflows import BonesSettings
 
@@ -22,9 +22,8 @@ class BonesControls(QWidget):
         super().__init__()
         self.title = QLabel("Bones that moved since the CT")
         self.title.setStyleSheet("font-weight: bold;")
-        self.structures = StructureList(
-            "Each ticked structure is cut out of the CT and moves by itself; the rest of the CT is one more bone."
-        )
+        self.choice = BonesChoice()
+        self.structures = self.choice.structures
         self.without = SmallPrint(NO_LABELS)
         self.start_words = SmallPrint()
         self.go = button(
@@ -53,7 +52,7 @@ class BonesControls(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 4, 4, 4)
         for each in (
-            self.title, self.structures, self.without, self.start_words, self.go, self.bar, self.words,
+            self.title, self.choice, self.without, self.start_words, self.go, self.bar, self.words,
             self.table, self.verdict, self.moved,
         ):  # fmt: skip
             layout.addWidget(each)
@@ -77,7 +76,7 @@ class BonesControls(QWidget):
         """
         self.go.setText("Cancel" if running else "Register bones")
         self.go.setEnabled(running or ready)
-        self.structures.setEnabled(not running)
+        self.choice.setEnabled(not running)
         self.settings.setEnabled(not running)
         self.bar.setVisible(running)
         self.verdict.setVisible(found)

@@ -14,7 +14,7 @@ from qtpy.QtWidgets import (
 
 from napari_xreg.registration import likelihood_of
 from napari_xreg.widgets.refine.verdict_line import verdict_words
-from napari_xreg.workflows import PATIENT, SessionBones, moved_since_ct
+from napari_xreg.workflows import PATIENT, SessionBones, bone_words, moved_since_ct
 
 COLUMNS = {
     "bone": "Ticked: drawn over the radiograph, in this colour",
@@ -94,7 +94,7 @@ class BonesTable(QTableWidget):
             moved = moved_since_ct(bones.found, name)
             turned, shifted = f"{moved.turn_deg:.1f}°", f"{moved.shift_mm:.1f} mm"
             about += f"\nSince the CT, against the rest of the patient: {moved.words}."
-        for column, text in enumerate((name.replace("_", " "), likelihood.short, turned, shifted)):
+        for column, text in enumerate((bone_words(name), likelihood.short, turned, shifted)):
             item = QTableWidgetItem(text)
             item.setToolTip(about)
             if column == 0:

@@ -19,6 +19,7 @@ from napari_xreg.workflows import (
     FactsRequest,
     SessionBones,
     SessionBonesRequest,
+    bone_words,
     bones_of_structures,
     bones_progress,
     export_bones,
@@ -80,7 +81,7 @@ class BonesWidget(Docked):
             (controls.save, self.ask_where_to_save),
         ):
             pressed.clicked.connect(lambda _=False, slot=slot: slot())
-        controls.structures.ticked.connect(self._switch)
+        controls.choice.changed.connect(self._switch)
         controls.table.itemSelectionChanged.connect(self._follow_row)
         controls.table.switched.connect(self._see)
         self.on_canvas.switched.connect(controls.table.tick)
@@ -99,7 +100,7 @@ class BonesWidget(Docked):
         """Register what is ticked."""
         session, controls = self._session, self.controls
         labels = session.patient.labels
-        bones = {} if labels is None else bones_of_structures(labels, controls.structures.checked)
+        bones = {} if labels is None else bones_of_structures(labels, controls.choice.groups)
         try:
             asked = session_bones(session, bones, controls.settings.value())
         except ValueError as error:
@@ -134,7 +135,7 @@ class BonesWidget(Docked):
             share, words = bones_progress(self._request, events[-1])
             self.controls.bar.setValue(round(1000 * share))
             if not self._job.control.cancelled:
-                self.controls.words.setText(words.replace("_", " ").replace("  ", ", "))
+                self.controls.words.setText(bone_words(words).replace("  ", ", "))
 
     def _end(self, bones: SessionBones) -> None:
         if self.torn_down:
@@ -157,7 +158,10 @@ class BonesWidget(Docked):
         with self._session.one_step("register bones", since_recorded=True):
             self._kept = {
                 name: results.add(
-                    registration, bones.asked.ids, {**described, "bone": name}, name=_plain(name)
+                    registration,
+                    bones.asked.ids,
+                    {**described, "bone": name},
+                    name=bone_words(name),
                 )
                 for name, registration in zip(bones.found.names, bones.found.bodies, strict=True)
             }
@@ -195,9 +199,11 @@ class BonesWidget(Docked):
         if kept is not None:
             self._session.results.accept(kept.id)
         else:  # discarded or undone meanwhile
-            self._session.poses.set_several(self.result.poses_of(name), f"{_plain(name)} accepted")
+            self._session.poses.set_several(
+                self.result.poses_of(name), f"{bone_words(name)} accepted"
+            )
         self.on_canvas.show_drr()
-        show_info(f"The C-arm stands where {_plain(name)} was found.")
+        show_info(f"The C-arm stands where {bone_words(name)} was found.")
 
     def _see(self, name: str, on: bool) -> None:
         if self.on_canvas.layers is not None:
@@ -212,7 +218,7 @@ class BonesWidget(Docked):
         if name != PATIENT:
             moved = f" Against the rest of the patient: {moved_since_ct(self.result.found, name).words}."
         self.controls.verdict.show_verdict(
-            self.result.found[name], f"{_plain(name).capitalize()}: "
+            self.result.found[name], f"{bone_words(name).capitalize()}: "
         )
         self.controls.moved.setText(moved.strip())
 
@@ -257,8 +263,7 @@ class BonesWidget(Docked):
         facts = FactsRequest(None, labels)
         if not facts.known:
             self._facts.ask(facts)
-        known = controls.structures.show_labels(labels)
-        controls.structures.setVisible(labels is not None and known)
+        known = controls.choice.show_labels(labels)
         controls.without.setText(NO_LABELS if labels is None else "" if known else FINDING)
         used = [entry.name for entry in session.exposures.all if entry.used]
         words = f"Starts at the present pose, in {' and '.join(used)}." if used else ""
@@ -282,7 +287,7 @@ class BonesWidget(Docked):
             running=self.running,
             ready=session.patient.labels is not None
             and any(entry.used for entry in session.exposures.all)
-            and bool(self.controls.structures.checked),
+            and bool(self.controls.choice.groups),
             found=self.result is not None,
         )
 
@@ -293,7 +298,3 @@ class BonesWidget(Docked):
             self._job.cancel()
         self._facts.close()
         self.on_canvas.close()
-
-
-def _plain(name: str) -> str:
-    return name.replace("_", " ")
