@@ -187,7 +187,10 @@ def middle_of_box(places):
 def test_each_bone_is_drawn_where_it_is_in_the_radiograph_that_is_shown(widget, known, qtbot):
     session = widget.workbench.session
     tick(widget, "femur right")
+    looked = []
+    widget.workbench.preview.looked.connect(looked.append)
     registered(widget, qtbot)
+    assert looked == [False]  # by which Refine takes its iterations off the canvas
     assert titles(widget)[-2:] == [BAR, REST]
     assert widget.workbench.canvas.overlay == "radiograph"
     _, ids = patient()
@@ -276,6 +279,10 @@ def test_another_ct_or_radiographs_that_are_gone_take_the_bones_along(widget, kn
     registered(widget, qtbot)
     assert list(known[-1].ids) == [session.exposures.named("a").id]
     assert module.ONE_VIEW in controls.words.words
+    alone = session.exposures.active
+    session.exposures.replace_image(alone.id, alone.radiograph.crop(2, 3, 80, 90))
+    assert widget.result is None
+    registered(widget, qtbot)
     session.patient.set_volume(None)
     assert widget.result is None
     assert not {BAR, REST} & set(titles(widget))

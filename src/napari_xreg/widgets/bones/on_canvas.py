@@ -73,6 +73,7 @@ class BonesOnCanvas(QObject):
     def begin(self, asked: SessionBonesRequest, request: BodiesRequest) -> None:
         """Bones that were cut out of the CT, where they start."""
         self.forget()
+        self._bench.preview.look_at(None)  # pictures of a refinement make room
         self._asked, self._request = asked, request
         self._moving = self._over = True
         start = asked.poses_at(asked.views[0].world_from_camera)

@@ -245,7 +245,7 @@ class BonesWidget(Docked):
     # ------------------------------------------------------------------ following
 
     def _follow_data(self) -> None:
-        """Another CT, or radiographs that are gone: what was found no longer holds. Else it holds for what was
+        """Another CT, or radiographs that are gone or cropped: what was found no longer holds. Else it holds for what was
         cut then.
         """
         if self._asked is not None and not self._still_there(self._asked):
@@ -254,8 +254,11 @@ class BonesWidget(Docked):
         self._follow()
 
     def _still_there(self, asked: SessionBonesRequest) -> bool:
-        there = all(self._session.exposures.find(id) is not None for id in asked.ids)
-        return there and self._session.patient.volume is asked.volume
+        for id, view in zip(asked.ids, asked.views, strict=True):
+            exposure = self._session.exposures.find(id)
+            if exposure is None or exposure.radiograph.carm != view.radiograph.carm:
+                return False
+        return self._session.patient.volume is asked.volume
 
     def _follow(self) -> None:
         session, controls = self._session, self.controls
