@@ -662,11 +662,12 @@ def test_what_is_opened_as_layers_is_taken_once_and_shown_once(
     assert session.patient.labels is patient.labels
     assert len(session.landmarks.all) == len(marks)
     assert session.exposures.all[0].name == "xray"
-    ours, opened = list(empty.workbench.canvas.layers), ["marks", "bones", made[3][1]["name"]]
-    qtbot.waitUntil(lambda: not any(shown.layers[name].visible for name in opened))
-    # The canvas's own layer of the radiograph has taken the place and the name of the one that came.
-    qtbot.waitUntil(lambda: ours[0].name == "xray")
-    assert [layer.name for layer in shown.layers if layer not in ours] == opened
+    opened = [layer for layer in shown.layers if layer not in empty.workbench.canvas.layers]
+    qtbot.waitUntil(lambda: not any(layer.visible for layer in opened))
+    assert [layer.name for layer in opened] == [
+        *("xray (as opened)", "marks", "bones", "Doe John, pelvis, 2024-05-01")
+    ]
+    assert empty.workbench.canvas.layer("radiograph").name == "xray"
     # A copy of a layer is nothing new; and the same radiograph by hand is shown, not added.
     data, options, kind = made[3]
     shown._add_layer_from_data(data, {**options, "name": "copy"}, kind)
@@ -725,7 +726,8 @@ def test_an_opened_session_shows_each_radiograph_once_under_its_name(
     qtbot.waitUntil(
         lambda: [e.name for e in session.exposures.all] == ["radiograph", "radiograph 2"]
     )
-    qtbot.waitUntil(lambda: [layer.name for layer in shown.layers] == ["radiograph 2"])
+    qtbot.waitUntil(lambda: "radiograph 2 (as opened)" in shown.layers)
+    assert [layer.name for layer in shown.layers if layer.visible] == ["radiograph 2"]
     session.exposures.activate(session.exposures.all[0].id)
     assert [layer.name for layer in shown.layers if layer.visible] == ["radiograph"]
     shown.layers["radiograph"].name = "frontal"

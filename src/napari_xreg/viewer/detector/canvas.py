@@ -143,6 +143,10 @@ class DetectorCanvas:
     def tied_contrast(self, tied: bool) -> None:
         self._pictures.tied = tied
 
+    def name_radiograph(self) -> None:
+        """Give the radiograph's layer its name, where another layer had it."""
+        self._radiograph.show()
+
     def show_landmarks_at(self, pose: Pose | None) -> None:
         """Projected landmarks and residuals at another pose than the session's; None: hidden.
 

@@ -23,8 +23,10 @@ _TURN = (Volume, LabelMap, tuple, Radiograph)
 class OpenedLayers:
     """Takes layers that the plugin's readers and samples made; hides what the plugin shows itself.
 
-    A radiograph's layer makes room for the canvas's own, of the same name. The CT is in the 3D view
-    and in Slices, and would lie over the radiograph: it stays in the list, with the eye closed.
+    The CT is in the 3D view and in Slices, the radiograph on the canvas: their layers would show them
+    twice, and a CT lies over the radiograph. They stay in the list, with the eye closed (software
+    OpenGL, Mesa 22.3, crashes when one is removed while another is new), and a radiograph's leaves its
+    name to the canvas's own.
 
     Parameters
     ----------
@@ -109,10 +111,10 @@ class OpenedLayers:
                 taken = self._known(value)
             if not taken and carry.session is None:
                 continue
-            if isinstance(value, Radiograph) and layer in self._bench.viewer.layers:
-                self._bench.viewer.layers.remove(layer)
-            else:
-                layer.visible = False
+            layer.visible = False
+            if isinstance(value, Radiograph):
+                layer.name = f"{layer.name} (as opened)"
+        self._bench.canvas.name_radiograph()
 
     def _known(self, value: Any) -> bool:
         """Whether the session has it already."""
