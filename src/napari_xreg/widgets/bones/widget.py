@@ -182,8 +182,6 @@ class BonesWidget(Docked):
         trusted = sum(map(bool, found.bodies))
         words = f"{trusted} of {len(found.names)} trusted."
         words += f" Loss of all together {found.bodies[0].losses['loss']:.4f}."
-        if len(bones.asked.ids) == 1:
-            words = f"{words} {ONE_VIEW}"
         if self._job is not None and self._job.control.cancelled:
             words = f"Cancelled: this is the best so far. {words}"
         self.controls.words.setText(words)
