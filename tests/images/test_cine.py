@@ -130,3 +130,9 @@ def test_a_frame_of_a_stack_is_read_without_the_others(tmp_path, monkeypatch):
     assert asked == [stack.shape[1:]]
     with pytest.raises(ReadError, match=r"there is no frame 10"):
         raster.read_raster_image(tmp_path / "s.npy", frame=10)
+
+
+def test_a_folder_with_a_film_alone_says_to_name_the_film(tmp_path):
+    (tmp_path / "run.AVI").write_bytes(b"a film")
+    with pytest.raises(ReadError, match=r"it holds a film, run\.AVI: name the file itself"):
+        open_cine(tmp_path, **GEOMETRY)

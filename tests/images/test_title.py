@@ -65,6 +65,7 @@ def test_a_folder_is_called_as_the_series_in_it(tmp_path):
         ("CT.nii.gz", "case 9/CT"),
         ("0001.tif", "case 9/0001"),
         (".hidden", ".hidden"),
+        ("1.2.840.77", "case 9/1.2.840.77"),
     ],
 )
 def test_a_file_is_called_as_its_name_with_its_folder_where_that_says_nothing(

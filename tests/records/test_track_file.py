@@ -74,6 +74,20 @@ def test_it_is_read_back(tmp_path):
     )
 
 
+def test_what_was_locked_has_no_correlation(tmp_path):
+    path = tmp_path / "track.csv"
+    covariance = torch.diag(torch.tensor([1e-6, 1e-6, 1e-6, 0.25, 0.0, 0.0], dtype=torch.float64))
+    covariance[0, 3] = covariance[3, 0] = 2.5e-4
+    write_track(
+        path,
+        [TrackRow(7, 0.25, "tracked", 0.9, 0.1, FRONTAL, covariance)],
+        CARM,
+        PIVOT,
+        simulated=False,
+    )
+    torch.testing.assert_close(read_track(path).rows[0].covariance, covariance)
+
+
 def test_a_table_of_before_has_no_covariances(tmp_path):
     """Version 1 had standard deviations alone."""
     path = tmp_path / "track.csv"

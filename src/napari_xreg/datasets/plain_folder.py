@@ -17,6 +17,7 @@ from napari_xreg.datasets.case import Case, CaseEntry, CaseView, DataSet, Terms
 from napari_xreg.files import ReadError, read_text
 from napari_xreg.images import (
     Landmark,
+    of_one_picture,
     read_labels,
     read_landmarks,
     read_radiograph,
@@ -77,7 +78,7 @@ def _xrays(folder: Path) -> dict[str, Path]:
     """
     found: dict[str, Path] = {}
     for file in sorted((folder / _XRAYS).iterdir()):
-        if file.name.lower().endswith(suffixes("radiograph")):
+        if file.name.lower().endswith(of_one_picture()):
             if file.stem in found:
                 raise ReadError(
                     f"{folder.name}: {found[file.stem].name} and {file.name} have one name: rename one"

@@ -1,4 +1,9 @@
-from .cine import Cine as Cine, open_cine as open_cine, times_of as times_of
+from .cine import (
+    Cine as Cine,
+    of_one_picture as of_one_picture,
+    open_cine as open_cine,
+    times_of as times_of,
+)
 from .dicom.ct import VOLUME_CLASSES as VOLUME_CLASSES, read_header as read_header
 from .dicom.kind import is_ct_file as is_ct_file, is_xray_file as is_xray_file
 from .dicom.radiograph import read_dicom_image as read_dicom_image

@@ -15,6 +15,11 @@ from napari_xreg.images.radiograph import Radiograph
 from napari_xreg.images.reading_radiographs import read_radiograph
 
 
+def of_one_picture() -> tuple[str, ...]:
+    """Endings of radiographs of one picture or few: a film lies beside the frames that were taken from it."""
+    return tuple(suffix for suffix in suffixes("radiograph") if suffix not in FILMS)
+
+
 @dataclass(frozen=True, eq=False)
 class Cine:
     """Frames in time of one camera; none is kept.
@@ -57,9 +62,15 @@ def open_cine(path: Path | str, **options: Any) -> Cine:
     """
     path = Path(path)
     if path.is_dir():
-        # A film is no frame: it lies beside the frames that were taken from it.
-        kinds = tuple(suffix for suffix in suffixes("radiograph") if suffix not in FILMS)
-        files = numbered_files(path, kinds, "radiographs")
+        films = [film.name for film in sorted(path.iterdir()) if film.suffix.lower() in FILMS]
+        try:
+            files = numbered_files(path, of_one_picture(), "radiographs")
+        except ReadError as error:
+            if not films:
+                raise
+            raise ReadError(
+                f"{error}; it holds a film, {films[0]}: name the file itself"
+            ) from error
 
         def of_folder(number: int) -> Radiograph:
             return read_radiograph(files[number], **options)

@@ -17,7 +17,8 @@ _TAGS = [
 ]
 _NOBODY = re.compile(r"\W*(anon|unknown|de-?identified|no ?name|none$|$)", re.IGNORECASE)
 _NO_NAME = re.compile(r"[\d.]+|ct|series", re.IGNORECASE)
-_ENDING = re.compile(r"(\.nii\.gz|\.mrk\.json|\.[^.]*)$", re.IGNORECASE)
+_ENDING = re.compile(r"(\.nii\.gz|\.mrk\.json|\.(?!\d+$)[^.]*)$", re.IGNORECASE)
+# Not what is all digits: the last part of a UID, as which DICOM files are often called.
 
 
 def image_title(path: str | Path, *, series_uid: str | None = None) -> str:

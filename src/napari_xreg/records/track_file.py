@@ -164,8 +164,9 @@ def _cells(
     if covariance is None:
         return [*found, *[None] * (len(_SD) + len(_CORRELATIONS))]
     deviation = covariance.double().diagonal().clamp_min(0).sqrt()
-    scale = deviation.clamp_min(1e-300)
-    correlation = (covariance.double() / scale.outer(scale))[_PAIRS[0], _PAIRS[1]]
+    # What was locked has no error, and no part in those of others.
+    scale = torch.where(deviation > 0, 1 / deviation, 0.0)
+    correlation = (covariance.double() * scale.outer(scale))[_PAIRS[0], _PAIRS[1]].clamp(-1, 1)
     return [*found, *deviation.tolist(), *correlation.tolist()]
 
 

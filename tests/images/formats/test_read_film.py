@@ -1,5 +1,6 @@
 """Films: the right frame, its time, what compression does, and what is refused in which words."""
 
+import struct
 import subprocess
 import sys
 
@@ -71,6 +72,59 @@ def test_a_film_is_a_sequence(tmp_path, suffix):
     assert any("The DICOM file of the same run" in note for note in radiograph.notes)
     with pytest.raises(ReadError, match="has no frame 32"):
         cine.read(32)
+
+
+def chunk(name, content):
+    return name + struct.pack("<I", len(content)) + content + b"\0" * (len(content) % 2)
+
+
+def motion_jpeg(path, frames, counted=None, index=True):
+    """An AVI of JPEG pictures at 10 a second, byte by byte; an empty one is a frame that was dropped."""
+    count = len(frames) if counted is None else counted
+    main = struct.pack("<14I", 100_000, 0, 0, 16 * index, count, 0, 1, 0, COLUMNS, ROWS, 0, 0, 0, 0)
+    stream = b"vidsMJPG" + struct.pack(
+        "<IHHIIIIIIII4h", 0, 0, 0, 0, 1, 10, 0, count, 0, 0xFFFFFFFF, 0, 0, 0, COLUMNS, ROWS
+    )
+    picture = struct.pack(
+        "<IiiHH4sIiiII", 40, COLUMNS, ROWS, 1, 24, b"MJPG", COLUMNS * ROWS * 3, 0, 0, 0, 0
+    )
+    of_stream = chunk(b"LIST", b"strl" + chunk(b"strh", stream) + chunk(b"strf", picture))
+    head = chunk(b"LIST", b"hdrl" + chunk(b"avih", main) + of_stream)
+    movie, places = b"", b""
+    for image in frames:
+        places += b"00dc" + struct.pack("<III", 16, 4 + len(movie), len(image))
+        movie += chunk(b"00dc", image)
+    body = (
+        b"AVI "
+        + head
+        + chunk(b"LIST", b"movi" + movie)
+        + (chunk(b"idx1", places) if index else b"")
+    )
+    path.write_bytes(b"RIFF" + struct.pack("<I", len(body)) + body)
+    return path
+
+
+@pytest.mark.parametrize("dropped", [(), (7, 8), (0,)])
+@pytest.mark.parametrize("counted", [None, 0, 25])
+def test_frames_are_counted_and_timed_as_they_are(tmp_path, dropped, counted):
+    """Whatever the header says: dropped frames, the camera switched off, a count that is too large."""
+    images = [cv2.imencode(".jpg", frame(n))[1].tobytes() for n in range(1, 13)]
+    kept = [n for n in range(12) if n not in dropped]
+    films = [b"" if n in dropped else image for n, image in enumerate(images)]
+    path = motion_jpeg(
+        tmp_path / ("a b.avi" if sys.platform == "win32" else "a:b.avi"),
+        films,
+        counted,
+        index=counted != 0,
+    )
+    times = film_times(path)
+    assert times == pytest.approx([(n - kept[0]) / 10 for n in kept], abs=1e-6)
+    for number in (len(kept), 1, 4, 8):
+        found, _ = read_film(path, lambda _, number=number: [number])
+        assert np.abs(found.astype(float) - frame(kept[number - 1] + 1)).mean() < 2.0, number
+    mean, _ = read_film(path, lambda count: range(1, count + 1))
+    every = np.mean([frame(n + 1).astype(float) for n in kept], 0)
+    assert np.abs(mean - every).mean() < 2.0
 
 
 def test_its_geometry_lies_beside_it(tmp_path):

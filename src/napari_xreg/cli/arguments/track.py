@@ -32,7 +32,7 @@ def add_track(commands: Commands, common: Parser) -> None:
         "xray",
         metavar="CINE",
         nargs="?",
-        help="DICOM or TIFF of several frames, or a folder with a file for each; none where CT is a trial "
+        help="DICOM, TIFF or film (AVI, MP4) of several frames, or a folder with a file for each; none where CT is a trial "
         "of Autoscoper (trial.cfg), which names its own",
     )
     add_volume(track)

@@ -1,6 +1,9 @@
 """Frames of a film (AVI, MP4): what fluoroscopy is often handed over as, and not what the detector measured."""
 
+import functools
+import itertools
 import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,27 +50,33 @@ def read_film(
     ReadError
         If it is damaged, cut off before that frame, in colour, or of a kind that OpenCV does not decode.
     """
+    at = _timestamps(path)
+    numbers = chosen(len(at))
+    if len(numbers) == 1:
+        return _grey(_frame(path, numbers[0], at), path.name), (LOSSY,)
+    total: NDArray[Any] | float = 0.0
     with _opened(path) as film:
-        numbers = chosen(_count(film, path))
-        total: NDArray[Any] | None = None
-        for number in numbers:
-            grey = _grey(_frame(film, path, number), path.name)
-            if len(numbers) == 1:
-                return grey, (LOSSY,)
-            total = grey.astype(np.float64) if total is None else total + grey
-    assert total is not None
-    return total / len(numbers), (LOSSY,)
+        for number in range(1, max(numbers) + 1):
+            there, image = film.read()
+            if not there:
+                raise _undecoded(path, number)
+            if number in numbers:
+                total = total + _grey(np.asarray(image), path.name).astype(np.float64)
+    return np.asarray(total) / len(numbers), (LOSSY,)
 
 
 def film_times(path: Path) -> tuple[float, ...] | None:
-    """Seconds since the first frame, of every frame, by the film's rate; None where it has none."""
+    """Seconds since the first frame, of every frame; None where the film does not say."""
     try:
-        with _opened(path) as film:
-            rate, count = film.get(cv2.CAP_PROP_FPS), _count(film, path)
+        at = _timestamps(path)
     except ReadError:
         return None
-    # Containers without a rate say 0, or so many ticks a second as no tube has pulses.
-    return tuple(n / rate for n in range(count)) if 0 < rate <= 1000 else None
+    rises = all(one < other for one, other in itertools.pairwise(at))
+    return tuple((each - at[0]) / 1000 for each in at) if rises else None
+
+
+_ONE_AT_A_TIME = threading.RLock()
+"""How loud OpenCV is is one setting of the whole program."""
 
 
 @contextmanager
@@ -75,55 +84,78 @@ def _opened(path: Path) -> Iterator[Any]:
     # What the decoders of a damaged film print is no message for a user. FFmpeg asks once, when it is loaded.
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", _QUIET)
     logging = cv2.utils.logging
-    level = logging.setLogLevel(logging.LOG_LEVEL_SILENT)
-    film = None
-    try:
-        film = cv2.VideoCapture(str(path), _decoder())
-        if not film.isOpened():
-            raise ReadError(
-                f"{path.name}: is no film that can be decoded here: damaged, cut off, or of a codec that is "
-                "missing. Save its frames as PNG files in a folder"
-            )
-        yield film
-    except cv2.error as error:
-        raise ReadError(f"{path.name}: is not a readable film: damaged or cut off") from error
-    finally:
-        if film is not None:
-            film.release()
-        logging.setLogLevel(level)
+    with _ONE_AT_A_TIME:
+        level = logging.setLogLevel(logging.LOG_LEVEL_SILENT)
+        film = None
+        try:
+            film = _film(path)
+            if not film.isOpened():
+                raise ReadError(
+                    f"{path.name}: is no film that can be decoded here: damaged, cut off, or of a codec that is "
+                    "missing. Save its frames as PNG files in a folder"
+                )
+            yield film
+        except cv2.error as error:
+            raise ReadError(f"{path.name}: is not a readable film: damaged or cut off") from error
+        finally:
+            if film is not None:
+                film.release()
+            logging.setLogLevel(level)
 
 
-def _decoder() -> int:
-    """FFmpeg, which comes with OpenCV nearly everywhere; else whatever there is."""
+def _film(path: Path) -> Any:
+    """By FFmpeg, which comes with OpenCV nearly everywhere; else by whatever there is."""
     there = cv2.CAP_FFMPEG in cv2.videoio_registry.getBackends()
-    return cv2.CAP_FFMPEG if there else cv2.CAP_ANY
+    # FFmpeg takes what stands before a colon for a protocol.
+    return cv2.VideoCapture(str(path.absolute()), cv2.CAP_FFMPEG if there else cv2.CAP_ANY)
 
 
-def _count(film: Any, path: Path) -> int:
-    """Of the frames, as the film says, else as they are counted."""
-    count = int(film.get(cv2.CAP_PROP_FRAME_COUNT))
-    if count < 1:
-        count = 0
+def _timestamps(path: Path) -> tuple[float, ...]:
+    """Of every frame that can be decoded, ms.
+
+    What a film says of its frames is often wrong: a camera that was late leaves a frame without content, and
+    one that was switched off no count at all.
+    """
+    try:
+        about = path.stat()
+    except OSError as error:
+        raise ReadError(f"{path.name}: cannot be opened ({error.strerror})") from error
+    return _gone_through(path, about.st_mtime_ns, about.st_size)
+
+
+@functools.lru_cache(maxsize=16)
+def _gone_through(path: Path, _changed_ns: int, _size: int) -> tuple[float, ...]:
+    found = []
+    with _opened(path) as film:
         while film.grab():
-            count += 1
-    if count < 1:
-        raise ReadError(f"{path.name}: is a film without a frame")
-    return count
+            found.append(float(film.get(cv2.CAP_PROP_POS_MSEC)))
+    if not found:
+        raise ReadError(f"{path.name}: is a film without a frame that can be decoded")
+    return tuple(found)
 
 
-def _frame(film: Any, path: Path, number: int) -> NDArray[Any]:
+def _frame(path: Path, number: int, at: Sequence[float]) -> NDArray[Any]:
     """A frame, from 1. Not every film can be entered in its middle: then it is gone through."""
-    at = number - 1
-    if round(film.get(cv2.CAP_PROP_POS_FRAMES)) != at:
-        film.set(cv2.CAP_PROP_POS_FRAMES, at)
-    if round(film.get(cv2.CAP_PROP_POS_FRAMES)) != at:
-        film.open(str(path), _decoder())
-        for _ in range(at):
-            film.grab()
-    there, image = film.read()
-    if not there:
-        raise ReadError(f"{path.name}: its frame {number} cannot be decoded: damaged or cut off")
+    with _opened(path) as film:
+        there = film.set(cv2.CAP_PROP_POS_FRAMES, number - 1) and film.grab()
+        others = [
+            abs(at[other] - at[number - 1])
+            for other in (number - 2, number)
+            if 0 <= other < len(at)
+        ]
+        near = 0.25 * min(others, default=0.0)
+        if not there or not abs(film.get(cv2.CAP_PROP_POS_MSEC) - at[number - 1]) < near:
+            film.release()
+            film = _film(path)
+            there = all(film.grab() for _ in range(number))
+        known, image = film.retrieve() if there else (False, None)
+    if not known:
+        raise _undecoded(path, number)
     return np.asarray(image)
+
+
+def _undecoded(path: Path, number: int) -> ReadError:
+    return ReadError(f"{path.name}: its frame {number} cannot be decoded: damaged or cut off")
 
 
 def _grey(image: NDArray[Any], file: str) -> NDArray[Any]:

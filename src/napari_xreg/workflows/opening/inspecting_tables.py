@@ -10,7 +10,7 @@ import numpy as np
 from napari_xreg.files import TRACK, TRAJECTORY, ReadError, plain
 from napari_xreg.records import read_track, read_trajectory
 
-_HEAD = re.compile(rb"# (napari-xreg/[a-z-]+) version ")
+_HEAD = re.compile(rb"(?:\xef\xbb\xbf)?# (napari-xreg/[a-z-]+) version ")
 _NEEDED = ("start", "level", "accepted", "seconds", "loss")
 
 
