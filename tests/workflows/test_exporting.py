@@ -110,6 +110,9 @@ def test_a_result_of_a_session_is_the_same_folder(case, refined, tmp_path):
     session.exposures.replace(called)
     asked_of = export_request(session, session.results.all[0], tmp_path / "out")
     assert asked_of.title == "result 1: IM7"  # pictures are passed on: no patient's name
+    session.results.add(registration, [shot.id], {"kind": "bones", "bone": "femur_left"})
+    with pytest.raises(ValueError, match="result 2 is one of several bones"):
+        export_request(session, session.results.all[1], tmp_path)  # pictures of the whole CT
     session.exposures.remove(shot.id)
     gone = Result("result 1", (shot.id,), registration, {})
     with pytest.raises(ValueError, match="is no longer there"):

@@ -53,6 +53,11 @@ class Result:
         views = self.registration.views or (self.registration.world_from_camera,)
         return dict(zip(self.radiographs, views, strict=True))
 
+    @property
+    def bone(self) -> str | None:
+        """Which bone alone it is of; None: its poses are those of the whole CT."""
+        return self.settings.get("bone")
+
     def keyed(self, keys: Mapping[str, str]) -> "Result":
         """The same with other keys of its radiographs: names of ids, ids of names."""
         return replace(self, radiographs=tuple(keys.get(key, key) for key in self.radiographs))

@@ -99,8 +99,10 @@ def export_request(session: Session, result: Result, folder: Path) -> ExportRequ
     Raises
     ------
     ValueError
-        If the CT or a radiograph is no longer there.
+        If the CT or a radiograph is no longer there, or it is of one bone.
     """
+    if result.bone is not None:
+        raise ValueError(f"{result.name} is one of several bones: Bones writes them, with Save…")
     volume = session.patient.rendering
     if volume is None:
         raise ValueError("the pictures are drawn from the CT: load it first")

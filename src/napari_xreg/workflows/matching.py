@@ -66,8 +66,11 @@ def match(volume: Volume | Rendering, views: Sequence[View]) -> float | None:
 
 
 def match_request(session: Session, result: Result) -> MatchRequest | None:
-    """What to ask for a result of a session; None where its CT or a radiograph is gone."""
-    volume = session.patient.rendering
+    """What to ask for a result of a session; None where its CT or a radiograph is gone, or of one bone.
+
+    The whole CT where a bone was found says nothing about the bone.
+    """
+    volume = None if result.bone is not None else session.patient.rendering
     exposures = [session.exposures.find(id) for id in result.radiographs]
     if volume is None or None in exposures:
         return None

@@ -1,6 +1,7 @@
 """The Bones widget, driven as a person would: tick, register, look at each bone, take its pose, save."""
 
 import csv
+import dataclasses
 import json
 
 import numpy as np
@@ -21,9 +22,10 @@ from napari_xreg.registration import (
     likelihood_of,
 )
 from napari_xreg.session import saving
-from napari_xreg.widgets import BonesWidget, RefineWidget
+from napari_xreg.widgets import BonesWidget, PoseWidget, RefineWidget
 from napari_xreg.widgets.bones import widget as module
 from napari_xreg.widgets.docks.opening import dock_of, opened
+from napari_xreg.widgets.refine.results import ResultsPanel
 from napari_xreg.workflows import BodiesRequest, SessionBones, register_bones
 
 LONG = 240_000
@@ -84,6 +86,8 @@ def cell(widget, row, column):
 @pytest.mark.slow
 def test_a_bone_is_registered_looked_at_taken_and_saved(widget, qtbot, tmp_path, screenshot):
     session = widget.workbench.session
+    a = session.exposures.active
+    session.exposures.replace(dataclasses.replace(a, truth=a.world_from_camera))
     assert not widget.controls.go.isEnabled()
     tick(widget, "femur right")
     widget.controls.settings["starts"].value = 1
@@ -109,6 +113,8 @@ def test_a_bone_is_registered_looked_at_taken_and_saved(widget, qtbot, tmp_path,
     refine = opened(widget.workbench.viewer, RefineWidget, "Refine")
     refine.results.select(session.results.all[1].id)
     assert len(refine.iterations.losses.iterates) == len(found.trajectory)
+    assert "loss" in refine.iterations.readout.words
+    assert "mTRE" not in refine.iterations.readout.words  # the truth is that of the whole CT
     assert refine.results.table.item(1, 0).text() == "femur right 1"
 
     before = {entry.id: entry.world_from_camera for entry in session.exposures.all}
@@ -264,6 +270,37 @@ def test_the_pose_of_a_bone_becomes_the_current_one(widget, known, qtbot):
         assert "femur right" in session.history.undoes
         session.undo()
         assert session.poses.current is before
+
+
+def test_a_bone_is_not_judged_as_if_it_were_the_whole_ct(widget, known, qtbot):
+    """Where the truth of the radiograph is known, and beside a result that is of the whole CT."""
+    bench, session = widget.workbench, widget.workbench.session
+    a = session.exposures.active
+    session.exposures.replace(dataclasses.replace(a, truth=a.world_from_camera))
+    whole = Registration(
+        a.world_from_camera, Status.CONVERGED, {"loss": 0.5}, (), session.patient.volume.center,
+        simulated=True,
+    )  # fmt: skip
+    session.results.add(whole, [a.id], {})
+    tick(widget, "femur right")
+    registered(widget, qtbot)
+    panel = ResultsPanel(session)
+    qtbot.addWidget(panel)
+    qtbot.waitUntil(lambda: panel.table.item(0, 2).text() not in "…–", timeout=LONG)
+    cells = [[panel.table.item(row, column).text() for column in (0, 2, 3)] for row in range(3)]
+    assert cells[0][2] == "0.00 mm"
+    assert cells[1:] == [["patient 1", "–", "–"], ["femur right 1", "–", "–"]]
+    for id in (result.id for result in session.results.all[1:]):
+        panel.select(id)
+        assert not panel.export.isEnabled()
+    panel.matches.close()
+    # The newest result that Alt+N shows is of the whole CT.
+    pose = opened(bench.viewer, PoseWidget, "Pose")
+    said = []
+    for _ in range(3):
+        pose.compare()
+        said.append(bench.viewer.status)
+    assert said == ["Shown: start", "Shown: result 1", "Shown: current pose"]
 
 
 def test_another_ct_or_radiographs_that_are_gone_take_the_bones_along(widget, known, qtbot):

@@ -21,7 +21,7 @@ from napari_xreg.widgets.confidence.correlation_grid import CorrelationGrid
 from napari_xreg.widgets.docks.docked import Docked
 from napari_xreg.widgets.parts.scrolling import scrolled
 from napari_xreg.widgets.parts.small_print import SmallPrint
-from napari_xreg.widgets.pose.words import truth_error_mm
+from napari_xreg.widgets.pose.words import result_error_mm
 from napari_xreg.workflows import (
     CALIBRATION_WORDS,
     Confidence,
@@ -227,10 +227,7 @@ class ConfidenceWidget(Docked):
         return confidence_of(result.registration, exposure.radiograph.carm, session.landmarks.all)
 
     def _true_error(self, result: Result | None) -> float | None:
-        if result is None:
-            return None
-        pose = result.registration.world_from_camera
-        return truth_error_mm(self.workbench.session, result.radiographs[0], pose)
+        return None if result is None else result_error_mm(self.workbench.session, result)
 
     def _draw_ellipses(self, *_: object) -> None:
         wanted = self.ellipses.isChecked() and self.ellipses.isEnabled()

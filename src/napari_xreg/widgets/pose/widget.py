@@ -95,13 +95,13 @@ class PoseWidget(Docked):
         self.show_overlay("DRR" if self.workbench.canvas.overlay == "radiograph" else "radiograph")
 
     def compare(self) -> None:
-        """The start, the newest result, the current pose: the next one of them; nothing is moved."""
+        """The start, the newest result of the whole CT, the current pose: the next one; nothing is moved."""
         active = self._session.exposures.active
         if active is None:
             return
         poses: list[tuple[str, Pose | None]] = [("start", active.start)]
         for result in reversed(self._session.results.all):
-            if active.id in result.poses:
+            if result.bone is None and active.id in result.poses:
                 poses.append((result.name, result.poses[active.id]))
                 break
         poses.append(("current pose", None))

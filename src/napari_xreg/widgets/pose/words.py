@@ -8,7 +8,7 @@ from torch import Tensor
 
 from napari_xreg.geometry import CArmPose, Pose
 from napari_xreg.metrics import mean_target_registration_error
-from napari_xreg.session import Session
+from napari_xreg.session import Result, Session
 
 REACH_MM = 50.0
 """Half the edge of the cube on whose corners errors are measured where there are no landmarks."""
@@ -35,6 +35,14 @@ def error_points(session: Session) -> tuple[Float[Tensor, "n 3"], str]:
     corners = torch.tensor(list(itertools.product((-1.0, 1.0), repeat=3)), dtype=torch.float64)
     words = f"8 points {REACH_MM:g} mm about the isocenter along each axis"
     return session.patient.isocenter + REACH_MM * corners, words
+
+
+def result_error_mm(session: Session, result: Result) -> float | None:
+    """`truth_error_mm` of a result; None for a bone, of which the truth says nothing."""
+    if result.bone is not None:
+        return None
+    pose = result.registration.world_from_camera
+    return truth_error_mm(session, result.radiographs[0], pose)
 
 
 def truth_error_mm(session: Session, radiograph: str, world_from_camera: Pose) -> float | None:

@@ -123,7 +123,8 @@ class IterationsPanel(QWidget):
                 shown.carm.carm_pose(iterate.world_from_camera, self._session.patient.isocenter)
             ),
         ]
-        error = truth_error_mm(self._session, shown.ids[0], iterate.world_from_camera)
+        pose = iterate.world_from_camera
+        error = truth_error_mm(self._session, shown.ids[0], pose) if shown.bone is None else None
         if error is not None:
             words[1] += f", mTRE {error:.2f} mm"
         words[1] += simulated

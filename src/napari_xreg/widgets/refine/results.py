@@ -20,7 +20,7 @@ from qtpy.QtWidgets import (
 from napari_xreg.metrics import mean_target_registration_error, rotation_error_deg
 from napari_xreg.registration import Registration, Status, likelihood_of
 from napari_xreg.session import Result, Session
-from napari_xreg.widgets.pose.words import carm_words, error_points, truth_error_mm
+from napari_xreg.widgets.pose.words import carm_words, error_points, result_error_mm
 from napari_xreg.widgets.refine.matches import Matches
 from napari_xreg.widgets.refine.verdict_line import VerdictLine, verdict_words
 
@@ -97,7 +97,8 @@ class ResultsPanel(QWidget):
         self.discard.clicked.connect(lambda _: self._discard())
         self.export = QPushButton("Export…")
         self.export.setToolTip(
-            "Write the selected result into a folder: pose, report, pictures, film, iterations."
+            "Write the selected result into a folder: pose, report, pictures, film, iterations. "
+            "(Bones of a CT: Save… in Bones.)"
         )
         self.export.clicked.connect(lambda _: self._export())
         self.undo = QPushButton("⟲ Undo")
@@ -206,7 +207,7 @@ class ResultsPanel(QWidget):
 
     def _cells(self, result: Result) -> tuple[str, ...]:
         registration = result.registration
-        error = truth_error_mm(self._session, result.radiographs[0], registration.world_from_camera)
+        error = result_error_mm(self._session, result)
         return (
             result.name.removeprefix("result "),
             _ended(registration),
@@ -235,7 +236,7 @@ class ResultsPanel(QWidget):
         one = self._session.results.find(chosen[0]) if len(chosen) == 1 else None
         self.verdict.show_verdict(None if one is None else one.registration)
         self.show_accept("" if one is None else one.name)
-        self.export.setEnabled(len(chosen) == 1)
+        self.export.setEnabled(one is not None and one.bone is None)
         self.discard.setEnabled(bool(chosen))
         self.refresh_undo()
         if not chosen:
@@ -301,5 +302,6 @@ def compared(session: Session, pair: Sequence[Result]) -> str:
             f"{result.name}: {carm_words(carm.carm_pose(pose, session.patient.isocenter))}"
         )
     if one.settings != other.settings:
-        words.append("Their settings differ: their losses do not compare, their NCC does.")
+        ncc = ", their NCC does" if one.bone is None and other.bone is None else ""
+        words.append(f"Their settings differ: their losses do not compare{ncc}.")
     return "\n".join(words)

@@ -33,6 +33,8 @@ class ShownRefinement:
         How many iterates may come.
     simulated
         Whether a radiograph is.
+    bone
+        As `Result.bone`.
     """
 
     name: str
@@ -43,6 +45,7 @@ class ShownRefinement:
     levels: int
     expected: int
     simulated: bool
+    bone: str | None = None
     registration: Registration | None = None
     iterates: list[Iterate] = field(default_factory=list)
 
@@ -96,4 +99,5 @@ def shown_of_result(result: Result, carm: CArm) -> ShownRefinement:
         1 + max(it.level for it in iterates),
         len(iterates),
         registration.simulated,
+        result.bone,
     )
