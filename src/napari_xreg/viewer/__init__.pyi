@@ -2,6 +2,7 @@ from .adoption import (
     CapturedLayer as CapturedLayer,
     Values as Values,
     adoptable as adoptable,
+    at_home as at_home,
     capture as capture,
     value_of as value_of,
 )

@@ -4,7 +4,7 @@ A layer is looked at in the main thread; what is captured may be worked on in an
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -22,7 +22,8 @@ from napari_xreg.images import (
     hu_from_lac,
     lac_from_hu,
 )
-from napari_xreg.viewer.layer_data import carried
+from napari_xreg.session import Session
+from napari_xreg.viewer.layer_data import KEY, carried
 
 Values = Literal["hu", "attenuation"]
 
@@ -161,6 +162,13 @@ def adoptable(layers: Sequence[Layer], kind: Literal["ct", "labels", "radiograph
 def value_of(layer: Layer) -> Any:
     """What a layer of ours was made from, or None for anybody else's."""
     return carried(layer.metadata)
+
+
+def at_home(layer: Layer, session: Session) -> None:
+    """From now on a layer of ours is this session's: saved with it, and a copy brings nothing."""
+    carry = carried(layer.metadata)
+    if carry is not None:
+        layer.metadata[KEY] = replace(carry, home=session)
 
 
 def _millimetres(layer: Layer) -> tuple[NDArray[np.float64], tuple[str, ...]]:

@@ -44,6 +44,9 @@ class Carried:
         The session it was read with, where it came from a session file.
     case
         The sample it belongs to, whose true pose is known.
+    home
+        The session of the window that took it or shows it: what is saved with the layer is that
+        session as it is by then. None: no window has it.
     """
 
     value: Value
@@ -51,6 +54,7 @@ class Carried:
     notes: tuple[str, ...] = ()
     session: Session | None = None
     case: SampleCase | None = None
+    home: Session | None = None
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Carried":
         # It never changes: a duplicated layer shares it instead of copying a CT.

@@ -11,12 +11,14 @@ from qtpy.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import QFileDialog, QScrollArea
 
+from napari_xreg.geometry import Pose
 from napari_xreg.images import Landmark, write_landmarks, write_radiograph
 from napari_xreg.images.known_geometry.sidecar import given_geometry, write_geometry
 from napari_xreg.registration import Registration, Status
-from napari_xreg.session import Session, sample_case, write_session
+from napari_xreg.session import Session, read_session, sample_case, write_session
 from napari_xreg.simulation import phantom
 from napari_xreg.viewer.files.readers import read_session_layers
+from napari_xreg.viewer.files.writers import LayerRefused, write_session_layers
 from napari_xreg.viewer.layer_data import (
     Carried,
     labels_layer,
@@ -789,3 +791,73 @@ def test_a_layer_that_is_refused_is_one_sentence_and_does_not_stop_the_others(
     (sentence,) = said
     assert "bones" in sentence
     assert "same grid" in sentence
+
+
+def saved_again(layers, tmp_path):
+    """The session that File > Save Selected Layers writes of them."""
+    file, *_ = write_session_layers(
+        str(tmp_path / "x.xreg.json"), [layer.as_layer_data_tuple() for layer in layers]
+    )
+    return read_session(file)
+
+
+def test_layers_saved_as_a_session_are_the_session_as_it_is_now(
+    widget, tmp_path, make_radiograph, patient
+):
+    """Not one radiograph at its start, as its layer alone would have it."""
+    session = widget.workbench.session
+    session.exposures.add(make_radiograph(64, primary_deg=85.0), name="second")
+    moved = session.poses.current
+    moved = Pose(moved.rotation, moved.translation + torch.tensor([7.0, -3.0, 2.0]))
+    session.poses.set(moved, "moved")
+    again = saved_again([widget.workbench.canvas.layer("radiograph")], tmp_path)
+    assert [entry.name for entry in again.exposures.all] == ["frontal", "second"]
+    assert again.patient.volume.shape == patient.volume.shape
+    assert len(again.landmarks.all) == len(patient.landmarks)
+    torch.testing.assert_close(again.poses.current.translation, moved.translation)
+
+
+def test_opened_layers_are_saved_as_the_session_that_took_them(
+    empty, viewer, qtbot, tmp_path, patient, radiograph
+):
+    """A crop, a landmark that was moved since, the pose: what the layers carried is older."""
+    session, shown = empty.workbench.session, empty.workbench.viewer
+    shown.window._qt_window.show()
+    marks = (Landmark("a", (1.0, 2.0, 3.0)), Landmark("b", (4.0, 5.0, 6.0)))
+    put(shown, volume_layer(patient.volume, name="ct"))
+    points = put(shown, landmarks_layer(marks, name="marks"))
+    put(shown, radiograph_layer(radiograph, name="xray"))
+    qtbot.waitUntil(lambda: "xray (as opened)" in shown.layers)
+    entry = session.exposures.active
+    session.exposures.replace_image(entry.id, radiograph.crop(6, 5, 84, 95))
+    session.landmarks.set([Landmark("a", (9.0, 2.0, 3.0)), Landmark("b", (4.0, 5.0, 6.0))])
+    points.data = [(3.0, 2.0, 1.0), (6.0, 5.0, 40.0)]  # b, in z, y, x
+    again = saved_again(shown.layers, tmp_path)
+    (kept,) = again.exposures.all
+    assert kept.name == "xray"
+    assert kept.radiograph.carm.detector.shape == (84, 95)
+    assert [mark.position for mark in again.landmarks.all] == [(9.0, 2.0, 3.0), (40.0, 5.0, 6.0)]
+    assert session.landmarks.all[1].position == (4.0, 5.0, 6.0)
+    shown.layers["xray (as opened)"].data = np.ones((96, 108), np.float32)
+    with pytest.raises(LayerRefused, match="was edited, but its session has another"):
+        saved_again(shown.layers, tmp_path)
+
+
+def test_copies_of_the_canvas_s_own_layer_stay(widget, viewer, qtbot, tmp_path):
+    """Duplicated, and converted to labels."""
+    session, shown = widget.workbench.session, widget.workbench.viewer
+    shown.window._qt_window.show()
+    own = widget.workbench.canvas.layer("radiograph")
+    data, options, kind = own.as_layer_data_tuple()
+    copies = [
+        put(shown, (data, {**options, "name": "copy"}, kind)),
+        shown.add_labels(
+            np.asarray(data, int), name="labels", scale=own.scale, metadata=dict(own.metadata)
+        ),
+    ]
+    qtbot.wait(100)
+    assert all(copy in shown.layers and copy.visible for copy in copies)
+    assert [copy.name for copy in copies] == ["copy", "labels"]
+    assert [entry.name for entry in session.exposures.all] == ["frontal"]
+    again = saved_again(shown.layers, tmp_path)
+    np.testing.assert_array_equal(again.exposures.active.radiograph.line_integrals, own.data)

@@ -17,7 +17,7 @@ class RadiographLayer:
 
     A name that the user gives the layer becomes the radiograph's. No two layers of napari have one
     name: while another layer has it, a number follows. The layer carries its radiograph, so that it
-    can be saved with its geometry.
+    can be saved with its geometry, and the session, so that it can be saved as it is.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ class RadiographLayer:
         # Of more digits than are drawn, or not finite everywhere: it would be saved as edited.
         if np.array_equal(layer.data, shown_pixels(active.radiograph)):
             source = None if active.edited else active.source
-            layer.metadata[KEY] = Carried(active.radiograph, source)
+            layer.metadata[KEY] = Carried(active.radiograph, source, home=self._session)
 
     def _inserted(self, event: Any) -> None:
         layer = self._shelf.get(ROLE)

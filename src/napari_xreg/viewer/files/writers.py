@@ -12,6 +12,7 @@ from typing import Any, ParamSpec
 
 from napari_xreg.images import (
     LabelMap,
+    Landmark,
     Radiograph,
     Volume,
     write_dicom_radiograph,
@@ -103,30 +104,35 @@ def write_session_layers(path: str, layers: Sequence[LayerData]) -> list[str]:
 def session_of_layers(layers: Sequence[LayerData]) -> Session:
     """The session that layers carry, else a new one of what they were made from.
 
-    What was edited in napari is in it: pixels, painted labels, landmarks that were moved, added or
-    deleted. A radiograph that does not belong to the session is added to it.
+    Layers of a window's session carry it as it is now, whatever they were opened with. What was
+    edited in napari is in it: pixels, painted labels, landmarks that were moved, added or deleted. A
+    radiograph that does not belong to the session is added to it.
 
     Raises
     ------
     ValueError
         If no layer was made from a CT or a radiograph, a layer was cropped, moved, scaled or
-        turned, or the layers belong to several sessions or patients.
+        turned, the layers belong to several sessions or patients, or one was edited that the session
+        no longer holds.
     """
     shown = [
         _Shown(str(attributes.get("name", "")), carry, as_edited(carry, data, attributes))
-        for data, attributes, _ in layers
+        for data, attributes, kind in layers
         if (carry := _made_from(attributes)) is not None
+        # A radiograph converted to labels is none any more.
+        if kind != "labels" or isinstance(carry.value, LabelMap)
     ]
-    sessions = {id(one.carry.session): one.carry.session for one in shown if one.carry.session}
+    sessions = {id(one.session): one.session for one in shown if one.session}
     if len(sessions) > 1:
         raise ValueError("these layers belong to several sessions: save those of one at a time")
     (carried_session,) = sessions.values() or (None,)
     known = set()
     if carried_session is not None:
-        known = {id(entry.radiograph) for entry in carried_session.exposures.all}
-    strangers = [
-        one for one in shown if one.carry.session is None and id(one.carry.value) not in known
-    ]
+        patient = carried_session.patient
+        there: list[Value | None] = [patient.volume, patient.labels]
+        there += [entry.radiograph for entry in carried_session.exposures.all]
+        known = {id(one) for one in there}
+    strangers = [one for one in shown if one.session is None and id(one.carry.value) not in known]
     session = Session()
     if carried_session is not None:
         if not strangers and not any(one.edited for one in shown):
@@ -154,6 +160,11 @@ class _Shown:
         return self.value is not self.carry.value
 
     @property
+    def session(self) -> Session | None:
+        """That it belongs to: the window's, not the one that the window opened."""
+        return self.carry.home or self.carry.session
+
+    @property
     def source(self) -> Source | None:
         """Where this very value can be read again."""
         return None if self.edited else self.carry.source
@@ -169,15 +180,30 @@ def _edited_state(state: SessionState, shown: Sequence[_Shown]) -> SessionState:
             state = replace(state, volume=new, volume_source=None)
         elif old is state.labels and isinstance(new, LabelMap):
             state = replace(state, labels=new, labels_source=None)
-        elif isinstance(new, Radiograph):
+        elif isinstance(new, Radiograph) and any(e.radiograph is old for e in state.exposures):
             exposures = tuple(
                 entry.with_radiograph(new) if entry.radiograph is old else entry
                 for entry in state.exposures
             )
             state = replace(state, exposures=exposures)
-        elif isinstance(new, tuple):
-            state = replace(state, landmarks=new)
+        elif isinstance(new, tuple) and isinstance(old, tuple):
+            state = replace(state, landmarks=_edited_marks(state.landmarks, old, new))
+        elif one.session is not None:
+            raise ValueError(
+                f"the layer {one.name!r} was edited, but its session has another in its place by "
+                "now: leave that layer out"
+            )
     return state
+
+
+def _edited_marks(
+    marks: Sequence[Landmark], old: Sequence[Landmark], new: Sequence[Landmark]
+) -> tuple[Landmark, ...]:
+    """Landmarks with what was changed from `old` to `new`; the others may have moved since."""
+    gone = {mark.name for mark in old} - {mark.name for mark in new}
+    changed = {mark.name: mark for mark in new if mark not in old}
+    kept = [changed.pop(mark.name, mark) for mark in marks if mark.name not in gone]
+    return (*kept, *changed.values())
 
 
 def _add_strangers(session: Session, shown: Sequence[_Shown]) -> None:
@@ -193,7 +219,8 @@ def _add_strangers(session: Session, shown: Sequence[_Shown]) -> None:
                 session.patient.set_volume(one.value, one.source)
             elif isinstance(one.value, LabelMap):
                 session.patient.set_labels(one.value, one.source)
-    marks = [mark for one in shown if isinstance(one.value, tuple) for mark in one.value]
+    here = session.landmarks.all
+    marks = [m for one in shown if isinstance(one.value, tuple) for m in one.value if m not in here]
     if marks:
         session.landmarks.set(
             [*session.landmarks.all, *(m for m in marks if m.position is not None)]

@@ -10,7 +10,7 @@ from qtpy.QtCore import QTimer
 
 from napari_xreg.images import LabelMap, Radiograph, Volume
 from napari_xreg.session import Session
-from napari_xreg.viewer import Carried, value_of
+from napari_xreg.viewer import Carried, at_home, value_of
 from napari_xreg.widgets.data.answers import CT, Labelled, Marks, Xray
 from napari_xreg.widgets.data.load_queue import LoadQueue
 from napari_xreg.widgets.jobs.workbench import Workbench
@@ -61,7 +61,8 @@ class OpenedLayers:
         carry = value_of(event.value)
         if window is None or carry is None or carry in self._taken or not seen(window):
             return
-        if any(event.value is own for own in self._bench.canvas.layers):
+        # The canvas's own, what was taken, and copies of them.
+        if carry.home is self._bench.session:
             return
         self._taken.add(carry)
         self._waiting.append(event.value)
@@ -112,6 +113,7 @@ class OpenedLayers:
             if not taken and carry.session is None:
                 continue
             layer.visible = False
+            at_home(layer, self._bench.session)
             if isinstance(value, Radiograph):
                 layer.name = f"{layer.name} (as opened)"
         self._bench.canvas.name_radiograph()
