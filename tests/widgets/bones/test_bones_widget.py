@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import json
+import time
 
 import numpy as np
 import pytest
@@ -10,8 +11,8 @@ import torch
 from moved_bar import CARM, MOVED, ORIGIN, SIZE, patient, radiographs, world_from_index
 from qtpy.QtCore import Qt
 
-from napari_xreg.geometry import Pose
-from napari_xreg.images import LabelMap, Volume, lac_from_hu
+from napari_xreg.geometry import CArm, Detector, Pose
+from napari_xreg.images import LabelMap, Radiograph, Volume, lac_from_hu
 from napari_xreg.progress import run
 from napari_xreg.registration import (
     BodiesRegistration,
@@ -21,7 +22,7 @@ from napari_xreg.registration import (
     Status,
     likelihood_of,
 )
-from napari_xreg.session import saving
+from napari_xreg.session import rotate_exposure, saving
 from napari_xreg.widgets import BonesWidget, PoseWidget, RefineWidget
 from napari_xreg.widgets.bones import widget as module
 from napari_xreg.widgets.docks.opening import dock_of, opened
@@ -307,7 +308,9 @@ def test_another_ct_or_radiographs_that_are_gone_take_the_bones_along(widget, kn
     session, controls = widget.workbench.session, widget.controls
     tick(widget, "femur right")
     registered(widget, qtbot)
+    first = widget.result
     session.exposures.remove(session.exposures.named("b").id)
+    assert "a radiograph was removed: undo" in controls.words.words
     assert widget.result is None
     assert not controls.table.isVisibleTo(widget)
     assert not {BAR, REST} & set(titles(widget))
@@ -316,14 +319,77 @@ def test_another_ct_or_radiographs_that_are_gone_take_the_bones_along(widget, kn
     registered(widget, qtbot)
     assert list(known[-1].ids) == [session.exposures.named("a").id]
     alone = session.exposures.active
+    second = widget.result
     session.exposures.replace_image(alone.id, alone.radiograph.crop(2, 3, 80, 90))
     assert widget.result is None
+    # Undo brings back what they were found in, and the bones with it.
+    assert first is not second
+    session.undo()
+    assert widget.result is second
+    assert controls.table.isVisibleTo(widget)
+    assert controls.words.words.startswith("2 of 2 trusted.")
+    qtbot.waitUntil(lambda: not widget.on_canvas.busy, timeout=LONG)
+    assert {BAR, REST} <= set(titles(widget))
+    qtbot.mouseClick(controls.accept, LEFT)
+    assert session.history.undoes == "femur right 1 accepted"
+    session.exposures.replace_image(alone.id, alone.radiograph.crop(2, 3, 80, 90))
     registered(widget, qtbot)
     session.patient.set_volume(None)
     assert widget.result is None
     assert not {BAR, REST} & set(titles(widget))
     assert not controls.go.isEnabled()
     assert "label map" in controls.without.words
+
+
+def test_bones_go_when_a_square_picture_is_turned(widget, known, qtbot):
+    """Its C-arm is then the same as before, and the pose is not."""
+    session = widget.workbench.session
+    for entry in session.exposures.all:
+        session.exposures.remove(entry.id)
+    square = CArm(1020.0, 740.0, Detector((96, 96), (2.4, 2.4), (47.5, 47.5)))
+    image = torch.rand(96, 96, generator=torch.Generator().manual_seed(3))
+    session.exposures.add(Radiograph(image, square), name="c")
+    tick(widget, "femur right")
+    registered(widget, qtbot)
+    found = widget.result
+    session.exposures.replace(rotate_exposure(session.exposures.active, 1))
+    assert session.exposures.active.radiograph.carm == square
+    assert widget.result is None
+    assert not {BAR, REST} & set(titles(widget))
+    session.undo()
+    assert widget.result is found
+
+
+def test_what_runs_is_stopped_when_its_radiograph_changes_and_that_is_said(
+    widget, known, qtbot, monkeypatch
+):
+    def waits(request, *, control=None):
+        steps = register_bones(request, control=control)
+        yield next(steps)
+        while not control.cancelled:
+            time.sleep(0.01)
+
+    monkeypatch.setattr(module, "register_bones", waits)
+    session = widget.workbench.session
+    tick(widget, "femur right")
+    qtbot.mouseClick(widget.controls.go, LEFT)
+    qtbot.waitUntil(lambda: widget.on_canvas.layers is not None, timeout=LONG)
+    b = session.exposures.named("b")
+    session.exposures.replace_image(b.id, b.radiograph.crop(2, 3, 80, 90))
+    assert not widget.running
+    assert widget.controls.words.words == "Stopped: b was changed."
+
+
+def test_undo_of_the_bones_leaves_the_c_arm_where_it_was_moved(widget, known, qtbot):
+    session = widget.workbench.session
+    tick(widget, "femur right")
+    moved = Pose(torch.eye(3).double(), torch.tensor([0.0, 3.0, 0.0]).double())
+    there = moved @ session.poses.current
+    session.poses.move(there)  # as by a drag
+    registered(widget, qtbot)
+    session.undo()
+    assert session.results.all == ()
+    assert session.poses.current is there
 
 
 def test_layers_go_with_the_widget_and_results_stay(widget, known, qtbot):

@@ -99,7 +99,9 @@ class BonesOnCanvas(QObject):
         self.draw()
 
     def finish(self, bones: SessionBones) -> None:
-        """Where they were found."""
+        """Where they were found, by what has begun or before."""
+        if self.layers is None:
+            self.begin(bones.asked, bones.request)
         self._moving, self._over = False, True
         self._poses = {name: bones.poses_of(name) for name in bones.found.names}
         self.draw()

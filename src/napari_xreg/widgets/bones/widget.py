@@ -5,6 +5,7 @@ from typing import Any
 
 from qtpy.QtWidgets import QVBoxLayout
 
+from napari_xreg.registration import Status
 from napari_xreg.widgets.bones.controls import FINDING, NO_LABELS, BonesControls
 from napari_xreg.widgets.bones.on_canvas import BonesOnCanvas
 from napari_xreg.widgets.docks.docked import Docked
@@ -49,7 +50,8 @@ class BonesWidget(Docked):
         self._request: BodiesRequest | None = None
         self._kept: dict[str, str] = {}  # ids of the session's results, by the names of the bones
         self.result: SessionBones | None = None
-        """The last answer."""
+        """What is shown."""
+        self._last: SessionBones | None = None  # the last answer; undo may bring back what it is of
         self.controls = BonesControls()
         self.on_canvas = BonesOnCanvas(self.workbench)
         self._facts = Lane(lambda _: self._follow(), name="Labels")
@@ -139,11 +141,15 @@ class BonesWidget(Docked):
 
     def _end(self, bones: SessionBones) -> None:
         if self.torn_down:
-            if self._still_there(bones.asked):
+            if not self._gone(bones.asked):
                 self._keep(bones)
             return
-        self.result = bones
+        self._last = bones
         self._keep(bones)
+        self._show(bones)
+
+    def _show(self, bones: SessionBones) -> None:
+        self._asked, self._request, self.result = bones.asked, bones.request, bones
         self.on_canvas.finish(bones)
         assert self.on_canvas.layers is not None
         self.controls.table.show_bones(bones, self.on_canvas.layers.colours)
@@ -155,7 +161,7 @@ class BonesWidget(Docked):
         """In the session, where closing asks and a saved file has them: a result for each bone."""
         described = {"kind": "bones", "starts": bones.asked.settings.starts}
         results = self._session.results
-        with self._session.one_step("register bones", since_recorded=True):
+        with self._session.one_step("register bones"):
             self._kept = {
                 name: results.add(
                     registration,
@@ -182,7 +188,7 @@ class BonesWidget(Docked):
         trusted = sum(map(bool, found.bodies))
         words = f"{trusted} of {len(found.names)} trusted."
         words += f" Loss of all together {found.bodies[0].losses['loss']:.4f}."
-        if self._job is not None and self._job.control.cancelled:
+        if any(each.status is Status.CANCELLED for each in found.bodies):
             words = f"Cancelled: this is the best so far. {words}"
         self.controls.words.setText(words)
 
@@ -243,20 +249,32 @@ class BonesWidget(Docked):
     # ------------------------------------------------------------------ following
 
     def _follow_data(self) -> None:
-        """Another CT, or radiographs that are gone or cropped: what was found no longer holds. Else it holds for what was
-        cut then.
+        """Another CT, or radiographs that are gone, cropped or turned: what was found no longer holds, until undo brings
+        back what it was found in. Else it holds for what was cut then.
         """
-        if self._asked is not None and not self._still_there(self._asked):
+        why = "" if self._asked is None else self._gone(self._asked)
+        if why:
+            words = HINT if self.result is None else f"{why}: undo that to see these bones again."
+            words = f"Stopped: {why}." if self.running else words
             self._forget()
+            self.controls.words.setText(words)
+        if self._asked is None and self._last is not None and not self._gone(self._last.asked):
+            self._show(self._last)
         self.on_canvas.draw()
         self._follow()
 
-    def _still_there(self, asked: SessionBonesRequest) -> bool:
+    def _gone(self, asked: SessionBonesRequest) -> str:
+        """What of it is no longer there, in words; empty: nothing."""
+        if self._session.patient.volume is not asked.volume:
+            return "the CT was changed"
         for id, view in zip(asked.ids, asked.views, strict=True):
             exposure = self._session.exposures.find(id)
-            if exposure is None or exposure.radiograph.carm != view.radiograph.carm:
-                return False
-        return self._session.patient.volume is asked.volume
+            if exposure is None:
+                return "a radiograph was removed"
+            # Not by value: a square detector that was turned is the same, its pose is not.
+            if exposure.radiograph.carm is not view.radiograph.carm:
+                return f"{exposure.name} was changed"
+        return ""
 
     def _follow(self) -> None:
         session, controls = self._session, self.controls
@@ -276,7 +294,6 @@ class BonesWidget(Docked):
         if self._job is not None and self._job.running:
             self._job.abandon()
         self._job = self._asked = self._request = self.result = None
-        self._kept = {}
         self.on_canvas.forget()
         self.controls.table.show_bones(None, {})
         self.controls.words.setText(HINT)
