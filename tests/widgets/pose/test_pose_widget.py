@@ -12,12 +12,14 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
 from napari_xreg.viewer.detector.pose_handles import RING
+from napari_xreg.widgets.landmarks.widget import LandmarksWidget
 from napari_xreg.widgets.pose.rows import side_of
 from napari_xreg.widgets.pose.shortcuts import PRESETS, SHORTCUTS, answer_with
 from napari_xreg.widgets.pose.widget import PoseWidget
 
 CONTROL = Qt.KeyboardModifier.ControlModifier
 SHIFT = Qt.KeyboardModifier.ShiftModifier
+PLAIN = Qt.KeyboardModifier.NoModifier
 LEFT, RIGHT, NONE = Qt.MouseButton.LeftButton, Qt.MouseButton.RightButton, Qt.MouseButton.NoButton
 
 
@@ -267,7 +269,7 @@ def test_control_shift_right_drag_rolls(bench, widget, canvas):
 
 def test_a_drag_without_control_pans_the_canvas_only(bench, widget, canvas):
     pose, where = bench.session.poses.current, bench.viewer.scene.camera.center
-    drag(canvas, (30, 10), modifiers=Qt.KeyboardModifier.NoModifier)
+    drag(canvas, (30, 10), modifiers=PLAIN)
     assert bench.session.poses.current is pose
     assert bench.viewer.scene.camera.center != where
 
@@ -287,9 +289,8 @@ def test_handles_shift_and_roll_with_the_plain_mouse_and_pan_elsewhere(
     widget.view.handles.setChecked(True)
     painted(bench)
     radius = RING * min(bench.canvas.carm.detector.size_mm)
-    plain = Qt.KeyboardModifier.NoModifier
     centre, (down, right) = camera.center, handles.centre
-    drag(canvas, (12, -9), modifiers=plain, start=at_mm(bench, canvas, down, right))
+    drag(canvas, (12, -9), modifiers=PLAIN, start=at_mm(bench, canvas, down, right))
     painted(bench)
     assert records(bench)[-1] == "drag"
     moved = (handles.centre[0] - down, handles.centre[1] - right)  # the cross goes with the patient
@@ -297,7 +298,7 @@ def test_handles_shift_and_roll_with_the_plain_mouse_and_pan_elsewhere(
     down, right = handles.centre
     # From twelve o'clock to three.
     way = (round(radius * camera.zoom), round(radius * camera.zoom))
-    drag(canvas, way, modifiers=plain, start=at_mm(bench, canvas, down - radius, right))
+    drag(canvas, way, modifiers=PLAIN, start=at_mm(bench, canvas, down - radius, right))
     painted(bench)
     assert records(bench)[-1] == "roll"
     # The ring has 16 pixels of the screen: one is 3.6 degrees.
@@ -306,11 +307,43 @@ def test_handles_shift_and_roll_with_the_plain_mouse_and_pan_elsewhere(
     assert camera.center == centre
     assert camera.mouse_pan
     moved = bench.session.poses.current
-    drag(canvas, (40, 25), modifiers=plain, start=at_mm(bench, canvas, down - 1.6 * radius, right))
+    drag(canvas, (40, 25), modifiers=PLAIN, start=at_mm(bench, canvas, down - 1.6 * radius, right))
     assert bench.session.poses.current is moved
     assert camera.center != centre
     widget.view.handles.setChecked(False)
     assert bench.canvas.layer("pose handles") is None
+
+
+@pytest.mark.parametrize("first", ["Pose", "Landmarks"])
+def test_handles_give_way_to_landmarks(bench, viewer, canvas, qtbot, painted, first):
+    """A click on the cross picks while picking is on; a picked landmark is dragged from under the ring."""
+    made = {"Pose": PoseWidget, "Landmarks": LandmarksWidget}
+    widgets = {name: made[name](viewer) for name in sorted(made, key=lambda name: name != first)}
+    painted(bench)
+    widgets["Pose"].view.handles.setChecked(True)
+    handles, zoom = bench.canvas.handles, bench.viewer.scene.camera.zoom
+    picking = widgets["Landmarks"].picking
+    picking.toggle()
+    wanted = picking.guide.name
+    pose, (down, right) = bench.session.poses.current, handles.centre
+    send(canvas, QEvent.Type.MouseMove, at_mm(bench, canvas, down, right), NONE, NONE, PLAIN)
+    qtbot.mouseClick(canvas, LEFT, PLAIN, at_mm(bench, canvas, down, right))
+    (mark,) = bench.session.exposures.active.landmarks
+    assert mark.name == wanted
+    spacing = bench.canvas.carm.detector.spacing
+    assert np.array(mark.pixel) * spacing == pytest.approx((down, right), abs=1 / zoom)
+    picking.stop()
+    drag(canvas, (12, -9), modifiers=PLAIN, start=at_mm(bench, canvas, down, right))
+    (mark,) = bench.session.exposures.active.landmarks
+    there = (down - 9 / zoom, right + 12 / zoom)
+    assert np.array(mark.pixel) * spacing == pytest.approx(there, abs=1 / zoom)
+    assert bench.session.poses.current is pose
+    # Where neither is wanted, they are the pose's.
+    drag(canvas, (12, -9), modifiers=PLAIN, start=at_mm(bench, canvas, down, right))
+    assert bench.session.poses.current is not pose
+    for widget in widgets.values():
+        widget.tear_down()
+    assert handles.gives_way_to == []
 
 
 @pytest.mark.parametrize(

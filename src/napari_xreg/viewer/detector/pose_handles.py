@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float
@@ -33,10 +33,17 @@ class PoseHandles:
         Where the layer is kept.
     session
         Whose active radiograph has them.
+
+    Attributes
+    ----------
+    gives_way_to
+        Asked with napari's event of a press: True where it is wanted for something else, however the
+        two came to lie on each other.
     """
 
     def __init__(self, shelf: LayerShelf, session: Session) -> None:
         self._shelf, self._session = shelf, session
+        self.gives_way_to: list[Callable[[Any], bool]] = []
         self._on = False
         self._pivot: Callable[[], Float[Tensor, "3"] | None] = lambda: None
         self._centre: tuple[float, float] | None = None

@@ -44,12 +44,23 @@ class PickMouse:
         # The very same object each time: a bound method is made anew by every look-up.
         self._callback = self._on_drag
         workbench.viewer.mouse_drag_callbacks.append(self._callback)
+        workbench.canvas.handles.gives_way_to.append(self._wanted)
 
     def close(self) -> None:
         """Listen no more."""
         callbacks = self._bench.viewer.mouse_drag_callbacks
         if self._callback in callbacks:
             callbacks.remove(self._callback)
+        waiting = self._bench.canvas.handles.gives_way_to
+        if self._wanted in waiting:
+            waiting.remove(self._wanted)
+
+    def _wanted(self, event: Any) -> bool:
+        """Whether a press here picks, or takes a landmark."""
+        carm = self._bench.canvas.carm
+        if self._wants():
+            return True
+        return carm is not None and self._landmark_under(event, carm) is not None
 
     def _on_drag(self, viewer: Any, event: Any) -> Generator[None, None, None]:
         carm = self._bench.canvas.carm

@@ -143,8 +143,12 @@ class PoseMouse:
         mode = str(getattr(viewer.layers.selection.active, "mode", "pan_zoom"))
         if event.button != 1 or event.modifiers or event.handled or mode != "pan_zoom":
             return None
+        handles = self._bench.canvas.handles
         row_mm, column_mm = (float(v) for v in event.position[-2:])
-        return self._bench.canvas.handles.under(row_mm, column_mm, viewer.scene.camera.zoom)
+        handle = handles.under(row_mm, column_mm, viewer.scene.camera.zoom)
+        if handle is None or any(wanted(event) for wanted in handles.gives_way_to):
+            return None
+        return handle
 
     def _pivot_at(
         self, kind: str, pose: Pose, carm: CArm, pixel: hand_moves.Pixel
