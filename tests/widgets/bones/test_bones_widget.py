@@ -24,7 +24,7 @@ from napari_xreg.registration import (
 )
 from napari_xreg.session import rotate_exposure, saving
 from napari_xreg.widgets import BonesWidget, PoseWidget, RefineWidget
-from napari_xreg.widgets.bones import widget as module
+from napari_xreg.widgets.bones import on_canvas, widget as module
 from napari_xreg.widgets.docks.opening import dock_of, opened
 from napari_xreg.widgets.refine.results import ResultsPanel
 from napari_xreg.workflows import BodiesRequest, SessionBones, register_bones
@@ -218,6 +218,27 @@ def test_each_bone_is_drawn_where_it_is_in_the_radiograph_that_is_shown(widget, 
     assert layer(widget, BAR).colormap.colors[-1][:3] == pytest.approx(
         np.array([0x56, 0xB4, 0xE9]) / 255, abs=1e-3
     )
+
+
+def test_bones_of_one_radiograph_never_lie_over_another(widget, known, qtbot, monkeypatch):
+    """Not even where their pictures in the other cannot be drawn."""
+    session = widget.workbench.session
+    tick(widget, "femur right")
+    registered(widget, qtbot)
+    assert layer(widget, BAR).visible
+
+    def fails(_):
+        raise RuntimeError("out of memory")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(on_canvas._Asked, "answer", fails)
+        session.exposures.activate(session.exposures.named("b").id)
+        assert not layer(widget, BAR).visible
+        qtbot.waitUntil(lambda: not widget.on_canvas.busy, timeout=LONG)
+    assert not layer(widget, BAR).visible
+    session.exposures.activate(session.exposures.named("a").id)
+    qtbot.waitUntil(lambda: not widget.on_canvas.busy, timeout=LONG)
+    assert layer(widget, BAR).visible
 
 
 def test_the_table_says_what_was_found_and_switches_layers(widget, known, qtbot):

@@ -40,7 +40,7 @@ class BoneLayers:
     """
 
     def __init__(self, viewer: ViewerModel, names: Sequence[str], rest: str | None = None) -> None:
-        self.titles = {name: _title(name, rest) for name in names}
+        self.titles = _titles(names, rest)
         """What the layers are called at first."""
         self.colours = colours_of(names, rest)
         """``#rrggbb`` of each."""
@@ -107,7 +107,9 @@ class BoneLayers:
         return layer
 
     def _switched(self, name: str, layer: Image) -> None:
-        if not self._hidden and layer.visible != self._on[name]:
+        if self._hidden:  # the picture there is of another radiograph
+            self._shelf.show(self.titles[name], False)
+        elif layer.visible != self._on[name]:
             self._on[name] = layer.visible
             for call in self._heard:
                 call(name, layer.visible)
@@ -140,6 +142,13 @@ def bone_picture(
     return picture
 
 
-def _title(name: str, rest: str | None) -> str:
-    plain = bone_words(name)
-    return f"{plain} (rest of the CT)" if name == rest else f"{plain} (bone)"
+def _titles(names: Sequence[str], rest: str | None) -> dict[str, str]:
+    """By name; numbered where words are alike: "rib_left 1" and "rib left_1" are two bones."""
+    titles: dict[str, str] = {}
+    plain = [
+        f"{bone_words(name)} ({'rest of the CT' if name == rest else 'bone'})" for name in names
+    ]
+    for n, (name, title) in enumerate(zip(names, plain, strict=True)):
+        before = plain[:n].count(title)
+        titles[name] = f"{title} {before + 1}" if before else title
+    return titles

@@ -62,6 +62,7 @@ class BonesOnCanvas(QObject):
         self._request: BodiesRequest | None = None
         self._poses: dict[str, dict[str, Pose]] = {}  # of a bone, by the id of the radiograph
         self._moving = self._over = False  # _over: the DRR makes room for them
+        self._painted = ""  # id of the radiograph whose pictures the layers have
         self.layers: BoneLayers | None = None
         """None: there is nothing to show."""
 
@@ -117,6 +118,8 @@ class BonesOnCanvas(QObject):
             self._alone.show(False)
             return
         self._alone.show(self._over)
+        if active.id != self._painted:
+            layers.hide()
         full = active.radiograph.carm
         self._lane.ask(
             _Asked(
@@ -139,7 +142,7 @@ class BonesOnCanvas(QObject):
         """No bones any more; their layers go."""
         self._lane.drop()
         self._asked = self._request = None
-        self._poses = {}
+        self._poses, self._painted = {}, ""
         self._moving = self._over = False
         layers, self.layers = self.layers, None
         if layers is not None:
@@ -160,6 +163,7 @@ class BonesOnCanvas(QObject):
             return
         if active.id == asked.radiograph and active.radiograph.carm.detector == asked.full:
             layers.show(pictures, asked.carm.detector, asked.full)
+            self._painted = active.id
 
 
 def _sampled(carm: CArm, pixels: int) -> CArm:
