@@ -68,4 +68,9 @@ def test_a_bone_is_called_as_the_label_map_says():
     assert bones_of_structures(labels, [(3,), (4,), (5,), (6,), (3, 5), (9, 4)]) == {
         "tibia": (3,), "4": (4,), "5": (5,), "6": (6,), "tibia,tibia": (3, 5), "9,patient": (9, 4),
     }  # fmt: skip
+    # A structure may be called by another's number.
+    labels = LabelMap(ids, torch.eye(4), {7: "5", 8: "label 5"})
+    assert bones_of_structures(labels, [(7,), (8,), (5,)]) == {
+        "5": (7,), "label 5": (8,), "label label 5": (5,),
+    }  # fmt: skip
     assert bone_words("hip_left,sacrum") == "hip left + sacrum"

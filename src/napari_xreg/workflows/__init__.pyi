@@ -14,6 +14,7 @@ from .bones_folder import (
     BonesExport as BonesExport,
     bone_folders as bone_folders,
     export_bones as export_bones,
+    folder_name as folder_name,
 )
 from .bones_in_session import (
     BonesSettings as BonesSettings,

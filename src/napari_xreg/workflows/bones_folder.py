@@ -1,5 +1,6 @@
 """What a registration of several bones leaves behind: a folder for each, and how they lie to each other."""
 
+import hashlib
 import re
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,9 @@ from napari_xreg.workflows.exporting import Drawn, ExportRequest, export
 
 BETWEEN = "between.csv"
 """How the bones lie to each other."""
+
+_LETTERS = 60
+"""Of a name that a folder is called by: 24 ribs that are one bone would be more than a file system takes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +46,14 @@ class BonesExport:
     with_radiographs: bool = False
 
 
+def folder_name(name: str) -> str:
+    """What the folder of a bone, or of a result, is called: letters, digits, ``_`` and ``-``; a long one is cut short."""
+    plain = re.sub(r"[^\w-]+", "-", name)
+    if len(plain) <= _LETTERS:
+        return plain
+    return f"{plain[:_LETTERS]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
 def bone_folders(out: Path, names: Sequence[str]) -> list[Path]:
     """Where the results of every bone shall stand; found out now whether they can.
 
@@ -52,7 +64,7 @@ def bone_folders(out: Path, names: Sequence[str]) -> list[Path]:
     WriteError
         If one cannot be written.
     """
-    folders = [out / re.sub(r"[^\w-]+", "-", name) for name in names]
+    folders = [out / folder_name(name) for name in names]
     alike = [folder.name.casefold() for folder in folders]
     if len(set(alike)) < len(alike):
         raise ValueError(f"results of two bones would stand in one folder: got {', '.join(names)}")

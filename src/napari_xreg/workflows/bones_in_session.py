@@ -108,13 +108,16 @@ def bones_of_structures(
 ) -> dict[str, tuple[int, ...]]:
     """A bone of each group of structures, called as the label map says, commas between several.
 
-    A structure is called by its number where that is no name of its own.
+    By numbers where that is no name of its own: "7"; "label 7" where another is called "7".
     """
     bones: dict[str, tuple[int, ...]] = {}
     for ids in groups:
         name = ",".join(labels.names.get(id, "") or str(id) for id in ids)
-        taken = name == PATIENT or name in bones
-        bones[",".join(map(str, ids)) if taken else name] = tuple(ids)
+        if name == PATIENT or name in bones:
+            name = ",".join(map(str, ids))
+        while name in bones:
+            name = f"label {name}"
+        bones[name] = tuple(ids)
     return bones
 
 

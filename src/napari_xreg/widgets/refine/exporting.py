@@ -6,13 +6,13 @@ from qtpy.QtWidgets import QFileDialog, QWidget
 
 from napari_xreg.widgets.jobs.telling import show_error, show_info
 from napari_xreg.widgets.jobs.workbench import Workbench
-from napari_xreg.workflows import FILM_FRAMES, export, export_request
+from napari_xreg.workflows import FILM_FRAMES, export, export_request, folder_name
 
 
 def ask_folder(parent: QWidget, name: str) -> Path | None:
     """Ask where the folder of a result of this name is to be; None: nowhere."""
     folder = QFileDialog.getExistingDirectory(parent, "Where to put the folder of the result")
-    return Path(folder) / name.replace(" ", "-") if folder else None
+    return Path(folder) / folder_name(name) if folder else None
 
 
 def start_export(workbench: Workbench, id: str, folder: Path) -> None:
