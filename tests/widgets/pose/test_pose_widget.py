@@ -684,6 +684,34 @@ def test_of_two_in_a_viewer_the_newest_has_mouse_and_keys(
     assert bench.session.poses.current is pose
 
 
+def test_tied_contrast_and_handles_are_one_for_all_and_go_with_the_last(bench, widget, viewer):
+    canvas = bench.canvas
+    widget.view.tied.setChecked(True)
+    widget.view.handles.setChecked(True)
+    second = PoseWidget(viewer)
+    assert second.view.tied.isChecked()
+    assert second.view.handles.isChecked()
+    middle = canvas.handles.centre
+    second.view.pivot.setCurrentIndex(second.view.pivot.count() - 1)  # a landmark
+    away = canvas.handles.centre
+    assert away != pytest.approx(middle)
+    widget.view.tied.setChecked(False)
+    assert not second.view.tied.isChecked()
+    second.view.tied.setChecked(True)
+    second.tear_down()
+    assert canvas.tied_contrast
+    assert canvas.handles.centre == pytest.approx(middle)
+    second = PoseWidget(viewer)
+    widget.tear_down()
+    assert canvas.layer("pose handles") is not None
+    second.tear_down()
+    assert canvas.layer("pose handles") is None
+    assert not canvas.tied_contrast
+    third = PoseWidget(viewer)
+    assert not third.view.tied.isChecked()
+    third.tear_down()
+
+
 @pytest.mark.parametrize("theme", ["dark", "light"])
 def test_picture(bench, widget, qtbot, screenshot, theme):
     bench.viewer.theme = theme

@@ -1,5 +1,7 @@
 """How radiograph and DRR are compared on the canvas, and what the mouse rotates about."""
 
+from weakref import WeakKeyDictionary
+
 import torch
 from jaxtyping import Float
 from qtpy.QtCore import QTimer
@@ -12,6 +14,9 @@ from napari_xreg.widgets.parts.quiet_choice import quiet_choice
 from napari_xreg.widgets.pose.drr_reading import DrrReading
 
 BLINK_MS = 600
+
+_open: "WeakKeyDictionary[DetectorCanvas, list[ViewGroup]]" = WeakKeyDictionary()
+"""Of each canvas, in the order they came: one contrast and one pair of handles for all of them."""
 
 _ISOCENTER, _CURSOR = "Isocenter", "Point under the cursor"
 
@@ -52,8 +57,12 @@ class ViewGroup(QGroupBox):
             "A cross and a ring on the radiograph, about the point of “Rotate about”: drag the cross to "
             "shift the patient, the ring to roll"
         )
-        self.handles.toggled.connect(lambda _: self._show_handles())
+        self.handles.toggled.connect(self._turn_handles)
         self.pivot.currentIndexChanged.connect(lambda _: self._show_handles())
+        self._together = _open.setdefault(canvas, [])
+        self._together.append(self)
+        self.handles.setChecked(self._together[0].handles.isChecked())
+        self._show_handles()
         self._blinking = QTimer(self)
         self._blinking.setInterval(BLINK_MS)
         self._blinking.timeout.connect(canvas.blink)
@@ -95,16 +104,28 @@ class ViewGroup(QGroupBox):
         self.pivot.setCurrentIndex(max(0, self.pivot.findData(chosen)))
 
     def end(self) -> None:
-        """Blink no more, and take the handles along."""
+        """Blink no more; the last one takes handles and tied contrast along."""
         self._blinking.stop()
-        self._canvas.handles.turn_off()
+        if self in self._together:
+            self._together.remove(self)
+        if not self._together:
+            self._canvas.tied_contrast = False
+        self._show_handles()
 
     def _tie(self, tied: bool) -> None:
         self._canvas.tied_contrast = tied
+        for group in self._together:
+            group.tied.setChecked(tied)
+
+    def _turn_handles(self, on: bool) -> None:
+        for group in self._together:
+            group.handles.setChecked(on)
+        self._show_handles()
 
     def _show_handles(self) -> None:
-        if self.handles.isChecked():
-            self._canvas.handles.turn_on(self.pivot_point)
+        """About the pivot of the newest, whose mouse is obeyed."""
+        if self._together and self._together[-1].handles.isChecked():
+            self._canvas.handles.turn_on(self._together[-1].pivot_point)
         else:
             self._canvas.handles.turn_off()
 
