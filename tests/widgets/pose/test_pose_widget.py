@@ -11,6 +11,8 @@ from qtpy.QtGui import QColor, QImage, QMouseEvent
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
+from napari_xreg.geometry import Pose
+from napari_xreg.images import Landmark
 from napari_xreg.viewer.detector.pose_handles import RING
 from napari_xreg.widgets.landmarks.widget import LandmarksWidget
 from napari_xreg.widgets.pose.rows import side_of
@@ -42,6 +44,15 @@ def widget(bench, viewer, painted):
 
 
 @pytest.fixture
+def undocked(bench, viewer, painted):
+    """A Pose widget that leaves the canvas its width."""
+    widget = PoseWidget(viewer)
+    painted(bench)
+    yield widget
+    widget.tear_down()
+
+
+@pytest.fixture
 def canvas(bench):
     """napari's canvas, which mouse and keys go to."""
     native = bench.viewer.window._qt_viewer.canvas.native
@@ -56,7 +67,7 @@ def send(canvas, kind, point, button, buttons, modifiers):
     QApplication.sendEvent(canvas, event)
 
 
-def drag(canvas, way, *, button=LEFT, modifiers=CONTROL, steps=4, start=None):
+def drag(canvas, way, *, button=LEFT, modifiers=CONTROL, steps=4, start=None, before_release=None):
     """Press, move in steps, release; canvas pixels (x, y)."""
     begin = start or QPoint(canvas.width() // 2, canvas.height() // 2)
     send(canvas, QEvent.Type.MouseButtonPress, begin, button, button, modifiers)
@@ -64,6 +75,8 @@ def drag(canvas, way, *, button=LEFT, modifiers=CONTROL, steps=4, start=None):
         there = begin + QPoint(round(way[0] * k / steps), round(way[1] * k / steps))
         send(canvas, QEvent.Type.MouseMove, there, NONE, button, modifiers)
         QTest.qWait(20)  # vispy drops moves that come within 10 ms
+    if before_release is not None:
+        before_release()
     send(canvas, QEvent.Type.MouseButtonRelease, there, button, NONE, modifiers)
 
 
@@ -312,6 +325,68 @@ def test_handles_shift_and_roll_with_the_plain_mouse_and_pan_elsewhere(
     assert camera.center != centre
     widget.view.handles.setChecked(False)
     assert bench.canvas.layer("pose handles") is None
+
+
+@pytest.mark.parametrize("outside", [False, True])
+def test_the_cross_stays_under_the_mouse_whatever_it_is_about(
+    bench, undocked, canvas, painted, outside
+):
+    """A point 120 mm nearer to the detector than the isocenter, seen on the picture or beyond it."""
+    carm, pose = bench.canvas.carm, bench.session.poses.current
+    isocenter = bench.session.patient.isocenter
+    away = 400.0 if outside else 20.0
+    place = isocenter + pose.rotation @ torch.tensor([away, 0.0, 120.0]).double()
+    marks = [Landmark("deep", tuple(place.tolist()))]
+    bench.session.landmarks.set(marks)
+    view = undocked.view
+    view.pivot.setCurrentIndex(view.pivot.findText("deep"))
+    view.handles.setChecked(True)
+    painted(bench)
+    handles, zoom = bench.canvas.handles, bench.viewer.scene.camera.zoom
+    down, right = handles.centre
+    seen = carm.project(place[None], pose)[0]
+    there = []
+    bench.preview.painted.connect(lambda _: there.append(handles.centre))
+    inwards = -50 if right > carm.detector.size_mm[1] / 2 else 50
+    send_drag = {"modifiers": PLAIN, "start": at_mm(bench, canvas, down, right)}
+    drag(canvas, (inwards, 10), **send_drag, before_release=lambda: painted(bench))
+    way = (10 / zoom, inwards / zoom)
+    held = (there[-1][0] - down, there[-1][1] - right)
+    assert held == pytest.approx(way, abs=0.5 / zoom)
+    moved = carm.project(place[None], bench.session.poses.current)[0] - seen
+    assert (moved * torch.tensor(carm.detector.spacing)).tolist() == pytest.approx(
+        way, abs=0.5 / zoom
+    )
+    painted(bench)
+    inside = (down + way[0], right + way[1])
+    assert handles.centre == pytest.approx(
+        (inside[0], right) if outside else inside, abs=0.5 / zoom
+    )
+
+
+def test_handles_are_not_there_while_another_pose_is_compared(bench, widget, painted):
+    start = bench.session.exposures.active.start
+    step = torch.tensor([0.0, 20.0, 0.0]).double()
+    bench.session.poses.set(Pose(start.rotation, start.translation + step), "moved")
+    widget.view.handles.setChecked(True)
+    painted(bench)
+    handles, layer = bench.canvas.handles, bench.canvas.layer("pose handles")
+    down, right = handles.centre
+    zoom = bench.viewer.scene.camera.zoom
+    widget.compare()
+    assert widget.hint.text().startswith("Shown: ")
+    QTest.qWait(50)
+    assert not layer.visible
+    assert handles.under(down, right, zoom) is None
+    while bench.preview.elsewhere:
+        widget.compare()
+    painted(bench)
+    assert layer.visible
+    assert handles.under(down, right, zoom) == "shift"
+    widget.compare()
+    bench.session.poses.set(start, "moved")  # ends the comparison
+    painted(bench)
+    assert layer.visible
 
 
 @pytest.mark.parametrize("first", ["Pose", "Landmarks"])

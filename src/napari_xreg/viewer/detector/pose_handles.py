@@ -44,7 +44,8 @@ class PoseHandles:
     def __init__(self, shelf: LayerShelf, session: Session) -> None:
         self._shelf, self._session = shelf, session
         self.gives_way_to: list[Callable[[Any], bool]] = []
-        self._on = False
+        self._on = self._aside = False
+        self._held: Float[Tensor, "3"] | None = None
         self._pivot: Callable[[], Float[Tensor, "3"] | None] = lambda: None
         self._centre: tuple[float, float] | None = None
 
@@ -59,17 +60,29 @@ class PoseHandles:
             self._on, self._centre = False, None
             self._shelf.drop(ROLE)
 
+    def step_aside(self, aside: bool) -> None:
+        """Not there while another pose is looked at than the session's, which they would move."""
+        if aside != self._aside:
+            self._aside = aside
+            self.show(self._session.poses.current)
+
+    def hold(self, point: Float[Tensor, "3"] | None) -> None:
+        """Show them about a point that the mouse took them at, world mm; None: about the pivot again."""
+        self._held = point
+        if point is None:
+            self.show(self._session.poses.current)
+
     def show(self, pose: Pose | None) -> None:
         """As seen from a pose; nothing where there is none, or while they are switched off."""
         active = self._session.exposures.active
         if not self._on:
             return
-        if active is None or pose is None:
+        if active is None or pose is None or self._aside:
             self._centre = None
             self._shelf.hide(ROLE)
             return
         carm = active.radiograph.carm
-        pivot = self._pivot()
+        pivot = self._pivot() if self._held is None else self._held
         pivot = self._session.patient.isocenter if pivot is None else pivot
         self._centre = seen_at(carm, pose, pivot)
         size = min(carm.detector.size_mm)

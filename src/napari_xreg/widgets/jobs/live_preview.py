@@ -134,8 +134,12 @@ class LivePreview:
 
     def ask(self) -> None:
         """Render the pose as it is now."""
-        self._elsewhere = None
+        self._look(None)
         self._render()
+
+    def _look(self, pose: Pose | None) -> None:
+        self._elsewhere = pose
+        self._canvas.handles.step_aside(pose is not None)
 
     def _render(self) -> None:
         if self._held:
@@ -156,7 +160,7 @@ class LivePreview:
 
     def look_at(self, pose: Pose | None) -> None:
         """Show the DRR of another pose for now, until the session's own is asked for again; None: now."""
-        self._elsewhere = pose
+        self._look(pose)
         self._render()
         self.looked.emit(pose is not None)
 

@@ -102,12 +102,18 @@ class PoseMouse:
         ):
             return
         start, began = session.poses.current, _pixel(event, carm)
-        pivot = self._pivot_at(kind, start, carm, began)
-        if handle == "roll" and canvas.handles.centre is not None:
-            # About the middle of the ring, which may not be where the pivot is seen.
+        if handle is not None and canvas.handles.centre is not None:
+            # As deep as the pivot, but where the cross is, which a pivot seen outside is not.
+            chosen = self._pivot()
             pivot = hand_moves.point_under(
-                start, carm, _pixel_of(canvas.handles.centre, carm), pivot
+                start,
+                carm,
+                _pixel_of(canvas.handles.centre, carm),
+                session.patient.isocenter if chosen is None else chosen,
             )
+            canvas.handles.hold(pivot)
+        else:
+            pivot = self._pivot_at(kind, start, carm, began)
         event.handled = True
         moved = False
 
@@ -137,6 +143,8 @@ class PoseMouse:
                 self._bench.preview.end_drag()
                 if session.exposures.active is not None:
                     session.poses.record(_WHY[kind])
+            if handle is not None:
+                canvas.handles.hold(None)
 
     def _handle_under(self, viewer: Any, event: Any) -> str | None:
         """Of the plain left button, unless a layer that draws or picks has the mouse."""
