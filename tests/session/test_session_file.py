@@ -398,7 +398,7 @@ def test_the_phantom_needs_no_file(tmp_path):
     case = sample_case(spacing_mm=8.0, pixels=24, severity="clean")
     session = case.session()
     written = write_session(tmp_path / "p.xreg.json", session)
-    assert [path.name for path in written] == ["p.xreg.json", "p.simulated.npz"]
+    assert [path.name for path in written] == ["p.xreg.json", "p.simulated-pelvis.npz"]
     again = read_session(written[0])
     assert torch.equal(again.patient.volume.lac, session.patient.volume.lac)
     assert again.patient.volume_source == case.source

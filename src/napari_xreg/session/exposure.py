@@ -8,7 +8,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from napari_xreg.geometry import Pose
-from napari_xreg.images import Landmark, Radiograph
+from napari_xreg.images import Landmark, Radiograph, file_title
 from napari_xreg.session.source import Source
 
 
@@ -94,6 +94,12 @@ class Exposure:
         if self.painted is None or bool(torch.all(self.painted)):
             return self.radiograph
         return self.radiograph.with_mask(self.painted, "painted by hand")
+
+    @property
+    def called(self) -> str:
+        """In pictures, reports and names of files: as its own file, since its name may be a patient's."""
+        source = self.source
+        return self.name if source is None or source.built_in else file_title(source.path)
 
     def with_radiograph(self, radiograph: Radiograph) -> "Exposure":
         """Another image or geometry; it is `edited` unless pixels and mask are the very same."""

@@ -78,6 +78,7 @@ class Exposures:
         start: Pose | None = None,
         source: Source | None = None,
         truth: Pose | None = None,
+        edited: bool = False,
     ) -> str:
         """Add a radiograph and make it the active one; its id.
 
@@ -93,18 +94,24 @@ class Exposures:
             Where it can be read again; None: it exists in memory only.
         truth
             Of a simulated radiograph: see `Exposure`.
+        edited
+            Its pixels are no longer those of `source`.
         """
         state = self._store.state
         given = start is not None
         if start is None:
             start = nominal_start(radiograph, state.pivot)
         taken = {entry.name for entry in state.exposures} | {gone.name for gone in state.missing}
-        entry = Exposure(unlike(name, taken), radiograph, start, start, source=source, truth=truth)
+        entry = Exposure(
+            unlike(name, taken), radiograph, start, start,
+            source=source, truth=truth, edited=edited and source is not None,
+        )  # fmt: skip
         rig = self.active if state.rig_locked else None
         if rig is not None and not given and not same_pose(rig.world_from_camera, rig.start):
             pose = rig.world_from_camera @ rig.start.inverse() @ entry.start
             entry = replace(entry, world_from_camera=pose)
-        by_hand = source is None or bool(source.options)  # in no file, or described in a form
+        # In no file, or described in a form.
+        by_hand = source is None or entry.edited or bool(source.options)
         self._store.change(
             f"add radiograph {entry.name}", lambda s: _with(s, entry, rig), work=by_hand
         )

@@ -10,7 +10,7 @@ import torch
 
 from napari_xreg.files import written_folder
 from napari_xreg.geometry import Pose
-from napari_xreg.images import Volume, file_title, write_radiograph
+from napari_xreg.images import Volume, write_radiograph
 from napari_xreg.records import (
     carm_words,
     compare,
@@ -26,7 +26,7 @@ from napari_xreg.records import (
     write_trajectory,
 )
 from napari_xreg.registration import Registration, View
-from napari_xreg.session import Exposure, Rendering, Result, Session, Source, rendered
+from napari_xreg.session import Rendering, Result, Session, Source, rendered
 from napari_xreg.workflows.refining import rig_poses
 from napari_xreg.workflows.truth_errors import errors_against, predicted_landmarks
 
@@ -127,14 +127,9 @@ def export_request(session: Session, result: Result, folder: Path) -> ExportRequ
     sources = [("ct", session.patient.volume_source), *(("radiograph", e.source) for e in entries)]
     return ExportRequest(
         folder, volume, views, replace(found, views=tuple(rig)),
-        f"{result.name}: {', '.join(map(_called, entries))}", dict(result.settings), described_sources(sources), extra,
+        f"{result.name}: {', '.join(entry.called for entry in entries)}", dict(result.settings), described_sources(sources), extra,
         with_radiographs=True,
     )  # fmt: skip
-
-
-def _called(exposure: Exposure) -> str:
-    """What pictures and reports call a radiograph: as its file, since its name may be a patient's."""
-    return exposure.name if exposure.source is None else file_title(exposure.source.path)
 
 
 def described_sources(sources: Iterable[tuple[str, Source | None]]) -> list[dict[str, Any]]:

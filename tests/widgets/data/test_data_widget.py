@@ -2,6 +2,7 @@
 
 import warnings
 from dataclasses import replace
+from pathlib import Path
 
 import nibabel
 import numpy as np
@@ -15,7 +16,7 @@ from napari_xreg.geometry import Pose
 from napari_xreg.images import Landmark, write_landmarks, write_radiograph
 from napari_xreg.images.known_geometry.sidecar import given_geometry, write_geometry
 from napari_xreg.registration import Registration, Status
-from napari_xreg.session import Session, read_session, sample_case, write_session
+from napari_xreg.session import Session, Source, read_session, sample_case, write_session
 from napari_xreg.simulation import phantom
 from napari_xreg.viewer.files.readers import read_session_layers
 from napari_xreg.viewer.files.writers import LayerRefused, write_session_layers
@@ -589,6 +590,33 @@ def test_a_layer_of_ours_is_taken_over_with_what_was_painted(widget, loaded, pat
     loaded(widget)
     assert int(session.patient.labels.ids[2, 3, 4]) == 77
     assert session.patient.labels_source is None  # no file holds it
+
+
+@pytest.mark.parametrize("by", ["From layer", "Save"])
+def test_an_edited_radiograph_is_still_called_as_its_file_where_others_read_it(
+    widget, loaded, radiograph, tmp_path, by
+):
+    """Its name may be a patient's; its pixels are kept, not read from the file again."""
+    viewer, session = widget.workbench.viewer, widget.workbench.session
+    carry = Carried(radiograph, Source(str(tmp_path / "shot 7.dcm"), sha256="0" * 64))
+    layer = put(viewer, radiograph_layer(radiograph, name="Doe Jane, AP", carry=carry))
+    layer.visible = False
+    layer.data = layer.data + 1.0
+    if by == "From layer":
+        widget.adopt(layer, "radiograph")
+        loaded(widget)
+        file, *beside = write_session(tmp_path / "x.xreg.json", session)
+        entry = session.exposures.active
+        assert entry.name == "Doe Jane, AP"
+        assert entry.called == "shot 7"
+        assert session.unsaved
+    else:
+        written = write_session_layers(str(tmp_path / "x.xreg.json"), [layer.as_layer_data_tuple()])
+        file, *beside = map(Path, written)
+    assert "x.shot-7.npz" in [path.name for path in beside]
+    assert not any("Doe" in path.name for path in beside)
+    kept = read_session(file).exposures.named("Doe Jane, AP").radiograph
+    np.testing.assert_array_equal(kept.line_integrals, layer.data)
 
 
 def test_a_layer_of_ours_that_was_moved_is_refused(widget, loaded, radiograph, said):

@@ -146,7 +146,7 @@ def saving_state(
         radiograph = exposure.radiograph
         source = kept(
             None if exposure.edited else exposure.source,
-            exposure.name,
+            exposure.called,
             radiograph,
             lambda to, radiograph=radiograph: write_radiograph(to, radiograph),  # type: ignore[misc]
         )

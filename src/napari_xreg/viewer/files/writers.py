@@ -231,7 +231,8 @@ def _add_strangers(session: Session, shown: Sequence[_Shown]) -> None:
             session.exposures.add(
                 one.value,
                 name=one.name or "radiograph",
-                source=one.source,
+                source=one.carry.source,
+                edited=one.edited,
                 truth=None if case is None else case.truth,
             )
 

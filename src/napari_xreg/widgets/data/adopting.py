@@ -53,7 +53,8 @@ class AdoptOwn:
             return Labelled(value, source)
         assert isinstance(value, Radiograph)
         truth = None if self.carry.case is None else self.carry.case.truth
-        return Xray(value, source, str(self.attributes.get("name", "radiograph")), truth)
+        name = str(self.attributes.get("name", "radiograph"))
+        return Xray(value, self.carry.source, name, truth, edited=value is not self.carry.value)
 
 
 @dataclass(frozen=True, eq=False)

@@ -66,6 +66,8 @@ class Xray:
     source: Source | None
     name: str
     truth: Pose | None = None
+    edited: bool = False
+    """Its pixels are no longer those of its source."""
 
 
 @dataclass(frozen=True, eq=False)

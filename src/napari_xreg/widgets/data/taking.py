@@ -144,7 +144,13 @@ class Taking:
             if there.radiograph is xray.radiograph:
                 exposures.activate(there.id)
                 return
-        exposures.add(xray.radiograph, name=xray.name, source=xray.source, truth=xray.truth)
+        exposures.add(
+            xray.radiograph,
+            name=xray.name,
+            source=xray.source,
+            truth=xray.truth,
+            edited=xray.edited,
+        )
 
     def _take_network(self, network: NetworkFile) -> None:
         from napari_xreg.widgets.starts.widget import StartsWidget  # with it all networks
