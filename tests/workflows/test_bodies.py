@@ -7,8 +7,23 @@ import torch
 
 from napari_xreg.geometry import CArm, Detector, Pose
 from napari_xreg.images import LabelMap, Radiograph, Volume, lac_from_hu
-from napari_xreg.registration import BodiesRegistration, Registration, Status, View
-from napari_xreg.workflows import Patient, bodies_of_ct, middle_of, moved_since_ct
+from napari_xreg.registration import (
+    BodiesIterate,
+    BodiesRegistration,
+    BodyIterate,
+    Iterate,
+    Registration,
+    Status,
+    View,
+)
+from napari_xreg.workflows import (
+    BodiesRequest,
+    Patient,
+    bodies_of_ct,
+    bones_progress,
+    middle_of,
+    moved_since_ct,
+)
 
 
 def patient():
@@ -52,6 +67,28 @@ def test_every_bone_starts_as_it_lies_in_the_ct():
     assert bones[0].dense_above == 0.0 < rest.dense_above
     with pytest.raises(ValueError, match="another name"):
         bodies_of_ct(made, {"patient": ["7"]}, [view])
+
+
+def test_what_is_registered_is_said_and_the_bar_never_goes_back():
+    pose = Pose.identity(dtype=torch.float64)
+    view = View(
+        Radiograph(torch.rand(9, 11), CArm(900.0, 600.0, Detector((9, 11), (3.0, 2.0)))), pose
+    )
+    bodies = bodies_of_ct(patient(), {"talus": ["7"], "8": ["8"]}, [view])
+    request = BodiesRequest(bodies, (view.radiograph,))
+    finest = len(request.settings.levels) - 1
+
+    def together(level):
+        return BodiesIterate(7, level, (pose,) * 3, {"loss": 0.5}, True, 0.0, 0.0, 0.0)
+
+    alone = [BodyIterate(name, Iterate(4, 0, 0, pose, {"loss": 0.5})) for name in ("talus", "8")]
+    said = [bones_progress(request, event) for event in (together(0), *alone, together(finest))]
+    assert [words for _, words in said] == [
+        "the patient as a whole  iteration 7", "talus (2 of 3)  iteration 4", "8 (3 of 3)  iteration 4",
+        "all together  iteration 7",
+    ]  # fmt: skip
+    # Five stages, the rest by itself among them, each half done.
+    assert [share for share, _ in said] == pytest.approx([0.1, 0.5, 0.7, 0.9])
 
 
 def found_of(moved, covariance=None):

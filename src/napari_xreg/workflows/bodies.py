@@ -66,15 +66,17 @@ def refine_bodies(
 
 
 def bones_progress(request: BodiesRequest, event: BodyIterate | BodiesIterate) -> tuple[float, str]:
-    """The share of a refinement that is done with an event of it, 0 to 1, and words for the event."""
+    """The share of a refinement that is done with an event of it, 0 to 1, and words for what is registered."""
     names = [body.name for body in request.bodies]
     if isinstance(event, BodyIterate):
-        done = names.index(event.name) + 0.5
-        words = f"{event.name}  iteration {event.iterate.index}  loss {event.iterate.loss:.4f}"
+        stage, index = 1 + names.index(event.name), event.iterate.index
+        words = f"{event.name} ({stage} of {len(names)})"
     else:
-        done = len(names) if request.settings.is_last(event.level) else 0.0
-        words = f"all  iteration {event.index}  loss {event.losses['loss']:.4f}"
-    return done / (len(names) + 1), words
+        last, index = request.settings.is_last(event.level), event.index
+        stage = 1 + len(names) if last else 0
+        words = "all together" if last or not request.bodies[0].rest else "the patient as a whole"
+    # The whole, each, and all together: nobody knows how long each takes.
+    return (stage + 0.5) / (len(names) + 2), f"{words}  iteration {index}"
 
 
 @dataclass(frozen=True)

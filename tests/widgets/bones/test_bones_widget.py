@@ -10,6 +10,8 @@ import pytest
 import torch
 from moved_bar import CARM, MOVED, ORIGIN, SIZE, patient, radiographs, world_from_index
 from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QWidget
+from superqt import QCollapsible
 
 from napari_xreg.geometry import CArm, Detector, Pose
 from napari_xreg.images import LabelMap, Radiograph, Volume, lac_from_hu
@@ -26,6 +28,7 @@ from napari_xreg.session import rotate_exposure, saving
 from napari_xreg.widgets import BonesWidget, PoseWidget, RefineWidget
 from napari_xreg.widgets.bones import on_canvas, widget as module
 from napari_xreg.widgets.docks.opening import dock_of, opened
+from napari_xreg.widgets.parts.collapsible import Collapsible
 from napari_xreg.widgets.refine.results import ResultsPanel
 from napari_xreg.workflows import BodiesRequest, SessionBones, register_bones
 
@@ -387,6 +390,9 @@ def test_what_runs_is_stopped_when_its_radiograph_changes_and_that_is_said(
     def waits(request, *, control=None):
         steps = register_bones(request, control=control)
         yield next(steps)
+        yield BodyIterate(
+            "femur_right", Iterate(4, 0, 0, request.views[0].world_from_camera, {"loss": 0.5})
+        )
         while not control.cancelled:
             time.sleep(0.01)
 
@@ -394,7 +400,10 @@ def test_what_runs_is_stopped_when_its_radiograph_changes_and_that_is_said(
     session = widget.workbench.session
     tick(widget, "femur right")
     qtbot.mouseClick(widget.controls.go, LEFT)
-    qtbot.waitUntil(lambda: widget.on_canvas.layers is not None, timeout=LONG)
+    said = widget.controls.words
+    qtbot.waitUntil(
+        lambda: said.words == "Registering femur right (2 of 2), iteration 4", timeout=LONG
+    )
     b = session.exposures.named("b")
     session.exposures.replace_image(b.id, b.radiograph.crop(2, 3, 80, 90))
     assert not widget.running
@@ -448,6 +457,12 @@ def test_structures_are_joined_into_one_bone_and_taken_apart(widget, known, qtbo
     qtbot.mouseClick(choice.part_button, LEFT)
     assert choice.groups == ((25,), (76,))
     assert choice.words.words == ""
+
+
+def test_settings_open_under_an_arrow_of_the_theme(widget):
+    (opens,) = widget.controls.findChildren(QCollapsible)
+    assert isinstance(opens, Collapsible)  # superqt's own arrow is black in every theme
+    assert widget.controls.settings in opens.findChildren(QWidget)
 
 
 def test_what_cannot_be_registered_is_said(widget, qtbot, monkeypatch):

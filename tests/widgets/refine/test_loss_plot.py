@@ -115,11 +115,11 @@ def test_many_starts_share_eight_curves_and_stay_lines_of_their_own(plot):
     assert y == pytest.approx([1 / (2 * n + 2) for n in x])
     assert plot._curves["start 3"].opts["connect"].tolist() == [1, 0, 1, 0, 1, 1]
     assert plot._curves["start 3"].opts["symbol"] is None
-    assert "start 20" in plot._legend.text().replace("&nbsp;", " ")
+    assert "starts 9 to 20 use the same colours again" in plot._legend.text().replace("&nbsp;", " ")
     assert plot._last == 39
     plot.clear()
     plot.append([iterate(0), iterate(1, start=1)])
-    assert "start 20" not in plot._legend.text().replace("&nbsp;", " ")
+    assert "starts 9" not in plot._legend.text().replace("&nbsp;", " ")
 
 
 def test_a_line_ends_where_level_or_start_changes():

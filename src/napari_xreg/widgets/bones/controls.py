@@ -1,10 +1,10 @@
 """What the Bones widget is operated with."""
 
 from qtpy.QtWidgets import QLabel, QProgressBar, QVBoxLayout, QWidget
-from superqt import QCollapsible
 
 from napari_xreg.widgets.bones.choice import BonesChoice
 from napari_xreg.widgets.bones.table import BonesTable
+from napari_xreg.widgets.parts.collapsible import Collapsible
 from napari_xreg.widgets.parts.data_buttons import button, row
 from napari_xreg.widgets.parts.form import SettingsForm
 from napari_xreg.widgets.parts.small_print import SmallPrint
@@ -57,9 +57,7 @@ class BonesControls(QWidget):
         ):  # fmt: skip
             layout.addWidget(each)
         layout.addLayout(row([self.accept, self.save]))
-        more = QCollapsible("Settings")
-        more.addWidget(self.settings)
-        layout.addWidget(more)
+        layout.addWidget(Collapsible("Settings", self.settings))
         layout.addStretch(1)
 
     def follow(self, *, running: bool, ready: bool, found: bool) -> None:

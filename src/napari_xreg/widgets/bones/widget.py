@@ -137,7 +137,8 @@ class BonesWidget(Docked):
             share, words = bones_progress(self._request, events[-1])
             self.controls.bar.setValue(round(1000 * share))
             if not self._job.control.cancelled:
-                self.controls.words.setText(bone_words(words).replace("  ", ", "))
+                words = bone_words(words).replace("  ", ", ")
+                self.controls.words.setText(f"Registering {words}")
 
     def _end(self, bones: SessionBones) -> None:
         if self.torn_down:
@@ -187,7 +188,6 @@ class BonesWidget(Docked):
         found = bones.found
         trusted = sum(map(bool, found.bodies))
         words = f"{trusted} of {len(found.names)} trusted."
-        words += f" Loss of all together {found.bodies[0].losses['loss']:.4f}."
         if any(each.status is Status.CANCELLED for each in found.bodies):
             words = f"Cancelled: this is the best so far. {words}"
         self.controls.words.setText(words)

@@ -69,7 +69,8 @@ class LossPlot(IterationPlot):
                 track.sort(key=lambda it: it.start)  # stable: one line after the other
                 self._draw(f"start {colour + 1}", track, "loss", cycle(colour), 1.5)
             starts = 1 + max(it.start for it in self._iterates)
-            self.and_more("" if starts <= len(COLOURS) else f"… start {starts}: colours in turn")
+            few, first = starts <= len(COLOURS), len(COLOURS) + 1
+            self.and_more("" if few else f"starts {first} to {starts} use the same colours again")
         else:
             names = list(dict.fromkeys(name for it in self._iterates for name in it.losses))
             names = [name for name in names if name not in ("loss", "similarity")]
