@@ -253,13 +253,19 @@ class BonesWidget(Docked):
         back what it was found in. Else it holds for what was cut then.
         """
         why = "" if self._asked is None else self._gone(self._asked)
+        words = ""
         if why:
-            words = HINT if self.result is None else f"{why}: undo that to see these bones again."
+            words = (
+                HINT
+                if self.result is None
+                else f"Hidden: {why}. Undo that to see these bones again."
+            )
             words = f"Stopped: {why}." if self.running else words
             self._forget()
-            self.controls.words.setText(words)
         if self._asked is None and self._last is not None and not self._gone(self._last.asked):
             self._show(self._last)
+        if words:
+            self.controls.words.setText(words)
         self.on_canvas.draw()
         self._follow()
 
