@@ -113,6 +113,18 @@ def test_composition(a, b, c):
     torch.testing.assert_close((a @ b).matrix(), a.matrix() @ b.matrix(), atol=ATOL, rtol=0)
 
 
+@pytest.mark.parametrize("decimals", [4, 5, 6])
+def test_a_rounded_rotation_is_the_nearest_one(decimals):
+    """As text files hold them; what is off would grow with every pose made of it."""
+    exact = Pose.exp(torch.tensor([0.3, -0.7, 1.1, 5.0, -60.0, 80.0], dtype=torch.float64))
+    found = Pose.from_matrix(exact.matrix().round(decimals=decimals))
+    off = found.rotation.mT @ found.rotation - torch.eye(3, dtype=torch.float64)
+    assert float(off.abs().max()) < 1e-14
+    assert float((found.rotation - exact.rotation).abs().max()) < 2 * 10.0**-decimals
+    # What was written in full is taken to the last bit.
+    assert torch.equal(Pose.from_matrix(exact.matrix()).rotation, exact.rotation)
+
+
 @given(poses)
 def test_a_matrix_makes_the_same_pose(pose):
     close(Pose.from_matrix(pose.matrix()), pose)

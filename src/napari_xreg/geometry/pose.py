@@ -74,10 +74,13 @@ class Pose:
     def from_matrix(cls, matrix: Float[Tensor, "*batch 4 4"]) -> Self:
         """A pose from homogeneous matrices.
 
+        A rotation that was rounded when it was written (to four decimals or more) is taken for the
+        nearest one: what is off grows with every pose that is made of it.
+
         Raises
         ------
         ValueError
-            If the upper left block is not a proper rotation (orthonormal to 1e-4, det +1) or the
+            If the upper left block is not a proper rotation (orthonormal to 1e-3, det +1) or the
             last row is not (0, 0, 0, 1). A mirrored camera matrix (det -1) is such a case: the
             mirror belongs to `Detector.mirrored`.
         """
@@ -93,7 +96,7 @@ class Pose:
             )
         gram = rotation.mT @ rotation
         error = (gram - torch.eye(3, dtype=gram.dtype, device=gram.device)).abs().max()
-        if error > 1e-4:
+        if error > 1e-3:
             raise ValueError(
                 "the upper left 3 x 3 block of a pose matrix must be a rotation: its columns are "
                 f"off orthonormal by {float(error):.2g}; scaling or shear is not a pose"
@@ -103,7 +106,8 @@ class Pose:
                 "the rotation of a pose has determinant +1: got -1, a mirrored frame. Set "
                 "Detector.mirrored instead and give the unmirrored matrix"
             )
-        return cls(rotation, translation)
+        exact = 1e-9 if matrix.dtype == torch.float64 else 1e-6
+        return cls(nearest_rotation(rotation) if error > exact else rotation, translation)
 
     @classmethod
     def exp(cls, twist: Float[Tensor, "*batch 6"]) -> Self:

@@ -37,7 +37,8 @@ def read_geometry(path: Path | str, *, shape: tuple[int, int] | None = None) -> 
     if shape is not None and shape not in (camera.pixels, camera.pixels[::-1]):
         rows, columns = camera.pixels
         raise ReadError(
-            f"{path.name}: is the calibration of images of {rows} x {columns} pixels, this one has "
-            f"{shape[0]} x {shape[1]}: it belongs to the undistorted images, neither cropped nor resized"
+            f"{path.name}: is the calibration of images that are {columns} pixels wide and {rows} high, this one is "
+            f"{shape[1]} wide and {shape[0]} high: it belongs to the undistorted images, neither cropped nor resized, "
+            "and of several each has its own, in the same order"
         )
     return mayacam_record(camera, path.name)

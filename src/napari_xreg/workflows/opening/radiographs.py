@@ -81,7 +81,8 @@ def header_pose(
             of_rig = geometry is not None and geometry.rig_from_camera is not None
             assumed = (
                 "a calibration does not say where the patient lies: the middle of the CT is put at "
-                "its origin, its axes along the calibration's"
+                "its origin, its axes along the calibration's; a bone in it needs a starting pose, or its middle "
+                "as the isocenter"
                 if of_rig
                 else "the header does not say where the isocenter lies in the patient: the middle of "
                 "the CT is assumed"
