@@ -90,7 +90,9 @@ def test_rows_and_columns_may_stand_in_either_order(tmp_path, shape):
 
 
 def test_an_image_of_another_size_is_refused(tmp_path):
-    with pytest.raises(ReadError, match="512 pixels wide and 640 high, this one is 320 wide and 256 high"):
+    with pytest.raises(
+        ReadError, match="512 pixels wide and 640 high, this one is 320 wide and 256 high"
+    ):
         read_geometry(_file(tmp_path, VERSION_2), shape=(256, 320))
 
 
