@@ -97,10 +97,10 @@ def test_from_one_view_right_is_what_is_seen():
     assert verdict.right(record())
     assert not verdict.right(record(views=2))
     assert not verdict.right(record(mtre_mm=None, seen_mm=None))
-    # Distances wrong by a tenth show in two views, not in one; nor does a mirrored phantom.
-    assert verdict.hidden(record(kind="geometry off by a tenth"))
-    assert not verdict.hidden(record(kind="geometry off by a tenth", views=2))
+    # Distances wrong by a tenth: a bone may lie right although nothing fits. Who is alike left and right.
+    assert verdict.hidden(record(kind="geometry off by a tenth", views=2))
     assert verdict.hidden(record(volume="phantom_sacrum", kind="mirrored"))
+    assert verdict.hidden(record(volume="skull_phantom", kind="mirrored"))
     assert not verdict.hidden(record(kind="mirrored"))
     assert verdict.parent("rib") == verdict.parent("chest_lidc") == "chest_lidc"
 

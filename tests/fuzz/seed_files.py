@@ -250,7 +250,7 @@ def _small_files(place, add):
     path.write_text(json.dumps(truth | {"world_from_camera": matrix, "fiducials_mm": fiducials}))
     add("truth", "truth", path)
     path = place("track") / "track.csv"
-    spread = torch.arange(1.0, 7.0).double() / 8
+    spread = torch.diag((torch.arange(1.0, 7.0).double() / 8) ** 2)
     rows = [
         TrackRow(7, 0.25, "tracked", 0.875, 0.125, pose, spread, pose),
         TrackRow(9, None, "open"),

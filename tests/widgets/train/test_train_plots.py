@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from train_parts import ToyRecipe
 
-from napari_xreg.training import Cloud, Step, Validation, verdict
+from napari_xreg.training import Cloud, Step, Validation
 from napari_xreg.widgets.train.plots import TrainPlots, running_mean, split
+from napari_xreg.workflows import RECIPES
 
 
 def step(index, seconds, error=5.0):
@@ -86,13 +87,13 @@ def test_the_cloud_says_whether_it_knows_when_it_is_right(plots, higher):
 
 def test_the_verdict_says_what_to_do_next():
     scores = {"median_error_mm": 4.26, "within_10mm_share": 0.81, "median_mtre_mm": 22.4}
-    good = verdict("visible points", scores, "RayEmb")
+    good = RECIPES["rayemb"]().words(scores)
     assert "half of the visible points are found within 4.3 mm, 81 % within 10 mm" in good
     assert "off by 22 mm (median mTRE)" in good
-    assert good.endswith("Next: use it in RayEmb, then refine with several starts.")
-    far = verdict("visible points", {**scores, "median_mtre_mm": 31.0}, "RayEmb")
+    assert good.endswith("Next: use it in Points, then refine with several starts.")
+    far = RECIPES["rayemb"]().words({**scores, "median_mtre_mm": 31.0})
     assert "Too inaccurate" in far
     assert far.endswith("raise the minutes and resume, or narrow the poses.")
-    lost = verdict("visible points", {**scores, "median_mtre_mm": 200.0}, "RayEmb")
+    lost = RECIPES["rayemb"]().words({**scores, "median_mtre_mm": 200.0})
     assert "usually too few to solve" in lost
     assert "200" not in lost
