@@ -4,37 +4,25 @@ import dataclasses
 
 import pytest
 import torch
+from landmark_views import CARM, STILL, VIEWS, small_patient
 from stub_detector import StubDetector
 
 from benchmarks.pose_loss import PoseFinetuneTask, PoseLossSettings, pose_errors
-from napari_xreg.geometry import CArm, Detector, Pose
-from napari_xreg.images import Landmark
-from napari_xreg.landmarks import LandmarkSettings, LandmarkViewSettings, heatmap_carm
+from napari_xreg.geometry import CArm, Pose
+from napari_xreg.landmarks import LandmarkSettings, heatmap_carm
 from napari_xreg.landmarks.task import LandmarkBatch
 from napari_xreg.registration import Weighting
-from napari_xreg.simulation import phantom
 from napari_xreg.training import (
-    CLEAN,
     Framing,
     OnePatient,
     Patient,
     PoseRange,
-    patient_from_volume,
 )
-
-CARM = CArm(1020.0, 750.0, Detector((256, 256), (300 / 256, 300 / 256)))
-STILL = dataclasses.replace(
-    CLEAN, bone=(1.0, 1.0), soft=(1.0, 1.0), noise=(0.0, 0.0), blur_pixels=(0.0, 0.0),
-    gamma=(1.0, 1.0),
-)  # fmt: skip
-VIEWS = LandmarkViewSettings(CARM, PoseRange(offset_mm=15.0), views=4, first=1)
 
 
 @pytest.fixture(scope="module")
 def patient() -> Patient:
-    made = phantom(spacing_mm=8.0, seed=5)
-    marks = [Landmark(name, place) for name, place in made.landmarks.items()]
-    return patient_from_volume(made.volume, labels=made.labels, landmarks=marks[1:], voxel_mm=8.0)
+    return small_patient()
 
 
 def scores(network: torch.nn.Module) -> tuple[dict[str, float], None]:

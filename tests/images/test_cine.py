@@ -136,3 +136,12 @@ def test_a_folder_with_a_film_alone_says_to_name_the_film(tmp_path):
     (tmp_path / "run.AVI").write_bytes(b"a film")
     with pytest.raises(ReadError, match=r"it holds a film, run\.AVI: name the file itself"):
         open_cine(tmp_path, **GEOMETRY)
+
+
+def test_a_folder_that_may_not_be_read_is_refused_in_words(tmp_path, monkeypatch):
+    def forbidden(_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(type(tmp_path), "iterdir", forbidden)
+    with pytest.raises(ReadError, match="cannot be read"):
+        open_cine(tmp_path, **GEOMETRY)

@@ -5,41 +5,26 @@ import math
 
 import pytest
 import torch
+from landmark_views import STILL, VIEWS, small_patient
 
-from napari_xreg.geometry import CArm, Detector
-from napari_xreg.images import Landmark
 from napari_xreg.landmarks import (
     CompactDetector,
     LandmarkSettings,
     LandmarkTask,
-    LandmarkViewSettings,
     mirrored_pixels,
 )
 from napari_xreg.landmarks.task import draw_batch, heatmap_pixels
-from napari_xreg.simulation import phantom
 from napari_xreg.training import (
-    CLEAN,
     Framing,
     OnePatient,
     Patient,
-    PoseRange,
-    patient_from_volume,
     usable_at,
 )
-
-CARM = CArm(1020.0, 750.0, Detector((256, 256), (300 / 256, 300 / 256)))
-STILL = dataclasses.replace(
-    CLEAN, bone=(1.0, 1.0), soft=(1.0, 1.0), noise=(0.0, 0.0), blur_pixels=(0.0, 0.0),
-    gamma=(1.0, 1.0),
-)  # fmt: skip
-VIEWS = LandmarkViewSettings(CARM, PoseRange(offset_mm=15.0), views=4, first=1)
 
 
 @pytest.fixture(scope="module")
 def patient() -> Patient:
-    made = phantom(spacing_mm=8.0, seed=5)
-    marks = [Landmark(name, place) for name, place in made.landmarks.items()]
-    return patient_from_volume(made.volume, labels=made.labels, landmarks=marks[1:], voxel_mm=8.0)
+    return small_patient()
 
 
 def detector(patient: Patient) -> CompactDetector:

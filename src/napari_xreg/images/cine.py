@@ -62,10 +62,10 @@ def open_cine(path: Path | str, **options: Any) -> Cine:
     """
     path = Path(path)
     if path.is_dir():
-        films = [film.name for film in sorted(path.iterdir()) if film.suffix.lower() in FILMS]
         try:
             files = numbered_files(path, of_one_picture(), "radiographs")
         except ReadError as error:
+            films = [film.name for film in sorted(path.glob("*")) if film.suffix.lower() in FILMS]
             if not films:
                 raise
             raise ReadError(

@@ -19,6 +19,7 @@ from napari_xreg.registration import (
     Level,
     NearBone,
     RefineSettings,
+    Status,
     View,
     refine,
     refine_bodies,
@@ -133,6 +134,16 @@ def test_two_bodies_are_found_where_each_of_them_is(halves, scene, rest, levels)
         assert farthest_mm(found[name].views[1], at[1]) < 0.1
         assert found[name].ended_at is not None
     assert found.bodies[0].simulated
+
+
+def test_cut_off_on_the_way_is_said_of_each_body(halves, scene):
+    truth, radiographs = scene
+    far = [[4 * v for v in twist] for twist in STARTS]
+    settings = replace(SETTINGS, levels=(Level(104, None, 1),))
+    found = run(refine_bodies(bodies_at(halves, off(truth, *far)), radiographs, settings=settings))
+    for body in found.bodies:
+        assert Status.ITERATION_LIMIT.value in (body.status.value, *body.notes)
+        assert Status.STALLED.value not in (body.status.value, *body.notes)
 
 
 def test_slopes_of_all_bodies_against_central_differences(halves, scene):

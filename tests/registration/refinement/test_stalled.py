@@ -81,6 +81,18 @@ def test_at_the_last_iteration_it_tells_too(along_x, loss, status):
     assert stopping_status(loss, CURVATURE, gradient, 0.02, cut_off=True) is status
 
 
+@pytest.mark.parametrize("path", ["host", "batched"])
+def test_cut_off_on_the_way_is_the_iteration_limit_and_cut_off_at_the_end_is_not(volume, path):
+    view = blob_radiograph(CARM, TRUE)
+    start = View(view, TRUE.left_perturb(8 * AWAY, CENTER))
+    endless = replace(SETTINGS, tolerance_mm=1e-9)  # no step is so short
+    status = []
+    for iterations in (2, 14):
+        short = replace(endless, levels=(Level(104, None, iterations),))
+        status.append(refined(path, volume, [start], short, CENTER).status)
+    assert status == [Status.ITERATION_LIMIT, Status.CONVERGED]
+
+
 def test_what_is_locked_does_not_count():
     gradient = torch.tensor([0.0, 0, 0, -2 * 5.0, 0, 0], dtype=torch.float64)
     free = torch.eye(6, dtype=torch.float64)[:, [0, 1, 2, 4, 5]]
