@@ -321,6 +321,10 @@ class TestInspect:
     def test_labels(self, call, case):
         data = json.loads(call("inspect", case.labels, "--as", "labels", "--json").out)
         assert "25 sacrum" in data["structures_voxels"]
+        # The same without being told; names as --move and --structures take them.
+        done = call("inspect", case.labels)
+        assert "  76 femur_right:" in done.out
+        assert "; --as ct reads it as a CT" in done.out
 
     def test_radiograph_with_the_origin_of_every_value(self, call, case):
         data = json.loads(call("inspect", case.folder / "x.dcm", "--json").out)

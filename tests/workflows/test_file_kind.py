@@ -6,8 +6,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from camera_files import MAYACAM
+from ct_writers import write_nifti
 
-from napari_xreg.files import GEOMETRY
+from napari_xreg.files import GEOMETRY, ReadError
+from napari_xreg.geometry import Pose
+from napari_xreg.records import write_pose
 from napari_xreg.widgets.data.reading import ReadFile
 from napari_xreg.workflows import file_kind, inspect
 
@@ -30,6 +34,11 @@ def folder(tmp_path):
     (tmp_path / "marks.csv").write_text("name,x,y,z\nhip,1,2,3\n")
     (tmp_path / "trajectory.csv").write_text("# napari-xreg/trajectory version 1; 0 rows\nloss\n")
     (tmp_path / "notes.txt").write_text("nothing to read")
+    for version, ending in ((1, "csv"), (2, "txt")):
+        (tmp_path / f"camera.{ending}").write_text(MAYACAM[version])
+    (tmp_path / "pose.txt").write_text("1 0 0 5\n0 1 0 6\n0 0 1 7\n0 0 0 1\n")
+    write_pose(tmp_path / "pose.tfm", Pose.identity())
+    (tmp_path / "bones.txt").write_text("1 radius left\n")
     return tmp_path
 
 
@@ -42,6 +51,8 @@ def folder(tmp_path):
         ("slices.tif", "stack"), ("frames.tif", "radiograph"), ("single.tif", "radiograph"),
         ("series", "ct"), ("ct.nii.gz", "grid"), ("notes.txt", None),
         ("marks.csv", "landmarks"), ("trajectory.csv", "table"),
+        ("camera.csv", "calibration"), ("camera.txt", "calibration"), ("pose.txt", "pose"),
+        ("pose.tfm", "pose"), ("bones.txt", "label names"),
     ],
 )  # fmt: skip
 def test_what_a_file_is(folder, name, kind):
@@ -64,3 +75,56 @@ def test_a_sidecar_is_inspected_as_its_picture(folder):
     assert Path(itself.pop("file")).name == "shot.png"
     assert beside == itself
     assert (itself["rows"], itself["columns"]) == (5, 7)
+
+
+def test_a_calibration_is_inspected(folder):
+    entry = inspect(folder / "camera.txt")
+    assert (entry["kind"], entry["lengths"]) == ("calibration of an X-ray camera", "mm")
+    assert entry["version"] == "MayaCam 2.0 (XMALab)"
+    assert entry["focal_length_row_column_px"] == [1900.0, 2000.0]
+    assert inspect(folder / "camera.csv")["version"] == "MayaCam 1.0 (XMALab)"
+
+
+def test_poses_and_names_are_inspected(folder):
+    assert inspect(folder / "pose.txt")["kind"] == "pose in an unknown frame"
+    assert inspect(folder / "pose.tfm")["world_from_camera"] == np.eye(4).tolist()
+    assert inspect(folder / "bones.txt")["labels"] == {"1": "radius left"}
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("camera.txt", "in its geometry"),
+        ("pose.tfm", "Pose tab"),
+        ("bones.txt", "beside the label"),
+    ],
+)
+def test_the_window_says_where_a_text_belongs(folder, name, words):
+    with pytest.raises(ReadError, match=words):
+        ReadFile(str(folder / name)).answer()
+
+
+def test_a_label_map_is_known_by_what_is_in_it(tmp_path):
+    ids = np.zeros((6, 7, 8), np.int16)
+    ids[1:5, 1:4, 2:6], ids[1:5, 4:6, 2:6] = 1, 9
+    (tmp_path / "bones.txt").write_text("1 radius left\n9 ulna\n")
+    entry = inspect(write_nifti(tmp_path / "bones.nii.gz", ids))
+    assert entry["kind"] == "label map"
+    # Of 48 + 32 voxels, those that have a stored neighbour to the left of their label: 3 in 4 rows of x.
+    assert entry["seen"] == (
+        "taken for a label map: beside 0 it holds 2 whole numbers from 1 to 9, and 75 % of these voxels "
+        "are as their neighbour"
+    )
+    assert entry["names"] == "bones.txt"
+    assert entry["structures_voxels"] == {"1 radius left": 48, "9 ulna": 32}
+    # An image of 8 bits is whole numbers from 0 too.
+    grey = np.random.default_rng(3).integers(0, 250, (6, 7, 8)).astype(np.int16)
+    assert (
+        inspect(write_nifti(tmp_path / "grey.nii.gz", grey))["kind"] == "volume in an unknown unit"
+    )
+    # What is said is not guessed.
+    assert inspect(tmp_path / "bones.nii.gz", values="hu")["kind"] == "CT"
+    assert inspect(tmp_path / "bones.nii.gz", kind="ct")["kind"] == "volume in an unknown unit"
+    (tmp_path / "own.json").write_text('{"radius": 1}')
+    said = inspect(tmp_path / "bones.nii.gz", label_names=str(tmp_path / "own.json"))
+    assert said["structures_voxels"] == {"1 radius": 48, "9": 32}

@@ -6,7 +6,7 @@ import torch
 from session_parts import make_labels, make_radiograph, make_volume, twist
 
 from napari_xreg.geometry import CArmPose
-from napari_xreg.images import Radiograph
+from napari_xreg.images import LabelMap, Radiograph
 from napari_xreg.registration import View
 from napari_xreg.workflows import (
     PoseUnknown,
@@ -40,6 +40,25 @@ def test_structures_by_name_and_id():
     for words, says in ((["skull"], "'skull' does not occur"), ([","], "names none")):
         with pytest.raises(ValueError, match=says):
             structure_ids(words, labels)
+
+
+def test_names_with_blanks_are_typed_as_they_are_shown():
+    ids = torch.arange(8).reshape(1, 2, 4).int()
+    names = {1: "Radius", 2: "Radius, left", 3: "Radius left", 4: "rib_5", 5: "rib-5", 6: "12"}
+    labels = LabelMap(ids, torch.eye(4).double(), names)
+    assert structure_ids(["Radius left"], labels) == [3]
+    assert structure_ids(["radius_left"], labels) == [3]
+    # As a command line takes it apart; the longest name that fits.
+    assert structure_ids(["Radius", "left", "radius"], labels) == [3, 1]
+    assert structure_ids(["Radius, left"], labels) == [2]
+    assert structure_ids(["radius,rib_5,label 7"], labels) == [1, 4, 7]
+    assert structure_ids(["12", "6"], labels) == [6, 6]  # a name that is a number
+    # Two names alike are told apart only as they are written.
+    assert structure_ids(["rib-5"], labels) == [5]
+    with pytest.raises(
+        ValueError, match="structure 'rib' does not occur in the labels, which hold 1 Radius"
+    ):
+        structure_ids(["rib 5"], labels)
 
 
 def test_what_a_mask_means(tmp_path):

@@ -41,6 +41,7 @@ def read_patient(arguments: Namespace) -> Patient:
         spacing=said_spacing(arguments),
         flip=getattr(arguments, "ct_flip", None),
         labels=labels,
+        label_names=getattr(arguments, "label_names", None),
         structures=structures,
         landmarks=() if marks is None else placed_landmarks(arguments),
     )

@@ -29,6 +29,7 @@ from .formats.autoscoper import (
     is_trial as is_trial,
     read_trial as read_trial,
 )
+from .formats.label_table import read_label_names as read_label_names
 from .formats.landmark_files import (
     read_landmarks as read_landmarks,
     write_landmarks as write_landmarks,
@@ -37,6 +38,7 @@ from .formats.landmark_table import LandmarkFrame as LandmarkFrame
 from .formats.mask import read_mask as read_mask
 from .formats.mayacam import (
     MayaCam as MayaCam,
+    is_mayacam as is_mayacam,
     mayacam_record as mayacam_record,
     read_mayacam as read_mayacam,
 )
@@ -100,6 +102,7 @@ from .known_geometry.sidecar import (
     given_geometry as given_geometry,
     write_geometry as write_geometry,
 )
+from .label_names import TOTALSEGMENTATOR as TOTALSEGMENTATOR, said_names as said_names
 from .labels import LabelMap as LabelMap
 from .landmark import Landmark as Landmark
 from .operations import (

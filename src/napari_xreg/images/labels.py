@@ -26,11 +26,18 @@ class LabelMap:
         (x, y, z) of a voxel centre to patient LPS mm.
     names
         What the ids mean, where known.
+    names_from
+        Where the names come from, in words; empty where nobody knows.
     """
 
     ids: Int[Tensor, "z y x"]
     world_from_index: "torch.Tensor"
     names: Mapping[int, str] = field(default_factory=dict)
+    names_from: str = ""
+
+    def called(self, id: int) -> str:
+        """The name of a structure; "label 3" where it has none."""
+        return self.names.get(id, "") or f"label {id}"
 
     def __post_init__(self) -> None:
         if self.ids.ndim != 3 or min(self.ids.shape) < 1:

@@ -12,7 +12,6 @@ from napari_xreg.images.intensity.attenuation import CT_ENERGY_KEV
 from napari_xreg.images.intensity.value_scale import ValueScale
 from napari_xreg.images.labels import LabelMap
 from napari_xreg.images.stored_grid import StoredGrid, labels_from_grid, volume_from_grid
-from napari_xreg.images.totalsegmentator import TOTALSEGMENTATOR_NAMES
 from napari_xreg.images.volume import Volume
 
 
@@ -89,8 +88,9 @@ def read_labels(
         The file.
     names
         What the ids mean; kept for the ids that occur. By default as the file says (the label table
-        that TotalSegmentator writes, a segmentation of 3D Slicer); where it does not say, the
-        classes of TotalSegmentator 2. Pass ``{}`` for labels of another origin.
+        that TotalSegmentator writes, a segmentation of 3D Slicer), else as a file beside it says
+        that is called alike (see `read_label_names`), else the classes of TotalSegmentator 2 where
+        the name of file or folder, or the ids, say that it is one of that.
     series_uid
         Of HDF5, which group.
 
@@ -100,7 +100,7 @@ def read_labels(
         As `read_volume`, and if a voxel is not a whole number.
     """
     file = Path(path)
-    return labels_from_grid(file, _read(file, series_uid), names, TOTALSEGMENTATOR_NAMES)
+    return labels_from_grid(file, _read(file, series_uid), names)
 
 
 def _read(

@@ -16,6 +16,7 @@ from napari_xreg.files import claim
 from napari_xreg.images.errors import ReadError, UnknownValues
 from napari_xreg.images.intensity.attenuation import CT_ENERGY_KEV
 from napari_xreg.images.intensity.value_scale import ValueScale
+from napari_xreg.images.label_names import label_names
 from napari_xreg.images.labels import LabelMap
 from napari_xreg.images.volume import Volume, check_affine
 
@@ -180,10 +181,8 @@ def _doubt(grid: StoredGrid, low: float, high: float) -> str:
     return ""
 
 
-def labels_from_grid(
-    path: Path, grid: StoredGrid, names: Mapping[int, str] | None, otherwise: Mapping[int, str]
-) -> LabelMap:
-    """Ids of structures, once the numbers are whole; named by the caller, the file, or otherwise."""
+def labels_from_grid(path: Path, grid: StoredGrid, names: Mapping[int, str] | None) -> LabelMap:
+    """Ids of structures, once the numbers are whole; named by the caller, else as `label_names`."""
     values = grid.values
     _check_finite(path, values)
     if not np.issubdtype(values.dtype, np.integer):
@@ -201,10 +200,11 @@ def labels_from_grid(
         )
     ids = torch.from_numpy(values.astype(np.int16 if high < 2**15 else np.int32))
     present = set(np.unique(values).astype(np.int64).tolist())
-    meaning = (grid.names or otherwise) if names is None else names
-    return LabelMap(
-        ids, grid.world_from_index, {i: name for i, name in meaning.items() if i in present}
-    )
+    if names is None:
+        found, origin = label_names(path, grid.names, present)
+    else:
+        found, origin = {i: name for i, name in names.items() if i in present}, "as said"
+    return LabelMap(ids, grid.world_from_index, found, origin if found else "")
 
 
 def _check_finite(path: Path, values: NDArray[Any]) -> None:

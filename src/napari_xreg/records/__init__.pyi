@@ -26,6 +26,7 @@ from .pictures import (
     write_picture as write_picture,
 )
 from .pose_files import (
+    is_pose_text as is_pose_text,
     pose_of_text as pose_of_text,
     pose_text as pose_text,
     read_pose as read_pose,

@@ -136,6 +136,17 @@ def read_pose(path: Path | str, *, frame: PoseFrame | None = None) -> Pose:
     return _in_frame(path.name, _from_text(path.name, text), stated, frame)
 
 
+def is_pose_text(text: str) -> bool:
+    """Whether a text is a pose: an ITK transform, our comment, or four rows of four numbers."""
+    if text.startswith("#Insight Transform") or any(map(_MARK.match, text.splitlines())):
+        return True
+    try:
+        _from_text("", text)
+    except ReadError:
+        return False
+    return True
+
+
 def _in_frame(name: str, matrix: Tensor, stated: PoseFrame | None, given: PoseFrame | None) -> Pose:
     frame = given or stated
     if frame is None:

@@ -142,9 +142,9 @@ def test_labels(tmp_path):
         labels = read_labels(write_nifti(tmp_path / "labels.nii.gz", ids.astype(dtype)))
         assert labels.ids[4, 1, 2] == 77
         assert labels.present() == [77, 200]
-        assert labels.names == {77: "hip_left"}
+        assert labels.names == {}  # 200 is no class of TotalSegmentator's
     mine = read_labels(tmp_path / "labels.nii.gz", names={200: "screw", 3: "absent"})
-    assert mine.names == {200: "screw"}
+    assert (mine.names, mine.names_from) == ({200: "screw"}, "as said")
     labels.check_grid(read_volume(write_nifti(tmp_path / "ct.nii", STORED)))
 
 
@@ -155,7 +155,9 @@ def test_names_in_the_file_come_first(tmp_path):
     )
     image.header.extensions.append(nibabel.nifti1.Nifti1Extension(30, table.encode()))
     nibabel.save(image, tmp_path / "labels.nii")
-    assert read_labels(tmp_path / "labels.nii").names == {2: "knee_left"}
+    (tmp_path / "labels.txt").write_text("2 ulna")
+    labels = read_labels(tmp_path / "labels.nii")
+    assert (labels.names, labels.names_from) == ({2: "knee_left"}, "the file")
 
 
 def test_totalsegmentator_names():

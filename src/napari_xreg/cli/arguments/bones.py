@@ -4,6 +4,7 @@ from napari_xreg.cli.arguments.base import Commands, Parser
 from napari_xreg.cli.arguments.options import (
     add_ct,
     add_further,
+    add_labels,
     add_out,
     add_radiograph_geometry,
     add_start,
@@ -36,7 +37,7 @@ def add_bones(commands: Commands, common: Parser) -> None:
         help="structure of --labels that moves by itself, by name or id; several with commas between them move "
         "together; of a trial, a bone (default: all). May be repeated",
     )
-    bones.add_argument("--labels", metavar="FILE", help="label map on the CT's grid")
+    add_labels(bones)
     add_out(bones, "xreg-bones")
     add_further(bones, "a further radiograph of the same moment, as of `register`")
     add_start(bones, "where the C-arm is thought to stand about the CT", several=True)

@@ -1,7 +1,7 @@
 """Arguments of `inspect`."""
 
 from napari_xreg.cli.arguments.base import Commands, Parser
-from napari_xreg.cli.arguments.options import add_ct_values
+from napari_xreg.cli.arguments.options import add_ct_values, add_label_names
 from napari_xreg.cli.arguments.values import frame
 
 
@@ -21,6 +21,7 @@ def add_inspect(commands: Commands, common: Parser) -> None:
         choices=("ct", "labels", "radiograph"),
         help="read it as this (default: look at it)",
     )
+    add_label_names(inspect)
     inspect.add_argument("--series", metavar="UID", help="which series of a DICOM folder")
     add_ct_values(inspect)
     inspect.add_argument("--frame", type=frame, help="frame of a multi-frame radiograph, from 1")

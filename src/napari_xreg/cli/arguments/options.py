@@ -176,10 +176,27 @@ def add_device(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_labels(group: argparse._ActionsContainer) -> None:
+    """A label map and what its labels are called."""
+    group.add_argument("--labels", metavar="FILE", help="label map on the CT's grid")
+    add_label_names(group)
+
+
+def add_label_names(group: argparse._ActionsContainer) -> None:
+    """What the labels of a label map are called."""
+    group.add_argument(
+        "--label-names",
+        metavar="FILE",
+        help="what its labels are called: a label description of ITK-SNAP, a colour table of 3D Slicer, a "
+        "table, JSON or lines such as '1 radius'; or the word totalsegmentator (default: as the label "
+        "map says, or a file beside it of the same name)",
+    )
+
+
 def add_structures(parser: argparse.ArgumentParser) -> None:
     """Which structures to render."""
     group = parser.add_argument_group("structures")
-    group.add_argument("--labels", metavar="FILE", help="label map on the CT's grid")
+    add_labels(group)
     group.add_argument(
         "--structures",
         nargs="+",

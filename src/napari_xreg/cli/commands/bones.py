@@ -149,7 +149,7 @@ def _of_ct(arguments: Namespace) -> _Read:
     patient, views, notes = _opened(said)
     if labels is not None:
         notes = (*notes, f"bones were cut out of the CT by {Path(labels).name}")
-    bones = {name: name.split(",") for name in said.move}
+    bones = {name: [name] for name in said.move}
     bodies = bodies_of_ct(patient, bones, views)
     inputs = [patient.described(), *described_inputs(said)]
     return _Read(bodies, tuple(view.radiograph for view in views), notes, (inputs,) * len(bodies))

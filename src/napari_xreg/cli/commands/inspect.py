@@ -19,11 +19,16 @@ def run(arguments: Namespace, console: Console) -> int:
         values=said_values(arguments),
         spacing=said_spacing(arguments),
         frame=arguments.frame,
+        label_names=arguments.label_names,
     )
     if entry["kind"] == "volume of unknown spacing":
         entry["warning"] += f": give --ct-spacing X Y Z, {CT_VALUES}"
     if entry["kind"] == "volume in an unknown unit":
         entry["warning"] += f": give {CT_VALUES}"
+    if "seen" in entry:
+        entry["seen"] += "; --as ct reads it as a CT"
+    if entry["kind"].startswith("pose in"):
+        entry["warning"] += " (--pose-frame)"
     if entry["kind"].startswith("stack of"):
         entry["advice"] = (
             "as a CT: --as ct --ct-spacing X Y Z (mm) and --ct-values; as a radiograph: --as radiograph "
@@ -36,19 +41,24 @@ def run(arguments: Namespace, console: Console) -> int:
     if entry.get("network", "").startswith("pose"):
         entry["advice"] = "register --init regression --weights FILE, or train pose --finetune FILE"
     for name, value in entry.items():
-        _say(console, name, value)
+        _say(console, name.replace("_", " "), value)
     console.answer({**schema_head(INSPECTION), **entry})
     return 0
 
 
+_NAMED = ("structures voxels", "labels")
+
+
 def _say(console: Console, name: str, value: Any, indent: str = "") -> None:
-    label = f"{indent}{name.replace('_', ' ')}:"
+    label = f"{indent}{name}:"
     if isinstance(value, dict) and "value" in value:
         console.say(f"{label:<28} {_text(value['value'])}   [{value['from']}]")
     elif isinstance(value, dict):
         console.say(label)
         for key, entry in value.items():
-            _say(console, str(key), entry, indent + "  ")
+            # The name of a structure is one to be typed.
+            text = str(key) if name in _NAMED else str(key).replace("_", " ")
+            _say(console, text, entry, indent + "  ")
     elif isinstance(value, list) and value and isinstance(value[0], (str, list, dict)):
         console.say(label)
         for entry in value:

@@ -250,6 +250,14 @@ def _unlike(series: Mapping[str, str]) -> list[tuple[str, str]]:
     ]
 
 
+_ELSEWHERE: Mapping[str, str] = {
+    "calibration": "the calibration of an X-ray camera: load the radiograph, then the calibration in its "
+    "geometry (Load…)",
+    "pose": "a pose: load it in the Pose tab",
+    "label names": "a list of names of labels: keep it beside the label map, called like that, and load the label map",
+}
+
+
 def _kind(file: Path) -> Kind | Literal["grid", "stack"]:
     """What can be read of what there is; of a data set, its CTs."""
     if not file.exists():
@@ -261,4 +269,6 @@ def _kind(file: Path) -> Kind | Literal["grid", "stack"]:
             f"{formats_in_words('radiograph')}; landmarks: {formats_in_words('landmarks')}; "
             f"{formats_in_words('trial')}; session ({SESSION_ENDING}); weights of a network"
         )
+    if kind == "calibration" or kind == "pose" or kind == "label names":
+        raise ReadError(f"{file.name}: is {_ELSEWHERE[kind]}")
     return "ct" if kind == "data set" else kind

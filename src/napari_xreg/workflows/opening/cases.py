@@ -106,13 +106,12 @@ def open_case(request: CaseRequest) -> OpenedCase:
                 f"{case.entry.name}: this case has no labels to choose structures from"
             )
         ids = tuple(structure_ids(request.structures, case.labels))
-    names = {} if case.labels is None else case.labels.names
     patient = Patient(
         case.volume,
         f"{data_set.title} {case.entry.name}",
         request.path,
         case.labels,
-        {i: names.get(i, f"label {i}") for i in ids},
+        {i: f"label {i}" if case.labels is None else case.labels.called(i) for i in ids},
         case.landmarks,
         case.attenuation,
     )

@@ -25,11 +25,17 @@ from napari_xreg.images import (
     read_stored_image,
     read_trial,
     read_volume,
+    said_names,
 )
 from napari_xreg.records import PLAN_FILE, read_result
 from napari_xreg.workflows.opening.inspecting_tables import table_entry
+from napari_xreg.workflows.opening.inspecting_texts import text_entry
 from napari_xreg.workflows.opening.kinds import file_kind
 from napari_xreg.workflows.opening.trials import trial_frames
+
+_MOST_LABELS = 1000
+_ALIKE = 0.6
+"""Of voxels beside one of the same label. In an image of 256 grey values it is a tenth or less."""
 
 
 def inspect(
@@ -40,6 +46,7 @@ def inspect(
     values: str | None = None,
     spacing: tuple[float, float, float] | None = None,
     frame: Frame = None,
+    label_names: str | None = None,
 ) -> dict[str, Any]:
     """Say what a file is, as plain values.
 
@@ -54,6 +61,8 @@ def inspect(
         As of `read_volume`.
     frame
         As of `read_radiograph`.
+    label_names
+        What the labels of a label map are called: as of `said_names`.
 
     Raises
     ------
@@ -63,6 +72,7 @@ def inspect(
     path = Path(path)
     if not path.exists():
         raise ReadError(f"{path}: there is no such file or folder")
+    looked = kind is None
     if kind is None:
         kind = "ct" if spacing is not None or series_uid is not None else file_kind(path)
     if kind == "stack" and frame is not None:
@@ -76,7 +86,9 @@ def inspect(
 
         entry = weights_entry(path)
     elif kind == "labels":
-        entry = _label_entry(read_labels(path))
+        entry = _label_entry(_labels(path, label_names))
+    elif kind in ("calibration", "pose", "label names"):
+        entry = text_entry(path, kind)
     elif kind == "study":
         entry = _study_entry(path)
     elif kind == "data set":
@@ -91,6 +103,8 @@ def inspect(
         entry = _radiograph_entry(_stored(path, frame))
     else:
         entry = _ct_entry(path, series_uid=series_uid, values=values, spacing=spacing)
+        if looked and values is None and entry["kind"] == "volume in an unknown unit":
+            entry = _labels_by_their_look(path, label_names) or entry
     return {"file": str(path), **entry}
 
 
@@ -112,6 +126,31 @@ def _ct_entry(path: Path, **said: Any) -> dict[str, Any]:
             "value_range": [unknown.lowest, unknown.highest],
             "warning": str(unknown),
         }
+
+
+def _labels(path: Path, said: str | None) -> LabelMap:
+    return read_labels(path, names=None if said is None else said_names(said))
+
+
+def _labels_by_their_look(path: Path, said: str | None) -> dict[str, Any] | None:
+    """What a grid without a unit holds, where that is a label map; None: something else."""
+    try:
+        labels = _labels(path, said)
+    except ReadError:
+        return None
+    present = labels.present()
+    one, other = labels.ids[:, :, 1:], labels.ids[:, :, :-1]
+    inside = one != 0
+    alike = int((inside & (one == other)).sum()) / max(1, int(inside.sum()))
+    if not 0 < len(present) <= _MOST_LABELS or alike < _ALIKE:
+        return None
+    several = f"{len(present)} whole numbers from {present[0]} to {present[-1]}"
+    seen = (
+        f"taken for a label map: beside 0 it holds {present[0] if len(present) == 1 else several}, and "
+        f"{100 * alike:.0f} % of these voxels are as their neighbour"
+    )
+    entry = _label_entry(labels)
+    return {"kind": entry.pop("kind"), "seen": seen, **entry}
 
 
 def _study_entry(path: Path) -> dict[str, Any]:
@@ -250,6 +289,7 @@ def _label_entry(labels: LabelMap) -> dict[str, Any]:
         "kind": "label map",
         "voxels_xyz": [x, y, z],
         "axes": _axis_words(labels.world_from_index.double()),
+        "names": labels.names_from or "none in the file or beside it",
         "structures_voxels": counts,
     }
 

@@ -17,13 +17,14 @@ from napari_xreg.images import (
 from napari_xreg.records import PLAN_FILE
 from napari_xreg.session import SESSION_ENDING
 from napari_xreg.workflows.opening.inspecting_tables import table_schema
+from napari_xreg.workflows.opening.inspecting_texts import text_kind
 
 WEIGHTS = (".safetensors", ".pth", ".pt", ".ckpt")
 """Endings of files of weights."""
 
 FileKind = Literal[
     "session", "result", "table", "weights", "landmarks", "trial", "study", "data set", "radiograph",
-    "stack", "ct", "grid",
+    "stack", "ct", "grid", "calibration", "pose", "label names",
 ]  # fmt: skip
 """A "table" is one that this program wrote. A "grid" is a CT or a label map, a "stack" a CT or a radiograph of several frames: nobody can tell."""
 
@@ -46,6 +47,9 @@ def file_kind(path: Path | str) -> FileKind | None:
         return "study"
     if path.name.lower().endswith(SESSION_ENDING):
         return "session"
+    text = text_kind(path)
+    if text is not None:
+        return text
     if named(path, "landmarks") is not None:
         return "landmarks" if table_schema(path) is None else "table"
     if path.suffix.lower() == ".json":

@@ -6,7 +6,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from napari_xreg.images import CT_ENERGY_KEV, LabelMap, Landmark, Volume, read_labels, read_volume
+from napari_xreg.images import (
+    CT_ENERGY_KEV,
+    LabelMap,
+    Landmark,
+    Volume,
+    read_labels,
+    read_volume,
+    said_names,
+)
 from napari_xreg.records import describe_input
 from napari_xreg.session import Rendering
 from napari_xreg.simulation import phantom
@@ -84,6 +92,7 @@ def open_patient(
     spacing: tuple[float, float, float] | None = None,
     flip: tuple[int, int, int] | None = None,
     labels: Path | str | None = None,
+    label_names: Path | str | None = None,
     structures: Sequence[str] | None = None,
     landmarks: Sequence[Landmark] = (),
 ) -> Patient:
@@ -97,9 +106,10 @@ def open_patient(
         As of `read_volume`.
     labels
         File of a label map on the grid of the CT; the phantom brings its own.
+    label_names
+        What its ids are called, where the file does not say it itself: as of `said_names`.
     structures
-        Ids or names of labels to register alone, several in a word if separated by commas or
-        blanks. None: all of `labels`, or the whole CT where there are none.
+        Ids or names of labels to register alone, as of `structure_ids`. None: all of `labels`, or the whole CT where there are none.
     landmarks
         Of the patient; without any, the phantom brings its own.
 
@@ -134,18 +144,28 @@ def open_patient(
         marks = tuple(Landmark(name, place) for name, place in made.landmarks.items())
     label_map = None if made is None else made.labels
     if labels is not None:
-        label_map = read_labels(labels).onto(volume)
+        names = None if label_names is None else said_names(label_names)
+        label_map = read_labels(labels, names=names).onto(volume)
     chosen: dict[int, str] = {}
     if structures is not None or labels is not None:
         if label_map is None:
             raise ValueError("structures are chosen from a label map on the grid of the CT")
         ids = label_map.present() if structures is None else structure_ids(structures, label_map)
-        chosen = {i: label_map.names.get(i, f"label {i}") for i in ids}
+        chosen = {i: label_map.called(i) for i in ids}
     return Patient(volume, name, None if made else path, label_map, chosen, marks)
 
 
 def structure_ids(wanted: Sequence[str], labels: LabelMap) -> list[int]:
     """Ids of the labels that are named, by id or name.
+
+    Parameters
+    ----------
+    wanted
+        Several in a text if separated by commas or blanks. A name may have blanks itself, also as
+        the words of a command line, and "_" or "-" for them; capitals do not matter where no two
+        names differ by them alone.
+    labels
+        The label map.
 
     Raises
     ------
@@ -153,15 +173,48 @@ def structure_ids(wanted: Sequence[str], labels: LabelMap) -> list[int]:
         If one does not occur, or none is named.
     """
     present = labels.present()
-    by_name = {name: i for i, name in labels.names.items()}
-    found = []
-    for word in (part for text in wanted for part in text.replace(",", " ").split()):
+    exact = {labels.called(i): i for i in present}
+    alike: dict[str, list[int]] = {}
+    for name, i in exact.items():
+        alike.setdefault(_alike(name), []).append(i)
+    most = max((len(name.split()) for name in alike), default=1)
+
+    def known(words: Sequence[str]) -> int | None:
+        text = " ".join(words)
+        if text in exact:
+            return exact[text]
         # (Python reads no number of more than 4300 digits.)
-        number = int(word) if word.isdecimal() and len(word) < 20 else by_name.get(word)
-        if number is None or number not in present:
-            known = ", ".join(f"{i} {labels.names.get(i, '')}".strip() for i in present)
-            raise ValueError(f"structure {word!r} does not occur in the labels, which hold {known}")
-        found.append(number)
+        if text.isdecimal() and len(text) < 20:
+            return int(text) if int(text) in present else None
+        same = alike.get(_alike(text), [])
+        return same[0] if len(same) == 1 else None
+
+    parts: list[list[str]] = [[]]
+    for text in wanted:
+        if "," in text and known([text]) is not None:  # of a name
+            parts += [[text], []]
+            continue
+        first, *others = text.split(",")
+        parts[-1] += first.split()
+        parts += [part.split() for part in others]
+    found = []
+    for words in parts:
+        while words:
+            sizes = range(min(len(words), most), 0, -1)
+            size = next((n for n in sizes if known(words[:n]) is not None), 0)
+            number = known(words[:size])
+            if number is None:
+                held = ", ".join(f"{i} {labels.names.get(i, '')}".strip() for i in present)
+                raise ValueError(
+                    f"structure {words[0]!r} does not occur in the labels, which hold {held}"
+                )
+            found.append(number)
+            words = words[size:]
     if not found:
         raise ValueError("the list of structures names none: give ids or names")
     return found
+
+
+def _alike(name: str) -> str:
+    """What of a name matters where it is typed."""
+    return name.casefold().replace("_", " ").replace("-", " ")

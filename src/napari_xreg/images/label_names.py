@@ -1,0 +1,93 @@
+"""What the ids of a label map are called: as its file says, a file beside it, or TotalSegmentator's classes.
+
+Whoever drew label 1 themselves must not read "spleen": the classes are taken only where something says
+that the map is TotalSegmentator's.
+"""
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+from napari_xreg.images.errors import ReadError
+from napari_xreg.images.formats.label_table import SUFFIXES, read_label_names
+from napari_xreg.images.totalsegmentator import TOTALSEGMENTATOR_NAMES
+
+TOTALSEGMENTATOR = "totalsegmentator"
+"""In place of a file of names: the classes of TotalSegmentator 2."""
+_IN_NAMES = "totalseg"
+# Schemes by hand, and of vertebrae (VerSe, 1 to 28), use smaller numbers than this.
+_SMALL = 28
+_MANY = 100  # ids that nobody draws by hand
+
+
+def label_names(
+    path: Path, in_file: Mapping[int, str], present: Collection[int]
+) -> tuple[dict[int, str], str]:
+    """Names of the ids that occur, and where they come from, in words; none where nobody says any.
+
+    Parameters
+    ----------
+    path
+        Of the label map.
+    in_file
+        What it says itself.
+    present
+        Ids that occur, with or without 0.
+    """
+    beside = {} if in_file else _beside(path, present)
+    if in_file:
+        names, origin = in_file, "the file"
+    elif beside:
+        (file, names), *_ = beside.items()
+        origin = file
+    elif any(_IN_NAMES in part.lower() for part in path.absolute().parts[-2:]):
+        names, origin = TOTALSEGMENTATOR_NAMES, "TotalSegmentator's classes, as the file is called"
+    elif _numbered_alike(present):
+        names, origin = (
+            TOTALSEGMENTATOR_NAMES,
+            "TotalSegmentator's classes, as it is numbered alike",
+        )
+    else:
+        names, origin = {}, ""
+    found = {i: names[i] for i in sorted(present) if i in names}
+    return found, origin if found else ""
+
+
+def said_names(said: Path | str) -> Mapping[int, str]:
+    """The names that a user says: a file of `read_label_names`, or the word "totalsegmentator".
+
+    Raises
+    ------
+    ReadError
+        As `read_label_names`.
+    """
+    if str(said).lower() == TOTALSEGMENTATOR:
+        return TOTALSEGMENTATOR_NAMES
+    return read_label_names(said)
+
+
+def _beside(path: Path, present: Collection[int]) -> dict[str, dict[int, str]]:
+    """The first file called as the label map that names one of its ids, by its name."""
+    stem = path.name[:-3] if path.name.lower().endswith(".gz") else path.name
+    for suffix in SUFFIXES:
+        file = path.with_name(stem).with_suffix(suffix)
+        try:
+            # Whatever else is called so is not meant.
+            names = read_label_names(file) if file.is_file() else {}
+        except ReadError:
+            continue
+        if any(i in present for i in names):
+            return {file.name: names}
+    return {}
+
+
+def _numbered_alike(present: Collection[int]) -> bool:
+    """Whether ids are such as TotalSegmentator leaves: nearly all its own, with gaps, not only small ones.
+
+    A person counts 1, 2, 3 or 10, 20, 30, and one label may be anything.
+    """
+    ids = sorted(i for i in present if i)
+    classes = sum(i in TOTALSEGMENTATOR_NAMES for i in ids)
+    if not ids or 10 * (len(ids) - classes) > len(ids) or ids[-1] <= _SMALL:
+        return False
+    counted = ids == [ids[0] * number for number in range(1, len(ids) + 1)]
+    return len(ids) >= _MANY or not counted

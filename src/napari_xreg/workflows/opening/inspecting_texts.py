@@ -1,0 +1,76 @@
+"""Texts that belong to a radiograph or a label map: calibrations, poses, names of labels."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from napari_xreg.files import ReadError, read_text
+from napari_xreg.images import FrameUnknown, is_mayacam, read_label_names, read_mayacam
+from napari_xreg.records import is_pose_text, read_pose
+
+TextKind = Literal["calibration", "pose", "label names"]
+
+_CALIBRATIONS = (".txt", ".csv")
+_POSES = (".txt", ".tfm")
+_NAMES = (".txt", ".label", ".ctbl", ".tsv")
+_LIMIT = 2**20
+"""Bytes; none of these is larger."""
+
+
+def text_kind(path: Path) -> TextKind | None:
+    """What a text is, by its ending and a look at it; None: none of these."""
+    suffix = path.suffix.lower()
+    if suffix not in {*_CALIBRATIONS, *_POSES, *_NAMES} or not path.is_file():
+        return None
+    try:
+        text = read_text(path, limit=_LIMIT, legacy=True)
+    except ReadError:
+        return None
+    if suffix in _CALIBRATIONS and is_mayacam(text):
+        return "calibration"
+    if suffix in _POSES and is_pose_text(text):
+        return "pose"
+    if suffix in _NAMES:
+        try:
+            read_label_names(path)
+        except ReadError:
+            return None
+        return "label names"
+    return None
+
+
+def text_entry(path: Path, kind: str) -> dict[str, Any]:
+    """What it says, as plain values.
+
+    Raises
+    ------
+    ReadError
+        If it is damaged.
+    """
+    if kind == "calibration":
+        return _calibration_entry(path)
+    if kind == "label names":
+        names = read_label_names(path)
+        return {"kind": "names of labels", "labels": {str(i): names[i] for i in sorted(names)}}
+    try:
+        pose = read_pose(path)
+    except FrameUnknown as unknown:
+        return {"kind": "pose in an unknown frame", "warning": str(unknown)}
+    return {"kind": "pose", "world_from_camera": pose.matrix().tolist()}
+
+
+def _calibration_entry(path: Path) -> dict[str, Any]:
+    camera = read_mayacam(path)
+    (focal_x, _, column), (_, focal_y, row), _ = camera.camera_matrix
+    axes, where = camera.rotation, camera.translation_mm
+    return {
+        "kind": "calibration of an X-ray camera",
+        "version": f"MayaCam {camera.version}.0 (XMALab)",
+        "image_size": f"{camera.pixels[0]} and {camera.pixels[1]} pixels",
+        "focal_length_row_column_px": [focal_y, focal_x],
+        "principal_point_row_column_px": [row, column],
+        # x_camera = R x + t: the source is where x_camera is 0.
+        "source_in_calibration_mm": [
+            -sum(axes[i][j] * where[i] for i in range(3)) for j in range(3)
+        ],
+        "lengths": "taken for cm" if camera.in_cm else "mm",
+    }
