@@ -309,6 +309,17 @@ class TestRender:
         assert "does not appear in this view" in done.out
 
 
+class TestMiddle:
+    def test_one_bone_is_put_where_the_c_arm_looks(self, call, case):
+        said = [case.ct, case.xray, "--labels", case.labels, "--out", "o", "--json", "--quiet"]
+        angles = ["--primary", 17, "--secondary", -3, "--multi-start", 1, "--method", "adam"]
+        one = json.loads(call("register", *said, *angles, "--structures", "femur left").out)
+        middle = read_labels(case.labels).middle([75]).tolist()
+        assert one["start"]["carm"]["isocenter_mm"] == pytest.approx(middle)
+        assert one["start"]["carm"]["offset_mm"] == pytest.approx([0, 0, 0], abs=1e-6)
+        assert np.linalg.norm(np.subtract(middle, case.volume.center.tolist())) > 60
+
+
 class TestInspect:
     def test_ct(self, call, case):
         data = json.loads(call("inspect", case.ct, "--json").out)

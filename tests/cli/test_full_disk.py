@@ -224,18 +224,51 @@ class TestFolder:
         assert {file.name for file in out.iterdir()} == {"a", ".napari-xreg.json"}
 
 
+WRITERS_OF_A_RESULT = [name for name in vars(exporting) if name.startswith("write_")]
+
+
 @pytest.mark.slow
-def test_a_registration_that_cannot_be_written_leaves_the_last_one(
+def test_a_registration_of_which_nothing_can_be_written_is_said_and_leaves_the_last_one(
     call, case, tmp_path, monkeypatch
 ):
     arguments = ("register", case.ct, case.xray, "--film", "none", "--out", "r")
     assert call(*arguments).code == 0
     before = contents(tmp_path)
-    monkeypatch.setattr(exporting, "write_report", _full)
+    for name in WRITERS_OF_A_RESULT:
+        monkeypatch.setattr(exporting, name, _full)
     failed = call(*arguments, "--method", "lm", "--seed", 3)
-    assert (failed.code, failed.out) == (2, failed.out)
+    assert failed.code == 2
+    assert "pose: LAO" in failed.out or "pose: RAO" in failed.out
     assert failed.err.splitlines()[-1].endswith("r: No space left on device")
     assert contents(tmp_path) == before
+    failed = call(*arguments, "--json")
+    found = np.array(json.loads(failed.out)["pose"]["world_from_camera"])
+    assert np.abs(found - case.pose.matrix().numpy()).max() < 2.0
+
+
+@pytest.mark.slow
+def test_a_registration_is_kept_but_for_the_file_that_cannot_be_written(
+    call, case, tmp_path, monkeypatch
+):
+    arguments = ("register", case.ct, case.xray, "--film", "none", "--out", "r")
+    assert call(*arguments).code == 0
+    names = {file.name for file in (tmp_path / "r").iterdir()}
+    (tmp_path / "r" / "report.html").write_text("of the last run")
+    monkeypatch.setattr(exporting, "write_report", _full)
+    monkeypatch.setattr(exporting, "overlay_picture", lambda *_, **__: 1 / 0)
+    done = call(*arguments)
+    assert done.code == 1
+    assert "pose: " in done.out
+    assert done.err.splitlines()[-1].endswith(
+        "error: could not be written: overlay.png (ZeroDivisionError: division by zero); report.html "
+        "(No space left on device); everything else was"
+    )
+    # What the last run left of them belongs to no other result.
+    assert {f.name for f in (tmp_path / "r").iterdir()} == names - {"overlay.png", "report.html"}
+    answer = json.loads(call(*arguments, "--json").out)
+    assert set(answer["missing"]) == {"overlay.png", "report.html"}
+    assert str(tmp_path / "r" / "result.tfm") not in answer["files"]  # they are as --out says
+    assert "r/result.tfm" in [name.replace("\\", "/") for name in answer["files"]]
 
 
 # A method that writes, and the function around `written` that may call it. Where a writer is not

@@ -16,7 +16,7 @@ from session_parts import (
 
 from napari_xreg.geometry import CArmPose
 from napari_xreg.images import Landmark
-from napari_xreg.session import Session, Source, rotate_exposure
+from napari_xreg.session import Session, Source, rotate_exposure, same_pose
 
 
 def isocenter():
@@ -50,7 +50,10 @@ CHANGES = {
         lambda s: s.patient.set_labels(make_labels(s.patient.volume)),
         {"volume", "history"},
     ),
-    "set_structures": (lambda s: s.patient.set_structures([77]), {"volume", "history"}),
+    "set_structures": (
+        lambda s: s.patient.set_structures([77]),
+        {"volume", "radiographs", "pose", "history"},
+    ),
     "no structures as before": (lambda s: s.patient.set_structures([]), set()),
     "set_isocenter": (lambda s: s.patient.set_isocenter(isocenter()), {"volume", "history"}),
     "add_radiograph": (
@@ -257,6 +260,38 @@ def test_another_ct_of_the_patient_moves_no_pose_that_was_set(session):
     session.patient.set_volume(moved)
     assert session.poses.current is before
     assert [entry.start for entry in session.exposures.all] == starts
+
+
+def test_structures_are_what_an_assumed_start_looks_at():
+    session = Session()
+    session.patient.set_volume(make_volume())
+    session.patient.set_labels(make_labels(session.patient.volume))
+    rig = (make_radiograph(CArmPose(5.0, 6.0, 0.0)), make_radiograph(CArmPose(80.0, 6.0, 0.0)))
+    ids = [session.exposures.add(one) for one in rig]
+
+    def looked_at(id):
+        """What lies on the central ray at the isocenter's distance."""
+        at = session.exposures[id]
+        depth = at.radiograph.carm.source_to_isocenter
+        return at.world_from_camera.apply(torch.tensor([0.0, 0.0, depth]).double()).tolist()
+
+    session.patient.set_structures([77])
+    assert session.patient.isocenter.tolist() == [16.0, -15.5, 71.5]
+    for id in ids:
+        assert looked_at(id) == pytest.approx([16.0, -15.5, 71.5])
+        assert same_pose(session.exposures[id].start, session.exposures[id].world_from_camera)
+    assert session.undo() == "choose structures"
+    assert looked_at(ids[0]) == pytest.approx([17.0, -15.5, 74.0])
+    session.redo()
+    session.patient.set_labels(None)
+    assert looked_at(ids[1]) == pytest.approx([17.0, -15.5, 74.0])
+    # What somebody moved stays.
+    session.patient.set_labels(make_labels(session.patient.volume))
+    session.poses.set(twist(0, 0, 0, 1, 2, 3) @ session.poses.current, "drag")
+    stood = looked_at(ids[1])
+    session.patient.set_structures([25])
+    assert looked_at(ids[1]) == stood
+    assert session.patient.middle.tolist() == [18.0, -9.5, 81.5]
 
 
 def test_a_file_that_knows_its_isocenter_keeps_it():

@@ -17,6 +17,7 @@ from napari_xreg.workflows import (
     errors_against,
     export,
     export_request,
+    exporting,
     refine,
     refine_request,
     target_words,
@@ -117,3 +118,37 @@ def test_a_result_of_a_session_is_the_same_folder(case, refined, tmp_path):
     gone = Result("result 1", (shot.id,), registration, {})
     with pytest.raises(ValueError, match="is no longer there"):
         export_request(session, gone, tmp_path)
+
+
+WRITERS = {
+    "write_result": {"result.json", "report.html"},  # the report is made of it
+    "write_pose": {"result.tfm", "result-slicer.tfm"},
+    "write_trajectory": {"trajectory.csv"},
+    "write_radiograph": {"radiograph.npz"},
+    "write_picture": {"overlay.png"},
+    "write_gif": {"refinement.gif"},
+    "write_report": {"report.html"},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("writer", WRITERS)
+def test_a_file_that_cannot_be_written_costs_the_others_nothing(
+    refined, tmp_path, monkeypatch, writer
+):
+    def fails(path, *args, **options):
+        raise TypeError("of a format")
+
+    if writer == "write_result":  # what it writes may be what cannot be made
+        monkeypatch.setattr(exporting, "result_to_json", fails)
+    else:
+        monkeypatch.setattr(exporting, writer, fails)
+    monkeypatch.setattr(exporting, "FILM_FRAMES", 2)
+    done = run(export(asked(tmp_path, refined, film="gif", with_radiographs=True)))
+    assert set(done.missing) == WRITERS[writer]
+    assert all("of a format" in why or "result.json" in why for why in done.missing.values())
+    there = {file.name for file in tmp_path.iterdir() if not file.name.startswith(".")}
+    assert there == set(done.files) == set.union(*WRITERS.values()) - WRITERS[writer]
+    if "report.html" in there:
+        shown = (tmp_path / "report.html").read_text(encoding="utf-8")
+        assert ("refinement.gif" in shown) == ("refinement.gif" in there)

@@ -1,5 +1,7 @@
 """A patient and radiographs from files, as a script opens them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,11 +9,15 @@ from session_parts import make_labels, make_radiograph, make_volume, twist
 
 from napari_xreg.geometry import CArmPose
 from napari_xreg.images import LabelMap, Radiograph
+from napari_xreg.progress import run
 from napari_xreg.registration import View
 from napari_xreg.workflows import (
+    InitialiseRequest,
+    Patient,
     PoseUnknown,
     further_views,
     header_pose,
+    initialise,
     open_patient,
     structure_ids,
     with_mask_file,
@@ -81,10 +87,46 @@ def test_the_isocenter_of_a_header_is_assumed_and_that_is_said():
     assert "the middle of the CT is assumed" in found.notes[0]
     wanted = radiograph.carm.pose_from(CArmPose(4.0, -7.0, 2.0, (1.0, 2.0, 3.0), (5.0, -6.0, 7.0)))
     assert torch.equal(found.pose.matrix(), wanted.matrix())
+    (note,) = header_pose(radiograph, middle, middle_of="the chosen structures").notes
+    assert "the middle of the chosen structures is assumed" in note
     assert header_pose(radiograph, middle, overrule=True).notes == ()
     bare = Radiograph(radiograph.line_integrals, radiograph.carm, source="bare.png")
     with pytest.raises(PoseUnknown, match=r"bare\.png does not say where the C-arm stood"):
         header_pose(bare, middle)
+
+
+def test_the_middle_is_that_of_the_chosen_structures(monkeypatch):
+    volume = make_volume()
+    # 77: voxels x 1 to 4, y 2 and 3, z 1 and 2, at 11 + 2 x, -23 + 3 y, 64 + 5 z; 25 beside it.
+    labels = make_labels(volume)
+    one = Patient(volume, "ct", labels=labels, structures={77: "hip_left"})
+    assert one.middle.tolist() == [16.0, -15.5, 71.5]
+    assert one.registered == "the chosen structures"
+    both = replace(one, structures={77: "hip_left", 25: "sacrum"})
+    assert both.middle.tolist() == [17.0, -12.5, 76.5]
+    whole = replace(one, structures={})
+    assert torch.equal(whole.middle, volume.center.double())
+    assert whole.registered == "the CT"
+    # Of a large map every second voxel, say: x 2 and 4, y 2, z 2 of 77.
+    monkeypatch.setattr("napari_xreg.images.labels._LOOKED_AT", 210 / 8)
+    assert make_labels(volume).middle([77]).tolist() == [17.0, -17.0, 74.0]
+    # All of them miss one that is a single odd voxel: then each is looked at.
+    labels = make_labels(volume)
+    labels.ids[3, 1, 1] = 5
+    assert labels.middle([5]).tolist() == [13.0, -20.0, 79.0]
+    with pytest.raises(ValueError, match=r"none of the labels \[6\] occurs"):
+        labels.middle([6])
+
+
+def test_a_start_by_the_header_is_about_the_chosen_structures():
+    volume = make_volume()
+    radiograph = make_radiograph(CArmPose(4.0, -7.0, 2.0))
+    request = InitialiseRequest("dicom", volume, radiograph, make_labels(volume))
+    whole = run(initialise(request))
+    assert whole.isocenter.tolist() == volume.center.tolist()
+    chosen = run(initialise(replace(request, structures=(77,))))
+    assert chosen.isocenter.tolist() == [16.0, -15.5, 71.5]
+    assert "the middle of the chosen structures is assumed" in chosen.notes[0]
 
 
 def test_a_further_view_keeps_its_place_in_the_rig():

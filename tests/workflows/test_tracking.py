@@ -342,7 +342,7 @@ def test_a_frame_that_cannot_be_read_does_not_take_the_table_along(both, volume,
         return images[0][number]
 
     frames = frames_of([Cine(NUMBERS, read)], RIG[:1], 5, CENTER)
-    names = export_track(TrackExport(tmp_path / "out", both[0], frames, volume))
+    names = export_track(TrackExport(tmp_path / "out", both[0], frames, volume)).files
     assert names == ("track.csv", "track.gif")
 
 
@@ -366,7 +366,7 @@ def test_frames_that_do_not_fit(volume, images):
 def test_what_is_written(both, volume, images, tmp_path):
     found, _ = both
     frames = frames_of([cine(images[0]), cine(images[1])], RIG, 5, CENTER)
-    names = export_track(TrackExport(tmp_path / "out", found, frames, volume))
+    names = export_track(TrackExport(tmp_path / "out", found, frames, volume)).files
     assert names == ("track.csv", "track.gif")
     rows = read_track(tmp_path / "out" / "track.csv").rows
     assert [row.frame for row in rows] == list(NUMBERS)

@@ -87,6 +87,7 @@ def find_every_start(
                 arguments.seed,
                 given,
                 beside=beside,
+                structures=tuple(patient.structures),
             )
         )
     prepare_renderer(console, arguments.threads)

@@ -16,7 +16,6 @@ from napari_xreg.images import (
     Landmark,
     Radiograph,
     ReadError,
-    Volume,
     given_geometry,
     read_landmarks,
     read_radiograph,
@@ -173,16 +172,26 @@ def given_carm(arguments: Namespace) -> CArm:
 
 
 def starting_pose(
-    arguments: Namespace, carm: CArm, volume: Volume, radiograph: Radiograph | None = None
+    arguments: Namespace,
+    carm: CArm,
+    middle: Float[Tensor, "3"],
+    radiograph: Radiograph | None = None,
+    *,
+    middle_of: str = "the CT",
 ) -> StartingPose:
     """From --start, from C-arm angles, or from the header of the radiograph: the first there is.
+
+    Parameters
+    ----------
+    middle, middle_of
+        Where the isocenter lies if nothing says it, world mm, and what that is the middle of.
 
     Raises
     ------
     ValueError
         If two of the first are given, or nothing says where the C-arm stands.
     """
-    isocenter = given_isocenter(arguments, volume.center.double())
+    isocenter = given_isocenter(arguments, middle)
     angles = [arguments.primary, arguments.secondary, arguments.roll, arguments.offset]
     if arguments.start is not None:
         if any(value is not None for value in angles):
@@ -198,7 +207,9 @@ def starting_pose(
     if radiograph is None:
         frontal = _given_angles(arguments, isocenter)
         return StartingPose(carm.pose_from(frontal), isocenter, "frontal view")
-    return header_pose(radiograph, isocenter, overrule=isocenter_given(arguments))
+    return header_pose(
+        radiograph, isocenter, overrule=isocenter_given(arguments), middle_of=middle_of
+    )
 
 
 def read_start(arguments: Namespace, number: int) -> Pose:

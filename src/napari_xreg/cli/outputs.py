@@ -1,6 +1,10 @@
 """What a registration left behind, written and said."""
 
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+
 from napari_xreg.cli.console import Console
+from napari_xreg.files import missing_words
 from napari_xreg.progress import run
 from napari_xreg.records import carm_words
 from napari_xreg.registration import CAUTION, Registration, View, likelihood_of, weakest_direction
@@ -18,6 +22,25 @@ def export_shown(request: ExportRequest, console: Console) -> Exported:
     exported = run(export(request), show)
     console.progress(1.0, "drawn", last=True)
     return exported
+
+
+@contextlib.contextmanager
+def said_anyway(say: Callable[[], object]) -> Iterator[None]:
+    """What was found is said even where nothing of it can be written."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except Exception:
+        say()
+        raise
+
+
+def say_missing(missing: Mapping[str, str], console: Console) -> bool:
+    """What of the files could not be written; whether there is any."""
+    if missing:
+        console.error(f"{missing_words(missing)}; everything else was")
+    return bool(missing)
 
 
 def say_result(view: View, registration: Registration, console: Console) -> None:

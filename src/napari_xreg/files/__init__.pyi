@@ -1,3 +1,4 @@
+from .each import EachFile as EachFile, missing_words as missing_words
 from .errors import ReadError as ReadError, TooLarge as TooLarge
 from .folder import (
     check_folder as check_folder,

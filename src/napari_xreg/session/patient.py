@@ -55,8 +55,13 @@ class Patient:
 
     @property
     def isocenter(self) -> Float[Tensor, "3"]:
-        """Pivot of rotations and origin of C-arm terms, world mm: as set, else the CT's middle."""
+        """Pivot of rotations and origin of C-arm terms, world mm: as set, else the `middle`."""
         return self._store.state.pivot
+
+    @property
+    def middle(self) -> Float[Tensor, "3"]:
+        """Of the chosen structures, else of the CT; world mm."""
+        return self._store.state.middle
 
     @property
     def rendered_volume(self) -> Volume | None:
@@ -124,15 +129,19 @@ class Patient:
 
         def with_labels(state: SessionState) -> SessionState:
             missing = tuple(gone for gone in state.missing if gone.name != "labels")
-            return replace(
+            new = replace(
                 state, labels=labels, labels_source=source, structures=(), missing=missing
             )
+            return _recentred(state, new)
 
         why = "remove the label map" if labels is None else "load label map"
         self._store.change(why, with_labels, work=source is None)
 
     def set_structures(self, ids: Sequence[int]) -> None:
         """Render and register only these label ids; none: the whole CT.
+
+        As with `set_volume`, radiographs that nobody moved from an assumed start go where they would
+        have started: about the middle of what is chosen.
 
         Raises
         ------
@@ -149,10 +158,10 @@ class Patient:
             if not set(ids) & set(present):
                 raise ValueError(f"none of the labels {list(ids)} occurs; present are {present}")
         why = "choose structures" if ids else "use the whole CT"
-        self._store.change(why, lambda s: replace(s, structures=ids))
+        self._store.change(why, lambda s: _recentred(s, replace(s, structures=ids)))
 
     def set_isocenter(self, isocenter: Float[Tensor, "3"] | None) -> None:
-        """Pivot in world mm; None: the middle of the CT. No pose moves.
+        """Pivot in world mm; None: the `middle`. No pose moves.
 
         Raises
         ------
@@ -182,12 +191,17 @@ def nominal_start(radiograph: Radiograph, isocenter: Float[Tensor, "3"]) -> Pose
     return radiograph.carm.pose_from(nominal)
 
 
-def _with_ct(state: SessionState, volume: Volume | None, source: Source | None) -> SessionState:
+def _recentred(old: SessionState, new: SessionState) -> SessionState:
+    """The new state, its radiographs at their starts again if all were at assumed ones before."""
     untouched = all(
         same_pose(entry.world_from_camera, entry.start)
-        and same_pose(entry.start, nominal_start(entry.radiograph, state.pivot))
-        for entry in state.exposures
+        and same_pose(entry.start, nominal_start(entry.radiograph, old.pivot))
+        for entry in old.exposures
     )
+    return _started_again(new) if untouched else new
+
+
+def _with_ct(state: SessionState, volume: Volume | None, source: Source | None) -> SessionState:
     new = replace(
         state,
         volume=volume,
@@ -199,7 +213,7 @@ def _with_ct(state: SessionState, volume: Volume | None, source: Source | None) 
         results=(),
         missing=tuple(gone for gone in state.missing if gone.name not in ("CT", "labels")),
     )
-    return _started_again(new) if untouched else new
+    return _recentred(state, new)
 
 
 def _started_again(state: SessionState) -> SessionState:

@@ -53,7 +53,7 @@ class SessionState:
     volume, volume_source, labels, labels_source, structures
         The CT as read, its label map, the label ids that are rendered and registered.
     isocenter
-        As set, world mm; None: the middle of the CT.
+        As set, world mm; None: the middle of the chosen structures, else of the CT.
     exposures
         The radiographs, in the order they came.
     active
@@ -130,11 +130,16 @@ class SessionState:
 
     @property
     def pivot(self) -> Float[Tensor, "3"]:
-        """The isocenter as set, else the CT's middle; world mm."""
-        if self.isocenter is not None:
-            return self.isocenter
+        """The isocenter as set, else the `middle`; world mm."""
+        return self.middle if self.isocenter is None else self.isocenter
+
+    @property
+    def middle(self) -> Float[Tensor, "3"]:
+        """Of the chosen structures, else of the CT; world mm."""
         if self.volume is None:
             return torch.zeros(3, dtype=torch.float64)
+        if self.structures and self.labels is not None:
+            return self.labels.middle(self.structures)
         return self.volume.center.detach().cpu().double()
 
     def with_exposures(self, changed: Iterable[Exposure]) -> "SessionState":

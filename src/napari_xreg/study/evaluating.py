@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from napari_xreg.files import written
+from napari_xreg.files import EachFile, WriteError, missing_words, written
 from napari_xreg.metrics import error_percentiles
 from napari_xreg.records import StudyRow
 from napari_xreg.study.errors import METRICS
@@ -92,9 +92,10 @@ def write_tables(evaluation: Evaluation, out: Path | str) -> tuple[Path, ...]:
     Raises
     ------
     WriteError
-        If a file cannot be written.
+        If a file cannot be written; the others are.
     """
     out = Path(out)
+    each = EachFile(out)
     texts = {
         "cases.csv": _csv(CASE_COLUMNS, map(case_row, evaluation.rows)),
         "summary.csv": _csv(COLUMNS, ([f.get(c, "") for c in COLUMNS] for f in map(figures, evaluation.blocks))),
@@ -102,8 +103,10 @@ def write_tables(evaluation: Evaluation, out: Path | str) -> tuple[Path, ...]:
         "summary.md": summary(evaluation),
     }  # fmt: skip
     for name, text in texts.items():
-        with written(out / name) as beside:
+        with each.file(name) as path, written(path) as beside:
             beside.write_text(text, encoding="utf-8", newline="\n")
+    if each.missing:
+        raise WriteError(None, missing_words(each.missing), str(out))
     return tuple(out / name for name in texts)
 
 

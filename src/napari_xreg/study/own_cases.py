@@ -73,7 +73,7 @@ class FilesOfCase:
             sources["labels"] = file_source(at / e.labels)
         start = None if e.start is None else read_pose(at / e.start)
         try:
-            isocenter = header_pose(radiographs[0], patient.volume.center.double()).isocenter
+            isocenter = header_pose(radiographs[0], patient.middle).isocenter
         except PoseUnknown:
             isocenter = middle_of(patient)
         truth: Pose | None = None

@@ -76,7 +76,7 @@ def shown(evaluation: Evaluation, row: StudyRow, folder: Path) -> Shown:
         file = folder / session_name(row)
         folder.mkdir(parents=True, exist_ok=True)
         write_session(file, session_of(prepared, row, evaluation.folder))
-    except (OSError, ValueError) as error:
+    except Exception as error:  # whatever it is, the page is written without this case
         return Shown(row, problem=" ".join(str(error).split()))
     return Shown(row, tuple(pictures), file)
 

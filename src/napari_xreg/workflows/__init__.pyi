@@ -12,6 +12,7 @@ from .bodies import (
 from .bones_folder import (
     BETWEEN as BETWEEN,
     BonesExport as BonesExport,
+    BonesExported as BonesExported,
     bone_folders as bone_folders,
     export_bones as export_bones,
     folder_name as folder_name,
@@ -212,6 +213,7 @@ from .tracking.curves import (
 from .tracking.exporting import (
     TRACK_TABLE as TRACK_TABLE,
     TrackExport as TrackExport,
+    TrackExported as TrackExported,
     export_track as export_track,
     rows_of as rows_of,
 )

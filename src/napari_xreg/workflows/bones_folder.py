@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from napari_xreg.files import check_folder
+from napari_xreg.files import EachFile, check_folder
 from napari_xreg.records import bones_in, write_bones
 from napari_xreg.registration import BodiesRegistration, View
 from napari_xreg.workflows.bodies import BodiesRequest
@@ -79,8 +79,18 @@ def bone_folders(out: Path, names: Sequence[str]) -> list[Path]:
     return folders
 
 
-def export_bones(asked: BonesExport) -> Generator[Drawn, None, list[Path]]:
-    """Write the folder of every bone, as `export` does without its film, and `BETWEEN`; the files.
+@dataclass(frozen=True)
+class BonesExported:
+    """The files, and those that could not be written: name below the folder, and why."""
+
+    files: tuple[Path, ...]
+    missing: Mapping[str, str]
+
+
+def export_bones(asked: BonesExport) -> Generator[Drawn, None, BonesExported]:
+    """Write the folder of every bone, as `export` does without its film, and `BETWEEN`.
+
+    What cannot be written of one bone costs the others nothing.
 
     Yields
     ------
@@ -90,11 +100,13 @@ def export_bones(asked: BonesExport) -> Generator[Drawn, None, list[Path]]:
     Raises
     ------
     ValueError, WriteError
-        As `bone_folders`, or if a file could not be written.
+        As `bone_folders`, or if no file could be written.
     """
     request, found = asked.request, asked.found
     folders = bone_folders(asked.out, found.names)
-    written = []
+    written: list[Path] = []
+    missing: dict[str, str] = {}
+    each = EachFile(asked.out)
     for folder, body, registration, inputs in zip(
         folders, request.bodies, found.bodies, asked.inputs, strict=True
     ):
@@ -104,7 +116,12 @@ def export_bones(asked: BonesExport) -> Generator[Drawn, None, list[Path]]:
             request.settings, inputs, {"assumptions": list(asked.notes)}, "none",
             asked.with_radiographs, kind="bones",
         )  # fmt: skip
-        exported = yield from export(one)
-        written += [folder / name for name in exported.files]
-    write_bones(asked.out / BETWEEN, found)
-    return [*written, asked.out / BETWEEN]
+        with each.file(folder.name):
+            exported = yield from export(one)
+            written += [folder / name for name in exported.files]
+            missing |= {f"{folder.name}/{name}": why for name, why in exported.missing.items()}
+    with each.file(BETWEEN) as path:
+        write_bones(path, found)
+        written.append(path)
+    each.check()
+    return BonesExported(tuple(written), each.missing | missing)

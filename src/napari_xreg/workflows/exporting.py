@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import torch
 
-from napari_xreg.files import written_folder
+from napari_xreg.files import EachFile, written_folder
 from napari_xreg.geometry import Pose
 from napari_xreg.images import Volume, write_radiograph
 from napari_xreg.records import (
@@ -152,17 +152,22 @@ class Drawn:
 
 @dataclass(frozen=True, eq=False)
 class Exported:
-    """The contents of result.json, and the files in the folder: name to what it is."""
+    """The contents of result.json, and the files in the folder: name to what it is.
+
+    `missing` are those that could not be written, and why.
+    """
 
     data: dict[str, Any]
     files: dict[str, str]
+    missing: dict[str, str] = field(default_factory=dict)
 
 
 def export(request: ExportRequest) -> Generator[Drawn, None, Exported]:
     """Write result.json, two transforms, trajectory.csv, overlays, the film and report.html.
 
-    They are there as a whole when it ends, or the folder is as it was. Pictures, film and
-    trajectory show the first view; every further one has an overlay of its own.
+    They are there together when it ends; one that cannot be written costs the others nothing. If none
+    can, the folder is as it was. Pictures, film and trajectory show the first view; every further
+    one has an overlay of its own.
 
     Yields
     ------
@@ -172,42 +177,52 @@ def export(request: ExportRequest) -> Generator[Drawn, None, Exported]:
     Raises
     ------
     WriteError
-        If a file could not be written.
+        If no file could be written, or they could not be put there.
     """
     volume, views, registration = rendered(request.volume), request.views, request.registration
     view = views[0]
     carm = view.radiograph.carm
-    data = result_to_json(
-        registration, views,
-        settings=request.settings, inputs=request.inputs, extra=request.extra,
-    )  # fmt: skip
+    data: dict[str, Any] = {}
     with written_folder(request.folder, request.kind, also=request.also) as folder:
-        write_result(folder / "result.json", data)
-        files = {"result.json": "pose, covariance, geometry, settings, versions, input hashes"}
-        write_pose(folder / "result.tfm", registration.world_from_camera)
-        files["result.tfm"] = "ITK transform from camera coordinates to patient LPS mm"
-        write_pose(folder / "result-slicer.tfm", registration.world_from_camera, frame="slicer")
+        each = EachFile(folder)
+        about = "pose, covariance, geometry, settings, versions, input hashes"
+        with each.file("result.json", about) as path:
+            data = result_to_json(
+                registration, views,
+                settings=request.settings, inputs=request.inputs, extra=request.extra,
+            )  # fmt: skip
+            write_result(path, data)
+        with each.file(
+            "result.tfm", "ITK transform from camera coordinates to patient LPS mm"
+        ) as path:
+            write_pose(path, registration.world_from_camera)
         slicer = "the same for 3D Slicer: its node takes the camera to the patient"
-        files["result-slicer.tfm"] = slicer
-        write_trajectory(folder / "trajectory.csv", registration, carm, view.world_from_camera)
-        files["trajectory.csv"] = "every iteration: losses, step, damping, pose"
+        with each.file("result-slicer.tfm", slicer) as path:
+            write_pose(path, registration.world_from_camera, frame="slicer")
+        with each.file("trajectory.csv", "every iteration: losses, step, damping, pose") as path:
+            write_trajectory(path, registration, carm, view.world_from_camera)
         for number, (shown, pose) in enumerate(zip(views, registration.views, strict=True), 1):
             suffix = "" if number == 1 else f"-{number}"
             if request.with_radiographs:
-                write_radiograph(folder / f"radiograph{suffix}.npz", shown.radiograph)
-                files[f"radiograph{suffix}.npz"] = "the radiograph with its geometry"
-            comparison = compare(volume, shown.radiograph, shown.world_from_camera, pose)
-            words = caption(request.title, shown, pose, registration, data)
-            picture = overlay_picture(comparison, registration, caption=words)
-            write_picture(folder / f"overlay{suffix}.png", picture)
-            files[f"overlay{suffix}.png"] = "before, after, edges, losses"
+                name = f"radiograph{suffix}.npz"
+                with each.file(name, "the radiograph with its geometry") as path:
+                    write_radiograph(path, shown.radiograph)
+            with each.file(f"overlay{suffix}.png", "before, after, edges, losses") as path:
+                comparison = compare(volume, shown.radiograph, shown.world_from_camera, pose)
+                words = caption(request.title, shown, pose, registration, data)
+                write_picture(path, overlay_picture(comparison, registration, caption=words))
             yield Drawn("pictures", number, len(views))
-        film = yield from _film(folder, volume, view, registration, request.film)
+        film = _format_of(request.film) if registration.trajectory else None
         if film is not None:
-            files[film] = "the refinement, step by step"
-        write_report(folder / "report.html", data, title=request.title, film=film)
-        files["report.html"] = "all of this on one page"
-    return Exported(data, files)
+            with each.file(film, "the refinement, step by step") as path:
+                yield from _film(path, volume, view, registration)
+        with each.file("report.html", "all of this on one page") as path:
+            if not data:
+                raise ValueError("it is made of result.json")
+            shown_film = film if film in each.files else None
+            write_report(path, data, title=request.title, film=shown_film)
+        each.check()
+    return Exported(data, each.files, each.missing)
 
 
 def caption(
@@ -247,18 +262,21 @@ def check_film(film: str) -> None:
         raise ValueError("a film as mp4 needs the package imageio-ffmpeg: install it, or use gif")
 
 
-def _film(
-    folder: Path, volume: Volume, view: View, registration: Registration, film: Film
-) -> Generator[Drawn, None, str | None]:
-    """The film in the format asked for; its name."""
-    if film == "none" or not registration.trajectory:
+def _format_of(film: Film) -> str | None:
+    """The name of a film's file; None: none is wanted."""
+    if film == "none":
         return None
     if film == "auto":
         film = "mp4" if importlib.util.find_spec("imageio_ffmpeg") else "gif"
+    return f"refinement.{film}"
+
+
+def _film(
+    path: Path, volume: Volume, view: View, registration: Registration
+) -> Generator[Drawn, None, None]:
+    """Draw the film and write it, in the format of its name."""
     frames = []
     for frame in refinement_frames(volume, view.radiograph, registration, most=FILM_FRAMES):
         frames.append(frame)
         yield Drawn("film", len(frames), FILM_FRAMES)
-    name = f"refinement.{film}"
-    (write_gif if film == "gif" else write_mp4)(folder / name, frames)
-    return name
+    (write_gif if path.suffix == ".gif" else write_mp4)(path, frames)

@@ -259,7 +259,7 @@ def add_start(
         nargs="+",
         default=["center"],
         metavar="X Y Z",
-        help="world LPS mm, or `center`: the middle of the CT (default)",
+        help="world LPS mm, or `center`: the middle of the CT, or of the chosen structures (default)",
     )
 
 

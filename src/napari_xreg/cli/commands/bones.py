@@ -1,7 +1,7 @@
 """``napari-xreg bones``: several bones in the same radiographs."""
 
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from napari_xreg.cli.further_views import (
     starting_views,
 )
 from napari_xreg.cli.inputs import described_inputs, read_patient, read_xray, starting_pose
+from napari_xreg.cli.outputs import said_anyway, say_missing
 from napari_xreg.cli.refining import begin_reading, cancelled_by_interrupt, prepare_renderer
 from napari_xreg.cli.trial import spelled_out
 from napari_xreg.files import BONES, schema_head
@@ -43,6 +44,7 @@ from napari_xreg.workflows import (
     bones_progress,
     export_bones,
     refine_bodies,
+    structure_ids,
 )
 
 
@@ -75,16 +77,30 @@ def run(arguments: Namespace, console: Console) -> int:
     request = BodiesRequest(read.bodies, read.radiographs, settings, read.near)
     found = _shown(request, console)
     console.step("drawing")
-    files = run_events(export_bones(BonesExport(out, request, found, read.inputs, read.notes)))
+    with said_anyway(lambda: _say(found, read.notes, console)):
+        asked = BonesExport(out, request, found, read.inputs, read.notes)
+        exported = run_events(export_bones(asked))
     console.progress(1.0, "drawn", last=True)
+    _say(found, read.notes, console, list(map(str, exported.files)), exported.missing)
+    console.say(f"written to {out}: a folder for each bone; {BETWEEN}: how they lie to each other")
+    missing = say_missing(exported.missing, console)
+    if any(each.status is Status.CANCELLED for each in found.bodies):
+        return 130
+    return 1 if missing or not found else 0
+
+
+def _say(
+    found: BodiesRegistration,
+    notes: Sequence[str],
+    console: Console,
+    files: Sequence[str] = (),
+    missing: Mapping[str, str] | None = None,
+) -> None:
+    """The verdict on every bone, and the answer."""
     for name, each in zip(found.names, found.bodies, strict=True):
         verdict = "not judged" if each.probability is None else likelihood_of(each).short
         console.say(f"{name}: {verdict}. {each.status.value}")
-    console.say(f"written to {out}: a folder for each bone; {BETWEEN}: how they lie to each other")
-    console.answer(_answer(found, read.notes, list(map(str, files))))
-    if any(each.status is Status.CANCELLED for each in found.bodies):
-        return 130
-    return 0 if found else 1
+    console.answer({**_answer(found, notes, list(files)), "missing": dict(missing or {})})
 
 
 def _names(arguments: Namespace) -> list[str]:
@@ -145,10 +161,9 @@ def _of_ct(arguments: Namespace) -> _Read:
     """Bones of a label map, and the rest of the CT."""
     arguments = Namespace(**(vars(arguments) | {"volume": None, "structures": None}))
     said, _ = spelled_out(arguments)
-    labels = said.labels
     patient, views, notes = _opened(said)
-    if labels is not None:
-        notes = (*notes, f"bones were cut out of the CT by {Path(labels).name}")
+    if said.labels is not None:
+        notes = (*notes, f"bones were cut out of the CT by {Path(said.labels).name}")
     bones = {name: [name] for name in said.move}
     bodies = bodies_of_ct(patient, bones, views)
     inputs = [patient.described(), *described_inputs(said)]
@@ -161,7 +176,11 @@ def _opened(said: Namespace) -> tuple[Patient, tuple[View, ...], tuple[str, ...]
     patient = read_patient(said)
     radiograph = masked(said, read_xray(said), 0)
     others = further_radiographs(said, radiograph)
-    start = starting_pose(said, radiograph.carm, patient.volume, radiograph)
+    middle, of = patient.middle, patient.registered
+    if patient.labels is not None and said.move:
+        # The rest of the CT moves too, but these are what the radiographs were taken of.
+        middle, of = patient.labels.middle(structure_ids(said.move, patient.labels)), "these bones"
+    start = starting_pose(said, radiograph.carm, middle, radiograph, middle_of=of)
     views = starting_views(said, start, (radiograph, *others))
     of_views = tuple(note for view in views for note in view.radiograph.notes)
     return patient, views, (*patient.volume.notes, *of_views, *start.notes)

@@ -2,6 +2,7 @@
 
 import json
 from argparse import Namespace
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,19 @@ from napari_xreg.cli.console import Console
 from napari_xreg.cli.finding_start import shown
 from napari_xreg.cli.further_views import check_counts, masked
 from napari_xreg.cli.inputs import placed_landmarks, read_xray
-from napari_xreg.files import DETECTIONS, check_folder, plain, schema_head, written, written_folder
+from napari_xreg.cli.outputs import said_anyway, say_missing
+from napari_xreg.files import (
+    DETECTIONS,
+    EachFile,
+    check_folder,
+    plain,
+    schema_head,
+    written,
+    written_folder,
+)
 from napari_xreg.geometry import CArm
 from napari_xreg.images import Radiograph, write_landmarks
-from napari_xreg.landmarks import Detections, DetectSettings
+from napari_xreg.landmarks import Detections, DetectionTrust, DetectSettings
 from napari_xreg.progress import Control
 from napari_xreg.records import carm_to_json, drawing, write_picture, write_pose
 from napari_xreg.registration import PnPSolution, Weighting
@@ -47,7 +57,6 @@ def run(arguments: Namespace, console: Console) -> int:
     request, control = DetectRequest(Path(arguments.weights), radiograph, settings), Control()
     detected = shown(detect(request, control=control), control, arguments.threads, console)
     found, trust = detected.detections, detected.trust
-    files = ["landmarks.csv", "detections.json", "landmarks.png"]
     answer = _answer(detected, radiograph)
     solution = None
     if marks is not None:
@@ -56,14 +65,34 @@ def run(arguments: Namespace, console: Console) -> int:
         ).solution
     if solution is not None:
         answer["pose"] = _pose(solution)
-    with written_folder(out, "detect") as part:
-        write_landmarks(part / files[0], found.landmarks())
-        write_picture(part / files[2], detections_picture(radiograph, found))
-        if solution is not None and solution.world_from_camera is not None:
-            files.append("pose.json")
-            write_pose(part / "pose.json", solution.world_from_camera)
-        with written(part / files[1]) as beside:
+    with (
+        said_anyway(lambda: _say(answer, trust, solution, console)),
+        written_folder(out, "detect") as part,
+    ):
+        each = EachFile(part)
+        with each.file("landmarks.csv") as path:
+            write_landmarks(path, found.landmarks())
+        with each.file("detections.json") as path, written(path) as beside:
             beside.write_text(json.dumps(plain(answer), indent=1, allow_nan=False) + "\n")
+        with each.file("landmarks.png") as path:
+            write_picture(path, detections_picture(radiograph, found))
+        if solution is not None and solution.world_from_camera is not None:
+            with each.file("pose.json") as path:
+                write_pose(path, solution.world_from_camera)
+        each.check()
+    _say(answer, trust, solution, console)
+    console.say(f"written to {out}: {', '.join(each.files)}")
+    files = [str(out / name) for name in each.files]
+    console.answer(plain(answer) | {"files": files, "missing": each.missing})
+    missing = say_missing(each.missing, console)
+    good = bool(trust) and (marks is None or answer["pose"]["solved"])
+    return 0 if good and not missing else 1
+
+
+def _say(
+    answer: Mapping[str, Any], trust: DetectionTrust, solution: PnPSolution | None, console: Console
+) -> None:
+    """Every landmark, and how far they are to be trusted."""
     for entry in answer["landmarks"]:
         row, column = entry["pixel_row_column"]
         seen = "" if entry["visible"] >= 0.5 else ", probably not in the image"
@@ -74,10 +103,6 @@ def run(arguments: Namespace, console: Console) -> int:
     console.say(trust.reason)
     if solution is not None:
         console.say(solution.reason)
-    console.say(f"written to {out}: {', '.join(files)}")
-    console.answer(plain(answer) | {"files": [str(out / name) for name in files]})
-    good = bool(trust) and (marks is None or answer["pose"]["solved"])
-    return 0 if good else 1
 
 
 def detections_picture(radiograph: Radiograph, found: Detections) -> drawing.Picture:

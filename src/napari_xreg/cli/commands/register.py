@@ -22,7 +22,7 @@ from napari_xreg.cli.inputs import (
     read_xray,
     starting_pose,
 )
-from napari_xreg.cli.outputs import export_shown, say_result
+from napari_xreg.cli.outputs import export_shown, said_anyway, say_missing, say_result
 from napari_xreg.cli.refining import begin_reading, prepare_renderer, refine_shown
 from napari_xreg.cli.trial import spelled_out
 from napari_xreg.files import check_folder
@@ -36,6 +36,7 @@ from napari_xreg.registration import (
     Registration,
     Spread,
     Status,
+    View,
     Wanted,
 )
 from napari_xreg.workflows import (
@@ -125,20 +126,35 @@ def run(arguments: Namespace, console: Console) -> int:
         extra |= _beside_truth(case, radiograph, start, registration)
     if arguments.landmarks is not None:
         extra["landmarks"] = predicted_landmarks(patient.landmarks, radiograph.carm, registration)
-    exported = export_shown(
-        ExportRequest(
-            out, patient.rendering, views, registration, f"{patient.name} to {radiograph.source}",
-            settings, inputs, extra, arguments.film,
-        ),
-        console,
-    )  # fmt: skip
+    with said_anyway(lambda: _say_without_files(views[0], registration, console)):
+        exported = export_shown(
+            ExportRequest(
+                out, patient.rendering, views, registration, f"{patient.name} to {radiograph.source}",
+                settings, inputs, extra, arguments.film,
+            ),
+            console,
+        )  # fmt: skip
     data, written = exported.data, exported.files
     say_result(views[0], registration, console)
     if "truth" in data:
         console.say(error_words(data["truth"]))
     console.say(f"written to {out}: {', '.join(written)}")
-    console.answer(data | {"files": [str(out / name) for name in written]})
-    return exit_code(registration)
+    answer = data or _pose_of(registration)
+    console.answer(
+        answer | {"files": [str(out / name) for name in written], "missing": exported.missing}
+    )
+    return exit_code(registration) or say_missing(exported.missing, console)
+
+
+def _say_without_files(view: View, registration: Registration, console: Console) -> None:
+    say_result(view, registration, console)
+    console.answer(_pose_of(registration) | {"files": []})
+
+
+def _pose_of(registration: Registration) -> dict[str, Any]:
+    """The least that is said of a result."""
+    pose = registration.world_from_camera.to(dtype=torch.float64).matrix().tolist()
+    return {"trusted": bool(registration), "pose": {"world_from_camera": pose}}
 
 
 def exit_code(registration: Registration) -> int:
@@ -241,7 +257,9 @@ def _starts_of(
     given = None
     if {"given", "manual"} & set(arguments.init):
         first = radiographs[0]
-        given = starting_pose(arguments, first.carm, patient.volume, first)
+        given = starting_pose(
+            arguments, first.carm, patient.middle, first, middle_of=patient.registered
+        )
         if len(arguments.init) == 1:
             return (given,)
     from napari_xreg.cli.finding_start import find_every_start  # networks, which few runs need

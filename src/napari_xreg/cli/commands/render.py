@@ -37,7 +37,7 @@ def run(arguments: Namespace, console: Console) -> int:
         raise ValueError("--separate needs the structures to render: give --labels or --structures")
     console.notes(patient.volume.notes)
     carm = given_carm(arguments)
-    start = starting_pose(arguments, carm, patient.volume)
+    start = starting_pose(arguments, carm, patient.volume.center.double())
     device = choose_device(arguments.device)
     if device.type == "cpu":
         prepare_renderer(console, arguments.threads)

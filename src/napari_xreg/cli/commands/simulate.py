@@ -36,7 +36,7 @@ def run(arguments: Namespace, console: Console) -> int:
     patient = read_patient(arguments)
     console.notes(patient.volume.notes)
     carm = given_carm(arguments)
-    start = starting_pose(arguments, carm, patient.volume)
+    start = starting_pose(arguments, carm, patient.volume.center.double())
     console.step(f"simulating ({arguments.severity}, seed {arguments.seed})")
     settings = given(arguments, SampleSettings(), ("severity", "seed", "start_error"))
     made = simulate(

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from napari_xreg.cli.arguments.study import ACTIONS
 from napari_xreg.cli.console import Console
+from napari_xreg.cli.outputs import said_anyway
 from napari_xreg.cli.refining import cancelled_by_interrupt
 from napari_xreg.files import check_folder, check_writable, set_thread_count, written
 from napari_xreg.progress import Control, run as run_through
@@ -84,7 +85,8 @@ def init(arguments: Namespace, sources: list[str], console: Console) -> int:
 def tabulate(folder: Path, console: Console) -> int:
     """The tables of a folder."""
     evaluation = evaluate(folder)
-    files = write_tables(evaluation, folder)
+    with said_anyway(lambda: console.say(summary(evaluation))):
+        files = write_tables(evaluation, folder)
     console.say(summary(evaluation))
     console.say(f"written: {', '.join(str(file) for file in files)}")
     console.answer({"files": [str(file) for file in files]})
@@ -163,7 +165,8 @@ def do(arguments: Namespace, source: str, console: Console) -> int:
         ended = run_through(run_study(request, control=control), show)
     console.progress(1.0, f"{ended.done} of {ended.total} done", last=True)
     evaluation = evaluate(out)
-    files = write_tables(evaluation, out)
+    with said_anyway(lambda: console.say(summary(evaluation))):
+        files = write_tables(evaluation, out)
     console.say(summary(evaluation))
     if ended.elsewhere:
         console.say(f"{ended.elsewhere} registrations are in the hands of another runner of {out}")

@@ -1,7 +1,7 @@
 """``napari-xreg track``: where a bone was in every frame of a sequence."""
 
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ from napari_xreg.cli.arguments.options import given
 from napari_xreg.cli.console import Console
 from napari_xreg.cli.further_views import check_counts, masked, starting_views
 from napari_xreg.cli.inputs import read_patient, starting_pose, xray_options
+from napari_xreg.cli.outputs import said_anyway, say_missing
 from napari_xreg.cli.refining import begin_reading, cancelled_by_interrupt, prepare_renderer
 from napari_xreg.cli.trial import spelled_out
 from napari_xreg.files import TRACKING, check_folder, schema_head
@@ -47,7 +48,10 @@ def run(arguments: Namespace, console: Console) -> int:
         masked(arguments, cine.read(_known(cine, start)), camera)
         for camera, cine in enumerate(cines)
     ]
-    pose = starting_pose(arguments, radiographs[0].carm, patient.volume, radiographs[0])
+    pose = starting_pose(
+        arguments, radiographs[0].carm, patient.middle, radiographs[0],
+        middle_of=patient.registered,
+    )  # fmt: skip
     views = starting_views(arguments, pose, radiographs)
     frames = only(
         frames_of(
@@ -69,16 +73,28 @@ def run(arguments: Namespace, console: Console) -> int:
     )  # fmt: skip
     found = _shown(request, console)
     console.step("writing")
-    written = export_track(
-        TrackExport(out, found, frames, patient.rendering, trial, not arguments.no_film)
-    )
-    console.say(found.words)
-    console.notes(found.notes)
-    console.say(f"written to {out}: {', '.join(written)}")
-    console.answer(_answer(found, notes, [str(out / name) for name in written]))
+    asked = TrackExport(out, found, frames, patient.rendering, trial, not arguments.no_film)
+    with said_anyway(lambda: _say(found, notes, console)):
+        exported = export_track(asked)
+    _say(found, notes, console, [str(out / name) for name in exported.files], exported.missing)
+    console.say(f"written to {out}: {', '.join(exported.files)}")
+    missing = say_missing(exported.missing, console)
     if found.cancelled:
         return 130
-    return 0 if found.complete else 1
+    return 1 if missing or not found.complete else 0
+
+
+def _say(
+    found: Track,
+    notes: Sequence[str],
+    console: Console,
+    files: Sequence[str] = (),
+    missing: Mapping[str, str] | None = None,
+) -> None:
+    """How it went, and the answer."""
+    console.say(found.words)
+    console.notes(found.notes)
+    console.answer({**_answer(found, notes, files), "missing": dict(missing or {})})
 
 
 def _started(arguments: Namespace) -> Namespace:

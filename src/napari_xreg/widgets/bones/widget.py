@@ -11,7 +11,7 @@ from napari_xreg.widgets.bones.on_canvas import BonesOnCanvas
 from napari_xreg.widgets.docks.docked import Docked
 from napari_xreg.widgets.jobs.jobs import Job
 from napari_xreg.widgets.jobs.lane import Lane
-from napari_xreg.widgets.jobs.telling import sentence, show_info
+from napari_xreg.widgets.jobs.telling import sentence, show_info, tell_written
 from napari_xreg.widgets.parts.file_dialogs import choose_folder
 from napari_xreg.widgets.parts.scrolling import scrolled
 from napari_xreg.workflows import (
@@ -241,7 +241,9 @@ class BonesWidget(Docked):
         self.workbench.jobs.start(
             "Saving the bones",
             lambda _: export_bones(asked),
-            on_result=lambda files: show_info(f"{len(files)} files were written to {folder}"),
+            on_result=lambda done: tell_written(
+                f"{len(done.files)} files were written to {folder}", done.missing
+            ),
             on_error=lambda error: self.keep_words(sentence(error), error=True),
             total=len(bones.found.names) * len(bones.asked.ids),
         )

@@ -4,6 +4,7 @@ napari's notification goes after a few seconds. So the same sentence is kept in 
 """
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -11,6 +12,8 @@ from napari.utils import notifications
 from napari.viewer import current_viewer
 from qtpy.QtCore import QThread
 from qtpy.QtWidgets import QApplication
+
+from napari_xreg.files import missing_words
 
 _log = logging.getLogger(__name__)
 
@@ -47,6 +50,15 @@ def show_info(words: str) -> None:
     viewer = current_viewer()
     if viewer is not None and _in_main_thread():
         viewer.status = words
+
+
+def tell_written(words: str, missing: Mapping[str, str]) -> None:
+    """What was written; and an error where some files could not be, with why."""
+    if missing:
+        words = f"{words}. But {missing_words(missing)}"
+        show_error(words)
+    else:
+        show_info(words)
 
 
 def report(name: str, error: Exception) -> None:

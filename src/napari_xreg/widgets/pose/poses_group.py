@@ -42,7 +42,8 @@ class PosesGroup(QGroupBox):
         )
         self.centre_button = button(
             "Centre",
-            "Move the C-arm so that the middle of the CT is at its isocenter; the angles stay",
+            "Move the C-arm so that the middle of the CT, or of the chosen structures, is at its isocenter; the "
+            "angles stay",
             self.centre,
         )
         self.named = quiet_choice("A name for the current pose, or a saved pose")
@@ -96,15 +97,14 @@ class PosesGroup(QGroupBox):
         self._session.poses.set(pose, "pose pasted")
 
     def centre(self) -> None:
-        """Bring the middle of the CT to where the isocenter of the C-arm is; the angles stay."""
-        active, volume = self._session.exposures.active, self._session.patient.volume
-        if active is None or volume is None:
+        """Bring the middle of what is registered to where the isocenter of the C-arm is; the angles stay."""
+        active, patient = self._session.exposures.active, self._session.patient
+        if active is None or patient.volume is None:
             return
         self._settle()
         pose = active.world_from_camera
         away = active.radiograph.carm.source_to_isocenter * pose.rotation[:, 2]
-        middle = volume.center.detach().cpu().double()
-        self._session.poses.set(replace(pose, translation=middle - away), "centre the CT")
+        self._session.poses.set(replace(pose, translation=patient.middle - away), "centre the CT")
 
     def follow_scene(self) -> None:
         """What can be done with the radiograph and the CT that there are."""

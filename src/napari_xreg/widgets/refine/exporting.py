@@ -4,7 +4,7 @@ from pathlib import Path
 
 from qtpy.QtWidgets import QFileDialog, QWidget
 
-from napari_xreg.widgets.jobs.telling import show_error, show_info
+from napari_xreg.widgets.jobs.telling import show_error, tell_written
 from napari_xreg.widgets.jobs.workbench import Workbench
 from napari_xreg.workflows import FILM_FRAMES, export, export_request, folder_name
 
@@ -28,7 +28,9 @@ def start_export(workbench: Workbench, id: str, folder: Path) -> None:
     workbench.jobs.start(
         "Export",
         lambda _: export(request),
-        on_result=lambda done: show_info(f"Written to {folder}: {', '.join(done.files)}"),
+        on_result=lambda done: tell_written(
+            f"Written to {folder}: {', '.join(done.files)}", done.missing
+        ),
         total=len(request.views) + FILM_FRAMES,
         description=f"Writing {result.name}",
     )

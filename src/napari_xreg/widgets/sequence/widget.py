@@ -11,7 +11,7 @@ from napari_xreg.session import Rendering
 from napari_xreg.widgets.docks.docked import Docked
 from napari_xreg.widgets.jobs.jobs import Job, without_events
 from napari_xreg.widgets.jobs.lane import Lane
-from napari_xreg.widgets.jobs.telling import sentence, show_info, show_warning
+from napari_xreg.widgets.jobs.telling import sentence, show_info, show_warning, tell_written
 from napari_xreg.widgets.parts.device_choice import preferred_device
 from napari_xreg.widgets.parts.file_dialogs import choose_folder
 from napari_xreg.widgets.parts.scrolling import scrolled
@@ -292,7 +292,9 @@ class SequenceWidget(Docked):
         self.workbench.jobs.start(
             "Export of the track",
             without_events(lambda: export_track(asked)),
-            on_result=lambda names: show_info(f"Written to {folder}: {', '.join(names)}"),
+            on_result=lambda done: tell_written(
+                f"Written to {folder}: {', '.join(done.files)}", done.missing
+            ),
             on_error=lambda error: self.keep_words(sentence(error), error=True),
         )
 

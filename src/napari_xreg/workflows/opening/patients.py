@@ -6,6 +6,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from jaxtyping import Float
+from torch import Tensor
+
 from napari_xreg.images import (
     CT_ENERGY_KEV,
     LabelMap,
@@ -54,6 +57,18 @@ class Patient:
     def rendering(self) -> Rendering:
         """What of the CT is rendered and registered; the structures are cut out where it is used."""
         return Rendering(self.volume, self.labels, tuple(self.structures), self.attenuation)
+
+    @property
+    def middle(self) -> Float[Tensor, "3"]:
+        """Of the chosen structures, else of the CT; world mm, float64."""
+        if self.labels is not None and self.structures:
+            return self.labels.middle(self.structures)
+        return self.volume.center.double()
+
+    @property
+    def registered(self) -> str:
+        """What `middle` is the middle of, in words."""
+        return "the chosen structures" if self.labels is not None and self.structures else "the CT"
 
     def described(self) -> dict[str, Any]:
         """Where the CT came from, as a result file says it."""

@@ -47,7 +47,11 @@ class PoseUnknown(ValueError):
 
 
 def header_pose(
-    radiograph: Radiograph, isocenter: Float[Tensor, "3"], *, overrule: bool = False
+    radiograph: Radiograph,
+    isocenter: Float[Tensor, "3"],
+    *,
+    overrule: bool = False,
+    middle_of: str = "the CT",
 ) -> StartingPose:
     """Where a radiograph's own file says that the C-arm stood.
 
@@ -59,6 +63,8 @@ def header_pose(
         World, mm: holds where the file does not say where it lies in the patient.
     overrule
         `isocenter` holds whatever the file says.
+    middle_of
+        What `isocenter` is the middle of, in words.
 
     Raises
     ------
@@ -80,12 +86,11 @@ def header_pose(
         if not overrule:
             of_rig = geometry is not None and geometry.rig_from_camera is not None
             assumed = (
-                "a calibration does not say where the patient lies: the middle of the CT is put at "
-                "its origin, its axes along the calibration's; a bone in it needs a starting pose, or its middle "
-                "as the isocenter"
+                f"a calibration does not say where the patient lies: the middle of {middle_of} is put at "
+                "its origin, the axes of the CT along the calibration's"
                 if of_rig
                 else "the header does not say where the isocenter lies in the patient: the middle of "
-                "the CT is assumed"
+                f"{middle_of} is assumed"
             )
             notes = (assumed,)
         x, y, z = isocenter.tolist()

@@ -14,9 +14,13 @@ def find_start(
     """Read the header: see `INITIALISERS`."""
     yield from ()
     said = request.isocenter
-    middle = request.volume.center.detach().cpu().double()
+    middle, middle_of = request.volume.center.detach().cpu().double(), "the CT"
+    if request.labels is not None and request.structures:
+        middle, middle_of = request.labels.middle(request.structures), "the chosen structures"
     isocenter = middle if said is None else said
     try:
-        return header_pose(request.radiograph, isocenter, overrule=said is not None)
+        return header_pose(
+            request.radiograph, isocenter, overrule=said is not None, middle_of=middle_of
+        )
     except PoseUnknown as unknown:
         raise NoStart(f"{unknown}.") from unknown

@@ -248,6 +248,7 @@ def propose_request(
             weights=weights,
             given=given,
             beside=beside,
+            structures=patient.structures,
         )
         for method, weights in asked.items()
     )

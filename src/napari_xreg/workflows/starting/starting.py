@@ -64,6 +64,8 @@ class InitialiseRequest:
         Of the patient, with positions.
     isocenter
         World mm; None: what the method finds sensible.
+    structures
+        Of `labels`, that are registered; none: the whole CT.
     weights
         Of its network; None: those of the package, where it has some.
     seed
@@ -88,6 +90,7 @@ class InitialiseRequest:
     given: StartingPose | None = None
     cache: Path | None = None
     beside: tuple[tuple[Radiograph, Pose | None], ...] = ()
+    structures: tuple[int, ...] = ()
 
 
 def initialise(

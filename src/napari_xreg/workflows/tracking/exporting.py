@@ -1,10 +1,10 @@
 """What a track leaves behind: a table, a film, and the poses as Autoscoper reads them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from napari_xreg.files import written_folder
+from napari_xreg.files import EachFile, written_folder
 from napari_xreg.images import ReadError, Volume
 from napari_xreg.records import (
     FrameShown,
@@ -48,31 +48,41 @@ class TrackExport:
     film: bool = True
 
 
-def export_track(request: TrackExport) -> tuple[str, ...]:
-    """Write a track; the names of the files.
+@dataclass(frozen=True)
+class TrackExported:
+    """The names of the files, and those that could not be written, with why."""
+
+    files: tuple[str, ...]
+    missing: Mapping[str, str]
+
+
+def export_track(request: TrackExport) -> TrackExported:
+    """Write a track; a file that cannot be written costs the others nothing.
 
     Raises
     ------
     WriteError
-        If a file could not be written; what an earlier run left is then untouched.
+        If no file could be written; what an earlier run left is then untouched.
     """
     track = request.track
-    names = [TRACK_TABLE]
     what = request.volume
     volume = what.volume() if isinstance(what, Rendering) else what
     with written_folder(request.folder, "track") as part:
-        write_track(
-            part / TRACK_TABLE, rows_of(track), track.carm, track.pivot, simulated=track.simulated
-        )
+        each = EachFile(part)
+        with each.file(TRACK_TABLE) as path:
+            write_track(path, rows_of(track), track.carm, track.pivot, simulated=track.simulated)
         if request.trial is not None:
-            write_autoscoper(part / AUTOSCOPER, track, request.trial, volume.shape)
-            names.append(AUTOSCOPER)
+            with each.file(AUTOSCOPER) as path:
+                write_autoscoper(path, track, request.trial, volume.shape)
         if request.film:
-            pictures = list(track_pictures(volume, _shown(request)))
-            if pictures:
-                write_gif(part / FILM, pictures)
-                names.append(FILM)
-    return tuple(names)
+            with each.file(FILM) as path:
+                pictures = list(track_pictures(volume, _shown(request)))
+                if pictures:
+                    write_gif(path, pictures)
+            if not path.exists():  # no frame has a picture
+                each.files.pop(FILM, None)
+        each.check()
+    return TrackExported(tuple(each.files), each.missing)
 
 
 def rows_of(track: Track) -> list[TrackRow]:
