@@ -1,4 +1,4 @@
-"""``python -m benchmarks bodies|refinement|capture|rendering|precision|confidence|pnp|rayemb|landmarks|regression|rayemb_trust|rayemb_speed|heatmap_click|gpu|dragging|streaming|verdict|reg_quality|sequences|starts|wrist|all [options]``."""
+"""``python -m benchmarks bodies|refinement|capture|rendering|precision|confidence|pnp|rayemb|landmarks|regression|rayemb_trust|rayemb_speed|heatmap_click|gpu|dragging|streaming|verdict|reg_quality|sequences|starts|landscapes|wrist|all [options]``."""
 
 import argparse
 import sys
@@ -15,6 +15,7 @@ from benchmarks import (
     gpu,
     heatmap_click,
     landmark_accuracy,
+    landscapes,
     pnp,
     precision,
     rayemb_accuracy,
@@ -53,6 +54,7 @@ COMMANDS = {
     "reg_quality": reg_quality,
     "sequences": sequences,
     "starts": starts,
+    "landscapes": landscapes,
     "wrist": wrist,
 }
 

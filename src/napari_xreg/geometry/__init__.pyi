@@ -51,6 +51,7 @@ from .rotation import (
 )
 from .se3 import left_jacobian as left_jacobian
 from .so4 import (
+    LENGTH_MM as LENGTH_MM,
     motion_about as motion_about,
     so4_distance as so4_distance,
     so4_from_pose as so4_from_pose,

@@ -3,6 +3,7 @@
 from collections.abc import Generator
 from dataclasses import dataclass, field
 
+import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
@@ -66,8 +67,19 @@ def landscape(
 
 
 def landscape_words(shown: Landscape, *, complete: bool) -> str:
-    """What there is to read from the sections, a line for each parameter."""
+    """What there is to read from sections and map, of every measure: a line for each."""
     lines = [] if complete else ["Cancelled; some samples are missing."]
+    for each in shown.each:
+        if shown.beside is not None:
+            lines.append(f"{each.settings.title}:")
+        lines += [*_sections_read(each), *_map_read(each)]
+    if shown.simulated:
+        lines.append("A radiograph here was simulated.")
+    return "\n".join(lines)
+
+
+def _sections_read(shown: Landscape) -> list[str]:
+    lines = []
     for name, profile in shown.profiles.items():
         minima = profile.minima
         if not minima:
@@ -85,9 +97,21 @@ def landscape_words(shown: Landscape, *, complete: bool) -> str:
         else:
             words += ", no other minimum"
         lines.append(words + ".")
-    if shown.simulated:
-        lines.append("A radiograph here was simulated.")
-    return "\n".join(lines)
+    return lines
+
+
+def _map_read(shown: Landscape) -> list[str]:
+    pair = shown.pair
+    if pair is None or not np.isfinite(pair.leads_home):
+        return []
+    others = len(pair.minima) - 1
+    further = (
+        "no other minimum"
+        if not others
+        else f"{others} further minim{'um' if others == 1 else 'a'}"
+    )
+    home = f"from {100 * pair.leads_home:.0f} % of it the way down leads nearer to the middle"
+    return [f"Map of {' and '.join(pair.parameters)}: {further}; {home}."]
 
 
 def with_unit(value: float, parameter: str) -> str:

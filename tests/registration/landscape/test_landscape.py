@@ -183,6 +183,30 @@ def test_every_place_comes_once_and_all_sections_grow_together(volume, radiograp
     assert np.array_equal(shown.pair.losses, again.pair.losses)
 
 
+def test_two_losses_are_sampled_at_the_same_places_each_as_by_itself(volume, radiograph):
+    view = View(radiograph, _displaced(primary=3.0, y=5.0))
+    few = replace(SETTINGS, parameters=("x", "roll"), samples=5, pair=("x", "roll"), pair_samples=3)
+    both = replace(few, measure="NCC", beside="refinement")
+    samples = []
+    found = run(loss_landscape(volume, view, settings=both, isocenter=CENTER), samples.append)
+    assert len(samples) == both.total == 2 * few.total
+    assert [s.measure for s in samples] == ["NCC", "refinement"] * few.total
+    assert found.complete
+    assert found.beside.complete
+    shown = empty_landscape(CARM, view.world_from_camera, CENTER, both)
+    for sample in samples:
+        shown.set(sample)
+    for each, again, measure in zip(found.each, shown.each, ("NCC", "refinement"), strict=True):
+        alone = replace(few, measure=measure)
+        single = run(loss_landscape(volume, view, settings=alone, isocenter=CENTER))
+        assert single.beside is None
+        assert each.settings == again.settings == alone
+        for name, profile in single.profiles.items():
+            assert np.array_equal(each.profiles[name].losses, profile.losses)
+            assert np.array_equal(again.profiles[name].losses, profile.losses)
+        assert np.array_equal(each.pair.losses, single.pair.losses)
+
+
 def test_cancelled_it_gives_what_it_has(volume, radiograph):
     control = Control()
     events = loss_landscape(
@@ -225,6 +249,9 @@ def test_masked_pixels_have_no_say(volume, radiograph):
         ({"parameters": ("tilt",)}, "tilt"),
         ({"pair": ("x", "x")}, "two different"),
         ({"parameters": (), "pair": None}, "none given"),
+        ({"measure": "blur"}, "blur"),
+        ({"beside": "blur"}, "blur"),
+        ({"measure": "NCC", "beside": "NCC"}, "two different losses"),
     ],
 )
 def test_wrong_settings_are_named(wrong, words):

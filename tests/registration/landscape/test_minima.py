@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from napari_xreg.registration import local_minima
+from napari_xreg.registration.landscape.minima import map_minima
 
 
 def test_two_dips_the_deeper_first_and_the_ridge_between():
@@ -46,3 +47,28 @@ def test_a_ripple_is_no_minimum():
 @pytest.mark.parametrize("y", [[1.0, 1.0, 1.0], [np.nan, 1.0, 2.0], [np.nan] * 3])
 def test_nothing_to_find(y):
     assert local_minima(np.arange(3.0), np.array(y)) == ()
+
+
+def test_pools_of_a_map_meet_and_the_deeper_stays():
+    # 1 and 2 are apart by a ridge of 6 and 7 all over; 6.1 beside 6.05 is a ripple; the edge counts.
+    values = np.array(
+        [
+            [5.0, 6.0, 8.0, 7.00, 9.0],
+            [1.0, 6.0, 8.0, 6.05, 8.0],
+            [5.0, 7.0, 8.0, 6.10, 2.0],
+            [9.0, 9.0, 9.0, 9.00, 9.0],
+        ]
+    )
+    assert map_minima(values) == [(1, 0), (2, 4)]
+    values[0, 1:3] = 2.5  # a way of its own from the first to the ridge: a pool, 2.5 against 5
+    assert map_minima(values) == [(1, 0), (2, 4)]
+    values[0, 1] = 6.0  # 2.5 is now shut in by 6 and more
+    assert map_minima(values) == [(1, 0), (2, 4), (0, 2)]
+    values[2, 4] = np.nan
+    values[1, 3] = np.nan
+    assert map_minima(values) == [(1, 0), (0, 2), (2, 3)]
+
+
+@pytest.mark.parametrize("value", [3.0, np.nan])
+def test_a_level_map_has_at_most_one_minimum(value):
+    assert map_minima(np.full((3, 4), value)) == ([(0, 0)] if value == 3.0 else [])

@@ -80,7 +80,7 @@ def test_it_draws_the_sections_and_a_click_goes_there(widget, near, qtbot, scree
     assert all(np.isfinite(p.losses).all() for p in shown.profiles.values())
     assert np.isfinite(shown.pair.losses).all()
     section = widget.plots.sections["primary"]
-    x, y = section.curve.getData()
+    x, y = section.curves[0].getData()
     assert np.array_equal(x, np.arange(-4, 5) * 4.0)
     assert np.array_equal(y, shown.profiles["primary"].losses)
     # The truth is 4 degrees back.
@@ -115,7 +115,7 @@ def test_it_draws_the_sections_and_a_click_goes_there(widget, near, qtbot, scree
     assert section.line.value() == pytest.approx(0.0)
 
     # The map: primary upwards, x to the right.
-    pair = widget.plots.map
+    (pair,) = widget.plots.maps
     qtbot.mouseClick(
         widget.plots._view.viewport(), LEFT, pos=_click_plot(widget, pair.plot, 20.0, -8.0)
     )
@@ -133,6 +133,40 @@ def test_it_draws_the_sections_and_a_click_goes_there(widget, near, qtbot, scree
     assert inside.minimumSizeHint().width() <= 290  # beside a scroll bar in a dock of 320
 
 
+def test_two_losses_share_the_axes_and_each_has_its_map(widget, qtbot, screenshot):
+    widget.settings["beside"].value = "mutual information"
+    _run(widget, qtbot)
+    first, second = widget.landscape.each
+    for name, section in widget.plots.sections.items():
+        for curve, each in zip(section.curves, (first, second), strict=True):
+            losses = np.concatenate([p.losses for p in each.profiles.values()])
+            share = (each.profiles[name].losses - losses.min()) / np.ptp(losses)
+            assert curve.getData()[1] == pytest.approx(share)
+        assert section.plot.vb.viewRange()[1] == pytest.approx([0.0, 1.08])
+    assert second.profiles["x"].losses.min() < 0.0  # it has no bound below
+    upper, lower = widget.plots.maps
+    assert np.array_equal(lower.image.image, second.pair.losses)
+    screenshot(widget, "landscape_two")
+    widget.plots.astray.click()
+    assert np.array_equal(upper.image.image, first.pair.astray_deg, equal_nan=True)
+    assert lower.bar.levels() == (0.0, 180.0)
+    screenshot(widget, "landscape_astray")
+    widget.plots.astray.click()
+    assert np.array_equal(upper.image.image, first.pair.losses)
+    said = widget.words.words.split("\n")
+    at = [said.index(f"1 \N{MINUS SIGN} {name}:") for name in ("NCC", "mutual information")]
+    assert at[0] == 0
+    assert all(said[i + 1].startswith("primary: lowest at") for i in at)
+    assert sum(line.startswith("Map of primary and x: ") for line in said) == 2
+    # One alone again, one curve and one map; what is below nothing is not cut off.
+    widget.settings["beside"].value = None
+    _run(widget, qtbot, "mutual information")
+    assert len(widget.plots.maps) == 1
+    bottom = min(p.losses.min() for p in widget.landscape.profiles.values())
+    assert widget.plots.sections["x"].plot.vb.viewRange()[1][0] == pytest.approx(bottom)
+    assert all(len(section.curves) == 1 for section in widget.plots.sections.values())
+
+
 def test_cancel_keeps_what_there_is_and_another_ct_forgets_it(widget, near, qtbot):
     session = near.session
     widget.settings["pair"].native.setCurrentText("no map")
@@ -146,8 +180,8 @@ def test_cancel_keeps_what_there_is_and_another_ct_forgets_it(widget, near, qtbo
     assert widget.words.words.startswith("Cancelled; some samples are missing.")
     known = [np.isfinite(p.losses).sum() for p in shown.profiles.values()]
     assert 0 < sum(known) < 6 * 201
-    assert widget.plots.map is None
-    assert len(widget.plots.sections["y"].curve.getData()[0]) == known[4]
+    assert widget.plots.maps == ()
+    assert len(widget.plots.sections["y"].curves[0].getData()[0]) == known[4]
 
     # Going elsewhere moves the line.
     carm = session.exposures.active.radiograph.carm

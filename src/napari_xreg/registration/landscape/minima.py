@@ -1,4 +1,4 @@
-"""Local minima of a sampled curve, and how far each one draws."""
+"""Local minima of a sampled curve, and how far each one draws; of a sampled map."""
 
 import itertools
 from dataclasses import dataclass
@@ -76,6 +76,44 @@ def local_minima(offsets: Values, values: Values) -> tuple[Minimum, ...]:
         for n, i in enumerate(lowest)
     ]
     return tuple(sorted(found, key=lambda minimum: minimum.value))
+
+
+def map_minima(values: Values) -> list[tuple[int, int]]:
+    """Row and column of the minima of a map, deepest first; NaN samples are left out.
+
+    As water rises from the lowest sample, pools of its eight neighbours grow and meet. The shallower of two that
+    meet was a minimum of its own if it was deeper than `LEAST_PROMINENCE` of the span.
+    """
+    known = np.argwhere(np.isfinite(values))
+    if not len(known):
+        return []
+    heights = values[tuple(known.T)]
+    least = LEAST_PROMINENCE * float(np.ptp(heights))
+    pool: dict[tuple[int, int], tuple[int, int]] = {}  # sample: the lowest one it flows to
+    found = []
+
+    def lowest(place: tuple[int, int]) -> tuple[int, int]:
+        while pool[place] != place:
+            place = pool[place]
+        return place
+
+    for at in np.argsort(heights, kind="stable"):
+        row, column = (int(i) for i in known[at])
+        beside = {
+            lowest((r, c))
+            for r in (row - 1, row, row + 1)
+            for c in (column - 1, column, column + 1)
+            if (r, c) in pool
+        }
+        pool[row, column] = deepest = min(
+            beside, key=lambda place: float(values[place]), default=(row, column)
+        )
+        for shallow in beside - {deepest}:
+            pool[shallow] = deepest
+            if values[row, column] - values[shallow] > least:
+                found.append(shallow)
+    found.append(lowest((int(known[0][0]), int(known[0][1]))))
+    return sorted(found, key=lambda place: float(values[place]))
 
 
 def _vertex(x: Values, y: Values, i: int) -> float:

@@ -5,7 +5,6 @@ the minima are, how wide their basins are, and which parameters the image hardly
 """
 
 from collections.abc import Generator, Sequence
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -61,7 +60,7 @@ def loss_landscape(
     Returns
     -------
     Landscape
-        Incomplete where it was cancelled.
+        Incomplete where it was cancelled. That of a second measure is its `beside`.
 
     Raises
     ------
@@ -81,7 +80,7 @@ def loss_landscape(
         settings,
         simulated=any(view.radiograph.simulated for view in views),
     )
-    loss_at = _loss_function(volume, views, settings, pivot)
+    losses = [_loss_function(volume, views, each, pivot) for each in settings.each]
     home = views[0].world_from_camera.inverse()
     for names, index, offset in _places(settings):
         if control is not None and not control.proceed():
@@ -92,11 +91,12 @@ def loss_landscape(
             first,
             *(motion @ view.world_from_camera.to(dtype=torch.float64) for view in views[1:]),
         )
-        loss, terms = loss_at(poses)
-        sample = LandscapeSample(names, index, offset, loss, terms)
-        result.set(sample)
-        yield sample
-    return replace(result, complete=True)
+        for each, loss_at in zip(settings.each, losses, strict=True):
+            loss, terms = loss_at(poses)
+            sample = LandscapeSample(names, index, offset, loss, each.measure, terms)
+            result.set(sample)
+            yield sample
+    return result.completed()
 
 
 def _places(

@@ -1,6 +1,6 @@
 """Where the loss around a pose is sampled, and which loss."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Annotated
 
@@ -16,13 +16,15 @@ Values = npt.NDArray[np.float64]
 REFINEMENT = "refinement"
 """The loss of the refinement, beside `SIMILARITIES`."""
 
-_MEASURES = {
+_MEASURES: dict[str, Choice] = {
     REFINEMENT: Choice("same metric as Refine", "tone and robust weights fitted at every sample."),
     **{
         name: Choice(f"1 − {name}", similarity_words(function))
         for name, function in SIMILARITIES.items()
     },
 }
+_BESIDE: dict[str | None, Choice] = {None: Choice("nothing")}
+_BESIDE.update(_MEASURES)
 
 
 def _level_title(level: Level) -> str:
@@ -58,6 +60,8 @@ class LandscapeSettings:
         weights fitted anew at every sample, over its total weight; or 1 - a similarity of
         `SIMILARITIES`, by its name. Lower is better; an image that has nothing to do with the
         radiograph scores about 1, and so does one that the patient has left.
+    beside
+        A second measure, sampled at the same places; None: none.
     level
         How finely radiograph and CT are looked at.
     threads
@@ -67,6 +71,10 @@ class LandscapeSettings:
     measure: Annotated[
         str, Option("Loss", "What is drawn; lower is better.", choices=_MEASURES)
     ] = REFINEMENT
+    beside: Annotated[
+        str | None,
+        Option("Compare with", "A second loss, drawn on the same axes.", choices=_BESIDE),
+    ] = None
     level: Annotated[
         Level,
         Option(
@@ -132,8 +140,11 @@ class LandscapeSettings:
             )
         if self.pair is not None and self.pair[0] == self.pair[1]:
             raise ValueError(f"a map needs two different parameters: got {self.pair[0]} twice")
-        if self.measure not in _MEASURES:
-            raise ValueError(f"the measure is one of {', '.join(_MEASURES)}: got {self.measure!r}")
+        for measure in (self.measure, self.beside or self.measure):
+            if measure not in _MEASURES:
+                raise ValueError(f"the measure is one of {', '.join(_MEASURES)}: got {measure!r}")
+        if self.beside == self.measure:
+            raise ValueError(f"two different losses are compared: got {self.measure!r} twice")
 
     def offsets(self, parameter: str, *, mapped: bool = False) -> Values:
         """Where a section is sampled, relative to the pose: degrees or mm, ascending, 0 in the middle."""
@@ -145,9 +156,20 @@ class LandscapeSettings:
 
     @property
     def total(self) -> int:
-        """Number of renders (of each radiograph)."""
-        sections = sum(self.offsets(name).size for name in self.parameters)
-        if self.pair is None:
-            return sections
-        first, second = (self.offsets(name, mapped=True).size for name in self.pair)
-        return sections + first * second
+        """Number of samples: a render of each radiograph each."""
+        places = sum(self.offsets(name).size for name in self.parameters)
+        if self.pair is not None:
+            first, second = (self.offsets(name, mapped=True).size for name in self.pair)
+            places += first * second
+        return places if self.beside is None else 2 * places
+
+    @property
+    def each(self) -> tuple["LandscapeSettings", ...]:
+        """The same of every measure by itself."""
+        alone = replace(self, beside=None)
+        return (alone,) if self.beside is None else (alone, replace(alone, measure=self.beside))
+
+    @property
+    def title(self) -> str:
+        """What the measure is called."""
+        return _MEASURES[self.measure].title

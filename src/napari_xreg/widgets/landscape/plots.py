@@ -1,11 +1,11 @@
 """The loss around a pose as pictures: a section for each parameter, a map of two."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from qtpy.QtCore import QEvent, QRectF, Signal
 from qtpy.QtGui import QColor, QPalette
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QLabel, QVBoxLayout, QWidget
 
 import pyqtgraph as pg  # isort: skip  # after qtpy: it takes the binding that is loaded
 from pyqtgraph.GraphicsScene.mouseEvents import MouseClickEvent  # isort: skip
@@ -13,7 +13,10 @@ from pyqtgraph.GraphicsScene.mouseEvents import MouseClickEvent  # isort: skip
 from napari_xreg.registration import Landscape, PairMap, Profile, unit_of
 from napari_xreg.widgets.parts.small_plot import small_plot
 
-_CURVE, _MINIMUM, _DEEPEST = "#56B4E9", "#E69F00", "#1FA97F"
+_CURVES, _MINIMUM, _DEEPEST = ("#56B4E9", "#CC79A7"), "#E69F00", "#1FA97F"
+_DIRECTIONS = pg.ColorMap([0.0, 0.5, 0.5001, 1.0], ["#0B5E43", "#CDEBDD", "#F6D9C0", "#8A3A00"])
+"""Green leads nearer, brown away."""
+
 _COLUMNS = 2
 _SECTION_HEIGHT, _MAP_HEIGHT = 96, 200
 _SIGNS = {"degrees": "°", "mm": " mm"}
@@ -30,7 +33,7 @@ class LandscapePlots(QWidget):
         self._landscape: Landscape | None = None
         self._ink = QColor()
         self._sections: dict[str, _Section] = {}
-        self._map: _Map | None = None
+        self._maps: list[_Map] = []
         self._view = pg.GraphicsLayoutWidget()
         self._view.setBackground(None)  # what lies behind shows through, in either theme
         self._view.ci.setContentsMargins(0, 0, 0, 0)
@@ -38,13 +41,23 @@ class LandscapePlots(QWidget):
         self._view.scene().sigMouseClicked.connect(self._click)
         self._view.setToolTip(
             "Loss against the offset from the pose the landscape was made at; lower is better, "
-            "about 1: nothing in common.\nAll sections share one vertical axis. ● deepest minimum, "
+            "about 1: nothing in common. Of two losses each is drawn from its lowest (0) to its highest (1).\nAll sections share one vertical axis. ● deepest minimum, "
             "● further local minima: a refinement that starts\nbeyond the ridge beside them ends "
             "there. The line is the present pose. Click to go to a place (undo comes back)."
         )
+        self._names = QLabel()
+        self._names.setWordWrap(True)
+        self.astray = QCheckBox("Map: direction of descent")
+        self.astray.setToolTip(
+            "In place of the loss the angle between the way down and the way to the middle of the map, where the "
+            "landscape was made:\n0° leads straight there, more than 90° away from it. It says something of a "
+            "loss where the pose in the middle is right."
+        )
+        self.astray.toggled.connect(lambda _: self.draw())
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self._view)
+        for part in (self._names, self._view, self.astray):
+            layout.addWidget(part)
         self._retheme()
         self.setVisible(False)
 
@@ -54,22 +67,23 @@ class LandscapePlots(QWidget):
         return dict(self._sections)
 
     @property
-    def map(self) -> "_Map | None":
-        """The map of two parameters, if there is one."""
-        return self._map
+    def maps(self) -> tuple["_Map", ...]:
+        """The map of two parameters for each measure, if there is one."""
+        return tuple(self._maps)
 
     def begin(self, landscape: Landscape | None) -> None:
         """Other axes: for a landscape that will be filled in. None: nothing is shown."""
         self._view.clear()
         self._sections.clear()
-        self._map = None
+        self._maps = []
         self._landscape = landscape
         self.setVisible(landscape is not None)
         if landscape is None:
             return
+        self._name(landscape)
         first = None
-        for number, profile in enumerate(landscape.profiles.values()):
-            section = _Section(profile)
+        for number, name in enumerate(landscape.profiles):
+            section = _Section([each.profiles[name] for each in landscape.each])
             self._view.addItem(section.plot, number // _COLUMNS, number % _COLUMNS)
             if first is None:
                 first = section.plot
@@ -78,13 +92,16 @@ class LandscapePlots(QWidget):
             if number % _COLUMNS:
                 section.plot.getAxis("left").setStyle(showValues=False)
                 section.plot.getAxis("left").setWidth(6)
-            self._sections[profile.parameter] = section
+            self._sections[name] = section
         rows = -(-len(self._sections) // _COLUMNS)
         height = rows * _SECTION_HEIGHT
-        if landscape.pair is not None:
-            self._map = _Map(landscape.pair)
-            self._view.addItem(self._map.box, rows, 0, 1, _COLUMNS)
-            height += _MAP_HEIGHT
+        for each in landscape.each:
+            if each.pair is not None:
+                title = "" if landscape.beside is None else each.settings.title
+                self._maps.append(_Map(each.pair, title))
+                self._view.addItem(self._maps[-1].box, rows, 0, 1, _COLUMNS)
+                rows, height = rows + 1, height + _MAP_HEIGHT
+        self.astray.setVisible(bool(self._maps))
         self._view.setMinimumHeight(height)
         self._ink = QColor()
         self._retheme()
@@ -92,37 +109,49 @@ class LandscapePlots(QWidget):
 
     def draw(self) -> None:
         """What was filled in since."""
+        for pair in self._maps:
+            pair.draw(astray=self.astray.isChecked())
+        if self._landscape is None or not self._sections:
+            return
+        spans = [_span(each) for each in self._landscape.each]
+        several = len(spans) > 1
         for section in self._sections.values():
-            section.draw()
-        if self._map is not None:
-            self._map.draw()
-        losses = [s.profile.losses for s in self._sections.values()]
-        known = np.concatenate([*losses, np.zeros(0)])
-        known = known[np.isfinite(known)]
-        if known.size and self._sections:
-            top = max(float(known.max()), 1e-6) * 1.08
-            next(iter(self._sections.values())).plot.setYRange(0.0, top, padding=0)
+            section.draw(spans if several else [(0.0, 1.0)])
+        low, high = (0.0, 1.0) if several else spans[0]
+        plot = next(iter(self._sections.values())).plot
+        plot.setYRange(min(low, 0.0), low + (high - low) * 1.08, padding=0)
 
     def mark(self, offsets: Mapping[str, float] | None) -> None:
         """Where the present pose is; None: nowhere here."""
         for name, section in self._sections.items():
             section.mark(None if offsets is None else offsets.get(name))
-        if self._map is not None:
-            self._map.mark(offsets)
+        for pair in self._maps:
+            pair.mark(offsets)
+
+    def _name(self, landscape: Landscape) -> None:
+        """Which curve is which, where there are two."""
+        self._names.setVisible(landscape.beside is not None)
+        self._names.setText(
+            "&nbsp; ".join(
+                f"<span style='color:{colour}'>\N{EM DASH}</span> {each.settings.title}"
+                for each, colour in zip(landscape.each, _CURVES, strict=False)
+            )
+        )
 
     def _click(self, event: MouseClickEvent) -> None:
         place = event.scenePos()
         for name, section in self._sections.items():
             box = section.plot.vb
             if box.sceneBoundingRect().contains(place):
-                low, high = section.profile.offsets[[0, -1]]
+                low, high = section.profiles[0].offsets[[0, -1]]
                 offset = float(np.clip(box.mapSceneToView(place).x(), low, high))
                 self.picked.emit({name: offset})
                 return
-        if self._map is not None:
-            offsets = self._map.offsets_at(place)
+        for pair in self._maps:
+            offsets = pair.offsets_at(place)
             if offsets is not None:
                 self.picked.emit(offsets)
+                return
 
     def changeEvent(self, event: QEvent | None) -> None:
         """A theme arrives as another style or palette."""
@@ -138,33 +167,42 @@ class LandscapePlots(QWidget):
         self._ink = colour
         for section in self._sections.values():
             section.set_ink(colour)
-        if self._map is not None:
-            self._map.set_ink(colour)
+        for pair in self._maps:
+            pair.set_ink(colour)
 
 
 class _Section:
-    """One profile."""
+    """The profiles of one parameter: of each measure one."""
 
-    def __init__(self, profile: Profile) -> None:
-        self.profile = profile
+    def __init__(self, profiles: Sequence[Profile]) -> None:
+        self.profiles = tuple(profiles)
         self.plot = small_plot()
-        self.plot.setXRange(*profile.offsets[[0, -1]], padding=0.02)
-        self.plot.setLabel("bottom", _titled(profile.parameter))
-        self.curve = self.plot.plot(pen=pg.mkPen(_CURVE, width=2), connect="finite")
+        self.plot.setXRange(*self.profiles[0].offsets[[0, -1]], padding=0.02)
+        self.plot.setLabel("bottom", _titled(self.profiles[0].parameter))
+        self.curves = [
+            self.plot.plot(pen=pg.mkPen(colour, width=2), connect="finite")
+            for _, colour in zip(self.profiles, _CURVES, strict=False)
+        ]
         self.minima = pg.ScatterPlotItem(size=8, pen=None)
         self.plot.addItem(self.minima)
         self.line = pg.InfiniteLine(0.0, angle=90)
         self.line.setZValue(-5)
         self.plot.addItem(self.line, ignoreBounds=True)
 
-    def draw(self) -> None:
-        known = np.isfinite(self.profile.losses)
-        self.curve.setData(self.profile.offsets[known], self.profile.losses[known])
-        found = self.profile.minima
+    def draw(self, spans: Sequence[tuple[float, float]]) -> None:
+        """`spans`: of each measure the values that are drawn at 0 and at 1."""
+        found = []
+        for profile, curve, (low, high) in zip(self.profiles, self.curves, spans, strict=True):
+            known = np.isfinite(profile.losses)
+            curve.setData(profile.offsets[known], (profile.losses[known] - low) / (high - low))
+            found += [
+                (minimum.offset, (minimum.value - low) / (high - low), i == 0)
+                for i, minimum in enumerate(profile.minima)
+            ]
         self.minima.setData(
-            x=[m.offset for m in found],
-            y=[m.value for m in found],
-            brush=[_DEEPEST if i == 0 else _MINIMUM for i in range(len(found))],
+            x=[offset for offset, _, _ in found],
+            y=[value for _, value, _ in found],
+            brush=[_DEEPEST if deepest else _MINIMUM for _, _, deepest in found],
         )
 
     def mark(self, offset: float | None) -> None:
@@ -180,8 +218,10 @@ class _Section:
 class _Map:
     """The loss over two parameters; the first runs upwards."""
 
-    def __init__(self, pair: PairMap) -> None:
-        self.pair = pair
+    def __init__(self, pair: PairMap, title: str) -> None:
+        self.pair, self._title = pair, title
+        self._ink = QColor()
+        self._astray = False
         self.box = pg.GraphicsLayout()
         self.box.layout.setSpacing(4)
         self.plot = small_plot()
@@ -209,14 +249,18 @@ class _Map:
         self.plot.addItem(self.best)
         self.plot.addItem(self.here)
 
-    def draw(self) -> None:
+    def draw(self, *, astray: bool) -> None:
         losses = self.pair.losses
         known = losses[np.isfinite(losses)]
         if not known.size:
             return
-        low, high = float(known.min()), float(known.max())
+        if astray != self._astray:
+            self._astray = astray
+            self.bar.setColorMap(_DIRECTIONS if astray else pg.colormap.get("viridis"))
+            self.set_ink(self._ink)
+        low, high = (0.0, 180.0) if astray else (float(known.min()), float(known.max()))
         high = max(high, low + 1e-6)
-        self.image.setImage(losses, levels=(low, high))
+        self.image.setImage(self.pair.astray_deg if astray else losses, levels=(low, high))
         self.image.setRect(self._place)
         self.bar.setLevels((low, high))
         best = self.pair.best
@@ -240,10 +284,22 @@ class _Map:
         return {vertical: float(point.y()), across: float(point.x())}
 
     def set_ink(self, colour: QColor) -> None:
+        self._ink = colour
         _ink(self.plot, colour)
+        if self._title:
+            self.plot.setTitle(self._title, color=colour.name(), size="9pt")
         self.bar.axis.setPen(colour)
         self.bar.axis.setTextPen(colour)
-        self.bar.axis.setLabel("loss", color=colour.name())
+        label = "angle, °" if self._astray else "loss"
+        self.bar.axis.setLabel(label, color=colour.name())
+
+
+def _span(landscape: Landscape) -> tuple[float, float]:
+    """Lowest and highest of all sections; never the same."""
+    losses = np.concatenate([p.losses for p in landscape.profiles.values()])
+    known = losses[np.isfinite(losses)]
+    low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
+    return low, max(high, low + 1e-6)
 
 
 def _ink(plot: pg.PlotItem, colour: QColor) -> None:
