@@ -9,7 +9,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,22 +17,13 @@ from typing import Any
 import napari
 from npe2 import PluginManager, PluginManifest
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QApplication, QWidget
+from qtpy.QtWidgets import QApplication
 
 import napari_xreg
+from napari_xreg.widgets.docks.opening import found_entry, opened_entry
+from napari_xreg.widgets.docks.table import ENTRIES, Entry
 
 BEAT_MS = 20
-WIDGETS = (
-    "Data",
-    "Geometry",
-    "Pose",
-    "Refine",
-    "Loss landscape",
-    "Confidence",
-    "RayEmb",
-    "3D view",
-)
-WIDGETS = (*WIDGETS, "Landmarks", "Train")
 
 
 class Heart:
@@ -67,10 +58,11 @@ def wait(until: Callable[[], bool], seconds: float = 60.0) -> None:
         time.sleep(0.001)
 
 
-def work(viewer: napari.Viewer, titles: Sequence[str]) -> None:
+def work(viewer: napari.Viewer) -> None:
     """What somebody does in a new window, and its longest stops."""
     heart = Heart()
-    opened: dict[str, QWidget] = {}
+    main = [entry for entry in ENTRIES if entry.main]
+    tools = [entry for entry in ENTRIES if not entry.main]
 
     def stops(name: str, do: Callable[[], object], until: Callable[[], bool]) -> None:
         heart.rest()
@@ -79,31 +71,28 @@ def work(viewer: napari.Viewer, titles: Sequence[str]) -> None:
         wait(lambda: False, 0.3)
         say(f"longest stop: {name}", heart.longest_cpu, heart.longest)
 
-    def there(name: str) -> bool:
+    def there(entry: Entry) -> bool:
         """Whether the widget itself is docked, and no label in its place."""
-        widget = dict(viewer.window.dock_widgets).get(f"{name} (napari-xreg)")
-        if widget is None or type(widget).__module__.endswith(".menu"):
-            return False
-        opened[name] = widget
-        return True
+        return found_entry(viewer, entry) is not None
 
-    def open_widget(name: str) -> None:
-        viewer.window.add_plugin_dock_widget("napari-xreg", name)
+    def open_main() -> None:
+        viewer.window.add_plugin_dock_widget("napari-xreg", main[0].title)
         QApplication.processEvents()
 
     def open_first() -> None:
         cpu, clock = time.process_time(), time.perf_counter()
-        open_widget("Data")
+        open_main()
         say("first widget: something is shown", math.nan, time.perf_counter() - clock)
-        wait(lambda: there("Data"))
+        wait(lambda: there(main[0]))
         say("first widget", time.process_time() - cpu, time.perf_counter() - clock)
 
-    stops("opening Data, the first", open_first, lambda: there("Data"))
-    for name in titles[1:]:
-        stops(f"opening {name}", partial(open_widget, name), partial(there, name))
+    stops("opening the main tabs", open_first, lambda: all(map(there, main)))
+    wait(lambda: False, 5.0)  # somebody looks at the window before the next click
+    for entry in tools:
+        stops(f"opening {entry.title}", partial(opened_entry, viewer, entry), partial(there, entry))
     sample = partial(viewer.open_sample, "napari-xreg", "case")
     stops("the phantom case as a sample", sample, lambda: len(viewer.layers) > 1)
-    pose: Any = opened["Pose"]
+    pose: Any = opened_entry(viewer, main[1])
 
     def drag() -> None:
         for _ in range(20):
@@ -111,7 +100,7 @@ def work(viewer: napari.Viewer, titles: Sequence[str]) -> None:
             wait(lambda: False, 0.05)
 
     stops("the first steps of a pose", drag, lambda: True)
-    refine: Any = opened["Refine"]
+    refine: Any = opened_entry(viewer, main[2])
     stops("the first refinement", refine.start, lambda: not refine.running)
     os._exit(0)  # closing asks whether to save
 
@@ -121,11 +110,9 @@ def main() -> None:
     if "napari-xreg" not in manager:
         file = Path(napari_xreg.__file__).with_name("napari.yaml")
         manager.register(PluginManifest.from_file(file))
-    widgets = manager.get_manifest("napari-xreg").contributions.widgets or []
-    titles = [widget.display_name for widget in widgets]
     viewer = napari.Viewer()
     # From inside the window's loop, as a click is.
-    QTimer.singleShot(2000, lambda: work(viewer, titles))
+    QTimer.singleShot(2000, lambda: work(viewer))
     napari.run()
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+import scipy  # its parts are imported when they are used; of them scipy.stats takes most of a second
 from torch import Tensor
 
 Errors = Sequence[float] | npt.NDArray[np.floating] | Tensor
@@ -139,7 +139,7 @@ def wilson_interval(count: int, cases: int, *, confidence: float = 0.95) -> tupl
     (0.786, 0.957)
     """
     _check_share(count, cases, confidence)
-    z = float(stats.norm.ppf(0.5 + confidence / 2))
+    z = float(scipy.special.ndtri(0.5 + confidence / 2))
     share = count / cases
     middle = share + z**2 / (2 * cases)
     half = z * float(np.sqrt(share * (1 - share) / cases + z**2 / (4 * cases**2)))
@@ -156,8 +156,12 @@ def clopper_pearson_interval(
     """Exact interval of a share: at least its confidence, always; wider than Wilson's."""
     _check_share(count, cases, confidence)
     tail = (1 - confidence) / 2
-    low = 0.0 if count == 0 else float(stats.beta.ppf(tail, count, cases - count + 1))
-    high = 1.0 if count == cases else float(stats.beta.ppf(1 - tail, count + 1, cases - count))
+    low = 0.0 if count == 0 else float(scipy.special.betaincinv(count, cases - count + 1, tail))
+    high = (
+        1.0
+        if count == cases
+        else float(scipy.special.betaincinv(count + 1, cases - count, 1 - tail))
+    )
     return low, high
 
 

@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+import scipy  # its parts are imported when they are used
 import torch
 from jaxtyping import Float
-from scipy.stats import chi2
 from torch import Tensor
 
 from napari_xreg.geometry import Pose
@@ -117,7 +117,8 @@ def join_views(views: Sequence[OneView], center: Float[Tensor, "3"]) -> JoinedVi
     free = 6 * (len(views) - 1)
     squares = float(residual.square().sum())
     misfit = math.sqrt(squares / free) if free else 0.0
-    chance = float(chi2.sf(squares, free)) if free else 1.0
+    # That chi squared is larger than this by chance.
+    chance = float(scipy.special.gammaincc(free / 2, squares / 2)) if free else 1.0
     turn, shift = (residual.reshape(-1, 6) * scales).split(3, dim=1)
     errors = tuple(variances.diagonal().sqrt().tolist())
     apart = (float(part.norm(dim=1).max()) for part in (turn, shift))

@@ -163,7 +163,7 @@ def shown(layer):
 
 def test_the_table_holds_everything_of_every_iterate(layers, viewer):
     filled(layers)
-    table = viewer.layers["path of the landmarks"].features
+    table = viewer.layers["path on the radiograph"].features
     assert list(table.columns) == [
         *("index", "start", "level", "accepted", "loss", "ncc", "damping", "step", "seconds"),
         *("primary", "secondary", "roll", "x", "y", "depth"),
@@ -183,7 +183,7 @@ def test_the_table_speaks_c_arm_terms(layers, viewer, work):
     layers.begin(SHAPE, SCALE, 5)
     layers.append(iterate(0, world_from_camera=pose))
     layers.finish()
-    row = viewer.layers["path of the landmarks"].features.iloc[0]
+    row = viewer.layers["path on the radiograph"].features.iloc[0]
     expected = {"primary": 12, "secondary": -8, "roll": 5, "x": 3, "y": -4, "depth": 25}
     for name, value in expected.items():
         assert row[name] == pytest.approx(value), name
@@ -203,7 +203,7 @@ def test_the_path_is_the_projected_centroid_of_the_landmarks(viewer, work, layer
     points = np.array([point_at(9.0, 12.5, 700.0), point_at(33.25, 61.0, 900.0)])
     x, y, z = points.mean(0)  # depth 800, in the camera at iterate 0
     filled(layers)
-    path = viewer.layers["path of the landmarks"]
+    path = viewer.layers["path on the radiograph"]
     expected_row, expected_column = 21 + y * 1000 / z / 4.2, 33 - x * 1000 / z / 3.1
     np.testing.assert_allclose(path.data[0], (expected_row, expected_column))
     # The camera moves down by 4 mm, so the anatomy goes up by 4 * 1000 / 800 mm.
@@ -255,7 +255,7 @@ def test_clicking_a_point_of_the_path_moves_the_slider(layers, viewer):
     filled(layers)
     got = []
     layers.scrubbed.connect(got.append)
-    path = viewer.layers["path of the landmarks"]
+    path = viewer.layers["path on the radiograph"]
     path.selected_data = {12}
     assert [i.index for i in got] == [12]
     assert viewer.dims.point[0] == 12
@@ -384,7 +384,7 @@ def test_what_was_not_handed_over_is_taken_from_the_registration(layers, viewer)
     )
     layers.finish(done)
     assert [i.index for i in layers.iterates] == [0, 1, 2, 3, 4]
-    assert viewer.layers["path of the landmarks"].metadata["xreg"]["status"] == "CONVERGED"
+    assert viewer.layers["path on the radiograph"].metadata["xreg"]["status"] == "CONVERGED"
     layers.finish(done)
     assert len(layers.iterates) == 5
 
@@ -417,9 +417,9 @@ def test_several_results_side_by_side(viewer, work, layers):
     other = filled(IterateLayers(viewer, work, name="result 2"), 20)
     assert [layer.name for layer in viewer.layers] == [
         "iterations",
-        "path of the landmarks",
+        "path on the radiograph",
         "iterations (result 2)",
-        "path of the landmarks (result 2)",
+        "path on the radiograph (result 2)",
     ]
     viewer.dims.set_point(0, 15.0)
     assert other.current().index == 15
@@ -440,7 +440,7 @@ def test_beginning_again_starts_over_in_the_same_layers(layers, viewer):
     filled(layers, 4)
     assert viewer.layers["iterations"] is stack
     assert stack.data.shape[0] == 4
-    assert len(viewer.layers["path of the landmarks"].features) == 4
+    assert len(viewer.layers["path on the radiograph"].features) == 4
     assert layers.current().index == 3
 
 

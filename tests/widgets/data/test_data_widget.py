@@ -708,6 +708,28 @@ def test_what_is_opened_as_layers_is_taken_once_and_shown_once(
     assert len(session.exposures.all) == 1
 
 
+def test_what_was_opened_before_the_first_widget_is_taken(
+    make_napari_viewer, qtbot, patient, radiograph
+):
+    """Once: the widget may be closed and opened again, with another radiograph meanwhile."""
+    shown = make_napari_viewer()
+    shown.window._qt_window.show()
+    put(shown, radiograph_layer(radiograph, name="xray"))
+    put(shown, volume_layer(patient.volume, name="ct"))
+    first = DataWidget(shown)
+    shown.window.add_dock_widget(first, name="Data")
+    session = first.workbench.session
+    qtbot.waitUntil(lambda: "xray (as opened)" in shown.layers)
+    assert session.patient.volume is patient.volume
+    assert [entry.name for entry in session.exposures.all] == ["xray"]
+    session.exposures.remove(session.exposures.all[0].id)
+    shown.window.remove_dock_widget(first)
+    put(shown, radiograph_layer(replace(radiograph), name="second"))
+    again = DataWidget(shown)
+    shown.window.add_dock_widget(again, name="Data")
+    qtbot.waitUntil(lambda: [entry.name for entry in session.exposures.all] == ["second"])
+
+
 def put(shown, made):
     data, options, kind = made
     return shown._add_layer_from_data(data, options, kind)[0]

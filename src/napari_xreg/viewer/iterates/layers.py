@@ -58,8 +58,8 @@ class IterateLayers:
         self.session = session
         suffix = f" ({name})" if name else ""
         self._role = f"iterations{suffix}"
-        self._shelf = LayerShelf(viewer, (self._role, f"path of the landmarks{suffix}"))
-        self._path = IteratePath(self._shelf, f"path of the landmarks{suffix}", self._on_path)
+        self._shelf = LayerShelf(viewer, (self._role, f"path on the radiograph{suffix}"))
+        self._path = IteratePath(self._shelf, f"path on the radiograph{suffix}", self._on_path)
         self._record: IterateRecord | None = None
         self._stack = PictureStack((1, 1), 1)
         self._scale = (1.0, 1.0)

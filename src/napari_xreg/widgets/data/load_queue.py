@@ -42,7 +42,7 @@ class LoadQueue(QObject):
         self._jobs, self._on_answer = jobs, on_answer
         self._waiting: list[Any] = []
         self._job: Job | None = None
-        self._held = False
+        self._starting = self._held = False
         self.words = ""
 
     def hold(self, held: bool) -> None:
@@ -53,7 +53,7 @@ class LoadQueue(QObject):
     @property
     def busy(self) -> bool:
         """Whether something is being loaded."""
-        return self._job is not None
+        return self._starting or self._job is not None
 
     def ask(self, request: Any) -> None:
         """Load this after what already waits."""
@@ -67,12 +67,15 @@ class LoadQueue(QObject):
             self._job.cancel()
             # A file cannot be let go in the middle: its thread ends it, and nobody takes the answer.
             self._job = None
-            self.words = ""
+        self._starting = False
+        self.words = ""
         self.changed.emit()
 
     def _next(self) -> None:
-        if self._held or self._job is not None or not self._waiting:
+        if self._held or self.busy or not self._waiting:
             return
+        # napari's progress bar runs the event loop when it is made: more may be asked meanwhile.
+        self._starting = True
         request = self._waiting.pop(0)
         self.words = request.words
 
@@ -100,7 +103,10 @@ class LoadQueue(QObject):
             request.words, without_events(request.answer), on_result=take, on_error=fail
         )
         jobs.append(job)
-        self._job = job
+        if not self._starting:  # cancelled meanwhile
+            job.cancel()
+            return
+        self._starting, self._job = False, job
         self.changed.emit()
 
     def _end(self) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
-from weakref import WeakSet
+from weakref import WeakKeyDictionary, WeakSet
 
 from napari.layers import Layer
 from qtpy.QtCore import QTimer
@@ -18,6 +18,7 @@ from napari_xreg.widgets.saving.closing import seen
 
 _TURN = (Volume, LabelMap, tuple, Radiograph)
 """A CT comes before what belongs to it."""
+_taken: "WeakKeyDictionary[Workbench, WeakSet[Carried]]" = WeakKeyDictionary()
 
 
 class OpenedLayers:
@@ -25,8 +26,8 @@ class OpenedLayers:
 
     The CT is in the 3D view and in Slices, the radiograph on the canvas: their layers would show them
     twice, and a CT lies over the radiograph. They stay in the list, with the eye closed (software
-    OpenGL, Mesa 22.3, crashes when one is removed while another is new), and a radiograph's leaves its
-    name to the canvas's own.
+    OpenGL, Mesa 22.3, crashes when one is removed, be it half a second after the canvas has drawn its
+    own), and a radiograph's leaves its name to the canvas's own. Layers that were opened before the first widget of ours are taken too.
 
     Parameters
     ----------
@@ -41,13 +42,14 @@ class OpenedLayers:
     def __init__(self, bench: Workbench, queue: LoadQueue, take: Callable[[Any], None]) -> None:
         self._bench, self._queue, self._take = bench, queue, take
         self._waiting: list[Layer] = []
-        # A copy or conversion of a layer shares what it was made from: nothing new. What was there
-        # before, the user chose to have as layers, or an earlier Data widget took.
-        there = map(value_of, bench.viewer.layers)
-        self._taken: WeakSet[Carried] = WeakSet(carry for carry in there if carry is not None)
+        # A copy or conversion of a layer shares what it was made from: nothing new, nor for a Data
+        # widget that is opened again.
+        self._taken = _taken.setdefault(bench, WeakSet())
         self._timer = QTimer()
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(self._take_all)
+        for layer in bench.viewer.layers:  # opened before the first widget of ours was
+            self._look_at(layer)
         bench.viewer.layers.events.inserted.connect(self._inserted)
 
     def close(self) -> None:
@@ -57,15 +59,18 @@ class OpenedLayers:
         self._bench.viewer.layers.events.inserted.disconnect(self._inserted)
 
     def _inserted(self, event: Any) -> None:
-        window = getattr(getattr(self._bench.viewer, "window", None), "_qt_window", None)
-        carry = value_of(event.value)
-        if window is None or carry is None or carry in self._taken or not seen(window):
+        self._look_at(event.value)
+
+    def _look_at(self, layer: Layer) -> None:
+        carry = value_of(layer)
+        # What is at home here is the canvas's own or was taken, and so are copies of it.
+        if carry is None or carry in self._taken or carry.home is self._bench.session:
             return
-        # The canvas's own, what was taken, and copies of them.
-        if carry.home is self._bench.session:
+        window = getattr(getattr(self._bench.viewer, "window", None), "_qt_window", None)
+        if window is None or not seen(window):
             return
         self._taken.add(carry)
-        self._waiting.append(event.value)
+        self._waiting.append(layer)
         self._timer.start(0)  # once all layers of a file or sample are there
 
     def _take_all(self) -> None:

@@ -90,7 +90,7 @@ class OneOf(Question):
     """
 
     def __init__(self, question: str, options: Mapping[str, Any], parent: QWidget) -> None:
-        super().__init__("Which one?", parent)
+        super().__init__("Choose one", parent)
         label = QLabel(question)
         label.setWordWrap(True)
         label.setTextFormat(Qt.TextFormat.PlainText)

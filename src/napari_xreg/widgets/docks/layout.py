@@ -6,6 +6,7 @@ from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
 
 from napari_xreg.viewer import Layout, remember_layout, remembered_layout
+from napari_xreg.widgets.docks.importing import import_ahead
 from napari_xreg.widgets.docks.opening import dock_of, found_entry, opened_entry
 from napari_xreg.widgets.docks.running import window_runs
 from napari_xreg.widgets.docks.table import ENTRIES, Entry, entry_titled
@@ -13,12 +14,14 @@ from napari_xreg.widgets.docks.tabs import to_front
 
 WIDTH = 370
 """Of the tabs, pixels, where nothing is remembered."""
+_LOOK_MS = 20  # whether an import is done
 
 
 def open_the_rest(viewer: Any, asked: QWidget) -> None:
     """The tabs that were open when the last window was closed, beside the first of this one.
 
-    One in each turn of the event loop: the window goes on meanwhile.
+    One in each turn of the event loop, when its code was imported: the window goes on meanwhile. After
+    them the code of the tools is imported.
 
     Parameters
     ----------
@@ -39,15 +42,23 @@ def open_the_rest(viewer: Any, asked: QWidget) -> None:
         if getattr(asked, "torn_down", False):
             return
         front = dock_of(asked)
+        if not imported.done():
+            if front is not None:
+                set_width(front, width)
+            QTimer.singleShot(_LOOK_MS, go_on)
+            return
         while waiting and _open(viewer, waiting[0]) is not None:
             waiting.pop(0)
         if waiting:
             opened_entry(viewer, waiting.pop(0))
             QTimer.singleShot(0, go_on)
-        elif front is not None:
+            return
+        if front is not None:
             set_width(front, width)
             to_front(front)
+        import_ahead(entry for entry in ENTRIES if not entry.main)
 
+    imported = import_ahead(waiting)
     QTimer.singleShot(0, go_on)
 
 

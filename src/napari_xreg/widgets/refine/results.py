@@ -234,7 +234,11 @@ class ResultsPanel(QWidget):
     def _say(self) -> None:
         chosen = self.selected
         one = self._session.results.find(chosen[0]) if len(chosen) == 1 else None
-        self.verdict.show_verdict(None if one is None else one.registration)
+        if one is None:
+            there = bool(self._session.results.all)
+            self.verdict.show_verdict(None, "Select a result in the table." if there else "")
+        else:
+            self.verdict.show_verdict(one.registration)
         self.show_accept("" if one is None else one.name)
         self.export.setEnabled(one is not None and one.bone is None)
         self.discard.setEnabled(bool(chosen))

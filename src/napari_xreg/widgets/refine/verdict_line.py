@@ -20,16 +20,18 @@ def verdict_words(registration: Registration) -> str:
 
 
 class VerdictLine(SmallPrint):
-    """Room for two lines, whatever they say."""
+    """Room for three lines, whatever they say."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent=parent, lines=2)
+        super().__init__(parent=parent, lines=3)
         self.show_verdict(None)
 
     def show_verdict(self, registration: Registration | None, before: str = "") -> None:
-        """None: no result is chosen; `before`: what it is the verdict on."""
+        """None: no result is chosen; `before`: what it is the verdict on, or what to say of none."""
         color = COLORS[None] if registration is None else likelihood_of(registration).color
         self.setStyleSheet(f"font-size: 8pt; border-left: 5px solid {color}; padding-left: 5px;")
         self.setText(
-            "No result yet." if registration is None else before + verdict_words(registration)
+            before or "No result yet."
+            if registration is None
+            else before + verdict_words(registration)
         )

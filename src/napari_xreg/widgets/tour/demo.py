@@ -10,7 +10,9 @@ from napari_xreg.progress import Control
 from napari_xreg.session import SampleCase, sample_case
 from napari_xreg.simulation import phantom
 from napari_xreg.widgets.data.widget import DataWidget
+from napari_xreg.widgets.docks.importing import import_ahead
 from napari_xreg.widgets.docks.layout import WIDTH, set_width
+from napari_xreg.widgets.docks.table import ENTRIES
 from napari_xreg.widgets.jobs.jobs import Job
 from napari_xreg.widgets.jobs.workbench import workbench_of
 from napari_xreg.widgets.pose.widget import PoseWidget
@@ -95,6 +97,7 @@ def prepare(viewer: napari.Viewer, tour: Tour, *, spacing_mm: float, pixels: int
         case.fill(bench.session)
         viewer.status = "Ready"
         tour.start()
+        import_ahead(entry for entry in ENTRIES if not entry.main)
 
     return bench.jobs.start(
         "Preparing the demo",

@@ -4,11 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.ndimage
+import scipy  # its parts are imported when they are used
 import torch
 from jaxtyping import Bool, Float
 from numpy import ndarray
-from scipy.spatial import KDTree
 
 from napari_xreg.images import LabelMap, Landmark
 from napari_xreg.session import Session
@@ -197,7 +196,9 @@ def _sphere(bone: _Bone, other: _Bone) -> Float[ndarray, "3"]:
     Linear in centre and r² - |c|² (Coope 1993).
     """
     surface = bone.points[bone.surface & ~bone.border]
-    away, _ = KDTree(other.points[other.surface]).query(surface, distance_upper_bound=_JOINT_MM)
+    away, _ = scipy.spatial.KDTree(other.points[other.surface]).query(
+        surface, distance_upper_bound=_JOINT_MM
+    )
     facing = surface[np.isfinite(away)]
     if len(facing) < 30:
         raise LookupError("no joint is to be seen")
