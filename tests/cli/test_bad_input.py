@@ -9,8 +9,15 @@ import nibabel
 import numpy as np
 import pydicom
 import pytest
+import torch
 
-from napari_xreg.images import read_radiograph, write_dicom_radiograph
+from napari_xreg.geometry import CArm, Detector
+from napari_xreg.images import (
+    Radiograph,
+    read_radiograph,
+    write_dicom_radiograph,
+    write_radiograph,
+)
 
 
 def nifti(path, values, affine=None):
@@ -235,6 +242,9 @@ def test_inspecting_a_malformed_ct(call, tmp_path, name):
         (["register", "CT", "XRAY", "--labels", "CT"], "looks like a CT"),
         (["register", "CT", "XRAY", "--labels", "LABELS", "--structures", "skull"], "'skull'"),
         (["register", "CT", "XRAY", "--labels", "SMALL"], "same grid"),
+        (["register", "CT", "BARE", "--read-as", "line_integral"], "--pixel-spacing, or --geometry FILE"),
+        (["register", "CT", "XRAY", "--radiograph", "NO ANGLES"], "Give --geometry FILE"),
+        (["register", "CT", "NO ANGLES"], "or --geometry FILE (a calibration)"),
         (["register", "CT", "XRAY", "--truth", "x.json"], "schema"),
         (["register", "CT", "XRAY", "--out", "x.txt"], "is a file"),
         (["register", "CT", "XRAY", "--method", "adam", "--multi-start", "3"], "--method lm"),
@@ -256,7 +266,11 @@ def test_bad_arguments(call, case, tmp_path, arguments, says):
     (tmp_path / "scaled.txt").write_text("3 0 0 0\n0 3 0 0\n0 0 3 0\n0 0 0 1")
     (tmp_path / "x.json").write_text(json.dumps({"a": 1}))
     nifti(tmp_path / "small.nii.gz", hounsfield().clip(0, 5).astype(np.uint8))
-    known = {"CT": case.ct, "XRAY": case.xray, "LABELS": case.labels, "SMALL": "small.nii.gz"}
+    np.save(tmp_path / "bare.npy", np.ones((5, 7)))
+    carm = CArm(1000.0, 700.0, Detector((5, 7), (30.0, 30.0)))
+    write_radiograph(tmp_path / "no_angles.npz", Radiograph(torch.rand(5, 7), carm))
+    known = {"BARE": "bare.npy", "NO ANGLES": "no_angles.npz"}
+    known |= {"CT": case.ct, "XRAY": case.xray, "LABELS": case.labels, "SMALL": "small.nii.gz"}
     done = call(*(known.get(a, a) for a in arguments), *(["--quiet"] if arguments else []))
     check(done)
     assert says in done.err

@@ -48,7 +48,8 @@ def further_radiographs(arguments: Namespace, radiograph: Radiograph) -> list[Ra
         if each.nominal is None:
             raise ValueError(
                 f"{each.source} does not say where the C-arm stood, which several radiographs need: "
-                "their poses relative to each other are taken from their headers"
+                "their poses relative to each other are taken from their headers. Give --geometry FILE (a "
+                "calibration, or a 4 x 4 pose) or --start FILE once for each"
             )
     return others
 

@@ -18,6 +18,7 @@ _FLAGS = {
 }
 
 
+_GEOMETRY = "or --geometry FILE (JSON, or a calibration of XMALab) that says it"
 CT_VALUES = "--ct-values hu, or --ct-values linear AIR BONE"
 
 
@@ -25,6 +26,8 @@ def hint(error: BaseException) -> str:
     """``: give --sdd, --pixel-spacing``, or nothing where no option would help."""
     if isinstance(error, IncompleteRadiograph):
         flags = [_FLAGS[name] for name in error.needed if name in _FLAGS]
+        if set(error.needed) - {"read_as"}:
+            flags.append(_GEOMETRY)
     elif isinstance(error, SeveralFrames):
         flags = ["--frame"]
     elif isinstance(error, SeveralTrialFrames):
@@ -42,7 +45,9 @@ def hint(error: BaseException) -> str:
     elif isinstance(error, UnknownValues):
         flags = [CT_VALUES]
     elif isinstance(error, PoseUnknown):
-        flags = ["--primary and --secondary (degrees), or --start FILE"]
+        flags = [
+            "--primary and --secondary (degrees), --start FILE, or --geometry FILE (a calibration)"
+        ]
     else:
         flags = []
     return f": give {', '.join(flags)}" if flags else ""

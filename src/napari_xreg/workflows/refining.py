@@ -11,7 +11,7 @@ from torch import Tensor
 from napari_xreg import registration
 from napari_xreg.geometry import Pose
 from napari_xreg.images import ABOVE_WATER, Landmark, Volume
-from napari_xreg.progress import Control
+from napari_xreg.progress import Control, run
 from napari_xreg.registration import (
     Iterate,
     NearBone,
@@ -23,6 +23,7 @@ from napari_xreg.registration import (
 )
 from napari_xreg.rendering import OutOfMemory, volume_on
 from napari_xreg.session import Rendering, Session
+from napari_xreg.workflows.why_refused import why_refused
 
 CPU = torch.device("cpu")
 
@@ -48,6 +49,9 @@ class RefineRequest:
     near
         How near the rendered bone pixels are compared where the CT, or what is chosen of it, is
         rendered above water since it holds bones alone; None: in the whole image.
+    explain
+        Where the result is not trusted, try what else would explain the radiographs (`why_refused`), and
+        add that to its notes.
     ids
         Of the radiographs in a session (`Exposure.id`: they may be renamed meanwhile), in the order
         of `views`; the first is the one shown.
@@ -62,6 +66,7 @@ class RefineRequest:
     device: torch.device = CPU
     cpu_instead: bool = True
     near: NearBone | None = field(default_factory=NearBone)
+    explain: bool = False
     ids: tuple[str, ...] = ()
     described: Mapping[str, Any] = field(default_factory=dict)
 
@@ -128,13 +133,23 @@ def refine(
             raise
         yield OnCpuInstead(request.device)
         there = volume
-    how = {"settings": request.settings, "isocenter": request.isocenter, "control": control}
-    found = yield from (
-        registration.refine(there, request.views, **how)
-        if near is None
-        else registration.refine_near_bone(there, request.views, near=near, **how)
-    )
-    return replace(found, notes=(*words, *found.notes)) if words else found
+
+    def refined(views: Sequence[View], settings: Any) -> Generator[Iterate, None, Registration]:
+        how = {"settings": settings, "isocenter": request.isocenter, "control": control}
+        if near is None:
+            return registration.refine(there, views, **how)
+        return registration.refine_near_bone(there, views, near=near, **how)
+
+    found = yield from refined(request.views, request.settings)
+    why: tuple[str, ...] = ()
+    if (
+        request.explain
+        and isinstance(request.settings, RefineSettings)
+        and not request.settings.locked
+    ):
+        once = replace(request.settings, starts=1, beside=(), keep_images=False)
+        why = why_refused(request.views, found, lambda views: run(refined(views, once)))
+    return replace(found, notes=(*words, *found.notes, *why))
 
 
 def refine_request(

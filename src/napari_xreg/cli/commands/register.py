@@ -105,7 +105,7 @@ def run(arguments: Namespace, console: Console) -> int:
     request = RefineRequest(
         patient.rendering, views, settings, start.isocenter, device,
         cpu_instead=arguments.device == "auto",
-        near=NearBone(arguments.near_bone) if arguments.near_bone else None,
+        near=NearBone(arguments.near_bone) if arguments.near_bone else None, explain=True,
     )  # fmt: skip
     registration = refine_shown(request, console)
     extra: dict[str, Any] = {

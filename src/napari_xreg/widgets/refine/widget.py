@@ -1,5 +1,6 @@
 """Refine: find the pose that explains the radiographs, watch it being found, go back into it."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -74,13 +75,14 @@ class RefineWidget(Docked):
             return
         try:
             choices = self.settings.choices() if asked is None else asked
-            request = refine_request(
+            captured = refine_request(
                 self._session,
                 choices.settings(),
                 described=choices.as_json(),
                 device=preferred_device(),
                 use_painted=self.settings.use_mask.isChecked(),
             )
+            request = replace(captured, explain=True)
         except ValueError as error:
             show_error(f"Refinement: {error}")
             return

@@ -1,0 +1,127 @@
+"""What is said of radiographs that were refused: only what a trusted trial supports."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from session_parts import make_radiograph, make_registration, twist
+
+from napari_xreg.geometry import CArm, CArmPose, Detector
+from napari_xreg.progress import run
+from napari_xreg.registration import RefineSettings, Status, View
+from napari_xreg.simulation import phantom, simulate_radiograph
+from napari_xreg.workflows import RefineRequest, refine
+from napari_xreg.workflows.why_refused import why_refused
+
+FIRST = CArm(1010.0, 620.0, Detector((12, 17), (2.0, 2.0), (5.25, 9.5)))
+SECOND = CArm(1210.0, 800.0, Detector((12, 17), (2.5, 2.5), (6.0, 7.5)))
+
+
+def seen(probability, *poses, status=Status.CONVERGED):
+    made = make_registration(list(poses), pivot=(0.0, 0.0, 0.0))
+    status = status if probability >= 0.9 else Status.NOT_TRUSTED
+    return replace(made, status=status, probability=probability, views=tuple(poses))
+
+
+@pytest.fixture
+def views():
+    origin = torch.zeros(3, dtype=torch.float64)
+    turns = ((FIRST, 0.0), (SECOND, 85.0))
+    poses = [carm.world_from_camera(turn, 0.0, isocenter=origin) for carm, turn in turns]
+    marks = zip((FIRST, SECOND), "ab", poses, strict=True)
+    return [
+        View(replace(make_radiograph(CArmPose(5.0, 6.0)), carm=carm, source=f"{letter}.png"), pose)
+        for carm, letter, pose in marks
+    ]
+
+
+class Trials:
+    """Answers by what is tried: which images, bright or dark, with which camera."""
+
+    def __init__(self, views, answers):
+        self.views, self.answers, self.asked = views, answers, []
+
+    def __call__(self, tried):
+        tag = " ".join(map(self.tag, tried))
+        self.asked.append(tag)
+        found = self.answers.get(tag, 0.02)
+        if isinstance(found, float):
+            found = seen(found, *(view.world_from_camera for view in tried))
+        return found
+
+    def tag(self, view):
+        image = view.radiograph
+        turned = "-" if image.operations else ""
+        return f"{turned}{image.source[0]}{'1' if image.carm == FIRST else '2'}"
+
+
+def test_calibrations_in_the_wrong_order(views):
+    refused = seen(0.1, *(view.world_from_camera for view in views))
+    trial = Trials(views, {"a2 b1": 0.97})
+    (said,) = why_refused(views, refused, trial)
+    assert "With their geometries exchanged both radiographs are explained (97 %)" in said
+    assert trial.asked == ["a2 b1"]
+    tried = []
+    why_refused(views, refused, lambda views: tried.append(views) or refused)
+    one, other = tried[0]
+    assert one.world_from_camera is views[1].world_from_camera
+    assert other.world_from_camera is views[0].world_from_camera
+
+
+def test_each_alone_but_not_together(views):
+    first, second = (view.world_from_camera for view in views)
+    refused = seen(0.1, first, second)
+    # 12 mm across the rays of the second; what is at the pivot appears 12 mm to the side.
+    across = second @ twist(0, 0, 0, 12.0, 0, 0)
+    trial = Trials(views, {"a1": 0.95, "b2": seen(0.92, across)})
+    (said,) = why_refused(views, refused, trial)
+    assert "(95 %, 92 %), but not where the others put the patient: 12 mm off, as seen" in said
+    # Along the rays it is not seen.
+    trial.answers["b2"] = seen(0.92, second @ twist(0, 0, 0, 0, 0, 12.0))
+    assert why_refused(views, refused, trial) == ()
+
+
+def test_a_picture_that_is_inverted(views):
+    refused = seen(0.1, *(view.world_from_camera for view in views))
+    trial = Trials(views, {"a1": 0.96, "-b2": 0.93})
+    (said,) = why_refused(views, refused, trial)
+    assert said.startswith("b.png is explained when bright and dark are exchanged (93 %)")
+    assert trial.asked == ["a2 b1", "a1", "b2", "-b2"]
+    trial = Trials(views, {"-a1": 0.93, "-b2": 0.93})
+    assert len(why_refused(views, refused, trial)) == 2
+    # One radiograph: it was tried alone already.
+    trial = Trials(views, {"-a1": 0.95})
+    refused = seen(0.1, views[0].world_from_camera)
+    assert "a.png is explained" in why_refused(views[:1], refused, trial)[0]
+    assert trial.asked == ["-a1"]
+
+
+def test_nothing_is_said_that_no_trial_supports(views):
+    poses = [view.world_from_camera for view in views]
+    trial = Trials(views, {})
+    assert why_refused(views, seen(0.1, *poses), trial) == ()
+    trial.asked.clear()
+    assert why_refused(views, seen(0.95, *poses), trial) == ()
+    stopped = replace(seen(0.1, *poses), status=Status.CANCELLED)
+    assert why_refused(views, stopped, trial) == ()
+    assert trial.asked == []
+
+
+@pytest.mark.slow
+def test_a_refused_radiograph_is_tried_inverted():
+    made = phantom(spacing_mm=4.0)
+    carm = CArm(1020.0, 750.0, Detector((96, 96), (3.6, 3.6)))
+    middle = made.volume.center.double()
+    truth = carm.world_from_camera(2.0, -1.0, isocenter=middle + torch.tensor([3.0, -4.0, 2.0]))
+    shot = simulate_radiograph(
+        made.volume, None, carm, truth, severity="clean", seed=170
+    ).radiograph
+    start = View(shot.invert(), carm.world_from_camera(0.0, 0.0, isocenter=middle))
+    asked = RefineRequest(
+        made.volume, (start,), RefineSettings(starts=1, keep_images=False), middle, explain=True
+    )
+    found = run(refine(asked))
+    assert not found
+    assert "is explained when bright and dark are exchanged" in found.notes[-1]
+    # Unless it is asked for, nothing is tried.
+    assert "exchanged" not in run(refine(replace(asked, explain=False))).notes[-1]
