@@ -91,7 +91,7 @@ class BonesAlone:
 
 
 def refine(
-    request: RefineRequest, *, control: Control | None = None
+    request: RefineRequest, *, control: Control | None = None, judge: bool = True
 ) -> Generator[Iterate | OnCpuInstead | BonesAlone, None, Registration]:
     """Find the pose under which the CT explains the radiographs, as `registration.refine`.
 
@@ -102,8 +102,8 @@ def refine(
     ----------
     request
         What, from where, how.
-    control
-        Cancel, pause, step.
+    control, judge
+        As of `registration.refine`.
 
     Yields
     ------
@@ -135,7 +135,10 @@ def refine(
         there = volume
 
     def refined(views: Sequence[View], settings: Any) -> Generator[Iterate, None, Registration]:
-        how = {"settings": settings, "isocenter": request.isocenter, "control": control}
+        how = {
+            "settings": settings, "isocenter": request.isocenter, "control": control,
+            "judge": judge,
+        }  # fmt: skip
         if near is None:
             return registration.refine(there, views, **how)
         return registration.refine_near_bone(there, views, near=near, **how)

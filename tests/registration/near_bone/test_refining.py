@@ -268,7 +268,7 @@ def test_rounds_near_a_bone_are_two_turned_and_searched_more_widely(hip, views, 
     seen, _, isocenter = views
     asked = []
 
-    def refined(volume, host, views, near, settings, pivot, control):
+    def refined(volume, host, views, near, settings, pivot, control, judge):
         around = starting.searched_mm(*starting.hypotheses(views, settings), settings)
         asked.append((settings.starts, settings.spread, around))
         yield from ()

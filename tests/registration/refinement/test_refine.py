@@ -10,6 +10,7 @@ from blobs import CENTER, blob_radiograph, blob_volume, carm
 from napari_xreg.geometry import Detector, Pose
 from napari_xreg.progress import Control, run
 from napari_xreg.registration import (
+    ROBUST,
     Channels,
     Level,
     RefineSettings,
@@ -19,6 +20,7 @@ from napari_xreg.registration import (
     perturbed,
     refine,
 )
+from napari_xreg.registration.refinement.host import problem
 
 CARM = carm()
 TRUE = CARM.world_from_camera(24.0, -13.0, 5.0, isocenter=CENTER, offset_mm=(4.0, -6.0, 9.0))
@@ -205,5 +207,34 @@ def test_settings_are_checked():
         RefineSettings(starts=-1)
     with pytest.raises(ValueError, match="tolerance"):
         RefineSettings(tolerance_mm=0.0)
+    with pytest.raises(ValueError, match="a stride lies between 0 and 2: got 2"):
+        RefineSettings(stride=2.0)
     with pytest.raises(ValueError, match="8 pixels"):
         Level(4, None)
+
+
+def test_the_brightness_of_bone_is_kept_where_the_picture_says_nearly_the_same(volume, monkeypatch):
+    """And judged in as few pixels as were asked for; a picture without a verdict has no probability."""
+    looks = []
+    judged = problem.bone_gain
+
+    def gain(volumes, radiographs, poses, *, threads):
+        looks.append(radiographs[0].carm.detector.shape)
+        judged(volumes, radiographs, poses, threads=threads)
+        return 0.2
+
+    monkeypatch.setattr(problem, "bone_gain", gain)
+    view = View(blob_radiograph(CARM, TRUE), _start(0, 0.05))
+    once = replace(SETTINGS, levels=(Level(96, None, 2, channels=ROBUST),), bone_pixels=40)
+    found = {
+        before: run(
+            refine(volume, view, settings=replace(once, bone_gain=before), judge=False)
+        ).bone_gain
+        for before in (None, 0.171, 0.169)
+    }
+    assert found == {None: 0.2, 0.171: 0.171, 0.169: 0.2}
+    assert max(looks[0]) == 40
+    bare = run(refine(volume, view, settings=replace(once, bone_pixels=None), judge=False))
+    assert max(looks[-1]) == 96
+    assert bare.probability is None
+    assert bare.covariance is not None

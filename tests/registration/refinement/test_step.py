@@ -62,3 +62,34 @@ def test_a_step_is_judged_under_the_tone_it_was_computed_with_and_seen_under_its
     assert bool(tried.accepted)  # under its own tone every pose is as good: 12.5
     assert float(after.seen) == pytest.approx(4.0 - 5.0 / 1.001 - 5.0)
     assert float(after.model.loss) == pytest.approx(12.5)
+
+
+def test_a_stride_makes_a_step_longer_and_it_is_judged_by_what_so_long_a_step_promises():
+    """Half as far again as the tone is off: of what a whole step gains, three quarters."""
+    problem = Toned()
+    tried, after = step(problem, begin(problem, at(4.0)), 0.01, stride=1.5)
+    way = 1.5 * 5.0 / 1.001
+    assert float(tried.poses[0].translation[0, 0]) == pytest.approx(4.0 - way)
+    assert float(tried.step_mm) == pytest.approx(way)
+    assert bool(tried.accepted)
+    # The promise was kept to the last digit: the damping falls to a third.
+    assert float(after.damping) == pytest.approx(1e-3 / 3)
+
+
+def test_a_step_that_is_short_enough_is_taken_without_a_look():
+    problem = Toned()
+    start = begin(problem, at(4.0))
+    looked = []
+    attempt = problem.attempt
+    problem.attempt = lambda poses, held, rows: looked.append(rows) or attempt(poses, held, rows)
+    tried, after = step(problem, start, 0.01, untried_mm=5.0)
+    assert not bool(looked[0].any())
+    assert float(after.poses[0].translation[0, 0]) == pytest.approx(4.0 - 5.0 / 1.001)
+    assert bool(after.ended)
+    assert not bool(after.active)
+    # All that is known is of the pose before it.
+    assert float(after.seen) == -1.0
+    assert float(after.model.loss) == float(tried.model.loss) == 12.5
+    _, longer = step(problem, start, 0.01, untried_mm=4.9)
+    assert bool(looked[1].all())
+    assert float(longer.seen) == pytest.approx(4.0 - 5.0 / 1.001 - 5.0)

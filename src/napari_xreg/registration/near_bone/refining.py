@@ -87,6 +87,7 @@ def refine_near_bone(
     settings: Any = None,
     isocenter: Float[Tensor, "3"] | None = None,
     control: Control | None = None,
+    judge: bool = True,
 ) -> Generator[Iterate, None, Registration]:
     """`refine`, on the pixels near the bone as it is rendered, after it was looked for around the start.
 
@@ -103,7 +104,7 @@ def refine_near_bone(
     ----------
     volume
         Bones alone, as attenuation above water.
-    views, settings, isocenter, control
+    views, settings, isocenter, control, judge
         As of `refine`.
     near
         How near; None: ``NearBone()``.
@@ -129,12 +130,17 @@ def refine_near_bone(
         seen = looked(host, views, near.at(0), COARSEST)
         return (
             yield from refine(
-                volume, seen or views, settings=settings, isocenter=pivot, control=control
+                volume,
+                seen or views,
+                settings=settings,
+                isocenter=pivot,
+                control=control,
+                judge=judge,
             )
         )
 
     def once(how: RefineSettings) -> Generator[Iterate, None, Registration]:
-        return _refined(volume, host, views, near, how, pivot, control)
+        return _refined(volume, host, views, near, how, pivot, control, judge)
 
     rounds = settings if settings.starts else replace(settings, rounds=BONE_ROUNDS)
     found = yield from until_trusted(once, rounds, control)
@@ -149,6 +155,7 @@ def _refined(
     settings: RefineSettings,
     pivot: Float[Tensor, "3"],
     control: Control | None,
+    judge: bool,
 ) -> Generator[Iterate, None, Registration]:
     """From the starts of `settings`, level by level; `host` is the volume on the processor."""
     began = time.perf_counter()
@@ -178,7 +185,7 @@ def _refined(
             # Judged at the end alone; with the views of the last level, which show the bone alone.
             events = (
                 refine(volume, seen, settings=sub, isocenter=pivot, control=control)
-                if last
+                if last and judge
                 else solver_of(sub).solve(volume, seen, settings=sub, pivot=pivot, control=control)
             )
 
@@ -230,4 +237,7 @@ def level_alone(
     if level.voxel_mm is not None:
         level = replace(level, voxel_mm=min(level.voxel_mm, VOXEL_PER_PIXEL * pixel_mm))
     tolerance = settings.tolerance_mm if last else max(settings.tolerance_mm, 0.1 * pixel_mm)
-    return replace(settings, levels=(level,), starts=1, beside=(), tolerance_mm=tolerance)
+    return replace(
+        settings, levels=(level,), starts=1, beside=(), tolerance_mm=tolerance,
+        untried=settings.untried if last else 0.0,
+    )  # fmt: skip

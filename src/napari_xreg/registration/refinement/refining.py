@@ -23,6 +23,7 @@ def refine(
     settings: Any = None,
     isocenter: Float[Tensor, "3"] | None = None,
     control: Control | None = None,
+    judge: bool = True,
 ) -> Generator[Iterate, None, Registration]:
     """Find the pose under which the CT explains the radiographs.
 
@@ -42,6 +43,8 @@ def refine(
         Point about which rotations are taken, world mm; None: the middle of the volume.
     control
         Cancel, pause, step.
+    judge
+        False: leave out the verdict.
 
     Yields
     ------
@@ -74,6 +77,6 @@ def refine(
 
     def once(how: Any) -> Generator[Iterate, None, Registration]:
         found = yield from solve(volume, views, settings=how, pivot=pivot, control=control)
-        return judged(found, volume, views, getattr(how, "locked", ()))
+        return judged(found, volume, views, getattr(how, "locked", ())) if judge else found
 
     return (yield from until_trusted(once, settings, control))

@@ -197,6 +197,8 @@ class Registration:
         The part of `covariance` that the CT's scale has: how far the same twist goes if the CT is one
         standard deviation larger than the patient (`scale_twist`). It is the same for every picture of the
         patient.
+    bone_gain
+        How much brighter bone was compared than the CT has it (`hardening`); None: it was not judged.
     """
 
     world_from_camera: Pose
@@ -211,6 +213,7 @@ class Registration:
     notes: tuple[str, ...] = ()
     probability: float | None = None
     scale: Float[Tensor, "6"] | None = None
+    bone_gain: float | None = None
 
     @property
     def runner_up(self) -> RunnerUp | None:

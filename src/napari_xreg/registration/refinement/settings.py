@@ -1,6 +1,6 @@
 """How a second-order refinement is done, and how its end is judged."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from napari_xreg.progress import Control
 from napari_xreg.registration.refinement.hypotheses import SagittalPlane
@@ -13,6 +13,9 @@ AS_MANY_AS_IT_TAKES = 0
 """Starts: their number is left to the program."""
 STARTS_IN_TURN = (1, 16, 128, 256)
 """So many starts in turn, while no result is trusted, where their number is left to the program."""
+
+SAME_GAIN = 0.03
+"""Of one beam, the brightness of bone is judged to differ by about 0.01 from picture to picture."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,18 @@ class RefineSettings:
         What is known of the depth beforehand, where one radiograph may not tell it; None: nothing.
     tolerance_mm
         A step shorter than this ends the last level; coarser levels end at a tenth of a pixel.
+    untried
+        A step of the last level shorter than so many of its pixels is taken and ends it, without a look at
+        where it led; the covariance is that of the pose before it.
+    stride
+        How many times as long as Gauss and Newton have it a step is, below 2. Tone and weights of outliers
+        are held while it is made and follow it, so that it goes about half of the way.
+    bone_pixels
+        Longer side of the image, at most, that the brightness of bone is judged in (`hardening`); None:
+        that of the level.
+    bone_gain
+        What it was in a picture just before (`Registration.bone_gain`): kept, so that the CT that was made
+        for it serves again, unless this picture says otherwise by more than `SAME_GAIN`. None: not known.
     seed
         Of the further starts.
     keep_images
@@ -71,6 +86,10 @@ class RefineSettings:
     locked: tuple[str, ...] = ()
     depth: ExpectedDepth | None = None
     tolerance_mm: float = 0.02
+    untried: float = 0.0
+    stride: float = 1.0
+    bone_pixels: int | None = None
+    bone_gain: float | None = None
     seed: int = 0
     keep_images: bool = True
     threads: int | None = None
@@ -91,6 +110,8 @@ class RefineSettings:
             )
         if not self.tolerance_mm > 0:
             raise ValueError(f"the tolerance must be positive: got {self.tolerance_mm} mm")
+        if not 0 < self.stride < 2:
+            raise ValueError(f"a stride lies between 0 and 2: got {self.stride}")
 
     def entering(self, number: int) -> int:
         """How many candidates, the given start not counted, enter a level after the first."""
@@ -103,6 +124,16 @@ class RefineSettings:
     def tolerance_at(self, number: int, pixel_mm: float) -> float:
         """A step shorter than this ends a level, mm; `pixel_mm` as `Look.pixel_at_pivot_mm`."""
         return self.tolerance_mm if self.is_last(number) else 0.1 * pixel_mm
+
+    def untried_at(self, number: int, pixel_mm: float) -> float:
+        """A step shorter than this ends a level without a look, mm."""
+        return self.untried * pixel_mm if self.is_last(number) else 0.0
+
+    def bone_look(self, level: Level) -> Level:
+        """A level as the brightness of bone is judged there."""
+        if self.bone_pixels is None or self.bone_pixels >= level.pixels:
+            return level
+        return replace(level, pixels=self.bone_pixels)
 
 
 def status_of(flat: bool, ended: Status, control: Control | None) -> Status:

@@ -125,24 +125,26 @@ def match_patches(drr: Array, radiograph: Array, usable: Mask) -> Patches:
 
 def _structured(made: Array, usable: Mask) -> tuple[list[tuple[int, int]], list[Array]]:
     """Corners of the patches that have structure where they are usable, and the patches."""
-    rows, columns = made.shape
     corners = [
         (row, column)
-        for row in range(0, rows - SIDE + 1, STRIDE)
-        for column in range(0, columns - SIDE + 1, STRIDE)
-        if usable[row : row + SIDE, column : column + SIDE].mean() >= USABLE
+        for row in range(0, made.shape[0] - SIDE + 1, STRIDE)
+        for column in range(0, made.shape[1] - SIDE + 1, STRIDE)
     ]
-    pieces = [made[row : row + SIDE, column : column + SIDE] for row, column in corners]
-    variance = np.array(
-        [
-            piece[usable[row : row + SIDE, column : column + SIDE]].var()
-            for piece, (row, column) in zip(pieces, corners, strict=True)
-        ]
+    if not corners:
+        return [], []
+    weight = usable.astype(np.float32)
+    count, total, squares = (
+        _box_sums(plane)[tuple(np.array(corners).T)]
+        for plane in (weight, made * weight, made * made * weight)
     )
+    enough = np.rint(count) >= USABLE * SIDE**2
+    mean = total / np.maximum(count, 1.0)
+    variance = np.where(enough, squares / np.maximum(count, 1.0) - mean * mean, -1.0)
     # Rounding of a flat image is no structure: float32 keeps 1e-7 of its value.
-    least = max(1e-12, STRUCTURED * float(np.quantile(variance, 0.95))) if pieces else 0.0
-    chosen = [n for n, strength in enumerate(variance) if strength > least]
-    return [corners[n] for n in chosen], [pieces[n] for n in chosen]
+    seen = variance[enough]
+    least = max(1e-12, STRUCTURED * float(np.quantile(seen, 0.95))) if seen.size else 0.0
+    chosen = [corners[n] for n in np.flatnonzero(enough & (variance > least))]
+    return chosen, [made[row : row + SIDE, column : column + SIDE] for row, column in chosen]
 
 
 def _correlations(
@@ -157,38 +159,67 @@ def _correlations(
     # A correlation knows no offset, and of a large one rounding would be left.
     image = image - np.float32((image * weight).sum() / max(float(weight.sum()), 1.0))
     border = (REACH,) * 4
-    padded = [
-        cv2.copyMakeBorder(plane, *border, cv2.BORDER_CONSTANT, value=0.0)
+    padded: list[Array] = [
+        np.asarray(cv2.copyMakeBorder(plane, *border, cv2.BORDER_CONSTANT, value=0.0), np.float32)
         for plane in (weight, image * weight, image * image * weight)
     ]
-    side = SIDE + 2 * REACH
-    around = np.stack(
-        [[plane[r : r + side, c : c + side] for r, c in corners] for plane in padded]
-    ).astype(np.float32)
-    usable, seen, squared = scipy.fft.rfft2(around)
     stack = np.stack(pieces)
     centred = stack - stack.mean((1, 2), keepdims=True)
-    one, own, squares_of = (
-        np.conj(scipy.fft.rfft2(each.astype(np.float32), (side, side)))
-        for each in (np.ones((1, SIDE, SIDE)), centred, centred * centred)
+    count, total, squares = (_under(plane, corners) for plane in padded)
+    count = np.rint(count)  # of pixels: half of them is half, whatever the sums are rounded to
+    side = SIDE + 2 * REACH
+    usable, seen = (
+        np.stack([plane[r : r + side, c : c + side] for r, c in corners]) for plane in padded[:2]
     )
-
-    def summed(
-        plane: npt.NDArray[np.complexfloating], piece: npt.NDArray[np.complexfloating]
-    ) -> npt.NDArray[np.float64]:
-        """Over the pixels under the piece at every place: a circular correlation, as far as it does not go round."""
-        places = scipy.fft.irfft2(plane * piece, (side, side))
-        return np.asarray(places[:, : 2 * REACH + 1, : 2 * REACH + 1], np.float64)
-
-    count, total, squares = (summed(plane, one) for plane in (usable, seen, squared))
-    count = np.rint(count)  # of pixels: half of them is half, whatever the transform rounds to
-    of_piece, of_squares, both = summed(usable, own), summed(usable, squares_of), summed(seen, own)
+    own = _conjugate(centred)
+    both = _summed(_transform(seen), own)
+    # Where every pixel under a piece is usable, the sums over it are those of the whole piece.
+    of_piece = np.zeros_like(both)
+    of_squares = np.ones_like(both) * (centred * centred).sum((1, 2), keepdims=True)
+    partly = (count < SIDE**2).any((1, 2))
+    if partly.any():
+        holes = _transform(usable[partly])
+        of_piece[partly] = _summed(holes, own[partly])
+        of_squares[partly] = _summed(holes, _conjugate(centred[partly] * centred[partly]))
     some = np.maximum(count, 1.0)
     spread = np.maximum(squares - total * total / some, 1e-9) * np.maximum(
         of_squares - of_piece * of_piece / some, 1e-9
     )
     value = (both - total * of_piece / some) / np.sqrt(spread)
     return np.where(count >= USABLE * SIDE**2, value, np.nan)
+
+
+Transform = npt.NDArray[np.complexfloating]
+
+
+def _transform(planes: npt.NDArray[np.floating]) -> Transform:
+    side = SIDE + 2 * REACH
+    found: Transform = scipy.fft.rfft2(planes.astype(np.float32), (side, side))
+    return found
+
+
+def _conjugate(pieces: npt.NDArray[np.floating]) -> Transform:
+    found: Transform = np.conj(_transform(pieces))
+    return found
+
+
+def _summed(planes: Transform, pieces: Transform) -> npt.NDArray[np.float64]:
+    """Over the pixels under the piece at every place: a circular correlation, as far as it does not go round."""
+    side = SIDE + 2 * REACH
+    places = scipy.fft.irfft2(planes * pieces, (side, side))
+    return np.asarray(places[:, : 2 * REACH + 1, : 2 * REACH + 1], np.float64)
+
+
+def _under(plane: Array, corners: Sequence[tuple[int, int]]) -> npt.NDArray[np.float64]:
+    """Sums of a padded image over a square as large as a piece, at every place about each corner."""
+    sums, places = _box_sums(plane), 2 * REACH + 1
+    return np.stack([sums[r : r + places, c : c + places] for r, c in corners])
+
+
+def _box_sums(plane: Array) -> npt.NDArray[np.float64]:
+    """Over the square as large as a piece whose corner is at each pixel, within the image."""
+    sums = cv2.boxFilter(plane, cv2.CV_64F, (SIDE, SIDE), anchor=(0, 0), normalize=False)
+    return np.asarray(sums, np.float64)
 
 
 def _bends(itself: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

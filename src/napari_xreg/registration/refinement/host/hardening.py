@@ -8,7 +8,7 @@ of bone over water is rendered by itself, its share is fitted, and the CT is res
 
 import functools
 from collections.abc import Sequence
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -24,13 +24,19 @@ Array = npt.NDArray[np.float32]
 
 LOWEST, HIGHEST = -0.5, 1.5  # beyond, something else is being explained
 ROUNDS = 6
+_brighter: "WeakValueDictionary[tuple[Prepared, float], Prepared]" = WeakValueDictionary()
+"""As long as somebody renders them: frames of a sequence, one beside the other, share one."""
 _doubled: "WeakKeyDictionary[Prepared, tuple[float, Prepared]]" = WeakKeyDictionary()
 
 
 def with_bone_gain(volume: Volume, gain: float) -> Prepared:
     """The volume, ready to render, with the excess of its attenuation over water times 1 + gain."""
     plain = prepare(volume, packed=True)
-    return plain if gain == 0.0 else scaled_above(plain, water_lac(), gain)
+    if gain == 0.0:
+        return plain
+    if (kept := _brighter.get((plain, gain))) is None:
+        kept = _brighter[plain, gain] = scaled_above(plain, water_lac(), gain)
+    return kept
 
 
 def bone_gain(

@@ -44,7 +44,7 @@ from napari_xreg.registration.refinement.second_order.tracks import (
 )
 from napari_xreg.registration.refinement.second_order.turn import Turn, copied, turn_of
 from napari_xreg.registration.refinement.second_order.usable_levels import levels_that_show
-from napari_xreg.registration.refinement.settings import RefineSettings, status_of
+from napari_xreg.registration.refinement.settings import SAME_GAIN, RefineSettings, status_of
 from napari_xreg.registration.refinement.views import View, saturated_words, unsaturated
 
 
@@ -118,7 +118,7 @@ class _Course:
         self.tracks = [tracks_of(case, settings, pivot, levels=len(self.levels)) for case in cases]
         self._alive: list[Sequence[Track]] = []
         self._gains: Float[Tensor, "cases"] | None = None
-        self._number, self._tolerance_mm = 0, math.nan
+        self._number, self._tolerance_mm, self._untried_mm = 0, math.nan, 0.0
         spreads = [settings.spread, *(each.spread for each in settings.beside)]
         self._depth_spread_mm = max(spread.depth_mm for spread in spreads)
 
@@ -135,13 +135,19 @@ class _Course:
             # Judged at the first level that needs it and again at the last. Judging at the levels
             # between brought nothing, and each time a CT is rescaled.
             best = [min(left, key=lambda track: track.loss).pose for left in self._alive]
-            self._gains = self._backend.bone_gains(look, self._of_views(best, range(len(best))))
+            coarser = settings.bone_look(level)
+            seen = look if coarser == level else look_at(self._volume, cases, coarser, self._pivot)
+            gains = self._backend.bone_gains(seen, self._of_views(best, range(len(best))))
+            if (before := settings.bone_gain) is not None:
+                gains = torch.where((gains - before).abs() < SAME_GAIN, before, gains)
+            self._gains = gains
         tracks = [track for left in self._alive for track in left]
         of = [case for case, left in enumerate(self._alive) for _ in left]
         self._problem = self._backend.problem(
             look, torch.tensor(of), self._gains if toned else None
         )
         self._tolerance_mm = settings.tolerance_at(number, look.pixel_at_pivot_mm)
+        self._untried_mm = settings.untried_at(number, look.pixel_at_pivot_mm)
         given = self._of_views([track.initial for track in tracks], of)
         self._bounds = DepthBounds(
             given[0], self._problem.pivot, furthest_mm(self._depth_spread_mm)
@@ -173,7 +179,8 @@ class _Course:
         """To the end of the level, whose first state is shown too."""
         steps = levenberg_marquardt(
             self._problem, self._state, iterations=self.levels[self._number].iterations,
-            tolerance_mm=self._tolerance_mm, locks=self._locks, bounds=self._bounds, pull=self._pull,
+            tolerance_mm=self._tolerance_mm, untried_mm=self._untried_mm,
+            stride=self._settings.stride, locks=self._locks, bounds=self._bounds, pull=self._pull,
             control=control, recorder=self._backend.recorder,
         )  # fmt: skip
         for tried, self._state in steps:
@@ -210,8 +217,8 @@ class _Course:
         for case, tracks in enumerate(self.tracks):
             basis = None if free is None else free[case]
             end = stopping_status(
-                losses[case], minimised[0][case], minimised[1][case], self._tolerance_mm, basis,
-                cut_off=not ended[case],
+                losses[case], minimised[0][case], minimised[1][case],
+                max(self._tolerance_mm, self._untried_mm), basis, cut_off=not ended[case],
             )  # fmt: skip
             if ran_away[case]:
                 end = Status.STALLED
@@ -237,6 +244,7 @@ class _Course:
                 candidates=candidates_of(tracks),
                 simulated=any(view.radiograph.simulated for view in self._cases[case]),
                 notes=notes,
+                bone_gain=None if self._gains is None else float(self._gains[case]),
             )
             told = [found.ranking_words, "" if (other := found.runner_up) is None else other.words]
             found = replace(found, notes=(*found.notes, *filter(None, told)))

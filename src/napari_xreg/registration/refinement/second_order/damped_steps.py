@@ -142,6 +142,8 @@ def levenberg_marquardt(
     *,
     iterations: int,
     tolerance_mm: float,
+    untried_mm: float = 0.0,
+    stride: float = 1.0,
     locks: Held | None = None,
     bounds: Bounds | None = None,
     pull: Pull | None = None,
@@ -163,6 +165,10 @@ def levenberg_marquardt(
         At most this many renders.
     tolerance_mm
         A start has ended when a step is shorter than this (see `ARM_MM`), tried in vain or not.
+    untried_mm
+        A step shorter than this is taken, and ends it, without a look at where it led.
+    stride
+        As of `RefineSettings`.
     locks
         What stays; None: nothing.
     bounds
@@ -184,7 +190,7 @@ def levenberg_marquardt(
     yield Round(start.poses, drrs, start.model, start.active, start.active, none, none), start
 
     def advance(at: Starts[Seen]) -> tuple[Round, Starts[Seen]]:
-        return step(problem, at, tolerance_mm, locks, bounds, pull)
+        return step(problem, at, tolerance_mm, locks, bounds, pull, untried_mm, stride)
 
     state = start
     whole = None if recorder is None else recorder(advance, start)
@@ -202,14 +208,17 @@ def step(
     locks: Held | None = None,
     bounds: Bounds | None = None,
     pull: Pull | None = None,
+    untried_mm: float = 0.0,
+    stride: float = 1.0,
 ) -> tuple[Round, Starts[Seen]]:
     """One iteration, without a word from the device."""
     basis = None if locks is None else locks.free(state.poses)
     hessian, gradient = quadratic(state.model, state.poses, pull)
-    twist, predicted = _damped_step(hessian, gradient, state.damping, basis)
+    twist, predicted = _damped_step(hessian, gradient, state.damping, basis, stride=stride)
     length = _length_mm(twist)
     stuck = state.active & ~(predicted > 0)
-    active = state.active & ~stuck
+    untried = state.active & ~stuck & (length < untried_mm)
+    active = state.active & ~stuck & ~untried
     poses = _moved(state.poses, twist, problem.pivot)
     if locks is not None:
         poses = locks.settle(state.poses, poses)
@@ -222,7 +231,10 @@ def step(
         less = less + pull.loss(state.poses) - pull.loss(poses)
     gain = less / predicted
     accepted = active & torch.isfinite(model.loss) & (gain > 1e-3)
-    tried = Round(poses, problem.drrs(seen), model, active, accepted, state.damping, length)
+    tried = Round(
+        poses, problem.drrs(seen), state.model.where(untried, model), active | untried,
+        accepted | untried, state.damping, length,
+    )  # fmt: skip
     seen, renewed = problem.renew(seen, state.seen, state.model, accepted)
     rejected = active & ~accepted
     gentler = state.damping * (1 - (2 * gain - 1) ** 3).clamp_min(1 / 3)
@@ -233,14 +245,15 @@ def step(
     done = (active & short) | (rejected & (damping > MAX_DAMPING))
     return tried, Starts(
         poses=tuple(
-            _where(accepted, new, old) for new, old in zip(poses, state.poses, strict=True)
+            _where(accepted | untried, new, old)
+            for new, old in zip(poses, state.poses, strict=True)
         ),
         seen=seen,
         model=renewed,
         damping=damping,
         growth=growth,
         active=active & ~done,
-        ended=state.ended | stuck | done,
+        ended=state.ended | stuck | untried | done,
     )
 
 
@@ -329,8 +342,9 @@ def _damped_step(
     damping: Float[Tensor, "s"],
     basis: Float[Tensor, "s n k"] | None,
     solve: Callable[[Tensor, Tensor], Tensor] = _solved,
+    stride: float = 1.0,
 ) -> tuple[Float[Tensor, "s n"], Float[Tensor, "s"]]:
-    """The damped Gauss-Newton step and the decrease of the loss that it predicts."""
+    """The damped Gauss-Newton step, so many times as long, and the decrease of the loss that it predicts."""
     if basis is not None:
         hessian = basis.mT @ hessian @ basis
         gradient = (basis.mT @ gradient[..., None])[..., 0]
@@ -341,7 +355,7 @@ def _damped_step(
     empty = diagonal.amax(-1) <= 0
     eye = torch.eye(diagonal.shape[-1], dtype=damped.dtype, device=damped.device)
     damped = torch.where(empty[:, None, None], eye, damped)
-    reduced = torch.nan_to_num(-solve(damped, gradient), nan=0.0, posinf=0.0, neginf=0.0)
+    reduced = torch.nan_to_num(-stride * solve(damped, gradient), nan=0.0, posinf=0.0, neginf=0.0)
     twist = reduced if basis is None else (basis @ reduced[..., None])[..., 0]
     turn, shift = _ways(twist)
     shrink = torch.minimum(

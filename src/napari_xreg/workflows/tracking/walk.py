@@ -1,0 +1,467 @@
+"""The way through a sequence: frame after frame, several in flight, each judged before it counts."""
+
+import math
+import statistics
+import time
+from collections import deque
+from collections.abc import Generator, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from napari_xreg.geometry import Pose
+from napari_xreg.images import ReadError
+from napari_xreg.progress import Control, ahead
+from napari_xreg.registration import (
+    Registration,
+    Status,
+    View,
+    moved_on,
+    smoothed,
+    step_between,
+)
+from napari_xreg.workflows.tracking.frames import Frames
+from napari_xreg.workflows.tracking.settings import TrackSettings
+from napari_xreg.workflows.tracking.sought import Found, Seen, Sought
+from napari_xreg.workflows.tracking.tracks import FrameState, Track, TrackedFrame
+
+LOST = "The body was lost before this frame."
+CANCELLED = "Cancelled before this frame was done."
+TOO_FAR = "What fits best lies too far from where the body was expected."
+STEADY = 5
+"""Frames; what lay farther back says nothing of the velocity, and after so many looks in vain no wider one is
+taken: it would cost far more than all that is found."""
+IN_FLIGHT = 3
+"""Frames that are refined at once: always so many, so that what is found is the same on every machine."""
+
+Places = Sequence[tuple[int, Pose]]
+"""Where a body was, ``world_from_rig``, in the last frames that it has a pose of."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Looked:
+    """A frame as it was read; without views where it could not be, and why."""
+
+    place: int
+    number: int
+    views: tuple[View, ...] = ()
+    error: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class _Begun:
+    """A frame in flight.
+
+    Parameters
+    ----------
+    looked
+        As it was read.
+    seen
+        With the cameras where the bodies are expected.
+    rough
+        Where the coarse look ended; None: there was none, or it went astray.
+    fine
+        What looks at it from there; None: nothing does.
+    began
+        When, as of `time.perf_counter`.
+    error
+        Why there was no look.
+    """
+
+    looked: _Looked
+    began: float
+    seen: Seen = ()
+    rough: Found | None = None
+    fine: "Future[Found] | None" = None
+    error: str = ""
+
+
+class Walk:
+    """Tracking under way.
+
+    Parameters
+    ----------
+    sought
+        What is looked for.
+    frames, start, keys, settings
+        As of `TrackRequest`; keys have a pose of every body.
+    control
+        As of `track`.
+    """
+
+    _first: View
+    """The first camera in the frame that is started from."""
+
+    def __init__(
+        self,
+        sought: Sought,
+        frames: Frames,
+        start: int,
+        keys: Mapping[int, Sequence[Pose]],
+        settings: TrackSettings,
+        control: Control,
+    ) -> None:
+        missing = sorted({start, *keys} - set(frames.numbers))
+        if missing:
+            raise ValueError(
+                f"there is no frame {missing[0]}: the frames are {frames.numbers[0]} to "
+                f"{frames.numbers[-1]}"
+            )
+        self._sought, self._frames, self._keys = sought, frames, keys
+        self._settings, self._control = settings, control
+        self._start = frames.numbers.index(start)
+        self._done: dict[int, tuple[TrackedFrame, ...]] = {}
+        self._together: dict[int, Float[Tensor, "n n"] | None] = {}
+        self._reading: Future[_Looked] | None = None
+        self._simulated = False
+
+    def through(self) -> Generator[tuple[TrackedFrame, ...], None, None]:
+        """From the start forward, then back, then from key frames into what could not be found."""
+        yield self._begin()
+        keys = [self._frames.numbers.index(number) for number in sorted(self._keys)]
+        for key in keys:
+            if key != self._start:
+                yield self._given(key)
+        yield from self._go(self._start, +1)
+        yield from self._go(self._start, -1)
+        for key in keys:
+            yield from self._go(key, +1, mending=True)
+            yield from self._go(key, -1, mending=True)
+
+    def tracks(self) -> tuple[Track, ...]:
+        """Of every body; frames that were not reached are open."""
+        words = CANCELLED if self._control.cancelled else LOST
+        return tuple(self._track(body, words) for body in range(len(self._sought.pivots)))
+
+    def together(self) -> tuple[Float[Tensor, "n n"] | None, ...]:
+        """Of every frame, `Found.covariance`."""
+        return tuple(self._together.get(place) for place in range(len(self._frames.numbers)))
+
+    def _begin(self) -> tuple[TrackedFrame, ...]:
+        """The frame that is started from; where that is not trusted, from some starts about it."""
+        looked = self._read(self._start)
+        if not looked.views:
+            raise ReadError(looked.error)
+        self._first = looked.views[0]
+        if looked.number in self._keys:
+            return self._given(self._start)
+        began = time.perf_counter()
+        frames, covariance = self._open(looked, CANCELLED), None
+        if self._control.proceed():
+            found = self._sought.first(_moved(looked.views, self._sought.starts))
+            if not self._control.cancelled:
+                frames, covariance = self._tracked(looked, found), found.covariance
+        return self._keep(self._start, _taking(frames, began), covariance)
+
+    def _given(self, place: int) -> tuple[TrackedFrame, ...]:
+        """A frame whose poses the user has checked: they hold whether its picture can be read or not."""
+        looked = self._read(place)
+        frames = tuple(
+            replace(frame, state=FrameState.KEY, world_from_camera=pose.to(dtype=torch.float64))
+            for frame, pose in zip(self._open(looked), self._keys[looked.number], strict=True)
+        )
+        return self._keep(place, frames)
+
+    def _go(
+        self, start: int, way: int, mending: bool = False
+    ) -> Generator[tuple[TrackedFrame, ...], None, None]:
+        """From a frame with poses, forward (+1) or back (-1), to the end, or until every body is lost.
+
+        Parameters
+        ----------
+        mending
+            Only as far as frames have no pose that is trusted.
+        """
+        bodies = range(len(self._sought.pivots))
+        known = [self._known(body, start) for body in bodies]
+        if not all(known):
+            return
+        places = range(start + way, len(self._frames.numbers) if way > 0 else -1, way)
+        lost, vain = 0, 0
+        begun: deque[_Begun] = deque()
+        try:
+            for place in places:
+                before = self._done.get(place)
+                if mending and before is not None and _sure(before):
+                    return
+                if before is not None and before[0].state is FrameState.KEY:
+                    # A correction is no motion: the velocity begins anew.
+                    lost, vain, known = 0, 0, [self._known(body, place) for body in bodies]
+                    begun = _ended(begun)
+                    continue
+                if not self._control.proceed():
+                    return
+                if not begun:
+                    begun.append(self._begun(place, known, None, places))
+                self._further(begun, known, places)
+                if self._control.cancelled:
+                    return
+                frames, covariance, again = self._finished(begun[0], vain < STEADY)
+                if self._control.cancelled:
+                    return
+                vain = 0 if _sure(frames) else vain + 1
+                lost = lost + 1 if all(f.world_from_camera is None for f in frames) else 0
+                for body, frame in enumerate(frames):
+                    if frame.world_from_rig is not None:
+                        known[body] = [*known[body], (place, frame.world_from_rig)][-2:]
+                begun.popleft()
+                if again:
+                    # Those that follow were begun from where it did not end.
+                    begun = _ended(begun)
+                if before is None or _better(frames, before):
+                    yield self._keep(place, frames, covariance)
+                if lost >= self._settings.lost_after:
+                    return
+        finally:
+            _ended(begun)
+
+    def _known(self, body: int, place: int) -> list[tuple[int, Pose]]:
+        pose = self._done[place][body].world_from_rig
+        return [] if pose is None else [(place, pose)]
+
+    def _further(self, begun: deque[_Begun], known: Sequence[Places], places: range) -> None:
+        """Begin the frames after one, as if each ended where its coarse look did."""
+        while len(begun) < IN_FLIGHT and (last := begun[-1]).rough is not None:
+            place = last.looked.place + places.step
+            if place not in places or place in self._done:
+                return
+            expected = []
+            for body, before in enumerate(known):
+                passed = [
+                    (each.looked.place, self._rig_of(each, body))
+                    for each in begun
+                    if each.rough is not None
+                ]
+                expected.append([*before, *passed][-2:])
+            begun.append(self._begun(place, expected, last.rough, places))
+
+    def _rig_of(self, begun: _Begun, body: int) -> Pose:
+        """``world_from_rig`` where the coarse look ended."""
+        assert begun.rough is not None
+        pose = begun.rough.bodies[body].world_from_camera.to(dtype=torch.float64)
+        rig_from_camera = begun.looked.views[0].world_from_camera.to(dtype=torch.float64)
+        return (pose @ rig_from_camera.inverse()).orthonormal()
+
+    def _begun(
+        self, place: int, known: Sequence[Places], before: Found | None, places: range
+    ) -> _Begun:
+        """Look at a frame coarsely, here, and let it be looked at finely."""
+        onward = place + places.step
+        looked = self._read(place, ahead_of=onward if onward in places else None)
+        began = time.perf_counter()
+        if not looked.views:
+            return _Begun(looked, began, error=looked.error)
+        expected = [self._expected(body, place, each) for body, each in enumerate(known)]
+        seen = _moved(looked.views, expected)
+        try:
+            rough = self._sought.rough(seen, before)
+        except ValueError as nothing:  # a picture without content: black, or all masked
+            return _Begun(looked, began, error=str(nothing))
+        if not all(self._near(rough, seen)):
+            return _Begun(looked, began, seen)
+        from_here = [
+            tuple(
+                replace(view, world_from_camera=pose.to(dtype=torch.float64))
+                for view, pose in zip(views, body.views, strict=True)
+            )
+            for views, body in zip(seen, rough.bodies, strict=True)
+        ]
+        return _Begun(
+            looked, began, seen, rough, ahead(lambda: self._sought.fine(from_here, rough))
+        )
+
+    def _finished(
+        self, begun: _Begun, may_look_again: bool
+    ) -> tuple[tuple[TrackedFrame, ...], Float[Tensor, "n n"] | None, bool]:
+        """What became of a frame, and whether it did not end where its coarse look did."""
+        looked = begun.looked
+        if begun.error:
+            return _taking(self._open(looked, begun.error), begun.began), None, True
+        try:
+            found = None if begun.fine is None else begun.fine.result()
+            again = found is None or not all(
+                near and body
+                for near, body in zip(self._near(found, begun.seen), found.bodies, strict=True)
+            )
+            if again and self._settings.retry_starts and may_look_again:
+                wide = self._sought.wide(begun.seen)
+                if found is None or self._worth(wide, begun.seen) >= self._worth(found, begun.seen):
+                    found = wide
+            elif found is not None:
+                again = not all(self._near(found, begun.seen))
+        except ValueError as nothing:
+            return _taking(self._open(looked, str(nothing)), begun.began), None, True
+        if found is None:
+            return _taking(self._open(looked, TOO_FAR), begun.began), None, True
+        near = self._near(found, begun.seen)
+        frames = tuple(
+            frame if there else missed
+            for frame, missed, there in zip(
+                self._tracked(looked, found), self._open(looked, TOO_FAR), near, strict=True
+            )
+        )
+        return _taking(frames, begun.began), found.covariance, again
+
+    def _worth(self, found: Found, seen: Seen) -> tuple[int, int]:
+        """How many bodies are near where they were expected, and trusted."""
+        return sum(self._near(found, seen)), sum(map(bool, found.bodies))
+
+    def _near(self, found: Found, seen: Seen) -> list[bool]:
+        """Whether each body shows, and lies no farther from where it was expected than a body moves."""
+        return [
+            body.status is not Status.NO_OVERLAP and self._close(body, views[0], pivot)
+            for body, views, pivot in zip(found.bodies, seen, self._sought.pivots, strict=True)
+        ]
+
+    def _close(self, found: Registration, view: View, pivot: Float[Tensor, "3"]) -> bool:
+        expected = view.world_from_camera.to(dtype=torch.float64)
+        beside = step_between(expected, found.world_from_camera.to(dtype=torch.float64), pivot)
+        ray = expected.rotation[:, 2]
+        across = beside[3:] - (beside[3:] @ ray) * ray
+        turn, shift = math.degrees(float(beside[:3].norm())), float(across.norm())
+        return turn <= self._settings.jump_deg and shift <= self._settings.jump_mm
+
+    def _read(self, place: int, ahead_of: int | None = None) -> _Looked:
+        """A frame; the next one is read meanwhile."""
+        begun, self._reading = self._reading, None
+        looked = begun.result() if begun is not None else None
+        if looked is None or looked.place != place:
+            looked = self._look(place)
+        if ahead_of is not None:
+            self._reading = ahead(lambda: self._look(ahead_of))
+        self._simulated |= any(view.radiograph.simulated for view in looked.views)
+        return looked
+
+    def _look(self, place: int) -> _Looked:
+        number = self._frames.numbers[place]
+        try:
+            return _Looked(place, number, self._frames.views(number))
+        except ReadError as error:
+            return _Looked(place, number, error=str(error))
+
+    def _expected(self, body: int, place: int, known: Places) -> Pose:
+        """``world_from_rig`` as constant velocity leads to expect it."""
+        numbers = self._frames.numbers
+        at, last = known[-1]
+        if len(known) < 2:
+            return last
+        earlier, before = known[-2]
+        if max(abs(at - earlier), abs(place - at)) > STEADY:
+            return last
+        onward = (numbers[place] - numbers[at]) / (numbers[at] - numbers[earlier])
+        return moved_on(before, last, onward, self._sought.pivots[body])
+
+    def _open(self, looked: _Looked, words: str = "") -> tuple[TrackedFrame, ...]:
+        camera = (looked.views or (self._first,))[0].world_from_camera.to(dtype=torch.float64)
+        frame = TrackedFrame(
+            looked.number, self._time(looked.place), FrameState.OPEN, camera, words=words
+        )
+        return (frame,) * len(self._sought.pivots)
+
+    def _tracked(self, looked: _Looked, found: Found) -> tuple[TrackedFrame, ...]:
+        return tuple(
+            replace(
+                frame,
+                state=FrameState.TRACKED if body else FrameState.DOUBTFUL,
+                world_from_camera=body.world_from_camera.to(dtype=torch.float64).orthonormal(),
+                covariance=body.covariance_at_scale,  # the CT is as large in every frame
+                probability=body.probability,
+                loss=float(body.losses["loss"]),
+                words="" if body else body.status.value,
+            )
+            for frame, body in zip(self._open(looked), found.bodies, strict=True)
+        )
+
+    def _keep(
+        self,
+        place: int,
+        frames: tuple[TrackedFrame, ...],
+        covariance: Float[Tensor, "n n"] | None = None,
+    ) -> tuple[TrackedFrame, ...]:
+        self._done[place], self._together[place] = frames, covariance
+        return frames
+
+    def _time(self, place: int) -> float | None:
+        times = self._frames.times_s
+        return None if times is None else times[place]
+
+    def _track(self, body: int, words: str) -> Track:
+        """Of a body, with its smooth motion."""
+        numbers, pivot = self._frames.numbers, self._sought.pivots[body]
+        camera = self._first.world_from_camera
+        frames = tuple(
+            self._done[place][body]
+            if place in self._done
+            else TrackedFrame(number, self._time(place), FrameState.OPEN, camera, words=words)
+            for place, number in enumerate(numbers)
+        )
+        notes: tuple[str, ...] = ()
+        smooth = None
+        if self._settings.smooth:
+            covariances = _covariances(frames)
+            if sum(each is not None for each in covariances) >= 3:
+                apart = [b - a for a, b in pairwise(numbers)]
+                steps = [1.0, *(each / statistics.median(apart) for each in apart)]
+                poses = [frame.world_from_rig for frame in frames]
+                smooth = smoothed(poses, covariances, pivot, steps)
+            else:
+                notes = ("Too few frames were tracked to work out a smooth motion.",)
+        return Track(
+            frames, pivot, self._first.radiograph.carm, smooth, self._simulated,
+            self._control.cancelled, notes,
+        )  # fmt: skip
+
+
+def _moved(views: Sequence[View], world_from_rig: Sequence[Pose]) -> list[tuple[View, ...]]:
+    """The cameras where they stand about bodies that have moved."""
+    return [
+        tuple(
+            replace(view, world_from_camera=pose @ view.world_from_camera.to(dtype=torch.float64))
+            for view in views
+        )
+        for pose in world_from_rig
+    ]
+
+
+def _ended(begun: deque[_Begun]) -> deque[_Begun]:
+    """None is left in flight: what was begun is waited for, and dropped."""
+    for each in begun:
+        if each.fine is not None:
+            each.fine.exception()
+    return deque()
+
+
+def _taking(frames: Sequence[TrackedFrame], began: float) -> tuple[TrackedFrame, ...]:
+    seconds = time.perf_counter() - began
+    return tuple(replace(frame, seconds=seconds) for frame in frames)
+
+
+def _sure(frames: Sequence[TrackedFrame]) -> bool:
+    return all(frame.state.sure for frame in frames)
+
+
+_ORDER = (FrameState.OPEN, FrameState.DOUBTFUL, FrameState.TRACKED, FrameState.KEY)
+
+
+def _better(frames: Sequence[TrackedFrame], before: Sequence[TrackedFrame]) -> bool:
+    """Whether a second look at a frame is worth more than the first."""
+    ranks = [
+        (sum(_ORDER.index(f.state) for f in each), sum(f.probability or 0.0 for f in each))
+        for each in (frames, before)
+    ]
+    return ranks[0] > ranks[1]
+
+
+def _covariances(frames: Sequence[TrackedFrame]) -> list[Float[Tensor, "6 6"] | None]:
+    """Of what counts as measured: what is trusted; a pose that was given is as sure as the least unsure."""
+    trusted = [f.covariance if f.state is FrameState.TRACKED else None for f in frames]
+    sure = [each for each in trusted if each is not None]
+    best = min(sure, key=lambda each: float(each.trace()), default=None)
+    return [
+        best if frame.state is FrameState.KEY else own
+        for frame, own in zip(frames, trusted, strict=True)
+    ]
