@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -452,3 +453,19 @@ class TestWhatGoesWrong:
         assert "Traceback" not in done.err
         with pytest.raises(type(error)):
             call("register", case.ct, case.xray, "--quiet", "--debug")
+
+
+@pytest.mark.slow
+def test_a_result_of_xvr_is_gone_on_from_and_written(call, case, tmp_path):
+    quick = ("--method", "adam", "--film", "none", "--xvr", "--json", "--quiet")
+    first = json.loads(call("register", case.ct, case.xray, *quick, "--out", "a").out)
+    assert str(Path("a") / "result.pth") in first["files"]
+    done = call("register", case.ct, case.xray, "--start", "a/result.pth", *quick, "--out", "b")
+    second = json.loads(done.out)
+    start = torch.tensor(second["start"]["world_from_camera"])
+    assert torch.allclose(start, torch.tensor(first["pose"]["world_from_camera"]), atol=2e-4)
+    assert second["start_origin"] == "result.pth"
+    refused = call(
+        "register", case.ct, case.xray, "--start", "a/result.pth", "--pose-frame", "opencv"
+    )
+    assert (refused.code, "leave --pose-frame out" in refused.err) == (2, True)

@@ -95,7 +95,7 @@ def test_poses_and_names_are_inspected(folder):
     ("name", "words"),
     [
         ("camera.txt", "in its geometry"),
-        ("pose.tfm", "Pose tab"),
+        ("pose.tfm", "Paste in the Pose tab"),
         ("bones.txt", "beside the label"),
     ],
 )

@@ -44,6 +44,7 @@ def read_patient(arguments: Namespace) -> Patient:
         structures=structures,
         landmarks=() if marks is None else placed_landmarks(arguments),
     )
+    arguments.volume_center = patient.volume.center  # of poses in files of xvr
     attenuation = getattr(arguments, "attenuation", "auto").replace("-", " ")
     return replace(patient, attenuation=attenuation)
 
@@ -220,8 +221,15 @@ def read_start(arguments: Namespace, number: int) -> Pose:
     ReadError
         If it is none, or does not say what its matrix maps.
     """
+    path = Path(arguments.start[number])
+    if path.suffix.lower() in (".pth", ".pt"):
+        if arguments.pose_frame is not None:
+            raise ValueError("a result of xvr says what its poses map: leave --pose-frame out")
+        from napari_xreg.datasets import read_xvr_result  # files of torch, which few runs need
+
+        return read_xvr_result(path).pose(arguments.volume_center)
     try:
-        return read_pose(arguments.start[number], frame=arguments.pose_frame)
+        return read_pose(path, frame=arguments.pose_frame)
     except FrameUnknown as unknown:
         raise ReadError(f"{unknown} (--pose-frame)") from unknown
 

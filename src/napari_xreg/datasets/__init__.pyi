@@ -13,3 +13,9 @@ from .layouts import (
     is_data_set as is_data_set,
     open_data_set as open_data_set,
 )
+from .xvr_result import (
+    XvrResult as XvrResult,
+    is_xvr_result as is_xvr_result,
+    read_xvr_result as read_xvr_result,
+    write_xvr_result as write_xvr_result,
+)

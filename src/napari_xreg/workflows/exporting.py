@@ -63,6 +63,8 @@ class ExportRequest:
         Write radiograph.npz too (radiograph-2.npz ...): of images that stand in no file.
     kind
         What wrote the folder: a run replaces the files of the last one of its kind.
+    xvr
+        Write result.pth too, which xvr goes on from.
     also
         Names that the caller writes there afterwards and that belong to this run.
     """
@@ -78,6 +80,7 @@ class ExportRequest:
     film: Film = "auto"
     with_radiographs: bool = False
     kind: str = "register"
+    xvr: bool = False
     also: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -212,6 +215,14 @@ def export(request: ExportRequest) -> Generator[Drawn, None, Exported]:
                 words = caption(request.title, shown, pose, registration, data)
                 write_picture(path, overlay_picture(comparison, registration, caption=words))
             yield Drawn("pictures", number, len(views))
+        if request.xvr:
+            from napari_xreg.datasets import write_xvr_result  # files of torch, which few runs need
+
+            with each.file("result.pth", "for xvr register restart") as path:
+                write_xvr_result(
+                    path, registration, view.radiograph, view.world_from_camera,
+                    volume_center=volume.center,
+                )  # fmt: skip
         film = _format_of(request.film) if registration.trajectory else None
         if film is not None:
             with each.file(film, "the refinement, step by step") as path:

@@ -98,6 +98,11 @@ def _initialisers(text: str) -> list[str]:
 
 
 def _add_initial_pose(register: Parser) -> None:
+    register.add_argument(
+        "--xvr",
+        action="store_true",
+        help="also write result.pth, from which `xvr register restart` goes on",
+    )
     find = register.add_argument_group("initial pose estimation")
     methods = "; ".join(f"{row.name}: {row.line}" for row in INITIALISERS.values())
     find.add_argument(

