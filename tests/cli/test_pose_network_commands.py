@@ -1,20 +1,26 @@
 """``train pose``, ``register --init regression`` and ``inspect`` of weights, as a user asks for them."""
 
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import seeded_xvr as seeded
+import SimpleITK as sitk
 import torch
 
 from napari_xreg.cli.arguments.parser import build_parser
 from napari_xreg.cli.arguments.train import RANGES
 from napari_xreg.cli.commands import train as train_command
 from napari_xreg.cli.commands.train import train_request
+from napari_xreg.geometry import Pose
+from napari_xreg.images import read_radiograph
 from napari_xreg.metrics import rotation_error_deg
+from napari_xreg.progress import run
 from napari_xreg.records.pose_frames import pose_of_matrix
 from napari_xreg.regression import Place, PoseFrame, PoseNetwork
 from napari_xreg.training import NAMED_RANGES, FixedCamera, PoseRange, save_network
-from napari_xreg.workflows import Interrupted, Resume
+from napari_xreg.workflows import InitialiseRequest, Interrupted, Resume, initialise
 
 
 @pytest.fixture
@@ -47,6 +53,36 @@ def test_a_registration_starts_where_the_network_says(case, weights, call, tmp_p
     )
     assert float(rotation_error_deg(found, case.pose)) < 0.5
     assert done.code == 0, done.err
+
+
+def test_a_network_of_a_template_is_brought_to_the_ct(case, call, tmp_path, monkeypatch):
+    # It says the true pose as if the template's world were moved against the CT's by -(30, -20, 10) mm.
+    shift = torch.tensor([30.0, -20.0, 10.0], dtype=torch.float64)
+    network = PoseNetwork(framing=FixedCamera(pixels=32), frame=PoseFrame(center="volume"))
+    said = Pose(case.pose.rotation.double(), case.pose.translation.double() - shift)
+    network.begin_at(said, Place(torch.zeros(3, dtype=torch.float64)))
+    for head in (network.rot_regression, network.xyz_regression):
+        torch.nn.init.zeros_(head.weight)
+    save_network(
+        tmp_path / "of.safetensors", network, {"words": ["trained in the frame of a template"]}
+    )
+    sitk.WriteTransform(sitk.TranslationTransform(3, shift.tolist()), str(tmp_path / "warp.tfm"))
+    volume, radiograph = case.volume, read_radiograph(case.xray)
+    asked = InitialiseRequest("regression", volume, radiograph, weights=tmp_path / "of.safetensors")
+    found = run(initialise(replace(asked, warp=tmp_path / "warp.tfm")))
+    assert torch.allclose(found.pose.matrix(), case.pose.matrix().double(), atol=1e-3)
+    assert "as warp.tfm says" in found.notes[0]
+    assert "without its warp" in run(initialise(asked)).notes[0]
+    # The template is this very CT: what the network says is about its middle.
+    network.begin_at(case.pose, Place(volume.center.double()))
+    save_network(tmp_path / "of.safetensors", network, {})
+    found = run(initialise(replace(asked, template=Path(case.ct))))
+    assert (
+        "the template was registered to the CT, turned by 0.0° (correlation 1.00" in found.notes[0]
+    )
+    assert torch.allclose(found.pose.matrix(), case.pose.matrix().double(), atol=0.05)
+    refused = call("register", case.ct, case.xray, "--warp", tmp_path / "warp.tfm")
+    assert (refused.code, "--warp belong to --init regression" in refused.err) == (2, True)
 
 
 def test_one_trained_on_another_ct_is_refused(case, call, tmp_path):

@@ -88,6 +88,8 @@ def find_every_start(
                 given,
                 beside=beside,
                 structures=tuple(patient.structures),
+                warp=None if arguments.warp is None else Path(arguments.warp),
+                template=None if arguments.template is None else Path(arguments.template),
             )
         )
     prepare_renderer(console, arguments.threads)

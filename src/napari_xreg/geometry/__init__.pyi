@@ -19,6 +19,7 @@ from .carm import (
     twists_of_carm_parameters as twists_of_carm_parameters,
 )
 from .detector import Detector as Detector
+from .nearest import nearest_rotation as nearest_rotation
 from .pinhole import (
     OpenCVCamera as OpenCVCamera,
     carm_from_camera_matrices as carm_from_camera_matrices,

@@ -14,6 +14,7 @@ from .entries import (
     carm_to_json as carm_to_json,
     in_rows as in_rows,
 )
+from .itk_transform import read_itk_transform as read_itk_transform
 from .joint_file import JointRow as JointRow, write_joint as write_joint
 from .pictures import (
     carm_words as carm_words,

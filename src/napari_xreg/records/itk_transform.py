@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from napari_xreg.files import ReadError, number
+from napari_xreg.files import ReadError, number, read_bytes, read_text
 
 # How many parameters and fixed parameters (the centre; the order of angles) each has.
 _LINEAR = {
@@ -36,6 +36,21 @@ def itk_text(matrix: npt.NDArray[np.float64], comment: str) -> str:
         "Transform: AffineTransform_double_3_3\n"
         f"Parameters: {' '.join(repr(float(v)) for v in numbers)}\nFixedParameters: 0 0 0\n"
     )
+
+
+def read_itk_transform(path: Path | str) -> npt.NDArray[np.float64]:
+    """The 4 x 4 matrix of a file that holds one linear transform of space, text or binary (``.h5``, ``.mat``).
+
+    Raises
+    ------
+    ReadError
+        As `matrix_of_itk`, or if it is absent.
+    """
+    path = Path(path)
+    if path.suffix.lower() in (".h5", ".mat"):
+        read_bytes(path)  # refuses what is no file before ITK opens it
+        return matrix_of_itk(path, None)
+    return matrix_of_itk(path, read_text(path))
 
 
 def matrix_of_itk(path: Path, text: str | None) -> npt.NDArray[np.float64]:

@@ -13,6 +13,7 @@ from .network.pose_network import (
     network_of_configuration as network_of_configuration,
 )
 from .network.published import (
+    OF_TEMPLATE as OF_TEMPLATE,
     generation as generation,
     network_of_published as network_of_published,
     published_content as published_content,

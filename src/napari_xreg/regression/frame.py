@@ -57,10 +57,14 @@ class Place:
         The point a network speaks about, world mm.
     extent_mm
         Size of the CT's grid along the world axes; only DiffPose asks for it.
+    world_from_template
+        Where the network speaks of a template, with its own `center` and `extent_mm`: what takes the
+        template's world to that of the CT. None: it speaks of the CT.
     """
 
     center: Float[Tensor, "3"]
     extent_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    world_from_template: Pose | None = None
 
     @classmethod
     def of_volume(cls, volume: Volume, center: Float[Tensor, "3"] | None = None) -> "Place":
@@ -136,11 +140,14 @@ class PoseFrame:
         """
         rotation, xyz = rotation.double(), translation.double() * self.unit_mm
         if self.meant == "diffpose":
-            return self._from_offset(rotation, xyz, place)
-        matrix = matrix_from_xvr_parameters(
-            rotation, xyz, self.parameterization, convention=self.convention
-        )
-        return self._from_matrix(matrix, place)
+            pose = self._from_offset(rotation, xyz, place)
+        else:
+            matrix = matrix_from_xvr_parameters(
+                rotation, xyz, self.parameterization, convention=self.convention
+            )
+            pose = self._from_matrix(matrix, place)
+        moved = place.world_from_template
+        return pose if moved is None else moved.to(device=xyz.device) @ pose
 
     def numbers(
         self, world_from_camera: Pose, place: Place
@@ -148,6 +155,9 @@ class PoseFrame:
         """What the heads would have to say; for frames of xvr alone."""
         if self.meant == "diffpose":
             raise ValueError("poses cannot be put into the numbers of DiffPose")
+        if place.world_from_template is not None:
+            back = place.world_from_template.inverse()
+            world_from_camera = back.to(dtype=world_from_camera.rotation.dtype) @ world_from_camera
         carm = CArm(1000.0, 500.0, Detector((8, 8), (1.0, 1.0), mirrored=self.mirrored))
         x, y, z = place.center.tolist()
         camera = diffdrr_from_carm(

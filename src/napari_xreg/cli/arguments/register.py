@@ -119,6 +119,17 @@ def _add_initial_pose(register: Parser) -> None:
         metavar="FILE",
         help="for --init (default: those of the package); may be repeated, once for each network",
     )
+    find.add_argument(
+        "--warp",
+        metavar="FILE",
+        help="of a pose network that was trained in the frame of a template: the linear ITK transform from the "
+        "template's points to the CT's",
+    )
+    find.add_argument(
+        "--template",
+        metavar="CT",
+        help="the template itself; without --warp it is registered to the CT",
+    )
 
 
 def _add_refinement(register: Parser) -> None:

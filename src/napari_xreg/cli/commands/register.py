@@ -187,6 +187,9 @@ def check_settings(arguments: Namespace) -> None:
     networks = [name for name, row in INITIALISERS.items() if row.recipe]
     if arguments.weights is not None and not found:
         raise ValueError(f"--weights belong to --init {' or '.join(networks)}")
+    given = [f"--{name}" for name in ("warp", "template") if getattr(arguments, name) is not None]
+    if given and "regression" not in arguments.init:
+        raise ValueError(f"{' and '.join(given)} belong to --init regression")
     check_film(arguments.film)
     solver = SOLVERS.get(arguments.method)
     if solver is None:

@@ -32,6 +32,8 @@ NAMED: tuple[Named, ...] = (
 )
 """What a checkpoint of xvr may name beside tensors and plain values: its date, and paths as text."""
 
+OF_TEMPLATE = "trained in the frame of a template"
+"""Among the words of a checkpoint of which that holds."""
 BATCH_NORMS = ("default", "batchnorm", "batchnorm2d", None)
 _RANGES = (
     ("first angle", "alphamin", "alphamax", "°"),
@@ -132,7 +134,7 @@ def published_words(content: Mapping[str, Any]) -> list[str]:
             parts = re.split(r"[/\\]", str(trained_on).rstrip("/\\"))
             said.append(f"trained on {'/'.join(parts[-2:])}")
         if config.get("warp"):
-            said.append("trained in the frame of a template: a CT has to be aligned with it")
+            said.append(f"{OF_TEMPLATE}: a CT has to be aligned with it")
     date = content.get("date")
     if isinstance(date, datetime.datetime):
         said.append(f"saved on {date:%d %B %Y}")

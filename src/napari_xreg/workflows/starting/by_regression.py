@@ -2,6 +2,7 @@
 
 from collections.abc import Generator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -9,11 +10,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from napari_xreg.geometry import Pose
-from napari_xreg.images import Volume
+from napari_xreg.images import Volume, read_volume
 from napari_xreg.progress import Control
 from napari_xreg.rayemb import bone_center
 from napari_xreg.registration import Spread, View
 from napari_xreg.regression import (
+    OF_TEMPLATE,
     OneView,
     Place,
     PoseNetwork,
@@ -26,6 +28,7 @@ from napari_xreg.workflows.preparing import WeightsRead
 from napari_xreg.workflows.starting.initialisers import NoStart
 from napari_xreg.workflows.starting.starting import InitialiseRequest, StartingPose
 from napari_xreg.workflows.starting.starts_by_method import REGRESSION_SPREAD, REGRESSION_STARTS
+from napari_xreg.workflows.starting.template import align_to_template, read_warp
 
 LITTLE_SEEN = 0.5
 """Share of the network's picture below which the user is told."""
@@ -56,7 +59,7 @@ def find_start(
     bone = request.isocenter
     if bone is None:
         bone = _bone_or_middle(request)
-    place = place_of(network, request.volume, bone)
+    place, aligned = _place(network, request, bone)
     try:
         said = predict(network, request.radiograph, place)
     except ValueError as error:
@@ -67,7 +70,12 @@ def find_start(
             "The network gives no start: at the pose that it says, the patient lies behind the source. "
             "Were the weights trained for this part of the body?"
         )
-    notes: list[str] = []
+    notes = [aligned] if aligned else []
+    if not aligned and any(OF_TEMPLATE in each for each in about.get("words", ())):
+        notes.append(
+            "the network was trained in the frame of a template: without its warp, or the template, its pose is off by "
+            "how the CT lies to that (--warp, --template)"
+        )
     if said.seen_share < LITTLE_SEEN:
         notes.append(
             f"the radiograph fills {100 * said.seen_share:.0f} % of what the network looks at: "
@@ -128,6 +136,24 @@ def _with_others(
             f"predictions of {len(views)} radiographs joined; they are off what they have in common by {apart}"
         ),
     )
+
+
+def _place(
+    network: PoseNetwork, request: InitialiseRequest, bone: Float[Tensor, "3"]
+) -> tuple[Place, str]:
+    """Where the CT lies as the network means it; of one that speaks of a template, how that was aligned."""
+    if request.warp is None and request.template is None:
+        return place_of(network, request.volume, bone), ""
+    template = None if request.template is None else read_volume(request.template)
+    if request.warp is not None:
+        found = read_warp(request.warp)
+    else:
+        assert template is not None
+        found = align_to_template(request.volume, template)
+    # Alone, a warp is of a template whose world has its origin where the network's poses have theirs.
+    origin = torch.zeros(3, dtype=torch.float64)
+    of = Place(origin) if template is None else Place.of_volume(template)
+    return replace(of, world_from_template=found.world_from_template), found.words
 
 
 def place_of(network: PoseNetwork, volume: Volume, bone: Float[Tensor, "3"]) -> Place:

@@ -66,6 +66,10 @@ class InitialiseRequest:
         World mm; None: what the method finds sensible.
     structures
         Of `labels`, that are registered; none: the whole CT.
+    warp, template
+        Of a pose network that speaks of a template: where that lies in the CT (`read_warp`), or the
+        template's CT, which is registered to this one (`align_to_template`); both: the warp, and the
+        template's middle.
     weights
         Of its network; None: those of the package, where it has some.
     seed
@@ -91,6 +95,8 @@ class InitialiseRequest:
     cache: Path | None = None
     beside: tuple[tuple[Radiograph, Pose | None], ...] = ()
     structures: tuple[int, ...] = ()
+    warp: Path | None = None
+    template: Path | None = None
 
 
 def initialise(
