@@ -44,14 +44,25 @@ def share(part: int, of: int) -> str:
     return f"{100 * part / of:.1f} %" if of else "–"
 
 
-def reliability(probability: Sequence[float], right: Sequence[bool]) -> str:
-    """A table: of results that were said to be so likely, how many were right."""
+def binned(probability: Sequence[float], right: Sequence[bool]) -> list[tuple[int, float, int]]:
+    """In each of `BINS`: results, their mean probability (0 of none), how many were right."""
     values: npt.NDArray[np.float64] = np.asarray(probability, np.float64)
-    good, rows = np.asarray(right, bool), []
+    good, found = np.asarray(right, bool), []
     for low, high in itertools.pairwise(BINS):
         of = (values >= low) & ((values < high) | (high == BINS[-1]))
-        mean = report.number(float(values[of].mean())) if of.any() else "-"
-        rows.append((f"{low:g} to {high:g}", int(of.sum()), mean, share(good[of].sum(), of.sum())))
+        mean = float(values[of].mean()) if of.any() else 0.0
+        found.append((int(of.sum()), mean, int(good[of].sum())))
+    return found
+
+
+def reliability(probability: Sequence[float], right: Sequence[bool]) -> str:
+    """A table: of results that were said to be so likely, how many were right."""
+    rows = [
+        (f"{low:g} to {high:g}", count, report.number(mean) if count else "-", share(good, count))
+        for (low, high), (count, mean, good) in zip(
+            itertools.pairwise(BINS), binned(probability, right), strict=True
+        )
+    ]
     return report.table(("probability", "results", "mean", "right"), rows)
 
 

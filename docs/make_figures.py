@@ -1,8 +1,9 @@
-"""Draw the figure of docs/conventions.md from the library itself: ``make figures``.
+"""Draw the figures of docs/conventions.md and of the verdict: ``make figures``.
 
-Nothing in it is placed by hand: axes, source and pixels come from `CArm`.
+Nothing is placed by hand: axes, source and pixels come from `CArm`, the verdict's from its benchmark.
 """
 
+import json
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -12,9 +13,11 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
 from napari_xreg.geometry import CArm, Detector
+from napari_xreg.metrics import wilson_interval
 
 plt.switch_backend("Agg")
 IMAGES = Path(__file__).resolve().parent / "images"
+VERDICT = IMAGES.parents[1] / "benchmarks" / "results" / "verdict.json"
 RED, GREEN, BLUE, GREY = "#c1272d", "#1b8a3a", "#1f5fbf", "#777777"
 MARKERS = {  # patient LPS, mm, from the isocenter
     "left": (50.0, 0.0, 0.0),
@@ -125,8 +128,28 @@ def pixels(ax: Axes) -> None:
     ax.set_axis_off()
 
 
+def reliability() -> None:
+    """Write docs/images/verdict-reliability.png: of what was said to be so likely, how much was right."""
+    bins = [entry for entry in json.loads(VERDICT.read_text())["reliability"] if entry[0]]
+    figure, ax = plt.subplots(figsize=(5.5, 4.4), layout="constrained")
+    ax.plot([0, 1], [0, 1], color=GREY, linewidth=1)
+    for count, mean, right in bins:
+        low, high = wilson_interval(right, count)
+        ax.plot([mean, mean], [low, high], color=BLUE)
+        ax.plot(mean, right / count, "o", color=BLUE)
+        ax.annotate(f"{count}", (mean, right / count), (6, -12), textcoords="offset points", size=8)
+    ax.set(
+        xlabel="probability that the verdict gave (fit without this anatomy)",
+        ylabel="share that was right",
+    )
+    total = sum(count for count, _, _ in bins)
+    ax.set_title(f"{total:,} results, simulated; 95 % intervals; numbers: results", fontsize=9)
+    figure.savefig(IMAGES / "verdict-reliability.png", dpi=100)
+
+
 def main() -> None:
-    """Write docs/images/conventions.png."""
+    """Write docs/images/conventions.png and that of the verdict."""
+    reliability()
     figure = plt.figure(figsize=(11.5, 4.4), layout="constrained")
     left, middle, right = figure.subfigures(1, 3, width_ratios=(1.35, 1.1, 1.0))
     room(left.add_subplot(projection="3d"))
