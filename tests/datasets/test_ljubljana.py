@@ -1,5 +1,7 @@
 """The Ljubljana angiograms: a twin of the file is explained by what is read of it."""
 
+from dataclasses import replace
+
 import h5py
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from twins import POINTS, ljubljana_cameras, pixels, write_ljubljana
 from napari_xreg.datasets import open_data_set
 from napari_xreg.datasets.angiogram import subtracted
 from napari_xreg.files import ReadError
-from napari_xreg.images import GeometryRecord, StoredImage
+from napari_xreg.images import GeometryRecord, StoredImage, without_saturated
 
 
 @pytest.fixture(scope="module")
@@ -42,10 +44,27 @@ def test_what_is_no_vessel_is_the_commonest_value_not_the_brightest():
     pixels = torch.tensor([[50.0, 50.0, 80.0], [50.0, 10.0, -20.0]], dtype=torch.float64)
     said, _ = subtracted(StoredImage(pixels, "dsa", GeometryRecord()))
     # Of the largest value, 80: (50 - v) / 80.
-    slope, offset = said.scale
-    assert (slope * pixels + offset).tolist() == [
+    assert said.pixels.tolist() == [
         pytest.approx([0.0, 0.0, -0.375]), pytest.approx([0.0, 0.5, 0.875]),
     ]  # fmt: skip
+
+
+def test_an_even_background_is_nothing_and_not_saturated(file):
+    radiograph = open_data_set(file).case("subject02").view("lat").radiograph
+    values = radiograph.line_integrals
+    vessels = values > values.quantile(0.8)
+    # As a workstation may write it: all that is no vessel exactly the same.
+    even = replace(radiograph, line_integrals=torch.where(vessels, values, 0.0))
+    assert without_saturated(even) is even
+    cut = replace(even, line_integrals=even.line_integrals.clamp(max=float(values.quantile(0.95))))
+    assert int(without_saturated(cut).usable.sum()) < cut.usable.sum()  # the other end still is
+
+
+def test_the_background_is_exactly_zero():
+    pixels = torch.tensor([[0.3, 0.3, 0.1], [0.3, 0.7, 0.3]])
+    said, _ = subtracted(StoredImage(pixels, "dsa", GeometryRecord()))
+    assert said.subtracted
+    assert (said.pixels == 0.0).sum() == 4
 
 
 def test_a_case_says_what_it_holds(file):

@@ -19,10 +19,12 @@ def subtracted(stored: StoredImage) -> tuple[StoredImage, str]:
     unit = float(stored.pixels.abs().max()) or 1.0
     said = replace(
         stored,
+        pixels=(background - stored.pixels) / unit,  # of the background exactly zero
         meaning="line_integral",
         bone=None,
         value_range=None,
-        scale=(-1 / unit, background / unit),
+        scale=None,
+        subtracted=True,
         notes=(),
     )
     return said, _WORDS

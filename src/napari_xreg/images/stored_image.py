@@ -13,6 +13,7 @@ from napari_xreg.images.intensity.collimator import collimator_mask
 from napari_xreg.images.intensity.line_integrals import estimate_i0, line_integrals_from_intensity
 from napari_xreg.images.intensity.value_range import ValueRange, floating_range
 from napari_xreg.images.known_geometry.record import GeometryRecord
+from napari_xreg.images.operations import Subtracted
 from napari_xreg.images.radiograph import Radiograph
 
 Meaning = Literal["intensity", "log_intensity", "line_integral"]
@@ -44,6 +45,9 @@ class StoredImage:
         Line integrals of the values as stored: ``slope * value + intercept``. None: unknown.
     i0
         Unattenuated intensity, in stored values, if the file says it.
+    subtracted
+        An image without contrast agent was taken away: line integrals of zero are nothing, and no end of
+        the range.
     """
 
     pixels: Float[Tensor, "rows columns"]
@@ -57,6 +61,7 @@ class StoredImage:
     photometric: str | None = None
     mask: Bool[Tensor, "rows columns"] | None = None
     simulated: bool = False
+    subtracted: bool = False
     why_no_meaning: str = "the file does not say what its values are"
     notes: tuple[str, ...] = ()
 
@@ -128,6 +133,7 @@ def radiograph_from_stored(
         nominal=nominal,
         simulated=stored.simulated,
         source=source,
+        operations=(Subtracted(),) if stored.subtracted else (),
         geometry=stored.geometry,
         notes=(*stored.geometry.notes, *stored.notes, *notes),
     )
