@@ -19,6 +19,8 @@ CHAPTERS = {
     "cpu": "Scaling and networks on the CPU",
     "refinement-typical": "Refinement against the Adam recipe",
     "capture-typical": "Capture range",
+    "starts-typical": "As many starts as it takes",
+    "landscapes": "From how far every loss leads home",
     "confidence": "Predicted errors",
     "pnp": "Pose from correspondences",
     "rayemb": "RayEmb: accuracy",
@@ -26,12 +28,14 @@ CHAPTERS = {
     "rayemb_speed": "RayEmb: time and memory",
     "heatmap_click": "RayEmb: a click in the viewer",
     "landmarks": "Landmarks by network",
+    "regression": "A pose network",
     "dragging": "Dragging in the viewer",
     "streaming": "Iterates streamed to the viewer",
     "verdict": "Verdict: can it be believed",
     "reg_quality": "Verdict on 2D3D-RegQuality",
     "wrist": "Real radiographs of a wrist",
     "bodies": "Several bones together",
+    "sequences": "A moving patient, tracked",
 }
 
 
