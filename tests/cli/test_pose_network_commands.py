@@ -135,8 +135,14 @@ def test_a_training_goes_on_with_its_own_similarity(monkeypatch, kept, tmp_path)
     words = ("pose", "phantoms", "--resume", "w.resume", "--tensorboard", "runs")
     said = request_of(*words, "--similarity", "0")
     assert (said.recipe.similarity, str(said.tensorboard)) == (0.0, "runs")
+    assert said.recipe.overlap == 0.0
     if kept:
         assert request_of(*words).recipe.similarity == 0.75
+        assert request_of(*words).recipe.overlap == 0.0  # of a file from before there was one
+        assert request_of(*words, "--overlap", "0.5").recipe.overlap == 0.5
+        found.settings["overlap"] = 0.25
+        assert request_of(*words).recipe.overlap == 0.25
+        assert request_of(*words, "--similarity", "1").recipe.overlap == 0.25
     else:
         with pytest.raises(
             ValueError, match=r"w.resume: the file does not say .*: give --similarity"
@@ -157,3 +163,5 @@ def test_ranges_of_the_paper_and_the_similarity():
     assert nearer.poses == PoseRange((-45.0, 45.0), (-45.0, 45.0), (-15.0, 15.0), 7.0)
     with pytest.raises(ValueError, match="belongs to train pose"):
         request_of("rayemb", "phantoms", "--similarity", "1")
+    with pytest.raises(ValueError, match="--overlap belongs to train pose"):
+        request_of("rayemb", "phantoms", "--overlap", "1")

@@ -122,6 +122,30 @@ def test_the_similarity_reaches_every_weight_of_the_heads(patient, center):
         assert bool((head.bias.grad != 0).all())
 
 
+def test_the_overlap_of_bone_has_a_gradient_that_a_threshold_has_not(patient, center):
+    network = new_network(center)
+    for head in (network.rot_regression, network.xyz_regression):
+        torch.nn.init.zeros_(head.weight)  # it says the same pose whatever it sees
+    task = task_of(patient, center, network, overlap=2.0, appearance=CLEAN)
+    losses = task.losses(torch.Generator().manual_seed(2))
+    assert set(losses) == {"loss", "geodesic", "overlap", "median_error_mm"}
+    losses["overlap"].backward()
+    assert bool((network.xyz_regression.bias.grad != 0).all())
+    # Of two columns of the identity three numbers change nothing of the rotation.
+    assert int((network.rot_regression.bias.grad != 0).sum()) == 3
+    losses = {name: value.detach() for name, value in losses.items()}
+    # By hand: of the bone alone, at the pose that it says.
+    chosen = task.pool.draw(4, torch.Generator().manual_seed(2), one_patient=True)
+    seen = chosen[0][0].patient.render(task.pool.carm, NARROW.middle(SMALL, center)[None])[:, 0]
+    meant = torch.stack([views.kinds[at, 0] for views, at in chosen])
+    a, b = (1 - torch.exp(-values.double() / 0.25) for values in (meant, seen))
+    dice = 2 * (a * b).sum((1, 2)) / ((a * a).sum((1, 2)) + (b * b).sum((1, 2)))
+    assert 0.1 < float(dice.mean()) < 0.99
+    assert float(losses["overlap"]) == pytest.approx(float(2 * (1 - dice.mean())), rel=1e-3)
+    both = float(losses["geodesic"]) + float(losses["overlap"])
+    assert float(losses["loss"]) == pytest.approx(both, rel=1e-5)
+
+
 @pytest.mark.slow
 def test_a_minute_of_training_brings_the_pose_nearer(patient, center):
     network = new_network(center)

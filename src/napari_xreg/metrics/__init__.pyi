@@ -36,6 +36,7 @@ from .similarities import (
     Similarity as Similarity,
     similarity_words as similarity_words,
 )
+from .soft_masks import soft_dice as soft_dice, soft_mask as soft_mask
 from .structural import ssim as ssim
 from .success import (
     Rate as Rate,

@@ -49,7 +49,7 @@ class PoseRecipe:
 
     Parameters
     ----------
-    similarity
+    similarity, overlap
         See `PoseSettings`.
     validation_images
         Of one patient; a phantom of the population has a quarter of them.
@@ -64,12 +64,16 @@ class PoseRecipe:
     step_errors: Mapping[str, str] = {"median_error_mm": "training, median geodesic"}
     scores: Mapping[str, str] = {"median_mtre_mm": "validation, median mTRE"}
 
-    def __init__(self, similarity: float = 0.0, validation_images: int = 16) -> None:
-        self.similarity, self.validation_images = similarity, validation_images
+    def __init__(
+        self, similarity: float = 0.0, validation_images: int = 16, overlap: float = 0.0
+    ) -> None:
+        self.similarity, self.validation_images, self.overlap = (
+            similarity, validation_images, overlap,
+        )  # fmt: skip
 
     def described(self) -> dict[str, float]:
         """What a file of weights keeps, to go on with."""
-        return {"similarity": self.similarity}
+        return {"similarity": self.similarity, "overlap": self.overlap}
 
     def as_described(self, settings: Mapping[str, Any]) -> "PoseRecipe":
         """The recipe of an interrupted training.
@@ -83,7 +87,9 @@ class PoseRecipe:
             raise ValueError(
                 "the file does not say how much the similarity of the images counted in its training"
             )
-        return PoseRecipe(float(settings["similarity"]), self.validation_images)
+        # Files from before there was one had none.
+        overlap = float(settings.get("overlap", 0.0))
+        return PoseRecipe(float(settings["similarity"]), self.validation_images, overlap)
 
     def network(self, patients: Patients, start: Start) -> PoseNetwork:
         """See `Recipe`. One patient's network speaks about the middle of that patient's bones."""
@@ -123,7 +129,9 @@ class PoseRecipe:
         views = PoseViewSettings(carm=carm, poses=poses)
         if not one:  # a patient takes longer to make than to render
             views = replace(views, views=24, kept=100, renew_every=8)
-        settings = PoseSettings(views=views, similarity=self.similarity, seed=seed)
+        settings = PoseSettings(
+            views=views, similarity=self.similarity, overlap=self.overlap, seed=seed
+        )
         if isinstance(patients, OneCT):
             center = _bone_of(patients)
             cases = pose_cases(

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from napari_xreg.geometry import Pose
-from napari_xreg.metrics import double_geodesic, multiscale_ncc
+from napari_xreg.metrics import double_geodesic, multiscale_ncc, soft_dice
 from napari_xreg.regression.frame import Place
 from napari_xreg.regression.network.pose_network import PoseNetwork
 from napari_xreg.regression.view_pool import PoseViewPool, PoseViews, PoseViewSettings
@@ -29,6 +29,8 @@ class PoseSettings:
         See `PoseViewSettings`.
     batch
         Images.
+    overlap
+        Weight of ``1 -`` the soft Dice overlap of the bone in those two renderings (`metrics.soft_dice`).
     similarity
         Weight of ``1 - mNCC`` between the rendering at the predicted pose and the one it was to
         find. 0: the geodesic alone, and one rendering a step.
@@ -41,15 +43,21 @@ class PoseSettings:
     views: PoseViewSettings = field(default_factory=PoseViewSettings)
     batch: int = 16
     similarity: float = 0.0
+    overlap: float = 0.0
     appearance: Appearance = field(default_factory=Appearance)
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.batch < 1 or not 0 <= self.similarity < torch.inf:
+        if self.batch < 1 or not all(0 <= w < torch.inf for w in (self.similarity, self.overlap)):
             raise ValueError(
-                "a batch holds at least one image and the similarity's weight is not negative: got "
-                f"batch={self.batch}, similarity={self.similarity}"
+                "a batch holds at least one image and no weight is negative: got "
+                f"batch={self.batch}, similarity={self.similarity}, overlap={self.overlap}"
             )
+
+    @property
+    def renders(self) -> bool:
+        """Whether what is seen from the predicted poses counts."""
+        return self.similarity > 0 or self.overlap > 0
 
 
 class PoseTask(PoolTask[PoseNetwork, PoseViewPool, PoseSettings]):
@@ -69,7 +77,7 @@ class PoseTask(PoolTask[PoseNetwork, PoseViewPool, PoseSettings]):
     def losses(self, generator: torch.Generator) -> Mapping[str, Tensor]:
         """``loss``, its parts, and the median double geodesic of the batch, mm."""
         s, device = self.settings, self.network.device
-        chosen = self.pool.draw(s.batch, generator, one_patient=s.similarity > 0)
+        chosen = self.pool.draw(s.batch, generator, one_patient=s.renders)
         kinds = torch.stack([views.kinds[at] for views, at in chosen])
         images, masks = s.appearance.draw(kinds.to(device), generator)
         said = self.network(self.network.inputs(images, masks, self.pool.carm))
@@ -84,18 +92,23 @@ class PoseTask(PoolTask[PoseNetwork, PoseViewPool, PoseSettings]):
             origin=_ORIGIN.center.to(device),
         )
         parts = {"geodesic": GEODESIC_WEIGHT * away.mean()}
-        if s.similarity > 0:
-            parts["similarity"] = s.similarity * self._unlike(chosen[0][0], predicted, kinds)
+        if s.renders:
+            seen = self._seen(chosen[0][0], predicted)
+            meant = kinds.to(seen)
+            if s.similarity > 0:
+                likeness = multiscale_ncc(meant.sum(1), seen.sum(1)).mean()
+                parts["similarity"] = s.similarity * (1 - likeness.to(device))
+            if s.overlap > 0:
+                bone = soft_dice(meant[:, 0], seen[:, 0]).mean()
+                parts["overlap"] = s.overlap * (1 - bone.to(device))
         return {"loss": sum_of(parts), **parts, "median_error_mm": away.detach().median()}
 
-    def _unlike(self, views: PoseViews, predicted: Pose, kinds: Tensor) -> Tensor:
-        """1 - mNCC of what is seen from the predicted poses."""
+    def _seen(self, views: PoseViews, predicted: Pose) -> Tensor:
+        """Bone and soft tissue from the predicted poses."""
         placed = Pose(
             predicted.rotation.cpu(), predicted.translation.cpu() + views.patient.isocenter.double()
         )
-        seen = views.patient.render(self.pool.carm, placed).sum(1)
-        likeness = multiscale_ncc(kinds.sum(1).to(seen), seen)
-        return 1 - likeness.mean().to(self.network.device)
+        return views.patient.render(self.pool.carm, placed)
 
 
 def sum_of(parts: Mapping[str, Tensor]) -> Tensor:

@@ -75,6 +75,13 @@ def add_train(commands: Commands, common: Parser) -> None:
         "was shown (default: 0, the distance of the poses alone, which is quicker; with --resume what "
         "it was)",
     )
+    train.add_argument(
+        "--overlap",
+        type=not_negative,
+        metavar="W",
+        help="of `train pose`: weight of 1 - the overlap (soft Dice) of the bone in these two images "
+        "(default: 0; with --resume what it was)",
+    )
     train.add_argument("--seed", type=whole, default=0, help="default: %(default)s")
     train.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, mps (default: cpu)")
     train.add_argument(

@@ -93,16 +93,24 @@ def train_request(arguments: Namespace) -> TrainRequest:
 
 def _recipe(arguments: Namespace, found: Interrupted | None) -> Recipe:
     recipe = RECIPES[arguments.method]()
-    if arguments.similarity is None:
-        if found is None:
-            return recipe
+    said = {
+        name: weight
+        for name in ("similarity", "overlap")
+        if (weight := getattr(arguments, name)) is not None
+    }
+    if said and not isinstance(recipe, PoseRecipe):
+        flags = " and ".join(f"--{name}" for name in said)
+        raise ValueError(f"{flags} belongs to train pose: got train {arguments.method}")
+    if found is not None and "similarity" not in said:
         try:
-            return recipe_as_it_was(recipe, found.settings)
+            recipe = recipe_as_it_was(recipe, found.settings)
         except ValueError as error:
             raise ValueError(f"{found.name}: {error}: give --similarity (0: not at all)") from error
-    if not isinstance(recipe, PoseRecipe):
-        raise ValueError(f"--similarity belongs to train pose: got train {arguments.method}")
-    return PoseRecipe(similarity=arguments.similarity)
+    if isinstance(recipe, PoseRecipe):
+        was = found.settings.get("overlap", 0.0) if found is not None else 0.0
+        weights = {"similarity": recipe.similarity, "overlap": float(was)} | said
+        return PoseRecipe(**weights)
+    return recipe
 
 
 def _pose_range(arguments: Namespace) -> PoseRange:
