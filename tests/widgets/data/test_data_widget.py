@@ -860,7 +860,9 @@ def test_layers_saved_as_a_session_are_the_session_as_it_is_now(
     moved = session.poses.current
     moved = Pose(moved.rotation, moved.translation + torch.tensor([7.0, -3.0, 2.0]))
     session.poses.set(moved, "moved")
+    assert session.unsaved
     again = saved_again([widget.workbench.canvas.layer("radiograph")], tmp_path)
+    assert not session.unsaved
     assert [entry.name for entry in again.exposures.all] == ["frontal", "second"]
     assert again.patient.volume.shape == patient.volume.shape
     assert len(again.landmarks.all) == len(patient.landmarks)
@@ -888,6 +890,7 @@ def test_opened_layers_are_saved_as_the_session_that_took_them(
     assert kept.radiograph.carm.detector.shape == (84, 95)
     assert [mark.position for mark in again.landmarks.all] == [(9.0, 2.0, 3.0), (40.0, 5.0, 6.0)]
     assert session.landmarks.all[1].position == (4.0, 5.0, 6.0)
+    assert session.unsaved  # the file has a landmark elsewhere
     shown.layers["xray (as opened)"].data = np.ones((96, 108), np.float32)
     with pytest.raises(LayerRefused, match="was edited, but its session has another"):
         saved_again(shown.layers, tmp_path)

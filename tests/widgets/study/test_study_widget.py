@@ -116,8 +116,12 @@ def test_what_is_shown_can_be_chosen(widget, changed, qtbot):
     opened(widget, changed, qtbot)
     widget.table.sortByColumn(ERROR, Qt.SortOrder.DescendingOrder)
     assert errors_shown(widget) == [11.0, 7.0]  # as texts, 7 would come first
+    widget.table.selectRow(0)
     widget.table.sortByColumn(ERROR, Qt.SortOrder.AscendingOrder)
     assert errors_shown(widget) == [7.0, 11.0]
+    assert list(widget.table.row.errors.values())[0] == 11.0  # the same one is chosen
+    widget.table.put(tuple(reversed(widget.watched.evaluation.rows)))
+    assert errors_shown(widget) == [7.0, 11.0]  # those that come are sorted too
     widget.which.setCurrentText("trusted, but wrong")
     assert errors_shown(widget) == [7.0]
     assert widget.tabs.tabText(0) == "Registrations (1 of 2)"

@@ -93,12 +93,18 @@ def write_landmarks_layer(path: str, data: Any, attributes: Mapping[str, Any]) -
 def write_session_layers(path: str, layers: Sequence[LayerData]) -> list[str]:
     """The session that the layers show, as ``*.xreg.json`` with what belongs beside it.
 
+    Where that is the window's own, unchanged by its layers, its work is saved then.
+
     Raises
     ------
     LayerRefused
         If no layer was made from a CT or a radiograph.
     """
-    return [str(written) for written in write_session(path, session_of_layers(layers))]
+    session = session_of_layers(layers)
+    mark = session.mark()
+    files = [str(written) for written in write_session(path, session)]
+    session.saved(mark)
+    return files
 
 
 def session_of_layers(layers: Sequence[LayerData]) -> Session:

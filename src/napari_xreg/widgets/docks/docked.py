@@ -49,6 +49,11 @@ class Docked(QWidget):
         """True once the widget has let go of session and viewer."""
         return self._torn_down
 
+    @property
+    def joining(self) -> bool:
+        """Whether it is docked, and not yet among the tabs of the others."""
+        return self._joining.isActive()
+
     def listen(self, signal: Any, slot: Callable[..., object]) -> None:
         """Connect a psygnal or Qt signal until the widget goes."""
         signal.connect(slot)

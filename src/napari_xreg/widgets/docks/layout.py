@@ -50,14 +50,19 @@ def open_the_rest(viewer: Any, asked: QWidget) -> None:
         while waiting and _open(viewer, waiting[0]) is not None:
             waiting.pop(0)
         if waiting:
-            opened_entry(viewer, waiting.pop(0))
+            opened.append(opened_entry(viewer, waiting.pop(0)))
             QTimer.singleShot(0, go_on)
+            return
+        # One that joins the tabs comes to the front of them.
+        if any(getattr(widget, "joining", False) for widget in opened):
+            QTimer.singleShot(_LOOK_MS, go_on)
             return
         if front is not None:
             set_width(front, width)
             to_front(front)
         import_ahead(entry for entry in ENTRIES if not entry.main)
 
+    opened: list[QWidget] = []
     imported = import_ahead(waiting)
     QTimer.singleShot(0, go_on)
 

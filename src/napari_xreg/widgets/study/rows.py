@@ -69,7 +69,6 @@ COLUMNS = (
 VERDICT = 2
 CASE_WIDTH = 130
 """Of the first column, pixels: what tells cases apart is often at both ends of their names."""
-SORT_ROLE = Qt.ItemDataRole.UserRole
 
 
 def is_wrong(row: StudyRow) -> bool:
@@ -94,17 +93,43 @@ SHOWN: dict[str, Callable[[StudyRow], bool]] = {
 
 
 class RowsModel(QAbstractTableModel):
-    """The rows of a study."""
+    """The rows of a study.
+
+    They are sorted here, at once: Qt's proxy would ask for two values at every comparison.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.rows: tuple[StudyRow, ...] = ()
+        self._given: tuple[StudyRow, ...] = ()
+        self._column, self._order = -1, Qt.SortOrder.AscendingOrder
 
     def put(self, rows: Sequence[StudyRow]) -> None:
         """Other rows."""
         self.beginResetModel()
-        self.rows = tuple(rows)
+        self._given = tuple(rows)
+        self.rows = self._sorted()
         self.endResetModel()
+
+    def sort(self, column: int, order: Qt.SortOrder = Qt.SortOrder.AscendingOrder) -> None:
+        """By a column of `COLUMNS`, these rows and those to come; -1: as they were given."""
+        self.layoutAboutToBeChanged.emit()
+        before, self._column, self._order = self.rows, column, order
+        self.rows = self._sorted()
+        place = {id(row): number for number, row in enumerate(self.rows)}
+        kept = self.persistentIndexList()
+        now = [self.index(place[id(before[one.row()])], one.column()) for one in kept]
+        self.changePersistentIndexList(kept, now)
+        self.layoutChanged.emit()
+
+    def _sorted(self) -> tuple[StudyRow, ...]:
+        """By number or text; what has none comes last, whichever way it is sorted."""
+        if self._column < 0:
+            return self._given
+        pairs = [(COLUMNS[self._column].value(row), row) for row in self._given]
+        known: list[tuple[Any, StudyRow]] = [pair for pair in pairs if not _none(pair[0])]
+        known.sort(key=lambda pair: pair[0], reverse=self._order == Qt.SortOrder.DescendingOrder)
+        return (*(row for _, row in known), *(row for value, row in pairs if _none(value)))
 
     def rowCount(self, parent: QModelIndex = QModelIndex()) -> int:  # noqa: B008
         """Of registrations."""
@@ -125,11 +150,9 @@ class RowsModel(QAbstractTableModel):
         return COLUMNS[section].about if role == Qt.ItemDataRole.ToolTipRole else None
 
     def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        """What a cell shows, and what it is sorted by."""
+        """What a cell shows."""
         row, column = self.rows[index.row()], COLUMNS[index.column()]
         value = column.value(row)
-        if role == SORT_ROLE:
-            return value
         if index.column() == VERDICT and not row.failure:
             if role == Qt.ItemDataRole.DisplayRole:
                 likelihood = likelihood_of_row(row)
@@ -153,7 +176,7 @@ _RED = "#d9482b"
 
 
 class ChosenRows(QSortFilterProxyModel):
-    """Sorted, and only those that were asked for."""
+    """Only those that were asked for."""
 
     def __init__(self, model: RowsModel) -> None:
         super().__init__()
@@ -161,7 +184,6 @@ class ChosenRows(QSortFilterProxyModel):
         self._words: tuple[str, ...] = ()
         self._which = SHOWN["all"]
         self.setSourceModel(model)
-        self.setSortRole(SORT_ROLE)
 
     def choose(self, which: str, words: str) -> None:
         """Of `SHOWN`, those that hold every one of some words in case, group, start or method."""
@@ -174,13 +196,9 @@ class ChosenRows(QSortFilterProxyModel):
         text = " ".join((row.case, row.subject, row.group, row.start, row.method)).lower()
         return self._which(row) and all(word in text for word in self._words)
 
-    def lessThan(self, left: QModelIndex, right: QModelIndex) -> bool:
-        """By number or text; what has none comes last, whichever way it is sorted."""
-        one, other = left.data(SORT_ROLE), right.data(SORT_ROLE)
-        if _none(one) or _none(other):
-            last = self.sortOrder() == Qt.SortOrder.AscendingOrder
-            return _none(one) is not last and _none(one) != _none(other)
-        return bool(one < other)
+    def sort(self, column: int, order: Qt.SortOrder = Qt.SortOrder.AscendingOrder) -> None:
+        """By a column of `COLUMNS`."""
+        self._model.sort(column, order)
 
 
 def _none(value: float | str | None) -> bool:
