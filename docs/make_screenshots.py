@@ -70,7 +70,7 @@ class Scene:
         return widget
 
     def settle(self, milliseconds: int = 400) -> None:
-        """Until the DRR on the canvas is that of the present pose, and is drawn."""
+        """Until the DRR on the canvas is that of the current pose, and is drawn."""
         wait(lambda: not self.bench.preview.busy)
         QTest.qWait(milliseconds)
 
@@ -126,7 +126,7 @@ class Scene:
         self.settle(1200)
 
     def error_mm(self) -> float:
-        """Of the present pose; the radiograph is simulated."""
+        """Of the current pose; the radiograph is simulated."""
         active = self.session.exposures.active
         assert active is not None
         error = truth_error_mm(self.session, active.id, active.world_from_camera)
@@ -431,6 +431,55 @@ def film(scene: Scene) -> None:
     save_film("refinement", frames)
 
 
+def tour(scene: Scene) -> None:
+    """The tour from its first step to its last, in two minutes: docs/images/tour.gif."""
+    panel, frames = scene.widget("Tour"), []
+
+    def show(seconds: float) -> None:
+        frames.append((scene.picture(), round(1000 * seconds)))
+
+    def go_on(seconds: float = 7.0) -> None:
+        scene.click(panel.next)
+        show(seconds)
+
+    scene.viewer.window._qt_viewer.dockLayerList.hide()
+    scene.viewer.window._qt_viewer.dockLayerControls.hide()
+    scene.front("Pose")
+    fit(scene)
+    show(9.0)
+    go_on(8.0)
+    scene.drag((40, 25))
+    show(6.0)
+    go_on(6.0)
+    scene.click(scene.widget("Pose").poses.undo_button)
+    show(4.0)
+    go_on(8.0)
+    refine, before = scene.widget("Refine"), len(scene.session.results.all)
+    QTest.mouseClick(refine.buttons.go, Qt.MouseButton.LeftButton)
+    while len(scene.session.results.all) == before or refine.running:
+        QTest.qWait(250)
+        show(0.5)
+    scene.settle(1200)
+    show(7.0)
+    go_on(8.0)
+    last = len(refine.iterations.losses.iterates) - 1
+    for index in range(last, -1, -4):
+        refine.iterations.slider.setValue(index)
+        scene.settle()
+        show(1.2)
+    show(4.0)
+    go_on(9.0)
+    refine.replay.show_best()  # as a click on its row
+    scene.settle()
+    show(4.0)
+    scene.click(refine.results.accept)
+    show(7.0)
+    go_on(10.0)
+    seconds = sum(milliseconds for _, milliseconds in frames) / 1000
+    frames[-1] = (frames[-1][0], round(1000 * (10.0 + max(120.0 - seconds, 0.0))))
+    save_film("tour", frames)
+
+
 def starts(scene: Scene) -> None:
     """What the current pose, the header and the shipped network propose, ranked."""
     widget = scene.front("Find a pose")
@@ -491,6 +540,7 @@ CHAPTERS: dict[str, tuple[tuple[int, int], Callable[[Scene], None]]] = {
     "mask": (WINDOW, mask),
     "bones": (WINDOW, bones),
     "film": (FILM_WINDOW, film),
+    "tour": (FILM_WINDOW, tour),
 }
 
 

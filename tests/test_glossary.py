@@ -19,7 +19,7 @@ OLD = {
     r"[Pp]ose as declared": "pose in the file header",
     r"^Mirrored$": "patient's left on the right",
     r"Check shown|^Whole CT$": "tick all listed, use the whole CT",
-    r"pose of now|^(Keep|Go to|Forget)$": "current pose; save, load, delete pose",
+    r"pose of now|[Pp]resent pose|^(Keep|Go to|Forget)$": "current pose; save, load, delete pose",
     r"[Mm]oved to (\{name|refinement)": "C-arm set to",
     r"drawing from": "converges from ... (capture range)",
     r"refinement's loss": "same metric as Refine",

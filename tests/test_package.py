@@ -53,12 +53,12 @@ def test_every_command_of_the_manifest_exists():
 
 
 WIDGETS = {
-    "Data": "Data", "Geometry": "Geometry", "Pose": "Pose", "Refine": "Refine",
-    "Landscape": "Loss landscape", "Confidence": "Confidence", "RayEmb": "Find points (RayEmb)",
-    "Room": "3D view", "Landmarks": "Landmarks", "Train": "Train", "Starts": "Find a pose",
-    "Sequence": "Sequence", "Bones": "Bones", "Study": "Study", "Slices": "Slices",
+    "Data": "Data", "Pose": "Pose", "Refine": "Refine", "Room": "3D view", "Geometry": "Geometry",
+    "Landmarks": "Landmarks", "RayEmb": "Find points (RayEmb)", "Starts": "Find a pose",
+    "Sequence": "Sequence", "Bones": "Bones", "Study": "Study", "Landscape": "Loss landscape",
+    "Confidence": "Confidence", "Train": "Train", "Slices": "Slices",
 }  # fmt: skip
-"""Class, without "Widget", and its title in the menu."""
+"""Class, without "Widget", and its title in the menu, in the order of the Tools menu."""
 
 
 def test_widgets_are_classes_that_napari_can_make():
@@ -267,7 +267,7 @@ def test_words_lists_what_the_window_says():
     words = runpy.run_path(str(REPOSITORY / "scripts" / "words.py"))
     said = dict(words["listed"]())
     texts = set(said.values())
-    assert "Refine from the present pose." in texts
+    assert "Refine from the current pose." in texts
     assert "Move the C-arm by hand" in texts  # of the manifest
     assert any("keeps {kept} so far" in text for text in texts)  # an f-string as one
     assert not any("font-size" in text for text in texts)

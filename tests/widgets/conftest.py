@@ -175,7 +175,7 @@ def notified(viewer):
 
 @pytest.fixture
 def painted(qtbot):
-    """A function that waits until the DRR on the canvas is that of the present pose."""
+    """A function that waits until the DRR on the canvas is that of the current pose."""
 
     def wait(bench, timeout=20_000):
         def done():

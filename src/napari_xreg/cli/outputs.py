@@ -44,7 +44,7 @@ def say_missing(missing: Mapping[str, str], console: Console) -> bool:
 
 
 def say_result(view: View, registration: Registration, console: Console) -> None:
-    """How it ended, the pose, and what is least certain about it: once the files are there."""
+    """How it ended, the pose, and what is least constrained in it: once the files are there."""
     carm, pivot = view.radiograph.carm, registration.pivot
     terms = carm.carm_pose(registration.world_from_camera, pivot)
     if registration.probability is not None:
@@ -55,6 +55,6 @@ def say_result(view: View, registration: Registration, console: Console) -> None
         weakest = weakest_direction(
             carm, registration.world_from_camera, registration.covariance, pivot
         )
-        console.say(f"least certain: {weakest}")
+        console.say(f"least constrained: {weakest}")
         if not registration:
             console.say(CAUTION)

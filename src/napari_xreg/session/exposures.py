@@ -218,7 +218,7 @@ class Exposures:
         self._put(replace(old, painted=painted), why)
 
     def set_start(self, id: str, start: Pose | None = None) -> None:
-        """Where "reset" goes back to; None: the present pose."""
+        """Where "reset" goes back to; None: the current pose."""
         old = self[id]
         self._put(replace(old, start=start or old.world_from_camera), f"start of {old.name}")
 

@@ -60,7 +60,7 @@ class Poses:
         self._store.change(why, lambda s: s.placed(poses), settle=False)
 
     def record(self, why: str) -> None:
-        """Remember the present poses, so that undo comes back here.
+        """Remember the current poses, so that undo comes back here.
 
         Where nothing moved since the last record there is nothing to remember.
         """
@@ -80,7 +80,7 @@ class Poses:
         return self._store.state.named
 
     def save(self, name: str) -> str:
-        """Keep the present poses under a name; its id. One of the same name is replaced.
+        """Keep the current poses under a name; its id. One of the same name is replaced.
 
         Raises
         ------

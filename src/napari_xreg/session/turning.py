@@ -16,7 +16,7 @@ Pixel = tuple[float, float]
 def rotate_exposure(exposure: Exposure, turns: int) -> Exposure:
     """Turned clockwise on the screen by quarter turns; what projects onto it turns along.
 
-    The camera turns with its image (`Radiograph.rotate90`), so the present pose, the start and the
+    The camera turns with its image (`Radiograph.rotate90`), so the current pose, the start and the
     truth get a roll, and every landmark stays on its anatomy.
     """
     turns %= 4

@@ -119,7 +119,7 @@ def test_what_is_shown_can_be_chosen(widget, changed, qtbot):
     widget.table.selectRow(0)
     widget.table.sortByColumn(ERROR, Qt.SortOrder.AscendingOrder)
     assert errors_shown(widget) == [7.0, 11.0]
-    assert list(widget.table.row.errors.values())[0] == 11.0  # the same one is chosen
+    assert next(iter(widget.table.row.errors.values())) == 11.0  # the same one is chosen
     widget.table.put(tuple(reversed(widget.watched.evaluation.rows)))
     assert errors_shown(widget) == [7.0, 11.0]  # those that come are sorted too
     widget.which.setCurrentText("trusted, but wrong")

@@ -36,7 +36,7 @@ def loss_landscape(
     isocenter: Float[Tensor, "3"] | None = None,
     control: Control | None = None,
 ) -> Generator[LandscapeSample, None, Landscape]:
-    """Sample the loss around the present pose, coarsely first, so that the picture sharpens.
+    """Sample the loss around the current pose, coarsely first, so that the picture sharpens.
 
     Parameters
     ----------

@@ -46,7 +46,7 @@ class HeatmapLayers:
         covariance: Float[ndarray, "2 2"],
         projected: Float[ndarray, "2"] | None,
     ) -> None:
-        """A point's peak with its ellipse of two sigma, and where it is at the present pose.
+        """A point's peak with its ellipse of two sigma, and where it is at the current pose.
 
         Parameters
         ----------

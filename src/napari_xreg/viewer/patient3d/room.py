@@ -4,6 +4,7 @@ import itertools
 from dataclasses import replace
 
 import numpy as np
+import scipy.spatial.transform  # noqa: F401  (napari's camera asks for it when it is turned: not in the window's thread)
 from jaxtyping import Float
 from napari.components import ViewerModel
 from napari.layers import Image, Layer, Points, Surface, Vectors

@@ -28,7 +28,7 @@ class BonesControls(QWidget):
         self.start_words = SmallPrint()
         self.go = button(
             "Register bones",
-            "From the present pose, which every bone starts at: first the patient as a whole, then each bone by "
+            "From the current pose, which every bone starts at: first the patient as a whole, then each bone by "
             "itself, then all of them together.",
         )
         self.bar = QProgressBar()

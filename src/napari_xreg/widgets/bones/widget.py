@@ -293,7 +293,7 @@ class BonesWidget(Docked):
         known = controls.choice.show_labels(labels)
         controls.without.setText(NO_LABELS if labels is None else "" if known else FINDING)
         used = [entry.name for entry in session.exposures.all if entry.used]
-        words = f"Starts at the present pose, in {' and '.join(used)}." if used else ""
+        words = f"Starts at the current pose, in {' and '.join(used)}." if used else ""
         controls.start_words.setText(f"{words} {ONE_VIEW}" if len(used) == 1 else words)
         self._switch()
 

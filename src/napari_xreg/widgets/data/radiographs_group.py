@@ -25,7 +25,7 @@ ROWS = (2, 6)
 
 
 class RadiographsGroup(QGroupBox):
-    """A list: the selected one is active, the checked ones are used; double-click renames.
+    """A list: the selected one is active, the ticked ones are used; double-click renames.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ class RadiographsGroup(QGroupBox):
         self._names: dict[str, str] = {}
         self.list = QListWidget()
         self.list.setToolTip(
-            "The selected radiograph is shown and moved; the checked ones are used together in a "
+            "The selected radiograph is shown and moved; the ticked ones are used together in a "
             "refinement. Double-click to rename."
         )
         fit_rows(self.list, *ROWS)

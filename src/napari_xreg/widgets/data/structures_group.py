@@ -27,7 +27,7 @@ class StructuresGroup(QGroupBox):
         self.search, self.list = self.structures.search, self.structures.list
         self.all_button = button(
             "Tick all listed",
-            "Check every structure that the search shows",
+            "Tick every structure that the search shows",
             lambda: self.structures.tick_listed(True),
         )
         self.none_button = button(

@@ -23,7 +23,7 @@ class KeptWords(QWidget):
         self.label = SmallPrint()
         self.close_button = QToolButton()
         self.close_button.setText("×")
-        self.close_button.setToolTip("Forget this message")
+        self.close_button.setToolTip("Dismiss this message")
         self.close_button.clicked.connect(lambda _: self.forget())
         layout = QHBoxLayout(self)
         layout.setContentsMargins(4, 2, 4, 2)

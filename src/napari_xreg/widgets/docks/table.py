@@ -40,7 +40,7 @@ ENTRIES = (
     Entry("Sequence", "SequenceWidget", "Track a bone through the frames of a sequence"),
     Entry("Bones", "BonesWidget", "Register bones that moved against each other, together"),
     Entry("Study", "StudyWidget", "Look at many registrations, and open any of them"),
-    Entry("Loss landscape", "LandscapeWidget", "Similarity around the present pose"),
+    Entry("Loss landscape", "LandscapeWidget", "Similarity around the current pose"),
     Entry("Confidence", "ConfidenceWidget", "How certain a result is"),
     Entry("Train", "TrainWidget", "Train a network for this patient, or for many"),
     Entry("Slices", "SlicesWidget", "Three linked slices of the CT", area="bottom"),

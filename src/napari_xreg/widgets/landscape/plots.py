@@ -43,7 +43,7 @@ class LandscapePlots(QWidget):
             "Loss against the offset from the pose the landscape was made at; lower is better, "
             "about 1: nothing in common. Of two losses each is drawn from its lowest (0) to its highest (1).\nAll sections share one vertical axis. ● deepest minimum, "
             "● further local minima: a refinement that starts\nbeyond the ridge beside them ends "
-            "there. The line is the present pose. Click to go to a place (undo comes back)."
+            "there. The line is the current pose. Click to go to a place (undo comes back)."
         )
         self._names = QLabel()
         self._names.setWordWrap(True)
@@ -122,7 +122,7 @@ class LandscapePlots(QWidget):
         plot.setYRange(min(low, 0.0), low + (high - low) * 1.08, padding=0)
 
     def mark(self, offsets: Mapping[str, float] | None) -> None:
-        """Where the present pose is; None: nowhere here."""
+        """Where the current pose is; None: nowhere here."""
         for name, section in self._sections.items():
             section.mark(None if offsets is None else offsets.get(name))
         for pair in self._maps:

@@ -1,4 +1,4 @@
-"""Landscape: the loss around the present pose, drawn while it is computed."""
+"""Landscape: the loss around the current pose, drawn while it is computed."""
 
 from typing import Any
 
@@ -71,7 +71,7 @@ class LandscapeWidget(Docked):
         self.settings = SettingsForm(LandscapeSettings())
         self.go = QPushButton("Draw")
         self.go.setToolTip(
-            "Render around the present pose of the active radiograph; the other used ones move "
+            "Render around the current pose of the active radiograph; the other used ones move "
             "along while the rig is locked."
         )
         self.go.clicked.connect(lambda: self.start())
@@ -97,7 +97,7 @@ class LandscapeWidget(Docked):
     # ------------------------------------------------------------------ computing
 
     def start(self) -> None:
-        """Compute around the present pose; a running one is cancelled first."""
+        """Compute around the current pose; a running one is cancelled first."""
         session = self.workbench.session
         active, volume = session.exposures.active, session.patient.rendering
         if active is None or volume is None:
@@ -156,7 +156,7 @@ class LandscapeWidget(Docked):
             self.plots.draw()
 
     def _mark(self) -> None:
-        """The line that shows the present pose, as offsets from where the landscape was made."""
+        """The line that shows the current pose, as offsets from where the landscape was made."""
         shown = self._shown
         if shown is None or self._carm is None:
             return

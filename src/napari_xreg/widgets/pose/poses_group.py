@@ -150,7 +150,7 @@ class PosesGroup(QGroupBox):
         try:
             self._session.poses.save(self.named.currentText().strip())
         except ValueError as error:
-            show_error(f"The pose cannot be kept: {error}.")
+            show_error(f"The pose cannot be saved: {error}.")
 
     def _recall(self) -> None:
         kept = self._chosen()

@@ -176,7 +176,7 @@ class PointLook(QObject):
 
 
 def projection(exposure: Exposure, position: Point) -> Float[ndarray, "2"]:
-    """(row, column) of a point at the present pose of a radiograph; NaN behind the source."""
+    """(row, column) of a point at the current pose of a radiograph; NaN behind the source."""
     point = torch.tensor([position], dtype=torch.float64)
     pixels: ndarray = exposure.radiograph.carm.project(point, exposure.world_from_camera)[0].numpy()
     return pixels

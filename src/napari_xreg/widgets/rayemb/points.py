@@ -33,7 +33,7 @@ COLUMNS: tuple[tuple[str, str, str], ...] = (
     ),
     (
         "To proj.\n(mm)",
-        "Distance of the peak from the projection at the present pose, mm at the isocenter.",
+        "Distance of the peak from the projection at the current pose, mm at the isocenter.",
         "{:.1f}",
     ),
     (

@@ -12,7 +12,7 @@ class RunButtons(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.go = button("Refine", "Refine from the present pose.")
+        self.go = button("Refine", "Refine from the current pose.")
         self.pause = button("Pause", "Pause after this iteration; click again to resume.")
         self.step = button("Step", "One iteration, then wait.")
         self.cancel = button(

@@ -194,13 +194,13 @@ class RefineSettingsPanel(QWidget):
 def _starts_help(starts: int) -> str:
     if starts == 0:
         return (
-            "The present pose alone; where the radiographs do not support its result, 16 poses "
+            "The current pose alone; where the radiographs do not support its result, 16 poses "
             "spread about it, then 128 and 256 spread wider (near a bone 16, closer)."
         )
     if starts == 1:
-        return "The present pose alone."
+        return "The current pose alone."
     return (
-        f"The present pose and {starts - 1} spread about it (Sobol); all are refined at the coarsest "
+        f"The current pose and {starts - 1} spread about it (Sobol); all are refined at the coarsest "
         "level, the best four at the next, the best one to the end."
     )
 

@@ -24,7 +24,7 @@ class SequenceControls(QWidget):
         self.settings = SettingsForm(TrackSettings())
         self.go = button(
             "Track",
-            "From the frame that is shown, at its present pose: refine every frame from where those before "
+            "From the frame that is shown, at its current pose: refine every frame from where those before "
             "lead to expect the bone, and judge it.",
         )
         self.export_button = button(
@@ -33,7 +33,7 @@ class SequenceControls(QWidget):
         )
         self.key_button = button(
             "Keep this pose",
-            "The present pose of the frame that is shown is right: tracking takes it as it is, and goes on "
+            "The current pose of the frame that is shown is right: tracking takes it as it is, and goes on "
             "from it.",
         )
         self.forget_button = button(

@@ -243,7 +243,7 @@ class SequenceWidget(Docked):
     # ------------------------------------------------------------------ key frames
 
     def keep_pose(self) -> None:
-        """The present pose of the frame that is shown is a key frame of the next tracking."""
+        """The current pose of the frame that is shown is a key frame of the next tracking."""
         number, pose = self._shown(), self._session.poses.current
         if number is None or pose is None or self.sequence is None:
             return
