@@ -238,12 +238,16 @@ def image_seed(name: str, seed: int) -> int:
     return seed + (1000 * index if seed in EVALUATION_SEEDS else 190 * index)
 
 
-def radiograph_of(name: str, seed: int, severity: str, arm: CArm, truth: Pose) -> Radiograph:
-    """The simulated image of a pose, from the cache or made now."""
+def radiograph_of(
+    name: str, seed: int, severity: str, arm: CArm, truth: Pose, frame: int | None = None
+) -> Radiograph:
+    """The simulated image of a pose, from the cache or made now; a frame of a sequence has noise of its own."""
     key = hashlib.sha256(repr(truth.matrix().tolist()).encode())
     key.update(_simulator_fingerprint().encode())
     if _miniature:
         key.update(b"in miniature")
+    if frame is not None:
+        key.update(f"frame {frame}".encode())
     file = cache_folder() / f"{name}-{severity}-{seed}-{key.hexdigest()[:12]}.npz"
     if file.is_file():
         with np.load(file) as kept:
@@ -264,6 +268,7 @@ def radiograph_of(name: str, seed: int, severity: str, arm: CArm, truth: Pose) -
         truth,
         severity=severity,
         seed=image_seed(name, seed),
+        noise_seed=None if frame is None else image_seed(name, seed) + frame,
     )
     radiograph = made.radiograph
     part = file.with_name(f"{file.stem}.{os.getpid()}.part.npz")

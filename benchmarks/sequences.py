@@ -2,7 +2,9 @@
 
 ``python -m benchmarks sequences [--frames 200]``: the built-in phantom's pelvis turns and shifts by
 committed sines in front of one camera, then of two, in radiographs of `severity` with their metal; some
-frames are black, as dropped ones are. Each sequence is tracked from its first frame, 8 mm off.
+frames are black, as dropped ones are. Each sequence is tracked from its first frame, 8 mm off. Beam, blades and
+metal stay as they are from frame to frame, as in a cine, and only the noise is new (`steady`); or everything is
+drawn anew for every frame (`new`), which no cine is like: errors are then independent.
 """
 
 import argparse
@@ -61,7 +63,7 @@ def truths(count: int, center: Tensor) -> list[Pose]:
 
 
 def tracked(
-    count: int, cameras: int, severity: str, seed: int, settings: TrackSettings
+    count: int, cameras: int, severity: str, seed: int, settings: TrackSettings, frame_by_frame: str
 ) -> dict[str, Any]:
     """One sequence and what became of it."""
     volume, (points, center) = volume_of(PHANTOM), committed_points(PHANTOM)
@@ -72,8 +74,11 @@ def tracked(
     for number, camera in enumerate(rig):
         images = {}
         for frame, pose in enumerate(moved, start=1):
-            image = radiograph_of(
-                PHANTOM, seed + 1000 * number + frame, severity, arm, pose @ camera
+            own = seed + 1000 * number
+            image = (
+                radiograph_of(PHANTOM, own, severity, arm, pose @ camera, frame)
+                if frame_by_frame == "steady"
+                else radiograph_of(PHANTOM, own + frame, severity, arm, pose @ camera)
             )
             black = frame % DROPPED == 0
             images[frame] = (
@@ -88,7 +93,7 @@ def tracked(
     found = run(track(TrackRequest(volume, frames, 1, isocenter=center, settings=settings)))
     seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
     return {
-        "cameras": cameras, "severity": severity, "frames": count, "pixels": settings.pixels,
+        "cameras": cameras, "severity": severity, "frame_by_frame": frame_by_frame, "frames": count, "pixels": settings.pixels,
         "states": {state.value: number for state, number in found.counts.items()},
         "cpu_seconds_a_frame": cpu / count, "seconds_a_frame": seconds / count,
         "smooth": (found.smoothed.turn_deg, found.smoothed.way_mm) if found.smoothed else None,
@@ -114,11 +119,11 @@ def rows_of(
             beside = step_between(truth, pose, center)
             ray = truth.rotation[:, 2]
             depth = beside[3:] @ ray
-            squared = (
-                None
-                if covariance is None
-                else float(beside @ torch.linalg.solve(covariance, beside))
-            )
+            # In standard deviations along six independent directions.
+            whitened = None
+            if covariance is not None:
+                factor = torch.linalg.cholesky(covariance)
+                whitened = torch.linalg.solve_triangular(factor, beside[:, None], upper=False)[:, 0]
             moved_points = (pose @ truth.inverse()).apply(points) - points
             rows.append(
                 {
@@ -127,7 +132,8 @@ def rows_of(
                     "depth_mm": abs(float(depth)),
                     "turn_deg": math.degrees(float(beside[:3].norm())),
                     "mtre_mm": float(moved_points.norm(dim=1).mean()),
-                    "squared": squared,
+                    "squared": None if whitened is None else float(whitened @ whitened),
+                    "whitened": None if whitened is None else whitened.tolist(),
                 }
             )  # fmt: skip
     return rows
@@ -143,7 +149,7 @@ def summary(result: dict[str, Any]) -> list[list[object]]:
         inside = [r["squared"] < COVERED for r in sure if r["squared"] is not None]
         lines.append(
             [
-                result["severity"], result["cameras"], kind, len(sure),
+                result["severity"], result["frame_by_frame"], result["cameras"], kind, len(sure),
                 *(report.number(report.median([r[n] for r in sure]), 3)
                   for n in ("in_plane_mm", "depth_mm", "turn_deg", "mtre_mm")),
                 report.number(max(r["mtre_mm"] for r in sure), 2),
@@ -155,7 +161,7 @@ def summary(result: dict[str, Any]) -> list[list[object]]:
 
 
 HEADER = (
-    "severity", "cameras", "motion", "frames", "in plane, mm", "depth, mm", "turn, deg", "mTRE, mm", "worst mTRE",
+    "severity", "frame by frame", "cameras", "motion", "frames", "in plane, mm", "depth, mm", "turn, deg", "mTRE, mm", "worst mTRE",
     "beyond 2 mm", "in the 95 % region",
 )  # fmt: skip
 
@@ -165,6 +171,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--frames", type=int, default=200)
     parser.add_argument("--cameras", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--severity", nargs="+", default=["typical"])
+    parser.add_argument(
+        "--frame-by-frame", nargs="+", default=["steady", "new"], choices=["steady", "new"]
+    )
     parser.add_argument("--pixels", type=int, default=TrackSettings().pixels)
     parser.add_argument("--first-seed", type=int, default=EVALUATION_SEEDS[0] + 600)
 
@@ -179,13 +188,15 @@ def main(options: argparse.Namespace, folder: Path = report.RESULTS) -> None:
             severity,
             options.first_seed,
             TrackSettings(pixels=options.pixels),
+            how,
         )
         for severity in options.severity
+        for how in options.frame_by_frame
         for cameras in options.cameras
     ]
     lines = [line for result in results for line in summary(result)]
     states = [
-        f"* {r['severity']}, {r['cameras']} camera{'s' * (r['cameras'] > 1)}: "
+        f"* {r['severity']}, {r['frame_by_frame']}, {r['cameras']} camera{'s' * (r['cameras'] > 1)}: "
         + ", ".join(f"{n} {state}" for state, n in r["states"].items() if n)
         + f"; {r['cpu_seconds_a_frame']:.2f} CPU seconds a frame, smoothing included"
         for r in results

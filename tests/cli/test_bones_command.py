@@ -127,3 +127,48 @@ def test_what_cannot_be_is_said(call, case, monkeypatch, tmp_path, words, said):
     assert done.code == 2
     assert said in done.err
     assert not (tmp_path / "o").exists()
+
+
+@pytest.mark.slow
+def test_bones_are_tracked_through_a_sequence(call, case, tmp_path):
+    """Two frames, the same picture twice: the bar stays where it has moved to."""
+    for camera in ("a", "b"):
+        (tmp_path / camera).mkdir()
+        for number in (3, 4):
+            (tmp_path / camera / f"f_{number}.npz").write_bytes(
+                (case / f"{camera}.npz").read_bytes()
+            )
+    words = (
+        "track", case / "ct.nii.gz", tmp_path / "a", "--radiograph", tmp_path / "b", "--labels",
+        case / "labels.nii.gz", "--move", "76", "--pixels", "96", "--retry-starts", "0", "--no-film",
+    )  # fmt: skip
+    done = call(*words, "--out", tmp_path / "o", "--json")
+    assert done.code in (0, 1), done.err
+    answer = json.loads(done.out)
+    assert answer["missing"] == {}
+    assert [bone["name"] for bone in answer["bones"]] == ["patient", "76"]
+    assert [sum(bone["frames"].values()) for bone in answer["bones"]] == [2, 2]
+    assert answer["files"] == [
+        str(tmp_path / "o" / name) for name in ("patient/track.csv", "76/track.csv", "between.csv")
+    ]
+    lines = (tmp_path / "o" / "between.csv").read_text(encoding="utf-8").splitlines()
+    rows = list(csv.DictReader(lines[1:]))
+    assert [(row["frame"], row["one"], row["other"]) for row in rows] == [
+        ("3", "patient", "76"), ("4", "patient", "76"),
+    ]  # fmt: skip
+    _, ids = patient()
+    places = torch.nonzero(ids == 76).flip(1).double().numpy() * SIZE + ORIGIN
+    for row in rows:
+        found = np.array([[float(row[f"m{i}{j}"]) for j in range(4)] for i in range(3)])
+        now = places @ found[:, :3].T + found[:, 3]
+        assert np.linalg.norm(now - (places + np.multiply(MOVED, SIZE)), axis=1).mean() < 0.6
+    for more, said in (
+        (("--key", "4", tmp_path / "none.json"), "--key is"),
+        (("--structures", "25"), "leave --structures out"),
+        (("--move", "76"), "--move 76 was given twice"),
+        (("--move", "patient"), "give the structure by its number"),
+    ):
+        done = call(*words, *more, "--out", tmp_path / "p")
+        assert done.code == 2
+        assert said in done.err
+        assert not (tmp_path / "p").exists()

@@ -206,3 +206,24 @@ def test_what_cannot_be_simulated_is_refused(patient, pose):
 def test_bones_move_only_where_there_are_labels(patient, pose):
     image = simulate_radiograph(patient.volume, None, CARM, pose, severity=HARD, seed=6)
     assert image.bone_motions == {}
+
+
+def test_of_a_sequence_only_the_noise_is_new():
+    """Beam, blades, metal and gain stay; the same noise seed gives the same picture."""
+    patient = phantom(spacing_mm=8.0, seed=3)
+    arm = CArm(1000.0, 700.0, Detector((24, 30), (12.0, 10.0)))
+    pose = arm.world_from_camera(10.0, 5.0, isocenter=patient.volume.center.double())
+    made = [
+        simulate_radiograph(
+            patient.volume, None, arm, pose, seed=4, noise_seed=noise, rays_per_side=1
+        )
+        for noise in (1, 2, 2, None)
+    ]
+    one, other, again, alone = made
+    assert torch.equal(other.intensity, again.intensity)
+    assert not torch.equal(one.intensity, other.intensity)
+    assert not torch.equal(one.intensity, alone.intensity)
+    assert repr(one.instruments) == repr(other.instruments)
+    assert torch.equal(one.field, other.field)
+    np.testing.assert_array_equal(one.exposure.primary, other.exposure.primary)
+    assert one.exposure.i0 == other.exposure.i0

@@ -4,6 +4,7 @@ POSE = "napari-xreg/pose"
 RESULT = "napari-xreg/registration"
 TRAJECTORY = "napari-xreg/trajectory"
 TRACK = "napari-xreg/track"
+TRACK_BETWEEN = "napari-xreg/track-between"
 TRUTH = "napari-xreg/simulated-truth"
 GEOMETRY = "napari-xreg/xray-geometry"
 SESSION = "napari-xreg/session"
@@ -30,6 +31,7 @@ VERSIONS = {
     RESULT: 1,
     TRAJECTORY: 1,
     TRACK: 2,
+    TRACK_BETWEEN: 1,
     TRUTH: 1,
     GEOMETRY: 1,
     SESSION: 2,  # 1: the operations of a radiograph in words

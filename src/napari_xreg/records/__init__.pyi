@@ -59,6 +59,7 @@ from .tra_file import (
     read_tra as read_tra,
     write_tra as write_tra,
 )
+from .track_between import BetweenRow as BetweenRow, write_between as write_between
 from .track_file import (
     TrackRow as TrackRow,
     TrackTable as TrackTable,

@@ -8,8 +8,8 @@ from pathlib import Path
 from napari_xreg.files import BONES, VERSIONS, ReadError, read_text, written
 from napari_xreg.registration import BodiesRegistration
 
-_ENTRIES = [f"m{row}{column}" for row in range(3) for column in range(4)]
-_DEVIATIONS = ("rx_sd_deg", "ry_sd_deg", "rz_sd_deg", "x_sd_mm", "y_sd_mm", "z_sd_mm")
+ENTRIES = [f"m{row}{column}" for row in range(3) for column in range(4)]
+DEVIATIONS = ("rx_sd_deg", "ry_sd_deg", "rz_sd_deg", "x_sd_mm", "y_sd_mm", "z_sd_mm")
 
 
 def bones_in(path: Path | str) -> set[str]:
@@ -45,7 +45,7 @@ def write_bones(path: Path | str, found: BodiesRegistration) -> None:
             f"# {BONES} version {VERSIONS[BONES]}; simulated {'yes' if simulated else 'no'}; one_from_other, LPS mm\n"
         )
         table = csv.writer(stream)
-        table.writerow(["one", "other", "trusted", *_ENTRIES, *_DEVIATIONS])
+        table.writerow(["one", "other", "trusted", *ENTRIES, *DEVIATIONS])
         for one, other in combinations(found.names, 2):
             between, covariance = found.between(one, other)
             numbers = [f"{v:.9g}" for v in between.matrix()[:3].flatten().tolist()]

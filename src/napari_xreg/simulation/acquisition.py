@@ -56,6 +56,7 @@ def expose(
     severity: Severity,
     rng: np.random.Generator,
     rng_beyond: np.random.Generator | None = None,
+    rng_noise: np.random.Generator | None = None,
 ) -> Exposure:
     """Turn the transmitted share of the beam into raw detector values.
 
@@ -74,6 +75,8 @@ def expose(
         Source of every random number.
     rng_beyond
         Of those that `Severity.beyond` needs; None: 0 is its seed.
+    rng_noise
+        Of quantum and read-out noise; None: `rng`.
     """
     field = collimator_field(detector, severity, rng)
     beyond, drawn = severity.beyond, rng_beyond or np.random.default_rng(0)
@@ -85,11 +88,12 @@ def expose(
     expected = primary + scatter
     patient = behind_patient(transmission, field)
     quanta = 1.0 / (severity.noise**2 * float(np.median(expected[patient])))
-    counts = rng.poisson(expected * quanta).astype(np.float64)
+    noise = rng if rng_noise is None else rng_noise
+    counts = noise.poisson(expected * quanta).astype(np.float64)
     sigma = severity.blur_mm / np.asarray(detector.spacing)
     if severity.blur_mm > 0:
         counts = scipy.ndimage.gaussian_filter(counts, sigma, mode="nearest")
-    counts += rng.normal(0.0, 1.0, counts.shape) * severity.electronic_noise
+    counts += noise.normal(0.0, 1.0, counts.shape) * severity.electronic_noise
     share = np.maximum(counts, 0.5) / quanta
     gain = float(np.exp(rng.uniform(np.log(2e3), np.log(4e4))))
     if beyond is not None:

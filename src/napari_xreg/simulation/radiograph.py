@@ -95,6 +95,7 @@ def simulate_radiograph(
     *,
     severity: str | Severity = "typical",
     seed: int = 0,
+    noise_seed: int | None = None,
     named_bone: str | None = None,
     step_mm: float = 0.5,
     rays_per_side: int = 2,
@@ -120,6 +121,9 @@ def simulate_radiograph(
         How far from a DRR: a name or a value.
     seed
         Seed of everything random. Tuning may use `TUNING_SEEDS`, reports `EVALUATION_SEEDS`.
+    noise_seed
+        Of the noise alone, which is then another in each frame of a sequence whose beam, blades and metal stay
+        (`seed`). None: that of `seed`.
     named_bone
         Bone whose pose is the truth. None: the trunk, ``patient``, which does not move.
     step_mm
@@ -185,7 +189,8 @@ def simulate_radiograph(
             "iron": iron,
         }
     ).mean(-1)
-    exposure = expose(transmission, carm.detector, chosen, rng_beam, rng_beyond)
+    noise = None if noise_seed is None else np.random.default_rng([noise_seed, 5])
+    exposure = expose(transmission, carm.detector, chosen, rng_beam, rng_beyond, noise)
     intensity = torch.from_numpy(exposure.intensity).to(torch.float32)
     name = f"simulated, {chosen.name} quality, seed {seed}"
     radiograph = as_a_user_reads_it(intensity, exposure, carm, name, mask_collimator)

@@ -217,6 +217,10 @@ from .tracking.exporting import (
     export_track as export_track,
     rows_of as rows_of,
 )
+from .tracking.exporting_together import (
+    BodiesTrackExport as BodiesTrackExport,
+    export_bodies_track as export_bodies_track,
+)
 from .tracking.frames import Frames as Frames, frames_of as frames_of, only as only
 from .tracking.in_session import (
     KeptPoses as KeptPoses,
@@ -239,6 +243,11 @@ from .tracking.of_session import (
     show_frame as show_frame,
 )
 from .tracking.settings import TrackSettings as TrackSettings
+from .tracking.together import (
+    BodiesTrack as BodiesTrack,
+    BodiesTrackRequest as BodiesTrackRequest,
+    track_bodies as track_bodies,
+)
 from .tracking.tracking import track as track
 from .tracking.tracks import (
     FrameState as FrameState,

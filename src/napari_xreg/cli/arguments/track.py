@@ -39,6 +39,14 @@ def add_track(commands: Commands, common: Parser) -> None:
     add_out(track, "xreg-track")
     add_further(track, "of a further camera on the same time base", metavar="CINE", each="camera")
     add_structures(track)
+    track.add_argument(
+        "--move",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="structure of --labels that moves by itself beside the rest of the CT, or a bone of a trial: all of them are "
+        "tracked together, as `bones` registers them; may be repeated",
+    )
     add_start(
         track, "where the C-arm stands in the frame that is started from (--frame)", several=True
     )

@@ -11,6 +11,14 @@ from napari_xreg.cli.further_views import check_counts, masked, starting_views
 from napari_xreg.cli.inputs import read_patient, starting_pose, xray_options
 from napari_xreg.cli.outputs import said_anyway, say_missing
 from napari_xreg.cli.refining import begin_reading, cancelled_by_interrupt, prepare_renderer
+from napari_xreg.cli.tracked_bones import (
+    BonesAsked,
+    bones_asked,
+    frames_told,
+    names_of,
+    say_bones,
+    track_shown,
+)
 from napari_xreg.cli.trial import spelled_out
 from napari_xreg.files import TRACKING, check_folder, schema_head
 from napari_xreg.geometry import Pose
@@ -19,11 +27,17 @@ from napari_xreg.progress import Control, run as run_events
 from napari_xreg.records import read_pose, read_track
 from napari_xreg.registration import NearBone
 from napari_xreg.workflows import (
+    BETWEEN,
+    BodiesTrackExport,
+    BodiesTrackRequest,
+    Frames,
     Track,
     TrackedFrame,
     TrackExport,
     TrackRequest,
     TrackSettings,
+    bone_folders,
+    export_bodies_track,
     export_track,
     frames_of,
     only,
@@ -37,9 +51,14 @@ def run(arguments: Namespace, console: Console) -> int:
     """Track and write the results; the exit code."""
     out = Path(arguments.out)
     check_folder(out)
+    names = names_of(arguments)
+    bone_folders(out, names)
     keys = _keys(arguments)
     device = begin_reading(arguments, console)
-    arguments, trial = spelled_out(_started(arguments))
+    typed = _started(arguments)
+    # Of several bones of a trial each has a CT: the sequence is told by that of the first.
+    first = names[0] if names and is_trial(Path(typed.ct)) else typed.volume
+    arguments, trial = spelled_out(Namespace(**(vars(typed) | {"volume": first})))
     check_counts(arguments)
     patient = read_patient(arguments)
     cines = _cines(arguments)
@@ -67,6 +86,9 @@ def run(arguments: Namespace, console: Console) -> int:
     notes = (() if trial is None else trial.notes) + patient.volume.notes + pose.notes
     console.notes(notes)
     prepare_renderer(console, arguments.threads)
+    if names:
+        bones = bones_asked(typed, patient, views, radiographs)
+        return _together(typed, bones, frames, start, notes, console)
     request = TrackRequest(
         patient.rendering, frames, start, keys, given(arguments, TrackSettings()), pose.isocenter, device,
         NearBone(arguments.near_bone) if arguments.near_bone else None,
@@ -78,6 +100,44 @@ def run(arguments: Namespace, console: Console) -> int:
         exported = export_track(asked)
     _say(found, notes, console, [str(out / name) for name in exported.files], exported.missing)
     console.say(f"written to {out}: {', '.join(exported.files)}")
+    missing = say_missing(exported.missing, console)
+    if found.cancelled:
+        return 130
+    return 1 if missing or not found.complete else 0
+
+
+def _together(
+    arguments: Namespace,
+    asked: BonesAsked,
+    frames: Frames,
+    start: int,
+    notes: Sequence[str],
+    console: Console,
+) -> int:
+    """Several bones; the exit code."""
+    out = Path(arguments.out)
+    console.say(f"bones: {', '.join(body.name for body in asked.bodies)}")
+    near = None
+    if asked.trials[0] is not None and arguments.near_bone:
+        near = NearBone(arguments.near_bone)
+    settings = given(arguments, TrackSettings())
+    request = BodiesTrackRequest(
+        asked.bodies,
+        frames,
+        arguments.start_frame or frames.numbers[0],
+        settings=settings,
+        near=near,
+    )
+    found = track_shown(request, console)
+    console.step("writing")
+    export = BodiesTrackExport(
+        out, found, asked.bodies, frames, asked.trials, not arguments.no_film
+    )
+    with said_anyway(lambda: say_bones(found, notes, console)):
+        exported = export_bodies_track(export)
+    files = [str(out / name) for name in exported.files]
+    say_bones(found, notes, console, files, exported.missing)
+    console.say(f"written to {out}: a folder for each bone; {BETWEEN}: how they lie to each other")
     missing = say_missing(exported.missing, console)
     if found.cancelled:
         return 130
@@ -177,13 +237,11 @@ def _shown(request: TrackRequest, console: Console) -> Track:
 
 
 def _answer(found: Track, notes: Sequence[str], files: Sequence[str]) -> dict[str, Any]:
-    doubtful = [f for f in found.frames if not f.state.sure]
     return {
         **schema_head(TRACKING),
         "simulated": found.simulated,
         "cancelled": found.cancelled,
-        "frames": {state.value: count for state, count in found.counts.items()},
-        "not_trusted": [{"frame": f.number, "why": f.words} for f in doubtful],
+        **frames_told(found),
         "assumptions": [*notes, *found.notes],
         "files": list(files),
     }

@@ -51,6 +51,7 @@ def answered(
     *,
     near: NearBone | None,
     finished: bool,
+    judge: bool,
     simulated: bool,
     notes: tuple[str, ...],
     control: Control | None,
@@ -69,6 +70,8 @@ def answered(
         As of `refine_bodies`.
     finished
         Whether the last level was reached: before it nothing is judged.
+    judge
+        As of `refine_bodies`.
     simulated, notes
         Of every registration.
     """
@@ -113,9 +116,10 @@ def answered(
                 simulated=simulated,
                 notes=notes,
                 scale=None if scale is None or own is None else scale[part],
+                bone_gain=end.gain,
             )
         )
-    found = _judged(each, end, poses, near) if finished else each
+    found = _judged(each, end, poses, near) if finished and judge else each
     names = tuple(body.name for body in bodies)
     return BodiesRegistration(names, tuple(found), covariance, scale, tuple(trajectory))
 

@@ -11,11 +11,11 @@ from napari_xreg.geometry import Pose
 from napari_xreg.images import Radiograph
 from napari_xreg.registration.bodies.body import Body
 from napari_xreg.registration.near_bone.view import near_bones_view
-from napari_xreg.registration.refinement.host.hardening import bone_gain
+from napari_xreg.registration.refinement.host.hardening import bone_gain, with_bone_gain
 from napari_xreg.registration.refinement.host.problem import HostProblem, JointProblem
 from napari_xreg.registration.refinement.second_order.levels import Level, volume_at
 from napari_xreg.registration.refinement.views import View, at_pixels
-from napari_xreg.rendering import Prepared, prepare, scaled_above
+from napari_xreg.rendering import Prepared
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,23 +44,35 @@ class BodiesLook:
         """Of the bodies, world mm."""
         return torch.stack([body.pivot.double() for body in self.bodies])
 
-    def brighter(self, poses: Sequence[Pose]) -> float:
-        """How much brighter bone is than in the CT (`hardening`), at poses of every body and view."""
+    @property
+    def pixel_at_pivot_mm(self) -> float:
+        """Size of a pixel of the first radiograph, demagnified to the isocenter."""
+        carm = at_pixels(self.radiographs[0], self.level.pixels).carm
+        return max(carm.detector.spacing) * carm.source_to_isocenter / carm.source_to_detector
+
+    def brighter(self, poses: Sequence[Pose], pixels: int | None = None) -> float:
+        """How much brighter bone is than in the CT (`hardening`), at poses of every body and view.
+
+        Parameters
+        ----------
+        pixels
+            Of the longer side of what is looked at; None: those of the level.
+        """
+        pixels = self.level.pixels if pixels is None else min(pixels, self.level.pixels)
         views = len(self.radiographs)
         return bone_gain(
             [(volume_at(body.volume, self.level), body.dense_above) for body in self.bodies],
-            [at_pixels(each, self.level.pixels) for each in self.radiographs],
+            [at_pixels(each, pixels) for each in self.radiographs],
             [poses[number::views] for number in range(views)],
             threads=self.threads,
         )
 
     def ready(self, gain: float) -> list[Prepared]:
         """The bodies as they are rendered, bone brighter by a gain."""
-        ready = []
-        for body in self.bodies:
-            plain = prepare(volume_at(body.volume, self.level), packed=True)
-            ready.append(scaled_above(plain, body.dense_above, gain) if gain else plain)
-        return ready
+        return [
+            with_bone_gain(volume_at(body.volume, self.level), gain, body.dense_above)
+            for body in self.bodies
+        ]
 
     def problem(self, gain: float) -> HostProblem:
         """What is compared, of one start."""

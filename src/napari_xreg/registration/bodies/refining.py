@@ -36,7 +36,7 @@ from napari_xreg.registration.refinement.second_order.damped_steps import (
 )
 from napari_xreg.registration.refinement.second_order.levels import Level
 from napari_xreg.registration.refinement.second_order.usable_levels import levels_that_show
-from napari_xreg.registration.refinement.settings import RefineSettings
+from napari_xreg.registration.refinement.settings import SAME_GAIN, RefineSettings
 from napari_xreg.registration.refinement.starts import Spread
 from napari_xreg.registration.refinement.views import View, saturated_words
 
@@ -52,6 +52,8 @@ def refine_bodies(
     settings: RefineSettings | None = None,
     near: NearBone | None = None,
     priors: Sequence[Prior] = (),
+    near_start: bool = False,
+    judge: bool = True,
     control: Control | None = None,
 ) -> Generator[BodyIterate | BodiesIterate, None, BodiesRegistration]:
     """Find the poses of several bodies under which their DRRs, added up, explain the radiographs.
@@ -76,6 +78,11 @@ def refine_bodies(
         None: the whole radiographs, all bodies together at every level.
     priors
         What is known beforehand.
+    near_start
+        The starts are so near, as in the next frame of a sequence, that all are refined together at every level, and
+        none is looked for.
+    judge
+        False: leave out the verdicts.
     control
         Cancel, pause, step.
 
@@ -113,6 +120,11 @@ def refine_bodies(
     course = _Course(tuple(bodies), tuple(radiographs), settings, near, tuple(priors), control)
     finest = max(course.levels)
     coarse = [number for number in course.levels if number < finest]
+    if near_start:
+        for number in coarse:
+            yield from course.through(number)
+        yield from course.through(finest)
+        return course.answer(judge=judge)
     if rest:
         for number in coarse or [finest]:
             yield from course.through(number, tied=True)
@@ -122,7 +134,7 @@ def refine_bodies(
     if rest or near is not None:
         yield from course.each_in_turn()
     yield from course.through(finest)
-    return course.answer()
+    return course.answer(judge=judge)
 
 
 class _Course:
@@ -177,18 +189,23 @@ class _Course:
         level = alone.levels[0] if near is not None else level
         look = BodiesLook(level, self._bodies, radiographs, settings.threads)
         if level.channels.tone and (self._gain is None or last):
-            self._gain = look.brighter(self.poses)
+            self._gain = look.brighter(self.poses, settings.bone_pixels)
+            if settings.bone_gain is not None and abs(self._gain - settings.bone_gain) < SAME_GAIN:
+                self._gain = settings.bone_gain
         gain = self._gain if self._gain is not None and level.channels.tone else 0.0
+        untried_mm = settings.untried_at(number, look.pixel_at_pivot_mm)
         problem = look.problem(gain)
         state = begin(problem, tuple(_batch(pose) for pose in self.poses))
         pull = PriorPull(self._priors, look.pivots, state.model.loss) if self._priors else None
         steps = levenberg_marquardt(
             problem, state, iterations=level.iterations * (1 if tied else len(self._bodies)),
-            tolerance_mm=alone.tolerance_mm, pull=pull, control=self._control,
+            tolerance_mm=alone.tolerance_mm, untried_mm=untried_mm, stride=settings.stride, pull=pull,
+            control=self._control,
             locks=Tied(look.pivots) if tied else None,
         )  # fmt: skip
         for tried, state in steps:
-            self._end = End(look, gain, problem, state, pull, alone.tolerance_mm)
+            tolerance_mm = max(alone.tolerance_mm, untried_mm)
+            self._end = End(look, gain, problem, state, pull, tolerance_mm)
             self.poses = tuple(pose[0] for pose in state.poses)
             yield self._iterate(number, tried, problem.names)
             if not bool(state.active.any()):
@@ -258,13 +275,13 @@ class _Course:
         self._trajectory.append(iterate)
         return iterate
 
-    def answer(self) -> BodiesRegistration:
+    def answer(self, *, judge: bool) -> BodiesRegistration:
         """What is known at the end."""
         assert self._end is not None
         return answered(
             self._end, self.poses, self._trajectory, near=self._near,
             finished=max(self.levels) == max((i.level for i in self._trajectory), default=-1),
-            simulated=self._simulated, notes=self._notes, control=self._control,
+            judge=judge, simulated=self._simulated, notes=self._notes, control=self._control,
         )  # fmt: skip
 
 

@@ -135,11 +135,11 @@ class OneBody:
 
     def rough(self, seen: Seen, before: Found | None) -> Found:
         """See `Sought`."""
-        return self._found(seen, _as_bright(self._rough, before), self._near, judge=False)
+        return self._found(seen, as_bright(self._rough, before), self._near, judge=False)
 
     def fine(self, seen: Seen, before: Found) -> Found:
         """See `Sought`."""
-        return self._found(seen, _as_bright(self._fine, before), self._near)
+        return self._found(seen, as_bright(self._fine, before), self._near)
 
     def wide(self, seen: Seen) -> Found:
         """See `Sought`."""
@@ -159,6 +159,6 @@ class OneBody:
         return Found((run(refine(request, control=self._control, judge=judge)),))
 
 
-def _as_bright(settings: RefineSettings, before: Found | None) -> RefineSettings:
+def as_bright(settings: RefineSettings, before: Found | None) -> RefineSettings:
     """With the brightness of bone that a look before it found."""
     return settings if before is None else replace(settings, bone_gain=before.bodies[0].bone_gain)

@@ -24,18 +24,19 @@ Array = npt.NDArray[np.float32]
 
 LOWEST, HIGHEST = -0.5, 1.5  # beyond, something else is being explained
 ROUNDS = 6
-_brighter: "WeakValueDictionary[tuple[Prepared, float], Prepared]" = WeakValueDictionary()
+_brighter: "WeakValueDictionary[tuple[Prepared, float, float], Prepared]" = WeakValueDictionary()
 """As long as somebody renders them: frames of a sequence, one beside the other, share one."""
 _doubled: "WeakKeyDictionary[Prepared, tuple[float, Prepared]]" = WeakKeyDictionary()
 
 
-def with_bone_gain(volume: Volume, gain: float) -> Prepared:
-    """The volume, ready to render, with the excess of its attenuation over water times 1 + gain."""
+def with_bone_gain(volume: Volume, gain: float, above: float | None = None) -> Prepared:
+    """The volume, ready to render, with the excess of its attenuation over water, or over `above`, times 1 + gain."""
     plain = prepare(volume, packed=True)
     if gain == 0.0:
         return plain
-    if (kept := _brighter.get((plain, gain))) is None:
-        kept = _brighter[plain, gain] = scaled_above(plain, water_lac(), gain)
+    above = water_lac() if above is None else above
+    if (kept := _brighter.get((plain, above, gain))) is None:
+        kept = _brighter[plain, above, gain] = scaled_above(plain, above, gain)
     return kept
 
 

@@ -1,0 +1,165 @@
+"""Several bones of one sequence, as the command line asks for them and as they are told."""
+
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from napari_xreg.cli.console import Console
+from napari_xreg.cli.further_views import starting_views
+from napari_xreg.cli.inputs import read_patient, starting_pose
+from napari_xreg.cli.refining import cancelled_by_interrupt
+from napari_xreg.cli.trial import spelled_out
+from napari_xreg.files import TRACKING, schema_head
+from napari_xreg.images import Radiograph, is_trial
+from napari_xreg.progress import Control, run as run_events
+from napari_xreg.registration import Body, View
+from napari_xreg.workflows import (
+    PATIENT,
+    BodiesTrack,
+    BodiesTrackRequest,
+    Patient,
+    Track,
+    TrackedFrame,
+    TrialFiles,
+    bodies_of_ct,
+    bone_body,
+    track_bodies,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class BonesAsked:
+    """Several bones of a sequence, and the trial that each is of."""
+
+    bodies: tuple[Body, ...]
+    trials: tuple[TrialFiles | None, ...]
+
+
+def names_of(arguments: Namespace) -> list[str]:
+    """Of all bodies that were asked for, the rest of a CT first; none: one bone by itself.
+
+    Raises
+    ------
+    ValueError
+        If what was asked for does not go together.
+    """
+    moving: list[str] = arguments.move
+    if not moving:
+        return []
+    twice = next((name for name in moving if moving.count(name) > 1), None)
+    if twice is not None:
+        raise ValueError(f"--move {twice} was given twice")
+    if arguments.key:
+        raise ValueError("--key is the pose of one bone: it cannot be given with --move")
+    if arguments.structures:
+        raise ValueError("--move takes bones out of the whole CT: leave --structures out")
+    if is_trial(Path(arguments.ct)):
+        if arguments.volume is not None:
+            raise ValueError("--move names the bones of the trial: leave --volume out")
+        if len(moving) > 1 and arguments.start:
+            raise ValueError(
+                "--start is the pose of one bone: the bones of a trial start at their own in its folder of poses"
+            )
+        return moving
+    if PATIENT in moving:
+        raise ValueError(f"{PATIENT!r} is the rest of the CT: give the structure by its number")
+    return [PATIENT, *moving]
+
+
+def bones_asked(
+    arguments: Namespace,
+    patient: Patient,
+    views: Sequence[View],
+    radiographs: Sequence[Radiograph],
+) -> BonesAsked:
+    """The bodies, with the cameras of the frame that is started from.
+
+    Parameters
+    ----------
+    arguments
+        As they were typed, with the frame that is started from.
+    patient, views
+        The CT, or the first bone of a trial, and where the cameras stand about it.
+    radiographs
+        Of that frame.
+
+    Raises
+    ------
+    ValueError
+        If a structure or a bone is unknown, or the CT of a bone of a trial holds more than bone.
+    """
+    if not is_trial(Path(arguments.ct)):
+        bones = {name: name.split(",") for name in arguments.move}
+        bodies = bodies_of_ct(patient, bones, views)
+        return BonesAsked(bodies, (None,) * len(bodies))
+    bodies_, trials = [], []
+    for name in arguments.move:
+        said, files = spelled_out(Namespace(**(vars(arguments) | {"volume": name})))
+        own = read_patient(said)
+        if not own.rendering.above_water:
+            raise ValueError(
+                f"{name}: its CT holds more than bone: several bodies of a trial are bones alone"
+            )
+        start = starting_pose(said, radiographs[0].carm, own.middle, radiographs[0])
+        cameras = [view.world_from_camera for view in starting_views(said, start, radiographs)]
+        bodies_.append(bone_body(name, own.rendering.volume(), cameras))
+        trials.append(files)
+    return BonesAsked(tuple(bodies_), tuple(trials))
+
+
+def track_shown(request: BodiesTrackRequest, console: Console) -> BodiesTrack:
+    """Ctrl-C ends it with the frames so far."""
+    control = Control()
+    total, seen = len(request.frames.numbers), set[int]()
+
+    def show(frames: tuple[TrackedFrame, ...]) -> None:
+        seen.add(frames[0].number)
+        states = ", ".join(
+            f"{body.name} {frame.state.value}"
+            for body, frame in zip(request.bodies, frames, strict=True)
+        )
+        console.progress(len(seen) / total, f"frame {frames[0].number}: {states}")
+
+    console.step("tracking")
+    with cancelled_by_interrupt(control):
+        found = run_events(track_bodies(request, control=control), show)
+    console.progress(1.0, f"{len(seen)} frames", last=True)
+    return found
+
+
+def say_bones(
+    found: BodiesTrack,
+    notes: Sequence[str],
+    console: Console,
+    files: Sequence[str] = (),
+    missing: Mapping[str, str] | None = None,
+) -> None:
+    """How it went, and the answer."""
+    console.say(found.words)
+    own = [note for track in found.tracks for note in track.notes]
+    console.notes(list(dict.fromkeys(own)))
+    console.answer(
+        {
+            **schema_head(TRACKING),
+            "simulated": found.simulated,
+            "cancelled": found.cancelled,
+            "bones": [
+                {"name": name, **frames_told(track)}
+                for name, track in zip(found.names, found.tracks, strict=True)
+            ],
+            "assumptions": [*notes, *dict.fromkeys(own)],
+            "files": list(files),
+            "missing": dict(missing or {}),
+        }
+    )
+
+
+def frames_told(track: Track) -> dict[str, Any]:
+    """How many frames are in each state, and why those are not trusted that are not."""
+    doubtful = [f for f in track.frames if not f.state.sure]
+    return {
+        "frames": {state.value: count for state, count in track.counts.items()},
+        "not_trusted": [{"frame": f.number, "why": f.words} for f in doubtful],
+    }
