@@ -109,8 +109,9 @@ def test_the_middle_is_that_of_the_chosen_structures(monkeypatch):
     assert whole.registered == "the CT"
     # Of a large map every second voxel, say: x 2 and 4, y 2, z 2 of 77.
     monkeypatch.setattr("napari_xreg.images.labels._LOOKED_AT", 210 / 8)
+    monkeypatch.setattr("napari_xreg.images.labels._ENOUGH", 2)
     assert make_labels(volume).middle([77]).tolist() == [17.0, -17.0, 74.0]
-    # All of them miss one that is a single odd voxel: then each is looked at.
+    # Of one that is a single odd voxel those are too few: then each is looked at.
     labels = make_labels(volume)
     labels.ids[3, 1, 1] = 5
     assert labels.middle([5]).tolist() == [13.0, -20.0, 79.0]
