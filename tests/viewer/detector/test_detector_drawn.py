@@ -108,7 +108,7 @@ def test_a_coarse_drr_and_a_coarse_iterate_lie_on_what_they_cover(viewer):
     iterates.append(iterate(0, image=torch.from_numpy(frame)))
     iterates.finish()
     viewer.layers["iterations"].contrast_limits = (0.0, 1.0)
-    viewer.layers["path of the landmarks"].visible = False
+    viewer.layers["path on the radiograph"].visible = False
     picture = drawn(viewer)
     expected = screen_of(viewer, picture.shape, 12, 57)  # the slider took some of the screen
     np.testing.assert_allclose(centre_of(picture.max(-1)), expected, atol=1.2)

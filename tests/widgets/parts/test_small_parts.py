@@ -1,10 +1,12 @@
 """Headings that open, lists as high as their rows, words that stay with their numbers."""
 
 import pytest
-from qtpy.QtGui import QColor, QPalette
-from qtpy.QtWidgets import QLabel, QListWidget
+from qtpy.QtCore import QPoint, QPointF, Qt
+from qtpy.QtGui import QColor, QPalette, QWheelEvent
+from qtpy.QtWidgets import QApplication, QLabel, QListWidget
 
 from napari_xreg.widgets.parts.collapsible import Collapsible
+from napari_xreg.widgets.parts.quiet_choice import quiet_slider
 from napari_xreg.widgets.parts.rows_shown import fit_rows
 from napari_xreg.widgets.parts.small_print import SmallPrint
 
@@ -68,3 +70,21 @@ def test_a_number_is_not_parted_from_its_unit(qtbot, text, whole):
     for part in whole:
         assert part.replace(" ", "\u00a0") in label.text()
     assert ("5 structures" in text) == ("5 structures" in label.text())
+
+
+def test_the_wheel_goes_past_a_slider_that_has_not_the_focus(qtbot):
+    """Who scrolls a column does not look back at another iteration by it."""
+    slider = quiet_slider()
+    qtbot.addWidget(slider)
+    slider.setRange(0, 50)
+    slider.setValue(28)
+    slider.show()
+    turned = QWheelEvent(
+        QPointF(3, 3), QPointF(3, 3), QPoint(), QPoint(0, -120), Qt.MouseButton.NoButton,
+        Qt.KeyboardModifier.NoModifier, Qt.ScrollPhase.NoScrollPhase, False,
+    )  # fmt: skip
+    slider.clearFocus()
+    QApplication.sendEvent(slider, turned)
+    assert slider.value() == 28
+    assert not turned.isAccepted()  # what it stands in scrolls
+    assert slider.focusPolicy() == Qt.FocusPolicy.StrongFocus

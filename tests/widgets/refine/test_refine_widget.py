@@ -117,7 +117,7 @@ def test_refining_finds_the_truth_and_moves_nothing_before_accept(widget, near, 
     # Curves, stack and table hold every iterate, losses and all.
     trajectory = result.registration.trajectory
     assert [it.index for it in widget.iterations.losses.iterates] == [it.index for it in trajectory]
-    stack, path = layer(viewer, "iterations"), layer(viewer, "path of the landmarks")
+    stack, path = layer(viewer, "iterations"), layer(viewer, "path on the radiograph")
     assert stack.data.shape[0] == len(trajectory)
     assert np.allclose(path.features["loss"], [it.loss for it in trajectory])
     # The answer, in numbers that a person reads.
@@ -370,7 +370,7 @@ def test_a_removed_layer_does_not_disturb_a_run(slow, qtbot, viewer):
     before = len(notification_manager.records)  # of all tests of this process
     click(qtbot, slow.buttons.go)
     several(qtbot, slow)
-    for name in ("iterations", "path of the landmarks", "DRR", "frontal"):
+    for name in ("iterations", "path on the radiograph", "DRR", "frontal"):
         found = layer(viewer, name)
         if found is not None:
             viewer.layers.remove(found)

@@ -102,9 +102,13 @@ def test_the_tour_notices_what_was_done(shown, qtbot):
     assert tour.step.sign == "scrubbed"
     refine.iterations.slider.setValue(1)
     assert tour.done.text() == "✓ done"
+    viewer.window._qt_window.show()
+    viewer.window._qt_window.resize(1100, 620)  # a low screen: the table is below the curve
+    qtbot.waitUntil(lambda: refine.isVisible() and refine.results.table.visibleRegion().isEmpty())
     click(qtbot, tour.next)
 
     assert tour.step.sign == "accepted"
+    qtbot.waitUntil(lambda: not refine.results.table.visibleRegion().isEmpty())
     click(qtbot, refine.results.accept)
     assert tour.done.text() == "✓ done"
     click(qtbot, tour.next)

@@ -11,12 +11,12 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QSizePolicy,
-    QSlider,
     QWidget,
 )
 
 from napari_xreg.geometry import CArm
 from napari_xreg.registration import OUTLIER_MM, PnPSettings, Weighting
+from napari_xreg.widgets.parts.quiet_choice import quiet_slider
 from napari_xreg.workflows import HAND_SIGMA_PX
 
 NONE, SELECTION, CONTINUOUS, NORMALISED, INVERSE, RANK, COVARIANCE = (
@@ -56,13 +56,13 @@ class WeightingPanel(QWidget):
             self.mode.addItem(name)
             self.mode.setItemData(self.mode.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
         self.mode.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        self.discard = QSlider(Qt.Orientation.Horizontal)
+        self.discard = quiet_slider()
         self.discard.setRange(0, 10)
         self.discard.setValue(3)
         self.discard.setPageStep(1)
         self.discard.setToolTip("K: this many of the most uncertain landmarks are left out.")
         self.discard_words = QLabel()
-        self.beta_slider = QSlider(Qt.Orientation.Horizontal)
+        self.beta_slider = quiet_slider()
         self.beta_slider.setRange(0, _STEPS)
         self.beta_slider.setValue(round((math.log10(0.1) - _LOWEST) * _PER_DECADE))
         self.beta_slider.setToolTip(

@@ -1,10 +1,11 @@
 """A slice of the session's CT in RayEmb's dock: click or drag to choose a point of the patient."""
 
-from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QComboBox, QHBoxLayout, QSlider, QVBoxLayout, QWidget
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QComboBox, QHBoxLayout, QVBoxLayout, QWidget
 
 from napari_xreg.images import Volume
 from napari_xreg.viewer import PLANES, SliceGrid
+from napari_xreg.widgets.parts.quiet_choice import quiet_slider
 from napari_xreg.widgets.parts.small_print import SmallPrint
 from napari_xreg.widgets.slices.pane import Point, SlicePane
 from napari_xreg.widgets.slices.windows import WINDOWS
@@ -25,7 +26,7 @@ class SliceView(QWidget):
         self.plane.addItems(list(PLANES))
         self.plane.setCurrentText("coronal")
         self.plane.setToolTip("Radiological: the patient's right is on the left, the head is up.")
-        self.slider = QSlider(Qt.Orientation.Horizontal)
+        self.slider = quiet_slider()
         self.slider.setToolTip("Slice (also: the mouse wheel over the picture).")
         self.words = SmallPrint()
         self.pane = SlicePane()

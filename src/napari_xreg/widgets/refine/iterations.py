@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QSizePolicy, QSlider, QTabWidget, QVBoxLayout, QWidget
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QSizePolicy, QTabWidget, QVBoxLayout, QWidget
 
 from napari_xreg.registration import Iterate
 from napari_xreg.session import Session
 from napari_xreg.widgets.parts.data_buttons import button
+from napari_xreg.widgets.parts.quiet_choice import quiet_slider
 from napari_xreg.widgets.parts.small_print import SmallPrint
 from napari_xreg.widgets.pose.plot import PosePlot
 from napari_xreg.widgets.pose.words import carm_words, truth_error_mm
@@ -41,7 +42,7 @@ class IterationsPanel(QWidget):
         self.tabs.addTab(self.poses, "Pose")
         self.tabs.currentChanged.connect(lambda _: self._fit_tabs())
         self._fit_tabs()
-        self.slider = QSlider(Qt.Orientation.Horizontal)
+        self.slider = quiet_slider()
         self.slider.setToolTip(
             "Scrub through the iterations (also: the viewer's iteration slider)."
         )

@@ -10,6 +10,7 @@ from qtpy.QtWidgets import (
     QLabel,
     QProgressBar,
     QPushButton,
+    QScrollArea,
     QVBoxLayout,
 )
 
@@ -185,6 +186,8 @@ class Tour(Docked):
         self._raise(step.tab)
         if step.sign == "scrubbed":
             self._listen_to_refine()
+        if step.sign == "accepted":
+            self._show_results()
         self._follow()
 
     def notice(self, sign: str) -> None:
@@ -226,6 +229,13 @@ class Tour(Docked):
         widget = self._widget("Refine")
         if widget is not None:
             self.listen(widget.replay.looked_back, self._on_look_back)
+
+    def _show_results(self) -> None:
+        """On a low screen the table is further down."""
+        widget = self._widget("Refine")
+        area = None if widget is None else widget.findChild(QScrollArea)
+        if area is not None:
+            area.ensureWidgetVisible(widget.results.table)
 
     def _on_look_back(self, _: object) -> None:
         self.notice("scrubbed")
