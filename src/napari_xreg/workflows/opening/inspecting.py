@@ -33,7 +33,8 @@ from napari_xreg.workflows.opening.inspecting_texts import text_entry
 from napari_xreg.workflows.opening.kinds import file_kind
 from napari_xreg.workflows.opening.trials import trial_frames
 
-_MOST_LABELS = 1000
+_LARGEST_LABEL = 1000
+"""Larger ones are in atlases of the brain, and in angiographies on a background of 0."""
 _ALIKE = 0.6
 """Of voxels beside one of the same label. In an image of 256 grey values it is a tenth or less."""
 
@@ -140,7 +141,7 @@ def _labels_by_their_look(path: Path, said: str | None) -> dict[str, Any] | None
     one, other = labels.ids[:, :, 1:], labels.ids[:, :, :-1]
     inside = one != 0
     alike = int((inside & (one == other)).sum()) / max(1, int(inside.sum()))
-    if not 0 < len(present) <= _MOST_LABELS or alike < _ALIKE:
+    if not present or present[-1] > _LARGEST_LABEL or alike < _ALIKE:
         return None
     several = f"{len(present)} whole numbers from {present[0]} to {present[-1]}"
     seen = (
