@@ -148,6 +148,9 @@ class Channels:
             )
 
 
+FAR_OFF = Channels((*intensity(0.8), *gradient(0.2, sigma=1.5)))
+"""Where the start is far off: edges have narrow basins (docs/decisions/0038-landscapes.md)."""
+
 ROBUST = Channels(
     (*intensity(0.2), *gradient(0.8, sigma=0.8)),
     outlier_scale=OUTLIER_SCALE,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from napari_xreg.images import Volume
-from napari_xreg.registration.refinement.second_order.channels import ROBUST, Channels
+from napari_xreg.registration.refinement.second_order.channels import FAR_OFF, ROBUST, Channels
 from napari_xreg.rendering import Method, at_voxel_size, prepare
 
 
@@ -42,7 +42,7 @@ class Level:
 
 
 COARSE_TO_FINE = (
-    Level(32, 6.0),
+    Level(32, 6.0, channels=FAR_OFF),
     Level(64, 3.0, channels=ROBUST),
     Level(128, None, channels=ROBUST),
     Level(256, None, channels=ROBUST),
