@@ -50,8 +50,8 @@ class LandscapePlots(QWidget):
         self.astray = QCheckBox("Map: direction of descent")
         self.astray.setToolTip(
             "In place of the loss the angle between the way down and the way to the middle of the map, where the "
-            "landscape was made:\n0° leads straight there, more than 90° away from it. It says something of a "
-            "loss where the pose in the middle is right."
+            "landscape was made:\n0° leads straight there, more than 90° away from it. Meaningful only "
+            "where the pose in the middle is right."
         )
         self.astray.toggled.connect(lambda _: self.draw())
         layout = QVBoxLayout(self)
