@@ -11,7 +11,11 @@ import pytest
 import torch
 
 import napari_xreg
-from napari_xreg.cli.commands import render as render_command, simulate as simulate_command
+from napari_xreg.cli.commands import (
+    register as register_command,
+    render as render_command,
+    simulate as simulate_command,
+)
 from napari_xreg.files import WriteError, written_folder
 from napari_xreg.geometry import CArm, CArmPose, Detector
 from napari_xreg.images import (
@@ -269,6 +273,23 @@ def test_a_registration_is_kept_but_for_the_file_that_cannot_be_written(
     assert set(answer["missing"]) == {"overlay.png", "report.html"}
     assert str(tmp_path / "r" / "result.tfm") not in answer["files"]  # they are as --out says
     assert "r/result.tfm" in [name.replace("\\", "/") for name in answer["files"]]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("status", "code"), [(Status.NOT_TRUSTED, 1), (Status.CANCELLED, 130)])
+def test_what_is_missing_is_said_of_a_result_that_is_not_trusted_too(
+    call, case, monkeypatch, status, code
+):
+    def refined(request, _):
+        pose = request.views[0].world_from_camera
+        pivot = torch.zeros(3, dtype=torch.float64)
+        return Registration(pose, status, {"loss": 0.5}, (), pivot, None, (pose,))
+
+    monkeypatch.setattr(register_command, "refine_shown", refined)
+    monkeypatch.setattr(exporting, "write_report", _full)
+    done = call("register", case.ct, case.xray, "--film", "none", "--out", "r")
+    assert done.code == code
+    assert "could not be written: report.html (No space left on device)" in done.err
 
 
 # A method that writes, and the function around `written` that may call it. Where a writer is not

@@ -25,6 +25,19 @@ def test_every_file_is_tried(tmp_path):
     each.check()
 
 
+def test_an_older_file_stays_where_the_new_one_cannot_be_written(tmp_path):
+    (tmp_path / "a.csv").write_text("of the last run")
+    (tmp_path / "bone").mkdir()
+    each = EachFile(tmp_path)
+    with each.file("a.csv"):
+        raise OSError(28, "No space left on device")
+    with each.file("bone"):
+        raise OSError(28, "No space left on device")
+    assert (tmp_path / "a.csv").read_text() == "of the last run"
+    full = "No space left on device"
+    assert each.missing == {"a.csv": f"{full}; an older one stands there", "bone": full}
+
+
 def test_where_nothing_was_written_the_first_failure_is_the_answer(tmp_path):
     each = EachFile(tmp_path)
     each.check()

@@ -3,10 +3,12 @@
 import json
 import os
 import platform
+from contextlib import contextmanager
 
 import pytest
 from study_twins import MANIFEST, READ, Ends, Fails, IsRead, Recorded, job_of, plan, row_of
 
+from napari_xreg.files import WriteError
 from napari_xreg.images import Landmark
 from napari_xreg.progress import Control, run
 from napari_xreg.records import StudyFile
@@ -15,6 +17,7 @@ from napari_xreg.study import (
     Processes,
     StudyRequest,
     evaluate,
+    evaluating,
     plan_of,
     read_rows,
     run_study,
@@ -31,6 +34,24 @@ def done(out, runner, **how):
 def tables(out):
     write_tables(evaluate(out), out)
     return [(out / name).read_bytes() for name in ("cases.csv", "summary.csv")]
+
+
+def test_a_table_of_the_last_time_stays_where_it_cannot_be_written(tmp_path, monkeypatch):
+    done(tmp_path, Recorded())
+    before = tables(tmp_path)
+    whole = evaluating.written
+
+    @contextmanager
+    def full(path):
+        with whole(path) as beside:
+            if path.name == "cases.csv":
+                raise OSError(28, "No space left on device", str(beside))
+            yield beside
+
+    monkeypatch.setattr(evaluating, "written", full)
+    with pytest.raises(WriteError, match=r"cases\.csv \(No space left on device; an older one"):
+        tables(tmp_path)
+    assert [(tmp_path / n).read_bytes() for n in ("cases.csv", "summary.csv")] == before
 
 
 @pytest.mark.slow

@@ -1,8 +1,22 @@
-"""What the folders of several bones are called."""
+"""What the folders of several bones are called, and what stays in them."""
 
 import pytest
+import torch
+from session_parts import make_radiograph, make_registration, make_volume, twist
 
-from napari_xreg.workflows import bone_folders, folder_name
+from napari_xreg.files import written
+from napari_xreg.geometry import CArmPose
+from napari_xreg.progress import run
+from napari_xreg.registration import BodiesRegistration, Body
+from napari_xreg.workflows import (
+    BodiesRequest,
+    BonesExport,
+    Exported,
+    bone_folders,
+    bones_folder,
+    export_bones,
+    folder_name,
+)
 
 RIBS = [f"rib_{side}_{n}" for side in ("left", "right") for n in range(1, 13)]
 
@@ -30,3 +44,34 @@ def test_a_bone_of_many_structures_has_a_folder(tmp_path):
 )
 def test_a_name_is_one_folder(name, called):
     assert folder_name(name) == called
+
+
+def test_the_last_table_stays_where_the_new_one_cannot_be_written(tmp_path, monkeypatch):
+    def nothing(_):
+        yield from ()
+        return Exported({}, {"result.json": ""})
+
+    monkeypatch.setattr(bones_folder, "export", nothing)
+    radiograph = make_radiograph(CArmPose(5.0, 6.0))
+    pose = radiograph.carm.pose_from(CArmPose(5.0, 6.0))
+    moved = pose @ twist(0, 0, 0, 3.0, 0, 0)
+    pivot = torch.zeros(3, dtype=torch.float64)
+    bodies = tuple(
+        Body(name, make_volume(), (at,), pivot) for name, at in (("patient", pose), ("ulna", moved))
+    )
+    found = BodiesRegistration(
+        ("patient", "ulna"), tuple(make_registration([at]) for at in (pose, moved))
+    )
+    asked = BonesExport(tmp_path, BodiesRequest(bodies, (radiograph,)), found, ((), ()))
+    assert run(export_bones(asked)).missing == {}
+    before = (tmp_path / "between.csv").read_bytes()
+    assert b"patient,ulna" in before
+
+    def full(path, _):
+        with written(path) as beside:
+            beside.write_text("half")
+            raise OSError(28, "No space left on device", str(beside))
+
+    monkeypatch.setattr(bones_folder, "write_bones", full)
+    assert "No space left" in run(export_bones(asked)).missing["between.csv"]
+    assert (tmp_path / "between.csv").read_bytes() == before

@@ -29,17 +29,22 @@ class EachFile:
 
     @contextlib.contextmanager
     def file(self, name: str, what: str = "") -> Iterator[Path]:
-        """The path of one of them; the block writes it, and its failure is kept in mind."""
+        """The path of one of them; the block writes it, and its failure is kept in mind.
+
+        An older file of that name stays, and `missing` says so: part of a new one does not.
+        """
         path = self._folder / name
+        older = path.is_file()
         try:
             yield path
         except BrokenPipeError:  # of what is said meanwhile, to `head`
             raise
         except Exception as error:
-            with contextlib.suppress(OSError):
-                path.unlink(missing_ok=True)
+            if not older:
+                with contextlib.suppress(OSError):
+                    path.unlink(missing_ok=True)
             self._first = self._first or error
-            self.missing[name] = _why(error)
+            self.missing[name] = _why(error) + ("; an older one stands there" if older else "")
         else:
             self.files[name] = what
 

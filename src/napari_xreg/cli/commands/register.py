@@ -143,7 +143,8 @@ def run(arguments: Namespace, console: Console) -> int:
     console.answer(
         answer | {"files": [str(out / name) for name in written], "missing": exported.missing}
     )
-    return exit_code(registration) or say_missing(exported.missing, console)
+    missing = say_missing(exported.missing, console)
+    return exit_code(registration) or int(missing)
 
 
 def _say_without_files(view: View, registration: Registration, console: Console) -> None:
