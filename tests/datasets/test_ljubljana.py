@@ -1,5 +1,6 @@
 """The Ljubljana angiograms: a twin of the file is explained by what is read of it."""
 
+import json
 from dataclasses import replace
 
 import h5py
@@ -12,7 +13,19 @@ from twins import POINTS, ljubljana_cameras, pixels, write_ljubljana
 from napari_xreg.datasets import open_data_set
 from napari_xreg.datasets.angiogram import subtracted
 from napari_xreg.files import ReadError
-from napari_xreg.images import GeometryRecord, StoredImage, without_saturated
+from napari_xreg.geometry import Pose
+from napari_xreg.images import (
+    GeometryRecord,
+    StoredImage,
+    geometry_record,
+    read_radiograph,
+    with_geometry,
+    without_saturated,
+    write_dicom_radiograph,
+    write_radiograph,
+)
+from napari_xreg.session import Exposure
+from napari_xreg.session.files.session_json import exposure_from_json, exposure_to_json
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +71,30 @@ def test_an_even_background_is_nothing_and_not_saturated(file):
     cut = replace(radiograph, line_integrals=values.clamp(max=float(vessels[8])))
     left = without_saturated(cut).usable
     assert int((~left).sum()) == len(vessels) - 8  # the other end is one
+    inverted = radiograph.invert()
+    assert without_saturated(inverted) is inverted
+
+
+@pytest.mark.parametrize("name", ["kept.npz", "kept.tif", "kept.dcm"])
+def test_that_it_was_subtracted_is_kept(file, tmp_path, name):
+    radiograph = open_data_set(file).case("subject02").view("lat").radiograph
+    path = tmp_path / name
+    if name.endswith("dcm"):
+        write_dicom_radiograph(path, radiograph)
+    else:
+        write_radiograph(path, radiograph)
+    again = read_radiograph(path, find_collimator=False)
+    assert again.subtracted
+    assert without_saturated(again) is again
+    assert with_geometry(again, geometry_record(again)).subtracted
+
+
+def test_a_session_keeps_it(file, tmp_path):
+    radiograph = open_data_set(file).case("subject02").view("lat").radiograph
+    exposure = Exposure("lat", radiograph, Pose.identity(), Pose.identity())
+    said = json.loads(json.dumps(exposure_to_json(exposure)))
+    plain = replace(radiograph, subtracted=False)
+    assert exposure_from_json(said, plain, None)[0].radiograph.subtracted
 
 
 def test_the_background_is_exactly_zero():

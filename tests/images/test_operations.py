@@ -11,7 +11,6 @@ from napari_xreg.images.operations import (
     Note,
     Other,
     Resize,
-    Subtracted,
     Turn,
     operation_from_json,
     operation_to_json,
@@ -41,13 +40,6 @@ PINNED = [
     (Note("3 of 9 pixels masked: dark"), "3 of 9 pixels masked: dark", None),
     (Other("unwarped"), "unwarped", {"kind": "other", "text": "unwarped"}),
 ]
-
-
-def test_what_was_subtracted_is_kept_by_its_kind():
-    # Files that hold words are older than it.
-    assert str(Subtracted()) == "subtracted: zero where no contrast agent is"
-    assert operation_to_json(Subtracted()) == {"kind": "subtracted"}
-    assert operation_from_json({"kind": "subtracted"}) == Subtracted()
 
 
 @pytest.mark.parametrize(("operation", "words", "json"), PINNED)

@@ -78,14 +78,6 @@ class Mask:
 
 
 @dataclass(frozen=True)
-class Subtracted:
-    """An image of the same view before the contrast agent was taken away: zero is nothing."""
-
-    def __str__(self) -> str:
-        return "subtracted: zero where no contrast agent is"
-
-
-@dataclass(frozen=True)
 class Note:
     """Something said of the values, which moved no pixel."""
 
@@ -105,7 +97,7 @@ class Other:
         return self.text
 
 
-Operation: TypeAlias = Crop | Resize | Turn | Flip | Invert | Mask | Subtracted | Note | Other
+Operation: TypeAlias = Crop | Resize | Turn | Flip | Invert | Mask | Note | Other
 
 _KINDS: Mapping[str, type[Operation]] = {
     "crop": Crop,
@@ -114,7 +106,6 @@ _KINDS: Mapping[str, type[Operation]] = {
     "flip": Flip,
     "invert": Invert,
     "mask": Mask,
-    "subtracted": Subtracted,
     "note": Note,
     "other": Other,
 }

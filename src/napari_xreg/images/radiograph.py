@@ -35,6 +35,8 @@ class Radiograph:
         Where the file says the C-arm stood, if it says so: a start, not a truth.
     simulated
         True for images made from a CT; shown wherever a number computed from it is shown.
+    subtracted
+        True where an image without contrast agent was taken away: most of it is nothing, of one value.
     source
         File or recipe it came from.
     operations
@@ -59,6 +61,7 @@ class Radiograph:
     i0: float | None = None
     nominal: CArmPose | None = None
     simulated: bool = False
+    subtracted: bool = False
     source: str = ""
     operations: tuple[Operation, ...] = ()
     geometry: GeometryRecord | None = None

@@ -1,6 +1,6 @@
 """Saturated pixels of a radiograph: where the detector, or the file, had no more to say."""
 
-from napari_xreg.images.operations import Mask, Subtracted
+from napari_xreg.images.operations import Mask
 from napari_xreg.images.radiograph import Radiograph
 
 PLATEAU = 0.01
@@ -19,17 +19,18 @@ def without_saturated(radiograph: Radiograph) -> Radiograph:
 
     A detector that clips, or a file that was stretched too far, leaves a plateau of exactly equal
     values at an end of the range: the attenuation was that or beyond, nobody knows how far. Zero in
-    simulated line integrals is no such end, nor in a subtracted image: they are zero where nothing is.
+    simulated line integrals is no such end: they are zero where nothing is. Nor is the end at which
+    most of a subtracted image lies (zero, or the highest value where bright and dark were exchanged).
     """
     if Mask(SATURATED) in radiograph.operations:
         return radiograph
     values, usable = radiograph.line_integrals, radiograph.usable
     used, kept = values[usable], usable
     drr = radiograph.simulated and radiograph.read_as == "line_integral"
-    zero_is_nothing = drr or Subtracted() in radiograph.operations
     for end in used.aminmax() if used.numel() else ():
         at_end = int((used == end).sum())
-        nothing = zero_is_nothing and float(end) == 0.0
+        most = radiograph.subtracted and 2 * at_end > used.numel()
+        nothing = most or ((drr or radiograph.subtracted) and float(end) == 0.0)
         if nothing or at_end <= PLATEAU * used.numel():
             continue
         others = used[used != end]

@@ -13,7 +13,6 @@ from napari_xreg.images.intensity.collimator import collimator_mask
 from napari_xreg.images.intensity.line_integrals import estimate_i0, line_integrals_from_intensity
 from napari_xreg.images.intensity.value_range import ValueRange, floating_range
 from napari_xreg.images.known_geometry.record import GeometryRecord
-from napari_xreg.images.operations import Subtracted
 from napari_xreg.images.radiograph import Radiograph
 
 Meaning = Literal["intensity", "log_intensity", "line_integral"]
@@ -46,8 +45,7 @@ class StoredImage:
     i0
         Unattenuated intensity, in stored values, if the file says it.
     subtracted
-        An image without contrast agent was taken away: line integrals of zero are nothing, and no end of
-        the range.
+        As of `Radiograph`.
     """
 
     pixels: Float[Tensor, "rows columns"]
@@ -132,8 +130,8 @@ def radiograph_from_stored(
         i0=used_i0,
         nominal=nominal,
         simulated=stored.simulated,
+        subtracted=stored.subtracted,
         source=source,
-        operations=(Subtracted(),) if stored.subtracted else (),
         geometry=stored.geometry,
         notes=(*stored.geometry.notes, *stored.notes, *notes),
     )

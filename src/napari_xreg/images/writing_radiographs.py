@@ -38,6 +38,8 @@ def write_radiograph(path: Path | str, radiograph: Radiograph) -> tuple[Path, ..
     record = geometry_of(radiograph.carm, radiograph.nominal, "written by napari-xreg")
     details = geometry_to_json(record)
     image: dict[str, Any] = {"read_as": "line_integral", "simulated": radiograph.simulated}
+    if radiograph.subtracted:
+        image["subtracted"] = True
     if radiograph.notes:
         image["notes"] = list(radiograph.notes)
     if radiograph.i0 is not None:

@@ -37,7 +37,9 @@ def read_private(header: FrameHeader, notes: list[str]) -> dict[str, Any]:
     except (KeyError, TypeError, ReadError):
         notes.append("the private block of napari-xreg is damaged: not used")
         return {}
-    found: dict[str, Any] = {"simulated": bool(stored.get("simulated", False))}
+    found: dict[str, Any] = {
+        name: bool(stored.get(name, False)) for name in ("simulated", "subtracted")
+    }
     for key in (*_GEOMETRIC, "i0"):
         if stored.get(key) is None:
             continue

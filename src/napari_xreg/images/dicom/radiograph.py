@@ -97,6 +97,7 @@ def _read(path: Path, frame: Frame) -> StoredImage:
         mask=mask,
         i0=private.get("i0"),
         simulated=private.get("simulated", False),
+        subtracted=private.get("subtracted", False),
     )
     stored = with_meaning(stored, header)
     return replace(stored, notes=(*notes, *stored.notes))

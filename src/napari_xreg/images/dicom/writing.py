@@ -77,6 +77,8 @@ def dicom_radiograph(
     _write_pixels(dataset, radiograph, i0)
     _write_geometry(dataset, radiograph)
     private: dict[str, Any] = {"i0": i0, "simulated": radiograph.simulated}
+    if radiograph.subtracted:
+        private["subtracted"] = True
     if radiograph.nominal is not None:
         pose = radiograph.nominal
         private |= {

@@ -114,6 +114,7 @@ def _described(
         i0=image.i0,
         mask=mask,
         simulated=image.simulated,
+        subtracted=image.subtracted,
         why_no_meaning=f"{where} holds no read_as",
         notes=image.notes,
     )

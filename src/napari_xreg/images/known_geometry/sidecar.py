@@ -115,6 +115,7 @@ class ImageEntry(Record):
 
     read_as: Literal["intensity", "line_integral"] | None = None
     simulated: Flag = False
+    subtracted: Flag = False
     notes: tuple[Text, ...] = ()
     i0: Annotated[Number, Field(gt=0)] | None = None
     slope: Annotated[Number, AfterValidator(_nonzero)] | None = None

@@ -168,6 +168,7 @@ class ExposureEntry(Record):
     geometry_said: Annotated[GeometryRecord, Made(SaidEntry, _said)] | None
     nominal: CArmPoseField | None
     simulated: Flag
+    subtracted: Flag = False
     read_as: Literal["intensity", "line_integral"]
     photometric: Text | None
     i0: Number | None
@@ -242,6 +243,7 @@ def exposure_to_json(entry: Exposure) -> Json:
         "geometry_said": None if record is None else _said_to_json(record),
         "nominal": None if nominal is None else carm_pose_to_json(nominal),
         "simulated": radiograph.simulated,
+        "subtracted": radiograph.subtracted,
         "read_as": radiograph.read_as,
         "photometric": radiograph.photometric,
         "i0": radiograph.i0,
@@ -274,6 +276,7 @@ def exposure_from_json(
             carm=said.geometry,
             nominal=said.nominal,
             simulated=said.simulated,
+            subtracted=said.subtracted,
             read_as=said.read_as,
             photometric=said.photometric,
             i0=said.i0,
