@@ -2,7 +2,7 @@
 
 import threading
 
-from napari_xreg.progress import Control
+from napari_xreg.progress import CancelOnly, Control
 
 
 def test_pause_blocks_until_resumed():
@@ -47,3 +47,20 @@ def test_resuming_takes_back_a_step_not_yet_made():
     control.resume()
     assert control.proceed()
     assert not control.paused
+
+
+def test_within_another_computation_only_its_cancelling_counts():
+    outer = Control()
+    inner = CancelOnly(outer)
+    outer.pause()
+    assert inner.proceed()
+    outer.step()
+    assert inner.proceed()
+    assert not outer.paused  # the step is still to be made
+    outer.cancel()
+    assert inner.cancelled
+    assert not inner.proceed()
+    alone = CancelOnly(None)
+    assert alone.proceed()
+    alone.cancel()
+    assert not alone.proceed()

@@ -4,13 +4,15 @@ from dataclasses import replace
 
 import pytest
 import torch
-from session_parts import make_radiograph, make_registration, twist
+from session_parts import make_radiograph, make_registration, make_volume, twist
 
+from napari_xreg import registration
 from napari_xreg.geometry import CArm, CArmPose, Detector
-from napari_xreg.progress import run
-from napari_xreg.registration import RefineSettings, Status, View
+from napari_xreg.progress import Control, run
+from napari_xreg.registration import Iterate, RefineSettings, Status, View
+from napari_xreg.rendering import OutOfMemory
 from napari_xreg.simulation import phantom, simulate_radiograph
-from napari_xreg.workflows import RefineRequest, refine
+from napari_xreg.workflows import RefineRequest, TryingOthers, refine
 from napari_xreg.workflows.why_refused import why_refused
 
 FIRST = CArm(1010.0, 620.0, Detector((12, 17), (2.0, 2.0), (5.25, 9.5)))
@@ -105,6 +107,68 @@ def test_nothing_is_said_that_no_trial_supports(views):
     stopped = replace(seen(0.1, *poses), status=Status.CANCELLED)
     assert why_refused(views, stopped, trial) == ()
     assert trial.asked == []
+
+
+def test_after_a_trial_that_was_cancelled_none_is_begun(views):
+    refused = seen(0.1, *(view.world_from_camera for view in views))
+    stopped = replace(seen(0.1, views[0].world_from_camera), status=Status.CANCELLED)
+    trial = Trials(views, {"a1": stopped, "-b2": 0.93})
+    assert why_refused(views, refused, trial) == ()
+    assert trial.asked == ["a2 b1", "a1"]
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError, OutOfMemory, RuntimeError, ZeroDivisionError, MemoryError]
+)
+def test_a_trial_that_fails_costs_no_result(views, error):
+    def trial(_):
+        raise error("of the trial")
+
+    refused = seen(0.1, *(view.world_from_camera for view in views))
+    assert why_refused(views, refused, trial) == ()
+
+
+def test_two_radiographs_are_at_most_five_trials(views):
+    refused = seen(0.1, *(view.world_from_camera for view in views))
+    trial = Trials(views, {})
+    why_refused(views, refused, trial)
+    assert trial.asked == ["a2 b1", "a1", "b2", "-a1", "-b2"]
+
+
+class Refused:
+    """In place of `registration.refine`: refused at once; every registration makes one iteration."""
+
+    def __init__(self):
+        self.went_on = []
+
+    def __call__(self, volume, views, *, control, **_):
+        yield Iterate(0, 0, 0, views[0].world_from_camera, {"loss": 0.5})
+        assert not control.paused  # it would wait for ever
+        self.went_on.append(control.proceed())
+        status = Status.NOT_TRUSTED if self.went_on[-1] else Status.CANCELLED
+        return replace(seen(0.1, *(view.world_from_camera for view in views)), status=status)
+
+
+def test_trials_are_announced_and_neither_paused_nor_stepped(views, monkeypatch):
+    once = Refused()
+    monkeypatch.setattr(registration, "refine", once)
+    control = Control()
+    request = RefineRequest(make_volume(), tuple(views), near=None, explain=True)
+    refined = refine(request, control=control)
+    control.step()  # the registration's only iteration; after it the user's control waits
+    assert [type(event) for event in (next(refined), next(refined))] == [Iterate, TryingOthers]
+    assert control.paused
+    found = run(refined)
+    assert found.status is Status.NOT_TRUSTED
+    assert once.went_on == 6 * [True]
+    # Cancelled while others are tried: the result stays, and one trial ends.
+    once.went_on.clear()
+    refined = refine(request, control=(control := Control()))
+    events = [next(refined), next(refined)]
+    control.cancel()
+    assert run(refined).status is Status.NOT_TRUSTED
+    assert len(events) == 2
+    assert once.went_on == [True, False]
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ from napari_xreg.cli.console import Console
 from napari_xreg.progress import Control, ahead, run
 from napari_xreg.registration import Iterate, Registration, solver_of
 from napari_xreg.rendering import choose_device, set_thread_count, warm_up
-from napari_xreg.workflows import BonesAlone, OnCpuInstead, RefineRequest, refine
+from napari_xreg.workflows import BonesAlone, OnCpuInstead, RefineRequest, TryingOthers, refine
 
 
 def begin_reading(arguments: Namespace, console: Console) -> torch.device:
@@ -50,13 +50,16 @@ def refine_shown(request: RefineRequest, console: Console) -> Registration:
     levels = len(solver_of(request.settings).level_pixels(request.settings))
     seen, level, within = 0, 0, 0
 
-    def show(event: Iterate | OnCpuInstead | BonesAlone) -> None:
+    def show(event: Iterate | OnCpuInstead | BonesAlone | TryingOthers) -> None:
         nonlocal seen, level, within
         if isinstance(event, OnCpuInstead):
             console.say(f"note: the CT does not fit on {event.device}: the CPU refines")
             return
         if isinstance(event, BonesAlone):
             console.notes(event.words)
+            return
+        if isinstance(event, TryingOthers):
+            console.step("not trusted: trying other explanations")
             return
         seen += 1
         within = within + 1 if event.level == level else 1

@@ -61,3 +61,26 @@ class Control:
             self._single_step.clear()
             self._running.clear()
         return not self._cancelled.is_set()
+
+
+class CancelOnly(Control):
+    """Of a computation within another: cancelled with it, but neither paused nor stepped.
+
+    Parameters
+    ----------
+    outer
+        Of the other; None: nobody cancels it.
+    """
+
+    def __init__(self, outer: Control | None) -> None:
+        super().__init__()
+        self._outer = outer
+
+    @property
+    def cancelled(self) -> bool:
+        """True once `cancel` was called, here or of the other."""
+        return super().cancelled or (self._outer is not None and self._outer.cancelled)
+
+    def proceed(self) -> bool:
+        """False once cancelled; never waits for the other to be resumed."""
+        return super().proceed() and not self.cancelled

@@ -166,6 +166,7 @@ from .refining import (
     BonesAlone as BonesAlone,
     OnCpuInstead as OnCpuInstead,
     RefineRequest as RefineRequest,
+    TryingOthers as TryingOthers,
     refine as refine,
     refine_request as refine_request,
     rig_poses as rig_poses,

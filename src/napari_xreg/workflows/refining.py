@@ -11,7 +11,7 @@ from torch import Tensor
 from napari_xreg import registration
 from napari_xreg.geometry import Pose
 from napari_xreg.images import ABOVE_WATER, Landmark, Volume
-from napari_xreg.progress import Control, run
+from napari_xreg.progress import CancelOnly, Control, run
 from napari_xreg.registration import (
     Iterate,
     NearBone,
@@ -23,7 +23,7 @@ from napari_xreg.registration import (
 )
 from napari_xreg.rendering import OutOfMemory, volume_on
 from napari_xreg.session import Rendering, Session
-from napari_xreg.workflows.why_refused import why_refused
+from napari_xreg.workflows.why_refused import why_refused, worth_trying
 
 CPU = torch.device("cpu")
 
@@ -90,9 +90,14 @@ class BonesAlone:
     words: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class TryingOthers:
+    """The result is not trusted: what else would explain the radiographs is tried (`explain`)."""
+
+
 def refine(
     request: RefineRequest, *, control: Control | None = None, judge: bool = True
-) -> Generator[Iterate | OnCpuInstead | BonesAlone, None, Registration]:
+) -> Generator[Iterate | OnCpuInstead | BonesAlone | TryingOthers, None, Registration]:
     """Find the pose under which the CT explains the radiographs, as `registration.refine`.
 
     Bones without their soft tissue are rendered as attenuation above water, and compared near where
@@ -109,6 +114,9 @@ def refine(
     ------
     BonesAlone, OnCpuInstead
         At most once each, before the first iteration; after it what `registration.refine` yields.
+    TryingOthers
+        At most once, after the last iteration. What is tried then ends when `control` is cancelled; it is
+        neither paused nor stepped.
 
     Raises
     ------
@@ -134,7 +142,9 @@ def refine(
         yield OnCpuInstead(request.device)
         there = volume
 
-    def refined(views: Sequence[View], settings: Any) -> Generator[Iterate, None, Registration]:
+    def refined(
+        views: Sequence[View], settings: Any, control: Control | None
+    ) -> Generator[Iterate, None, Registration]:
         how = {
             "settings": settings, "isocenter": request.isocenter, "control": control,
             "judge": judge,
@@ -143,15 +153,19 @@ def refine(
             return registration.refine(there, views, **how)
         return registration.refine_near_bone(there, views, near=near, **how)
 
-    found = yield from refined(request.views, request.settings)
+    found = yield from refined(request.views, request.settings, control)
     why: tuple[str, ...] = ()
     if (
         request.explain
         and isinstance(request.settings, RefineSettings)
         and not request.settings.locked
+        and worth_trying(found)
     ):
+        yield TryingOthers()
         once = replace(request.settings, starts=1, beside=(), keep_images=False)
-        why = why_refused(request.views, found, lambda views: run(refined(views, once)))
+        why = why_refused(
+            request.views, found, lambda views: run(refined(views, once, CancelOnly(control)))
+        )
     return replace(found, notes=(*words, *found.notes, *why))
 
 

@@ -3,6 +3,7 @@
 Only what a verdict trusts in another way is said: a trial that explains no more than the result says nothing.
 """
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import product
@@ -13,13 +14,27 @@ from napari_xreg.geometry import Pose
 from napari_xreg.images import Radiograph
 from napari_xreg.registration import Registration, Status, View, likelihood_of
 
+_log = logging.getLogger(__name__)
+
 _APART_MM = 4.0
 """At the patient, as seen, twice what right may be off: what each radiograph says alone contradicts the rest."""
 _REACH_MM = 40.0
 """Of the points about the pivot that are looked at for that."""
 
+_FAILS = (ValueError, ArithmeticError, RuntimeError, MemoryError)
+"""What a registration raises by nature: other pictures, no memory. A hint is worth no result."""
+
 Trial = Callable[[Sequence[View]], Registration]
 """Registers some views, quickly, from one start."""
+
+
+class _Stopped(Exception):
+    """A trial was cancelled: none is begun after it."""
+
+
+def worth_trying(found: Registration) -> bool:
+    """Whether `why_refused` tries anything: a result that is not trusted, though nobody ended it."""
+    return not found and found.status not in (Status.CANCELLED, Status.NO_OVERLAP)
 
 
 def why_refused(views: Sequence[View], found: Registration, trial: Trial) -> tuple[str, ...]:
@@ -32,10 +47,26 @@ def why_refused(views: Sequence[View], found: Registration, trial: Trial) -> tup
     found
         Not trusted.
     trial
-        Costs a registration from one start each time: at most three for each view, and one.
+        Costs a registration from one start each time: at most two for each view, and one. Where one is
+        cancelled, or fails, nothing is said.
     """
-    if found or found.status in (Status.CANCELLED, Status.NO_OVERLAP):
+
+    def tried(some: Sequence[View]) -> Registration:
+        answer = trial(some)
+        if answer.status is Status.CANCELLED:
+            raise _Stopped
+        return answer
+
+    if not worth_trying(found):
         return ()
+    try:
+        return _explained(views, found, tried)
+    except (_Stopped, *_FAILS) as why:
+        _log.debug("what else explains the radiographs was not found out", exc_info=why)
+        return ()
+
+
+def _explained(views: Sequence[View], found: Registration, trial: Trial) -> tuple[str, ...]:
     if len(views) == 2 and views[0].radiograph.carm.detector.shape == (
         views[1].radiograph.carm.detector.shape
     ):

@@ -12,13 +12,13 @@ from qtpy.QtCore import QPointF, Qt
 from qtpy.QtWidgets import QScrollArea
 
 from napari_xreg.geometry import CArmPose
-from napari_xreg.registration import AdamSettings, Status
+from napari_xreg.registration import AdamSettings, Iterate, Registration, Status
 from napari_xreg.rendering import render_drr
 from napari_xreg.session import flip_exposure
 from napari_xreg.widgets.jobs.workbench import workbench_of
 from napari_xreg.widgets.pose.widget import PoseWidget
 from napari_xreg.widgets.refine.widget import RefineWidget
-from napari_xreg.workflows import MatchRequest
+from napari_xreg.workflows import MatchRequest, TryingOthers
 
 LEFT = Qt.MouseButton.LeftButton
 LONG = 60_000
@@ -57,6 +57,26 @@ def docked(viewer, qtbot):
     widget.settings.own.clear()
     qtbot.keyClicks(widget.settings.own, "32, 48")
     return widget
+
+
+def test_that_other_explanations_are_tried_is_said(widget, qtbot, monkeypatch):
+    said = threading.Event()
+
+    def refused(request, **_):
+        pose = request.views[0].world_from_camera
+        step = Iterate(0, 0, 0, pose, {"loss": 0.5})
+        yield step
+        yield TryingOthers()
+        said.wait(20.0)
+        pivot = torch.zeros(3, dtype=torch.float64)
+        return Registration(pose, Status.NOT_TRUSTED, {"loss": 0.5}, (step,), pivot, None, (pose,))
+
+    monkeypatch.setattr("napari_xreg.widgets.refine.run.refine", refused)
+    click(qtbot, widget.buttons.go)
+    qtbot.waitUntil(lambda: "trying other explanations" in widget.status.text(), timeout=LONG)
+    said.set()
+    ended(qtbot, widget)
+    assert "trying" not in widget.status.text()
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from napari_xreg.session import Session
 from napari_xreg.widgets.jobs.jobs import Job, Jobs
 from napari_xreg.widgets.jobs.memory_words import say_too_large
 from napari_xreg.widgets.jobs.telling import report
-from napari_xreg.workflows import BonesAlone, OnCpuInstead, RefineRequest, refine
+from napari_xreg.workflows import BonesAlone, OnCpuInstead, RefineRequest, TryingOthers, refine
 
 
 class RefineRun(QObject):
@@ -33,6 +33,8 @@ class RefineRun(QObject):
 
     advanced = Signal(list)
     """New iterates, in order."""
+    explaining = Signal()
+    """The result is not trusted: what else would explain the radiographs is tried."""
     ended = Signal(object)
     """The name of the result in the session, or None where there is none."""
 
@@ -75,17 +77,21 @@ class RefineRun(QObject):
 
     def _make(
         self, control: Control
-    ) -> Generator[Iterate | OnCpuInstead | BonesAlone, None, Registration]:
+    ) -> Generator[Iterate | OnCpuInstead | BonesAlone | TryingOthers, None, Registration]:
         if self._one_step:
             control.step()
         return refine(self.request, control=control)
 
-    def _take(self, _newest: object, events: list[Iterate | OnCpuInstead | BonesAlone]) -> None:
+    def _take(
+        self, _newest: object, events: list[Iterate | OnCpuInstead | BonesAlone | TryingOthers]
+    ) -> None:
         iterates = [event for event in events if isinstance(event, Iterate)]
         if any(isinstance(event, OnCpuInstead) for event in events):
             say_too_large(self.request.volume, self.request.device)
         if iterates and not self._dropped:
             self.advanced.emit(iterates)
+        if not self._dropped and any(isinstance(event, TryingOthers) for event in events):
+            self.explaining.emit()
 
     def _finish(self, registration: Registration) -> None:
         self._leave()

@@ -100,6 +100,7 @@ class RefineWidget(Docked):
             kept=self.on_canvas.layers.sharing,
         )
         self._run.advanced.connect(self._advance)
+        self._run.explaining.connect(self._say_trying)
         self._run.ended.connect(self._end)
         self._waiting = one_step
         self.how.collapse(animate=False)  # curve and results in its place
@@ -152,6 +153,7 @@ class RefineWidget(Docked):
         run, self._run = self._run, None
         if run is not None:
             run.advanced.disconnect(self._advance)
+            run.explaining.disconnect(self._say_trying)
             run.ended.disconnect(self._end)
             run.kept = None
             run.job.cancel()
@@ -170,6 +172,9 @@ class RefineWidget(Docked):
         self.status.setText(
             f"Level {latest.level + 1} of {shown.levels}, iteration {latest.index}{waits}"
         )
+
+    def _say_trying(self) -> None:
+        self.status.setText("Not trusted: trying other explanations …")
 
     def _end(self, id: str | None) -> None:
         run, self._run = self._run, None
