@@ -20,7 +20,7 @@ from napari_xreg.progress import run
 from napari_xreg.records.pose_frames import pose_of_matrix
 from napari_xreg.regression import Place, PoseFrame, PoseNetwork
 from napari_xreg.training import NAMED_RANGES, FixedCamera, PoseRange, save_network
-from napari_xreg.workflows import InitialiseRequest, Interrupted, Resume, initialise
+from napari_xreg.workflows import InitialiseRequest, Interrupted, NoStart, Resume, initialise
 
 
 @pytest.fixture
@@ -81,8 +81,34 @@ def test_a_network_of_a_template_is_brought_to_the_ct(case, call, tmp_path, monk
         "the template was registered to the CT, turned by 0.0° (correlation 1.00" in found.notes[0]
     )
     assert torch.allclose(found.pose.matrix(), case.pose.matrix().double(), atol=0.05)
+    # One of ours speaks about the bones of the CT it was trained on, wherever the middle of the grid lies.
+    bone = volume.center.double() + torch.tensor([9.0, -14.0, 6.0], dtype=torch.float64)
+    network.frame = PoseFrame(center=tuple(bone.tolist()))
+    network.begin_at(case.pose, Place(bone))
+    save_network(tmp_path / "own.safetensors", network, {})
+    own = replace(asked, weights=tmp_path / "own.safetensors", template=Path(case.ct))
+    found = run(initialise(own))
+    assert torch.allclose(found.pose.matrix(), case.pose.matrix().double(), atol=0.05)
+    network.frame = PoseFrame(center=(5000.0, 0.0, 0.0))
+    save_network(tmp_path / "own.safetensors", network, {})
+    with pytest.raises(NoStart, match="trained on another CT than this template"):
+        run(initialise(own))
     refused = call("register", case.ct, case.xray, "--warp", tmp_path / "warp.tfm")
     assert (refused.code, "--warp belong to --init regression" in refused.err) == (2, True)
+
+
+def test_a_template_of_an_unknown_unit_is_named(case, weights, call, tmp_path):
+    image = sitk.GetImageFromArray(torch.arange(6 * 5 * 4).reshape(6, 5, 4).to(torch.uint8).numpy())
+    sitk.WriteImage(image, str(tmp_path / "grey.nii.gz"))
+    done = call(
+        "register", case.ct, case.xray, "--init", "regression", "--weights", weights, "--quiet",
+        "--template", tmp_path / "grey.nii.gz", "--out", tmp_path / "out",
+    )  # fmt: skip
+    assert done.code == 2
+    assert "the template " in done.err
+    assert "grey.nii.gz" in done.err
+    assert "Convert it to Hounsfield units first" in done.err
+    assert "--ct-values" not in done.err
 
 
 def test_one_trained_on_another_ct_is_refused(case, call, tmp_path):

@@ -3,14 +3,16 @@
 from collections.abc import Generator, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from napari_xreg.files import ReadError
 from napari_xreg.geometry import Pose
-from napari_xreg.images import Volume, read_volume
+from napari_xreg.images import LabelMap, UnknownValues, Volume, read_volume
 from napari_xreg.progress import Control
 from napari_xreg.rayemb import bone_center
 from napari_xreg.registration import Spread, View
@@ -58,8 +60,9 @@ def find_start(
         return None
     bone = request.isocenter
     if bone is None:
-        bone = _bone_or_middle(request)
-    place, aligned = _place(network, request, bone)
+        bone = _bone_or_middle(request.volume, request.labels)
+    of_template = any(OF_TEMPLATE in each for each in about.get("words", ()))
+    place, aligned = _place(network, request, bone, of_template=of_template)
     try:
         said = predict(network, request.radiograph, place)
     except ValueError as error:
@@ -71,7 +74,7 @@ def find_start(
             "Were the weights trained for this part of the body?"
         )
     notes = [aligned] if aligned else []
-    if not aligned and any(OF_TEMPLATE in each for each in about.get("words", ())):
+    if not aligned and of_template:
         notes.append(
             "the network was trained in the frame of a template: without its warp, or the template, its pose is off by "
             "how the CT lies to that (--warp, --template)"
@@ -139,20 +142,22 @@ def _with_others(
 
 
 def _place(
-    network: PoseNetwork, request: InitialiseRequest, bone: Float[Tensor, "3"]
+    network: PoseNetwork,
+    request: InitialiseRequest,
+    bone: Float[Tensor, "3"],
+    *,
+    of_template: bool,
 ) -> tuple[Place, str]:
     """Where the CT lies as the network means it; of one that speaks of a template, how that was aligned."""
     if request.warp is None and request.template is None:
         return place_of(network, request.volume, bone), ""
-    template = None if request.template is None else read_volume(request.template)
+    template = None if request.template is None else _read_template(request.template)
+    of = place_in_template(network, template, of_template=of_template)
     if request.warp is not None:
-        found = read_warp(request.warp)
+        found = read_warp(request.warp, request.volume)
     else:
         assert template is not None
         found = align_to_template(request.volume, template)
-    # Alone, a warp is of a template whose world has its origin where the network's poses have theirs.
-    origin = torch.zeros(3, dtype=torch.float64)
-    of = Place(origin) if template is None else Place.of_volume(template)
     return replace(of, world_from_template=found.world_from_template), found.words
 
 
@@ -175,15 +180,76 @@ def place_of(network: PoseNetwork, volume: Volume, bone: Float[Tensor, "3"]) -> 
     if center == "bone":
         return Place.of_volume(volume, bone)
     point = torch.tensor(center, dtype=torch.float64)
-    index = volume.index_from_world.double().cpu()
-    at = index[:3, :3] @ point + index[:3, 3]
-    size = at.new_tensor(volume.shape[::-1])
-    if not bool(((at >= -0.5) & (at <= size - 0.5)).all()):
+    if not _within(point, volume):
         raise NoStart(
             "The network was trained on another CT: the middle of that one's bones lies outside this CT. "
             "Train it on this one (finetuning takes minutes)."
         )
     return Place.of_volume(volume, point)
+
+
+def place_in_template(network: PoseNetwork, template: Volume | None, *, of_template: bool) -> Place:
+    """Where a template lies, in its own world, as a network means it.
+
+    A network of xvr that was trained with warps speaks about the origin of the template's world: its
+    training moves every patient's poses there, wherever the template's grid has its middle. One that was
+    trained on the template alone speaks about what `PoseFrame.center` says of it.
+
+    Parameters
+    ----------
+    template
+        None: only its warp is there.
+    of_template
+        Whether the network was trained with warps.
+
+    Raises
+    ------
+    NoStart
+        If the template is needed and not there, or is not the CT that the network was trained on.
+    """
+    center, meant = network.frame.center, network.frame.meant
+    if template is None and (center == "bone" or meant == "diffpose"):
+        what = "the size of its grid" if meant == "diffpose" else "the middle of its bones"
+        raise NoStart(
+            f"The network speaks about {what}, which the warp does not say: give the template itself too."
+        )
+    if center == "volume":
+        # Of a warp alone the same is taken: xvr has no other rule.
+        at_origin = of_template or template is None
+        point = torch.zeros(3, dtype=torch.float64) if at_origin else None
+    elif center == "bone":
+        assert template is not None
+        point = _bone_or_middle(template)
+    else:
+        point = torch.tensor(center, dtype=torch.float64)
+        if template is not None and not _within(point, template):
+            raise NoStart(
+                "The network was trained on another CT than this template: the middle of that one's bones lies "
+                "outside it."
+            )
+    if template is not None:
+        return Place.of_volume(template, point)
+    assert point is not None
+    return Place(point)
+
+
+def _read_template(path: Path) -> Volume:
+    try:
+        return read_volume(path)
+    except UnknownValues as error:
+        # What the user says of the CT's values is not said of these, and no hint may send them there.
+        why = str(error).partition(". ")[0]
+        raise ReadError(
+            f"the template {why}. Convert it to Hounsfield units first: what is said of the CT's values "
+            "does not count for it"
+        ) from error
+
+
+def _within(point: Float[Tensor, "3"], volume: Volume) -> bool:
+    index = volume.index_from_world.double().cpu()
+    at = index[:3, :3] @ point + index[:3, 3]
+    size = at.new_tensor(volume.shape[::-1])
+    return bool(((at >= -0.5) & (at <= size - 0.5)).all())
 
 
 def spread_of(errors: tuple[float, ...] | None) -> Spread:
@@ -206,8 +272,8 @@ def words_of(network: PoseNetwork, about: Mapping[str, Any]) -> str:
     return "; ".join(about.get("words", ()) or ("pose network: its accuracy is not known",))
 
 
-def _bone_or_middle(request: InitialiseRequest) -> Float[Tensor, "3"]:
+def _bone_or_middle(volume: Volume, labels: LabelMap | None = None) -> Float[Tensor, "3"]:
     try:
-        return bone_center(request.volume, labels=request.labels)
+        return bone_center(volume, labels=labels)
     except ValueError:  # a volume without bone, such as vessels
-        return request.volume.center.double()
+        return volume.center.double()

@@ -68,8 +68,8 @@ class InitialiseRequest:
         Of `labels`, that are registered; none: the whole CT.
     warp, template
         Of a pose network that speaks of a template: where that lies in the CT (`read_warp`), or the
-        template's CT, which is registered to this one (`align_to_template`); both: the warp, and the
-        template's middle.
+        template's CT, which is registered to this one (`align_to_template`); both: the warp, and from
+        the template only what the network speaks about in it (`place_in_template`).
     weights
         Of its network; None: those of the package, where it has some.
     seed

@@ -46,11 +46,19 @@ class Alignment:
     words: str
 
 
-def read_warp(path: Path | str) -> Alignment:
+def read_warp(path: Path | str, volume: Volume) -> Alignment:
     """The motion of a file: any linear ITK transform from the template's points to the CT's (LPS, mm).
 
     As ANTs, elastix and ITK write it of a registration with the template fixed. Of an affine one the nearest
-    rigid one is taken, as xvr does.
+    rotation is taken, and the shift with which both bring the same point to the middle of the CT, as xvr does:
+    anywhere else they differ by how far that is from there, times the scale.
+
+    Parameters
+    ----------
+    path
+        Of the file.
+    volume
+        The CT.
 
     Raises
     ------
@@ -63,7 +71,8 @@ def read_warp(path: Path | str) -> Alignment:
     if float(torch.linalg.det(linear)) <= 0:
         raise ReadError(f"{path.name}: mirrors or flattens space: a warp is nearly a rigid motion")
     rotation = nearest_rotation(linear)
-    translation = rotation @ torch.linalg.solve(linear, matrix[:3, 3])
+    middle = volume.center.double().cpu()
+    translation = middle + rotation @ torch.linalg.solve(linear, matrix[:3, 3] - middle)
     scales = torch.linalg.svdvals(linear)
     words = f"the template lies in the CT as {path.name} says"
     if float((scales - 1).abs().max()) > _SCALED:
@@ -118,6 +127,12 @@ def align_to_template(volume: Volume, template: Volume) -> Alignment:
         degrees = float(torch.rad2deg(turn.log()[:3].norm()))
         words = f"the template was registered to the CT, turned by {degrees:.1f}° ({scores})"
         return Alignment(turn, words)
+    if before >= _ALIKE:
+        words = (
+            "the template's middle was put at that of the CT: that fits, and registering it made it no better "
+            f"({scores}){failed}"
+        )
+        return Alignment(_matrix(centred), words)
     words = (
         f"the template could not be registered to the CT ({scores}){failed}: its middle was put at that of the CT, "
         "which is good for a start only if they show the same part of the body"
