@@ -59,6 +59,23 @@ def test_what_a_file_is(folder, name, kind):
     assert file_kind(folder / name) == kind
 
 
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("12 iterations done\n", None),
+        ("10 iterations done\n20 iterations done\n", None),
+        ("1 radius\n12 iterations done: 0.5\nend\n", None),
+        ("1 10.5 20.5 30.5\n2 11.5 21.5 31.5\n", None),
+        ("1 10.5 20.5 30.5 hip\n2 11.5 21.5 31.5 knee\n", None),
+        ("1 5th rib\n", "label names"),
+        ("11 radius\n12 ulna\n", "label names"),
+    ],
+)
+def test_a_log_or_a_list_of_points_names_no_labels(tmp_path, text, kind):
+    (tmp_path / "some.txt").write_text(text)
+    assert file_kind(tmp_path / "some.txt") == kind
+
+
 def test_both_who_ask_are_told_the_same(folder):
     stack = ReadFile(str(folder / "slices.tif")).answer()
     assert list(stack.options) == ["a CT, slice by slice", "a radiograph of several frames"]

@@ -50,7 +50,7 @@ def test_structures_by_name_and_id():
 
 def test_names_with_blanks_are_typed_as_they_are_shown():
     ids = torch.arange(8).reshape(1, 2, 4).int()
-    names = {1: "Radius", 2: "Radius, left", 3: "Radius left", 4: "rib_5", 5: "rib-5", 6: "12"}
+    names = {1: "Radius", 2: "Radius, left", 3: "Radius left", 4: "rib_5", 5: "rib-5"}
     labels = LabelMap(ids, torch.eye(4).double(), names)
     assert structure_ids(["Radius left"], labels) == [3]
     assert structure_ids(["radius_left"], labels) == [3]
@@ -58,13 +58,37 @@ def test_names_with_blanks_are_typed_as_they_are_shown():
     assert structure_ids(["Radius", "left", "radius"], labels) == [3, 1]
     assert structure_ids(["Radius, left"], labels) == [2]
     assert structure_ids(["radius,rib_5,label 7"], labels) == [1, 4, 7]
-    assert structure_ids(["12", "6"], labels) == [6, 6]  # a name that is a number
     # Two names alike are told apart only as they are written.
     assert structure_ids(["rib-5"], labels) == [5]
+    with pytest.raises(ValueError, match=r"'rib 5' may be label 4 \(rib_5\) or 5 \(rib-5\)"):
+        structure_ids(["rib 5"], labels)
     with pytest.raises(
         ValueError, match="structure 'rib' does not occur in the labels, which hold 1 Radius"
     ):
-        structure_ids(["rib 5"], labels)
+        structure_ids(["rib 6"], labels)
+
+
+def test_a_number_is_an_id_whatever_labels_are_called():
+    """Who types 2 means label 2: by the name alone, "2" of label 1, another bone would be registered."""
+    labels = LabelMap(
+        torch.arange(4).reshape(1, 2, 2).int(), torch.eye(4).double(), {1: "2", 2: "1", 3: "12"}
+    )
+    assert structure_ids(["2", "1"], labels) == [2, 1]
+    with pytest.raises(ValueError, match="structure '12' does not occur in the labels"):
+        structure_ids(["12"], labels)
+
+
+def test_of_two_labels_of_one_name_none_is_meant():
+    names = {1: "ulna", 2: "radius", 3: "ulna", 4: "Ulna"}
+    labels = LabelMap(torch.arange(6).reshape(1, 2, 3).int(), torch.eye(4).double(), names)
+    for wanted in (["ulna"], ["radius,ulna"], ["radius ulna"]):
+        with pytest.raises(
+            ValueError, match=r"'ulna' may be label 1 \(ulna\) or 3 \(ulna\): give its id"
+        ):
+            structure_ids(wanted, labels)
+    assert structure_ids(["Ulna"], labels) == [4]
+    with pytest.raises(ValueError, match=r"'ULNA' may be label 1 .* or 3 .* or 4"):
+        structure_ids(["ULNA"], labels)
 
 
 def test_what_a_mask_means(tmp_path):

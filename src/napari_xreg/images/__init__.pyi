@@ -29,7 +29,7 @@ from .formats.autoscoper import (
     is_trial as is_trial,
     read_trial as read_trial,
 )
-from .formats.label_table import read_label_names as read_label_names
+from .formats.label_table import has_letter as has_letter, read_label_names as read_label_names
 from .formats.landmark_files import (
     read_landmarks as read_landmarks,
     write_landmarks as write_landmarks,

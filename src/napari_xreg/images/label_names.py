@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from napari_xreg.images.errors import ReadError
-from napari_xreg.images.formats.label_table import SUFFIXES, read_label_names
+from napari_xreg.images.formats.label_table import SUFFIXES, has_letter, read_label_names
 from napari_xreg.images.totalsegmentator import TOTALSEGMENTATOR_NAMES
 
 TOTALSEGMENTATOR = "totalsegmentator"
@@ -48,7 +48,8 @@ def label_names(
         )
     else:
         names, origin = {}, ""
-    found = {i: names[i] for i in sorted(present) if i in names}
+    # A name that is a number would be taken for an id.
+    found = {i: names[i] for i in sorted(present) if i in names and has_letter(names[i])}
     return found, origin if found else ""
 
 

@@ -41,6 +41,14 @@ NNUNET = (
         ("1 radius\n\n# of the left arm\n12: ulna\n", {1: "radius", 12: "ulna"}),
         ("\ufeff1,radius\r\n12;rib 5\r\n", {1: "radius", 12: "rib 5"}),
         ("label;structure\n12;ulna\n", {12: "ulna"}),
+        (
+            'index,name,colour\n1,"radius, left",red\n12, "ulna ""B""",blue\n',
+            {1: "radius, left", 12: 'ulna "B"'},
+        ),
+        ('"index"\t"name"\n1\t"radius\tleft"\n', {1: "radius left"}),
+        ('"Name","Index"\n"ulna, 2",12\n', {12: "ulna, 2"}),
+        ('1,"radius, left"\n', {1: "radius, left"}),
+        ("1 5th rib\n2 橈骨\n", {1: "5th rib", 2: "橈骨"}),
         ("1 radius\n1 radius\n", {1: "radius"}),
     ],
 )
@@ -65,6 +73,12 @@ def test_what_programs_write(tmp_path, text, names):
         ("[1, 2]", "expected an object"),
         ('{"radius": -1}', "a whole number from 0: got -1"),
         ("9999999999 radius", "a whole number from 0"),
+        ("1 radius\n2 12\n", "a name has letters: got '12' of label 2"),
+        ("1 10.5 20.5 30.5\n", "a name has letters"),
+        ("1 1.5e3, -2E-4; nan\n", "a name has letters"),
+        ("index,name\n1,3\n", "a name has letters"),
+        ('{"1": "2"}', "a name has letters"),
+        ("index,name\n1,radius" + 140000 * "x" + "\n", "is no table: field larger"),
     ],
 )
 def test_what_is_refused(tmp_path, text, words):

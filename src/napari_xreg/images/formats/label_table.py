@@ -4,6 +4,7 @@ ITK-SNAP's label descriptions, colour tables of 3D Slicer and FreeSurfer, tables
 names (BIDS, spreadsheets), JSON (nnU-Net's ``labels``, or ids and names), and lines like ``1 radius``.
 """
 
+import csv
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +23,8 @@ _SHORT = 60  # letters of a line in a message
 _COLOUR = re.compile(r"(\s+\d+){4}$", re.ASCII)
 # Red, green, blue, opacity, visibility, mesh before it: ITK-SNAP.
 _ITK_SNAP = re.compile(r"(?:[\d.]+\s+){6}\"(.*)\"$", re.ASCII)
+_WORDS = re.compile(r"[\s,;]+")
+_NUMBER = re.compile(r"[+-]?((\d+\.?\d*|\.\d+)(e[+-]?\d+)?|nan|inf)$", re.ASCII | re.IGNORECASE)
 _LINE = re.compile(r"(\d{1,10})(?:\s*[,;:=]\s*|\s+)(\S.*)$", re.ASCII)
 
 
@@ -38,7 +41,8 @@ def read_label_names(path: Path | str) -> dict[int, str]:
     Raises
     ------
     ReadError
-        If it is absent, a line is none of these, or an id is named twice.
+        If it is absent, a line is none of these, an id is named twice, or a name has no letter: it would be
+        taken for an id, and three numbers are a point.
     """
     path = Path(path)
     text = read_text(path, limit=_LIMIT, legacy=True)
@@ -55,9 +59,21 @@ def read_label_names(path: Path | str) -> dict[int, str]:
             raise ReadError(f"{path.name}: label {number} is named twice")
         names[number] = name
     names = {number: name for number, name in names.items() if number and name}
+    for number, name in names.items():
+        if not has_letter(name):
+            raise ReadError(
+                f"{path.name}: a name has letters: got {name[:_SHORT]!r} of label {number}"
+            )
     if not names:
         raise ReadError(f"{path.name}: names no label: expected lines such as '1 radius'")
     return names
+
+
+def has_letter(name: str) -> bool:
+    """Whether there is a word that is no number."""
+    return any(
+        any(map(str.isalpha, word)) and not _NUMBER.match(word) for word in _WORDS.split(name)
+    )
 
 
 def _of_json(path: Path, value: Any) -> Iterator[tuple[int, str]]:
@@ -97,7 +113,7 @@ def _of_lines(path: Path, text: str) -> Iterator[tuple[int, str]]:
 def _of_table(path: Path, lines: list[tuple[int, str]]) -> Iterator[tuple[int, str]]:
     head = lines[0][1]
     mark = next((mark for mark in "\t;," if mark in head), None)
-    columns = [re.sub(r"[^a-z]", "", word.lower()) for word in head.split(mark)]
+    columns = [re.sub(r"[^a-z]", "", word.lower()) for word in _cells(path, head, mark)]
     named = next((columns.index(name) for name in _NAME_COLUMNS if name in columns), None)
     ids = [columns.index(name) for name in _ID_COLUMNS if name in columns]
     numbered = next((column for column in ids if column != named), None)
@@ -107,10 +123,21 @@ def _of_table(path: Path, lines: list[tuple[int, str]]) -> Iterator[tuple[int, s
             f"name: got {head[:_SHORT]!r}"
         )
     for number, line in lines[1:]:
-        cells = [cell.strip().strip('"') for cell in line.split(mark)]
+        cells = _cells(path, line, mark)
         word = cells[numbered] if max(named, numbered) < len(cells) else ""
         if not (word.isascii() and word.isdecimal() and len(word) <= 10):
             raise ReadError(
                 f"{path.name}: line {number} should hold a label and its name: got {line[:_SHORT]!r}"
             )
         yield int(word), cells[named]
+
+
+def _cells(path: Path, line: str, mark: str | None) -> list[str]:
+    """Of one line; a quoted cell may hold the mark."""
+    if mark is None:
+        return line.split()
+    try:
+        cells = next(csv.reader([line], delimiter=mark, skipinitialspace=True))
+    except csv.Error as error:
+        raise ReadError(f"{path.name}: is no table: {error}") from error
+    return [cell.strip() for cell in cells]

@@ -1,10 +1,11 @@
 """Texts that belong to a radiograph or a label map: calibrations, poses, names of labels."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from napari_xreg.files import ReadError, read_text
-from napari_xreg.images import FrameUnknown, is_mayacam, read_label_names, read_mayacam
+from napari_xreg.images import FrameUnknown, has_letter, is_mayacam, read_label_names, read_mayacam
 from napari_xreg.records import is_pose_text, read_pose
 
 TextKind = Literal["calibration", "pose", "label names"]
@@ -31,11 +32,24 @@ def text_kind(path: Path) -> TextKind | None:
         return "pose"
     if suffix in _NAMES:
         try:
-            read_label_names(path)
+            names = read_label_names(path)
         except ReadError:
             return None
-        return "label names"
+        return "label names" if suffix != ".txt" or _as_of_labels(names) else None
     return None
+
+
+def _as_of_labels(names: Mapping[int, str]) -> bool:
+    """Whether lines of a number and words name labels: those of a log repeat the words, a lone one counts something.
+
+    A name begins with a word: after the number of a point come its coordinates.
+    """
+    different = len(set(names.values())) == len(names)
+    return (
+        different
+        and (len(names) > 1 or 1 in names)
+        and all(has_letter(name.split()[0]) for name in names.values())
+    )
 
 
 def text_entry(path: Path, kind: str) -> dict[str, Any]:

@@ -176,33 +176,35 @@ def structure_ids(wanted: Sequence[str], labels: LabelMap) -> list[int]:
     Parameters
     ----------
     wanted
-        Several in a text if separated by commas or blanks. A name may have blanks itself, also as
-        the words of a command line, and "_" or "-" for them; capitals do not matter where no two
-        names differ by them alone.
+        Several in a text if separated by commas or blanks. A number is an id, never a name. A name may
+        have blanks itself, also as the words of a command line, and "_" or "-" for them; capitals do not
+        matter where no two names differ by them alone.
     labels
         The label map.
 
     Raises
     ------
     ValueError
-        If one does not occur, or none is named.
+        If one does not occur, several labels have the name, or none is named.
     """
     present = labels.present()
-    exact = {labels.called(i): i for i in present}
+    exact: dict[str, list[int]] = {}
     alike: dict[str, list[int]] = {}
-    for name, i in exact.items():
-        alike.setdefault(_alike(name), []).append(i)
+    for i in present:
+        exact.setdefault(labels.called(i), []).append(i)
+        alike.setdefault(_alike(labels.called(i)), []).append(i)
     most = max((len(name.split()) for name in alike), default=1)
 
     def known(words: Sequence[str]) -> int | None:
         text = " ".join(words)
-        if text in exact:
-            return exact[text]
         # (Python reads no number of more than 4300 digits.)
         if text.isdecimal() and len(text) < 20:
             return int(text) if int(text) in present else None
-        same = alike.get(_alike(text), [])
-        return same[0] if len(same) == 1 else None
+        same = exact.get(text) or alike.get(_alike(text), [])
+        if len(same) > 1:
+            either = " or ".join(f"{i} ({labels.called(i)})" for i in same)
+            raise ValueError(f"structure {text!r} may be label {either}: give its id")
+        return same[0] if same else None
 
     parts: list[list[str]] = [[]]
     for text in wanted:
