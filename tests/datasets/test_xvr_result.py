@@ -1,5 +1,6 @@
 """Results of xvr: a file as its class writes it, by hand; ours read back, and by DiffDRR."""
 
+import json
 import math
 from pathlib import Path
 
@@ -43,34 +44,46 @@ def test_what_stands_there(tmp_path):
     found = read_xvr_result(saved(tmp_path / "view.pth"))
     assert (found.sdd, found.height, found.width, found.delx, found.dely) == (1020, 60, 80, 2, 2.5)
     assert (found.seconds, found.similarities) == (1.5, (0.5, 0.75))
-    assert torch.allclose(found.steps[1], found.final, atol=1e-4)
+    start = saved(tmp_path / "start.pth", final_pose=content()["init_pose"])
     # "AP": the source lies before the patient (RAS +y, LPS -y), and looks to the back.
-    first = found.pose(CENTER, initial=True)
+    first = read_xvr_result(start).pose(CENTER)
     assert first.translation.tolist() == pytest.approx([10.0, -870.0, 300.0])
     assert first.rotation[:, 2].tolist() == pytest.approx([0.0, 1.0, 0.0])
     # "PA": the same numbers, from behind.
-    behind = found.pose(CENTER, initial=True, orientation="PA")
+    behind = read_xvr_result(start).pose(CENTER, orientation="PA")
     assert behind.translation.tolist() == pytest.approx([10.0, -870.0, 300.0])
     assert behind.rotation[:, 2].tolist() == pytest.approx([0.0, -1.0, 0.0])
+    assert read_xvr_result(saved(tmp_path / "c.pth", log=None)).similarities == ()
 
 
-def test_steps_of_another_parameterization_are_left_out(tmp_path):
-    log = content()["log"]
-    found = read_xvr_result(saved(tmp_path / "a.pth", log=log | {"rots": torch.ones(2, 3)}))
-    assert (found.steps, found.similarities) == (None, (0.5, 0.75))
-    found = read_xvr_result(saved(tmp_path / "b.pth", log=log | {"rots": torch.ones(2, 10)}))
-    assert found.steps is None
-    found = read_xvr_result(saved(tmp_path / "c.pth", log=None))
-    assert (found.steps, found.similarities) == (None, ())
+def test_numbers_that_are_not_finite_are_said_to_be_none(tmp_path):
+    losses = [math.nan, 0.25, 10**400, 0.125, math.inf]
+    path = saved(tmp_path / "odd.pth", log={"losses": losses})
+    assert read_xvr_result(path).similarities == (None, 0.25, None, 0.125, None)
+    entry = inspect(path)
+    assert entry["best_and_last_similarity"] == [0.25, None]
+    json.dumps(entry, allow_nan=False)
+    none = saved(tmp_path / "none.pth", log={"losses": [math.nan]})
+    assert inspect(none)["best_and_last_similarity"] == [None, None]
 
 
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
         ({"final_pose": torch.ones(1, 4, 4)}, "final_pose: the"),
-        ({"init_pose": torch.eye(3)}, "init_pose: expected a matrix"),
-        ({"init_pose": torch.full((4, 4), math.nan)}, "init_pose: expected a matrix"),
+        ({"final_pose": torch.eye(3)}, "final_pose: expected a matrix"),
+        ({"final_pose": torch.full((4, 4), math.nan)}, "final_pose: expected a matrix"),
         ({"runtime": "long"}, "runtime: expected a finite number"),
+        ({"runtime": 10**400}, "runtime: expected a finite number"),
+        (
+            {"detector": content()["detector"] | {"sdd": torch.tensor(math.inf)}},
+            "sdd: expected a finite number",
+        ),
+        (
+            {"detector": content()["detector"] | {"reverse_x_axis": torch.ones(2)}},
+            "expected true or false",
+        ),
+        ({"detector": content()["detector"] | {"reverse_x_axis": "no"}}, "expected true or false"),
         ({"detector": {"sdd": 1020.0}}, "detector: height: expected"),
         ({"detector": content()["detector"] | {"sdd": -1.0}}, "must be positive"),
         ({"detector": 3}, "is no result of xvr"),
@@ -106,8 +119,11 @@ def test_ours_is_read_back(tmp_path, orientation):
         path, registration(pose, start), shot, start, volume_center=CENTER, orientation=orientation
     )
     found = read_xvr_result(path)
-    for initial, meant in ((False, pose), (True, start)):
-        again = found.pose(CENTER, orientation=orientation, initial=initial)
+    stored = torch.load(path, weights_only=True)
+    begun = tmp_path / "begun.pth"
+    torch.save(stored | {"final_pose": stored["init_pose"]}, begun)
+    for file, meant in ((path, pose), (begun, start)):
+        again = read_xvr_result(file).pose(CENTER, orientation=orientation)
         assert torch.allclose(again.matrix(), meant.matrix(), atol=2e-4, rtol=0)
     assert (found.sdd, found.height, found.width, found.delx, found.dely) == (
         1015,
@@ -117,7 +133,6 @@ def test_ours_is_read_back(tmp_path, orientation):
         0.9,
     )
     assert found.seconds == 2.5
-    stored = torch.load(path, weights_only=True)
     assert set(stored) == {"detector", "runtime", "init_pose", "final_pose", "gt", "log"}
     assert (stored["gt"].shape, stored["final_pose"].shape) == ((1, 1, 41, 53), (1, 4, 4))
     # 29.25 is 3.25 pixels of 1.3 mm right of the middle (26), 17.5 is 2.5 of 0.9 mm above (20).

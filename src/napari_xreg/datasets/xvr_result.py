@@ -20,15 +20,12 @@ from napari_xreg.geometry import (
     Pose,
     carm_from_diffdrr,
     diffdrr_from_carm,
-    matrix_from_xvr_parameters,
 )
 from napari_xreg.images import Radiograph
 from napari_xreg.registration import Registration
 from napari_xreg.training import read_torch, stands_alone
 
 _DETECTOR = ("sdd", "height", "width", "delx", "dely")
-_SAME = 1e-3
-"""Of the last step's matrix to the final pose: in mm, and of a rotation's entries."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,8 +34,8 @@ class XvrResult:
 
     Parameters
     ----------
-    initial, final
-        DiffDRR's matrices, RAS mm from the middle of the CT.
+    final
+        DiffDRR's matrix, RAS mm from the middle of the CT.
     sdd, delx, dely
         mm.
     height, width
@@ -48,12 +45,9 @@ class XvrResult:
     seconds
         That it took.
     similarities
-        Before each step, more is better; none where nothing was optimised.
-    steps
-        DiffDRR's matrices after each step; None where they are not Euler angles ZXY.
+        Before each step, more is better, None if not finite; none where nothing was optimised.
     """
 
-    initial: Float[Tensor, "4 4"]
     final: Float[Tensor, "4 4"]
     sdd: float
     height: int
@@ -62,17 +56,10 @@ class XvrResult:
     dely: float
     reversed_columns: bool
     seconds: float
-    similarities: tuple[float, ...] = ()
-    steps: Float[Tensor, "n 4 4"] | None = None
+    similarities: tuple[float | None, ...] = ()
 
-    def pose(
-        self,
-        volume_center: Float[Tensor, "3"],
-        *,
-        orientation: str | None = "AP",
-        initial: bool = False,
-    ) -> Pose:
-        """``world_from_camera`` of the result, or of where it began.
+    def pose(self, volume_center: Float[Tensor, "3"], *, orientation: str | None = "AP") -> Pose:
+        """``world_from_camera`` of the result.
 
         Parameters
         ----------
@@ -82,8 +69,7 @@ class XvrResult:
             Which axes of DiffDRR's the pose follows: "AP", "PA" or None.
         """
         camera = DiffDRRCamera(
-            self.initial if initial else self.final,
-            self.sdd, self.height, self.width, self.delx, self.dely, 0.0, 0.0,
+            self.final, self.sdd, self.height, self.width, self.delx, self.dely, 0.0, 0.0,
             orientation, self.reversed_columns,
         )  # fmt: skip
         x, y, z = volume_center.double().tolist()
@@ -124,14 +110,14 @@ def read_xvr_result(file: Path | str) -> XvrResult:
     )
     if min(sdd, delx, dely) <= 0 or min(height, width) < 1:
         raise ReadError(f"{file.name}: sdd, height, width, delx and dely must be positive")
-    initial, final = (
-        _matrix(file, name, content.get(name)) for name in ("init_pose", "final_pose")
-    )
-    similarities, steps = _course(file, content.get("log"), final)
+    reversed_columns = said.get("reverse_x_axis", False)
+    if not isinstance(reversed_columns, bool):
+        raise ReadError(f"{file.name}: detector: reverse_x_axis: expected true or false")
     return XvrResult(
-        initial, final, sdd, round(height), round(width), delx, dely,
-        bool(said.get("reverse_x_axis", False)),
-        _number(file, "runtime", content.get("runtime", 0.0)), similarities, steps,
+        _matrix(file, "final_pose", content.get("final_pose")),
+        sdd, round(height), round(width), delx, dely, reversed_columns,
+        _number(file, "runtime", content.get("runtime", 0.0)),
+        _similarities(file, content.get("log")),
     )  # fmt: skip
 
 
@@ -201,25 +187,13 @@ def _is_one(content: Any) -> bool:
     )
 
 
-def _course(
-    file: Path, log: Any, final: Float[Tensor, "4 4"]
-) -> tuple[tuple[float, ...], Float[Tensor, "n 4 4"] | None]:
-    """Similarities and poses of the steps; no poses where their parameters are of another kind."""
+def _similarities(file: Path, log: Any) -> tuple[float | None, ...]:
     if not isinstance(log, Mapping):
-        return (), None
+        return ()
     losses = log.get("losses")
     if not isinstance(losses, list) or not all(isinstance(v, int | float) for v in losses):
         raise ReadError(f"{file.name}: log: losses: expected a list of numbers")
-    parameters: list[Any] = [log.get(name) for name in ("rots", "xyzs")]
-    shape = (len(losses), 3)
-    if not losses or not all(
-        stands_alone(p) and tuple(p.shape) == shape and p.is_floating_point() for p in parameters
-    ):
-        return tuple(map(float, losses)), None
-    rots, xyzs = (parameter.double() for parameter in parameters)
-    steps = matrix_from_xvr_parameters(rots, xyzs)
-    same = bool(steps.isfinite().all()) and torch.allclose(steps[-1], final, rtol=0, atol=_SAME)
-    return tuple(map(float, losses)), steps if same else None
+    return tuple(map(_finite, losses))
 
 
 def _matrix(file: Path, name: str, value: Any) -> Float[Tensor, "4 4"]:
@@ -235,8 +209,20 @@ def _matrix(file: Path, name: str, value: Any) -> Float[Tensor, "4 4"]:
 
 
 def _number(file: Path, name: str, value: Any) -> float:
+    number = _finite(value)
+    if number is None:
+        raise ReadError(f"{file.name}: {name}: expected a finite number")
+    return number
+
+
+def _finite(value: Any) -> float | None:
+    """A number, or a tensor of one; None: it is neither, or is not finite."""
     if isinstance(value, Tensor) and stands_alone(value) and value.numel() == 1:
         value = value.item()
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ReadError(f"{file.name}: {name}: expected a finite number, got {value!r:.40}")
-    return float(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:  # a whole number may have any length
+        return None
+    return number if math.isfinite(number) else None

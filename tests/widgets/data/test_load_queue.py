@@ -79,3 +79,16 @@ def test_what_is_cancelled_while_it_begins_is_not_taken(queue, jobs):
     queue.ask(Request("another"))
     jobs.end()
     assert queue.taken == ["another"]
+
+
+def test_one_that_cannot_begin_keeps_nothing_waiting(queue, jobs):
+    def breaks():
+        raise RuntimeError("no thread")
+
+    jobs.meanwhile.append(breaks)
+    with pytest.raises(RuntimeError, match="no thread"):
+        queue.ask(Request("ct"))
+    assert (queue.busy, queue.words) == (False, "")
+    queue.ask(Request("another"))
+    jobs.end()
+    assert queue.taken == ["another"]

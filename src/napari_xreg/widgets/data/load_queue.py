@@ -99,9 +99,14 @@ class LoadQueue(QObject):
                 report(request.words, error)
                 self._next()
 
-        job = self._jobs.start(
-            request.words, without_events(request.answer), on_result=take, on_error=fail
-        )
+        try:
+            job = self._jobs.start(
+                request.words, without_events(request.answer), on_result=take, on_error=fail
+            )
+        except BaseException:  # nothing began: what is asked next must not wait for it
+            self._starting = False
+            self._end()
+            raise
         jobs.append(job)
         if not self._starting:  # cancelled meanwhile
             job.cancel()

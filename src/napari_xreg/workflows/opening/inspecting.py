@@ -156,6 +156,7 @@ def _torch_entry(path: Path) -> dict[str, Any]:
     """Weights of a network, or a result of xvr, which is kept in the same kind of file."""
     if path.suffix.lower() in (".pth", ".pt") and is_xvr_result(path):
         found = read_xvr_result(path)
+        finite = [each for each in found.similarities if each is not None]
         return {
             "kind": "result of xvr",
             "rows": found.height,
@@ -163,7 +164,7 @@ def _torch_entry(path: Path) -> dict[str, Any]:
             "source_to_detector_mm": found.sdd,
             "pixel_spacing_row_column_mm": [found.dely, found.delx],
             "steps": len(found.similarities),
-            "best_and_last_similarity": [max(found.similarities), found.similarities[-1]]
+            "best_and_last_similarity": [max(finite, default=None), found.similarities[-1]]
             if found.similarities
             else None,
             "seconds": found.seconds,
