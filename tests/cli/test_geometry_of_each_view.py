@@ -74,6 +74,25 @@ def test_each_radiograph_gets_its_geometry_and_its_crop(tmp_path):
     assert second.nominal.primary_deg == 90.0
 
 
+def test_one_calibration_is_not_that_of_two_radiographs(tmp_path):
+    files = _images(tmp_path)
+    sidecar = {
+        "schema": "napari-xreg/xray-geometry", "version": 1, "source_to_detector_mm": 1000.0,
+        "source_to_isocenter_mm": 700.0, "pixel_spacing_mm": [0.5, 0.4],
+        "primary_deg": 90.0, "secondary_deg": 0.0,
+    }  # fmt: skip
+    for number, primary in enumerate((90.0, 0.0)):
+        said = {**sidecar, "primary_deg": primary}
+        (tmp_path / f"g{number}.json").write_text(json.dumps(said))
+    words = ("--read-as", "line_integral", "--geometry", tmp_path / "g0.json")
+    once = _arguments(*words, files=files)
+    with pytest.raises(ValueError, match=r"a\.npy and b\.npy would be taken from one place"):
+        further_radiographs(once, read_xray(once))
+    each = _arguments(*words, "--geometry", tmp_path / "g1.json", files=files)
+    (second,) = further_radiographs(each, read_xray(each))
+    assert second.nominal.primary_deg == 0.0
+
+
 def test_a_pose_for_each(tmp_path):
     """No header has to say where the C-arm stood, if --start says it of each."""
     files = _images(tmp_path)

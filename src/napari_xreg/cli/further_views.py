@@ -37,7 +37,7 @@ def further_radiographs(arguments: Namespace, radiograph: Radiograph) -> list[Ra
     Raises
     ------
     ValueError
-        If a header does not say where the C-arm stood.
+        If a header does not say where the C-arm stood, or one calibration is given for all.
     """
     others = [
         masked(arguments, read_xray(arguments, path, number), number)
@@ -51,6 +51,13 @@ def further_radiographs(arguments: Namespace, radiograph: Radiograph) -> list[Ra
                 "their poses relative to each other are taken from their headers. Give --geometry FILE (a "
                 "calibration, or a 4 x 4 pose) or --start FILE once for each"
             )
+    if not placed and len(arguments.geometry or ()) == 1:
+        for each in others:
+            if each.nominal == radiograph.nominal:
+                raise ValueError(
+                    f"{radiograph.source} and {each.source} would be taken from one place: --geometry says where "
+                    "the C-arm stood and was given once. Give it once for each radiograph, in their order"
+                )
     return others
 
 

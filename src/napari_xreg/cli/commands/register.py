@@ -136,6 +136,11 @@ def run(arguments: Namespace, console: Console) -> int:
         )  # fmt: skip
     data, written = exported.data, exported.files
     say_result(views[0], registration, console)
+    if not registration and patient.structures:
+        console.say(
+            "next: without --structures the whole CT explains the radiograph; for a bone that moved, "
+            "`napari-xreg bones --move` registers it together with the rest of the patient"
+        )
     if "truth" in data:
         console.say(error_words(data["truth"]))
     console.say(f"written to {out}: {', '.join(written)}")
