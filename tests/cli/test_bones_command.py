@@ -129,6 +129,31 @@ def test_what_cannot_be_is_said(call, case, monkeypatch, tmp_path, words, said):
     assert not (tmp_path / "o").exists()
 
 
+def test_bones_start_in_the_frame_that_their_poses_are_of(call, case, tmp_path, monkeypatch):
+    """Not in the first that is asked for: the start is of frame 0 unless another is named."""
+    (tmp_path / "a").mkdir()
+    for number in (0, 1, 2):
+        (tmp_path / "a" / f"f_{number}.npz").write_bytes((case / "a.npz").read_bytes())
+    asked = []
+
+    def shown(request, console):
+        asked.append((request.start, request.frames.numbers))
+        raise ValueError("so far")
+
+    monkeypatch.setattr("napari_xreg.cli.commands.track.track_shown", shown)
+    words = (
+        "track", case / "ct.nii.gz", tmp_path / "a", "--labels", case / "labels.nii.gz", "--move", "76",
+        "--out", tmp_path / "o",
+    )  # fmt: skip
+    for more in ((), ("--first", "1"), ("--first", "1", "--frame", "2")):
+        assert "so far" in call(*words, *more).err
+    assert asked == [(0, (0, 1, 2)), (0, (1, 2)), (2, (1, 2))]
+    monkeypatch.undo()
+    done = call(*words, "--first", "1")
+    assert done.code == 2
+    assert "there is no frame 0: the frames are 1 to 2" in done.err
+
+
 @pytest.mark.slow
 def test_bones_are_tracked_through_a_sequence(call, case, tmp_path):
     """Two frames, the same picture twice: the bar stays where it has moved to."""

@@ -64,3 +64,33 @@ def test_within_another_computation_only_its_cancelling_counts():
     assert alone.proceed()
     alone.cancel()
     assert not alone.proceed()
+
+
+def test_a_step_lets_one_of_several_go():
+    control = Control()
+    control.pause()
+    gone = threading.Semaphore(0)
+    waiting = [
+        threading.Thread(target=lambda: (control.proceed(), gone.release()), daemon=True)
+        for _ in range(8)
+    ]
+    for thread in waiting:
+        thread.start()
+    for _ in range(3):
+        control.step()
+        assert gone.acquire(timeout=20.0)
+        assert not gone.acquire(timeout=0.1)
+    control.cancel()
+    for thread in waiting:
+        thread.join(20.0)
+        assert not thread.is_alive()
+
+
+def test_a_step_that_was_asked_for_holds_nobody_once_it_is_cancelled():
+    control = Control()
+    control.step()
+    control.cancel()
+    ended = threading.Thread(target=lambda: [control.proceed() for _ in range(2)], daemon=True)
+    ended.start()
+    ended.join(20.0)
+    assert not ended.is_alive()

@@ -1,76 +1,18 @@
 """The way through a sequence, told by a body that says itself where it is found."""
 
 import math
+import threading
 from dataclasses import replace
 
 import pytest
 import torch
+from told_walk import PIVOT, Told, at, frames
 
-from napari_xreg.geometry import CArm, Detector, Pose
-from napari_xreg.images import Radiograph
 from napari_xreg.progress import Control
-from napari_xreg.registration import Registration, Status, View
-from napari_xreg.workflows import Frames, FrameState, TrackSettings
+from napari_xreg.registration import Status
+from napari_xreg.workflows import FrameState, TrackSettings
 from napari_xreg.workflows.tracking.sought import Found
-from napari_xreg.workflows.tracking.walk import IN_FLIGHT, STEADY, TOO_FAR, Walk
-
-ARM = CArm(1000.0, 700.0, Detector((3, 5), (2.0, 2.5)))
-PIVOT = torch.tensor([3.0, -2.0, 1.0], dtype=torch.float64)
-
-
-def at(x: float) -> Pose:
-    return Pose(torch.eye(3, dtype=torch.float64), torch.tensor([x, 0.0, 0.0]).double())
-
-
-def frames(count):
-    def views(number):
-        picture = torch.full((3, 5), float(number))
-        return (View(Radiograph(picture, ARM), at(100.0)),)
-
-    return Frames(tuple(range(1, count + 1)), views)
-
-
-class Told:
-    """A body at 2 mm a frame; the coarse look is 0.25 mm off. Numbers of frames that are found otherwise."""
-
-    pivots = (PIVOT,)
-    starts = (Pose.identity(),)
-
-    def __init__(self, doubtful=(), jumped=(), lost=()):
-        self.doubtful, self.jumped, self.lost = doubtful, jumped, lost
-        self.roughly, self.widely = [], []
-
-    def _found(self, seen, off, status=Status.CONVERGED):
-        ((view,),) = seen
-        number = float(view.radiograph.line_integrals[0, 0])
-        pose = at(100.0 + 2.0 * (number - 1.0) + off)
-        return Found(
-            (Registration(pose, status, {"loss": 0.1}, (), PIVOT, torch.eye(6).double(), (pose,)),)
-        )
-
-    def _number(self, seen):
-        return int(seen[0][0].radiograph.line_integrals[0, 0])
-
-    def first(self, seen):
-        return self._found(seen, 0.0)
-
-    def rough(self, seen, before):
-        expected = float(seen[0][0].world_from_camera.translation[0]) - 100.0
-        self.roughly.append((self._number(seen), round(expected, 6)))
-        if self._number(seen) in self.lost:
-            return self._found(seen, 50.0)
-        return self._found(seen, 0.25)
-
-    def fine(self, seen, before):
-        doubtful = self._number(seen) in (*self.doubtful, *self.jumped)
-        return self._found(seen, 0.0, Status.NOT_TRUSTED if doubtful else Status.CONVERGED)
-
-    def wide(self, seen):
-        number = self._number(seen)
-        self.widely.append(number)
-        if number in self.jumped:
-            return self._found(seen, 5.0)
-        return self._found(seen, 50.0 if number in self.lost else 0.5, Status.NOT_TRUSTED)
+from napari_xreg.workflows.tracking.walk import CANCELLED, IN_FLIGHT, STEADY, TOO_FAR, Walk
 
 
 def walked(sought, count=6, **settings):
@@ -126,20 +68,115 @@ def test_after_some_looks_in_vain_no_wider_one_is_taken():
     assert found.frames[2].words == TOO_FAR
 
 
-def test_whoever_stops_listening_leaves_nothing_in_flight():
-    told = Told()
-    ended = []
+def through(told, count=9, keys=None, control=None):
+    settings = TrackSettings(smooth=False)
+    return Walk(told, frames(count), 1, keys or {}, settings, control or Control())
 
-    def slow(seen, before):
-        ended.append(seen)
+
+def test_whoever_stops_listening_leaves_nothing_in_flight():
+    told, closing, closed = Told(), threading.Event(), threading.Event()
+    gone_on = []
+
+    def held(seen, before):
+        if told.number_of(seen) > 2:
+            closing.wait(60.0)
+            gone_on.append(closed.wait(0.2))  # waited for, or left alone
         return Told.fine(told, seen, before)
 
-    told.fine = slow
-    walk = Walk(told, frames(9), 1, {}, TrackSettings(smooth=False), Control())
-    steps = walk.through()
+    told.fine = held
+    steps = through(told).through()
     assert [next(steps)[0].number for _ in range(2)] == [1, 2]
+    closing.set()
     steps.close()
-    assert len(ended) == 3
+    closed.set()
+    assert gone_on == [False, False]
+
+
+def test_what_a_look_raises_comes_through_and_nothing_is_left_in_flight():
+    told, failed = Told(), threading.Event()
+    gone_on = []
+
+    def failing(seen, before):
+        number = told.number_of(seen)
+        if number == 2:
+            raise RuntimeError("of frame 2")
+        gone_on.append(failed.wait(0.2))
+        return Told.fine(told, seen, before)
+
+    told.fine = failing
+    steps = through(told).through()
+    next(steps)
+    with pytest.raises(RuntimeError, match="of frame 2"):
+        next(steps)
+    failed.set()
+    assert gone_on == [False, False]
+
+
+def test_a_frame_whose_finer_look_finds_nothing_is_open_and_says_why():
+    told = Told()
+
+    def black(seen, before):
+        if told.number_of(seen) == 3:
+            raise ValueError("nothing shows")
+        return Told.fine(told, seen, before)
+
+    told.fine = black
+    found, _ = walked(told, 5)
+    assert [frame.state for frame in found.frames] == [
+        FrameState.TRACKED, FrameState.TRACKED, FrameState.OPEN, FrameState.TRACKED, FrameState.TRACKED,
+    ]  # fmt: skip
+    assert found.frames[2].words == "nothing shows"
+
+
+def test_cancelled_with_frames_in_flight_it_ends_with_those_that_are_done():
+    told, control = Told(), Control()
+    begun, ended = [], []
+
+    def cancelling(seen, before):
+        begun.append(told.number_of(seen))
+        if told.number_of(seen) == 3:
+            control.cancel()
+        found = Told.fine(told, seen, before)
+        ended.append(told.number_of(seen))
+        return found
+
+    told.fine = cancelling
+    walk = through(told, control=control)
+    done = [frame.number for (frame,) in walk.through()]
+    # 3 is begun while 2 is looked at: whether 2 comes before the word does not matter.
+    assert done in ([1], [1, 2])
+    assert sorted(begun) == sorted(ended)
+    (found,) = walk.tracks()
+    assert found.cancelled
+    assert {frame.words for frame in found.frames[2:]} == {CANCELLED}
+
+
+def test_frames_that_are_doubtful_where_a_wider_look_finds_no_more_are_looked_at_once():
+    told = Told(doubtful=(3, 4))
+    told.wide = lambda seen: told._found(seen, 50.0, Status.NOT_TRUSTED)
+    found, _ = walked(told)
+    assert [number for number, _ in told.roughly] == [2, 3, 4, 5, 6]
+    assert [frame.number for frame in found.frames if not frame.state.sure] == [3, 4]
+
+
+def test_another_way_goes_on_from_the_poses_that_were_kept():
+    """A second look at a frame ends 1 mm off and is not taken: it is no better than the first."""
+
+    class Again(Told):
+        def fine(self, seen, before):
+            off = float(self.seen.count(self.number_of(seen)))
+            self.seen.append(self.number_of(seen))
+            return self._found(seen, off, Status.NOT_TRUSTED)
+
+    told = Again()
+    told.seen = []
+    walk = Walk(
+        told, frames(6), 1, {6: (at(110.0),)}, TrackSettings(smooth=False, retry_starts=0), Control()
+    )  # fmt: skip
+    assert [frame.number for (frame,) in walk.through()] == [1, 6, 2, 3, 4, 5]
+    assert told.seen[4:] == [5, 4, 3, 2]
+    # From 10 at 6 back: the 8, 6 and 4 of the first look lead to 6, 4 and 2.
+    assert told.roughly[4:] == [(5, 10.0), (4, 6.0), (3, 4.0), (2, 2.0)]
 
 
 @pytest.mark.parametrize("count", [2, 7])
@@ -149,7 +186,7 @@ def test_a_turn_is_expected_to_go_on_about_the_pivot(count):
 
     class Turning(Told):
         def _found(self, seen, off, status=Status.CONVERGED):
-            pose = at(100.0).left_perturb(turn * (self._number(seen) - 1), PIVOT)
+            pose = at(100.0).left_perturb(turn * (self.number_of(seen) - 1), PIVOT)
             return Found(
                 tuple(
                     replace(each, world_from_camera=pose, views=(pose,))

@@ -20,47 +20,51 @@ class Control:
     """
 
     def __init__(self) -> None:
-        self._cancelled = threading.Event()
-        self._running = threading.Event()
-        self._running.set()
-        self._single_step = threading.Event()
+        # Of a lock that its owner may take again: Ctrl-C cancels in whatever the main thread is doing.
+        self._changed = threading.Condition(threading.RLock())
+        self._cancelled, self._running, self._single_step = False, True, False
 
     def cancel(self) -> None:
         """End after the current iteration; also wakes a paused computation."""
-        self._cancelled.set()
-        self._running.set()
+        with self._changed:
+            self._cancelled = self._running = True
+            self._changed.notify_all()
 
     def pause(self) -> None:
         """Wait before the next iteration."""
-        self._running.clear()
+        with self._changed:
+            self._running = False
 
     def resume(self) -> None:
         """Go on; a step not yet made no longer stops."""
-        self._single_step.clear()
-        self._running.set()
+        self._go_on(single_step=False)
 
     def step(self) -> None:
-        """Make one iteration, then wait."""
-        self._single_step.set()
-        self._running.set()
+        """Make one iteration, then wait; of several threads that wait, one goes on."""
+        self._go_on(single_step=True)
 
     @property
     def paused(self) -> bool:
         """True while the next iteration is to wait."""
-        return not self._running.is_set()
+        return not self._running
 
     @property
     def cancelled(self) -> bool:
         """True once `cancel` was called."""
-        return self._cancelled.is_set()
+        return self._cancelled
 
     def proceed(self) -> bool:
         """Block while paused; False once cancelled."""
-        self._running.wait()
-        if self._single_step.is_set():
-            self._single_step.clear()
-            self._running.clear()
-        return not self._cancelled.is_set()
+        with self._changed:
+            self._changed.wait_for(lambda: self._running or self._cancelled)
+            if self._single_step:
+                self._single_step = self._running = False
+            return not self._cancelled
+
+    def _go_on(self, *, single_step: bool) -> None:
+        with self._changed:
+            self._single_step, self._running = single_step, True
+            self._changed.notify_all()
 
 
 class CancelOnly(Control):

@@ -1,11 +1,19 @@
 """One step of Levenberg-Marquardt, on a problem small enough to follow by hand."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from napari_xreg.geometry import Pose
 from napari_xreg.registration.refinement.problem import Model
-from napari_xreg.registration.refinement.second_order.damped_steps import begin, step
+from napari_xreg.registration.refinement.result import Status
+from napari_xreg.registration.refinement.second_order.damped_steps import (
+    begin,
+    levenberg_marquardt,
+    step,
+    stopping_status,
+)
 
 X, RESIDUAL = 3, 6
 """Columns of a model: the shift along x among the slopes, and what is left."""
@@ -93,3 +101,46 @@ def test_a_step_that_is_short_enough_is_taken_without_a_look():
     _, longer = step(problem, start, 0.01, untried_mm=4.9)
     assert bool(looked[1].all())
     assert float(longer.seen) == pytest.approx(4.0 - 5.0 / 1.001 - 5.0)
+
+
+class Uphill(Toned):
+    """Whatever is tried is worse: the slope promises what is not there."""
+
+    def attempt(self, poses, held, rows):
+        seen, model = super().attempt(poses, held, rows)
+        return seen, replace(model, sums=model.sums + 100.0)
+
+
+def test_a_step_that_is_short_for_being_damped_is_not_taken_without_a_look():
+    """Of 5 mm, damped more and more: 0.5 mm are no sign of the optimum, and it stalls where it began."""
+    problem = Uphill()
+    start = begin(problem, at(4.0))
+    *_, (_, after) = levenberg_marquardt(
+        problem, start, iterations=30, tolerance_mm=0.01, untried_mm=1.0
+    )
+    assert bool(after.ended)
+    assert not bool(after.active)
+    assert float(after.poses[0].translation[0, 0]) == 4.0
+    end = stopping_status(
+        12.5, after.model.hessian[0], after.model.gradient[0], 0.01, untried_mm=1.0
+    )
+    assert end is Status.STALLED
+
+
+def test_after_one_that_was_taken_it_is():
+    problem = Toned()
+    start = begin(problem, at(4.0))
+    rejected = replace(start, growth=4.0 * torch.ones(1, dtype=torch.float64))
+    _, after = step(problem, rejected, 0.01, untried_mm=6.0)
+    assert not bool(after.ended)  # looked at, and taken
+    _, after = step(problem, after, 0.01, untried_mm=6.0)
+    assert bool(after.ended)
+
+
+@pytest.mark.parametrize(("untried_mm", "status"), [(4.9, Status.STALLED), (5.1, Status.CONVERGED)])
+def test_an_end_is_near_within_a_step_that_would_have_been_taken_unseen_and_no_farther(
+    untried_mm, status
+):
+    model = begin(Toned(), at(4.0)).model
+    end = stopping_status(12.5, model.hessian[0], model.gradient[0], 0.01, untried_mm=untried_mm)
+    assert end is status

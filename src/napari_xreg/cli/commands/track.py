@@ -121,13 +121,7 @@ def _together(
     if asked.trials[0] is not None and arguments.near_bone:
         near = NearBone(arguments.near_bone)
     settings = given(arguments, TrackSettings())
-    request = BodiesTrackRequest(
-        asked.bodies,
-        frames,
-        arguments.start_frame or frames.numbers[0],
-        settings=settings,
-        near=near,
-    )
+    request = BodiesTrackRequest(asked.bodies, frames, start, settings=settings, near=near)
     found = track_shown(request, console)
     console.step("writing")
     export = BodiesTrackExport(

@@ -38,6 +38,7 @@ class End:
     state: Starts[tuple[SeenOnce, ...]]
     pull: PriorPull | None
     tolerance_mm: float
+    untried_mm: float
 
     def apart(self, poses: Sequence[Pose], pixels: int) -> Apart:
         """What each body shows at other poses, under the tones found here; see `Apart`."""
@@ -99,7 +100,7 @@ def answered(
         # Of each by itself: what one of them does not show is no fault of the others.
         how = stopping_status(
             loss, hessian[part, part], gradient[part], end.tolerance_mm,
-            cut_off=not bool(state.ended[0]),
+            untried_mm=end.untried_mm, cut_off=not bool(state.ended[0]),
         )  # fmt: skip
         own = None if covariance is None else covariance[part, part]
         own = None if own is None or bool(own.isnan().any()) else own

@@ -204,8 +204,7 @@ class _Course:
             locks=Tied(look.pivots) if tied else None,
         )  # fmt: skip
         for tried, state in steps:
-            tolerance_mm = max(alone.tolerance_mm, untried_mm)
-            self._end = End(look, gain, problem, state, pull, tolerance_mm)
+            self._end = End(look, gain, problem, state, pull, alone.tolerance_mm, untried_mm)
             self.poses = tuple(pose[0] for pose in state.poses)
             yield self._iterate(number, tried, problem.names)
             if not bool(state.active.any()):

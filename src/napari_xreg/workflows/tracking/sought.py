@@ -67,9 +67,8 @@ class Sought(Protocol):
         """Of every body, world mm."""
         ...
 
-    @property
-    def starts(self) -> tuple[Pose, ...]:
-        """``world_from_rig`` of every body in the frame that is started from."""
+    def starts(self, first: View) -> tuple[Pose, ...]:
+        """``world_from_rig`` of every body in the frame that is started from, by its first camera in the rig."""
         ...
 
     def first(self, seen: Seen) -> Found:
@@ -126,8 +125,11 @@ class OneBody:
         what = request.volume
         self._rendering = what if isinstance(what, Rendering) else Rendering(what, None)
         self.pivots = (pivot_of(self._rendering.volume(), request.isocenter),)
-        self.starts = (Pose.identity(),)
         self._rough, self._fine = levels_of(request.settings)
+
+    def starts(self, first: View) -> tuple[Pose, ...]:
+        """See `Sought`."""
+        return (Pose.identity(),)
 
     def first(self, seen: Seen) -> Found:
         """See `Sought`."""

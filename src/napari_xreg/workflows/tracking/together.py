@@ -8,12 +8,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from napari_xreg.geometry import Pose
-from napari_xreg.progress import Control, run
+from napari_xreg.progress import CancelOnly, Control, run
 from napari_xreg.registration import (
     BodiesRegistration,
     Body,
     NearBone,
     RefineSettings,
+    View,
     refine_bodies,
     relative_covariance,
 )
@@ -164,7 +165,7 @@ def track_bodies(
     """
     control = control or Control()
     walk = Walk(
-        Together(request, control), request.frames, request.start, request.keys,
+        Together(request, CancelOnly(control)), request.frames, request.start, request.keys,
         request.settings, control,
     )  # fmt: skip
     yield from walk.through()
@@ -178,12 +179,15 @@ class Together:
     def __init__(self, request: BodiesTrackRequest, control: Control) -> None:
         self._request, self._control = request, control
         self.pivots = tuple(body.pivot for body in request.bodies)
-        rig = request.frames.views(request.start)[0].world_from_camera.to(dtype=torch.float64)
-        self.starts = tuple(
-            (body.world_from_camera[0].to(dtype=torch.float64) @ rig.inverse()).orthonormal()
-            for body in request.bodies
-        )
         self._rough, self._fine = levels_of(request.settings)
+
+    def starts(self, first: View) -> tuple[Pose, ...]:
+        """See `Sought`."""
+        rig = first.world_from_camera.to(dtype=torch.float64)
+        return tuple(
+            (body.world_from_camera[0].to(dtype=torch.float64) @ rig.inverse()).orthonormal()
+            for body in self._request.bodies
+        )
 
     def first(self, seen: Seen) -> Found:
         """See `Sought`."""

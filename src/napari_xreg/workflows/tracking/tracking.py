@@ -2,7 +2,7 @@
 
 from collections.abc import Generator
 
-from napari_xreg.progress import Control
+from napari_xreg.progress import CancelOnly, Control
 from napari_xreg.workflows.tracking.sought import OneBody
 from napari_xreg.workflows.tracking.tracks import Track, TrackedFrame, TrackRequest
 from napari_xreg.workflows.tracking.walk import Walk
@@ -37,7 +37,7 @@ def track(
     """
     control = control or Control()
     walk = Walk(
-        OneBody(request, control), request.frames, request.start,
+        OneBody(request, CancelOnly(control)), request.frames, request.start,
         {number: (pose,) for number, pose in request.keys.items()}, request.settings, control,
     )  # fmt: skip
     for (frame,) in walk.through():

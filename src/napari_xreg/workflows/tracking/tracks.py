@@ -86,7 +86,8 @@ class TrackedFrame:
     probability, loss
         Of the pose being right; what was minimised. None where nothing was refined.
     seconds
-        That it took.
+        That its own looks took, one after the other; as frames are refined several at once they add up to more
+        than has passed.
     words
         Why it is not trusted.
     """

@@ -4,7 +4,7 @@ import math
 import statistics
 import time
 from collections import deque
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -63,20 +63,23 @@ class _Begun:
     seen
         With the cameras where the bodies are expected.
     rough
-        Where the coarse look ended; None: there was none, or it went astray.
+        Where the coarse look ended; None: there was none, or every body went astray.
+    near
+        Which bodies did not.
     fine
-        What looks at it from there; None: nothing does.
-    began
-        When, as of `time.perf_counter`.
+        What looks at it from there, those that went astray from where they are expected; None: nothing does.
+    seconds
+        That the coarse look took.
     error
         Why there was no look.
     """
 
     looked: _Looked
-    began: float
+    seconds: float = 0.0
     seen: Seen = ()
     rough: Found | None = None
-    fine: "Future[Found] | None" = None
+    near: tuple[bool, ...] = ()
+    fine: "Future[tuple[Found, float]] | None" = None
     error: str = ""
 
 
@@ -90,7 +93,7 @@ class Walk:
     frames, start, keys, settings
         As of `TrackRequest`; keys have a pose of every body.
     control
-        As of `track`.
+        As of `track`: paused and stepped here, once a frame. What is sought is only cancelled with it (`CancelOnly`).
     """
 
     _first: View
@@ -149,13 +152,13 @@ class Walk:
         self._first = looked.views[0]
         if looked.number in self._keys:
             return self._given(self._start)
-        began = time.perf_counter()
-        frames, covariance = self._open(looked, CANCELLED), None
+        frames, covariance, seconds = self._open(looked, CANCELLED), None, 0.0
         if self._control.proceed():
-            found = self._sought.first(_moved(looked.views, self._sought.starts))
+            seen = _moved(looked.views, self._sought.starts(looked.views[0]))
+            found, seconds = _timed(lambda: self._sought.first(seen))
             if not self._control.cancelled:
                 frames, covariance = self._tracked(looked, found), found.covariance
-        return self._keep(self._start, _taking(frames, began), covariance)
+        return self._keep(self._start, _taking(frames, seconds), covariance)
 
     def _given(self, place: int) -> tuple[TrackedFrame, ...]:
         """A frame whose poses the user has checked: they hold whether its picture can be read or not."""
@@ -181,7 +184,7 @@ class Walk:
         if not all(known):
             return
         places = range(start + way, len(self._frames.numbers) if way > 0 else -1, way)
-        lost, vain = 0, 0
+        lost, vain = 0, [0 for _ in bodies]
         begun: deque[_Begun] = deque()
         try:
             for place in places:
@@ -190,7 +193,8 @@ class Walk:
                     return
                 if before is not None and before[0].state is FrameState.KEY:
                     # A correction is no motion: the velocity begins anew.
-                    lost, vain, known = 0, 0, [self._known(body, place) for body in bodies]
+                    lost, vain = 0, [0 for _ in bodies]
+                    known = [self._known(body, place) for body in bodies]
                     begun = _ended(begun)
                     continue
                 if not self._control.proceed():
@@ -200,19 +204,20 @@ class Walk:
                 self._further(begun, known, places)
                 if self._control.cancelled:
                     return
-                frames, covariance, again = self._finished(begun[0], vain < STEADY)
+                frames, covariance, again = self._finished(begun[0], vain)
                 if self._control.cancelled:
                     return
-                vain = 0 if _sure(frames) else vain + 1
                 lost = lost + 1 if all(f.world_from_camera is None for f in frames) else 0
-                for body, frame in enumerate(frames):
+                vain = [0 if f.state.sure else n + 1 for n, f in zip(vain, frames, strict=True)]
+                kept = frames if before is None or _better(frames, before) else before
+                for body, frame in enumerate(kept):
                     if frame.world_from_rig is not None:
                         known[body] = [*known[body], (place, frame.world_from_rig)][-2:]
                 begun.popleft()
-                if again:
+                if again or kept is before:
                     # Those that follow were begun from where it did not end.
                     begun = _ended(begun)
-                if before is None or _better(frames, before):
+                if kept is frames:
                     yield self._keep(place, frames, covariance)
                 if lost >= self._settings.lost_after:
                     return
@@ -234,7 +239,7 @@ class Walk:
                 passed = [
                     (each.looked.place, self._rig_of(each, body))
                     for each in begun
-                    if each.rough is not None
+                    if each.near[body]
                 ]
                 expected.append([*before, *passed][-2:])
             begun.append(self._begun(place, expected, last.rough, places))
@@ -252,70 +257,85 @@ class Walk:
         """Look at a frame coarsely, here, and let it be looked at finely."""
         onward = place + places.step
         looked = self._read(place, ahead_of=onward if onward in places else None)
-        began = time.perf_counter()
         if not looked.views:
-            return _Begun(looked, began, error=looked.error)
+            return _Begun(looked, error=looked.error)
         expected = [self._expected(body, place, each) for body, each in enumerate(known)]
         seen = _moved(looked.views, expected)
         try:
-            rough = self._sought.rough(seen, before)
+            rough, seconds = _timed(lambda: self._sought.rough(seen, before))
         except ValueError as nothing:  # a picture without content: black, or all masked
-            return _Begun(looked, began, error=str(nothing))
-        if not all(self._near(rough, seen)):
-            return _Begun(looked, began, seen)
+            return _Begun(looked, error=str(nothing))
+        near = self._near(rough, seen)
+        if not any(near):
+            return _Begun(looked, seconds, seen)
+        # A body that went astray takes nothing from the others: it is looked at from where it is expected.
         from_here = [
             tuple(
                 replace(view, world_from_camera=pose.to(dtype=torch.float64))
                 for view, pose in zip(views, body.views, strict=True)
             )
-            for views, body in zip(seen, rough.bodies, strict=True)
+            if there
+            else views
+            for views, body, there in zip(seen, rough.bodies, near, strict=True)
         ]
-        return _Begun(
-            looked, began, seen, rough, ahead(lambda: self._sought.fine(from_here, rough))
-        )
+        fine = ahead(lambda: _timed(lambda: self._sought.fine(from_here, rough)))
+        return _Begun(looked, seconds, seen, rough, near, fine)
 
     def _finished(
-        self, begun: _Begun, may_look_again: bool
+        self, begun: _Begun, vain: Sequence[int]
     ) -> tuple[tuple[TrackedFrame, ...], Float[Tensor, "n n"] | None, bool]:
-        """What became of a frame, and whether it did not end where its coarse look did."""
-        looked = begun.looked
+        """What became of a frame, and whether a body did not end where those that follow were begun from.
+
+        Parameters
+        ----------
+        vain
+            For so many frames each body was not trusted.
+        """
+        looked, seen, seconds = begun.looked, begun.seen, begun.seconds
         if begun.error:
-            return _taking(self._open(looked, begun.error), begun.began), None, True
+            return self._open(looked, begun.error), None, True
+        found, wide = None, None
         try:
-            found = None if begun.fine is None else begun.fine.result()
-            again = found is None or not all(
-                near and body
-                for near, body in zip(self._near(found, begun.seen), found.bodies, strict=True)
-            )
-            if again and self._settings.retry_starts and may_look_again:
-                wide = self._sought.wide(begun.seen)
-                if found is None or self._worth(wide, begun.seen) >= self._worth(found, begun.seen):
-                    found = wide
-            elif found is not None:
-                again = not all(self._near(found, begun.seen))
+            if begun.fine is not None:
+                found, took = begun.fine.result()
+                seconds += took
+            trusted = [False for _ in vain] if found is None else self._trusted(found, seen)
+            doubted = [n for n, sure in zip(vain, trusted, strict=True) if not sure]
+            if self._settings.retry_starts and any(n < STEADY for n in doubted):
+                wide, took = _timed(lambda: self._sought.wide(seen))
+                seconds += took
         except ValueError as nothing:
-            return _taking(self._open(looked, str(nothing)), begun.began), None, True
+            return _taking(self._open(looked, str(nothing)), seconds), None, True
+        if found is None or (
+            wide is not None and self._worth(wide, seen) >= self._worth(found, seen)
+        ):
+            found = wide
         if found is None:
-            return _taking(self._open(looked, TOO_FAR), begun.began), None, True
-        near = self._near(found, begun.seen)
+            return _taking(self._open(looked, TOO_FAR), seconds), None, True
+        near = self._near(found, seen)
         frames = tuple(
             frame if there else missed
             for frame, missed, there in zip(
                 self._tracked(looked, found), self._open(looked, TOO_FAR), near, strict=True
             )
         )
-        return _taking(frames, begun.began), found.covariance, again
+        again = found is wide or near != begun.near
+        return _taking(frames, seconds), found.covariance, again
 
     def _worth(self, found: Found, seen: Seen) -> tuple[int, int]:
-        """How many bodies are near where they were expected, and trusted."""
-        return sum(self._near(found, seen)), sum(map(bool, found.bodies))
+        """How many bodies are near where they were expected, and of those how many are trusted."""
+        return sum(self._near(found, seen)), sum(self._trusted(found, seen))
 
-    def _near(self, found: Found, seen: Seen) -> list[bool]:
+    def _trusted(self, found: Found, seen: Seen) -> list[bool]:
+        near = self._near(found, seen)
+        return [there and bool(body) for there, body in zip(near, found.bodies, strict=True)]
+
+    def _near(self, found: Found, seen: Seen) -> tuple[bool, ...]:
         """Whether each body shows, and lies no farther from where it was expected than a body moves."""
-        return [
+        return tuple(
             body.status is not Status.NO_OVERLAP and self._close(body, views[0], pivot)
             for body, views, pivot in zip(found.bodies, seen, self._sought.pivots, strict=True)
-        ]
+        )
 
     def _close(self, found: Registration, view: View, pivot: Float[Tensor, "3"]) -> bool:
         expected = view.world_from_camera.to(dtype=torch.float64)
@@ -435,8 +455,14 @@ def _ended(begun: deque[_Begun]) -> deque[_Begun]:
     return deque()
 
 
-def _taking(frames: Sequence[TrackedFrame], began: float) -> tuple[TrackedFrame, ...]:
-    seconds = time.perf_counter() - began
+def _timed(look: Callable[[], Found]) -> tuple[Found, float]:
+    """What a look finds, and the seconds that it took."""
+    began = time.perf_counter()
+    found = look()
+    return found, time.perf_counter() - began
+
+
+def _taking(frames: Sequence[TrackedFrame], seconds: float) -> tuple[TrackedFrame, ...]:
     return tuple(replace(frame, seconds=seconds) for frame in frames)
 
 

@@ -218,7 +218,7 @@ class _Course:
             basis = None if free is None else free[case]
             end = stopping_status(
                 losses[case], minimised[0][case], minimised[1][case],
-                max(self._tolerance_mm, self._untried_mm), basis, cut_off=not ended[case],
+                self._tolerance_mm, basis, untried_mm=self._untried_mm, cut_off=not ended[case],
             )  # fmt: skip
             if ran_away[case]:
                 end = Status.STALLED

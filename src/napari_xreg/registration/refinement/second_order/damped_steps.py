@@ -28,6 +28,8 @@ ARM_MM = 100.0
 MAX_ROTATION_RAD = 0.26  # 15 degrees: beyond, the linearisation means nothing
 MAX_TRANSLATION_MM = 80.0
 MIN_DAMPING, MAX_DAMPING = 1e-6, 1e6
+GROWTH = 2.0
+"""Of the damping after a step in vain; twice as much each time, until a step is taken again."""
 
 WITHIN = 10.0
 """Converged where an undamped step is at most this many tolerances long: of 34 last levels of
@@ -117,7 +119,7 @@ def begin(problem: Problem[Seen], poses: tuple[Pose, ...]) -> Starts[Seen]:
     seen, model = problem.begin(poses)
     one = torch.ones_like(model.loss)
     yes = torch.ones_like(one, dtype=torch.bool)
-    return Starts(poses, seen, model, 1e-3 * one, 2.0 * one, yes, ~yes)
+    return Starts(poses, seen, model, 1e-3 * one, GROWTH * one, yes, ~yes)
 
 
 def better_of(
@@ -166,7 +168,8 @@ def levenberg_marquardt(
     tolerance_mm
         A start has ended when a step is shorter than this (see `ARM_MM`), tried in vain or not.
     untried_mm
-        A step shorter than this is taken, and ends it, without a look at where it led.
+        A step shorter than this is taken, and ends it, without a look at where it led; not after one that was
+        tried in vain.
     stride
         As of `RefineSettings`.
     locks
@@ -217,7 +220,8 @@ def step(
     twist, predicted = _damped_step(hessian, gradient, state.damping, basis, stride=stride)
     length = _length_mm(twist)
     stuck = state.active & ~(predicted > 0)
-    untried = state.active & ~stuck & (length < untried_mm)
+    # A step that is short because those before it were tried in vain is no sign of the optimum.
+    untried = state.active & ~stuck & (length < untried_mm) & (state.growth <= GROWTH)
     active = state.active & ~stuck & ~untried
     poses = _moved(state.poses, twist, problem.pivot)
     if locks is not None:
@@ -240,7 +244,7 @@ def step(
     gentler = state.damping * (1 - (2 * gain - 1) ** 3).clamp_min(1 / 3)
     damping = torch.where(accepted, gentler.clamp_min(MIN_DAMPING), state.damping)
     damping = torch.where(rejected, state.damping * state.growth, damping)
-    growth = torch.where(accepted, 2.0, torch.where(rejected, state.growth * 2, state.growth))
+    growth = torch.where(accepted, GROWTH, torch.where(rejected, state.growth * 2, state.growth))
     short = length < tolerance_mm
     done = (active & short) | (rejected & (damping > MAX_DAMPING))
     return tried, Starts(
@@ -273,9 +277,12 @@ def stopping_status(
     tolerance_mm: float,
     basis: Float[Tensor, "n k"] | None = None,
     *,
+    untried_mm: float = 0.0,
     cut_off: bool = False,
 ) -> Status:
     """What it means that no further step is taken: converged, or not; `basis` as `Locks.free`.
+
+    What is known is of the pose before a step that was taken unseen: one as short as `untried_mm` is near too.
 
     A step may be short because the optimum is near, or because one after the other was tried in
     vain and damped; and it may be long, to the last iteration, where the image does not determine a
@@ -288,7 +295,7 @@ def stopping_status(
     undamped = hessian.new_zeros(1)
     free = None if basis is None else basis[None]
     twist, gain = _damped_step(hessian[None], gradient[None], undamped, free, _least_squares)
-    near = float(_length_mm(twist)) <= WITHIN * tolerance_mm
+    near = float(_length_mm(twist)) <= max(WITHIN * tolerance_mm, untried_mm)
     return Status.CONVERGED if near or float(gain) <= LEFT_TO_GAIN * loss else otherwise
 
 
