@@ -7,6 +7,12 @@ from napari_xreg.files import ReadError
 from napari_xreg.images import read_labels, said_names
 from tests.images.ct_writers import write_nifti
 
+# aseg: none of it is below the neck.
+FREESURFER = (
+    2, 3, 4, 5, 7, 8, 10, 11, 12, 13, 14, 15, 16, 17, 18, 24, 26, 28, 30, 31, 41, 42, 43, 44, 46, 47,
+    49, 50, 51, 52, 53, 54, 58, 60, 62, 63, 77, 80, 85,
+)  # fmt: skip
+
 
 def written(path, *present):
     ids = np.zeros((3, 4, 60), np.uint8)
@@ -26,6 +32,14 @@ def written(path, *present):
         ((50, 100), False),
         ((16, 17, 18, 20, 24), False),  # vertebrae as VerSe numbers them
         ((75, 200), False),
+        ((1, 29), False),  # two of anything: a spleen and L3 stand in no map alone
+        ((5, 50), False),
+        ((25, 75), False),  # one thigh
+        (FREESURFER, False),
+        (tuple(i for i in FREESURFER if i < 60), False),
+        ((*range(19, 31), 75, 76), True),  # an abdomen
+        ((*range(26, 32), *range(33, 40), 75), True),  # T12 was not found
+        ((*range(26, 32), *range(34, 41), 75), False),
         ((25, 75, 76), True),
         ((75, 76), True),
         ((26, 27, 28, 29, 30, 31, 77, 78, 116, 118), True),  # one more in ten is let pass

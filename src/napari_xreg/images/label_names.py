@@ -4,7 +4,7 @@ Whoever drew label 1 themselves must not read "spleen": the classes are taken on
 that the map is TotalSegmentator's.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from napari_xreg.images.errors import ReadError
@@ -17,6 +17,9 @@ _IN_NAMES = "totalseg"
 # Schemes by hand, and of vertebrae (VerSe, 1 to 28), use smaller numbers than this.
 _SMALL = 28
 _MANY = 100  # ids that nobody draws by hand
+_FEW = 10  # fewer may be anybody's: they have to be of both sides
+_VERTEBRAE = [i for i, name in TOTALSEGMENTATOR_NAMES.items() if name.startswith("vertebrae_")]
+"""S1 to C1, in order."""
 
 
 def label_names(
@@ -84,11 +87,30 @@ def _beside(path: Path, present: Collection[int]) -> dict[str, dict[int, str]]:
 def _numbered_alike(present: Collection[int]) -> bool:
     """Whether ids are such as TotalSegmentator leaves: nearly all its own, with gaps, not only small ones.
 
-    A person counts 1, 2, 3 or 10, 20, 30, and one label may be anything.
+    A person counts 1, 2, 3 or 10, 20, 30, and one label may be anything. What the ids would mean has to be
+    found together in a patient: FreeSurfer's, which are nearly all below 100 too, would be L4 and L2 without L3.
     """
     ids = sorted(i for i in present if i)
     classes = sum(i in TOTALSEGMENTATOR_NAMES for i in ids)
     if not ids or 10 * (len(ids) - classes) > len(ids) or ids[-1] <= _SMALL:
         return False
     counted = ids == [ids[0] * number for number in range(1, len(ids) + 1)]
-    return len(ids) >= _MANY or not counted
+    return (len(ids) >= _MANY or not counted) and _of_one_patient(ids)
+
+
+def _of_one_patient(ids: Sequence[int]) -> bool:
+    """Whether at most one vertebra is left out between others and, of few classes, both sides are there."""
+    spine = [i for i in _VERTEBRAE if i in ids]
+    if spine and spine[-1] - spine[0] - len(spine) + 1 > 1:
+        return False
+    if len(ids) >= _FEW:
+        return True
+    names = {TOTALSEGMENTATOR_NAMES.get(i, "") for i in ids}
+    sided = {name for name in names if "left" in name or "right" in name}
+    return bool(sided) and all(_other_side(name) in names for name in sided)
+
+
+def _other_side(name: str) -> str:
+    if "left" in name:
+        return name.replace("left", "right")
+    return name.replace("right", "left")

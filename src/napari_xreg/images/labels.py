@@ -86,7 +86,8 @@ class LabelMap:
         """The mean place of the voxels of some structures, world mm, float64. Remembered.
 
         Of a large map every few voxels are looked at along each axis: of the 61 structures of a pelvis of 3 mm
-        the worst middle is 2.7 mm off.
+        the worst middle is 2.7 mm off. Every voxel is looked at only for what is small, around where it was
+        found among every second one.
 
         Raises
         ------
@@ -96,25 +97,33 @@ class LabelMap:
         wanted = tuple(sorted(set(ids)))
         if wanted not in self._middles:
             step = max(1, math.ceil((self.ids.numel() / _LOOKED_AT) ** (1 / 3)))
-            mask = self._some(wanted, step)
-            while step > 1 and int(mask.sum()) < _ENOUGH:
+            places = step * torch.nonzero(self._some(wanted, step))
+            while step > 1 and len(places) < _ENOUGH:
                 step = (step + 1) // 2
-                mask = self._some(wanted, step)
-            if not mask.any():
+                box = _around(places) if step == 1 and len(places) else [slice(None)] * 3
+                low = [axis.start or 0 for axis in box]
+                found = torch.nonzero(self._some(wanted, step, box))
+                places = step * found + found.new_tensor(low)
+            if not len(places):
                 raise ValueError(f"none of the labels {list(wanted)} occurs in the label map")
             # (z, y, x) of the array, (x, y, z) of the index.
-            place = step * torch.nonzero(mask).double().mean(0).flip(0).cpu()
+            place = places.double().mean(0).flip(0).cpu()
             matrix = self.world_from_index.double().cpu()
             self._middles[wanted] = matrix[:3, :3] @ place + matrix[:3, 3]
         return self._middles[wanted]
 
-    def _some(self, ids: Sequence[int], step: int) -> Bool[Tensor, "z y x"]:
-        """Of every few voxels along each axis, whether it belongs to one of the structures."""
-        few = self.ids[::step, ::step, ::step]
+    def _some(
+        self, ids: Sequence[int], step: int, box: Sequence[slice] = 3 * (slice(None),)
+    ) -> Bool[Tensor, "z y x"]:
+        """Of every few voxels of a box along each axis, whether it belongs to one of the structures."""
+        few = self.ids[tuple(box)][::step, ::step, ::step]
         # An id that the stored type cannot hold does not occur.
         limits = torch.iinfo(few.dtype)
         possible = [i for i in ids if limits.min <= i <= limits.max]
-        return torch.isin(few, few.new_tensor(possible))
+        if len(possible) > 1:
+            return torch.isin(few, few.new_tensor(possible))
+        # Four times as quick; a structure that is so small as to need every voxel is mostly alone.
+        return few == possible[0] if possible else torch.zeros_like(few, dtype=torch.bool)
 
     @cached_property
     def _middles(self) -> dict[tuple[int, ...], Tensor]:
@@ -182,3 +191,9 @@ class LabelMap:
                 f"labels and CT must lie on the same grid: their corners are {float(apart):.2f} mm "
                 "apart; resample the labels onto the CT"
             )
+
+
+def _around(places: Int[Tensor, "n 3"]) -> list[slice]:
+    """The box that holds some places of every second voxel, with what lies between them and the next."""
+    low, high = (places.amin(0) - 1).clamp_min(0), places.amax(0) + 2
+    return [slice(a, b) for a, b in zip(low.tolist(), high.tolist(), strict=True)]
