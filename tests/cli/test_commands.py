@@ -15,6 +15,7 @@ import torch
 
 import napari_xreg
 from napari_xreg.cli.commands import demo as demo_command, register as register_command
+from napari_xreg.files import EachFile
 from napari_xreg.geometry import CArm, Detector
 from napari_xreg.images import ReadError, read_labels, read_radiograph
 from napari_xreg.records.pose_files import read_pose, write_pose
@@ -453,6 +454,23 @@ class TestWhatGoesWrong:
         assert "Traceback" not in done.err
         with pytest.raises(type(error)):
             call("register", case.ct, case.xray, "--quiet", "--debug")
+
+    def test_a_defect_in_one_file_has_its_traceback_with_debug(
+        self, call, case, monkeypatch, tmp_path, capsys
+    ):
+        def fail(arguments):
+            with EachFile(tmp_path).file("result.csv"):
+                raise TypeError("a defect")
+            raise ReadError("the end")
+
+        monkeypatch.setattr(register_command, "read_patient", fail)
+        assert "Traceback" not in call("register", case.ct, case.xray, "--quiet").err
+        with pytest.raises(ReadError, match="the end"):
+            call("register", case.ct, case.xray, "--quiet", "--debug")
+        said = capsys.readouterr().err
+        assert "result.csv could not be written\nTraceback" in said
+        assert "TypeError: a defect" in said
+        assert "Traceback" not in call("register", case.ct, case.xray, "--quiet").err
 
 
 @pytest.mark.slow

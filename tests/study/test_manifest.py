@@ -149,6 +149,13 @@ def test_keys_follow_what_an_answer_depends_on_and_nothing_else():
     assert len(more) == 16
 
 
+def test_rows_of_an_older_algorithm_are_done_anew(monkeypatch):
+    now = {item.key for job in plan().jobs for item in job.items}
+    # 3: starts in a study with labels were drawn about the middle of the whole CT.
+    monkeypatch.setattr("napari_xreg.study.plan.ALGORITHM", 3)
+    assert now.isdisjoint({item.key for job in plan().jobs for item in job.items})
+
+
 def test_the_first_cases_alone():
     whole = MANIFEST["simulated"]
     assert len(plan_of(StudyFile.of(MANIFEST, ""), plan().folder, limit=3).jobs) == 3

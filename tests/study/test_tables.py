@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from study_twins import Recorded, plan, row_of
 
+from napari_xreg.files import ReadError
 from napari_xreg.metrics import bootstrap_over_subjects, capture_range, success_by_start
 from napari_xreg.progress import run
 from napari_xreg.study import (
@@ -14,7 +15,10 @@ from napari_xreg.study import (
     figures,
     run_study,
     summary,
+    worst,
 )
+from napari_xreg.study.evaluating import Evaluation
+from napari_xreg.study.running import FolderRecord
 from napari_xreg.study.tables import exclusions
 from napari_xreg.study.worst import session_name, worst_rows
 
@@ -30,6 +34,32 @@ def rows(errors, *, starts=None, subjects=None, trusted=None):
         said["trusted"] = error is not None if trusted is None else trusted[n]
         made.append(row_of(job, job.items[0]).model_copy(update=said))
     return made
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (ReadError("ct.nii: is\ngone"), "ct.nii: is gone"),
+        (OSError(28, "No space left on device"), "[Errno 28] No space left on device"),
+        (MemoryError(), "MemoryError"),
+        (TypeError("a defect"), None),
+    ],
+)
+def test_a_worst_case_that_cannot_be_shown_costs_no_page_and_a_defect_is_no_such_case(
+    monkeypatch, tmp_path, error, said
+):
+    def fails(*of):
+        raise error
+
+    monkeypatch.setattr(worst, "prepared_again", fails)
+    (row,) = rows([3.0])
+    folder = FolderRecord(folder="", manifest=plan().manifest, files=())
+    asked = Evaluation(folder, (row,), ()), row, tmp_path
+    if said is None:
+        with pytest.raises(TypeError, match="a defect"):
+            worst.shown(*asked)
+    else:
+        assert worst.shown(*asked).problem == said
 
 
 def test_figures_of_a_block_by_hand():

@@ -3,11 +3,13 @@
 Nothing heavy is imported here: ``napari-xreg --help`` answers at once.
 """
 
+import contextlib
 import importlib
+import logging
 import sys
 import warnings
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from types import ModuleType
 
 from napari_xreg.cli.arguments.parser import build_parser
@@ -40,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         console.error(f"{empty.replace('_', '-')} is empty: give a name or a value")
         return BAD_INPUT
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _own_log() if debug else contextlib.nullcontext():
             if not debug:
                 # What a library thinks of a file is in our notes if it matters to the user.
                 warnings.simplefilter("ignore")
@@ -103,10 +105,22 @@ def _empty(arguments: Namespace) -> str | None:
     return None
 
 
+@contextlib.contextmanager
+def _own_log() -> Iterator[None]:
+    """What the package logs is on stderr: also failures that cost only a part of the answer."""
+    log, handler = logging.getLogger("napari_xreg"), logging.StreamHandler()
+    before = log.level
+    log.setLevel(logging.DEBUG)
+    log.addHandler(handler)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(before)
+
+
 def _silence_libraries() -> None:
     """Python's handler of last resort would print what libraries log."""
-    import logging
-
     root = logging.getLogger()
     if not root.handlers:
         root.addHandler(logging.NullHandler())

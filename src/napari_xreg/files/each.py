@@ -1,8 +1,11 @@
 """The files of a run one by one: one that cannot be written costs the others nothing."""
 
 import contextlib
+import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+
+_log = logging.getLogger(__name__)
 
 
 class EachFile:
@@ -43,6 +46,8 @@ class EachFile:
             if not older:
                 with contextlib.suppress(OSError):
                     path.unlink(missing_ok=True)
+            # One sentence is for the user; where a defect of the program lies, only this says.
+            _log.debug("%s could not be written", name, exc_info=error)
             self._first = self._first or error
             self.missing[name] = _why(error) + ("; an older one stands there" if older else "")
         else:

@@ -76,8 +76,8 @@ def shown(evaluation: Evaluation, row: StudyRow, folder: Path) -> Shown:
         file = folder / session_name(row)
         folder.mkdir(parents=True, exist_ok=True)
         write_session(file, session_of(prepared, row, evaluation.folder))
-    except Exception as error:  # whatever it is, the page is written without this case
-        return Shown(row, problem=" ".join(str(error).split()))
+    except (ValueError, OSError, MemoryError) as error:  # the page is written without this case
+        return Shown(row, problem=" ".join(str(error).split()) or type(error).__name__)
     return Shown(row, tuple(pictures), file)
 
 
