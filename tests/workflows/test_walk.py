@@ -3,6 +3,7 @@
 import math
 import threading
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,14 +12,15 @@ from told_walk import PIVOT, Told, at, frames
 from napari_xreg.progress import Control
 from napari_xreg.registration import Status
 from napari_xreg.workflows import FrameState, TrackSettings
+from napari_xreg.workflows.tracking import walk
 from napari_xreg.workflows.tracking.sought import Found
 from napari_xreg.workflows.tracking.walk import CANCELLED, IN_FLIGHT, STEADY, TOO_FAR, Walk
 
 
 def walked(sought, count=6, **settings):
-    walk = Walk(sought, frames(count), 1, {}, TrackSettings(smooth=False, **settings), Control())
-    order = [frame.number for (frame,) in walk.through()]
-    return walk.tracks()[0], order
+    way = Walk(sought, frames(count), 1, {}, TrackSettings(smooth=False, **settings), Control())
+    order = [frame.number for (frame,) in way.through()]
+    return way.tracks()[0], order
 
 
 def test_the_next_frames_are_begun_from_where_the_coarse_looks_ended():
@@ -47,8 +49,8 @@ def test_what_was_begun_from_a_pose_that_did_not_hold_is_begun_anew():
 
 def test_no_more_than_a_few_frames_are_in_flight():
     told = Told()
-    walk = Walk(told, frames(9), 1, {}, TrackSettings(smooth=False), Control())
-    begun = {frame.number: told.roughly[-1][0] for (frame,) in walk.through() if told.roughly}
+    way = Walk(told, frames(9), 1, {}, TrackSettings(smooth=False), Control())
+    begun = {frame.number: told.roughly[-1][0] for (frame,) in way.through() if told.roughly}
     assert IN_FLIGHT == 3
     assert begun == {2: 4, 3: 5, 4: 6, 5: 7, 6: 8, 7: 9, 8: 9, 9: 9}
 
@@ -141,12 +143,12 @@ def test_cancelled_with_frames_in_flight_it_ends_with_those_that_are_done():
         return found
 
     told.fine = cancelling
-    walk = through(told, control=control)
-    done = [frame.number for (frame,) in walk.through()]
+    way = through(told, control=control)
+    done = [frame.number for (frame,) in way.through()]
     # 3 is begun while 2 is looked at: whether 2 comes before the word does not matter.
     assert done in ([1], [1, 2])
     assert sorted(begun) == sorted(ended)
-    (found,) = walk.tracks()
+    (found,) = way.tracks()
     assert found.cancelled
     assert {frame.words for frame in found.frames[2:]} == {CANCELLED}
 
@@ -170,13 +172,34 @@ def test_another_way_goes_on_from_the_poses_that_were_kept():
 
     told = Again()
     told.seen = []
-    walk = Walk(
+    way = Walk(
         told, frames(6), 1, {6: (at(110.0),)}, TrackSettings(smooth=False, retry_starts=0), Control()
     )  # fmt: skip
-    assert [frame.number for (frame,) in walk.through()] == [1, 6, 2, 3, 4, 5]
+    assert [frame.number for (frame,) in way.through()] == [1, 6, 2, 3, 4, 5]
     assert told.seen[4:] == [5, 4, 3, 2]
     # From 10 at 6 back: the 8, 6 and 4 of the first look lead to 6, 4 and 2.
     assert told.roughly[4:] == [(5, 10.0), (4, 6.0), (3, 4.0), (2, 2.0)]
+
+
+def test_the_seconds_of_a_frame_are_those_of_its_own_looks(monkeypatch):
+    """A clock for each thread: a coarse look takes 1, a fine one 10, a wide one 100."""
+    clock = threading.local()
+
+    def passing(seconds, look):
+        def longer(*asked):
+            clock.now = getattr(clock, "now", 0.0) + seconds
+            return look(*asked)
+
+        return longer
+
+    told = Told(doubtful=(3,))
+    told.rough, told.fine = passing(1.0, told.rough), passing(10.0, told.fine)
+    told.wide = passing(100.0, lambda seen: told._found(seen, 50.0))
+    monkeypatch.setattr(
+        walk, "time", SimpleNamespace(perf_counter=lambda: getattr(clock, "now", 0.0))
+    )
+    found, _ = walked(told, 5)
+    assert [frame.seconds for frame in found.frames] == [0.0, 11.0, 111.0, 11.0, 11.0]
 
 
 @pytest.mark.parametrize("count", [2, 7])

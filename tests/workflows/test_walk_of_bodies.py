@@ -1,12 +1,19 @@
 """The way of two bodies through a sequence, of which one is lost: told by bodies that say where they are found."""
 
+import pytest
 import torch
 from told_walk import PIVOT, Told, at, frames
 
 from napari_xreg.geometry import Pose
 from napari_xreg.progress import Control
 from napari_xreg.registration import Registration, Status
-from napari_xreg.workflows import FrameState, TrackSettings
+from napari_xreg.workflows import (
+    BodiesTrackRequest,
+    Frames,
+    FrameState,
+    TrackSettings,
+    track_bodies,
+)
 from napari_xreg.workflows.tracking.sought import Found
 from napari_xreg.workflows.tracking.walk import STEADY, TOO_FAR, Walk
 
@@ -102,3 +109,11 @@ def test_of_two_looks_the_one_counts_that_trusts_more_of_what_is_near():
     told.wide = sure_far_off
     (a, _), _ = walked(told, 5)
     assert {frame.state for frame in a.frames} == {FrameState.TRACKED}
+
+
+def test_a_start_that_is_no_frame_is_refused_before_anything_is_read():
+    read = []
+    few = Frames((1, 2, 3), lambda number: read.append(number) or ())
+    with pytest.raises(ValueError, match="there is no frame 9: the frames are 1 to 3"):
+        next(track_bodies(BodiesTrackRequest((), few, 9)))
+    assert read == []
