@@ -36,6 +36,41 @@ def test_register_says_so_before_it_refines(call, case, tmp_path, monkeypatch, a
     assert {file.name for file in tmp_path.iterdir()} == before
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("register", "phantom", "x.npz"),
+        ("render", "phantom", "--out", "x.png"),
+        ("bones", "phantom", "x.npz", "--move", "hip_left"),
+    ],
+)
+def test_names_of_labels_that_are_not_there_are_refused(call, tmp_path, words):
+    (tmp_path / "n.txt").write_text("1 radius\n")
+    np.savez(tmp_path / "x.npz")
+    failed = call(*words, "--label-names", "n.txt")
+    assert failed.code == 2
+    assert "--label-names says what the labels of --labels are called: give --labels" in failed.err
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("render", "the middle of the CT (default)"),
+        ("simulate", "the middle of the CT (default)"),
+        ("register", "the middle of the CT, or of --structures (default)"),
+        ("track", "the middle of the CT, or of --structures (default)"),
+        (
+            "bones",
+            "of the structures that --move names; of a trial, of each bone's volume (default)",
+        ),
+    ],
+)
+def test_where_the_isocenter_lies_is_said_as_the_command_has_it(capsys, command, words):
+    with pytest.raises(SystemExit):
+        build_parser().parse_args([command, "--help"])
+    assert words in " ".join(capsys.readouterr().out.split())
+
+
 def test_the_axes_of_a_plain_table_are_an_option(tmp_path):
     (tmp_path / "plain.csv").write_text("name,x,y,z\nA,1,2,3\n")
     line = ["register", "phantom", "x.npz", "--landmarks", str(tmp_path / "plain.csv")]

@@ -31,6 +31,12 @@ def read_patient(arguments: Namespace) -> Patient:
     marks = getattr(arguments, "landmarks", None)
     if structures is not None and labels is None and arguments.ct.partition(":")[0] != "phantom":
         raise ValueError("--structures needs --labels, a label map on the grid of the CT")
+    label_names = getattr(arguments, "label_names", None)
+    if label_names is not None and labels is None:
+        raise ValueError(
+            "--label-names says what the labels of --labels are called: give --labels FILE, a label map "
+            "on the grid of the CT"
+        )
     patient = open_patient(
         arguments.ct,
         series_uid=arguments.series,
@@ -40,7 +46,7 @@ def read_patient(arguments: Namespace) -> Patient:
         spacing=said_spacing(arguments),
         flip=getattr(arguments, "ct_flip", None),
         labels=labels,
-        label_names=getattr(arguments, "label_names", None),
+        label_names=label_names,
         structures=structures,
         landmarks=() if marks is None else placed_landmarks(arguments),
     )

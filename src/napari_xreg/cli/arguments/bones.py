@@ -40,7 +40,12 @@ def add_bones(commands: Commands, common: Parser) -> None:
     add_labels(bones)
     add_out(bones, "xreg-bones")
     add_further(bones, "a further radiograph of the same moment, as of `register`")
-    add_start(bones, "where the C-arm is thought to stand about the CT", several=True)
+    add_start(
+        bones,
+        "where the C-arm is thought to stand about the CT",
+        several=True,
+        center="the middle of the structures that --move names; of a trial, of each bone's volume",
+    )
     how = bones.add_argument_group("refinement")
     how.add_argument(
         "--multi-start",

@@ -222,9 +222,17 @@ def add_landmark_frame(group: argparse._ActionsContainer) -> None:
 
 
 def add_start(
-    parser: argparse.ArgumentParser, title: str, *, files: bool = True, several: bool = False
+    parser: argparse.ArgumentParser,
+    title: str,
+    *,
+    files: bool = True,
+    several: bool = False,
+    center: str = "the middle of the CT",
 ) -> None:
-    """A pose by its C-arm angles or, with `files`, from a file; of `several` radiographs, of each."""
+    """A pose by its C-arm angles or, with `files`, from a file; of `several` radiographs, of each.
+
+    `center` says where the isocenter lies by default.
+    """
     group = parser.add_argument_group(title)
     if files:
         group.add_argument(
@@ -259,7 +267,7 @@ def add_start(
         nargs="+",
         default=["center"],
         metavar="X Y Z",
-        help="world LPS mm, or `center`: the middle of the CT, or of the chosen structures (default)",
+        help=f"world LPS mm, or `center`: {center} (default)",
     )
 
 

@@ -60,7 +60,12 @@ def add_register(commands: Commands, common: Parser) -> None:
     _add_data(register)
     add_structures(register)
     _add_initial_pose(register)
-    add_start(register, "where the C-arm is thought to stand", several=True)
+    add_start(
+        register,
+        "where the C-arm is thought to stand",
+        several=True,
+        center="the middle of the CT, or of --structures",
+    )
     _add_refinement(register)
     _add_checking(register)
     add_radiograph_geometry(register)

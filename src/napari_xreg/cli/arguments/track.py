@@ -48,7 +48,10 @@ def add_track(commands: Commands, common: Parser) -> None:
         "tracked together, as `bones` registers them; may be repeated",
     )
     add_start(
-        track, "where the C-arm stands in the frame that is started from (--frame)", several=True
+        track,
+        "where the C-arm stands in the frame that is started from (--frame)",
+        several=True,
+        center="the middle of the CT, or of --structures",
     )
     which = track.add_argument_group("which frames")
     which.add_argument("--first", type=whole, metavar="N", help="default: the first there is")

@@ -94,7 +94,7 @@ ENTRIES: Mapping[str, _Entry] = {
     "isocenter": _Entry(
         "Isocenter", "mm",
         "Where the C-arm turns about, in the CT's patient axes: x to the left, y to the back, z to "
-        "the head, mm. No X-ray file knows it; not known: the middle of the CT, or of the chosen structures.",
+        "the head, mm. No X-ray file knows it; not known: the middle of the CT, or of the ticked structures.",
         ("x", "y", "z"),
     ),
 }  # fmt: skip

@@ -42,7 +42,7 @@ class PosesGroup(QGroupBox):
         )
         self.centre_button = button(
             "Centre",
-            "Move the C-arm so that the middle of the CT, or of the chosen structures, is at its isocenter; the "
+            "Move the C-arm so that the middle of the CT, or of the ticked structures, is at its isocenter; the "
             "angles stay",
             self.centre,
         )

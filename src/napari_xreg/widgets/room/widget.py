@@ -126,7 +126,7 @@ class RoomWidget(Docked):
         self.threshold.setValue(self.room.bone_hu)
         self.threshold.setToolTip(
             "What is denser than this is drawn as bone, Hounsfield units. Attenuation of the "
-            "rendered CT\n(chosen structures only) is compared with that of this number."
+            "rendered CT\n(ticked structures only) is compared with that of this number."
         )
         self.threshold.valueChanged.connect(self._set_threshold)
         self.words = SmallPrint("Click on bone or on a landmark for its position.")
