@@ -28,7 +28,7 @@ OLD = {
     r"^Best by$": "rank by",
     r"^To pose|^to projection": "distance to the current projection",
     r"^As landmarks$|^All points$|^Embedding$": "copy to Landmarks, show all points, show feature map",
-    r"^chosen structures$": "ticked structures",
+    r"chosen structures$": "ticked structures",
     r"both places": "marked in CT and X-ray",
     r"all alike": "uniform",
     r"σ by hand": "drop the K worst, picking error",

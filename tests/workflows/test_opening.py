@@ -111,8 +111,8 @@ def test_the_isocenter_of_a_header_is_assumed_and_that_is_said():
     assert "the middle of the CT is assumed" in found.notes[0]
     wanted = radiograph.carm.pose_from(CArmPose(4.0, -7.0, 2.0, (1.0, 2.0, 3.0), (5.0, -6.0, 7.0)))
     assert torch.equal(found.pose.matrix(), wanted.matrix())
-    (note,) = header_pose(radiograph, middle, middle_of="the chosen structures").notes
-    assert "the middle of the chosen structures is assumed" in note
+    (note,) = header_pose(radiograph, middle, middle_of="the structures to register").notes
+    assert "the middle of the structures to register is assumed" in note
     assert header_pose(radiograph, middle, overrule=True).notes == ()
     bare = Radiograph(radiograph.line_integrals, radiograph.carm, source="bare.png")
     with pytest.raises(PoseUnknown, match=r"bare\.png does not say where the C-arm stood"):
@@ -125,7 +125,7 @@ def test_the_middle_is_that_of_the_chosen_structures(monkeypatch):
     labels = make_labels(volume)
     one = Patient(volume, "ct", labels=labels, structures={77: "hip_left"})
     assert one.middle.tolist() == [16.0, -15.5, 71.5]
-    assert one.registered == "the chosen structures"
+    assert one.registered == "the structures to register"
     both = replace(one, structures={77: "hip_left", 25: "sacrum"})
     assert both.middle.tolist() == [17.0, -12.5, 76.5]
     whole = replace(one, structures={})
@@ -151,7 +151,7 @@ def test_a_start_by_the_header_is_about_the_chosen_structures():
     assert whole.isocenter.tolist() == volume.center.tolist()
     chosen = run(initialise(replace(request, structures=(77,))))
     assert chosen.isocenter.tolist() == [16.0, -15.5, 71.5]
-    assert "the middle of the chosen structures is assumed" in chosen.notes[0]
+    assert "the middle of the structures to register is assumed" in chosen.notes[0]
 
 
 def test_a_further_view_keeps_its_place_in_the_rig():

@@ -68,7 +68,11 @@ class Patient:
     @property
     def registered(self) -> str:
         """What `middle` is the middle of, in words."""
-        return "the chosen structures" if self.labels is not None and self.structures else "the CT"
+        return (
+            "the structures to register"
+            if self.labels is not None and self.structures
+            else "the CT"
+        )
 
     def described(self) -> dict[str, Any]:
         """Where the CT came from, as a result file says it."""

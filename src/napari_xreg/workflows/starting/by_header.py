@@ -16,7 +16,7 @@ def find_start(
     said = request.isocenter
     middle, middle_of = request.volume.center.detach().cpu().double(), "the CT"
     if request.labels is not None and request.structures:
-        middle, middle_of = request.labels.middle(request.structures), "the chosen structures"
+        middle, middle_of = request.labels.middle(request.structures), "the structures to register"
     isocenter = middle if said is None else said
     try:
         return header_pose(
