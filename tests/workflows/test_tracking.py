@@ -135,7 +135,7 @@ def test_the_smooth_motion_lies_in_the_frames_it_belongs_to(both):
 @pytest.mark.slow
 def test_it_expects_the_body_to_go_on(volume, images, monkeypatch):
     """Frame 9 comes two frames after 7: twice the step, in what is expected and in what is smoothed."""
-    from napari_xreg.workflows.tracking import sought, walk
+    from napari_xreg.workflows.tracking import smooth_motion, sought
 
     asked = {}
 
@@ -151,7 +151,7 @@ def test_it_expects_the_body_to_go_on(volume, images, monkeypatch):
         gaps.extend(steps)
         return smoothed(poses, covariances, pivot, steps)
 
-    monkeypatch.setattr(walk, "smoothed", smooth)
+    monkeypatch.setattr(smooth_motion, "smoothed", smooth)
     original = sought.refine
     monkeypatch.setattr(sought, "refine", told)
     frames = frames_of([cine(images[0])], [truth(5) @ RIG[0]], 5, CENTER)

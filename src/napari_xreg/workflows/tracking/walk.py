@@ -1,13 +1,11 @@
 """The way through a sequence: frame after frame, several in flight, each judged before it counts."""
 
 import math
-import statistics
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
 import torch
 from jaxtyping import Float
@@ -21,11 +19,12 @@ from napari_xreg.registration import (
     Status,
     View,
     moved_on,
-    smoothed,
     step_between,
 )
 from napari_xreg.workflows.tracking.frames import Frames
+from napari_xreg.workflows.tracking.second_look import better, sure
 from napari_xreg.workflows.tracking.settings import TrackSettings
+from napari_xreg.workflows.tracking.smooth_motion import smooth_motion
 from napari_xreg.workflows.tracking.sought import Found, Seen, Sought
 from napari_xreg.workflows.tracking.tracks import FrameState, Track, TrackedFrame
 
@@ -189,7 +188,7 @@ class Walk:
         try:
             for place in places:
                 before = self._done.get(place)
-                if mending and before is not None and _sure(before):
+                if mending and before is not None and sure(before):
                     return
                 if before is not None and before[0].state is FrameState.KEY:
                     # A correction is no motion: the velocity begins anew.
@@ -209,7 +208,7 @@ class Walk:
                     return
                 lost = lost + 1 if all(f.world_from_camera is None for f in frames) else 0
                 vain = [0 if f.state.sure else n + 1 for n, f in zip(vain, frames, strict=True)]
-                kept = frames if before is None or _better(frames, before) else before
+                kept = frames if before is None or better(frames, before) else before
                 for body, frame in enumerate(kept):
                     if frame.world_from_rig is not None:
                         known[body] = [*known[body], (place, frame.world_from_rig)][-2:]
@@ -300,7 +299,7 @@ class Walk:
                 found, took = begun.fine.result()
                 seconds += took
             trusted = [False for _ in vain] if found is None else self._trusted(found, seen)
-            doubted = [n for n, sure in zip(vain, trusted, strict=True) if not sure]
+            doubted = [n for n, there in zip(vain, trusted, strict=True) if not there]
             if self._settings.retry_starts and any(n < STEADY for n in doubted):
                 wide, took = _timed(lambda: self._sought.wide(seen))
                 seconds += took
@@ -422,14 +421,7 @@ class Walk:
         notes: tuple[str, ...] = ()
         smooth = None
         if self._settings.smooth:
-            covariances = _covariances(frames)
-            if sum(each is not None for each in covariances) >= 3:
-                apart = [b - a for a, b in pairwise(numbers)]
-                steps = [1.0, *(each / statistics.median(apart) for each in apart)]
-                poses = [frame.world_from_rig for frame in frames]
-                smooth = smoothed(poses, covariances, pivot, steps)
-            else:
-                notes = ("Too few frames were tracked to work out a smooth motion.",)
+            smooth, notes = smooth_motion(frames, pivot)
         return Track(
             frames, pivot, self._first.radiograph.carm, smooth, self._simulated,
             self._control.cancelled, notes,
@@ -464,30 +456,3 @@ def _timed(look: Callable[[], Found]) -> tuple[Found, float]:
 
 def _taking(frames: Sequence[TrackedFrame], seconds: float) -> tuple[TrackedFrame, ...]:
     return tuple(replace(frame, seconds=seconds) for frame in frames)
-
-
-def _sure(frames: Sequence[TrackedFrame]) -> bool:
-    return all(frame.state.sure for frame in frames)
-
-
-_ORDER = (FrameState.OPEN, FrameState.DOUBTFUL, FrameState.TRACKED, FrameState.KEY)
-
-
-def _better(frames: Sequence[TrackedFrame], before: Sequence[TrackedFrame]) -> bool:
-    """Whether a second look at a frame is worth more than the first."""
-    ranks = [
-        (sum(_ORDER.index(f.state) for f in each), sum(f.probability or 0.0 for f in each))
-        for each in (frames, before)
-    ]
-    return ranks[0] > ranks[1]
-
-
-def _covariances(frames: Sequence[TrackedFrame]) -> list[Float[Tensor, "6 6"] | None]:
-    """Of what counts as measured: what is trusted; a pose that was given is as sure as the least unsure."""
-    trusted = [f.covariance if f.state is FrameState.TRACKED else None for f in frames]
-    sure = [each for each in trusted if each is not None]
-    best = min(sure, key=lambda each: float(each.trace()), default=None)
-    return [
-        best if frame.state is FrameState.KEY else own
-        for frame, own in zip(frames, trusted, strict=True)
-    ]
