@@ -87,12 +87,14 @@ def test_a_step_is_a_frame(tracked):
     came, steps = threading.Semaphore(0), tracked(1, control)
     listener = threading.Thread(target=lambda: [came.release() for _ in steps], daemon=True)
     listener.start()
+    came_in_time = []
     for _ in range(3):
         control.step()
-        assert came.acquire(timeout=20.0)
-    assert not came.acquire(blocking=False)
+        came_in_time.append(came.acquire(timeout=20.0))
+    more = came.acquire(blocking=False)
     control.cancel()
     listener.join(20.0)
+    assert (came_in_time, more) == ([True] * 3, False)
     assert not listener.is_alive()
 
 
@@ -102,7 +104,9 @@ def test_paused_it_can_be_left(tracked):
     next(steps)
     next(steps)
     control.pause()
-    assert in_time(steps.close) == (True, [])
+    ended = in_time(steps.close)
+    control.cancel()  # what is held after all would keep the tests from ending
+    assert ended == (True, [])
 
 
 def test_what_goes_wrong_while_it_is_paused_comes_through(tracked, monkeypatch):
@@ -110,4 +114,6 @@ def test_what_goes_wrong_while_it_is_paused_comes_through(tracked, monkeypatch):
     control = Control()
     monkeypatch.setattr(Asking, "pause", control.pause)
     monkeypatch.setattr(Asking, "paused", threading.Event())
-    assert in_time(lambda: run(tracked(1, control))) == (True, ["of frame 6"])
+    ended = in_time(lambda: run(tracked(1, control)))
+    control.cancel()
+    assert ended == (True, ["of frame 6"])
