@@ -20,7 +20,7 @@ from napari_xreg.workflows import RefineRequest, header_pose, open_patient, refi
 CARM = CArm(1020.0, 750.0, Detector((56, 64), (5.0, 4.75), (26.0, 33.5)))
 
 
-STARTS = {"one round": (16.0, -4.0, 0.0), "two rounds": (40.0, 10.0, 30.0)}
+STARTS = {"one round": (16.0, -4.0, 0.0), "two rounds": (46.0, 14.0, 40.0)}
 """Primary and secondary angle of the header, and how far it is off beside that, mm: the number of starts
 is left to the program, and from the second it does not find the pose at once."""
 

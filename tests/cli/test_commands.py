@@ -86,7 +86,10 @@ class TestRegister:
         source = saved.world_from_camera.translation.tolist()
         assert transform.TransformPoint((0.0, 0.0, 0.0)) == pytest.approx(source, abs=1e-6)
         table = read_trajectory(tmp_path / "r" / "trajectory.csv")
-        best = np.nanargmin(np.where(table["level"] == table["level"].max(), table["loss"], np.nan))
+        # Where the last accepted step of the last level led: tone and weights are fitted anew after it,
+        # so that the losses of a picture without noise may end in another order.
+        at_last = (table["level"] == table["level"].max()) & (table["accepted"] == 1)
+        best = np.flatnonzero(at_last)[-1]
         carm = saved.data["pose"]["carm"]
         assert table["primary_deg"][best] == pytest.approx(carm["primary_deg"], abs=1e-5)
 

@@ -114,7 +114,7 @@ def several(qtbot, widget, count=3):
 
 def rests(qtbot, widget):
     """Wait until the refinement waits to go on, and all that it did is shown; how many iterates."""
-    condition = widget._run.job.control._running._cond
+    condition = widget._run.job.control._changed
     qtbot.waitUntil(lambda: bool(condition._waiters), timeout=LONG)
     qtbot.waitUntil(lambda: not widget._run.job.queue, timeout=LONG)
     return len(widget.iterations.losses.iterates)
