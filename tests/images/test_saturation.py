@@ -87,3 +87,15 @@ def test_a_picture_of_plateaus_stays():
     values[3:6, 4] = 1.0
     radiograph = Radiograph(values, ARM, read_as="intensity")
     assert without_saturated(radiograph) is radiograph
+
+
+def test_nothing_in_a_subtracted_image_is_no_plateau():
+    values = picture().line_integrals.clone()
+    values[values < values.quantile(0.6)] = 0.0  # all that is no vessel
+    vessels = replace(picture(), line_integrals=values, read_as="line_integral")
+    assert left(vessels) == 84
+    angiogram = replace(vessels, subtracted=True)
+    assert left(angiogram) == 210
+    assert left(angiogram.invert()) == 210  # nothing is the highest value now
+    clipped = replace(angiogram, line_integrals=values.clamp(max=float(values.quantile(0.9))))
+    assert left(clipped) == 189  # the other end is a plateau: 21 of 210 lie above 0.9 of the way

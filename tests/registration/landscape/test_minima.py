@@ -69,6 +69,12 @@ def test_pools_of_a_map_meet_and_the_deeper_stays():
     assert map_minima(values) == [(1, 0), (0, 2), (2, 3)]
 
 
+def test_of_two_pools_beside_a_low_ridge_the_deeper_one_is_the_minimum():
+    # The ridge of 1.05 is less than 2 % of 8 above either.
+    assert map_minima(np.array([[1.0, 1.05, 1.01, 9.0]])) == [(0, 0)]
+    assert map_minima(np.array([[1.01, 1.05, 1.0, 9.0]])) == [(0, 2)]
+
+
 @pytest.mark.parametrize("value", [3.0, np.nan])
 def test_a_level_map_has_at_most_one_minimum(value):
     assert map_minima(np.full((3, 4), value)) == ([(0, 0)] if value == 3.0 else [])
