@@ -86,11 +86,14 @@ def test_one_calibration_is_not_that_of_two_radiographs(tmp_path):
         (tmp_path / f"g{number}.json").write_text(json.dumps(said))
     words = ("--read-as", "line_integral", "--geometry", tmp_path / "g0.json")
     once = _arguments(*words, files=files)
+    first = read_xray(once)
+    start = StartingPose(Pose.identity(), torch.zeros(3).double(), "given")
     with pytest.raises(ValueError, match=r"a\.npy and b\.npy would be taken from one place"):
-        further_radiographs(once, read_xray(once))
+        starting_views(once, start, (first, *further_radiographs(once, first)))
     each = _arguments(*words, "--geometry", tmp_path / "g1.json", files=files)
-    (second,) = further_radiographs(each, read_xray(each))
+    (second,) = further_radiographs(each, first)
     assert second.nominal.primary_deg == 0.0
+    assert len(starting_views(each, start, (first, second))) == 2
 
 
 def test_a_pose_for_each(tmp_path):

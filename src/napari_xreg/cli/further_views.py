@@ -37,7 +37,7 @@ def further_radiographs(arguments: Namespace, radiograph: Radiograph) -> list[Ra
     Raises
     ------
     ValueError
-        If a header does not say where the C-arm stood, or one calibration is given for all.
+        If a header does not say where the C-arm stood.
     """
     others = [
         masked(arguments, read_xray(arguments, path, number), number)
@@ -51,13 +51,6 @@ def further_radiographs(arguments: Namespace, radiograph: Radiograph) -> list[Ra
                 "their poses relative to each other are taken from their headers. Give --geometry FILE (a "
                 "calibration, or a 4 x 4 pose) or --start FILE once for each"
             )
-    if not placed and len(arguments.geometry or ()) == 1:
-        for each in others:
-            if each.nominal == radiograph.nominal:
-                raise ValueError(
-                    f"{radiograph.source} and {each.source} would be taken from one place: --geometry says where "
-                    "the C-arm stood and was given once. Give it once for each radiograph, in their order"
-                )
     return others
 
 
@@ -69,7 +62,8 @@ def starting_views(
     Raises
     ------
     ValueError
-        If --start is given neither once nor once for each, or a header does not say where it stood.
+        If --start is given neither once nor once for each, a header does not say where it stood, or one
+        calibration is given for all.
     """
     first, *others = radiographs
     given = len(arguments.start or ())
@@ -81,6 +75,12 @@ def starting_views(
             )
         poses = [start.pose, *(read_start(arguments, i) for i in range(1, given))]
         return tuple(map(View, radiographs, poses))
+    for each in others if len(arguments.geometry or ()) == 1 else ():
+        if each.nominal is not None and each.nominal == first.nominal:
+            raise ValueError(
+                f"{first.source} and {each.source} would be taken from one place: --geometry says where "
+                "the C-arm stood and was given once. Give it once for each radiograph, in their order"
+            )
     overrule = isocenter_given(arguments)
     return (
         View(first, start.pose),

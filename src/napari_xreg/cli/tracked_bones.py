@@ -1,10 +1,10 @@
 """Several bones of one sequence, as the command line asks for them and as they are told."""
 
 from argparse import Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from napari_xreg.cli.console import Console
 from napari_xreg.cli.further_views import starting_views
@@ -27,6 +27,9 @@ from napari_xreg.workflows import (
     bone_body,
     track_bodies,
 )
+
+Event = TypeVar("Event")
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +94,7 @@ def bones_asked(
         If a structure or a bone is unknown, or the CT of a bone of a trial holds more than bone.
     """
     if not is_trial(Path(arguments.ct)):
-        bones = {name: name.split(",") for name in arguments.move}
+        bones = {name: [name] for name in arguments.move}
         bodies = bodies_of_ct(patient, bones, views)
         return BonesAsked(bodies, (None,) * len(bodies))
     bodies_, trials = [], []
@@ -111,20 +114,37 @@ def bones_asked(
 
 def track_shown(request: BodiesTrackRequest, console: Console) -> BodiesTrack:
     """Ctrl-C ends it with the frames so far."""
-    control = Control()
-    total, seen = len(request.frames.numbers), set[int]()
 
-    def show(frames: tuple[TrackedFrame, ...]) -> None:
-        seen.add(frames[0].number)
-        states = ", ".join(
+    def states(frames: tuple[TrackedFrame, ...]) -> tuple[int, str]:
+        told = (
             f"{body.name} {frame.state.value}"
             for body, frame in zip(request.bodies, frames, strict=True)
         )
-        console.progress(len(seen) / total, f"frame {frames[0].number}: {states}")
+        return frames[0].number, ", ".join(told)
+
+    return frames_shown(
+        lambda control: track_bodies(request, control=control), states,
+        len(request.frames.numbers), console,
+    )  # fmt: skip
+
+
+def frames_shown(
+    tracked: Callable[[Control], Generator[Event, None, Answer]],
+    told: Callable[[Event], tuple[int, str]],
+    total: int,
+    console: Console,
+) -> Answer:
+    """Tracking, with the number and the words of every frame as it ends; Ctrl-C ends it with those so far."""
+    control, seen = Control(), set[int]()
+
+    def show(event: Event) -> None:
+        number, words = told(event)
+        seen.add(number)
+        console.progress(len(seen) / total, f"frame {number}: {words}")
 
     console.step("tracking")
     with cancelled_by_interrupt(control):
-        found = run_events(track_bodies(request, control=control), show)
+        found = run_events(tracked(control), show)
     console.progress(1.0, f"{len(seen)} frames", last=True)
     return found
 

@@ -10,10 +10,11 @@ from napari_xreg.cli.console import Console
 from napari_xreg.cli.further_views import check_counts, masked, starting_views
 from napari_xreg.cli.inputs import read_patient, starting_pose, xray_options
 from napari_xreg.cli.outputs import said_anyway, say_missing
-from napari_xreg.cli.refining import begin_reading, cancelled_by_interrupt, prepare_renderer
+from napari_xreg.cli.refining import begin_reading, prepare_renderer
 from napari_xreg.cli.tracked_bones import (
     BonesAsked,
     bones_asked,
+    frames_shown,
     frames_told,
     names_of,
     say_bones,
@@ -23,11 +24,11 @@ from napari_xreg.cli.trial import spelled_out
 from napari_xreg.files import TRACKING, check_folder, schema_head
 from napari_xreg.geometry import Pose
 from napari_xreg.images import Cine, is_trial, open_cine, read_trial
-from napari_xreg.progress import Control, run as run_events
 from napari_xreg.records import read_pose, read_track
 from napari_xreg.registration import NearBone
 from napari_xreg.workflows import (
     BETWEEN,
+    BodiesTrack,
     BodiesTrackExport,
     BodiesTrackRequest,
     Frames,
@@ -100,10 +101,7 @@ def run(arguments: Namespace, console: Console) -> int:
         exported = export_track(asked)
     _say(found, notes, console, [str(out / name) for name in exported.files], exported.missing)
     console.say(f"written to {out}: {', '.join(exported.files)}")
-    missing = say_missing(exported.missing, console)
-    if found.cancelled:
-        return 130
-    return 1 if missing or not found.complete else 0
+    return _code(found, exported.missing, console)
 
 
 def _together(
@@ -132,10 +130,15 @@ def _together(
     files = [str(out / name) for name in exported.files]
     say_bones(found, notes, console, files, exported.missing)
     console.say(f"written to {out}: a folder for each bone; {BETWEEN}: how they lie to each other")
-    missing = say_missing(exported.missing, console)
+    return _code(found, exported.missing, console)
+
+
+def _code(found: Track | BodiesTrack, missing: Mapping[str, str], console: Console) -> int:
+    """The exit code, once it is said what could not be written."""
+    unwritten = say_missing(missing, console)
     if found.cancelled:
         return 130
-    return 1 if missing or not found.complete else 0
+    return 1 if unwritten or not found.complete else 0
 
 
 def _say(
@@ -215,19 +218,15 @@ def _cines(arguments: Namespace) -> tuple[Cine, ...]:
 
 def _shown(request: TrackRequest, console: Console) -> Track:
     """Ctrl-C ends it with the frames so far."""
-    control = Control()
-    total, seen = len(request.frames.numbers), set[int]()
 
-    def show(frame: TrackedFrame) -> None:
-        seen.add(frame.number)
+    def state(frame: TrackedFrame) -> tuple[int, str]:
         chance = "" if frame.probability is None else f", right: {100 * frame.probability:.0f} %"
-        console.progress(len(seen) / total, f"frame {frame.number}: {frame.state.value}{chance}")
+        return frame.number, f"{frame.state.value}{chance}"
 
-    console.step("tracking")
-    with cancelled_by_interrupt(control):
-        found = run_events(track(request, control=control), show)
-    console.progress(1.0, f"{len(seen)} frames", last=True)
-    return found
+    return frames_shown(
+        lambda control: track(request, control=control), state,
+        len(request.frames.numbers), console,
+    )  # fmt: skip
 
 
 def _answer(found: Track, notes: Sequence[str], files: Sequence[str]) -> dict[str, Any]:
