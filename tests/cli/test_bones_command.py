@@ -7,9 +7,10 @@ import nibabel
 import numpy as np
 import pytest
 import torch
-from moved_bar import MOVED, ORIGIN, SIZE, patient, radiographs, world_from_index
+from moved_bar import MOVED, ORIGIN, SIZE, patient, pose_of_a, radiographs, world_from_index
 from trial_maker import TRACKED, write_trial
 
+from napari_xreg.geometry import Pose
 from napari_xreg.geometry.axis_conventions import lps_from_ras
 from napari_xreg.images import write_radiograph
 from napari_xreg.workflows import exporting
@@ -42,9 +43,27 @@ def test_a_bone_that_moved_is_found_beside_its_patient(call, case, tmp_path, mon
         write(path, picture)
 
     monkeypatch.setattr(exporting, "write_picture", no_picture_of_the_patient)
+    # As `simulate` writes it: the bar moved by whole voxels, so the camera about it by as much the other way.
+    truth = pose_of_a()
+    bar = Pose(truth.rotation, truth.translation - torch.tensor(MOVED) * torch.tensor(SIZE))
+    _, ids = patient()
+    places = torch.nonzero(ids == 76).flip(1).double().numpy() * SIZE + ORIGIN
+    known = {"label": 76, "fiducials_mm": places[::40].tolist()}
+    head = {"schema": "napari-xreg/simulated-truth", "version": 1}
+    (tmp_path / "truth.json").write_text(
+        json.dumps(
+            {
+                **head,
+                "world_from_camera": truth.matrix().tolist(),
+                "fiducials_mm": [[0.0, 60.0, 300.0], [10.0, 90.0, 320.0]],
+                "bones": {"bar": {**known, "world_from_camera": bar.matrix().tolist()}},
+            }
+        )
+    )
     done = call(
         "bones", case / "ct.nii.gz", case / "a.npz", "--radiograph", case / "b.npz", "--labels",
         case / "labels.nii.gz", "--move", "76", "--multi-start", "1", "--out", tmp_path / "o", "--json",
+        "--truth", tmp_path / "truth.json",
     )  # fmt: skip
     assert done.code == 1, done.err
     answer = json.loads(done.out)
@@ -53,14 +72,24 @@ def test_a_bone_that_moved_is_found_beside_its_patient(call, case, tmp_path, mon
     assert "could not be written: patient/overlay.png (No space left" in done.err
     assert [bone["name"] for bone in answer["bones"]] == ["patient", "76"]
     assert answer["simulated"]
+    for bone, fiducials in zip(answer["bones"], (2, len(places[::40])), strict=True):
+        assert bone["truth"]["fiducials"] == fiducials
+        errors = [
+            bone["truth"][when]["mean_target_registration_error_mm"] for when in ("start", "final")
+        ]
+        assert errors[0] > 2.5
+        assert errors[1] < 0.5
+        assert bone["as_seen_in"] is None
+        assert min(bone["shown"]) > 0.5
+        saved = json.loads((tmp_path / "o" / bone["name"] / "result.json").read_text())
+        assert saved["truth"]["final"]["mean_target_registration_error_mm"] == errors[1]
+        assert [view["shown"] for view in saved["views"]] == bone["shown"]
     lines = (tmp_path / "o" / "between.csv").read_text(encoding="utf-8").splitlines()
     assert lines[0].startswith("# napari-xreg/bones version 1; simulated yes; one_from_other")
     (row,) = csv.DictReader(lines[1:])
     assert (row["one"], row["other"]) == ("patient", "76")
     found = np.array([[float(row[f"m{i}{j}"]) for j in range(4)] for i in range(3)])
     # Where the bar's own voxels are now: by whole voxels from where the CT has them.
-    _, ids = patient()
-    places = torch.nonzero(ids == 76).flip(1).double().numpy() * SIZE + ORIGIN
     now = places @ found[:, :3].T + found[:, 3]
     error = np.linalg.norm(now - (places + np.multiply(MOVED, SIZE)), axis=1).mean()
     assert error < 0.5

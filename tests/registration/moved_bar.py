@@ -42,6 +42,12 @@ def world_from_index():
     return matrix
 
 
+def pose_of_a():
+    """Of the first radiograph about the patient."""
+    center = tuple(Volume(lac_from_hu(patient()[0]), world_from_index()).center.tolist())
+    return CARM.pose_from(CArmPose(12.0, -5.0, 1.0, (2.0, -3.0, 4.0), center))
+
+
 def radiographs():
     """Two with the bar moved, by name; both headers are off by the same motion of the rig, 3 mm along z."""
     now = Volume(lac_from_hu(patient(MOVED)[0]), world_from_index())

@@ -63,9 +63,27 @@ def test_names_with_blanks_are_typed_as_they_are_shown():
     with pytest.raises(ValueError, match=r"'rib 5' may be label 4 \(rib_5\) or 5 \(rib-5\)"):
         structure_ids(["rib 5"], labels)
     with pytest.raises(
-        ValueError, match="structure 'rib' does not occur in the labels, which hold 1 Radius"
+        ValueError,
+        match=r"structure 'rib' does not occur in the labels \(do you mean rib_5 or rib-5\?\), which hold 1 Radius",
     ):
         structure_ids(["rib 6"], labels)
+
+
+def test_a_name_that_is_unknown_proposes_those_that_look_like_it():
+    names = {1: "femur_left", 2: "femur_right", 3: "hip_left", 4: "vertebrae_L4", 12: "12a"}
+    labels = LabelMap(torch.tensor([[[1, 2, 3, 4, 12]]]), torch.eye(4).double(), names)
+    with pytest.raises(
+        ValueError, match=r"'vertebra_L4' .* \(do you mean vertebrae_L4\?\), which hold 1"
+    ):
+        structure_ids(["vertebra_L4"], labels)
+    with pytest.raises(ValueError, match=r"do you mean femur_right or femur_left\?"):
+        structure_ids(["femur_rite"], labels)
+    # A number is no name that was mistyped.
+    for nothing in ("spleen", "13"):
+        with pytest.raises(
+            ValueError, match=f"'{nothing}' does not occur in the labels, which hold"
+        ):
+            structure_ids([nothing], labels)
 
 
 def test_a_number_is_an_id_whatever_labels_are_called():

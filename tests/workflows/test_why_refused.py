@@ -98,6 +98,32 @@ def test_a_picture_that_is_inverted(views):
     assert trial.asked == ["-a1"]
 
 
+def test_a_trial_that_is_only_likelier_is_said_carefully(views):
+    refused = seen(0.1, *(view.world_from_camera for view in views))
+    trial = Trials(views, {"a2 b1": 0.4})
+    (said,) = why_refused(views, refused, trial)
+    assert said.startswith(
+        "Both radiographs fit better with their geometries exchanged (40 % likely, against 10 %; not trusted either)"
+    )
+    # Everything else is tried all the same: what is trusted goes before, and of careful words the likeliest.
+    assert trial.asked == ["a2 b1", "a1", "b2", "-a1", "-b2"]
+    (said,) = why_refused(views, refused, Trials(views, {"a2 b1": 0.4, "-b2": 0.8}))
+    assert said.startswith(
+        "b.png fits better when bright and dark are exchanged (80 % likely, against 2 %; not trusted either)"
+    )
+    (said,) = why_refused(views, refused, Trials(views, {"a2 b1": 0.8, "-b2": 0.95}))
+    assert said.startswith("b.png is explained when bright and dark are exchanged (95 %)")
+    # Too little, or hardly more than the result itself; each alone explained and in one place.
+    assert why_refused(views, refused, Trials(views, {"a2 b1": 0.28})) == ()
+    likely = seen(0.2, *(view.world_from_camera for view in views))
+    assert why_refused(views, likely, Trials(views, {"a2 b1": 0.55})) == ()
+    assert why_refused(views, refused, Trials(views, {"a2 b1": 0.4, "a1": 0.95, "b2": 0.95})) == ()
+    # Of one radiograph it is the result that the trial is beside.
+    one = seen(0.2, views[0].world_from_camera)
+    assert why_refused(views[:1], one, Trials(views, {"-a1": 0.55})) == ()
+    assert "against 20 %" in why_refused(views[:1], one, Trials(views, {"-a1": 0.65}))[0]
+
+
 def test_nothing_is_said_that_no_trial_supports(views):
     poses = [view.world_from_camera for view in views]
     trial = Trials(views, {})

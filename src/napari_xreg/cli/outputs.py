@@ -43,12 +43,22 @@ def say_missing(missing: Mapping[str, str], console: Console) -> bool:
     return bool(missing)
 
 
+def short_verdict(registration: Registration) -> str:
+    """The word, the probability, and as seen in which radiograph it is meant where that is one of several."""
+    likelihood = likelihood_of(registration)
+    return (
+        f"{likelihood.short}, {likelihood.measured}"
+        if registration.seen_by is not None
+        else likelihood.short
+    )
+
+
 def say_result(view: View, registration: Registration, console: Console) -> None:
     """How it ended, the pose, and what is least constrained in it: once the files are there."""
     carm, pivot = view.radiograph.carm, registration.pivot
     terms = carm.carm_pose(registration.world_from_camera, pivot)
     if registration.probability is not None:
-        console.say(f"verdict: {likelihood_of(registration).short}")
+        console.say(f"verdict: {short_verdict(registration)}")
     console.say(registration.words)
     console.say(f"pose: {carm_words(terms)}")
     if registration.covariance is not None:

@@ -177,9 +177,14 @@ def say_bones(
 
 
 def frames_told(track: Track) -> dict[str, Any]:
-    """How many frames are in each state, and why those are not trusted that are not."""
+    """How many frames are in each state, why those are not trusted that are not, and which one radiograph alone shows."""
     doubtful = [f for f in track.frames if not f.state.sure]
     return {
         "frames": {state.value: count for state, count in track.counts.items()},
         "not_trusted": [{"frame": f.number, "why": f.words} for f in doubtful],
+        "as_seen_in": [
+            {"frame": f.number, "radiograph": f.seen_by + 1}
+            for f in track.frames
+            if f.seen_by is not None
+        ],
     }

@@ -71,4 +71,4 @@ from .trajectory_file import (
     read_trajectory as read_trajectory,
     write_trajectory as write_trajectory,
 )
-from .truth_file import read_truth as read_truth
+from .truth_file import TruthFile as TruthFile, read_truth as read_truth

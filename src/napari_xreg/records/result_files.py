@@ -62,12 +62,17 @@ class PlacedEntry(Record):
 
 
 class StatusEntry(Record):
-    """How a registration ended."""
+    """How a registration ended.
+
+    `as_seen_in` is the radiograph, from 1, as seen in which the pose was judged: one alone shows enough, or there is one.
+    None: in space, or older files.
+    """
 
     name: StatusName
     message: Text = ""
     trusted: Flag = False
     probability: Probability | None = None
+    as_seen_in: int | None = None
 
 
 class CovarianceEntry(Record):
@@ -161,6 +166,7 @@ def result_to_json(
             "message": registration.status.value,
             "trusted": bool(registration),
             "probability": registration.probability,
+            "as_seen_in": _numbered(registration.as_seen_in),
         },
         "pose": _pose_entry(registration.world_from_camera, carm, pivot),
         "start": _pose_entry(first.world_from_camera, carm, pivot),
@@ -176,8 +182,11 @@ def result_to_json(
                 "geometry": carm_to_json(view.radiograph.carm),
                 "operations": [str(done) for done in view.radiograph.operations],
                 "notes": list(view.radiograph.notes),
+                "shown": shown,
             }
-            for view, pose in zip(views, registration.views, strict=True)
+            for view, pose, shown in zip(
+                views, registration.views, registration.shown or (None,) * len(views), strict=True
+            )
         ],
         "candidates": [
             {
@@ -216,6 +225,11 @@ def result_to_json(
         }
     made: dict[str, Any] = plain(data | dict(extra or {}))
     return made
+
+
+def _numbered(view: int | None) -> int | None:
+    """As people count."""
+    return None if view is None else view + 1
 
 
 _DEVIATIONS = ("primary_deg", "secondary_deg", "roll_deg", "x_mm", "y_mm", "depth_mm")

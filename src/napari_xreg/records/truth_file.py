@@ -1,12 +1,14 @@
 """The truth of a simulated radiograph: where it was taken, and points to measure errors at."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 from torch import Tensor
 
-from napari_xreg.files import TRUTH, Record, read_json
+from napari_xreg.files import TRUTH, Record, Whole, read_json
+from napari_xreg.geometry import Pose
 from napari_xreg.records.entries import Matrix, Points
 
 
@@ -16,12 +18,30 @@ def _some(points: Tensor) -> Tensor:
     return points
 
 
+class MovedBoneEntry(Record):
+    """A bone that had moved since the CT: its label there, the camera about it, and voxels of it that the picture shows (none of
+    a bone beyond it).
+    """
+
+    label: Whole
+    world_from_camera: Matrix
+    fiducials_mm: Points
+
+
 class TruthFile(Record):
-    """True pose, and fiducials x, y, z in world mm."""
+    """True pose, and fiducials x, y, z in world mm; bones that had moved, by name (older files do not say them)."""
 
     SCHEMA = TRUTH
     world_from_camera: Matrix
     fiducials_mm: Annotated[Points, AfterValidator(_some)]
+    bones: dict[str, MovedBoneEntry] = Field(default_factory=dict)
+
+    def true_of(self, labels: Collection[int]) -> tuple[Pose, Tensor | None]:
+        """The true pose of some structures, and fiducials of them; None: what is moved by itself is not among them."""
+        moved = [bone for bone in self.bones.values() if {bone.label} == set(labels)]
+        if moved:
+            return moved[0].world_from_camera, moved[0].fiducials_mm
+        return self.world_from_camera, None
 
 
 def read_truth(path: Path | str) -> TruthFile:

@@ -276,8 +276,10 @@ from .training.training import (
     training_carm as training_carm,
 )
 from .truth_errors import (
+    body_points as body_points,
     bone_points as bone_points,
     errors_against as errors_against,
+    errors_by_truth as errors_by_truth,
     pose_errors as pose_errors,
     predicted_landmarks as predicted_landmarks,
 )

@@ -3,7 +3,7 @@
 import hashlib
 import re
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,8 @@ class BonesExport:
         What was assumed.
     with_radiographs
         Write the radiographs too: of images that stand in no file.
+    truth
+        Of the bones whose true pose is known, what `errors_against` says.
     """
 
     out: Path
@@ -44,6 +46,7 @@ class BonesExport:
     inputs: tuple[Sequence[Mapping[str, Any]], ...]
     notes: tuple[str, ...] = ()
     with_radiographs: bool = False
+    truth: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 def folder_name(name: str) -> str:
@@ -77,6 +80,10 @@ def bone_folders(out: Path, names: Sequence[str]) -> list[Path]:
     for folder in folders:
         check_folder(folder)
     return folders
+
+
+def _known(asked: BonesExport, name: str) -> dict[str, Any]:
+    return {"truth": asked.truth[name]} if name in asked.truth else {}
 
 
 @dataclass(frozen=True)
@@ -113,7 +120,7 @@ def export_bones(asked: BonesExport) -> Generator[Drawn, None, BonesExported]:
         views = tuple(map(View, request.radiographs, body.world_from_camera))
         one = ExportRequest(
             folder, body.volume, views, registration, f"{body.name}, one of {len(found.names)} bones",
-            request.settings, inputs, {"assumptions": list(asked.notes)}, "none",
+            request.settings, inputs, {"assumptions": list(asked.notes), **_known(asked, body.name)}, "none",
             asked.with_radiographs, kind="bones",
         )  # fmt: skip
         with each.file(folder.name):

@@ -1,10 +1,10 @@
 """Judge: a pose beside a truth that is known, and the errors to expect of landmarks."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from napari_xreg.geometry import CArm, Pose
@@ -17,6 +17,7 @@ from napari_xreg.metrics import (
     pose_error_components,
     rotation_error_deg,
 )
+from napari_xreg.records import TruthFile
 from napari_xreg.registration import Registration, landmark_uncertainty
 
 
@@ -33,7 +34,25 @@ def bone_points(
         # topk of a share, not quantile: torch's has a size limit of 2^24.
         keep = max(count, values.numel() // 1000)
         threshold = float(values.flatten().topk(min(keep, values.numel())).values[-1]) - 1e-9
-    index = (values > threshold).nonzero().double().flip(-1)
+    return _seen(volume, values > threshold, carm, world_from_camera, count, seed)
+
+
+def body_points(
+    volume: Volume, carm: CArm, world_from_camera: Pose, *, count: int, seed: int
+) -> Float[Tensor, "n 3"]:
+    """Voxels of a body (where it attenuates) that the view shows, world mm, drawn by the seed; none of one beyond it."""
+    return _seen(volume, volume.lac > 0, carm, world_from_camera, count, seed)
+
+
+def _seen(
+    volume: Volume,
+    wanted: Bool[Tensor, "z y x"],
+    carm: CArm,
+    world_from_camera: Pose,
+    count: int,
+    seed: int,
+) -> Float[Tensor, "n 3"]:
+    index = wanted.nonzero().double().flip(-1)
     generator = torch.Generator().manual_seed(seed)
     index = index[torch.randperm(len(index), generator=generator)[: 50 * count]]
     matrix = volume.world_from_index.double()
@@ -61,6 +80,35 @@ def errors_against(
             registration.world_from_camera, truth, fiducials, carm, registration.pivot
         ),
     }
+
+
+def errors_by_truth(
+    truth: TruthFile,
+    labels: Collection[int],
+    volume: Volume,
+    carm: CArm,
+    start: Pose,
+    registration: Registration,
+) -> dict[str, Any] | None:
+    """As `errors_against`, of the whole patient or of some structures; None where the picture shows none of them.
+
+    Parameters
+    ----------
+    truth
+        Of the radiograph. A bone that has moved has its own; any other lies as the patient does.
+    labels
+        Ids of the structures; none: the patient.
+    volume
+        What is registered of them: voxels of it are the fiducials where the truth has none of them.
+    """
+    pose, points = truth.true_of(labels)
+    if points is None:
+        points = (
+            body_points(volume, carm, pose, count=len(truth.fiducials_mm), seed=0)
+            if labels
+            else truth.fiducials_mm
+        )
+    return errors_against(pose, points, carm, start, registration) if len(points) else None
 
 
 def pose_errors(

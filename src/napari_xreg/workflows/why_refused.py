@@ -1,6 +1,7 @@
 """Why radiographs were refused, as far as trying tells: calibrations exchanged, contradicting, a picture inverted.
 
-Only what a verdict trusts in another way is said: a trial that explains no more than the result says nothing.
+What a verdict trusts in another way is said; where there is none, carefully, the trial that is much likelier than the result. A
+trial that explains no more says nothing.
 """
 
 import logging
@@ -20,6 +21,9 @@ _APART_MM = 4.0
 """At the patient, as seen, twice what right may be off: what each radiograph says alone contradicts the rest."""
 _REACH_MM = 40.0
 """Of the points about the pivot that are looked at for that."""
+
+_LIKELIER, _TIMES = 0.3, 3.0
+"""A trial that is not trusted is worth a careful word from this probability on, and so many times that of the result."""
 
 _FAILS = (ValueError, ArithmeticError, RuntimeError, MemoryError)
 """What a registration raises by nature: other pictures, no memory. A hint is worth no result."""
@@ -67,14 +71,18 @@ def why_refused(views: Sequence[View], found: Registration, trial: Trial) -> tup
 
 
 def _explained(views: Sequence[View], found: Registration, trial: Trial) -> tuple[str, ...]:
+    better: dict[str, float] = {}  # careful words, and how likely the trial is
     if len(views) == 2 and views[0].radiograph.carm.detector.shape == (
         views[1].radiograph.carm.detector.shape
     ):
         exchanged = trial(_exchanged(*views))
+        order = "are the calibrations in the order of the radiographs? Nothing was changed."
         if exchanged:
-            order = "are the calibrations in the order of the radiographs? Nothing was changed."
             said = f"With their geometries exchanged both radiographs are explained ({_chance(exchanged)}): {order}"
             return (said,)
+        if _likelier(exchanged, found):
+            said = f"Both radiographs fit better with their geometries exchanged {_against(exchanged, found)}: {order}"
+            better[said] = exchanged.probability or 0.0
     alone = [trial([view]) for view in views] if len(views) > 1 else [found]
     if len(views) > 1 and all(map(_likely, alone)):
         apart = max(
@@ -94,12 +102,25 @@ def _explained(views: Sequence[View], found: Registration, trial: Trial) -> tupl
     for view, each in zip(views, alone, strict=True):
         if not _likely(each):
             turned = trial([replace(view, radiograph=view.radiograph.invert())])
+            name = view.radiograph.source or "The radiograph"
             if _likely(turned):
-                name = view.radiograph.source or "The radiograph"
                 found_inverted.append(
                     f"{name} is explained when bright and dark are exchanged ({_chance(turned)}): {polarity}"
                 )
-    return tuple(found_inverted)
+            elif _likelier(turned, each):
+                said = f"{name} fits better when bright and dark are exchanged {_against(turned, each)}: {polarity}"
+                better[said] = turned.probability or 0.0
+    return tuple(found_inverted) or tuple(sorted(better, key=lambda said: -better[said])[:1])
+
+
+def _likelier(trial: Registration, found: Registration) -> bool:
+    """Whether a trial that is not trusted is worth a careful word."""
+    likely = trial.probability or 0.0
+    return likely >= _LIKELIER and likely >= _TIMES * (found.probability or 0.0)
+
+
+def _against(trial: Registration, found: Registration) -> str:
+    return f"({_chance(trial)} likely, against {_chance(found)}; not trusted either)"
 
 
 def _exchanged(one: View, other: View) -> list[View]:

@@ -24,6 +24,7 @@ from napari_xreg.registration import (
     refine,
     refine_bodies,
 )
+from napari_xreg.registration.bodies import refining
 from napari_xreg.registration.bodies.apart import Apart
 from napari_xreg.registration.bodies.looking import BodiesLook
 from napari_xreg.registration.bodies.priors import PriorPull, in_depth
@@ -334,6 +335,31 @@ def test_of_one_view_the_depth_stays_near_what_is_expected():
     )
     # Two standard deviations; that it also lies 50 mm beside costs nothing.
     assert float(pull.loss((away,))) == pytest.approx(SAYS_LITTLE * 0.5 * 4.0, rel=1e-6)
+
+
+@pytest.mark.parametrize("shown", [0, 1])
+def test_of_a_body_that_one_radiograph_alone_shows_the_depth_is_expected_along_its_rays(
+    halves, scene, shown
+):
+    truth, radiographs = scene
+    slab = torch.zeros_like(halves[1].lac, dtype=torch.bool)
+    slab[20:40] = True
+    small = halves[0], halves[1].restrict(slab)
+    given = list(radiographs)
+    own = render_drr(small[1], CARM, truth[1][1 - shown], method="joseph")
+    given[1 - shown] = given[1 - shown].with_mask(own < 0.01 * own.max(), "behind a blade")
+    course = refining._Course(
+        tuple(bodies_at(small, truth)), tuple(given), SETTINGS, NearBone(), (), None
+    )
+    (prior,) = course._known_depths(5.0)
+    assert prior.body == 1
+    assert torch.allclose(prior.world_from_camera.matrix(), truth[1][0].matrix())
+    sight = truth[1][shown].rotation[:, 2]
+    assert float(sight @ prior.covariance[3:, 3:] @ sight) == pytest.approx(25.0, abs=0.01)
+    both = refining._Course(
+        tuple(bodies_at(small, truth)), radiographs, SETTINGS, NearBone(), (), None
+    )
+    assert list(both._known_depths(5.0)) == []
 
 
 def test_a_body_is_judged_without_what_the_others_show(halves, scene):

@@ -1,6 +1,7 @@
 """A refinement that looks near the bone alone: simulated views of the phantom's hip bone, two at once."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -190,14 +191,14 @@ def test_each_proposed_pose_has_the_depth_and_the_reach_of_its_own_spread(hip, v
         searched.append(reach_mm)
         return [Place(found, 0.9)] if len(searched) == 2 else []
 
-    def refine(volume, views, *, settings, isocenter, control):
+    def solve(volume, views, *, settings, pivot, control):
         pose = views[0].world_from_camera
         refined.append((settings.depth, settings.spread))
         yield from ()
-        return Registration(pose, Status.CONVERGED, {"loss": 0.5}, (), isocenter, views=(pose,))
+        return Registration(pose, Status.CONVERGED, {"loss": 0.5}, (), pivot, views=(pose,))
 
     monkeypatch.setattr(starting, "places_of", places_of)
-    monkeypatch.setattr(refining, "refine", refine)
+    monkeypatch.setattr(refining, "solver_of", lambda settings: SimpleNamespace(solve=solve))
     own, others = Spread(3.0, 4.0, 5.0), Spread(6.0, 15.0, 30.0)
     settings = dataclasses.replace(
         SETTINGS, levels=SETTINGS.levels[-1:], spread=own,

@@ -175,6 +175,7 @@ def known(monkeypatch):
                 Registration(
                     poses[0], Status.CONVERGED, {"loss": 0.25}, (), body.pivot, None, poses,
                     probability=0.97 if body.rest else 0.4, simulated=True,
+                    notes=("Not trusted: 40 % likely, as told.",),
                 )
             )  # fmt: skip
         names = tuple(body.name for body in cut.bodies)
@@ -254,7 +255,11 @@ def test_the_table_says_what_was_found_and_switches_layers(widget, known, qtbot)
     assert [cell(widget, 1, column).text() for column in (1, 2, 3)] == [
         "not trusted, 40 %", "0.0°", f"{np.linalg.norm(MOVED_MM):.1f} mm",
     ]  # fmt: skip
-    assert "40 % likely" in cell(widget, 1, 1).toolTip()
+    # Why, in the words of the result, in lines of some length.
+    assert (
+        "The optimiser converged. Not trusted: 40 % likely, as told."
+        in cell(widget, 1, 1).toolTip()
+    )
     assert "40 % likely" in controls.verdict.words
     assert "shifted by 6.8 mm" in controls.moved.words
     table.selectRow(0)

@@ -46,6 +46,11 @@ def add_bones(commands: Commands, common: Parser) -> None:
         several=True,
         center="the middle of the structures that --move names; of a trial, of each bone's volume",
     )
+    bones.add_argument(
+        "--truth",
+        metavar="FILE",
+        help="true poses of the first radiograph, as `simulate` writes them beside it: the errors of each bone",
+    )
     how = bones.add_argument_group("refinement")
     how.add_argument(
         "--multi-start",

@@ -2,7 +2,7 @@
 
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,13 @@ from napari_xreg.cli.further_views import (
     starting_views,
 )
 from napari_xreg.cli.inputs import described_inputs, read_patient, read_xray, starting_pose
-from napari_xreg.cli.outputs import said_anyway, say_missing
+from napari_xreg.cli.outputs import said_anyway, say_missing, short_verdict
 from napari_xreg.cli.refining import begin_reading, cancelled_by_interrupt, prepare_renderer
 from napari_xreg.cli.trial import spelled_out
 from napari_xreg.files import BONES, schema_head
 from napari_xreg.images import Radiograph, is_trial, read_trial
 from napari_xreg.progress import Control, run as run_events
+from napari_xreg.records import TruthFile, read_truth
 from napari_xreg.registration import (
     BodiesRegistration,
     Body,
@@ -29,7 +30,6 @@ from napari_xreg.registration import (
     RefineSettings,
     Status,
     View,
-    likelihood_of,
     near_bone_words,
 )
 from napari_xreg.workflows import (
@@ -42,6 +42,8 @@ from napari_xreg.workflows import (
     bone_body,
     bone_folders,
     bones_progress,
+    error_words,
+    errors_by_truth,
     export_bones,
     refine_bodies,
     structure_ids,
@@ -50,12 +52,13 @@ from napari_xreg.workflows import (
 
 @dataclass(frozen=True, eq=False)
 class _Read:
-    """What was read: the bodies, the radiographs, what is said of them, and the files of each body."""
+    """What was read: the bodies, the radiographs, what is said of them, the files and the labels of each body."""
 
     bodies: tuple[Body, ...]
     radiographs: tuple[Radiograph, ...]
     notes: tuple[str, ...]
     inputs: tuple[list[dict[str, Any]], ...]
+    labels: tuple[tuple[int, ...], ...] = ()
     near: NearBone | None = None
 
 
@@ -63,6 +66,7 @@ def run(arguments: Namespace, console: Console) -> int:
     """Register and write the results; the exit code."""
     out = Path(arguments.out)
     names = _names(arguments)
+    truth = None if arguments.truth is None else read_truth(arguments.truth)
     bone_folders(out, names)
     begin_reading(arguments, console)
     read = _of_trial(arguments, names) if is_trial(Path(arguments.ct)) else _of_ct(arguments)
@@ -76,12 +80,13 @@ def run(arguments: Namespace, console: Console) -> int:
     )
     request = BodiesRequest(read.bodies, read.radiographs, settings, read.near)
     found = _shown(request, console)
+    errors = {} if truth is None else _errors(truth, read, request, found)
     console.step("drawing")
-    with said_anyway(lambda: _say(found, read.notes, console)):
-        asked = BonesExport(out, request, found, read.inputs, read.notes)
+    with said_anyway(lambda: _say(found, errors, read.notes, console)):
+        asked = BonesExport(out, request, found, read.inputs, read.notes, truth=errors)
         exported = run_events(export_bones(asked))
     console.progress(1.0, "drawn", last=True)
-    _say(found, read.notes, console, list(map(str, exported.files)), exported.missing)
+    _say(found, errors, read.notes, console, list(map(str, exported.files)), exported.missing)
     console.say(f"written to {out}: a folder for each bone; {BETWEEN}: how they lie to each other")
     missing = say_missing(exported.missing, console)
     if any(each.status is Status.CANCELLED for each in found.bodies):
@@ -89,18 +94,40 @@ def run(arguments: Namespace, console: Console) -> int:
     return 1 if missing or not found else 0
 
 
+def _errors(
+    truth: TruthFile, read: _Read, request: BodiesRequest, found: BodiesRegistration
+) -> dict[str, dict[str, Any]]:
+    """Of the bones that the first radiograph shows."""
+    errors: dict[str, dict[str, Any]] = {}
+    for body, each, labels in zip(request.bodies, found.bodies, read.labels, strict=True):
+        known = errors_by_truth(
+            truth, labels, body.volume, request.radiographs[0].carm, body.world_from_camera[0], each
+        )
+        errors |= {body.name: known} if known else {}
+    return errors
+
+
 def _say(
     found: BodiesRegistration,
+    errors: Mapping[str, Mapping[str, Any]],
     notes: Sequence[str],
     console: Console,
     files: Sequence[str] = (),
     missing: Mapping[str, str] | None = None,
 ) -> None:
     """The verdict on every bone, and the answer."""
+    first, *others = found.bodies
+    of_all = [note for note in first.notes if others and all(note in o.notes for o in others)]
+    console.notes(of_all)
     for name, each in zip(found.names, found.bodies, strict=True):
-        verdict = "not judged" if each.probability is None else likelihood_of(each).short
-        console.say(f"{name}: {verdict}. {each.status.value}")
-    console.answer({**_answer(found, notes, list(files)), "missing": dict(missing or {})})
+        verdict = "not judged" if each.probability is None else short_verdict(each)
+        # Why it is not trusted, or trusted as seen in one radiograph alone.
+        told = not each or each.seen_by is not None
+        own = tuple(note for note in each.notes if told and note not in of_all)
+        console.say(f"{name}: {verdict}. {replace(each, notes=own).words}")
+        if name in errors:
+            console.say(f"{name}: {error_words(errors[name])}")
+    console.answer({**_answer(found, errors, notes, list(files)), "missing": dict(missing or {})})
 
 
 def _names(arguments: Namespace) -> list[str]:
@@ -119,6 +146,8 @@ def _names(arguments: Namespace) -> list[str]:
         return [PATIENT, *moving]
     if arguments.labels is not None:
         raise ValueError("the bones of a trial have a CT each: leave --labels out")
+    if arguments.truth is not None:
+        raise ValueError("--truth is of a simulated radiograph of one CT, not of a trial")
     names = moving or [volume.name for volume in read_trial(Path(arguments.ct)).volumes]
     if len(names) > 1 and arguments.start:
         raise ValueError(
@@ -154,7 +183,7 @@ def _of_trial(arguments: Namespace, names: Sequence[str]) -> _Read:
     reach_mm = NearBone().reach_mm if arguments.near_bone is None else arguments.near_bone
     near = NearBone(reach_mm) if reach_mm else None
     notes += [near_bone_words(near)] if near is not None else []
-    return _Read(tuple(bodies), radiographs, tuple(notes), tuple(inputs), near)
+    return _Read(tuple(bodies), radiographs, tuple(notes), tuple(inputs), near=near)
 
 
 def _of_ct(arguments: Namespace) -> _Read:
@@ -167,7 +196,12 @@ def _of_ct(arguments: Namespace) -> _Read:
     bones = {name: [name] for name in said.move}
     bodies = bodies_of_ct(patient, bones, views)
     inputs = [patient.described(), *described_inputs(said)]
-    return _Read(bodies, tuple(view.radiograph for view in views), notes, (inputs,) * len(bodies))
+    assert patient.labels is not None
+    moved = [tuple(structure_ids([name], patient.labels)) for name in said.move]
+    return _Read(
+        bodies, tuple(view.radiograph for view in views), notes, (inputs,) * len(bodies),
+        ((), *moved),
+    )  # fmt: skip
 
 
 def _opened(said: Namespace) -> tuple[Patient, tuple[View, ...], tuple[str, ...]]:
@@ -200,7 +234,12 @@ def _shown(request: BodiesRequest, console: Console) -> BodiesRegistration:
     return found
 
 
-def _answer(found: BodiesRegistration, notes: Sequence[str], files: list[str]) -> dict[str, Any]:
+def _answer(
+    found: BodiesRegistration,
+    errors: Mapping[str, Mapping[str, Any]],
+    notes: Sequence[str],
+    files: list[str],
+) -> dict[str, Any]:
     return {
         **schema_head(BONES),
         "simulated": any(each.simulated for each in found.bodies),
@@ -210,6 +249,10 @@ def _answer(found: BodiesRegistration, notes: Sequence[str], files: list[str]) -
                 "trusted": bool(each),
                 "status": each.status.name,
                 "probability": each.probability,
+                "as_seen_in": None if each.as_seen_in is None else each.as_seen_in + 1,
+                "shown": list(each.shown),
+                "notes": list(each.notes),
+                "truth": errors.get(name),
                 "world_from_camera": each.world_from_camera.to(dtype=torch.float64)
                 .matrix()
                 .tolist(),

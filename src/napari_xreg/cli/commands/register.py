@@ -51,6 +51,7 @@ from napari_xreg.workflows import (
     described_ct,
     error_words,
     errors_against,
+    errors_by_truth,
     hypothesis_of,
     predicted_landmarks,
     with_sagittal,
@@ -119,9 +120,11 @@ def run(arguments: Namespace, console: Console) -> int:
             each.extra.get("init", {"method": each.origin}) for each in (start, *beside)
         ]
     if truth is not None:
-        extra["truth"] = errors_against(
-            truth.world_from_camera, truth.fiducials_mm, radiograph.carm, start.pose, registration
-        )
+        errors = errors_by_truth(
+            truth, patient.structures, patient.rendering.volume(), radiograph.carm, start.pose,
+            registration,
+        )  # fmt: skip
+        extra |= {"truth": errors} if errors else {}
     if case is not None:
         extra |= _beside_truth(case, radiograph, start, registration)
     if arguments.landmarks is not None:

@@ -16,7 +16,14 @@ from napari_xreg.geometry import CArm
 from napari_xreg.images import write_dicom_radiograph, write_radiograph
 from napari_xreg.records import carm_pose_to_json, carm_to_json, carm_words, versions
 from napari_xreg.simulation import SimulatedRadiograph
-from napari_xreg.workflows import Patient, SampleSettings, SimulateRequest, bone_points, simulate
+from napari_xreg.workflows import (
+    Patient,
+    SampleSettings,
+    SimulateRequest,
+    body_points,
+    bone_points,
+    simulate,
+)
 
 
 def run(arguments: Namespace, console: Console) -> int:
@@ -86,6 +93,27 @@ def truth_to_json(
         "start_error": start_error,
         "fiducials_mm": points.tolist(),
         "fiducials_are": "points in bone that the view shows, world LPS",
+        "bones": _moved_bones(simulated, patient, carm),
         "inputs": [patient.described()],
         "versions": versions(),
     }
+
+
+def _moved_bones(
+    simulated: SimulatedRadiograph, patient: Patient, carm: CArm
+) -> dict[str, dict[str, Any]]:
+    """Where the camera stood about every bone that had moved since the CT."""
+    found = {}
+    for name, motion in simulated.bone_motions.items():
+        assert patient.labels is not None
+        pose = motion.world_from_rest.inverse() @ simulated.world_from_camera.to(
+            dtype=torch.float64
+        )
+        bone = patient.volume.restrict(patient.labels.mask([motion.label]))
+        points = body_points(bone, carm, pose, count=50, seed=simulated.seed)
+        found[name] = {
+            "label": motion.label,
+            "world_from_camera": pose.matrix().tolist(),
+            "fiducials_mm": points.tolist(),
+        }
+    return found

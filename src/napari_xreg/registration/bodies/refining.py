@@ -1,7 +1,7 @@
 """Refine several bodies together: every one of them explains its part of the same radiographs."""
 
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 
 import torch
@@ -27,6 +27,7 @@ from napari_xreg.registration.bodies.result import (
 )
 from napari_xreg.registration.bodies.tied import Tied
 from napari_xreg.registration.near_bone.refining import NearBone, level_alone, refine_near_bone
+from napari_xreg.registration.near_bone.showing import radiographs_that_show
 from napari_xreg.registration.refinement.host.problem import HostProblem
 from napari_xreg.registration.refinement.result import Iterate, Registration
 from napari_xreg.registration.refinement.second_order.damped_steps import (
@@ -219,17 +220,8 @@ class _Course:
         views = len(self._radiographs)
         near = NearBone() if self._near is None else self._near
         spread = self._settings.spread if self._end is None else BESIDE_THE_REST
-        sigma_mm = spread.depth_mm
-        if views == 1 and sigma_mm > 0:
-            # How far away a bone is one radiograph hardly says; the rest of a CT says it, or the start.
-            known = [in_depth(pose, sigma_mm) for pose in self.poses]
-            if self._end is None:
-                self._priors += tuple(map(Expected, range(len(known)), self.poses, known))
-            else:
-                self._priors += tuple(
-                    ExpectedBetween(n, 0, self.poses[n] @ self.poses[0].inverse(), known[n])
-                    for n in range(1, len(known))
-                )
+        if spread.depth_mm > 0:
+            self._priors += tuple(self._known_depths(spread.depth_mm))
         how = replace(self._settings, keep_images=False, spread=spread)
         end, apart = self._end, None
         if end is not None:
@@ -253,6 +245,22 @@ class _Course:
                 self.poses = tuple(tried)
                 if apart is not None:
                     apart.moved(number, self.poses[own])
+
+    def _known_depths(self, sigma_mm: float) -> Iterator[Prior]:
+        """Of every body that one radiograph alone shows: how far away it is that one hardly says; the rest of a CT
+        says it, or the start."""
+        views = len(self._radiographs)
+        for number, body in enumerate(self._bodies):
+            poses = self.poses[number * views : (number + 1) * views]
+            seen = [View(each, at) for each, at in zip(self._radiographs, poses, strict=True)]
+            some = radiographs_that_show(body.volume, seen)
+            if len(some) > 1:
+                continue
+            known = in_depth(poses[some[0]], sigma_mm)
+            if self._end is None:
+                yield Expected(number, poses[0], known)
+            elif number:
+                yield ExpectedBetween(number, 0, poses[0] @ self.poses[0].inverse(), known)
 
     def _loss(self, problem: HostProblem, poses: Sequence[Pose]) -> float:
         return float(problem.begin(tuple(_batch(pose) for pose in poses))[1].loss[0])

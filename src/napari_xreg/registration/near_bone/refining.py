@@ -1,5 +1,6 @@
 """A refinement that looks only near where the bone is rendered, and moves its look with the pose."""
 
+import functools
 import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ from napari_xreg.images import Radiograph, Volume
 from napari_xreg.options import Option
 from napari_xreg.progress import Control
 from napari_xreg.registration.near_bone.mask import depth_of
+from napari_xreg.registration.near_bone.showing import Judge, Rig, radiographs_that_show
 from napari_xreg.registration.near_bone.starting import (
     COARSEST,
     hypotheses,
@@ -39,6 +41,7 @@ from napari_xreg.registration.refinement.views import (
     saturated_words,
     unsaturated,
 )
+from napari_xreg.registration.verdict.verdict import judged
 
 VOXEL_PER_PIXEL = 0.9
 """Voxels of a coarse level over its pixels, where the bone is: 6 mm to 32 pixels of 300 mm, as in
@@ -139,11 +142,17 @@ def refine_near_bone(
             )
         )
 
-    def once(how: RefineSettings) -> Generator[Iterate, None, Registration]:
-        return _refined(volume, host, views, near, how, pivot, control, judge)
-
     rounds = settings if settings.starts else replace(settings, rounds=BONE_ROUNDS)
-    found = yield from until_trusted(once, rounds, control)
+    verdict = functools.partial(judged, locked=settings.locked) if judge else None
+    # What is locked is said of the first radiograph.
+    some = range(len(views)) if settings.locked else radiographs_that_show(host, views)
+    rig = Rig(views, some)
+
+    def once(how: RefineSettings) -> Generator[Iterate, None, Registration]:
+        by = verdict and rig.judge(verdict)
+        return _refined(volume, host, rig.views, near, rig.settings(how), pivot, control, by)
+
+    found = yield from rig.told(until_trusted(once, rounds, control))
     return replace(found, notes=(*left_out, *found.notes))
 
 
@@ -155,7 +164,7 @@ def _refined(
     settings: RefineSettings,
     pivot: Float[Tensor, "3"],
     control: Control | None,
-    judge: bool,
+    judge: Judge | None,
 ) -> Generator[Iterate, None, Registration]:
     """From the starts of `settings`, level by level; `host` is the volume on the processor."""
     began = time.perf_counter()
@@ -182,12 +191,7 @@ def _refined(
                 sub, spread=began_at.about.spread,
                 depth=(began_at.expected(pivot) if untold else None) or settings.depth,
             )  # fmt: skip
-            # Judged at the end alone; with the views of the last level, which show the bone alone.
-            events = (
-                refine(volume, seen, settings=sub, isocenter=pivot, control=control)
-                if last and judge
-                else solver_of(sub).solve(volume, seen, settings=sub, pivot=pivot, control=control)
-            )
+            events = solver_of(sub).solve(volume, seen, settings=sub, pivot=pivot, control=control)
 
             def of_all(
                 event: Iterate,
@@ -201,6 +205,9 @@ def _refined(
                 return replace(event, start=start, level=level, seconds=seconds, image=image)
 
             done = yield from renumbered(events, trajectory, of_all)
+            if last and judge is not None:
+                # With the views of the last level, which show the bone alone.
+                done = judge(done, volume, seen)
             ended[track.start] = done
             track.reached(number, done.losses["loss"], done.world_from_camera)
             if control is not None and control.cancelled:

@@ -199,6 +199,12 @@ class Registration:
         patient.
     bone_gain
         How much brighter bone was compared than the CT has it (`hardening`); None: it was not judged.
+    shown
+        Of several radiographs, the share of what is registered that each shows, 0 to 1 (`share_shown`); empty: one
+        radiograph, or nothing was judged.
+    seen_by
+        Of several radiographs the one, from 0, that alone shows enough to judge by: the pose is judged as seen in
+        it, its depth along that one's rays is another matter. None: not one alone.
     """
 
     world_from_camera: Pose
@@ -214,6 +220,8 @@ class Registration:
     probability: float | None = None
     scale: Float[Tensor, "6"] | None = None
     bone_gain: float | None = None
+    shown: tuple[float, ...] = ()
+    seen_by: int | None = None
 
     @property
     def runner_up(self) -> RunnerUp | None:
@@ -270,6 +278,11 @@ class Registration:
 
     def __bool__(self) -> bool:
         return self.status.ok
+
+    @property
+    def as_seen_in(self) -> int | None:
+        """The radiograph, from 0, as seen in which the pose was judged; None: in space."""
+        return 0 if len(self.views) == 1 else self.seen_by
 
     @property
     def covariance_at_scale(self) -> Float[Tensor, "6 6"] | None:

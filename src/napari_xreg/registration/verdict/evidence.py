@@ -66,8 +66,19 @@ def evidence_of(volume: Volume, views: Sequence[View]) -> Evidence | None:
     views
         Radiographs with the poses found.
     """
-    found = [seen for view in views if (seen := patches_of(volume, view)) is not None]
-    return weighed(found)
+    return weighed(list(that_show([patches_of(volume, view) for view in views]).values()))
+
+
+def that_show(
+    found: Sequence[tuple[Patches, float] | None],
+) -> dict[int, tuple[Patches, float]]:
+    """Of `patches_of` several radiographs those, by their numbers, that have patches enough to judge by alone.
+
+    That is said by the DRR and by what is usable: whether the radiograph agrees is another matter. All, where none has.
+    """
+    some = {number: each for number, each in enumerate(found) if each is not None}
+    enough = {number: each for number, each in some.items() if len(each[0].here) >= FEWEST}
+    return enough or some
 
 
 def weighed(found: Sequence[tuple[Patches, float]]) -> Evidence | None:

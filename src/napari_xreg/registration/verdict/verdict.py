@@ -15,13 +15,14 @@ from napari_xreg.images import Volume
 from napari_xreg.registration.refinement.confidence import SCALE_SIGMA
 from napari_xreg.registration.refinement.result import Registration, Status
 from napari_xreg.registration.refinement.views import View
-from napari_xreg.registration.verdict.evidence import Evidence, evidence_of
+from napari_xreg.registration.verdict.evidence import Evidence, patches_of, that_show, weighed
 from napari_xreg.registration.verdict.likelihood import Likelihood
+from napari_xreg.registration.verdict.shown import share_shown
 
 WITHIN_MM = 2.0
 """Right is: mean target registration error of the bone below this; with one radiograph, which says
-little of depth, the distance of its projection, at the patient."""
-SEEN = "as seen in this radiograph"
+little of depth, the distance of its projection, at the patient. So too where one of several alone shows it."""
+SEEN, SEEN_ALONE = "as seen in this radiograph", "as seen in radiograph {} alone"
 ISOCENTER_OFF = 0.07
 """Of the source-isocenter distance: a middle of rotation farther from where the header puts it
 contradicts the header."""
@@ -53,6 +54,10 @@ class Verdict:
     depth_sigma_mm: float | None = None
     depth_given: bool = False
     """It was locked: nothing was found of it that could have an error."""
+    shown: tuple[float, ...] = ()
+    """Of several radiographs, how much of what is registered each of them shows (`share_shown`)."""
+    seen_by: int | None = None
+    """Of several radiographs the one, from 0, that alone shows enough to judge by; None: not one alone."""
 
     @property
     def contradicts_header(self) -> bool:
@@ -63,8 +68,12 @@ class Verdict:
     def likelihood(self) -> Likelihood:
         """On the scale of all poses."""
         one = self.depth_mm is not None
+        measured = SEEN if one else ""
         return Likelihood(
-            self.probability, WITHIN_MM, SEEN if one else "", doubted=self.contradicts_header
+            self.probability,
+            WITHIN_MM,
+            measured if self.seen_by is None else SEEN_ALONE.format(self.seen_by + 1),
+            doubted=self.contradicts_header,
         )
 
     @property
@@ -82,6 +91,8 @@ class Verdict:
             f"{self.likelihood.words} (fitted on simulated radiographs): {share} of the details of "
             "the DRR fit the radiograph nowhere better than where this pose puts them."
         )
+        if self.seen_by is not None:
+            said += f" {shown_words(self.shown, self.seen_by)}"
         if self.depth_given:
             said += " The depth was locked: it is as given, and was not looked for."
         elif self.depth_mm is not None:
@@ -95,6 +106,19 @@ class Verdict:
                 "distance or the pixel spacing is wrong, and the depth with it."
             )
         return said
+
+
+def shown_words(shown: Sequence[float], seen_by: int) -> str:
+    """Which radiograph alone shows enough of what is registered; parameters as of `Verdict`."""
+    others = [
+        f"radiograph {number + 1} shows {100 * share:.0f} %"
+        for number, share in enumerate(shown)
+        if number != seen_by
+    ]
+    return (
+        f"Only radiograph {seen_by + 1} shows enough of what is registered ({100 * shown[seen_by]:.0f} % of its "
+        f"structure; {', '.join(others)}): it is judged as by that one."
+    )
 
 
 def depth_words(depth_mm: float, sigma_mm: float | None = None) -> str:
@@ -122,19 +146,23 @@ def verdict_on(
     depth_mm: float | None = None,
     depth_sigma_mm: float | None = None,
     depth_given: bool = False,
+    shown: tuple[float, ...] = (),
+    seen_by: int | None = None,
 ) -> Verdict:
     """The verdict that evidence supports; parameters as of `Verdict`."""
-    if evidence is None:
-        return Verdict(0.0, None, isocenter_off, depth_mm, depth_sigma_mm, depth_given)
-    odds = (
-        OFFSET
-        + SETTLED * evidence.settled
-        + SHARPNESS * evidence.sharpness
-        + AGREEMENT * evidence.agreement
-        + SLACK * math.log(evidence.slack_mm)
+    likely = 0.0
+    if evidence is not None:
+        odds = (
+            OFFSET
+            + SETTLED * evidence.settled
+            + SHARPNESS * evidence.sharpness
+            + AGREEMENT * evidence.agreement
+            + SLACK * math.log(evidence.slack_mm)
+        )
+        likely = 1.0 / (1.0 + math.exp(-odds))
+    return Verdict(
+        likely, evidence, isocenter_off, depth_mm, depth_sigma_mm, depth_given, shown, seen_by
     )
-    likely = 1.0 / (1.0 + math.exp(-odds))
-    return Verdict(likely, evidence, isocenter_off, depth_mm, depth_sigma_mm, depth_given)
 
 
 def judged(
@@ -166,6 +194,8 @@ def judged(
         status=status,
         probability=verdict.probability,
         notes=(*said, verdict.words),
+        shown=verdict.shown,
+        seen_by=verdict.seen_by,
     )
 
 
@@ -176,26 +206,40 @@ def verdict_of(
     found = [
         View(view.radiograph, pose) for view, pose in zip(views, registration.views, strict=True)
     ]
+    showing = that_show([patches_of(volume, view) for view in found])
+    several = len(found) > 1
+    shown = tuple(share_shown(volume, view) for view in found) if several else ()
+    alone = next(iter(showing)) if len(showing) == 1 else None
     off = depth = sigma = None
-    if len(found) == 1:
-        pose = registration.world_from_camera.to(dtype=torch.float64)
+    if (by := alone if several else 0) is not None:
+        pose = found[by].world_from_camera.to(dtype=torch.float64)
         depth = float(pose.inverse().apply(registration.pivot.double()[None])[0, 2])
         if registration.covariance is not None:
             along = pose.rotation[:, 2]
             sigma = float(
                 (along @ registration.covariance[3:, 3:].double() @ along).clamp_min(0).sqrt()
             )
-        radiograph = found[0].radiograph
+        radiograph = found[by].radiograph
         # Nobody said where the C-arm turns about: nothing to contradict.
         assumed = radiograph.geometry is not None and radiograph.geometry.assumed(
             "source_to_isocenter"
         )
         off = None if assumed else depth / radiograph.carm.source_to_isocenter - 1.0
-    return verdict_on(evidence_of(volume, found), off, depth, sigma, "depth" in locked)
+    return verdict_on(
+        weighed(list(showing.values())),
+        off,
+        depth,
+        sigma,
+        "depth" in locked,
+        shown,
+        alone if several else None,
+    )
 
 
 def likelihood_of(registration: Registration) -> Likelihood:
     """What was judged of a registration, on the scale of all poses."""
     measured = SEEN if len(registration.views) == 1 else ""
+    if registration.seen_by is not None:
+        measured = SEEN_ALONE.format(registration.seen_by + 1)
     doubted = not registration and registration.status is not Status.CANCELLED
     return Likelihood(registration.probability, WITHIN_MM, measured, doubted=doubted)

@@ -134,6 +134,8 @@ class ResultEntry(Record):
     simulated: Flag
     notes: tuple[Text, ...]
     probability: Probability | None = None
+    shown: tuple[Number, ...] = ()
+    seen_by: Whole | None = None
     trajectory: tuple[IterateEntry, ...]
 
 
@@ -332,5 +334,7 @@ def result_from_json(data: Any) -> Result:
         entry.notes,
         entry.probability,
         entry.scale,
+        shown=entry.shown,
+        seen_by=entry.seen_by,
     )
     return Result(entry.name, entry.radiographs, registration, entry.settings)

@@ -1,5 +1,6 @@
 """What was found of each bone: a row with its colour, its verdict, and how far it moved."""
 
+import textwrap
 from collections.abc import Mapping
 
 from qtpy.QtCore import Qt, Signal
@@ -13,7 +14,6 @@ from qtpy.QtWidgets import (
 )
 
 from napari_xreg.registration import likelihood_of
-from napari_xreg.widgets.refine.verdict_line import verdict_words
 from napari_xreg.workflows import PATIENT, SessionBones, bone_words, moved_since_ct
 
 COLUMNS = {
@@ -22,7 +22,7 @@ COLUMNS = {
     "turned": "Against the rest of the patient, since the CT",
     "shifted": "The middle of the bone against the rest of the patient, since the CT, mm",
 }
-_ROW, _ROWS = 22, 8
+_ROW, _ROWS, _LETTERS = 22, 8, 100
 
 
 class BonesTable(QTableWidget):
@@ -88,7 +88,7 @@ class BonesTable(QTableWidget):
     def _fill(self, row: int, name: str, bones: SessionBones, colour: str) -> None:
         registration = bones.found[name]
         likelihood = likelihood_of(registration)
-        about = f"{registration.status.value} {verdict_words(registration)}"
+        about = "\n".join(textwrap.wrap(registration.words, _LETTERS))
         turned = shifted = "–"
         if name != PATIENT:
             moved = moved_since_ct(bones.found, name)

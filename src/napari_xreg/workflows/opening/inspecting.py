@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from napari_xreg.datasets import DataSet, is_xvr_result, open_data_set, read_xvr_result
-from napari_xreg.files import read_json
+from napari_xreg.files import RESULT, TRUTH, read_json
 from napari_xreg.images import (
     ABOVE_WATER,
     Frame,
@@ -27,7 +27,7 @@ from napari_xreg.images import (
     read_volume,
     said_names,
 )
-from napari_xreg.records import PLAN_FILE, read_result
+from napari_xreg.records import PLAN_FILE, read_result, read_truth
 from napari_xreg.workflows.opening.inspecting_tables import table_entry
 from napari_xreg.workflows.opening.inspecting_texts import text_entry
 from napari_xreg.workflows.opening.kinds import file_kind
@@ -357,7 +357,9 @@ def _result_entry(path: Path) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise ReadError(f"{path.name}: is not a JSON object")
     schema = data.get("schema")
-    if schema != "napari-xreg/registration":
+    if schema == TRUTH:
+        return _truth_entry(path)
+    if schema != RESULT:
         return {"kind": "JSON", "schema": schema}
     saved = read_result(path)
     return {
@@ -368,6 +370,21 @@ def _result_entry(path: Path) -> dict[str, Any]:
         "losses": dict(saved.losses),
         "created": saved.data.get("created"),
         "inputs": saved.data.get("inputs"),
+    }
+
+
+def _truth_entry(path: Path) -> dict[str, Any]:
+    known, data = read_truth(path), read_json(path)
+    return {
+        "kind": "truth of a simulated radiograph",
+        "simulated": True,
+        "pose": data.get("carm"),
+        "fiducials": len(known.fiducials_mm),
+        "moved_bones": {
+            name: f"label {bone.label}, {len(bone.fiducials_mm)} fiducials in the picture"
+            for name, bone in known.bones.items()
+        },
+        "seed": data.get("seed"),
     }
 
 

@@ -1,5 +1,6 @@
 """Open: the CT with its labels, the chosen structures and landmarks, from files or the phantom."""
 
+import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -226,14 +227,26 @@ def structure_ids(wanted: Sequence[str], labels: LabelMap) -> list[int]:
             number = known(words[:size])
             if number is None:
                 held = ", ".join(f"{i} {labels.names.get(i, '')}".strip() for i in present)
+                near = _near([" ".join(words), words[0]], list(exact))
+                asked = f" (do you mean {' or '.join(near)}?)" if near else ""
                 raise ValueError(
-                    f"structure {words[0]!r} does not occur in the labels, which hold {held}"
+                    f"structure {words[0]!r} does not occur in the labels{asked}, which hold {held}"
                 )
             found.append(number)
             words = words[size:]
     if not found:
         raise ValueError("the list of structures names none: give ids or names")
     return found
+
+
+def _near(wanted: Sequence[str], names: Sequence[str]) -> list[str]:
+    """Names that look like one that is asked for, the likest first. A number is an id, never a name."""
+    called: dict[str, list[str]] = {}
+    for name in names:
+        called.setdefault(_alike(name), []).append(name)
+    words = [_alike(text) for text in wanted if not text.isdecimal()]
+    likest = [each for text in words for each in difflib.get_close_matches(text, called, 3, 0.7)]
+    return [name for each in dict.fromkeys(likest) for name in called[each]][:3]
 
 
 def _alike(name: str) -> str:

@@ -82,9 +82,9 @@ def header_pose(
             radiograph.carm.pose_from(nominal), stood, "4 x 4 pose of the radiograph"
         )
     notes: tuple[str, ...] = ()
+    of_rig = geometry is not None and geometry.rig_from_camera is not None
     if overrule or not said:
         if not overrule:
-            of_rig = geometry is not None and geometry.rig_from_camera is not None
             assumed = (
                 f"a calibration does not say where the patient lies: the middle of {middle_of} is put at "
                 "its origin, the axes of the CT along the calibration's"
@@ -97,7 +97,8 @@ def header_pose(
         nominal = replace(nominal, isocenter=(x, y, z))
     stood = torch.tensor(nominal.isocenter, dtype=torch.float64)
     pose = radiograph.carm.pose_from(nominal)
-    return StartingPose(pose, stood, "header of the radiograph", notes)
+    origin = "calibration of the radiograph" if of_rig else "header of the radiograph"
+    return StartingPose(pose, stood, origin, notes)
 
 
 def further_views(

@@ -1,7 +1,7 @@
 """What tracking is asked, what it says of each frame, and its answer."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -90,6 +90,8 @@ class TrackedFrame:
         than has passed.
     words
         Why it is not trusted.
+    seen_by
+        As of `Registration`: the radiograph that alone shows enough of the body.
     """
 
     number: int
@@ -102,6 +104,7 @@ class TrackedFrame:
     loss: float | None = None
     seconds: float = 0.0
     words: str = ""
+    seen_by: int | None = None
 
     @property
     def world_from_rig(self) -> Pose | None:
@@ -109,6 +112,16 @@ class TrackedFrame:
         if self.world_from_camera is None:
             return None
         return self.world_from_camera @ self.rig_from_camera.inverse()
+
+
+def as_seen_words(frames: Sequence[TrackedFrame]) -> tuple[str, ...]:
+    """In how many frames each radiograph alone shows enough of the body, a sentence each."""
+    counts = Counter(frame.seen_by for frame in frames if frame.seen_by is not None)
+    return tuple(
+        f"In {n} of {len(frames)} frames radiograph {view + 1} alone shows enough of it: there it is judged as seen in that one, "
+        "and along its rays it may lie farther off, as from one radiograph."
+        for view, n in sorted(counts.items())
+    )
 
 
 @dataclass(frozen=True, eq=False)

@@ -26,7 +26,7 @@ from napari_xreg.workflows.tracking.second_look import better, sure
 from napari_xreg.workflows.tracking.settings import TrackSettings
 from napari_xreg.workflows.tracking.smooth_motion import smooth_motion
 from napari_xreg.workflows.tracking.sought import Found, Seen, Sought
-from napari_xreg.workflows.tracking.tracks import FrameState, Track, TrackedFrame
+from napari_xreg.workflows.tracking.tracks import FrameState, Track, TrackedFrame, as_seen_words
 
 LOST = "The body was lost before this frame."
 CANCELLED = "Cancelled before this frame was done."
@@ -391,6 +391,7 @@ class Walk:
                 probability=body.probability,
                 loss=float(body.losses["loss"]),
                 words="" if body else body.status.value,
+                seen_by=body.seen_by,
             )
             for frame, body in zip(self._open(looked), found.bodies, strict=True)
         )
@@ -422,6 +423,7 @@ class Walk:
         smooth = None
         if self._settings.smooth:
             smooth, notes = smooth_motion(frames, pivot)
+        notes = (*as_seen_words(frames), *notes)
         return Track(
             frames, pivot, self._first.radiograph.carm, smooth, self._simulated,
             self._control.cancelled, notes,
