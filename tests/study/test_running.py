@@ -54,6 +54,25 @@ def test_a_table_of_the_last_time_stays_where_it_cannot_be_written(tmp_path, mon
     assert [(tmp_path / n).read_bytes() for n in ("cases.csv", "summary.csv")] == before
 
 
+def test_a_damaged_row_is_named_and_costs_the_others_nothing(tmp_path):
+    done(tmp_path, Recorded())
+    before = tables(tmp_path)
+    file = sorted((tmp_path / "rows").glob("*.json"))[3]
+    file.write_text(file.read_text()[:100])
+    evaluation = evaluate(tmp_path)
+    assert len(evaluation.rows) == len(read_rows(tmp_path)) == 7
+    assert evaluation.waiting == 1
+    (said,) = (words for words in evaluation.exclusions if file.name in words)
+    assert said.startswith(f"rows/{file.name}: ")
+    assert said.endswith("the next run does it again")
+    tables(tmp_path)
+    assert file.name in (tmp_path / "summary.md").read_text()
+    again = Recorded()
+    done(tmp_path, again)
+    assert len(again.asked) == 1
+    assert tables(tmp_path) == before
+
+
 @pytest.mark.slow
 def test_an_interrupted_study_goes_on_and_ends_the_same(tmp_path):
     whole = done(tmp_path / "whole", Recorded())

@@ -42,15 +42,15 @@ class Rendering:
         attenuation: str = "auto",
     ) -> None:
         self.whole, self.structures, self.attenuation = whole, structures, attenuation
-        self._labels = labels if structures else None
+        self.labels = labels if structures else None
         self._lock = threading.Lock()
-        self._restricted: Volume | None = whole if self._labels is None else None
+        self._restricted: Volume | None = whole if self.labels is None else None
         self._made: Volume | None = None
 
     def is_of(self, whole: Volume, labels: LabelMap | None, structures: tuple[int, ...]) -> bool:
         """Whether these are what it was made of."""
         same = self.whole is whole and self.structures == structures
-        return same and (not structures or self._labels is labels)
+        return same and (not structures or self.labels is labels)
 
     def volume(self) -> Volume:
         """What is rendered: `restricted`, above water where that is bones alone.
@@ -77,8 +77,8 @@ class Rendering:
         """
         with self._lock:
             if self._restricted is None:
-                assert self._labels is not None
-                self._restricted = self.whole.restrict(self._labels.mask(self.structures))
+                assert self.labels is not None
+                self._restricted = self.whole.restrict(self.labels.mask(self.structures))
             return self._restricted
 
     @property

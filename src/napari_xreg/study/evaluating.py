@@ -15,7 +15,7 @@ from napari_xreg.metrics import error_percentiles
 from napari_xreg.records import StudyRow
 from napari_xreg.study.errors import METRICS
 from napari_xreg.study.plan import methods_words
-from napari_xreg.study.running import FolderRecord, read_folder, read_rows
+from napari_xreg.study.running import FolderRecord, read_folder, rows_there
 from napari_xreg.study.starts import spread_words
 from napari_xreg.study.tables import (
     COLUMNS,
@@ -44,11 +44,14 @@ class Evaluation:
         Those that are there.
     blocks
         They by group, start and method.
+    damaged
+        What is wrong with rows that cannot be read.
     """
 
     folder: FolderRecord
     rows: tuple[StudyRow, ...]
     blocks: tuple[Block, ...]
+    damaged: tuple[str, ...] = ()
 
     @property
     def simulated_words(self) -> str:
@@ -61,7 +64,7 @@ class Evaluation:
     @property
     def exclusions(self) -> list[str]:
         """What is in no figure, and why."""
-        return list(exclusions(self.rows, self.folder.left_out))
+        return [*self.damaged, *exclusions(self.rows, self.folder.left_out)]
 
     @property
     def waiting(self) -> int:
@@ -75,15 +78,18 @@ def evaluate(out: Path | str) -> Evaluation:
     Raises
     ------
     ReadError
-        As `read_folder` and `read_rows`.
+        As `read_folder`.
     """
-    return evaluation_of(read_folder(out), read_rows(out))
+    rows, damaged = rows_there(out)
+    return evaluation_of(read_folder(out), rows, damaged)
 
 
-def evaluation_of(folder: FolderRecord, rows: Iterable[StudyRow]) -> Evaluation:
+def evaluation_of(
+    folder: FolderRecord, rows: Iterable[StudyRow], damaged: Iterable[str] = ()
+) -> Evaluation:
     """Tabulate rows; subject, group and why one is left out are what the manifest says now."""
     now = tuple(folder.told(row) for row in rows)
-    return Evaluation(folder, now, tuple(blocks_of(now)))
+    return Evaluation(folder, now, tuple(blocks_of(now)), tuple(damaged))
 
 
 def write_tables(evaluation: Evaluation, out: Path | str) -> tuple[Path, ...]:

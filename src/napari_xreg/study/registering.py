@@ -168,7 +168,9 @@ def registration_of(
     near = NearBone(item.method.near_bone_mm) if item.method.near_bone_mm else None
     settings = settings_of(item.method, start, seed, prepared.patient.landmarks)
     rendering = prepared.patient.rendering
-    request = RefineRequest(rendering, views, settings, start.isocenter, near=near)
+    request = RefineRequest(
+        rendering, views, settings, start.isocenter, near=near, whole_first=True
+    )
     return start, views, run(refine(request))
 
 

@@ -268,16 +268,33 @@ def read_folder(out: Path | str) -> FolderRecord:
 
 
 def read_rows(out: Path | str) -> list[StudyRow]:
-    """The rows of a study that are there, in the order of its manifest.
+    """The rows of a study that are there, in the order of its manifest; as `rows_there`, without the damaged ones.
+
+    Raises
+    ------
+    ReadError
+        If the folder is no study's.
+    """
+    return rows_there(out)[0]
+
+
+def rows_there(out: Path | str) -> tuple[list[StudyRow], list[str]]:
+    """The rows of a study that are there, in the order of its manifest, and what is wrong with those that cannot be read.
 
     Subject, group and why it is left out are what the manifest says now: no result depends on them.
 
     Raises
     ------
     ReadError
-        If the folder is no study's, or a row is damaged.
+        If the folder is no study's.
     """
     folder = Path(out) / ROWS
     asked = read_folder(out)
-    there = (file for name in asked.files if (file := folder / name).is_file())
-    return [asked.told(read_row(file)) for file in there]
+    rows, damaged = [], []
+    for name in asked.files:
+        if (file := folder / name).is_file():
+            try:
+                rows.append(asked.told(read_row(file)))
+            except ReadError as error:
+                damaged.append(f"{ROWS}/{error}: the next run does it again")
+    return rows, damaged

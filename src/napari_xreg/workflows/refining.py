@@ -17,12 +17,15 @@ from napari_xreg.registration import (
     NearBone,
     RefineSettings,
     Registration,
+    Status,
     View,
     near_bone_words,
+    pivot_of,
     sagittal_plane,
 )
 from napari_xreg.rendering import OutOfMemory, volume_on
 from napari_xreg.session import Rendering, Session
+from napari_xreg.workflows.whole_first import WHOLE_FIRST, has_a_rest, refine_whole_first
 from napari_xreg.workflows.why_refused import why_refused, worth_trying
 
 CPU = torch.device("cpu")
@@ -49,6 +52,10 @@ class RefineRequest:
     near
         How near the rendered bone pixels are compared where the CT, or what is chosen of it, is
         rendered above water since it holds bones alone; None: in the whole image.
+    whole_first
+        Of structures of a CT that holds the rest of the patient too, register the whole CT first, and the structures from there
+        with what the rest shows taken off (`refine_whole_first`); alone, near the rendered bone, only where that is not trusted.
+        Not with something locked or a solver that is there for comparison.
     explain
         Where the result is not trusted, try what else would explain the radiographs (`why_refused`), and
         add that to its notes.
@@ -67,6 +74,7 @@ class RefineRequest:
     cpu_instead: bool = True
     near: NearBone | None = field(default_factory=NearBone)
     explain: bool = False
+    whole_first: bool = False
     ids: tuple[str, ...] = ()
     described: Mapping[str, Any] = field(default_factory=dict)
 
@@ -100,7 +108,8 @@ def refine(
 ) -> Generator[Iterate | OnCpuInstead | BonesAlone | TryingOthers, None, Registration]:
     """Find the pose under which the CT explains the radiographs, as `registration.refine`.
 
-    Bones without their soft tissue are rendered as attenuation above water, and compared near where
+    Structures of a CT that holds the rest of the patient are registered after the whole CT, if the request says so. Bones without
+    their soft tissue are rendered as attenuation above water, and compared near where
     they are rendered, unless the request says otherwise.
 
     Parameters
@@ -113,7 +122,8 @@ def refine(
     Yields
     ------
     BonesAlone, OnCpuInstead
-        At most once each, before the first iteration; after it what `registration.refine` yields.
+        Before the first iteration, and `BonesAlone` again where the structures are registered alone after all; between them what
+        `registration.refine` yields.
     TryingOthers
         At most once, after the last iteration. What is tried then ends when `control` is cancelled; it is
         neither paused nor stepped.
@@ -133,6 +143,12 @@ def refine(
     if what.above_water:
         said = () if near is None else (near_bone_words(near, request.settings),)
         words = (ABOVE_WATER, *said)
+    settings = request.settings
+    adjustable = isinstance(settings, RefineSettings) and not settings.locked
+    first = request.whole_first and near is not None and adjustable and has_a_rest(what)
+    if first:
+        yield BonesAlone((WHOLE_FIRST,))
+    elif words:
         yield BonesAlone(words)
     try:
         there = volume_on(volume, request.device)
@@ -153,20 +169,60 @@ def refine(
             return registration.refine(there, views, **how)
         return registration.refine_near_bone(there, views, near=near, **how)
 
-    found = yield from refined(request.views, request.settings, control)
-    why: tuple[str, ...] = ()
-    if (
-        request.explain
-        and isinstance(request.settings, RefineSettings)
-        and not request.settings.locked
-        and worth_trying(found)
-    ):
-        yield TryingOthers()
-        once = replace(request.settings, starts=1, beside=(), keep_images=False)
-        why = why_refused(
-            request.views, found, lambda views: run(refined(views, once, CancelOnly(control)))
+    if first:
+        pivot = pivot_of(volume, request.isocenter)
+        found = yield from refine_whole_first(
+            what, request.views, settings, pivot, there.lac.device, control, judge=judge
         )
+        told: tuple[str, ...] = (WHOLE_FIRST,)
+        if not found and found.status is not Status.CANCELLED and judge:
+            # Where the others lie elsewhere too, the CT as a whole leads astray.
+            yield BonesAlone(words)
+            alone = yield from _numbered_on(
+                refined(request.views, settings, control), found.trajectory
+            )
+            if alone or (alone.probability or 0.0) > (found.probability or 0.0):
+                found, told = alone, words
+            found = replace(found, trajectory=alone.trajectory)
+        words = told
+    else:
+        found = yield from refined(request.views, settings, control)
+    why: tuple[str, ...] = ()
+    if request.explain and adjustable and worth_trying(found):
+        yield TryingOthers()
+        once = replace(settings, starts=1, beside=(), keep_images=False)
+
+        def trial(views: Sequence[View]) -> Registration:
+            events = (
+                registration.refine(
+                    what.whole, views, settings=once, isocenter=request.isocenter,
+                    control=CancelOnly(control),
+                )
+                if first
+                else refined(views, once, CancelOnly(control))
+            )  # fmt: skip
+            return run(events)
+
+        why = why_refused(request.views, found, trial)
     return replace(found, notes=(*words, *found.notes, *why))
+
+
+def _numbered_on(
+    events: Generator[Iterate, None, Registration], before: Sequence[Iterate]
+) -> Generator[Iterate, None, Registration]:
+    """Iterates after others."""
+    began = before[-1].seconds if before else 0.0
+
+    def later(each: Iterate) -> Iterate:
+        return replace(each, index=len(before) + each.index, seconds=began + each.seconds)
+
+    while True:
+        try:
+            event = next(events)
+        except StopIteration as end:
+            found: Registration = end.value
+            return replace(found, trajectory=(*before, *map(later, found.trajectory)))
+        yield later(event)
 
 
 def refine_request(
@@ -213,6 +269,7 @@ def refine_request(
         with_sagittal(RefineSettings() if settings is None else settings, session.landmarks.all),
         session.patient.isocenter,
         device,
+        whole_first=True,
         ids=tuple(entry.id for entry in used),
         described=dict(described or {}),
     )

@@ -106,7 +106,7 @@ def run(arguments: Namespace, console: Console) -> int:
     request = RefineRequest(
         patient.rendering, views, settings, start.isocenter, device,
         cpu_instead=arguments.device == "auto",
-        near=NearBone(arguments.near_bone) if arguments.near_bone else None, explain=True,
+        near=NearBone(arguments.near_bone) if arguments.near_bone else None, explain=True, whole_first=True,
     )  # fmt: skip
     registration = refine_shown(request, console)
     extra: dict[str, Any] = {
@@ -141,8 +141,7 @@ def run(arguments: Namespace, console: Console) -> int:
     say_result(views[0], registration, console)
     if not registration and patient.structures:
         console.say(
-            "next: without --structures the whole CT explains the radiograph; for a bone that moved, "
-            "`napari-xreg bones --move` registers it together with the rest of the patient"
+            "next: several bones that have moved are registered together by `napari-xreg bones --move`"
         )
     if "truth" in data:
         console.say(error_words(data["truth"]))
