@@ -574,3 +574,15 @@ def test_standard_deviations_of_what_is_not_trusted_come_with_a_caution(tmp_path
         assert (CAUTION in page) == (said is not None)
         assert f"<p class='{'ok' if said is None else 'warn'}'>{status.value}" in page
         assert COLORS[True] in page
+
+
+@pytest.mark.parametrize(("views", "seen_by", "told"), [(1, None, 1), (2, None, None), (2, 1, 2)])
+def test_as_seen_in_which_radiograph_a_pose_was_judged(tmp_path, views, seen_by, told):
+    result, view = registration()
+    shown = (0.125, 0.75)[:views] if views > 1 else ()
+    result = dataclasses.replace(result, views=result.views * views, shown=shown, seen_by=seen_by)
+    data = result_to_json(result, [view] * views, settings=RefineSettings())
+    assert data["status"]["as_seen_in"] == told
+    assert [each["shown"] for each in data["views"]] == ([0.125, 0.75] if views > 1 else [None])
+    write_result(tmp_path / "r.json", data)
+    assert read_result(tmp_path / "r.json").data["status"]["as_seen_in"] == told

@@ -164,6 +164,17 @@ def test_an_older_result_says_nothing_of_the_scale():
     assert torch.equal(again.covariance_at_scale, result.registration.covariance)
 
 
+def test_a_result_says_which_radiograph_alone_shows_what_was_registered():
+    found = make_registration([twist(0.1, 0.3, 0.5, 7, 8, 9), twist(0.2, 0.3, 0.5, 7, 8, 9)])
+    alone = replace(found, shown=(0.03125, 0.875), seen_by=1)
+    data = json.loads(json.dumps(result_to_json(Result("r", ("a", "b"), alone, {}))))
+    again = result_from_json(data).registration
+    assert (again.shown, again.seen_by) == ((0.03125, 0.875), 1)
+    del data["shown"], data["seen_by"]  # of before
+    again = result_from_json(data).registration
+    assert (again.shown, again.seen_by) == ((), None)
+
+
 def test_an_empty_session_comes_back(tmp_path):
     (path,) = write_session(tmp_path / "nothing", Session())
     assert path.name == "nothing.xreg.json"

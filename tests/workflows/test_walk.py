@@ -9,6 +9,7 @@ import pytest
 import torch
 from told_walk import PIVOT, Told, at, frames
 
+from napari_xreg.cli.tracked_bones import frames_told
 from napari_xreg.progress import Control
 from napari_xreg.registration import Status
 from napari_xreg.workflows import FrameState, TrackSettings
@@ -68,6 +69,26 @@ def test_after_some_looks_in_vain_no_wider_one_is_taken():
         FrameState.TRACKED, FrameState.TRACKED, FrameState.OPEN, FrameState.OPEN, FrameState.TRACKED,
     ]  # fmt: skip
     assert found.frames[2].words == TOO_FAR
+
+
+def test_frames_that_one_radiograph_alone_shows_are_counted():
+    told = Told()
+
+    def fine(seen, before):
+        found = Told.fine(told, seen, before)
+        (body,) = found.bodies
+        alone = {3: 0, 4: 1, 5: 1}.get(told.number_of(seen))
+        return replace(found, bodies=(replace(body, seen_by=alone),))
+
+    told.fine = fine
+    found, _ = walked(told, 6)
+    assert [frame.seen_by for frame in found.frames] == [None, None, 0, 1, 1, None]
+    first, second = found.notes[:2]
+    assert first.startswith("In 1 of 6 frames radiograph 1 alone shows enough of it")
+    assert second.startswith("In 2 of 6 frames radiograph 2 alone shows enough of it")
+    assert frames_told(found)["as_seen_in"] == [
+        {"frame": 3, "radiograph": 1}, {"frame": 4, "radiograph": 2}, {"frame": 5, "radiograph": 2},
+    ]  # fmt: skip
 
 
 def through(told, count=9, keys=None, control=None):
