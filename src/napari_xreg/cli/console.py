@@ -37,6 +37,8 @@ class Console:
 
     def __init__(self, *, json: bool = False, quiet: bool = False) -> None:
         self.json, self.quiet = json, quiet
+        self.noted: set[str] = set()
+        """What `notes` has said: nobody reads it twice."""
         self._progress_shown = False
         self._last = 0.0
         self._tty = sys.stderr.isatty()
@@ -50,6 +52,7 @@ class Console:
     def notes(self, sentences: Iterable[str]) -> None:
         """What was assumed or passed over, a line each."""
         for sentence in sentences:
+            self.noted.add(sentence)
             self.say(f"note: {sentence}")
 
     def answer(self, document: Mapping[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 
 from napari_xreg.cli.console import Console
 from napari_xreg.files import missing_words
@@ -59,7 +60,8 @@ def say_result(view: View, registration: Registration, console: Console) -> None
     terms = carm.carm_pose(registration.world_from_camera, pivot)
     if registration.probability is not None:
         console.say(f"verdict: {short_verdict(registration)}")
-    console.say(registration.words)
+    left = tuple(note for note in registration.notes if note not in console.noted)
+    console.say(replace(registration, notes=left).words)
     console.say(f"pose: {carm_words(terms)}")
     if registration.covariance is not None:
         weakest = weakest_direction(

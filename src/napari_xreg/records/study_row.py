@@ -37,6 +37,7 @@ class StudyRow(Record):
     status: StatusName | None = None
     trusted: Flag = False
     probability: Probability | None = None
+    seen_by: Whole | None = None
     loss: Measured = float("nan")
     iterations: Whole = 0
     start_errors: dict[str, Number] = Field(default_factory=dict)

@@ -147,6 +147,7 @@ def registered(job: Job, item: Item, prepared: Prepared) -> StudyRow:
         status=found.status,
         trusted=bool(found),
         probability=found.probability,
+        seen_by=found.seen_by,
         loss=found.losses["loss"],
         iterations=len(found.trajectory),
         start_errors=start_errors,

@@ -103,6 +103,7 @@ def registration_of_row(row: StudyRow) -> Registration:
         simulated=row.simulated,
         notes=row.notes,
         probability=row.probability,
+        seen_by=row.seen_by,
     )
 
 
