@@ -1,4 +1,4 @@
-"""``python -m benchmarks bodies|refinement|capture|rendering|precision|confidence|pnp|rayemb|landmarks|regression|rayemb_trust|rayemb_speed|heatmap_click|gpu|dragging|streaming|verdict|reg_quality|sequences|starts|landscapes|wrist|all [options]``."""
+"""``python -m benchmarks bodies|refinement|capture|rendering|precision|confidence|pnp|rayemb|landmarks|regression|rayemb_trust|rayemb_speed|heatmap_click|gpu|dragging|streaming|verdict|reg_quality|sequences|starts|similarity|landscapes|wrist|all [options]``."""
 
 import argparse
 import sys
@@ -27,6 +27,7 @@ from benchmarks import (
     rendering,
     report,
     sequences,
+    similarity,
     starts,
     streaming,
     verdict,
@@ -54,6 +55,7 @@ COMMANDS = {
     "reg_quality": reg_quality,
     "sequences": sequences,
     "starts": starts,
+    "similarity": similarity,
     "landscapes": landscapes,
     "wrist": wrist,
 }

@@ -18,19 +18,22 @@ import numpy as np
 
 from benchmarks import cases, report
 from benchmarks.refinement import source_digest, stamp
+from benchmarks.similarity import weights_file
 from napari_xreg.geometry import CARM_PARAMETERS
 from napari_xreg.metrics import SIMILARITIES
 from napari_xreg.progress import run
 from napari_xreg.registration import (
     COARSE_TO_FINE,
+    LEARNED,
     Landscape,
     LandscapeSettings,
     Profile,
     View,
     loss_landscape,
 )
+from napari_xreg.similarity import learned_loss, load_similarity
 
-MEASURES = ("refinement", *SIMILARITIES)
+MEASURES = ("refinement", *SIMILARITIES, LEARNED)
 VOLUMES = ("pelvis_totalseg", "chest_lidc", "hip_sts020", "knee_sts013", cases.PHANTOM)
 LEVELS = {level.pixels: level for level in COARSE_TO_FINE}
 PAIRS = (("primary", "x"), ("secondary", "y"))
@@ -51,21 +54,26 @@ def capture(profile: Profile) -> float:
     return min(-home[0].basin[0], home[0].basin[1]) if home else 0.0
 
 
-def sampled(case: cases.Case, settings: LandscapeSettings) -> Landscape:
-    """About the true pose."""
+def sampled(case: cases.Case, settings: LandscapeSettings, steps: int = 0) -> Landscape:
+    """About the true pose; of a similarity that was learned in so many steps (``benchmarks similarity``)."""
     view = View(case.radiograph, case.truth)
     volume = cases.volume_of(case.volume)
-    return run(loss_landscape(volume, view, settings=settings, isocenter=case.isocenter))
+    learned = None
+    if settings.learned:
+        learned = learned_loss(load_similarity(weights_file(case.volume, "sphere", steps))[0])
+    return run(
+        loss_landscape(volume, view, settings=settings, isocenter=case.isocenter, learned=learned)
+    )
 
 
-def measured(case: cases.Case, measure: str, pixels: int, samples: int) -> Record:
+def measured(case: cases.Case, measure: str, pixels: int, samples: int, steps: int) -> Record:
     """Of one case and loss."""
     began = time.process_time()
     asked = replace(
         REACH, measure=measure, level=LEVELS[pixels], samples=samples, pair_samples=samples
     )
-    found = sampled(case, replace(asked, pair=PAIRS[0]))
-    others = (sampled(case, replace(asked, parameters=(), pair=pair)) for pair in PAIRS[1:])
+    found = sampled(case, replace(asked, pair=PAIRS[0]), steps)
+    others = (sampled(case, replace(asked, parameters=(), pair=pair), steps) for pair in PAIRS[1:])
     maps = [found.pair, *(other.pair for other in others)]
     known = [pair for pair in maps if pair is not None]
     return {
@@ -94,7 +102,10 @@ def run_all(options: argparse.Namespace, folder: Path) -> list[Record]:
                 if _key(common) in done:
                     continue
                 case = cases.case(volume, seed, severity=options.severity)
-                record = {**common, **measured(case, measure, options.pixels, options.samples)}
+                record = {
+                    **common,
+                    **measured(case, measure, options.pixels, options.samples, options.steps),
+                }
                 report.append(file, {**record, "code": source_digest(), **stamp()})
                 print(f"{volume} seed {seed}, {measure}: {record['cpu_s']:.1f} CPU s", flush=True)
     return [r for r in report.records(file) if r["code"] == source_digest()]
@@ -134,7 +145,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--volumes", nargs="+", choices=(*cases.VOLUMES, cases.PHANTOM), default=list(VOLUMES))
     add("--severity", default="typical")
-    add("--measures", nargs="+", choices=MEASURES, default=list(MEASURES))
+    add("--measures", nargs="+", choices=MEASURES, default=list(MEASURES[:-1]))
+    add(
+        "--steps", type=int, default=1500, help="of the learned similarity, trained by `similarity`"
+    )
     add("--pixels", type=int, choices=tuple(LEVELS), default=64)
     add("--samples", type=int, default=21, help="along sections and sides of the maps")
     add("--cases", type=int, default=3)

@@ -20,7 +20,7 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parents[1]
 ROOMS = (
     "geometry", "images", "metrics", "rendering", "simulation", "registration", "training",
-    "landmarks", "rayemb", "regression", "workflows",
+    "landmarks", "rayemb", "regression", "similarity", "workflows",
 )  # fmt: skip
 
 # A processor of 2008, of 2013 and of 2017. What this one lacks, each library replaces by the best

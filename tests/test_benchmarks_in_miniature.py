@@ -17,7 +17,7 @@ TITLES = {
     "rayemb": "RayEmb, trained", "landmarks": "phantoms, ", "rayemb_trust": "RayEmb: does",
     "rayemb_speed": "RayEmb: times", "gpu": "On a GPU", "wrist": "Real radiographs of a wrist",
     "bodies": "Bones that moved", "starts": "As many starts", "sequences": "A moving patient",
-    "landscapes": "Landscapes", "regression": "A pose network, trained", "reg_quality": "Verdict on 2D3D-RegQuality",
+    "landscapes": "Landscapes", "similarity": "A learned similarity", "regression": "A pose network, trained", "reg_quality": "Verdict on 2D3D-RegQuality",
 }  # fmt: skip
 WITH_A_WINDOW = {
     "dragging": "Dragging a pose", "heatmap_click": "A click on a point", "streaming": "Streaming a",

@@ -64,7 +64,8 @@ def test_every_row_can_be_asked(asked):
         if row.needs:
             with pytest.raises(ValueError, match=f"{row.needs[0]} are needed"):
                 run(find_starts([bare]))
-    assert [row.recipe for row in INITIALISERS.values()] == ["", "", "rayemb", "landmarks", "pose"]
+    recipes = [row.recipe for row in INITIALISERS.values()]
+    assert recipes == ["", "", "rayemb", "landmarks", "pose", "similarity"]
 
 
 def test_the_given_and_the_header(asked):

@@ -195,8 +195,9 @@ def test_what_is_offered():
         "rayemb": "Points",
         "landmarks": "Landmarks",
         "pose": "Find a pose",
+        "similarity": "Loss landscape",
     }
-    assert len({r.title for r in offered.values()}) == 3
+    assert len({r.title for r in offered.values()}) == 4
     for kind, recipe in offered.items():
         assert isinstance(recipe, Recipe)
         assert recipe.kind == kind

@@ -17,8 +17,12 @@ from .landscape.result import (
     shifted_pose as shifted_pose,
     unit_of as unit_of,
 )
-from .landscape.sampling import loss_landscape as loss_landscape
-from .landscape.settings import LandscapeSettings as LandscapeSettings
+from .landscape.sampling import (
+    LearnedLoss as LearnedLoss,
+    LossOfPoses as LossOfPoses,
+    loss_landscape as loss_landscape,
+)
+from .landscape.settings import LEARNED as LEARNED, LandscapeSettings as LandscapeSettings
 from .motion.constant_velocity import moved_on as moved_on, step_between as step_between
 from .motion.joint import (
     JOINT_MOTIONS as JOINT_MOTIONS,

@@ -2,6 +2,7 @@
 
 from collections.abc import Generator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
@@ -19,6 +20,7 @@ from napari_xreg.registration import (
     unit_of,
 )
 from napari_xreg.session import Rendering, rendered
+from napari_xreg.similarity import learned_loss, load_similarity
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,12 +37,15 @@ class LandscapeRequest:
         Which sections, how far, at which level.
     isocenter
         Gives the C-arm terms their meaning, world mm.
+    weights
+        Of a learned similarity, where one is a measure.
     """
 
     volume: Volume | Rendering
     views: tuple[View, ...]
     settings: LandscapeSettings = field(default_factory=LandscapeSettings)
     isocenter: Float[Tensor, "3"] | None = None
+    weights: Path | None = None
 
     def empty(self) -> Landscape:
         """With nothing computed yet: to be filled in while the samples arrive (`Landscape.set`)."""
@@ -58,11 +63,16 @@ def landscape(
 ) -> Generator[LandscapeSample, None, Landscape]:
     """Sample the loss around a pose, coarsely first, so that the picture sharpens.
 
-    Yields, returns and raises as `loss_landscape`.
+    Yields, returns and raises as `loss_landscape`, and as `load_similarity` where a network is asked.
     """
-    return loss_landscape(
-        rendered(request.volume), request.views,
-        settings=request.settings, isocenter=request.isocenter, control=control,
+    learned = None
+    if request.settings.learned and request.weights is not None:
+        learned = learned_loss(load_similarity(request.weights)[0])
+    return (
+        yield from loss_landscape(
+            rendered(request.volume), request.views, settings=request.settings,
+            isocenter=request.isocenter, learned=learned, control=control,
+        )
     )  # fmt: skip
 
 

@@ -207,6 +207,38 @@ def test_two_losses_are_sampled_at_the_same_places_each_as_by_itself(volume, rad
         assert np.array_equal(each.pair.losses, single.pair.losses)
 
 
+def test_a_learned_similarity_is_asked_at_the_poses_of_all_radiographs(volume, radiograph):
+    side = CARM.world_from_camera(-66.0, -13.0, 5.0, isocenter=CENTER)
+    views = (View(radiograph, TRUE), View(blob_radiograph(CARM, side), side))
+    made = []
+
+    def learned(ct, seen, pivot, threads):
+        made.append((ct is volume, len(seen), pivot.tolist(), threads))
+
+        def loss(poses):
+            away = [
+                float((p.translation - v.world_from_camera.translation).norm())
+                for p, v in zip(poses, seen, strict=True)
+            ]
+            return sum(away), {"first": away[0], "second": away[1]}
+
+        return loss
+
+    settings = replace(
+        SETTINGS, parameters=("x",), samples=3, measure="learned similarity", beside="NCC"
+    )
+    assert settings.learned
+    assert not SETTINGS.learned
+    asked = {"settings": settings, "isocenter": CENTER}
+    found = run(loss_landscape(volume, views, **asked, learned=learned))
+    assert made == [(True, 2, CENTER.tolist(), 1)]
+    # The rig is moved by 24 mm as a whole.
+    assert found.profiles["x"].losses == pytest.approx([48.0, 0.0, 48.0], abs=1e-6)
+    assert found.beside.profiles["x"].losses[1] < 0.1
+    with pytest.raises(ValueError, match="needs weights"):
+        next(loss_landscape(volume, views, **asked))
+
+
 def test_cancelled_it_gives_what_it_has(volume, radiograph):
     control = Control()
     events = loss_landscape(

@@ -2,11 +2,15 @@
 
 import numpy as np
 import pytest
+import torch
 from qtpy.QtCore import QPointF, Qt
 from qtpy.QtWidgets import QScrollArea
 
 from napari_xreg.registration import COARSE_TO_FINE
 from napari_xreg.registration.landscape.result import shifted_pose
+from napari_xreg.session import Weights
+from napari_xreg.similarity import Comparison, SimilarityNetwork, load_similarity
+from napari_xreg.training import FixedCamera, save_network
 from napari_xreg.widgets.landscape.widget import LandscapeWidget
 
 pytestmark = pytest.mark.usefixtures("canvas_aside")
@@ -221,3 +225,30 @@ def test_it_is_taken_away_while_it_computes_and_refuses_in_words(
     near.session.poses.set(near.session.poses.current, "after")
     widget.deleteLater()
     qtbot.wait(200)
+
+
+def test_a_learned_similarity_is_drawn_with_the_weights_that_are_wanted(
+    widget, near, qtbot, monkeypatch, tmp_path, screenshot
+):
+    said, session = [], near.session
+    monkeypatch.setattr("napari_xreg.widgets.landscape.widget.show_warning", said.append)
+    widget.settings["beside"].value = "learned similarity"
+    qtbot.mouseClick(widget.go, LEFT)
+    assert not widget.running
+    assert "needs weights: train one (Train)" in said[0]
+    torch.manual_seed(1)
+    network = SimilarityNetwork("sphere", 8, FixedCamera(1020.0, 32, 9.375), (8, 8, 16), 1, 2)
+    save_network(tmp_path / "one.safetensors", network, {})
+    session.weights.add(Weights("pose", tmp_path / "none.safetensors"))
+    session.weights.add(Weights("similarity", tmp_path / "one.safetensors"))
+    _run(widget, qtbot)
+    learned = widget.landscape.beside
+    view = session.exposures.active
+    seen = Comparison(
+        load_similarity(tmp_path / "one.safetensors")[0], session.patient.rendering.volume(),
+        view.masked, session.patient.isocenter,
+    )  # fmt: skip
+    here = seen.distance(view.world_from_camera)
+    assert learned.profiles["x"].losses[4] == pytest.approx(here, rel=1e-4)
+    assert "learned similarity:" in widget.words.words.split("\n")
+    screenshot(widget, "landscape_learned")

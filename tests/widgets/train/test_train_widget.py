@@ -483,7 +483,7 @@ def test_using_the_weights_tells_the_session_and_opens_the_widget(widget, bench,
 
 def test_every_widget_that_a_recipe_names_is_one_of_ours():
     named = {make().widget for make in RECIPES.values()} - {""}
-    assert named == {"Points", "Landmarks", "Find a pose"}
+    assert named == {"Points", "Landmarks", "Find a pose", "Loss landscape"}
     for name in named:
         entry = entry_titled(name)
         assert entry is not None, name

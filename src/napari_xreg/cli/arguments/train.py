@@ -32,7 +32,7 @@ def add_train(commands: Commands, common: Parser) -> None:
         "train",
         parents=[common],
         help="train a network for a patient on your own machine",
-        description="Train RayEmb, a landmark detector or a pose network on simulated views of a CT (the "
+        description="Train RayEmb, a landmark detector, a pose network or a learned similarity on simulated views of a CT (the "
         "default), of every CT of a folder (--population), or of simulated pelves (`phantoms` in place of "
         "a CT).",
     )

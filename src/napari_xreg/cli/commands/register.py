@@ -57,6 +57,9 @@ from napari_xreg.workflows import (
     with_sagittal,
 )
 
+FROM_GIVEN = {"given", *(name for name, row in INITIALISERS.items() if "given" in row.needs)}
+"""Those of --init that take a pose from the options, else from the header."""
+
 
 def run(arguments: Namespace, console: Console) -> int:
     """Register and write the results; the exit code."""
@@ -186,7 +189,7 @@ def check_settings(arguments: Namespace) -> None:
         raise ValueError(f"--init {', '.join(sorted(twice))} stands twice")
     angles = (arguments.primary, arguments.secondary, arguments.roll, arguments.offset)
     by_hand = arguments.start is not None or any(value is not None for value in angles)
-    if by_hand and not {"given", "manual"} & set(arguments.init):
+    if by_hand and not FROM_GIVEN & set(arguments.init):
         raise ValueError(
             f"give either --init {','.join(arguments.init)} or a start, not both; or --init manual too"
         )
@@ -266,12 +269,12 @@ def _starts_of(
 ) -> tuple[StartingPose, ...]:
     """Every pose that --init finds, in its order: at least one."""
     given = None
-    if {"given", "manual"} & set(arguments.init):
+    if FROM_GIVEN & set(arguments.init):
         first = radiographs[0]
         given = starting_pose(
             arguments, first.carm, patient.middle, first, middle_of=patient.registered
         )
-        if len(arguments.init) == 1:
+        if arguments.init in (["given"], ["manual"]):
             return (given,)
     from napari_xreg.cli.finding_start import find_every_start  # networks, which few runs need
 

@@ -4,7 +4,7 @@ A refinement ends in the local minimum it starts above. These sections through t
 the minima are, how wide their basins are, and which parameters the image hardly determines.
 """
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 
 import numpy as np
 import torch
@@ -21,11 +21,17 @@ from napari_xreg.registration.landscape.result import (
     empty_landscape,
     shifted_pose,
 )
-from napari_xreg.registration.landscape.settings import REFINEMENT, LandscapeSettings
+from napari_xreg.registration.landscape.settings import LEARNED, REFINEMENT, LandscapeSettings
 from napari_xreg.registration.refinement.host.problem import Host
 from napari_xreg.registration.refinement.second_order.look import look_at
 from napari_xreg.registration.refinement.views import View, at_pixels, pivot_of, unsaturated
 from napari_xreg.rendering import Prepared, at_voxel_size, march_view, prepare
+
+LossOfPoses = Callable[[tuple[Pose, ...]], tuple[float, dict[str, float]]]
+"""Of the poses of all radiographs: a loss, and what it is made of."""
+
+LearnedLoss = Callable[[Volume, Sequence[View], Float[Tensor, "3"], int | None], LossOfPoses]
+"""Of a CT, radiographs, the pivot (world mm) and a number of threads."""
 
 
 def loss_landscape(
@@ -34,6 +40,7 @@ def loss_landscape(
     *,
     settings: LandscapeSettings | None = None,
     isocenter: Float[Tensor, "3"] | None = None,
+    learned: LearnedLoss | None = None,
     control: Control | None = None,
 ) -> Generator[LandscapeSample, None, Landscape]:
     """Sample the loss around the current pose, coarsely first, so that the picture sharpens.
@@ -49,6 +56,8 @@ def loss_landscape(
         See `LandscapeSettings`.
     isocenter
         Gives the C-arm terms their meaning, world mm; None: the middle of the volume.
+    learned
+        What ``learned similarity`` is, where that is a measure (`similarity.learned_loss`).
     control
         Cancel, pause, step.
 
@@ -65,7 +74,7 @@ def loss_landscape(
     Raises
     ------
     ValueError
-        If there is no view, or a radiograph has no usable content.
+        If there is no view, or a radiograph has no usable content, or a network is asked and none was given.
     """
     settings = settings or LandscapeSettings()
     views = (views,) if isinstance(views, View) else tuple(views)
@@ -80,7 +89,7 @@ def loss_landscape(
         settings,
         simulated=any(view.radiograph.simulated for view in views),
     )
-    losses = [_loss_function(volume, views, each, pivot) for each in settings.each]
+    losses = [_loss_function(volume, views, each, pivot, learned) for each in settings.each]
     home = views[0].world_from_camera.inverse()
     for names, index, offset in _places(settings):
         if control is not None and not control.proceed():
@@ -209,7 +218,12 @@ def _loss_function(
     views: Sequence[View],
     settings: LandscapeSettings,
     pivot: Float[Tensor, "3"],
-) -> "_Refinement | _Similarity":
+    learned: LearnedLoss | None,
+) -> LossOfPoses:
+    if settings.measure == LEARNED:
+        if learned is None:
+            raise ValueError("a learned similarity needs weights: train a network of that kind")
+        return learned(volume, views, pivot, settings.threads)
     if settings.measure == REFINEMENT:
         return _Refinement(volume, views, settings, pivot)
     if settings.level.voxel_mm is not None:

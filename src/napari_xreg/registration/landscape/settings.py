@@ -15,6 +15,8 @@ from napari_xreg.registration.refinement.second_order.levels import COARSE_TO_FI
 Values = npt.NDArray[np.float64]
 REFINEMENT = "refinement"
 """The loss of the refinement, beside `SIMILARITIES`."""
+LEARNED = "learned similarity"
+"""What a network says (`loss_landscape`'s `learned`), beside these."""
 
 _MEASURES: dict[str, Choice] = {
     REFINEMENT: Choice("same metric as Refine", "tone and robust weights fitted at every sample."),
@@ -22,6 +24,9 @@ _MEASURES: dict[str, Choice] = {
         name: Choice(f"1 − {name}", similarity_words(function))
         for name, function in SIMILARITIES.items()
     },
+    LEARNED: Choice(
+        LEARNED, "How far off a pose looks to a network that was trained for that (Train)."
+    ),
 }
 _BESIDE: dict[str | None, Choice] = {None: Choice("nothing")}
 _BESIDE.update(_MEASURES)
@@ -59,7 +64,8 @@ class LandscapeSettings:
         ``refinement``: the loss that `refine` minimises at this level, with the tone and robust
         weights fitted anew at every sample, over its total weight; or 1 - a similarity of
         `SIMILARITIES`, by its name. Lower is better; an image that has nothing to do with the
-        radiograph scores about 1, and so does one that the patient has left.
+        radiograph scores about 1, and so does one that the patient has left. ``learned similarity``:
+        how far off a network thinks the pose is, radians; it has a resolution of its own.
     beside
         A second measure, sampled at the same places; None: none.
     level
@@ -162,6 +168,11 @@ class LandscapeSettings:
             first, second = (self.offsets(name, mapped=True).size for name in self.pair)
             places += first * second
         return places if self.beside is None else 2 * places
+
+    @property
+    def learned(self) -> bool:
+        """Whether a network has to be given."""
+        return LEARNED in (self.measure, self.beside)
 
     @property
     def each(self) -> tuple["LandscapeSettings", ...]:

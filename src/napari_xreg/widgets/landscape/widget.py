@@ -108,11 +108,23 @@ class LandscapeWidget(Docked):
         except ValueError as error:
             show_warning(f"{str(error)[:1].upper()}{str(error)[1:]}.")
             return
+        weights = None
+        if settings.learned:
+            # Those that somebody wants to use, or what was trained last.
+            known = session.weights
+            named = [known.wanted("similarity"), *reversed(known.trained)]
+            found = next((each for each in named if each and each.kind == "similarity"), None)
+            if found is None:
+                show_warning(
+                    "A learned similarity needs weights: train one (Train), or open its file in the Data widget."
+                )
+                return
+            weights = found.file
         self.cancel()
         others = [e for e in session.exposures.all if e.used and e is not active]
         entries = [active, *(others if session.poses.rig_locked else ())]
         views = tuple(View(entry.masked, entry.world_from_camera) for entry in entries)
-        request = LandscapeRequest(volume, views, settings, session.patient.isocenter)
+        request = LandscapeRequest(volume, views, settings, session.patient.isocenter, weights)
         self._id, self._carm = active.id, active.radiograph.carm
         shown = self._shown = request.empty()
         self.plots.begin(shown)

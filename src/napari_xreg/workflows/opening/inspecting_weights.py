@@ -15,6 +15,7 @@ from napari_xreg.regression import (
     network_of_published,
     published_content,
 )
+from napari_xreg.similarity import SimilarityNetwork
 from napari_xreg.training import CheckpointError, FixedCamera, read_checkpoint
 
 
@@ -54,6 +55,7 @@ _USES = {
     DinoEncoder.kind: "rayemb",
     CompactDetector.kind: "landmarks",
     ResNetUNet.kind: "landmarks",
+    SimilarityNetwork.kind: "similarity",
 }
 
 

@@ -74,6 +74,14 @@ INITIALISERS: dict[str, Initialiser] = {
             needs=("weights",),
             recipe="pose",
         ),
+        Initialiser(
+            "similarity",
+            "Learned similarity",
+            "down a learned similarity from the pose that is given (--weights: of `train similarity`)",
+            "napari_xreg.workflows.starting.by_similarity",
+            needs=("given", "weights"),
+            recipe="similarity",
+        ),
     )
 }
 

@@ -28,10 +28,17 @@ def _pose() -> "Recipe":
     return PoseRecipe()
 
 
+def _similarity() -> "Recipe":
+    from napari_xreg.similarity import SimilarityRecipe
+
+    return SimilarityRecipe()
+
+
 RECIPES: dict[str, Callable[[], "Recipe"]] = {
     "rayemb": _rayemb,
     "landmarks": _landmarks,
     "pose": _pose,
+    "similarity": _similarity,
 }
 """By `Recipe.kind`; the first is the default."""
 

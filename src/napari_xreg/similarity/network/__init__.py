@@ -1,0 +1,1 @@
+"""The network of a learned similarity, and its file."""
