@@ -86,6 +86,7 @@ def refine_whole_first(
         Body(PATIENT, rest, whole.views, pivot, rest=True),
         Body("structures", part, whole.views, pivot, 0.0),
     )
+    # One orientation: where the other side has moved too, more find the bone on that one's picture.
     events = registration.refine_bodies(
         bodies, [view.radiograph for view in views],
         settings=replace(settings, starts=1, beside=()), judge=judge, control=control,
