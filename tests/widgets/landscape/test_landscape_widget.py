@@ -250,5 +250,7 @@ def test_a_learned_similarity_is_drawn_with_the_weights_that_are_wanted(
     )  # fmt: skip
     here = seen.distance(view.world_from_camera)
     assert learned.profiles["x"].losses[4] == pytest.approx(here, rel=1e-4)
-    assert "learned similarity:" in widget.words.words.split("\n")
+    said = widget.words.words.split("\n")
+    assert "learned similarity:" in said
+    assert said[-1] == "Weights: one.safetensors."
     screenshot(widget, "landscape_learned")

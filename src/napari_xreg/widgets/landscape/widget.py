@@ -1,5 +1,6 @@
 """Landscape: the loss around the current pose, drawn while it is computed."""
 
+from pathlib import Path
 from typing import Any
 
 from qtpy.QtCore import QTimer
@@ -135,7 +136,7 @@ class LandscapeWidget(Docked):
             lambda control: landscape(request, control=control),
             # A job that was cancelled for this one fills in its own landscape, not this.
             on_event=lambda _, samples: _fill(shown, samples),
-            on_result=lambda result: self._end(result, shown),
+            on_result=lambda result: self._end(result, shown, weights),
             total=settings.total,
             description="Loss around the pose",
         )
@@ -148,11 +149,12 @@ class LandscapeWidget(Docked):
         if self._job is not None:
             self._job.cancel()
 
-    def _end(self, result: Landscape, shown: Landscape) -> None:
+    def _end(self, result: Landscape, shown: Landscape, weights: Path | None) -> None:
         if self._shown is shown:
             self._timer.stop()
             self._draw()
-            self.words.setText(landscape_words(shown, complete=result.complete))
+            words = landscape_words(shown, complete=result.complete)
+            self.words.setText(words if weights is None else f"{words}\nWeights: {weights.name}.")
 
     def _switch(self) -> None:
         if not self.running:
