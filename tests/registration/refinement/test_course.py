@@ -115,15 +115,21 @@ def test_starts_advance_together_and_every_step_is_shown(volume, cases):
 
 
 def test_bone_is_judged_at_the_first_level_that_needs_it_and_at_the_last(volume, cases):
-    judged, used = [], []
+    """And scatter at the last alone, where the pose is nearly right."""
+    judged, used, over = [], [], []
 
     class Watched(type(BACKENDS["host"])):
         def bone_gains(self, look, poses):
             judged.append(super().bone_gains(look, poses) + 0.1 * len(judged))
             return judged[-1]
 
+        def beams(self, look, poses):
+            judged.append(super().beams(look, poses))
+            return judged[-1]
+
         def problem(self, look, of, gains):
             used.append(gains)
+            over.append(look.scatter)
             return super().problem(look, of, gains)
 
     levels = (Level(16, 8.0, 1), *(Level(n, 8.0, 1, channels=ROBUST) for n in (17, 20, 24)))
@@ -131,7 +137,12 @@ def test_bone_is_judged_at_the_first_level_that_needs_it_and_at_the_last(volume,
     assert len(judged) == 2
     assert used[0] is None
     assert used[1] is used[2] is judged[0]
-    assert used[3] is judged[1]
+    assert torch.equal(used[3], judged[1].gains)
+    assert over == [None, None, None, judged[1].scatter]
+    # Of one level alone, where the pose may be far off, bone is judged and scatter is not.
+    refined(Watched(1), volume, cases[1], replace(SETTINGS, levels=levels[-1:], starts=1), CENTER)
+    assert len(judged) == 3
+    assert over[4] is None
 
 
 def test_a_level_is_over_where_no_start_goes_on(volume, cases):

@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from napari_xreg.geometry import Pose
-from napari_xreg.registration.refinement.second_order.look import Look
+from napari_xreg.registration.refinement.second_order.look import Field, Look
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +74,22 @@ class Model:
     def where(self, taken: Bool[Tensor, "s"], other: "Model") -> "Model":
         """This one where `taken`, else the other."""
         return Model(torch.where(taken[:, None, None, None], self.sums, other.sums), self.shares)
+
+
+@dataclass(frozen=True, eq=False)
+class Beams:
+    """What is judged of the beam in every case.
+
+    Parameters
+    ----------
+    gains
+        How much brighter bone is than in the CT; NaN where no radiograph of a case tells.
+    scatter
+        Of every radiograph, the scattered signal as a share of the open beam; None where it cannot be told.
+    """
+
+    gains: Float[Tensor, "cases"]
+    scatter: tuple[tuple[Field | None, ...], ...]
 
 
 Seen = TypeVar("Seen")
@@ -148,6 +164,10 @@ class Backend(Protocol):
 
     def bone_gains(self, look: Look, poses: Sequence[Pose]) -> Float[Tensor, "cases"]:
         """How much brighter bone is in each case (`hardening`), at a pose of each, a batch a view."""
+        ...
+
+    def beams(self, look: Look, poses: Sequence[Pose]) -> Beams:
+        """Brightness of bone and scatter of each case (`scatter`), at poses that are right to a millimetre."""
         ...
 
     def problem(

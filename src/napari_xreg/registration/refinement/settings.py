@@ -86,8 +86,8 @@ class RefineSettings:
     locked: tuple[str, ...] = ()
     depth: ExpectedDepth | None = None
     tolerance_mm: float = 0.02
-    untried: float = 0.0
-    stride: float = 1.0
+    untried: float = 0.15
+    stride: float = 1.7
     bone_pixels: int | None = None
     bone_gain: float | None = None
     seed: int = 0

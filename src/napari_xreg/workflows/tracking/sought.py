@@ -32,9 +32,6 @@ ROUGH = 2
 FEWEST_PIXELS = 64
 BONE_PIXELS = 64
 """Where the brightness of bone is judged: at 256 pixels it is the same to 0.01, in six times the time."""
-STRIDE = 1.7
-UNTRIED = 0.15
-"""As of `RefineSettings`, see docs/decisions/0034-sequences.md."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +90,7 @@ def levels_of(settings: TrackSettings) -> tuple[RefineSettings, RefineSettings]:
     fine = RefineSettings(
         levels=levels_at((settings.pixels,)), starts=1, antipode=False, keep_images=False,
         spread=Spread(0.0, 0.0, 0.0),  # near a bone nothing is looked for
-        stride=STRIDE, untried=UNTRIED, bone_pixels=BONE_PIXELS,
+        bone_pixels=BONE_PIXELS,
     )  # fmt: skip
     fewer = max(FEWEST_PIXELS, settings.pixels // ROUGH)
     return replace(fine, levels=levels_at((fewer,))), fine

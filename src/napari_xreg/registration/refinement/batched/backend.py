@@ -10,8 +10,10 @@ from torch import Tensor
 
 from napari_xreg.geometry import Pose
 from napari_xreg.registration.refinement.batched.graph import Capture, RecordedStep
-from napari_xreg.registration.refinement.batched.hardening import bone_gains
+from napari_xreg.registration.refinement.batched.hardening import bone_gains, images_and_bone
 from napari_xreg.registration.refinement.batched.problem import DeviceProblem
+from napari_xreg.registration.refinement.host.scatter import beams_of
+from napari_xreg.registration.refinement.problem import Beams
 from napari_xreg.registration.refinement.second_order.look import Look
 
 
@@ -36,6 +38,15 @@ class Batched:
         """See `Backend`."""
         each = DeviceProblem(look, torch.arange(len(look.cases)))
         return bone_gains(each, poses)
+
+    def beams(self, look: Look, poses: Sequence[Pose]) -> Beams:
+        """See `Backend`. Rendered on the device, fitted on the processor, once a case."""
+        each = DeviceProblem(look, torch.arange(len(look.cases)))
+        views = [
+            (image.cpu().numpy(), bone.cpu().numpy())
+            for image, bone in images_and_bone(each, poses)
+        ]
+        return beams_of(look, lambda case, view: (views[view][0][case], views[view][1][case]))
 
     def problem(
         self, look: Look, of: Int[Tensor, "s"], gains: Float[Tensor, "cases"] | None

@@ -55,12 +55,21 @@ def bone_gains(problem: DeviceProblem, poses: Sequence[Pose]) -> Float[Tensor, "
         Of one pose a case, its bone as it is.
     """
     gains, known = [], []
-    for part, pose in zip(problem.parts, poses, strict=True):
+    for part, (image, bone) in zip(problem.parts, images_and_bone(problem, poses), strict=True):
         assert part.tone is not None
-        image = part.observe(pose, problem.pivot, None).image
-        one = torch.ones(len(image), device=image.device)
-        brighter = part.observe(pose, problem.pivot, one).image
-        gain, sure = fit_gains(part.tone, image, brighter - image)
+        gain, sure = fit_gains(part.tone, image, bone)
         gains.append(gain)
         known.append(sure)
     return torch.stack(gains).sum(0) / torch.stack(known).sum(0).clamp_min(1)
+
+
+def images_and_bone(
+    problem: DeviceProblem, poses: Sequence[Pose]
+) -> list[tuple[Float[Tensor, "s rows columns"], Float[Tensor, "s rows columns"]]]:
+    """Of every view, DRRs of all cases and of the excess of their attenuation over water; as of `bone_gains`."""
+    found = []
+    for part, pose in zip(problem.parts, poses, strict=True):
+        image = part.observe(pose, problem.pivot, None).image
+        one = torch.ones(len(image), device=image.device)
+        found.append((image, part.observe(pose, problem.pivot, one).image - image))
+    return found

@@ -95,6 +95,13 @@ class DeviceViewProblem:
             return there.expand(len(of), *stack.shape[1:]) if len(stack) == 1 else there[of]
 
         self._target = items(np.stack([host.target for host in hosts]))
+        over = [host.scatter for host in hosts]
+        # A part of the open beam that is not there changes nothing.
+        self._scatter = (
+            None
+            if all(each is None for each in over)
+            else items(np.stack([np.zeros_like(first.target) if s is None else s for s in over]))
+        )
         priors = np.zeros((len(hosts), len(self.names), first.target.size), np.float32)
         for number, host in enumerate(hosts):
             for channel in host.compared:
@@ -132,7 +139,7 @@ class DeviceViewProblem:
 
     def fitted(self, seen: Seen) -> Seen:
         """With the tone and the robust weights that belong to it."""
-        tone = None if self.tone is None else self.tone(seen.image)
+        tone = None if self.tone is None else self.tone(self._with_scatter(seen.image)[0])
         scale = self.channels.outlier_scale
         if scale is None:
             return replace(seen, tone=tone, weights=self._prior)
@@ -179,11 +186,24 @@ class DeviceViewProblem:
         total = (slopes.double() * felt[:, :, None]).sum(1)
         return total.reshape(len(total), 6, *seen.image.shape[1:])
 
+    def _with_scatter(
+        self, image: Float[Tensor, "s rows columns"]
+    ) -> tuple[Float[Tensor, "s rows columns"], Float[Tensor, "s rows columns"] | None]:
+        """`view_problem.with_scatter`; None: as they are."""
+        if self._scatter is None:
+            return image, None
+        primary = torch.exp(-image)
+        total = primary + self._scatter
+        return -torch.log(total), primary / total
+
     def _planes(
         self, seen: Seen, tone: DeviceTone | None, *, slopes: bool
     ) -> tuple[Float[Tensor, "s channels 2 n"], Float[Tensor, "s channels k n"]]:
         """Radiograph and DRR, and the DRR's Jacobian: channels, filtered alike."""
         image, jacobian, target = seen.image, seen.jacobian, self._target
+        image, share = self._with_scatter(image)
+        if share is not None and slopes:
+            jacobian = jacobian * share[:, None]
         if tone is not None:
             image, steepness = tone.apply(image)
             jacobian = jacobian * steepness[:, None] if slopes else jacobian
@@ -227,9 +247,14 @@ class DeviceProblem:
         of = of.to(device)
         level = look.level
         self.parts = []
-        for radiographs in zip(*look.cases, strict=True):
+        for radiographs, scatter in zip(
+            zip(*look.cases, strict=True), zip(*look.scattered, strict=True), strict=True
+        ):
             # What the CPU prepares: usable pixels, weights, filters.
-            hosts = [ViewProblem(r, level.channels, method=level.method) for r in radiographs]
+            hosts = [
+                ViewProblem(radiograph, level.channels, scatter=over, method=level.method)
+                for radiograph, over in zip(radiographs, scatter, strict=True)
+            ]
             self.parts.append(DeviceViewProblem(look.volume, hosts, of, level))
         self.pivot = look.pivot.to(device, torch.float64)
         self._gains = None if gains is None else gains.to(device)[of]

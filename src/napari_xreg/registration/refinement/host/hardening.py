@@ -60,29 +60,39 @@ def bone_gain(
     poses
         For every radiograph, of every volume.
     """
-    both = [_plain_and_doubled(volume, above) for volume, above in volumes]
     gains = []
     for radiograph, at in zip(radiographs, poses, strict=True):
-        image, brighter = (
-            np.add.reduce(
-                [
-                    march_view(ready[way], radiograph.carm, pose, jacobian=False, threads=threads)[
-                        0
-                    ]
-                    for ready, pose in zip(both, at, strict=True)
-                ]
-            )
-            for way in (0, 1)
-        )
+        image, bone = image_and_bone(volumes, radiograph, at, threads=threads)
         gain = fit_gain(
             image,
-            brighter - image,
+            bone,
             radiograph.line_integrals.detach().cpu().numpy().astype(np.float32),
             np.flatnonzero(radiograph.usable.numpy().ravel()),
         )
         if gain is not None:
             gains.append(gain)
     return float(np.mean(gains)) if gains else 0.0
+
+
+def image_and_bone(
+    volumes: Sequence[tuple[Volume, float]],
+    radiograph: Radiograph,
+    poses: Sequence[Pose],
+    *,
+    threads: int | None = None,
+) -> tuple[Array, Array]:
+    """DRRs of volumes and of the excess of their attenuation over what is bone; as of `bone_gain`, of one radiograph."""
+    both = [_plain_and_doubled(volume, above) for volume, above in volumes]
+    image, brighter = (
+        np.add.reduce(
+            [
+                march_view(ready[way], radiograph.carm, pose, jacobian=False, threads=threads)[0]
+                for ready, pose in zip(both, poses, strict=True)
+            ]
+        )
+        for way in (0, 1)
+    )
+    return image, brighter - image
 
 
 def _plain_and_doubled(volume: Volume, above: float) -> tuple[Prepared, Prepared]:

@@ -13,7 +13,13 @@ from napari_xreg.geometry import Pose
 from napari_xreg.images import Radiograph, Volume
 from napari_xreg.metrics import is_flat
 from napari_xreg.registration.refinement.host.correlated import correlated_sum
-from napari_xreg.registration.refinement.host.hardening import bone_gain, water_lac, with_bone_gain
+from napari_xreg.registration.refinement.host.hardening import (
+    bone_gain,
+    image_and_bone,
+    water_lac,
+    with_bone_gain,
+)
+from napari_xreg.registration.refinement.host.scatter import beams_of
 from napari_xreg.registration.refinement.host.view_problem import (
     Linearisation,
     Nuisance,
@@ -21,9 +27,9 @@ from napari_xreg.registration.refinement.host.view_problem import (
     ViewProblem,
 )
 from napari_xreg.registration.refinement.host.windows import window_of
-from napari_xreg.registration.refinement.problem import Model
+from napari_xreg.registration.refinement.problem import Beams, Model
 from napari_xreg.registration.refinement.second_order.levels import Level
-from napari_xreg.registration.refinement.second_order.look import Look
+from napari_xreg.registration.refinement.second_order.look import Field, Look
 from napari_xreg.rendering import Prepared, prepare
 
 
@@ -46,6 +52,8 @@ class JointProblem:
         As of `ViewProblem`.
     pivot
         Of every body.
+    scatter
+        Of every radiograph; none: not known of any.
     """
 
     def __init__(
@@ -55,11 +63,16 @@ class JointProblem:
         level: Level,
         pivot: Float[Tensor, "*bodies 3"],
         *,
+        scatter: Sequence[Field | None] = (),
         threads: int | None = None,
     ) -> None:
         self.parts = [
-            ViewProblem(radiograph, level.channels, method=level.method, threads=threads)
-            for radiograph in radiographs
+            ViewProblem(
+                radiograph, level.channels, scatter=over, method=level.method, threads=threads
+            )
+            for radiograph, over in zip(
+                radiographs, scatter or [None] * len(radiographs), strict=True
+            )
         ]
         self._bodies = tuple(bodies)
         self._pivots = pivot.detach().cpu().double().numpy().reshape(-1, 3)
@@ -260,6 +273,18 @@ class Host:
         ]
         return torch.tensor(gains, dtype=torch.float64)
 
+    def beams(self, look: Look, poses: Sequence[Pose]) -> Beams:
+        """See `Backend`."""
+        self._scaled.clear()
+
+        def seen(case: int, view: int) -> tuple[Field, Field]:
+            radiograph, at = look.cases[case][view], [poses[view][case]]
+            return image_and_bone(
+                [(look.volume, water_lac())], radiograph, at, threads=self._threads
+            )
+
+        return beams_of(look, seen)
+
     def problem(
         self, look: Look, of: Int[Tensor, "s"], gains: Float[Tensor, "cases"] | None
     ) -> HostProblem:
@@ -268,9 +293,11 @@ class Host:
         joint = [
             JointProblem(
                 [self._ready(look.volume, gain)], radiographs, look.level, look.pivot,
-                threads=self._threads,
+                scatter=scatter, threads=self._threads,
             )
-            for radiographs, gain in zip(look.cases, brighter, strict=True)
+            for radiographs, gain, scatter in zip(
+                look.cases, brighter, look.scattered, strict=True
+            )
         ]  # fmt: skip
         return HostProblem(joint, of.tolist(), look.pivot)
 

@@ -29,7 +29,13 @@ def robust_fit(basis: Matrix, values: Matrix, *, rounds: int) -> Values:
         if number > 0:
             residual = values - basis @ coefficients
             w = outlier_weights(residual, centre=0.0, scale=OUTLIER_SCALE, least=1e-9)
-        gram = basis.T @ (w[:, None] * basis)
-        gram += 1e-9 * np.trace(gram) * np.eye(len(gram))
-        coefficients = np.linalg.solve(gram, basis.T @ (w * values))
+        coefficients = least_squares(basis, values, w)
     return coefficients
+
+
+def least_squares(basis: Matrix, values: Matrix, weights: Values) -> Values:
+    """Coefficients of ``basis @ c ~ values``; what the values do not determine stays small."""
+    gram = basis.T @ (weights[:, None] * basis)
+    gram += 1e-9 * np.trace(gram) * np.eye(len(gram))
+    found: Values = np.linalg.solve(gram, basis.T @ (weights * values))
+    return found

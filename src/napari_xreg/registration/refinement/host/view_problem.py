@@ -110,6 +110,8 @@ class ViewProblem:
         At the level's size.
     channels
         What is compared.
+    scatter
+        Signal that lies over the primary, as a share of the open beam; None: none is known.
     method, step_mm, threads
         Passed to the renderer.
 
@@ -124,12 +126,14 @@ class ViewProblem:
         radiograph: Radiograph,
         channels: Channels,
         *,
+        scatter: Array | None = None,
         method: Method = "joseph",
         step_mm: float | None = None,
         threads: int | None = None,
     ) -> None:
         self.radiograph = radiograph
         self.channels = channels
+        self.scatter = scatter
         self._method, self._step_mm, self._threads = method, step_mm, threads
         usable = radiograph.usable.numpy()
         image = radiograph.line_integrals.detach().cpu().numpy().astype(np.float32)
@@ -202,7 +206,10 @@ class ViewProblem:
         """Tone and robust weights that belong to an observation."""
         tone = None
         if self.channels.tone:
-            tone = fit_tone(observation.image, self.target, self.usable)
+            image = observation.image
+            if self.scatter is not None:
+                image, _ = with_scatter(image, self.scatter)
+            tone = fit_tone(image, self.target, self.usable)
         scale = self.channels.outlier_scale
         if scale is None:
             return Nuisance(tone, tuple(channel.prior for channel in self.compared))
@@ -221,9 +228,10 @@ class ViewProblem:
     ) -> list[Plane]:
         """DRR, its Jacobian and the radiograph, filtered alike, on the pixels of each channel."""
         image, jacobian, target = observation.image, observation.jacobian, self.target
+        image, steepness = self._as_read(image, tone)
+        if steepness is not None and slopes:
+            jacobian = jacobian * steepness
         if tone is not None:
-            image, steepness = tone.apply(image)
-            jacobian = jacobian * steepness if slopes else jacobian
             target = target - tone.field
         stack = [target, image, *(jacobian if slopes else ())]
         planes = []
@@ -234,6 +242,16 @@ class ViewProblem:
                 used = used[:, channel.index]
             planes.append(Plane(used[1], used[2:], used[0]))
         return planes
+
+    def _as_read(self, image: Array, tone: Tone | None) -> tuple[Array, Array | None]:
+        """A DRR with scatter and tone, and the slope of that pixel by pixel; None: one everywhere."""
+        slope = None
+        if self.scatter is not None:
+            image, slope = with_scatter(image, self.scatter)
+        if tone is not None:
+            image, bend = tone.apply(image)
+            slope = bend if slope is None else slope * bend
+        return image, slope
 
     def linearise(
         self, observation: Observation, nuisance: Nuisance, *, slopes: bool = True
@@ -279,7 +297,7 @@ class ViewProblem:
         whole = np.zeros((3, self.target.size), np.float32)
         whole[:, channel.index] = w, w * z, w * residual
         whole = whole.reshape(3, *self.target.shape)
-        steepness = None if tone is None else tone.apply(observation.image)[1]
+        _, steepness = self._as_read(observation.image, tone)
         reach = channel.size // 2
         parts = []
         for body, window in enumerate(observation.windows):
@@ -321,6 +339,13 @@ class ViewProblem:
             residual, slopes = residuals(plane, w)
             total[:, channel.index] += channel.weight * slopes * (w * residual)
         return total.reshape(observation.jacobian.shape)
+
+
+def with_scatter(image: Array, scatter: Array) -> tuple[Array, Array]:
+    """Line integrals as they are read where scatter lies over them, and their slope: the primary's share."""
+    primary = np.exp(-image)
+    total = primary + scatter
+    return -np.log(total), np.asarray(primary / total, np.float32)
 
 
 def _standardised(values: Array, w: Array) -> tuple[Array, float]:

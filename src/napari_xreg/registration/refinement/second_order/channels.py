@@ -119,7 +119,8 @@ class Channels:
         least squares.
     tone
         Fit how the radiograph's grey values follow from the DRR's (`tone`), each iteration, and
-        how bright bone is against soft tissue (`hardening`), at the first level and the last.
+        how bright bone is against soft tissue (`hardening`), at the first level and the last; there, by
+        edges, how much scatter lies over it too (`scatter`), where a level before has brought the pose near.
     contrast_floor
         Weigh a pixel of the edge images by one over the radiograph's contrast around it (root
         mean square slope over 9 x 9 pixels) plus this share of the median contrast (of pixels that
@@ -131,6 +132,11 @@ class Channels:
     outlier_scale: float | None = None
     tone: bool = False
     contrast_floor: float | None = None
+
+    @property
+    def edges(self) -> bool:
+        """Whether anything is compared by its edges."""
+        return any(c.filter.edges and c.weight > 0 for c in self.compared)
 
     def __post_init__(self) -> None:
         weights = [channel.weight for channel in self.compared]

@@ -135,9 +135,18 @@ class _Course:
             # Judged at the first level that needs it and again at the last. Judging at the levels
             # between brought nothing, and each time a CT is rescaled.
             best = [min(left, key=lambda track: track.loss).pose for left in self._alive]
-            coarser = settings.bone_look(level)
-            seen = look if coarser == level else look_at(self._volume, cases, coarser, self._pivot)
-            gains = self._backend.bone_gains(seen, self._of_views(best, range(len(best))))
+            at = self._of_views(best, range(len(best)))
+            if self._gains is not None and level.channels.edges:
+                # Within a millimetre by now; farther off, what does not fit looks like scatter.
+                beams = self._backend.beams(look, at)
+                gains = torch.where(beams.gains.isnan(), self._gains.cpu(), beams.gains)
+                look = replace(look, scatter=beams.scatter)
+            else:
+                coarser = settings.bone_look(level)
+                seen = (
+                    look if coarser == level else look_at(self._volume, cases, coarser, self._pivot)
+                )
+                gains = self._backend.bone_gains(seen, at)
             if (before := settings.bone_gain) is not None:
                 gains = torch.where((gains - before).abs() < SAME_GAIN, before, gains)
             self._gains = gains

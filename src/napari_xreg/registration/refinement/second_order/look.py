@@ -3,12 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 from jaxtyping import Float
 from torch import Tensor
 
 from napari_xreg.images import Radiograph, Volume
 from napari_xreg.registration.refinement.second_order.levels import Level, volume_at
 from napari_xreg.registration.refinement.views import View, at_pixels
+
+Field = npt.NDArray[np.float32]
+"""An image [rows, columns] of one radiograph, on the processor."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,12 +31,22 @@ class Look:
         one `CArm`, and so on.
     pivot
         Point that twists are taken about, world mm.
+    scatter
+        Of every radiograph (`Beams`); None: not judged.
     """
 
     level: Level
     volume: Volume
     cases: tuple[tuple[Radiograph, ...], ...]
     pivot: Float[Tensor, "3"]
+    scatter: "tuple[tuple[Field | None, ...], ...] | None" = None
+
+    @property
+    def scattered(self) -> "tuple[tuple[Field | None, ...], ...]":
+        """Of every case, of every radiograph, its scatter; None where none is known."""
+        if self.scatter is not None:
+            return self.scatter
+        return tuple((None,) * len(radiographs) for radiographs in self.cases)
 
     @property
     def pixel_at_pivot_mm(self) -> float:
