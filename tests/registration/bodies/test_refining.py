@@ -113,7 +113,10 @@ def test_one_body_is_refined_as_any_patient():
     assert [iterate.losses["loss"] for iterate in found.trajectory] == pytest.approx(
         losses, rel=1e-4, abs=1e-6
     )
-    assert torch.allclose(found.covariance, alone.covariance, rtol=1e-4, atol=0.0)
+    # Of the pose before the last step, which ended where it is to a few hundred nanometres only.
+    deviations = alone.covariance.diagonal().sqrt()
+    apart = (found.covariance - alone.covariance) / deviations.outer(deviations)
+    assert apart.abs().max() < 3e-4
     assert torch.allclose(found.scale, alone.scale, rtol=1e-4, atol=1e-9)
     assert found["all"].status is alone.status
     assert found["all"].probability == pytest.approx(alone.probability, abs=0.02)

@@ -22,6 +22,7 @@ from napari_xreg.registration import (
     refine_many,
 )
 from napari_xreg.registration.refinement import refine_many as many
+from napari_xreg.registration.refinement.problem import Beams
 from napari_xreg.registration.refinement.second_order import course
 from napari_xreg.registration.refinement.second_order.course import refine_cases
 from napari_xreg.registration.refinement.second_order.lm_solver import refine_second_order
@@ -143,6 +144,25 @@ def test_bone_is_judged_at_the_first_level_that_needs_it_and_at_the_last(volume,
     refined(Watched(1), volume, cases[1], replace(SETTINGS, levels=levels[-1:], starts=1), CENTER)
     assert len(judged) == 3
     assert over[4] is None
+
+
+def test_a_last_level_that_says_nothing_of_bone_keeps_what_one_before_said(volume, cases):
+    used = []
+
+    class Silent(type(BACKENDS["host"])):
+        def bone_gains(self, look, poses):
+            return torch.tensor([0.25], dtype=torch.float64)
+
+        def beams(self, look, poses):
+            return Beams(torch.tensor([torch.nan], dtype=torch.float64), ((None,),))
+
+        def problem(self, look, of, gains):
+            used.append(gains.tolist())
+            return super().problem(look, of, gains)
+
+    levels = tuple(Level(n, 8.0, 1, channels=ROBUST) for n in (17, 24))
+    refined(Silent(1), volume, cases[1], replace(SETTINGS, levels=levels, starts=1), CENTER)
+    assert used == [[0.25], [0.25]]
 
 
 def test_a_level_is_over_where_no_start_goes_on(volume, cases):

@@ -76,12 +76,37 @@ def test_a_stride_makes_a_step_longer_and_it_is_judged_by_what_so_long_a_step_pr
     """Half as far again as the tone is off: of what a whole step gains, three quarters."""
     problem = Toned()
     tried, after = step(problem, begin(problem, at(4.0)), 0.01, stride=1.5)
-    way = 1.5 * 5.0 / 1.001
+    way = 5.0 / (1 / 1.5 + 1e-3)  # the damping is a thousandth of the whole curvature
     assert float(tried.poses[0].translation[0, 0]) == pytest.approx(4.0 - way)
     assert float(tried.step_mm) == pytest.approx(way)
     assert bool(tried.accepted)
     # The promise was kept to the last digit: the damping falls to a third.
     assert float(after.damping) == pytest.approx(1e-3 / 3)
+
+
+class Known:
+    """x is known to be 1 mm, twice as surely as the image says it."""
+
+    def loss(self, poses):
+        return (poses[0].translation[:, 0] - 1.0) ** 2
+
+    def gradient(self, poses):
+        slope = torch.zeros(1, 6, dtype=torch.float64)
+        slope[:, X] = 2.0 * (poses[0].translation[:, 0] - 1.0)
+        return slope
+
+    def hessian(self, poses):
+        bend = torch.zeros(1, 6, 6, dtype=torch.float64)
+        bend[:, X, X] = 2.0
+        return bend
+
+
+def test_what_is_known_beforehand_is_not_strode_past():
+    """The image asks for 5, what is known for 3 times 2; only the image's own curvature is stretched."""
+    problem = Toned()
+    tried, _ = step(problem, begin(problem, at(4.0)), 0.01, pull=Known(), stride=1.5)
+    way = (5.0 + 6.0) / (1 / 1.5 + 2.0 + 3e-3)
+    assert float(tried.poses[0].translation[0, 0]) == pytest.approx(4.0 - way)
 
 
 def test_a_step_that_is_short_enough_is_taken_without_a_look():

@@ -200,8 +200,8 @@ class _Course:
         pull = PriorPull(self._priors, look.pivots, state.model.loss) if self._priors else None
         steps = levenberg_marquardt(
             problem, state, iterations=level.iterations * (1 if tied else len(self._bodies)),
-            tolerance_mm=alone.tolerance_mm, untried_mm=untried_mm, stride=settings.stride, pull=pull,
-            control=self._control,
+            tolerance_mm=alone.tolerance_mm, untried_mm=untried_mm,
+            stride=settings.stride_at(level), pull=pull, control=self._control,
             locks=Tied(look.pivots) if tied else None,
         )  # fmt: skip
         for tried, state in steps:

@@ -58,8 +58,8 @@ class RefineSettings:
         A step of the last level shorter than so many of its pixels is taken and ends it, without a look at
         where it led; the covariance is that of the pose before it.
     stride
-        How many times as long as Gauss and Newton have it a step is, below 2. Tone and weights of outliers
-        are held while it is made and follow it, so that it goes about half of the way.
+        How many times as long as Gauss and Newton have it a step is, below 2, where tone and weights of
+        outliers are fitted: held while it is made, they follow it, so that it goes about half of the way.
     bone_pixels
         Longer side of the image, at most, that the brightness of bone is judged in (`hardening`); None:
         that of the level.
@@ -128,6 +128,11 @@ class RefineSettings:
     def untried_at(self, number: int, pixel_mm: float) -> float:
         """A step shorter than this ends a level without a look, mm."""
         return self.untried * pixel_mm if self.is_last(number) else 0.0
+
+    def stride_at(self, level: Level) -> float:
+        """`stride`, or 1 where nothing is fitted beside the pose: Gauss and Newton go all of the way."""
+        follows = level.channels.tone or level.channels.outlier_scale is not None
+        return self.stride if follows else 1.0
 
     def bone_look(self, level: Level) -> Level:
         """A level as the brightness of bone is judged there."""

@@ -186,10 +186,11 @@ class _Course:
 
     def advance(self, control: Control | None) -> Generator[Turn, None, None]:
         """To the end of the level, whose first state is shown too."""
+        level = self.levels[self._number]
         steps = levenberg_marquardt(
-            self._problem, self._state, iterations=self.levels[self._number].iterations,
+            self._problem, self._state, iterations=level.iterations,
             tolerance_mm=self._tolerance_mm, untried_mm=self._untried_mm,
-            stride=self._settings.stride, locks=self._locks, bounds=self._bounds, pull=self._pull,
+            stride=self._settings.stride_at(level), locks=self._locks, bounds=self._bounds, pull=self._pull,
             control=control, recorder=self._backend.recorder,
         )  # fmt: skip
         for tried, self._state in steps:

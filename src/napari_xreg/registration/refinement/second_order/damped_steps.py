@@ -171,7 +171,8 @@ def levenberg_marquardt(
         A step shorter than this is taken, and ends it, without a look at where it led; not after one that was
         tried in vain.
     stride
-        As of `RefineSettings`.
+        How many times as long as Gauss and Newton have it a step is, as far as images ask for it
+        (`RefineSettings.stride_at`).
     locks
         What stays; None: nothing.
     bounds
@@ -217,7 +218,9 @@ def step(
     """One iteration, without a word from the device."""
     basis = None if locks is None else locks.free(state.poses)
     hessian, gradient = quadratic(state.model, state.poses, pull)
-    twist, predicted = _damped_step(hessian, gradient, state.damping, basis, stride=stride)
+    # What is known beforehand is a true quadratic: its own steps go all of the way as they are.
+    bend = hessian - (1 - 1 / stride) * state.model.hessian
+    twist, predicted = _damped_step(hessian, gradient, state.damping, basis, bend=bend)
     length = _length_mm(twist)
     stuck = state.active & ~(predicted > 0)
     # A step that is short because those before it were tried in vain is no sign of the optimum.
@@ -349,26 +352,30 @@ def _damped_step(
     damping: Float[Tensor, "s"],
     basis: Float[Tensor, "s n k"] | None,
     solve: Callable[[Tensor, Tensor], Tensor] = _solved,
-    stride: float = 1.0,
+    bend: Float[Tensor, "s n n"] | None = None,
 ) -> tuple[Float[Tensor, "s n"], Float[Tensor, "s"]]:
-    """The damped Gauss-Newton step, so many times as long, and the decrease of the loss that it predicts."""
+    """The damped Gauss-Newton step, by another matrix where there is one, and the decrease of the loss
+    that it predicts.
+    """
+    bend = hessian if bend is None else bend
     if basis is not None:
+        bend = basis.mT @ bend @ basis
         hessian = basis.mT @ hessian @ basis
         gradient = (basis.mT @ gradient[..., None])[..., 0]
     diagonal = hessian.diagonal(dim1=-2, dim2=-1)
     floor = 1e-12 * diagonal.amax(-1, keepdim=True).clamp_min(1e-30)
-    damped = hessian + torch.diag_embed(damping[:, None] * torch.maximum(diagonal, floor))
+    damped = bend + torch.diag_embed(damping[:, None] * torch.maximum(diagonal, floor))
     # A DRR without content has no direction: its matrix is zero, and the step shall be.
     empty = diagonal.amax(-1) <= 0
     eye = torch.eye(diagonal.shape[-1], dtype=damped.dtype, device=damped.device)
     damped = torch.where(empty[:, None, None], eye, damped)
-    reduced = torch.nan_to_num(-stride * solve(damped, gradient), nan=0.0, posinf=0.0, neginf=0.0)
+    reduced = torch.nan_to_num(-solve(damped, gradient), nan=0.0, posinf=0.0, neginf=0.0)
     twist = reduced if basis is None else (basis @ reduced[..., None])[..., 0]
     turn, shift = _ways(twist)
     shrink = torch.minimum(
         MAX_ROTATION_RAD / turn.clamp_min(1e-12), MAX_TRANSLATION_MM / shift.clamp_min(1e-12)
     ).clamp_max(1.0)
     twist, reduced = twist * shrink[:, None], reduced * shrink[:, None]
-    bent = (hessian @ reduced[..., None])[..., 0]
-    predicted = -(gradient * reduced).sum(-1) - 0.5 * (reduced * bent).sum(-1)
+    turned = (hessian @ reduced[..., None])[..., 0]
+    predicted = -(gradient * reduced).sum(-1) - 0.5 * (reduced * turned).sum(-1)
     return twist, predicted
