@@ -168,7 +168,61 @@ def test_the_residual_is_as_long_as_the_distance_and_moves_as_its_columns_say(vo
         assert float(columns[:, k].norm()) > 0.02 * float(columns.norm()), k
 
 
+class OnDevice(torch.Tensor):
+    """A tensor of another device: nothing can be done with it but to bring it here."""
+
+    @classmethod
+    def __torch_function__(cls, func, types, args=(), kwargs=None):
+        assert func is torch.Tensor.cpu
+        with torch._C.DisableTorchFunctionSubclass():
+            return args[0].as_subclass(torch.Tensor)
+
+
+class Elsewhere(SimilarityNetwork):
+    """On a device that there is not."""
+
+    @property
+    def scale(self):
+        return torch.tensor(2.0).as_subclass(OnDevice)
+
+    def forward(self, inputs):
+        assert inputs.device.type == "meta"
+        return torch.tensor([[0.6, 0.8]]).repeat(len(inputs), 1).as_subclass(OnDevice)
+
+
+def test_a_network_on_another_device_is_sent_what_it_sees_and_its_points_are_fetched(volume):
+    network = Elsewhere("euclidean", 2, FixedCamera(1020.0, 32, 300 / 32), (8, 8, 16), 1, 2)
+    network.eval().to("meta")
+    center = volume.center.double()
+    pose = ARM.world_from_camera(20.0, -15.0, 4.0, isocenter=center)
+    seen = Comparison(network, volume, radiograph_at(volume, pose), center, threads=1)
+    assert seen.fixed.tolist() == pytest.approx([0.6, 0.8])
+    assert seen.distance(pose) == pytest.approx(0.0, abs=1e-3)
+    residual, columns = seen.linearised(pose)
+    assert (residual.device.type, columns.device.type) == ("cpu", "cpu")
+
+
+def test_a_descent_ends_where_the_ct_is_out_of_view(volume, network):
+    center = volume.center.double()
+    truth = ARM.world_from_camera(20.0, -15.0, 4.0, isocenter=center)
+    seen = Comparison(network, volume, radiograph_at(volume, truth), center, threads=1)
+    away = truth.left_perturb(torch.tensor([0, 0, 0, 5000.0, 0, 0]).double(), center)
+    found = run(descend(seen, away))
+    assert found.iterations == 0
+    assert torch.equal(found.world_from_camera.translation, away.translation)
+
+
+def test_it_says_how_much_of_its_picture_the_radiograph_covers(volume, network):
+    center = volume.center.double()
+    pose = ARM.world_from_camera(20.0, -15.0, 4.0, isocenter=center)
+    assert Comparison(network, volume, radiograph_at(volume, pose), center).seen_share == 1.0
+    # 150 of 300 mm along rows, 75 along columns, both in the middle.
+    arm = CArm(1020.0, 700.0, Detector((8, 16), (9.375, 9.375)))
+    small = Radiograph(render_drr(volume, arm, pose), arm, simulated=True)
+    assert Comparison(network, volume, small, center).seen_share == 0.125
+
+
 def test_a_radiograph_past_which_the_camera_looks_is_refused(volume, network):
     away = CArm(1020.0, 750.0, Detector((8, 8), (1.0, 1.0), (900.0, 3.5)))
-    with pytest.raises(ValueError, match="looks past the radiograph"):
+    with pytest.raises(ValueError, match="does not show what the network looks at"):
         Comparison(network, volume, Radiograph(torch.zeros(8, 8), away), ISOCENTER)

@@ -212,8 +212,32 @@ def test_scores_are_of_where_descents_end(patient):
     assert {"home_share_1x", "home_share_6x"} <= set(scores)
     words = SimilarityRecipe().words(scores)
     assert f"a descent from {starts[1]:.0f} mm off ends" in words
+    shares = [
+        f"{100 * scores[f'home_share_{times}x']:.0f} % of starts spread" for times in (1, 3, 6)
+    ]
+    assert (
+        f"within 20 mm end {shares[0]} as usual, {shares[1]} 3 times as widely, {shares[2]} 6 times as widely. "
+        in words
+    )
     with pytest.raises(ValueError, match="at least one case"):
         DescentValidator([])
+
+
+def test_phantoms_are_validated_at_every_spread():
+    recipe = SimilarityRecipe()
+    task = recipe.task(
+        recipe.network(Phantoms(), "scratch"), Phantoms(), carm=SMALL, poses=NARROW, seed=0
+    )
+    assert [case.factor for case in task._validate.cases] == [
+        1.0,
+        3.0,
+        6.0,
+        1.0,
+        3.0,
+        6.0,
+        1.0,
+        3.0,
+    ]
 
 
 @pytest.mark.slow

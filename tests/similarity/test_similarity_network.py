@@ -104,3 +104,13 @@ def test_a_network_comes_back_from_its_file(tmp_path):
 def test_what_cannot_be_is_refused():
     with pytest.raises(ValueError, match="multiple of 8"):
         SimilarityNetwork(framing=FixedCamera(1020.0, 20, 15.0))
+
+
+def test_a_space_that_there_is_not_is_refused(tmp_path):
+    network = small().float()
+    network.space = "sphre"
+    save_network(tmp_path / "one.safetensors", network, {})
+    with pytest.raises(
+        CheckpointError, match="a space is sphere, euclidean, hyperbolic: got 'sphre'"
+    ):
+        load_similarity(tmp_path / "one.safetensors")

@@ -10,8 +10,9 @@ from napari_xreg.images import Landmark, Radiograph
 from napari_xreg.progress import Control, run
 from napari_xreg.registration import Spread
 from napari_xreg.rendering import render_drr
+from napari_xreg.similarity import SimilarityNetwork
 from napari_xreg.simulation import phantom
-from napari_xreg.training import CheckpointError
+from napari_xreg.training import CheckpointError, FixedCamera, save_network
 from napari_xreg.workflows import (
     INITIALISERS,
     Asking,
@@ -109,6 +110,41 @@ def test_a_damaged_file_of_weights_does_not_stop_the_others(asked, tmp_path):
         assert name in nothing.words
         with pytest.raises(CheckpointError, match=name):
             run(find_starts([damaged]))
+
+
+@pytest.fixture
+def similarity_weights(tmp_path):
+    torch.manual_seed(1)
+    network = SimilarityNetwork("sphere", 8, FixedCamera(1020.0, 32, 9.375), (8, 8, 16), 1, 2)
+    about = {"trained_on": "pelvis 7", "request": {"on": "one CT"}}
+    save_network(tmp_path / "one.safetensors", network, about)
+    return tmp_path / "one.safetensors"
+
+
+def test_a_similarity_finds_nothing_where_the_ct_is_out_of_view(asked, patient, similarity_weights):
+    twist = torch.tensor([0, 0, 0, 5000.0, 0, 0], dtype=torch.float64)
+    away = asked.given.pose.left_perturb(twist, asked.given.isocenter)
+    given = replace(asked.given, pose=away)
+    learned = replace(asked, method="similarity", given=given, weights=similarity_weights)
+    starts = run(find_starts([replace(asked, given=given), learned]))
+    assert list(starts.found) == ["manual"]
+    assert "the CT is out of its view" in starts.nothing[0].words
+
+
+def test_a_similarity_says_what_it_was_trained_on_and_what_it_does_not_look_at(
+    asked, patient, similarity_weights
+):
+    learned = replace(asked, method="similarity", weights=similarity_weights)
+    (start,) = run(find_starts([learned])).found.values()
+    assert len(start.notes) == 1
+    assert "trained on one CT (pelvis 7)" in start.notes[0]
+    small = CArm(1020.0, 745.0, Detector((16, 8), (9.375, 9.375)))
+    view = Radiograph(render_drr(patient.volume, small, asked.given.pose), small, simulated=True)
+    beside = ((asked.radiograph, None),)
+    little = replace(learned, radiograph=view, beside=beside)
+    (start,) = run(find_starts([little])).found.values()
+    assert start.notes[0].startswith("the radiograph fills 12 % of what the network looks at")
+    assert start.notes[2] == "the learned similarity looks at the first radiograph alone"
 
 
 @pytest.mark.slow

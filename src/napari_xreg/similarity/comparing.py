@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from napari_xreg.geometry import Pose
@@ -26,7 +26,7 @@ class Comparison:
     Parameters
     ----------
     network
-        In evaluation mode, on the CPU.
+        In evaluation mode, on any device.
     volume
         The CT: on the CPU, of any resolution.
     radiograph
@@ -40,6 +40,11 @@ class Comparison:
     ------
     ValueError
         If the network sees nothing of the radiograph.
+
+    Attributes
+    ----------
+    seen_share
+        Of the network's picture that the radiograph covers.
     """
 
     @torch.no_grad()
@@ -53,14 +58,13 @@ class Comparison:
     ) -> None:
         seen = network.framing.resample(radiograph)
         if not bool(seen.usable.any()):
-            raise ValueError(
-                f"the network sees nothing: its camera ({network.framing}) looks past the radiograph"
-            )
+            raise ValueError("the radiograph does not show what the network looks at")
         self.network, self.carm, self.threads = network, seen.carm, threads
         self.isocenter = isocenter.double().cpu()
         self._prepared = volume if isinstance(volume, Prepared) else prepared_for(volume)
-        image = seen.line_integrals.detach().cpu().float()
-        self.fixed = network(network.inputs(image[None], seen.usable.cpu()[None], self.carm))[0]
+        usable = seen.usable.cpu()
+        self.seen_share = float(usable.double().mean())
+        self.fixed = self._points(seen.line_integrals.detach().cpu().float()[None], usable[None])[0]
 
     @torch.no_grad()
     def distance(self, world_from_camera: Pose) -> float:
@@ -88,8 +92,15 @@ class Comparison:
         return found[0], (found[1:7] - found[7:]).T / (2 * STEP)
 
     def _residuals(self, images: Float[Tensor, "b rows columns"]) -> Float[Tensor, "b n"]:
-        points = self.network.of_rendering(images, self.carm)
-        return self.network.scale * residual(self.fixed, points, self.network.space)
+        points = self._points(images, torch.ones_like(images, dtype=torch.bool))
+        return self.network.scale.cpu() * residual(self.fixed, points, self.network.space)
+
+    def _points(
+        self, images: Float[Tensor, "b rows columns"], usable: Bool[Tensor, "b rows columns"]
+    ) -> Float[Tensor, "b n"]:
+        inputs = self.network.inputs(images, usable, self.carm)
+        points: Tensor = self.network(inputs.to(self.network.device)).cpu()
+        return points
 
     def _rendered(self, pose: Pose) -> Float[Tensor, "rows columns"]:
         image, _ = march_view(self._prepared, self.carm, pose, jacobian=False, threads=self.threads)
@@ -101,13 +112,20 @@ def prepared_for(volume: Volume) -> Prepared:
     return prepare(at_voxel_size(volume, VOXEL_MM))
 
 
-def learned_loss(network: SimilarityNetwork) -> LearnedLoss:
-    """What `registration.loss_landscape` draws of a network: `Comparison.distance`, mean over the radiographs."""
+def learned_loss(network: SimilarityNetwork, whole: Volume | None = None) -> LearnedLoss:
+    """What `registration.loss_landscape` draws of a network: `Comparison.distance`, mean over the radiographs.
+
+    Parameters
+    ----------
+    whole
+        The CT that it is asked about, where the landscape is of bones alone: no network learned those. None: that
+        of the landscape.
+    """
 
     def about(
         volume: Volume, views: Sequence[View], pivot: Float[Tensor, "3"], threads: int | None
     ) -> LossOfPoses:
-        prepared = prepared_for(volume)
+        prepared = prepared_for(volume if whole is None else whole)
         seen = [Comparison(network, prepared, view.radiograph, pivot, threads) for view in views]
 
         def loss(poses: tuple[Pose, ...]) -> tuple[float, dict[str, float]]:

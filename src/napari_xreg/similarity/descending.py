@@ -17,6 +17,8 @@ LONGEST = 0.35
 """No step is longer, radians: what is known of the slope is known of here."""
 LEAST_GAIN = 1e-4
 """A step that gains less of the squared residual ends the descent."""
+_FLAT = 1e-4
+"""Derivatives below this are rounding: no rendering differs, the CT is out of view."""
 _FIRST_DAMPING, _LEAST_DAMPING, _MOST_DAMPING = 1e-2, 1e-4, 1e4
 
 
@@ -67,13 +69,14 @@ def descend(
     Returns
     -------
     Descended
-        The end; after a cancel where it was.
+        The end; after a cancel where it was. With no iteration where nothing changes about the start: the CT is out
+        of view.
     """
     pose = start.to(dtype=torch.float64, device="cpu")
     residual, columns = comparison.linearised(pose)
     squared, damping, tried = _squared(residual), _FIRST_DAMPING, 0
     while tried < iterations and damping <= _MOST_DAMPING:
-        if control is not None and not control.proceed():
+        if float(columns.abs().max()) < _FLAT or (control is not None and not control.proceed()):
             break
         tried += 1
         step = damped_step(residual, columns, damping)

@@ -57,7 +57,7 @@ class SimilarityRecipe:
     widget = "Loss landscape"
     shipped = False
     settings = TrainSettings(learning_rate=2e-3)
-    step_errors: Mapping[str, str] = {"median_error_mm": "training, median of distances"}
+    step_errors: Mapping[str, str] = {"median_error_mm": "training, median error of distances"}
     scores: Mapping[str, str] = {"median_mtre_mm": "after descent, median mTRE"}
 
     def __init__(self, space: Space = "sphere", validation_images: int = 9) -> None:
@@ -94,8 +94,10 @@ class SimilarityRecipe:
             each = max(1, self.validation_images // len(VALIDATION_PHANTOMS))
             cases = tuple(
                 case
-                for phantom, images in images_of_phantoms(VALIDATION_PHANTOMS, each)
-                for case in phantom_descent_cases(phantom, images, poses=poses)
+                for number, (phantom, images) in enumerate(
+                    images_of_phantoms(VALIDATION_PHANTOMS, each)
+                )
+                for case in phantom_descent_cases(phantom, images, poses=poses, first=each * number)
             )
             population = patients.population()
         settings = SimilaritySettings(pairs=pairs, seed=seed)
@@ -115,15 +117,21 @@ class SimilarityRecipe:
     def words(self, scores: Mapping[str, float]) -> str:
         """See `Recipe`."""
         shares = ", ".join(
-            f"{100 * value:.0f} % at {name.removeprefix('home_share_').removesuffix('x')} times"
+            f"{100 * value:.0f} % of starts spread {_widely(name)}"
             for name, value in scores.items()
             if name.startswith("home_share_")
         )
         found = (
             "On simulated radiographs that it did not learn from, a descent from "
             f"{scores['start_mtre_mm']:.0f} mm off ends {scores['median_mtre_mm']:.0f} mm off (medians, mTRE); within "
-            f"{HOME_MM:.0f} mm end {shares} the usual spread of starts. "
+            f"{HOME_MM:.0f} mm end {shares}. "
         )
         if scores["home_share"] < 0.5:
             return f"{found}Next: raise the minutes and resume, or narrow the poses."
         return f"{found}Next: look at it in {self.widget}, or register --init similarity."
+
+
+def _widely(score: str) -> str:
+    """How widely the starts of a ``home_share_...x`` are spread."""
+    times = score.removeprefix("home_share_").removesuffix("x")
+    return "as usual" if times == "1" else f"{times} times as widely"

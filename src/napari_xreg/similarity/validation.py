@@ -87,6 +87,7 @@ def descent_cases(
     isocenter: Float[Tensor, "3"] | None = None,
     severity: str = "typical",
     bone_above_hu: float = 250.0,
+    first: int = 0,
 ) -> tuple[DescentCase, ...]:
     """Simulated radiographs of a CT with starts about their poses.
 
@@ -98,6 +99,8 @@ def descent_cases(
         About the isocenter. None: those of training.
     isocenter
         World mm. None: the middle of the bones.
+    first
+        Number of the first case, where there were others before: `FACTORS` go on in turn.
     """
     points = points_in_bone(volume, labels, bone_above_hu, seeds[0])
     center = points.mean(0) if isocenter is None else isocenter.double()
@@ -106,7 +109,7 @@ def descent_cases(
         step_mm=1.0, rays_per_side=1,
     )  # fmt: skip
     prepared, cases = prepared_for(volume), []
-    for number, (seed, (image, truth)) in enumerate(zip(seeds, made, strict=True)):
+    for number, (seed, (image, truth)) in enumerate(zip(seeds, made, strict=True), first):
         generator = torch.Generator().manual_seed(seed)
         normals = torch.randn(1, 6, generator=generator, dtype=torch.float64)
         factor = FACTORS[number % len(FACTORS)]
@@ -116,11 +119,11 @@ def descent_cases(
 
 
 def phantom_descent_cases(
-    seed: int, images: Sequence[int], *, poses: PoseRange | None = None
+    seed: int, images: Sequence[int], *, poses: PoseRange | None = None, first: int = 0
 ) -> tuple[DescentCase, ...]:
-    """A phantom with one simulated radiograph for each image seed."""
+    """A phantom with one simulated radiograph for each image seed; see `descent_cases`."""
     made = phantom(spacing_mm=4.0, seed=seed)
-    return descent_cases(made.volume, made.labels, seeds=images, poses=poses)
+    return descent_cases(made.volume, made.labels, seeds=images, poses=poses, first=first)
 
 
 def evaluate(network: SimilarityNetwork, cases: Iterable[DescentCase]) -> list[DescentResult]:

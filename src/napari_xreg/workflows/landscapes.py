@@ -21,6 +21,7 @@ from napari_xreg.registration import (
 )
 from napari_xreg.session import Rendering, rendered
 from napari_xreg.similarity import learned_loss, load_similarity
+from napari_xreg.workflows.preparing import WeightsRead
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,14 +61,18 @@ class LandscapeRequest:
 
 def landscape(
     request: LandscapeRequest, *, control: Control | None = None
-) -> Generator[LandscapeSample, None, Landscape]:
+) -> Generator[WeightsRead | LandscapeSample, None, Landscape]:
     """Sample the loss around a pose, coarsely first, so that the picture sharpens.
 
-    Yields, returns and raises as `loss_landscape`, and as `load_similarity` where a network is asked.
+    Yields, returns and raises as `loss_landscape`, and as `load_similarity` where a network is asked: its weights are
+    the first event. It is asked about the whole CT, whatever structures of it are rendered: it learned no others.
     """
     learned = None
     if request.settings.learned and request.weights is not None:
-        learned = learned_loss(load_similarity(request.weights)[0])
+        network, about = load_similarity(request.weights)
+        yield WeightsRead(request.weights.name, about)
+        of = request.volume
+        learned = learned_loss(network, of.whole if isinstance(of, Rendering) else of)
     return (
         yield from loss_landscape(
             rendered(request.volume), request.views, settings=request.settings,

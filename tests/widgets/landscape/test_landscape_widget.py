@@ -238,7 +238,7 @@ def test_a_learned_similarity_is_drawn_with_the_weights_that_are_wanted(
     assert "needs weights: train one (Train)" in said[0]
     torch.manual_seed(1)
     network = SimilarityNetwork("sphere", 8, FixedCamera(1020.0, 32, 9.375), (8, 8, 16), 1, 2)
-    save_network(tmp_path / "one.safetensors", network, {})
+    save_network(tmp_path / "one.safetensors", network, {"trained_on": "another CT"})
     session.weights.add(Weights("pose", tmp_path / "none.safetensors"))
     session.weights.add(Weights("similarity", tmp_path / "one.safetensors"))
     _run(widget, qtbot)
@@ -252,5 +252,5 @@ def test_a_learned_similarity_is_drawn_with_the_weights_that_are_wanted(
     assert learned.profiles["x"].losses[4] == pytest.approx(here, rel=1e-4)
     said = widget.words.words.split("\n")
     assert "learned similarity:" in said
-    assert said[-1] == "Weights: one.safetensors."
+    assert said[-1] == "Weights: one.safetensors, trained on another CT."
     screenshot(widget, "landscape_learned")

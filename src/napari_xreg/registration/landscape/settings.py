@@ -25,7 +25,8 @@ _MEASURES: dict[str, Choice] = {
         for name, function in SIMILARITIES.items()
     },
     LEARNED: Choice(
-        LEARNED, "How far off a pose looks to a network that was trained for that (Train)."
+        LEARNED,
+        "How far off a pose of the whole CT looks to a network that was trained for that (Train).",
     ),
 }
 _BESIDE: dict[str | None, Choice] = {None: Choice("nothing")}

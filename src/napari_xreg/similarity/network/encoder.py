@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from napari_xreg.geometry import CArm
-from napari_xreg.similarity.spaces import Space, placed
+from napari_xreg.similarity.spaces import SPACES, Space, placed
 from napari_xreg.training import Block, FixedCamera, RadiographNetwork, contrast_channels
 
 CAMERA = FixedCamera(1020.0, 32, 300 / 32)
@@ -133,6 +133,8 @@ class _Attention(nn.Module):
 
 def network_of_configuration(**stored: Any) -> SimilarityNetwork:
     """The inverse of `SimilarityNetwork.configuration`, for `training.read_network`."""
+    if stored["space"] not in SPACES:
+        raise ValueError(f"a space is {', '.join(SPACES)}: got {stored['space']!r}")
     a, b, c = stored["widths"]
     return SimilarityNetwork(
         stored["space"], stored["numbers"], stored["framing"], (a, b, c),

@@ -1,6 +1,5 @@
 """Landscape: the loss around the current pose, drawn while it is computed."""
 
-from pathlib import Path
 from typing import Any
 
 from qtpy.QtCore import QTimer
@@ -21,7 +20,13 @@ from napari_xreg.widgets.landscape.plots import LandscapePlots
 from napari_xreg.widgets.parts.form import SettingsForm, side_by_side
 from napari_xreg.widgets.parts.scrolling import scrolled
 from napari_xreg.widgets.parts.small_print import SmallPrint
-from napari_xreg.workflows import LandscapeRequest, landscape, landscape_words, with_unit
+from napari_xreg.workflows import (
+    LandscapeRequest,
+    WeightsRead,
+    landscape,
+    landscape_words,
+    with_unit,
+)
 
 DRAW_MS = 100
 """How often new samples are drawn."""
@@ -40,7 +45,7 @@ class LandscapeWidget(Docked):
         super().__init__(napari_viewer)
         self._job: Job | None = None
         self._shown: Landscape | None = None
-        self._id = ""
+        self._id = self._weights = ""
         self._carm: CArm | None = None
         self._timer = QTimer(self)
         self._timer.setInterval(DRAW_MS)
@@ -126,7 +131,8 @@ class LandscapeWidget(Docked):
         entries = [active, *(others if session.poses.rig_locked else ())]
         views = tuple(View(entry.masked, entry.world_from_camera) for entry in entries)
         request = LandscapeRequest(volume, views, settings, session.patient.isocenter, weights)
-        self._id, self._carm = active.id, active.radiograph.carm
+        self._id, self._carm, self._weights = active.id, active.radiograph.carm, ""
+        whole = ". The learned similarity is that of the whole CT" if volume.structures else ""
         shown = self._shown = request.empty()
         self.plots.begin(shown)
         self._mark()
@@ -135,9 +141,9 @@ class LandscapeWidget(Docked):
             "Landscape",
             lambda control: landscape(request, control=control),
             # A job that was cancelled for this one fills in its own landscape, not this.
-            on_event=lambda _, samples: _fill(shown, samples),
-            on_result=lambda result: self._end(result, shown, weights),
-            total=settings.total,
+            on_event=lambda _, events: self._take(shown, events, whole),
+            on_result=lambda result: self._end(result, shown),
+            total=settings.total + (weights is not None),
             description="Loss around the pose",
         )
         self._job.finished.connect(self._switch)
@@ -149,12 +155,23 @@ class LandscapeWidget(Docked):
         if self._job is not None:
             self._job.cancel()
 
-    def _end(self, result: Landscape, shown: Landscape, weights: Path | None) -> None:
+    def _take(
+        self,
+        shown: Landscape,
+        events: list[WeightsRead | LandscapeSample],
+        whole: str,
+    ) -> None:
+        for event in events:
+            if isinstance(event, LandscapeSample):
+                shown.set(event)
+            elif self._shown is shown:
+                self._weights = f"\nWeights: {event.name}, {event.trained_on}{whole}."
+
+    def _end(self, result: Landscape, shown: Landscape) -> None:
         if self._shown is shown:
             self._timer.stop()
             self._draw()
-            words = landscape_words(shown, complete=result.complete)
-            self.words.setText(words if weights is None else f"{words}\nWeights: {weights.name}.")
+            self.words.setText(landscape_words(shown, complete=result.complete) + self._weights)
 
     def _switch(self) -> None:
         if not self.running:
@@ -221,8 +238,3 @@ class LandscapeWidget(Docked):
         if self._job is not None and self._job.running:
             self._job.abandon()
         self._job = None
-
-
-def _fill(shown: Landscape, samples: list[LandscapeSample]) -> None:
-    for sample in samples:
-        shown.set(sample)

@@ -28,12 +28,11 @@ from napari_xreg.regression import (
 from napari_xreg.workflows.opening.radiographs import further_views
 from napari_xreg.workflows.preparing import WeightsRead
 from napari_xreg.workflows.starting.initialisers import NoStart
+from napari_xreg.workflows.starting.little_seen import little_seen
 from napari_xreg.workflows.starting.starting import InitialiseRequest, StartingPose
 from napari_xreg.workflows.starting.starts_by_method import REGRESSION_SPREAD, REGRESSION_STARTS
 from napari_xreg.workflows.starting.template import align_to_template, read_warp
 
-LITTLE_SEEN = 0.5
-"""Share of the network's picture below which the user is told."""
 CONTRADICTION = 0.01
 """Predictions of several radiographs are not joined that differ as rarely as this by their errors alone."""
 _NOTHING_BESIDE = (
@@ -79,11 +78,7 @@ def find_start(
             "the network was trained in the frame of a template: without its warp, or the template, its pose is off by "
             "how the CT lies to that (--warp, --template)"
         )
-    if said.seen_share < LITTLE_SEEN:
-        notes.append(
-            f"the radiograph fills {100 * said.seen_share:.0f} % of what the network looks at: "
-            "its pose is less certain"
-        )
+    notes += little_seen(said.seen_share)
     evidence = {
         "method": "regression",
         "weights": dict(about),

@@ -77,7 +77,7 @@ INITIALISERS: dict[str, Initialiser] = {
         Initialiser(
             "similarity",
             "Learned similarity",
-            "down a learned similarity from the pose that is given (--weights: of `train similarity`)",
+            "a network you trained moves the current pose nearer (--weights: of `train similarity`)",
             "napari_xreg.workflows.starting.by_similarity",
             needs=("given", "weights"),
             recipe="similarity",
