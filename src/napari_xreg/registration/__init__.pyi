@@ -112,6 +112,7 @@ from .verdict.likelihood import (
 from .verdict.verdict import (
     Verdict as Verdict,
     depth_words as depth_words,
+    is_verdict as is_verdict,
     likelihood_of as likelihood_of,
     verdict_on as verdict_on,
 )

@@ -17,7 +17,6 @@ from napari_xreg.registration import (
     NearBone,
     RefineSettings,
     Registration,
-    Status,
     View,
     near_bone_words,
     pivot_of,
@@ -25,7 +24,13 @@ from napari_xreg.registration import (
 )
 from napari_xreg.rendering import OutOfMemory, volume_on
 from napari_xreg.session import Rendering, Session
-from napari_xreg.workflows.whole_first import WHOLE_FIRST, has_a_rest, refine_whole_first
+from napari_xreg.workflows.whole_first import (
+    STAYS_ALONE,
+    STAYS_FIRST,
+    WHOLE_FIRST,
+    has_a_rest,
+    refine_whole_first,
+)
 from napari_xreg.workflows.why_refused import why_refused, worth_trying
 
 CPU = torch.device("cpu")
@@ -54,7 +59,8 @@ class RefineRequest:
         rendered above water since it holds bones alone; None: in the whole image.
     whole_first
         Of structures of a CT that holds the rest of the patient too, register the whole CT first, and the structures from there
-        with what the rest shows taken off (`refine_whole_first`); alone, near the rendered bone, only where that is not trusted.
+        with what the rest shows taken off (`refine_whole_first`); alone too, near the rendered bone, only where one of the two is not
+        trusted (`WithTheRest.beside`).
         Not with something locked or a solver that is there for comparison.
     explain
         Where the result is not trusted, try what else would explain the radiographs (`why_refused`), and
@@ -152,11 +158,12 @@ def refine(
         yield BonesAlone(words)
     try:
         there = volume_on(volume, request.device)
+        whole_ct = volume_on(what.whole, request.device) if first else there
     except OutOfMemory:
         if not request.cpu_instead:
             raise
         yield OnCpuInstead(request.device)
-        there = volume
+        there, whole_ct = volume, what.whole
 
     def refined(
         views: Sequence[View], settings: Any, control: Control | None
@@ -171,31 +178,33 @@ def refine(
 
     if first:
         pivot = pivot_of(volume, request.isocenter)
-        found = yield from refine_whole_first(
-            what, request.views, settings, pivot, there.lac.device, control, judge=judge
+        with_rest = yield from refine_whole_first(
+            what, whole_ct, request.views, settings, pivot, control, judge=judge
         )
+        found, tried = with_rest.found, with_rest.whole
         told: tuple[str, ...] = (WHOLE_FIRST,)
-        if not found and found.status is not Status.CANCELLED and judge:
+        if judge and not with_rest.settled:
             # Where the others lie elsewhere too, the CT as a whole leads astray.
             yield BonesAlone(words)
             alone = yield from _numbered_on(
                 refined(request.views, settings, control), found.trajectory
             )
-            if alone or (alone.probability or 0.0) > (found.probability or 0.0):
-                found, told = alone, words
+            found, by_itself = with_rest.beside(alone, request.views)
+            told = (*words, STAYS_ALONE) if by_itself else (WHOLE_FIRST, STAYS_FIRST)
             found = replace(found, trajectory=alone.trajectory)
         words = told
     else:
-        found = yield from refined(request.views, settings, control)
+        found = tried = yield from refined(request.views, settings, control)
     why: tuple[str, ...] = ()
-    if request.explain and adjustable and worth_trying(found):
+    # What is tried is the whole CT where that came first: what is said of it has to be compared with its own pose.
+    if request.explain and adjustable and worth_trying(found) and worth_trying(tried):
         yield TryingOthers()
         once = replace(settings, starts=1, beside=(), keep_images=False)
 
         def trial(views: Sequence[View]) -> Registration:
             events = (
                 registration.refine(
-                    what.whole, views, settings=once, isocenter=request.isocenter,
+                    whole_ct, views, settings=once, isocenter=request.isocenter,
                     control=CancelOnly(control),
                 )
                 if first
@@ -203,7 +212,7 @@ def refine(
             )  # fmt: skip
             return run(events)
 
-        why = why_refused(request.views, found, trial)
+        why = why_refused(request.views, tried, trial)
     return replace(found, notes=(*words, *found.notes, *why))
 
 

@@ -17,7 +17,7 @@ from napari_xreg.registration import Registration, Status, View, likelihood_of
 
 _log = logging.getLogger(__name__)
 
-_APART_MM = 4.0
+APART_MM = 4.0
 """At the patient, as seen, twice what right may be off: what each radiograph says alone contradicts the rest."""
 _REACH_MM = 40.0
 """Of the points about the pivot that are looked at for that."""
@@ -80,16 +80,16 @@ def _explained(views: Sequence[View], found: Registration, trial: Trial) -> tupl
         if exchanged:
             said = f"With their geometries exchanged both radiographs are explained ({_chance(exchanged)}): {order}"
             return (said,)
-        if _likelier(exchanged, found):
+        if likelier(exchanged, found):
             said = f"Both radiographs fit better with their geometries exchanged {_against(exchanged, found)}: {order}"
             better[said] = exchanged.probability or 0.0
     alone = [trial([view]) for view in views] if len(views) > 1 else [found]
     if len(views) > 1 and all(map(_likely, alone)):
         apart = max(
-            _apart_mm(view.radiograph, together, each)
+            apart_mm(view.radiograph, together, each)
             for view, together, each in zip(views, found.views, alone, strict=True)
         )
-        if apart <= _APART_MM:
+        if apart <= APART_MM:
             return ()
         chances = ", ".join(map(_chance, alone))
         said = (
@@ -107,13 +107,13 @@ def _explained(views: Sequence[View], found: Registration, trial: Trial) -> tupl
                 found_inverted.append(
                     f"{name} is explained when bright and dark are exchanged ({_chance(turned)}): {polarity}"
                 )
-            elif _likelier(turned, each):
+            elif likelier(turned, each):
                 said = f"{name} fits better when bright and dark are exchanged {_against(turned, each)}: {polarity}"
                 better[said] = turned.probability or 0.0
     return tuple(found_inverted) or tuple(sorted(better, key=lambda said: -better[said])[:1])
 
 
-def _likelier(trial: Registration, found: Registration) -> bool:
+def likelier(trial: Registration, found: Registration) -> bool:
     """Whether a trial that is not trusted is worth a careful word."""
     likely = trial.probability or 0.0
     return likely >= _LIKELIER and likely >= _TIMES * (found.probability or 0.0)
@@ -149,7 +149,7 @@ def _chance(found: Registration) -> str:
     return f"{100 * (found.probability or 0.0):.0f} %"
 
 
-def _apart_mm(radiograph: Radiograph, together: Pose, alone: Registration) -> float:
+def apart_mm(radiograph: Radiograph, together: Pose, alone: Registration) -> float:
     """How far apart two poses show the middle of what is registered, mm at the patient."""
     steps = torch.tensor(list(product((-_REACH_MM, _REACH_MM), repeat=3)), dtype=torch.float64)
     points = alone.pivot.double().cpu() + steps

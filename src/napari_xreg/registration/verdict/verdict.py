@@ -29,6 +29,10 @@ contradicts the header."""
 
 OFFSET, SETTLED, SHARPNESS, AGREEMENT, SLACK = -3.33, 11.61, 4.7, -16.13, -3.04
 """Of the log odds, that of slack for its logarithm in mm: `python -m benchmarks verdict --fit`."""
+NOTHING_SEEN = (
+    "Too little of the CT shows in the radiograph to judge this pose: look at the overlay."
+)
+FITTED = "(fitted on simulated radiographs)"
 _NOT_JUDGED = (Status.CANCELLED, Status.NO_OVERLAP)
 
 
@@ -85,10 +89,10 @@ class Verdict:
     def words(self) -> str:
         """In sentences, for the user."""
         if self.evidence is None:
-            return "Too little of the CT shows in the radiograph to judge this pose: look at the overlay."
+            return NOTHING_SEEN
         share = f"{100 * self.evidence.settled:.0f} %"
         said = (
-            f"{self.likelihood.words} (fitted on simulated radiographs): {share} of the details of "
+            f"{self.likelihood.words} {FITTED}: {share} of the details of "
             "the DRR fit the radiograph nowhere better than where this pose puts them."
         )
         if self.seen_by is not None:
@@ -234,6 +238,11 @@ def verdict_of(
         shown,
         alone if several else None,
     )
+
+
+def is_verdict(note: str) -> bool:
+    """Whether a note of a registration is the sentence of its verdict (`Verdict.words`)."""
+    return note == NOTHING_SEEN or FITTED in note
 
 
 def likelihood_of(registration: Registration) -> Likelihood:
