@@ -152,9 +152,9 @@ def refine_whole_first(
         return WithTheRest(whole, replace(whole, notes=(*whole.notes, said)))
     rest, part = cut_bodies(what.whole, labels, [what.structures])
     if not bool((part.lac > FAINTEST).any()):
-        said = (*_notes_of(whole), OF_THE_WHOLE.format(LIKE_THE_REST))
+        like = (*_notes_of(whole), OF_THE_WHOLE.format(LIKE_THE_REST))
         return WithTheRest(
-            whole, replace(whole, status=Status.NOT_TRUSTED, notes=said, probability=None)
+            whole, replace(whole, status=Status.NOT_TRUSTED, notes=like, probability=None)
         )
     bodies = (
         Body(PATIENT, rest, whole.views, pivot, rest=True),

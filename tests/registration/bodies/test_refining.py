@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from blobs import CENTER, blob_radiograph, blob_volume, carm
+from torch.nn.functional import max_pool2d
 
 from napari_xreg.geometry import Pose
 from napari_xreg.images import Radiograph, Volume
@@ -363,6 +364,29 @@ def test_of_a_body_that_one_radiograph_alone_shows_the_depth_is_expected_along_i
         tuple(bodies_at(small, truth)), radiographs, SETTINGS, NearBone(), (), None
     )
     assert list(both._known_depths(5.0)) == []
+
+
+def test_a_body_that_one_radiograph_alone_shows_is_no_surer_in_depth_than_that(halves, scene):
+    truth, radiographs = scene
+    own = render_drr(halves[1], CARM, truth[1][1], method="joseph")
+    shown = own > 0.01 * own.max()
+    blade = max_pool2d(shown.float()[None], 25, 1, 12)[0] > 0
+    # A sliver of ten rows is left.
+    blade[: int(shown.any(1).nonzero()[0, 0]) + 10] = False
+    given = [radiographs[0], radiographs[1].with_mask(~blade, "behind a blade")]
+    found = run(refine_bodies(bodies_at(halves, off(truth, *STARTS)), given, settings=SETTINGS))
+    second = found.bodies[1]
+    assert [each.seen_by for each in found.bodies] == [None, 0]
+    sight = second.world_from_camera.rotation[:, 2]
+    # A hundredth of the way to the source and more.
+    depth = float(second.world_from_camera.inverse().apply(second.pivot[None])[0, 2])
+    assert float(sight @ second.covariance[3:, 3:] @ sight) > (0.01 * depth) ** 2
+    assert float(sight @ found.bodies[0].covariance[3:, 3:] @ sight) < 7.0**2
+    # And together, where angles between bodies are told from.
+    for n, each in enumerate(found.bodies):
+        part = slice(6 * n, 6 * n + 6)
+        torch.testing.assert_close(found.covariance[part, part], each.covariance)
+        torch.testing.assert_close(found.scale[part], each.scale)
 
 
 def test_a_body_is_judged_without_what_the_others_show(halves, scene):

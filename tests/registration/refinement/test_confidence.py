@@ -30,6 +30,7 @@ from napari_xreg.registration.refinement.confidence import (
     CALIBRATION,
     CORRELATION_REACH,
     SCALE_SIGMA,
+    as_deep_as_one_view,
     sandwich,
     scale_twist,
 )
@@ -222,6 +223,18 @@ def test_of_one_view_a_larger_ct_changes_no_ellipse_and_shifts_landmarks_along_t
     torch.testing.assert_close(
         found.camera_covariance, plain.camera_covariance + along[:, :, None] * along[:, None]
     )
+
+
+def test_what_one_view_alone_tells_is_no_surer_in_depth_than_that_view():
+    plain, source = _covariance(), POSE.translation
+    of_both = torch.tensor([0.01, 0.0, -0.02, 0.3, -0.2, 0.1], dtype=torch.float64)
+    own = scale_twist(plain.inverse()[None], source[None], PIVOT)
+    found = as_deep_as_one_view(plain + of_both.outer(of_both), of_both, source, PIVOT)
+    # As if it had been refined by that view: its own twist in place of that of both.
+    torch.testing.assert_close(found[0], plain + own.outer(own))
+    torch.testing.assert_close(found[1], own)
+    # A second time nothing is left to do.
+    assert as_deep_as_one_view(*found, source, PIVOT) is None
 
 
 @pytest.mark.slow

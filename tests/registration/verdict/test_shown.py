@@ -1,6 +1,6 @@
 """How much of a body radiographs show, counted by hand; and what is said where one alone shows it."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -10,6 +10,7 @@ from registration.blobs import CENTER, blob_radiograph, blob_volume
 from napari_xreg.geometry import CArm, CArmPose, Detector, Pose
 from napari_xreg.images import Radiograph, Volume
 from napari_xreg.registration import Registration, Status, View, likelihood_of
+from napari_xreg.registration.verdict.evidence import patches_of
 from napari_xreg.registration.verdict.shown import share_shown
 from napari_xreg.registration.verdict.verdict import judged
 
@@ -100,8 +101,21 @@ def test_where_one_radiograph_shows_it_the_pose_is_judged_as_seen_there(pair, al
     assert likelihood_of(told).measured == f"as seen in radiograph {alone + 1} alone"
     assert f"within 2 mm as seen in radiograph {alone + 1} alone (fitted" in told.notes[-1]
     assert f"Only radiograph {alone + 1} shows enough" in told.notes[-1]
-    # The standard deviation is that along its own rays.
-    assert "± 3.0 mm (one standard deviation)" in told.notes[-1]
+    # The standard deviation is that along its own rays: 3 mm, and a hundredth of the 740 mm to the source, which no one view knows.
+    assert "± 8.0 mm (one standard deviation)" in told.notes[-1]
+    sight = poses[alone].rotation[:, 2]
+    assert float(sight @ told.covariance[3:, 3:] @ sight) == pytest.approx(9.0 + 7.4**2)
+    across = torch.linalg.cross(sight, torch.eye(3).double()[1])
+    across /= across.norm()
+    assert float(across @ told.covariance[3:, 3:] @ across) == pytest.approx(400.0)
+    assert torch.allclose(told.scale[3:], 0.01 * (poses[alone].translation - CENTER))
+    # What was refined by one is told as it was.
+    assert torch.equal(single.covariance, found(poses[alone]).covariance)
+    # Locked is the depth of the first.
+    locked = judged(found(*poses, along=poses[alone]), volume, views, ("depth",))
+    assert ("The depth was locked" in locked.notes[-1]) == (alone == 0)
+    kept = float(sight @ locked.covariance[3:, 3:] @ sight)
+    assert kept == pytest.approx(9.0 if alone == 0 else 9.0 + 7.4**2)
     # Its header is asked, as of one radiograph: 740 mm by the pose, 12 % farther than 660.
     said = [
         replace(v, radiograph=replace(v.radiograph, carm=replace(v.radiograph.carm, source_to_isocenter=660.0)))
@@ -137,3 +151,21 @@ def test_where_none_shows_it_nothing_is_trusted(pair):
     told = judged(found(TRUTH, TURNED), volume, views)
     assert told.seen_by is None
     assert told.probability == 0.0
+
+
+def test_few_details_in_one_radiograph_are_no_radiograph_that_shows_it(monkeypatch, pair):
+    """Fewer than it takes to judge by, and none in the other: nothing is said of one alone."""
+    volume, radiographs = pair
+    views = [View(radiographs[0], TRUTH), View(hidden(radiographs[1]), TURNED)]
+
+    def few(volume, view):
+        got = patches_of(volume, view)
+        if got is None:
+            return None
+        part = {f.name: getattr(got[0], f.name)[:7] for f in fields(got[0])}
+        return replace(got[0], **part), got[1]
+
+    monkeypatch.setattr("napari_xreg.registration.verdict.verdict.patches_of", few)
+    told = judged(found(TRUTH, TURNED), volume, views)
+    assert told.seen_by is None
+    assert "Too little of the CT shows" in told.notes[-1]

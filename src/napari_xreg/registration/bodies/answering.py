@@ -121,6 +121,13 @@ def answered(
             )
         )
     found = _judged(each, end, poses, near) if finished and judge else each
+    if covariance is not None and scale is not None:
+        # What one radiograph alone shows is no surer in depth than that makes it (`judged`): together with the others, too.
+        own_scale = torch.cat(
+            [scale[part_of(n)] if one.scale is None else one.scale for n, one in enumerate(found)]
+        )
+        covariance = covariance - scale.outer(scale) + own_scale.outer(own_scale)
+        scale = own_scale
     names = tuple(body.name for body in bodies)
     return BodiesRegistration(names, tuple(found), covariance, scale, tuple(trajectory))
 

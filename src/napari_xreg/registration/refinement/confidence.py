@@ -67,6 +67,31 @@ def scale_twist(
     return free @ torch.linalg.solve(free.mT @ hessian @ free, free.mT @ wanted)
 
 
+def as_deep_as_one_view(
+    covariance: Float[Tensor, "6 6"],
+    scale: Float[Tensor, "6"] | None,
+    source: Float[Tensor, "3"],
+    pivot: Float[Tensor, "3"],
+) -> tuple[Float[Tensor, "6 6"], Float[Tensor, "6"]] | None:
+    """Covariance and scale of a pose that one view alone tells, where they say it is surer along its rays than one view can
+    be (`SCALE_SIGMA` of its depth): with that view's own `scale_twist`. None: they do not.
+
+    Parameters
+    ----------
+    covariance, scale, pivot
+        As in `Registration`.
+    source
+        Where that view's source stands, world mm.
+    """
+    back = SCALE_SIGMA * (source - pivot).to(covariance)
+    ray = back / back.norm()
+    if float(ray @ covariance[3:, 3:] @ ray) >= float(back @ back):
+        return None
+    own = torch.cat([torch.zeros_like(back), back])
+    held = covariance if scale is None else covariance - scale.outer(scale)
+    return held + own.outer(own), own
+
+
 def sandwich(
     hessian: npt.NDArray[np.float64],
     meat: npt.NDArray[np.float64],

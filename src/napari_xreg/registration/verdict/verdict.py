@@ -10,12 +10,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
+from torch import Tensor
 
 from napari_xreg.images import Volume
-from napari_xreg.registration.refinement.confidence import SCALE_SIGMA
+from napari_xreg.registration.refinement.confidence import SCALE_SIGMA, as_deep_as_one_view
 from napari_xreg.registration.refinement.result import Registration, Status
 from napari_xreg.registration.refinement.views import View
-from napari_xreg.registration.verdict.evidence import Evidence, patches_of, that_show, weighed
+from napari_xreg.registration.verdict.evidence import (
+    FEWEST,
+    Evidence,
+    patches_of,
+    that_show,
+    weighed,
+)
 from napari_xreg.registration.verdict.likelihood import Likelihood
 from napari_xreg.registration.verdict.shown import share_shown
 
@@ -174,6 +181,9 @@ def judged(
 ) -> Registration:
     """The registration with its probability and what it rests on; NOT_TRUSTED where that is low.
 
+    Of one radiograph that alone shows it its covariance says no more of the depth than that can: where the others show a sliver, what
+    was refined with them is as sure as if that were the bone.
+
     Parameters
     ----------
     registration
@@ -188,6 +198,9 @@ def judged(
     if registration.status in _NOT_JUDGED:
         return registration
     verdict = verdict_of(registration, volume, views, locked)
+    covariance, scale = registration.covariance, registration.scale
+    if (by := verdict.seen_by) is not None and not verdict.depth_given:
+        covariance, scale = _by_one(registration, by)
     status, said = registration.status, registration.notes
     if not verdict.trusted:
         if status is not Status.CONVERGED:
@@ -198,6 +211,8 @@ def judged(
         status=status,
         probability=verdict.probability,
         notes=(*said, verdict.words),
+        covariance=covariance,
+        scale=scale,
         shown=verdict.shown,
         seen_by=verdict.seen_by,
     )
@@ -213,16 +228,19 @@ def verdict_of(
     showing = that_show([patches_of(volume, view) for view in found])
     several = len(found) > 1
     shown = tuple(share_shown(volume, view) for view in found) if several else ()
-    alone = next(iter(showing)) if len(showing) == 1 else None
+    enough = [number for number in showing if len(showing[number][0].here) >= FEWEST]
+    alone = enough[0] if len(enough) == 1 else None
+    given = "depth" in locked and not alone  # that of the first
     off = depth = sigma = None
     if (by := alone if several else 0) is not None:
         pose = found[by].world_from_camera.to(dtype=torch.float64)
         depth = float(pose.inverse().apply(registration.pivot.double()[None])[0, 2])
-        if registration.covariance is not None:
+        covariance = registration.covariance
+        if several and not given:
+            covariance, _ = _by_one(registration, by)
+        if covariance is not None:
             along = pose.rotation[:, 2]
-            sigma = float(
-                (along @ registration.covariance[3:, 3:].double() @ along).clamp_min(0).sqrt()
-            )
+            sigma = float((along @ covariance[3:, 3:].double() @ along).clamp_min(0).sqrt())
         radiograph = found[by].radiograph
         # Nobody said where the C-arm turns about: nothing to contradict.
         assumed = radiograph.geometry is not None and radiograph.geometry.assumed(
@@ -234,9 +252,21 @@ def verdict_of(
         off,
         depth,
         sigma,
-        "depth" in locked,
+        given,
         shown,
         alone if several else None,
+    )
+
+
+def _by_one(registration: Registration, by: int) -> tuple[Tensor | None, Tensor | None]:
+    """Covariance and scale, as sure of the depth as one of the radiographs is."""
+    covariance, scale = registration.covariance, registration.scale
+    if covariance is None:
+        return None, scale
+    source = registration.views[by].translation
+    return as_deep_as_one_view(covariance, scale, source, registration.pivot.to(source)) or (
+        covariance,
+        scale,
     )
 
 
