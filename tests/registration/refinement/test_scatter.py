@@ -14,13 +14,20 @@ from napari_xreg.images import Radiograph, Volume
 from napari_xreg.metrics import mean_target_registration_error
 from napari_xreg.registration import Level, RefineSettings, View
 from napari_xreg.registration.refinement.host.hardening import water_lac
-from napari_xreg.registration.refinement.host.scatter import fit_beam, scatter_shape
+from napari_xreg.registration.refinement.host.scatter import (
+    _between,
+    fit_beam,
+    scatter_shape,
+    within_blades,
+)
 from napari_xreg.registration.refinement.host.view_problem import ViewProblem, with_scatter
 from napari_xreg.registration.refinement.second_order.channels import ROBUST
 from napari_xreg.registration.refinement.second_order.look import look_at
 from napari_xreg.rendering import prepare, render_drr
 
 ARM = CArm(1020.0, 740.0, Detector((64, 72), (3.0, 3.1), (4.0, -7.0)))
+FIELD = np.ones((64, 72), bool)
+FIELD[:, :3] = False
 ANGLES = ((15.0, -10.0), (70.0, 5.0))
 
 
@@ -45,9 +52,7 @@ def exposed(patient, pose, gain, amount, rod=2.0):
     """A radiograph whose bone is brighter and over which scatter lies; a bent response, a tilted beam, a rod."""
     image, bone = parts_of(patient, pose)
     through = image + np.float32(gain) * bone
-    mask = torch.ones(64, 72, dtype=torch.bool)
-    mask[:, :3] = False
-    over = amount * scatter_shape(through, np.flatnonzero(mask.numpy()), 3.1)
+    over = amount * scatter_shape(through, FIELD, 3.1)
     read = -np.log(np.exp(-through) + over)
     tilt = np.linspace(0.0, 0.3, 72, dtype=np.float32)
     read = 0.4 + 0.8 * read + 0.02 * read**2 + tilt
@@ -55,7 +60,7 @@ def exposed(patient, pose, gain, amount, rod=2.0):
     read = read + 0.004 * noise.numpy()
     read[20:23] += rod
     read[:, :3] = 9.0
-    return Radiograph(torch.from_numpy(read), ARM, mask=mask, simulated=True)
+    return Radiograph(torch.from_numpy(read), ARM, mask=torch.from_numpy(FIELD), simulated=True)
 
 
 def test_it_adds_to_the_primary():
@@ -70,7 +75,7 @@ def test_it_falls_widely_about_what_took_it_out_of_the_beam():
     """A thick half and a half of air, edge along the columns; by hand, with the normal distribution of 25 mm."""
     image = np.zeros((40, 400), np.float32)
     image[:, :200] = 2.0
-    shape = scatter_shape(image, np.arange(image.size), 2.5)
+    shape = scatter_shape(image, np.ones(image.shape, bool), 2.5)
     # As much as the primary where the patient is.
     assert shape[:, :200].mean() == pytest.approx(math.exp(-2), rel=1e-4)
     deep = shape[20, 50]  # 0.7 there and half of 0.3 everywhere
@@ -81,8 +86,7 @@ def test_it_falls_widely_about_what_took_it_out_of_the_beam():
     beyond = shape[20, 209:211].mean()
     assert beyond / deep == pytest.approx((0.7 * 0.158655 + 0.15) / 0.85, rel=5e-3)
     # Behind blades nothing is hit: with the thick half masked away nothing scatters.
-    air = np.flatnonzero(image == 0)
-    assert not scatter_shape(image, air, 2.5).any()
+    assert not scatter_shape(image, image == 0, 2.5).any()
 
 
 @pytest.mark.parametrize(("gain", "amount"), [(0.3, 0.6), (-0.2, 0.0), (0.0, 1.4)])
@@ -91,7 +95,7 @@ def test_it_is_found_beside_the_brightness_of_bone(patient, gain, amount):
     radiograph = exposed(patient, pose, gain, amount)
     part = ViewProblem(radiograph, ROBUST)
     image, bone = parts_of(patient, pose)
-    found = fit_beam(part, image, bone)
+    found = fit_beam(part, image, bone, FIELD)
     assert found.gain == pytest.approx(gain, abs=0.11)
     behind = np.exp(-image) < math.exp(-1)
     primary = np.exp(-image - gain * bone)[behind].mean()
@@ -103,9 +107,42 @@ def test_what_has_no_edges_or_no_tone_says_nothing(patient):
     radiograph = exposed(patient, pose, 0.3, 0.6)
     image, bone = parts_of(patient, pose)
     grey = replace(ROBUST, compared=ROBUST.compared[:1])
-    assert fit_beam(ViewProblem(radiograph, grey), image, bone) is None
+    assert fit_beam(ViewProblem(radiograph, grey), image, bone, FIELD) is None
     inverted = replace(radiograph, line_integrals=-radiograph.line_integrals)
-    assert fit_beam(ViewProblem(inverted, ROBUST), image, bone) is None
+    assert fit_beam(ViewProblem(inverted, ROBUST), image, bone, FIELD) is None
+
+
+def test_what_is_painted_out_or_saturated_has_scattered_all_the_same():
+    """A convex field, turned, with a hole: the hole is within, what lies behind the blades is not."""
+    usable = np.zeros((30, 40), bool)
+    usable[5:25, 6:34] = True
+    usable[12:18, 15:22] = False
+    wanted = np.zeros((30, 40), bool)
+    wanted[5:25, 6:34] = True
+    assert np.array_equal(within_blades(usable), wanted)
+    assert not within_blades(np.zeros((4, 5), bool)).any()
+
+
+def test_of_two_numbers_one_at_its_bound_leaves_the_other_its_own_best():
+    """y = 0.3 a - 0.2 b with a and b alike by half: b held at 0, a is 0.3 - 0.2 x 0.5."""
+    columns = np.array([[0.0, 1.0, 0.5], [0.0, 0.0, np.sqrt(0.75)], [1.0, 0.0, 0.0]])
+    rest = columns @ np.array([0.0, 0.3, -0.2])
+    found = _between(columns, rest, np.ones(3), np.array([0.0, 0.0]))
+    assert found.tolist() == pytest.approx([0.0, 0.2, 0.0], abs=1e-6)
+
+
+def test_more_scatter_than_can_be_is_none(patient):
+    """Of a thin patient under three and a half times its primary: something else is explained."""
+    pose = pose_of(patient)
+    radiograph = exposed(patient, pose, 0.0, 4.5, rod=0.0)
+    image, bone = parts_of(patient, pose)
+    assert fit_beam(ViewProblem(radiograph, ROBUST), image, bone, FIELD) is None
+
+
+def test_an_opaque_ray_is_read_as_no_more_than_that():
+    seen, share = with_scatter(np.array([[200.0, 2.0]], np.float32), np.zeros((1, 2), np.float32))
+    assert seen[0].tolist() == pytest.approx([80.0, 2.0])
+    assert share[0].tolist() == [1.0, 1.0]
 
 
 @pytest.mark.parametrize("name", BACKENDS)
@@ -126,13 +163,22 @@ def test_every_radiograph_has_its_own(patient, name):
     backend = BACKENDS[name]
     level = Level(72, None, channels=ROBUST)
     look = look_at(patient.to(device=backend.device), cases, level, patient.center)
+    # Of the second of the first something is saturated; of its first something is painted out.
+    burnt, hole = look.cases[0][1], look.cases[0][0]
+    mask = hole.usable.clone()
+    mask[30:36, 30:40] = False
+    painted = replace(hole, mask=mask)
+    mask = burnt.usable.clone()
+    mask[50:, 60:] = False
+    look = replace(look, cases=((painted, replace(burnt, mask=mask)), look.cases[1]))
+    whole = ((painted, burnt), look.cases[1])
     batches = [Pose.stack([pose_of(patient, n)] * 2).to(device=backend.device) for n in range(2)]
-    found = backend.beams(look, batches)
+    found = backend.beams(look, batches, whole)
     assert found.gains.tolist() == pytest.approx([0.3, 0.3], abs=0.08)
-    assert found.scatter[1][1] is None
-    for case, view in ((0, 0), (0, 1), (1, 0)):
+    assert found.scatter[1][1] is found.scatter[0][1] is None
+    for case, view in ((0, 0), (1, 0)):
         image, bone = parts_of(patient, pose_of(patient, view))
-        whole = scatter_shape(image + np.float32(0.3) * bone, np.arange(image.size), 3.1)
+        whole = scatter_shape(image + np.float32(0.3) * bone, FIELD, 3.1)
         amount = found.scatter[case][view].mean() / whole.mean()
         assert amount == pytest.approx(amounts[case][view], abs=0.1)
 
@@ -144,7 +190,7 @@ def test_both_backends_compare_alike_under_it(patient):
         for n in (0, 1)
     ]
     image, bone = parts_of(patient, pose_of(patient))
-    beam = fit_beam(ViewProblem(views[0].radiograph, ROBUST), image, bone)
+    beam = fit_beam(ViewProblem(views[0].radiograph, ROBUST), image, bone, FIELD)
     models, plain = [], []
     for backend in BACKENDS.values():
         level = Level(72, None, channels=ROBUST)
@@ -169,7 +215,7 @@ def test_slopes_are_those_of_what_is_read(patient):
     """Against differences of the DRR with its scatter, pixel by pixel of the edge images."""
     pose = pose_of(patient)
     radiograph = exposed(patient, pose, 0.0, 0.7)
-    over = np.float32(0.7) * scatter_shape(parts_of(patient, pose)[0], np.arange(64 * 72), 3.1)
+    over = np.float32(0.7) * scatter_shape(parts_of(patient, pose)[0], FIELD, 3.1)
     part = ViewProblem(radiograph, ROBUST, scatter=over)
     pivot = patient.center.double().numpy()
     ready = prepare(patient, packed=True)
@@ -206,8 +252,8 @@ def test_a_pose_is_nearer_with_it(patient):
         return float(mean_target_registration_error(found, pose, points))
 
     class Without(type(BACKENDS["host"])):
-        def beams(self, look, poses):
-            found = super().beams(look, poses)
+        def beams(self, look, poses, whole):
+            found = super().beams(look, poses, whole)
             return replace(found, scatter=((None,),))
 
     assert off("host") < 0.5 * off(Without(1))

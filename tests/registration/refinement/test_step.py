@@ -84,6 +84,16 @@ def test_a_stride_makes_a_step_longer_and_it_is_judged_by_what_so_long_a_step_pr
     assert float(after.damping) == pytest.approx(1e-3 / 3)
 
 
+def test_a_step_that_is_short_for_its_damping_is_looked_at_though_the_one_before_was_taken():
+    """Damped ten times its curvature the step is a short one of a way that is not."""
+    problem = Toned()
+    start = begin(problem, at(4.0))
+    damped = replace(start, damping=torch.full_like(start.damping, 10.0))
+    tried, after = step(problem, damped, 0.01, untried_mm=1.0)
+    assert float(tried.step_mm) == pytest.approx(5.0 / 11.0)
+    assert not bool(after.ended)
+
+
 class Known:
     """x is known to be 1 mm, twice as surely as the image says it."""
 

@@ -201,7 +201,7 @@ class _Course:
         steps = levenberg_marquardt(
             problem, state, iterations=level.iterations * (1 if tied else len(self._bodies)),
             tolerance_mm=alone.tolerance_mm, untried_mm=untried_mm,
-            stride=settings.stride_at(level), pull=pull, control=self._control,
+            stride=settings.stride_at(number, level), pull=pull, control=self._control,
             locks=Tied(look.pivots) if tied else None,
         )  # fmt: skip
         for tried, state in steps:

@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from napari_xreg.geometry import Pose
+from napari_xreg.images import Radiograph
 from napari_xreg.registration.refinement.second_order.look import Field, Look
 
 
@@ -92,6 +93,9 @@ class Beams:
     scatter: tuple[tuple[Field | None, ...], ...]
 
 
+Whole = tuple[tuple[Radiograph, ...], ...]
+"""Radiographs of every case, as `Look.cases`."""
+
 Seen = TypeVar("Seen")
 """What was seen at a batch of poses, as a problem keeps it: images, Jacobians, and what was fitted to
 them beside the pose (tone, weights). A solver only carries it."""
@@ -166,8 +170,14 @@ class Backend(Protocol):
         """How much brighter bone is in each case (`hardening`), at a pose of each, a batch a view."""
         ...
 
-    def beams(self, look: Look, poses: Sequence[Pose]) -> Beams:
-        """Brightness of bone and scatter of each case (`scatter`), at poses that are right to a millimetre."""
+    def beams(self, look: Look, poses: Sequence[Pose], whole: Whole) -> Beams:
+        """Brightness of bone and scatter of each case (`scatter`), at poses that are right to a millimetre.
+
+        Parameters
+        ----------
+        whole
+            The radiographs with what is saturated in them: where something is, scatter is not judged.
+        """
         ...
 
     def problem(

@@ -56,9 +56,9 @@ class RefineSettings:
         A step shorter than this ends the last level; coarser levels end at a tenth of a pixel.
     untried
         A step of the last level shorter than so many of its pixels is taken and ends it, without a look at
-        where it led; the covariance is that of the pose before it.
+        where it led; the covariance is that of the pose before it. 0: none is, and `tolerance_mm` alone ends it.
     stride
-        How many times as long as Gauss and Newton have it a step is, below 2, where tone and weights of
+        How many times as long as Gauss and Newton have it a step of the last level is, below 2, where tone and weights of
         outliers are fitted: held while it is made, they follow it, so that it goes about half of the way.
     bone_pixels
         Longer side of the image, at most, that the brightness of bone is judged in (`hardening`); None:
@@ -129,10 +129,12 @@ class RefineSettings:
         """A step shorter than this ends a level without a look, mm."""
         return self.untried * pixel_mm if self.is_last(number) else 0.0
 
-    def stride_at(self, level: Level) -> float:
-        """`stride`, or 1 where nothing is fitted beside the pose: Gauss and Newton go all of the way."""
+    def stride_at(self, number: int, level: Level) -> float:
+        """`stride` at the last level; 1 far off, and where nothing is fitted beside the pose: Gauss and
+        Newton go all of the way there.
+        """
         follows = level.channels.tone or level.channels.outlier_scale is not None
-        return self.stride if follows else 1.0
+        return self.stride if follows and self.is_last(number) else 1.0
 
     def bone_look(self, level: Level) -> Level:
         """A level as the brightness of bone is judged there."""

@@ -13,7 +13,7 @@ from napari_xreg.registration.refinement.batched.graph import Capture, RecordedS
 from napari_xreg.registration.refinement.batched.hardening import bone_gains, images_and_bone
 from napari_xreg.registration.refinement.batched.problem import DeviceProblem
 from napari_xreg.registration.refinement.host.scatter import beams_of
-from napari_xreg.registration.refinement.problem import Beams
+from napari_xreg.registration.refinement.problem import Beams, Whole
 from napari_xreg.registration.refinement.second_order.look import Look
 
 
@@ -39,14 +39,16 @@ class Batched:
         each = DeviceProblem(look, torch.arange(len(look.cases)))
         return bone_gains(each, poses)
 
-    def beams(self, look: Look, poses: Sequence[Pose]) -> Beams:
+    def beams(self, look: Look, poses: Sequence[Pose], whole: Whole) -> Beams:
         """See `Backend`. Rendered on the device, fitted on the processor, once a case."""
         each = DeviceProblem(look, torch.arange(len(look.cases)))
         views = [
             (image.cpu().numpy(), bone.cpu().numpy())
             for image, bone in images_and_bone(each, poses)
         ]
-        return beams_of(look, lambda case, view: (views[view][0][case], views[view][1][case]))
+        return beams_of(
+            look, whole, lambda case, view: (views[view][0][case], views[view][1][case])
+        )
 
     def problem(
         self, look: Look, of: Int[Tensor, "s"], gains: Float[Tensor, "cases"] | None

@@ -26,7 +26,7 @@ from napari_xreg.registration.refinement.batched.tone import (
 )
 from napari_xreg.registration.refinement.host.hardening import water_lac
 from napari_xreg.registration.refinement.host.tone import MOST_PIXELS
-from napari_xreg.registration.refinement.host.view_problem import ViewProblem
+from napari_xreg.registration.refinement.host.view_problem import OPAQUE, ViewProblem
 from napari_xreg.registration.refinement.problem import Model
 from napari_xreg.registration.refinement.second_order.levels import Level
 from napari_xreg.registration.refinement.second_order.look import Look
@@ -192,7 +192,7 @@ class DeviceViewProblem:
         """`view_problem.with_scatter`; None: as they are."""
         if self._scatter is None:
             return image, None
-        primary = torch.exp(-image)
+        primary = torch.exp(-image.clamp_max(OPAQUE))
         total = primary + self._scatter
         return -torch.log(total), primary / total
 

@@ -27,7 +27,7 @@ from napari_xreg.registration.refinement.host.view_problem import (
     ViewProblem,
 )
 from napari_xreg.registration.refinement.host.windows import window_of
-from napari_xreg.registration.refinement.problem import Beams, Model
+from napari_xreg.registration.refinement.problem import Beams, Model, Whole
 from napari_xreg.registration.refinement.second_order.levels import Level
 from napari_xreg.registration.refinement.second_order.look import Field, Look
 from napari_xreg.rendering import Prepared, prepare
@@ -273,7 +273,7 @@ class Host:
         ]
         return torch.tensor(gains, dtype=torch.float64)
 
-    def beams(self, look: Look, poses: Sequence[Pose]) -> Beams:
+    def beams(self, look: Look, poses: Sequence[Pose], whole: Whole) -> Beams:
         """See `Backend`."""
         self._scaled.clear()
 
@@ -283,7 +283,7 @@ class Host:
                 [(look.volume, water_lac())], radiograph, at, threads=self._threads
             )
 
-        return beams_of(look, seen)
+        return beams_of(look, whole, seen)
 
     def problem(
         self, look: Look, of: Int[Tensor, "s"], gains: Float[Tensor, "cases"] | None

@@ -24,14 +24,16 @@ from napari_xreg.registration.refinement.host.view_problem import (
     filtered,
     with_scatter,
 )
-from napari_xreg.registration.refinement.problem import Beams
+from napari_xreg.registration.refinement.problem import Beams, Whole
 from napari_xreg.registration.refinement.second_order.channels import OUTLIER_SCALE
 from napari_xreg.registration.refinement.second_order.look import Field, Look
 
 Array = npt.NDArray[np.float32]
+Values = npt.NDArray[np.float64]
+Matrix = npt.NDArray[np.float64]
 
 SPREAD_MM = 25.0
-"""Standard deviation of its Gaussian on the detector. From 12 to 50 mm depths differ by 0.2 mm at most."""
+"""Standard deviation of its Gaussian on the detector. Of a hip, 12 and 50 mm instead moved the depth by 0.1 mm either way."""
 EVEN = 0.3
 """Share of it that is the same everywhere."""
 BEHIND_PATIENT = float(np.exp(-1.0))
@@ -63,63 +65,82 @@ class Beam:
     scatter: Array
 
 
-def scatter_shape(image: Array, usable: npt.NDArray[np.intp], pixel_mm: float) -> Array:
+def within_blades(usable: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """What the beam reaches, of the pixels of a radiograph that count: the smallest convex region about them.
+
+    Blades and the circle of an intensifier leave one; what is painted out within has scattered all the same.
+    """
+    reached = np.zeros(usable.shape, np.uint8)
+    points = np.argwhere(usable)[:, ::-1].astype(np.int32)
+    if len(points):
+        cv2.fillConvexPoly(reached, cv2.convexHull(points), 1)
+    return reached.astype(bool)
+
+
+def scatter_shape(image: Array, field: npt.NDArray[np.bool_], pixel_mm: float) -> Array:
     """Where scatter falls, as much as the primary behind the patient, as a share of the open beam.
 
     Parameters
     ----------
     image
         DRR, line integrals [rows, columns].
-    usable
-        Flat indices of the pixels within the field; behind blades nothing scatters.
+    field
+        Within the blades; behind them nothing scatters.
     pixel_mm
         On the detector.
     """
     primary = np.exp(-image)
-    field = np.zeros(image.size, np.float32)
-    field[usable] = 1.0
-    removed = primary * np.maximum(image, 0.0) * field.reshape(image.shape)
+    removed = primary * np.maximum(image, 0.0) * field
     width = SPREAD_MM / pixel_mm
     # The patient goes on beyond the detector, so the border is mirrored.
     wide = cv2.GaussianBlur(removed, (0, 0), width, borderType=cv2.BORDER_REFLECT)
-    wide = (1 - EVEN) * wide + np.float32(EVEN * float(wide.ravel()[usable].mean()))
-    there, spread = primary.ravel()[usable], wide.ravel()[usable]
-    behind = there < BEHIND_PATIENT
+    wide = (1 - EVEN) * wide + np.float32(EVEN * float(wide[field].mean()))
+    behind = field & (primary < BEHIND_PATIENT)
     if not behind.any():
-        behind[:] = True
-    total = float(spread[behind].mean())
+        behind = field
+    total = float(wide[behind].mean())
     if not total > 0:
         return np.zeros_like(image)
-    return np.asarray(wide * np.float32(float(there[behind].mean()) / total), np.float32)
+    return np.asarray(wide * np.float32(float(primary[behind].mean()) / total), np.float32)
 
 
-def beams_of(look: Look, images: Callable[[int, int], tuple[Field, Field]]) -> Beams:
+def beams_of(look: Look, whole: Whole, images: Callable[[int, int], tuple[Field, Field]]) -> Beams:
     """Of every case: the brightness of bone is the mean over the radiographs that can tell.
 
     Parameters
     ----------
     look
         The radiographs, at a level that compares edges.
+    whole
+        As of `Backend.beams`.
     images
         Of a case and a view, DRRs of the CT and of the excess of its attenuation over water.
     """
     gains, scatter = [], []
     for case, radiographs in enumerate(look.cases):
-        beams = []
+        beams: list[Beam | None] = []
         for view, radiograph in enumerate(radiographs):
-            part = ViewProblem(radiograph, look.level.channels)
+            full = whole[case][view].usable
+            if bool((full != radiograph.usable).any()):
+                # Saturated where little is in the way, and that scatters most.
+                beams.append(None)
+                continue
             image, bone = images(case, view)
-            beams.append(fit_beam(part, image, bone))
+            part = ViewProblem(radiograph, look.level.channels)
+            beams.append(fit_beam(part, image, bone, within_blades(full.numpy())))
         told = [beam.gain for beam in beams if beam is not None]
         gains.append(float(np.mean(told)) if told else math.nan)
         scatter.append(tuple(None if beam is None else beam.scatter for beam in beams))
     return Beams(torch.tensor(gains, dtype=torch.float64), tuple(scatter))
 
 
-def fit_beam(part: ViewProblem, image: Array, bone: Array) -> Beam | None:
+def fit_beam(
+    part: ViewProblem, image: Array, bone: Array, field: npt.NDArray[np.bool_]
+) -> Beam | None:
     """Brightness of bone and scatter of one radiograph, at a pose that is right to a millimetre.
 
-    None where they cannot be told: nothing is compared by its edges, or a brighter DRR means a darker radiograph.
+    None where they cannot be told: nothing is compared by its edges, a brighter DRR means a darker radiograph,
+    or more would have to be assumed than can be.
 
     Parameters
     ----------
@@ -127,6 +148,8 @@ def fit_beam(part: ViewProblem, image: Array, bone: Array) -> Beam | None:
         The radiograph, its pixels and edge images.
     image, bone
         DRRs of the CT and of the excess of its attenuation over water.
+    field
+        As of `scatter_shape`.
     """
     edges = [channel for channel in part.compared if channel.size > 1]
     if not edges or part.usable.size == 0:
@@ -152,12 +175,13 @@ def fit_beam(part: ViewProblem, image: Array, bone: Array) -> Beam | None:
     weight = np.sqrt(weight / weight.mean())[:, None]
     seen = across(part.target) * weight[:, 0]
     trust = np.ones_like(seen)
-    gain, amount = 0.0, FIRST_GUESS
+    now = np.array([0.0, FIRST_GUESS])
     shape = np.zeros_like(image)
     for _ in range(ROUNDS):
-        through = image + np.float32(gain) * bone
-        shape = scatter_shape(through, part.usable, pixel_mm)
-        scattered, share = with_scatter(through, np.float32(amount) * shape)
+        gain, amount = now.astype(np.float32)
+        through = image + gain * bone
+        shape = scatter_shape(through, field, pixel_mm)
+        scattered, share = with_scatter(through, amount * shape)
         tone = fit_tone(scattered, part.target, part.usable)
         if tone is None:
             return None
@@ -165,11 +189,26 @@ def fit_beam(part: ViewProblem, image: Array, bone: Array) -> Beam | None:
         planes = [value, steep * share * bone, -steep * shape * np.exp(scattered)]
         columns = np.column_stack([across(plane) for plane in planes]) * weight
         rest = seen - across(value + tone.field) * weight[:, 0]
-        found = least_squares(columns, rest, trust)
+        found = _between(columns, rest, trust, now)
         trust = outlier_weights(rest - columns @ found, centre=0.0, scale=OUTLIER_SCALE, least=1e-9)
-        change = np.clip(found[1:], -LONGEST, LONGEST)
-        gain = float(np.clip(gain + change[0], LOWEST, HIGHEST))
-        amount = float(np.clip(amount + change[1], 0.0, MOST))
-        if float(np.abs(change).max()) < 0.005:
+        now = now + found[1:]
+        if float(np.abs(found[1:]).max()) < 0.005:
             break
-    return Beam(gain, np.float32(amount) * shape)
+    if now[0] in (LOWEST, HIGHEST) or now[1] >= MOST:
+        return None
+    return Beam(float(now[0]), np.float32(now[1]) * shape)
+
+
+def _between(columns: Matrix, rest: Values, trust: Values, now: Values) -> Values:
+    """The least squares of a round, its two numbers changed by no more than they may; where one is held at a bound, the others' own best."""
+    low, high = np.array([LOWEST, 0.0]) - now, np.array([HIGHEST, MOST]) - now
+    low, high = np.maximum(low, -LONGEST), np.minimum(high, LONGEST)
+    found = np.asarray(least_squares(columns, rest, trust), np.float64)
+    held = (found[1:] < low) | (found[1:] > high)
+    found[1:] = np.clip(found[1:], low, high)
+    if held.any():
+        free = np.array([True, *~held])
+        left = rest - columns[:, ~free] @ found[~free]
+        found[free] = least_squares(columns[:, free], left, trust)
+        found[1:] = np.clip(found[1:], low, high)
+    return found

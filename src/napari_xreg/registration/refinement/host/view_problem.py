@@ -341,9 +341,13 @@ class ViewProblem:
         return total.reshape(observation.jacobian.shape)
 
 
+OPAQUE = 80.0
+"""Line integral beyond which no beam is left, and single precision cannot tell any."""
+
+
 def with_scatter(image: Array, scatter: Array) -> tuple[Array, Array]:
     """Line integrals as they are read where scatter lies over them, and their slope: the primary's share."""
-    primary = np.exp(-image)
+    primary = np.exp(-np.minimum(image, OPAQUE))
     total = primary + scatter
     return -np.log(total), np.asarray(primary / total, np.float32)
 

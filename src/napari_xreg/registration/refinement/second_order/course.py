@@ -35,7 +35,7 @@ from napari_xreg.registration.refinement.second_order.depth import (
 )
 from napari_xreg.registration.refinement.second_order.levels import Level
 from napari_xreg.registration.refinement.second_order.locks import Locks
-from napari_xreg.registration.refinement.second_order.look import look_at
+from napari_xreg.registration.refinement.second_order.look import Look, look_at
 from napari_xreg.registration.refinement.second_order.tracks import (
     Track,
     candidates_of,
@@ -136,17 +136,7 @@ class _Course:
             # between brought nothing, and each time a CT is rescaled.
             best = [min(left, key=lambda track: track.loss).pose for left in self._alive]
             at = self._of_views(best, range(len(best)))
-            if self._gains is not None and level.channels.edges:
-                # Within a millimetre by now; farther off, what does not fit looks like scatter.
-                beams = self._backend.beams(look, at)
-                gains = torch.where(beams.gains.isnan(), self._gains.cpu(), beams.gains)
-                look = replace(look, scatter=beams.scatter)
-            else:
-                coarser = settings.bone_look(level)
-                seen = (
-                    look if coarser == level else look_at(self._volume, cases, coarser, self._pivot)
-                )
-                gains = self._backend.bone_gains(seen, at)
+            gains, look = self._beam(look, cases, at)
             if (before := settings.bone_gain) is not None:
                 gains = torch.where((gains - before).abs() < SAME_GAIN, before, gains)
             self._gains = gains
@@ -175,6 +165,24 @@ class _Course:
                 self._problem, self._state, given, starts.to(self._backend.device)
             )
 
+    def _beam(
+        self, look: Look, cases: Sequence[Sequence[View]], at: tuple[Pose, ...]
+    ) -> tuple[Float[Tensor, "cases"], Look]:
+        """Brightness of bone at a pose of every case, and the look with its scatter where that can be told."""
+        level, found = look.level, look
+        gains = torch.full((len(look.cases),), torch.nan, dtype=torch.float64)
+        if self._gains is not None and level.channels.edges:
+            # Within a millimetre by now; farther off, what does not fit looks like scatter.
+            whole = look_at(self._volume, self._cases, level, self._pivot).cases
+            beams = self._backend.beams(look, at, whole)
+            gains, found = beams.gains, replace(look, scatter=beams.scatter)
+        untold = gains.isnan()
+        if bool(untold.any()):
+            coarser = self._settings.bone_look(level)
+            seen = look if coarser == level else look_at(self._volume, cases, coarser, self._pivot)
+            gains = torch.where(untold, self._backend.bone_gains(seen, at).cpu(), gains)
+        return gains, found
+
     def _of_views(self, poses: Sequence[Pose], of: Sequence[int]) -> tuple[Pose, ...]:
         """A batch of poses for every view, from those of the first."""
         first = Pose.stack(list(poses))
@@ -190,7 +198,7 @@ class _Course:
         steps = levenberg_marquardt(
             self._problem, self._state, iterations=level.iterations,
             tolerance_mm=self._tolerance_mm, untried_mm=self._untried_mm,
-            stride=self._settings.stride_at(level), locks=self._locks, bounds=self._bounds, pull=self._pull,
+            stride=self._settings.stride_at(self._number, level), locks=self._locks, bounds=self._bounds, pull=self._pull,
             control=control, recorder=self._backend.recorder,
         )  # fmt: skip
         for tried, self._state in steps:

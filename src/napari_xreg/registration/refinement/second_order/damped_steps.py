@@ -28,6 +28,8 @@ ARM_MM = 100.0
 MAX_ROTATION_RAD = 0.26  # 15 degrees: beyond, the linearisation means nothing
 MAX_TRANSLATION_MM = 80.0
 MIN_DAMPING, MAX_DAMPING = 1e-6, 1e6
+GENTLE = 1e-2
+"""Damping that shortens a step by no more than this share."""
 GROWTH = 2.0
 """Of the damping after a step in vain; twice as much each time, until a step is taken again."""
 
@@ -224,7 +226,8 @@ def step(
     length = _length_mm(twist)
     stuck = state.active & ~(predicted > 0)
     # A step that is short because those before it were tried in vain is no sign of the optimum.
-    untried = state.active & ~stuck & (length < untried_mm) & (state.growth <= GROWTH)
+    free = (state.growth <= GROWTH) & (state.damping <= GENTLE)
+    untried = state.active & ~stuck & (length < untried_mm) & free
     active = state.active & ~stuck & ~untried
     poses = _moved(state.poses, twist, problem.pivot)
     if locks is not None:
