@@ -138,7 +138,8 @@ def _coarse_first(count: int) -> list[list[int]]:
 class _Refinement:
     """The loss that `refine` minimises at a level, over the total weight of its channels.
 
-    Without saturated pixels, as at all its levels but the first of several.
+    Without saturated pixels, as at all its levels but the first of several; and without scatter, which is
+    judged at the last of several alone.
     """
 
     def __init__(
