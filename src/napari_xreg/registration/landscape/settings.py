@@ -19,7 +19,9 @@ LEARNED = "learned similarity"
 """What a network says (`loss_landscape`'s `learned`), beside these."""
 
 _MEASURES: dict[str, Choice] = {
-    REFINEMENT: Choice("same metric as Refine", "tone and robust weights fitted at every sample, scatter left out."),
+    REFINEMENT: Choice(
+        "same metric as Refine", "tone and robust weights fitted at every sample, scatter left out."
+    ),
     **{
         name: Choice(f"1 − {name}", similarity_words(function))
         for name, function in SIMILARITIES.items()
