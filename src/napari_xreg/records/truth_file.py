@@ -36,9 +36,14 @@ class TruthFile(Record):
     fiducials_mm: Annotated[Points, AfterValidator(_some)]
     bones: dict[str, MovedBoneEntry] = Field(default_factory=dict)
 
-    def true_of(self, labels: Collection[int]) -> tuple[Pose, Tensor | None]:
-        """The true pose of some structures, and fiducials of them; None: what is moved by itself is not among them."""
-        moved = [bone for bone in self.bones.values() if {bone.label} == set(labels)]
+    def true_of(self, labels: Collection[int]) -> tuple[Pose, Tensor | None] | None:
+        """The true pose of some structures (none: of the patient), and fiducials of them, None where the file has none of their own.
+
+        None where one of several has moved by itself: no one pose is that of all.
+        """
+        moved = [bone for bone in self.bones.values() if bone.label in labels]
+        if moved and len(set(labels)) > 1:
+            return None
         if moved:
             return moved[0].world_from_camera, moved[0].fiducials_mm
         return self.world_from_camera, None

@@ -1,5 +1,6 @@
 """Cases of one's own: CT and radiographs by their files, as `register` takes them."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,13 @@ from napari_xreg.study.case import (
     middle_of,
     placed,
 )
-from napari_xreg.workflows import PoseUnknown, header_pose, open_patient
+from napari_xreg.workflows import (
+    NONE_SEEN,
+    SEVERAL_MOVED,
+    PoseUnknown,
+    header_pose,
+    open_patient,
+)
 
 
 @dataclass(frozen=True)
@@ -76,15 +83,21 @@ class FilesOfCase:
             isocenter = header_pose(radiographs[0], patient.middle).isocenter
         except PoseUnknown:
             isocenter = middle_of(patient)
+        notes = patient.volume.notes
         truth: Pose | None = None
         points: Float[Tensor, "n 3"] | None = None
         if e.truth is not None:
-            truth, points = truth_of(at / e.truth)
-            if points is None:
+            known = truth_of(at / e.truth, patient.structures)
+            truth, points = known or (None, None)
+            if truth is None:
+                notes = (*notes, SEVERAL_MOVED)
+            elif points is None:
                 points = fiducials_of(patient, radiographs[0], truth, 0)
+            elif not len(points):
+                points, notes = None, (*notes, NONE_SEEN)
         return Prepared(
             patient, tuple(radiographs), isocenter, truth, points, start, sources,
-            patient.volume.notes,
+            notes,
         )  # fmt: skip
 
 
@@ -115,8 +128,10 @@ def _built_in(entry: OwnCase, folder: Path) -> bool:
     return entry.ct.partition(":")[0] == "phantom" and not (folder / entry.ct).exists()
 
 
-def truth_of(path: Path) -> tuple[Pose, Float[Tensor, "n 3"] | None]:
-    """A truth of `simulate` with its points, or any pose without.
+def truth_of(
+    path: Path, labels: Collection[int] = ()
+) -> tuple[Pose, Float[Tensor, "n 3"] | None] | None:
+    """A truth of `simulate` with its points, as `TruthFile.true_of` says of some structures; or any pose without.
 
     Raises
     ------
@@ -127,7 +142,9 @@ def truth_of(path: Path) -> tuple[Pose, Float[Tensor, "n 3"] | None]:
         data = read_json(path)
         if isinstance(data, dict) and data.get("schema") == TRUTH:
             known = read_truth(path)
-            return known.world_from_camera, known.fiducials_mm
+            return (
+                known.true_of(labels) if labels else (known.world_from_camera, known.fiducials_mm)
+            )
     return read_pose(path).to(dtype=torch.float64), None
 
 

@@ -276,6 +276,8 @@ from .training.training import (
     training_carm as training_carm,
 )
 from .truth_errors import (
+    NONE_SEEN as NONE_SEEN,
+    SEVERAL_MOVED as SEVERAL_MOVED,
     body_points as body_points,
     bone_points as bone_points,
     errors_against as errors_against,

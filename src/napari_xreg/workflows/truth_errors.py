@@ -82,6 +82,10 @@ def errors_against(
     }
 
 
+SEVERAL_MOVED = "No errors: one of these structures moved by itself, so that no one pose is true of all: register it alone"
+NONE_SEEN = "No errors: the radiograph shows no point of these structures where the truth puts them"
+
+
 def errors_by_truth(
     truth: TruthFile,
     labels: Collection[int],
@@ -89,8 +93,8 @@ def errors_by_truth(
     carm: CArm,
     start: Pose,
     registration: Registration,
-) -> dict[str, Any] | None:
-    """As `errors_against`, of the whole patient or of some structures; None where the picture shows none of them.
+) -> dict[str, Any] | str:
+    """As `errors_against`, of the whole patient or of some structures; in words, why there are none.
 
     Parameters
     ----------
@@ -101,14 +105,19 @@ def errors_by_truth(
     volume
         What is registered of them: voxels of it are the fiducials where the truth has none of them.
     """
-    pose, points = truth.true_of(labels)
+    known = truth.true_of(labels)
+    if known is None:
+        return SEVERAL_MOVED
+    pose, points = known
     if points is None:
         points = (
             body_points(volume, carm, pose, count=len(truth.fiducials_mm), seed=0)
             if labels
             else truth.fiducials_mm
         )
-    return errors_against(pose, points, carm, start, registration) if len(points) else None
+    if not len(points):
+        return NONE_SEEN
+    return errors_against(pose, points, carm, start, registration)
 
 
 def pose_errors(

@@ -160,7 +160,8 @@ def _add_refinement(register: Parser) -> None:
         default=5.0,
         metavar="MM",
         help="compare only pixels this near the rendered bone, where bones alone are rendered "
-        "(default: %(default)g; 0: the whole image)",
+        "(default: %(default)g; 0: the whole image). Structures of a CT that holds the rest too are registered after the whole CT, "
+        "in whole images: then the reach counts only where they are registered alone as well",
     )
     how.add_argument(
         "--lock",

@@ -80,7 +80,7 @@ def run(arguments: Namespace, console: Console) -> int:
     )
     request = BodiesRequest(read.bodies, read.radiographs, settings, read.near)
     found = _shown(request, console)
-    errors = {} if truth is None else _errors(truth, read, request, found)
+    errors = {} if truth is None else _errors(truth, read, request, found, console)
     console.step("drawing")
     with said_anyway(lambda: _say(found, errors, read.notes, console)):
         asked = BonesExport(out, request, found, read.inputs, read.notes, truth=errors)
@@ -95,7 +95,11 @@ def run(arguments: Namespace, console: Console) -> int:
 
 
 def _errors(
-    truth: TruthFile, read: _Read, request: BodiesRequest, found: BodiesRegistration
+    truth: TruthFile,
+    read: _Read,
+    request: BodiesRequest,
+    found: BodiesRegistration,
+    console: Console,
 ) -> dict[str, dict[str, Any]]:
     """Of the bones that the first radiograph shows."""
     errors: dict[str, dict[str, Any]] = {}
@@ -103,7 +107,10 @@ def _errors(
         known = errors_by_truth(
             truth, labels, body.volume, request.radiographs[0].carm, body.world_from_camera[0], each
         )
-        errors |= {body.name: known} if known else {}
+        if isinstance(known, str):
+            console.notes((f"{body.name}: {known}",))
+        else:
+            errors[body.name] = known
     return errors
 
 

@@ -127,7 +127,11 @@ def run(arguments: Namespace, console: Console) -> int:
             truth, patient.structures, patient.rendering.volume(), radiograph.carm, start.pose,
             registration,
         )  # fmt: skip
-        extra |= {"truth": errors} if errors else {}
+        if isinstance(errors, str):
+            console.notes((errors,))
+            extra["assumptions"] = [*notes, errors]
+        else:
+            extra["truth"] = errors
     if case is not None:
         extra |= _beside_truth(case, radiograph, start, registration)
     if arguments.landmarks is not None:

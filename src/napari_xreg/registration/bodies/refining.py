@@ -251,6 +251,8 @@ class _Course:
         says it, or the start."""
         views = len(self._radiographs)
         for number, body in enumerate(self._bodies):
+            if self._end is not None and not number:
+                continue  # the rest, from which the depth of others is told
             poses = self.poses[number * views : (number + 1) * views]
             seen = [View(each, at) for each, at in zip(self._radiographs, poses, strict=True)]
             some = radiographs_that_show(body.volume, seen)
@@ -259,7 +261,7 @@ class _Course:
             known = in_depth(poses[some[0]], sigma_mm)
             if self._end is None:
                 yield Expected(number, poses[0], known)
-            elif number:
+            else:
                 yield ExpectedBetween(number, 0, poses[0] @ self.poses[0].inverse(), known)
 
     def _loss(self, problem: HostProblem, poses: Sequence[Pose]) -> float:
