@@ -98,9 +98,19 @@ def test_where_one_radiograph_shows_it_the_pose_is_judged_as_seen_there(pair, al
     assert told.probability == single.probability > 0.9
     assert told.shown[alone] > 0.95
     assert told.shown[1 - alone] < 0.05
-    assert likelihood_of(told).measured == f"as seen in radiograph {alone + 1} alone"
+    assert likelihood_of(told).measured == "as seen in one radiograph alone"
     assert f"within 2 mm as seen in radiograph {alone + 1} alone (fitted" in told.notes[-1]
     assert f"Only radiograph {alone + 1} shows enough" in told.notes[-1]
+    # By their names, where they have some: which comes first is another matter.
+    named = [
+        replace(v, radiograph=replace(v.radiograph, source=f"{n}.dcm"))
+        for n, v in zip(("ap", "lat"), views, strict=True)
+    ]
+    said = judged(found(*poses), volume, named).notes[-1]
+    one, other = ("ap.dcm", "lat.dcm")[:: 1 if alone == 0 else -1]
+    assert f"as seen in {one} alone (fitted" in said
+    assert f"Only {one} shows enough" in said
+    assert f"{other} shows" in said
     # The standard deviation is that along its own rays: 3 mm, and a hundredth of the 740 mm to the source, which no one view knows.
     assert "± 8.0 mm (one standard deviation)" in told.notes[-1]
     sight = poses[alone].rotation[:, 2]

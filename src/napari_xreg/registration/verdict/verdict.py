@@ -29,7 +29,7 @@ from napari_xreg.registration.verdict.shown import share_shown
 WITHIN_MM = 2.0
 """Right is: mean target registration error of the bone below this; with one radiograph, which says
 little of depth, the distance of its projection, at the patient. So too where one of several alone shows it."""
-SEEN, SEEN_ALONE = "as seen in this radiograph", "as seen in radiograph {} alone"
+SEEN, SEEN_ALONE = "as seen in this radiograph", "as seen in {} alone"
 ISOCENTER_OFF = 0.07
 """Of the source-isocenter distance: a middle of rotation farther from where the header puts it
 contradicts the header."""
@@ -69,6 +69,8 @@ class Verdict:
     """Of several radiographs, how much of what is registered each of them shows (`share_shown`)."""
     seen_by: int | None = None
     """Of several radiographs the one, from 0, that alone shows enough to judge by; None: not one alone."""
+    names: tuple[str, ...] = ()
+    """Of the radiographs, for words: a window puts the one that is shown first. None: they are counted."""
 
     @property
     def contradicts_header(self) -> bool:
@@ -83,7 +85,9 @@ class Verdict:
         return Likelihood(
             self.probability,
             WITHIN_MM,
-            measured if self.seen_by is None else SEEN_ALONE.format(self.seen_by + 1),
+            measured
+            if self.seen_by is None
+            else SEEN_ALONE.format(_called(self.names, self.seen_by)),
             doubted=self.contradicts_header,
         )
 
@@ -103,7 +107,7 @@ class Verdict:
             "the DRR fit the radiograph nowhere better than where this pose puts them."
         )
         if self.seen_by is not None:
-            said += f" {shown_words(self.shown, self.seen_by)}"
+            said += f" {shown_words(self.shown, self.seen_by, self.names)}"
         if self.depth_given:
             said += " The depth was locked: it is as given, and was not looked for."
         elif self.depth_mm is not None:
@@ -119,15 +123,19 @@ class Verdict:
         return said
 
 
-def shown_words(shown: Sequence[float], seen_by: int) -> str:
+def _called(names: Sequence[str], number: int) -> str:
+    return names[number] if names else f"radiograph {number + 1}"
+
+
+def shown_words(shown: Sequence[float], seen_by: int, names: Sequence[str] = ()) -> str:
     """Which radiograph alone shows enough of what is registered; parameters as of `Verdict`."""
     others = [
-        f"radiograph {number + 1} shows {100 * share:.0f} %"
+        f"{_called(names, number)} shows {100 * share:.0f} %"
         for number, share in enumerate(shown)
         if number != seen_by
     ]
     return (
-        f"Only radiograph {seen_by + 1} shows enough of what is registered ({100 * shown[seen_by]:.0f} % of its "
+        f"Only {_called(names, seen_by)} shows enough of what is registered ({100 * shown[seen_by]:.0f} % of its "
         f"structure; {', '.join(others)}): it is judged as by that one."
     )
 
@@ -159,6 +167,7 @@ def verdict_on(
     depth_given: bool = False,
     shown: tuple[float, ...] = (),
     seen_by: int | None = None,
+    names: tuple[str, ...] = (),
 ) -> Verdict:
     """The verdict that evidence supports; parameters as of `Verdict`."""
     likely = 0.0
@@ -172,7 +181,15 @@ def verdict_on(
         )
         likely = 1.0 / (1.0 + math.exp(-odds))
     return Verdict(
-        likely, evidence, isocenter_off, depth_mm, depth_sigma_mm, depth_given, shown, seen_by
+        likely,
+        evidence,
+        isocenter_off,
+        depth_mm,
+        depth_sigma_mm,
+        depth_given,
+        shown,
+        seen_by,
+        names,
     )
 
 
@@ -227,6 +244,7 @@ def verdict_of(
     ]
     showing = that_show([patches_of(volume, view) for view in found])
     several = len(found) > 1
+    names = tuple(view.radiograph.source for view in found)
     shown = tuple(share_shown(volume, view) for view in found) if several else ()
     enough = [number for number in showing if len(showing[number][0].here) >= FEWEST]
     alone = enough[0] if len(enough) == 1 else None
@@ -255,6 +273,7 @@ def verdict_of(
         given,
         shown,
         alone if several else None,
+        names if all(names) and len(set(names)) == len(names) else (),
     )
 
 
@@ -279,6 +298,6 @@ def likelihood_of(registration: Registration) -> Likelihood:
     """What was judged of a registration, on the scale of all poses."""
     measured = SEEN if len(registration.views) == 1 else ""
     if registration.seen_by is not None:
-        measured = SEEN_ALONE.format(registration.seen_by + 1)
+        measured = SEEN_ALONE.format("one radiograph")  # its notes say which
     doubted = not registration and registration.status is not Status.CANCELLED
     return Likelihood(registration.probability, WITHIN_MM, measured, doubted=doubted)
