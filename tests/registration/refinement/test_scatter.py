@@ -169,14 +169,14 @@ def test_every_radiograph_has_its_own(patient, name):
     mask[30:36, 30:40] = False
     painted = replace(hole, mask=mask)
     mask = burnt.usable.clone()
-    mask[50:, 60:] = False
+    mask[:, :26] = False
     look = replace(look, cases=((painted, replace(burnt, mask=mask)), look.cases[1]))
     whole = ((painted, burnt), look.cases[1])
     batches = [Pose.stack([pose_of(patient, n)] * 2).to(device=backend.device) for n in range(2)]
     found = backend.beams(look, batches, whole)
     assert found.gains.tolist() == pytest.approx([0.3, 0.3], abs=0.08)
-    assert found.scatter[1][1] is found.scatter[0][1] is None
-    for case, view in ((0, 0), (1, 0)):
+    assert found.scatter[1][1] is None
+    for case, view in ((0, 0), (0, 1), (1, 0)):
         image, bone = parts_of(patient, pose_of(patient, view))
         whole = scatter_shape(image + np.float32(0.3) * bone, FIELD, 3.1)
         amount = found.scatter[case][view].mean() / whole.mean()

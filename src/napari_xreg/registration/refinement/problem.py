@@ -176,7 +176,7 @@ class Backend(Protocol):
         Parameters
         ----------
         whole
-            The radiographs with what is saturated in them: where something is, scatter is not judged.
+            The radiographs with what is saturated in them: it tells nothing, but it is there and scatters.
         """
         ...
 

@@ -120,14 +120,11 @@ def beams_of(look: Look, whole: Whole, images: Callable[[int, int], tuple[Field,
     for case, radiographs in enumerate(look.cases):
         beams: list[Beam | None] = []
         for view, radiograph in enumerate(radiographs):
-            full = whole[case][view].usable
-            if bool((full != radiograph.usable).any()):
-                # Saturated where little is in the way, and that scatters most.
-                beams.append(None)
-                continue
             image, bone = images(case, view)
+            # What is saturated is not compared, and scatters all the same: thin tissue does so most.
+            field = within_blades(whole[case][view].usable.numpy())
             part = ViewProblem(radiograph, look.level.channels)
-            beams.append(fit_beam(part, image, bone, within_blades(full.numpy())))
+            beams.append(fit_beam(part, image, bone, field))
         told = [beam.gain for beam in beams if beam is not None]
         gains.append(float(np.mean(told)) if told else math.nan)
         scatter.append(tuple(None if beam is None else beam.scatter for beam in beams))
