@@ -136,11 +136,11 @@ class TestRegister:
         )  # fmt: skip
         data = json.loads(done.out)
         assert set(data["structures"]) == {"25", "77", "78"}
-        # Near a bone starts are orientations to look for it in: what is refined are the places found, and
-        # the given pose (docs/decisions/0030).
-        starts = [each["start"] for each in data["candidates"]]
-        assert 0 in starts
-        assert 1 < len(starts) == len(set(starts))
+        # The starts are the whole CT's, which is registered first (docs/decisions/0030): its notes tell of them,
+        # and the structures, which move from its end alone, have no candidates.
+        assert data["settings"]["starts"] == 4
+        assert any(note.startswith("Of the whole CT: ") for note in data["notes"])
+        assert data["candidates"] == []
         assert data["settings"]["spread"] == {"rotation_deg": 2, "in_plane_mm": 5, "depth_mm": 9}
         assert [mark["name"] for mark in data["landmarks"]] == [name for name, _ in names]
         pose = torch.tensor(data["pose"]["world_from_camera"], dtype=torch.float64)
