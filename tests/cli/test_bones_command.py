@@ -174,9 +174,9 @@ def test_bones_start_in_the_frame_that_their_poses_are_of(call, case, tmp_path, 
         "track", case / "ct.nii.gz", tmp_path / "a", "--labels", case / "labels.nii.gz", "--move", "76",
         "--out", tmp_path / "o",
     )  # fmt: skip
-    for more in ((), ("--first", "1"), ("--first", "1", "--frame", "2")):
+    for more in ((), ("--first", "1"), ("--first", "1", "--frame", "2"), ("--frame", "0")):
         assert "so far" in call(*words, *more).err
-    assert asked == [(0, (0, 1, 2)), (0, (1, 2)), (2, (1, 2))]
+    assert asked == [(0, (0, 1, 2)), (0, (1, 2)), (2, (1, 2)), (0, (0, 1, 2))]
     monkeypatch.undo()
     done = call(*words, "--first", "1")
     assert done.code == 2

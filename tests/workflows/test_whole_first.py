@@ -16,11 +16,14 @@ from napari_xreg.session import Rendering
 from napari_xreg.simulation import phantom
 from napari_xreg.workflows import (
     BonesAlone,
+    Frames,
     OnCpuInstead,
     RefineRequest,
+    TrackRequest,
     TryingOthers,
     refine,
     refining,
+    track,
 )
 from napari_xreg.workflows.whole_first import (
     AGREED,
@@ -195,6 +198,18 @@ def test_cancelled_in_the_second_look_it_is_cancelled(monkeypatch, case):
     assert found.status is Status.CANCELLED
     assert found.notes[-1].startswith("Cancelled while the structures were registered alone")
     assert not any(isinstance(event, TryingOthers) for event in seen)
+
+
+def test_a_sequence_begins_with_the_whole_ct_too(monkeypatch, case):
+    """Structures are looked for in the first frame as `register` does; in those after it near where they are expected."""
+    made, middle, _, view = case
+    asked = answers(monkeypatch, case, 0.95, 0.95, 0.95)
+    what = Rendering(made.volume, made.labels, (HIP,))
+    frames = Frames((3, 4, 5), lambda number: (view,))
+    found = run(track(TrackRequest(what, frames, 4, isocenter=middle)))
+    # A coarse and a fine look at each of the two others.
+    assert asked == ["first", *["alone"] * 4]
+    assert found.complete
 
 
 def test_others_are_tried_of_the_whole_and_against_the_whole(monkeypatch, case):

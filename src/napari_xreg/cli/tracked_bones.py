@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from napari_xreg.cli.console import Console
 from napari_xreg.cli.further_views import starting_views
 from napari_xreg.cli.inputs import read_patient, starting_pose
+from napari_xreg.cli.moving import moving_bodies
 from napari_xreg.cli.refining import cancelled_by_interrupt
 from napari_xreg.cli.trial import spelled_out
 from napari_xreg.files import TRACKING, schema_head
@@ -16,7 +17,6 @@ from napari_xreg.images import Radiograph, is_trial
 from napari_xreg.progress import Control, run as run_events
 from napari_xreg.registration import Body, View
 from napari_xreg.workflows import (
-    PATIENT,
     BodiesTrack,
     BodiesTrackRequest,
     Patient,
@@ -51,24 +51,13 @@ def names_of(arguments: Namespace) -> list[str]:
     moving: list[str] = arguments.move
     if not moving:
         return []
-    twice = next((name for name in moving if moving.count(name) > 1), None)
-    if twice is not None:
-        raise ValueError(f"--move {twice} was given twice")
     if arguments.key:
         raise ValueError("--key is the pose of one bone: it cannot be given with --move")
     if arguments.structures:
         raise ValueError("--move takes bones out of the whole CT: leave --structures out")
-    if is_trial(Path(arguments.ct)):
-        if arguments.volume is not None:
-            raise ValueError("--move names the bones of the trial: leave --volume out")
-        if len(moving) > 1 and arguments.start:
-            raise ValueError(
-                "--start is the pose of one bone: the bones of a trial start at their own in its folder of poses"
-            )
-        return moving
-    if PATIENT in moving:
-        raise ValueError(f"{PATIENT!r} is the rest of the CT: give the structure by its number")
-    return [PATIENT, *moving]
+    if is_trial(Path(arguments.ct)) and arguments.volume is not None:
+        raise ValueError("--move names the bones of the trial: leave --volume out")
+    return moving_bodies(arguments, moving)
 
 
 def bones_asked(

@@ -314,7 +314,10 @@ def add_radiograph_geometry(parser: argparse.ArgumentParser) -> None:
     _add_mirrored(group)
     pixels = parser.add_argument_group("pixels of the radiograph")
     pixels.add_argument(
-        "--frame", action="append", type=frame, help="of a multi-frame file: 1, 2, ... or mean"
+        "--frame",
+        action="append",
+        type=frame,
+        help="of a multi-frame file: 1, 2, ... or mean; of a folder or a trial the number in the name",
     )
     pixels.add_argument("--read-as", choices=("intensity", "line_integral"))
     pixels.add_argument("--bone", choices=("dark", "bright"))

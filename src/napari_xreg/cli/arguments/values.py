@@ -69,5 +69,5 @@ def threads(text: str) -> int:
 
 
 def frame(text: str) -> int | str:
-    """A frame from 1, or ``mean``."""
-    return "mean" if text == "mean" else positive(text)
+    """A frame (those of a folder or a trial may begin at 0), or ``mean``."""
+    return "mean" if text == "mean" else whole(text)

@@ -16,6 +16,7 @@ from napari_xreg.cli.further_views import (
     starting_views,
 )
 from napari_xreg.cli.inputs import described_inputs, read_patient, read_xray, starting_pose
+from napari_xreg.cli.moving import moving_bodies
 from napari_xreg.cli.outputs import said_anyway, say_missing, short_verdict
 from napari_xreg.cli.refining import begin_reading, cancelled_by_interrupt, prepare_renderer
 from napari_xreg.cli.trial import spelled_out
@@ -34,7 +35,6 @@ from napari_xreg.registration import (
 )
 from napari_xreg.workflows import (
     BETWEEN,
-    PATIENT,
     BodiesRequest,
     BonesExport,
     Patient,
@@ -140,31 +140,17 @@ def _say(
 def _names(arguments: Namespace) -> list[str]:
     """Of all bodies, as they were asked for."""
     moving: list[str] = arguments.move
-    twice = next((name for name in moving if moving.count(name) > 1), None)
-    if twice is not None:
-        raise ValueError(f"--move {twice} was given twice")
     if not is_trial(Path(arguments.ct)):
         if not moving:
             raise ValueError("--move NAME says which structure of --labels moves by itself")
-        if PATIENT in moving:
-            raise ValueError(f"{PATIENT!r} is the rest of the CT: give the structure by its number")
         if arguments.near_bone is not None:
             raise ValueError("--near-bone is for the bones of a trial: a CT is compared as a whole")
-        return [PATIENT, *moving]
-    if arguments.labels is not None:
-        raise ValueError("the bones of a trial have a CT each: leave --labels out")
+        return moving_bodies(arguments, moving)
     if arguments.truth is not None:
         raise ValueError("--truth is of a simulated radiograph of one CT, not of a trial")
-    names = moving or [volume.name for volume in read_trial(Path(arguments.ct)).volumes]
-    if len(names) > 1 and arguments.start:
-        raise ValueError(
-            "--start is the pose of one bone: the bones of a trial start at their own in its folder of poses"
-        )
-    if any("," in name for name in moving):
-        raise ValueError(
-            "a comma joins structures of a label map: give each bone of a trial by itself"
-        )
-    return names
+    # A trial without --move: all of its bones.
+    every = [volume.name for volume in read_trial(Path(arguments.ct)).volumes]
+    return moving_bodies(arguments, moving or every)
 
 
 def _of_trial(arguments: Namespace, names: Sequence[str]) -> _Read:

@@ -129,8 +129,8 @@ class OneBody:
         return (Pose.identity(),)
 
     def first(self, seen: Seen) -> Found:
-        """See `Sought`."""
-        return self._found(seen, first_settings(), self._request.near)
+        """See `Sought`; structures of a whole CT as `register` looks for them (`RefineRequest.whole_first`)."""
+        return self._found(seen, first_settings(), self._request.near, whole_first=True)
 
     def rough(self, seen: Seen, before: Found | None) -> Found:
         """See `Sought`."""
@@ -149,12 +149,14 @@ class OneBody:
         return nearer(self._request.near)
 
     def _found(
-        self, seen: Seen, settings: RefineSettings, near: NearBone | None, *, judge: bool = True
-    ) -> Found:
+        self, seen: Seen, settings: RefineSettings, near: NearBone | None,
+        *, judge: bool = True, whole_first: bool = False,
+    ) -> Found:  # fmt: skip
         (views,), asked = seen, self._request
         request = RefineRequest(
-            self._rendering, views, settings, self.pivots[0], asked.device, near=near
-        )
+            self._rendering, views, settings, self.pivots[0], asked.device, near=near,
+            whole_first=whole_first,
+        )  # fmt: skip
         return Found((run(refine(request, control=self._control, judge=judge)),))
 
 
