@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+import torch
 from study_twins import Recorded, plan, row_of
 
 from napari_xreg.files import ReadError
+from napari_xreg.geometry import Pose
 from napari_xreg.metrics import bootstrap_over_subjects, capture_range, success_by_start
 from napari_xreg.progress import run
 from napari_xreg.study import (
@@ -17,7 +19,8 @@ from napari_xreg.study import (
     summary,
     worst,
 )
-from napari_xreg.study.evaluating import Evaluation
+from napari_xreg.study.errors import claimed_error
+from napari_xreg.study.evaluating import MAIN_HEAD, Evaluation, case_row, main_row
 from napari_xreg.study.running import FolderRecord
 from napari_xreg.study.tables import exclusions
 from napari_xreg.study.worst import session_name, worst_rows
@@ -31,7 +34,7 @@ def rows(errors, *, starts=None, subjects=None, trusted=None):
         said["failure"] = "lost" if error is None else ""
         said["start_errors"] = {"mtre_mm": 5.0 if starts is None else starts[n]}
         said["subject"] = "a" if subjects is None else subjects[n]
-        said["trusted"] = error is not None if trusted is None else trusted[n]
+        said["trusted"] = error is not None if trusted is None else bool(trusted[n])
         made.append(row_of(job, job.items[0]).model_copy(update=said))
     return made
 
@@ -170,6 +173,45 @@ def test_what_is_trusted_is_of_the_cases():
     # What has no error is infinitely far off, and 2 mm itself is wrong.
     assert (f["cases"], f["failed"], f["trusted"], f["trusted_wrong"]) == (4, 0, 4, 3)
     assert f["gfr_10mm"] == pytest.approx(1 / 4)
+
+
+def test_trust_is_judged_by_what_the_verdict_speaks_of():
+    made = rows([6.0, 6.0, 6.0, 6.0, 1.0, 5.0], trusted=[1, 1, 1, 1, 0, 0])
+    # As seen in the one radiograph 0.3; the same in several of which the second alone is judged by; in space.
+    one, alone, space, old, refused, wrong = made
+    one, space = (r.model_copy(update={"claimed_mm": c}) for r, c in ((one, 0.3), (space, 6.0)))
+    alone = alone.model_copy(update={"claimed_mm": 1.9, "seen_by": 1})
+    # Rows of before it was kept: of one radiograph by mRPD, in space by mTRE.
+    eye = torch.eye(4).tolist()
+    old = old.model_copy(update={"poses": (eye,), "errors": {"mtre_mm": 6.0, "mrpd_mm": 2.0}})
+    refused = refused.model_copy(update={"poses": (eye, eye)})
+    wrong = wrong.model_copy(
+        update={"poses": (eye, eye), "errors": {"mtre_mm": 5.0, "mrpd_mm": 1.0}}
+    )
+    (block,) = blocks_of([one, alone, space, old, refused, wrong])
+    f = figures(block)
+    assert (f["trusted"], f["trusted_wrong"], f["trusted_wrong_in_space"]) == (4, 2, 4)
+    assert f["right_refused"] == 1
+    assert worst_rows([one, alone, space, old], 4)[0].claimed_mm == 6.0
+    head = MAIN_HEAD.index("trusted (wrong; wrong in space)")
+    assert main_row(block)[head : head + 2] == ["4 (2; 4)", "1"]
+    assert case_row(alone)[-1] == 1.9
+    assert case_row(old)[-1] == 2.0
+
+
+def test_what_a_verdict_speaks_of_by_hand():
+    def at(x, y, z):
+        return Pose.from_matrix(
+            torch.tensor([[1, 0, 0, x], [0, 1, 0, y], [0, 0, 1, z], [0, 0, 0, 1.0]]).double()
+        )
+
+    point = torch.tensor([[70.0, 0, 700]])
+    # The first camera is right; the second stands 7 mm too far back, so that it sees the point at 707.
+    found, true = [at(0, 0, 0), at(0, 0, -7)], [at(0, 0, 0), at(0, 0, 0)]
+    assert claimed_error(found, true, point, 0) == 0.0
+    # |(70, 0, 700) x (70, 0, 707)| / |(70, 0, 707)|
+    assert claimed_error(found, true, point, 1) == pytest.approx(490 / np.hypot(70, 707))
+    assert claimed_error(found[::-1], true[::-1], point, None) == pytest.approx(7.0)
 
 
 def test_a_reason_is_said_once_for_a_case():

@@ -15,7 +15,9 @@ class StudyRow(Record):
     `key` says of which inputs, settings and version of the program it is the answer. `failure` is the
     sentence of one that has no answer. `errors` and `start_errors` are distances to the truth by
     their names in `study.METRICS`; none where nobody knows the truth, which `truth_known` says of
-    failures too (None: of a row of before it did). Poses are those of every radiograph of the case.
+    failures too (None: of a row of before it did). `claimed_mm` is the error that the verdict speaks of: as seen
+    in the radiograph that it was judged in, mTRE where it was judged in space (None: no truth, or a row of
+    before it was kept). Poses are those of every radiograph of the case.
     """
 
     SCHEMA = STUDY_ROW
@@ -42,6 +44,7 @@ class StudyRow(Record):
     iterations: Whole = 0
     start_errors: dict[str, Number] = Field(default_factory=dict)
     errors: dict[str, Number] = Field(default_factory=dict)
+    claimed_mm: Number | None = None
     notes: tuple[Text, ...] = ()
     cpu_seconds: Number = 0.0
     wall_seconds: Number = 0.0

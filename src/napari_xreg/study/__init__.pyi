@@ -35,5 +35,7 @@ from .tables import (
     blocks_of as blocks_of,
     failure_lines as failure_lines,
     figures as figures,
+    is_refused as is_refused,
+    is_wrong as is_wrong,
 )
 from .watching import Watched as Watched, watch as watch

@@ -1,6 +1,7 @@
 """The errors that a study measures, each with its definition: one table."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -112,3 +113,24 @@ def errors_of(
     points, center = points.double(), center.double()
     found = {m.name: float(m.of(pose, truth, points, carm, center)) for m in METRICS}
     return {name: value for name, value in found.items() if abs(value) < float("inf")}
+
+
+def claimed_error(
+    poses: Sequence[Pose], truths: Sequence[Pose], points: Points, as_seen_in: int | None
+) -> float | None:
+    """The error that a verdict speaks of, mm: as seen in one radiograph (mRPD), or in space (mTRE); None: no number.
+
+    Parameters
+    ----------
+    poses, truths
+        World from camera of every radiograph: found, and true.
+    points
+        Where it is measured, world mm.
+    as_seen_in
+        As `Registration.as_seen_in`.
+    """
+    view = as_seen_in or 0
+    error = mean_target_registration_error if as_seen_in is None else mean_reprojection_distance
+    found, true = (each[view].to(dtype=torch.float64) for each in (poses, truths))
+    value = float(error(found, true, points.double()))
+    return value if math.isfinite(value) else None

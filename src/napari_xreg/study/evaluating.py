@@ -22,6 +22,7 @@ from napari_xreg.study.tables import (
     DEFINITIONS,
     Block,
     blocks_of,
+    claimed,
     exclusions,
     failure_lines,
     figures,
@@ -119,7 +120,7 @@ def write_tables(evaluation: Evaluation, out: Path | str) -> tuple[Path, ...]:
 CASE_COLUMNS = (
     "case", "subject", "group", "start", "repeat", "method", "simulated", "excluded", "failure",
     "status", "trusted", "probability", "loss", "iterations",
-    *(f"start_{metric.name}" for metric in METRICS), *(metric.name for metric in METRICS),
+    *(f"start_{metric.name}" for metric in METRICS), *(metric.name for metric in METRICS), "claimed_mm",
 )  # fmt: skip
 TIMING_COLUMNS = ("case", "start", "repeat", "method", "cpu_seconds", "wall_seconds", "machine")
 
@@ -132,6 +133,7 @@ def case_row(row: StudyRow) -> list[object]:
         "" if row.probability is None else row.probability, "" if row.failure else row.loss, row.iterations,
         *(row.start_errors.get(metric.name, "") for metric in METRICS),
         *(row.errors.get(metric.name, "") for metric in METRICS),
+        "" if (error := claimed(row)) is None else error,
     ]  # fmt: skip
 
 
@@ -167,7 +169,7 @@ def summary(evaluation: Evaluation) -> str:
 MAIN_HEAD = (
     "group", "start", "method", "subjects", "cases (failed)", "start, median", "SMSR [low, high]", "under 2 mm",
     "GFR@10", "GFR@5", "median [low, high]", "75 %", "95 %", "AUC [low, high]", "capture range",
-    "trusted (wrong)", "CPU s",
+    "trusted (wrong; wrong in space)", "right, refused", "CPU s",
 )  # fmt: skip
 
 
@@ -187,14 +189,17 @@ def main_row(block: Block) -> list[str]:
         return f"[{of(low, unit)}, {of(high, unit)}]" if low in f else ""
 
     spent = seconds(block)
-    wrong = f" ({of('trusted_wrong')})" if "trusted_wrong" in f else ""
+    wrong = (
+        f" ({of('trusted_wrong')}; {of('trusted_wrong_in_space')})" if "trusted_wrong" in f else ""
+    )
     return [
         block.group or "–", block.start, block.method, of("subjects"), f"{of('cases')} ({of('failed')})",
         of("start_median_mm", " mm"), f"{of('smsr', '%')} {within('smsr_low', 'smsr_high', '%')}",
         of("under_2mm", "%"), of("gfr_10mm", "%"), of("gfr_5mm", "%"),
         f"{of('median_mm', ' mm')} {within('median_low_mm', 'median_high_mm')}",
         of("p75_mm", " mm"), of("p95_mm", " mm"), f"{of('auc_10mm')} {within('auc_low', 'auc_high')}",
-        of("capture_mm", " mm"), f"{of('trusted')}{wrong}", "–" if spent is None else f"{spent:.2f}",
+        of("capture_mm", " mm"), f"{of('trusted')}{wrong}", of("right_refused"),
+        "–" if spent is None else f"{spent:.2f}",
     ]  # fmt: skip
 
 

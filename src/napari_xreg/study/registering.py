@@ -15,7 +15,7 @@ from napari_xreg.records import MethodEntry, StartEntry, StudyRow
 from napari_xreg.registration import SOLVERS, NearBone, Registration, Spread, View, Wanted
 from napari_xreg.rendering import torch_threads
 from napari_xreg.study.case import Prepared, StudyCase
-from napari_xreg.study.errors import errors_of
+from napari_xreg.study.errors import claimed_error, errors_of
 from napari_xreg.study.starts import seed_of_start, start_of
 from napari_xreg.workflows import RefineRequest, StartingPose, refine, with_sagittal
 
@@ -134,9 +134,12 @@ def registered(job: Job, item: Item, prepared: Prepared) -> StudyRow:
     first, poses = start.pose, found.views or (found.world_from_camera,)
     start_errors: dict[str, float] = {}
     errors: dict[str, float] = {}
+    claimed = None
     if prepared.truth is not None and prepared.fiducials is not None:
         known = (prepared.truth, prepared.fiducials, carm, center)
         start_errors, errors = errors_of(first, *known), errors_of(poses[0], *known)
+        true = [view.world_from_camera for view in prepared.views(prepared.truth)]
+        claimed = claimed_error(poses, true, prepared.fiducials, found.as_seen_in)
     return StudyRow(
         **_head(job, item),
         truth_known=prepared.truth is not None,
@@ -152,6 +155,7 @@ def registered(job: Job, item: Item, prepared: Prepared) -> StudyRow:
         iterations=len(found.trajectory),
         start_errors=start_errors,
         errors=errors,
+        claimed_mm=claimed,
         notes=(*prepared.notes, *start.notes, *found.notes),
         cpu_seconds=cpu,
         wall_seconds=wall,

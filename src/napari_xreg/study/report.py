@@ -22,7 +22,7 @@ from napari_xreg.study.evaluating import (
     main_row,
     others_table,
 )
-from napari_xreg.study.tables import CURVE_MM, Block, failure_lines
+from napari_xreg.study.tables import CURVE_MM, Block, claimed, failure_lines
 from napari_xreg.study.worst import Shown, shown, worst_rows
 
 PAGE, WORST = "report.html", "worst"
@@ -145,9 +145,11 @@ def _figure(each: Shown, out: Path) -> str:
     error, began = row.errors["mtre_mm"], row.start_errors.get("mtre_mm", float("nan"))
     trust = "trusted" if row.trusted else "not trusted"
     likely = "" if row.probability is None else f", probability {row.probability:.2f}"
+    spoken = claimed(row)
+    seen = "" if spoken in (None, error) else f" ({spoken:.2f} mm as seen in one radiograph)"
     words = (
         f"{row.case}: {row.start}, {row.method}. mTRE {began:.1f} mm at the start, {error:.2f} mm at the "
-        f"result; {trust}{likely}."
+        f"result{seen}; {trust}{likely}."
     )
     parts = [f"<figure><figcaption>{escape(words)}"]
     if each.session is not None:

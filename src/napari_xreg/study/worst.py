@@ -16,7 +16,7 @@ from napari_xreg.study.errors import METRICS
 from napari_xreg.study.evaluating import Evaluation
 from napari_xreg.study.plan import slug
 from napari_xreg.study.row_session import prepared_again, session_of
-from napari_xreg.study.tables import WRONG_MM
+from napari_xreg.study.tables import is_wrong
 
 MOST_OF_A_CASE = 2
 """Rows of one case in a gallery: the rest would look alike."""
@@ -48,11 +48,11 @@ class Shown:
 
 
 def worst_rows(rows: Sequence[StudyRow], count: int) -> list[StudyRow]:
-    """What is looked at first: trusted though wrong, then the farthest off; few of each case."""
+    """What is looked at first: trusted though wrong in what the verdict speaks of, then the farthest off; few of each case."""
 
     def order(row: StudyRow) -> tuple[bool, float]:
         error = row.errors[METRICS[0].name]
-        return not (row.trusted and error >= WRONG_MM), -error
+        return not is_wrong(row), -error
 
     chosen: list[StudyRow] = []
     for row in sorted((r for r in rows if r.errors and not r.failure), key=order):

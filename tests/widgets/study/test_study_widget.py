@@ -42,7 +42,8 @@ def changed(study, tmp_path):
     out = tmp_path / "changed"
     shutil.copytree(study, out)
     for (name, (_, row)), error in zip(watch(out).seen.items(), (7.0, 11.0), strict=True):
-        said = {"errors": {**row.errors, "mtre_mm": error}, "trusted": error == 7.0}
+        said = {"errors": {**row.errors, "mtre_mm": error}, "claimed_mm": error}
+        said["trusted"] = error == 7.0
         write_row(out / "rows" / name, row.model_copy(update=said))
     return out
 

@@ -10,7 +10,7 @@ from qtpy.QtGui import QBrush, QColor
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableView
 
 from napari_xreg.records import StudyRow
-from napari_xreg.study import METRICS, WRONG_MM, likelihood_of_row
+from napari_xreg.study import METRICS, WRONG_MM, is_refused, is_wrong, likelihood_of_row
 
 _ERROR = METRICS[0]
 
@@ -50,7 +50,7 @@ COLUMNS = (
     Column(
         "verdict",
         "How likely the pose is right, as the program judges without knowing the true one; red letters: "
-        f"trusted, and {WRONG_MM:g} mm or more off",
+        f"trusted, and {WRONG_MM:g} mm or more off in what it speaks of (from one radiograph: as seen in it)",
         _verdict,
     ),
     Column(
@@ -71,18 +71,10 @@ CASE_WIDTH = 130
 """Of the first column, pixels: what tells cases apart is often at both ends of their names."""
 
 
-def is_wrong(row: StudyRow) -> bool:
-    """Trusted, though it is off."""
-    error = _error(row)
-    return row.trusted and error is not None and error >= WRONG_MM
-
-
 SHOWN: dict[str, Callable[[StudyRow], bool]] = {
     "all": lambda row: True,
     "trusted, but wrong": is_wrong,
-    "right, but not trusted": lambda row: (
-        not row.trusted and (error := _error(row)) is not None and error < WRONG_MM
-    ),
+    "right, but not trusted": is_refused,
     f"{WRONG_MM:g} mm or more off": lambda row: (
         (error := _error(row)) is not None and error >= WRONG_MM
     ),
