@@ -87,7 +87,7 @@ class Solver:
     compares
         What it can compare, by name, each with a sentence; the first is the default.
     iterations
-        At most so many a level, by default.
+        At most so many a level, by default; of a solver whose levels differ, at the last.
     several_starts, locks, covariance
         Whether it refines from several starts, keeps C-arm parameters as they are, and says how
         certain the pose is.

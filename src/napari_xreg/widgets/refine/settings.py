@@ -60,7 +60,9 @@ class RefineSettingsPanel(QWidget):
         self.iterations = QSpinBox()
         self.iterations.setRange(1, 2000)
         self.iterations.setValue(self.solver.iterations)
-        self.iterations.setToolTip("Maximum iterations per level and start.")
+        self.iterations.setToolTip(
+            "Maximum iterations per level and start; Levenberg–Marquardt does at most 20 before the last level."
+        )
         self.starts = _combo({name: _starts_help(n) for name, n in STARTS.items()}, "starts")
         self.spread = SettingsForm(Spread())
         self.locks = {name: QCheckBox(name) for name in CARM_PARAMETERS}

@@ -41,11 +41,15 @@ class Level:
             raise ValueError(f"a level needs at least one iteration: got {self.iterations}")
 
 
+TO_THE_END = 60
+"""Iterations of the last level: where grey values are cut off it may take more than the 20 of a coarser one
+(docs/decisions/0026-auto.md)."""
+
 COARSE_TO_FINE = (
     Level(32, 6.0, channels=FAR_OFF),
     Level(64, 3.0, channels=ROBUST),
     Level(128, None, channels=ROBUST),
-    Level(256, None, channels=ROBUST),
+    Level(256, None, TO_THE_END, channels=ROBUST),
 )
 """The last levels on the full-resolution CT: a coarser one leaves about 0.6 mm of bias."""
 
@@ -65,7 +69,8 @@ def levels_at(pixels: Sequence[int]) -> tuple[Level, ...]:
         like = min(COARSE_TO_FINE, key=lambda level: abs(level.pixels - count))
         last = number == len(pixels) - 1
         channels = like.channels if number == 0 and len(pixels) > 1 else ROBUST
-        levels.append(Level(count, None if last else like.voxel_mm, channels=channels))
+        steps = TO_THE_END if last else Level.iterations
+        levels.append(Level(count, None if last else like.voxel_mm, steps, channels))
     return tuple(levels)
 
 

@@ -18,6 +18,7 @@ from napari_xreg.registration.refinement.second_order.comparisons import COMPARI
 from napari_xreg.registration.refinement.second_order.course import refine_cases
 from napari_xreg.registration.refinement.second_order.levels import (
     COARSE_TO_FINE,
+    TO_THE_END,
     Level,
     levels_at,
     prepare_levels,
@@ -83,15 +84,15 @@ def _configured(wanted: Wanted) -> RefineSettings:
     elif wanted.finest_only:
         levels = COARSE_TO_FINE[-1:]
     channels = COMPARISONS[wanted.compare].channels if wanted.compare is not None else None
+    if wanted.iterations is not None:
+        # Of the last level; a coarser one that is not done by then is not on its way.
+        coarser = [
+            replace(level, iterations=min(level.iterations, wanted.iterations))
+            for level in levels[:-1]
+        ]
+        levels = (*coarser, replace(levels[-1], iterations=wanted.iterations))
     return RefineSettings(
-        levels=tuple(
-            replace(
-                level,
-                iterations=level.iterations if wanted.iterations is None else wanted.iterations,
-                channels=channels or level.channels,
-            )
-            for level in levels
-        ),
+        levels=tuple(replace(level, channels=channels or level.channels) for level in levels),
         starts=wanted.starts,
         spread=wanted.spread,
         beside=wanted.beside,
@@ -123,7 +124,7 @@ LEVENBERG_MARQUARDT = Solver(
     about="Second order: the Jacobian comes with every DRR. Seconds; gives a covariance.",
     settings=RefineSettings,
     compares=lambda: {name: choice.about for name, choice in COMPARISONS.items()},
-    iterations=COARSE_TO_FINE[0].iterations,
+    iterations=TO_THE_END,
     several_starts=True,
     locks=True,
     covariance=True,
