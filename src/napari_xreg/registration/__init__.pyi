@@ -113,6 +113,7 @@ from .verdict.verdict import (
     Verdict as Verdict,
     depth_words as depth_words,
     is_verdict as is_verdict,
+    judged as judged,
     likelihood_of as likelihood_of,
     verdict_on as verdict_on,
 )

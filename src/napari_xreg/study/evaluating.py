@@ -13,6 +13,7 @@ from pathlib import Path
 from napari_xreg.files import EachFile, WriteError, missing_words, written
 from napari_xreg.metrics import error_percentiles
 from napari_xreg.records import StudyRow
+from napari_xreg.study.elsewhere import ITS_OWN, ITS_OWN_WORDS
 from napari_xreg.study.errors import METRICS
 from napari_xreg.study.plan import methods_words
 from napari_xreg.study.running import FolderRecord, read_folder, rows_there
@@ -237,6 +238,8 @@ def definitions(evaluation: Evaluation) -> list[tuple[str, str]]:
     """Every word of the tables, with what it means here."""
     manifest = evaluation.folder.manifest
     starts = [(f"start {entry.name}", spread_words(entry)) for entry in manifest.starts]
+    if any(method.results is not None for method in manifest.methods):
+        starts.append((f"start {ITS_OWN.name}", ITS_OWN_WORDS))
     methods = [(f"method {name}", words) for name, words in methods_words(manifest)]
     return [*DEFINITIONS, *((m.title, m.definition) for m in METRICS), *starts, *methods]
 

@@ -30,8 +30,9 @@ _HEAD = """# What this study does: every case, from every start, by every method
 # [[trials]]     path = "trial.cfg"  volumes = ["radius"]  cameras = [[1], [2], [1, 2]]  poses = "radius.tra"
 # [[cases]]      name = "anna"  ct = "ct.nii.gz"  xrays = ["ap.dcm"]  truth = "truth.json"  landmarks = "points.fcsv"
 # [[starts]]     name = "far"  kind = "truth" (with spread = 3.0), "header", "frontal", "file", "rayemb",
-#                "landmarks" or "regression" (with weights = "...")  repeats = 3
+#                "landmarks", "regression" or "similarity" (with weights = "...")  repeats = 3
 # [[methods]]    name = "128 starts"  solver = "lm"  starts = 128  spread = 4.0
+# [[methods]]    name = "xvr"  results = "xvr/{subject}/{radiograph}.pth"
 
 """
 

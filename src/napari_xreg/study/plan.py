@@ -12,6 +12,7 @@ from napari_xreg.records import MethodEntry, StartEntry, StudyFile
 from napari_xreg.registration import SOLVERS
 from napari_xreg.study import own_cases, set_cases, simulated_cases, trial_cases
 from napari_xreg.study.case import StudyCase, content, digest
+from napari_xreg.study.elsewhere import ITS_OWN, with_file
 from napari_xreg.study.registering import Item, Job, settings_of
 from napari_xreg.study.starts import draws
 
@@ -76,6 +77,10 @@ def plan_of(manifest: StudyFile, folder: Path, *, limit: int | None = None) -> P
             raise ReadError(f"methods, {method.name}: {error}") from error
     names: set[str] = set()
     jobs = []
+    absent = [
+        f"{own.name}: {file}" for own in manifest.cases for file in own_cases.absent(own, folder)
+    ]
+    results: dict[tuple[str, str], str] = {}
     weights = {
         entry.name: "" if entry.weights is None else content(folder / entry.weights)
         for entry in manifest.starts
@@ -89,16 +94,35 @@ def plan_of(manifest: StudyFile, folder: Path, *, limit: int | None = None) -> P
         described = case.described.described()
         items = tuple(
             Item(start, repeat, method, key_of(manifest.seed, case, described, start, repeat, method, weights))
-            for start in manifest.starts
-            for repeat in draws(start)
-            for method in manifest.methods
+            for start, repeat, method in combined(manifest, case, folder)
         )  # fmt: skip
+        for item in items:
+            if (file := item.method.results) is None:
+                continue
+            if (other := results.setdefault((item.method.name, file), case.name)) != case.name:
+                raise ReadError(
+                    f"methods, {item.method.name}: {file} would be the result of {other!r} and of {case.name!r}: "
+                    "say {case} or {subject} in results"
+                )
+            if not Path(file).exists():
+                absent.append(f"{case.name}: {file}")
         jobs.append(Job(case, items, folder, manifest.seed))
     left = [words for entry in manifest.sets for words in set_cases.left_out(entry, folder)]
-    absent = [
-        f"{own.name}: {file}" for own in manifest.cases for file in own_cases.absent(own, folder)
-    ]
     return Plan(manifest, folder, tuple(jobs), tuple(left), tuple(absent))
+
+
+def combined(
+    manifest: StudyFile, case: StudyCase, folder: Path
+) -> Iterator[tuple[StartEntry, int, MethodEntry]]:
+    """What is done of a case: every start by every solver, and the results of other programs as they are."""
+    solvers = [method for method in manifest.methods if method.results is None]
+    for start in manifest.starts:
+        for repeat in draws(start):
+            for method in solvers:
+                yield start, repeat, method
+    for method in manifest.methods:
+        if method.results is not None:
+            yield ITS_OWN, 0, with_file(method, case, folder)
 
 
 def cases_of(manifest: StudyFile, folder: Path) -> Iterator[StudyCase]:
@@ -132,8 +156,9 @@ def key_of(
             "described": described,
             "start": start.model_dump(exclude={"repeats"}),
             "repeat": repeat,
-            "weights": weights[start.name],
-            "method": method.model_dump(exclude={"name"}),
+            "weights": weights.get(start.name, ""),
+            "method": method.model_dump(exclude={"name", "results"}),
+            "results": "" if method.results is None else content(Path(method.results)),
         }
     )
 
@@ -153,6 +178,10 @@ def methods_words(manifest: StudyFile) -> list[tuple[str, str]]:
     """What a table says of every method."""
     found = []
     for method in manifest.methods:
+        if method.results is not None:
+            words = f"results of xvr ({method.results}), judged by our verdict; their processor's time is not known"
+            found.append((method.name, words))
+            continue
         solver = SOLVERS[method.solver]
         said = [solver.title]
         if method.compare:

@@ -69,8 +69,11 @@ def session_of(prepared: Prepared, row: StudyRow, folder: FolderRecord) -> Sessi
     if row.failure:
         return session
     method = next(m for m in folder.manifest.methods if m.name == row.method)
-    settings = settings_of(method, landmarks=patient.landmarks)
-    described = {"kind": type(settings).__name__, **plain(settings)}
+    if method.results is None:
+        settings = settings_of(method, landmarks=patient.landmarks)
+        described = {"kind": type(settings).__name__, **plain(settings)}
+    else:
+        described = {"kind": "xvr"}
     session.results.accept(session.results.add(registration_of_row(row), ids, described))
     return session
 

@@ -263,7 +263,12 @@ def read_folder(out: Path | str) -> FolderRecord:
     """
     file = Path(out) / PLAN_FILE
     if not file.is_file():
-        raise ReadError(f"{out}: is no folder of a study: it holds no {PLAN_FILE}")
+        hint = (
+            "; of results of xvr: name them in a manifest (results of a method), and do that"
+            if any(Path(out).glob("*.pth"))
+            else ""
+        )
+        raise ReadError(f"{out}: is no folder of a study: it holds no {PLAN_FILE}{hint}")
     return FolderRecord.read(read_json(file), PLAN_FILE)
 
 

@@ -72,15 +72,24 @@ def start_of(prepared: Prepared, entry: StartEntry, folder: Path, seed: int) -> 
         pose = radiograph.carm.pose_from(CArmPose(0.0, 0.0, isocenter=(x, y, z)))
         return StartingPose(pose, isocenter, "frontal view")
     patient = prepared.patient
+    given = None
+    if entry.kind == "similarity":
+        given = start_of(prepared, _given(entry), folder, seed)
     request = InitialiseRequest(
         entry.kind, patient.volume, radiograph, patient.labels, patient.landmarks,
         weights=None if entry.weights is None else folder / entry.weights, seed=seed,
+        given=given,
         beside=tuple((other, None) for other in prepared.radiographs[1:]),
     )  # fmt: skip
     found = run(initialise(request))
     if found is None:
         raise NoStart("it was cancelled")
     return found
+
+
+def _given(entry: StartEntry) -> StartEntry:
+    """The start that is moved nearer."""
+    return entry.model_copy(update={"kind": entry.given})
 
 
 def _apart(start: StartingPose, truth: Pose | None) -> StartingPose:
@@ -111,6 +120,8 @@ def spread_words(entry: StartEntry) -> str:
             f"the truth, moved by normal draws of {spread.rotation_deg:g}° about each axis, "
             f"{spread.in_plane_mm:g} mm in the plane and {spread.depth_mm:g} mm in depth (1 sigma)"
         )
+    if entry.kind == "similarity":
+        return f"{spread_words(_given(entry))}; then down a learned similarity"
     words = {
         "header": "where the radiograph's own file puts the C-arm",
         "frontal": "C-arm angles 0 and 0 about the isocenter",

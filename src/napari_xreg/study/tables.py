@@ -199,8 +199,8 @@ def figures(block: Block) -> dict[str, object]:
 
 
 def seconds(block: Block) -> float | None:
-    """Median processor seconds of a registration; None where none has a result."""
-    spent = [row.cpu_seconds for row in block.used if not row.failure]
+    """Median processor seconds of a registration; None where none has a result, or all were computed elsewhere."""
+    spent = [row.cpu_seconds for row in block.used if row.cpu_seconds]
     return statistics.median(spent) if spent else None
 
 
