@@ -164,7 +164,7 @@ def test_the_first_cases_alone():
 
 def test_manifests_of_the_page_are_ones(tmp_path):
     page = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "study.md"
-    simulated, own, trial, slurm = re.findall(
+    simulated, own, trial, xvr, slurm = re.findall(
         r"```toml\n(.*?)```", page.read_text("utf-8"), re.DOTALL
     )
     write_trial(tmp_path / "wrist", frames=(98, 99))
@@ -173,9 +173,13 @@ def test_manifests_of_the_page_are_ones(tmp_path):
         (simulated.replace("views = 100\n", "views = 2\n"), 180),
         (own, 1),
         (trial, 3),
+        (own + xvr, 1),
     ):
         (tmp_path / "study.toml").write_text(text, encoding="utf-8")
         assert plan_of(read_manifest(tmp_path / "study.toml"), tmp_path).count == count
+    (tmp_path / "study.toml").write_text(own + xvr, encoding="utf-8")
+    (item,) = plan_of(read_manifest(tmp_path / "study.toml"), tmp_path).jobs[0].items
+    assert item.method.results == str(tmp_path / "xvr" / "anna" / "ap.pth")
     (tmp_path / "cluster.toml").write_text(slurm, encoding="utf-8")
     script = job_script(read_slurm(tmp_path / "cluster.toml"), ["a b.toml", "--out", "o"], tmp_path)
     assert "#SBATCH --array=1-20\n" in script

@@ -94,6 +94,27 @@ def test_the_poses_of_the_trial_are_found(tmp_path):
     _check_seen(trial_files(TrialRequest(trial, volume="uln", poses=both)))
 
 
+def test_poses_are_found_by_the_beginning_of_the_bone_s_name_and_what_is_not_found_is_said(
+    tmp_path,
+):
+    trial = write_trial(tmp_path, bones=("rad_cropped", "uln_cropped"))
+    (tmp_path / "Tracking").mkdir()
+    for name in ("rad.tra", "uln.tra"):
+        _tra(tmp_path / "Tracking", name=name)
+    for bone in ("rad", "uln"):
+        files = trial_files(TrialRequest(trial, volume=bone))
+        assert files.posed == f"{bone}.tra, line 1"
+        assert not any("not used" in note for note in files.notes)
+    (tmp_path / "Tracking" / "rad.tra").rename(tmp_path / "Tracking" / "one.tra")
+    (tmp_path / "Tracking" / "uln.tra").rename(tmp_path / "Tracking" / "two.tra")
+    files = trial_files(TrialRequest(trial, volume="rad"))
+    assert files.posed == ""
+    assert (
+        "none of one.tra, two.tra in Tracking is called after rad_cropped alone: its poses were not used"
+        in files.notes
+    )
+
+
 def test_poses_that_do_not_fit_are_named_and_left(tmp_path):
     trial = write_trial(tmp_path, frames=(7, 8))
     (tmp_path / "Tracking").mkdir()

@@ -177,7 +177,13 @@ def trial_files(request: TrialRequest) -> TrialFiles:
         for camera, each in zip(cameras, trial.cameras, strict=True)
     ]
     pose, posed = None, ""
-    poses = request.poses or _own_poses(trial, volume)
+    there = () if request.poses is not None else _files_of_poses(trial)
+    poses = request.poses or _own_poses(there, trial, volume)
+    if poses is None and there:
+        notes.append(
+            f"none of {', '.join(file.name for file in there)} in {trial.tracking.name} is called after "
+            f"{volume.name} alone: its poses were not used"
+        )
     if poses is not None:
         rig = _Rig(trial, volume, records, unit)
         try:
@@ -351,17 +357,26 @@ def _tracked(
     return pose, f"{path.name}, line {index + 1}"
 
 
-def _own_poses(trial: TrialFile, volume: TrialVolume) -> Path | None:
-    """The one file of poses in the trial's folder that is called after the bone, or after none."""
+def _files_of_poses(trial: TrialFile) -> tuple[Path, ...]:
+    """All in the trial's folder."""
     try:
-        found = sorted(p for p in trial.tracking.iterdir() if p.suffix.lower() == ".tra")
+        return tuple(sorted(p for p in trial.tracking.iterdir() if p.suffix.lower() == ".tra"))
     except OSError:
-        return None
-    others = [each.name.lower() for each in trial.volumes if each != volume]
-    own = [path for path in found if volume.name.lower() in path.stem.lower()]
-    neutral = [path for path in found if not any(n in path.stem.lower() for n in others)]
+        return ()
+
+
+def _own_poses(found: Sequence[Path], trial: TrialFile, volume: TrialVolume) -> Path | None:
+    """The one of the files that is called after the bone, or by the beginning of its name, or else after none."""
+    own = [path for path in found if _called(path, volume)]
+    others = [each for each in trial.volumes if each != volume]
+    neutral = [path for path in found if not any(_called(path, each) for each in others)]
     chosen = own or neutral
     return chosen[0] if len(chosen) == 1 else None
+
+
+def _called(path: Path, volume: TrialVolume) -> bool:
+    stem, name = path.stem.lower(), volume.name.lower()
+    return name in stem or name.startswith(stem)
 
 
 def _in_view(record: GeometryRecord, rig_from_world: Pose) -> bool:
