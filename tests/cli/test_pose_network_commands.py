@@ -18,6 +18,7 @@ from napari_xreg.images import read_radiograph
 from napari_xreg.metrics import rotation_error_deg
 from napari_xreg.progress import run
 from napari_xreg.records.pose_frames import pose_of_matrix
+from napari_xreg.registration.refinement.first_order import diffpose
 from napari_xreg.regression import Place, PoseFrame, PoseNetwork
 from napari_xreg.training import NAMED_RANGES, FixedCamera, PoseRange, save_network
 from napari_xreg.workflows import InitialiseRequest, Interrupted, NoStart, Resume, initialise
@@ -53,6 +54,29 @@ def test_a_registration_starts_where_the_network_says(case, weights, call, tmp_p
     )
     assert float(rotation_error_deg(found, case.pose)) < 0.5
     assert done.code == 0, done.err
+
+
+@pytest.mark.slow
+def test_patches_are_drawn_where_the_network_looked(case, weights, call, tmp_path, monkeypatch):
+    seen = []
+    begun = diffpose._Middles.__init__
+    monkeypatch.setattr(
+        diffpose._Middles, "__init__", lambda *given: (seen.append(given[4]), begun(*given))[1]
+    )
+    done = call(
+        "register", case.ct, case.xray, "--init", "regression", "--weights", weights,
+        "--method", "diffpose", "--film", "none", "--out", tmp_path / "out", "--quiet",
+    )  # fmt: skip
+    assert done.code in (0, 1), done.err
+    (looked,) = seen
+    rows, columns = read_radiograph(case.xray).carm.at_most(64).detector.shape
+    assert looked.shape == (rows, columns)
+    assert (
+        float(looked.max()) > 0.5
+    )  # relative to the brightest cell; that one may lie beside the picture
+    settings = json.loads((tmp_path / "out" / "result.json").read_text())["settings"]
+    assert settings["kind"] == "DiffPoseSettings"
+    assert "attention" not in settings
 
 
 def test_a_network_of_a_template_is_brought_to_the_ct(case, call, tmp_path, monkeypatch):

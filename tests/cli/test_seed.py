@@ -84,6 +84,15 @@ def test_a_start_that_was_found_is_not_spread_where_something_is_locked():
         assert register_command.chosen_settings(arguments, found).starts == starts
 
 
+def test_where_a_network_looked_reaches_the_solver_that_asks():
+    nowhere, looked = torch.zeros(3, dtype=torch.float64), torch.rand(4, 5)
+    pose = Pose(torch.eye(3).double(), nowhere)
+    found = StartingPose(pose, nowhere, "a network", starts=16, attention=looked)
+    line = ["register", "ct.nii.gz", "xray.npz", "--init", "regression", "--method", "diffpose"]
+    settings = register_command.chosen_settings(build_parser().parse_args(line), found)
+    assert settings.attention is looked
+
+
 def test_detect(call, case, stop):
     calls = stop(detect_command, "detect")
     ended(call("detect", case.xray, "--weights", "w", "--seed", 7, "--quiet"))

@@ -321,5 +321,8 @@ def _pose_entry(pose: Pose, carm: CArm, pivot: Float[Tensor, "3"]) -> dict[str, 
 
 
 def _fields(settings: object) -> dict[str, Any]:
-    """Its fields where it has some: a test may give anything."""
-    return plain(settings) if dataclasses.is_dataclass(settings) else {}
+    """Its fields where it has some, but for pictures: a test may give anything."""
+    if not dataclasses.is_dataclass(settings):
+        return {}
+    shown = (field.name for field in dataclasses.fields(settings) if field.repr)
+    return {name: plain(getattr(settings, name)) for name in shown}

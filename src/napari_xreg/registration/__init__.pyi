@@ -61,6 +61,7 @@ from .refinement.first_order.adam import (
     AdamSettings as AdamSettings,
 )
 from .refinement.first_order.adam_steps import AdamSteps as AdamSteps
+from .refinement.first_order.diffpose import DiffPoseSettings as DiffPoseSettings
 from .refinement.hypotheses import (
     SagittalPlane as SagittalPlane,
     antipode as antipode,

@@ -217,6 +217,7 @@ def settings_of(
             seed=seed % 2**31,
             keep_images=False,
             threads=1,
+            attention=None if start is None else start.attention,
         )
     )
     return with_sagittal(settings, landmarks)

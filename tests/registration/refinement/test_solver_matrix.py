@@ -19,9 +19,16 @@ from napari_xreg.progress import run
 from napari_xreg.registration import SOLVERS, Status, View, Wanted, refine
 from napari_xreg.rendering import render_drr
 
-PIXELS = {"lm": (20, 40), "adam": (40,), "xreg": (40,), "powell": (40,), "nelder-mead": (40,)}
-ITERATIONS = {"lm": None, "adam": 14, "xreg": 8, "powell": 90, "nelder-mead": 90}
-LEFT = {"lm": 0.2, "adam": 0.7, "xreg": 0.7, "powell": 0.7, "nelder-mead": 0.7}
+PIXELS = {
+    "lm": (20, 40),
+    "adam": (40,),
+    "diffpose": (40,),
+    "xreg": (40,),
+    "powell": (40,),
+    "nelder-mead": (40,),
+}
+ITERATIONS = {"lm": None, "adam": 14, "diffpose": 14, "xreg": 8, "powell": 90, "nelder-mead": 90}
+LEFT = {"lm": 0.2, "adam": 0.7, "diffpose": 0.7, "xreg": 0.7, "powell": 0.7, "nelder-mead": 0.7}
 """Share of the error that may be left, at these few pixels. The others take some steps of their recipes,
 and are not held to the depth."""
 SEARCHES = ("xreg", "powell", "nelder-mead")

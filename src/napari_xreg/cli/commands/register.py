@@ -249,6 +249,7 @@ def chosen_settings(
             seed=arguments.seed,
             keep_images=False,
             threads=arguments.threads,
+            attention=start.attention,
         )
     )
 

@@ -56,6 +56,8 @@ class Wanted:
         Put the DRR of every iterate into the trajectory.
     threads
         Rendering threads; None: all processors.
+    attention
+        Where a pose network looked in the first radiograph (`DiffPoseSettings`), for solvers that ask.
     """
 
     compare: str | None = None
@@ -70,6 +72,7 @@ class Wanted:
     seed: int = 0
     keep_images: bool = True
     threads: int | None = None
+    attention: Float[Tensor, "h w"] | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, eq=False)

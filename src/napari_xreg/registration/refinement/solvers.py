@@ -3,12 +3,16 @@
 from typing import Any
 
 from napari_xreg.registration.refinement.first_order.adam import ADAM
+from napari_xreg.registration.refinement.first_order.diffpose import DIFFPOSE
 from napari_xreg.registration.refinement.gradient_free.simplex import NELDER_MEAD, POWELL
 from napari_xreg.registration.refinement.gradient_free.xreg import XREG
 from napari_xreg.registration.refinement.second_order.lm_solver import LEVENBERG_MARQUARDT
 from napari_xreg.registration.refinement.solver import Solver
 
-SOLVERS = {solver.name: solver for solver in (LEVENBERG_MARQUARDT, ADAM, XREG, POWELL, NELDER_MEAD)}
+SOLVERS = {
+    solver.name: solver
+    for solver in (LEVENBERG_MARQUARDT, ADAM, DIFFPOSE, XREG, POWELL, NELDER_MEAD)
+}
 """By name; the first is the default."""
 
 

@@ -21,6 +21,7 @@ from napari_xreg.regression import (
     OneView,
     Place,
     PoseNetwork,
+    attention_over,
     join_views,
     load_pose_network,
     predict,
@@ -91,7 +92,7 @@ def find_start(
         notes.append(words)
     return StartingPose(
         pose, bone.double(), "a pose network", tuple(notes), words_of(network, about),
-        {"init": evidence}, REGRESSION_STARTS, spread,
+        {"init": evidence}, REGRESSION_STARTS, spread, attention_over(said, request.radiograph.carm),
     )  # fmt: skip
 
 

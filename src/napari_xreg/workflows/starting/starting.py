@@ -36,6 +36,8 @@ class StartingPose:
         What a result file says of how it was found.
     starts, spread
         Of a refinement from it, where nobody asks for something else.
+    attention
+        Where a network looked in the first radiograph: not negative, over its detector.
     """
 
     pose: Pose
@@ -46,6 +48,7 @@ class StartingPose:
     extra: Mapping[str, Any] = field(default_factory=dict)
     starts: int = 0
     spread: Spread = field(default_factory=Spread)
+    attention: Float[Tensor, "h w"] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, eq=False)
