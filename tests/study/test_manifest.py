@@ -39,6 +39,8 @@ def test_a_thousand_cases_in_a_few_lines(tmp_path):
         ('[[simulated]]\ncts = ["phantom:9-7"]\n', "got 'phantom:9-7'"),
         ('[[simulated]]\ncts = ["phantom:1"]\nseverities = ["mild"]\n', "got 'mild'"),
         ("", "names no case"),
+        ('[[starts]]\nname = "s"\nknd = "header"\n[[simulated]]\ncts = ["phantom:1"]\n', "unknown name 'starts[0].knd'; the known ones are name, kind, given, spread,"),
+        ('titel = "s"\n', "unknown name 'titel'; the known ones are title, seed, cases,"),
         ('[[cases]]\nname = "a"\nct = "ct.nii"\n', "'cases[0].xrays' is missing"),
         ('[[cases]]\nname = "a"\nct = "c"\nxrays = ["x"]\n' * 2, "two cases are called 'a'"),
         ('[[simulated]]\ncts = ["phantom:1"]\n[[methods]]\nname = "m"\nsolver = "x"\n', "methods, m: a solver is"),

@@ -1,9 +1,9 @@
 """Models of what JSON files hold: every entry is what it says it is, or one sentence says which is not."""
 
 import reprlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError
 from pydantic_core import core_schema
@@ -97,14 +97,32 @@ class Record(BaseModel):
             return cls.model_validate(data)
         except ValidationError as error:
             said = sentence(error)
-            if error.errors()[0]["type"] == "extra_forbidden":
-                named = (entry.alias or name for name, entry in cls.model_fields.items())
+            first = error.errors()[0]
+            if first["type"] == "extra_forbidden":
+                model = _at(cls, first["loc"][:-1])
+                named = (entry.alias or name for name, entry in model.model_fields.items())
                 said += f"; the known ones are {', '.join(named)}"
             raise ReadError(f"{called}: {said}") from error
 
     def as_json(self) -> dict[str, Any]:
         """What `read` takes, with schema and version."""
         return {**schema_head(self.SCHEMA), **plain(self.model_dump(by_alias=True))}
+
+
+def _at(model: type[BaseModel], place: Sequence[int | str]) -> type[BaseModel]:
+    """The model of an object in an object: its names are those that can stand there."""
+    for part in place:
+        if isinstance(part, str):
+            model = _model_in(model.model_fields[part].annotation) or model
+    return model
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """The first model that an annotation names, in whatever it is nested."""
+    if get_origin(annotation) is None:
+        model = isinstance(annotation, type) and issubclass(annotation, BaseModel)
+        return annotation if model else None
+    return next(filter(None, map(_model_in, get_args(annotation))), None)
 
 
 def sentence(error: ValidationError) -> str:
