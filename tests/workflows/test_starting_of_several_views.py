@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,7 +10,7 @@ from napari_xreg.geometry import CArm, CArmPose, Detector, Pose
 from napari_xreg.images import Radiograph
 from napari_xreg.progress import run
 from napari_xreg.registration import View
-from napari_xreg.regression import PoseNetwork
+from napari_xreg.regression import PoseNetwork, Prediction
 from napari_xreg.session import Session
 from napari_xreg.simulation import phantom
 from napari_xreg.training import FixedCamera
@@ -44,7 +43,7 @@ def asked(patient, monkeypatch):
         answer = said[radiograph is radiographs[1]]
         if answer is None:
             raise ValueError("the network sees nothing")
-        return SimpleNamespace(world_from_camera=answer, seen_share=1.0)
+        return Prediction(answer, radiograph, torch.zeros(4, 4), 1.0)
 
     monkeypatch.setattr(by_regression, "predict", predict)
     request = InitialiseRequest(

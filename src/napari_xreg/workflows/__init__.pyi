@@ -104,6 +104,7 @@ from .opening.inspecting import inspect as inspect
 from .opening.inspecting_weights import (
     NetworkFile as NetworkFile,
     network_file as network_file,
+    speaks_of_template as speaks_of_template,
     weights_entry as weights_entry,
     weights_use as weights_use,
 )

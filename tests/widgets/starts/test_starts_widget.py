@@ -153,6 +153,38 @@ def test_a_checkpoint_of_xvr_dropped_on_data(viewer, bench, tmp_path, qtbot):
     assert "64 x 64 pixels of 3.5 mm, 1020 mm from the source; orientation AP" in words
 
 
+def test_the_template_that_a_network_speaks_of(widget, network, tmp_path, qtbot, monkeypatch):
+    asked = []
+
+    def proposing(request, *, control):
+        asked.append({each.method: (each.warp, each.template) for each in request.asked})
+        yield from ()
+
+    monkeypatch.setattr("napari_xreg.widgets.starts.widget.propose", proposing)
+    rows, weights = widget.rows, widget._session.weights
+    weights.want(Weights("pose", network, "It guesses."))
+    assert rows.template.isHidden()
+    checkpoint = seeded.checkpoint_of("twist")
+    checkpoint["config"]["warp"] = "/data/someone/warps"
+    torch.save(checkpoint, tmp_path / "0043.pth")
+    widget.open_weights(tmp_path / "0043.pth")
+    qtbot.waitUntil(lambda: not rows.template.isHidden(), timeout=WAIT)
+    assert "without the template's warp" in rows.template.words.words
+    assert not rows.template.none_button.isEnabled()
+    warp, template = tmp_path / "warp.tfm", tmp_path / "template.nii.gz"
+    rows.template.take_warp(warp)
+    rows.template.take_template(template)
+    assert rows.template.words.words == "warp: warp.tfm; template: template.nii.gz"
+    proposed(widget, qtbot)
+    weights.want(Weights("pose", network, "It guesses."))  # another network speaks of no template
+    proposed(widget, qtbot)
+    widget.open_weights(tmp_path / "0043.pth")
+    qtbot.waitUntil(lambda: not rows.template.isHidden(), timeout=WAIT)
+    rows.template.none_button.click()
+    proposed(widget, qtbot)
+    assert [each["regression"] for each in asked] == [(warp, template), (None, None), (None, None)]
+
+
 def test_who_can_be_asked(viewer, empty_bench, fill, network, qtbot):
     widget = StartsWidget(viewer)
     viewer.window.add_dock_widget(widget, name="Find a pose", area="right")

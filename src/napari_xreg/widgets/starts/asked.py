@@ -17,7 +17,8 @@ from napari_xreg.session import Session, Weights
 from napari_xreg.widgets.parts.data_buttons import button
 from napari_xreg.widgets.parts.file_dialogs import open_file
 from napari_xreg.widgets.parts.small_print import SmallPrint
-from napari_xreg.workflows import INITIALISERS, Initialiser
+from napari_xreg.widgets.starts.template_files import TemplateFiles
+from napari_xreg.workflows import INITIALISERS, Initialiser, speaks_of_template
 
 PACKAGED = "comes with the plugin"
 _FILES = "Weights (*.safetensors *.pth *.pt *.ckpt);;All files (*)"
@@ -149,6 +150,12 @@ class AskedRows(QWidget):
             layout.addWidget(row)
             row.changed.connect(self._row_changed)
             row.file_chosen.connect(self.file_chosen)
+        # A part of its row: what it says is meant in a frame that one of these files ties to the CT.
+        self.template = TemplateFiles()
+        of_network = self.rows["regression"].layout()
+        assert of_network is not None
+        of_network.addWidget(self.template)
+        self.template.changed.connect(self.changed)
         self.rows["manual"].tick.setChecked(True)
 
     @property
@@ -156,10 +163,19 @@ class AskedRows(QWidget):
         """Who is asked, with the file of its weights."""
         return {name: row.weights for name, row in self.rows.items() if row.asked}
 
+    @property
+    def of_template(self) -> tuple[Path | None, Path | None]:
+        """Warp and CT of the template, where the network that is asked speaks of one."""
+        if self.template.isHidden():
+            return None, None
+        return self.template.warp, self.template.template
+
     def show_session(self) -> None:
         """Data, landmarks or weights changed."""
         for row in self.rows.values():
             row.show_session(self._session)
+        network = self.rows["regression"]
+        self.template.setVisible(network.asked and speaks_of_template(network.words.words))
         self.changed.emit()
 
     def _row_changed(self) -> None:

@@ -118,7 +118,14 @@ class StartsWidget(Docked):
             self._job.cancel()
             return
         try:
-            request = propose_request(self._session, self.rows.asked, device=preferred_device())
+            warp, template = self.rows.of_template
+            request = propose_request(
+                self._session,
+                self.rows.asked,
+                device=preferred_device(),
+                warp=warp,
+                template=template,
+            )
         except ValueError as error:
             show_error(f"Find a pose: {error}")
             return

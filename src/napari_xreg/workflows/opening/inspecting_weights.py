@@ -10,6 +10,7 @@ from napari_xreg.files import ReadError
 from napari_xreg.landmarks import CompactDetector, ResNetUNet
 from napari_xreg.rayemb import CompactEncoder, DinoEncoder
 from napari_xreg.regression import (
+    OF_TEMPLATE,
     PoseNetwork,
     generation,
     network_of_published,
@@ -76,6 +77,11 @@ class NetworkFile:
     file: Path
     use: str
     words: str
+
+
+def speaks_of_template(words: str) -> bool:
+    """Whether the words of a `NetworkFile` say that its network was trained in the frame of a template."""
+    return OF_TEMPLATE in words
 
 
 def network_file(file: Path) -> NetworkFile:

@@ -203,7 +203,12 @@ def propose(
 
 
 def propose_request(
-    session: Session, asked: Mapping[str, Path | None], *, device: torch.device = CPU
+    session: Session,
+    asked: Mapping[str, Path | None],
+    *,
+    device: torch.device = CPU,
+    warp: Path | None = None,
+    template: Path | None = None,
 ) -> ProposeRequest:
     """Capture a session as it is.
 
@@ -215,6 +220,8 @@ def propose_request(
         Names in `INITIALISERS`, with the file of weights of each; None: those of the package, or none.
     device
         Where the poses are refined.
+    warp, template
+        As of `InitialiseRequest`.
 
     Raises
     ------
@@ -249,6 +256,8 @@ def propose_request(
             given=given,
             beside=beside,
             structures=patient.structures,
+            warp=warp,
+            template=template,
         )
         for method, weights in asked.items()
     )
