@@ -169,7 +169,7 @@ def test_the_template_that_a_network_speaks_of(widget, network, tmp_path, qtbot,
     torch.save(checkpoint, tmp_path / "0043.pth")
     widget.open_weights(tmp_path / "0043.pth")
     qtbot.waitUntil(lambda: not rows.template.isHidden(), timeout=WAIT)
-    assert "without the template's warp" in rows.template.words.words
+    assert "Without the template's warp" in rows.template.words.words
     assert not rows.template.none_button.isEnabled()
     warp, template = tmp_path / "warp.tfm", tmp_path / "template.nii.gz"
     rows.template.take_warp(warp)

@@ -9,10 +9,7 @@ from napari_xreg.widgets.parts.data_buttons import button, row
 from napari_xreg.widgets.parts.file_dialogs import open_file
 from napari_xreg.widgets.parts.small_print import SmallPrint
 
-NEITHER = (
-    "This network speaks in the frame of a template: without the template's warp, or the template's CT, its pose "
-    "is off by how the patient lies to that."
-)
+NEITHER = "Without the template's warp, or its CT, this network's pose is off."
 _WARPS = "Transforms (*.txt *.tfm *.mat *.h5 *.xfm);;All files (*)"
 _CTS = "CTs (*.nii *.nii.gz *.nrrd *.mha *.mhd *.npz);;All files (*)"
 
@@ -41,7 +38,7 @@ class TemplateFiles(QWidget):
                         lambda: open_file(self, "Warp of the template", _WARPS, self.take_warp),
                     ),
                     button(
-                        "Template CT…",
+                        "Template…",
                         "The template's CT in Hounsfield units: it is registered to the patient's.",
                         lambda: open_file(self, "CT of the template", _CTS, self.take_template),
                     ),
