@@ -64,6 +64,9 @@ def test_bones_of_a_trial(trial):
     assert [job.case.name for job in plan.jobs] == [
         "trial rad frame 9 camera 1", "trial rad frame 9 camera 2", "trial rad frame 9 camera 1+2",
     ]  # fmt: skip
+    assert [job.case.group for job in plan.jobs] == ["camera 1", "camera 2", "camera 1+2"]
+    bones = planned(trial.parent, trials=[entry | {"volumes": ["rad", "uln"]}], starts=at_it)
+    assert [job.case.group for job in bones.jobs] == ["rad, camera 1+2", "uln, camera 1+2"]
     first, second, both = (rows_of(job)[0] for job in plan.jobs)
     for row, count in ((first, 1), (second, 1), (both, 2)):
         assert row.failure == ""

@@ -192,9 +192,12 @@ def test_trust_is_judged_by_what_the_verdict_speaks_of():
     f = figures(block)
     assert (f["trusted"], f["trusted_wrong"], f["trusted_wrong_in_space"]) == (4, 2, 4)
     assert f["right_refused"] == 1
+    # 0.3, 1.9 and 1.0 of six; in space only 1.0.
+    assert (f["as_seen_under_2mm"], f["under_2mm"]) == (pytest.approx(3 / 6), pytest.approx(1 / 6))
     assert worst_rows([one, alone, space, old], 4)[0].claimed_mm == 6.0
     head = MAIN_HEAD.index("trusted (wrong; wrong in space)")
     assert main_row(block)[head : head + 2] == ["4 (2; 4)", "1"]
+    assert main_row(block)[MAIN_HEAD.index("under 2 mm (as seen)")] == "17 % (50 %)"
     assert case_row(alone)[-1] == 1.9
     assert case_row(old)[-1] == 2.0
 

@@ -90,7 +90,9 @@ def expand(entry: TrialCases, folder: Path) -> Iterator[StudyCase]:
             words = "camera " + "+".join(map(str, rig))
             when = "" if entry.frame is None else f" frame {entry.frame}"
             name = f"{path.stem} {volume}{when} {words}"
-            subject, group = entry.subject or path.stem, entry.group or words
+            # Bones are as different as severities are: a table of all of them says little of each.
+            bone_words = f"{volume}, {words}" if len(entry.volumes) > 1 else words
+            subject, group = entry.subject or path.stem, entry.group or bone_words
             yield StudyCase(name, subject, bone, group, truth_known=posed)
 
 
