@@ -101,7 +101,7 @@ def page(evaluation: Evaluation, gallery: Sequence[Shown], out: Path) -> str:
 
 _STYLE = """
 body { max-width: 1400px; } .wide { overflow-x: auto; } .warn { color: #ffb74d; }
-table { font-size: .85em; } figure { margin: 1.5em 0; } figcaption { color: #9a9aa2; }
+table { font-size: .85em; } td:not(:last-child) { white-space: nowrap; } figure { margin: 1.5em 0; } figcaption { color: #9a9aa2; }
 """
 
 
