@@ -56,6 +56,15 @@ def test_what_is_wrong_is_said_in_one_sentence(tmp_path, text, said):
     assert said in str(error.value)
 
 
+def test_weights_that_are_not_there_are_said_before_anything_is_done(tmp_path):
+    (tmp_path / "there.pt").write_bytes(b"")
+    starts = [
+        {"name": name, "kind": "regression", "weights": f"{name}.pt"} for name in ("there", "gone")
+    ]
+    made = plan_of(StudyFile.of(MANIFEST | {"starts": starts}, "m"), tmp_path)
+    assert made.absent == (f"start gone: {tmp_path / 'gone.pt'}",)
+
+
 def test_no_toml(tmp_path):
     file = tmp_path / "study.toml"
     file.write_text("cases = [")

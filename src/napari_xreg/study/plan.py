@@ -35,7 +35,7 @@ class Plan:
     left_out
         Cases that are not done, and why: for the tables.
     absent
-        Files that cases name and that are not there: those cases are going to fail.
+        Files that cases, starts and methods name and that are not there: what needs them is going to fail.
     """
 
     manifest: StudyFile
@@ -79,6 +79,11 @@ def plan_of(manifest: StudyFile, folder: Path, *, limit: int | None = None) -> P
     jobs = []
     absent = [
         f"{own.name}: {file}" for own in manifest.cases for file in own_cases.absent(own, folder)
+    ]
+    absent += [
+        f"start {entry.name}: {folder / entry.weights}"
+        for entry in manifest.starts
+        if entry.weights is not None and not (folder / entry.weights).exists()
     ]
     results: dict[tuple[str, str], str] = {}
     weights = {
