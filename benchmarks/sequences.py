@@ -24,15 +24,9 @@ from napari_xreg.geometry import Pose
 from napari_xreg.images import Cine
 from napari_xreg.progress import run
 from napari_xreg.registration import step_between
+from napari_xreg.session import FrameState, Track
 from napari_xreg.simulation import EVALUATION_SEEDS
-from napari_xreg.workflows import (
-    FrameState,
-    Track,
-    TrackRequest,
-    TrackSettings,
-    frames_of,
-    track,
-)
+from napari_xreg.workflows import TrackRequest, TrackSettings, frames_of, track
 
 CAMERAS = ((12.0, 5.0), (98.0, -4.0))
 """Primary and secondary angle of each, degrees."""

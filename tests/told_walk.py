@@ -31,7 +31,7 @@ class Told:
 
     def __init__(self, doubtful=(), jumped=(), lost=()):
         self.doubtful, self.jumped, self.lost = doubtful, jumped, lost
-        self.roughly, self.widely = [], []
+        self.roughly, self.widely, self.held = [], [], []
 
     def _found(self, seen, off, status=Status.CONVERGED):
         ((view,),) = seen
@@ -40,6 +40,10 @@ class Told:
         return Found(
             (Registration(pose, status, {"loss": 0.1}, (), PIVOT, torch.eye(6).double(), (pose,)),)
         )
+
+    def holding(self, given):
+        self.held.append(dict(given))
+        return self
 
     def number_of(self, seen):
         return int(seen[0][0].radiograph.line_integrals[0, 0])

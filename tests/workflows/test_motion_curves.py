@@ -6,7 +6,8 @@ import numpy as np
 import torch
 
 from napari_xreg.geometry import Pose
-from napari_xreg.workflows import FrameState, TrackedFrame, curves_of
+from napari_xreg.session import FrameState, TrackedFrame
+from napari_xreg.workflows import curves_of
 
 PIVOT = torch.tensor([10.0, 20.0, 30.0])
 HERE = Pose.identity()

@@ -8,7 +8,7 @@ import torch
 from napari_xreg.geometry import CArm, CArmPose, Detector
 from napari_xreg.images import Landmark, Radiograph, ReadError, write_radiograph
 from napari_xreg.registration import Registration, Status
-from napari_xreg.session import Session, file_source, read_xray
+from napari_xreg.session import ALONE, SequenceTrack, Session, file_source, read_xray
 from napari_xreg.workflows import read_frame, sequence_of, sequence_request, show_frame
 
 ARM = CArm(1020.0, 750.0, Detector((5, 7), (6.8, 9.8), (2.5, 2.0)))
@@ -33,7 +33,7 @@ def session(folder):
 
 def show(session, number):
     sequence = sequence_of(sequence_request(session))
-    show_frame(session, sequence, read_frame(sequence, number), None)
+    show_frame(session, sequence, read_frame(sequence, number), {})
     return session.exposures.active
 
 
@@ -95,13 +95,18 @@ def test_none_is_ticked(session):
         sequence_request(Session())
 
 
-def test_a_sequence_goes_on_from_the_same_files(session, folder, tmp_path_factory):
+def test_a_track_is_of_the_same_radiographs_and_files(session, folder, tmp_path_factory):
     first = sequence_of(sequence_request(session))
+    track = SequenceTrack(
+        first.ids, tuple(source(2) for source in first.sources), 2, (1, 2, 4), {ALONE: ()}
+    )
     show(session, 4)
-    assert sequence_of(sequence_request(session)).goes_on(first)
+    assert sequence_of(sequence_request(session)).is_of(track)
+    assert not sequence_of(sequence_request(session)).is_of(replace(track, start=3))
+    assert not first.is_of(replace(track, radiographs=("another",)))
     other = tmp_path_factory.mktemp("other")
     for file in folder.iterdir():
         (other / file.name).write_bytes(file.read_bytes())
     source = file_source(other / "f_004.npz")
     session.exposures.replace(replace(session.exposures.active, source=source))
-    assert not sequence_of(sequence_request(session)).goes_on(first)
+    assert not sequence_of(sequence_request(session)).is_of(track)

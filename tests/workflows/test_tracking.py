@@ -16,11 +16,9 @@ from napari_xreg.images import Cine, ReadError, read_radiograph, read_volume
 from napari_xreg.progress import Control, run
 from napari_xreg.records import read_tra, read_track
 from napari_xreg.registration import smoothed, step_between
+from napari_xreg.session import FrameState, Track, TrackedFrame
 from napari_xreg.simulation import CLEAN, phantom, simulate_radiograph
 from napari_xreg.workflows import (
-    FrameState,
-    Track,
-    TrackedFrame,
     TrackExport,
     TrackRequest,
     TrackSettings,

@@ -1,6 +1,7 @@
 """A bar that goes on by whole voxels beside its patient, who lies still: tracked together, in two views."""
 
 import csv
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,15 +10,21 @@ from moved_bar import CARM, ORIGIN, SIZE, patient, world_from_index
 
 from napari_xreg.geometry import CArmPose, Pose
 from napari_xreg.images import Cine, LabelMap, Radiograph, Volume, lac_from_hu
-from napari_xreg.progress import run
-from napari_xreg.registration import BodyIterate, RefineSettings, View, levels_at, refine_bodies
+from napari_xreg.progress import Control, run
+from napari_xreg.registration import (
+    BodyIterate,
+    RefineSettings,
+    View,
+    levels_at,
+    refine_bodies,
+    step_between,
+)
 from napari_xreg.rendering import render_drr
+from napari_xreg.session import BodiesTrack, FrameState
 from napari_xreg.workflows import (
     PATIENT,
-    BodiesTrack,
     BodiesTrackExport,
     BodiesTrackRequest,
-    FrameState,
     Patient,
     TrackSettings,
     bodies_of_ct,
@@ -25,6 +32,7 @@ from napari_xreg.workflows import (
     frames_of,
     track_bodies,
 )
+from napari_xreg.workflows.tracking.together import Together
 
 STEP = (1, 1, -1)
 """Voxels (x, y, z) that the bar goes on by from frame to frame."""
@@ -129,3 +137,27 @@ def test_from_near_all_are_refined_together_and_none_is_looked_for(asked):
 def test_a_key_frame_has_the_pose_of_every_bone(asked):
     with pytest.raises(ValueError, match="frame 5 has 1 of 2"):
         BodiesTrackRequest(asked.bodies, asked.frames, 4, {5: (Pose.identity(),)})
+
+
+@pytest.mark.slow
+def test_a_bone_that_is_given_stays_while_others_are_looked_for(asked):
+    """1.7 mm beside where the picture has it; the patient is looked for both times."""
+    views = asked.frames.views(NUMBERS[0])
+    pivots = [body.pivot for body in asked.bodies]
+    off = torch.tensor([0.0, 0.0, 0.0, 1.0, 1.2, -0.6], dtype=torch.float64)
+    rig = views[0].world_from_camera.to(dtype=torch.float64)
+    given, start = rig.left_perturb(off, pivots[1]), rig.left_perturb(off, pivots[0])
+    seen = [
+        tuple(replace(v, world_from_camera=pose @ rig.inverse() @ v.world_from_camera.to(dtype=torch.float64)) for v in views)
+        for pose in (start, given)
+    ]  # fmt: skip
+    together = Together(asked, Control())
+    for how, held in ((together.holding({1: given}), True), (together, False)):
+        found = how.fine(seen, how.rough(seen, None)).bodies
+        moved = step_between(given, found[1].world_from_camera.to(dtype=torch.float64), pivots[1])[
+            3:
+        ].norm()
+        assert (moved < 0.05) if held else (moved > 1.0)
+        # The spine of this patient is as long as the picture: where it is found along itself says nothing.
+        patient = step_between(start, found[0].world_from_camera.to(dtype=torch.float64), pivots[0])
+        assert float(patient[3:].norm()) > 0.2

@@ -12,7 +12,8 @@ from told_walk import PIVOT, Told, at, frames
 from napari_xreg.cli.tracked_bones import frames_told
 from napari_xreg.progress import Control
 from napari_xreg.registration import Status
-from napari_xreg.workflows import FrameState, TrackSettings
+from napari_xreg.session import FrameState
+from napari_xreg.workflows import TrackSettings
 from napari_xreg.workflows.tracking import walk
 from napari_xreg.workflows.tracking.sought import Found
 from napari_xreg.workflows.tracking.walk import CANCELLED, IN_FLIGHT, STEADY, TOO_FAR, Walk

@@ -7,13 +7,8 @@ from told_walk import PIVOT, Told, at, frames
 from napari_xreg.geometry import Pose
 from napari_xreg.progress import Control
 from napari_xreg.registration import Registration, Status
-from napari_xreg.workflows import (
-    BodiesTrackRequest,
-    Frames,
-    FrameState,
-    TrackSettings,
-    track_bodies,
-)
+from napari_xreg.session import FrameState
+from napari_xreg.workflows import BodiesTrackRequest, Frames, TrackSettings, track_bodies
 from napari_xreg.workflows.tracking.sought import Found
 from napari_xreg.workflows.tracking.walk import STEADY, TOO_FAR, Walk
 
@@ -117,3 +112,63 @@ def test_a_start_that_is_no_frame_is_refused_before_anything_is_read():
     with pytest.raises(ValueError, match="there is no frame 9: the frames are 1 to 3"):
         next(track_bodies(BodiesTrackRequest((), few, 9)))
     assert read == []
+
+
+# ------------------------------------------------------------------ poses that are given of one of them
+
+
+def walked_with(told, keys, count, start=1):
+    walk = Walk(told, frames(count), start, keys, TrackSettings(smooth=False), Control())
+    list(walk.through())
+    return walk
+
+
+def test_a_body_that_is_given_stays_and_the_other_is_looked_for():
+    """B is said to be at 140 mm in frame 4; it is astray from frame 3 on, and A goes on as before."""
+    told = Two(astray=3)
+    walk = walked_with(told, {4: (None, at(140.0))}, 6)
+    a, b = walk.tracks()
+    assert {frame.state for frame in a.frames} == {FrameState.TRACKED}
+    assert [float(f.world_from_camera.translation[0]) for f in a.frames] == [
+        100.0 + 2.0 * k for k in range(6)
+    ]
+    states = [frame.state for frame in b.frames]
+    assert states == [
+        FrameState.TRACKED, FrameState.TRACKED, FrameState.OPEN, FrameState.KEY, FrameState.OPEN,
+        FrameState.OPEN,
+    ]  # fmt: skip
+    assert float(b.frames[3].world_from_camera.translation[0]) == 140.0
+    assert b.frames[3].covariance is None
+    assert {frozenset(held) for held in told.held} == {frozenset({1})}
+    assert float(told.held[0][1].translation[0]) == 140.0
+    # Expected where it was given, there and in the frames after it: no velocity from before.
+    begun = {number: b for number, _, b in told.finely}
+    assert (begun[5], begun[6]) == (140.0, 140.0)
+
+
+def test_bodies_that_are_all_given_are_not_looked_for_and_the_start_may_be_given_of_one():
+    told = Two(astray=9)
+    walk = walked_with(told, {2: (at(100.5), at(131.0)), 1: (at(99.0), None)}, 3)
+    a, b = walk.tracks()
+    assert [frame.state for frame in a.frames] == [
+        FrameState.KEY, FrameState.KEY, FrameState.TRACKED,
+    ]  # fmt: skip
+    assert [frame.state for frame in b.frames] == [
+        FrameState.TRACKED, FrameState.KEY, FrameState.TRACKED,
+    ]  # fmt: skip
+    assert next(held for held in told.held if 0 in held)[0].translation[0] == 99.0
+    assert 2 not in told.roughly
+
+
+def test_a_given_body_says_nothing_of_how_it_errs():
+    told, first = Two(astray=9), Two.first
+
+    def both(seen):
+        found = first(told, seen)
+        return Found(found.bodies, torch.eye(12, dtype=torch.float64))
+
+    told.first = both
+    (covariance, *_) = walked_with(told, {1: (at(99.0), None)}, 2).together()
+    assert bool(covariance[:6].isnan().all())
+    assert bool(covariance[:, :6].isnan().all())
+    assert torch.equal(covariance[6:, 6:], torch.eye(6, dtype=torch.float64))

@@ -16,12 +16,10 @@ from napari_xreg.files import TRACKING, schema_head
 from napari_xreg.images import Radiograph, is_trial
 from napari_xreg.progress import Control, run as run_events
 from napari_xreg.registration import Body, View
+from napari_xreg.session import BodiesTrack, Track, TrackedFrame
 from napari_xreg.workflows import (
-    BodiesTrack,
     BodiesTrackRequest,
     Patient,
-    Track,
-    TrackedFrame,
     TrialFiles,
     bodies_of_ct,
     bone_body,

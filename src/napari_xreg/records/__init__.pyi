@@ -7,6 +7,7 @@ from .entries import (
     Matrix as Matrix,
     Measured as Measured,
     Probability as Probability,
+    Rows as Rows,
     StatusName as StatusName,
     Twist as Twist,
     Vector as Vector,

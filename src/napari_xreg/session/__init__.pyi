@@ -39,9 +39,16 @@ from .sample import (
     sample_case as sample_case,
     with_nominal as with_nominal,
 )
+from .sequence_track import ALONE as ALONE, SequenceTrack as SequenceTrack
 from .session import Session as Session
 from .source import Source as Source
 from .state import Missing as Missing, SessionState as SessionState
+from .track import (
+    BodiesTrack as BodiesTrack,
+    FrameState as FrameState,
+    Track as Track,
+    TrackedFrame as TrackedFrame,
+)
 from .trained_networks import Weights as Weights
 from .turning import flip_exposure as flip_exposure, rotate_exposure as rotate_exposure
 from .undo import History as History, Moment as Moment

@@ -118,7 +118,7 @@ class Exposures:
         return entry.id
 
     def remove(self, id: str) -> None:
-        """Take a radiograph out, with its picks and mask, and the results that used it."""
+        """Take a radiograph out, with its picks and mask, the results that used it and the track of its sequence."""
         self._store.change(f"remove radiograph {self[id].name}", lambda s: _without(s, id))
 
     def replace_image(
@@ -268,7 +268,10 @@ def _without(state: SessionState, id: str) -> SessionState:
     )
     named = tuple(named for named in kept if named.poses)
     state = _without_results(state, id)
-    return replace(state, exposures=left, active=active, named=named)
+    track = state.track
+    if track is not None and id in track.radiographs:
+        track = None
+    return replace(state, exposures=left, active=active, named=named, track=track)
 
 
 def _without_results(state: SessionState, id: str) -> SessionState:

@@ -86,11 +86,11 @@ class Patient:
     def in_use(self) -> bool:
         """Whether there is a CT with anything that belongs to it: labels, radiographs, landmarks."""
         state = self._store.state
-        belongs = (state.labels, state.exposures, state.landmarks, state.results)
+        belongs = (state.labels, state.exposures, state.landmarks, state.results, state.track)
         return state.volume is not None and any(belongs)
 
     def set_volume(self, volume: Volume | None, source: Source | None = None) -> None:
-        """Another CT; its label map, structures, isocenter and results no longer hold and go.
+        """Another CT; its label map, structures, isocenter, results and track no longer hold and go.
 
         Poses stay: another reconstruction of the patient has the same world. But as long as no
         radiograph was moved from a start that was only assumed (`nominal_start`), all go where
@@ -211,6 +211,7 @@ def _with_ct(state: SessionState, volume: Volume | None, source: Source | None) 
         structures=(),
         isocenter=None,
         results=(),
+        track=None,
         missing=tuple(gone for gone in state.missing if gone.name not in ("CT", "labels")),
     )
     return _recentred(state, new)

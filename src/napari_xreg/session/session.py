@@ -14,6 +14,7 @@ from napari_xreg.session.patient import Patient
 from napari_xreg.session.poses import Poses
 from napari_xreg.session.ray_points import RayPoints
 from napari_xreg.session.results import Results
+from napari_xreg.session.sequence import Sequence
 from napari_xreg.session.state import Missing, SessionState, alike
 from napari_xreg.session.store import Store
 from napari_xreg.session.trained_networks import TrainedWeights
@@ -34,6 +35,7 @@ class Session:
         self.exposures = Exposures(store)
         self.poses = Poses(store)
         self.results = Results(store)
+        self.sequence = Sequence(store)
         self.weights = TrainedWeights()
         self.history_changed = store.changed
         """A step was made, undone or done again: whatever can be undone was changed."""

@@ -13,6 +13,7 @@ from napari_xreg.images import LabelMap, Landmark, Volume
 from napari_xreg.session.exposure import Exposure, new_id
 from napari_xreg.session.named_poses import NamedPose, PoseRecord, same_pose
 from napari_xreg.session.result import Result
+from napari_xreg.session.sequence_track import SequenceTrack
 from napari_xreg.session.source import Source
 
 
@@ -70,6 +71,8 @@ class SessionState:
         Registrations, oldest first.
     missing, problems
         What the session's file names and could not be read; what was amiss, in sentences.
+    track
+        The sequence that radiographs are a frame of, as it was tracked.
     """
 
     volume: Volume | None = None
@@ -88,6 +91,7 @@ class SessionState:
     results: tuple[Result, ...] = ()
     missing: tuple[Missing, ...] = ()
     problems: tuple[str, ...] = ()
+    track: SequenceTrack | None = None
 
     def __post_init__(self) -> None:
         names, ids = {e.name for e in self.exposures}, {e.id for e in self.exposures}
@@ -172,7 +176,7 @@ def alike(a: SessionState, b: SessionState) -> bool:
 _POSES = ("world_from_camera", "start", "truth")
 _VALUES = (
     *("volume", "volume_source", "labels", "labels_source", "structures", "isocenter"),
-    *("landmarks", "named", "results", "missing"),
+    *("landmarks", "named", "results", "missing", "track"),
 )
 _OF_EXPOSURE = tuple(f.name for f in fields(Exposure) if f.name not in _POSES)
 

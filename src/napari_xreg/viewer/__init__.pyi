@@ -6,7 +6,11 @@ from .adoption import (
     capture as capture,
     value_of as value_of,
 )
-from .detector.bone_layers import BoneLayers as BoneLayers, bone_picture as bone_picture
+from .detector.bone_layers import (
+    BoneLayers as BoneLayers,
+    bone_picture as bone_picture,
+    colours_of as colours_of,
+)
 from .detector.canvas import (
     OVERLAYS as OVERLAYS,
     DetectorCanvas as DetectorCanvas,

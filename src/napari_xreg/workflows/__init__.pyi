@@ -209,6 +209,7 @@ from .starting.starts_by_method import (
 )
 from .tracking.curves import (
     MotionCurves as MotionCurves,
+    curves_between as curves_between,
     curves_of as curves_of,
     smooth_curves as smooth_curves,
 )
@@ -225,9 +226,13 @@ from .tracking.exporting_together import (
 )
 from .tracking.frames import Frames as Frames, frames_of as frames_of, only as only
 from .tracking.in_session import (
-    KeptPoses as KeptPoses,
+    SequenceExport as SequenceExport,
     SequenceFound as SequenceFound,
     TrackSessionRequest as TrackSessionRequest,
+    export_sequence as export_sequence,
+    find_sequence as find_sequence,
+    poses_in as poses_in,
+    track_request as track_request,
     track_session as track_session,
 )
 from .tracking.joint_table import (
@@ -246,17 +251,11 @@ from .tracking.of_session import (
 )
 from .tracking.settings import TrackSettings as TrackSettings
 from .tracking.together import (
-    BodiesTrack as BodiesTrack,
     BodiesTrackRequest as BodiesTrackRequest,
     track_bodies as track_bodies,
 )
 from .tracking.tracking import track as track
-from .tracking.tracks import (
-    FrameState as FrameState,
-    Track as Track,
-    TrackedFrame as TrackedFrame,
-    TrackRequest as TrackRequest,
-)
+from .tracking.tracks import TrackRequest as TrackRequest
 from .tracking.trial import trial_cines as trial_cines, write_autoscoper as write_autoscoper
 from .training.previews import (
     KnownPatients as KnownPatients,

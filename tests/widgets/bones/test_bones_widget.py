@@ -26,7 +26,7 @@ from napari_xreg.registration import (
 )
 from napari_xreg.session import rotate_exposure, saving
 from napari_xreg.widgets import BonesWidget, PoseWidget, RefineWidget
-from napari_xreg.widgets.bones import on_canvas, widget as module
+from napari_xreg.widgets.bones import drawn, widget as module
 from napari_xreg.widgets.docks.opening import dock_of, opened
 from napari_xreg.widgets.parts.collapsible import Collapsible
 from napari_xreg.widgets.refine.results import ResultsPanel
@@ -235,7 +235,7 @@ def test_bones_of_one_radiograph_never_lie_over_another(widget, known, qtbot, mo
         raise RuntimeError("out of memory")
 
     with monkeypatch.context() as broken:
-        broken.setattr(on_canvas._Asked, "answer", fails)
+        broken.setattr(drawn._Asked, "answer", fails)
         session.exposures.activate(session.exposures.named("b").id)
         assert not layer(widget, BAR).visible
         qtbot.waitUntil(lambda: not widget.on_canvas.busy, timeout=LONG)

@@ -5,25 +5,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from qtpy.QtCore import QPoint, Qt
+from qtpy.QtCore import QPoint
+from sequence_parts import ARM, LEFT, LONG, NUMBERS, STEP, looked_at, tracked
 
-from napari_xreg.geometry import CArm, Detector
 from napari_xreg.images import Landmark, Radiograph, write_radiograph
 from napari_xreg.records import read_track
 from napari_xreg.registration import step_between
 from napari_xreg.rendering import render_drr
-from napari_xreg.session import file_source, read_xray
+from napari_xreg.session import FrameState, Track, TrackedFrame, file_source, read_xray
 from napari_xreg.widgets import SequenceWidget
 from napari_xreg.widgets.sequence import controls
 from napari_xreg.widgets.sequence.strip import COLORS
-from napari_xreg.workflows import FrameState, Track, TrackedFrame
 from napari_xreg.workflows.tracking import in_session
-
-LEFT = Qt.MouseButton.LeftButton
-LONG = 240_000
-NUMBERS = (6, 7, 8)
-ARM = CArm(1020.0, 750.0, Detector((96, 108), (3.4, 4.9), (45.0, 58.0)))
-STEP = torch.tensor([0.02, 0.03, -0.02, 3.0, -2.0, 2.0], dtype=torch.float64)
 
 
 @pytest.fixture(scope="session")
@@ -58,13 +51,6 @@ def widget(moving, patient, viewer, bench, qtbot):
     viewer.window.add_dock_widget(made, name="Sequence", area="right")
     made.controls.settings["pixels"].value = 96
     return made
-
-
-def tracked(widget, qtbot):
-    qtbot.mouseClick(widget.controls.go, LEFT)
-    assert widget.controls.go.text() == "Cancel"
-    qtbot.waitUntil(lambda: not widget.running, timeout=LONG)
-    assert widget.track is not None
 
 
 def shown(widget):
@@ -104,9 +90,7 @@ def test_tracked_looked_at_kept_and_written(widget, moving, qtbot, tmp_path, scr
     session.poses.set(truth[8], "by hand")
     widget.controls.key_button.click()
     assert widget.keys == (8,)
-    assert session.undo() is not None
-    assert session.undo() == "frame 8"
-    assert shown(widget).source.path.endswith("f_007.npz")
+    looked_at(widget, 7, qtbot)
     assert widget.controls.number.value() == 7
     tracked(widget, qtbot)
     assert widget.track.frames[2].state is FrameState.KEY
@@ -172,11 +156,6 @@ def requests(monkeypatch):
     return seen
 
 
-def looked_at(widget, number, qtbot):
-    widget.go_to(number)
-    qtbot.waitUntil(lambda: widget._shown() == number, timeout=LONG)
-
-
 def beside(widget, moving, tmp_path):
     """A second camera, of files of its own; its id."""
     folder, _, center = moving
@@ -239,9 +218,9 @@ def test_a_kept_pose_is_of_its_sequence_only(widget, requests, moving, qtbot, tm
 def test_back_to_the_shown_frame_before_another_was_read(widget, requests, qtbot, monkeypatch):
     tracked(widget, qtbot)
     asked = []
-    monkeypatch.setattr(widget._lane, "ask", asked.append)
+    monkeypatch.setattr(widget.frames._lane, "ask", asked.append)
     dropped = []
-    monkeypatch.setattr(widget._lane, "drop", lambda: dropped.append(True))
+    monkeypatch.setattr(widget.frames._lane, "drop", lambda: dropped.append(True))
     widget.go_to(8)
     widget.go_to(7)
     assert [number for _, number in asked] == [8]
@@ -259,11 +238,11 @@ def test_arrow_keys_go_over_a_gap_of_the_numbers(widget, requests, moving, qtbot
     session.exposures.replace(replace(session.exposures.active, source=source))
     tracked(widget, qtbot)
     widget.controls.number.stepDown()
-    qtbot.waitUntil(lambda: widget._shown() == 10, timeout=LONG)
+    qtbot.waitUntil(lambda: widget.frames.number == 10, timeout=LONG)
     widget.controls.number.stepUp()
     assert widget.controls.number.value() == 20
     widget.controls.number.stepUp()  # before that one was read
-    qtbot.waitUntil(lambda: widget._shown() == 30, timeout=LONG)
+    qtbot.waitUntil(lambda: widget.frames.number == 30, timeout=LONG)
     assert widget.controls.number.value() == 30
 
 

@@ -26,14 +26,12 @@ from napari_xreg.geometry import Pose
 from napari_xreg.images import Cine, is_trial, open_cine, read_trial
 from napari_xreg.records import read_pose, read_track
 from napari_xreg.registration import NearBone
+from napari_xreg.session import BodiesTrack, Track, TrackedFrame
 from napari_xreg.workflows import (
     BETWEEN,
-    BodiesTrack,
     BodiesTrackExport,
     BodiesTrackRequest,
     Frames,
-    Track,
-    TrackedFrame,
     TrackExport,
     TrackRequest,
     TrackSettings,

@@ -21,7 +21,9 @@ from napari_xreg.session.files.session_json import (
 )
 from napari_xreg.session.files.session_writer import FileStep
 from napari_xreg.session.files.sources import content_hash, read_ct, read_label_map, read_xray
+from napari_xreg.session.files.track_json import track_from_json
 from napari_xreg.session.named_poses import NamedPose
+from napari_xreg.session.sequence_track import SequenceTrack
 from napari_xreg.session.session import Session
 from napari_xreg.session.source import Source
 from napari_xreg.session.state import Missing, SessionState
@@ -91,6 +93,9 @@ def opening(path: Path | str) -> Generator[FileStep, None, Session]:
         state = _state(
             data, volume, volume_source, labels, labels_source, exposures, missing, problems
         )
+    if data.get("track") is not None:
+        with _Sentence(path, "the track of the sequence"):
+            state = replace(state, track=_track(path, data["track"], state))
     session = Session()
     session.restore(state)
     return session
@@ -261,6 +266,18 @@ def _state(
         tuple(missing),
         tuple(problems),
     )
+
+
+def _track(path: Path, data: Any, state: SessionState) -> SequenceTrack:
+    """Where its files are looked for is no problem yet: it is said when one of them is shown."""
+    track = track_from_json(
+        data, lambda entry: _found(path, {"source": entry}, "a frame of the sequence", [])
+    )
+    ids = {name: id for id, name in state.names.items()}
+    unknown = [name for name in track.radiographs if name not in ids]
+    if unknown or len(track.sources) != len(track.radiographs):
+        raise ValueError(f"it is of radiographs that are not there: {', '.join(unknown) or 'none'}")
+    return track.keyed(ids)
 
 
 def _document(path: Path) -> Mapping[str, Any]:

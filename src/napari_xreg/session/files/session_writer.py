@@ -29,6 +29,7 @@ from napari_xreg.session.files.session_json import (
     source_to_json,
 )
 from napari_xreg.session.files.sources import content_hash
+from napari_xreg.session.files.track_json import track_to_json, with_found
 from napari_xreg.session.named_poses import PoseRecord
 from napari_xreg.session.session import Session
 from napari_xreg.session.source import Source
@@ -175,8 +176,10 @@ def saving_state(
             "records": [record_to_json(record.keyed(names)) for record in state.records],
         },
         "results": [result_to_json(result.keyed(names)) for result in state.results],
+        "track": None if state.track is None else track_to_json(state.track.keyed(names), said),
     }
     text = _compact(json.dumps(plain(data), indent=1, allow_nan=False)) + "\n"
+    text = with_found(text, state.track)
     with written(path) as part:
         part.write_text(text, encoding="utf-8")
     return path, *beside.made

@@ -48,6 +48,7 @@ class BoneLayers:
         self._on = dict.fromkeys(names, True)
         self._heard: list[Callable[[str, bool], object]] = []
         self._hidden = False
+        self._absent: set[str] = set()
 
     def show(
         self,
@@ -60,13 +61,15 @@ class BoneLayers:
         Parameters
         ----------
         pictures
-            By name.
+            By name; a bone without one is not shown.
         sampled
             Whose pixels they have; it covers the area of `full`.
         full
             Of the radiograph.
         """
-        self._hidden = False
+        self._hidden, self._absent = False, set(self.titles) - set(pictures)
+        for name in self._absent:
+            self._shelf.show(self.titles[name], False)
         for name, picture in pictures.items():
             layer = self._shelf.need(self.titles[name], lambda name=name: self._make(name))  # type: ignore[misc]
             paint(layer, picture, sampled, full)
@@ -81,7 +84,7 @@ class BoneLayers:
     def switch(self, name: str, on: bool) -> None:
         """Whether a bone is to be seen."""
         self._on[name] = on
-        if not self._hidden:
+        if not self._hidden and name not in self._absent:
             self._shelf.show(self.titles[name], on)
 
     def on_switched(self, call: Callable[[str, bool], object]) -> None:
@@ -107,7 +110,7 @@ class BoneLayers:
         return layer
 
     def _switched(self, name: str, layer: Image) -> None:
-        if self._hidden:  # the picture there is of another radiograph
+        if self._hidden or name in self._absent:  # the picture there is of another radiograph
             self._shelf.show(self.titles[name], False)
         elif layer.visible != self._on[name]:
             self._on[name] = layer.visible

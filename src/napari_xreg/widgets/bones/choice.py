@@ -1,5 +1,7 @@
 """Which structures move, and which of them as one bone."""
 
+from collections.abc import Iterable
+
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
@@ -50,6 +52,15 @@ class BonesChoice(QWidget):
         self.setVisible(self._labels is not None)
         self._follow()
         return known
+
+    def choose(self, groups: Iterable[tuple[int, ...]]) -> None:
+        """Tick these bones and no others; says nothing."""
+        groups = tuple(groups)
+        self._joined = [group for group in groups if len(group) > 1]
+        self.structures.mark(tuple(id for group in groups for id in group))
+        self.blockSignals(True)
+        self._follow()
+        self.blockSignals(False)
 
     def join(self) -> None:
         """What is ticked, and not joined yet, is one bone."""

@@ -49,6 +49,10 @@ class SmallPrint(QLabel):
             return QSize(260, self.minimumSizeHint().height())
         return QSize(260, self.heightForWidth(260))
 
+    def heightForWidth(self, width: int) -> int:
+        """Its room, where it has one: a label that wraps is else as high as its words."""
+        return self.minimumSizeHint().height() if self._lines else super().heightForWidth(width)
+
     def setText(self, text: str | None) -> None:
         """Long names may break after what separates their parts."""
         text = _TOGETHER.sub("\u00a0", text or "")  # stay on one line

@@ -49,6 +49,11 @@ class StructureList(QWidget):
             if item.checkState() == Qt.CheckState.Checked
         )
 
+    @property
+    def listed(self) -> bool:
+        """Whether there is anything to tick."""
+        return self.list.count() > 0
+
     def show_labels(self, labels: LabelMap | None) -> bool:
         """List what occurs, nothing ticked where it is another map; whether it is known yet."""
         # Which labels occur is found in the background: until then there is nothing to choose.

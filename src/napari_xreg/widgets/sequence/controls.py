@@ -1,18 +1,22 @@
 """What the Sequence widget is operated with: buttons, the strip of frames, the curves."""
 
-from qtpy.QtWidgets import QSpinBox, QVBoxLayout, QWidget
+from collections.abc import Mapping, Sequence
+
+from qtpy.QtWidgets import QComboBox, QSpinBox, QVBoxLayout, QWidget
 
 from napari_xreg.widgets.parts.collapsible import Collapsible
 from napari_xreg.widgets.parts.data_buttons import button, row
 from napari_xreg.widgets.parts.form import SettingsForm
 from napari_xreg.widgets.parts.small_print import SmallPrint
+from napari_xreg.widgets.sequence.bone_rows import BoneRows
 from napari_xreg.widgets.sequence.curves import MotionPlots
+from napari_xreg.widgets.sequence.several import SeveralBones
 from napari_xreg.widgets.sequence.strip import LEGEND, FrameStrip
-from napari_xreg.workflows import TrackSettings
+from napari_xreg.workflows import TrackSettings, bone_words
 
 HINT = (
     "Open one frame of a sequence (a file or folder of frames, a trial of Autoscoper), register it, "
-    "and track from there: forward to the end, back to the beginning."
+    "and track from there, both ways."
 )
 
 
@@ -29,7 +33,7 @@ class SequenceControls(QWidget):
         )
         self.export_button = button(
             "Export…",
-            "A folder with a table of all poses and a film.",
+            "A folder with a table of all poses and a film; of several bones one for each, and a table of how they lie to each other.",
         )
         self.key_button = button(
             "Keep this pose",
@@ -40,6 +44,13 @@ class SequenceControls(QWidget):
             "Do not keep it", "The frame that is shown is tracked like others again."
         )
         self.strip = FrameStrip()
+        self.rows = BoneRows()
+        self.against = QComboBox()
+        self.against.setToolTip(
+            "What the curves show: how the chosen bone moved by itself, or against another one."
+        )
+        self.against.setVisible(False)
+        self.several = SeveralBones()
         self.number = QSpinBox()
         self.number.setPrefix("frame ")
         self.number.setToolTip("The frame that is shown. Arrow keys go through the sequence.")
@@ -52,10 +63,14 @@ class SequenceControls(QWidget):
         layout.addLayout(row([self.go, self.export_button]))
         layout.addWidget(self.words)
         layout.addWidget(self.strip)
+        layout.addWidget(self.rows)
         layout.addWidget(self.legend)
         layout.addWidget(self.number)
         layout.addLayout(row([self.key_button, self.forget_button]))
+        layout.addWidget(self.against)
         layout.addWidget(self.plots)
+        self.bones = Collapsible("Several bones", self.several)
+        layout.addWidget(self.bones)
         layout.addWidget(Collapsible("Settings", self.settings))
         layout.addStretch(1)
 
@@ -73,6 +88,7 @@ class SequenceControls(QWidget):
         tracked
             Whether there is a track.
         """
+        self.several.setEnabled(not running)
         self.go.setText("Cancel" if running else "Track")
         self.go.setEnabled(running or ready)
         for each in (self.number, self.key_button):
@@ -86,3 +102,42 @@ class SequenceControls(QWidget):
         self.number.setRange(first, last)
         self.number.setValue(number)
         self.number.blockSignals(False)
+
+    def begin(
+        self, names: Sequence[str], colours: Mapping[str, str], numbers: Sequence[int], chosen: str
+    ) -> None:
+        """Frames of which nothing is known.
+
+        Parameters
+        ----------
+        names, colours
+            Of several bones; of one alone none.
+        numbers
+            Of the frames.
+        chosen
+            The bone that is chosen.
+        """
+        self.strip.setVisible(not names)
+        self.strip.begin(() if names else numbers)
+        self.rows.show_bones(names, colours, numbers, chosen)
+
+    def strip_of(self, name: str) -> FrameStrip:
+        """The strip of a bone."""
+        return self.rows.strips.get(name, self.strip)
+
+    @property
+    def strips(self) -> tuple[FrameStrip, ...]:
+        """Of all bones."""
+        return tuple(self.rows.strips.values()) or (self.strip,)
+
+    def offer_others(self, names: Sequence[str]) -> None:
+        """What the curves may be of: the chosen bone by itself, or against one of these; hidden where there is none."""
+        before = self.against.currentData()
+        self.against.blockSignals(True)
+        self.against.clear()
+        self.against.addItem("Curves: since the first frame", None)
+        for name in names:
+            self.against.addItem(f"Curves: against {bone_words(name)}", name)
+        self.against.setCurrentIndex(max(0, self.against.findData(before)))
+        self.against.blockSignals(False)
+        self.against.setVisible(bool(names))

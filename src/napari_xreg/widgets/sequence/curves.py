@@ -11,9 +11,10 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 import pyqtgraph as pg  # isort: skip  # after qtpy: it takes the binding that is loaded
 from pyqtgraph.GraphicsScene.mouseEvents import MouseClickEvent  # isort: skip
 
+from napari_xreg.session import TrackedFrame
 from napari_xreg.widgets.parts.small_plot import small_plot
 from napari_xreg.widgets.sequence.strip import COLORS
-from napari_xreg.workflows import MotionCurves, TrackedFrame
+from napari_xreg.workflows import MotionCurves
 
 _LINE, _BAND = "#56B4E9", (86, 180, 233, 60)
 _ROW, _COLUMNS = 92, 2
@@ -48,7 +49,7 @@ class MotionPlots(QWidget):
     def draw(
         self, frames: Sequence[TrackedFrame], found: MotionCurves, smooth: MotionCurves | None
     ) -> None:
-        """A motion; of frames without a pose there is no dot."""
+        """A motion; of frames without a pose there is no dot. What is not known breaks line and band."""
         if not self.plots:
             self._make(found)
         self._numbers = tuple(frame.number for frame in frames)
@@ -100,7 +101,7 @@ class _Plot:
         self._low = pg.PlotDataItem(pen=None)
         self._high = pg.PlotDataItem(pen=None)
         self._band = pg.FillBetweenItem(self._low, self._high, brush=pg.mkBrush(*_BAND))
-        self._curve = pg.PlotDataItem(pen=pg.mkPen(_LINE, width=2))
+        self._curve = pg.PlotDataItem(pen=pg.mkPen(_LINE, width=2), connect="finite")
         self.dots = pg.ScatterPlotItem(size=5, pen=None)
         self.line = pg.InfiniteLine(0.0, angle=90, pen=pg.mkPen(ink, width=1))
         self.line.setVisible(False)

@@ -6,7 +6,7 @@ from qtpy.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
 from qtpy.QtGui import QColor, QHelpEvent, QMouseEvent, QPainter, QPaintEvent, QPalette
 from qtpy.QtWidgets import QSizePolicy, QToolTip, QWidget
 
-from napari_xreg.workflows import FrameState, TrackedFrame
+from napari_xreg.session import FrameState, TrackedFrame
 
 # Of Okabe and Ito: told apart by who sees no red or no green.
 COLORS: Mapping[FrameState, str] = {

@@ -1,4 +1,4 @@
-"""Sequence: track a bone through the frames that the radiographs belong to, and look at each."""
+"""Sequence: track bones through the frames that the radiographs belong to, and look at each."""
 
 from pathlib import Path
 from typing import Any
@@ -7,7 +7,7 @@ import torch
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QVBoxLayout
 
-from napari_xreg.session import Rendering
+from napari_xreg.session import ALONE, Rendering, SequenceTrack, Track, TrackedFrame
 from napari_xreg.widgets.docks.docked import Docked
 from napari_xreg.widgets.jobs.jobs import Job, without_events
 from napari_xreg.widgets.jobs.lane import Lane
@@ -16,23 +16,17 @@ from napari_xreg.widgets.parts.device_choice import preferred_device
 from napari_xreg.widgets.parts.file_dialogs import choose_folder
 from napari_xreg.widgets.parts.scrolling import scrolled
 from napari_xreg.widgets.sequence.controls import HINT, SequenceControls
+from napari_xreg.widgets.sequence.frames import FramesShown
+from napari_xreg.widgets.sequence.shown import TrackShown
 from napari_xreg.workflows import (
-    FrameRead,
-    FrameState,
-    KeptPoses,
+    PATIENT,
+    SequenceExport,
     SequenceFound,
     SessionSequence,
-    Track,
-    TrackedFrame,
-    TrackExport,
-    TrackRequest,
-    TrackSessionRequest,
-    curves_of,
-    export_track,
-    read_frame,
-    sequence_request,
-    show_frame,
-    smooth_curves,
+    bone_words,
+    export_sequence,
+    find_sequence,
+    track_request,
     track_session,
 )
 
@@ -43,7 +37,7 @@ _OTHERWISE = "Tracked before structures, labels or isocenter were changed."
 
 
 class SequenceWidget(Docked):
-    """Tracks what is rendered of the CT through the frames of the used radiographs.
+    """Tracks what is rendered of the CT, or several bones of it, through the frames of the used radiographs.
 
     Parameters
     ----------
@@ -55,24 +49,17 @@ class SequenceWidget(Docked):
         super().__init__(napari_viewer)
         self._session = self.workbench.session
         self._job: Job | None = None
-        self._request: TrackRequest | None = None
-        self._kept = KeptPoses()
         self._volume: Any = None  # the CT that was tracked in, as read
-        self._marked: int | None = None
-        self._showing = False
-        self.sequence: SessionSequence | None = None
-        """That was found; None before."""
-        self.track: Track | None = None
-        """The last answer."""
-        self._frames: dict[int, TrackedFrame] = {}
-        self._lane = Lane(
-            self._show_read, lambda asked: read_frame(*asked), on_error=self._not_read, name="Frame"
+        self._opening = Lane(
+            self._opened, find_sequence, on_error=self._not_opened, name="Sequence"
         )
         self._drawing = QTimer(self)
         self._drawing.setSingleShot(True)
         self._drawing.setInterval(DRAW_MS)
         self._drawing.timeout.connect(self._draw)
         self.controls = SequenceControls()
+        self.shown = TrackShown(self.controls)
+        self.frames = FramesShown(self.workbench, self.controls, self.shown)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(scrolled(self.controls))
@@ -81,6 +68,10 @@ class SequenceWidget(Docked):
         self.listen(session.patient.changed, self._follow_patient)
         self.listen(session.exposures.changed, self._follow)
         self.listen(session.exposures.active_changed, self._follow)
+        self.listen(session.sequence.changed, self._follow_track)
+        self.listen(session.poses.changed, self._moved)
+        self.controls.several.follow(session.patient.labels)
+        self._follow_track()
         self._follow()
 
     @property
@@ -88,8 +79,23 @@ class SequenceWidget(Docked):
         """Whether frames are being tracked."""
         return self._job is not None and self._job.running
 
+    @property
+    def sequence(self) -> SessionSequence | None:
+        """That was found; None before."""
+        return self.frames.sequence
+
+    @property
+    def track(self) -> Track | None:
+        """The last answer, of the chosen bone."""
+        return None if self.shown.known is None else self.shown.known.found
+
+    @property
+    def keys(self) -> tuple[int, ...]:
+        """Numbers of the frames whose poses are kept, of the chosen bone."""
+        return () if self.shown.known is None else self.shown.known.keys
+
     def _connect(self) -> None:
-        controls = self.controls
+        controls, rows = self.controls, self.controls.rows
         for pressed, slot in (
             (controls.go, self.toggle),
             (controls.export_button, self.ask_where_to_export),
@@ -97,8 +103,15 @@ class SequenceWidget(Docked):
             (controls.forget_button, self.forget_pose),
         ):
             pressed.clicked.connect(lambda _=False, slot=slot: slot())
-        for chosen in (controls.strip.chosen, controls.number.valueChanged, controls.plots.chosen):
+        for chosen in (
+            controls.strip.chosen, rows.frame_chosen, controls.number.valueChanged,
+            controls.plots.chosen,
+        ):  # fmt: skip
             chosen.connect(self.go_to)
+        rows.bone_chosen.connect(self.choose)
+        controls.against.currentIndexChanged.connect(lambda _: self._draw())
+        self.frames.shown.connect(self._say_frame)
+        self.frames.failed.connect(lambda error: self.keep_words(sentence(error), error=True))
 
     # ------------------------------------------------------------------ tracking
 
@@ -112,18 +125,20 @@ class SequenceWidget(Docked):
 
     def start(self) -> None:
         """Track from the frame that is shown."""
-        volume = self._session.patient.rendering
-        if volume is None:
+        session = self._session
+        if session.patient.rendering is None:
             show_warning("Tracking needs a CT: load one in the Data widget.")
             return
         try:
-            asked = sequence_request(self._session)
-            settings = self.controls.settings.value()
+            request = track_request(
+                session, self.controls.settings.value(), self.controls.several.bones,
+                chosen=self.shown.chosen or PATIENT, device=preferred_device(),
+            )  # fmt: skip
         except ValueError as error:
             self.keep_words(sentence(error), error=True)
             return
-        request = TrackSessionRequest(asked, volume, settings, self._kept, preferred_device())
-        self._volume = self._session.patient.volume
+        self._volume = session.patient.volume
+        self._opening.drop()
         self.controls.words.setText("Looking at the files …")
         self._job = self.workbench.jobs.start(
             "Tracking",
@@ -137,145 +152,126 @@ class SequenceWidget(Docked):
         self._switch()
 
     def _take(self, events: list[Any]) -> None:
+        if self.torn_down:
+            return
+        last: tuple[TrackedFrame, ...] | None = None
         for event in events:
             if isinstance(event, SequenceFound):
                 if not event.sequence.is_in(self._session):  # taken out while files were looked at
                     self._forget()
                     return
-                self._begin(event)
+                self.shown.begin(event.track)
+                self.frames.begin(event)
             else:
-                self._frames[event.number] = event
-                self.controls.strip.put(event)
-        assert self._request is not None and self._job is not None
-        last = events[-1]
-        total = len(self._request.frames.numbers)
-        if isinstance(last, TrackedFrame):
-            words = self.controls.strip.words_of(last.number).split("\n")[0]
+                last = event
+                self.shown.put(event)
+        assert self._job is not None
+        if last is not None:
             if not self._job.control.cancelled:
-                self.controls.words.setText(f"{len(self._frames)} of {total}: {words}")
+                self.controls.words.setText(self.shown.progress(last))
             if not self._drawing.isActive():
                 self._drawing.start()
 
     def _draw(self) -> None:
-        """The curves of the frames so far."""
-        frames = tuple(self._frames[number] for number in sorted(self._frames))
-        if frames and self._request is not None:
-            self.controls.plots.draw(frames, curves_of(frames, self._pivot()), None)
+        self.shown.draw(self._pivot())
+        self.controls.plots.mark(self.frames.marked)
 
-    def _begin(self, found: SequenceFound) -> None:
-        self.sequence, self._request, self.track = found.sequence, found.request, None
-        self._frames, self._kept = {}, found.kept
-        self.controls.strip.begin(found.sequence.frames.numbers)
-        for number in self._kept.numbers:
-            self._put_key(number)
-        self._mark(found.sequence.number)
-
-    def _end(self, found: Track) -> None:
-        self._drawing.stop()
-        self.track = found
-        self._frames = {frame.number: frame for frame in found.frames}
-        for frame in found.frames:
-            self.controls.strip.put(frame)
-        self.controls.plots.draw(
-            found.frames, curves_of(found.frames, found.pivot), smooth_curves(found)
-        )
-        cancelled = " Cancelled: these are the frames so far." if found.cancelled else ""
-        self.controls.words.setText(
-            " ".join([found.words, *found.notes]) + cancelled + self._since()
-        )
-        self._mark(self._shown())
+    def _end(self, track: SequenceTrack) -> None:
+        if self.torn_down:
+            self._keep(track)
+            return
+        assert track.found is not None
+        self._show(track)
+        if track.found.cancelled:
+            words = f"{self.shown.words} Cancelled: these are the frames so far.{self._since()}"
+            self.controls.words.setText(words)
+        self._keep(track)
         self._switch()
 
+    def _show(self, track: SequenceTrack) -> None:
+        """A track that has ended, of the files that were looked at."""
+        self._drawing.stop()
+        self.shown.begin(track)
+        self._draw()
+        self.controls.words.setText(self.shown.words + self._since())
+        self.frames.mark(self.frames.number)
+        self.frames.place()
+
+    def _keep(self, track: SequenceTrack) -> None:
+        """In the session, where undo, closing and a saved file have it."""
+        if all(self._session.exposures.find(id) is not None for id in track.radiographs):
+            self._session.sequence.set(track, "track the sequence")
+
     def _failed(self, error: Exception) -> None:
+        if self.torn_down:
+            return
         self.controls.words.setText("")
         self.keep_words(sentence(error), error=True)
 
     def _pivot(self) -> Any:
-        assert self._request is not None
-        pivot = self._request.isocenter
-        return self._session.patient.isocenter if pivot is None else pivot
+        found = self.frames.found
+        if found is None:
+            return self._session.patient.isocenter
+        return next(
+            (body.pivot for body in found.bodies if body.name == self.shown.chosen), found.pivot
+        )
 
     # ------------------------------------------------------------------ looking
 
     def go_to(self, number: int) -> None:
-        """Show a frame: its radiographs, and the bone where it was found."""
-        if self.sequence is None:
-            return
-        near = self.sequence.frames.nearest(number, standing_at=self._marked)
-        self._mark(near)
-        if near == self._shown():
-            self._lane.drop()
-        else:
-            self._lane.ask((self.sequence, near))
+        """Show a frame: its radiographs, and the chosen bone where it was found."""
+        self.frames.go_to(number)
 
-    def _show_read(self, frame: FrameRead) -> None:
-        sequence = self.sequence
-        if sequence is None or self.torn_down or not sequence.is_in(self._session):
+    def choose(self, name: str) -> None:
+        """Another bone is the one that frames, curves and kept poses are of; the C-arm goes to where it stands about it."""
+        known = self.shown.known
+        if known is None or name not in known.names or name == known.chosen:
             return
-        active = self._session.exposures.active
-        moved = self._kept.rig_at(frame, None if active is None else active.id)
-        if moved is None and frame.number in self._frames:
-            moved = self._frames[frame.number].world_from_rig
-        self._showing = True
-        try:
-            show_frame(self._session, sequence, frame, moved)
-        finally:
-            self._showing = False
-        self.controls.words.setText(self.controls.strip.words_of(frame.number))
-        self._mark(frame.number)
+        known.chosen = name
+        self.shown.offer_others()
+        self._draw()
+        if not self.running:
+            self.frames.pose(name)
+        self._say_frame()
+
+    def _say_frame(self) -> None:
+        number = self.frames.number
+        if number is not None and not self.running:
+            self.controls.words.setText(self.shown.words_of(number))
         self._switch()
 
-    def _not_read(self, error: Exception) -> None:
-        self._mark(self._shown())
-        self.keep_words(sentence(error), error=True)
-
-    def _shown(self) -> int | None:
-        return None if self.sequence is None else self.sequence.shown_in(self._session)
-
-    def _mark(self, number: int | None) -> None:
-        self._marked = number
-        self.controls.strip.show_frame(number)
-        self.controls.plots.mark(number)
-        if self.sequence is not None and number is not None:
-            numbers = self.sequence.frames.numbers
-            self.controls.show_number(number, numbers[0], numbers[-1])
+    def _moved(self) -> None:
+        if not self.frames.showing:
+            self.frames.on_canvas.show_drr()
 
     # ------------------------------------------------------------------ key frames
 
     def keep_pose(self) -> None:
-        """The current pose of the frame that is shown is a key frame of the next tracking."""
-        number, pose = self._shown(), self._session.poses.current
-        if number is None or pose is None or self.sequence is None:
+        """The current pose of the frame that is shown is a key frame of the chosen bone in the next tracking."""
+        known, number = self.shown.known, self.frames.number
+        if known is None or number is None or self._session.poses.current is None:
             return
-        exposures = self._session.exposures
-        self._kept = self._kept.keep(
-            number, {id: exposures[id].world_from_camera for id in self.sequence.ids}
-        )
-        self._put_key(number)
-        show_info(f"The pose of frame {number} is kept. Track again to go on from it.")
-        self._switch()
+        kept = known.track.keep(known.chosen, number, self.frames.rig())
+        self._put_track(kept, f"keep the pose of frame {number}")
+        of = f" of {bone_words(known.chosen)}" if known.several else ""
+        show_info(f"The pose{of} in frame {number} is kept. Track again to go on from it.")
 
     def forget_pose(self) -> None:
-        """The frame that is shown is no key frame any more."""
-        number = self._shown()
-        if number is not None and number in self._kept.poses:
-            self._kept = self._kept.forget(number)
-            tracked = self._frames.get(number)
-            if tracked is None:
-                self.controls.strip.forget(number)
-            else:
-                self.controls.strip.put(tracked)
-        self._switch()
+        """The frame that is shown is no key frame of the chosen bone any more."""
+        known, number = self.shown.known, self.frames.number
+        if known is not None and number is not None and number in known.keys:
+            left = known.track.forget(known.chosen, number)
+            self._put_track(left, f"do not keep the pose of frame {number}")
 
-    def _put_key(self, number: int) -> None:
-        """Into the strip; the track stays as it was found."""
-        pose = next(iter(self._kept.poses[number].values()))
-        self.controls.strip.put(TrackedFrame(number, None, FrameState.KEY, pose, pose))
-
-    @property
-    def keys(self) -> tuple[int, ...]:
-        """Numbers of the frames whose poses are kept."""
-        return self._kept.numbers
+    def _put_track(self, track: SequenceTrack, why: str) -> None:
+        """With other poses that are kept; what was tracked stays as it was found."""
+        known, number = self.shown.known, self.frames.number
+        assert known is not None and number is not None
+        known.track = track
+        self.shown.tell(known.chosen, number)
+        self._session.sequence.set(track, why)
+        self.frames.place()
+        self._say_frame()
 
     # ------------------------------------------------------------------ writing
 
@@ -284,14 +280,14 @@ class SequenceWidget(Docked):
         choose_folder(self, "Write the track into a folder", self.export)
 
     def export(self, folder: str | Path) -> None:
-        """Write the track into a folder."""
-        found, request = self.track, self._request
-        if found is None or request is None:
+        """Write the track into a folder; of several bones one for each."""
+        known, found = self.shown.known, self.frames.found
+        if known is None or known.track.found is None or found is None:
             return
-        asked = TrackExport(Path(folder), found, request.frames, request.volume)
+        asked = SequenceExport(Path(folder), found, known.track.found)
         self.workbench.jobs.start(
             "Export of the track",
-            without_events(lambda: export_track(asked)),
+            without_events(lambda: export_sequence(asked)),
             on_result=lambda done: tell_written(
                 f"Written to {folder}: {', '.join(done.files)}", done.missing
             ),
@@ -300,19 +296,60 @@ class SequenceWidget(Docked):
 
     # ------------------------------------------------------------------ following
 
+    def _follow_track(self) -> None:
+        """What the session knows of the sequence: undone, done again, or opened from a file."""
+        track, known, found = self._session.sequence.track, self.shown.known, self.frames.found
+        if self.running or (known is not None and track is known.track):
+            return
+        if track is None:
+            self._forget()
+            return
+        self._volume = self._session.patient.volume
+        bones = {} if ALONE in track.bones else {n: ids for n, ids in track.bones.items() if ids}
+        self.controls.several.choose(bones.values())
+        if found is None or not found.is_of(track):
+            self.frames.forget()
+        self._show(track)
+        self._switch()
+        if self.frames.found is None:
+            try:
+                request = track_request(self._session, self.controls.settings.value(), bones)
+            except ValueError as error:
+                self._not_opened(error)
+                return
+            self.controls.words.setText("Looking at the files …")
+            self._opening.ask(request)
+
+    def _opened(self, found: SequenceFound) -> None:
+        """The files of a track that was opened: its frames can be shown."""
+        known = self.shown.known
+        if self.torn_down or self.running or known is None:
+            return
+        if not (found.is_of(known.track) and found.sequence.is_in(self._session)):
+            self._not_opened(ValueError("the radiographs are no longer those that were tracked"))
+            return
+        self.frames.begin(found)
+        self._show(known.track)
+        self._switch()
+
+    def _not_opened(self, error: Exception) -> None:
+        self.controls.words.setText(self.shown.words)
+        self.keep_words(f"Its frames cannot be shown. {sentence(error)}", error=True)
+
     def _follow(self) -> None:
         """Other radiographs: those that are gone take what was tracked along."""
-        if self._showing:
+        if self.frames.showing:
             return
         if self.sequence is not None and not self.sequence.is_in(self._session):
             self._forget()
             return
-        if self.sequence is None and not self.running:
+        if self.shown.known is None and not self.running:
             self.controls.words.setText(HINT)
-        before, shown = self._marked, self._shown()
-        if shown is not None and shown != before and not self.running:  # undo, for instance
-            self.controls.words.setText(self.controls.strip.words_of(shown))
-        self._mark(shown)
+        before, number = self.frames.marked, self.frames.number
+        self.frames.mark(number)
+        self.frames.place()
+        if number is not None and number != before:  # undo, for instance
+            self._say_frame()
         self._switch()
 
     def _follow_patient(self) -> None:
@@ -320,17 +357,19 @@ class SequenceWidget(Docked):
         if self._session.patient.volume is not self._volume:
             self._forget()
         elif self.track is not None:
-            self.controls.words.setText(self.track.words + self._since())
+            self.controls.words.setText(self.shown.words + self._since())
+        self.controls.several.follow(self._session.patient.labels)
         self._switch()
 
     def _since(self) -> str:
         """What was changed since it was asked for; empty: nothing."""
-        patient, request = self._session.patient, self._request
+        patient, found = self._session.patient, self.frames.found
         volume = patient.volume
-        if request is None or volume is None or not isinstance(request.volume, Rendering):
+        if found is None or volume is None or not isinstance(found.rendering, Rendering):
             return ""
-        same = request.volume.is_of(volume, patient.labels, patient.structures)
-        return "" if same and torch.equal(self._pivot(), patient.isocenter) else f" {_OTHERWISE}"
+        assert found.pivot is not None
+        same = found.rendering.is_of(volume, patient.labels, patient.structures)
+        return "" if same and torch.equal(found.pivot, patient.isocenter) else f" {_OTHERWISE}"
 
     def _forget(self) -> None:
         """Another CT, or radiographs that are gone: what was tracked no longer holds."""
@@ -338,29 +377,29 @@ class SequenceWidget(Docked):
             self._job.abandon()
             self._job = None
         self._drawing.stop()
-        self._lane.drop()
-        self.sequence, self.track, self._request = None, None, None
-        self._frames, self._kept = {}, KeptPoses()
-        self._volume, self._marked = None, None
-        self.controls.strip.begin(())
-        self.controls.plots.setVisible(False)
+        self._opening.drop()
+        self._volume = None
+        self.frames.forget()
+        self.shown.forget()
         self.controls.words.setText(HINT)
         self._switch()
 
     def _switch(self) -> None:
-        session, number = self._session, self._shown()
+        session, number = self._session, self.frames.number
         self.controls.follow(
             running=self.running,
             ready=session.exposures.active is not None and session.patient.volume is not None,
             shown=number is not None,
-            kept=number in self._kept.poses,
-            tracked=self.track is not None,
+            kept=number in self.keys,
+            tracked=self.track is not None and self.frames.found is not None,
         )
 
     def teardown(self) -> None:
-        """Stop tracking."""
-        self._lane.close()
+        """Cancel what runs: the frames so far still reach the session. The layers go with the widget."""
+        if self._job is not None:
+            self._job.finished.disconnect(self._switch)
+            self._job.cancel()
+        self._opening.close()
+        self.controls.several.close_lane()
         self._drawing.stop()
-        if self._job is not None and self._job.running:
-            self._job.abandon()
-        self._job = None
+        self.frames.close()

@@ -9,7 +9,7 @@ from numpy import ndarray
 from torch import Tensor
 
 from napari_xreg.geometry import Pose
-from napari_xreg.workflows.tracking.tracks import Track, TrackedFrame
+from napari_xreg.session import BodiesTrack, Track, TrackedFrame
 
 NAMES = ("turn x", "turn y", "turn z", "shift x", "shift y", "shift z")
 UNITS = ("degrees",) * 3 + ("mm",) * 3
@@ -49,6 +49,17 @@ def smooth_curves(track: Track) -> MotionCurves | None:
         return None
     registered = [frame.world_from_rig for frame in track.frames]
     return _curves(list(smooth.poses), list(smooth.covariances), registered, track.pivot)
+
+
+def curves_between(found: BodiesTrack, one: str, other: str) -> MotionCurves:
+    """How one body moved against another since the first frame that both have a pose in, as they were registered.
+
+    As of one body, the other in place of the rig; standard deviations from the joint covariance, where that is known.
+    """
+    pairs = [found.between(one, other, place) for place in range(len(found[one].frames))]
+    poses = [None if pair is None else pair[0] for pair in pairs]
+    covariances = [None if pair is None else pair[1] for pair in pairs]
+    return _curves(poses, covariances, poses, found[one].pivot)
 
 
 def _curves(

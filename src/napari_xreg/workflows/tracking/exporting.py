@@ -13,10 +13,9 @@ from napari_xreg.records import (
     write_gif,
     write_track,
 )
-from napari_xreg.session import Rendering
+from napari_xreg.session import Rendering, Track
 from napari_xreg.workflows.opening.trials import TrialFiles
 from napari_xreg.workflows.tracking.frames import Frames
-from napari_xreg.workflows.tracking.tracks import Track
 from napari_xreg.workflows.tracking.trial import write_autoscoper
 
 TRACK_TABLE, FILM, AUTOSCOPER = "track.csv", "track.gif", "autoscoper.tra"

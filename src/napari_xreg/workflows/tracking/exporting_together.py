@@ -8,12 +8,11 @@ from pathlib import Path
 from napari_xreg.files import EachFile
 from napari_xreg.records import BetweenRow, write_between
 from napari_xreg.registration import Body
+from napari_xreg.session import BodiesTrack, FrameState
 from napari_xreg.workflows.bones_folder import BETWEEN, bone_folders
 from napari_xreg.workflows.opening.trials import TrialFiles
 from napari_xreg.workflows.tracking.exporting import TrackExport, TrackExported, export_track
 from napari_xreg.workflows.tracking.frames import Frames
-from napari_xreg.workflows.tracking.together import BodiesTrack
-from napari_xreg.workflows.tracking.tracks import FrameState
 
 _WORST = [FrameState.KEY, FrameState.TRACKED, FrameState.DOUBTFUL, FrameState.OPEN]
 

@@ -1,73 +1,44 @@
-"""Tracking from the frame that a session shows, with the poses that its user has kept."""
+"""Tracking from the frame that a session shows, one bone or several, with the poses that its user has kept."""
 
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from napari_xreg.geometry import Pose
-from napari_xreg.images import Volume
+from napari_xreg.images import LabelMap, Volume
 from napari_xreg.progress import Control
-from napari_xreg.session import Rendering
+from napari_xreg.registration import Body
+from napari_xreg.session import (
+    ALONE,
+    BodiesTrack,
+    Rendering,
+    SequenceTrack,
+    Session,
+    TrackedFrame,
+)
+from napari_xreg.workflows.bodies import PATIENT, bodies_of_ct
+from napari_xreg.workflows.bones_folder import bone_folders
+from napari_xreg.workflows.opening.patients import Patient
+from napari_xreg.workflows.refining import rig_poses
+from napari_xreg.workflows.tracking.exporting import TrackExport, TrackExported, export_track
+from napari_xreg.workflows.tracking.exporting_together import (
+    BodiesTrackExport,
+    export_bodies_track,
+)
 from napari_xreg.workflows.tracking.of_session import (
-    FrameRead,
     SequenceRequest,
     SessionSequence,
     sequence_of,
+    sequence_request,
 )
 from napari_xreg.workflows.tracking.settings import TrackSettings
+from napari_xreg.workflows.tracking.together import BodiesTrackRequest, track_bodies
 from napari_xreg.workflows.tracking.tracking import track
-from napari_xreg.workflows.tracking.tracks import CPU, Track, TrackedFrame, TrackRequest
-
-
-@dataclass(frozen=True, eq=False)
-class KeptPoses:
-    """Poses of frames that a user says are right.
-
-    Parameters
-    ----------
-    poses
-        ``world_from_camera`` by the number of the frame, then by `Exposure.id`.
-    of
-        The sequence that the numbers are of.
-    """
-
-    poses: Mapping[int, Mapping[str, Pose]] = field(default_factory=dict)
-    of: SessionSequence | None = None
-
-    @property
-    def numbers(self) -> tuple[int, ...]:
-        """Of their frames."""
-        return tuple(sorted(self.poses))
-
-    def keep(self, number: int, poses: Mapping[str, Pose]) -> "KeptPoses":
-        """With those of another frame."""
-        return replace(self, poses={**self.poses, number: poses})
-
-    def forget(self, number: int) -> "KeptPoses":
-        """Without those of a frame."""
-        return replace(self, poses={n: kept for n, kept in self.poses.items() if n != number})
-
-    def held_in(self, sequence: SessionSequence) -> "KeptPoses":
-        """What still holds there: nothing where it is of other files."""
-        there = self.poses if self.of is not None and sequence.goes_on(self.of) else {}
-        numbers = sequence.frames.numbers
-        return KeptPoses({n: kept for n, kept in there.items() if n in numbers}, sequence)
-
-    def rig_at(self, frame: FrameRead, lead: str | None) -> Pose | None:
-        """Where the body had moved in a frame that was kept; None: it was not.
-
-        Parameters
-        ----------
-        lead
-            The `Exposure.id` whose pose counts, if it was kept; else that of the first camera.
-        """
-        kept = self.poses.get(frame.number)
-        if kept is None or self.of is None:
-            return None
-        id = lead if lead in kept else self.of.ids[0]
-        assert id is not None
-        return kept[id] @ frame.cameras[self.of.ids.index(id)].inverse()
+from napari_xreg.workflows.tracking.tracks import CPU, TrackRequest
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,59 +48,268 @@ class TrackSessionRequest:
     Parameters
     ----------
     radiographs
-        One frame of the sequence; its pivot is that of the body.
+        One frame of the sequence; its pivot is that of the body where there is one.
     volume
-        The body.
+        The body; of several bones the CT that they are cut out of.
     settings
         How.
-    kept
-        Poses to take as they are, where they are of the same sequence.
+    before
+        What is known: poses to take as they are, and where several bones were found, where it is of the same sequence.
     device
-        Where to refine.
+        Where to refine one body; several are refined on the processor.
+    bones
+        Of several bones, by their names, the ids of their structures; none: one body.
+    labels
+        That several bones are cut out by.
+    chosen
+        Of several bones that were tracked the one that the radiographs are posed about.
+    registered
+        ``world_from_camera`` of the first radiograph about bones that were registered in this frame.
     """
 
     radiographs: SequenceRequest
     volume: Volume | Rendering
     settings: TrackSettings
-    kept: KeptPoses = field(default_factory=KeptPoses)
+    before: SequenceTrack | None = None
     device: torch.device = CPU
+    bones: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    labels: LabelMap | None = None
+    chosen: str = PATIENT
+    registered: Mapping[str, Pose] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
 class SequenceFound:
-    """The files were looked at: what is tracked, and which of the kept poses hold there."""
+    """The files were looked at: what is tracked, and what is known of it: the poses that were kept."""
 
     sequence: SessionSequence
-    request: TrackRequest
-    kept: KeptPoses
+    request: TrackRequest | BodiesTrackRequest
+    track: SequenceTrack
+
+    def is_of(self, track: SequenceTrack) -> bool:
+        """Whether these are the radiographs, the files and the bones that were tracked."""
+        return self.sequence.is_of(track) and list(self.track.bones) == list(track.bones)
+
+    @property
+    def rendering(self) -> Volume | Rendering | None:
+        """What is tracked as one body; None: several bones."""
+        return self.request.volume if isinstance(self.request, TrackRequest) else None
+
+    @property
+    def pivot(self) -> Float[Tensor, "3"] | None:
+        """Of the one body, world mm; None: several, each with its own."""
+        return self.request.isocenter if isinstance(self.request, TrackRequest) else None
+
+    @property
+    def bodies(self) -> tuple[Body, ...]:
+        """Of several bones; of one alone none."""
+        return self.request.bodies if isinstance(self.request, BodiesTrackRequest) else ()
 
 
-def track_session(
-    request: TrackSessionRequest, *, control: Control | None = None
-) -> Generator[SequenceFound | TrackedFrame, None, Track]:
-    """Find the frames that go with the radiographs of a session, and track through them.
+def track_request(
+    session: Session,
+    settings: TrackSettings,
+    bones: Mapping[str, tuple[int, ...]] | None = None,
+    *,
+    chosen: str = PATIENT,
+    device: torch.device = CPU,
+) -> TrackSessionRequest:
+    """Capture a session as it is.
 
-    Yields
+    Parameters
+    ----------
+    session
+        Its CT, the radiographs that are ticked, their poses, what is known of the sequence.
+    settings, bones, chosen, device
+        As of `TrackSessionRequest`.
+
+    Raises
     ------
-    SequenceFound, then TrackedFrame
-        As of `track`.
+    ValueError
+        If there is nothing to track, in words for the user.
+    """
+    patient = session.patient
+    what: Volume | Rendering | None = patient.volume if bones else patient.rendering
+    if what is None:
+        raise ValueError("tracking needs a CT: load one in the Data widget")
+    if bones and patient.labels is None:
+        raise ValueError("bones are cut out of a CT by a label map: load one first")
+    radiographs = sequence_request(session)
+    first = radiographs.exposures[0].id
+    registered = {
+        result.bone: result.poses[first]
+        for result in session.results.all
+        if result.bone is not None and first in result.poses
+    }
+    return TrackSessionRequest(
+        radiographs, what, settings, session.sequence.track, device, dict(bones or {}), patient.labels,
+        chosen, registered,
+    )  # fmt: skip
+
+
+def find_sequence(request: TrackSessionRequest) -> SequenceFound:
+    """Find the frames that go with the radiographs of a session, and cut bones out of the CT; in any thread.
 
     Raises
     ------
     ReadError, ValueError
-        As `sequence_of` and `track`.
+        As `sequence_of` and `bodies_of_ct`.
     """
     found = sequence_of(request.radiographs)
-    kept = request.kept.held_in(found)
-    given = {number: poses[found.ids[0]] for number, poses in kept.poses.items()}
-    asked = TrackRequest(
-        request.volume,
-        found.frames,
-        found.number,
-        given,
-        request.settings,
-        request.radiographs.pivot,
-        request.device,
+    before = request.before
+    if before is not None and not found.is_of(before):
+        before = None
+    what = request.volume
+    structures = what.structures if isinstance(what, Rendering) else ()
+    kept = {} if before is None else before.kept
+    known = SequenceTrack(
+        found.ids, tuple(source(found.number) for source in found.sources), found.number,
+        found.frames.numbers, {PATIENT: (), **request.bones} if request.bones else {ALONE: structures},
+        kept=kept,
+    )  # fmt: skip
+    first = found.ids[0]
+    if not request.bones:
+        given = {number: poses[first] for number, poses in known.keys(ALONE).items()}
+        one = TrackRequest(
+            what, found.frames, found.number, given, request.settings, request.radiographs.pivot,
+            request.device,
+        )  # fmt: skip
+        return SequenceFound(found, one, known)
+    keys = {
+        number: tuple(_kept_at(known, name, number, first) for name in known.bones)
+        for number in sorted({n for name in known.bones for n in known.keys(name)})
+    }
+    several = BodiesTrackRequest(
+        _bodies(request, found, known, before), found.frames, found.number, keys, request.settings
     )
-    yield SequenceFound(found, asked, kept)
-    return (yield from track(asked, control=control))
+    return SequenceFound(found, several, known)
+
+
+def track_session(
+    request: TrackSessionRequest, *, control: Control | None = None
+) -> Generator[SequenceFound | tuple[TrackedFrame, ...], None, SequenceTrack]:
+    """Find the frames that go with the radiographs of a session, and track through them.
+
+    Yields
+    ------
+    SequenceFound, then tuples of TrackedFrame
+        As of `track_bodies`; of one body alone as of `track`.
+
+    Raises
+    ------
+    ReadError, ValueError
+        As `find_sequence`, `track` and `track_bodies`.
+    """
+    found = find_sequence(request)
+    yield found
+    asked = found.request
+    if isinstance(asked, BodiesTrackRequest):
+        tracked = yield from track_bodies(asked, control=control)
+        return replace(found.track, found=tracked)
+    frames = track(asked, control=control)
+    while True:
+        try:
+            frame = next(frames)
+        except StopIteration as end:
+            return replace(found.track, found=BodiesTrack((ALONE,), (end.value,)))
+        yield (frame,)
+
+
+@dataclass(frozen=True, eq=False)
+class SequenceExport:
+    """What is written, and where: of several bones a folder for each, and how they lie to each other."""
+
+    folder: Path
+    of: SequenceFound
+    found: BodiesTrack
+
+
+def export_sequence(asked: SequenceExport) -> TrackExported:
+    """Write what was tracked as `napari-xreg track` does.
+
+    Raises
+    ------
+    ValueError, WriteError
+        As `export_track` and `export_bodies_track`.
+    """
+    request, found = asked.of.request, asked.found
+    if isinstance(request, BodiesTrackRequest):
+        bone_folders(asked.folder, found.names)
+        none = (None,) * len(request.bodies)
+        return export_bodies_track(
+            BodiesTrackExport(asked.folder, found, request.bodies, request.frames, none)
+        )
+    return export_track(TrackExport(asked.folder, found.tracks[0], request.frames, request.volume))
+
+
+def poses_in(
+    track: SequenceTrack,
+    tracked: TrackedFrame | None,
+    bone: str,
+    number: int,
+    rig: Mapping[str, Pose],
+) -> dict[str, Pose]:
+    """``world_from_camera`` of every radiograph about a bone in a frame, by `Exposure.id`; empty: it has no pose there.
+
+    Parameters
+    ----------
+    track
+        Whose kept poses come first.
+    tracked
+        What was found of the bone in this frame.
+    number
+        Of the frame.
+    rig
+        How the cameras stand to each other in it, by `Exposure.id`.
+    """
+    kept = track.keys(bone).get(number)
+    if kept is not None:
+        return dict(kept)
+    if tracked is None or tracked.world_from_camera is None:
+        return {}
+    lead = track.radiographs[0]
+    ids = (lead, *(id for id in rig if id != lead))
+    return rig_poses(ids, [rig[id] for id in ids], tracked.world_from_camera)
+
+
+def _kept_at(track: SequenceTrack, bone: str, number: int, id: str) -> Pose | None:
+    kept = track.keys(bone).get(number)
+    return None if kept is None else kept[id]
+
+
+def _bodies(
+    request: TrackSessionRequest,
+    found: SessionSequence,
+    known: SequenceTrack,
+    before: SequenceTrack | None,
+) -> tuple[Body, ...]:
+    """What moves, each where it is thought to be in the frame that is shown: kept, posed, found before, registered, or as the CT
+    has it."""
+    views = found.frames.views(found.number)
+    what = request.volume
+    whole = what.whole if isinstance(what, Rendering) else what
+    groups = {name: [str(id) for id in ids] for name, ids in request.bones.items()}
+    bodies = bodies_of_ct(Patient(whole, "", labels=request.labels), groups, views)
+    rig = [view.world_from_camera for view in views]
+    first, lead = found.ids[0], None if before is None else before.radiographs[0]
+    placed = []
+    for body in bodies:
+        start = _kept_at(known, body.name, found.number, first)
+        earlier = _found_before(before, body.name, found.number)
+        if start is None and (earlier is None or lead is None):
+            start = request.registered.get(body.name)
+        elif start is None and earlier is not None and body.name != request.chosen:
+            # Of another camera, if that was the first then: they move together.
+            start = earlier @ rig[found.ids.index(str(lead))].inverse() @ rig[0]
+        if start is not None:
+            carried = rig_poses(found.ids, rig, start.to(dtype=torch.float64))
+            body = replace(body, world_from_camera=tuple(carried[id] for id in found.ids))
+        placed.append(body)
+    return tuple(placed)
+
+
+def _found_before(before: SequenceTrack | None, bone: str, number: int) -> Pose | None:
+    if before is None or before.found is None or bone not in before.found.names:
+        return None
+    frames = before.found[bone].frames
+    return next((f.world_from_camera for f in frames if f.number == number), None)

@@ -17,7 +17,7 @@ from napari_xreg.registration import (
     joint_motion,
     relative_covariance,
 )
-from napari_xreg.workflows.tracking.tracks import FrameState
+from napari_xreg.session import FrameState
 
 _STATES = [state.value for state in FrameState]
 _SURE = {state.value for state in FrameState if state.sure}

@@ -1,6 +1,6 @@
 """The sequence that the radiographs of a session are one frame of."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from napari_xreg.images import (
     numbered_files,
     times_of,
 )
-from napari_xreg.session import Exposure, Session, Source, read_xray
+from napari_xreg.session import Exposure, SequenceTrack, Session, Source, read_xray
 from napari_xreg.workflows.tracking.frames import Frames, frames_of
 
 SourceAt = Callable[[int], Source]
@@ -64,13 +64,13 @@ class SessionSequence:
     sources: tuple[SourceAt, ...]
     pictures: tuple[RadiographAt, ...]
 
-    def goes_on(self, before: "SessionSequence") -> bool:
-        """Whether these are the same radiographs and files as before, in whatever order."""
-        if set(self.ids) != set(before.ids) or self.number not in before.frames.numbers:
+    def is_of(self, track: SequenceTrack) -> bool:
+        """Whether these are the radiographs and files that were tracked, in whatever order."""
+        if set(self.ids) != set(track.radiographs) or track.start not in self.frames.numbers:
             return False
-        then = dict(zip(before.ids, before.sources, strict=True))
+        then = dict(zip(track.radiographs, track.sources, strict=True))
         return all(
-            _same_place(source(self.number), then[id](self.number))
+            _same_place(source(track.start), then[id])
             for id, source in zip(self.ids, self.sources, strict=True)
         )
 
@@ -206,7 +206,7 @@ def read_frame(sequence: SessionSequence, number: int) -> FrameRead:
 
 
 def show_frame(
-    session: Session, sequence: SessionSequence, frame: FrameRead, world_from_rig: Pose | None
+    session: Session, sequence: SessionSequence, frame: FrameRead, poses: Mapping[str, Pose]
 ) -> None:
     """Put a frame in the place of the one that a session shows, and the cameras where they were found.
 
@@ -214,17 +214,16 @@ def show_frame(
 
     Parameters
     ----------
-    world_from_rig
-        How the body has moved; None: not found, the cameras stay where they are.
+    poses
+        ``world_from_camera`` by `Exposure.id`; none: not found, the cameras stay where they are.
     """
     with session.one_step(f"frame {frame.number}", work=False):
         for id, radiograph, source in zip(
             sequence.ids, frame.radiographs, frame.sources, strict=True
         ):
             session.exposures.show_frame(id, radiograph, source)
-        if world_from_rig is not None:
-            poses = (world_from_rig @ camera for camera in frame.cameras)
-            session.poses.set_several(dict(zip(sequence.ids, poses, strict=True)), "")
+        if poses:
+            session.poses.set_several(poses, "")
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from napari_xreg.workflows.tracking.tracks import FrameState, TrackedFrame
+from napari_xreg.session import FrameState, TrackedFrame
 
 _ORDER = (FrameState.OPEN, FrameState.DOUBTFUL, FrameState.TRACKED, FrameState.KEY)
 

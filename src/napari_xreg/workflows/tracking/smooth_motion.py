@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from napari_xreg.registration import Smoothed, smoothed
-from napari_xreg.workflows.tracking.tracks import FrameState, TrackedFrame
+from napari_xreg.session import FrameState, TrackedFrame
 
 
 def smooth_motion(

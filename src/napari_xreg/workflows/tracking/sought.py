@@ -1,6 +1,6 @@
 """What finds a body, or several, in one frame: roughly, finely, and from farther off."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
@@ -84,6 +84,10 @@ class Sought(Protocol):
         """From several starts about where they are expected."""
         ...
 
+    def holding(self, given: Mapping[int, Pose]) -> "Sought":
+        """The same in a frame in which some of several bodies were given, by their numbers: they stay where they are."""
+        ...
+
 
 def levels_of(settings: TrackSettings) -> tuple[RefineSettings, RefineSettings]:
     """How a frame is looked at roughly, and finely."""
@@ -143,6 +147,10 @@ class OneBody:
     def wide(self, seen: Seen) -> Found:
         """See `Sought`."""
         return self._found(seen, wide_settings(self._request.settings), self._request.near)
+
+    def holding(self, given: Mapping[int, Pose]) -> Sought:
+        """See `Sought`: where the only body is given nothing is looked for."""
+        return self
 
     @property
     def _near(self) -> NearBone | None:

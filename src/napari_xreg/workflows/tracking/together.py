@@ -12,12 +12,13 @@ from napari_xreg.progress import CancelOnly, Control, run
 from napari_xreg.registration import (
     BodiesRegistration,
     Body,
+    Expected,
     NearBone,
     RefineSettings,
     View,
     refine_bodies,
-    relative_covariance,
 )
+from napari_xreg.session import BodiesTrack, TrackedFrame
 from napari_xreg.workflows.tracking.frames import Frames
 from napari_xreg.workflows.tracking.settings import TrackSettings
 from napari_xreg.workflows.tracking.sought import (
@@ -29,8 +30,10 @@ from napari_xreg.workflows.tracking.sought import (
     nearer,
     wide_settings,
 )
-from napari_xreg.workflows.tracking.tracks import Track, TrackedFrame
 from napari_xreg.workflows.tracking.walk import Walk
+
+_KNOWN = torch.diag(torch.tensor([1e-4] * 3 + [0.01] * 3, dtype=torch.float64) ** 2)
+"""Covariance, rad and mm, of a body that a user has put in its place: none that a picture says anything against."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +49,8 @@ class BodiesTrackRequest:
     start
         Number of that frame: tracked from there, both ways.
     keys
-        ``world_from_camera`` of the first camera for every body, in frames that a user has checked.
+        ``world_from_camera`` of the first camera for every body, in frames that a user has checked; None: this body is
+        looked for there, while those that are given stay.
     settings
         How.
     near
@@ -55,13 +59,13 @@ class BodiesTrackRequest:
     Raises
     ------
     ValueError
-        If a key frame lacks the pose of a body.
+        If a key frame does not say of every body what is known.
     """
 
     bodies: tuple[Body, ...]
     frames: Frames
     start: int
-    keys: Mapping[int, tuple[Pose, ...]] = field(default_factory=dict)
+    keys: Mapping[int, tuple[Pose | None, ...]] = field(default_factory=dict)
     settings: TrackSettings = field(default_factory=TrackSettings)
     near: NearBone | None = None
 
@@ -72,75 +76,6 @@ class BodiesTrackRequest:
                     f"a key frame has the pose of every bone: frame {number} has {len(poses)} of "
                     f"{len(self.bodies)}"
                 )
-
-
-@dataclass(frozen=True, eq=False)
-class BodiesTrack:
-    """Where several bodies were in every frame.
-
-    Parameters
-    ----------
-    names, tracks
-        Of each body.
-    covariances
-        Of every frame, of the left twists of all bodies as they were registered, one after the other, each about
-        its own pivot: as `BodiesRegistration.covariance`, the CT taken to be as large as it says; None: not known.
-    """
-
-    names: tuple[str, ...]
-    tracks: tuple[Track, ...]
-    covariances: tuple[Float[Tensor, "n n"] | None, ...] = ()
-
-    def __getitem__(self, name: str) -> Track:
-        """Of a body, by its name."""
-        return self.tracks[self.names.index(name)]
-
-    @property
-    def complete(self) -> bool:
-        """Whether every body has a pose in every frame that was given or is trusted."""
-        return all(track.complete for track in self.tracks)
-
-    @property
-    def cancelled(self) -> bool:
-        """Whether it was ended before the last frame."""
-        return any(track.cancelled for track in self.tracks)
-
-    @property
-    def simulated(self) -> bool:
-        """True if any radiograph was simulated."""
-        return any(track.simulated for track in self.tracks)
-
-    @property
-    def words(self) -> str:
-        """What became of every body."""
-        return "\n".join(f"{n}: {t.words}" for n, t in zip(self.names, self.tracks, strict=True))
-
-    def between(
-        self, one: str, other: str, place: int
-    ) -> tuple[Pose, Float[Tensor, "6 6"] | None] | None:
-        """``one_from_other`` in the frame at a place, and the covariance of its left twist about the pivot of `one`.
-
-        Two bodies in one picture err alike: how they lie to each other is surer than where each is.
-
-        Returns
-        -------
-        Pose, Tensor
-            Rad and mm, in the world axes of `one`; None where a body has no pose, or there is no covariance.
-        """
-        numbers = [self.names.index(name) for name in (one, other)]
-        tracks = [self.tracks[number] for number in numbers]
-        here, there = (track.frames[place].world_from_camera for track in tracks)
-        if here is None or there is None:
-            return None
-        pose, covariance = here @ there.inverse(), self.covariances[place]
-        if covariance is None:
-            return pose, None
-        both = torch.cat([torch.arange(6) + 6 * number for number in numbers])
-        part = covariance[both[:, None], both].double()
-        if bool(part.isnan().any()):
-            return pose, None
-        pivots = tracks[0].pivot, tracks[1].pivot
-        return pose, relative_covariance(pose, pivots, part)
 
 
 def track_bodies(
@@ -176,8 +111,11 @@ def track_bodies(
 class Together:
     """Several bodies, all in every radiograph: a `Sought`."""
 
-    def __init__(self, request: BodiesTrackRequest, control: Control) -> None:
+    def __init__(
+        self, request: BodiesTrackRequest, control: Control, given: Mapping[int, Pose] | None = None
+    ) -> None:
         self._request, self._control = request, control
+        self._given = dict(given or {})
         self.pivots = tuple(body.pivot for body in request.bodies)
         self._rough, self._fine = levels_of(request.settings)
 
@@ -207,6 +145,10 @@ class Together:
         """See `Sought`."""
         return self._found(seen, wide_settings(self._request.settings), self._request.near)
 
+    def holding(self, given: Mapping[int, Pose]) -> "Together":
+        """See `Sought`."""
+        return Together(self._request, self._control, given)
+
     def _found(
         self, seen: Seen, settings: RefineSettings, near: NearBone | None,
         *, near_start: bool = False, judge: bool = True,
@@ -218,6 +160,7 @@ class Together:
         steps = refine_bodies(
             bodies, [view.radiograph for view in seen[0]], settings=settings, near=near,
             near_start=near_start, judge=judge, control=self._control,
+            priors=[Expected(body, pose, _KNOWN) for body, pose in self._given.items()],
         )  # fmt: skip
         found = run(steps)
         return Found(found.bodies, _at_scale(found))

@@ -3,8 +3,9 @@
 from collections.abc import Generator
 
 from napari_xreg.progress import CancelOnly, Control
+from napari_xreg.session import Track, TrackedFrame
 from napari_xreg.workflows.tracking.sought import OneBody
-from napari_xreg.workflows.tracking.tracks import Track, TrackedFrame, TrackRequest
+from napari_xreg.workflows.tracking.tracks import TrackRequest
 from napari_xreg.workflows.tracking.walk import Walk
 
 

@@ -7,8 +7,8 @@ from typing import Any
 from napari_xreg.geometry import Pose
 from napari_xreg.images import Cine, Radiograph, read_radiograph, read_trial
 from napari_xreg.records import autoscoper_from_world, write_tra
+from napari_xreg.session import Track
 from napari_xreg.workflows.opening.trials import TrialFiles, trial_frames
-from napari_xreg.workflows.tracking.tracks import Track
 
 
 def trial_cines(path: Path, options: Sequence[Mapping[str, Any]]) -> tuple[Cine, ...]:

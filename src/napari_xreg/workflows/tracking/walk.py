@@ -1,11 +1,10 @@
 """The way through a sequence: frame after frame, several in flight, each judged before it counts."""
 
 import math
-import time
 from collections import deque
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 from jaxtyping import Float
@@ -21,12 +20,23 @@ from napari_xreg.registration import (
     moved_on,
     step_between,
 )
+from napari_xreg.session import FrameState, Track, TrackedFrame
 from napari_xreg.workflows.tracking.frames import Frames
+from napari_xreg.workflows.tracking.in_flight import (
+    Begun,
+    Looked,
+    as_given,
+    ended,
+    moved,
+    rig_of,
+    taking,
+    timed,
+)
 from napari_xreg.workflows.tracking.second_look import better, sure
 from napari_xreg.workflows.tracking.settings import TrackSettings
 from napari_xreg.workflows.tracking.smooth_motion import smooth_motion
 from napari_xreg.workflows.tracking.sought import Found, Seen, Sought
-from napari_xreg.workflows.tracking.tracks import FrameState, Track, TrackedFrame, as_seen_words
+from napari_xreg.workflows.tracking.tracks import as_seen_words
 
 LOST = "The body was lost before this frame."
 CANCELLED = "Cancelled before this frame was done."
@@ -41,47 +51,6 @@ Places = Sequence[tuple[int, Pose]]
 """Where a body was, ``world_from_rig``, in the last frames that it has a pose of."""
 
 
-@dataclass(frozen=True, eq=False)
-class _Looked:
-    """A frame as it was read; without views where it could not be, and why."""
-
-    place: int
-    number: int
-    views: tuple[View, ...] = ()
-    error: str = ""
-
-
-@dataclass(frozen=True, eq=False)
-class _Begun:
-    """A frame in flight.
-
-    Parameters
-    ----------
-    looked
-        As it was read.
-    seen
-        With the cameras where the bodies are expected.
-    rough
-        Where the coarse look ended; None: there was none, or every body went astray.
-    near
-        Which bodies did not.
-    fine
-        What looks at it from there, those that went astray from where they are expected; None: nothing does.
-    seconds
-        That the coarse look took.
-    error
-        Why there was no look.
-    """
-
-    looked: _Looked
-    seconds: float = 0.0
-    seen: Seen = ()
-    rough: Found | None = None
-    near: tuple[bool, ...] = ()
-    fine: "Future[tuple[Found, float]] | None" = None
-    error: str = ""
-
-
 class Walk:
     """Tracking under way.
 
@@ -90,7 +59,7 @@ class Walk:
     sought
         What is looked for.
     frames, start, keys, settings
-        As of `TrackRequest`; keys have a pose of every body.
+        As of `TrackRequest`; keys have the pose of every body, or None of one that is looked for while the others stay.
     control
         As of `track`: paused and stepped here, once a frame. What is sought is only cancelled with it (`CancelOnly`).
     """
@@ -103,7 +72,7 @@ class Walk:
         sought: Sought,
         frames: Frames,
         start: int,
-        keys: Mapping[int, Sequence[Pose]],
+        keys: Mapping[int, Sequence[Pose | None]],
         settings: TrackSettings,
         control: Control,
     ) -> None:
@@ -118,7 +87,7 @@ class Walk:
         self._start = frames.numbers.index(start)
         self._done: dict[int, tuple[TrackedFrame, ...]] = {}
         self._together: dict[int, Float[Tensor, "n n"] | None] = {}
-        self._reading: Future[_Looked] | None = None
+        self._reading: Future[Looked] | None = None
         self._simulated = False
 
     def through(self) -> Generator[tuple[TrackedFrame, ...], None, None]:
@@ -126,7 +95,7 @@ class Walk:
         yield self._begin()
         keys = [self._frames.numbers.index(number) for number in sorted(self._keys)]
         for key in keys:
-            if key != self._start:
+            if key != self._start and not self._held(self._frames.numbers[key]):
                 yield self._given(key)
         yield from self._go(self._start, +1)
         yield from self._go(self._start, -1)
@@ -149,22 +118,46 @@ class Walk:
         if not looked.views:
             raise ReadError(looked.error)
         self._first = looked.views[0]
-        if looked.number in self._keys:
+        held = self._held(looked.number)
+        if looked.number in self._keys and not held:
             return self._given(self._start)
         frames, covariance, seconds = self._open(looked, CANCELLED), None, 0.0
         if self._control.proceed():
-            seen = _moved(looked.views, self._sought.starts(looked.views[0]))
-            found, seconds = _timed(lambda: self._sought.first(seen))
+            starts = list(self._sought.starts(looked.views[0]))
+            for body, pose in held.items():
+                starts[body] = rig_of(looked, pose)
+            seen = moved(looked.views, starts)
+            sought = self._sought.holding(held) if held else self._sought
+            found, seconds = timed(lambda: sought.first(seen))
             if not self._control.cancelled:
                 frames, covariance = self._tracked(looked, found), found.covariance
-        return self._keep(self._start, _taking(frames, seconds), covariance)
+        return self._keep(
+            self._start, self._with_given(looked, taking(frames, seconds)), covariance
+        )
+
+    def _held(self, number: int) -> dict[int, Pose]:
+        """The poses of those bodies that are given in a frame where others are looked for; none: of all, or of none."""
+        poses = self._keys.get(number, ())
+        given = {body: pose for body, pose in enumerate(poses) if pose is not None}
+        return given if len(given) < len(poses) else {}
+
+    def _with_given(
+        self, looked: Looked, frames: Sequence[TrackedFrame]
+    ) -> tuple[TrackedFrame, ...]:
+        """With what the user has said of some of the bodies in place of what was found of them."""
+        held = self._held(looked.number)
+        return tuple(
+            as_given(each, held[body]) if body in held else frame
+            for body, (frame, each) in enumerate(zip(frames, self._open(looked), strict=True))
+        )
 
     def _given(self, place: int) -> tuple[TrackedFrame, ...]:
         """A frame whose poses the user has checked: they hold whether its picture can be read or not."""
         looked = self._read(place)
         frames = tuple(
-            replace(frame, state=FrameState.KEY, world_from_camera=pose.to(dtype=torch.float64))
+            as_given(frame, pose)
             for frame, pose in zip(self._open(looked), self._keys[looked.number], strict=True)
+            if pose is not None
         )
         return self._keep(place, frames)
 
@@ -184,17 +177,17 @@ class Walk:
             return
         places = range(start + way, len(self._frames.numbers) if way > 0 else -1, way)
         lost, vain = 0, [0 for _ in bodies]
-        begun: deque[_Begun] = deque()
+        begun: deque[Begun] = deque()
         try:
             for place in places:
                 before = self._done.get(place)
                 if mending and before is not None and sure(before):
                     return
-                if before is not None and before[0].state is FrameState.KEY:
+                if before is not None and all(f.state is FrameState.KEY for f in before):
                     # A correction is no motion: the velocity begins anew.
                     lost, vain = 0, [0 for _ in bodies]
                     known = [self._known(body, place) for body in bodies]
-                    begun = _ended(begun)
+                    begun = ended(begun)
                     continue
                 if not self._control.proceed():
                     return
@@ -210,24 +203,29 @@ class Walk:
                 vain = [0 if f.state.sure else n + 1 for n, f in zip(vain, frames, strict=True)]
                 kept = frames if before is None or better(frames, before) else before
                 for body, frame in enumerate(kept):
-                    if frame.world_from_rig is not None:
+                    if frame.state is FrameState.KEY:  # of this body alone: no motion either
+                        known[body] = self._known_of(place, frame)
+                    elif frame.world_from_rig is not None:
                         known[body] = [*known[body], (place, frame.world_from_rig)][-2:]
                 begun.popleft()
                 if again or kept is before:
                     # Those that follow were begun from where it did not end.
-                    begun = _ended(begun)
+                    begun = ended(begun)
                 if kept is frames:
                     yield self._keep(place, frames, covariance)
                 if lost >= self._settings.lost_after:
                     return
         finally:
-            _ended(begun)
+            ended(begun)
 
     def _known(self, body: int, place: int) -> list[tuple[int, Pose]]:
-        pose = self._done[place][body].world_from_rig
-        return [] if pose is None else [(place, pose)]
+        # A key frame of some bodies that was not come to says nothing of the others.
+        return self._known_of(place, self._done[place][body]) if place in self._done else []
 
-    def _further(self, begun: deque[_Begun], known: Sequence[Places], places: range) -> None:
+    def _known_of(self, place: int, frame: TrackedFrame) -> list[tuple[int, Pose]]:
+        return [] if frame.world_from_rig is None else [(place, frame.world_from_rig)]
+
+    def _further(self, begun: deque[Begun], known: Sequence[Places], places: range) -> None:
         """Begin the frames after one, as if each ended where its coarse look did."""
         while len(begun) < IN_FLIGHT and (last := begun[-1]).rough is not None:
             place = last.looked.place + places.step
@@ -236,37 +234,40 @@ class Walk:
             expected = []
             for body, before in enumerate(known):
                 passed = [
-                    (each.looked.place, self._rig_of(each, body))
+                    (each.looked.place, self._rough_rig(each, body))
                     for each in begun
                     if each.near[body]
                 ]
                 expected.append([*before, *passed][-2:])
             begun.append(self._begun(place, expected, last.rough, places))
 
-    def _rig_of(self, begun: _Begun, body: int) -> Pose:
+    def _rough_rig(self, begun: Begun, body: int) -> Pose:
         """``world_from_rig`` where the coarse look ended."""
         assert begun.rough is not None
-        pose = begun.rough.bodies[body].world_from_camera.to(dtype=torch.float64)
-        rig_from_camera = begun.looked.views[0].world_from_camera.to(dtype=torch.float64)
-        return (pose @ rig_from_camera.inverse()).orthonormal()
+        return rig_of(begun.looked, begun.rough.bodies[body].world_from_camera)
 
     def _begun(
         self, place: int, known: Sequence[Places], before: Found | None, places: range
-    ) -> _Begun:
+    ) -> Begun:
         """Look at a frame coarsely, here, and let it be looked at finely."""
         onward = place + places.step
         looked = self._read(place, ahead_of=onward if onward in places else None)
         if not looked.views:
-            return _Begun(looked, error=looked.error)
-        expected = [self._expected(body, place, each) for body, each in enumerate(known)]
-        seen = _moved(looked.views, expected)
+            return Begun(looked, error=looked.error)
+        held = self._held(looked.number)
+        sought = self._sought.holding(held) if held else self._sought
+        expected = [
+            rig_of(looked, held[body]) if body in held else self._expected(body, place, each)
+            for body, each in enumerate(known)
+        ]
+        seen = moved(looked.views, expected)
         try:
-            rough, seconds = _timed(lambda: self._sought.rough(seen, before))
+            rough, seconds = timed(lambda: sought.rough(seen, before))
         except ValueError as nothing:  # a picture without content: black, or all masked
-            return _Begun(looked, error=str(nothing))
+            return Begun(looked, error=str(nothing))
         near = self._near(rough, seen)
         if not any(near):
-            return _Begun(looked, seconds, seen)
+            return Begun(looked, seconds, seen)
         # A body that went astray takes nothing from the others: it is looked at from where it is expected.
         from_here = [
             tuple(
@@ -277,11 +278,11 @@ class Walk:
             else views
             for views, body, there in zip(seen, rough.bodies, near, strict=True)
         ]
-        fine = ahead(lambda: _timed(lambda: self._sought.fine(from_here, rough)))
-        return _Begun(looked, seconds, seen, rough, near, fine)
+        fine = ahead(lambda: timed(lambda: sought.fine(from_here, rough)))
+        return Begun(looked, seconds, seen, rough, near, fine)
 
     def _finished(
-        self, begun: _Begun, vain: Sequence[int]
+        self, begun: Begun, vain: Sequence[int]
     ) -> tuple[tuple[TrackedFrame, ...], Float[Tensor, "n n"] | None, bool]:
         """What became of a frame, and whether a body did not end where those that follow were begun from.
 
@@ -291,26 +292,34 @@ class Walk:
             For so many frames each body was not trusted.
         """
         looked, seen, seconds = begun.looked, begun.seen, begun.seconds
+        held = self._held(looked.number)
         if begun.error:
-            return self._open(looked, begun.error), None, True
+            return self._with_given(looked, self._open(looked, begun.error)), None, True
         found, wide = None, None
         try:
             if begun.fine is not None:
                 found, took = begun.fine.result()
                 seconds += took
             trusted = [False for _ in vain] if found is None else self._trusted(found, seen)
-            doubted = [n for n, there in zip(vain, trusted, strict=True) if not there]
+            doubted = [
+                n
+                for body, (n, there) in enumerate(zip(vain, trusted, strict=True))
+                if not there and body not in held
+            ]
             if self._settings.retry_starts and any(n < STEADY for n in doubted):
-                wide, took = _timed(lambda: self._sought.wide(seen))
+                sought = self._sought.holding(held) if held else self._sought
+                wide, took = timed(lambda: sought.wide(seen))
                 seconds += took
         except ValueError as nothing:
-            return _taking(self._open(looked, str(nothing)), seconds), None, True
+            missed = self._with_given(looked, self._open(looked, str(nothing)))
+            return taking(missed, seconds), None, True
         if found is None or (
             wide is not None and self._worth(wide, seen) >= self._worth(found, seen)
         ):
             found = wide
         if found is None:
-            return _taking(self._open(looked, TOO_FAR), seconds), None, True
+            missed = self._with_given(looked, self._open(looked, TOO_FAR))
+            return taking(missed, seconds), None, True
         near = self._near(found, seen)
         frames = tuple(
             frame if there else missed
@@ -318,8 +327,8 @@ class Walk:
                 self._tracked(looked, found), self._open(looked, TOO_FAR), near, strict=True
             )
         )
-        again = found is wide or near != begun.near
-        return _taking(frames, seconds), found.covariance, again
+        again = found is wide or near != begun.near or bool(held)
+        return taking(self._with_given(looked, frames), seconds), found.covariance, again
 
     def _worth(self, found: Found, seen: Seen) -> tuple[int, int]:
         """How many bodies are near where they were expected, and of those how many are trusted."""
@@ -344,7 +353,7 @@ class Walk:
         turn, shift = math.degrees(float(beside[:3].norm())), float(across.norm())
         return turn <= self._settings.jump_deg and shift <= self._settings.jump_mm
 
-    def _read(self, place: int, ahead_of: int | None = None) -> _Looked:
+    def _read(self, place: int, ahead_of: int | None = None) -> Looked:
         """A frame; the next one is read meanwhile."""
         begun, self._reading = self._reading, None
         looked = begun.result() if begun is not None else None
@@ -355,12 +364,12 @@ class Walk:
         self._simulated |= any(view.radiograph.simulated for view in looked.views)
         return looked
 
-    def _look(self, place: int) -> _Looked:
+    def _look(self, place: int) -> Looked:
         number = self._frames.numbers[place]
         try:
-            return _Looked(place, number, self._frames.views(number))
+            return Looked(place, number, self._frames.views(number))
         except ReadError as error:
-            return _Looked(place, number, error=str(error))
+            return Looked(place, number, error=str(error))
 
     def _expected(self, body: int, place: int, known: Places) -> Pose:
         """``world_from_rig`` as constant velocity leads to expect it."""
@@ -374,14 +383,14 @@ class Walk:
         onward = (numbers[place] - numbers[at]) / (numbers[at] - numbers[earlier])
         return moved_on(before, last, onward, self._sought.pivots[body])
 
-    def _open(self, looked: _Looked, words: str = "") -> tuple[TrackedFrame, ...]:
+    def _open(self, looked: Looked, words: str = "") -> tuple[TrackedFrame, ...]:
         camera = (looked.views or (self._first,))[0].world_from_camera.to(dtype=torch.float64)
         frame = TrackedFrame(
             looked.number, self._time(looked.place), FrameState.OPEN, camera, words=words
         )
         return (frame,) * len(self._sought.pivots)
 
-    def _tracked(self, looked: _Looked, found: Found) -> tuple[TrackedFrame, ...]:
+    def _tracked(self, looked: Looked, found: Found) -> tuple[TrackedFrame, ...]:
         return tuple(
             replace(
                 frame,
@@ -402,6 +411,12 @@ class Walk:
         frames: tuple[TrackedFrame, ...],
         covariance: Float[Tensor, "n n"] | None = None,
     ) -> tuple[TrackedFrame, ...]:
+        if covariance is not None:
+            for body, frame in enumerate(frames):
+                if frame.state is FrameState.KEY:  # how a user errs is not known
+                    covariance = covariance.clone()
+                    covariance[6 * body : 6 * body + 6] = torch.nan
+                    covariance[:, 6 * body : 6 * body + 6] = torch.nan
         self._done[place], self._together[place] = frames, covariance
         return frames
 
@@ -428,33 +443,3 @@ class Walk:
             frames, pivot, self._first.radiograph.carm, smooth, self._simulated,
             self._control.cancelled, notes,
         )  # fmt: skip
-
-
-def _moved(views: Sequence[View], world_from_rig: Sequence[Pose]) -> list[tuple[View, ...]]:
-    """The cameras where they stand about bodies that have moved."""
-    return [
-        tuple(
-            replace(view, world_from_camera=pose @ view.world_from_camera.to(dtype=torch.float64))
-            for view in views
-        )
-        for pose in world_from_rig
-    ]
-
-
-def _ended(begun: deque[_Begun]) -> deque[_Begun]:
-    """None is left in flight: what was begun is waited for, and dropped."""
-    for each in begun:
-        if each.fine is not None:
-            each.fine.exception()
-    return deque()
-
-
-def _timed(look: Callable[[], Found]) -> tuple[Found, float]:
-    """What a look finds, and the seconds that it took."""
-    began = time.perf_counter()
-    found = look()
-    return found, time.perf_counter() - began
-
-
-def _taking(frames: Sequence[TrackedFrame], seconds: float) -> tuple[TrackedFrame, ...]:
-    return tuple(replace(frame, seconds=seconds) for frame in frames)

@@ -1,0 +1,165 @@
+"""The frames of a sequence in place of the one that the session shows, and every bone where it was found."""
+
+from qtpy.QtCore import QObject, Signal
+
+from napari_xreg.geometry import Pose
+from napari_xreg.widgets.bones.drawn import BonesDrawn
+from napari_xreg.widgets.jobs.lane import Lane
+from napari_xreg.widgets.jobs.workbench import Workbench
+from napari_xreg.widgets.sequence.controls import SequenceControls
+from napari_xreg.widgets.sequence.shown import TrackShown
+from napari_xreg.workflows import (
+    FrameRead,
+    SequenceFound,
+    SessionSequence,
+    bone_words,
+    poses_in,
+    read_frame,
+    show_frame,
+)
+
+
+class FramesShown(QObject):
+    """Shows frames, read off the main thread.
+
+    Parameters
+    ----------
+    bench
+        Whose session and canvas.
+    controls
+        That say which frame it is.
+    track
+        Where the bones were found.
+    """
+
+    shown = Signal()
+    """Another frame is shown."""
+    failed = Signal(Exception)
+    """A frame could not be read."""
+
+    def __init__(self, bench: Workbench, controls: SequenceControls, track: TrackShown) -> None:
+        super().__init__()
+        self._session, self._controls, self._track = bench.session, controls, track
+        self._marked: int | None = None
+        self.showing = False
+        """Whether what changes in the session is a frame that is being shown."""
+        self.found: SequenceFound | None = None
+        """None: no files were looked at."""
+        self._lane = Lane(
+            self._show, lambda asked: read_frame(*asked), on_error=self._not_read, name="Frame"
+        )
+        self.on_canvas = BonesDrawn(bench)
+        self.on_canvas.switched.connect(controls.rows.tick)
+        controls.rows.switched.connect(self._see)
+
+    @property
+    def sequence(self) -> SessionSequence | None:
+        """None: no files were looked at."""
+        return None if self.found is None else self.found.sequence
+
+    @property
+    def number(self) -> int | None:
+        """Of the frame that the session shows; None: another picture, or none."""
+        return None if self.sequence is None else self.sequence.shown_in(self._session)
+
+    @property
+    def marked(self) -> int | None:
+        """Of the frame that is shown, or will be once it was read."""
+        return self._marked
+
+    def begin(self, found: SequenceFound) -> None:
+        """Other files; of several bones those that are drawn from now on."""
+        self.found = found
+        if found.bodies:
+            self.on_canvas.put(found.bodies)
+        else:
+            self.on_canvas.forget()
+        self.mark(self.number)
+
+    def forget(self) -> None:
+        """No sequence any more."""
+        self._lane.drop()
+        self.found, self._marked = None, None
+        self.on_canvas.forget()
+
+    def go_to(self, number: int) -> None:
+        """Show a frame: its radiographs, and the chosen bone where it was found."""
+        if self.sequence is None:
+            return
+        near = self.sequence.frames.nearest(number, standing_at=self._marked)
+        self.mark(near)
+        if near == self.number:
+            self._lane.drop()
+        else:
+            self._lane.ask((self.sequence, near))
+
+    def mark(self, number: int | None) -> None:
+        """Say which frame is shown."""
+        self._marked = number
+        for strip in self._controls.strips:
+            strip.show_frame(number)
+        self._controls.plots.mark(number)
+        if self.sequence is not None and number is not None:
+            numbers = self.sequence.frames.numbers
+            self._controls.show_number(number, numbers[0], numbers[-1])
+
+    def pose(self, bone: str) -> None:
+        """Bring the C-arm to where it stands about a bone in the frame that is shown."""
+        number = self.number
+        poses = {} if number is None else self._poses(bone, number, self.rig())
+        if poses:
+            self.showing = True
+            try:
+                with self._session.one_step(f"{bone_words(bone)} chosen", work=False):
+                    self._session.poses.set_several(poses, "")
+            finally:
+                self.showing = False
+
+    def rig(self) -> dict[str, Pose]:
+        """Where the cameras stand in the session."""
+        exposures = self._session.exposures
+        ids = () if self.sequence is None else self.sequence.ids
+        return {id: exposures[id].world_from_camera for id in ids}
+
+    def place(self) -> None:
+        """Draw every bone where it was found in the frame that is shown."""
+        known, number, layers = self._track.known, self.number, self.on_canvas.layers
+        if known is None or layers is None or number is None:
+            return
+        rig = self.rig()
+        for name, on in self._controls.rows.ticked.items():
+            layers.switch(name, on)
+        self.on_canvas.place({name: self._poses(name, number, rig) for name in known.names})
+
+    def close(self) -> None:
+        """For good."""
+        self._lane.close()
+        self.on_canvas.close()
+
+    def _show(self, frame: FrameRead) -> None:
+        sequence, known = self.sequence, self._track.known
+        if sequence is None or known is None or not sequence.is_in(self._session):
+            return
+        rig = dict(zip(sequence.ids, frame.cameras, strict=True))
+        poses = self._poses(known.chosen, frame.number, rig)
+        self.showing = True
+        try:
+            show_frame(self._session, sequence, frame, poses)
+        finally:
+            self.showing = False
+        self.mark(frame.number)
+        self.place()
+        self.shown.emit()
+
+    def _poses(self, bone: str, number: int, rig: dict[str, Pose]) -> dict[str, Pose]:
+        known = self._track.known
+        assert known is not None
+        return poses_in(known.track, known.frames[bone].get(number), bone, number, rig)
+
+    def _see(self, name: str, on: bool) -> None:
+        if self.on_canvas.layers is not None:
+            self.on_canvas.layers.switch(name, on)
+
+    def _not_read(self, error: Exception) -> None:
+        self.mark(self.number)
+        self.failed.emit(error)
