@@ -132,6 +132,14 @@ def test_what_would_be_done(manifest, capsys):
     [
         ("study.toml", "--out DIR says where"),
         ("study.toml another.toml --out s", "one manifest or data set"),
+        (
+            "study.toml --out s another.toml",
+            "one manifest or data set: got study.toml another.toml",
+        ),
+        (
+            "study.toml --out s another.toml --unknown",
+            "unrecognized arguments: another.toml --unknown",
+        ),
         ("study.toml --out s --dask --scheduler tcp://x:1", "one of --dask"),
         ("evaluate s --workers 2", "leave --workers out"),
         ("evaluate", "takes the folder of a study"),
@@ -154,7 +162,7 @@ def test_one_sentence(manifest, capsys, line, said):
 
 
 def test_init_writes_what_can_be_done(manifest, capsys):
-    assert main(["study", "init", "phantom:3-4", "--out", "new.toml"]) == 0
+    assert main(["study", "init", "--out", "new.toml", "phantom:3-4"]) == 0
     assert main(["study", "new.toml", "--out", "n", "--dry-run"]) == 0
     assert "20 cases of 2 subjects" in capsys.readouterr().out
 

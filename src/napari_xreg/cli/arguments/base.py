@@ -21,6 +21,14 @@ class Parser(argparse.ArgumentParser):
         super().__init__(*args, **options)
         self._negative_number_matcher = _NEGATIVE
 
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """`words` of a command may stand on both sides of an option: argparse takes those before it alone."""
+        found, rest = super().parse_known_args(args, namespace)
+        words = getattr(found, "words", None)
+        if words and not any(word.startswith("-") for word in rest):
+            found.words, rest = [*words, *rest], []
+        return found, rest
+
     def error(self, message: str) -> NoReturn:
         sentence = one_line(message)
         self.exit(2, f"napari-xreg: error: {sentence} (see {self.prog} --help)\n")
