@@ -19,13 +19,20 @@ from napari_xreg.registration import (
     Status,
     View,
     Wanted,
+    levels_at,
     refine,
 )
 from napari_xreg.registration.refinement import refine_many
-from napari_xreg.registration.refinement.starts_in_turn import until_trusted, width_of
+from napari_xreg.registration.refinement.starts_in_turn import (
+    GIVEN_UP,
+    rounds_of,
+    until_trusted,
+    width_of,
+)
 from napari_xreg.rendering import OutOfMemory
 
 POSE = Pose(torch.eye(3, dtype=torch.float64), torch.zeros(3, dtype=torch.float64))
+LAST = 3
 SETTINGS = RefineSettings(rounds=(1, 3, 5), spread=Spread(2.0, 4.0, 6.0), seed=7)
 
 
@@ -34,6 +41,7 @@ class Rounds:
 
     def __init__(self, *ends: tuple[Status, float | None]) -> None:
         self.ends, self.asked = list(ends), []
+        self.reached = [LAST] * len(self.ends)
 
     def __call__(self, settings):
         self.asked.append(settings)
@@ -42,7 +50,7 @@ class Rounds:
             yield Iterate(start, start, 0, POSE, {"loss": 0.5}, seconds=0.25 * (start + 1))
         return Registration(
             POSE, status, {"loss": 0.5}, (), torch.zeros(3, dtype=torch.float64),
-            candidates=(Candidate(settings.starts - 1, POSE, POSE, 0, 0.5),),
+            candidates=(Candidate(settings.starts - 1, POSE, POSE, self.reached[len(self.asked) - 1], 0.5),),
             probability=probability, notes=(f"round {len(self.asked)}",),
         )  # fmt: skip
 
@@ -53,7 +61,7 @@ SURE, UNSURE = (Status.CONVERGED, 0.95), (Status.NOT_TRUSTED, 0.2)
 def test_a_result_that_is_trusted_is_enough():
     once = Rounds(SURE)
     found = run(until_trusted(once, SETTINGS, None))
-    assert once.asked == [replace(SETTINGS, starts=1)]
+    assert once.asked == [replace(SETTINGS, starts=1, given_up=GIVEN_UP)]
     assert found.status is Status.CONVERGED
     assert found.notes == ("round 1",)
 
@@ -73,6 +81,44 @@ def test_one_that_is_not_brings_more_starts_spread_wider():
         "round 2",
         "Refined from 4 starting poses: the first result was not sure.",
     )
+
+
+def test_rounds_of_few_starts_may_be_given_up_but_for_the_last():
+    def given_up(settings):
+        return [asked.given_up for asked in rounds_of(settings)]
+
+    usual = RefineSettings()
+    assert [asked.starts for asked in rounds_of(usual)] == [1, 16, 128, 256]
+    assert given_up(usual) == [0.05, 0.05, 0.0, 0.0]
+    assert given_up(replace(usual, rounds=(1, 16))) == [0.05, 0.0]
+    assert given_up(replace(usual, locked=("depth",))) == [0.0]
+    assert given_up(replace(usual, starts=16)) == [0.0]
+
+
+def test_what_was_given_up_is_worth_less_than_what_came_to_the_end():
+    once = Rounds((Status.NOT_TRUSTED, 0.049), (Status.NOT_TRUSTED, 0.001), UNSURE[:1] + (0.0005,))
+    once.reached = [LAST - 1, LAST, LAST]
+    found = run(until_trusted(once, SETTINGS, None))
+    assert found.probability == 0.001
+
+
+@pytest.mark.parametrize(("given_up", "levels"), [(0.0, {0, 1, 2}), (0.9, {0, 1})])
+def test_a_start_that_has_gone_astray_does_not_see_the_last_level(given_up, levels):
+    volume, arm = blob_volume(5.0), carm(52, 60)
+    true = arm.world_from_camera(24.0, -13.0, 5.0, isocenter=CENTER)
+    astray = arm.world_from_camera(95.0, 40.0, 5.0, isocenter=CENTER)
+    settings = RefineSettings(
+        levels_at((16, 24, 48)), starts=1, given_up=given_up, keep_images=False
+    )
+    view = View(blob_radiograph(arm, true), astray)
+    found = run(refine(volume, view, settings=settings, isocenter=CENTER))
+    assert {each.level for each in found.trajectory} == levels
+    assert max(each.level for each in found.candidates) == max(levels)
+    assert not found
+    if given_up:  # a right one is not given up
+        near = replace(view, world_from_camera=true)
+        found = run(refine(volume, near, settings=settings, isocenter=CENTER))
+        assert {each.level for each in found.trajectory} == {0, 1, 2}
 
 
 def test_without_a_trusted_one_the_most_likely_is_kept():

@@ -45,6 +45,9 @@ class RefineSettings:
     sagittal
         The plane of that mirror (`hypotheses.sagittal_plane`); None: through the isocenter, across the
         patient's left-right axis.
+    given_up
+        Of one case, it ends before the last level where it is less likely than this to have found its way: that
+        level takes most of the time of a start that has gone astray. 0: it does not.
     carried
         How many candidates enter each further level (the last number holds for the rest); while it is
         more than one, the given start goes along.
@@ -83,6 +86,7 @@ class RefineSettings:
     antipode: bool = True
     sagittal: SagittalPlane | None = None
     carried: tuple[int, ...] = (4, 1)
+    given_up: float = 0.0
     locked: tuple[str, ...] = ()
     depth: ExpectedDepth | None = None
     tolerance_mm: float = 0.02

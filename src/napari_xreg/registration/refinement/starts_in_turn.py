@@ -1,5 +1,6 @@
 """As many starts as it takes: one first, more where the radiographs do not support its result."""
 
+import math
 from collections.abc import Callable, Generator
 from dataclasses import replace
 from typing import Any
@@ -28,6 +29,9 @@ def width_of(number: int) -> float:
 MANY = 100
 """A round of so many starts, spread wider, that ends where one before it ended has looked around: what the
 next would find there is the same again, for as much time as all rounds before."""
+GIVEN_UP = 0.05
+"""A round of fewer starts, more to come, ends before its last level where it is less likely than this
+(`RefineSettings.given_up`)."""
 SAME_MM = 2.0
 """Poses nearer than this are one: as `ELSEWHERE_MM` is measured."""
 
@@ -84,7 +88,7 @@ def until_trusted(
         # Antipodes are numbered on.
         used = max([used + asked.starts, *(each.start + 1 for each in moved)])
         again = best is not None and came_back(best, found, asked.starts)
-        if best is None or likely(found) > likely(best):
+        if best is None or given_up(best, asked) or likely(found) > likely(best):
             best = found
         if control is not None and control.cancelled:
             if poses:
@@ -152,9 +156,16 @@ def rounds_of(settings: RefineSettings) -> list[RefineSettings]:
         replace(
             settings, starts=starts, spread=settings.spread.scaled(width_of(number)),
             beside=() if number else settings.beside,
+            given_up=GIVEN_UP if starts < MANY and number < len(rounds) - 1 else 0.0,
         )
         for number, starts in enumerate(rounds)
     ]  # fmt: skip
+
+
+def given_up(best: Registration, settings: RefineSettings) -> bool:
+    """Whether a result has not seen the last level: any that has is worth more."""
+    furthest = max((each.level for each in best.candidates), default=math.inf)
+    return furthest < len(settings.levels) - 1
 
 
 def likely(registration: Registration) -> tuple[bool, float]:

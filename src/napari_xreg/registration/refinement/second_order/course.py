@@ -46,6 +46,8 @@ from napari_xreg.registration.refinement.second_order.turn import Turn, copied, 
 from napari_xreg.registration.refinement.second_order.usable_levels import levels_that_show
 from napari_xreg.registration.refinement.settings import SAME_GAIN, RefineSettings, status_of
 from napari_xreg.registration.refinement.views import View, saturated_words, unsaturated
+from napari_xreg.registration.verdict.evidence import evidence_of
+from napari_xreg.registration.verdict.verdict import verdict_on
 
 
 def refine_cases(
@@ -72,6 +74,8 @@ def refine_cases(
     """
     course = _Course(volume, cases, settings, pivot, backend)
     for number, alive in through_levels(course.levels, course.tracks, settings, control):
+        if course.astray(number, alive):
+            break
         course.enter(number, alive)
         yield from course.advance(control)
     return course.registrations(control)
@@ -121,6 +125,20 @@ class _Course:
         self._number, self._tolerance_mm, self._untried_mm = 0, math.nan, 0.0
         spreads = [settings.spread, *(each.spread for each in settings.beside)]
         self._depth_spread_mm = max(spread.depth_mm for spread in spreads)
+
+    def astray(self, number: int, alive: Sequence[Sequence[Track]]) -> bool:
+        """Whether it is given up before this level (`RefineSettings.given_up`)."""
+        settings = self._settings
+        late = settings.is_last(number) and number > min(self.levels)
+        if not (settings.given_up and late and len(self._cases) == 1):
+            return False
+        best = min(alive[0], key=lambda track: track.loss).pose
+        views = [
+            View(view.radiograph, best @ relative)
+            for view, relative in zip(self._cases[0], self._rigs[0], strict=True)
+        ]
+        found = evidence_of(self._volume, views)
+        return found is not None and verdict_on(found).probability < settings.given_up
 
     def enter(self, number: int, alive: list[Sequence[Track]]) -> None:
         """Begin a level with the starts of every case that go on."""
