@@ -13,6 +13,7 @@ from trial_maker import TRACKED, write_trial
 from napari_xreg.geometry import Pose
 from napari_xreg.geometry.axis_conventions import lps_from_ras
 from napari_xreg.images import write_radiograph
+from napari_xreg.records import write_pose
 from napari_xreg.workflows import exporting
 
 
@@ -158,6 +159,40 @@ def test_what_cannot_be_is_said(call, case, monkeypatch, tmp_path, words, said):
     assert not (tmp_path / "o").exists()
 
 
+def test_poses_are_given_of_one_of_several_bones(call, case, tmp_path, monkeypatch):
+    (tmp_path / "a").mkdir()
+    for number in (0, 1):
+        (tmp_path / "a" / f"f_{number}.npz").write_bytes((case / "a.npz").read_bytes())
+    pose = pose_of_a()
+    write_pose(tmp_path / "bar.json", pose)
+    asked = []
+
+    def shown(request, console):
+        asked.append(request.keys)
+        raise ValueError("so far")
+
+    monkeypatch.setattr("napari_xreg.cli.commands.track.track_shown", shown)
+    words = (
+        "track", case / "ct.nii.gz", tmp_path / "a", "--labels", case / "labels.nii.gz", "--out", tmp_path / "o",
+    )  # fmt: skip
+    key = ("--key-of", "76", "1", tmp_path / "bar.json")
+    assert "so far" in call(*words, "--move", "76", *key).err
+    ((number, (of_patient, of_bar)),) = asked[0].items()
+    assert (number, of_patient) == (1, None)
+    torch.testing.assert_close(of_bar.matrix(), pose.matrix().double(), rtol=0, atol=1e-6)
+    both = (*key, "--key-of", "patient", "1", tmp_path / "bar.json")
+    assert "so far" in call(*words, "--move", "76", *both).err
+    assert None not in asked[1][1]
+    for more, said in (
+        ((*key,), "give --move, or use --key; got '76'"),
+        (("--move", "25", *key), "there are patient, 25; got '76'"),
+        (("--move", "76", "--key-of", "76", "x", tmp_path / "bar.json"), "the number of a frame"),
+    ):
+        done = call(*words, *more)
+        assert done.code == 2
+        assert said in done.err
+
+
 def test_bones_start_in_the_frame_that_their_poses_are_of(call, case, tmp_path, monkeypatch):
     """Not in the first that is asked for: the start is of frame 0 unless another is named."""
     (tmp_path / "a").mkdir()
@@ -217,7 +252,7 @@ def test_bones_are_tracked_through_a_sequence(call, case, tmp_path):
         now = places @ found[:, :3].T + found[:, 3]
         assert np.linalg.norm(now - (places + np.multiply(MOVED, SIZE)), axis=1).mean() < 0.6
     for more, said in (
-        (("--key", "4", tmp_path / "none.json"), "--key is"),
+        (("--key", "4", tmp_path / "none.json"), "--key-of NAME"),
         (("--structures", "25"), "leave --structures out"),
         (("--move", "76"), "--move 76 was given twice"),
         (("--move", "patient"), "give the structure by its number"),

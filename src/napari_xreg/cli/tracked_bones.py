@@ -50,7 +50,9 @@ def names_of(arguments: Namespace) -> list[str]:
     if not moving:
         return []
     if arguments.key:
-        raise ValueError("--key is the pose of one bone: it cannot be given with --move")
+        raise ValueError(
+            "--key is the pose of one bone: with --move say which, --key-of NAME N FILE"
+        )
     if arguments.structures:
         raise ValueError("--move takes bones out of the whole CT: leave --structures out")
     if is_trial(Path(arguments.ct)) and arguments.volume is not None:

@@ -185,6 +185,11 @@ def test_ticks_and_frames_say_which_bones_are_drawn(widget, qtbot):
     layer = next(e for e in widget.workbench.viewer.layers if e.name == "femur left (bone)")
     layer.visible = False
     assert rows.ticked == {PATIENT: False, "femur_left": False}
+    rows.tick("femur_left", True)
+    tracked(widget, qtbot)
+    drawn(widget, qtbot)
+    assert rows.ticked == {PATIENT: False, "femur_left": True}
+    assert visible(widget) == {"patient (rest of the CT)": False, "femur left (bone)": True}
     # One bone again: nothing of them is left.
     tick(widget, qtbot)
     assert widget.controls.several.bones == {}

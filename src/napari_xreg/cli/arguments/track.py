@@ -68,6 +68,15 @@ def add_track(commands: Commands, common: Parser) -> None:
         help="pose of the first camera in frame N that was checked (of a pose file, or of the track.csv of "
         "an earlier run): it stays as it is; may be repeated",
     )
+    which.add_argument(
+        "--key-of",
+        action="append",
+        nargs=3,
+        default=[],
+        metavar=("NAME", "N", "FILE"),
+        help="the same about one of the bones of --move (or patient): it stays in frame N, and the others are looked for beside it; may be "
+        "repeated",
+    )
     how = track.add_argument_group("tracking")
     add_settings(how, TrackSettings())
     how.add_argument(

@@ -52,7 +52,7 @@ def run(arguments: Namespace, console: Console) -> int:
     check_folder(out)
     names = names_of(arguments)
     bone_folders(out, names)
-    keys = _keys(arguments)
+    keys, keys_of = _keys(arguments), _keys_of(arguments, names)
     device = begin_reading(arguments, console)
     typed = _started(arguments)
     # Of several bones of a trial each has a CT: the sequence is told by that of the first.
@@ -87,7 +87,7 @@ def run(arguments: Namespace, console: Console) -> int:
     prepare_renderer(console, arguments.threads)
     if names:
         bones = bones_asked(typed, patient, views, radiographs)
-        return _together(typed, bones, frames, start, notes, console)
+        return _together(typed, bones, frames, start, keys_of, notes, console)
     request = TrackRequest(
         patient.rendering, frames, start, keys, given(arguments, TrackSettings()), pose.isocenter, device,
         NearBone(arguments.near_bone) if arguments.near_bone else None,
@@ -107,6 +107,7 @@ def _together(
     asked: BonesAsked,
     frames: Frames,
     start: int,
+    keys: Mapping[int, tuple[Pose | None, ...]],
     notes: Sequence[str],
     console: Console,
 ) -> int:
@@ -117,7 +118,7 @@ def _together(
     if asked.trials[0] is not None and arguments.near_bone:
         near = NearBone(arguments.near_bone)
     settings = given(arguments, TrackSettings())
-    request = BodiesTrackRequest(asked.bodies, frames, start, settings=settings, near=near)
+    request = BodiesTrackRequest(asked.bodies, frames, start, keys, settings, near)
     found = track_shown(request, console)
     console.step("writing")
     export = BodiesTrackExport(
@@ -182,11 +183,32 @@ def _known(cine: Cine, number: int) -> int:
 
 def _keys(arguments: Namespace) -> dict[int, Pose]:
     found = {}
-    for number, path in arguments.key:
-        if not number.isascii() or not number.isdigit():
-            raise ValueError(f"--key is the number of a frame and a file: got {number!r}")
-        found[int(number)] = _pose_in(path, int(number), arguments)
+    for text, path in arguments.key:
+        number = _number_in("--key is the number of a frame and a file", text)
+        found[number] = _pose_in(path, number, arguments)
     return found
+
+
+def _keys_of(arguments: Namespace, names: Sequence[str]) -> dict[int, tuple[Pose | None, ...]]:
+    """By the number of the frame the pose of every body that was given; None: this one is looked for."""
+    found: dict[int, tuple[Pose | None, ...]] = {}
+    for name, text, path in arguments.key_of:
+        if name not in names:
+            tracked = f"there are {', '.join(names)}" if names else "give --move, or use --key"
+            raise ValueError(
+                f"--key-of names a bone that is tracked with others: {tracked}; got {name!r}"
+            )
+        number = _number_in("--key-of is a bone, the number of a frame and a file", text)
+        poses = list(found.get(number, (None,) * len(names)))
+        poses[names.index(name)] = _pose_in(path, number, arguments)
+        found[number] = tuple(poses)
+    return found
+
+
+def _number_in(what: str, text: str) -> int:
+    if not text.isascii() or not text.isdigit():
+        raise ValueError(f"{what}: got {text!r}")
+    return int(text)
 
 
 def _pose_in(path: str, number: int, arguments: Namespace) -> Pose:

@@ -49,7 +49,8 @@ class BoneRows(QTableWidget):
     def show_bones(
         self, names: Sequence[str], colours: Mapping[str, str], numbers: Sequence[int], chosen: str
     ) -> None:
-        """A row for each, all ticked; none: no table."""
+        """A row for each, ticked unless it was there before and was not; none: no table."""
+        before = self.ticked
         self.blockSignals(True)
         self.clearContents()
         self.setRowCount(len(names))
@@ -63,7 +64,8 @@ class BoneRows(QTableWidget):
             item.setIcon(icon)
             item.setData(Qt.ItemDataRole.UserRole, name)
             item.setToolTip(bone_words(name))
-            item.setCheckState(Qt.CheckState.Checked)
+            on = before.get(name, True)
+            item.setCheckState(Qt.CheckState.Checked if on else Qt.CheckState.Unchecked)
             self.setItem(row, 0, item)
             strip = self.strips[name] = FrameStrip()
             strip.begin(numbers)
