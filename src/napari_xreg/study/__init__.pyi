@@ -33,6 +33,7 @@ from .tables import (
     WRONG_MM as WRONG_MM,
     Block as Block,
     blocks_of as blocks_of,
+    claimed as claimed,
     failure_lines as failure_lines,
     figures as figures,
     is_refused as is_refused,

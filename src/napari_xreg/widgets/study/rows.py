@@ -10,7 +10,7 @@ from qtpy.QtGui import QBrush, QColor
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableView
 
 from napari_xreg.records import StudyRow
-from napari_xreg.study import METRICS, WRONG_MM, is_refused, is_wrong, likelihood_of_row
+from napari_xreg.study import METRICS, WRONG_MM, claimed, is_refused, is_wrong, likelihood_of_row
 
 _ERROR = METRICS[0]
 
@@ -59,6 +59,7 @@ COLUMNS = (
         lambda row: row.start_errors.get(_ERROR.name),
         "{:.1f}".format,
     ),
+    Column("as seen\n(mm)", "What the verdict speaks of, mm: of one radiograph how far off the result is as seen in it, else mTRE", claimed),
     Column("start", "Where the registration began", lambda row: row.start),
     Column("method", "How it was refined", lambda row: row.method),
     Column("no.", "Which of the draws of this start", lambda row: float(row.repeat), "{:.0f}".format),
