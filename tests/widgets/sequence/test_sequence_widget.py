@@ -12,7 +12,15 @@ from napari_xreg.images import Landmark, Radiograph, write_radiograph
 from napari_xreg.records import read_track
 from napari_xreg.registration import step_between
 from napari_xreg.rendering import render_drr
-from napari_xreg.session import FrameState, Track, TrackedFrame, file_source, read_xray
+from napari_xreg.session import (
+    FrameState,
+    Track,
+    TrackedFrame,
+    file_source,
+    read_session,
+    read_xray,
+    write_session,
+)
 from napari_xreg.widgets import SequenceWidget
 from napari_xreg.widgets.sequence import controls
 from napari_xreg.widgets.sequence.strip import COLORS
@@ -285,3 +293,28 @@ def test_nothing_is_tracked_without_a_ct(widget, requests):
     assert widget.controls.go.isEnabled()
     widget.workbench.session.patient.set_volume(None)
     assert not widget.controls.go.isEnabled()
+
+
+def test_one_bone_too_is_there_again_when_its_session_is_opened(
+    widget, requests, moving, qtbot, tmp_path
+):
+    _, truth, _ = moving
+    session = widget.workbench.session
+    tracked(widget, qtbot)
+    looked_at(widget, 8, qtbot)
+    session.poses.set(truth[8], "by hand")
+    widget.controls.key_button.click()
+    file, *_ = write_session(tmp_path / "work.xreg.json", session)
+    opened = read_session(file)
+    session.patient.set_volume(None)
+    assert (widget.track, widget.keys) == (None, ())
+    session.restore(opened.state)
+    qtbot.waitUntil(lambda: widget.sequence is not None, timeout=LONG)
+    assert widget.keys == (8,)
+    assert widget.controls.strip.color_of(8) == COLORS[FrameState.KEY]
+    assert widget.controls.rows.isHidden()
+    assert widget.controls.words.words.startswith("3 frames: 3 tracked.")
+    looked_at(widget, 6, qtbot)
+    tracked(widget, qtbot)
+    torch.testing.assert_close(requests[-1].keys[8].matrix(), truth[8].matrix(), rtol=0, atol=1e-9)
+    assert requests[-1].start == 6
