@@ -115,6 +115,57 @@ def test_poses_are_found_by_the_beginning_of_the_bone_s_name_and_what_is_not_fou
     )
 
 
+WHOSE = (
+    # Bones; files; whose is which. The longer bone has no file, or one of its own.
+    ("femur femur_component", "femur", {"femur": "femur"}),
+    ("femur femur_component", "femur femur_component", {"femur": "femur", "femur_component": "femur_component"}),
+    ("femur femur_component", "trial_femur_component", {"femur_component": "trial_femur_component"}),
+    ("rad radius", "rad", {"rad": "rad"}),
+    ("rad radius", "Radius_2", {"radius": "Radius_2"}),
+    ("mc mc3", "mc mc3", {"mc": "mc", "mc3": "mc3"}),
+    ("mc mc3", "mc31", {}),
+    ("tibia tibia_tray", "tibia tibia_tray", {"tibia": "tibia", "tibia_tray": "tibia_tray"}),
+    ("talus tibia", "t", {}),
+    ("talus tibia", "ti ta", {"talus": "ta", "tibia": "ti"}),
+    # The nearest of several; two that are as near as each other are nobody's.
+    ("talus tibia", "tibia tibia_old ti", {"tibia": "tibia"}),
+    ("talus tibia", "tibia_old ti", {"tibia": "tibia_old"}),
+    ("talus tibia", "tibia_old tibia_new", {}),
+    # One bone's numbers under no bone's name, or under two: whose are they?
+    ("talus tibia", "poses", {}),
+    ("talus tibia", "talus_tibia", {}),
+    ("talus", "poses", {"talus": "poses"}),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("bones", "files", "whose"), WHOSE)
+def test_no_bone_takes_the_poses_of_another(tmp_path, bones, files, whose):
+    trial = write_trial(tmp_path, bones=tuple(bones.split()))
+    (tmp_path / "Tracking").mkdir()
+    for name in files.split():
+        _tra(tmp_path / "Tracking", name=f"{name}.tra")
+    for bone in bones.split():
+        found = trial_files(TrialRequest(trial, volume=bone))
+        taken = [note for note in found.notes if f"the pose of {bone} is that of" in note]
+        own = whose.get(bone)
+        assert found.posed == (f"{own}.tra, line 1" if own else "")
+        exact = own is None or own == bone
+        said = f"the pose of {bone} is that of {own}.tra, which is not called exactly so"
+        assert taken == ([] if exact else [said])
+        assert any("poses were not used" in note for note in found.notes) == (own is None)
+
+
+def test_a_file_under_no_bone_s_name_holds_all_of_them(tmp_path):
+    trial = write_trial(tmp_path)
+    (tmp_path / "Tracking").mkdir()
+    beside = np.hstack([np.eye(4).reshape(1, 16), TRACKED.reshape(1, 16)])
+    text = ",".join(f"{v:.12f}" for v in beside.flatten())
+    (tmp_path / "Tracking" / "poses.tra").write_text(text)
+    files = trial_files(TrialRequest(trial, volume="uln"))
+    _check_seen(files)
+    assert "the pose of uln is that of poses.tra, which holds all bones side by side" in files.notes
+
+
 def test_poses_that_do_not_fit_are_named_and_left(tmp_path):
     trial = write_trial(tmp_path, frames=(7, 8))
     (tmp_path / "Tracking").mkdir()

@@ -14,6 +14,7 @@ from napari_xreg.study.case import Prepared, StudyCase, content, fiducials_of, m
 from napari_xreg.workflows import (
     TrialRequest,
     header_pose,
+    kept_poses,
     open_patient,
     trial_files,
     trial_frames,
@@ -98,7 +99,7 @@ def expand(entry: TrialCases, folder: Path) -> Iterator[StudyCase]:
 
 def has_poses(trial: TrialFile) -> bool:
     """Whether Autoscoper kept poses in it."""
-    return any(trial.tracking.glob("*.tra"))
+    return bool(kept_poses(trial))
 
 
 def _contents(path: Path, volume: str, frame: int | None) -> list[object]:
@@ -109,6 +110,6 @@ def _contents(path: Path, volume: str, frame: int | None) -> list[object]:
     read = [path, *(camera.calibration for camera in trial.cameras), *(bone.path for bone in bones)]
     for camera in trial.cameras:
         read += [file for number, file in camera.frames().items() if frame in (None, number)]
-    # Poses that Autoscoper kept: a line for each of all frames.
-    read += sorted(trial.tracking.glob("*.tra"))
-    return [list(numbers), *map(content, read)]
+    # Poses that Autoscoper kept, a line for each of all frames: the names say whose they are.
+    kept = [[file.name, content(file)] for file in kept_poses(trial)]
+    return [list(numbers), *map(content, read), kept]

@@ -137,6 +137,7 @@ from .opening.simulating import (
     Simulation as Simulation,
     simulate as simulate,
 )
+from .opening.trial_poses import kept_poses as kept_poses
 from .opening.trials import (
     FileToRead as FileToRead,
     SeveralTrialFrames as SeveralTrialFrames,

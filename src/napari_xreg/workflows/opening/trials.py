@@ -30,6 +30,7 @@ from napari_xreg.images import (
     read_volume,
 )
 from napari_xreg.records import autoscoper_from_world, read_tra
+from napari_xreg.workflows.opening.trial_poses import OwnPoses, kept_poses, own_poses
 
 _RAW = "hu 1 -1024"
 _LARGEST_RAW = 32_767
@@ -177,8 +178,10 @@ def trial_files(request: TrialRequest) -> TrialFiles:
         for camera, each in zip(cameras, trial.cameras, strict=True)
     ]
     pose, posed = None, ""
-    there = () if request.poses is not None else _files_of_poses(trial)
-    poses = request.poses or _own_poses(there, trial, volume)
+    there = () if request.poses is not None else kept_poses(trial)
+    poses = own_poses(there, [each.name for each in trial.volumes], volume.name)
+    if request.poses is not None:
+        poses = OwnPoses(request.poses)
     if poses is None and there:
         notes.append(
             f"none of {', '.join(file.name for file in there)} in {trial.tracking.name} is called after "
@@ -192,6 +195,9 @@ def trial_files(request: TrialRequest) -> TrialFiles:
             if request.poses is not None:
                 raise
             notes.append(f"its poses were not used: {error}")
+        if posed and there and poses.path.stem.lower() != volume.name.lower():
+            whose = "holds all bones side by side" if poses.together else "is not called exactly so"
+            notes.append(f"the pose of {volume.name} is that of {poses.path.name}, which {whose}")
     placed = _centred(records) if pose is None else [_placed(r, pose, posed) for r in records]
     notes.append("its radiographs were taken for intensities with bone dark")
     radiographs = []
@@ -328,16 +334,18 @@ class _Rig:
 
 
 def _tracked(
-    rig: _Rig, path: Path, index: int, count: int, options: Mapping[str, Any]
+    rig: _Rig, poses: OwnPoses, index: int, count: int, options: Mapping[str, Any]
 ) -> tuple[Pose | None, str]:
     """``rig_from_world`` of the bone in a frame, mm, and where it was found; None: not tracked."""
-    volume, several = rig.volume, len(rig.trial.volumes)
+    volume, several, path = rig.volume, len(rig.trial.volumes), poses.path
+    beside = several if poses.together else 1
     try:
-        frames, column = read_tra(path, 1), 0
+        frames = read_tra(path, beside)
     except ReadError:
-        if several == 1:
+        if beside == several:
             raise
-        frames, column = read_tra(path, several), rig.trial.volumes.index(volume)
+        frames, beside = read_tra(path, several), several
+    column = rig.trial.volumes.index(volume) if beside > 1 else 0
     if len(frames) != count:
         raise ReadError(
             f"{path.name}: holds poses of {len(frames)} frames, the trial has {count}: it belongs to "
@@ -355,28 +363,6 @@ def _tracked(
             "another trial, or its lengths are not in the unit of the calibration"
         )
     return pose, f"{path.name}, line {index + 1}"
-
-
-def _files_of_poses(trial: TrialFile) -> tuple[Path, ...]:
-    """All in the trial's folder."""
-    try:
-        return tuple(sorted(p for p in trial.tracking.iterdir() if p.suffix.lower() == ".tra"))
-    except OSError:
-        return ()
-
-
-def _own_poses(found: Sequence[Path], trial: TrialFile, volume: TrialVolume) -> Path | None:
-    """The one of the files that is called after the bone, or by the beginning of its name, or else after none."""
-    own = [path for path in found if _called(path, volume)]
-    others = [each for each in trial.volumes if each != volume]
-    neutral = [path for path in found if not any(_called(path, each) for each in others)]
-    chosen = own or neutral
-    return chosen[0] if len(chosen) == 1 else None
-
-
-def _called(path: Path, volume: TrialVolume) -> bool:
-    stem, name = path.stem.lower(), volume.name.lower()
-    return name in stem or name.startswith(stem)
 
 
 def _in_view(record: GeometryRecord, rig_from_world: Pose) -> bool:
