@@ -16,7 +16,7 @@ import torch
 from napari_xreg.cli.arguments.parser import build_parser
 from napari_xreg.cli.commands import detect as detect_command, heatmap as heatmap_command
 from napari_xreg.cli.inputs import given_carm
-from napari_xreg.geometry import CArm, CArmPose, Detector, Pose
+from napari_xreg.geometry import CArm, CArmPose, Detector, Pose, covariance_between
 from napari_xreg.images import (
     Landmark,
     Radiograph,
@@ -43,7 +43,6 @@ from napari_xreg.session.files.session_json import (
     mask_of,
     mask_to_json,
 )
-from napari_xreg.training import covariance_between
 from napari_xreg.workflows import Detected, WeightsRead, predicted_landmarks
 
 CARM = CArm(1000.0, 700.0, Detector((300, 200), (0.9, 1.3), (140.0, 110.0)))

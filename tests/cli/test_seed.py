@@ -13,9 +13,10 @@ from napari_xreg.cli.commands import (
     heatmap as heatmap_command,
     register as register_command,
 )
-from napari_xreg.geometry import Pose
+from napari_xreg.geometry import CArm, Detector, Pose
 from napari_xreg.images import Landmark, read_radiograph, write_landmarks
 from napari_xreg.rayemb import PreparedNetwork
+from napari_xreg.registration import Attention
 from napari_xreg.registration.refinement.second_order import tracks
 from napari_xreg.workflows import RECIPES, InitialiseRequest, StartingPose
 from napari_xreg.workflows.starting import by_landmarks, by_points, several
@@ -85,7 +86,11 @@ def test_a_start_that_was_found_is_not_spread_where_something_is_locked():
 
 
 def test_where_a_network_looked_reaches_the_solver_that_asks():
-    nowhere, looked = torch.zeros(3, dtype=torch.float64), torch.rand(4, 5)
+    nowhere, arm = (
+        torch.zeros(3, dtype=torch.float64),
+        CArm(1000.0, 700.0, Detector((4, 5), (1, 1))),
+    )
+    looked = Attention(torch.rand(4, 5), arm)
     pose = Pose(torch.eye(3).double(), nowhere)
     found = StartingPose(pose, nowhere, "a network", starts=16, attention=looked)
     line = ["register", "ct.nii.gz", "xray.npz", "--init", "regression", "--method", "diffpose"]

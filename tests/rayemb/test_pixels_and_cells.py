@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from napari_xreg.geometry import CArm, CArmPose, Detector, Pose
+from napari_xreg.geometry import CArm, CArmPose, Detector, Pose, covariance_between, pixels_between
 from napari_xreg.images import Radiograph
 from napari_xreg.rayemb.network.compact import CompactEncoder
 from napari_xreg.rayemb.templates import Templates, choose_templates
@@ -13,8 +13,6 @@ from napari_xreg.training import (
     Framing,
     cells_from_pixels,
     contrast_channels,
-    covariance_between,
-    pixels_between,
     sample_cells,
 )
 

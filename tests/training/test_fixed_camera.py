@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from napari_xreg.geometry import CArm, Detector
+from napari_xreg.geometry import CArm, Detector, pixels_between
 from napari_xreg.images import Radiograph
-from napari_xreg.training import FixedCamera, pixels_between
+from napari_xreg.training import FixedCamera
 
 VALUES = torch.tensor([[1.0, 3.0, 10.0, 20.0], [5.0, 7.0, 30.0, 40.0]])
 

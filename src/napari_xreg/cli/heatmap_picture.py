@@ -8,11 +8,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from napari_xreg.geometry import CArm
+from napari_xreg.geometry import CArm, pixels_between
 from napari_xreg.images import Radiograph
 from napari_xreg.rayemb import PointHeatmaps
 from napari_xreg.records import drawing
-from napari_xreg.training import pixels_between
 
 PIXELS = 480
 

@@ -19,6 +19,7 @@ from .carm import (
     twists_of_carm_parameters as twists_of_carm_parameters,
 )
 from .detector import Detector as Detector
+from .grids import covariance_between as covariance_between, pixels_between as pixels_between
 from .nearest import nearest_rotation as nearest_rotation
 from .pinhole import (
     OpenCVCamera as OpenCVCamera,

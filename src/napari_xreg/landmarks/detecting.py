@@ -7,13 +7,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from napari_xreg.geometry import CArm
+from napari_xreg.geometry import CArm, covariance_between, pixels_between
 from napari_xreg.images import Radiograph
 from napari_xreg.landmarks.detections import Detections
 from napari_xreg.landmarks.detector import LandmarkDetector, dropout_active
 from napari_xreg.landmarks.soft_argmax import WINDOW, local_soft_argmax
 from napari_xreg.progress import Control
-from napari_xreg.training import covariance_between, drawn_from, pixels_between
+from napari_xreg.training import drawn_from
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from napari_xreg.geometry import CArm, Pose
+from napari_xreg.geometry import CArm, Pose, covariance_between, pixels_between
 from napari_xreg.rayemb.heatmap import Posterior
 from napari_xreg.rayemb.network.encoder import Embedded
 from napari_xreg.registration import Correspondences
-from napari_xreg.training import covariance_between, pixels_between
 
 RankBy = Literal["similarity", "certainty"]
 

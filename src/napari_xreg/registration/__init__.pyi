@@ -50,6 +50,7 @@ from .pnp.settings import OUTLIER_MM as OUTLIER_MM, PnPSettings as PnPSettings
 from .pnp.solution import PnPSolution as PnPSolution, PnPStatus as PnPStatus
 from .pnp.solve import solve_pnp as solve_pnp
 from .pnp.weighting import Weighting as Weighting, weighted as weighted
+from .refinement.attention import Attention as Attention
 from .refinement.confidence import (
     LandmarkUncertainty as LandmarkUncertainty,
     carm_covariance as carm_covariance,

@@ -22,7 +22,6 @@ from .network.resnet import BLOCKS as BLOCKS, ResNet as ResNet
 from .network.weights_file import load_pose_network as load_pose_network
 from .predicting import (
     Prediction as Prediction,
-    attention_over as attention_over,
     predict as predict,
 )
 from .recipe import PoseRecipe as PoseRecipe

@@ -5,16 +5,12 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional
 
-from napari_xreg.geometry import CArm, Pose
+from napari_xreg.geometry import Pose
 from napari_xreg.images import Radiograph
 from napari_xreg.regression.frame import Place
 from napari_xreg.regression.network.pose_network import PoseNetwork
 from napari_xreg.regression.xvr_steps import xvr_channel
-from napari_xreg.training import pixels_between
-
-_ATTENTION_PIXELS = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,36 +83,3 @@ def predict(
     low, high = where.aminmax()
     activation = ((where - low) / (high - low).clamp_min(1e-12)).cpu()
     return Prediction(pose.to(device="cpu"), seen, activation, share)
-
-
-def attention_over(said: Prediction, carm: CArm) -> Float[Tensor, "h w"]:
-    """What the network looked at, on a grid over the detector of the radiograph.
-
-    Parameters
-    ----------
-    said
-        Of the radiograph.
-    carm
-        That the radiograph was taken by.
-
-    Returns
-    -------
-    Tensor
-        `Prediction.activation` along the same rays, linearly, on at most 64 pixels a side; 0 where the network's
-        picture ends.
-    """
-    small = carm.at_most(_ATTENTION_PIXELS)
-    rows, columns = small.detector.shape
-    grid = small.detector.pixel_grid().reshape(rows, columns, 2)
-    seen = said.seen.carm
-    at = pixels_between(grid, small, seen)
-    # From pixels of the network's picture to -1 at its first edge and 1 at its last.
-    height, width = seen.detector.shape
-    unit = torch.stack([(at[..., 1] + 0.5) / width, (at[..., 0] + 0.5) / height], -1) * 2 - 1
-    spread = functional.grid_sample(
-        said.activation[None, None].float(),
-        unit[None].float(),
-        padding_mode="border",
-        align_corners=False,
-    )[0, 0]
-    return torch.where((unit.abs() <= 1).all(-1), spread, 0.0)

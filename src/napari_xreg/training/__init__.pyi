@@ -15,8 +15,6 @@ from .images.framing import (
     Framing as Framing,
     cells_from_pixels as cells_from_pixels,
     contrast_channels as contrast_channels,
-    covariance_between as covariance_between,
-    pixels_between as pixels_between,
     sample_cells as sample_cells,
 )
 from .images.on_image import (

@@ -8,7 +8,7 @@ from blobs import CENTER, blob_radiograph, blob_volume, carm
 
 from napari_xreg.metrics import multiscale_ncc, ncc
 from napari_xreg.progress import run
-from napari_xreg.registration import SOLVERS, DiffPoseSettings, View, Wanted, refine
+from napari_xreg.registration import SOLVERS, Attention, DiffPoseSettings, View, Wanted, refine
 from napari_xreg.rendering import render_drr
 
 ARM = carm(36, 44)
@@ -25,6 +25,13 @@ def target():
     return blob_radiograph(ARM, TRUE)
 
 
+def looked_at(row, column):
+    """A network that looked at one pixel."""
+    cells = torch.zeros(ARM.detector.shape)
+    cells[row, column] = 3.0
+    return Attention(cells, ARM)
+
+
 def seen(settings, target, pose=ASIDE, view=0):
     value, rendered = settings.compared(VOLUME, target, view)(pose)
     return float(value), rendered
@@ -32,8 +39,7 @@ def seen(settings, target, pose=ASIDE, view=0):
 
 def test_attention_on_a_point_compares_the_patch_around_it(target):
     """All patches are that one, and so are all pixels: the mean of both is its NCC."""
-    attention = torch.zeros(36, 44)
-    attention[13, 29] = 3.0
+    attention = looked_at(13, 29)
     value, rendered = seen(DiffPoseSettings(side=7, attention=attention), target)
     assert rendered.shape == (49,)
     window = (slice(10, 17), slice(26, 33))
@@ -43,6 +49,16 @@ def test_attention_on_a_point_compares_the_patch_around_it(target):
     assert value == pytest.approx(expected, abs=1e-4)
     # Of a further radiograph nobody knows where to look: evenly.
     assert len(seen(DiffPoseSettings(side=7, attention=attention), target, view=1)[1]) > 400
+
+
+def test_attention_stays_where_it_was_when_the_radiograph_is_cropped(target):
+    """Rows 8 to 29, columns 20 to 40 of the radiograph, as of what is near a bone: the same patch."""
+    settings = DiffPoseSettings(side=7, attention=looked_at(13, 29))
+    part = target.crop(8, 20, 22, 21)
+    whole, cut = seen(settings, target), seen(settings, part)
+    assert cut[1].shape == (49,)
+    torch.testing.assert_close(cut[1], whole[1], rtol=1e-4, atol=1e-5)
+    assert cut[0] == pytest.approx(whole[0], abs=1e-4)
 
 
 def test_many_patches_are_worth_all_of_them(target):
@@ -56,8 +72,7 @@ def test_many_patches_are_worth_all_of_them(target):
 
 def test_what_is_masked_does_not_count(target):
     """A bright instrument in half of the only patch: NCC of the other half."""
-    attention = torch.zeros(36, 44)
-    attention[13, 29] = 1.0
+    attention = looked_at(13, 29)
     mask = torch.ones(36, 44, dtype=torch.bool)
     mask[10:13, 26:33] = False
     image = target.line_integrals.clone()
@@ -78,10 +93,10 @@ def test_a_radiograph_without_a_usable_patch_is_refused(target):
 
 
 def test_attention_that_looks_past_the_picture_is_no_attention(target):
-    attention = torch.zeros(36, 44)
-    attention[:, 0] = 1.0  # no patch has its middle there
+    cells = torch.zeros(36, 44)
+    cells[:, 0] = 1.0  # no patch has its middle there
     expected = seen(DiffPoseSettings(), target)[0]
-    assert seen(DiffPoseSettings(attention=attention), target)[0] == expected
+    assert seen(DiffPoseSettings(attention=Attention(cells, ARM)), target)[0] == expected
 
 
 def test_patches_are_drawn_anew_and_again_the_same(target):
@@ -128,7 +143,7 @@ def test_it_is_a_solver_that_comes_nearer(target):
 
 
 def test_what_is_asked_reaches_the_recipe():
-    attention = torch.ones(3, 5)
+    attention = Attention(torch.ones(3, 5), ARM)
     usual = SOLVERS["diffpose"].settings_for(Wanted(attention=attention, seed=7))
     assert (usual.patches, usual.side, usual.pixels, usual.iterations) == (100, 13, (256,), 500)
     assert usual.attention is attention

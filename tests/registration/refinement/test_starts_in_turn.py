@@ -102,6 +102,32 @@ def test_what_was_given_up_is_worth_less_than_what_came_to_the_end():
     assert found.probability == 0.001
 
 
+def test_a_round_that_was_cancelled_early_takes_nothing_from_one_that_was_given_up():
+    once, control = Rounds((Status.NOT_TRUSTED, 0.04), (Status.CANCELLED, None)), Control()
+    once.reached = [LAST - 1, 0]
+
+    def cancelling(settings):
+        if once.asked:
+            control.cancel()
+        return (yield from once(settings))
+
+    found = run(until_trusted(cancelling, SETTINGS, control))
+    assert found.status is Status.CANCELLED
+    assert found.probability == 0.04
+    assert found.notes[0] == "round 1"
+
+
+def test_nothing_is_given_up_where_nothing_is_judged():
+    """The first round is the last there, whatever it ends at."""
+    volume, arm = blob_volume(5.0), carm(52, 60)
+    true = arm.world_from_camera(24.0, -13.0, 5.0, isocenter=CENTER)
+    astray = arm.world_from_camera(95.0, 40.0, 5.0, isocenter=CENTER)
+    settings = RefineSettings(levels_at((16, 24, 48)), keep_images=False)
+    view = View(blob_radiograph(arm, true), astray)
+    found = run(refine(volume, view, settings=settings, isocenter=CENTER, judge=False))
+    assert {each.level for each in found.trajectory} == {0, 1, 2}
+
+
 @pytest.mark.parametrize(("given_up", "levels"), [(0.0, {0, 1, 2}), (0.9, {0, 1})])
 def test_a_start_that_has_gone_astray_does_not_see_the_last_level(given_up, levels):
     volume, arm = blob_volume(5.0), carm(52, 60)

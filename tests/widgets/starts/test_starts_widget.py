@@ -1,5 +1,7 @@
 """Find a pose: a file of weights on the viewer, one button, pictures to choose from, Refine."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import seeded_xvr as seeded
@@ -180,9 +182,18 @@ def test_the_template_that_a_network_speaks_of(widget, network, tmp_path, qtbot,
     proposed(widget, qtbot)
     widget.open_weights(tmp_path / "0043.pth")
     qtbot.waitUntil(lambda: not rows.template.isHidden(), timeout=WAIT)
+    assert (rows.template.warp, rows.template.template) == (
+        None,
+        None,
+    )  # they were another network's
+    rows.template.take_warp(warp)
     rows.template.none_button.click()
     proposed(widget, qtbot)
     assert [each["regression"] for each in asked] == [(warp, template), (None, None), (None, None)]
+    rows.template.take_warp(warp)
+    volume = widget._session.patient.volume
+    widget._session.patient.set_volume(replace(volume, lac=volume.lac.clone()))
+    assert rows.template.warp is None
 
 
 def test_who_can_be_asked(viewer, empty_bench, fill, network, qtbot):

@@ -28,13 +28,12 @@ from napari_xreg.files import (
     written,
     written_folder,
 )
-from napari_xreg.geometry import CArm
+from napari_xreg.geometry import CArm, pixels_between
 from napari_xreg.images import Radiograph, write_landmarks
 from napari_xreg.landmarks import Detections, DetectionTrust, DetectSettings
 from napari_xreg.progress import Control
 from napari_xreg.records import carm_to_json, drawing, write_picture, write_pose
 from napari_xreg.registration import PnPSolution, Weighting
-from napari_xreg.training import pixels_between
 from napari_xreg.workflows import Detected, DetectRequest, SolveRequest, detect, solve
 
 PIXELS = 640

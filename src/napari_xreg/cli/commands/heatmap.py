@@ -21,11 +21,10 @@ from napari_xreg.cli.inputs import (
 )
 from napari_xreg.cli.refining import prepare_renderer
 from napari_xreg.files import HEATMAPS, check_folder, plain, schema_head, written, written_folder
-from napari_xreg.geometry import CArm
+from napari_xreg.geometry import CArm, pixels_between
 from napari_xreg.progress import Control
 from napari_xreg.rayemb import Looks, WeightsFile
 from napari_xreg.records import carm_to_json, write_picture
-from napari_xreg.training import pixels_between
 from napari_xreg.workflows import (
     HeatmapRequest,
     Patient,

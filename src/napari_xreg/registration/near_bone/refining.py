@@ -150,9 +150,7 @@ def refine_near_bone(
 
     def once(how: RefineSettings) -> Generator[Iterate, None, Registration]:
         by = verdict and rig.judge(verdict)
-        # Level by level, each with its own mask: nothing is given up between.
-        how = replace(rig.settings(how), given_up=0.0)
-        return _refined(volume, host, rig.views, near, how, pivot, control, by)
+        return _refined(volume, host, rig.views, near, rig.settings(how), pivot, control, by)
 
     found = yield from rig.told(until_trusted(once, rounds, control))
     return replace(found, notes=(*left_out, *found.notes))

@@ -18,12 +18,11 @@ from napari_xreg.registration.refinement.settings import RefineSettings
 from napari_xreg.registration.refinement.starts_in_turn import (
     came_back,
     cancelled_at,
-    given_up,
-    likely,
     more_would_help,
     rounds_of,
     short_of_memory,
     told,
+    worth,
 )
 from napari_xreg.registration.refinement.views import View, at_pixels, pivot_of, unsaturated
 from napari_xreg.registration.verdict.verdict import judged
@@ -126,7 +125,7 @@ def _rounds_together(
             result = judged(unjudged, volume, cases[n], asked.locked)
             if n in found and came_back(found[n], result, asked.starts):
                 over.add(n)
-            if n not in found or given_up(found[n], asked) or likely(result) > likely(found[n]):
+            if n not in found or worth(result, asked) > worth(found[n], asked):
                 found[n] = result
         if control is not None and control.cancelled:
             found |= {n: cancelled_at(found[n], asked.starts) for n in left if poses[n]}

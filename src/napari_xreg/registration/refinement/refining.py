@@ -1,6 +1,7 @@
 """Refine: the pose that explains the radiographs, by whichever solver the settings belong to."""
 
 from collections.abc import Generator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from jaxtyping import Float
@@ -76,6 +77,8 @@ def refine(
     solve = solver_of(settings).solve
 
     def once(how: Any) -> Generator[Iterate, None, Registration]:
+        if not judge and isinstance(how, RefineSettings):
+            how = replace(how, given_up=0.0)  # without a verdict the first round is the last
         found = yield from solve(volume, views, settings=how, pivot=pivot, control=control)
         return judged(found, volume, views, getattr(how, "locked", ())) if judge else found
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from napari_xreg.images import Volume
 from napari_xreg.progress import Control
+from napari_xreg.registration.refinement.attention import Attention
 from napari_xreg.registration.refinement.result import Iterate, Registration
 from napari_xreg.registration.refinement.starts import Hypothesis, Spread
 from napari_xreg.registration.refinement.views import View
@@ -72,7 +73,7 @@ class Wanted:
     seed: int = 0
     keep_images: bool = True
     threads: int | None = None
-    attention: Float[Tensor, "h w"] | None = field(default=None, compare=False, repr=False)
+    attention: Attention | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, eq=False)

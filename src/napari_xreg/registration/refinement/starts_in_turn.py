@@ -88,7 +88,7 @@ def until_trusted(
         # Antipodes are numbered on.
         used = max([used + asked.starts, *(each.start + 1 for each in moved)])
         again = best is not None and came_back(best, found, asked.starts)
-        if best is None or given_up(best, asked) or likely(found) > likely(best):
+        if best is None or worth(found, asked) > worth(best, asked):
             best = found
         if control is not None and control.cancelled:
             if poses:
@@ -162,10 +162,10 @@ def rounds_of(settings: RefineSettings) -> list[RefineSettings]:
     ]  # fmt: skip
 
 
-def given_up(best: Registration, settings: RefineSettings) -> bool:
-    """Whether a result has not seen the last level: any that has is worth more."""
-    furthest = max((each.level for each in best.candidates), default=math.inf)
-    return furthest < len(settings.levels) - 1
+def worth(found: Registration, settings: RefineSettings) -> tuple[bool, bool, float]:
+    """What has come to the last level first, then as `likely`."""
+    furthest = max((each.level for each in found.candidates), default=math.inf)
+    return (furthest >= len(settings.levels) - 1, *likely(found))
 
 
 def likely(registration: Registration) -> tuple[bool, float]:

@@ -152,6 +152,7 @@ class AskedRows(QWidget):
             row.file_chosen.connect(self.file_chosen)
         # A part of its row: what it says is meant in a frame that one of these files ties to the CT.
         self.template = TemplateFiles()
+        self._of: tuple[object, Path | None] = (None, None)
         of_network = self.rows["regression"].layout()
         assert of_network is not None
         of_network.addWidget(self.template)
@@ -175,6 +176,11 @@ class AskedRows(QWidget):
         for row in self.rows.values():
             row.show_session(self._session)
         network = self.rows["regression"]
+        # They tie one network to one CT.
+        of = (self._session.patient.volume, network.weights)
+        if self._of[0] is not of[0] or self._of[1] != of[1]:
+            self._of = of
+            self.template.forget()
         self.template.setVisible(network.asked and speaks_of_template(network.words.words))
         self.changed.emit()
 

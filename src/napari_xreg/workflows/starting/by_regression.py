@@ -15,13 +15,12 @@ from napari_xreg.geometry import Pose
 from napari_xreg.images import LabelMap, UnknownValues, Volume, read_volume
 from napari_xreg.progress import Control
 from napari_xreg.rayemb import bone_center
-from napari_xreg.registration import Spread, View
+from napari_xreg.registration import Attention, Spread, View
 from napari_xreg.regression import (
     OF_TEMPLATE,
     OneView,
     Place,
     PoseNetwork,
-    attention_over,
     join_views,
     load_pose_network,
     predict,
@@ -92,7 +91,7 @@ def find_start(
         notes.append(words)
     return StartingPose(
         pose, bone.double(), "a pose network", tuple(notes), words_of(network, about),
-        {"init": evidence}, REGRESSION_STARTS, spread, attention_over(said, request.radiograph.carm),
+        {"init": evidence}, REGRESSION_STARTS, spread, Attention(said.activation, said.seen.carm),
     )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from napari_xreg.geometry import Pose
 from napari_xreg.images import LabelMap, Landmark, Radiograph, Volume
 from napari_xreg.progress import Control
-from napari_xreg.registration import Spread
+from napari_xreg.registration import Attention, Spread
 from napari_xreg.workflows.starting.initialisers import INITIALISERS
 
 
@@ -37,7 +37,7 @@ class StartingPose:
     starts, spread
         Of a refinement from it, where nobody asks for something else.
     attention
-        Where a network looked in the first radiograph: not negative, over its detector.
+        Where a network looked in the first radiograph.
     """
 
     pose: Pose
@@ -48,7 +48,7 @@ class StartingPose:
     extra: Mapping[str, Any] = field(default_factory=dict)
     starts: int = 0
     spread: Spread = field(default_factory=Spread)
-    attention: Float[Tensor, "h w"] | None = field(default=None, repr=False)
+    attention: Attention | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,8 @@ both times 0.9 every 25 iterations, at most 500. *Sparse mNCC* (supplement C): e
 middles of 100 patches of 13 pixels, by where the pose network looked or evenly, renders their pixels
 alone, and takes the mean of the patches' NCC and of the NCC over all of these pixels. The paper ends where
 20 iterations in a row bring no gain of 0.05; the released code, which compares all patches
-(*multiscale NCC* here), does not end before its last iteration. Here both end by the paper's rule.
+(*multiscale NCC* here), does not end before its last iteration. Here both end by the paper's rule. Two draws do
+not compare, yet the best pose is as near as the last (docs/decisions/0028-pose-by-network.md).
 """
 
 from dataclasses import dataclass, field, replace
@@ -20,6 +21,7 @@ from torch.nn import functional
 from napari_xreg.geometry import Pose
 from napari_xreg.images import Radiograph, Volume
 from napari_xreg.metrics import Similarity, multiscale_ncc, similarity_words
+from napari_xreg.registration.refinement.attention import Attention
 from napari_xreg.registration.refinement.first_order.ascent import (
     AscentSettings,
     Compared,
@@ -50,8 +52,8 @@ class DiffPoseSettings(AscentSettings):
     side
         Of a patch, pixels; odd.
     attention
-        How much each part of the first radiograph counts where patches are drawn, not negative, any
-        grid over the detector (rows, columns). None, and of further radiographs: evenly.
+        How much each part of the first radiograph counts where patches are drawn. None, and of further
+        radiographs: evenly.
     seed
         Of the draws.
     """
@@ -67,7 +69,7 @@ class DiffPoseSettings(AscentSettings):
     patience: int = 20
     patches: int = 100
     side: int = 13
-    attention: Float[Tensor, "h w"] | None = field(default=None, compare=False, repr=False)
+    attention: Attention | None = field(default=None, compare=False, repr=False)
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -132,7 +134,7 @@ class _Middles:
         target: Radiograph,
         patches: int,
         side: int,
-        attention: Float[Tensor, "h w"] | None,
+        attention: Attention | None,
         draws: torch.Generator,
     ) -> None:
         rows, columns = target.line_integrals.shape
@@ -140,10 +142,7 @@ class _Middles:
         usable = target.usable.cpu()
         weights = torch.ones(rows, columns)
         if attention is not None:
-            scaled = functional.interpolate(
-                attention[None, None].float().cpu(), (rows, columns), mode="bicubic"
-            )
-            weights = scaled[0, 0].clamp_min(0)
+            weights = attention.over(target.carm)
         covered = functional.avg_pool2d(usable[None].float(), side, 1)
         inside = torch.zeros(rows, columns, dtype=torch.bool)
         inside[reach : rows - reach, reach : columns - reach] = covered[0] >= _LEAST_USABLE
