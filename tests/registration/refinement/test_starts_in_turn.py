@@ -23,6 +23,12 @@ from napari_xreg.registration import (
     refine,
 )
 from napari_xreg.registration.refinement import refine_many
+from napari_xreg.registration.refinement.second_order.channels import (
+    FAR_OFF,
+    FAR_OFF_OTHERWISE,
+    ROBUST,
+)
+from napari_xreg.registration.refinement.second_order.levels import COARSE_TO_FINE
 from napari_xreg.registration.refinement.starts_in_turn import (
     GIVEN_UP,
     rounds_of,
@@ -93,6 +99,16 @@ def test_rounds_of_few_starts_may_be_given_up_but_for_the_last():
     assert given_up(replace(usual, rounds=(1, 16))) == [0.05, 0.0]
     assert given_up(replace(usual, locked=("depth",))) == [0.0]
     assert given_up(replace(usual, starts=16)) == [0.0]
+
+
+def test_every_other_round_looks_otherwise_at_first():
+    levels = [asked.levels for asked in rounds_of(RefineSettings())]
+    firsts = [each[0].channels for each in levels]
+    assert firsts == [FAR_OFF, FAR_OFF_OTHERWISE, FAR_OFF, FAR_OFF_OTHERWISE]
+    assert all(each[1:] == COARSE_TO_FINE[1:] for each in levels)
+    # What a user chose to compare stays.
+    chosen = tuple(replace(level, channels=ROBUST) for level in COARSE_TO_FINE)
+    assert {asked.levels for asked in rounds_of(RefineSettings(levels=chosen))} == {chosen}
 
 
 def test_what_was_given_up_is_worth_less_than_what_came_to_the_end():

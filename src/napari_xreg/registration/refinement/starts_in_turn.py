@@ -12,6 +12,8 @@ from napari_xreg.registration.refinement.result import (
     Status,
     apart_mm,
 )
+from napari_xreg.registration.refinement.second_order.channels import FAR_OFF, FAR_OFF_OTHERWISE
+from napari_xreg.registration.refinement.second_order.levels import Level
 from napari_xreg.registration.refinement.settings import RefineSettings
 from napari_xreg.registration.verdict.likelihood import TRUSTED
 from napari_xreg.rendering import OutOfMemory
@@ -156,10 +158,19 @@ def rounds_of(settings: RefineSettings) -> list[RefineSettings]:
         replace(
             settings, starts=starts, spread=settings.spread.scaled(width_of(number)),
             beside=() if number else settings.beside,
+            levels=_first_seen(settings.levels, number),
             given_up=GIVEN_UP if starts < MANY and number < len(rounds) - 1 else 0.0,
         )
         for number, starts in enumerate(rounds)
     ]  # fmt: skip
+
+
+def _first_seen(levels: tuple[Level, ...], number: int) -> tuple[Level, ...]:
+    """Every other round the first level looks otherwise: where one way leads astray the other often does not."""
+    first, *others = levels
+    if number % 2 == 0 or first.channels != FAR_OFF:
+        return levels
+    return (replace(first, channels=FAR_OFF_OTHERWISE), *others)
 
 
 def worth(found: Registration, settings: RefineSettings) -> tuple[bool, bool, float]:
