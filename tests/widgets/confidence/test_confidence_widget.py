@@ -104,11 +104,15 @@ def test_the_words_on_calibration_are_those_of_the_decision():
     }
     count, _, _, image, space = (cell.strip() for cell in table["all"][:5])
     said = CALIBRATION_WORDS
+    names = ("pelvis", "skull", "chest", "hip", "knee", "phantom")
+    of_each = [row[4].strip() for name, row in table.items() if name.startswith(names)]
+    assert len(of_each) == 6
+    worst = min(of_each, key=lambda cell: [int(share) for share in reversed(cell.split(", "))])
     assert f"{count} trusted results" in said
     for cell, words in (
         (image, "the 50 % ellipses held {} % of the landmarks and the 95 % ellipses {} %"),
         (space, "in space {} % and {} %"),
-        (table["phantom"][4].strip(), "in the worst of six anatomies {} % and {} %"),
+        (worst, "in the worst of six anatomies {} % and {} %"),
     ):
         assert words.format(*cell.split(", ")) in said
 
