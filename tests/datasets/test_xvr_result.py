@@ -56,6 +56,18 @@ def test_what_stands_there(tmp_path):
     assert read_xvr_result(saved(tmp_path / "c.pth", log=None)).similarities == ()
 
 
+def test_what_is_not_needed_for_a_pose_may_be_absent(tmp_path):
+    said = content()
+    del said["init_pose"], said["runtime"], said["log"]
+    torch.save(said, tmp_path / "short.pth")
+    found = read_xvr_result(tmp_path / "short.pth")
+    whole = read_xvr_result(saved(tmp_path / "whole.pth"))
+    assert torch.equal(found.pose(CENTER).matrix(), whole.pose(CENTER).matrix())
+    assert (found.seconds, inspect(tmp_path / "short.pth")["seconds"]) == (None, None)
+    with pytest.raises(ReadError, match="does not say where it began: it holds no init_pose"):
+        found.pose(CENTER, began=True)
+
+
 def test_numbers_that_are_not_finite_are_said_to_be_none(tmp_path):
     losses = [math.nan, 0.25, 10**400, 0.125, math.inf]
     path = saved(tmp_path / "odd.pth", log={"losses": losses})
@@ -73,6 +85,7 @@ def test_numbers_that_are_not_finite_are_said_to_be_none(tmp_path):
         ({"final_pose": torch.ones(1, 4, 4)}, "final_pose: the"),
         ({"final_pose": torch.eye(3)}, "final_pose: expected a matrix"),
         ({"final_pose": torch.full((4, 4), math.nan)}, "final_pose: expected a matrix"),
+        ({"init_pose": torch.eye(3)}, "init_pose: expected a matrix"),
         ({"runtime": "long"}, "runtime: expected a finite number"),
         ({"runtime": 10**400}, "runtime: expected a finite number"),
         (

@@ -35,7 +35,7 @@ class XvrResult:
     Parameters
     ----------
     initial, final
-        DiffDRR's matrices, RAS mm from the middle of the CT: where it began, and ended.
+        DiffDRR's matrices, RAS mm from the middle of the CT: where it began (None: it does not say), and ended.
     sdd, delx, dely
         mm.
     height, width
@@ -43,12 +43,12 @@ class XvrResult:
     reversed_columns
         Its ``reverse_x_axis``.
     seconds
-        That it took.
+        That it took; None: it does not say.
     similarities
         Before each step, more is better, None if not finite; none where nothing was optimised.
     """
 
-    initial: Float[Tensor, "4 4"]
+    initial: Float[Tensor, "4 4"] | None
     final: Float[Tensor, "4 4"]
     sdd: float
     height: int
@@ -56,7 +56,7 @@ class XvrResult:
     delx: float
     dely: float
     reversed_columns: bool
-    seconds: float
+    seconds: float | None
     similarities: tuple[float | None, ...] = ()
 
     def pose(
@@ -76,9 +76,17 @@ class XvrResult:
             Which axes of DiffDRR's the pose follows: "AP", "PA" or None.
         began
             The pose that it began with instead.
+
+        Raises
+        ------
+        ReadError
+            If that is asked for and the file does not say it.
         """
+        matrix = self.initial if began else self.final
+        if matrix is None:
+            raise ReadError("the result of xvr does not say where it began: it holds no init_pose")
         camera = DiffDRRCamera(
-            self.initial if began else self.final, self.sdd, self.height, self.width, self.delx, self.dely, 0.0, 0.0,
+            matrix, self.sdd, self.height, self.width, self.delx, self.dely, 0.0, 0.0,
             orientation, self.reversed_columns,
         )  # fmt: skip
         x, y, z = volume_center.double().tolist()
@@ -122,11 +130,12 @@ def read_xvr_result(file: Path | str) -> XvrResult:
     reversed_columns = said.get("reverse_x_axis", False)
     if not isinstance(reversed_columns, bool):
         raise ReadError(f"{file.name}: detector: reverse_x_axis: expected true or false")
+    initial, seconds = content.get("init_pose"), content.get("runtime")
     return XvrResult(
-        _matrix(file, "init_pose", content.get("init_pose")),
+        None if initial is None else _matrix(file, "init_pose", initial),
         _matrix(file, "final_pose", content.get("final_pose")),
         sdd, round(height), round(width), delx, dely, reversed_columns,
-        _number(file, "runtime", content.get("runtime", 0.0)),
+        None if seconds is None else _number(file, "runtime", seconds),
         _similarities(file, content.get("log")),
     )  # fmt: skip
 

@@ -17,7 +17,7 @@ class StudyRow(Record):
     their names in `study.METRICS`; none where nobody knows the truth, which `truth_known` says of
     failures too (None: of a row of before it did). `claimed_mm` is the error that the verdict speaks of: as seen
     in the radiograph that it was judged in, mTRE where it was judged in space (None: no truth, or a row of
-    before it was kept). Poses are those of every radiograph of the case.
+    before it was kept). Poses are those of every radiograph of the case. Seconds are 0 where nobody knows them.
     """
 
     SCHEMA = STUDY_ROW

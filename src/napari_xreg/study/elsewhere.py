@@ -1,5 +1,6 @@
 """Results of xvr in a study: which file is a case's, and its pose, judged as ours are."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from napari_xreg.workflows import StartingPose
 
 ITS_OWN = StartEntry(name="its own", kind="file")
 """The start of a result that was computed elsewhere: no other one is tried."""
+_NOT_IN_NAMES = re.compile(r'[<>:"|?*\x00-\x1f]')
+"""What no name of a file holds on Windows: phantoms have a colon in theirs."""
 ITS_OWN_WORDS = "where the other program began, as its file says"
 
 
@@ -25,9 +28,10 @@ def with_file(method: MethodEntry, case: StudyCase, folder: Path) -> MethodEntry
     """
     described = case.described.described()
     names = described.get("xrays") or [described.get("view") or case.name]
+    words = {"case": case.name, "subject": case.subject, "radiograph": Path(names[0]).stem}
     try:
         name = str(method.results).format(
-            case=case.name, subject=case.subject, radiograph=Path(names[0]).stem
+            **{key: _NOT_IN_NAMES.sub("-", word) for key, word in words.items()}
         )
     except (KeyError, IndexError, ValueError, AttributeError) as error:
         raise ReadError(
@@ -39,13 +43,13 @@ def with_file(method: MethodEntry, case: StudyCase, folder: Path) -> MethodEntry
 
 def registration_elsewhere(
     method: MethodEntry, prepared: Prepared
-) -> tuple[StartingPose, tuple[View, ...], Registration, float]:
-    """Start, views, result and the seconds that it took there.
+) -> tuple[StartingPose, tuple[View, ...], Registration, float | None]:
+    """Start, views, result and the seconds that it took there, where that is known.
 
     Raises
     ------
     ReadError
-        If the file is absent, or no result of xvr.
+        If the file is absent, no result of xvr, or does not say where that began.
     """
     found = read_xvr_result(str(method.results))
     center = prepared.patient.volume.center

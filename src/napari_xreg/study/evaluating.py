@@ -139,7 +139,8 @@ def case_row(row: StudyRow) -> list[object]:
 
 
 def _timing(row: StudyRow) -> list[object]:
-    cpu, wall = f"{row.cpu_seconds:.3f}", f"{row.wall_seconds:.3f}"
+    # 0: nobody knows, as of a result of another program.
+    cpu, wall = (f"{each:.3f}" if each else "" for each in (row.cpu_seconds, row.wall_seconds))
     return [row.case, row.start, row.repeat, row.method, cpu, wall, row.machine]
 
 

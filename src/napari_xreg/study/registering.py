@@ -133,8 +133,8 @@ def registered(job: Job, item: Item, prepared: Prepared) -> StudyRow:
         start, views, found = registration_of(job, item, prepared)
         cpu, wall = time.process_time() - began[0], time.perf_counter() - began[1]
     else:  # nobody knows its processor's time, nor its machine
-        start, views, found, wall = registration_elsewhere(item.method, prepared)
-        cpu = 0.0
+        start, views, found, seconds = registration_elsewhere(item.method, prepared)
+        cpu, wall = 0.0, seconds or 0.0
     carm, center = prepared.radiographs[0].carm, prepared.isocenter
     first, poses = start.pose, found.views or (found.world_from_camera,)
     start_errors: dict[str, float] = {}

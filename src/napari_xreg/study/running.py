@@ -264,7 +264,8 @@ def read_folder(out: Path | str) -> FolderRecord:
     file = Path(out) / PLAN_FILE
     if not file.is_file():
         hint = (
-            "; of results of xvr: name them in a manifest (results of a method), and do that"
+            '. These look like results of xvr: write a manifest with results = "..." under [[methods]] and run '
+            "napari-xreg study on it"
             if any(Path(out).glob("*.pth"))
             else ""
         )
