@@ -20,6 +20,7 @@ from napari_xreg.study import (
 from napari_xreg.study.case import content
 
 HEAD = 'schema = "napari-xreg/study"\nversion = 1\n'
+ONE = '[[simulated]]\ncts = ["phantom:1"]\n'
 
 
 def test_a_thousand_cases_in_a_few_lines(tmp_path):
@@ -45,6 +46,15 @@ def test_a_thousand_cases_in_a_few_lines(tmp_path):
         ('[[cases]]\nname = "a"\nct = "c"\nxrays = ["x"]\n' * 2, "two cases are called 'a'"),
         ('[[simulated]]\ncts = ["phantom:1"]\n[[methods]]\nname = "m"\nsolver = "x"\n', "methods, m: a solver is"),
         ('[[simulated]]\ncts = ["phantom:1"]\n[[methods]]\nname = "m"\nsolver = "adam"\nstarts = 3\n', "one start"),
+        (ONE + '[[methods]]\nname = "m"\nresults = "{case}.pth"\nstarts = 3\nsolver = "lm"\n', "methods, m: solver, starts: nothing is computed"),
+        (ONE + '[[methods]]\nname = "m"\nresults = "{case}.pth"\ncompare = "gncc"\n', "methods, m: compare: nothing is computed"),
+        (ONE + '[[methods]]\nname = "m"\norientation = "AP"\n', "methods, m: orientation is that of results"),
+        (ONE + '[[starts]]\nname = "s"\nkind = "header"\ngiven = "truth"\n', "starts, s: given is of starts of the kind similarity, this one is of the kind header"),
+        (ONE + '[[starts]]\nname = "s"\nkind = "header"\nspread = 3.0\n', "starts, s: spread is of starts of the kind truth or similarity"),
+        *(
+            (ONE + f'[[starts]]\nname = "s"\nkind = "{kind}"\n', f'starts, s: a start of the kind {kind} needs those of a network: add the line weights = "FILE", of `napari-xreg train {recipe}`')
+            for kind, recipe in (("similarity", "similarity"), ("regression", "pose"), ("landmarks", "landmarks"))
+        ),
         ('[[starts]]\nname = "s"\n' * 2 + '[[simulated]]\ncts = ["phantom:1"]\n', "'s' is the name of two"),
     ],
 )  # fmt: skip
@@ -54,6 +64,37 @@ def test_what_is_wrong_is_said_in_one_sentence(tmp_path, text, said):
     with pytest.raises(ReadError) as error:
         plan_of(read_manifest(file), tmp_path)
     assert said in str(error.value)
+
+
+def test_what_is_used_may_be_said(tmp_path):
+    file = tmp_path / "study.toml"
+    entries = (
+        '[[starts]]\nname = "s"\nkind = "similarity"\ngiven = "truth"\nspread = 4.0\nweights = "w.pt"\n',
+        '[[starts]]\nname = "points"\nkind = "rayemb"\n[[methods]]\nname = "m"\nsolver = "lm"\nstarts = 2\n',
+        '[[methods]]\nname = "x"\nresults = "{case}.pth"\norientation = "PA"\n',
+    )  # fmt: skip
+    file.write_text(HEAD + ONE + "".join(entries))
+    made = plan_of(read_manifest(file), tmp_path)
+    assert made.count == 10 * (2 + 1)
+    # What a folder keeps says every entry, and is read as before.
+    assert StudyFile.of(made.manifest.model_dump(), "study.json") == made.manifest
+
+
+@pytest.mark.parametrize(
+    ("head", "came"),
+    [
+        ("", ""),
+        ('schema = "napari-xreg/study"\n', ": got schema = 'napari-xreg/study'"),
+        ('schema = "xreg"\nversion = 1\n', ": got schema = 'xreg'"),
+    ],
+)
+def test_how_a_manifest_begins_is_said(tmp_path, head, came):
+    file = tmp_path / "study.toml"
+    file.write_text(head + ONE)
+    with pytest.raises(ReadError) as error:
+        read_manifest(file)
+    said = 'study.toml: begin the manifest with schema = "napari-xreg/study" and version = 1'
+    assert str(error.value) == said + came
 
 
 def test_weights_that_are_not_there_are_said_before_anything_is_done(tmp_path):

@@ -100,8 +100,9 @@ class Record(BaseModel):
             first = error.errors()[0]
             if first["type"] == "extra_forbidden":
                 model = _at(cls, first["loc"][:-1])
-                named = (entry.alias or name for name, entry in model.model_fields.items())
-                said += f"; the known ones are {', '.join(named)}"
+                fields = {} if model is None else model.model_fields
+                named = ", ".join(entry.alias or name for name, entry in fields.items())
+                said += f"; the known ones are {named}" if named else ""
             raise ReadError(f"{called}: {said}") from error
 
     def as_json(self) -> dict[str, Any]:
@@ -109,10 +110,13 @@ class Record(BaseModel):
         return {**schema_head(self.SCHEMA), **plain(self.model_dump(by_alias=True))}
 
 
-def _at(model: type[BaseModel], place: Sequence[int | str]) -> type[BaseModel]:
-    """The model of an object in an object: its names are those that can stand there."""
+def _at(model: type[BaseModel], place: Sequence[int | str]) -> type[BaseModel] | None:
+    """The model of an object in an object: its names are those that can stand there; None: it is not certain which."""
     for part in place:
         if isinstance(part, str):
+            # Else a key of a dictionary, or which of several models it might have been.
+            if part not in model.model_fields:
+                return None
             model = _model_in(model.model_fields[part].annotation) or model
     return model
 

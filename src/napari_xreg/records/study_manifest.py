@@ -25,6 +25,7 @@
 Paths are relative to the manifest.
 """
 
+import reprlib
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -207,7 +208,8 @@ def read_manifest(path: Path | str) -> StudyFile:
     Raises
     ------
     ReadError
-        If it is absent, not TOML, or an entry is missing, unknown or of another kind.
+        If it is absent, not TOML, or an entry is missing, unknown, of another kind, or says what
+        nothing would use.
     """
     path = Path(path)
     try:
@@ -216,4 +218,45 @@ def read_manifest(path: Path | str) -> StudyFile:
         raise ReadError(f"{path.name}: is no manifest in TOML: {error}") from error
     except RecursionError as error:
         raise ReadError(f"{path.name}: nests too deeply to be a manifest") from error
-    return StudyFile.read(data, path.name)
+    if data.get("schema") != STUDY or "version" not in data:
+        came = f": got schema = {reprlib.repr(data['schema'])}" if "schema" in data else ""
+        raise ReadError(
+            f'{path.name}: begin the manifest with schema = "{STUDY}" and version = 1{came}'
+        )
+    manifest = StudyFile.read(data, path.name)
+    if unused := _unused(manifest):
+        raise ReadError(f"{path.name}: {unused}")
+    return manifest
+
+
+_KINDS_THAT_USE = {
+    "given": ("similarity",),
+    **dict.fromkeys(("spread", "rotation_deg", "in_plane_mm", "depth_mm"), ("truth", "similarity")),
+}
+_USED_WITH_RESULTS = {"name", "results", "orientation"}
+
+
+def _unused(manifest: StudyFile) -> str:
+    """What somebody wrote that would be ignored, in a sentence; "" where all is used.
+
+    Of what was read of a file alone: `study.json` says every entry, also those that nobody wrote.
+    """
+    for start in manifest.starts:
+        for name in sorted(start.model_fields_set):
+            kinds = _KINDS_THAT_USE.get(name, (start.kind,))
+            if start.kind not in kinds:
+                return (
+                    f"starts, {start.name}: {name} is of starts of the kind {' or '.join(kinds)}, this one is "
+                    f"of the kind {start.kind}: leave it out"
+                )
+    for method in manifest.methods:
+        said = method.model_fields_set
+        if method.results is None and "orientation" in said:
+            return f"methods, {method.name}: orientation is that of results: leave it out, or name results"
+        beside = [name for name in MethodEntry.model_fields if name in said - _USED_WITH_RESULTS]
+        if method.results is not None and beside:
+            return (
+                f"methods, {method.name}: {', '.join(beside)}: nothing is computed where results of another "
+                "program are named: leave it out, or make a method of its own of it"
+            )
+    return ""

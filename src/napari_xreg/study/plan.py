@@ -15,6 +15,7 @@ from napari_xreg.study.case import StudyCase, content, digest
 from napari_xreg.study.elsewhere import ITS_OWN, with_file
 from napari_xreg.study.registering import Item, Job, settings_of
 from napari_xreg.study.starts import draws
+from napari_xreg.workflows import INITIALISERS
 
 ALGORITHM = 7
 """Goes up when the same inputs and settings give other numbers: what was computed before is done anew."""
@@ -65,9 +66,8 @@ def plan_of(manifest: StudyFile, folder: Path, *, limit: int | None = None) -> P
     Raises
     ------
     ReadError
-        If a data set or a trial cannot be opened, or two cases have one name.
-    ValueError
-        If a method asks its solver for what that cannot do.
+        If a data set or a trial cannot be opened, two cases have one name, a method asks its solver
+        for what that cannot do, or a start lacks its weights.
     """
     folder = folder.absolute()
     for method in manifest.methods:
@@ -75,6 +75,12 @@ def plan_of(manifest: StudyFile, folder: Path, *, limit: int | None = None) -> P
             settings_of(method)
         except ValueError as error:
             raise ReadError(f"methods, {method.name}: {error}") from error
+    for entry in manifest.starts:
+        if (row := INITIALISERS.get(entry.kind)) and "weights" in row.needs and not entry.weights:
+            raise ReadError(
+                f"starts, {entry.name}: a start of the kind {entry.kind} needs those of a network: add the line "
+                f'weights = "FILE", of `napari-xreg train {row.recipe}`'
+            )
     names: set[str] = set()
     jobs = []
     absent = [
