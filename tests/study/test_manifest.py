@@ -52,7 +52,7 @@ def test_a_thousand_cases_in_a_few_lines(tmp_path):
         (ONE + '[[starts]]\nname = "s"\nkind = "header"\ngiven = "truth"\n', "starts, s: given is of starts of the kind similarity, this one is of the kind header"),
         (ONE + '[[starts]]\nname = "s"\nkind = "header"\nspread = 3.0\n', "starts, s: spread is of starts of the kind truth or similarity"),
         *(
-            (ONE + f'[[starts]]\nname = "s"\nkind = "{kind}"\n', f'starts, s: a start of the kind {kind} needs those of a network: add the line weights = "FILE", of `napari-xreg train {recipe}`')
+            (ONE + f'[[starts]]\nname = "s"\nkind = "{kind}"\n', f'starts, s: a start of the kind {kind} needs the weights of a network: add the line weights = "FILE", of `napari-xreg train {recipe}`')
             for kind, recipe in (("similarity", "similarity"), ("regression", "pose"), ("landmarks", "landmarks"))
         ),
         ('[[starts]]\nname = "s"\n' * 2 + '[[simulated]]\ncts = ["phantom:1"]\n', "'s' is the name of two"),

@@ -78,7 +78,7 @@ def plan_of(manifest: StudyFile, folder: Path, *, limit: int | None = None) -> P
     for entry in manifest.starts:
         if (row := INITIALISERS.get(entry.kind)) and "weights" in row.needs and not entry.weights:
             raise ReadError(
-                f"starts, {entry.name}: a start of the kind {entry.kind} needs those of a network: add the line "
+                f"starts, {entry.name}: a start of the kind {entry.kind} needs the weights of a network: add the line "
                 f'weights = "FILE", of `napari-xreg train {row.recipe}`'
             )
     names: set[str] = set()
