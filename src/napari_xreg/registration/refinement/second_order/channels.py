@@ -154,9 +154,10 @@ class Channels:
             )
 
 
-FAR_OFF = Channels((*intensity(0.8), *gradient(0.2, sigma=1.5)))
-"""Where the start is far off: edges have narrow basins (docs/decisions/0038-landscapes.md)."""
-FAR_OFF_OTHERWISE = Channels((*intensity(0.5), *gradient(0.5, sigma=1.5)))
+FAR_OFF = Channels((*intensity(0.8), *gradient(0.2)))
+"""Where the start is far off: edges have narrow basins (docs/decisions/0038-landscapes.md). Wider kernels would
+lose too much of a picture that is narrowly collimated."""
+FAR_OFF_OTHERWISE = Channels((*intensity(0.5), *gradient(0.5)))
 """Where that led astray: what is beside the patient, bright and broad, misleads edges less."""
 
 ROBUST = Channels(
