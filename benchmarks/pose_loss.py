@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from napari_xreg.geometry import CArm, Pose
+from napari_xreg.geometry import CArm, Pose, covariance_between, pixels_between
 from napari_xreg.landmarks.detecting import heatmap_carm
 from napari_xreg.landmarks.detector import Heatmaps, LandmarkDetector, dropout_active
 from napari_xreg.landmarks.soft_argmax import WINDOW, local_soft_argmax
@@ -27,9 +27,7 @@ from napari_xreg.registration import Correspondences, PnPSettings, Weighting, so
 from napari_xreg.training import (
     PoolTask,
     Population,
-    covariance_between,
     drawn_from,
-    pixels_between,
 )
 
 _FLOOR_PX2 = 0.05

@@ -195,9 +195,9 @@ def test_every_extra_with_qt_is_known():
     extras = project["optional-dependencies"]
 
     def brings_qt(name):
-        own = [re.fullmatch(r"napari-xreg\[(\w+)\]", line) for line in extras[name]]
+        own = [re.fullmatch(r"napari-xreg\[([\w,]+)\]", line) for line in extras[name]]
         return any(line.startswith("napari[") for line in extras[name]) or any(
-            brings_qt(match.group(1)) for match in own if match
+            brings_qt(each) for match in own if match for each in match.group(1).split(",")
         )
 
     assert {name for name in extras if brings_qt(name)} == setup_env.WITH_QT

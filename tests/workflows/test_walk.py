@@ -14,7 +14,7 @@ from napari_xreg.progress import Control
 from napari_xreg.registration import Status
 from napari_xreg.session import FrameState
 from napari_xreg.workflows import TrackSettings
-from napari_xreg.workflows.tracking import walk
+from napari_xreg.workflows.tracking import in_flight
 from napari_xreg.workflows.tracking.sought import Found
 from napari_xreg.workflows.tracking.walk import CANCELLED, IN_FLIGHT, STEADY, TOO_FAR, Walk
 
@@ -218,7 +218,7 @@ def test_the_seconds_of_a_frame_are_those_of_its_own_looks(monkeypatch):
     told.rough, told.fine = passing(1.0, told.rough), passing(10.0, told.fine)
     told.wide = passing(100.0, lambda seen: told._found(seen, 50.0))
     monkeypatch.setattr(
-        walk, "time", SimpleNamespace(perf_counter=lambda: getattr(clock, "now", 0.0))
+        in_flight, "time", SimpleNamespace(perf_counter=lambda: getattr(clock, "now", 0.0))
     )
     found, _ = walked(told, 5)
     assert [frame.seconds for frame in found.frames] == [0.0, 11.0, 111.0, 11.0, 11.0]
