@@ -12,6 +12,7 @@ from napari_xreg.geometry import CArm, Detector, Pose
 from napari_xreg.images import write_radiograph
 from napari_xreg.registration import Smoothed
 from napari_xreg.session import (
+    ALONE,
     Autosave,
     BodiesTrack,
     FrameState,
@@ -61,7 +62,7 @@ def tracked(session, tmp_path):
         Source(str(tmp_path / "b_4.npz"), options={"frame": 4}),
     )
     track = SequenceTrack(
-        ids, sources, 4, (4, 5, 7), {"patient": (), "hip_left": (77,)}, found
+        ids, sources, 4, (4, 5, 7), {"patient": (), "hip_left": (77,)}, found, chosen="hip_left"
     ).keep("hip_left", 5, {ids[0]: at(2.5), ids[1]: at(3.5)})  # fmt: skip
     session.sequence.set(track, "track the sequence")
     return track
@@ -74,6 +75,7 @@ def same(one: Pose, other: Pose) -> bool:
 def check(read: SequenceTrack | None, tracked: SequenceTrack) -> None:
     assert read is not None
     assert (read.radiographs, read.start, read.numbers) == (tracked.radiographs, 4, (4, 5, 7))
+    assert read.chosen == "hip_left"
     assert dict(read.bones) == {"patient": (), "hip_left": (77,)}
     assert read.found.names == ("patient", "hip_left")
     for one, other in zip(read.found.tracks, tracked.found.tracks, strict=True):
@@ -140,6 +142,9 @@ def test_a_file_of_before_opens_and_a_damaged_track_is_said(session, tracked, tm
     entry = data.pop("track")
     file.write_text(json.dumps(data), encoding="utf-8")
     assert read_session(file).sequence.track is None
+    older = {name: value for name, value in entry.items() if name != "chosen"}
+    file.write_text(json.dumps({**data, "track": older}), encoding="utf-8")
+    assert read_session(file).sequence.track.chosen == ALONE
     for damage, words in (
         ({"radiographs": ["frontal", "gone"]}, "gone"),
         ({"found": {**entry["found"], "tracks": entry["found"]["tracks"][:1]}}, "1 tracks of 2"),

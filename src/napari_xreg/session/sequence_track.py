@@ -35,6 +35,8 @@ class SequenceTrack:
         Where they were found; None: not tracked to an end.
     kept
         Poses that the user says are right: tracking takes them as they are.
+    chosen
+        The bone that the poses of the radiographs are about; `ALONE`: one alone is tracked, or the first.
     """
 
     radiographs: tuple[str, ...]
@@ -44,6 +46,7 @@ class SequenceTrack:
     bones: Mapping[str, tuple[int, ...]]
     found: BodiesTrack | None = None
     kept: Kept = field(default_factory=dict)
+    chosen: str = ALONE
 
     def keys(self, bone: str) -> dict[int, Mapping[str, Pose]]:
         """The poses of a bone that were kept, by the number of the frame."""

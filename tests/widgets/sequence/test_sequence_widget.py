@@ -79,6 +79,16 @@ def test_tracked_looked_at_kept_and_written(widget, moving, qtbot, tmp_path, scr
     assert np.diff(turn) == pytest.approx([-np.degrees(0.02)] * 2, abs=0.15)
     screenshot(widget, "sequence", 330)
 
+    # The frame that is shown, which was half a step off, is at the pose that was found; one undo takes both back.
+    stands = shown(widget).world_from_camera
+    assert float(step_between(truth[7], stands, center)[3:].norm()) < 1.0
+    session.undo()
+    assert session.sequence.track is None
+    back = step_between(truth[7], session.poses.current, center)
+    assert float(back[3:].norm()) > 1.4
+    session.redo()
+    qtbot.waitUntil(lambda: widget.sequence is not None, timeout=LONG)
+
     # A click on the last cell shows that frame, and the bone where it was found.
     picked = replace(shown(widget), landmarks=(Landmark("A", pixel=(3.0, 4.0)),))
     session.exposures.replace(picked)

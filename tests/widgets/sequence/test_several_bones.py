@@ -170,6 +170,72 @@ def test_bones_have_a_strip_each_and_the_chosen_one_its_curves_and_its_pose(
     assert close(pose_of(widget), expected)
 
 
+def off_start(widget, cameras):
+    """The first camera elsewhere than where any bone was found; where that is."""
+    off = cameras[1][0].left_perturb(-0.7 * ASIDE, cameras[2])
+    session = widget.workbench.session
+    session.poses.set(off, "by hand", exposure=session.exposures.named("a").id)
+    return off
+
+
+def test_after_tracking_the_c_arm_stands_where_the_chosen_bone_was_found(
+    widget, asked, cameras, qtbot
+):
+    session = widget.workbench.session
+    tracked(widget, qtbot)
+    widget.choose("femur_left")
+    looked_at(widget, 6, qtbot)
+    found = pose_of(widget)
+    off = off_start(widget, cameras)
+    assert not close(found, off)
+    widget.go_to(6)  # a click on the cell of the frame that is shown
+    assert close(pose_of(widget), found)
+    assert session.undo() == "frame 6"
+    # Of the femur, that is chosen meanwhile, and not of the patient, who was when it began.
+    widget.choose(PATIENT)
+    earlier = session.sequence.track
+    off_start(widget, cameras)
+    qtbot.mouseClick(widget.controls.go, LEFT)
+    qtbot.waitUntil(lambda: len(asked) == 2, timeout=LONG)
+    widget.choose("femur_left")
+    qtbot.waitUntil(lambda: not widget.running, timeout=LONG)
+    assert widget.shown.chosen == "femur_left"
+    expected = widget.track.frames[0].world_from_camera
+    assert close(pose_of(widget), expected)
+    assert close(expected, asked[-1].bodies[1].world_from_camera[0])
+    assert not close(pose_of(widget), off)
+    assert session.undo() == "track the sequence"
+    assert session.sequence.track is earlier
+    assert close(pose_of(widget), off)
+    assert widget.shown.chosen == PATIENT
+
+
+def test_the_chosen_row_and_the_c_arm_are_of_one_bone(widget, cameras, viewer, qtbot, tmp_path):
+    session = widget.workbench.session
+    tracked(widget, qtbot)
+    looked_at(widget, 6, qtbot)
+    widget.choose("femur_left")
+    femur = pose_of(widget)
+    assert not close(femur, cameras[1][0])
+    assert session.undo() == "femur left chosen"
+    assert close(pose_of(widget), cameras[1][0])
+    assert widget.shown.chosen == PATIENT
+    assert [i.row() for i in widget.controls.rows.selectionModel().selectedRows()] == [0]
+    session.redo()
+    assert close(pose_of(widget), femur)
+    assert widget.shown.chosen == "femur_left"
+    file, *_ = write_session(tmp_path / "work.xreg.json", session)
+    assert read_session(file).sequence.track.chosen == "femur_left"
+    widget.tear_down()
+    again = SequenceWidget(viewer)
+    viewer.window.add_dock_widget(again, name="Sequence again", area="right")
+    assert again.shown.chosen == "femur_left"
+    qtbot.waitUntil(lambda: again.sequence is not None, timeout=LONG)
+    again.controls.key_button.click()
+    assert again.keys == (6,)
+    assert close(again.shown.known.track.keys("femur_left")[6][again.sequence.ids[0]], femur)
+
+
 def test_ticks_and_frames_say_which_bones_are_drawn(widget, qtbot):
     tracked(widget, qtbot)
     drawn(widget, qtbot)

@@ -25,7 +25,7 @@ from napari_xreg.records import (
     in_rows,
 )
 from napari_xreg.registration import Smoothed
-from napari_xreg.session.sequence_track import SequenceTrack
+from napari_xreg.session.sequence_track import ALONE, SequenceTrack
 from napari_xreg.session.source import Source
 from napari_xreg.session.track import BodiesTrack, FrameState, Track, TrackedFrame
 
@@ -120,6 +120,7 @@ class SequenceTrackEntry(Record):
     bones: dict[Text, tuple[Whole, ...]]
     found: FoundEntry | None
     kept: tuple[KeptEntry, ...]
+    chosen: Text = ALONE
 
 
 FOUND = "\0found"
@@ -141,6 +142,7 @@ def track_to_json(track: SequenceTrack, said: Callable[[Source], Json | None]) -
             for bone, frames in track.kept.items()
             for number, poses in frames.items()
         ],
+        "chosen": track.chosen,
     }
 
 
@@ -176,7 +178,14 @@ def track_from_json(data: Mapping[str, Any], source: Callable[[Any], Source]) ->
     for each in entry.kept:
         kept.setdefault(each.bone, {})[each.frame] = each.poses
     return SequenceTrack(
-        entry.radiographs, sources, entry.start, entry.numbers, entry.bones, found, kept
+        entry.radiographs,
+        sources,
+        entry.start,
+        entry.numbers,
+        entry.bones,
+        found,
+        kept,
+        entry.chosen,
     )
 
 

@@ -3,6 +3,7 @@
 from qtpy.QtCore import QObject, Signal
 
 from napari_xreg.geometry import Pose
+from napari_xreg.session import SequenceTrack
 from napari_xreg.widgets.bones.drawn import BonesDrawn
 from napari_xreg.widgets.jobs.lane import Lane
 from napari_xreg.widgets.jobs.workbench import Workbench
@@ -12,7 +13,6 @@ from napari_xreg.workflows import (
     FrameRead,
     SequenceFound,
     SessionSequence,
-    bone_words,
     poses_in,
     read_frame,
     show_frame,
@@ -90,6 +90,10 @@ class FramesShown(QObject):
         self.mark(near)
         if near == self.number:
             self._lane.drop()
+            if self._track.known is not None:
+                self.pose(f"frame {near}")
+                self.place()
+            self.shown.emit()
         else:
             self._lane.ask((self.sequence, near))
 
@@ -103,17 +107,30 @@ class FramesShown(QObject):
             numbers = self.sequence.frames.numbers
             self._controls.show_number(number, numbers[0], numbers[-1])
 
-    def pose(self, bone: str) -> None:
-        """Bring the C-arm to where it stands about a bone in the frame that is shown."""
-        number = self.number
-        poses = {} if number is None else self._poses(bone, number, self.rig())
-        if poses:
-            self.showing = True
-            try:
-                with self._session.one_step(f"{bone_words(bone)} chosen", work=False):
+    def pose(self, why: str, track: SequenceTrack | None = None, *, work: bool = False) -> None:
+        """Bring the C-arm to where it stands about the chosen bone in the frame that is shown.
+
+        Parameters
+        ----------
+        why
+            What undo calls it.
+        track
+            What the session knows from the same step on; None: what it knew.
+        work
+            As of `Session.one_step`.
+        """
+        known, number = self._track.known, self.number
+        assert known is not None
+        poses = {} if number is None else self._poses(known.chosen, number, self.rig())
+        self.showing = True
+        try:
+            with self._session.one_step(why, work=work):
+                if track is not None:
+                    self._session.sequence.set(track, "")
+                if poses:
                     self._session.poses.set_several(poses, "")
-            finally:
-                self.showing = False
+        finally:
+            self.showing = False
 
     def rig(self) -> dict[str, Pose]:
         """Where the cameras stand in the session."""

@@ -18,14 +18,12 @@ class Known:
     Parameters
     ----------
     track
-        Its bones and what of them was found or kept.
-    chosen
-        The bone that was chosen before.
+        Its bones, what of them was found or kept, and which of them is chosen.
     """
 
-    def __init__(self, track: SequenceTrack, chosen: str = ALONE) -> None:
+    def __init__(self, track: SequenceTrack) -> None:
         self.track = track
-        self.chosen = chosen if chosen in track.bones else next(iter(track.bones))
+        self.chosen = track.chosen if track.chosen in track.bones else next(iter(track.bones))
         found = track.found
         self.frames: dict[str, dict[int, TrackedFrame]] = {
             name: {} if found is None else {f.number: f for f in found[name].frames}

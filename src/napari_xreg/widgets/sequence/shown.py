@@ -24,8 +24,8 @@ class TrackShown:
         """None: nothing."""
 
     def begin(self, track: SequenceTrack) -> Known:
-        """Another track, or one that is being made; the bone that was chosen stays so where it is one of its bones."""
-        known = self.known = Known(track, "" if self.known is None else self.known.chosen)
+        """Another track, or one that is being made."""
+        known = self.known = Known(track)
         names = known.names if known.several else ()
         self._controls.begin(names, colours_of(names, PATIENT), track.numbers, known.chosen)
         for name in known.names:

@@ -1,5 +1,6 @@
 """Sequence: track bones through the frames that the radiographs belong to, and look at each."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from napari_xreg.widgets.parts.file_dialogs import choose_folder
 from napari_xreg.widgets.parts.scrolling import scrolled
 from napari_xreg.widgets.sequence.controls import HINT, SequenceControls
 from napari_xreg.widgets.sequence.frames import FramesShown
+from napari_xreg.widgets.sequence.known import Known
 from napari_xreg.widgets.sequence.shown import TrackShown
 from napari_xreg.workflows import (
     PATIENT,
@@ -153,6 +155,9 @@ class SequenceWidget(Docked):
 
     def _take(self, events: list[Any]) -> None:
         if self.torn_down:
+            for event in events:
+                if isinstance(event, SequenceFound):
+                    self.frames.found = event
             return
         last: tuple[TrackedFrame, ...] | None = None
         for event in events:
@@ -178,8 +183,11 @@ class SequenceWidget(Docked):
 
     def _end(self, track: SequenceTrack) -> None:
         if self.torn_down:
+            self.shown.known = Known(track)
             self._keep(track)
             return
+        if self.shown.known is not None:  # another row, meanwhile
+            track = replace(track, chosen=self.shown.known.chosen)
         assert track.found is not None
         self._show(track)
         if track.found.cancelled:
@@ -198,14 +206,15 @@ class SequenceWidget(Docked):
         self.frames.place()
 
     def _keep(self, track: SequenceTrack) -> None:
-        """In the session, where undo, closing and a saved file have it."""
+        """In the session, where undo, closing and a saved file have it; the C-arm where the chosen bone was found."""
         if all(self._session.exposures.find(id) is not None for id in track.radiographs):
-            self._session.sequence.set(track, "track the sequence")
+            self.frames.pose("track the sequence", track, work=True)
 
     def _failed(self, error: Exception) -> None:
         if self.torn_down:
             return
-        self.controls.words.setText("")
+        self._follow_track()
+        self.controls.words.setText(self.shown.words)
         self.keep_words(sentence(error), error=True)
 
     def _pivot(self) -> Any:
@@ -230,8 +239,9 @@ class SequenceWidget(Docked):
         known.chosen = name
         self.shown.offer_others()
         self._draw()
-        if not self.running:
-            self.frames.pose(name)
+        if not self.running:  # else once it has ended
+            known.track = replace(known.track, chosen=name)
+            self.frames.pose(f"{bone_words(name)} chosen", known.track)
         self._say_frame()
 
     def _say_frame(self) -> None:

@@ -165,7 +165,7 @@ def find_sequence(request: TrackSessionRequest) -> SequenceFound:
     known = SequenceTrack(
         found.ids, tuple(source(found.number) for source in found.sources), found.number,
         found.frames.numbers, {PATIENT: (), **request.bones} if request.bones else {ALONE: structures},
-        kept=kept,
+        kept=kept, chosen=request.chosen if request.bones else ALONE,
     )  # fmt: skip
     first = found.ids[0]
     if not request.bones:
