@@ -187,6 +187,7 @@ def test_poses_are_given_of_one_of_several_bones(call, case, tmp_path, monkeypat
         ((*key,), "give --move, or use --key; got '76'"),
         (("--move", "25", *key), "there are patient, 25; got '76'"),
         (("--move", "76", "--key-of", "76", "x", tmp_path / "bar.json"), "the number of a frame"),
+        (("--move", "76", *key, *key), "--key-of 76 1 was given twice"),
     ):
         done = call(*words, *more)
         assert done.code == 2

@@ -98,6 +98,7 @@ def test_a_key_stays_and_is_enough(moving, capsys):
         (["--frame", "11", "--frame", "12"], "give it once"),
         (["--frame", "mean"], "give it once"),
         (["--key", "x", "key.json"], "the number of a frame and a file: got 'x'"),
+        (["--key", "11", "KEY", "--key", "011", "KEY"], "--key 11 was given twice"),
         (["--key", "99", "KEY"], "there is no frame 99: the frames are 11 to 12"),
         (["--first", "20"], "no frame is left from 20"),
         (["--pixels", "7"], "pixels"),

@@ -62,7 +62,7 @@ def tracked(session, tmp_path):
         Source(str(tmp_path / "b_4.npz"), options={"frame": 4}),
     )
     track = SequenceTrack(
-        ids, sources, 4, (4, 5, 7), {"patient": (), "hip_left": (77,)}, found, chosen="hip_left"
+        ids, sources, 4, (4, 5, 7), {"patient": (), "hip_left": (77,)}, found, chosen="hip_left", voxels="ab12"
     ).keep("hip_left", 5, {ids[0]: at(2.5), ids[1]: at(3.5)})  # fmt: skip
     session.sequence.set(track, "track the sequence")
     return track
@@ -75,7 +75,7 @@ def same(one: Pose, other: Pose) -> bool:
 def check(read: SequenceTrack | None, tracked: SequenceTrack) -> None:
     assert read is not None
     assert (read.radiographs, read.start, read.numbers) == (tracked.radiographs, 4, (4, 5, 7))
-    assert read.chosen == "hip_left"
+    assert (read.chosen, read.voxels) == ("hip_left", "ab12")
     assert dict(read.bones) == {"patient": (), "hip_left": (77,)}
     assert read.found.names == ("patient", "hip_left")
     for one, other in zip(read.found.tracks, tracked.found.tracks, strict=True):
@@ -142,7 +142,7 @@ def test_a_file_of_before_opens_and_a_damaged_track_is_said(session, tracked, tm
     entry = data.pop("track")
     file.write_text(json.dumps(data), encoding="utf-8")
     assert read_session(file).sequence.track is None
-    older = {name: value for name, value in entry.items() if name != "chosen"}
+    older = {name: value for name, value in entry.items() if name not in ("chosen", "voxels")}
     file.write_text(json.dumps({**data, "track": older}), encoding="utf-8")
     assert read_session(file).sequence.track.chosen == ALONE
     for damage, words in (

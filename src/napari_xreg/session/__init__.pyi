@@ -39,7 +39,7 @@ from .sample import (
     sample_case as sample_case,
     with_nominal as with_nominal,
 )
-from .sequence_track import ALONE as ALONE, SequenceTrack as SequenceTrack
+from .sequence_track import ALONE as ALONE, Kept as Kept, SequenceTrack as SequenceTrack
 from .session import Session as Session
 from .source import Source as Source
 from .state import Missing as Missing, SessionState as SessionState

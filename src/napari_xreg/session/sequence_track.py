@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+import torch
+
 from napari_xreg.geometry import Pose
 from napari_xreg.session.source import Source
-from napari_xreg.session.track import BodiesTrack
+from napari_xreg.session.track import BodiesTrack, FrameState
 
 ALONE = ""
 """The name of the bone where one alone is tracked: what is rendered of the CT."""
@@ -37,6 +39,8 @@ class SequenceTrack:
         Poses that the user says are right: tracking takes them as they are.
     chosen
         The bone that the poses of the radiographs are about; `ALONE`: one alone is tracked, or the first.
+    voxels
+        Digest of which voxels are those of each of several bones; empty: not known.
     """
 
     radiographs: tuple[str, ...]
@@ -47,6 +51,23 @@ class SequenceTrack:
     found: BodiesTrack | None = None
     kept: Kept = field(default_factory=dict)
     chosen: str = ALONE
+    voxels: str = ""
+
+    @property
+    def behind(self) -> bool:
+        """Whether poses were kept, or kept no more, since it was tracked: in `found` they are not."""
+        if self.found is None:
+            return False
+        for bone, track in zip(self.found.names, self.found.tracks, strict=True):
+            given = {
+                f.number: f.world_from_camera for f in track.frames if f.state is FrameState.KEY
+            }
+            kept = {n: poses.get(self.radiographs[0]) for n, poses in self.keys(bone).items()}
+            if given.keys() != kept.keys():
+                return True
+            if any(not _close(pose, given[number]) for number, pose in kept.items()):
+                return True
+        return False
 
     def keys(self, bone: str) -> dict[int, Mapping[str, Pose]]:
         """The poses of a bone that were kept, by the number of the frame."""
@@ -72,3 +93,10 @@ class SequenceTrack:
         }
         radiographs = tuple(keys.get(key, key) for key in self.radiographs)
         return replace(self, radiographs=radiographs, kept=kept)
+
+
+def _close(one: Pose | None, other: Pose | None) -> bool:
+    """Whether these are one pose, but for rounding."""
+    if one is None or other is None:
+        return one is other
+    return torch.allclose(one.matrix().double(), other.matrix().double(), rtol=0, atol=1e-6)

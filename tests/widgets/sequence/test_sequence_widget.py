@@ -22,9 +22,10 @@ from napari_xreg.session import (
     write_session,
 )
 from napari_xreg.widgets import SequenceWidget
-from napari_xreg.widgets.sequence import controls
+from napari_xreg.widgets.sequence import controls, widget as widget_module
 from napari_xreg.widgets.sequence.strip import COLORS
 from napari_xreg.workflows.tracking import in_session
+from napari_xreg.workflows.tracking.walk import CANCELLED
 
 
 @pytest.fixture(scope="session")
@@ -231,6 +232,71 @@ def test_a_kept_pose_is_of_its_sequence_only(widget, requests, moving, qtbot, tm
     tracked(widget, qtbot)
     assert requests[-1].keys == {}
     assert widget.keys == ()
+    assert "Kept poses of other radiographs, not used: 1." in widget.controls.words.words
+
+
+def test_kept_poses_that_were_not_tracked_yet_are_said(
+    widget, requests, moving, qtbot, tmp_path, monkeypatch
+):
+    said = []
+    monkeypatch.setattr(widget_module, "tell_written", lambda words, _: said.append(words))
+    tracked(widget, qtbot)
+    behind = widget.controls.behind
+    assert behind.isHidden()
+    widget.workbench.session.poses.set(moving[1][7], "by hand")
+    widget.controls.key_button.click()
+    assert not behind.isHidden()
+    widget.export(tmp_path / "out")
+    qtbot.waitUntil(lambda: bool(said), timeout=LONG)
+    assert said[0].endswith(". Kept poses not tracked yet: Track again.")
+    tracked(widget, qtbot)
+    assert behind.isHidden()
+    widget.controls.forget_button.click()
+    assert not behind.isHidden()
+    widget.workbench.session.undo()
+    assert behind.isHidden()
+
+
+@pytest.mark.parametrize("done", [0, 1])
+def test_an_early_cancel_leaves_what_was_tracked(
+    widget, requests, moving, qtbot, monkeypatch, done
+):
+    session = widget.workbench.session
+    tracked(widget, qtbot)
+    earlier = session.sequence.track
+    aside = moving[1][7].left_perturb(STEP, moving[2])
+
+    def cancelled(request, *, control=None):
+        control.cancel()
+        frames = []
+        for number in NUMBERS:
+            camera = request.frames.views(7)[0].world_from_camera
+            frames.append(TrackedFrame(number, None, FrameState.OPEN, camera, words=CANCELLED))
+        if done:
+            frames[1] = replace(
+                frames[1], state=FrameState.TRACKED, words="", world_from_camera=aside,
+                covariance=torch.eye(6) * 1e-4,
+            )  # fmt: skip
+        yield frames[1]
+        return Track(tuple(frames), request.isocenter, ARM, cancelled=True)
+
+    monkeypatch.setattr(in_session, "track", cancelled)
+    tracked(widget, qtbot)
+    words = widget.controls.words.words
+    assert [frame.state for frame in widget.track.frames] == [FrameState.TRACKED] * 3
+    assert [widget.controls.strip.color_of(n) for n in NUMBERS] == [COLORS[FrameState.TRACKED]] * 3
+    if not done:
+        assert session.sequence.track is earlier
+        assert "Cancelled before a frame was done: this is what was tracked before." in words
+        return
+    assert "frames that were not reached are as they were tracked before" in words
+    assert torch.equal(widget.track.frames[1].world_from_camera.matrix(), aside.matrix())
+    torch.testing.assert_close(shown(widget).world_from_camera.matrix(), aside.matrix())
+    for place in (0, 2):
+        was = earlier.found.tracks[0].frames[place].world_from_camera
+        assert torch.equal(widget.track.frames[place].world_from_camera.matrix(), was.matrix())
+    session.undo()
+    assert session.sequence.track is earlier
 
 
 def test_back_to_the_shown_frame_before_another_was_read(widget, requests, qtbot, monkeypatch):

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 from qtpy.QtCore import QPoint, Qt
+from qtpy.QtGui import QPalette
 from sequence_parts import ARM, LEFT, LONG, NUMBERS, looked_at, tracked
 
 from napari_xreg.geometry import Pose
@@ -303,6 +304,83 @@ def test_a_pose_is_kept_of_one_bone(widget, asked, cameras, qtbot):
     assert widget.controls.rows.strips["femur_left"].color_of(8) == COLORS[FrameState.OPEN]
     session.undo()
     assert widget.keys == (8,)
+
+
+def test_where_another_bone_was_found_is_no_pose_of_one_that_was_not(widget, cameras, qtbot):
+    session = widget.workbench.session
+    tracked(widget, qtbot)
+    looked_at(widget, 8, qtbot)  # the femur is not found there
+    widget.choose("femur_left")
+    widget.controls.key_button.click()
+    assert widget.keys == ()
+    assert "stands where patient was found" in widget._kept_words.words
+    session.poses.set(cameras[1][0].left_perturb(ASIDE, cameras[2]), "by hand")
+    widget.controls.key_button.click()
+    assert widget.keys == (8,)
+
+
+def test_another_label_map_is_said_and_ticks_come_back(widget, patient, qtbot):
+    session, several = widget.workbench.session, widget.controls.several
+    tracked(widget, qtbot)
+    said = "Tracked before structures, labels or isocenter were changed."
+    ids = patient.labels.ids
+    session.patient.set_labels(replace(patient.labels, ids=ids.where(ids != FEMUR, 0)))
+    qtbot.waitUntil(lambda: not several.finding, timeout=LONG)
+    assert said in widget.controls.words.words
+    assert several.bones == {}
+    session.undo()
+    qtbot.waitUntil(lambda: several.bones == {"femur_left": (FEMUR,)}, timeout=LONG)
+    assert said not in widget.controls.words.words
+    # What was ticked by hand, and not tracked yet, too.
+    other = next(id for id in patient.labels.present() if id != FEMUR)
+    tick(widget, qtbot, FEMUR, other)
+    ticked = several.bones
+    assert len(ticked) == 2
+    session.patient.set_labels(None)
+    assert several.bones == {}
+    session.undo()
+    qtbot.waitUntil(lambda: several.bones == ticked, timeout=LONG)
+
+
+def test_a_track_of_other_voxels_is_not_drawn_with_these(widget, patient, viewer, qtbot):
+    session = widget.workbench.session
+    tracked(widget, qtbot)
+    widget.tear_down()
+    moved = patient.labels.ids.roll(2, dims=2)
+    session.patient.set_labels(replace(patient.labels, ids=moved))
+    again = SequenceWidget(viewer)
+    viewer.window.add_dock_widget(again, name="Sequence again", area="right")
+    qtbot.waitUntil(lambda: again._kept_words is not None, timeout=LONG)
+    assert "the label map is no longer what was tracked" in again._kept_words.words
+    assert again.track is not None
+    assert again.sequence is None
+    again.tear_down()
+    session.patient.set_labels(replace(patient.labels))  # read again: the same voxels
+    again = SequenceWidget(viewer)
+    viewer.window.add_dock_widget(again, name="Sequence once more", area="right")
+    qtbot.waitUntil(lambda: again.sequence is not None, timeout=LONG)
+    # Titles, axes and the mark of the frame are in the ink of the window, though they were made before it.
+    plots = again.controls.plots
+    ink = plots.palette().color(QPalette.ColorRole.WindowText)
+    assert ink.lightness() > 128
+    for plot in plots.plots.values():
+        assert plot.line.pen.color() == ink
+        assert plot.plot.getAxis("left").textPen().color() == ink
+        assert plot.plot.titleLabel.opts["color"] == ink.name()
+
+
+def test_kept_poses_of_both_cameras_hold_for_one(widget, asked, qtbot):
+    session = widget.workbench.session
+    tracked(widget, qtbot)
+    widget.controls.key_button.click()
+    side = session.exposures.named("b")
+    session.exposures.set_used(side.id, False)
+    tracked(widget, qtbot)
+    assert asked[-1].keys[7][0] is not None
+    assert "not used" not in widget.controls.words.words
+    session.exposures.set_used(side.id, True)
+    tracked(widget, qtbot)
+    assert widget.keys == (7,)
 
 
 def test_what_was_registered_of_a_bone_is_where_it_starts(widget, asked, cameras, qtbot):

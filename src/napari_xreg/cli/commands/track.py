@@ -185,6 +185,8 @@ def _keys(arguments: Namespace) -> dict[int, Pose]:
     found = {}
     for text, path in arguments.key:
         number = _number_in("--key is the number of a frame and a file", text)
+        if number in found:
+            raise ValueError(f"--key {number} was given twice")
         found[number] = _pose_in(path, number, arguments)
     return found
 
@@ -200,6 +202,8 @@ def _keys_of(arguments: Namespace, names: Sequence[str]) -> dict[int, tuple[Pose
             )
         number = _number_in("--key-of is a bone, the number of a frame and a file", text)
         poses = list(found.get(number, (None,) * len(names)))
+        if poses[names.index(name)] is not None:
+            raise ValueError(f"--key-of {name} {number} was given twice")
         poses[names.index(name)] = _pose_in(path, number, arguments)
         found[number] = tuple(poses)
     return found

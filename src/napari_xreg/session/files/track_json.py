@@ -121,6 +121,7 @@ class SequenceTrackEntry(Record):
     found: FoundEntry | None
     kept: tuple[KeptEntry, ...]
     chosen: Text = ALONE
+    voxels: Text = ""
 
 
 FOUND = "\0found"
@@ -143,6 +144,7 @@ def track_to_json(track: SequenceTrack, said: Callable[[Source], Json | None]) -
             for number, poses in frames.items()
         ],
         "chosen": track.chosen,
+        "voxels": track.voxels,
     }
 
 
@@ -186,6 +188,7 @@ def track_from_json(data: Mapping[str, Any], source: Callable[[Any], Source]) ->
         found,
         kept,
         entry.chosen,
+        entry.voxels,
     )
 
 

@@ -20,6 +20,9 @@ HINT = (
 )
 
 
+BEHIND = "Kept poses not tracked yet: Track again."
+
+
 class SequenceControls(QWidget):
     """One below the other; what they do is the widget's."""
 
@@ -57,6 +60,8 @@ class SequenceControls(QWidget):
         self.number.setKeyboardTracking(False)
         self.plots = MotionPlots()
         self.words = SmallPrint(lines=3)
+        self.behind = SmallPrint(BEHIND)
+        self.behind.setVisible(False)
         self.legend = SmallPrint(LEGEND)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 4, 4, 4)
@@ -67,6 +72,7 @@ class SequenceControls(QWidget):
         layout.addWidget(self.legend)
         layout.addWidget(self.number)
         layout.addLayout(row([self.key_button, self.forget_button]))
+        layout.addWidget(self.behind)
         layout.addWidget(self.against)
         layout.addWidget(self.plots)
         self.bones = Collapsible("Several bones", self.several)
@@ -74,7 +80,9 @@ class SequenceControls(QWidget):
         layout.addWidget(Collapsible("Settings", self.settings))
         layout.addStretch(1)
 
-    def follow(self, *, running: bool, ready: bool, shown: bool, kept: bool, tracked: bool) -> None:
+    def follow(
+        self, *, running: bool, ready: bool, shown: bool, kept: bool, behind: bool, tracked: bool
+    ) -> None:
         """Which can be used now.
 
         Parameters
@@ -85,6 +93,8 @@ class SequenceControls(QWidget):
             Whether there is something to track.
         shown, kept
             Whether a frame of the sequence is shown, and its pose was kept.
+        behind
+            Whether other poses are kept than were tracked with.
         tracked
             Whether there is a track.
         """
@@ -94,6 +104,7 @@ class SequenceControls(QWidget):
         for each in (self.number, self.key_button):
             each.setEnabled(shown and not running)
         self.forget_button.setEnabled(kept and not running)
+        self.behind.setVisible(behind and not running)
         self.export_button.setEnabled(tracked and not running)
 
     def show_number(self, number: int, first: int, last: int) -> None:

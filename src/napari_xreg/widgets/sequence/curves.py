@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from qtpy.QtCore import Signal
+from qtpy.QtCore import QEvent, Signal
 from qtpy.QtGui import QColor, QPalette
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
@@ -41,6 +41,7 @@ class MotionPlots(QWidget):
             "line and band:\nthe smooth motion and twice its standard deviation. Click to go to a frame."
         )
         self.plots: dict[str, _Plot] = {}
+        self._ink = self.palette().color(QPalette.ColorRole.WindowText)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._view)
@@ -72,12 +73,23 @@ class MotionPlots(QWidget):
                 plot.line.setValue(number)
 
     def _make(self, found: MotionCurves) -> None:
-        ink = self.palette().color(QPalette.ColorRole.WindowText)
         for place, (name, unit) in enumerate(zip(found.names, found.units, strict=True)):
-            plot = _Plot(f"{name} ({_SIGNS[unit]})", ink)
+            plot = _Plot(f"{name} ({_SIGNS[unit]})", self._ink)
             self._view.addItem(plot.plot, place // _COLUMNS, place % _COLUMNS)
             self.plots[name] = plot
         self._view.setMinimumHeight(-(-len(found.names) // _COLUMNS) * _ROW)
+
+    def changeEvent(self, event: QEvent | None) -> None:
+        """A theme arrives as another style or palette: the first one once this is in a window."""
+        super().changeEvent(event)
+        kinds = (QEvent.Type.PaletteChange, QEvent.Type.StyleChange)
+        if event is None or event.type() not in kinds or not hasattr(self, "_ink"):
+            return
+        ink = self.palette().color(QPalette.ColorRole.WindowText)
+        if ink != self._ink:
+            self._ink = ink
+            for plot in self.plots.values():
+                plot.set_ink(ink)
 
     def _click(self, event: MouseClickEvent) -> None:
         place = event.scenePos()
@@ -93,21 +105,25 @@ class _Plot:
     """One parameter."""
 
     def __init__(self, title: str, ink: QColor) -> None:
-        self.plot = small_plot()
-        self.plot.setTitle(title, size="8pt", color=ink.name())
-        for side in ("left", "bottom"):
-            self.plot.getAxis(side).setPen(ink)
-            self.plot.getAxis(side).setTextPen(ink)
+        self.plot, self._title = small_plot(), title
         self._low = pg.PlotDataItem(pen=None)
         self._high = pg.PlotDataItem(pen=None)
         self._band = pg.FillBetweenItem(self._low, self._high, brush=pg.mkBrush(*_BAND))
         self._curve = pg.PlotDataItem(pen=pg.mkPen(_LINE, width=2), connect="finite")
         self.dots = pg.ScatterPlotItem(size=5, pen=None)
-        self.line = pg.InfiniteLine(0.0, angle=90, pen=pg.mkPen(ink, width=1))
+        self.line = pg.InfiniteLine(0.0, angle=90)
         self.line.setVisible(False)
         for item in (self._low, self._high, self._band, self._curve, self.dots):
             self.plot.addItem(item)
         self.plot.addItem(self.line, ignoreBounds=True)
+        self.set_ink(ink)
+
+    def set_ink(self, ink: QColor) -> None:
+        self.plot.setTitle(self._title, size="8pt", color=ink.name())
+        for side in ("left", "bottom"):
+            self.plot.getAxis(side).setPen(ink)
+            self.plot.getAxis(side).setTextPen(ink)
+        self.line.setPen(pg.mkPen(ink, width=1))
 
     def dots_at(
         self, numbers: NDArray[np.float64], values: NDArray[np.float64], colors: Sequence[str]

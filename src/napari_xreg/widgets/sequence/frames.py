@@ -1,5 +1,6 @@
 """The frames of a sequence in place of the one that the session shows, and every bone where it was found."""
 
+import torch
 from qtpy.QtCore import QObject, Signal
 
 from napari_xreg.geometry import Pose
@@ -131,6 +132,22 @@ class FramesShown(QObject):
                     self._session.poses.set_several(poses, "")
         finally:
             self.showing = False
+
+    def of_another(self) -> str | None:
+        """The bone that the C-arm stands about exactly as it was found, while the chosen one was not found in this frame."""
+        known, number = self._track.known, self.number
+        if known is None or number is None or self._poses(known.chosen, number, self.rig()):
+            return None
+        rig = self.rig()
+        lead = next(iter(rig))
+
+        def stands(name: str) -> bool:
+            found = self._poses(name, number, rig).get(lead)
+            return found is not None and torch.allclose(
+                found.matrix().double(), rig[lead].matrix().double(), rtol=0, atol=1e-9
+            )
+
+        return next((name for name in known.names if stands(name)), None)
 
     def rig(self) -> dict[str, Pose]:
         """Where the cameras stand in the session."""

@@ -21,7 +21,9 @@ class SeveralBones(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self._labels: LabelMap | None = None
+        self._listed: LabelMap | None = None  # whose structures can be ticked
         self._wanted: tuple[tuple[int, ...], ...] = ()
+        self._had: tuple[tuple[int, ...], ...] = ()  # of these what the map has
         self._facts = Lane(lambda _: self.follow(self._labels), name="Labels")
         self.choice = BonesChoice()
         self.words = SmallPrint(NO_LABELS)
@@ -36,22 +38,33 @@ class SeveralBones(QWidget):
         labels = self._labels
         return {} if labels is None else bones_of_structures(labels, self.choice.groups)
 
+    @property
+    def finding(self) -> bool:
+        """Whether bones are still to be ticked, once it is known which occur."""
+        return bool(self._wanted) and self._labels is not self._listed
+
     def follow(self, labels: LabelMap | None) -> None:
-        """The label map of now; what occurs in it is found out in the background."""
+        """The label map of now; what occurs in it is found out in the background. Bones that were ticked are so again."""
         self._labels = labels
+        if labels is not self._listed and self.choice.groups != self._had:  # by the user
+            self._wanted = self.choice.groups
         facts = FactsRequest(None, labels)
         if not facts.known:
             self._facts.ask(facts)
-        listed = self.choice.structures.listed
+        before = self._listed
         known = self.choice.show_labels(labels)
         self.words.setText(NO_LABELS if labels is None else SEVERAL if known else FINDING)
-        if known and not listed:
-            self.choice.choose(self._wanted)
+        self._listed = labels if known else None
+        if self._listed is not None and self._listed is not before:
+            self.choose(self._wanted)
+        elif self._listed is None:
+            self._had = ()
 
     def choose(self, groups: Iterable[tuple[int, ...]]) -> None:
         """Tick these bones and no others, as soon as they are listed."""
         self._wanted = tuple(groups)
         self.choice.choose(self._wanted)
+        self._had = self.choice.groups
 
     def close_lane(self) -> None:
         """For good."""

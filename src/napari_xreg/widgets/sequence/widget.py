@@ -4,11 +4,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QVBoxLayout
 
-from napari_xreg.session import ALONE, Rendering, SequenceTrack, Track, TrackedFrame
+from napari_xreg.session import ALONE, SequenceTrack, Track, TrackedFrame
 from napari_xreg.widgets.docks.docked import Docked
 from napari_xreg.widgets.jobs.jobs import Job, without_events
 from napari_xreg.widgets.jobs.lane import Lane
@@ -16,10 +15,12 @@ from napari_xreg.widgets.jobs.telling import sentence, show_info, show_warning, 
 from napari_xreg.widgets.parts.device_choice import preferred_device
 from napari_xreg.widgets.parts.file_dialogs import choose_folder
 from napari_xreg.widgets.parts.scrolling import scrolled
-from napari_xreg.widgets.sequence.controls import HINT, SequenceControls
+from napari_xreg.widgets.sequence.controls import BEHIND, HINT, SequenceControls
 from napari_xreg.widgets.sequence.frames import FramesShown
 from napari_xreg.widgets.sequence.known import Known
+from napari_xreg.widgets.sequence.several import FINDING
 from napari_xreg.widgets.sequence.shown import TrackShown
+from napari_xreg.widgets.sequence.since import AS_BEFORE, NOTHING, SO_FAR, since
 from napari_xreg.workflows import (
     PATIENT,
     SequenceExport,
@@ -34,8 +35,6 @@ from napari_xreg.workflows import (
 
 DRAW_MS = 400
 """Shortest time between two drawings of the curves."""
-
-_OTHERWISE = "Tracked before structures, labels or isocenter were changed."
 
 
 class SequenceWidget(Docked):
@@ -131,6 +130,9 @@ class SequenceWidget(Docked):
         if session.patient.rendering is None:
             show_warning("Tracking needs a CT: load one in the Data widget.")
             return
+        if self.controls.several.finding:  # else one body would be tracked
+            self.keep_words(FINDING, error=True)
+            return
         try:
             request = track_request(
                 session, self.controls.settings.value(), self.controls.several.bones,
@@ -182,17 +184,23 @@ class SequenceWidget(Docked):
         self.controls.plots.mark(self.frames.marked)
 
     def _end(self, track: SequenceTrack) -> None:
+        nothing = track is self._session.sequence.track  # cancelled before a frame was done
         if self.torn_down:
             self.shown.known = Known(track)
-            self._keep(track)
+            if not nothing:
+                self._keep(track)
+            return
+        if nothing:
+            self._follow_track()
+            self.controls.words.setText(f"{self.shown.words} {NOTHING}{self._since()}")
             return
         if self.shown.known is not None:  # another row, meanwhile
             track = replace(track, chosen=self.shown.known.chosen)
         assert track.found is not None
         self._show(track)
-        if track.found.cancelled:
-            words = f"{self.shown.words} Cancelled: these are the frames so far.{self._since()}"
-            self.controls.words.setText(words)
+        if self._job is not None and self._job.control.cancelled:
+            so_far = SO_FAR if track.found.cancelled else AS_BEFORE
+            self.controls.words.setText(f"{self.shown.words} {so_far}{self._since()}")
         self._keep(track)
         self._switch()
 
@@ -261,6 +269,14 @@ class SequenceWidget(Docked):
         known, number = self.shown.known, self.frames.number
         if known is None or number is None or self._session.poses.current is None:
             return
+        other = self.frames.of_another()
+        if other is not None:
+            self.keep_words(
+                f"The C-arm stands where {bone_words(other)} was found: move it to where {bone_words(known.chosen)} "
+                "is, then keep that.",
+                error=True,
+            )
+            return
         kept = known.track.keep(known.chosen, number, self.frames.rig())
         self._put_track(kept, f"keep the pose of frame {number}")
         of = f" of {bone_words(known.chosen)}" if known.several else ""
@@ -294,12 +310,13 @@ class SequenceWidget(Docked):
         known, found = self.shown.known, self.frames.found
         if known is None or known.track.found is None or found is None:
             return
+        behind = f". {BEHIND}" if known.track.behind else ""
         asked = SequenceExport(Path(folder), found, known.track.found)
         self.workbench.jobs.start(
             "Export of the track",
             without_events(lambda: export_sequence(asked)),
             on_result=lambda done: tell_written(
-                f"Written to {folder}: {', '.join(done.files)}", done.missing
+                f"Written to {folder}: {', '.join(done.files)}{behind}", done.missing
             ),
             on_error=lambda error: self.keep_words(sentence(error), error=True),
         )
@@ -336,7 +353,9 @@ class SequenceWidget(Docked):
         if self.torn_down or self.running or known is None:
             return
         if not (found.is_of(known.track) and found.sequence.is_in(self._session)):
-            self._not_opened(ValueError("the radiographs are no longer those that were tracked"))
+            others = found.track.voxels != known.track.voxels and found.sequence.is_of(known.track)
+            what = "label map is" if others else "radiographs are"
+            self._not_opened(ValueError(f"the {what} no longer what was tracked"))
             return
         self.frames.begin(found)
         self._show(known.track)
@@ -372,14 +391,7 @@ class SequenceWidget(Docked):
         self._switch()
 
     def _since(self) -> str:
-        """What was changed since it was asked for; empty: nothing."""
-        patient, found = self._session.patient, self.frames.found
-        volume = patient.volume
-        if found is None or volume is None or not isinstance(found.rendering, Rendering):
-            return ""
-        assert found.pivot is not None
-        same = found.rendering.is_of(volume, patient.labels, patient.structures)
-        return "" if same and torch.equal(found.pivot, patient.isocenter) else f" {_OTHERWISE}"
+        return since(self._session, self.frames.found)
 
     def _forget(self) -> None:
         """Another CT, or radiographs that are gone: what was tracked no longer holds."""
@@ -401,6 +413,7 @@ class SequenceWidget(Docked):
             ready=session.exposures.active is not None and session.patient.volume is not None,
             shown=number is not None,
             kept=number in self.keys,
+            behind=self.shown.known is not None and self.shown.known.track.behind,
             tracked=self.track is not None and self.frames.found is not None,
         )
 

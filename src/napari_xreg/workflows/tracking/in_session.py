@@ -2,8 +2,10 @@
 
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from pathlib import Path
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -15,6 +17,7 @@ from napari_xreg.registration import Body
 from napari_xreg.session import (
     ALONE,
     BodiesTrack,
+    Kept,
     Rendering,
     SequenceTrack,
     Session,
@@ -36,9 +39,12 @@ from napari_xreg.workflows.tracking.of_session import (
     sequence_request,
 )
 from napari_xreg.workflows.tracking.settings import TrackSettings
+from napari_xreg.workflows.tracking.so_far import reached_any, with_earlier
 from napari_xreg.workflows.tracking.together import BodiesTrackRequest, track_bodies
 from napari_xreg.workflows.tracking.tracking import track
 from napari_xreg.workflows.tracking.tracks import CPU, TrackRequest
+
+_UNUSED = "Kept poses of other radiographs, not used: {}."
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,10 +91,15 @@ class SequenceFound:
     sequence: SessionSequence
     request: TrackRequest | BodiesTrackRequest
     track: SequenceTrack
+    labels: LabelMap | None = None
+    """That several bones were cut out by."""
+    notes: tuple[str, ...] = ()
+    """What the user should know."""
 
     def is_of(self, track: SequenceTrack) -> bool:
-        """Whether these are the radiographs, the files and the bones that were tracked."""
-        return self.sequence.is_of(track) and list(self.track.bones) == list(track.bones)
+        """Whether these are the radiographs, the files and the bones that were tracked, voxel by voxel."""
+        same = self.sequence.is_of(track) and list(self.track.bones) == list(track.bones)
+        return same and (not track.voxels or track.voxels == self.track.voxels)
 
     @property
     def rendering(self) -> Volume | Rendering | None:
@@ -157,15 +168,19 @@ def find_sequence(request: TrackSessionRequest) -> SequenceFound:
     """
     found = sequence_of(request.radiographs)
     before = request.before
+    notes: tuple[str, ...] = ()
+    kept: Kept = {} if before is None else before.kept
     if before is not None and not found.is_of(before):
+        kept, unused = found.kept_in(before)
+        notes = (_UNUSED.format(unused),) if unused else ()
         before = None
     what = request.volume
     structures = what.structures if isinstance(what, Rendering) else ()
-    kept = {} if before is None else before.kept
     known = SequenceTrack(
         found.ids, tuple(source(found.number) for source in found.sources), found.number,
         found.frames.numbers, {PATIENT: (), **request.bones} if request.bones else {ALONE: structures},
         kept=kept, chosen=request.chosen if request.bones else ALONE,
+        voxels=_voxels(request.labels, request.bones),
     )  # fmt: skip
     first = found.ids[0]
     if not request.bones:
@@ -174,7 +189,7 @@ def find_sequence(request: TrackSessionRequest) -> SequenceFound:
             what, found.frames, found.number, given, request.settings, request.radiographs.pivot,
             request.device,
         )  # fmt: skip
-        return SequenceFound(found, one, known)
+        return SequenceFound(found, one, known, notes=notes)
     keys = {
         number: tuple(_kept_at(known, name, number, first) for name in known.bones)
         for number in sorted({n for name in known.bones for n in known.keys(name)})
@@ -182,13 +197,27 @@ def find_sequence(request: TrackSessionRequest) -> SequenceFound:
     several = BodiesTrackRequest(
         _bodies(request, found, known, before), found.frames, found.number, keys, request.settings
     )
-    return SequenceFound(found, several, known)
+    return SequenceFound(found, several, known, request.labels, notes)
+
+
+def _voxels(labels: LabelMap | None, bones: Mapping[str, tuple[int, ...]]) -> str:
+    """A digest of which voxels are those of each bone; empty: of none."""
+    if labels is None or not bones:
+        return ""
+    digest = sha256(labels.world_from_index.double().cpu().numpy().tobytes())
+    for name, ids in bones.items():
+        mask = labels.mask(ids).cpu().numpy()
+        digest.update(f"{name} {mask.shape} ".encode())
+        digest.update(np.packbits(mask).tobytes())
+    return digest.hexdigest()
 
 
 def track_session(
     request: TrackSessionRequest, *, control: Control | None = None
 ) -> Generator[SequenceFound | tuple[TrackedFrame, ...], None, SequenceTrack]:
     """Find the frames that go with the radiographs of a session, and track through them.
+
+    Cancelled, frames that were not reached are as they were before (`with_earlier`); where none was, it is `before` itself.
 
     Yields
     ------
@@ -205,14 +234,30 @@ def track_session(
     asked = found.request
     if isinstance(asked, BodiesTrackRequest):
         tracked = yield from track_bodies(asked, control=control)
-        return replace(found.track, found=tracked)
+        return _ended(found, tracked, request)
     frames = track(asked, control=control)
     while True:
         try:
             frame = next(frames)
         except StopIteration as end:
-            return replace(found.track, found=BodiesTrack((ALONE,), (end.value,)))
+            return _ended(found, BodiesTrack((ALONE,), (end.value,)), request)
         yield (frame,)
+
+
+def _ended(
+    found: SequenceFound, tracked: BodiesTrack, request: TrackSessionRequest
+) -> SequenceTrack:
+    """What is known afterwards."""
+    before = request.before
+    if before is not None and before.found is not None and tracked.cancelled:
+        if not reached_any(tracked):
+            return before
+        same_camera = before.radiographs[0] == found.track.radiographs[0]
+        if same_camera and found.is_of(before) and before.bones == found.track.bones:
+            tracked = with_earlier(
+                tracked, before.found, found.sequence.number, request.settings.smooth
+            )
+    return replace(found.track, found=tracked)
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,7 +16,7 @@ from napari_xreg.images import (
     numbered_files,
     times_of,
 )
-from napari_xreg.session import Exposure, SequenceTrack, Session, Source, read_xray
+from napari_xreg.session import Exposure, Kept, SequenceTrack, Session, Source, read_xray
 from napari_xreg.workflows.tracking.frames import Frames, frames_of
 
 SourceAt = Callable[[int], Source]
@@ -73,6 +73,26 @@ class SessionSequence:
             _same_place(source(track.start), then[id])
             for id, source in zip(self.ids, self.sources, strict=True)
         )
+
+    def kept_in(self, track: SequenceTrack) -> tuple[Kept, int]:
+        """The kept poses of a track of more radiographs, or others, that are of these; and how many are not."""
+        then = dict(zip(track.radiographs, track.sources, strict=True))
+        shared = [
+            _same_place(source(track.start), then[id])
+            for id, source in zip(self.ids, self.sources, strict=True)
+            if track.start in self.frames.numbers and id in then
+        ]
+        same = bool(shared) and all(shared)
+        numbers = set(self.frames.numbers)
+        kept = {
+            bone: {
+                number: poses
+                for number, poses in frames.items()
+                if same and number in numbers and set(self.ids) <= set(poses)
+            }
+            for bone, frames in track.kept.items()
+        }
+        return kept, sum(map(len, track.kept.values())) - sum(map(len, kept.values()))
 
     def is_in(self, session: Session) -> bool:
         """Whether its radiographs are all still there."""
