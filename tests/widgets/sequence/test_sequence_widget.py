@@ -249,6 +249,12 @@ def test_kept_poses_that_were_not_tracked_yet_are_said(
     widget.export(tmp_path / "out")
     qtbot.waitUntil(lambda: bool(said), timeout=LONG)
     assert said[0].endswith(". Kept poses not tracked yet: Track again.")
+    (tmp_path / "file").touch()
+    widget.export(tmp_path / "file" / "out")
+    qtbot.waitUntil(lambda: widget._kept_words is not None, timeout=LONG)
+    refused = widget._kept_words.words
+    assert "is a file, or lies below one: name a folder" in refused
+    assert "Errno" not in refused
     tracked(widget, qtbot)
     assert behind.isHidden()
     widget.controls.forget_button.click()

@@ -68,8 +68,11 @@ def report(name: str, error: Exception) -> None:
 
 
 def sentence(error: Exception) -> str:
-    """The first line of an error, or its kind where it says nothing."""
-    lines = str(error).strip().splitlines()
+    """The first line of an error, or its kind where it says nothing; of a file its name and the reason, without a number."""
+    told = str(error)
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        told = f"{error.filename}: {error.strerror}"
+    lines = told.strip().splitlines()
     return lines[0].rstrip(".") + "." if lines else f"{type(error).__name__}."
 
 
