@@ -255,6 +255,8 @@ def test_ticks_and_frames_say_which_bones_are_drawn(widget, qtbot):
     rows.tick("femur_left", True)
     tracked(widget, qtbot)
     drawn(widget, qtbot)
+    # The layers are those of before: napari draws them meanwhile.
+    assert layer in widget.workbench.viewer.layers
     assert rows.ticked == {PATIENT: False, "femur_left": True}
     assert visible(widget) == {"patient (rest of the CT)": False, "femur left (bone)": True}
     # One bone again: nothing of them is left.

@@ -40,6 +40,8 @@ class BoneLayers:
     """
 
     def __init__(self, viewer: ViewerModel, names: Sequence[str], rest: str | None = None) -> None:
+        self.rest = rest
+        """Which of them is what is left of the CT."""
         self.titles = _titles(names, rest)
         """What the layers are called at first."""
         self.colours = colours_of(names, rest)

@@ -72,14 +72,22 @@ class BonesDrawn(QObject):
         return self._lane.busy
 
     def put(self, bodies: Sequence[Body]) -> None:
-        """Draw these from now on, in place of others; nowhere yet."""
-        self.forget()
-        self._bench.preview.look_at(None)  # pictures of a refinement make room
-        self._bodies = tuple(bodies)
+        """Draw these from now on, in place of others; nowhere yet. Layers of the same names stay in the list."""
         names = [body.name for body in bodies]
         rest = next((body.name for body in bodies if body.rest), None)
-        self.layers = BoneLayers(self._bench.viewer, names, rest)
-        self.layers.on_switched(self.switched.emit)
+        layers = self.layers
+        if layers is not None and (list(layers.titles), layers.rest) == (names, rest):
+            self._no_pictures()
+            layers.hide()
+            for name in names:
+                layers.switch(name, True)
+            self._alone.show(False)
+        else:
+            self.forget()
+            self.layers = BoneLayers(self._bench.viewer, names, rest)
+            self.layers.on_switched(self.switched.emit)
+        self._bench.preview.look_at(None)  # pictures of a refinement make room
+        self._bodies = tuple(bodies)
 
     def place(self, poses: Mapping[str, Mapping[str, Pose]], *, moving: bool = False) -> None:
         """Where they are; the DRR makes room for them.
@@ -124,15 +132,18 @@ class BonesDrawn(QObject):
 
     def forget(self) -> None:
         """No bones any more; their layers go."""
-        self._lane.drop()
-        self._bodies = ()
-        self._poses, self._painted = {}, ""
-        self._moving = self._over = False
+        self._no_pictures()
         layers, self.layers = self.layers, None
         if layers is not None:
             layers.close(remove_layers=not self._bench.closed)
             if not self._bench.closed:
                 self._alone.show(False)
+
+    def _no_pictures(self) -> None:
+        self._lane.drop()
+        self._bodies = ()
+        self._poses, self._painted = {}, ""
+        self._moving = self._over = False
 
     def close(self) -> None:
         """For good."""
