@@ -167,7 +167,11 @@ def requests(monkeypatch):
             pose = request.frames.views(number)[0].world_from_camera
             key = request.keys.get(number)
             state = FrameState.TRACKED if key is None else FrameState.KEY
-            frames.append(TrackedFrame(number, None, state, pose, key or pose, torch.eye(6) * 1e-4))
+            frames.append(
+                TrackedFrame(
+                    number, None, state, pose, key or pose, torch.eye(6, dtype=torch.float64) * 1e-4
+                )
+            )
             yield frames[-1]
         return Track(tuple(frames), request.isocenter, ARM)
 
@@ -281,7 +285,7 @@ def test_an_early_cancel_leaves_what_was_tracked(
         if done:
             frames[1] = replace(
                 frames[1], state=FrameState.TRACKED, words="", world_from_camera=aside,
-                covariance=torch.eye(6) * 1e-4,
+                covariance=torch.eye(6, dtype=torch.float64) * 1e-4,
             )  # fmt: skip
         yield frames[1]
         return Track(tuple(frames), request.isocenter, ARM, cancelled=True)

@@ -180,7 +180,6 @@ def find_sequence(request: TrackSessionRequest) -> SequenceFound:
         found.ids, tuple(source(found.number) for source in found.sources), found.number,
         found.frames.numbers, {PATIENT: (), **request.bones} if request.bones else {ALONE: structures},
         kept=kept, chosen=request.chosen if request.bones else ALONE,
-        voxels=_voxels(request.labels, request.bones),
     )  # fmt: skip
     first = found.ids[0]
     if not request.bones:
@@ -194,9 +193,9 @@ def find_sequence(request: TrackSessionRequest) -> SequenceFound:
         number: tuple(_kept_at(known, name, number, first) for name in known.bones)
         for number in sorted({n for name in known.bones for n in known.keys(name)})
     }
-    several = BodiesTrackRequest(
-        _bodies(request, found, known, before), found.frames, found.number, keys, request.settings
-    )
+    bodies = _bodies(request, found, known, before)
+    known = replace(known, voxels=_voxels(request.labels, request.bones))
+    several = BodiesTrackRequest(bodies, found.frames, found.number, keys, request.settings)
     return SequenceFound(found, several, known, request.labels, notes)
 
 
