@@ -462,7 +462,14 @@ def test_a_track_whose_files_are_gone_is_still_shown(widget, cameras, qtbot, tmp
     assert "Its frames cannot be shown" in widget._kept_words.words
     assert widget.track is not None
     assert widget.controls.plots.plots["turn x"].dots.getData()[0].tolist() == list(NUMBERS)
-    assert not widget.controls.export_button.isEnabled()
+    # Its tables can be written all the same.
+    assert widget.controls.export_button.isEnabled()
+    widget.export(tmp_path / "out")
+    between = tmp_path / "out" / "between.csv"
+    qtbot.waitUntil(between.exists, timeout=LONG)
+    rows = read_track(tmp_path / "out" / "femur_left" / "track.csv").rows
+    assert [row.state for row in rows] == ["tracked", "tracked", "open"]
+    assert not (tmp_path / "out" / "femur_left" / "track.gif").exists()
 
 
 def test_closed_while_it_runs_the_frames_so_far_reach_the_session(widget, monkeypatch, qtbot):

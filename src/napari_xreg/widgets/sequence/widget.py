@@ -308,9 +308,10 @@ class SequenceWidget(Docked):
     def export(self, folder: str | Path) -> None:
         """Write the track into a folder; of several bones one for each."""
         known, found = self.shown.known, self.frames.found
-        if known is None or known.track.found is None or found is None:
+        if known is None or known.track.found is None:
             return
-        behind = f". {BEHIND}" if known.track.behind else ""
+        behind = "" if found is not None else ". No film: the frames cannot be read"
+        behind += f". {BEHIND}" if known.track.behind else ""
         asked = SequenceExport(Path(folder), found, known.track.found)
         self.workbench.jobs.start(
             "Export of the track",
@@ -414,7 +415,7 @@ class SequenceWidget(Docked):
             shown=number is not None,
             kept=number in self.keys,
             behind=self.shown.known is not None and self.shown.known.track.behind,
-            tracked=self.track is not None and self.frames.found is not None,
+            tracked=self.track is not None,
         )
 
     def teardown(self) -> None:

@@ -63,16 +63,14 @@ def export_track(request: TrackExport) -> TrackExported:
     WriteError
         If no file could be written; what an earlier run left is then untouched.
     """
-    track = request.track
     what = request.volume
     volume = what.volume() if isinstance(what, Rendering) else what
     with written_folder(request.folder, "track") as part:
         each = EachFile(part)
-        with each.file(TRACK_TABLE) as path:
-            write_track(path, rows_of(track), track.carm, track.pivot, simulated=track.simulated)
+        _write_table(each, request.track)
         if request.trial is not None:
             with each.file(AUTOSCOPER) as path:
-                write_autoscoper(path, track, request.trial, volume.shape)
+                write_autoscoper(path, request.track, request.trial, volume.shape)
         if request.film:
             with each.file(FILM) as path:
                 pictures = list(track_pictures(volume, _shown(request)))
@@ -82,6 +80,26 @@ def export_track(request: TrackExport) -> TrackExported:
                 each.files.pop(FILM, None)
         each.check()
     return TrackExported(tuple(each.files), each.missing)
+
+
+def export_table(folder: Path, track: Track) -> TrackExported:
+    """Write the table of a track alone: its pictures are not there.
+
+    Raises
+    ------
+    WriteError
+        As `export_track`.
+    """
+    with written_folder(folder, "track") as part:
+        each = EachFile(part)
+        _write_table(each, track)
+        each.check()
+    return TrackExported(tuple(each.files), each.missing)
+
+
+def _write_table(each: EachFile, track: Track) -> None:
+    with each.file(TRACK_TABLE) as path:
+        write_track(path, rows_of(track), track.carm, track.pivot, simulated=track.simulated)
 
 
 def rows_of(track: Track) -> list[TrackRow]:

@@ -11,7 +11,12 @@ from napari_xreg.registration import Body
 from napari_xreg.session import BodiesTrack, FrameState
 from napari_xreg.workflows.bones_folder import BETWEEN, bone_folders
 from napari_xreg.workflows.opening.trials import TrialFiles
-from napari_xreg.workflows.tracking.exporting import TrackExport, TrackExported, export_track
+from napari_xreg.workflows.tracking.exporting import (
+    TrackExport,
+    TrackExported,
+    export_table,
+    export_track,
+)
 from napari_xreg.workflows.tracking.frames import Frames
 
 _WORST = [FrameState.KEY, FrameState.TRACKED, FrameState.DOUBTFUL, FrameState.OPEN]
@@ -50,17 +55,40 @@ def export_bodies_track(asked: BodiesTrackExport) -> TrackExported:
         As `bone_folders`, or if no file of a bone could be written.
     """
     found = asked.found
+    folders = bone_folders(asked.out, found.names)
+    written = [
+        export_track(TrackExport(folder, track, asked.frames, body.volume, trial, asked.film))
+        for folder, body, track, trial in zip(
+            folders, asked.bodies, found.tracks, asked.trials, strict=True
+        )
+    ]
+    return _with_between(asked.out, found, folders, written)
+
+
+def export_bodies_tables(out: Path, found: BodiesTrack) -> TrackExported:
+    """As `export_bodies_track`, without what pictures are needed for: they are not there.
+
+    Raises
+    ------
+    ValueError, WriteError
+        As `export_bodies_track`.
+    """
+    folders = bone_folders(out, found.names)
+    written = [
+        export_table(folder, track) for folder, track in zip(folders, found.tracks, strict=True)
+    ]
+    return _with_between(out, found, folders, written)
+
+
+def _with_between(
+    out: Path, found: BodiesTrack, folders: Sequence[Path], written: Sequence[TrackExported]
+) -> TrackExported:
     names: list[str] = []
     missing: dict[str, str] = {}
-    for folder, body, track, trial in zip(
-        bone_folders(asked.out, found.names), asked.bodies, found.tracks, asked.trials, strict=True
-    ):
-        exported = export_track(
-            TrackExport(folder, track, asked.frames, body.volume, trial, asked.film)
-        )
+    for folder, exported in zip(folders, written, strict=True):
         names += [f"{folder.name}/{name}" for name in exported.files]
         missing |= {f"{folder.name}/{name}": why for name, why in exported.missing.items()}
-    each = EachFile(asked.out)
+    each = EachFile(out)
     with each.file(BETWEEN) as path:
         write_between(path, between_rows(found), simulated=found.simulated)
     return TrackExported((*names, *each.files), missing | each.missing)

@@ -27,9 +27,15 @@ from napari_xreg.workflows.bodies import PATIENT, bodies_of_ct
 from napari_xreg.workflows.bones_folder import bone_folders
 from napari_xreg.workflows.opening.patients import Patient
 from napari_xreg.workflows.refining import rig_poses
-from napari_xreg.workflows.tracking.exporting import TrackExport, TrackExported, export_track
+from napari_xreg.workflows.tracking.exporting import (
+    TrackExport,
+    TrackExported,
+    export_table,
+    export_track,
+)
 from napari_xreg.workflows.tracking.exporting_together import (
     BodiesTrackExport,
+    export_bodies_tables,
     export_bodies_track,
 )
 from napari_xreg.workflows.tracking.of_session import (
@@ -261,10 +267,16 @@ def _ended(
 
 @dataclass(frozen=True, eq=False)
 class SequenceExport:
-    """What is written, and where: of several bones a folder for each, and how they lie to each other."""
+    """What is written, and where: of several bones a folder for each, and how they lie to each other.
+
+    Parameters
+    ----------
+    of
+        With the pictures; None: they are not there, and tables alone are written.
+    """
 
     folder: Path
-    of: SequenceFound
+    of: SequenceFound | None
     found: BodiesTrack
 
 
@@ -276,7 +288,12 @@ def export_sequence(asked: SequenceExport) -> TrackExported:
     ValueError, WriteError
         As `export_track` and `export_bodies_track`.
     """
-    request, found = asked.of.request, asked.found
+    found = asked.found
+    if asked.of is None:
+        if found.names == (ALONE,):
+            return export_table(asked.folder, found.tracks[0])
+        return export_bodies_tables(asked.folder, found)
+    request = asked.of.request
     if isinstance(request, BodiesTrackRequest):
         bone_folders(asked.folder, found.names)
         none = (None,) * len(request.bodies)
