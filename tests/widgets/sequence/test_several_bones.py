@@ -325,8 +325,10 @@ def test_another_label_map_is_said_and_ticks_come_back(widget, patient, qtbot):
     session, several = widget.workbench.session, widget.controls.several
     tracked(widget, qtbot)
     said = "Tracked before structures, labels or isocenter were changed."
-    ids = patient.labels.ids
-    session.patient.set_labels(replace(patient.labels, ids=ids.where(ids != FEMUR, 0)))
+    ids, names = patient.labels.ids, dict(patient.labels.names)
+    names.pop(FEMUR, None)
+    other = replace(patient.labels, ids=ids.where(ids != FEMUR, 0), names=names)
+    session.patient.set_labels(other)
     qtbot.waitUntil(lambda: not several.finding, timeout=LONG)
     assert said in widget.controls.words.words
     assert several.bones == {}

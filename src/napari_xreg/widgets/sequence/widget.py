@@ -167,7 +167,8 @@ class SequenceWidget(Docked):
                 if not event.sequence.is_in(self._session):  # taken out while files were looked at
                     self._forget()
                     return
-                self.shown.begin(event.track)
+                # Another row may have been chosen while files were looked at.
+                self.shown.begin(replace(event.track, chosen=self.shown.chosen))
                 self.frames.begin(event)
             else:
                 last = event
