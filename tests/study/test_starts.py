@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
+import nibabel
+import numpy as np
 import pytest
 import torch
 
+from napari_xreg.images import Landmark, write_landmarks
 from napari_xreg.records import SimulatedCases, StartEntry
 from napari_xreg.registration import Spread, perturbed
 from napari_xreg.study import starts
@@ -62,3 +65,25 @@ def test_every_case_and_every_repeat_has_a_seed_of_its_own():
         for repeat in (0, 1)
     }
     assert len(seeds) == 8
+
+
+def test_landmarks_beside_a_simulated_ct_are_where_its_errors_are_measured(tmp_path):
+    folder = tmp_path / "anna"
+    folder.mkdir()
+    hu = np.full((16, 14, 12), -1000.0, np.float32)
+    hu[4:11, 3:10, 2:9], hu[6:9, 5:8, 3:8] = 30.0, 900.0
+    nibabel.Nifti1Image(hu, np.diag([8.0, 9.0, 10.0, 1.0])).to_filename(folder / "ct.nii.gz")
+    ct = str(folder / "ct.nii.gz")
+    plain = SimulatedCase(ct, "clean", 4, SimulatedCases(cts=(ct,), pixels=32))
+    before = plain.described()
+    assert "landmarks" not in before  # the keys of rows that are there
+    marks = [Landmark("tip", (-50.0, -60.0, 41.0)), Landmark("knob", (-62.0, -40.0, 33.0))]
+    write_landmarks(folder / "landmarks.csv", [*marks, Landmark("seen", pixel=(3.0, 4.0))])
+    described = plain.described()
+    assert before == {k: v for k, v in described.items() if k != "landmarks"}
+    case = plain.prepare()
+    assert case.fiducials.tolist() == [list(mark.position) for mark in marks]
+    assert case.isocenter.tolist() == [-56.0, -50.0, 37.0]
+    assert [mark.name for mark in case.patient.landmarks] == ["tip", "knob"]
+    write_landmarks(folder / "landmarks.csv", marks[:1])
+    assert plain.described() != described

@@ -15,7 +15,15 @@ from napari_xreg.images import Landmark, read_labels, read_volume
 from napari_xreg.records import SimulatedCases
 from napari_xreg.session import PHANTOM, Source, file_source
 from napari_xreg.simulation import SEVERITIES, phantom
-from napari_xreg.study.case import Prepared, StudyCase, content, fiducials_of, middle_of
+from napari_xreg.study.case import (
+    Prepared,
+    StudyCase,
+    content,
+    fiducials_of,
+    middle_of,
+    placed,
+)
+from napari_xreg.training import landmark_file_beside, landmarks_beside
 from napari_xreg.workflows import SIZE_MM, Patient, SampleSettings, SimulateRequest, simulate
 
 SOURCE_TO_DETECTOR_MM, SOURCE_TO_ISOCENTER_MM = 1020.0, 750.0
@@ -44,6 +52,7 @@ class SimulatedCase:
     def described(self) -> dict[str, Any]:
         """See `Described`."""
         e = self.entry
+        marks = None if _number(self.ct) is not None else landmark_file_beside(Path(self.ct))
         return {
             "kind": "simulated",
             "ct": self.ct if _number(self.ct) is not None else content(Path(self.ct)),
@@ -54,6 +63,8 @@ class SimulatedCase:
             "angles": [e.primary_deg, e.secondary_deg],
             "header_error": e.header_error,
             "voxel": e.phantom_voxel_mm,
+            # Absent where there are none: their keys are those of before landmarks were read.
+            **({} if marks is None else {"landmarks": content(marks)}),
         }
 
     def prepare(self) -> Prepared:
@@ -141,7 +152,8 @@ def _patient(ct: str, voxel_mm: float) -> tuple[Patient, dict[str, Source]]:
     sources = {"ct": file_source(ct)}
     if labels is not None:
         sources["labels"] = file_source(beside)
-    return Patient(volume, _called(Path(ct)), Path(ct), labels), sources
+    marks = placed(landmarks_beside(Path(ct)))
+    return Patient(volume, _called(Path(ct)), Path(ct), labels, landmarks=marks), sources
 
 
 @lru_cache(maxsize=2)

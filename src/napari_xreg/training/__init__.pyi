@@ -60,6 +60,8 @@ from .patients.population import (
     PhantomPopulation as PhantomPopulation,
     Population as Population,
     ct_files as ct_files,
+    landmark_file_beside as landmark_file_beside,
+    landmarks_beside as landmarks_beside,
 )
 from .patients.pose_range import (
     NAMED_RANGES as NAMED_RANGES,

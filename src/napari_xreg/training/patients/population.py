@@ -179,7 +179,13 @@ def ct_file_names() -> tuple[str, ...]:
 
 def landmarks_beside(file: Path) -> tuple[Landmark, ...]:
     """Those of a CT that lies in a folder of its own; none where there is no such file."""
+    found = landmark_file_beside(file)
+    return () if found is None else tuple(read_landmarks(found))
+
+
+def landmark_file_beside(file: Path) -> Path | None:
+    """Where the landmarks of a CT lie that has a folder of its own; None: nowhere."""
     if file.name not in ct_file_names():
-        return ()
-    found = [file.parent / name for name in LANDMARK_FILES if (file.parent / name).is_file()]
-    return tuple(read_landmarks(found[0])) if found else ()
+        return None
+    beside = (file.parent / name for name in LANDMARK_FILES)
+    return next((each for each in beside if each.is_file()), None)
