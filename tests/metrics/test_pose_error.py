@@ -6,7 +6,7 @@ import pytest
 import torch
 from hypothesis import given, strategies as st
 
-from napari_xreg.geometry import CArm, Detector, Pose
+from napari_xreg.geometry import CArm, Detector, Pose, diffdrr_from_carm
 from napari_xreg.metrics import (
     diffpose_legacy_mtre,
     double_geodesic,
@@ -23,6 +23,7 @@ from napari_xreg.metrics import (
     suh_legacy_translation_rmse,
     target_registration_error,
     xvr_legacy_mpe,
+    xvr_legacy_mtre,
 )
 
 # f 1000 mm, rows 0.5 mm, columns 0.8 mm apart, principal point off centre.
@@ -150,6 +151,46 @@ def test_legacy_variants():
     # Pixels (row, column): (16.3265, -5.1020) and (11.7073, -6.7073), all times 0.8.
     assert float(xvr_legacy_mpe(SHIFTED, TRUE, POINTS, CARM)) == approximately(12.23906)
     assert float(suh_legacy_translation_rmse(SHIFTED, TRUE)) == approximately(13 / math.sqrt(3))
+
+
+def test_xvr_legacy_mtre_counts_how_far_the_source_went():
+    middle = torch.tensor([7.0, -20.0, 31.0], dtype=torch.float64)
+    carm = CArm(1020.0, 800.0, Detector((120, 170), (0.5, 0.8)))
+
+    def view(primary, secondary=0.0, at=middle):
+        return carm.world_from_camera(primary, secondary, isocenter=at)
+
+    # A chord of 2 degrees at 800 mm; the patient's middle itself appears where it was.
+    moved = xvr_legacy_mtre(view(12.0), view(10.0), middle[None], carm, origin=middle)
+    assert float(moved) == pytest.approx(2 * 800 * math.sin(math.radians(1.0)))
+    assert float(mean_target_registration_error(view(12.0), view(10.0), middle[None])) < 1e-9
+    # From behind the patient (0, 800) to the patient's right (-800, 0); of "AP" these are half a turn and a
+    # quarter past it: a point 30 mm to the left (+x) goes from (-30, 0) to (0, -30). In all (-770, -830).
+    point = middle[None] + torch.tensor([[30.0, 0.0, 0.0]])
+    turned = xvr_legacy_mtre(view(90.0), view(0.0), point, carm, origin=middle)
+    assert float(turned) == pytest.approx(math.hypot(770, 830))
+    aside = view(10.0, at=middle + torch.tensor([3.0, 0.0, -4.0]))
+    assert float(xvr_legacy_mtre(aside, view(10.0), point, carm, origin=middle)) == approximately(5)
+
+
+def test_xvr_legacy_mtre_is_the_difference_of_diffdrrs_matrices():
+    middle = torch.tensor([7.0, -20.0, 31.0], dtype=torch.float64)
+    points = middle + POINTS
+    found, true = (
+        CARM.world_from_camera(p, s, isocenter=middle + torch.tensor([o, -2.0, 5.0]))
+        for p, s, o in ((31.0, -12.0, 6.0), (26.0, -9.0, -1.0))
+    )
+    x, y, z = middle.tolist()
+    ours, theirs = (
+        diffdrr_from_carm(CARM, pose, volume_center=(x, y, z), orientation="AP").matrix
+        for pose in (found, true)
+    )
+    ras = (points - middle) * torch.tensor([-1.0, -1.0, 1.0])
+    difference = ras @ (ours - theirs)[:3, :3].mT + (ours - theirs)[:3, 3]
+    by_hand = difference.norm(dim=-1).mean()
+    assert float(xvr_legacy_mtre(found, true, points, CARM, origin=middle)) == approximately(
+        float(by_hand)
+    )
 
 
 def test_diffpose_legacy_at_deepfluoro_geometry():

@@ -17,6 +17,7 @@ from .legacy_error import (
     rayemb_legacy_mpd as rayemb_legacy_mpd,
     suh_legacy_translation_rmse as suh_legacy_translation_rmse,
     xvr_legacy_mpe as xvr_legacy_mpe,
+    xvr_legacy_mtre as xvr_legacy_mtre,
 )
 from .pose_error import (
     double_geodesic as double_geodesic,

@@ -74,6 +74,41 @@ def xvr_legacy_mpe(
     return carm.detector.spacing[1] * torch.linalg.vector_norm(pixels, dim=-1).mean(-1)
 
 
+def xvr_legacy_mtre(
+    predicted: Pose,
+    true: Pose,
+    fiducials: Float[Tensor, "*points 3"],
+    carm: CArm,
+    *,
+    origin: Float[Tensor, "3"],
+) -> Float[Tensor, "*batch"]:
+    r"""What xvr reports as mTRE: camera-to-world poses, applied to points of the world.
+
+    .. math:: \frac1M \sum_i \|(\hat A - A)(p_i - o) + \hat c - c\|, \qquad A = R R_0^T
+
+    with the source c, the camera's axes R, and R0 those of a view from straight in front (xvr's
+    "AP"). That is equation 22 of the paper and its code. No inverse is taken: a source that turns
+    by 2 degrees about the patient at 800 mm counts 28 mm, though the patient appears 3 mm aside.
+
+    Parameters
+    ----------
+    predicted, true
+        ``world_from_camera``; leading dimensions broadcast.
+    fiducials
+        World, mm, of shape (..., M, 3).
+    carm
+        Says the axes of that view.
+    origin
+        o, world mm: in xvr the middle of the CT. The figure depends on it.
+    """
+    at = origin.to(true.translation)
+    upright = carm.world_from_camera(180.0, 0.0, isocenter=at).rotation.to(true.rotation)
+    turn = (predicted.rotation - true.rotation) @ upright.mT
+    moved = (fiducials.to(at) - at) @ turn.mT
+    shift = (predicted.translation - true.translation)[..., None, :]
+    return torch.linalg.vector_norm(moved + shift, dim=-1).mean(-1)
+
+
 def suh_legacy_translation_rmse(predicted: Pose, true: Pose) -> Float[Tensor, "*batch"]:
     r"""What the uncertainty-weighted PnP code reports as translation error, mm.
 

@@ -9,6 +9,7 @@ from .evaluating import (
     summary as summary,
     write_tables as write_tables,
 )
+from .form_files import FORM_NAMES as FORM_NAMES, write_forms as write_forms
 from .manifests import (
     manifest_of as manifest_of,
     manifest_text as manifest_text,

@@ -105,9 +105,9 @@ def write_tables(evaluation: Evaluation, out: Path | str) -> tuple[Path, ...]:
     out = Path(out)
     each = EachFile(out)
     texts = {
-        "cases.csv": _csv(CASE_COLUMNS, map(case_row, evaluation.rows)),
-        "summary.csv": _csv(COLUMNS, ([f.get(c, "") for c in COLUMNS] for f in map(figures, evaluation.blocks))),
-        "timing.csv": _csv(TIMING_COLUMNS, map(_timing, evaluation.rows)),
+        "cases.csv": csv_text(CASE_COLUMNS, map(case_row, evaluation.rows)),
+        "summary.csv": csv_text(COLUMNS, ([f.get(c, "") for c in COLUMNS] for f in map(figures, evaluation.blocks))),
+        "timing.csv": csv_text(TIMING_COLUMNS, map(_timing, evaluation.rows)),
         "summary.md": summary(evaluation),
     }  # fmt: skip
     for name, text in texts.items():
@@ -251,7 +251,8 @@ def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     return lines + [f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in rows]
 
 
-def _csv(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+def csv_text(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A table with commas."""
     stream = io.StringIO()
     table = csv.writer(stream, lineterminator="\n")
     table.writerow(head)

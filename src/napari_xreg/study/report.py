@@ -11,9 +11,8 @@ import numpy as np
 from PIL import Image
 
 from napari_xreg.files import check_writable, written
-from napari_xreg.metrics import success_curve
 from napari_xreg.records import PAGE_STYLE
-from napari_xreg.study.curves import chart
+from napari_xreg.study.block_curves import by_start, survival
 from napari_xreg.study.evaluating import (
     MAIN_HEAD,
     Evaluation,
@@ -22,13 +21,10 @@ from napari_xreg.study.evaluating import (
     main_row,
     others_table,
 )
-from napari_xreg.study.tables import CURVE_MM, Block, claimed, failure_lines
+from napari_xreg.study.tables import claimed, failure_lines
 from napari_xreg.study.worst import Shown, shown, worst_rows
 
 PAGE, WORST = "report.html", "worst"
-_LAST_BIN_MM = 70.0
-_BESIDE_MM = 8.0
-"""Of a bin: over so much of it the dots of its curves stand side by side."""
 
 
 @dataclass(frozen=True)
@@ -105,39 +101,11 @@ table { font-size: .85em; } td:not(:last-child) { white-space: nowrap; } figure 
 """
 
 
-def survival(blocks: Sequence[Block]) -> str:
-    """Share of cases below every threshold, a curve a block."""
-    curves = []
-    for block in blocks:
-        curve = success_curve(block.errors, CURVE_MM, points=201)
-        curves.append((_name(block), curve.thresholds_mm.tolist(), curve.shares.tolist()))
-    return chart(curves, across="mTRE (mm)", up="cases below", last=CURVE_MM)
-
-
-def by_start(blocks: Sequence[Block]) -> str:
-    """Share of successes over the middle of each bin of the start's error."""
-    curves = []
-    for number, block in enumerate(blocks):
-        aside = _BESIDE_MM * ((number + 0.5) / len(blocks) - 0.5)
-        bins = [each for each in block.bins() if each.rate is not None]
-        middles = [each.low + 5.0 + aside for each in bins]
-        shares = [each.rate.share for each in bins if each.rate is not None]
-        curves.append((_name(block), middles, shares))
-    return chart(
-        curves, across="mTRE of the start (mm), bins of 10, the last without end", up="cases below 2 mm",
-        last=_LAST_BIN_MM, ticks=7, dots=True,
-    )  # fmt: skip
-
-
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """In HTML."""
     lines = ["<tr>" + "".join(f"<th>{escape(cell)}</th>" for cell in head) + "</tr>"]
     lines += ["<tr>" + "".join(f"<td>{escape(c)}</td>" for c in row) + "</tr>" for row in rows]
     return f"<div class='wide'><table>{''.join(lines)}</table></div>"
-
-
-def _name(block: Block) -> str:
-    return ", ".join(part for part in (block.group, block.start, block.method) if part)
 
 
 def _figure(each: Shown, out: Path) -> str:

@@ -6,6 +6,8 @@ from napari_xreg.cli.arguments.base import Commands, Parser
 from napari_xreg.cli.arguments.values import positive, whole
 
 ACTIONS = ("init", "evaluate", "report")
+FORMS = ("rayemb", "xvr", "xvr-figure", "chen")
+"""As `study.FORM_NAMES`, which takes torch to import."""
 
 
 def add_study(commands: Commands, common: Parser) -> None:
@@ -55,6 +57,15 @@ def add_study(commands: Commands, common: Parser) -> None:
     which.add_argument("--limit", type=positive, metavar="N", help="the first N cases alone")
     which.add_argument(
         "--dry-run", action="store_true", help="say what would be done, and do nothing"
+    )
+    tables = study.add_argument_group("evaluate")
+    tables.add_argument(
+        "--form",
+        nargs="+",
+        choices=FORMS,
+        metavar="FORM",
+        help="also write these results in the form of papers, with every definition: rayemb (Tables 1 and 2), "
+        "xvr (Table S1), xvr-figure (Figure 4, as SVG), chen (registration by data set)",
     )
     page = study.add_argument_group("report")
     page.add_argument(

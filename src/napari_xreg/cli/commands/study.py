@@ -11,6 +11,7 @@ if "numpy" not in sys.modules:
 
 import shlex
 from argparse import Namespace
+from collections.abc import Sequence
 from pathlib import Path
 
 from napari_xreg.cli.arguments.study import ACTIONS
@@ -39,6 +40,7 @@ from napari_xreg.study import (
     run_study,
     submit,
     summary,
+    write_forms,
     write_study_report,
     write_tables,
 )
@@ -50,6 +52,8 @@ _OF_RUNS = ("workers", "scheduler", "slurm", "limit", "dask", "retry_failed", "d
 def run(arguments: Namespace, console: Console) -> int:
     """Do, begin or tabulate a study; the exit code."""
     action, *rest = arguments.words
+    if arguments.form and action != "evaluate":
+        raise ValueError("--form is of study evaluate DIR: leave it out, and tabulate later")
     if action not in ACTIONS:
         if rest:
             raise ValueError(f"one manifest or data set: got {' '.join(arguments.words)}")
@@ -64,7 +68,7 @@ def run(arguments: Namespace, console: Console) -> int:
         raise ValueError(f"study {action} takes the folder of a study: study {action} DIR")
     if action == "report":
         return report(Path(rest[0]), arguments.worst, console)
-    return tabulate(Path(rest[0]), console)
+    return tabulate(Path(rest[0]), arguments.form or (), console)
 
 
 def init(arguments: Namespace, sources: list[str], console: Console) -> int:
@@ -82,11 +86,12 @@ def init(arguments: Namespace, sources: list[str], console: Console) -> int:
     return 0
 
 
-def tabulate(folder: Path, console: Console) -> int:
-    """The tables of a folder."""
+def tabulate(folder: Path, forms: Sequence[str], console: Console) -> int:
+    """The tables of a folder, also in the form of papers."""
     evaluation = evaluate(folder)
     with said_anyway(lambda: console.say(summary(evaluation))):
         files = write_tables(evaluation, folder)
+        files += write_forms(evaluation, folder, forms) if forms else ()
     console.say(summary(evaluation))
     console.say(f"written: {', '.join(str(file) for file in files)}")
     console.answer({"files": [str(file) for file in files]})
