@@ -103,6 +103,11 @@ def test_of_one_subject_no_line_is_for_all_and_no_interval_is_known():
     assert (line["mtre_mm_p50"], line["mtre_mm_p50_low"], line["subjects"]) == ("1.0", "", "1")
 
 
+def test_a_gross_failure_lies_beyond_its_threshold():
+    (line,) = numbers("rayemb", [row("a", "a0", 10.0), row("a", "a1", 5.0)])
+    assert (line["mtre_mm_gfr_10mm"], line["mtre_mm_gfr_5mm"]) == ("0.0", "0.5")
+
+
 def test_what_xvr_calls_mtre_stands_beside_ours():
     (line,) = table("xvr", ROWS, "Median error and SMSR")
     assert line["mPE as xvr's code has it, median (mm)"].startswith("0.25 ")

@@ -2,13 +2,15 @@
 
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from study_twins import MANIFEST, plan
 from trial_maker import write_trial
 
 from napari_xreg.files import ReadError
-from napari_xreg.records import StudyFile, read_manifest
+from napari_xreg.records import StartEntry, StudyFile, read_manifest
+from napari_xreg.records.study_manifest import StartKind
 from napari_xreg.study import (
     job_script,
     manifest_of,
@@ -18,6 +20,8 @@ from napari_xreg.study import (
     read_slurm,
 )
 from napari_xreg.study.case import content
+from napari_xreg.study.starts import draws
+from napari_xreg.workflows import INITIALISERS
 
 HEAD = 'schema = "napari-xreg/study"\nversion = 1\n'
 ONE = '[[simulated]]\ncts = ["phantom:1"]\n'
@@ -51,6 +55,9 @@ def test_a_thousand_cases_in_a_few_lines(tmp_path):
         (ONE + '[[methods]]\nname = "m"\norientation = "AP"\n', "methods, m: orientation is that of results"),
         (ONE + '[[starts]]\nname = "s"\nkind = "header"\ngiven = "truth"\n', "starts, s: given is of starts of the kind similarity, this one is of the kind header"),
         (ONE + '[[starts]]\nname = "s"\nkind = "header"\nspread = 3.0\n', "starts, s: spread is of starts of the kind truth or similarity"),
+        (ONE + '[[starts]]\nname = "s"\nkind = "header"\nrepeats = 5\n', "starts, s: repeats is of starts of the kind truth, rayemb, landmarks, regression or similarity, this one is of the kind header: leave it out"),
+        (ONE + '[[starts]]\nname = "s"\nkind = "frontal"\nweights = "w.pt"\n', "starts, s: weights is of starts of the kind rayemb, landmarks, regression or similarity, this one is of the kind frontal: leave it out"),
+        (ONE + '[[starts]]\nname = "s"\nweights = "w.pt"\n', "starts, s: weights is of starts of the kind rayemb,"),
         *(
             (ONE + f'[[starts]]\nname = "s"\nkind = "{kind}"\n', f'starts, s: a start of the kind {kind} needs the weights of a network: add the line weights = "FILE", of `napari-xreg train {recipe}`')
             for kind, recipe in (("similarity", "similarity"), ("regression", "pose"), ("landmarks", "landmarks"))
@@ -64,6 +71,22 @@ def test_what_is_wrong_is_said_in_one_sentence(tmp_path, text, said):
     with pytest.raises(ReadError) as error:
         plan_of(read_manifest(file), tmp_path)
     assert said in str(error.value)
+
+
+def test_repeats_are_refused_exactly_where_they_would_be_ignored(tmp_path):
+    file = tmp_path / "study.toml"
+    for kind in get_args(StartKind):
+        weights = 'weights = "w.pt"\n' if kind in INITIALISERS else ""
+        file.write_text(
+            f'{HEAD}{ONE}[[starts]]\nname = "s"\nkind = "{kind}"\nrepeats = 3\n{weights}'
+        )
+        ignored = len(draws(StartEntry(name="s", kind=kind, repeats=3))) == 1
+        assert ignored == (kind in ("header", "frontal", "file"))
+        if ignored:
+            with pytest.raises(ReadError, match="repeats is of"):
+                read_manifest(file)
+        else:
+            assert read_manifest(file).starts[0].repeats == 3
 
 
 def test_what_is_used_may_be_said(tmp_path):

@@ -229,8 +229,11 @@ def read_manifest(path: Path | str) -> StudyFile:
     return manifest
 
 
+_FOUND = ("rayemb", "landmarks", "regression", "similarity")
 _KINDS_THAT_USE = {
     "given": ("similarity",),
+    "repeats": ("truth", *_FOUND),
+    "weights": _FOUND,
     **dict.fromkeys(("spread", "rotation_deg", "in_plane_mm", "depth_mm"), ("truth", "similarity")),
 }
 _USED_WITH_RESULTS = {"name", "results", "orientation"}
@@ -246,7 +249,7 @@ def _unused(manifest: StudyFile) -> str:
             kinds = _KINDS_THAT_USE.get(name, (start.kind,))
             if start.kind not in kinds:
                 return (
-                    f"starts, {start.name}: {name} is of starts of the kind {' or '.join(kinds)}, this one is "
+                    f"starts, {start.name}: {name} is of starts of the kind {_or(kinds)}, this one is "
                     f"of the kind {start.kind}: leave it out"
                 )
     for method in manifest.methods:
@@ -260,3 +263,8 @@ def _unused(manifest: StudyFile) -> str:
                 "program are named: leave it out, or make a method of its own of it"
             )
     return ""
+
+
+def _or(names: tuple[str, ...]) -> str:
+    *first, last = names
+    return f"{', '.join(first)} or {last}" if first else last

@@ -160,7 +160,7 @@ def _axis(high: int) -> str:
         x = _x(10.0**power)
         parts.append(f"<line x1='{x:.1f}' x2='{x:.1f}' y1='0' y2='{high}' stroke='{FAINT}'/>")
         parts.append(_text(x, high + 16, f"{10.0**power:g}", anchor="middle"))
-    return "".join(parts) + _text(_NAMES + _WIDE + 8, high + 16, "mm")
+    return "".join(parts) + _text(_NAMES + _WIDE + 20, high + 16, "mm")
 
 
 def _quarters(errors: Sequence[float], y: float, number: int, *, filled: bool = True) -> str:
