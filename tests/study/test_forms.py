@@ -22,7 +22,7 @@ from napari_xreg.study import (
 from napari_xreg.study.curves import COLOURS, DASHES, line_style, mark
 from napari_xreg.study.evaluating import Evaluation
 from napari_xreg.study.form_files import form_csv, form_text
-from napari_xreg.study.forms import FORMS, lines_of
+from napari_xreg.study.forms import FORMS, filled, lines_of
 from napari_xreg.study.running import FolderRecord
 from napari_xreg.study.xvr_figure import figure_rows, xvr_figure
 
@@ -61,14 +61,20 @@ def evaluation(rows, **changes) -> Evaluation:
 
 def table(form: str, rows, heading: str) -> list[dict[str, str]]:
     """Of the Markdown, by its head."""
-    text = form_text(evaluation(rows), FORMS[form])
+    text = written(form, rows)
     lines = text.split(f"## {heading}\n\n")[1].split("\n\n")[0].splitlines()
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     return [dict(zip(cells[0], each, strict=True)) for each in cells[2:]]
 
 
+def written(form: str, rows) -> str:
+    made = evaluation(rows)
+    return form_text(made, FORMS[form], filled(FORMS[form], made.blocks))
+
+
 def numbers(form: str, rows) -> list[dict[str, str]]:
-    return list(csv.DictReader(io.StringIO(form_csv(evaluation(rows), FORMS[form]))))
+    text = form_csv(FORMS[form], filled(FORMS[form], evaluation(rows).blocks))
+    return list(csv.DictReader(io.StringIO(text)))
 
 
 def test_the_command_line_knows_every_form():
@@ -119,7 +125,7 @@ def test_what_xvr_calls_mtre_stands_beside_ours():
     # Below 1 mm: mPE 0.05, 0.125, 0.25, 0.75 and not 1.5; mTRE 0.4 alone, since 1 mm itself does not count.
     assert line["mPE as xvr's code has it, SMSR (%)"].startswith("66.7 ")
     assert line["mTRE, SMSR (%)"] == "16.7 [0.0, 25.0]"
-    text = form_text(evaluation(ROWS), FORMS["xvr"])
+    text = written("xvr", ROWS)
     assert "compares with none of theirs" in text
     assert "camera-to-world pose put them" in text
     assert "* b2: its calibration is wrong" in text

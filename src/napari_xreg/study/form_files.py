@@ -10,13 +10,12 @@ from napari_xreg.study.forms import (
     TITLES,
     UNITS,
     Figure,
+    Filled,
     Form,
-    Line,
     Measured,
     Part,
-    lines_of,
+    filled,
     mean_and_deviation,
-    measured,
     run_times,
 )
 from napari_xreg.study.tables import DEFINITIONS, failure_lines
@@ -53,8 +52,9 @@ def write_forms(
             texts[f"{name}.svg"] = xvr_figure(evaluation)
             texts[f"{name}.csv"] = csv_text(FIGURE_COLUMNS, figure_rows(evaluation.blocks))
         else:
-            texts[f"{name}.md"] = form_text(evaluation, FORMS[name])
-            texts[f"{name}.csv"] = form_csv(evaluation, FORMS[name])
+            lines = filled(FORMS[name], evaluation.blocks)
+            texts[f"{name}.md"] = form_text(evaluation, FORMS[name], lines)
+            texts[f"{name}.csv"] = form_csv(FORMS[name], lines)
     for name, text in texts.items():
         with each.file(name) as path, written(path) as beside:
             beside.write_text(text, encoding="utf-8", newline="\n")
@@ -63,18 +63,17 @@ def write_forms(
     return tuple(out / name for name in texts)
 
 
-def form_text(evaluation: Evaluation, form: Form) -> str:
-    """A form as Markdown: its tables, every definition, what is left out, and what failed."""
+def form_text(evaluation: Evaluation, form: Form, rows: Sequence[Filled]) -> str:
+    """A form, filled, as Markdown: its tables, every definition, what is left out, and what failed."""
     title = evaluation.folder.manifest.title or "Study"
     lines = [f"# {title}", "", f"In the form of: {form.title}.", ""]
     if evaluation.simulated_words:
         lines += [f"**{evaluation.simulated_words}**", ""]
     if evaluation.waiting:
         lines += [f"{evaluation.waiting} registrations are not done yet.", ""]
-    rows = list(lines_of(form, evaluation.blocks))
     for heading, parts in form.tables:
         lines += [f"## {heading}", ""]
-        lines += [*markdown(_head(form, parts), (_row(form, parts, line) for line in rows)), ""]
+        lines += [*markdown(_head(form, parts), (_row(form, parts, row) for row in rows)), ""]
     lines += ["## What stands there", ""]
     lines += [f"* **{name}**: {words}" for name, words in _definitions(evaluation, form)]
     lines += ["", "## Left out", "", *(f"* {w}" for w in evaluation.exclusions or ["nothing"])]
@@ -83,7 +82,7 @@ def form_text(evaluation: Evaluation, form: Form) -> str:
     return "\n".join(lines) + "\n"
 
 
-def form_csv(evaluation: Evaluation, form: Form) -> str:
+def form_csv(form: Form, rows: Sequence[Filled]) -> str:
     """All figures of a form, a line each of its lines; mm, and shares from 0 to 1."""
     head = [*_LABELS, "subjects", "cases", "failed"]
     for part in form.parts:
@@ -92,17 +91,17 @@ def form_csv(evaluation: Evaluation, form: Form) -> str:
             head += [name, f"{name}_low", f"{name}_high"]
         head += [f"{part.metric}_mean", f"{part.metric}_sd"] if form.with_times else []
     head += ["wall_seconds", "cpu_seconds"] if form.with_times else []
-    return csv_text(head, (_values(form, line) for line in lines_of(form, evaluation.blocks)))
+    return csv_text(head, (_values(form, row) for row in rows))
 
 
-def _values(form: Form, line: Line) -> list[object]:
-    block = line.block
+def _values(form: Form, row: Filled) -> list[object]:
+    line, block = row.line, row.line.block
     made: list[object | None] = [
         block.group, line.subject, block.start, block.method, block.subjects, len(block.used), block.failures,
     ]  # fmt: skip
     for part in form.parts:
         for figure in part.figures:
-            found = measured(block, part.metric, figure)
+            found = row.figures[part.metric, figure.name]
             made += [None] * 3 if found is None else [found.value, found.low, found.high]
         if form.with_times:
             made += mean_and_deviation(block, part.metric) or [None, None]
@@ -121,13 +120,13 @@ def _head(form: Form, parts: Sequence[Part]) -> list[str]:
     return head + (["run time (s)"] if form.with_times else [])
 
 
-def _row(form: Form, parts: Sequence[Part], line: Line) -> list[str]:
-    block = line.block
+def _row(form: Form, parts: Sequence[Part], row: Filled) -> list[str]:
+    line, block = row.line, row.line.block
     subject = (line.subject or "all") if form.by_subject else str(block.subjects)
     cells = [block.group or "–", subject, block.start, block.method]
     cells.append(f"{len(block.used)} ({block.failures})")
     for part in parts:
-        cells += [_cell(each, measured(block, part.metric, each)) for each in part.figures]
+        cells += [_cell(each, row.figures[part.metric, each.name]) for each in part.figures]
         if form.with_times:
             cells.append(_mean(mean_and_deviation(block, part.metric)))
     if form.with_times:

@@ -101,6 +101,14 @@ class Line:
     block: Block
 
 
+@dataclass(frozen=True, eq=False)
+class Filled:
+    """A line with its figures, by metric and name; None: not known."""
+
+    line: Line
+    figures: Mapping[tuple[str, str], Measured | None]
+
+
 def percentile(number: int) -> Figure:
     """The error that so many percent of the cases do not exceed."""
     title = {25: "25th", 50: "50th", 75: "75th", 95: "95th"}[number]
@@ -186,6 +194,15 @@ def lines_of(form: Form, blocks: Sequence[Block]) -> Iterator[Line]:
                     yield Line(subject, replace(block, rows=own))
         if len(subjects) > 1:
             yield from (Line("", block) for block in ours)
+
+
+def filled(form: Form, blocks: Sequence[Block]) -> tuple[Filled, ...]:
+    """All lines of a form with their figures, once for its table and its CSV: intervals take their time."""
+    columns = [(part.metric, figure) for part in form.parts for figure in part.figures]
+    return tuple(
+        Filled(line, {(m, f.name): measured(line.block, m, f) for m, f in columns})
+        for line in lines_of(form, blocks)
+    )
 
 
 def errors_by(block: Block, metric: str) -> list[float] | None:
