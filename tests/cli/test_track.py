@@ -52,7 +52,8 @@ def test_from_a_frame_in_the_middle_back(moving, capsys):
     assert code == 0
     assert said["frames"] == {"given": 0, "tracked": 2, "doubtful": 0, "open": 0}
     assert said["simulated"]
-    assert said["files"] == [str(folder / "out" / "track.csv")]
+    written = ("track.csv", "jointtrack.jts")
+    assert said["files"] == [str(folder / "out" / name) for name in written]
     for row in read_track(folder / "out" / "track.csv").rows:
         off = step_between(truth[row.frame], row.world_from_camera, center)
         assert float(off[3:].norm()) < 1.0

@@ -56,6 +56,42 @@ def test_what_was_found_on_another_frame_does_not_go_along(session):
     assert session.exposures.active.truth is not None
 
 
+def test_a_frame_that_is_looked_at_belongs_to_the_step_before(session):
+    entry = session.exposures.active
+    session.exposures.replace(replace(entry, truth=None), why="said")
+    turned = POSE.left_perturb(torch.full((6,), 0.25, dtype=torch.float64), torch.zeros(3).double())
+    sequence, steps = sequence_of(sequence_request(session)), len(session.history)
+    for number, poses in ((4, {}), (1, {entry.id: turned})):
+        show_frame(session, sequence, read_frame(sequence, number), poses, moved=False)
+    assert (len(session.history), session.history.undoes) == (steps, "said")
+    assert torch.equal(session.poses.current.matrix(), turned.matrix())
+    session.undo()
+    assert session.exposures.active.radiograph.line_integrals[0, 0] == 2.0
+    assert session.redo() == "said"
+    assert session.exposures.active.radiograph.line_integrals[0, 0] == 1.0
+    # A pose that only the session has does not give way without a step.
+    session.poses.move(POSE)
+    show_frame(session, sequence, read_frame(sequence, 4), {}, moved=True)  # none to give way to
+    assert session.history.undoes == "move"
+    show_frame(session, sequence, read_frame(sequence, 2), {entry.id: turned}, moved=True)
+    assert session.undo() == "frame 2"
+    assert torch.equal(session.poses.current.matrix(), POSE.matrix())
+
+
+def test_what_fails_while_it_is_looked_at_changed_nothing(session):
+    before, steps = session.state, len(session.history)
+
+    def looked():
+        with session.look():
+            session.exposures.set_used(session.exposures.active.id, False)
+            session.exposures.remove("nothing")
+
+    with pytest.raises(KeyError):
+        looked()
+    assert session.state is before
+    assert len(session.history) == steps
+
+
 def test_a_geometry_that_was_typed_is_that_of_every_frame(session):
     entry = session.exposures.active
     typed = replace(ARM, source_to_detector=1100.0)

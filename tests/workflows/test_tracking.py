@@ -14,7 +14,7 @@ from trial_maker import CAMERAS, SHAPE, STACK, TRACKED, seen, write_trial
 from napari_xreg.geometry import CArm, Detector, Pose
 from napari_xreg.images import Cine, ReadError, read_radiograph, read_volume
 from napari_xreg.progress import Control, run
-from napari_xreg.records import read_tra, read_track
+from napari_xreg.records import read_jointtrack, read_tra, read_track, viewer_from_camera
 from napari_xreg.registration import smoothed, step_between
 from napari_xreg.session import FrameState, Track, TrackedFrame
 from napari_xreg.simulation import CLEAN, phantom, simulate_radiograph
@@ -342,7 +342,7 @@ def test_a_frame_that_cannot_be_read_does_not_take_the_table_along(both, volume,
 
     frames = frames_of([Cine(NUMBERS, read)], RIG[:1], 5, CENTER)
     names = export_track(TrackExport(tmp_path / "out", both[0], frames, volume)).files
-    assert names == ("track.csv", "track.gif")
+    assert names == ("track.csv", "jointtrack.jts", "track.gif")
 
 
 def test_frames_that_do_not_fit(volume, images):
@@ -366,7 +366,7 @@ def test_what_is_written(both, volume, images, tmp_path):
     found, _ = both
     frames = frames_of([cine(images[0]), cine(images[1])], RIG, 5, CENTER)
     names = export_track(TrackExport(tmp_path / "out", found, frames, volume)).files
-    assert names == ("track.csv", "track.gif")
+    assert names == ("track.csv", "jointtrack.jts", "track.gif")
     rows = read_track(tmp_path / "out" / "track.csv").rows
     assert [row.frame for row in rows] == list(NUMBERS)
     for row, frame, place in zip(rows, found.frames, range(6), strict=True):
@@ -375,6 +375,14 @@ def test_what_is_written(both, volume, images, tmp_path):
         torch.testing.assert_close(row.covariance, frame.covariance)
         torch.testing.assert_close(row.smooth_covariance, found.smoothed.covariances[place])
     assert (tmp_path / "out" / "track.gif").read_bytes()[:4] == b"GIF8"
+    lines = read_jointtrack(tmp_path / "out" / "jointtrack.jts")
+    for line, frame in zip(lines, found.frames, strict=True):
+        assert (line is not None) == frame.state.sure
+        if line is not None:
+            camera_from_world = viewer_from_camera().inverse() @ line
+            expected = frame.world_from_camera.to(dtype=torch.float64).inverse().matrix()
+            torch.testing.assert_close(camera_from_world.matrix(), expected, rtol=0, atol=1e-4)
+    assert any(frame.state.sure for frame in found.frames)
 
 
 def trial_track(files, pose):

@@ -63,6 +63,13 @@ class Session:
         """
         return self._store.step(why, settle=not since_recorded, work=work)
 
+    def look(self) -> AbstractContextManager[None]:
+        """Whatever is changed inside belongs to the last step: undo takes back what was changed, not what was looked at.
+
+        If it fails, nothing was changed. Only for what can be had again without undo.
+        """
+        return self._store.look()
+
     def amend(self) -> None:
         """What changed since the last step belongs to it: undo takes both back."""
         self._store.amend()

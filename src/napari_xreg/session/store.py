@@ -73,6 +73,33 @@ class Store:
         if settle:
             self.settle()
         before = self.state
+        with self._whole():
+            yield
+        recorded = self._record(why, work=work)
+        self._say(before)
+        if recorded:
+            self.changed.emit()
+
+    @contextmanager
+    def look(self) -> Iterator[None]:
+        """Whatever is changed inside belongs to the last step; if it fails, nothing was changed.
+
+        What was moved before and not recorded is a step of its own.
+        """
+        self.settle()
+        before = self.state
+        with self._whole():
+            yield
+        differs = not self._depth and not alike(self.history.now.state, self.state)
+        if differs:
+            self.history.amend(self.state)
+        self._say(before)
+        if differs:
+            self.changed.emit()
+
+    @contextmanager
+    def _whole(self) -> Iterator[None]:
+        before = self.state
         self._depth += 1
         try:
             yield
@@ -81,10 +108,6 @@ class Store:
             raise
         finally:
             self._depth -= 1
-        recorded = self._record(why, work=work)
-        self._say(before)
-        if recorded:
-            self.changed.emit()
 
     def _record(self, why: str, *, work: bool = True) -> bool:
         if self._depth or alike(self.history.now.state, self.state):

@@ -16,6 +16,7 @@ from .detector.canvas import (
     DetectorCanvas as DetectorCanvas,
 )
 from .detector.detections import Ellipse as Ellipse, weight_colour as weight_colour
+from .detector.frame_axis import FrameAxis as FrameAxis
 from .detector.heatmaps import HeatmapLayers as HeatmapLayers
 from .detector.landmark_colours import LandmarkColours as LandmarkColours
 from .detector.overlays import robust_limits as robust_limits

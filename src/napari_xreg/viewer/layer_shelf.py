@@ -117,7 +117,7 @@ class LayerShelf:
         self._hidden.discard(role)
         if layer is not None:
             self._viewer.layers.remove(layer)
-            del self._layers[role]
+            self._layers.pop(role, None)  # who hears of it may have looked
 
     def remove_all(self) -> None:
         """Take them out of the list."""

@@ -367,8 +367,13 @@ def test_words_follow_undo_and_cancelling_is_said(widget, requests, qtbot):
     tracked(widget, qtbot)
     looked_at(widget, 8, qtbot)
     assert widget.controls.words.words.startswith("frame 8")
-    session.undo()
-    assert widget.controls.words.words.startswith("frame 7")
+    # Frames are looked at: undo takes back what was changed.
+    assert session.undo() == "track the sequence"
+    assert widget.frames.number == 7
+    assert widget.controls.words.words.startswith("3 frames, not tracked yet")
+    session.redo()
+    assert widget.frames.number == 8
+    assert widget.controls.words.words.startswith("3 frames: 3 tracked")
     qtbot.mouseClick(widget.controls.go, LEFT)
     qtbot.mouseClick(widget.controls.go, LEFT)
     assert widget.controls.words.words == "Cancelling …"

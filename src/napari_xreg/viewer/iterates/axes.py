@@ -33,12 +33,26 @@ class AxesBetween:
         return len(self.scale)
 
 
-def axes_between(layers: LayerList) -> AxesBetween:
+FRAME = "frame"
+"""The axis of the frames of a sequence, which has no unit either."""
+
+
+def axes_between(layers: LayerList, *, frames: bool = True) -> AxesBetween:
     """The axes that deeper layers of a viewer have in front of their last two.
 
-    A layer whose first axis has no unit is no such layer: it counts iterations itself.
+    A layer whose first axis has no unit is no such layer: it counts iterations itself, or frames.
+
+    Parameters
+    ----------
+    frames
+        Whether the layer that counts frames is one all the same.
     """
-    deep = [layer for layer in layers if layer.ndim > 2 and not layer.units[0].dimensionless]
+    deep = [
+        layer
+        for layer in layers
+        if layer.ndim > 2
+        and (not layer.units[0].dimensionless or (frames and layer.axis_labels[0] == FRAME))
+    ]
     if not deep:
         return AxesBetween()
     deepest = max(deep, key=lambda layer: layer.ndim)

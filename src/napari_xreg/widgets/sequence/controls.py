@@ -15,11 +15,14 @@ from napari_xreg.widgets.sequence.strip import LEGEND, FrameStrip
 from napari_xreg.workflows import TrackSettings, bone_words
 
 HINT = (
-    "Open one frame of a sequence (a file or folder of frames, a trial of Autoscoper), register it, "
+    "Open a CT and one frame of a sequence (a file or folder of frames, a trial of Autoscoper), register it, "
     "and track from there, both ways."
 )
 
-
+UNTRACKED = (
+    "{} frames, not tracked yet. Go through them, keep poses that are right, and track from the frame that is "
+    "shown, both ways."
+)
 BEHIND = "Kept poses not tracked yet: Track again."
 
 
@@ -56,7 +59,9 @@ class SequenceControls(QWidget):
         self.several = SeveralBones()
         self.number = QSpinBox()
         self.number.setPrefix("frame ")
-        self.number.setToolTip("The frame that is shown. Arrow keys go through the sequence.")
+        self.number.setToolTip(
+            "The frame that is shown. Arrow keys go through the sequence, as napari's slider and its play button do."
+        )
         self.number.setKeyboardTracking(False)
         self.plots = MotionPlots()
         self.words = SmallPrint(lines=3)

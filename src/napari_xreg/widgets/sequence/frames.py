@@ -1,10 +1,14 @@
 """The frames of a sequence in place of the one that the session shows, and every bone where it was found."""
 
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+
 import torch
 from qtpy.QtCore import QObject, Signal
 
 from napari_xreg.geometry import Pose
 from napari_xreg.session import SequenceTrack
+from napari_xreg.viewer import FrameAxis
 from napari_xreg.widgets.bones.drawn import BonesDrawn
 from napari_xreg.widgets.jobs.lane import Lane
 from napari_xreg.widgets.jobs.workbench import Workbench
@@ -49,6 +53,10 @@ class FramesShown(QObject):
         self._lane = Lane(
             self._show, lambda asked: read_frame(*asked), on_error=self._not_read, name="Frame"
         )
+        self._left: dict[str, Pose] = {}  # where a frame put the cameras
+        self._bench = bench
+        self._axis = FrameAxis(bench.viewer)
+        self._axis.moved.connect(self.go_to)
         self.on_canvas = BonesDrawn(bench)
         self.on_canvas.switched.connect(controls.rows.tick)
         controls.rows.switched.connect(self._see)
@@ -70,7 +78,8 @@ class FramesShown(QObject):
 
     def begin(self, found: SequenceFound) -> None:
         """Other files; of several bones those that are drawn from now on."""
-        self.found = found
+        self.found, self._left = found, {}
+        self._axis.show(found.sequence.frames.numbers)
         if found.bodies:
             self.on_canvas.put(found.bodies)
         else:
@@ -80,7 +89,8 @@ class FramesShown(QObject):
     def forget(self) -> None:
         """No sequence any more."""
         self._lane.drop()
-        self.found, self._marked = None, None
+        self.found, self._marked, self._left = None, None, {}
+        self._axis.show(())
         self.on_canvas.forget()
 
     def go_to(self, number: int) -> None:
@@ -92,7 +102,7 @@ class FramesShown(QObject):
         if near == self.number:
             self._lane.drop()
             if self._track.known is not None:
-                self.pose(f"frame {near}")
+                self.look()
                 self.place()
             self.shown.emit()
         else:
@@ -107,45 +117,64 @@ class FramesShown(QObject):
         if self.sequence is not None and number is not None:
             numbers = self.sequence.frames.numbers
             self._controls.show_number(number, numbers[0], numbers[-1])
+            self._axis.go(number)
 
-    def pose(self, why: str, track: SequenceTrack | None = None, *, work: bool = False) -> None:
-        """Bring the C-arm to where it stands about the chosen bone in the frame that is shown.
+    def pose(self, why: str, track: SequenceTrack) -> None:
+        """A step of work: another track, and the C-arm where it stands about the chosen bone in the frame that is shown."""
+        self._bring(self._session.one_step(why), track)
+
+    def look(self, track: SequenceTrack | None = None) -> None:
+        """Bring the C-arm to where it stands about the chosen bone in the frame that is shown; a step where the user had moved it.
 
         Parameters
         ----------
-        why
-            What undo calls it.
         track
-            What the session knows from the same step on; None: what it knew.
-        work
-            As of `Session.one_step`.
+            With another bone that is chosen; None: as it was.
         """
-        known, number = self._track.known, self.number
-        assert known is not None
-        poses = {} if number is None else self._poses(known.chosen, number, self.rig())
+        session, there = self._session, self._there()
+        by_hand = bool(there) and not _same(there, self.rig()) and self._by_hand()
+        step = session.one_step(f"frame {self.number}", work=False) if by_hand else session.look()
+        self._bring(step, track)
+
+    def _bring(self, step: AbstractContextManager[None], track: SequenceTrack | None) -> None:
+        poses = self._there()
         self.showing = True
         try:
-            with self._session.one_step(why, work=work):
+            with step:
                 if track is not None:
                     self._session.sequence.set(track, "")
                 if poses:
                     self._session.poses.set_several(poses, "")
         finally:
             self.showing = False
+        if poses:
+            self._left = self.rig()
+
+    def _there(self) -> dict[str, Pose]:
+        """Where the cameras stand about the chosen bone in the frame that is shown; empty: it has no pose there."""
+        known, number = self._track.known, self.number
+        if known is None or number is None:
+            return {}
+        return self._poses(known.chosen, number, self.rig())
+
+    def _by_hand(self) -> bool:
+        """Whether the cameras stand where no frame had put them, nor any bone was found in the shown one."""
+        known, number, rig = self._track.known, self.number, self.rig()
+        if known is None or number is None or _same(self._left, rig):
+            return not _same(self._left, rig)
+        return not any(_same(self._poses(name, number, rig), rig) for name in known.names)
 
     def of_another(self) -> str | None:
         """The bone that the C-arm stands about exactly as it was found, while the chosen one was not found in this frame."""
         known, number = self._track.known, self.number
-        if known is None or number is None or self._poses(known.chosen, number, self.rig()):
+        if known is None or number is None or self._there():
             return None
         rig = self.rig()
         lead = next(iter(rig))
 
         def stands(name: str) -> bool:
             found = self._poses(name, number, rig).get(lead)
-            return found is not None and torch.allclose(
-                found.matrix().double(), rig[lead].matrix().double(), rtol=0, atol=1e-9
-            )
+            return found is not None and _close(found, rig[lead])
 
         return next((name for name in known.names if stands(name)), None)
 
@@ -168,6 +197,7 @@ class FramesShown(QObject):
     def close(self) -> None:
         """For good."""
         self._lane.close()
+        self._axis.close(remove_layers=not self._bench.closed)
         self.on_canvas.close()
 
     def _show(self, frame: FrameRead) -> None:
@@ -175,13 +205,16 @@ class FramesShown(QObject):
         if sequence is None or known is None or not sequence.is_in(self._session):
             return
         rig = dict(zip(sequence.ids, frame.cameras, strict=True))
-        poses = self._poses(known.chosen, frame.number, rig)
+        poses, moved = self._poses(known.chosen, frame.number, rig), self._by_hand()
         self.showing = True
         try:
-            show_frame(self._session, sequence, frame, poses)
+            show_frame(self._session, sequence, frame, poses, moved=moved)
         finally:
             self.showing = False
-        self.mark(frame.number)
+        if poses:
+            self._left = self.rig()
+        if not self._lane.busy:  # else the user is further already
+            self.mark(frame.number)
         self.place()
         self.shown.emit()
 
@@ -197,3 +230,12 @@ class FramesShown(QObject):
     def _not_read(self, error: Exception) -> None:
         self.mark(self.number)
         self.failed.emit(error)
+
+
+def _same(one: Mapping[str, Pose], other: Mapping[str, Pose]) -> bool:
+    """Whether these are all there, and alike but for rounding."""
+    return one.keys() == other.keys() and all(_close(one[id], other[id]) for id in one)
+
+
+def _close(one: Pose, other: Pose) -> bool:
+    return torch.allclose(one.matrix().double(), other.matrix().double(), rtol=0, atol=1e-9)

@@ -115,7 +115,7 @@ class FrameStrip(QWidget):
         """What a frame is and why."""
         frame = self._frames.get(number)
         if frame is None:
-            return f"frame {number}: not looked at"
+            return f"frame {number}: not tracked yet"
         chance = "" if frame.probability is None else f", right: {100 * frame.probability:.0f} %"
         why = f"\n{frame.words}" if frame.words else ""
         return f"frame {number}: {frame.state.value}{chance}{why}"

@@ -15,7 +15,7 @@ from napari_xreg.widgets.jobs.telling import sentence, show_info, show_warning, 
 from napari_xreg.widgets.parts.device_choice import preferred_device
 from napari_xreg.widgets.parts.file_dialogs import choose_folder
 from napari_xreg.widgets.parts.scrolling import scrolled
-from napari_xreg.widgets.sequence.controls import BEHIND, HINT, SequenceControls
+from napari_xreg.widgets.sequence.controls import BEHIND, HINT, UNTRACKED, SequenceControls
 from napari_xreg.widgets.sequence.frames import FramesShown
 from napari_xreg.widgets.sequence.known import Known
 from napari_xreg.widgets.sequence.several import FINDING
@@ -74,6 +74,7 @@ class SequenceWidget(Docked):
         self.controls.several.follow(session.patient.labels)
         self._follow_track()
         self._follow()
+        self.controls.several.choice.changed.connect(self._look_ahead)
 
     @property
     def running(self) -> bool:
@@ -217,7 +218,7 @@ class SequenceWidget(Docked):
     def _keep(self, track: SequenceTrack) -> None:
         """In the session, where undo, closing and a saved file have it; the C-arm where the chosen bone was found."""
         if all(self._session.exposures.find(id) is not None for id in track.radiographs):
-            self.frames.pose("track the sequence", track, work=True)
+            self.frames.pose("track the sequence", track)
 
     def _failed(self, error: Exception) -> None:
         if self.torn_down:
@@ -250,7 +251,7 @@ class SequenceWidget(Docked):
         self._draw()
         if not self.running:  # else once it has ended
             known.track = replace(known.track, chosen=name)
-            self.frames.pose(f"{bone_words(name)} chosen", known.track)
+            self.frames.look(known.track)
         self._say_frame()
 
     def _say_frame(self) -> None:
@@ -331,7 +332,7 @@ class SequenceWidget(Docked):
         if self.running or (known is not None and track is known.track):
             return
         if track is None:
-            self._forget()
+            self._not_tracked()
             return
         self._volume = self._session.patient.volume
         bones = {} if ALONE in track.bones else {n: ids for n, ids in track.bones.items() if ids}
@@ -349,10 +350,50 @@ class SequenceWidget(Docked):
             self.controls.words.setText("Looking at the files …")
             self._opening.ask(request)
 
-    def _opened(self, found: SequenceFound) -> None:
-        """The files of a track that was opened: its frames can be shown."""
+    def _not_tracked(self) -> None:
+        """Nothing is known of the sequence, undone for instance: its frames can be gone through as before."""
+        found = self.frames.found
+        if found is None or self._volume is None or not found.sequence.is_in(self._session):
+            self._forget()
+            self._look_ahead()
+            return
+        self._show_frames(found)
+
+    def _look_ahead(self) -> None:
+        """Frames can be gone through, and poses kept, before anything is tracked."""
         known = self.shown.known
-        if self.torn_down or self.running or known is None:
+        if self.running or self.torn_down or (known is not None and known.track.found is not None):
+            return
+        try:
+            request = track_request(
+                self._session, self.controls.settings.value(), self.controls.several.bones,
+                chosen=self.shown.chosen or PATIENT,
+            )  # fmt: skip
+        except ValueError:  # Track says it
+            return
+        self._opening.ask(request)
+
+    def _show_frames(self, found: SequenceFound) -> None:
+        """Of a sequence that was not tracked yet."""
+        kept = self._session.sequence.track
+        track = found.track if kept is not None else replace(found.track, kept={})
+        self._volume = self._session.patient.volume
+        self.shown.begin(track)
+        self._draw()
+        self.frames.mark(self.frames.number)
+        self.frames.place()
+        self.controls.words.setText(UNTRACKED.format(len(track.numbers)))
+        self._switch()
+
+    def _opened(self, found: SequenceFound) -> None:
+        """The files of a track that was opened, or is to be made: its frames can be shown."""
+        known = self.shown.known
+        if self.torn_down or self.running:
+            return
+        if known is None or known.track.found is None:
+            if found.sequence.is_in(self._session):
+                self.frames.begin(found)
+                self._show_frames(found)
             return
         if not (found.is_of(known.track) and found.sequence.is_in(self._session)):
             others = found.track.voxels != known.track.voxels and found.sequence.is_of(known.track)
@@ -364,6 +405,8 @@ class SequenceWidget(Docked):
         self._switch()
 
     def _not_opened(self, error: Exception) -> None:
+        if self.shown.known is None:  # one picture, for instance: Track says it
+            return
         self.controls.words.setText(self.shown.words)
         self.keep_words(f"Its frames cannot be shown. {sentence(error)}", error=True)
 
@@ -376,6 +419,7 @@ class SequenceWidget(Docked):
             return
         if self.shown.known is None and not self.running:
             self.controls.words.setText(HINT)
+            self._look_ahead()
         before, number = self.frames.marked, self.frames.number
         self.frames.mark(number)
         self.frames.place()
@@ -390,6 +434,8 @@ class SequenceWidget(Docked):
         elif self.track is not None:
             self.controls.words.setText(self.shown.words + self._since())
         self.controls.several.follow(self._session.patient.labels)
+        if self.shown.known is None:
+            self._look_ahead()
         self._switch()
 
     def _since(self) -> str:

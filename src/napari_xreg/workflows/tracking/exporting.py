@@ -1,24 +1,30 @@
-"""What a track leaves behind: a table, a film, and the poses as Autoscoper reads them."""
+"""What a track leaves behind: a table, a film, and the poses as JointTrack and Autoscoper read them."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from napari_xreg.files import EachFile, written_folder
+from napari_xreg.geometry import Pose
 from napari_xreg.images import ReadError, Volume
 from napari_xreg.records import (
     FrameShown,
     TrackRow,
     track_pictures,
+    viewer_from_camera,
     write_gif,
+    write_jointtrack,
     write_track,
 )
-from napari_xreg.session import Rendering, Track
+from napari_xreg.session import Rendering, Track, TrackedFrame
 from napari_xreg.workflows.opening.trials import TrialFiles
 from napari_xreg.workflows.tracking.frames import Frames
 from napari_xreg.workflows.tracking.trial import write_autoscoper
 
 TRACK_TABLE, FILM, AUTOSCOPER = "track.csv", "track.gif", "autoscoper.tra"
+JOINTTRACK = "jointtrack.jts"
 FILM_FRAMES = 60
 """At most: of a longer sequence, as many spread over it."""
 
@@ -30,7 +36,7 @@ class TrackExport:
     Parameters
     ----------
     folder
-        The files are `TRACK_TABLE`, `FILM` and, of a trial, `AUTOSCOPER`.
+        The files are `TRACK_TABLE`, `JOINTTRACK`, `FILM` and, of a trial, `AUTOSCOPER`.
     track, frames, volume
         The answer, and what was asked.
     trial
@@ -100,6 +106,15 @@ def export_table(folder: Path, track: Track) -> TrackExported:
 def _write_table(each: EachFile, track: Track) -> None:
     with each.file(TRACK_TABLE) as path:
         write_track(path, rows_of(track), track.carm, track.pivot, simulated=track.simulated)
+    with each.file(JOINTTRACK) as path:
+        write_jointtrack(path, [_for_jointtrack(frame) for frame in track.frames])
+
+
+def _for_jointtrack(frame: TrackedFrame) -> Pose | None:
+    """Of the first camera; what is not trusted is none there."""
+    if frame.world_from_camera is None or not frame.state.sure:
+        return None
+    return viewer_from_camera() @ frame.world_from_camera.to(dtype=torch.float64).inverse()
 
 
 def rows_of(track: Track) -> list[TrackRow]:

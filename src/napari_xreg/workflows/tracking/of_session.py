@@ -226,24 +226,41 @@ def read_frame(sequence: SessionSequence, number: int) -> FrameRead:
 
 
 def show_frame(
-    session: Session, sequence: SessionSequence, frame: FrameRead, poses: Mapping[str, Pose]
+    session: Session,
+    sequence: SessionSequence,
+    frame: FrameRead,
+    poses: Mapping[str, Pose],
+    *,
+    moved: bool = True,
 ) -> None:
     """Put a frame in the place of the one that a session shows, and the cameras where they were found.
 
-    One step of undo. What was picked on another frame, and the results of it, do not go along.
+    What was picked on another frame, and the results of it, do not go along. Where there are such, or a pose that was set by hand
+    gives way, it is a step of undo; else it is only looked at (`Session.look`), however many frames are.
 
     Parameters
     ----------
     poses
         ``world_from_camera`` by `Exposure.id`; none: not found, the cameras stay where they are.
+    moved
+        Whether the cameras stand where nothing but the session has it.
     """
-    with session.one_step(f"frame {frame.number}", work=False):
+    lost = (moved and bool(poses)) or any(_only_here(session, id) for id in sequence.ids)
+    why = f"frame {frame.number}"
+    with session.one_step(why, work=False) if lost else session.look():
         for id, radiograph, source in zip(
             sequence.ids, frame.radiographs, frame.sources, strict=True
         ):
             session.exposures.show_frame(id, radiograph, source)
         if poses:
             session.poses.set_several(poses, "")
+
+
+def _only_here(session: Session, id: str) -> bool:
+    """Whether something of a radiograph goes with its picture."""
+    entry = session.exposures[id]
+    used = any(id in result.radiographs for result in session.results.all)
+    return bool(used or entry.landmarks or entry.left_out or entry.truth is not None)
 
 
 @dataclass(frozen=True, eq=False)
