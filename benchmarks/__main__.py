@@ -1,4 +1,4 @@
-"""``python -m benchmarks bodies|refinement|capture|rendering|precision|confidence|pnp|rayemb|landmarks|regression|rayemb_trust|rayemb_speed|heatmap_click|gpu|dragging|streaming|verdict|reg_quality|sequences|starts|similarity|landscapes|wrist|all [options]``."""
+"""``python -m benchmarks bodies|refinement|capture|rendering|precision|confidence|pnp|rayemb|landmarks|regression|pose_speed|rayemb_trust|rayemb_speed|heatmap_click|gpu|dragging|streaming|verdict|reg_quality|sequences|starts|similarity|landscapes|wrist|all [options]``."""
 
 import argparse
 import sys
@@ -17,6 +17,7 @@ from benchmarks import (
     landmark_accuracy,
     landscapes,
     pnp,
+    pose_speed,
     precision,
     rayemb_accuracy,
     rayemb_speed,
@@ -45,6 +46,7 @@ COMMANDS = {
     "rayemb": rayemb_accuracy,
     "landmarks": landmark_accuracy,
     "regression": regression,
+    "pose_speed": pose_speed,
     "rayemb_trust": rayemb_trust,
     "rayemb_speed": rayemb_speed,
     "heatmap_click": heatmap_click,

@@ -37,7 +37,7 @@ Record = dict[str, Any]
 FAR_MM = 10.0
 SYMMETRIC = ("phantom", "skull_phantom")
 """Their left and right are alike: no picture tells whether it was mirrored."""
-MEASURES = ("settled", "sharpness", "agreement", "slack")
+MEASURES = ("settled", "sharpness", "agreement", "slack", "drift")
 
 
 IMPOSSIBLE = ("turned by 180 deg", "inverted", "another patient")
@@ -197,7 +197,9 @@ def probability(record: Record, weights: np.ndarray) -> float:
 def figures(record: Record) -> np.ndarray:
     """`MEASURES` of a result with evidence; of the slack the logarithm."""
     found = record["evidence"]
-    return np.array([*(found[name] for name in MEASURES[:3]), np.log(found["slack_mm"])])
+    return np.array(
+        [*(found[name] for name in MEASURES[:3]), np.log(found["slack_mm"]), found["drift_mm"]]
+    )
 
 
 def judged(records: Sequence[Record]) -> list[Record]:

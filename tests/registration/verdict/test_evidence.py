@@ -110,6 +110,16 @@ def test_the_slack_is_that_of_the_worst_radiograph_at_the_patient():
     assert larger.slack_mm == pytest.approx(1.6 * alone.slack_mm)
 
 
+def test_so_is_the_drift():
+    still = patches([0.9] * 20, [0.9] * 20, [0.1] * 20)
+    drifting = replace(still, moved=np.broadcast_to([0.0, 3.0], (20, 2)))
+    found = weighed([(still, 0.5), (drifting, 0.5)])
+    assert found is not None
+    # In pixels of half a millimetre; the prior pulls back a little.
+    assert found.drift_mm == pytest.approx(1.5, rel=0.01)
+    assert weighed([(still, 0.5)]).drift_mm == pytest.approx(0.0, abs=1e-9)
+
+
 def moved(pose: Pose, *along: float) -> Pose:
     """Along the axes of the camera, mm."""
     shift = pose.rotation @ torch.tensor(along, dtype=torch.float64)

@@ -35,8 +35,8 @@ def test_every_pose_has_the_same_threshold():
     from napari_xreg.registration.verdict.evidence import Evidence
     from napari_xreg.registration.verdict.verdict import Verdict
 
-    assert Verdict(TRUSTED + 1e-6, Evidence(1.0, 1.0, 1.0, 50, 0.04)).trusted
-    assert not Verdict(TRUSTED - 1e-6, Evidence(1.0, 1.0, 1.0, 50, 0.04)).trusted
+    assert Verdict(TRUSTED + 1e-6, Evidence(1.0, 1.0, 1.0, 50, 0.04, 0.1)).trusted
+    assert not Verdict(TRUSTED - 1e-6, Evidence(1.0, 1.0, 1.0, 50, 0.04, 0.1)).trusted
     # A spread just up to the threshold of a detector is just trusted.
     assert DetectionTrust(2.999, 3.0, 9, "").likelihood.probability == pytest.approx(
         TRUSTED, abs=1e-3

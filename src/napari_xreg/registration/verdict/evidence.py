@@ -10,8 +10,8 @@ import torch
 
 from napari_xreg.images import Radiograph, Volume, without_saturated
 from napari_xreg.registration.refinement.views import View, at_pixels
+from napari_xreg.registration.verdict.motion import common_motion
 from napari_xreg.registration.verdict.patches import Array, Patches, match_patches
-from napari_xreg.registration.verdict.slack import slack_pixels
 from napari_xreg.rendering import render_drr
 
 PIXELS = 256
@@ -45,7 +45,10 @@ class Evidence:
     patches
         How many convincing patches there are, in all radiographs.
     slack_mm
-        How far the patches would let the picture slide along its loosest direction (`slack`), at the
+        How far the patches would let the picture slide along its loosest direction
+        (`motion.CommonMotion`), at the patient; of several radiographs the largest.
+    drift_mm
+        How far from where the pose puts them the patches fit best by their common motion, at the
         patient; of several radiographs the largest.
     """
 
@@ -54,6 +57,7 @@ class Evidence:
     agreement: float
     patches: int
     slack_mm: float
+    drift_mm: float
 
 
 def evidence_of(volume: Volume, views: Sequence[View]) -> Evidence | None:
@@ -95,6 +99,10 @@ def weighed(found: Sequence[tuple[Patches, float]]) -> Evidence | None:
     if count < FEWEST:
         return None
     here, best, rival = here[convincing], best[convincing], rival[convincing]
+    together = [
+        (common_motion(patches, say), pixel_mm)
+        for (patches, pixel_mm), say in zip(found, says, strict=True)
+    ]
     worse, alone = here[:, None] - aside[convincing], 1.0 - own[convincing]
     both = np.isfinite(worse) & np.isfinite(alone)
     return Evidence(
@@ -102,10 +110,8 @@ def weighed(found: Sequence[tuple[Patches, float]]) -> Evidence | None:
         sharpness=float(worse[both].sum() / max(alone[both].sum(), 1e-6)),
         agreement=float(best.mean()),
         patches=count,
-        slack_mm=max(
-            slack_pixels(patches, say) * pixel_mm
-            for (patches, pixel_mm), say in zip(found, says, strict=True)
-        ),
+        slack_mm=max(motion.slack * pixel_mm for motion, pixel_mm in together),
+        drift_mm=max(motion.drift * pixel_mm for motion, pixel_mm in together),
     )
 
 

@@ -34,8 +34,8 @@ ISOCENTER_OFF = 0.07
 """Of the source-isocenter distance: a middle of rotation farther from where the header puts it
 contradicts the header."""
 
-OFFSET, SETTLED, SHARPNESS, AGREEMENT, SLACK = -3.33, 11.61, 4.7, -16.13, -3.04
-"""Of the log odds, that of slack for its logarithm in mm: `python -m benchmarks verdict --fit`."""
+OFFSET, SETTLED, SHARPNESS, AGREEMENT, SLACK, DRIFT = -2.89, 10.44, 6.17, -13.29, -2.02, -1.05
+"""Of the log odds, that of slack for its logarithm in mm, of drift for mm: `python -m benchmarks verdict --fit`."""
 NOTHING_SEEN = (
     "Too little of the CT shows in the radiograph to judge this pose: look at the overlay."
 )
@@ -178,6 +178,7 @@ def verdict_on(
             + SHARPNESS * evidence.sharpness
             + AGREEMENT * evidence.agreement
             + SLACK * math.log(evidence.slack_mm)
+            + DRIFT * evidence.drift_mm
         )
         likely = 1.0 / (1.0 + math.exp(-odds))
     return Verdict(

@@ -1,10 +1,14 @@
-"""Slack: how far a picture would let all patches slide together, along its loosest direction.
+"""The common motion of all patches: where they would take the picture, and how far it could slide.
 
 Pieces of a shaft fit where the pose puts them and a centimetre further along it as well: that every
 piece fits is no evidence there. How sharply a patch is located follows from how its own correlation
 falls off and from how much of it the radiograph shows; all patches together locate a motion of the
-picture (shift, turn, scale), and what they leave of the shift is the slack.
+picture (shift, turn, scale), and what they leave of the shift is the slack. The motion itself is the
+drift: at a right pose the pieces fit best about their places, this way and that; at a wrong one near
+by many of them agree on another.
 """
+
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -20,10 +24,27 @@ LARGEST = 0.98
 """A correlation counts as no more: what a DRR shows is never all there is."""
 
 
-def slack_pixels(patches: Patches, convincing: npt.NDArray[np.bool_]) -> float:
-    """Standard deviation of the shift along the direction that is located worst, pixels.
+@dataclass(frozen=True)
+class CommonMotion:
+    """Of all patches of a radiograph together, pixels.
 
-    At most `REACH`, where nothing is located: no patch is looked for farther away.
+    Parameters
+    ----------
+    slack
+        Standard deviation of the shift along the direction that is located worst. At most `REACH`,
+        where nothing is located: no patch is looked for farther away.
+    drift
+        How far the motion takes the patches from where the pose puts them, root of the mean square.
+    """
+
+    slack: float
+    drift: float
+
+
+def common_motion(patches: Patches, convincing: npt.NDArray[np.bool_]) -> CommonMotion:
+    """The shift, turn and scale of the picture that fit best to where patches fit best.
+
+    Contradicting patches lose their say.
 
     Parameters
     ----------
@@ -37,7 +58,7 @@ def slack_pixels(patches: Patches, convincing: npt.NDArray[np.bool_]) -> float:
     located = patches.bend[convincing] * known[:, None, None]
     moved, along = patches.moved[convincing], _motions(patches.middle[convincing])
     agrees = np.ones(len(moved))
-    total = np.eye(4) / REACH**2
+    total, motion = np.eye(4) / REACH**2, np.zeros(4)
     for _ in range(ROUNDS):
         weighed = np.einsum("nki,nkl->nil", along, located * agrees[:, None, None])
         total = np.eye(4) / REACH**2 + np.einsum("nil,nlj->ij", weighed, along)
@@ -45,7 +66,11 @@ def slack_pixels(patches: Patches, convincing: npt.NDArray[np.bool_]) -> float:
         off = moved - along @ motion
         far = np.einsum("nk,nkl,nl->n", off, located, off)
         agrees = 1.0 / (1.0 + far / (2.0 * OUTLYING**2)) ** 2
-    return float(np.sqrt(np.linalg.eigvalsh(np.linalg.inv(total)[:2, :2])[-1]))
+    drifts = ((along @ motion) ** 2).sum(1)
+    return CommonMotion(
+        slack=float(np.sqrt(np.linalg.eigvalsh(np.linalg.inv(total)[:2, :2])[-1])),
+        drift=float(np.sqrt(drifts.mean())) if len(drifts) else 0.0,
+    )
 
 
 def _motions(middle: Matrix) -> Matrix:
