@@ -239,8 +239,11 @@ def test_bones_are_tracked_through_a_sequence(call, case, tmp_path):
     assert [bone["name"] for bone in answer["bones"]] == ["patient", "76"]
     assert [sum(bone["frames"].values()) for bone in answer["bones"]] == [2, 2]
     assert answer["files"] == [
-        str(tmp_path / "o" / name) for name in ("patient/track.csv", "76/track.csv", "between.csv")
-    ]
+        str(tmp_path / "o" / name)
+        for name in (
+            "patient/track.csv", "patient/jointtrack.jts", "76/track.csv", "76/jointtrack.jts", "between.csv",
+        )
+    ]  # fmt: skip
     lines = (tmp_path / "o" / "between.csv").read_text(encoding="utf-8").splitlines()
     rows = list(csv.DictReader(lines[1:]))
     assert [(row["frame"], row["one"], row["other"]) for row in rows] == [

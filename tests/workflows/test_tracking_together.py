@@ -101,7 +101,10 @@ def test_what_is_written_of_several_bones(asked, found, tmp_path):
     done = export_bodies_track(
         BodiesTrackExport(tmp_path, found, asked.bodies, asked.frames, (None, None), film=False)
     )
-    assert done.files == ("patient/track.csv", "bar/track.csv", "between.csv")
+    assert done.files == (
+        "patient/track.csv", "patient/jointtrack.jts", "bar/track.csv", "bar/jointtrack.jts",
+        "between.csv",
+    )  # fmt: skip
     assert done.missing == {}
     lines = (tmp_path / "between.csv").read_text(encoding="utf-8").splitlines()
     assert lines[0] == (
