@@ -1,6 +1,7 @@
 """Frames are looked at: by napari's slider and its play button, before anything is tracked, and at no cost to undo."""
 
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -182,3 +183,56 @@ def test_of_frames_that_come_faster_than_they_are_read_the_last_is_shown(widget,
     assert viewer.dims.current_step[0] == 19
     assert widget.controls.number.value() == 20
     assert len(session.history) == steps
+
+
+def show_again(widget, qtbot):
+    """After a change of the session: the files were looked at again."""
+    qtbot.waitUntil(lambda: not widget._opening.busy, timeout=LONG)
+
+
+def test_distances_that_were_typed_hold_for_all_frames(widget, qtbot):
+    exposures = widget.workbench.session.exposures
+    (before,) = exposures.all
+    arm = replace(ARM, source_to_detector=1070.0)
+    exposures.replace_image(before.id, replace(before.radiograph, carm=arm))
+    show_again(widget, qtbot)
+    looked_at(widget, 8, qtbot)
+    assert (seen(widget), exposures.all[0].radiograph.carm) == (8, arm)
+
+
+def test_of_a_cropped_radiograph_there_are_no_frames(widget, qtbot):
+    session = widget.workbench.session
+    (before,) = session.exposures.all
+    session.exposures.replace_image(before.id, before.radiograph.crop(10, 9, 50, 60))
+    show_again(widget, qtbot)
+    widget.go_to(8)
+    assert widget.sequence is None
+    assert session.exposures.all[0].radiograph.carm.detector.shape == (50, 60)
+    session.undo()
+    qtbot.waitUntil(lambda: widget.sequence is not None, timeout=LONG)
+    looked_at(widget, 8, qtbot)
+    assert seen(widget) == 8
+
+
+def test_a_second_radiograph_goes_along(widget, cine, patient, qtbot):
+    exposures, source = widget.workbench.session.exposures, file_source(cine / "f_007.npz")
+    start = pose_in(7, patient.volume.center.double())
+    exposures.add(read_xray(source), name="other", start=start, source=source)
+    show_again(widget, qtbot)
+    looked_at(widget, 9, qtbot)
+    assert [round(float(e.radiograph.line_integrals[0, 0])) for e in exposures.all] == [9, 9]
+    exposures.remove(exposures.all[-1].id)
+    show_again(widget, qtbot)
+    looked_at(widget, 4, qtbot)
+    assert len(widget.sequence.ids) == 1
+
+
+def test_a_crop_after_tracking_is_one_undo_away(widget, qtbot):
+    session = widget.workbench.session
+    tracked(widget, qtbot)
+    (before,) = session.exposures.all
+    session.exposures.replace_image(before.id, before.radiograph.crop(10, 9, 50, 60))
+    for number in (8, 9):
+        looked_at(widget, number, qtbot)
+    assert session.undo() == "frame 8"
+    assert session.exposures.all[0].radiograph.carm.detector.shape == (50, 60)

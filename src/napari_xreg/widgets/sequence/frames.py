@@ -7,7 +7,7 @@ import torch
 from qtpy.QtCore import QObject, Signal
 
 from napari_xreg.geometry import Pose
-from napari_xreg.session import SequenceTrack
+from napari_xreg.session import Exposure, SequenceTrack
 from napari_xreg.viewer import FrameAxis
 from napari_xreg.widgets.bones.drawn import BonesDrawn
 from napari_xreg.widgets.jobs.lane import Lane
@@ -54,6 +54,7 @@ class FramesShown(QObject):
             self._show, lambda asked: read_frame(*asked), on_error=self._not_read, name="Frame"
         )
         self._left: dict[str, Pose] = {}  # where a frame put the cameras
+        self._as_read: dict[str, Exposure] = {}
         self._bench = bench
         self._axis = FrameAxis(bench.viewer)
         self._axis.moved.connect(self.go_to)
@@ -78,7 +79,7 @@ class FramesShown(QObject):
 
     def begin(self, found: SequenceFound) -> None:
         """Other files; of several bones those that are drawn from now on."""
-        self.found, self._left = found, {}
+        self.found, self._left, self._as_read = found, {}, self._used()
         self._axis.show(found.sequence.frames.numbers)
         if found.bodies:
             self.on_canvas.put(found.bodies)
@@ -184,6 +185,19 @@ class FramesShown(QObject):
         ids = () if self.sequence is None else self.sequence.ids
         return {id: exposures[id].world_from_camera for id in ids}
 
+    def fits(self) -> bool:
+        """Whether the files were looked at for the radiographs that are used now, as they are: in the same geometry, uncropped."""
+        used, before = self._used(), self._as_read
+        return (
+            self.number is not None
+            and used.keys() == before.keys()
+            and not any(each.edited for each in used.values())
+            and all(_same_camera(each, before[id]) for id, each in used.items())
+        )
+
+    def _used(self) -> dict[str, Exposure]:
+        return {each.id: each for each in self._session.exposures.all if each.used}
+
     def place(self) -> None:
         """Draw every bone where it was found in the frame that is shown."""
         known, number, layers = self._track.known, self.number, self.on_canvas.layers
@@ -211,6 +225,7 @@ class FramesShown(QObject):
             show_frame(self._session, sequence, frame, poses, moved=moved)
         finally:
             self.showing = False
+        self._as_read = self._used()
         if poses:
             self._left = self.rig()
         if not self._lane.busy:  # else the user is further already
@@ -230,6 +245,12 @@ class FramesShown(QObject):
     def _not_read(self, error: Exception) -> None:
         self.mark(self.number)
         self.failed.emit(error)
+
+
+def _same_camera(one: Exposure, other: Exposure) -> bool:
+    """Another frame may have been taken at other angles of the C-arm, the same one may not."""
+    angles = one.radiograph.nominal == other.radiograph.nominal
+    return one.radiograph.carm == other.radiograph.carm and (angles or one.source != other.source)
 
 
 def _same(one: Mapping[str, Pose], other: Mapping[str, Pose]) -> bool:

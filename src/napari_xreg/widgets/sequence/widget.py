@@ -411,12 +411,14 @@ class SequenceWidget(Docked):
         self.keep_words(f"Its frames cannot be shown. {sentence(error)}", error=True)
 
     def _follow(self) -> None:
-        """Other radiographs: those that are gone take what was tracked along."""
+        """Other radiographs: those that are gone take what was tracked along; before, the files are looked at again for others."""
         if self.frames.showing:
             return
-        if self.sequence is not None and not self.sequence.is_in(self._session):
+        untracked = self.track is None and not self.running
+        if self.sequence is not None and (
+            not self.sequence.is_in(self._session) or (untracked and not self.frames.fits())
+        ):
             self._forget()
-            return
         if self.shown.known is None and not self.running:
             self.controls.words.setText(HINT)
             self._look_ahead()

@@ -236,7 +236,8 @@ def show_frame(
     """Put a frame in the place of the one that a session shows, and the cameras where they were found.
 
     What was picked on another frame, and the results of it, do not go along. Where there are such, or a pose that was set by hand
-    gives way, it is a step of undo; else it is only looked at (`Session.look`), however many frames are.
+    gives way, or a crop or distances that were typed since, it is a step of undo; else it is only looked at (`Session.look`),
+    however many frames are.
 
     Parameters
     ----------
@@ -245,7 +246,10 @@ def show_frame(
     moved
         Whether the cameras stand where nothing but the session has it.
     """
-    lost = (moved and bool(poses)) or any(_only_here(session, id) for id in sequence.ids)
+    lost = (moved and bool(poses)) or any(
+        _only_here(session, id) or session.exposures[id].radiograph.carm != radiograph.carm
+        for id, radiograph in zip(sequence.ids, frame.radiographs, strict=True)
+    )
     why = f"frame {frame.number}"
     with session.one_step(why, work=False) if lost else session.look():
         for id, radiograph, source in zip(
@@ -260,7 +264,8 @@ def _only_here(session: Session, id: str) -> bool:
     """Whether something of a radiograph goes with its picture."""
     entry = session.exposures[id]
     used = any(id in result.radiographs for result in session.results.all)
-    return bool(used or entry.landmarks or entry.left_out or entry.truth is not None)
+    picked = entry.landmarks or entry.left_out or entry.truth is not None
+    return bool(used or picked or entry.edited)
 
 
 @dataclass(frozen=True, eq=False)
