@@ -1,6 +1,6 @@
 """What a track leaves behind: a table, a film, and the poses as JointTrack and Autoscoper read them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,7 +73,7 @@ def export_track(request: TrackExport) -> TrackExported:
     volume = what.volume() if isinstance(what, Rendering) else what
     with written_folder(request.folder, "track") as part:
         each = EachFile(part)
-        _write_table(each, request.track)
+        _write_table(each, request.track, request.frames.numbers)
         if request.trial is not None:
             with each.file(AUTOSCOPER) as path:
                 write_autoscoper(path, request.track, request.trial, volume.shape)
@@ -98,16 +98,18 @@ def export_table(folder: Path, track: Track) -> TrackExported:
     """
     with written_folder(folder, "track") as part:
         each = EachFile(part)
-        _write_table(each, track)
+        _write_table(each, track, [frame.number for frame in track.frames])
         each.check()
     return TrackExported(tuple(each.files), each.missing)
 
 
-def _write_table(each: EachFile, track: Track) -> None:
+def _write_table(each: EachFile, track: Track, numbers: Sequence[int]) -> None:
+    """JointTrack puts a line to the picture of its place: a frame that was not reached has one, too."""
     with each.file(TRACK_TABLE) as path:
         write_track(path, rows_of(track), track.carm, track.pivot, simulated=track.simulated)
     with each.file(JOINTTRACK) as path:
-        write_jointtrack(path, [_for_jointtrack(frame) for frame in track.frames])
+        found = {frame.number: _for_jointtrack(frame) for frame in track.frames}
+        write_jointtrack(path, [found.get(number) for number in numbers])
 
 
 def _for_jointtrack(frame: TrackedFrame) -> Pose | None:
