@@ -1,15 +1,24 @@
 """The sequence of a session: what goes along when another frame is shown, and what does not."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
 
-from napari_xreg.geometry import CArm, CArmPose, Detector
+from napari_xreg.geometry import CArm, CArmPose, Detector, Pose
 from napari_xreg.images import Landmark, Radiograph, ReadError, write_radiograph
 from napari_xreg.registration import Registration, Status
 from napari_xreg.session import ALONE, SequenceTrack, Session, file_source, read_xray
-from napari_xreg.workflows import read_frame, sequence_of, sequence_request, show_frame
+from napari_xreg.workflows import (
+    Frames,
+    SessionSequence,
+    carried_poses,
+    read_frame,
+    sequence_of,
+    sequence_request,
+    show_frame,
+)
 
 ARM = CArm(1020.0, 750.0, Detector((5, 7), (6.8, 9.8), (2.5, 2.0)))
 POSE = ARM.world_from_camera(7.0, -4.0, 2.0, isocenter=torch.zeros(3, dtype=torch.float64))
@@ -90,6 +99,37 @@ def test_what_fails_while_it_is_looked_at_changed_nothing(session):
         looked()
     assert session.state is before
     assert len(session.history) == steps
+
+
+def test_a_bone_lies_in_another_frame_as_it_did_though_the_c_arm_moved():
+    def at(*shift, turned=False):
+        quarter = [[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]  # x goes to y
+        rotation = torch.tensor(quarter) if turned else torch.eye(3)
+        return Pose(rotation.double(), torch.tensor(shift, dtype=torch.float64))
+
+    # Two cameras; a header moves the first by 5 mm along x of the rig between frames 1 and 4, and turns it.
+    rig = {
+        1: (at(0.0, 0.0, 700.0), at(-3.0, 2.0, 650.0)),
+        4: (at(5.0, 0.0, 700.0, turned=True), at(-3.0, 2.0, 650.0)),
+    }
+    read = []
+
+    def views(number):
+        read.append(number)
+        return tuple(SimpleNamespace(world_from_camera=pose) for pose in rig[number])
+
+    sequence = SessionSequence(Frames((1, 4), views, None, ""), 1, ("a", "b"), (), ())
+    body = at(11.0, -7.0, 1.0, turned=True)  # how the rig lies to the bone in frame 1
+    poses = {id: body @ pose for id, pose in zip("ab", rig[1], strict=True)}
+    there = carried_poses(sequence, poses, 1, 4)
+    # (5, 0, 700) turned to (0, 5, 700), and two quarter turns.
+    torch.testing.assert_close(there["a"].translation, torch.tensor([11.0, -2.0, 701.0]).double())
+    half = torch.diag(torch.tensor([-1.0, -1.0, 1.0])).double()
+    torch.testing.assert_close(there["a"].rotation, half)
+    torch.testing.assert_close(there["b"].matrix(), poses["b"].matrix())
+    read.clear()
+    assert carried_poses(sequence, poses, 1, 1) == poses
+    assert read == []
 
 
 def test_a_geometry_that_was_typed_is_that_of_every_frame(session):

@@ -245,6 +245,7 @@ from .tracking.of_session import (
     FrameRead as FrameRead,
     SequenceRequest as SequenceRequest,
     SessionSequence as SessionSequence,
+    carried_poses as carried_poses,
     read_frame as read_frame,
     sequence_of as sequence_of,
     sequence_request as sequence_request,

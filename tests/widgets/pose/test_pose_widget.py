@@ -18,6 +18,7 @@ from napari_xreg.widgets.landmarks.widget import LandmarksWidget
 from napari_xreg.widgets.pose.rows import side_of
 from napari_xreg.widgets.pose.shortcuts import PRESETS, SHORTCUTS, answer_with
 from napari_xreg.widgets.pose.widget import PoseWidget
+from napari_xreg.widgets.sequence.keys import SEQUENCE_SHORTCUTS
 
 CONTROL = Qt.KeyboardModifier.ControlModifier
 SHIFT = Qt.KeyboardModifier.ShiftModifier
@@ -456,12 +457,14 @@ def test_no_key_of_naparis_is_taken_and_all_are_in_the_preferences():
         for rule in (rule for action in actions for rule in action.keybindings or ()):
             keys = (rule.primary, rule.win, rule.mac, rule.linux)
             theirs |= {coerce_keybinding(key) for key in keys if key is not None}
-    ours = [coerce_keybinding(shortcut.key) for shortcut in SHORTCUTS]
-    assert len(set(ours)) == len(ours) == 21
+    every = (*SHORTCUTS, *SEQUENCE_SHORTCUTS)
+    ours = [coerce_keybinding(shortcut.key) for shortcut in every]
+    assert len(set(ours)) == len(ours) == 24
     assert not theirs & set(ours)
-    answer_with(lambda viewer, name: None)  # once: who was first answers
+    for of_one in (SHORTCUTS, SEQUENCE_SHORTCUTS):
+        answer_with(lambda viewer, name: None, of_one)  # once: who was first answers
     listed = action_manager._get_provider_actions(ViewerModel)
-    for shortcut in SHORTCUTS:
+    for shortcut in every:
         assert listed[f"napari_xreg:{shortcut.name}"].description == shortcut.words
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from qtpy.QtCore import QPoint
+from qtpy.QtCore import QPoint, Qt
 from sequence_parts import ARM, LEFT, LONG, NUMBERS, STEP, looked_at, tracked
 
 from napari_xreg.images import Landmark, Radiograph, write_radiograph
@@ -205,6 +205,59 @@ def test_a_kept_pose_is_there_again_when_its_frame_is(widget, requests, moving, 
     widget.controls.forget_button.click()
     assert widget.keys == ()
     assert widget.controls.strip.color_of(7) == COLORS[FrameState.TRACKED]
+
+
+def test_a_pose_is_copied_to_another_frame_by_its_keys(widget, requests, moving, qtbot):
+    _, truth, _ = moving
+    session, controls = widget.workbench.session, widget.controls
+    canvas = widget.workbench.viewer.window._qt_viewer.canvas.native
+    shift = Qt.KeyboardModifier.ShiftModifier
+    tracked(widget, qtbot)
+    assert not controls.paste_button.isEnabled()
+    session.poses.set(truth[7], "by hand")
+    qtbot.keyClick(canvas, Qt.Key.Key_C, shift)
+    assert controls.paste_button.isEnabled()
+    looked_at(widget, 8, qtbot)
+    before = shown(widget).world_from_camera
+    assert not torch.equal(before.matrix(), truth[7].matrix())
+    qtbot.keyClick(canvas, Qt.Key.Key_V, shift)
+    qtbot.waitUntil(lambda: session.history.undoes == "paste the pose of frame 7", timeout=LONG)
+
+    def stands_at(pose):
+        there = shown(widget).world_from_camera.matrix()
+        torch.testing.assert_close(there, pose.matrix(), rtol=0, atol=1e-9)
+
+    stands_at(truth[7])
+    assert session.undo() == "paste the pose of frame 7"
+    stands_at(before)
+    session.redo()
+    qtbot.keyClick(canvas, Qt.Key.Key_K, shift)
+    assert widget.keys == (8,)
+    looked_at(widget, 6, qtbot)
+    looked_at(widget, 8, qtbot)
+    stands_at(truth[7])
+    assert "Key: Shift+V." in controls.paste_button.toolTip()
+    # Other radiographs take it along.
+    session.exposures.remove(session.exposures.active.id)
+    assert not widget.copied.there
+    assert not controls.paste_button.isEnabled()
+
+
+def test_a_pose_that_is_pasted_too_late_moves_nothing(widget, requests, moving, qtbot):
+    _, truth, _ = moving
+    tracked(widget, qtbot)
+    widget.workbench.session.poses.set(truth[7], "by hand")
+    qtbot.mouseClick(widget.controls.copy_button, LEFT)
+    looked_at(widget, 8, qtbot)
+    late = widget.copied._put
+    answers = []
+    widget.copied._lane._on_answer = answers.append
+    qtbot.mouseClick(widget.controls.paste_button, LEFT)
+    qtbot.waitUntil(lambda: bool(answers), timeout=LONG)
+    looked_at(widget, 6, qtbot)
+    before = shown(widget).world_from_camera
+    late(answers[0])
+    assert torch.equal(shown(widget).world_from_camera.matrix(), before.matrix())
 
 
 def test_a_kept_pose_is_that_of_each_camera(widget, requests, moving, qtbot, tmp_path):

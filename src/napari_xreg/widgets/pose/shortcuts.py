@@ -75,18 +75,20 @@ SHORTCUTS = (
     Shortcut("compare", "Alt-N", "X-ray to CT: compare start, result and current pose"),
 )
 
-_answered_by: list[Callable[[Any, str], None]] = []
+_answered_by: dict[str, Callable[[Any, str], None]] = {}
 
 
-def answer_with(call: Callable[[Any, str], None]) -> None:
-    """Register the actions, once; `call` is given the viewer and the name of the action."""
-    if _answered_by:
+def answer_with(
+    call: Callable[[Any, str], None], shortcuts: tuple[Shortcut, ...] = SHORTCUTS
+) -> None:
+    """Register actions, once; `call` is given the viewer and the name of the action."""
+    if shortcuts[0].name in _answered_by:
         return
-    _answered_by.append(call)
+    _answered_by.update({shortcut.name: call for shortcut in shortcuts})
     for key, symbol in (("PageUp", "PgUp"), ("PageDown", "PgDn")):
         KEY_SYMBOLS.setdefault(key, symbol)  # napari (0.9) binds them and warns that they are none
     chosen = get_settings().shortcuts.shortcuts
-    for shortcut in SHORTCUTS:
+    for shortcut in shortcuts:
         name = f"napari_xreg:{shortcut.name}"
         action_manager.register_action(
             name, _command(shortcut.name), shortcut.words, ViewerModel, shortcut.repeats
@@ -103,6 +105,6 @@ def key_of(name: str) -> str:
 
 def _command(name: str) -> Callable[[Any], None]:
     def command(viewer: ViewerModel) -> None:
-        _answered_by[0](viewer, name)
+        _answered_by[name](viewer, name)
 
     return command

@@ -49,6 +49,13 @@ class SequenceControls(QWidget):
         self.forget_button = button(
             "Do not keep it", "The frame that is shown is tracked like others again."
         )
+        self.copy_button = button(
+            "Copy pose", "Remember the current pose of the frame that is shown, for another frame."
+        )
+        self.paste_button = button(
+            "Paste pose",
+            "Bring the bone in the frame that is shown to where it lay when its pose was copied. Keep this pose then makes it a key frame.",
+        )
         self.strip = FrameStrip()
         self.rows = BoneRows()
         self.against = QComboBox()
@@ -77,6 +84,7 @@ class SequenceControls(QWidget):
         layout.addWidget(self.legend)
         layout.addWidget(self.number)
         layout.addLayout(row([self.key_button, self.forget_button]))
+        layout.addLayout(row([self.copy_button, self.paste_button]))
         layout.addWidget(self.behind)
         layout.addWidget(self.against)
         layout.addWidget(self.plots)
@@ -86,8 +94,9 @@ class SequenceControls(QWidget):
         layout.addStretch(1)
 
     def follow(
-        self, *, running: bool, ready: bool, shown: bool, kept: bool, behind: bool, tracked: bool
-    ) -> None:
+        self, *, running: bool, ready: bool, shown: bool, kept: bool, behind: bool, tracked: bool,
+        copied: bool,
+    ) -> None:  # fmt: skip
         """Which can be used now.
 
         Parameters
@@ -102,13 +111,16 @@ class SequenceControls(QWidget):
             Whether other poses are kept than were tracked with.
         tracked
             Whether there is a track.
+        copied
+            Whether there is a pose to paste.
         """
         self.several.setEnabled(not running)
         self.go.setText("Cancel" if running else "Track")
         self.go.setEnabled(running or ready)
-        for each in (self.number, self.key_button):
+        for each in (self.number, self.key_button, self.copy_button):
             each.setEnabled(shown and not running)
         self.forget_button.setEnabled(kept and not running)
+        self.paste_button.setEnabled(copied and shown and not running)
         self.behind.setVisible(behind and not running)
         self.export_button.setEnabled(tracked and not running)
 

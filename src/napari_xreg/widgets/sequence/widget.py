@@ -16,7 +16,9 @@ from napari_xreg.widgets.parts.device_choice import preferred_device
 from napari_xreg.widgets.parts.file_dialogs import choose_folder
 from napari_xreg.widgets.parts.scrolling import scrolled
 from napari_xreg.widgets.sequence.controls import BEHIND, HINT, UNTRACKED, SequenceControls
+from napari_xreg.widgets.sequence.copied import CopiedPose
 from napari_xreg.widgets.sequence.frames import FramesShown
+from napari_xreg.widgets.sequence.keys import COPY, KEEP, PASTE, SequenceKeys
 from napari_xreg.widgets.sequence.known import Known
 from napari_xreg.widgets.sequence.several import FINDING
 from napari_xreg.widgets.sequence.shown import TrackShown
@@ -61,6 +63,16 @@ class SequenceWidget(Docked):
         self.controls = SequenceControls()
         self.shown = TrackShown(self.controls)
         self.frames = FramesShown(self.workbench, self.controls, self.shown)
+        self.copied = CopiedPose(
+            self.frames,
+            self._session.poses.set_several,
+            lambda error: self.keep_words(sentence(error), error=True),
+        )
+        controls = self.controls
+        self._keys = SequenceKeys(
+            self.workbench,
+            {COPY: controls.copy_button, PASTE: controls.paste_button, KEEP: controls.key_button},
+        )
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(scrolled(self.controls))
@@ -103,6 +115,8 @@ class SequenceWidget(Docked):
             (controls.export_button, self.ask_where_to_export),
             (controls.key_button, self.keep_pose),
             (controls.forget_button, self.forget_pose),
+            (controls.copy_button, self.copy_pose),
+            (controls.paste_button, self.copied.paste),
         ):
             pressed.clicked.connect(lambda _=False, slot=slot: slot())
         for chosen in (
@@ -281,8 +295,16 @@ class SequenceWidget(Docked):
             return
         kept = known.track.keep(known.chosen, number, self.frames.rig())
         self._put_track(kept, f"keep the pose of frame {number}")
-        of = f" of {bone_words(known.chosen)}" if known.several else ""
-        show_info(f"The pose{of} in frame {number} is kept. Track again to go on from it.")
+        show_info(f"The pose{self._of()} in frame {number} is kept. Track again to go on from it.")
+
+    def copy_pose(self) -> None:
+        """Remember the current pose of the frame that is shown, to be pasted into another."""
+        self.copied.copy(self._of())
+        self._switch()
+
+    def _of(self) -> str:
+        known = self.shown.known
+        return f" of {bone_words(known.chosen)}" if known is not None and known.several else ""
 
     def forget_pose(self) -> None:
         """The frame that is shown is no key frame of the chosen bone any more."""
@@ -452,6 +474,7 @@ class SequenceWidget(Docked):
         self._opening.drop()
         self._volume = None
         self.frames.forget()
+        self.copied.forget()
         self.shown.forget()
         self.controls.words.setText(HINT)
         self._switch()
@@ -465,6 +488,7 @@ class SequenceWidget(Docked):
             kept=number in self.keys,
             behind=self.shown.known is not None and self.shown.known.track.behind,
             tracked=self.track is not None,
+            copied=self.copied.there,
         )
 
     def teardown(self) -> None:
@@ -475,4 +499,6 @@ class SequenceWidget(Docked):
         self._opening.close()
         self.controls.several.close_lane()
         self._drawing.stop()
+        self._keys.close()
+        self.copied.close()
         self.frames.close()

@@ -260,6 +260,32 @@ def show_frame(
             session.poses.set_several(poses, "")
 
 
+def carried_poses(
+    sequence: SessionSequence, poses: Mapping[str, Pose], then: int, number: int
+) -> dict[str, Pose]:
+    """The cameras about a bone in a frame, where it lies as it did in another; it reads both where they differ, in any thread.
+
+    Parameters
+    ----------
+    poses
+        ``world_from_camera`` of every camera in frame `then`, by `Exposure.id`.
+    then, number
+        Of the frame that they are of, and of the one that is asked for.
+
+    Raises
+    ------
+    ReadError
+        If a file of either frame cannot be read.
+    """
+    if then == number:
+        return dict(poses)
+    before, now = sequence.frames.views(then), sequence.frames.views(number)
+    return {
+        id: poses[id] @ (a.world_from_camera.inverse() @ b.world_from_camera)
+        for id, a, b in zip(sequence.ids, before, now, strict=True)
+    }
+
+
 def _only_here(session: Session, id: str) -> bool:
     """Whether something of a radiograph goes with its picture."""
     entry = session.exposures[id]
