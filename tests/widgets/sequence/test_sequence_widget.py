@@ -220,7 +220,7 @@ def test_a_pose_is_copied_to_another_frame_by_its_keys(widget, requests, moving,
     looked_at(widget, 8, qtbot)
     before = shown(widget).world_from_camera
     assert not torch.equal(before.matrix(), truth[7].matrix())
-    qtbot.keyClick(canvas, Qt.Key.Key_V, shift)
+    qtbot.keyClick(canvas, Qt.Key.Key_I, shift)
     qtbot.waitUntil(lambda: session.history.undoes == "paste the pose of frame 7", timeout=LONG)
 
     def stands_at(pose):
@@ -236,7 +236,7 @@ def test_a_pose_is_copied_to_another_frame_by_its_keys(widget, requests, moving,
     looked_at(widget, 6, qtbot)
     looked_at(widget, 8, qtbot)
     stands_at(truth[7])
-    assert "Key: Shift+V." in controls.paste_button.toolTip()
+    assert "Key: Shift+I." in controls.paste_button.toolTip()
     # Other radiographs take it along.
     session.exposures.remove(session.exposures.active.id)
     assert not widget.copied.there

@@ -13,7 +13,7 @@ COPY, PASTE, KEEP = "sequence_copy", "sequence_paste", "sequence_keep"
 SEQUENCE_SHORTCUTS = (
     Shortcut(COPY, "Shift-C", "X-ray to CT: copy the pose of the shown frame (Sequence)"),
     Shortcut(
-        PASTE, "Shift-V", "X-ray to CT: paste the copied pose into the shown frame (Sequence)"
+        PASTE, "Shift-I", "X-ray to CT: paste the copied pose into the shown frame (Sequence)"
     ),
     Shortcut(KEEP, "Shift-K", "X-ray to CT: keep the pose of the shown frame (Sequence)"),
 )
