@@ -55,6 +55,6 @@ class SequenceKeys:
 def _press(viewer: Any, name: str) -> None:
     bare = getattr(viewer, "__wrapped__", viewer)
     for bench, widgets in list(_open.items()):
-        if bench.viewer is bare and widgets:
+        if bench.viewer is bare and not bench.closed and widgets:
             widgets[-1].press(name)
             return
