@@ -175,7 +175,7 @@ def _press(viewer: Any, name: str) -> None:
     """A key in a viewer: the newest of its Pose widgets answers, if there is one."""
     bare = getattr(viewer, "__wrapped__", viewer)
     for bench, mice in list(_open.items()):
-        if bench.viewer is bare and mice:
+        if bench.viewer is bare and not bench.closed and mice:
             mice[-1].press(name)
             return
 
