@@ -114,6 +114,7 @@ def plant(error, source):
     """How the tests nearest to this error end with it in `source`, which is put right again."""
     file = source / PACKAGE / error.file
     sound = file.read_text(encoding="utf-8")
+    compiled = "jit" in sound or "@intrinsic" in sound
     file.write_text(sound.replace(error.old, error.new), encoding="utf-8")
     # numba compiles a kernel anew when its own file changes, not when one that it calls from another
     # file does: an error in a kernel begins without any.
@@ -121,7 +122,7 @@ def plant(error, source):
     shutil.rmtree(fresh, ignore_errors=True)
     kept = source.with_name(f"{source.name}-kernels")
     try:
-        ended, first = run(source, error.tests, fresh if "jit" in sound else kept)
+        ended, first = run(source, error.tests, fresh if compiled else kept)
     finally:
         file.write_text(sound, encoding="utf-8")
     if ended != "failed":

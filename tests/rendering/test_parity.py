@@ -1,5 +1,6 @@
 """The fast kernels against the plain reference: images, Jacobians, gradients, odd rays."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -68,6 +69,22 @@ def test_a_pixel_list_is_the_image_at_its_pixels(noise, carm, pose_of, method, b
     assert image[rows, columns].max() > 0.1
     torch.testing.assert_close(at, image[rows, columns], rtol=1e-6, atol=1e-7)
     torch.testing.assert_close(jacobian_at, jacobian[:, rows, columns], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_ray_does_not_depend_on_those_beside_it(noise, carm, pose_of, packed):
+    """Joseph's kernel takes eight at a time: to the last digit, also where they cross other planes."""
+    pose, ready = pose_of(noise, (45.0, 12.0, 7.0)), prepare(noise, packed=packed)
+    rows, columns = carm.detector.shape
+    every = np.stack(np.mgrid[:rows, :columns], -1).reshape(-1, 2).astype(float)
+    order = np.random.default_rng(3).permutation(len(every))[:-3]
+    image, jacobian = march_view(ready, carm, pose)
+    at, jacobian_at = march_view(ready, carm, pose, pixels=every[order])
+    assert len(order) % 8
+    assert np.array_equal(at, image.reshape(-1)[order])
+    assert np.array_equal(jacobian_at, jacobian.reshape(6, -1)[:, order])
+    alone, _ = march_view(ready, carm, pose, jacobian=False)
+    np.testing.assert_allclose(alone, image, rtol=1e-6, atol=1e-7)
 
 
 def test_a_fractional_pixel_is_a_pixel_of_a_shifted_detector(noise, carm, pose_of):
