@@ -187,7 +187,7 @@ def test_of_frames_that_come_faster_than_they_are_read_the_last_is_shown(widget,
 
 def show_again(widget, qtbot):
     """After a change of the session: the files were looked at again."""
-    qtbot.waitUntil(lambda: not widget._opening.busy, timeout=LONG)
+    qtbot.waitUntil(lambda: not widget.looking.busy, timeout=LONG)
 
 
 def test_distances_that_were_typed_hold_for_all_frames(widget, qtbot):

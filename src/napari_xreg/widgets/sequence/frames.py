@@ -7,6 +7,7 @@ import torch
 from qtpy.QtCore import QObject, Signal
 
 from napari_xreg.geometry import Pose
+from napari_xreg.images import Volume
 from napari_xreg.session import Exposure, SequenceTrack
 from napari_xreg.viewer import FrameAxis
 from napari_xreg.widgets.bones.drawn import BonesDrawn
@@ -50,6 +51,8 @@ class FramesShown(QObject):
         """Whether what changes in the session is a frame that is being shown."""
         self.found: SequenceFound | None = None
         """None: no files were looked at."""
+        self.volume: Volume | None = None
+        """The CT that they were looked at for, as read."""
         self._lane = Lane(
             self._show, lambda asked: read_frame(*asked), on_error=self._not_read, name="Frame"
         )

@@ -10,16 +10,16 @@ from qtpy.QtWidgets import QVBoxLayout
 from napari_xreg.session import ALONE, SequenceTrack, Track, TrackedFrame
 from napari_xreg.widgets.docks.docked import Docked
 from napari_xreg.widgets.jobs.jobs import Job, without_events
-from napari_xreg.widgets.jobs.lane import Lane
 from napari_xreg.widgets.jobs.telling import sentence, show_info, show_warning, tell_written
 from napari_xreg.widgets.parts.device_choice import preferred_device
 from napari_xreg.widgets.parts.file_dialogs import choose_folder
 from napari_xreg.widgets.parts.scrolling import scrolled
-from napari_xreg.widgets.sequence.controls import BEHIND, HINT, UNTRACKED, SequenceControls
+from napari_xreg.widgets.sequence.controls import BEHIND, HINT, SequenceControls
 from napari_xreg.widgets.sequence.copied import CopiedPose
 from napari_xreg.widgets.sequence.frames import FramesShown
 from napari_xreg.widgets.sequence.keys import COPY, KEEP, PASTE, SequenceKeys
 from napari_xreg.widgets.sequence.known import Known
+from napari_xreg.widgets.sequence.looking import Looking
 from napari_xreg.widgets.sequence.several import FINDING
 from napari_xreg.widgets.sequence.shown import TrackShown
 from napari_xreg.widgets.sequence.since import AS_BEFORE, NOTHING, SO_FAR, since
@@ -30,7 +30,6 @@ from napari_xreg.workflows import (
     SessionSequence,
     bone_words,
     export_sequence,
-    find_sequence,
     track_request,
     track_session,
 )
@@ -52,10 +51,6 @@ class SequenceWidget(Docked):
         super().__init__(napari_viewer)
         self._session = self.workbench.session
         self._job: Job | None = None
-        self._volume: Any = None  # the CT that was tracked in, as read
-        self._opening = Lane(
-            self._opened, find_sequence, on_error=self._not_opened, name="Sequence"
-        )
         self._drawing = QTimer(self)
         self._drawing.setSingleShot(True)
         self._drawing.setInterval(DRAW_MS)
@@ -63,6 +58,11 @@ class SequenceWidget(Docked):
         self.controls = SequenceControls()
         self.shown = TrackShown(self.controls)
         self.frames = FramesShown(self.workbench, self.controls, self.shown)
+        self.looking = Looking(
+            self._session, self.controls, self.shown, self.frames,
+            held=lambda: self.running or self.torn_down, show=self._show, switch=self._switch,
+            fail=lambda words: self.keep_words(words, error=True),
+        )  # fmt: skip
         self.copied = CopiedPose(
             self.frames,
             self._session.poses.set_several,
@@ -86,7 +86,7 @@ class SequenceWidget(Docked):
         self.controls.several.follow(session.patient.labels)
         self._follow_track()
         self._follow()
-        self.controls.several.choice.changed.connect(self._look_ahead)
+        self.controls.several.choice.changed.connect(self.looking.ahead)
 
     @property
     def running(self) -> bool:
@@ -156,8 +156,8 @@ class SequenceWidget(Docked):
         except ValueError as error:
             self.keep_words(sentence(error), error=True)
             return
-        self._volume = session.patient.volume
-        self._opening.drop()
+        self.frames.volume = session.patient.volume
+        self.looking.drop()
         self.controls.words.setText("Looking at the files …")
         self._job = self.workbench.jobs.start(
             "Tracking",
@@ -356,7 +356,7 @@ class SequenceWidget(Docked):
         if track is None:
             self._not_tracked()
             return
-        self._volume = self._session.patient.volume
+        self.frames.volume = self._session.patient.volume
         bones = {} if ALONE in track.bones else {n: ids for n, ids in track.bones.items() if ids}
         self.controls.several.choose(bones.values())
         if found is None or not found.is_of(track):
@@ -364,73 +364,16 @@ class SequenceWidget(Docked):
         self._show(track)
         self._switch()
         if self.frames.found is None:
-            try:
-                request = track_request(self._session, self.controls.settings.value(), bones)
-            except ValueError as error:
-                self._not_opened(error)
-                return
-            self.controls.words.setText("Looking at the files …")
-            self._opening.ask(request)
+            self.looking.again(bones)
 
     def _not_tracked(self) -> None:
         """Nothing is known of the sequence, undone for instance: its frames can be gone through as before."""
         found = self.frames.found
-        if found is None or self._volume is None or not found.sequence.is_in(self._session):
+        if found is None or self.frames.volume is None or not found.sequence.is_in(self._session):
             self._forget()
-            self._look_ahead()
+            self.looking.ahead()
             return
-        self._show_frames(found)
-
-    def _look_ahead(self) -> None:
-        """Frames can be gone through, and poses kept, before anything is tracked."""
-        known = self.shown.known
-        if self.running or self.torn_down or (known is not None and known.track.found is not None):
-            return
-        try:
-            request = track_request(
-                self._session, self.controls.settings.value(), self.controls.several.bones,
-                chosen=self.shown.chosen or PATIENT,
-            )  # fmt: skip
-        except ValueError:  # Track says it
-            return
-        self._opening.ask(request)
-
-    def _show_frames(self, found: SequenceFound) -> None:
-        """Of a sequence that was not tracked yet."""
-        kept = self._session.sequence.track
-        track = found.track if kept is not None else replace(found.track, kept={})
-        self._volume = self._session.patient.volume
-        self.shown.begin(track)
-        self._draw()
-        self.frames.mark(self.frames.number)
-        self.frames.place()
-        self.controls.words.setText(UNTRACKED.format(len(track.numbers)))
-        self._switch()
-
-    def _opened(self, found: SequenceFound) -> None:
-        """The files of a track that was opened, or is to be made: its frames can be shown."""
-        known = self.shown.known
-        if self.torn_down or self.running:
-            return
-        if known is None or known.track.found is None:
-            if found.sequence.is_in(self._session):
-                self.frames.begin(found)
-                self._show_frames(found)
-            return
-        if not (found.is_of(known.track) and found.sequence.is_in(self._session)):
-            others = found.track.voxels != known.track.voxels and found.sequence.is_of(known.track)
-            what = "label map is" if others else "radiographs are"
-            self._not_opened(ValueError(f"the {what} no longer what was tracked"))
-            return
-        self.frames.begin(found)
-        self._show(known.track)
-        self._switch()
-
-    def _not_opened(self, error: Exception) -> None:
-        if self.shown.known is None:  # one picture, for instance: Track says it
-            return
-        self.controls.words.setText(self.shown.words)
-        self.keep_words(f"Its frames cannot be shown. {sentence(error)}", error=True)
+        self.looking.show_frames(found)
 
     def _follow(self) -> None:
         """Other radiographs: those that are gone take what was tracked along; before, the files are looked at again for others."""
@@ -443,7 +386,7 @@ class SequenceWidget(Docked):
             self._forget()
         if self.shown.known is None and not self.running:
             self.controls.words.setText(HINT)
-            self._look_ahead()
+            self.looking.ahead()
         before, number = self.frames.marked, self.frames.number
         self.frames.mark(number)
         self.frames.place()
@@ -453,13 +396,13 @@ class SequenceWidget(Docked):
 
     def _follow_patient(self) -> None:
         """Another CT: what was tracked no longer holds. Else it holds for what was rendered then."""
-        if self._session.patient.volume is not self._volume:
+        if self._session.patient.volume is not self.frames.volume:
             self._forget()
         elif self.track is not None:
             self.controls.words.setText(self.shown.words + self._since())
         self.controls.several.follow(self._session.patient.labels)
         if self.shown.known is None:
-            self._look_ahead()
+            self.looking.ahead()
         self._switch()
 
     def _since(self) -> str:
@@ -471,8 +414,8 @@ class SequenceWidget(Docked):
             self._job.abandon()
             self._job = None
         self._drawing.stop()
-        self._opening.drop()
-        self._volume = None
+        self.looking.drop()
+        self.frames.volume = None
         self.frames.forget()
         self.copied.forget()
         self.shown.forget()
@@ -496,7 +439,7 @@ class SequenceWidget(Docked):
         if self._job is not None:
             self._job.finished.disconnect(self._switch)
             self._job.cancel()
-        self._opening.close()
+        self.looking.close()
         self.controls.several.close_lane()
         self._drawing.stop()
         self._keys.close()
