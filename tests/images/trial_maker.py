@@ -79,7 +79,7 @@ def write_trial(
     return path
 
 
-def seen(index, camera):
+def seen(index, camera, tracked=TRACKED):
     """Row, column of the middle of voxel (x, y, z) by Autoscoper's and OpenCV's formulas alone."""
     deep, high, _ = STACK
     x, y, z = index
@@ -88,5 +88,5 @@ def seen(index, camera):
     )
     assert 0 <= z < deep
     k, rotation, translation = (np.array(part) for part in CAMERAS[camera])
-    u, v, w = k @ (rotation @ (TRACKED @ model)[:3] + translation)
+    u, v, w = k @ (rotation @ (tracked @ model)[:3] + translation)
     return v / w, u / w

@@ -22,7 +22,7 @@ from napari_xreg.workflows import (
     Patient,
     TrialFiles,
     bodies_of_ct,
-    bone_body,
+    body_of_trial,
     track_bodies,
 )
 
@@ -90,13 +90,9 @@ def bones_asked(
     for name in arguments.move:
         said, files = spelled_out(Namespace(**(vars(arguments) | {"volume": name})))
         own = read_patient(said)
-        if not own.rendering.above_water:
-            raise ValueError(
-                f"{name}: its CT holds more than bone: several bodies of a trial are bones alone"
-            )
         start = starting_pose(said, radiographs[0].carm, own.middle, radiographs[0])
         cameras = [view.world_from_camera for view in starting_views(said, start, radiographs)]
-        bodies_.append(bone_body(name, own.rendering.volume(), cameras))
+        bodies_.append(body_of_trial(name, own.rendering, cameras))
         trials.append(files)
     return BonesAsked(tuple(bodies_), tuple(trials))
 

@@ -1,6 +1,6 @@
 """The CT of a session: its labels, the structures chosen, the isocenter."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from operator import attrgetter, is_not
 
@@ -110,6 +110,34 @@ class Patient:
 
         self._store.change("replace the patient", other, work=source is None)
 
+    def show_bone(self, volume: Volume, source: Source | None, starts: Mapping[str, Pose]) -> None:
+        """Another bone of the trial that the CT is one of; the track of the sequence, which is of all of them, stays.
+
+        Landmarks, label map, isocenter and results are those of the bone before, and go. No radiograph moves.
+
+        Parameters
+        ----------
+        starts
+            Where each radiograph starts about this bone, by `Exposure.id`.
+        """
+
+        def other(state: SessionState) -> SessionState:
+            bare = replace(_with_bare_ct(state, volume, source), landmarks=(), track=state.track)
+            return bare.with_exposures(
+                replace(entry, start=starts[entry.id])
+                for entry in bare.exposures
+                if entry.id in starts
+            )
+
+        self._store.change("choose a bone", other)
+
+    @property
+    def only_here(self) -> bool:
+        """Whether something of the CT is nowhere else, and would go with it: picked landmarks, results, labels, an isocenter."""
+        state = self._store.state
+        belongs = (state.labels, state.landmarks, state.results)
+        return state.isocenter is not None or any(belongs)
+
     def nominal_start(self, radiograph: Radiograph) -> Pose:
         """The pose a radiograph starts from if nobody says otherwise; see the function."""
         return nominal_start(radiograph, self.isocenter)
@@ -202,7 +230,14 @@ def _recentred(old: SessionState, new: SessionState) -> SessionState:
 
 
 def _with_ct(state: SessionState, volume: Volume | None, source: Source | None) -> SessionState:
-    new = replace(
+    return _recentred(state, _with_bare_ct(state, volume, source))
+
+
+def _with_bare_ct(
+    state: SessionState, volume: Volume | None, source: Source | None
+) -> SessionState:
+    """Another CT, and nothing that belonged to the one before; radiographs stay where they are."""
+    return replace(
         state,
         volume=volume,
         volume_source=source,
@@ -214,7 +249,6 @@ def _with_ct(state: SessionState, volume: Volume | None, source: Source | None) 
         track=None,
         missing=tuple(gone for gone in state.missing if gone.name not in ("CT", "labels")),
     )
-    return _recentred(state, new)
 
 
 def _started_again(state: SessionState) -> SessionState:

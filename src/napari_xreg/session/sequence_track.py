@@ -41,6 +41,8 @@ class SequenceTrack:
         The bone that the poses of the radiographs are about; `ALONE`: one alone is tracked, or the first.
     voxels
         Digest of which voxels are those of each of several bones; empty: not known.
+    volumes
+        Where the CT of each bone can be read, by its name, where each has one of its own: bones of a trial; none: all are in one CT.
     """
 
     radiographs: tuple[str, ...]
@@ -52,6 +54,7 @@ class SequenceTrack:
     kept: Kept = field(default_factory=dict)
     chosen: str = ALONE
     voxels: str = ""
+    volumes: Mapping[str, Source] = field(default_factory=dict)
 
     @property
     def behind(self) -> bool:

@@ -20,9 +20,12 @@ class Source:
         plain JSON values.
     sha256
         Of the file's content; empty where it was not computed (folders, built-ins).
+    trial
+        Absolute path of the trial of Autoscoper (``trial.cfg``) that a CT is a bone of; empty: of none.
     """
 
     path: str
     built_in: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
     sha256: str = ""
+    trial: str = ""

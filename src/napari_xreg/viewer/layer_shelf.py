@@ -77,6 +77,13 @@ class LayerShelf:
         self._hidden.discard(role)
         return layer
 
+    def take_over(self, role: str, other: "LayerShelf") -> Layer | None:
+        """The layer of another shelf in the same role, which is this one's from now on; None: it has none."""
+        layer = other.get(role)
+        if layer is not None:
+            self._layers[role] = other._layers.pop(role)
+        return layer
+
     def show(self, role: str, visible: bool) -> None:
         """Switch a layer on or off, if it is there."""
         layer = self.get(role)

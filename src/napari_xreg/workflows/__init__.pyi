@@ -3,6 +3,7 @@ from .bodies import (
     BodiesRequest as BodiesRequest,
     Moved as Moved,
     bodies_of_ct as bodies_of_ct,
+    body_of_trial as body_of_trial,
     bone_body as bone_body,
     bones_progress as bones_progress,
     middle_of as middle_of,
@@ -229,11 +230,9 @@ from .tracking.frames import Frames as Frames, frames_of as frames_of, only as o
 from .tracking.in_session import (
     SequenceExport as SequenceExport,
     SequenceFound as SequenceFound,
-    TrackSessionRequest as TrackSessionRequest,
     export_sequence as export_sequence,
     find_sequence as find_sequence,
     poses_in as poses_in,
-    track_request as track_request,
     track_session as track_session,
 )
 from .tracking.joint_table import (
@@ -250,6 +249,16 @@ from .tracking.of_session import (
     sequence_of as sequence_of,
     sequence_request as sequence_request,
     show_frame as show_frame,
+)
+from .tracking.own_bones import (
+    OwnBone as OwnBone,
+    TrialOfSession as TrialOfSession,
+    trial_of as trial_of,
+    with_said as with_said,
+)
+from .tracking.session_request import (
+    TrackSessionRequest as TrackSessionRequest,
+    track_request as track_request,
 )
 from .tracking.settings import TrackSettings as TrackSettings
 from .tracking.together import (

@@ -22,6 +22,7 @@ from napari_xreg.registration import (
     View,
     cut_bodies,
 )
+from napari_xreg.session import Rendering
 from napari_xreg.workflows.opening.patients import Patient, structure_ids
 
 PATIENT = "patient"
@@ -187,6 +188,28 @@ def bone_body(name: str, volume: Volume, cameras: Sequence[Pose]) -> Body:
         About this bone.
     """
     return Body(name, volume, tuple(cameras), middle_of(volume))
+
+
+def body_of_trial(name: str, what: Rendering, cameras: Sequence[Pose]) -> Body:
+    """A bone of a trial, each with a CT of its own.
+
+    Parameters
+    ----------
+    what
+        Its CT.
+    cameras
+        About this bone.
+
+    Raises
+    ------
+    ValueError
+        If the CT holds more than bone: such bodies would add up to more than a radiograph shows.
+    """
+    if not what.above_water:
+        raise ValueError(
+            f"{name}: its CT holds more than bone: several bodies of a trial are bones alone"
+        )
+    return bone_body(name, what.volume(), cameras)
 
 
 def middle_of(volume: Volume) -> Float[Tensor, "3"]:

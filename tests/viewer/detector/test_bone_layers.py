@@ -40,3 +40,27 @@ def test_a_picture_of_another_radiograph_is_not_switched_on(viewer, layers):
     rib.visible = True  # the eye in napari's list
     assert not rib.visible
     assert heard == []
+
+
+def test_layers_of_bones_that_are_there_again_stay_in_the_list(viewer):
+    """Taken out and put in again before they are drawn, they can end napari."""
+    before = BoneLayers(viewer, ("rad", "uln"))
+    picture = np.ones((6, 8), np.float32)
+    before.show({"rad": picture, "uln": picture}, DETECTOR, DETECTOR)
+    radius, ulna = viewer.layers["rad (bone)"], viewer.layers["uln (bone)"]
+    gone, heard, old = [], [], []
+    before.on_switched(lambda *news: old.append(news))
+    viewer.layers.events.removed.connect(lambda event: gone.append(event.value.name))
+    after = BoneLayers(viewer, ("mc3", "uln"), before=before)
+    after.on_switched(lambda *news: heard.append(news))
+    assert gone == ["rad (bone)"]
+    assert list(viewer.layers) == [ulna]
+    assert not ulna.visible
+    after.show({"mc3": picture, "uln": picture}, DETECTOR, DETECTOR)
+    assert [layer.name for layer in viewer.layers] == ["uln (bone)", "mc3 (bone)"]
+    assert ulna.visible
+    # The second bone has the second colour, as in the list of bones; its eye is heard by the new ones alone.
+    assert ulna.colormap.name == f"black to {after.colours['uln']}"
+    ulna.visible = False
+    assert (heard, old) == ([("uln", False)], [])
+    assert radius not in viewer.layers

@@ -39,7 +39,7 @@ from napari_xreg.workflows import (
     BonesExport,
     Patient,
     bodies_of_ct,
-    bone_body,
+    body_of_trial,
     bone_folders,
     bones_progress,
     error_words,
@@ -162,12 +162,8 @@ def _of_trial(arguments: Namespace, names: Sequence[str]) -> _Read:
         said, files = spelled_out(Namespace(**(vars(arguments) | {"volume": name})))
         assert files is not None
         patient, views, told = _opened(said)
-        volume = patient.rendering.volume()
-        if not patient.rendering.above_water:
-            raise ValueError(
-                f"{name}: its CT holds more than bone: several bodies of a trial are bones alone"
-            )
-        bodies.append(bone_body(name, volume, [view.world_from_camera for view in views]))
+        cameras = [view.world_from_camera for view in views]
+        bodies.append(body_of_trial(name, patient.rendering, cameras))
         # The radiographs are the same for all: what is assumed of their distances is of the first bone's depth.
         told = patient.volume.notes if radiographs else told
         radiographs = radiographs or tuple(view.radiograph for view in views)

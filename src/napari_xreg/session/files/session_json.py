@@ -4,7 +4,7 @@ Reading raises ReadError, KeyError, TypeError or ValueError on what is damaged; 
 makes one sentence of it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
@@ -72,6 +72,13 @@ class LandmarkEntry(Record):
     covariance: Triple | None = Field(None, alias="covariance_px2")
 
 
+class TrialEntry(Record):
+    """The trial of a `Source`; and its path from the session's file."""
+
+    path: Text
+    relative: Text | None = None
+
+
 class SourceEntry(Record):
     """A `Source`; and its path from the session's file."""
 
@@ -80,6 +87,7 @@ class SourceEntry(Record):
     built_in: Flag = False
     options: dict[str, Any] | None = None
     sha256: Text | None = None
+    trial: TrialEntry | None = None
 
 
 class SaidEntry(Record):
@@ -208,21 +216,26 @@ def landmark_from_json(data: Any) -> Landmark:
     return Landmark(**dict(LandmarkEntry.of(data, "a landmark")))
 
 
-def source_to_json(source: Source | None, relative: str | None) -> Json | None:
+def source_to_json(source: Source | None, relative: Callable[[str], str | None]) -> Json | None:
+    """`relative` says of a path how it is reached from the session's file; None: it is not."""
     if source is None:
         return None
-    return {
+    entry = {
         "path": source.path,
-        "relative": relative,
+        "relative": None if source.built_in else relative(source.path),
         "built_in": source.built_in,
         "options": dict(source.options),
         "sha256": source.sha256,
     }
+    if source.trial:
+        entry["trial"] = {"path": source.trial, "relative": relative(source.trial)}
+    return entry
 
 
 def source_from_json(data: Any) -> Source:
     entry = SourceEntry.of(data, "the source")
-    return Source(entry.path, entry.built_in, entry.options or {}, entry.sha256 or "")
+    trial = "" if entry.trial is None else entry.trial.path
+    return Source(entry.path, entry.built_in, entry.options or {}, entry.sha256 or "", trial)
 
 
 def _said_to_json(record: GeometryRecord) -> Json:

@@ -293,17 +293,12 @@ def _found(path: Path, entry: Any, what: str, problems: list[str]) -> Source:
     """Where the data of an entry lie now: beside the session, or where they were."""
     with _Sentence(path, f"where {what} lies"):
         source = source_from_json(entry["source"])
-        relative = entry["source"].get("relative")
         if source.built_in:
             return source
-        candidates = [Path(source.path)]
-        if relative is not None:
-            candidates.insert(0, path.parent / str(relative))
-        there: list[Path] = []
-        for candidate in candidates:
-            # What is neither file nor folder might never end: /dev/zero, a pipe.
-            if (candidate.is_file() or candidate.is_dir()) and candidate not in there:
-                there.append(candidate)
+        there = _there(path, entry["source"])
+        trials = _there(path, entry["source"]["trial"]) if source.trial else []
+        if trials:
+            source = replace(source, trial=os.path.normpath(trials[0]))
     if not there:
         return source
     if source.sha256:
@@ -316,6 +311,19 @@ def _found(path: Path, entry: Any, what: str, problems: list[str]) -> Source:
         )
         return replace(source, path=os.path.normpath(there[0]), sha256=_hash(there[0]))
     return replace(source, path=os.path.normpath(there[0]))
+
+
+def _there(path: Path, said: Mapping[str, Any]) -> list[Path]:
+    """Where a file or folder may be that a session's file names."""
+    candidates = [Path(said["path"])]
+    if said.get("relative") is not None:
+        candidates.insert(0, path.parent / str(said["relative"]))
+    there: list[Path] = []
+    for candidate in candidates:
+        # What is neither file nor folder might never end: /dev/zero, a pipe.
+        if (candidate.is_file() or candidate.is_dir()) and candidate not in there:
+            there.append(candidate)
+    return there
 
 
 def _hash(path: Path) -> str:

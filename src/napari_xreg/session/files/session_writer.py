@@ -125,7 +125,7 @@ def saving_state(
         return source if hashed else replace(source, sha256=content_hash(Path(source.path)))
 
     def said(source: Source) -> dict[str, Any] | None:
-        return source_to_json(source, None if source.built_in else _relative(source.path, path))
+        return source_to_json(source, lambda target: _relative(target, path))
 
     yield FileStep("saving the CT", 0, total)
     ct = lost.get("CT")

@@ -145,6 +145,7 @@ def track_to_json(track: SequenceTrack, said: Callable[[Source], Json | None]) -
         ],
         "chosen": track.chosen,
         "voxels": track.voxels,
+        "volumes": {name: said(source) for name, source in track.volumes.items()},
     }
 
 
@@ -189,6 +190,7 @@ def track_from_json(data: Mapping[str, Any], source: Callable[[Any], Source]) ->
         kept,
         entry.chosen,
         entry.voxels,
+        {name: source(each) for name, each in (data.get("volumes") or {}).items()},
     )
 
 

@@ -37,9 +37,18 @@ class BoneLayers:
         Of the bones, as in `titles`; from top to bottom.
     rest
         Which of them is what is left of the CT; None: none.
+    before
+        Closed with this: layers of bones that are there again stay in the list, hidden, others go. One that is taken out and put in
+        again before it is drawn can end napari where Mesa draws.
     """
 
-    def __init__(self, viewer: ViewerModel, names: Sequence[str], rest: str | None = None) -> None:
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        names: Sequence[str],
+        rest: str | None = None,
+        before: "BoneLayers | None" = None,
+    ) -> None:
         self.rest = rest
         """Which of them is what is left of the CT."""
         self.titles = _titles(names, rest)
@@ -51,6 +60,16 @@ class BoneLayers:
         self._heard: list[Callable[[str, bool], object]] = []
         self._hidden = False
         self._absent: set[str] = set()
+        if before is not None:
+            before.hide()
+            before._shelf.deafen()
+            for name in names:
+                layer = self._shelf.take_over(self.titles[name], before._shelf)
+                if isinstance(layer, Image):
+                    layer.colormap = self._colormap(name)
+                    self._hear(name, layer)
+            before.close(remove_layers=True)
+            self._hidden = True
 
     def show(
         self,
@@ -102,14 +121,20 @@ class BoneLayers:
     def _make(self, name: str) -> Image:
         layer = Image(
             np.zeros((2, 2), np.float32),
-            colormap=Colormap(["black", self.colours[name]], name=f"black to {self.colours[name]}"),
+            colormap=self._colormap(name),
             blending="additive",
             contrast_limits=(0.0, 1.0),
             visible=self._on[name],
             **MILLIMETRES,
         )
-        self._shelf.listen(layer.events.visible, lambda: self._switched(name, layer))
+        self._hear(name, layer)
         return layer
+
+    def _colormap(self, name: str) -> Colormap:
+        return Colormap(["black", self.colours[name]], name=f"black to {self.colours[name]}")
+
+    def _hear(self, name: str, layer: Image) -> None:
+        self._shelf.listen(layer.events.visible, lambda: self._switched(name, layer))
 
     def _switched(self, name: str, layer: Image) -> None:
         if self._hidden or name in self._absent:  # the picture there is of another radiograph

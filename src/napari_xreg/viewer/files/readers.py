@@ -8,6 +8,7 @@ read raises `ReadError`, one sentence that napari shows.
 
 import zipfile
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -141,7 +142,9 @@ def trial_layers(request: TrialRequest) -> list[LayerData]:
     for note in files.notes:
         show_warning(note)
     volume = read_volume(files.volume.path, **files.volume.options)
-    source = file_source(files.volume.path, **files.volume.options)
+    source = replace(
+        file_source(files.volume.path, **files.volume.options), trial=str(request.path.absolute())
+    )
     layers = [
         volume_layer(
             volume, name=file_title(files.volume.path), carry=Carried(volume, source, volume.notes)

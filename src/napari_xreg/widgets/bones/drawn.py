@@ -83,9 +83,10 @@ class BonesDrawn(QObject):
                 layers.switch(name, True)
             self._alone.show(False)
         else:
-            self.forget()
-            self.layers = BoneLayers(self._bench.viewer, names, rest)
+            self._no_pictures()
+            self.layers = BoneLayers(self._bench.viewer, names, rest, layers)
             self.layers.on_switched(self.switched.emit)
+            self._alone.show(False)
         self._bench.preview.look_at(None)  # pictures of a refinement make room
         self._bodies = tuple(bodies)
 

@@ -66,11 +66,14 @@ class ReadFile:
         What it is; None: look.
     options
         Keywords for the reader.
+    trial
+        Of Autoscoper that a CT is a bone of; empty: of none.
     """
 
     path: str
     kind: Kind | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    trial: str = ""
 
     @property
     def words(self) -> str:
@@ -139,7 +142,8 @@ class ReadFile:
             )
         except UnknownValues as unknown:
             return Unscaled(unknown, replace(self, kind="ct"))
-        return CT(volume, file_source(self.path, **self.options), volume.notes)
+        found = replace(file_source(self.path, **self.options), trial=self.trial)
+        return CT(volume, found, volume.notes)
 
     def _trial(self) -> Any:
         path = Path(self.path)
@@ -156,7 +160,8 @@ class ReadFile:
         radiographs = (
             ReadFile(str(each.path), "radiograph", each.options) for each in files.radiographs
         )
-        volume = ReadFile(str(files.volume.path), "ct", files.volume.options)
+        trial = str(path.absolute())
+        volume = ReadFile(str(files.volume.path), "ct", files.volume.options, trial)
         return Requests((volume, *radiographs), files.notes)
 
     def _radiograph(self) -> Any:

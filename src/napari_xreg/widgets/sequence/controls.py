@@ -23,6 +23,7 @@ UNTRACKED = (
     "{} frames, not tracked yet. Go through them, keep poses that are right, and track from the frame that is "
     "shown, both ways."
 )
+NOWHERE = "frame {}: not tracked yet, and no pose is known. Bring the bone to where it is, then keep its pose."
 BEHIND = "Kept poses not tracked yet: Track again."
 
 
@@ -56,6 +57,11 @@ class SequenceControls(QWidget):
             "Paste pose",
             "Bring the bone in the frame that is shown to where it lay when its pose was copied. Keep this pose then makes it a key frame.",
         )
+        self.trial_button = button(
+            "Keep the trial's poses",
+            "Every pose that the trial's own files (.tra) have of these bones is a key frame: tracking takes it as it is. "
+            "Poses that you have kept stay.",
+        )
         self.strip = FrameStrip()
         self.rows = BoneRows()
         self.against = QComboBox()
@@ -85,6 +91,7 @@ class SequenceControls(QWidget):
         layout.addWidget(self.number)
         layout.addLayout(row([self.key_button, self.forget_button]))
         layout.addLayout(row([self.copy_button, self.paste_button]))
+        layout.addWidget(self.trial_button)
         layout.addWidget(self.behind)
         layout.addWidget(self.against)
         layout.addWidget(self.plots)
@@ -95,7 +102,7 @@ class SequenceControls(QWidget):
 
     def follow(
         self, *, running: bool, ready: bool, shown: bool, kept: bool, behind: bool, tracked: bool,
-        copied: bool,
+        copied: bool, said: bool,
     ) -> None:  # fmt: skip
         """Which can be used now.
 
@@ -113,6 +120,8 @@ class SequenceControls(QWidget):
             Whether there is a track.
         copied
             Whether there is a pose to paste.
+        said
+            Whether a trial has poses of its own that are not kept.
         """
         self.several.setEnabled(not running)
         self.go.setText("Cancel" if running else "Track")
@@ -121,6 +130,8 @@ class SequenceControls(QWidget):
             each.setEnabled(shown and not running)
         self.forget_button.setEnabled(kept and not running)
         self.paste_button.setEnabled(copied and shown and not running)
+        self.trial_button.setVisible(said)
+        self.trial_button.setEnabled(not running)
         self.behind.setVisible(behind and not running)
         self.export_button.setEnabled(tracked and not running)
 

@@ -17,6 +17,7 @@ from napari_xreg.widgets.sequence.controls import SequenceControls
 from napari_xreg.widgets.sequence.shown import TrackShown
 from napari_xreg.workflows import (
     FrameRead,
+    OwnBone,
     SequenceFound,
     SessionSequence,
     poses_in,
@@ -69,6 +70,30 @@ class FramesShown(QObject):
     def sequence(self) -> SessionSequence | None:
         """None: no files were looked at."""
         return None if self.found is None else self.found.sequence
+
+    @property
+    def own(self) -> Mapping[str, OwnBone]:
+        """Bones of a trial that were read, by their names."""
+        return {} if self.found is None else self.found.own
+
+    def is_bone(self, volume: Volume | None) -> bool:
+        """Whether a CT is that of a bone of the trial that is shown."""
+        return self.found is not None and self.found.bone_of(volume) is not None
+
+    def can_show(self, bone: str) -> bool:
+        """Whether the C-arm can stand about a bone: of a trial only about one whose CT was read."""
+        known = self._track.known
+        return known is None or not known.track.volumes or bone in self.own
+
+    @property
+    def said(self) -> bool:
+        """Whether the trial's own files have poses that are not kept."""
+        known = self._track.known
+        track = None if known is None else known.track
+        return track is not None and any(
+            set(track.numbers) & bone.files.rig_from_bone.keys() - track.keys(name).keys()
+            for name, bone in self.own.items()
+        )
 
     @property
     def number(self) -> int | None:
@@ -137,14 +162,25 @@ class FramesShown(QObject):
         """
         session, there = self._session, self._there()
         by_hand = bool(there) and not _same(there, self.rig()) and self._by_hand()
-        step = session.one_step(f"frame {self.number}", work=False) if by_hand else session.look()
+        # Another CT takes what belongs to this one along.
+        lost = self._other_bone(track) is not None and session.patient.only_here
+        why = f"frame {self.number}" if by_hand else "choose a bone"
+        step = session.one_step(why, work=False) if by_hand or lost else session.look()
         self._bring(step, track)
 
+    def _other_bone(self, track: SequenceTrack | None) -> OwnBone | None:
+        """The bone of a trial that is to be the CT in place of another; None: it stays."""
+        bone = None if track is None else self.own.get(track.chosen)
+        return None if bone is None or bone.volume is self._session.patient.volume else bone
+
     def _bring(self, step: AbstractContextManager[None], track: SequenceTrack | None) -> None:
-        poses = self._there()
+        poses, bone = self._there(), self._other_bone(track)
         self.showing = True
         try:
             with step:
+                if bone is not None:
+                    self._session.patient.show_bone(bone.volume, bone.source, bone.starts())
+                    self.volume = bone.volume
                 if track is not None:
                     self._session.sequence.set(track, "")
                 if poses:
@@ -210,6 +246,16 @@ class FramesShown(QObject):
         for name, on in self._controls.rows.ticked.items():
             layers.switch(name, on)
         self.on_canvas.place({name: self._poses(name, number, rig) for name in known.names})
+        if self.nowhere:  # or it would not be seen at all
+            self.on_canvas.show_drr()
+
+    @property
+    def nowhere(self) -> bool:
+        """Whether nobody has said yet where the chosen bone of a trial is in the frame that is shown."""
+        known, number = self._track.known, self.number
+        if known is None or number is None or known.chosen not in self.own:
+            return False
+        return number not in known.frames[known.chosen] and not self._there()
 
     def close(self) -> None:
         """For good."""
@@ -239,7 +285,9 @@ class FramesShown(QObject):
     def _poses(self, bone: str, number: int, rig: dict[str, Pose]) -> dict[str, Pose]:
         known = self._track.known
         assert known is not None
-        return poses_in(known.track, known.frames[bone].get(number), bone, number, rig)
+        own = self.own.get(bone)
+        said = None if own is None else own.said(number, known.track.radiographs[0])
+        return poses_in(known.track, known.frames[bone].get(number), bone, number, rig, said)
 
     def _see(self, name: str, on: bool) -> None:
         if self.on_canvas.layers is not None:

@@ -61,7 +61,7 @@ class Looking:
         try:
             request = track_request(
                 self._session, self._controls.settings.value(), self._controls.several.bones,
-                chosen=self._shown.chosen or PATIENT,
+                chosen=self._shown.chosen or PATIENT, known=self._frames.own,
             )  # fmt: skip
         except ValueError:  # Track says it
             return
@@ -70,7 +70,9 @@ class Looking:
     def again(self, bones: Mapping[str, tuple[int, ...]]) -> None:
         """The files of a track that the session has: opened from a file, for instance."""
         try:
-            request = track_request(self._session, self._controls.settings.value(), bones)
+            request = track_request(
+                self._session, self._controls.settings.value(), bones, known=self._frames.own
+            )
         except ValueError as error:
             self._not_opened(error)
             return
@@ -81,7 +83,8 @@ class Looking:
         """Of a sequence that was not tracked yet."""
         kept = self._session.sequence.track
         track = found.track if kept is not None else replace(found.track, kept={})
-        self._frames.volume = self._session.patient.volume
+        volume = self._frames.volume = self._session.patient.volume
+        track = replace(track, chosen=found.bone_of(volume) or track.chosen)
         self._show(track)
         self._controls.words.setText(UNTRACKED.format(len(track.numbers)))
         self._switch()
@@ -106,7 +109,8 @@ class Looking:
             return
         if not (found.is_of(known.track) and found.sequence.is_in(self._session)):
             others = found.track.voxels != known.track.voxels and found.sequence.is_of(known.track)
-            what = "label map is" if others else "radiographs are"
+            voxels = "CT of a bone is" if found.own else "label map is"
+            what = voxels if others else "radiographs are"
             self._not_opened(ValueError(f"the {what} no longer what was tracked"))
             return
         self._frames.begin(found)

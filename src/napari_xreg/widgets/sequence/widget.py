@@ -14,7 +14,7 @@ from napari_xreg.widgets.jobs.telling import sentence, show_info, show_warning, 
 from napari_xreg.widgets.parts.device_choice import preferred_device
 from napari_xreg.widgets.parts.file_dialogs import choose_folder
 from napari_xreg.widgets.parts.scrolling import scrolled
-from napari_xreg.widgets.sequence.controls import BEHIND, HINT, SequenceControls
+from napari_xreg.widgets.sequence.controls import BEHIND, HINT, NOWHERE, SequenceControls
 from napari_xreg.widgets.sequence.copied import CopiedPose
 from napari_xreg.widgets.sequence.frames import FramesShown
 from napari_xreg.widgets.sequence.keys import COPY, KEEP, PASTE, SequenceKeys
@@ -32,6 +32,7 @@ from napari_xreg.workflows import (
     export_sequence,
     track_request,
     track_session,
+    with_said,
 )
 
 DRAW_MS = 400
@@ -83,10 +84,10 @@ class SequenceWidget(Docked):
         self.listen(session.exposures.active_changed, self._follow)
         self.listen(session.sequence.changed, self._follow_track)
         self.listen(session.poses.changed, self._moved)
-        self.controls.several.follow(session.patient.labels)
+        self.controls.several.follow(session.patient.labels, session.patient.volume_source)
         self._follow_track()
         self._follow()
-        self.controls.several.choice.changed.connect(self.looking.ahead)
+        self.controls.several.changed.connect(self.looking.ahead)
 
     @property
     def running(self) -> bool:
@@ -117,6 +118,7 @@ class SequenceWidget(Docked):
             (controls.forget_button, self.forget_pose),
             (controls.copy_button, self.copy_pose),
             (controls.paste_button, self.copied.paste),
+            (controls.trial_button, self.keep_said),
         ):
             pressed.clicked.connect(lambda _=False, slot=slot: slot())
         for chosen in (
@@ -152,6 +154,7 @@ class SequenceWidget(Docked):
             request = track_request(
                 session, self.controls.settings.value(), self.controls.several.bones,
                 chosen=self.shown.chosen or PATIENT, device=preferred_device(),
+                known=self.frames.own,
             )  # fmt: skip
         except ValueError as error:
             self.keep_words(sentence(error), error=True)
@@ -183,7 +186,9 @@ class SequenceWidget(Docked):
                     self._forget()
                     return
                 # Another row may have been chosen while files were looked at.
-                self.shown.begin(replace(event.track, chosen=self.shown.chosen))
+                row = self.shown.chosen
+                chosen = row if row in event.track.bones else event.track.chosen
+                self.shown.begin(replace(event.track, chosen=chosen))
                 self.frames.begin(event)
             else:
                 last = event
@@ -263,15 +268,18 @@ class SequenceWidget(Docked):
         known.chosen = name
         self.shown.offer_others()
         self._draw()
-        if not self.running:  # else once it has ended
+        if not self.running and self.frames.can_show(name):  # else once it has ended
             known.track = replace(known.track, chosen=name)
             self.frames.look(known.track)
+            if self.frames.own:  # one of a trial that nobody has placed is seen as the DRR alone
+                self.frames.place()
         self._say_frame()
 
     def _say_frame(self) -> None:
         number = self.frames.number
         if number is not None and not self.running:
-            self.controls.words.setText(self.shown.words_of(number))
+            words = NOWHERE.format(number) if self.frames.nowhere else self.shown.words_of(number)
+            self.controls.words.setText(words)
         self._switch()
 
     def _moved(self) -> None:
@@ -313,6 +321,14 @@ class SequenceWidget(Docked):
             left = known.track.forget(known.chosen, number)
             self._put_track(left, f"do not keep the pose of frame {number}")
 
+    def keep_said(self) -> None:
+        """The poses that a trial's own files have of its bones are key frames."""
+        known = self.shown.known
+        if known is not None:
+            track, count = with_said(known.track, self.frames.own, self.frames.rig())
+            self._session.sequence.set(track, "keep the trial's poses")
+            show_info(f"{count} poses of the trial are kept. Track goes on from them.")
+
     def _put_track(self, track: SequenceTrack, why: str) -> None:
         """With other poses that are kept; what was tracked stays as it was found."""
         known, number = self.shown.known, self.frames.number
@@ -336,7 +352,8 @@ class SequenceWidget(Docked):
             return
         behind = "" if found is not None else ". No film: the frames cannot be read"
         behind += f". {BEHIND}" if known.track.behind else ""
-        asked = SequenceExport(Path(folder), found, known.track.found)
+        lead = known.track.radiographs[0]
+        asked = SequenceExport(Path(folder), found, known.track.found, lead)
         self.workbench.jobs.start(
             "Export of the track",
             without_events(lambda: export_sequence(asked)),
@@ -357,8 +374,10 @@ class SequenceWidget(Docked):
             self._not_tracked()
             return
         self.frames.volume = self._session.patient.volume
-        bones = {} if ALONE in track.bones else {n: ids for n, ids in track.bones.items() if ids}
-        self.controls.several.choose(bones.values())
+        bones = {} if ALONE in track.bones else dict(track.bones)
+        if not track.volumes:  # the rest of a CT has no ids
+            bones = {name: ids for name, ids in bones.items() if ids}
+        self.controls.several.choose_of(track)
         if found is None or not found.is_of(track):
             self.frames.forget()
         self._show(track)
@@ -395,12 +414,15 @@ class SequenceWidget(Docked):
         self._switch()
 
     def _follow_patient(self) -> None:
-        """Another CT: what was tracked no longer holds. Else it holds for what was rendered then."""
-        if self._session.patient.volume is not self.frames.volume:
+        """Another CT: what was tracked no longer holds. Else it holds for what was rendered then, or for another bone of the trial."""
+        patient = self._session.patient
+        if self.frames.is_bone(patient.volume):
+            self.frames.volume = patient.volume
+        if patient.volume is not self.frames.volume:
             self._forget()
         elif self.track is not None:
             self.controls.words.setText(self.shown.words + self._since())
-        self.controls.several.follow(self._session.patient.labels)
+        self.controls.several.follow(patient.labels, patient.volume_source)
         if self.shown.known is None:
             self.looking.ahead()
         self._switch()
@@ -432,6 +454,7 @@ class SequenceWidget(Docked):
             behind=self.shown.known is not None and self.shown.known.track.behind,
             tracked=self.track is not None,
             copied=self.copied.there,
+            said=self.frames.said,
         )
 
     def teardown(self) -> None:

@@ -5,7 +5,6 @@ intensities with bone dark, whole numbers from 0 in a volume are Hounsfield unit
 the rig is put where the central rays meet, so that a bone without a pose starts in view of all cameras.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -29,8 +28,8 @@ from napari_xreg.images import (
     read_trial,
     read_volume,
 )
-from napari_xreg.records import autoscoper_from_world, read_tra
 from napari_xreg.workflows.opening.trial_poses import OwnPoses, kept_poses, own_poses
+from napari_xreg.workflows.opening.trial_rig import TrialRig, rig_from_camera_of
 
 _RAW = "hu 1 -1024"
 _LARGEST_RAW = 32_767
@@ -93,11 +92,13 @@ class TrialFiles:
     numbers
         Of all frames of the trial.
     rig_from_camera
-        Of the first camera, as calibrated, mm.
+        Of every camera, as calibrated, mm.
     unit_mm
         Of the lengths in the trial.
     posed
         Where the pose that the radiographs start from was found; "" where there is none.
+    rig_from_bone
+        Of every frame in which the same file has the bone, mm: how its volume lies among the cameras.
     notes
         What was assumed.
     """
@@ -106,9 +107,10 @@ class TrialFiles:
     radiographs: tuple[FileToRead, ...]
     frame: int
     numbers: tuple[int, ...]
-    rig_from_camera: Pose
+    rig_from_camera: tuple[Pose, ...]
     unit_mm: float
     posed: str = ""
+    rig_from_bone: Mapping[int, Pose] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 
@@ -177,7 +179,8 @@ def trial_files(request: TrialRequest) -> TrialFiles:
         mayacam_record(camera, each.calibration.name)
         for camera, each in zip(cameras, trial.cameras, strict=True)
     ]
-    pose, posed = None, ""
+    bone: dict[int, Pose] = {}
+    posed = ""
     there = () if request.poses is not None else kept_poses(trial)
     poses = own_poses(there, [each.name for each in trial.volumes], volume.name)
     if request.poses is not None:
@@ -188,9 +191,10 @@ def trial_files(request: TrialRequest) -> TrialFiles:
             f"{volume.name} alone: its poses were not used"
         )
     if poses is not None:
-        rig = _Rig(trial, volume, records, unit)
+        rig = TrialRig(trial, volume, records, unit)
         try:
-            pose, posed = _tracked(rig, poses, numbers.index(frame), len(numbers), options)
+            bone = rig.bone_in(poses, frame, numbers, options)
+            posed = f"{poses.path.name}, line {numbers.index(frame) + 1}" if frame in bone else ""
         except ReadError as error:
             if request.poses is not None:
                 raise
@@ -198,7 +202,7 @@ def trial_files(request: TrialRequest) -> TrialFiles:
         if posed and there and poses.path.stem.lower() != volume.name.lower():
             whose = "holds all bones side by side" if poses.together else "is not called exactly so"
             notes.append(f"the pose of {volume.name} is that of {poses.path.name}, which {whose}")
-    placed = _centred(records) if pose is None else [_placed(r, pose, posed) for r in records]
+    placed = [_placed(r, bone[frame], posed) for r in records] if posed else _centred(records)
     notes.append("its radiographs were taken for intensities with bone dark")
     radiographs = []
     for each, record, camera in zip(trial.cameras, placed, cameras, strict=True):
@@ -211,9 +215,10 @@ def trial_files(request: TrialRequest) -> TrialFiles:
         tuple(radiographs),
         frame,
         numbers,
-        _rig_from_camera(records[0]),
+        tuple(map(rig_from_camera_of, records)),
         unit,
         posed,
+        bone,
         tuple(notes),
     )
 
@@ -280,7 +285,7 @@ def _check_size(radiograph: Path, calibration: Path, camera: MayaCam) -> None:
 
 def _centred(records: Sequence[GeometryRecord]) -> list[GeometryRecord]:
     """The same rig with its origin where the central rays are nearest to each other."""
-    poses = [_rig_from_camera(record) for record in records]
+    poses = [rig_from_camera_of(record) for record in records]
     middle = nearest_to_rays(poses)
     moved = []
     for record, pose in zip(records, poses, strict=True):
@@ -305,7 +310,7 @@ def nearest_to_rays(poses: Sequence[Pose]) -> Float[Tensor, "3"]:
 
 def _placed(record: GeometryRecord, rig_from_world: Pose, origin: str) -> GeometryRecord:
     """A camera where it stands about a bone: the middle of its volume is what a C-arm would turn about."""
-    world_from_camera = rig_from_world.inverse() @ _rig_from_camera(record)
+    world_from_camera = rig_from_world.inverse() @ rig_from_camera_of(record)
     depth = float(world_from_camera.inverse().translation[2])
     kept = {k: v for k, v in record.provenance.items() if k != "rig_from_camera"}
     return replace(
@@ -321,63 +326,6 @@ def _placed(record: GeometryRecord, rig_from_world: Pose, origin: str) -> Geomet
             "source_to_isocenter": f"{origin}: depth of the middle of the volume",
         },
     )
-
-
-@dataclass(frozen=True)
-class _Rig:
-    """A bone of a trial among its cameras; lengths of the trial times `unit` are mm."""
-
-    trial: TrialFile
-    volume: TrialVolume
-    records: Sequence[GeometryRecord]
-    unit: float
-
-
-def _tracked(
-    rig: _Rig, poses: OwnPoses, index: int, count: int, options: Mapping[str, Any]
-) -> tuple[Pose | None, str]:
-    """``rig_from_world`` of the bone in a frame, mm, and where it was found; None: not tracked."""
-    volume, several, path = rig.volume, len(rig.trial.volumes), poses.path
-    beside = several if poses.together else 1
-    try:
-        frames = read_tra(path, beside)
-    except ReadError:
-        if beside == several:
-            raise
-        frames, beside = read_tra(path, several), several
-    column = rig.trial.volumes.index(volume) if beside > 1 else 0
-    if len(frames) != count:
-        raise ReadError(
-            f"{path.name}: holds poses of {len(frames)} frames, the trial has {count}: it belongs to "
-            "another"
-        )
-    found = frames[index][column]
-    if found is None:
-        return None, ""
-    shape = read_volume(volume.path, **options).shape
-    offset = autoscoper_from_world(shape, options["spacing"])
-    pose = Pose(found.rotation, rig.unit * found.translation) @ offset
-    if not all(_in_view(record, pose) for record in rig.records):
-        raise ReadError(
-            f"{path.name}: line {index + 1} puts the volume where not all cameras see it: it belongs to "
-            "another trial, or its lengths are not in the unit of the calibration"
-        )
-    return pose, f"{path.name}, line {index + 1}"
-
-
-def _in_view(record: GeometryRecord, rig_from_world: Pose) -> bool:
-    """Whether a camera sees the middle of the volume: not farther beside its image than that is wide."""
-    x, y, z = (_rig_from_camera(record).inverse() @ rig_from_world).translation.tolist()
-    if z <= 0 or record.focal_length is None or record.principal_point is None:
-        return False
-    row = record.principal_point[0] + record.focal_length[0] * y / z
-    column = record.principal_point[1] + record.focal_length[1] * x / z
-    size = 2 * max(*record.principal_point, 1.0)
-    return -size / 2 < row < 1.5 * size and -size / 2 < column < 1.5 * size and math.isfinite(z)
-
-
-def _rig_from_camera(record: GeometryRecord) -> Pose:
-    return Pose.from_matrix(torch.tensor(record.rig_from_camera, dtype=torch.float64))
 
 
 def _rows(pose: Pose) -> tuple[tuple[float, ...], ...]:

@@ -43,6 +43,8 @@ class TrackExport:
         Of Autoscoper that was tracked; None: no ``.tra`` file.
     film
         Whether a film is drawn.
+    camera
+        Place in the trial of the camera that the track's poses are of.
     """
 
     folder: Path
@@ -51,6 +53,7 @@ class TrackExport:
     volume: Volume | Rendering
     trial: TrialFiles | None = None
     film: bool = True
+    camera: int = 0
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,9 @@ def export_track(request: TrackExport) -> TrackExported:
         _write_table(each, request.track, request.frames.numbers)
         if request.trial is not None:
             with each.file(AUTOSCOPER) as path:
-                write_autoscoper(path, request.track, request.trial, volume.shape)
+                write_autoscoper(
+                    path, request.track, request.trial, volume.shape, camera=request.camera
+                )
         if request.film:
             with each.file(FILM) as path:
                 pictures = list(track_pictures(volume, _shown(request)))

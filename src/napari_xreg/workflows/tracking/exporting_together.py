@@ -36,6 +36,8 @@ class BodiesTrackExport:
         Of each body, as of `TrackExport`.
     film
         Whether films are drawn.
+    camera
+        As of `TrackExport`.
     """
 
     out: Path
@@ -44,6 +46,7 @@ class BodiesTrackExport:
     frames: Frames
     trials: tuple[TrialFiles | None, ...]
     film: bool = True
+    camera: int = 0
 
 
 def export_bodies_track(asked: BodiesTrackExport) -> TrackExported:
@@ -57,7 +60,11 @@ def export_bodies_track(asked: BodiesTrackExport) -> TrackExported:
     found = asked.found
     folders = bone_folders(asked.out, found.names)
     written = [
-        export_track(TrackExport(folder, track, asked.frames, body.volume, trial, asked.film))
+        export_track(
+            TrackExport(
+                folder, track, asked.frames, body.volume, trial, asked.film, camera=asked.camera
+            )
+        )
         for folder, body, track, trial in zip(
             folders, asked.bodies, found.tracks, asked.trials, strict=True
         )

@@ -2,30 +2,26 @@
 
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field, replace
-from hashlib import sha256
 from pathlib import Path
 
-import numpy as np
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from napari_xreg.geometry import Pose
-from napari_xreg.images import LabelMap, Volume
+from napari_xreg.images import LabelMap, ReadError, Volume
 from napari_xreg.progress import Control
-from napari_xreg.registration import Body
+from napari_xreg.registration import Body, NearBone
 from napari_xreg.session import (
     ALONE,
     BodiesTrack,
     Kept,
     Rendering,
     SequenceTrack,
-    Session,
     TrackedFrame,
 )
-from napari_xreg.workflows.bodies import PATIENT, bodies_of_ct
+from napari_xreg.workflows.bodies import PATIENT
 from napari_xreg.workflows.bones_folder import bone_folders
-from napari_xreg.workflows.opening.patients import Patient
+from napari_xreg.workflows.bones_in_session import bone_words
 from napari_xreg.workflows.refining import rig_poses
 from napari_xreg.workflows.tracking.exporting import (
     TrackExport,
@@ -38,56 +34,31 @@ from napari_xreg.workflows.tracking.exporting_together import (
     export_bodies_tables,
     export_bodies_track,
 )
+from napari_xreg.workflows.tracking.moving import (
+    bodies_cut_out,
+    bodies_of_trial,
+    bones_of_trial,
+    digest_of,
+    kept_at,
+    kept_of_trial,
+    starts_of,
+    voxels_of,
+)
 from napari_xreg.workflows.tracking.of_session import (
-    SequenceRequest,
     SessionSequence,
     sequence_of,
-    sequence_request,
 )
-from napari_xreg.workflows.tracking.settings import TrackSettings
+from napari_xreg.workflows.tracking.own_bones import (
+    OwnBone,
+    trial_of,
+)
+from napari_xreg.workflows.tracking.session_request import TrackSessionRequest
 from napari_xreg.workflows.tracking.so_far import reached_any, with_earlier
 from napari_xreg.workflows.tracking.together import BodiesTrackRequest, track_bodies
 from napari_xreg.workflows.tracking.tracking import track
-from napari_xreg.workflows.tracking.tracks import CPU, TrackRequest
+from napari_xreg.workflows.tracking.tracks import TrackRequest
 
 _UNUSED = "Kept poses of other radiographs, not used: {}."
-
-
-@dataclass(frozen=True, eq=False)
-class TrackSessionRequest:
-    """What a session is tracked with, captured.
-
-    Parameters
-    ----------
-    radiographs
-        One frame of the sequence; its pivot is that of the body where there is one.
-    volume
-        The body; of several bones the CT that they are cut out of.
-    settings
-        How.
-    before
-        What is known: poses to take as they are, and where several bones were found, where it is of the same sequence.
-    device
-        Where to refine one body; several are refined on the processor.
-    bones
-        Of several bones, by their names, the ids of their structures; none: one body.
-    labels
-        That several bones are cut out by.
-    chosen
-        Of several bones that were tracked the one that the radiographs are posed about.
-    registered
-        ``world_from_camera`` of the first radiograph about bones that were registered in this frame.
-    """
-
-    radiographs: SequenceRequest
-    volume: Volume | Rendering
-    settings: TrackSettings
-    before: SequenceTrack | None = None
-    device: torch.device = CPU
-    bones: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    labels: LabelMap | None = None
-    chosen: str = PATIENT
-    registered: Mapping[str, Pose] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,6 +72,10 @@ class SequenceFound:
     """That several bones were cut out by."""
     notes: tuple[str, ...] = ()
     """What the user should know."""
+    own: Mapping[str, OwnBone] = field(default_factory=dict)
+    """Bones of a trial, by the names of the track's bones; none: the CT is of no trial."""
+    nowhere: tuple[str, ...] = ()
+    """Bones of which nobody knows where they are in the frame that is shown."""
 
     def is_of(self, track: SequenceTrack) -> bool:
         """Whether these are the radiographs, the files and the bones that were tracked, voxel by voxel."""
@@ -122,46 +97,9 @@ class SequenceFound:
         """Of several bones; of one alone none."""
         return self.request.bodies if isinstance(self.request, BodiesTrackRequest) else ()
 
-
-def track_request(
-    session: Session,
-    settings: TrackSettings,
-    bones: Mapping[str, tuple[int, ...]] | None = None,
-    *,
-    chosen: str = PATIENT,
-    device: torch.device = CPU,
-) -> TrackSessionRequest:
-    """Capture a session as it is.
-
-    Parameters
-    ----------
-    session
-        Its CT, the radiographs that are ticked, their poses, what is known of the sequence.
-    settings, bones, chosen, device
-        As of `TrackSessionRequest`.
-
-    Raises
-    ------
-    ValueError
-        If there is nothing to track, in words for the user.
-    """
-    patient = session.patient
-    what: Volume | Rendering | None = patient.volume if bones else patient.rendering
-    if what is None:
-        raise ValueError("tracking needs a CT: load one in the Data widget")
-    if bones and patient.labels is None:
-        raise ValueError("bones are cut out of a CT by a label map: load one first")
-    radiographs = sequence_request(session)
-    first = radiographs.exposures[0].id
-    registered = {
-        result.bone: result.poses[first]
-        for result in session.results.all
-        if result.bone is not None and first in result.poses
-    }
-    return TrackSessionRequest(
-        radiographs, what, settings, session.sequence.track, device, dict(bones or {}), patient.labels,
-        chosen, registered,
-    )  # fmt: skip
+    def bone_of(self, volume: Volume | None) -> str | None:
+        """The name of the bone of a trial that has this CT; None: none has."""
+        return next((name for name, own in self.own.items() if own.volume is volume), None)
 
 
 def find_sequence(request: TrackSessionRequest) -> SequenceFound:
@@ -170,7 +108,7 @@ def find_sequence(request: TrackSessionRequest) -> SequenceFound:
     Raises
     ------
     ReadError, ValueError
-        As `sequence_of` and `bodies_of_ct`.
+        As `sequence_of`, `bodies_of_ct`, `own_bone` and `body_of_trial`.
     """
     found = sequence_of(request.radiographs)
     before = request.before
@@ -182,10 +120,24 @@ def find_sequence(request: TrackSessionRequest) -> SequenceFound:
         before = None
     what = request.volume
     structures = what.structures if isinstance(what, Rendering) else ()
+    own: dict[str, OwnBone] = {}
+    bones, chosen = {ALONE: structures}, ALONE
+    try:
+        trial = trial_of(request.source)
+        if trial is not None:
+            own, chosen = bones_of_trial(request, found, trial)
+            bones = dict.fromkeys(own, ())
+            kept = kept_of_trial(kept, trial, alone=not request.bones)
+        elif request.bones:
+            bones, chosen = {PATIENT: (), **request.bones}, request.chosen
+    except ReadError as error:
+        if request.bones:
+            raise
+        notes += (f"Its trial is not used: {error}.",)
     known = SequenceTrack(
         found.ids, tuple(source(found.number) for source in found.sources), found.number,
-        found.frames.numbers, {PATIENT: (), **request.bones} if request.bones else {ALONE: structures},
-        kept=kept, chosen=request.chosen if request.bones else ALONE,
+        found.frames.numbers, bones, kept=kept, chosen=chosen,
+        volumes={name: bone.source for name, bone in own.items()},
     )  # fmt: skip
     first = found.ids[0]
     if not request.bones:
@@ -194,27 +146,21 @@ def find_sequence(request: TrackSessionRequest) -> SequenceFound:
             what, found.frames, found.number, given, request.settings, request.radiographs.pivot,
             request.device,
         )  # fmt: skip
-        return SequenceFound(found, one, known, notes=notes)
+        return SequenceFound(found, one, known, notes=notes, own=own)
     keys = {
-        number: tuple(_kept_at(known, name, number, first) for name in known.bones)
+        number: tuple(kept_at(known, name, number, first) for name in known.bones)
         for number in sorted({n for name in known.bones for n in known.keys(name)})
     }
-    bodies = _bodies(request, found, known, before)
-    known = replace(known, voxels=_voxels(request.labels, request.bones))
-    several = BodiesTrackRequest(bodies, found.frames, found.number, keys, request.settings)
-    return SequenceFound(found, several, known, request.labels, notes)
-
-
-def _voxels(labels: LabelMap | None, bones: Mapping[str, tuple[int, ...]]) -> str:
-    """A digest of which voxels are those of each bone; empty: of none."""
-    if labels is None or not bones:
-        return ""
-    digest = sha256(labels.world_from_index.double().cpu().numpy().tobytes())
-    for name, ids in bones.items():
-        mask = labels.mask(ids).cpu().numpy()
-        digest.update(f"{name} {mask.shape} ".encode())
-        digest.update(np.packbits(mask).tobytes())
-    return digest.hexdigest()
+    starts = starts_of(request, found, known, before, own)
+    bodies = bodies_of_trial(own, found, starts) if own else bodies_cut_out(request, found, starts)
+    voxels = digest_of(own) if own else voxels_of(request.labels, request.bones)
+    several = BodiesTrackRequest(
+        bodies, found.frames, found.number, keys, request.settings, NearBone() if own else None
+    )
+    lost = (name for name in own if name != chosen and name not in starts)
+    return SequenceFound(
+        found, several, replace(known, voxels=voxels), request.labels, notes, own, tuple(lost)
+    )
 
 
 def track_session(
@@ -232,9 +178,15 @@ def track_session(
     Raises
     ------
     ReadError, ValueError
-        As `find_sequence`, `track` and `track_bodies`.
+        As `find_sequence`, `track` and `track_bodies`, or if nobody knows where a bone of a trial is in the frame that is started from.
     """
     found = find_sequence(request)
+    if found.nowhere:
+        bones = " and ".join(map(bone_words, found.nowhere))
+        raise ValueError(
+            f"in frame {found.sequence.number} no pose of {bones} is known: choose it in the list, bring it to where it is and "
+            "keep that pose, or leave it out"
+        )
     yield found
     asked = found.request
     if isinstance(asked, BodiesTrackRequest):
@@ -273,11 +225,14 @@ class SequenceExport:
     ----------
     of
         With the pictures; None: they are not there, and tables alone are written.
+    lead
+        `Exposure.id` of the radiograph that the poses are of: whose camera a trial knows.
     """
 
     folder: Path
     of: SequenceFound | None
     found: BodiesTrack
+    lead: str = ""
 
 
 def export_sequence(asked: SequenceExport) -> TrackExported:
@@ -294,13 +249,27 @@ def export_sequence(asked: SequenceExport) -> TrackExported:
             return export_table(asked.folder, found.tracks[0])
         return export_bodies_tables(asked.folder, found)
     request = asked.of.request
+    own = [bone for name in found.names if (bone := asked.of.own.get(name)) is not None]
+    camera = own[0].cameras.get(asked.lead) if own else None
+    trials = [None] * len(found.names) if camera is None else [bone.files for bone in own]
     if isinstance(request, BodiesTrackRequest):
         bone_folders(asked.folder, found.names)
-        none = (None,) * len(request.bodies)
         return export_bodies_track(
-            BodiesTrackExport(asked.folder, found, request.bodies, request.frames, none)
+            BodiesTrackExport(
+                asked.folder,
+                found,
+                request.bodies,
+                request.frames,
+                tuple(trials),
+                camera=camera or 0,
+            )
         )
-    return export_track(TrackExport(asked.folder, found.tracks[0], request.frames, request.volume))
+    return export_track(
+        TrackExport(
+            asked.folder, found.tracks[0], request.frames, request.volume, trials[0],
+            camera=camera or 0,
+        )
+    )  # fmt: skip
 
 
 def poses_in(
@@ -309,6 +278,7 @@ def poses_in(
     bone: str,
     number: int,
     rig: Mapping[str, Pose],
+    said: Pose | None = None,
 ) -> dict[str, Pose]:
     """``world_from_camera`` of every radiograph about a bone in a frame, by `Exposure.id`; empty: it has no pose there.
 
@@ -322,55 +292,15 @@ def poses_in(
         Of the frame.
     rig
         How the cameras stand to each other in it, by `Exposure.id`.
+    said
+        ``world_from_camera`` of the first radiograph where a trial has the bone in this frame: for frames that were not tracked.
     """
     kept = track.keys(bone).get(number)
     if kept is not None:
         return dict(kept)
-    if tracked is None or tracked.world_from_camera is None:
+    pose = said if tracked is None else tracked.world_from_camera
+    if pose is None:
         return {}
     lead = track.radiographs[0]
     ids = (lead, *(id for id in rig if id != lead))
-    return rig_poses(ids, [rig[id] for id in ids], tracked.world_from_camera)
-
-
-def _kept_at(track: SequenceTrack, bone: str, number: int, id: str) -> Pose | None:
-    kept = track.keys(bone).get(number)
-    return None if kept is None else kept[id]
-
-
-def _bodies(
-    request: TrackSessionRequest,
-    found: SessionSequence,
-    known: SequenceTrack,
-    before: SequenceTrack | None,
-) -> tuple[Body, ...]:
-    """What moves, each where it is thought to be in the frame that is shown: kept, posed, found before, registered, or as the CT
-    has it."""
-    views = found.frames.views(found.number)
-    what = request.volume
-    whole = what.whole if isinstance(what, Rendering) else what
-    groups = {name: [str(id) for id in ids] for name, ids in request.bones.items()}
-    bodies = bodies_of_ct(Patient(whole, "", labels=request.labels), groups, views)
-    rig = [view.world_from_camera for view in views]
-    first, lead = found.ids[0], None if before is None else before.radiographs[0]
-    placed = []
-    for body in bodies:
-        start = _kept_at(known, body.name, found.number, first)
-        earlier = _found_before(before, body.name, found.number)
-        if start is None and (earlier is None or lead is None):
-            start = request.registered.get(body.name)
-        elif start is None and earlier is not None and body.name != request.chosen:
-            # Of another camera, if that was the first then: they move together.
-            start = earlier @ rig[found.ids.index(str(lead))].inverse() @ rig[0]
-        if start is not None:
-            carried = rig_poses(found.ids, rig, start.to(dtype=torch.float64))
-            body = replace(body, world_from_camera=tuple(carried[id] for id in found.ids))
-        placed.append(body)
-    return tuple(placed)
-
-
-def _found_before(before: SequenceTrack | None, bone: str, number: int) -> Pose | None:
-    if before is None or before.found is None or bone not in before.found.names:
-        return None
-    frames = before.found[bone].frames
-    return next((f.world_from_camera for f in frames if f.number == number), None)
+    return rig_poses(ids, [rig[id] for id in ids], pose)

@@ -41,7 +41,12 @@ def trial_cines(path: Path, options: Sequence[Mapping[str, Any]]) -> tuple[Cine,
 
 
 def write_autoscoper(
-    path: Path | str, track: Track, files: TrialFiles, shape: tuple[int, int, int]
+    path: Path | str,
+    track: Track,
+    files: TrialFiles,
+    shape: tuple[int, int, int],
+    *,
+    camera: int = 0,
 ) -> None:
     """Write the poses of a bone as Autoscoper keeps them, for its folder ``Tracking``.
 
@@ -58,6 +63,8 @@ def write_autoscoper(
         The trial.
     shape
         Voxels (z, y, x) of the bone's volume as it was read.
+    camera
+        Place in the trial of the camera that the track's poses are of.
 
     Raises
     ------
@@ -73,6 +80,6 @@ def write_autoscoper(
         if pose is None:
             lines.append([None])
             continue
-        bone = files.rig_from_camera @ pose.inverse() @ world_from_autoscoper
+        bone = files.rig_from_camera[camera] @ pose.inverse() @ world_from_autoscoper
         lines.append([Pose(bone.rotation, bone.translation / files.unit_mm)])
     write_tra(path, lines)
