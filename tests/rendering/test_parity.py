@@ -6,7 +6,7 @@ import torch
 
 from napari_xreg.geometry import CArm, Detector, Pose
 from napari_xreg.images import Volume
-from napari_xreg.rendering import march_view, prepare, render_drr, render_with_jacobian
+from napari_xreg.rendering import march_view, march_views, prepare, render_drr, render_with_jacobian
 
 METHODS = ["trilinear", "joseph", "siddon"]
 # float32 sums of some hundred samples, and coordinates of about 10 voxels rounded to 1e-6 of a
@@ -214,3 +214,32 @@ def test_errors_name_what_came(noise, carm, pose_of, wrong, message):
     pose = pose_of(noise, (3.0, 2.0, 1.0))
     with pytest.raises(ValueError, match=message):
         render_drr(noise, carm, pose, **wrong)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_views_of_many_poses_are_those_of_each(noise, threads):
+    """To the bit, however the rays are shared out: 713 rays a view are no multiple of what a thread takes."""
+    carm = CArm(900.0, 640.0, Detector((31, 23), (3.1, 4.3), (13.0, 12.5)))
+    pivot = (3.0, -2.0, 5.0)
+    poses = Pose.stack(
+        [
+            carm.world_from_camera(17.0 * n, 5.0 - n, 3.0, isocenter=noise.center)
+            for n in range(5)
+        ]
+    )  # fmt: skip
+    ready = prepare(noise, packed=True)
+    found = march_views(ready, carm, poses, pivot=pivot, threads=threads)
+    assert len(found) == 5
+    for number, (image, jacobian) in enumerate(found):
+        wanted, slopes = march_view(ready, carm, poses[number], pivot=pivot, threads=1)
+        np.testing.assert_array_equal(image, wanted)
+        np.testing.assert_array_equal(jacobian, slopes)
+        assert image.max() > 0
+
+
+def test_a_view_that_is_nowhere_is_refused_among_others(noise):
+    carm = CArm(900.0, 640.0, Detector((31, 23), (3.1, 4.3)))
+    pose = carm.world_from_camera(17.0, 5.0, 3.0, isocenter=noise.center)
+    lost = Pose(pose.rotation, pose.translation * float("nan"))
+    with pytest.raises(ValueError, match="finite"):
+        march_views(prepare(noise), carm, Pose.stack([pose, lost]))

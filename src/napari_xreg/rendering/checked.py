@@ -65,39 +65,49 @@ def check_frame(
     linear: Matrix, offset: Matrix, shape: tuple[int, ...], step_mm: float, frame: Matrix,
     ends: Matrix,
 ) -> None:  # fmt: skip
-    """Refuse rays of a pixel grid that a kernel cannot follow.
+    """Refuse rays of a pixel grid that a kernel cannot follow; `check_frames` of one frame [5, 3]."""
+    check_frames(linear, offset, shape, step_mm, frame[None], ends)
+
+
+def check_frames(
+    linear: Matrix, offset: Matrix, shape: tuple[int, ...], step_mm: float, frames: Matrix,
+    ends: Matrix,
+) -> None:  # fmt: skip
+    """Refuse rays of pixel grids that a kernel cannot follow.
 
     Parameters
     ----------
     linear, offset, shape
         World (mm) to index of the padded grid, and its size (z, y, x).
-    frame
-        Source, corner, step per row, step per column, pivot: [5, 3], world, mm.
+    frames
+        Of each view source, corner, step per row, step per column, pivot: [s, 5, 3], world, mm.
     ends
         Smallest and largest row and column: [2, 2].
 
     Raises
     ------
     ValueError
-        Saying what is wrong.
+        Saying what is wrong, of the first that is.
     """
     if not np.isfinite(ends).all():
         raise ValueError("pixels to render must be finite: the list holds NaN or infinity")
-    if not np.isfinite(frame).all():
+    if not np.isfinite(frames).all():
         raise ValueError(
             "a march needs a finite source, finite rays and a finite pivot: got NaN or infinity"
         )
     (top, left), (bottom, right) = ends.tolist()
     grid = np.array([[top, left], [top, right], [bottom, left], [bottom, right]])
-    with np.errstate(over="ignore", invalid="ignore"):
-        corners = frame[1] + grid @ frame[2:4]
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        corners = frames[:, 1:2] + grid @ frames[:, 2:4]
         # (numpy's cross product takes longer than all the rest.)
-        (ax, ay, az), (bx, by, bz) = frame[2:4]
-        normal = np.array([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx])
-        area = math.sqrt(normal @ normal)
+        (ax, ay, az), (bx, by, bz) = frames[:, 2].T, frames[:, 3].T
+        normal = np.stack([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx], -1)
+        area = np.sqrt((normal * normal).sum(-1))
         # Of the detector's plane; where there is none, of the one line or pixel that is asked for.
-        away = abs(float(frame[1] @ normal)) / area if area > 0 else _from_line(corners)
-    _check(linear, offset, shape, step_mm, frame[0], corners, away)
+        away = np.abs((frames[:, 1] * normal).sum(-1)) / area
+    for number in np.flatnonzero(~(area > 0)):
+        away[number] = _from_line(corners[number])
+    _check(linear, offset, shape, step_mm, frames[:, 0], corners, away)
 
 
 def check_listed(
@@ -111,36 +121,40 @@ def check_listed(
         raise ValueError("a march needs a finite source and finite rays: got NaN or infinity")
     if len(rays):
         with np.errstate(over="ignore"):
-            shortest = float(np.linalg.norm(rays, axis=1).min())
-        _check(linear, offset, shape, step_mm, source, rays, shortest)
+            shortest = np.linalg.norm(rays, axis=1).min(keepdims=True)
+        _check(linear, offset, shape, step_mm, source[None], rays[None], shortest)
 
 
 def _check(
-    linear: Matrix, offset: Matrix, shape: tuple[int, ...], step_mm: float, source: Matrix,
-    rays: Matrix, shortest_mm: float,
+    linear: Matrix, offset: Matrix, shape: tuple[int, ...], step_mm: float, sources: Matrix,
+    rays: Matrix, shortest_mm: Matrix,
 ) -> None:  # fmt: skip
+    """Of views [s] the sources [s, 3], the outermost rays [s, n, 3] and the length of the shortest [s]."""
     with np.errstate(over="ignore", invalid="ignore"):
-        longest_mm = math.sqrt((rays * rays).sum(1).max())
-        steps = np.abs(rays @ linear.T).max()
-        start = np.abs(linear @ source + offset).max()
-    across_mm, least = _sizes(linear.tobytes(), shape)
-    if not (start < FURTHEST and steps < FURTHEST and longest_mm < FURTHEST):
-        place = ", ".join(f"{value:.3g}" for value in source)
+        longest_mm = np.sqrt((rays * rays).sum(-1).max(-1))
+        steps = np.abs(rays @ linear.T).max((-1, -2))
+        start = np.abs(sources @ linear.T + offset).max(-1)
+        across_mm, least = _sizes(linear.tobytes(), shape)
+        near = (start < FURTHEST) & (steps < FURTHEST) & (longest_mm < FURTHEST)
+        long = (shortest_mm >= SHORTEST_MM) & (shortest_mm * least >= SHORTEST_MM**2)
+        samples = np.minimum(longest_mm, across_mm) / step_mm
+    if not near.all():
+        first = int(near.argmin())
+        place = ", ".join(f"{value:.3g}" for value in sources[first])
         raise ValueError(
             f"the source or the detector lies too far from the CT: source at ({place}) mm, rays of "
-            f"up to {longest_mm:.3g} mm, CT at most {FURTHEST:.0e} voxels away; check the pose, the "
-            "detector's geometry and the position and spacing of the CT"
+            f"up to {longest_mm[first]:.3g} mm, CT at most {FURTHEST:.0e} voxels away; check the "
+            "pose, the detector's geometry and the position and spacing of the CT"
         )
-    if not shortest_mm >= SHORTEST_MM or not shortest_mm * least >= SHORTEST_MM**2:
+    if not long.all():
         raise ValueError(
-            f"a ray from the source to a pixel has no length: got {shortest_mm:.3g} mm; the detector "
-            "must lie apart from the source"
+            f"a ray from the source to a pixel has no length: got {shortest_mm[long.argmin()]:.3g} "
+            "mm; the detector must lie apart from the source"
         )
-    samples = min(longest_mm, across_mm) / step_mm
-    if not samples <= MOST_SAMPLES:
+    if not (samples <= MOST_SAMPLES).all():
         raise ValueError(
-            f"step_mm is too small: {step_mm:.3g} mm asks for {samples:.3g} samples along a ray, at "
-            f"most {MOST_SAMPLES} can be taken"
+            f"step_mm is too small: {step_mm:.3g} mm asks for {samples.max():.3g} samples along a "
+            f"ray, at most {MOST_SAMPLES} can be taken"
         )
 
 

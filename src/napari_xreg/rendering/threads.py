@@ -8,10 +8,13 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 from napari_xreg.files import set_thread_count, thread_count, usable_cpus
 
-__all__ = ["set_thread_count", "split", "thread_count", "usable_cpus"]
+__all__ = ["set_thread_count", "side_by_side", "split", "thread_count", "usable_cpus"]
+
+Made = TypeVar("Made")
 
 _lock = threading.Lock()
 _pool: ThreadPoolExecutor | None = None
@@ -53,6 +56,24 @@ def split(work: Callable[[int, int], None], size: int, *, threads: int, smallest
         # One that never began (the pool is busy elsewhere) has nothing left to do.
         if not helper.cancel():
             helper.result()
+
+
+def side_by_side(*work: Callable[[], Made], threads: int | None = None) -> list[Made]:
+    """What each call returns, in order; made by several of our threads.
+
+    Parameters
+    ----------
+    threads
+        At most this many at once, the caller included; None: `thread_count`.
+    """
+    made: dict[int, Made] = {}
+
+    def some(start: int, stop: int) -> None:
+        for number in range(start, stop):
+            made[number] = work[number]()
+
+    split(some, len(work), threads=threads or thread_count(), smallest=1)
+    return [made[number] for number in range(len(work))]
 
 
 def _executor() -> ThreadPoolExecutor:

@@ -283,7 +283,8 @@ def test_windows_change_no_sum(halves, scene):
     ]
     look = BodiesLook(Level(64, None, channels=ROBUST), tuple(bodies_at(small, truth)), masked, 1)
     (case,) = look.problem(0.0)._cases
-    seen = case.fitted(case.observe([pose for at in off(truth, *STARTS) for pose in at]))
+    poses = [Pose.stack([pose]) for at in off(truth, *STARTS) for pose in at]
+    ((seen,), _) = case.fitted(case.observe(poses))
     assert all(observation.windows for observation in seen.observations)
     rows, columns = seen.observations[0].windows[1]
     assert (rows.stop - rows.start) * (columns.stop - columns.start) < 0.6 * seen.observations[
@@ -292,7 +293,7 @@ def test_windows_change_no_sum(halves, scene):
     whole = replace(
         seen, observations=tuple(replace(each, windows=()) for each in seen.observations)
     )
-    sums, wanted = case.sums(seen), case.sums(whole)
+    sums, wanted = (case.sums([each])[0] for each in (seen, whole))
     size = np.sqrt(np.abs(wanted.diagonal(axis1=1, axis2=2)))
     assert np.abs((sums - wanted) / (size[:, :, None] * size[:, None])).max() < 2e-4
 
@@ -397,7 +398,7 @@ def test_a_body_is_judged_without_what_the_others_show(halves, scene):
     )
     (case,) = look.problem(0.0)._cases
     poses = [pose for at in truth for pose in at]
-    seen = case.fitted(case.observe(poses))
+    ((seen,), _) = case.fitted(case.observe([Pose.stack([pose]) for pose in poses]))
     apart = Apart(look, 0.0, seen, poses, max(CARM.detector.shape))
     # The second half was thought elsewhere at first.
     late = Apart(look, 0.0, seen, [*poses[:2], *off(truth, *STARTS)[1]], max(CARM.detector.shape))

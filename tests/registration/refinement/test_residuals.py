@@ -1,28 +1,33 @@
 """The z-scored residuals and their derivative, against numpy and finite differences."""
 
+import cv2
 import numpy as np
 import pytest
 import torch
 
-from napari_xreg.geometry import CArm, Detector
+from napari_xreg.geometry import CArm, Detector, Pose
 from napari_xreg.images import Radiograph, Volume
 from napari_xreg.registration import Channels, GaussianDerivative, gradient, intensity
-from napari_xreg.registration.refinement.host.view_problem import (
-    Plane,
-    ViewProblem,
-    residuals,
+from napari_xreg.registration.refinement.host.planes import (
+    filtered,
+    scored_slopes,
+    standardised,
 )
+from napari_xreg.registration.refinement.host.view_problem import ViewProblem
 from napari_xreg.rendering import prepare
 
 RNG = np.random.default_rng(3)
+
+
+def residual(values, target, w):
+    return standardised(values.astype(np.float32), w)[0] - standardised(target, w)[0]
 
 
 def test_half_the_mean_square_is_one_minus_ncc():
     a, b = RNG.normal(2.0, 3.0, 500), RNG.normal(-1.0, 0.5, 500)
     a = a + 2 * b
     w = np.full(500, 1 / 500, np.float32)
-    plane = Plane(a.astype(np.float32), np.zeros((6, 500), np.float32), b.astype(np.float32))
-    r, _ = residuals(plane, w)
+    r = residual(a, b.astype(np.float32), w)
     assert 0.5 * np.mean(r**2) == pytest.approx(1 - np.corrcoef(a, b)[0, 1], abs=1e-5)
 
 
@@ -30,8 +35,7 @@ def test_weighted_residuals_ignore_what_has_no_weight():
     a, b = RNG.normal(0, 1, 300), RNG.normal(0, 1, 300)
     a[:100] = 50.0
     w = np.r_[np.zeros(100), np.full(200, 1 / 200)].astype(np.float32)
-    plane = Plane(a.astype(np.float32), np.zeros((6, 300), np.float32), b.astype(np.float32))
-    r, _ = residuals(plane, w)
+    r = residual(a, b.astype(np.float32), w)
     assert 0.5 * np.sum(w * r**2) == pytest.approx(
         1 - np.corrcoef(a[100:], b[100:])[0, 1], abs=1e-5
     )
@@ -43,14 +47,55 @@ def test_derivative_includes_that_of_the_z_scoring():
     target = RNG.normal(0, 1, n).astype(np.float32)
     w = RNG.uniform(0.2, 1.0, n)
     w = (w / w.sum()).astype(np.float32)
-    _, analytic = residuals(Plane(image.astype(np.float32), slopes.astype(np.float32), target), w)
+    z, spread = standardised(image.astype(np.float32), w)
+    analytic = scored_slopes(slopes.astype(np.float32), z, spread, w)
     for k in range(6):
-        moved = []
-        for step in (1e-2, -1e-2):
-            values = (image + step * slopes[k]).astype(np.float32)
-            moved.append(residuals(Plane(values, np.zeros((6, n), np.float32), target), w)[0])
+        moved = [residual(image + step * slopes[k], target, w) for step in (1e-2, -1e-2)]
         numeric = (moved[0] - moved[1]) / 2e-2
         np.testing.assert_allclose(analytic[k], numeric, atol=2e-3)
+
+
+@pytest.mark.parametrize("shape", [(37, 23), (9, 40), (4, 5), (101, 97)])
+def test_images_of_a_batch_are_filtered_as_one_by_one(shape):
+    """To the bit, those of which a filter sees more rows than there are too."""
+    kernels = GaussianDerivative("columns", 1.7).kernels()
+    images = RNG.normal(1.3, 0.7, (3, 2, *shape)).astype(np.float32)
+    whole = filtered(images, kernels)
+    for image, found in zip(images.reshape(-1, *shape), whole.reshape(-1, *shape), strict=True):
+        along_row, along_column = kernels
+        border = cv2.BORDER_REFLECT
+        wanted = cv2.sepFilter2D(image, cv2.CV_32F, along_row, along_column, borderType=border)
+        np.testing.assert_array_equal(found, wanted)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_a_pose_does_not_know_who_is_in_its_batch(threads):
+    """What is fitted to it and its sums are, to the bit, as of it alone; so under what another fitted."""
+    mask = torch.ones(26, 30, dtype=torch.bool)
+    mask[:4] = mask[9, 7:12] = False
+    channels = Channels(outlier_scale=3.0, tone=True, contrast_floor=0.1)
+    problem, carm, volume = _small_problem(channels, mask)
+    problem._threads = threads
+    poses = Pose.stack(
+        [
+            carm.world_from_camera(11.0 * n, -7.0, 4.0, isocenter=volume.center, offset_mm=(n, 1.0, 2.0))
+            for n in range(7)
+        ]
+    )  # fmt: skip
+    seen = problem.observe(prepare(volume), poses, volume.center.numpy())
+    held, sums = problem.fitted(seen)
+    others = problem.sums_of(seen, held[::-1], slopes=False)
+    for row in range(7):
+        alone = problem.observe(prepare(volume), poses[row : row + 1], volume.center.numpy())
+        np.testing.assert_array_equal(alone[0].jacobian, seen[row].jacobian)
+        (own,), wanted = problem.fitted(alone)
+        np.testing.assert_array_equal(sums[row], wanted[0])
+        assert own.tone.curve == held[row].tone.curve
+        np.testing.assert_array_equal(
+            others[row], problem.sums_of(alone, [held[6 - row]], slopes=False)[0]
+        )
+        # What fits it best is not what fits another.
+        assert not np.allclose(others[row, :, -1, -1], sums[row, :, -1, -1]) or row == 3
 
 
 def test_derivative_filter_gives_one_on_a_unit_ramp():
@@ -95,21 +140,23 @@ def test_gradient_of_the_loss_against_central_differences(scale, tone, floor):
         20.0, -15.0, 4.0, isocenter=volume.center, offset_mm=(3.0, -2.0, 5.0)
     )
     pivot = volume.center + 5.0
-    seen = problem.observe(prepare(volume), pose, pivot.numpy())
-    nuisance = problem.nuisance(seen)
-    assert (nuisance.tone is not None) == tone
-    model = problem.linearise(seen, nuisance)
+    shares = 0.5 * np.array([channel.weight for channel in problem.compared])
+    seen = problem.observe(prepare(volume), Pose.stack([pose]), pivot.numpy())
+    held, sums = problem.fitted(seen)
+    assert (held[0].tone is not None) == tone
+    slope = 2 * shares @ sums[0, :, :-1, -1]
     for k in range(6):
         step = 2e-3 if k < 3 else 0.2
         losses = []
         for sign in (1, -1):
             twist = torch.zeros(6, dtype=torch.float64)
             twist[k] = sign * step
-            there = problem.observe(prepare(volume), pose.left_perturb(twist, pivot), pivot.numpy())
-            losses.append(problem.linearise(there, nuisance).loss)
+            moved = Pose.stack([pose.left_perturb(twist, pivot)])
+            there = problem.observe(prepare(volume), moved, pivot.numpy())
+            losses.append(shares @ problem.sums_of(there, held, slopes=False)[0, :, -1, -1])
         numeric = (losses[0] - losses[1]) / (2 * step)
         # float32 images: the loss carries about 1e-6, divided by the step
-        assert model.gradient[k] == pytest.approx(numeric, rel=0.03, abs=2e-6 / step)
+        assert slope[k] == pytest.approx(numeric, rel=0.03, abs=2e-6 / step)
 
 
 def _ramps_problem(channels):
@@ -120,8 +167,8 @@ def _ramps_problem(channels):
     image = Radiograph(columns.expand(50, 80).clone(), carm)
     problem = ViewProblem(image, channels)
     pose = carm.world_from_camera(0.0, 0.0, isocenter=volume.center)
-    seen = problem.observe(prepare(volume), pose, volume.center.numpy())
-    return [w.reshape(50, 80) for w in problem.nuisance(seen).weights]
+    seen = problem.observe(prepare(volume), Pose.stack([pose]), volume.center.numpy())
+    return [w.reshape(50, 80) for w in problem.fitted(seen)[0][0].weights]
 
 
 def test_faint_edges_weigh_by_one_over_the_contrast_around_them():
@@ -160,8 +207,8 @@ def test_masked_pixels_cannot_change_the_loss():
     )
     losses = []
     for p in (problem, other):
-        seen = p.observe(prepare(volume), pose, volume.center.numpy())
-        losses.append(p.linearise(seen, p.nuisance(seen)).loss)
+        seen = p.observe(prepare(volume), Pose.stack([pose]), volume.center.numpy())
+        losses.append(p.fitted(seen)[1][0, :, -1, -1].sum())
     assert losses[0] == pytest.approx(losses[1], abs=1e-6)
 
 
@@ -181,8 +228,7 @@ def test_constant_radiograph_is_refused(value):
 def test_a_constant_drr_has_no_z_scores(value):
     w = np.full(10700, 1 / 10700, np.float32)  # they sum to 1 - 2e-6
     target = RNG.normal(2.0, 3.0, 10700).astype(np.float32)
-    plane = Plane(np.full(10700, value, np.float32), np.zeros((6, 10700), np.float32), target)
-    r, _ = residuals(plane, w)
+    r = residual(np.full(10700, value), target, w)
     expected = (target - target.mean(dtype=np.float64)) / target.std(dtype=np.float64)
     np.testing.assert_allclose(-r, expected, atol=1e-4)
 

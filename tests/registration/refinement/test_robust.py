@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from napari_xreg.registration.refinement.host.robust import outlier_weights, robust_fit
+from napari_xreg.registration.refinement.host.robust import median, outlier_weights, robust_fit
 
 
 def test_weights_worked_by_hand():
@@ -27,3 +27,12 @@ def test_a_line_ignores_points_far_off():
     plain, robust = (robust_fit(basis, y, rounds=rounds) for rounds in (1, 6))
     assert abs(plain[0] - 0.5) > 0.5
     np.testing.assert_allclose(robust, [0.5, -2.0], atol=0.01)
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, 10, 301, 4096])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_median_is_numpys(count, dtype):
+    values = np.random.default_rng(count).normal(3.0, 2.0, (3, count)).astype(dtype)
+    found = median(values)
+    assert found.dtype == dtype
+    np.testing.assert_array_equal(found, np.median(values, axis=1, keepdims=True))

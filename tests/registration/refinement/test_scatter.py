@@ -225,13 +225,14 @@ def test_slopes_are_those_of_what_is_read(patient):
     step = torch.tensor([0.0, 0.0, 0.0, 0.1, -0.08, 0.05], dtype=torch.float64)
 
     def at(moved):
-        return part.observe(ready, pose.left_perturb(moved, patient.center.double()), pivot)
+        there = pose.left_perturb(moved, patient.center.double())
+        return part.observe(ready, Pose.stack([there]), pivot)
 
-    held = part.nuisance(at(0 * step))
-    slope = part._planes(at(0 * step), held.tone)[1].slopes.T @ step.numpy()
-    ahead, behind = (
-        part._planes(at(sign * step), held.tone, slopes=False)[1].values for sign in (1, -1)
-    )
+    seen = at(0 * step)
+    held, _ = part.fitted(seen)
+    jacobian = part._as_shown(seen, part._shown(seen, held)[0])
+    slope = part._through(jacobian, part.compared[1])[0].T @ step.numpy()
+    ahead, behind = (part._shown(at(sign * step), held)[0].values[1][0] for sign in (1, -1))
     difference = (ahead - behind) / 2
     assert np.corrcoef(slope, difference)[0, 1] > 0.98
     assert np.abs(slope).sum() == pytest.approx(np.abs(difference).sum(), rel=0.05)

@@ -104,17 +104,16 @@ def _uphill(monkeypatch):
     """A renderer whose Jacobian has the wrong sign: every step leads away."""
     problem = sys.modules["napari_xreg.registration.refinement.host.view_problem"]
     device = sys.modules["napari_xreg.registration.refinement.batched.problem"]
-    march = problem.march_view
+    march = problem.march_views
 
-    def march_view(*args, **kwargs):
-        image, jacobian = march(*args, **kwargs)
-        return image, -jacobian
+    def march_views(*args, **kwargs):
+        return [(image, -jacobian) for image, jacobian in march(*args, **kwargs)]
 
     def with_jacobian(*args, **kwargs):
         image, jacobian = render_with_jacobian(*args, **kwargs)
         return image, -jacobian
 
-    monkeypatch.setattr(problem, "march_view", march_view)
+    monkeypatch.setattr(problem, "march_views", march_views)
     monkeypatch.setattr(device, "render_with_jacobian", with_jacobian)
 
 
@@ -149,13 +148,13 @@ def test_at_the_optimum_it_is_converged(volume, own, way):
 
 def test_a_refinement_that_meets_no_numbers_keeps_its_start(volume, own, monkeypatch):
     problem = sys.modules["napari_xreg.registration.refinement.host.view_problem"]
-    march = problem.march_view
+    march = problem.march_views
 
-    def march_view(*args, **kwargs):
-        image, jacobian = march(*args, **kwargs)
-        return image, jacobian * np.float32("nan")
+    def march_views(*args, **kwargs):
+        nothing = np.float32("nan")
+        return [(image, jacobian * nothing) for image, jacobian in march(*args, **kwargs)]
 
-    monkeypatch.setattr(problem, "march_view", march_view)
+    monkeypatch.setattr(problem, "march_views", march_views)
     start = TRUE.left_perturb(AWAY, CENTER)
     result = run(refine(volume, View(own, start), settings=SETTINGS, isocenter=CENTER))
     assert result.status is Status.STALLED

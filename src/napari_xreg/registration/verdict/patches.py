@@ -15,6 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import scipy
 
+from napari_xreg.rendering import side_by_side
+
 Array = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 
@@ -97,13 +99,18 @@ def match_patches(drr: Array, radiograph: Array, usable: Mask) -> Patches:
     """
     everywhere = np.ones(drr.shape, np.float32)
     weight = usable.astype(np.float32)
-    made, seen = _detail(drr, everywhere), _detail(radiograph, weight)
-    at, whole = _structured(made, usable)
     # Smoothed over the same pixels as the radiograph, or the edge of a mask would look like a change.
-    hidden = _detail(drr, weight)
+    made, seen, hidden = side_by_side(
+        lambda: _detail(drr, everywhere),
+        lambda: _detail(radiograph, weight),
+        lambda: _detail(drr, weight),
+    )
+    at, whole = _structured(made, usable)
     masked = [hidden[row : row + SIDE, column : column + SIDE] for row, column in at]
-    found = _correlations(seen, weight, at, masked)
-    itself = _correlations(made, everywhere, at, whole)
+    found, itself = side_by_side(
+        lambda: _correlations(seen, weight, at, masked),
+        lambda: _correlations(made, everywhere, at, whole),
+    )
     known = np.where(np.isnan(found), -np.inf, found)
     # What is NaN is less than nothing: no rival.
     apart = np.where(itself < APART, known, -np.inf).max((1, 2), initial=-np.inf)

@@ -1,6 +1,6 @@
 """A `Problem` on the processor: one pose after the other, and only those that are asked for."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,12 +20,8 @@ from napari_xreg.registration.refinement.host.hardening import (
     with_bone_gain,
 )
 from napari_xreg.registration.refinement.host.scatter import beams_of
-from napari_xreg.registration.refinement.host.view_problem import (
-    Linearisation,
-    Nuisance,
-    Observation,
-    ViewProblem,
-)
+from napari_xreg.registration.refinement.host.seen import Nuisance, Observation
+from napari_xreg.registration.refinement.host.view_problem import ViewProblem
 from napari_xreg.registration.refinement.host.windows import window_of
 from napari_xreg.registration.refinement.problem import Beams, Model, Whole
 from napari_xreg.registration.refinement.second_order.levels import Level
@@ -74,7 +70,7 @@ class JointProblem:
                 radiographs, scatter or [None] * len(radiographs), strict=True
             )
         ]
-        self._bodies = tuple(bodies)
+        self._bodies, self._threads = tuple(bodies), threads
         self._pivots = pivot.detach().cpu().double().numpy().reshape(-1, 3)
 
     @property
@@ -94,48 +90,54 @@ class JointProblem:
         weights = [channel.weight for part in self.parts for channel in part.compared]
         return [weight / len(self.parts) for weight in weights]
 
-    def observe(self, poses: Sequence[Pose]) -> tuple[Observation, ...]:
-        """Render every view; `poses` of all views of the first body, then of the next."""
+    def observe(self, poses: Sequence[Pose]) -> list[tuple[Observation, ...]]:
+        """Render every view at a batch of poses; `poses` of all views of the first body, then of the next."""
         views = len(self.parts)
-        return tuple(
-            _together(
-                [
-                    part.observe(body, pose, pivot)
-                    for body, pose, pivot in zip(
-                        self._bodies, poses[number::views], self._pivots, strict=True
-                    )
-                ]
+        shown = [
+            [
+                _together(bodies)
+                for bodies in zip(
+                    *(
+                        part.observe(body, pose, pivot)
+                        for body, pose, pivot in zip(
+                            self._bodies, poses[number::views], self._pivots, strict=True
+                        )
+                    ),
+                    strict=True,
+                )
+            ]
+            for number, part in enumerate(self.parts)
+        ]
+        return list(zip(*shown, strict=True))
+
+    def fitted(
+        self, observations: Sequence[tuple[Observation, ...]]
+    ) -> tuple[list[SeenOnce], npt.NDArray[np.float64]]:
+        """With the tone and the robust weights that belong to them, and rows of `Model.sums` under these."""
+        of_views = [
+            part.fitted([views[number] for views in observations])
+            for number, part in enumerate(self.parts)
+        ]
+        nuisances = zip(*(found for found, _ in of_views), strict=True)
+        seen = [SeenOnce(*each) for each in zip(observations, nuisances, strict=True)]
+        return seen, np.concatenate([sums for _, sums in of_views], 1)
+
+    def sums(self, seen: Sequence[SeenOnce], *, slopes: bool = True) -> npt.NDArray[np.float64]:
+        """Rows of `Model.sums`; without slopes enough to judge a step by."""
+        sums = [
+            part.sums_of(
+                [each.observations[number] for each in seen],
+                [each.nuisances[number] for each in seen],
+                slopes=slopes,
             )
             for number, part in enumerate(self.parts)
-        )
-
-    def fitted(self, observations: tuple[Observation, ...]) -> SeenOnce:
-        """With the tone and the robust weights that belong to it."""
-        nuisances = [
-            part.nuisance(seen) for part, seen in zip(self.parts, observations, strict=True)
         ]
-        return SeenOnce(observations, tuple(nuisances))
-
-    def sums(self, seen: SeenOnce) -> npt.NDArray[np.float64]:
-        """A row of `Model.sums`."""
-        return np.concatenate([each.sums for each in self._linearised(seen, slopes=True)])
-
-    def losses(self, seen: SeenOnce) -> npt.NDArray[np.float64]:
-        """`sums` without slopes: enough to judge a step by."""
-        return np.concatenate([each.sums for each in self._linearised(seen, slopes=False)])
-
-    def _linearised(self, seen: SeenOnce, *, slopes: bool) -> list[Linearisation]:
-        return [
-            part.linearise(observation, nuisance, slopes=slopes)
-            for part, observation, nuisance in zip(
-                self.parts, seen.observations, seen.nuisances, strict=True
-            )
-        ]
+        return np.concatenate(sums, 1)
 
     def correlated_sum(self, seen: SeenOnce) -> npt.NDArray[np.float64]:
         """See `Problem.correlated_sums`."""
         sums = [
-            correlated_sum(part.scores(observation, nuisance).astype(np.float64))
+            correlated_sum(part.scores(observation, nuisance).astype(np.float64), self._threads)
             for part, observation, nuisance in zip(
                 self.parts, seen.observations, seen.nuisances, strict=True
             )
@@ -183,25 +185,23 @@ class HostProblem:
 
     def begin(self, poses: tuple[Pose, ...]) -> tuple[tuple[SeenOnce, ...], Model]:
         """Under the tone and the weights that belong to these very poses."""
-        seen, sums = [], self._no_sums()
-        for row, case in enumerate(self._of):
-            joint = self._cases[case]
-            seen.append(joint.fitted(joint.observe([pose[row] for pose in poses])))
-            sums[row, self._columns[case]] = joint.sums(seen[row])
-        return tuple(seen), self._model(sums)
+        seen: dict[int, SeenOnce] = {}
+        sums = self._no_sums()
+        for joint, some, place in self._by_case(range(len(self._of))):
+            found, sums[place] = joint.fitted(joint.observe(_at(poses, some)))
+            seen.update(zip(some, found, strict=True))
+        return tuple(seen[row] for row in range(len(self._of))), self._model(sums)
 
     def attempt(
         self, poses: tuple[Pose, ...], held: tuple[SeenOnce, ...], rows: Bool[Tensor, "s"]
     ) -> tuple[tuple[SeenOnce, ...], Model]:
         """Under the tone and the weights of `held`; the other rows are left as they are."""
         seen, sums = list(held), self._no_sums()
-        for row in _which(rows):
-            case = self._of[row]
-            joint = self._cases[case]
-            observations = joint.observe([pose[row] for pose in poses])
-            seen[row] = SeenOnce(observations, held[row].nuisances)
+        for joint, some, place in self._by_case(_which(rows)):
+            for row, observations in zip(some, joint.observe(_at(poses, some)), strict=True):
+                seen[row] = SeenOnce(observations, held[row].nuisances)
             # Of a step that is taken `renew` makes the slopes, of one that is not nobody asks.
-            sums[row, self._columns[case]] = joint.losses(seen[row])
+            sums[place] = joint.sums([seen[row] for row in some], slopes=False)
         return tuple(seen), self._model(sums)
 
     def renew(
@@ -213,11 +213,21 @@ class HostProblem:
     ) -> tuple[tuple[SeenOnce, ...], Model]:
         """Where `taken`, `seen` under its own tone and weights; elsewhere as before."""
         renewed, sums = list(before), model.sums.numpy().copy()
-        for row in _which(taken):
-            case = self._of[row]
-            renewed[row] = self._cases[case].fitted(seen[row].observations)
-            sums[row, self._columns[case]] = self._cases[case].sums(renewed[row])
+        for joint, some, place in self._by_case(_which(taken)):
+            found, sums[place] = joint.fitted([seen[row].observations for row in some])
+            for row, each in zip(some, found, strict=True):
+                renewed[row] = each
         return tuple(renewed), self._model(sums)
+
+    def _by_case(
+        self, rows: Iterable[int]
+    ) -> Iterator[tuple[JointProblem, list[int], tuple[npt.NDArray[np.intp], ...]]]:
+        """Of some poses those of each case, and where they stand in `Model.sums`."""
+        of_case: dict[int, list[int]] = {}
+        for row in rows:
+            of_case.setdefault(self._of[row], []).append(row)
+        for case, some in of_case.items():
+            yield self._cases[case], some, np.ix_(some, self._columns[case])
 
     def drrs(self, seen: tuple[SeenOnce, ...]) -> tuple[Tensor, ...]:
         """Of the first view."""
@@ -242,6 +252,10 @@ class HostProblem:
 
     def _model(self, sums: npt.NDArray[np.float64]) -> Model:
         return Model(torch.from_numpy(sums), self._shares)
+
+
+def _at(poses: Sequence[Pose], rows: Sequence[int]) -> list[Pose]:
+    return [pose[list(rows)] for pose in poses]
 
 
 def _which(rows: Bool[Tensor, "s"]) -> list[int]:

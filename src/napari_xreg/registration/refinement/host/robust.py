@@ -9,16 +9,34 @@ Values = npt.NDArray[np.floating]
 Matrix = npt.NDArray[np.float64]
 
 
-def outlier_weights(residual: Values, *, centre: float, scale: float, least: float) -> Values:
+def median(values: Values) -> Values:
+    """Of the last axis, which stays with length 1, as `numpy.median`, which looks for more than it needs."""
+    half = values.shape[-1] // 2
+    parted = np.partition(values, half, axis=-1)
+    upper = parted[..., half : half + 1]
+    if values.shape[-1] % 2:
+        return upper
+    lower = parted[..., :half].max(-1, keepdims=True)
+    found: Values = (lower + upper) / values.dtype.type(2)
+    return found
+
+
+def outlier_weights(
+    residual: Values, *, centre: Values | float, scale: float, least: float
+) -> Values:
     """``1 / (1 + (r / s)^2)^2`` with s = `scale` robust standard deviations, but at least `least`.
 
     Parameters
     ----------
+    residual
+        [*batch n].
     centre
-        About which the median absolute deviation is taken.
+        About which the median absolute deviation is taken, [*batch 1] or one for all.
     """
-    spread = 1.4826 * float(np.median(np.abs(residual - centre)))
-    return 1.0 / (1.0 + (residual / max(scale * spread, least)) ** 2) ** 2
+    spread = 1.4826 * median(np.abs(residual - centre)).astype(np.float64)
+    width = np.maximum(scale * spread, least).astype(residual.dtype)
+    found: Values = 1.0 / (1.0 + (residual / width) ** 2) ** 2
+    return found
 
 
 def robust_fit(basis: Matrix, values: Matrix, *, rounds: int) -> Values:

@@ -17,13 +17,10 @@ import numpy.typing as npt
 import torch
 
 from napari_xreg.registration.refinement.host.hardening import HIGHEST, LOWEST
+from napari_xreg.registration.refinement.host.planes import filtered
 from napari_xreg.registration.refinement.host.robust import least_squares, outlier_weights
 from napari_xreg.registration.refinement.host.tone import fit_tone
-from napari_xreg.registration.refinement.host.view_problem import (
-    ViewProblem,
-    filtered,
-    with_scatter,
-)
+from napari_xreg.registration.refinement.host.view_problem import ViewProblem, with_scatter
 from napari_xreg.registration.refinement.problem import Beams, Whole
 from napari_xreg.registration.refinement.second_order.channels import OUTLIER_SCALE
 from napari_xreg.registration.refinement.second_order.look import Field, Look

@@ -7,8 +7,9 @@ is ``1 - NCC``. The Jacobian comes from the march that made the image (`renderin
 the same linear filters and through the z-scoring.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import functools
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -18,87 +19,34 @@ import torch
 from napari_xreg.geometry import Pose
 from napari_xreg.images import Radiograph
 from napari_xreg.metrics import SMALLEST_SPREAD, is_flat
-from napari_xreg.registration.refinement.host.robust import outlier_weights
+from napari_xreg.registration.refinement.host.planes import (
+    dot,
+    filtered,
+    scored_slopes,
+    standardised,
+    times,
+)
+from napari_xreg.registration.refinement.host.robust import median, outlier_weights
+from napari_xreg.registration.refinement.host.seen import (
+    Compared,
+    Nuisance,
+    Observation,
+    Scored,
+    Shown,
+)
 from napari_xreg.registration.refinement.host.tone import Tone, fit_tone
-from napari_xreg.registration.refinement.host.windows import Window, common, grown, within
+from napari_xreg.registration.refinement.host.windows import sums_by_windows
 from napari_xreg.registration.refinement.second_order.channels import Channels
-from napari_xreg.rendering import Method, Prepared, march_view
+from napari_xreg.rendering import Method, Prepared, march_views, side_by_side, split, thread_count
 
 Array = npt.NDArray[np.float32]
 Matrix = npt.NDArray[np.float64]
 
 _CONTRAST_BOX = 9  # pixels of the level, the length of a side
+_AT_ONCE = 2**14
+"""Pixels of DRRs that are compared at a time: with their Jacobians they stay in a processor's cache."""
 
-
-@dataclass(frozen=True, eq=False)
-class Observation:
-    """What the march at one pose gave."""
-
-    image: Array  # rows x columns
-    jacobian: Array  # 6 of every body that moves x rows x columns
-    windows: tuple[Window, ...] = ()  # where that of each body is not zero; none: anywhere
-
-
-@dataclass(frozen=True, eq=False)
-class Nuisance:
-    """What is fitted beside the pose, and held while a step is judged."""
-
-    tone: Tone | None
-    weights: tuple[Array, ...]  # per channel, each sums to 1
-
-
-@dataclass(frozen=True, eq=False)
-class Linearisation:
-    """Residuals of one pose, summed: what a Gauss-Newton step needs.
-
-    Parameters
-    ----------
-    names, shares
-        Of the channels, and what each weighs.
-    sums
-        Of each: weighted products of the slopes and the residual, which comes last.
-    """
-
-    names: tuple[str, ...]
-    shares: tuple[float, ...]
-    sums: Matrix
-
-    @property
-    def terms(self) -> Mapping[str, float]:
-        """Loss of every channel."""
-        return dict(zip(self.names, (0.5 * self.sums[:, -1, -1]).tolist(), strict=True))
-
-    @property
-    def loss(self) -> float:
-        """Sum of the terms as they weigh."""
-        return float(np.dot(self.shares, 0.5 * self.sums[:, -1, -1]))
-
-    @property
-    def gradient(self) -> Matrix:
-        """Of the loss."""
-        gradient: Matrix = np.asarray(self.shares) @ self.sums[:, :-1, -1]
-        return gradient
-
-
-@dataclass(frozen=True, eq=False)
-class Compared:
-    """A channel of one radiograph; `size` is how many pixels its filter reaches over, 1 for none."""
-
-    name: str
-    weight: float
-    kernels: tuple[Array, Array]  # along a row, along a column
-    size: int
-    index: npt.NDArray[np.intp]  # flat indices of its usable pixels
-    prior: Array  # their weights before any residual is seen; sums to 1
-
-
-@dataclass(frozen=True, eq=False)
-class Plane:
-    """One compared image of one pose, on its usable pixels."""
-
-    values: Array  # n
-    slopes: Array  # of the observation's jacobian x n
-    target: Array  # n
+Made = TypeVar("Made")
 
 
 class ViewProblem:
@@ -189,9 +137,13 @@ class ViewProblem:
         prior = 1.0 / (contrast + floor * np.median(some))
         return np.asarray(prior / prior.sum(), np.float32)
 
-    def observe(self, prepared: Prepared, world_from_camera: Pose, pivot: Matrix) -> Observation:
-        """Render the DRR of a CT, at the level's resolution, and its Jacobian for the left twist about `pivot`."""
-        image, jacobian = march_view(
+    def observe(
+        self, prepared: Prepared, world_from_camera: Pose, pivot: Matrix
+    ) -> list[Observation]:
+        """Render DRRs of a CT from a batch of poses, at the level's resolution, and their Jacobians for
+        the left twist about `pivot`.
+        """
+        found = march_views(
             prepared,
             self.radiograph.carm,
             world_from_camera,
@@ -200,144 +152,190 @@ class ViewProblem:
             step_mm=self._step_mm,
             threads=self._threads,
         )
-        return Observation(image, jacobian)
+        return [Observation(image, jacobian) for image, jacobian in found]
 
-    def nuisance(self, observation: Observation) -> Nuisance:
-        """Tone and robust weights that belong to an observation."""
-        tone = None
-        if self.channels.tone:
-            image = observation.image
-            if self.scatter is not None:
-                image, _ = with_scatter(image, self.scatter)
-            tone = fit_tone(image, self.target, self.usable)
-        scale = self.channels.outlier_scale
-        if scale is None:
-            return Nuisance(tone, tuple(channel.prior for channel in self.compared))
-        weights = []
-        planes = self._planes(observation, tone, slopes=False)
-        for channel, plane in zip(self.compared, planes, strict=True):
-            residual, _ = residuals(plane, channel.prior)
-            weight = channel.prior * outlier_weights(
-                residual, centre=float(np.median(residual)), scale=scale, least=1e-6
-            )
-            weights.append((weight / weight.sum()).astype(np.float32))
-        return Nuisance(tone, tuple(weights))
+    def fitted(self, seen: Sequence[Observation]) -> tuple[list[Nuisance], Matrix]:
+        """Tone and robust weights that belong to observations, and what `sums_of` says under them."""
+        nuisances: list[Nuisance] = []
+        sums = self._no_sums(seen)
 
-    def _planes(
-        self, observation: Observation, tone: Tone | None, *, slopes: bool = True
-    ) -> list[Plane]:
-        """DRR, its Jacobian and the radiograph, filtered alike, on the pixels of each channel."""
-        image, jacobian, target = observation.image, observation.jacobian, self.target
-        image, steepness = self._as_read(image, tone)
-        if steepness is not None and slopes:
-            jacobian = jacobian * steepness
-        if tone is not None:
-            target = target - tone.field
-        stack = [target, image, *(jacobian if slopes else ())]
-        planes = []
-        for channel in self.compared:
-            used = np.stack([filtered(plane, channel.kernels) for plane in stack])
-            used = used.reshape(len(stack), -1)
-            if channel.index.size < used.shape[1]:
-                used = used[:, channel.index]
-            planes.append(Plane(used[1], used[2:], used[0]))
-        return planes
+        def work(some: slice, threads: int) -> list[Nuisance]:
+            shown, tones = self._shown(seen[some], None)
+            found = self._nuisances(shown, tones)
+            self._sum(seen[some], shown, found, sums[some], threads)
+            return found
 
-    def _as_read(self, image: Array, tone: Tone | None) -> tuple[Array, Array | None]:
-        """A DRR with scatter and tone, and the slope of that pixel by pixel; None: one everywhere."""
+        for found in self._by_blocks(work, len(seen)):
+            nuisances += found
+        return nuisances, sums
+
+    def sums_of(
+        self, seen: Sequence[Observation], nuisances: Sequence[Nuisance], *, slopes: bool = True
+    ) -> Matrix:
+        """Of observations under tones and weights that are given, for every channel: weighted products of the slopes and the
+        residual, which comes last. [s channels k+1 k+1]; without `slopes` the last alone is not zero.
+        """
+        sums = self._no_sums(seen)
+
+        def work(some: slice, threads: int) -> None:
+            held = nuisances[some]
+            shown, _ = self._shown(seen[some], held)
+            self._sum(seen[some], shown, held, sums[some], threads, slopes=slopes)
+
+        self._by_blocks(work, len(seen))
+        return sums
+
+    def _no_sums(self, seen: Sequence[Observation]) -> Matrix:
+        size = len(seen[0].jacobian) + 1
+        return np.zeros((len(seen), len(self.compared), size, size))
+
+    def _by_blocks(self, work: Callable[[slice, int], Made], count: int) -> list[Made]:
+        """A few observations at a time, in our threads; those that are left over help within a block."""
+        threads = self._threads or thread_count()
+        few = max(1, min(count // threads, _AT_ONCE // self.target.size))
+        blocks = [slice(start, start + few) for start in range(0, count, few)]
+        within = max(1, threads // len(blocks))
+        calls = [functools.partial(work, block, within) for block in blocks]
+        return side_by_side(*calls, threads=threads)
+
+    def _shown(
+        self, seen: Sequence[Observation], held: Sequence[Nuisance] | None
+    ) -> tuple[Shown, list[Tone | None]]:
+        """DRRs under tones that are held, or under their own, and those."""
+        read = [
+            self._as_read(each.image, None if held is None else held[number])
+            for number, each in enumerate(seen)
+        ]
+        steepness = None
+        if any(steep is not None for _, steep, _ in read):
+            everywhere = np.ones(self.target.shape, np.float32)
+            steepness = stacked([everywhere if steep is None else steep for _, steep, _ in read])
+        images = stacked([image for image, _, _ in read])
+        values = tuple(self._through(images, channel) for channel in self.compared)
+        return Shown(steepness, values), [tone for _, _, tone in read]
+
+    def _as_read(
+        self, image: Array, held: Nuisance | None
+    ) -> tuple[Array, Array | None, Tone | None]:
+        """A DRR with scatter and tone, the slope of that pixel by pixel (None: one everywhere), and the tone:
+        its own, where none is held.
+        """
         slope = None
         if self.scatter is not None:
             image, slope = with_scatter(image, self.scatter)
+        if held is not None:
+            tone = held.tone
+        else:
+            tone = fit_tone(image, self.target, self.usable) if self.channels.tone else None
         if tone is not None:
             image, bend = tone.apply(image)
             slope = bend if slope is None else slope * bend
-        return image, slope
+        return image, slope, tone
 
-    def linearise(
-        self, observation: Observation, nuisance: Nuisance, *, slopes: bool = True
-    ) -> Linearisation:
-        """Loss ``sum of weight (1 - NCC)``, Gauss-Newton matrix and gradient; without `slopes` the loss alone."""
-        size = len(observation.jacobian) + 1
-        sums = np.zeros((len(self.compared), size, size))
-        windowed = slopes and bool(observation.windows)
-        planes = self._planes(observation, nuisance.tone, slopes=slopes and not windowed)
-        for total, channel, plane, w in zip(
-            sums, self.compared, planes, nuisance.weights, strict=True
-        ):
-            residual, along = residuals(plane, w)
-            total[-1, -1] = np.dot(w * residual, residual)
-            if windowed:
-                total[:-1, :-1], total[:-1, -1] = self._by_windows(
-                    observation, nuisance.tone, channel, plane, w
+    def _through(self, planes: Array, channel: Compared) -> Array:
+        """Images [*batch rows columns] as a channel compares them, on its pixels [*batch n]."""
+        used = filtered(planes, channel.kernels).reshape(*planes.shape[:-2], self.target.size)
+        return used if channel.index.size == used.shape[-1] else used.take(channel.index, -1)
+
+    def _nuisances(self, shown: Shown, tones: Sequence[Tone | None]) -> list[Nuisance]:
+        """With the robust weights that belong to what is shown."""
+        scale = self.channels.outlier_scale
+        targets = self._plain
+        if any(tone is not None for tone in tones):
+            fields = [np.float32(0.0) if tone is None else tone.field for tone in tones]
+            bare = stacked([self.target - field for field in fields])
+            targets = tuple(self._through(bare, channel) for channel in self.compared)
+        elif scale is None:
+            return [self._unfitted] * len(tones)
+        weights, scored = [], []
+        for channel, values, target in zip(self.compared, shown.values, targets, strict=True):
+            weight: Array = np.broadcast_to(channel.prior, values.shape)
+            if scale is not None:
+                residual = (
+                    standardised(values, channel.prior)[0] - standardised(target, channel.prior)[0]
                 )
-                total[-1, :-1] = total[:-1, -1]
-            elif slopes:
-                weighted = along * w
-                total[:-1, :-1] = weighted @ along.T
-                total[:-1, -1] = total[-1, :-1] = weighted @ residual
-        names = tuple(channel.name for channel in self.compared)
-        return Linearisation(names, tuple(channel.weight for channel in self.compared), sums)
+                robust = channel.prior * outlier_weights(
+                    residual, centre=median(residual), scale=scale, least=1e-6
+                )
+                weight = (robust / robust.sum(-1, keepdims=True)).astype(np.float32)
+            weights.append(weight)
+            scored.append(np.broadcast_to(standardised(target, weight)[0], values.shape))
+        # Copies: one that is kept does not keep the others.
+        return [
+            Nuisance(
+                tone,
+                tuple(weight[row].copy() for weight in weights),
+                tuple(target[row].copy() for target in scored),
+            )
+            for row, tone in enumerate(tones)
+        ]
 
-    def _by_windows(
+    @functools.cached_property
+    def _plain(self) -> tuple[Array, ...]:
+        """The radiograph as the channels compare it where nothing is fitted, [1 n]."""
+        return tuple(self._through(self.target[None], channel) for channel in self.compared)
+
+    @functools.cached_property
+    def _unfitted(self) -> Nuisance:
+        """Where nothing is fitted: the same for every pose."""
+        weights = tuple(channel.prior for channel in self.compared)
+        targets = (standardised(t[0], w)[0] for t, w in zip(self._plain, weights, strict=True))
+        return Nuisance(None, weights, tuple(targets))
+
+    def _sum(
         self,
-        observation: Observation,
-        tone: Tone | None,
-        channel: Compared,
-        plane: Plane,
-        w: Array,
-    ) -> tuple[Matrix, Matrix]:
-        """Gauss-Newton matrix and gradient of a channel, of bodies each of which is seen in a window.
+        seen: Sequence[Observation],
+        shown: Shown,
+        nuisances: Sequence[Nuisance],
+        sums: Matrix,
+        threads: int,
+        *,
+        slopes: bool = True,
+    ) -> None:
+        """A block of `sums_of`, into `sums`."""
+        windowed = slopes and bool(seen[0].windows)
+        jacobian = self._as_shown(seen, shown) if slopes and not windowed else None
 
-        As of `residuals`, whose slopes are nowhere zero since the z-scoring is of the whole image: with means m
-        and a over the whole, ``sum w dz dz' = (sum w dI dI' - m m' - a a') / variance``.
-        """
-        z, spread = _standardised(plane.values, w)
-        residual = z - _standardised(plane.target, w)[0]
-        # [weight, times z, times the residual] of every pixel; nothing where it is not compared.
-        whole = np.zeros((3, self.target.size), np.float32)
-        whole[:, channel.index] = w, w * z, w * residual
-        whole = whole.reshape(3, *self.target.shape)
-        _, steepness = self._as_read(observation.image, tone)
-        reach = channel.size // 2
-        parts = []
-        for body, window in enumerate(observation.windows):
-            at = grown(window, reach, self.target.shape)
-            seen = observation.jacobian[6 * body : 6 * body + 6, at[0], at[1]]
-            seen = seen if steepness is None else seen * steepness[at]
-            parts.append((at, np.stack([filtered(each, channel.kernels) for each in seen])))
-        size = len(observation.jacobian)
-        products, means = np.zeros((size, size)), np.zeros((size, 3))
-        for one, (at, slopes) in enumerate(parts):
-            own = slice(6 * one, 6 * one + 6)
-            means[own] = slopes.reshape(6, -1) @ whole[:, at[0], at[1]].reshape(3, -1).T
-            weighted = slopes * whole[0][at]
-            for other, (there, further) in enumerate(parts[: one + 1]):
-                both = common(at, there)
-                if both is None:
-                    continue
-                here, beside = (
-                    each[:, rows, columns].reshape(6, -1)
-                    for each, (rows, columns) in (
-                        (weighted, within(both, at)), (further, within(both, there))
-                    )
-                )  # fmt: skip
-                theirs = slice(6 * other, 6 * other + 6)
-                products[own, theirs] = here @ beside.T
-                products[theirs, own] = products[own, theirs].T
-        mean, along, across = means.T
-        matrix = products - np.outer(mean, mean) - np.outer(along, along)
-        gradient = (
-            across - mean * float(np.dot(w, residual)) - along * float(np.dot(w * z, residual))
-        )
-        return matrix / float(spread) ** 2, gradient / float(spread)
+        def some(start: int, stop: int) -> None:
+            for number in range(start, stop):
+                channel, total = self.compared[number], sums[:, number]
+                w = stacked([each.weights[number] for each in nuisances])
+                z, spread = standardised(shown.values[number], w)
+                residual = z - stacked([each.targets[number] for each in nuisances])
+                weighted = w * residual
+                total[:, -1, -1:] = dot(weighted, residual)
+                if jacobian is not None:
+                    along = scored_slopes(self._through(jacobian, channel), z, spread, w)
+                    weighted = along * w[:, None]
+                    total[:, :-1, :-1] = weighted @ along.swapaxes(1, 2)
+                    total[:, :-1, -1] = total[:, -1, :-1] = times(weighted, residual)
+                elif windowed:
+                    for row, each in enumerate(seen):
+                        scored = Scored(z[row], float(spread[row, 0]), residual[row], w[row])
+                        steep = None if shown.steepness is None else shown.steepness[row]
+                        total[row, :-1, :-1], total[row, :-1, -1] = sums_by_windows(
+                            each, steep, channel, scored
+                        )
+                    total[:, -1, :-1] = total[:, :-1, -1]
+
+        split(some, len(self.compared), threads=threads, smallest=1)
+
+    def _as_shown(self, seen: Sequence[Observation], shown: Shown) -> Array:
+        """Jacobians of the DRRs as the radiograph would show them."""
+        jacobian = stacked([each.jacobian for each in seen])
+        return jacobian if shown.steepness is None else jacobian * shown.steepness[:, None]
 
     def scores(self, observation: Observation, nuisance: Nuisance) -> Array:
         """The gradient of the loss pixel by pixel, as the jacobian: for `confidence`."""
         total = np.zeros((len(observation.jacobian), self.target.size), np.float32)
-        planes = self._planes(observation, nuisance.tone)
-        for channel, plane, w in zip(self.compared, planes, nuisance.weights, strict=True):
-            residual, slopes = residuals(plane, w)
-            total[:, channel.index] += channel.weight * slopes * (w * residual)
+        shown, _ = self._shown([observation], [nuisance])
+        (jacobian,) = self._as_shown([observation], shown)
+        for channel, values, w, target in zip(
+            self.compared, shown.values, nuisance.weights, nuisance.targets, strict=True
+        ):
+            z, spread = standardised(values[0], w)
+            slopes = scored_slopes(self._through(jacobian, channel), z, spread, w)
+            total[:, channel.index] += channel.weight * slopes * (w * (z - target))
         return total.reshape(observation.jacobian.shape)
 
 
@@ -352,39 +350,9 @@ def with_scatter(image: Array, scatter: Array) -> tuple[Array, Array]:
     return -np.log(total), np.asarray(primary / total, np.float32)
 
 
-def _standardised(values: Array, w: Array) -> tuple[Array, float]:
-    """Weighted mean 0 and spread 1, and the spread it had."""
-    # Twice: float32 weights do not sum to exactly 1, which a flat image would take for a spread; the
-    # second in float64, since a float32 dot product is off by up to 1e-5 of the mean, by processor.
-    centred = values - np.dot(w, values)
-    centred -= np.float32(np.sum(w * centred, dtype=np.float64))
-    spread = max(float(np.sqrt(np.dot(w, centred * centred))), SMALLEST_SPREAD)
-    return centred / np.float32(spread), spread
-
-
-def residuals(plane: Plane, w: Array) -> tuple[Array, Array]:
-    """``z(DRR) - z(radiograph)`` and its derivative, including that of the z-scoring itself.
-
-    ``dz = (dI - mean(dI) - z mean(z dI)) / std``, means weighted by `w`, which sums to 1.
-    """
-    z, spread = _standardised(plane.values, w)
-    t, _ = _standardised(plane.target, w)
-    mean = plane.slopes @ w
-    along = plane.slopes @ (w * z)
-    slopes = plane.slopes - mean[:, None]
-    slopes -= along[:, None] * z
-    slopes /= np.float32(spread)
-    return z - t, slopes
-
-
-def filtered(plane: Array, kernels: tuple[Array, Array]) -> Array:
-    """An image through a separable filter, mirrored at its borders."""
-    along_row, along_column = kernels
-    if along_row.size == along_column.size == 1:
-        return plane
-    return np.asarray(
-        cv2.sepFilter2D(plane, cv2.CV_32F, along_row, along_column, borderType=cv2.BORDER_REFLECT)
-    )
+def stacked(planes: Sequence[Array]) -> Array:
+    """One below the other."""
+    return planes[0][None] if len(planes) == 1 else np.stack(planes)
 
 
 def _filled(image: Array, usable: npt.NDArray[np.bool_]) -> Array:
