@@ -2,6 +2,7 @@
 
 import ast
 import os
+import runpy
 import tomllib
 from collections import Counter
 from pathlib import Path
@@ -20,6 +21,12 @@ def imported(file):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             yield node.module
+
+
+def test_every_planted_error_still_fits_the_code():
+    """Code that moved takes its errors along, or nobody plants them again."""
+    script = runpy.run_path(str(TESTS.parent / "scripts" / "plant_errors.py"))
+    assert [(e.file, e.what, p) for e in script["listed"](()) if (p := e.problem())] == []
 
 
 @pytest.mark.slow

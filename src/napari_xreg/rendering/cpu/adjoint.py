@@ -4,7 +4,7 @@ from typing import no_type_check
 
 import numpy as np
 
-from napari_xreg.rendering.cpu.rays import clip, inlined, jit
+from napari_xreg.rendering.cpu.rays import clip, inlined, jit, turned
 from napari_xreg.rendering.cpu.siddon import _first_wall
 
 
@@ -34,9 +34,7 @@ def spread_samples(grid, nz, ny, nx, linear, start, rays, step, worth, dominant)
     ax, ay, az = start[0], start[1], start[2]
     for i in range(rays.shape[0]):
         rx, ry, rz = rays[i, 0], rays[i, 1], rays[i, 2]
-        dx = linear[0, 0] * rx + linear[0, 1] * ry + linear[0, 2] * rz
-        dy = linear[1, 0] * rx + linear[1, 1] * ry + linear[1, 2] * rz
-        dz = linear[2, 0] * rx + linear[2, 1] * ry + linear[2, 2] * rz
+        dx, dy, dz = turned(linear, rx, ry, rz)
         enter, leave = clip(ax, dx, 1.0, nx - 2.0, 0.0, 1.0)
         enter, leave = clip(ay, dy, 1.0, ny - 2.0, enter, leave)
         enter, leave = clip(az, dz, 1.0, nz - 2.0, enter, leave)
@@ -82,9 +80,7 @@ def spread_cells(grid, nz, ny, nx, linear, start, rays, worth):
     ax, ay, az = start[0] + 0.5, start[1] + 0.5, start[2] + 0.5
     for i in range(rays.shape[0]):
         rx, ry, rz = rays[i, 0], rays[i, 1], rays[i, 2]
-        dx = linear[0, 0] * rx + linear[0, 1] * ry + linear[0, 2] * rz
-        dy = linear[1, 0] * rx + linear[1, 1] * ry + linear[1, 2] * rz
-        dz = linear[2, 0] * rx + linear[2, 1] * ry + linear[2, 2] * rz
+        dx, dy, dz = turned(linear, rx, ry, rz)
         enter, leave = clip(ax, dx, 1.0, nx - 1.0, 0.0, 1.0)
         enter, leave = clip(ay, dy, 1.0, ny - 1.0, enter, leave)
         enter, leave = clip(az, dz, 1.0, nz - 1.0, enter, leave)

@@ -14,7 +14,7 @@ from napari_xreg.rendering.cpu.lanes import (
     slope_sums,
     slope_sums_side_by_side,
 )
-from napari_xreg.rendering.cpu.rays import IMAGE, clip, jit, pixel_ray, write
+from napari_xreg.rendering.cpu.rays import IMAGE, clip, jit, pixel_ray, turned, write
 
 
 @jit
@@ -28,9 +28,7 @@ def joseph(
     A block of rays goes through the planes together. A ray's samples begin at the same plane whatever rays are beside
     it, and beyond its end it reads the zeros of the padding: its sum does not depend on them.
     """
-    ax = linear[0, 0] * frame[0, 0] + linear[0, 1] * frame[0, 1] + linear[0, 2] * frame[0, 2]
-    ay = linear[1, 0] * frame[0, 0] + linear[1, 1] * frame[0, 1] + linear[1, 2] * frame[0, 2]
-    az = linear[2, 0] * frame[0, 0] + linear[2, 1] * frame[0, 1] + linear[2, 2] * frame[0, 2]
+    ax, ay, az = turned(linear, frame[0, 0], frame[0, 1], frame[0, 2])
     ax, ay, az = ax + offset[0], ay + offset[1], az + offset[2]
     ray, way = np.empty((LANES, 3)), np.empty((LANES, 3))
     axes, ends = np.empty(LANES, np.int64), np.empty((LANES, 2), np.int64)
@@ -39,9 +37,7 @@ def joseph(
         held = min(LANES, stop - block)
         for lane in range(held):
             rx, ry, rz = pixel_ray(block + lane, columns, pixels, rays, frame)
-            dx = linear[0, 0] * rx + linear[0, 1] * ry + linear[0, 2] * rz
-            dy = linear[1, 0] * rx + linear[1, 1] * ry + linear[1, 2] * rz
-            dz = linear[2, 0] * rx + linear[2, 1] * ry + linear[2, 2] * rz
+            dx, dy, dz = turned(linear, rx, ry, rz)
             enter, leave = clip(ax, dx, 1.0, nx - 2.0, 0.0, 1.0)
             enter, leave = clip(ay, dy, 1.0, ny - 2.0, enter, leave)
             enter, leave = clip(az, dz, 1.0, nz - 2.0, enter, leave)

@@ -83,6 +83,17 @@ def pixel_ray(i, columns, pixels, rays, frame):
 
 @inlined
 @no_type_check
+def turned(linear, x, y, z):
+    """``linear`` times a vector: of the world, mm, to the axes of the grid, voxels."""
+    return (
+        linear[0, 0] * x + linear[0, 1] * y + linear[0, 2] * z,
+        linear[1, 0] * x + linear[1, 1] * y + linear[1, 2] * z,
+        linear[2, 0] * x + linear[2, 1] * y + linear[2, 2] * z,
+    )
+
+
+@inlined
+@no_type_check
 def clip(position, direction, low, high, enter, leave):
     """The part of [enter, leave] where ``low <= position + alpha direction <= high``."""
     if direction == 0.0:

@@ -4,7 +4,16 @@ from typing import no_type_check
 
 import numpy as np
 
-from napari_xreg.rendering.cpu.rays import IMAGE, clip, inlined, jit, pixel_ray, single, write
+from napari_xreg.rendering.cpu.rays import (
+    IMAGE,
+    clip,
+    inlined,
+    jit,
+    pixel_ray,
+    single,
+    turned,
+    write,
+)
 
 _NEVER = 1e30
 
@@ -28,15 +37,11 @@ def siddon(
 ):  # fmt: skip
     """Rays `start` to `stop`; see `cpu.march` for the arguments."""
     # Shifted by half a voxel: cell i holds positions i to i + 1.
-    ax = linear[0, 0] * frame[0, 0] + linear[0, 1] * frame[0, 1] + linear[0, 2] * frame[0, 2]
-    ay = linear[1, 0] * frame[0, 0] + linear[1, 1] * frame[0, 1] + linear[1, 2] * frame[0, 2]
-    az = linear[2, 0] * frame[0, 0] + linear[2, 1] * frame[0, 1] + linear[2, 2] * frame[0, 2]
+    ax, ay, az = turned(linear, frame[0, 0], frame[0, 1], frame[0, 2])
     ax, ay, az = ax + offset[0] + 0.5, ay + offset[1] + 0.5, az + offset[2] + 0.5
     for i in range(start, stop):
         rx, ry, rz = pixel_ray(i, columns, pixels, rays, frame)
-        dx = linear[0, 0] * rx + linear[0, 1] * ry + linear[0, 2] * rz
-        dy = linear[1, 0] * rx + linear[1, 1] * ry + linear[1, 2] * rz
-        dz = linear[2, 0] * rx + linear[2, 1] * ry + linear[2, 2] * rz
+        dx, dy, dz = turned(linear, rx, ry, rz)
         # One shell of zero cells is walked too, so that the outermost walls are crossings like
         # all others.
         enter, leave = clip(ax, dx, 1.0, nx - 1.0, 0.0, 1.0)

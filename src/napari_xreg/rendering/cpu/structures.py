@@ -4,7 +4,7 @@ from typing import no_type_check
 
 import numpy as np
 
-from napari_xreg.rendering.cpu.rays import clip, jit, pixel_ray
+from napari_xreg.rendering.cpu.rays import clip, jit, pixel_ray, turned
 
 
 @jit
@@ -15,16 +15,12 @@ def structures(
 ):  # fmt: skip
     """Rays `start` to `stop`: trilinear samples, each given to the channel of its nearest voxel."""
     no_rays = np.zeros((0, 3))
-    ax = linear[0, 0] * frame[0, 0] + linear[0, 1] * frame[0, 1] + linear[0, 2] * frame[0, 2]
-    ay = linear[1, 0] * frame[0, 0] + linear[1, 1] * frame[0, 1] + linear[1, 2] * frame[0, 2]
-    az = linear[2, 0] * frame[0, 0] + linear[2, 1] * frame[0, 1] + linear[2, 2] * frame[0, 2]
+    ax, ay, az = turned(linear, frame[0, 0], frame[0, 1], frame[0, 2])
     ax, ay, az = ax + offset[0], ay + offset[1], az + offset[2]
     row, layer = nx, nx * ny
     for i in range(start, stop):
         rx, ry, rz = pixel_ray(i, columns, pixels, no_rays, frame)
-        dx = linear[0, 0] * rx + linear[0, 1] * ry + linear[0, 2] * rz
-        dy = linear[1, 0] * rx + linear[1, 1] * ry + linear[1, 2] * rz
-        dz = linear[2, 0] * rx + linear[2, 1] * ry + linear[2, 2] * rz
+        dx, dy, dz = turned(linear, rx, ry, rz)
         enter, leave = clip(ax, dx, 1.0, nx - 2.0, 0.0, 1.0)
         enter, leave = clip(ay, dy, 1.0, ny - 2.0, enter, leave)
         enter, leave = clip(az, dz, 1.0, nz - 2.0, enter, leave)

@@ -133,5 +133,6 @@ def digest_of(own: Mapping[str, OwnBone]) -> str:
 
 
 def kept_at(track: SequenceTrack, bone: str, number: int, id: str) -> Pose | None:
+    """``world_from_camera`` of a radiograph that was kept of a bone in a frame; None: none was."""
     kept = track.keys(bone).get(number)
     return None if kept is None else kept[id]
