@@ -36,7 +36,7 @@ def faulty(path):
     if word == "foreign": raise KeyError("x")
     if word == "crash": os.abort()
     if word == "hang": time.sleep(60)
-    if word == "swell": return b"x" * (1100 << 20)
+    if word == "swell": return b"x" * (700 << 20)
     return word
 def check(value):
     if value == "wrong": raise readings.WrongValue("so it is")
@@ -52,7 +52,7 @@ worker.main()
         sys.path.remove(str(RUN.parent))
     sound = tmp_path / "sound.txt"
     sound.write_text("sound")
-    reader = run.Reader([("faulty", str(sound))], script=script, hangs_after_s=4.0)
+    reader = run.Reader([("faulty", str(sound))], script=script, hangs_after_s=12.0)
     outcomes = {}
     for word in ("sound", "foreign", "wrong", "swell", "crash", "hang"):
         file = tmp_path / f"{word}.txt"
