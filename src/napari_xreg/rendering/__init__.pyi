@@ -22,5 +22,9 @@ from .threads import (
     split as split,
     thread_count as thread_count,
 )
+from .threads_of_blas import (
+    one_blas_thread as one_blas_thread,
+    with_one_blas_thread as with_one_blas_thread,
+)
 from .threads_of_torch import torch_threads as torch_threads
 from .warmup import KernelReady as KernelReady, warm_up as warm_up

@@ -13,7 +13,7 @@ from napari_xreg.images import Landmark
 from napari_xreg.progress import run
 from napari_xreg.records import MethodEntry, StartEntry, StudyRow
 from napari_xreg.registration import SOLVERS, NearBone, Registration, Spread, View, Wanted
-from napari_xreg.rendering import torch_threads
+from napari_xreg.rendering import one_blas_thread, torch_threads
 from napari_xreg.study.case import Prepared, StudyCase
 from napari_xreg.study.elsewhere import registration_elsewhere
 from napari_xreg.study.errors import claimed_error, errors_of
@@ -101,7 +101,7 @@ def rows_of(job: Job, reading: Reading | None = None) -> tuple[StudyRow, ...]:
     before = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:
-        with torch_threads(1):
+        with torch_threads(1), one_blas_thread():
             return tuple(_rows(job, reading or Reading(job.case)))
     finally:
         cv2.setNumThreads(before)

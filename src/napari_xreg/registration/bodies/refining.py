@@ -40,12 +40,14 @@ from napari_xreg.registration.refinement.second_order.usable_levels import level
 from napari_xreg.registration.refinement.settings import SAME_GAIN, RefineSettings
 from napari_xreg.registration.refinement.starts import Spread
 from napari_xreg.registration.refinement.views import View, saturated_words
+from napari_xreg.rendering import with_one_blas_thread
 
 BESIDE_THE_REST = Spread(5.0, 4.0, 5.0)
 """How far a bone may lie from where the CT has it beside the rest, standard deviations: joints turn, and hardly
 shift."""
 
 
+@with_one_blas_thread
 def refine_bodies(
     bodies: Sequence[Body],
     radiographs: Sequence[Radiograph],

@@ -25,7 +25,7 @@ from napari_xreg.registration.landscape.settings import LEARNED, REFINEMENT, Lan
 from napari_xreg.registration.refinement.host.problem import Host
 from napari_xreg.registration.refinement.second_order.look import look_at
 from napari_xreg.registration.refinement.views import View, at_pixels, pivot_of, unsaturated
-from napari_xreg.rendering import Prepared, at_voxel_size, march_view, prepare
+from napari_xreg.rendering import Prepared, at_voxel_size, march_view, prepare, with_one_blas_thread
 
 LossOfPoses = Callable[[tuple[Pose, ...]], tuple[float, dict[str, float]]]
 """Of the poses of all radiographs: a loss, and what it is made of."""
@@ -34,6 +34,7 @@ LearnedLoss = Callable[[Volume, Sequence[View], Float[Tensor, "3"], int | None],
 """Of a CT, radiographs, the pivot (world mm) and a number of threads."""
 
 
+@with_one_blas_thread
 def loss_landscape(
     volume: Volume,
     views: View | Sequence[View],

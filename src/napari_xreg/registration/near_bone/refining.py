@@ -42,6 +42,7 @@ from napari_xreg.registration.refinement.views import (
     unsaturated,
 )
 from napari_xreg.registration.verdict.verdict import judged
+from napari_xreg.rendering import with_one_blas_thread
 
 VOXEL_PER_PIXEL = 0.9
 """Voxels of a coarse level over its pixels, where the bone is: 6 mm to 32 pixels of 300 mm, as in
@@ -82,6 +83,7 @@ class NearBone:
         return max(self.reach_mm, self.first_mm / 2.0**level)
 
 
+@with_one_blas_thread
 def refine_near_bone(
     volume: Volume,
     views: View | Sequence[View],

@@ -26,9 +26,10 @@ from napari_xreg.registration.refinement.starts_in_turn import (
 )
 from napari_xreg.registration.refinement.views import View, at_pixels, pivot_of, unsaturated
 from napari_xreg.registration.verdict.verdict import judged
-from napari_xreg.rendering import OutOfMemory, choose_backend, out_of_memory
+from napari_xreg.rendering import OutOfMemory, choose_backend, out_of_memory, with_one_blas_thread
 
 
+@with_one_blas_thread
 def refine_many(
     volume: Volume,
     cases: Sequence[View | Sequence[View]],

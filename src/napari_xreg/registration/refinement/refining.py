@@ -15,8 +15,10 @@ from napari_xreg.registration.refinement.solvers import solver_of
 from napari_xreg.registration.refinement.starts_in_turn import until_trusted
 from napari_xreg.registration.refinement.views import View, pivot_of
 from napari_xreg.registration.verdict.verdict import judged
+from napari_xreg.rendering import with_one_blas_thread
 
 
+@with_one_blas_thread
 def refine(
     volume: Volume,
     views: View | Sequence[View],
