@@ -23,8 +23,8 @@ def test_a_line_ignores_points_far_off():
     x = np.linspace(-1, 1, 200)
     y = 0.5 - 2.0 * x + np.random.default_rng(4).normal(0, 0.01, 200)
     y[::8] += 5.0
-    basis = np.column_stack([np.ones(200), x])
-    plain, robust = (robust_fit(basis, y, rounds=rounds) for rounds in (1, 6))
+    terms = np.stack([np.ones(200), x])
+    plain, robust = (robust_fit(terms, y, rounds=rounds) for rounds in (1, 6))
     assert abs(plain[0] - 0.5) > 0.5
     np.testing.assert_allclose(robust, [0.5, -2.0], atol=0.01)
 

@@ -125,9 +125,9 @@ def test_what_is_painted_out_or_saturated_has_scattered_all_the_same():
 
 def test_of_two_numbers_one_at_its_bound_leaves_the_other_its_own_best():
     """y = 0.3 a - 0.2 b with a and b alike by half: b held at 0, a is 0.3 - 0.2 x 0.5."""
-    columns = np.array([[0.0, 1.0, 0.5], [0.0, 0.0, np.sqrt(0.75)], [1.0, 0.0, 0.0]])
-    rest = columns @ np.array([0.0, 0.3, -0.2])
-    found = _between(columns, rest, np.ones(3), np.array([0.0, 0.0]))
+    terms = np.array([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.5, np.sqrt(0.75), 0.0]])
+    rest = np.array([0.0, 0.3, -0.2]) @ terms
+    found = _between(terms, rest, np.ones(3), np.array([0.0, 0.0]))
     assert found.tolist() == pytest.approx([0.0, 0.2, 0.0], abs=1e-6)
 
 

@@ -121,12 +121,11 @@ def fit_gain(
         sample = tone_basis(image + np.float32(gain) * bone, target, usable)
         if sample is None:
             return None
-        basis, values, chosen, width = sample
+        terms, values, chosen, width = sample
         extra = bone.ravel()[chosen].astype(np.float64)
         if extra.std() < 1e-3:
             return None
-        full = np.column_stack([basis, extra])
-        beta = robust_fit(full, values, rounds=3)
+        beta = robust_fit(np.stack([*terms, extra]), values, rounds=3)
         # What the bone adds in target units, over the slope of f there.
         slope = beta[1] / width
         if slope <= 0:

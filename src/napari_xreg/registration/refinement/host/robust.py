@@ -39,21 +39,27 @@ def outlier_weights(
     return found
 
 
-def robust_fit(basis: Matrix, values: Matrix, *, rounds: int) -> Values:
-    """Coefficients of ``basis @ c ~ values`` by least squares, reweighted `rounds` - 1 times."""
+def robust_fit(terms: Matrix, values: Matrix, *, rounds: int) -> Values:
+    """Coefficients of ``c @ terms ~ values`` by least squares, reweighted `rounds` - 1 times.
+
+    Parameters
+    ----------
+    terms
+        A row for each coefficient, [k n]: sums over its values run through memory.
+    """
     w: Values = np.ones(len(values))
-    coefficients: Values = np.zeros(basis.shape[1])
+    coefficients: Values = np.zeros(len(terms))
     for number in range(rounds):
         if number > 0:
-            residual = values - basis @ coefficients
+            residual = values - coefficients @ terms
             w = outlier_weights(residual, centre=0.0, scale=OUTLIER_SCALE, least=1e-9)
-        coefficients = least_squares(basis, values, w)
+        coefficients = least_squares(terms, values, w)
     return coefficients
 
 
-def least_squares(basis: Matrix, values: Matrix, weights: Values) -> Values:
-    """Coefficients of ``basis @ c ~ values``; what the values do not determine stays small."""
-    gram = basis.T @ (weights[:, None] * basis)
+def least_squares(terms: Matrix, values: Matrix, weights: Values) -> Values:
+    """Coefficients of ``c @ terms ~ values``; what the values do not determine stays small."""
+    gram = (weights * terms) @ terms.T
     gram += 1e-9 * np.trace(gram) * np.eye(len(gram))
-    found: Values = np.linalg.solve(gram, basis.T @ (weights * values))
+    found: Values = np.linalg.solve(gram, terms @ (weights * values))
     return found

@@ -166,8 +166,8 @@ def fit_beam(
         ).astype(np.float64)
 
     weight = np.concatenate([c.prior[some] for c, some in zip(edges, chosen, strict=True)])
-    weight = np.sqrt(weight / weight.mean())[:, None]
-    seen = across(part.target) * weight[:, 0]
+    weight = np.sqrt(weight / weight.mean())
+    seen = across(part.target) * weight
     trust = np.ones_like(seen)
     now = np.array([0.0, FIRST_GUESS])
     shape = np.zeros_like(image)
@@ -181,10 +181,10 @@ def fit_beam(
             return None
         value, steep = tone.apply(scattered)
         planes = [value, steep * share * bone, -steep * shape * np.exp(scattered)]
-        columns = np.column_stack([across(plane) for plane in planes]) * weight
-        rest = seen - across(value + tone.field) * weight[:, 0]
-        found = _between(columns, rest, trust, now)
-        trust = outlier_weights(rest - columns @ found, centre=0.0, scale=OUTLIER_SCALE, least=1e-9)
+        terms = np.stack([across(plane) for plane in planes]) * weight
+        rest = seen - across(value + tone.field) * weight
+        found = _between(terms, rest, trust, now)
+        trust = outlier_weights(rest - found @ terms, centre=0.0, scale=OUTLIER_SCALE, least=1e-9)
         now = now + found[1:]
         if float(np.abs(found[1:]).max()) < 0.005:
             break
@@ -193,16 +193,16 @@ def fit_beam(
     return Beam(float(now[0]), np.float32(now[1]) * shape)
 
 
-def _between(columns: Matrix, rest: Values, trust: Values, now: Values) -> Values:
+def _between(terms: Matrix, rest: Values, trust: Values, now: Values) -> Values:
     """The least squares of a round, its two numbers changed by no more than they may; where one is held at a bound, the others' own best."""
     low, high = np.array([LOWEST, 0.0]) - now, np.array([HIGHEST, MOST]) - now
     low, high = np.maximum(low, -LONGEST), np.minimum(high, LONGEST)
-    found = np.asarray(least_squares(columns, rest, trust), np.float64)
+    found = np.asarray(least_squares(terms, rest, trust), np.float64)
     held = (found[1:] < low) | (found[1:] > high)
     found[1:] = np.clip(found[1:], low, high)
     if held.any():
         free = np.array([True, *~held])
-        left = rest - columns[:, ~free] @ found[~free]
-        found[free] = least_squares(columns[:, free], left, trust)
+        left = rest - found[~free] @ terms[~free]
+        found[free] = least_squares(terms[free], left, trust)
         found[1:] = np.clip(found[1:], low, high)
     return found

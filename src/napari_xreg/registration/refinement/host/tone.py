@@ -20,7 +20,7 @@ Matrix = npt.NDArray[np.float64]
 
 DEGREE = 3
 ROUNDS = 4
-MOST_PIXELS = 20_000  # enough for ten numbers
+MOST_PIXELS = 10_000  # enough for ten numbers
 FAINTEST = 0.2  # span of f, in standard deviations of the radiograph: less is a chance fit
 GENTLEST = 0.2  # slope of f, as a share of its mean: flatter would blind the comparison
 
@@ -76,13 +76,12 @@ def fit_tone(
         return None
     u, place, y, middle, width, _ = sample
     for degree in range(DEGREE, 0, -1):
-        basis = np.column_stack([np.vander(u, degree + 1, increasing=True), place])
-        beta = robust_fit(basis, y, rounds=ROUNDS)
+        beta = robust_fit(np.stack([*_powers(u, degree), *place]), y, rounds=ROUNDS)
         curve = tuple(float(b) for b in beta[: degree + 1])
         slopes = _polynomial(np.linspace(-1, 1, 21), _slopes(curve))
         says_something = 2 * slopes.mean() > FAINTEST * y.std()
         if says_something and slopes.min() > GENTLEST * slopes.mean():
-            field = _whole_field(rows, columns) @ beta[degree + 1 :]
+            field = beta[degree + 1 :] @ _whole_field(rows, columns)
             return Tone(
                 middle,
                 width,
@@ -95,16 +94,24 @@ def fit_tone(
 def tone_basis(
     image: Array, target: Array, usable: npt.NDArray[np.intp]
 ) -> "tuple[Matrix, Matrix, npt.NDArray[np.intp], float] | None":
-    """Columns ``1, u, u^2, u^3`` and the field at a sample of pixels, for a joint fit.
+    """Rows ``1, u, u^2, u^3`` and the field at a sample of pixels, for a joint fit.
 
-    Returns the columns, the radiograph there, which pixels they are, and the width by which u was
+    Returns the rows, the radiograph there, which pixels they are, and the width by which u was
     scaled; None where the image is flat.
     """
     sample = _sample(image, target, usable)
     if sample is None:
         return None
     u, place, y, _, width, chosen = sample
-    return np.column_stack([np.vander(u, DEGREE + 1, increasing=True), place]), y, chosen, width
+    return np.stack([*_powers(u, DEGREE), *place]), y, chosen, width
+
+
+def _powers(u: Matrix, degree: int) -> list[Matrix]:
+    """From 1 to the degree: a product each, ``**`` costs more."""
+    powers = [np.ones_like(u)]
+    for _ in range(degree):
+        powers.append(powers[-1] * u)
+    return powers
 
 
 def _polynomial(x: npt.NDArray[np.floating], curve: Sequence[float]) -> Matrix:
@@ -150,5 +157,5 @@ def _whole_field(rows: int, columns: int) -> Matrix:
 def _field_basis(
     row: npt.NDArray[np.float64], column: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:
-    """Quadratic in position without its constant (that belongs to f)."""
-    return np.column_stack([row, column, row**2, row * column, column**2])
+    """Quadratic in position without its constant (that belongs to f), [5 n]."""
+    return np.stack([row, column, row * row, row * column, column * column])
