@@ -40,7 +40,7 @@ def test_users_that_overlap_leave_nothing_behind():
         thread = threading.Thread(target=other)
         thread.start()
         inside.wait(10)
-        assert threads_now() == 1
+    assert threads_now() == 1  # the first has ended, the other has not
     leave.set()
     thread.join(10)
     assert threads_now() == 3
