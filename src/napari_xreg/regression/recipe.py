@@ -173,9 +173,7 @@ class PoseRecipe:
         )
         if scores["median_mtre_mm"] > USABLE_MTRE_MM:
             return f"{found}Next: raise the minutes and resume, or narrow the poses."
-        return (
-            f"{found}Next: register from the pose that it says (command line), with several starts."
-        )
+        return f"{found}Next: refine from the pose that it proposes, from several starts."
 
 
 def _bone_of(patients: OneCT) -> torch.Tensor:

@@ -69,7 +69,7 @@ def test_a_network_dropped_on_the_viewer_proposes_a_pose(viewer, bench, network,
     row = widget.rows.rows["regression"]
     assert row.asked
     assert row.words.words == (
-        "trained on a phantom; It guesses; sees 32 x 32 pixels of 3.1 mm, 1020 mm from the source; "
+        "It guesses. Trained on a phantom; sees 32 x 32 pixels of 3.1 mm, 1020 mm from the source; "
         "trained on poses of roll -9 to 12°."
     )
     away = bench.session.exposures.active.radiograph.carm.pose_from(

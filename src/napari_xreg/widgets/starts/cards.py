@@ -114,9 +114,9 @@ class Cards(QWidget):
 
 
 def card_words(number: int, proposal: Proposal) -> str:
-    """Two short lines under a picture."""
+    """Three short lines under a picture."""
     side = ", mirrored" if proposal.mirrored else ""
-    return f"{number + 1}. {proposal.title}{side}\nNCC {proposal.ncc:.3f}, loss {proposal.loss:.3f}"
+    return f"{number + 1}. {proposal.title}{side}\nNCC {proposal.ncc:.3f}\nloss {proposal.loss:.3f}"
 
 
 def card_tip(proposal: Proposal) -> str:

@@ -94,12 +94,14 @@ def network_file(file: Path) -> NetworkFile:
     """
     entry = weights_entry(file)
     said = entry.get("words", "")
-    parts = [*said] if isinstance(said, list) else [said]
+    # Ours are sentences, of published networks they are a list of phrases.
+    sentences, phrases = ([], [*said]) if isinstance(said, list) else ([said], [])
     if entry.get("trained_on") and "trained_on" not in said:
-        parts.insert(0, f"trained on {entry['trained_on']}")
-    parts += [str(entry[key]) for key in ("sees", "poses") if key in entry]
-    sentences = [part.strip().rstrip(".") for part in parts if part]
-    return NetworkFile(file, weights_use(entry), "; ".join(sentences) + "." if sentences else "")
+        phrases.insert(0, f"Trained on {entry['trained_on']}")
+    phrases += [str(entry[key]) for key in ("sees", "poses") if key in entry]
+    sentences.append("; ".join(phrase.strip().rstrip(".") for phrase in phrases if phrase))
+    words = " ".join(f"{each.strip().rstrip('.')}." for each in sentences if each)
+    return NetworkFile(file, weights_use(entry), words)
 
 
 def _own(path: Path) -> dict[str, Any]:
