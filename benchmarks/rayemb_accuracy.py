@@ -45,6 +45,8 @@ from napari_xreg.training import OneCT, PoseRange
 from napari_xreg.workflows import RAYEMB_SPREAD, RAYEMB_STARTS
 
 VOLUMES = ("chest_lidc", cases.PHANTOM, "pelvis_totalseg")
+USUAL = PoseRange()
+"""What networks are trained on unless something else is asked for."""
 LOST_MM = 300.0
 """Written where there is no pose: beyond every percentile that is told apart."""
 
@@ -52,11 +54,11 @@ FRONTAL_SPREAD = Spread(rotation_deg=18.0, in_plane_mm=45.0, depth_mm=45.0)
 """About the range of the poses: all that is known without a start."""
 
 
-def true_pose(name: str, seed: int) -> Pose:
+def true_pose(name: str, seed: int, poses: PoseRange = USUAL) -> Pose:
     """Drawn as the training's poses are, about the committed isocenter."""
     _, isocenter = cases.committed_points(name)
     generator = torch.Generator().manual_seed(seed * 1009 + zlib.crc32(name.encode()))
-    return PoseRange().sample(cases.carm(), isocenter, 1, generator)[0]
+    return poses.sample(cases.carm(), isocenter, 1, generator)[0]
 
 
 def frontal_pose(name: str) -> Pose:
@@ -66,9 +68,9 @@ def frontal_pose(name: str) -> Pose:
     return cases.carm().pose_from(CArmPose(0.0, 0.0, isocenter=(x, y, z)))
 
 
-def radiograph(name: str, seed: int) -> Radiograph:
+def radiograph(name: str, seed: int, poses: PoseRange = USUAL) -> Radiograph:
     """The simulated image of a seed, severity ``typical``."""
-    return cases.radiograph_of(name, seed, "typical", cases.carm(), true_pose(name, seed))
+    return cases.radiograph_of(name, seed, "typical", cases.carm(), true_pose(name, seed, poses))
 
 
 def weights_file(name: str, minutes: float, method: str = "rayemb") -> Path:
@@ -121,12 +123,12 @@ def starts_of(
     return record, located.world_from_camera, prepared
 
 
-def errors(name: str, seed: int, pose: Pose | None) -> dict[str, float]:
+def errors(name: str, seed: int, pose: Pose | None, poses: PoseRange = USUAL) -> dict[str, float]:
     """mTRE in the patient and mPD on the detector, mm; `LOST_MM` where there is no pose."""
     if pose is None:
         return {"mtre_mm": LOST_MM, "mpd_mm": LOST_MM}
     points, _ = cases.committed_points(name)
-    pose, truth = pose.to(dtype=torch.float64), true_pose(name, seed)
+    pose, truth = pose.to(dtype=torch.float64), true_pose(name, seed, poses)
     projected = float(mean_projection_error(pose, truth, points, cases.carm()))
     return {
         "mtre_mm": min(LOST_MM, float(mean_target_registration_error(pose, truth, points))),
@@ -135,18 +137,28 @@ def errors(name: str, seed: int, pose: Pose | None) -> dict[str, float]:
 
 
 def refined(
-    name: str, seed: int, start: Pose | None, spread: Spread, starts: int
+    name: str,
+    seed: int,
+    start: Pose | None,
+    spread: Spread,
+    starts: int,
+    poses: PoseRange = USUAL,
 ) -> dict[str, Any]:
     """A multi-start refinement."""
     if start is None:
-        return {**errors(name, seed, None), "status": "NO_START", "wall_s": 0.0, "cpu_s": 0.0}
+        return {
+            **errors(name, seed, None, poses),
+            "status": "NO_START",
+            "wall_s": 0.0,
+            "cpu_s": 0.0,
+        }
     settings = RefineSettings(starts=starts, spread=spread, keep_images=False)
     isocenter: Tensor = cases.committed_points(name)[1]
     wall, processor = time.perf_counter(), time.process_time()
-    view = View(radiograph(name, seed), start)
+    view = View(radiograph(name, seed, poses), start)
     result = run(refine(cases.volume_of(name), view, settings=settings, isocenter=isocenter))
     return {
-        **errors(name, seed, result.world_from_camera),
+        **errors(name, seed, result.world_from_camera, poses),
         "status": result.status.name, "loss": result.losses["loss"],
         "wall_s": time.perf_counter() - wall, "cpu_s": time.process_time() - processor,
     }  # fmt: skip

@@ -5,6 +5,9 @@ CPU minutes, ten on two processors), then asks it about the simulated radiograph
 ``benchmarks rayemb``: the same seeds, the same images. For each: its pose, and a refinement from 16
 starts spread as the validation says it errs. RayEmb's own figures are those of its benchmark. Weights
 and images are kept in the cache folder; every case is a line of ``results/regression/<volume>.jsonl``.
+
+``--poses xvr-pelvis`` trains and asks on a range of poses from Table S2 of the xvr paper instead, beside
+the frontal view from 128 starts, which knows the range alone.
 """
 
 import argparse
@@ -15,9 +18,10 @@ from typing import Any
 import torch
 
 from benchmarks import cases, report, trained
-from benchmarks.rayemb_accuracy import VOLUMES, errors, radiograph, refined
-from napari_xreg.geometry import Pose
+from benchmarks.rayemb_accuracy import USUAL, VOLUMES, errors, radiograph, refined
+from napari_xreg.geometry import CArmPose, Pose
 from napari_xreg.metrics import error_percentiles, success_rate
+from napari_xreg.registration import Spread
 from napari_xreg.regression import (
     Place,
     PoseNetwork,
@@ -26,59 +30,96 @@ from napari_xreg.regression import (
     predict,
 )
 from napari_xreg.rendering import set_thread_count
-from napari_xreg.training import OneCT, PoseRange, TrainSettings
-from napari_xreg.workflows import REGRESSION_STARTS, spread_of
+from napari_xreg.training import NAMED_RANGES, OneCT, PoseRange, TrainSettings
+from napari_xreg.workflows import RAYEMB_STARTS, REGRESSION_STARTS, spread_of
 
-METHODS = ("rayemb", "rayemb refined", "network", "network refined")
+METHODS = ("rayemb", "rayemb refined", "frontal", "frontal refined", "network", "network refined")
+RANGES = {"usual": USUAL, **NAMED_RANGES}
+
+RANGE_WORDS = {
+    "usual": ": those of `rayemb.md`. Poses over the whole range of training: primary within 45, secondary within 22.5, "
+    "roll within 10 degrees, N(0, 50 mm) cut at 2 sigma along each camera axis.",
+    "xvr-pelvis": ". Poses over the range of Table S2 of the xvr paper for pelves, drawn evenly: primary and secondary within 45, "
+    "roll within 15 degrees, 150 mm along the image's axes, 450 to 1000 mm from the source.",
+}
 
 
-def weights_file(name: str, steps: int) -> Path:
+def suffix(poses: str) -> str:
+    """Of files about a range of poses."""
+    return "" if poses == "usual" else f"-{poses}"
+
+
+def weights_file(name: str, steps: int, poses: str = "usual") -> Path:
     """Where the weights of a CT are kept."""
-    return cases.cache_folder() / f"regression-{name}-{steps}steps.safetensors"
+    return cases.cache_folder() / f"regression-{name}-{steps}steps{suffix(poses)}.safetensors"
 
 
-def train_one(name: str, steps: int, validation_images: int) -> None:
+def middle_of(name: str, poses: PoseRange) -> tuple[Pose, Spread]:
+    """The middle of a range that is drawn evenly, and its standard deviations."""
+    assert poses.even is not None
+    angles = (poses.primary_deg, poses.secondary_deg, poses.roll_deg)
+    depths = poses.even.from_source_mm
+    carm = cases.carm()
+    x, y, z = cases.committed_points(name)[1].tolist()
+    primary, secondary, roll = (sum(ends) / 2 for ends in angles)
+    depth = carm.source_to_isocenter - sum(depths) / 2
+    pose = carm.pose_from(CArmPose(primary, secondary, roll, (0.0, 0.0, depth), (x, y, z)))
+    width = {ends: (ends[1] - ends[0]) / 12**0.5 for ends in (*angles, depths, poses.even.x_mm)}
+    return pose, Spread(
+        rotation_deg=max(width[ends] for ends in angles),
+        in_plane_mm=width[poses.even.x_mm],
+        depth_mm=width[depths],
+    )
+
+
+def train_one(name: str, steps: int, validation_images: int, poses: str) -> None:
     """Train from scratch as the widget and the command do, and keep weights and learning curve."""
     recipe = PoseRecipe(validation_images=validation_images)
     patient = OneCT(name, cases.volume_of(name), cases.labels_of(name))
     torch.manual_seed(0)
     network = recipe.network(patient, "scratch")
-    task = recipe.task(network, patient, carm=cases.carm(), poses=PoseRange(), seed=0)
+    task = recipe.task(network, patient, carm=cases.carm(), poses=RANGES[poses], seed=0)
     settings = TrainSettings(
         steps=steps, learning_rate=2e-3, validate_every=max(1, min(300, steps))
     )
-    trained.learn(name, task, settings, weights_file(name, steps), finish=recipe.finish)
+    trained.learn(name, task, settings, weights_file(name, steps, poses), finish=recipe.finish)
 
 
-def start_of(name: str, seed: int, network: PoseNetwork) -> tuple[dict[str, Any], Pose]:
+def start_of(
+    name: str, seed: int, network: PoseNetwork, poses: PoseRange
+) -> tuple[dict[str, Any], Pose]:
     """What the network says, how far off it is, and how long it took."""
-    image = radiograph(name, seed)
+    image = radiograph(name, seed, poses)
     center = torch.tensor(network.frame.center, dtype=torch.float64)
     processor = time.process_time()
     found = predict(network, image, Place(center)).world_from_camera
-    return {"cpu_s": time.process_time() - processor, **errors(name, seed, found)}, found
+    return {"cpu_s": time.process_time() - processor, **errors(name, seed, found, poses)}, found
 
 
 def run_all(options: argparse.Namespace, folder: Path) -> None:
     """Train what is not trained, then all missing cases."""
     torch.set_num_threads(options.threads)
     set_thread_count(options.threads)
+    poses = RANGES[options.poses]
     for name in options.volumes:
-        file = weights_file(name, options.steps)
+        file = weights_file(name, options.steps, options.poses)
         if not file.is_file():
-            train_one(name, options.steps, options.validation_images)
+            train_one(name, options.steps, options.validation_images, options.poses)
         if options.train_only:
             continue
         network, _ = load_pose_network(file)
         kept = folder / f"{name}.jsonl"
         for seed in trained.missing(options, kept, steps=options.steps):
-            record, start = start_of(name, seed, network)
+            record, start = start_of(name, seed, network, poses)
+            spread = spread_of(network.errors)
             found = {
                 "network": record,
-                "network refined": refined(
-                    name, seed, start, spread_of(network.errors), options.multi_start
-                ),
+                "network refined": refined(name, seed, start, spread, options.multi_start, poses),
             }
+            if poses.even is not None:
+                middle, wide = middle_of(name, poses)
+                found["frontal"] = errors(name, seed, middle, poses)
+                found["frontal refined"] = refined(name, seed, middle, wide, RAYEMB_STARTS, poses)
             trained.keep(kept, seed, found, steps=options.steps)
 
 
@@ -103,22 +144,24 @@ def table_rows(name: str, records: list[dict[str, Any]]) -> list[list[Any]]:
 def main(options: argparse.Namespace, folder: Path = report.RESULTS) -> None:
     """Run what is missing, then write the tables."""
     kind = cases.seed_kind(options.first_seed, options.cases)
+    title = f"regression{suffix(options.poses)}"
+    kept = folder / title
     if not options.report_only:
-        run_all(options, folder / "regression")
+        run_all(options, kept)
     if options.train_only:
         return
     rows: list[list[Any]] = []
     curves: list[list[Any]] = []
     data: dict[str, Any] = {}
     for name in options.volumes:
-        file = weights_file(name, options.steps)
-        records = trained.kept(folder / "regression" / f"{name}.jsonl", steps=options.steps)
+        file = weights_file(name, options.steps, options.poses)
+        records = trained.kept(kept / f"{name}.jsonl", steps=options.steps)
         if not records or not file.is_file():
             continue
         asked = {r["seed"]: r for r in records}
         # RayEmb on the same images, as its own benchmark left it.
         for other in report.records(folder / "rayemb" / f"{name}.jsonl"):
-            if other["seed"] in asked:
+            if options.poses == "usual" and other["seed"] in asked:
                 asked[other["seed"]] |= {m: other[m] for m in METHODS[:2] if m in other}
         about = load_pose_network(file)[1]
         rows += table_rows(name, list(asked.values()))
@@ -142,10 +185,9 @@ def main(options: argparse.Namespace, folder: Path = report.RESULTS) -> None:
     ]  # fmt: skip
     markdown = f"""# A pose network, trained for the patient in {options.steps} steps
 
-Simulated radiographs, severity `typical`, {kind}: those of `rayemb.md`. Poses over the whole range of training: primary within
-45, secondary within 22.5, roll within 10 degrees, N(0, 50 mm) cut at 2 sigma along each camera axis. One compact network
+Simulated radiographs, severity `typical`, {kind}{RANGE_WORDS[options.poses]} One compact network
 per CT, from scratch, on renderings of that CT; loss: the double geodesic alone. `refined`: {options.multi_start} starts about the network's
-pose, spread by its errors on the images of its validation; of RayEmb 128 starts, as its benchmark left it. mTRE in the camera frame
+pose, spread by its errors on the images of its validation; of RayEmb and of the frontal view 128 starts. mTRE in the camera frame
 over 20 committed bone points. {report.described(env)}
 
 {report.table(columns, rows)}
@@ -154,13 +196,16 @@ Learning curve: {options.validation_images} radiographs of the same CT at other 
 
 {report.table(["CT", "step", "CPU s", "mTRE, mm", "rotation, deg", "in the image, mm", "depth, mm"], curves)}
 """
-    report.write("regression", markdown, {"environment": env, "volumes": data}, folder)
+    report.write(title, markdown, {"environment": env, "volumes": data}, folder)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
     parser.add_argument(
         "--steps", type=int, default=7000, help="of training; 0.17 CPU seconds each"
+    )
+    parser.add_argument(
+        "--poses", default="usual", choices=sorted(RANGE_WORDS), help="drawn for training and cases"
     )
     trained.add_shared_arguments(parser, volumes=VOLUMES, starts=REGRESSION_STARTS, images=16)
 
