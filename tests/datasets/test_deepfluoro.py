@@ -1,6 +1,7 @@
 """DeepFluoro in full resolution: a twin of the file is explained by what is read of it."""
 
 import h5py
+import numpy as np
 import pytest
 import torch
 from explained import furthest_landmark, similarity
@@ -101,6 +102,16 @@ def test_what_is_wrong_is_named(tmp_path, damage, said):
     with pytest.raises(ReadError, match=said) as error:
         case.view("000")
     assert str(error.value).startswith("bad.h5: ")
+
+
+def test_of_the_preprocessed_file_the_other_one_is_named(tmp_path):
+    with h5py.File(tmp_path / "small.h5", "w") as file:
+        file["land-names/num-lands"] = 1
+        for name, shape in (("projs", (2, 5, 7)), ("segs", (2, 5, 7)), ("lands", (2, 2, 1))):
+            file[f"01/{name}"] = np.ones(shape)
+    assert is_data_set(tmp_path / "small.h5")
+    with pytest.raises(ReadError, match=r"^small\.h5: .* open the file of full resolution"):
+        open_data_set(tmp_path / "small.h5")
 
 
 def test_another_file_is_no_set(tmp_path):

@@ -270,6 +270,13 @@ def _small_files(place, add):
         path = place(f"mayacam_{version}") / f"cam.{ending}"
         path.write_text(camera_files.MAYACAM[version], encoding="utf-8")
         add(f"mayacam_{version}", "geometry", path)
+    for name, text in (
+        ("vtkcam.yaml", camera_files.VTKCAM),
+        ("jointtrack.txt", camera_files.JOINTTRACK),
+    ):
+        path = place(name.split(".")[0]) / name
+        path.write_text(text, encoding="utf-8")
+        add(path.stem, "geometry", path)
     radiograph = session_parts.make_radiograph(CArmPose(4.0, -7.0, 2.0))
     registration = session_parts.make_registration([pose])
     view = View(radiograph, pose)

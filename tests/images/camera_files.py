@@ -30,3 +30,15 @@ VERSION_1 = """80,1,2
 0.1,640,512
 """
 MAYACAM = {1: VERSION_1, 2: VERSION_2}
+# The same camera with a lens of 90 degrees, as VTK has it.
+VTKCAM = """# written by hand
+version: 1.0
+focal-point: [-5.0, 10.0, 20.0]
+camera-position: [800.0, 10.0, 20.0]
+view-up: [0.3, 0.0, 1.0]
+view-angle: 90.0
+image-width: 640
+image-height: 512
+clipping-range: [0.1, 1000]
+"""
+JOINTTRACK = "JT_INTCALIB\n1000\n12\n-6\n0.5\n"

@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 from study_twins import Recorded, plan, row_of
 
-from napari_xreg.cli.arguments.study import FORMS as NAMES
 from napari_xreg.progress import run
 from napari_xreg.study import (
-    FORM_NAMES,
+    FORM_TITLES,
     StudyRequest,
     blocks_of,
     evaluate,
@@ -21,10 +20,11 @@ from napari_xreg.study import (
 )
 from napari_xreg.study.curves import COLOURS, DASHES, line_style, mark
 from napari_xreg.study.evaluating import Evaluation
-from napari_xreg.study.form_files import form_csv, form_text
-from napari_xreg.study.forms import FORMS, filled, lines_of
+from napari_xreg.study.forms.files import form_csv, form_text
+from napari_xreg.study.forms.filling import filled, lines_of
+from napari_xreg.study.forms.form import FORMS
+from napari_xreg.study.forms.xvr_figure import figure_rows, xvr_figure
 from napari_xreg.study.running import FolderRecord
-from napari_xreg.study.xvr_figure import figure_rows, xvr_figure
 
 
 def row(subject, case, mtre, *, method="ours", start="near", **said):
@@ -77,9 +77,9 @@ def numbers(form: str, rows) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text)))
 
 
-def test_the_command_line_knows_every_form():
-    assert NAMES == ("rayemb", "xvr", "xvr-figure", "chen")
-    assert set(NAMES) == set(FORM_NAMES)
+def test_every_form_has_a_title():
+    assert list(FORM_TITLES) == ["rayemb", "xvr", "xvr-figure", "chen"]
+    assert {*FORMS, "xvr-figure"} == set(FORM_TITLES)
 
 
 def test_rayembs_tables_have_a_line_a_subject_and_one_for_all():
@@ -107,6 +107,13 @@ def test_of_one_subject_no_line_is_for_all_and_no_interval_is_known():
     assert (only["subject"], only["50th (mm)"]) == ("a", "1.00")
     (line,) = numbers("xvr", ROWS[:4])
     assert (line["mtre_mm_p50"], line["mtre_mm_p50_low"], line["subjects"]) == ("1.0", "", "1")
+
+
+def test_a_subject_without_a_name_is_not_all_of_them():
+    made = [row("", "c0", 1.0), row("b", "b0", 3.0)]
+    lines = table("rayemb", made, "mTRE by subject")
+    assert [line["subject"] for line in lines] == ["–", "b", "all"]
+    assert [line["50th (mm)"] for line in lines] == ["1.00", "3.00", "1.00 [1.00, 3.00]"]
 
 
 def test_a_gross_failure_lies_beyond_its_threshold():
@@ -181,7 +188,7 @@ def test_lines_go_by_group_then_subject_then_method():
         for line in lines_of(FORMS["rayemb"], evaluation(made).blocks)
     ]
     assert lines[:6] == [
-        ("pelvis", subject, method) for subject in ("b", "a", "") for method in ("ours", "theirs")
+        ("pelvis", subject, method) for subject in ("b", "a", None) for method in ("ours", "theirs")
     ]
     assert len(lines) == 12
     assert len(list(lines_of(FORMS["xvr"], evaluation(made).blocks))) == 4
@@ -229,12 +236,12 @@ def test_a_start_counts_once_in_the_figure_by_subject():
 def test_forms_are_files_beside_the_tables(tmp_path):
     run(run_study(StudyRequest(plan(), tmp_path, Recorded())))
     with pytest.raises(
-        ValueError, match=r"a form is one of rayemb, xvr, chen, xvr-figure: got 'x'"
+        ValueError, match=r"a form is one of rayemb, xvr, xvr-figure, chen: got 'x'"
     ):
         write_forms(evaluate(tmp_path), tmp_path, ("x",))
     files = write_forms(evaluate(tmp_path), tmp_path)
     assert [file.name for file in files] == [
-        "rayemb.md", "rayemb.csv", "xvr.md", "xvr.csv", "chen.md", "chen.csv", "xvr-figure.svg", "xvr-figure.csv",
+        "rayemb.md", "rayemb.csv", "xvr.md", "xvr.csv", "xvr-figure.svg", "xvr-figure.csv", "chen.md", "chen.csv",
     ]  # fmt: skip
     assert all(file.read_text("utf-8") for file in files)
     (tmp_path / "xvr.csv").unlink()

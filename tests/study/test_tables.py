@@ -7,7 +7,16 @@ from study_twins import Recorded, plan, row_of
 
 from napari_xreg.files import ReadError
 from napari_xreg.geometry import Pose
-from napari_xreg.metrics import bootstrap_over_subjects, capture_range, success_by_start
+from napari_xreg.metrics import (
+    area_of_draws,
+    bootstrap_over_subjects,
+    capture_range,
+    error_percentiles,
+    mean_of_draws,
+    percentile_of_draws,
+    success_by_start,
+    success_curve,
+)
 from napari_xreg.progress import run
 from napari_xreg.study import (
     StudyRequest,
@@ -122,13 +131,42 @@ def test_sessions_of_two_cases_are_two_files():
 
 def test_bootstrap_draws_subjects_not_cases():
     errors, whose = [0.0, 0.0, 0.0, 0.0, 4.0], ["a", "a", "a", "a", "b"]
-    found = bootstrap_over_subjects(errors, whose, lambda v: float(np.mean(v)), seed=1)
+    mean = mean_of_draws(np.asarray)
+    found = bootstrap_over_subjects(errors, whose, mean, seed=1)
     # Both of a, of b, or one of each: 0, 4, or 4 / 5.
-    assert (found.low, found.high, found.subjects) == (0.0, 4.0, 2)
-    same = bootstrap_over_subjects(errors, ["a"] * 5, lambda v: float(np.mean(v)))
-    assert (same.low, same.high, same.subjects) == (0.8, 0.8, 1)
+    assert (found.value, found.bounds, found.subjects) == (0.8, (0.0, 4.0), 2)
+    same = bootstrap_over_subjects(errors, ["a"] * 5, mean)
+    assert (same.value, same.low, same.high, same.bounds) == (0.8, 0.8, 0.8, None)
     with pytest.raises(ValueError, match="one subject a case"):
-        bootstrap_over_subjects(errors, whose[:2], lambda v: float(np.mean(v)))
+        bootstrap_over_subjects(errors, whose[:2], mean)
+
+
+FIGURES = [
+    (mean_of_draws(lambda error: error < 2.0), lambda errors: np.mean(np.less(errors, 2.0))),
+    (area_of_draws(7.0), lambda errors: success_curve(errors, 7.0).area),
+    *(
+        (percentile_of_draws(p), lambda errors, p=p: error_percentiles(errors, (p,))[0])
+        for p in (0.0, 25.0, 50.0, 95.0, 100.0)
+    ),
+]
+
+
+@pytest.mark.parametrize(("figure", "plainly"), FIGURES)
+@pytest.mark.parametrize("at_once", [10**6, 29])
+def test_draws_looked_at_together_are_those_looked_at_one_by_one(
+    monkeypatch, figure, plainly, at_once
+):
+    monkeypatch.setattr("napari_xreg.metrics.by_subject._AT_ONCE", at_once)
+    draw = np.random.default_rng(3)
+    errors = [*draw.exponential(3.0, 21).tolist(), 2.0, 2.0, float("inf")]
+    whose = [("c", "a", "e", "b")[n % 7 % 4] for n in range(len(errors))]
+    own = [[e for e, s in zip(errors, whose, strict=True) if s == name] for name in "caeb"]
+    draws = np.random.default_rng(5).integers(4, size=(40, 4))
+    each = sorted(plainly(np.concatenate([own[i] for i in one])) for one in draws)
+    # The smallest of 40 that a tenth, and nine, do not exceed.
+    found = bootstrap_over_subjects(errors, whose, figure, resamples=40, confidence=0.8, seed=5)
+    assert found.value == pytest.approx(plainly(errors), rel=1e-14)
+    assert found.bounds == pytest.approx((each[3], each[35]), rel=1e-14)
 
 
 def test_success_by_start_and_capture_range():

@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from camera_files import MAYACAM
+from camera_files import JOINTTRACK, MAYACAM, VTKCAM
 from ct_writers import write_nifti
 
 from napari_xreg.files import GEOMETRY, ReadError
@@ -36,6 +36,8 @@ def folder(tmp_path):
     (tmp_path / "notes.txt").write_text("nothing to read")
     for version, ending in ((1, "csv"), (2, "txt")):
         (tmp_path / f"camera.{ending}").write_text(MAYACAM[version])
+    (tmp_path / "camera.yaml").write_text(VTKCAM)
+    (tmp_path / "jt.txt").write_text(JOINTTRACK)
     (tmp_path / "pose.txt").write_text("1 0 0 5\n0 1 0 6\n0 0 1 7\n0 0 0 1\n")
     write_pose(tmp_path / "pose.tfm", Pose.identity())
     (tmp_path / "bones.txt").write_text("1 radius left\n")
@@ -51,7 +53,8 @@ def folder(tmp_path):
         ("slices.tif", "stack"), ("frames.tif", "radiograph"), ("single.tif", "radiograph"),
         ("series", "ct"), ("ct.nii.gz", "grid"), ("notes.txt", None),
         ("marks.csv", "landmarks"), ("trajectory.csv", "table"),
-        ("camera.csv", "calibration"), ("camera.txt", "calibration"), ("pose.txt", "pose"),
+        ("camera.csv", "calibration"), ("camera.txt", "calibration"), ("camera.yaml", "calibration"),
+        ("jt.txt", "calibration"), ("pose.txt", "pose"),
         ("pose.tfm", "pose"), ("bones.txt", "label names"),
     ],
 )  # fmt: skip
@@ -97,9 +100,12 @@ def test_a_sidecar_is_inspected_as_its_picture(folder):
 def test_a_calibration_is_inspected(folder):
     entry = inspect(folder / "camera.txt")
     assert (entry["kind"], entry["lengths"]) == ("calibration of an X-ray camera", "mm")
-    assert entry["version"] == "MayaCam 2.0 (XMALab)"
+    assert entry["version"] == "MayaCam 2.0"
     assert entry["focal_length_row_column_px"] == [1900.0, 2000.0]
-    assert inspect(folder / "camera.csv")["version"] == "MayaCam 1.0 (XMALab)"
+    assert inspect(folder / "camera.csv")["version"] == "MayaCam 1.0"
+    assert inspect(folder / "camera.yaml")["source_in_calibration_mm"] == [800.0, 10.0, 20.0]
+    entry = inspect(folder / "jt.txt")
+    assert (entry["version"], entry["source_to_detector"]) == ("JointTrack", 1000.0)
 
 
 def test_poses_and_names_are_inspected(folder):

@@ -18,7 +18,9 @@ _FLAGS = {
 }
 
 
-_GEOMETRY = "or --geometry FILE (JSON, or a calibration of XMALab) that says it"
+_GEOMETRY = (
+    "or --geometry FILE (JSON, or a calibration of XMALab, Autoscoper or JointTrack) that says it"
+)
 CT_VALUES = "--ct-values hu, or --ct-values linear AIR BONE"
 
 

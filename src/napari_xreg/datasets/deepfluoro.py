@@ -52,12 +52,28 @@ EXCLUSIONS = {
 
 
 def is_one(path: Path) -> bool:
-    """Whether it is this file, by what it contains."""
-    return hdf5_file.holds(path, all_of=("proj-params",), below_any=_SPECIMEN)
+    """Whether it is this file, or the preprocessed one, by what it contains."""
+    full = hdf5_file.holds(path, all_of=("proj-params",), below_any=_SPECIMEN)
+    return full or _is_preprocessed(path)
+
+
+def _is_preprocessed(path: Path) -> bool:
+    return hdf5_file.holds(path, all_of=("land-names",), below_any=("projs", "segs", "lands"))
 
 
 def read(path: Path) -> DataSet:
-    """The set."""
+    """The set.
+
+    Raises
+    ------
+    ReadError
+        If it is the preprocessed file: pictures to train on, without CT, calibration and poses.
+    """
+    if _is_preprocessed(path):
+        raise ReadError(
+            f"{path.name}: is DeepFluoro preprocessed: smaller pictures with labels and landmarks, but no CT, "
+            "calibration or pose, so nothing in it can be registered: open the file of full resolution"
+        )
     with hdf5_file.opened(path) as file:
         entries = tuple(
             CaseEntry(

@@ -29,6 +29,14 @@ from .formats.autoscoper import (
     is_trial as is_trial,
     read_trial as read_trial,
 )
+from .formats.calibrations import (
+    is_calibration as is_calibration,
+    read_calibration as read_calibration,
+)
+from .formats.jointtrack import (
+    is_jointtrack as is_jointtrack,
+    jointtrack_record as jointtrack_record,
+)
 from .formats.label_table import has_letter as has_letter, read_label_names as read_label_names
 from .formats.landmark_files import (
     read_landmarks as read_landmarks,
@@ -36,16 +44,14 @@ from .formats.landmark_files import (
 )
 from .formats.landmark_table import LandmarkFrame as LandmarkFrame
 from .formats.mask import read_mask as read_mask
-from .formats.mayacam import (
-    MayaCam as MayaCam,
-    is_mayacam as is_mayacam,
-    mayacam_record as mayacam_record,
-    read_mayacam as read_mayacam,
-)
 from .formats.numbered import numbered_files as numbered_files
 from .formats.raster import (
     has_sidecar as has_sidecar,
     sidecar_path as sidecar_path,
+)
+from .formats.rig_camera import (
+    RigCamera as RigCamera,
+    calibration_record as calibration_record,
 )
 from .formats.table import (
     FORMATS as FORMATS,

@@ -62,7 +62,7 @@ def read_radiograph(
     find_collimator
         Look for blades or a circular field in an intensity image and mask what is outside.
     geometry
-        A record, or the path of a JSON file or of a calibration of XMALab (`read_geometry`).
+        A record, or the path of a JSON file or of a calibration (`read_geometry`).
     source_to_detector, source_to_isocenter, field_diameter
         mm.
     pixel_spacing

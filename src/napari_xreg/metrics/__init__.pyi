@@ -1,8 +1,12 @@
 from .by_subject import (
     Interval as Interval,
+    OfDraws as OfDraws,
     StartBin as StartBin,
+    area_of_draws as area_of_draws,
     bootstrap_over_subjects as bootstrap_over_subjects,
     capture_range as capture_range,
+    mean_of_draws as mean_of_draws,
+    percentile_of_draws as percentile_of_draws,
     success_by_start as success_by_start,
 )
 from .correlation import local_ncc as local_ncc, multiscale_ncc as multiscale_ncc, ncc as ncc

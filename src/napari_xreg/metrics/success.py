@@ -109,8 +109,12 @@ def success_curve(errors: Errors, maximum_mm: float, *, points: int = 101) -> Su
     values = checked_errors(errors)
     thresholds = np.linspace(0.0, maximum_mm, points)
     shares = np.searchsorted(np.sort(values), thresholds, side="left") / values.size
-    area = float(np.clip(1 - values / maximum_mm, 0, 1).mean())
+    area = float(below_curve(values, maximum_mm).mean())
     return SuccessCurve(thresholds, shares, area)
+
+
+def below_curve(values: npt.NDArray[np.float64], maximum_mm: float) -> npt.NDArray[np.float64]:
+    return np.clip(1 - values / maximum_mm, 0, 1)
 
 
 def error_percentiles(

@@ -9,7 +9,8 @@ from .evaluating import (
     summary as summary,
     write_tables as write_tables,
 )
-from .form_files import FORM_NAMES as FORM_NAMES, write_forms as write_forms
+from .forms.files import write_forms as write_forms
+from .forms.titles import FORM_TITLES as FORM_TITLES
 from .manifests import (
     manifest_of as manifest_of,
     manifest_text as manifest_text,

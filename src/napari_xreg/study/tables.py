@@ -1,23 +1,23 @@
 """The field's tables of a study: how often, how far, from how far off, by method and start."""
 
 import statistics
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-import numpy as np
-
 from napari_xreg.metrics import (
     Interval,
+    OfDraws,
     Rate,
     StartBin,
+    area_of_draws,
     bootstrap_over_subjects,
     capture_range,
     error_percentiles,
     gross_failure_rate,
-    submillimeter_success_rate,
+    mean_of_draws,
+    percentile_of_draws,
     success_by_start,
-    success_curve,
     success_rate,
 )
 from napari_xreg.records import StudyRow
@@ -28,6 +28,8 @@ CURVE_MM = 10.0
 WRONG_MM = 2.0
 """A trusted result farther off is a wrong one."""
 JUDGED_BY = METRICS[0]
+BELOW_1_MM, MEDIAN = mean_of_draws(lambda error: error < 1.0), percentile_of_draws(50.0)
+AREA = area_of_draws(CURVE_MM)
 _SEEN = "mrpd_mm"
 
 DEFINITIONS: tuple[tuple[str, str], ...] = (
@@ -101,9 +103,10 @@ class Block:
         """Whose cases are judged."""
         return len({row.subject for row in self.used})
 
-    def interval(self, figure: Callable[[np.ndarray], float]) -> Interval:
-        """Of a figure of the errors, over subjects."""
-        return bootstrap_over_subjects(self.errors, [row.subject for row in self.used], figure)
+    def interval(self, figure: OfDraws, errors: Sequence[float] | None = None) -> Interval:
+        """A figure of what is judged, by mTRE or other errors of it, and its interval over subjects."""
+        subjects = [row.subject for row in self.used]
+        return bootstrap_over_subjects(self.errors if errors is None else errors, subjects, figure)
 
     def bins(self) -> tuple[StartBin, ...]:
         """Success by how far off the start was."""
@@ -171,7 +174,6 @@ def figures(block: Block) -> dict[str, object]:
         return made
     e = block.errors
     rates: dict[str, Rate] = {
-        "smsr": submillimeter_success_rate(e),
         "under_2mm": success_rate(e, 2.0),
         "gfr_10mm": gross_failure_rate(e, 10.0),
         "gfr_5mm": gross_failure_rate(e, 5.0),
@@ -179,16 +181,16 @@ def figures(block: Block) -> dict[str, object]:
     seen = [off for row in block.used if (off := claimed(row)) is not None]
     made["as_seen_under_2mm"] = sum(off < WRONG_MM for off in seen) / len(e)
     made |= {name: rate.share for name, rate in rates.items()}
-    made["median_mm"], made["p75_mm"], made["p95_mm"] = error_percentiles(e, (50.0, 75.0, 95.0))
-    made["auc_10mm"] = _area(np.asarray(e))
-    several = (
-        (_below_1_mm, "smsr_low", "smsr_high"),
-        (_median, "median_low_mm", "median_high_mm"),
-        (_area, "auc_low", "auc_high"),
-    )
-    for figure, low, high in several if block.subjects > 1 else ():
-        interval = block.interval(figure)
-        made[low], made[high] = interval.low, interval.high
+    made["p75_mm"], made["p95_mm"] = error_percentiles(e, (75.0, 95.0))
+    for figure, name, low, high in (
+        (BELOW_1_MM, "smsr", "smsr_low", "smsr_high"),
+        (MEDIAN, "median_mm", "median_low_mm", "median_high_mm"),
+        (AREA, "auc_10mm", "auc_low", "auc_high"),
+    ):
+        found = block.interval(figure)
+        made[name] = found.value
+        if found.bounds is not None:
+            made[low], made[high] = found.bounds
     if block.started:
         made["start_median_mm"] = error_percentiles([began for began, _ in block.started], (50.0,))[
             0
@@ -238,15 +240,3 @@ def failure_lines(rows: Sequence[StudyRow]) -> Iterator[str]:
             else f", {len(some)} registrations"
         )
         yield f"{case}{of}: {why}"
-
-
-def _below_1_mm(values: np.ndarray) -> float:
-    return float((values < 1.0).mean())
-
-
-def _median(values: np.ndarray) -> float:
-    return error_percentiles(values, (50.0,))[0]
-
-
-def _area(values: np.ndarray) -> float:
-    return success_curve(values, CURVE_MM, points=2).area

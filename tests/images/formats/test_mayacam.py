@@ -14,7 +14,8 @@ from camera_files import MAYACAM
 
 from napari_xreg.files import ReadError
 from napari_xreg.images import read_geometry
-from napari_xreg.images.formats.mayacam import is_mayacam, read_mayacam
+from napari_xreg.images.formats.calibrations import read_calibration
+from napari_xreg.images.formats.mayacam import is_mayacam
 
 SEEN = torch.tensor([100.0, 45.0, -15.0], dtype=torch.float64)
 VERSION_1, VERSION_2 = MAYACAM[1], MAYACAM[2]
@@ -147,7 +148,7 @@ def test_the_real_wrist(data_dir):
     for camera in (1, 2):
         path = folder / "trial" / "Calibration" / f"xr_calib_wrist_cam0{camera}.txt"
         record, known = read_geometry(path, shape=(1760, 1760)), reference[f"cam{camera}"]
-        assert read_mayacam(path).version == 2
+        assert read_calibration(path).layout == "MayaCam 2.0"
         carm = record.carm((1760, 1760))
         pose = carm.pose_from(record.nominal()).matrix()
         assert pose.numpy() == pytest.approx(np.array(known["rig_from_camera"]), abs=1e-6)

@@ -304,7 +304,7 @@ def add_radiograph_geometry(parser: argparse.ArgumentParser) -> None:
         "--geometry",
         action="append",
         metavar="FILE",
-        help="JSON sidecar, or a calibration of XMALab (MayaCam 1.0 or 2.0)",
+        help="JSON sidecar, or a calibration of XMALab (MayaCam 1.0 or 2.0), Autoscoper (VTKCam 1.0) or JointTrack (JT_INTCALIB)",
     )
     group.add_argument("--sdd", **length, help="source to detector")
     group.add_argument("--source-to-isocenter", **length)

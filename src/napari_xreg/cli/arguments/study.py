@@ -4,10 +4,9 @@ import argparse
 
 from napari_xreg.cli.arguments.base import Commands, Parser
 from napari_xreg.cli.arguments.values import positive, whole
+from napari_xreg.study import FORM_TITLES
 
 ACTIONS = ("init", "evaluate", "report")
-FORMS = ("rayemb", "xvr", "xvr-figure", "chen")
-"""As `study.FORM_NAMES`, which takes torch to import."""
 
 
 def add_study(commands: Commands, common: Parser) -> None:
@@ -62,10 +61,10 @@ def add_study(commands: Commands, common: Parser) -> None:
     tables.add_argument(
         "--form",
         nargs="+",
-        choices=FORMS,
+        choices=FORM_TITLES,
         metavar="FORM",
-        help="also write these results in the form of papers, with every definition: rayemb (Tables 1 and 2), "
-        "xvr (Table S1), xvr-figure (Figure 4, as SVG), chen (registration by data set)",
+        help="also write these results in the form of papers, with every definition: "
+        + "; ".join(f"{name}: {title}" for name, title in FORM_TITLES.items()),
     )
     page = study.add_argument_group("report")
     page.add_argument(

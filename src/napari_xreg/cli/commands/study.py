@@ -88,7 +88,9 @@ def init(arguments: Namespace, sources: list[str], console: Console) -> int:
 
 def tabulate(folder: Path, forms: Sequence[str], console: Console) -> int:
     """The tables of a folder, also in the form of papers."""
+    console.step("reading")
     evaluation = evaluate(folder)
+    console.step("tabulating")
     with said_anyway(lambda: console.say(summary(evaluation))):
         files = write_tables(evaluation, folder)
         files += write_forms(evaluation, folder, forms) if forms else ()

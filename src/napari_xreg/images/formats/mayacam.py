@@ -7,49 +7,20 @@ counted from 1 as in Matlab, its row from the bottom. Both describe undistorted 
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
-from napari_xreg.files import ReadError, number, read_text
+from napari_xreg.files import number
 from napari_xreg.geometry import matrix_from_euler
-from napari_xreg.images.known_geometry.record import GeometryRecord, Rows
-from napari_xreg.images.known_geometry.sidecar import camera_values
+from napari_xreg.images.formats.rig_camera import NEAREST_MM, RigCamera
+from napari_xreg.images.known_geometry.record import Rows
 
 _FIRST_LINE = "image size"
 _TITLES = {0: _FIRST_LINE, 3: "camera matrix", 8: "rotation", 13: "translation"}
 _LINES_2, _LINES_1 = 17, 5
 _WITHOUT_SIZE = 1024
-# No source is nearer to the middle of what it shows than 30 cm, and none farther than 3 m; the origin
-# of a calibration lies in the calibration object. In cm the same is 30 to 300.
-_NEAREST_MM, _FARTHEST_MM = 300.0, 20_000.0
-
-
-@dataclass(frozen=True)
-class MayaCam:
-    """One camera of a calibration.
-
-    Parameters
-    ----------
-    pixels
-        Rows, columns of its images. (XMALab writes them in either order.)
-    camera_matrix
-        K, pixels; whole numbers are pixel centres, rows from the top.
-    rotation, translation_mm
-        Camera from the calibration's axes, in OpenCV's sense.
-    version
-        1 or 2.
-    in_cm
-        Whether the file's lengths were centimetres.
-    """
-
-    pixels: tuple[int, int]
-    camera_matrix: Rows
-    rotation: Rows
-    translation_mm: tuple[float, float, float]
-    version: int
-    in_cm: bool
+# The origin of a calibration lies in the calibration object.
+_FARTHEST_MM = 20_000.0
 
 
 def is_mayacam(text: str) -> bool:
@@ -70,37 +41,19 @@ def _looks_like_three(line: str) -> bool:
         return False
 
 
-def read_mayacam(path: Path) -> MayaCam:
-    """Read a calibration of either version.
+def mayacam(text: str) -> RigCamera:
+    """The camera of a calibration of either version.
 
     Raises
     ------
-    ReadError
-        If it is none, a number is missing or impossible, or its unit can be neither mm nor cm.
+    ValueError
+        If a number is missing or impossible, or its unit can be neither mm nor cm.
     """
-    lines = [line.strip() for line in read_text(path, legacy=True).strip().splitlines()]
-    try:
-        camera = (
-            _version_2(lines) if lines and lines[0].lower() == _FIRST_LINE else _version_1(lines)
-        )
-        camera_values(camera.camera_matrix, camera.rotation, camera.translation_mm)
-    except ValueError as error:
-        raise ReadError(f"{path.name}: is no MayaCam calibration of XMALab: {error}") from error
-    return camera
+    lines = [line.strip() for line in text.strip().splitlines()]
+    return _version_2(lines) if lines[0].lower() == _FIRST_LINE else _version_1(lines)
 
 
-def mayacam_record(camera: MayaCam, source: str) -> GeometryRecord:
-    """What a calibration says of the geometry of its images."""
-    values = camera_values(camera.camera_matrix, camera.rotation, camera.translation_mm)
-    in_cm = (
-        f"{source}: its lengths are taken for centimetres: in mm its source would be nearer than "
-        f"{_NEAREST_MM:g} mm to the calibration object"
-    )
-    notes = (in_cm,) if camera.in_cm else ()
-    return GeometryRecord(**values, provenance=dict.fromkeys(values, source), notes=notes)
-
-
-def _version_2(lines: Sequence[str]) -> MayaCam:
+def _version_2(lines: Sequence[str]) -> RigCamera:
     if len(lines) != _LINES_2:
         raise ValueError(f"MayaCam 2.0 has {_LINES_2} lines, of one camera: got {len(lines)}")
     for index, title in _TITLES.items():
@@ -114,7 +67,7 @@ def _version_2(lines: Sequence[str]) -> MayaCam:
     return _camera((first, second), k, rotation, translation, 2)
 
 
-def _version_1(lines: Sequence[str]) -> MayaCam:
+def _version_1(lines: Sequence[str]) -> RigCamera:
     if len(lines) != _LINES_1:
         raise ValueError(
             f"MayaCam 1.0 has {_LINES_1} lines of three numbers, 2.0 begins with {_FIRST_LINE!r}: got "
@@ -138,17 +91,17 @@ def _version_1(lines: Sequence[str]) -> MayaCam:
 
 def _camera(
     pixels: tuple[int, int], k: Rows, rotation: Rows, translation: Sequence[float], version: int
-) -> MayaCam:
+) -> RigCamera:
     distance = math.dist(translation, (0.0, 0.0, 0.0))
-    in_cm = distance < _NEAREST_MM
+    in_cm = distance < NEAREST_MM
     scale = 10.0 if in_cm else 1.0
-    if not _NEAREST_MM <= scale * distance <= _FARTHEST_MM:
+    if not NEAREST_MM <= scale * distance <= _FARTHEST_MM:
         raise ValueError(
             f"its source is {distance:g} from the origin, which is neither in mm nor in cm the distance "
             "of an X-ray source"
         )
     x, y, z = (scale * value for value in translation)
-    return MayaCam(pixels, k, rotation, (x, y, z), version, in_cm)
+    return RigCamera(pixels, k, rotation, (x, y, z), f"MayaCam {version}.0", in_cm)
 
 
 def _numbers(lines: Sequence[str], index: int, count: int) -> list[float]:

@@ -155,7 +155,7 @@ class MissingGeometry(Question):
         self.form.changed.connect(self._judge)
         self.load_button = button(
             "From a file…",
-            "Values from a geometry file (JSON) or a calibration of XMALab (MayaCam)",
+            "Values from a geometry file (JSON) or a calibration of XMALab, Autoscoper or JointTrack",
             self._choose_file,
         )
         layout.addWidget(self.load_button)

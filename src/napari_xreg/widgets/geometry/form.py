@@ -100,7 +100,7 @@ ENTRIES: Mapping[str, _Entry] = {
 }  # fmt: skip
 
 
-GEOMETRY_FILES = "Geometry, or a calibration of XMALab (*.json *.txt *.csv)"
+GEOMETRY_FILES = "Geometry, or a calibration (*.json *.txt *.csv *.yaml)"
 
 
 class GeometryForm(QWidget):

@@ -75,8 +75,8 @@ class GeometryWidget(Docked):
             "Reset", "Back to the values that hold now, for everything above", self.show_active
         )
         self.load_button = button(
-            "Load…", "Values from a geometry file (JSON) or a calibration of XMALab (MayaCam), to look at before "
-            "they are applied",
+            "Load…", "Values from a geometry file (JSON) or a calibration of XMALab, Autoscoper or JointTrack, to look at "
+            "before they are applied",
             self._choose_load,
         )  # fmt: skip
         self.save_button = button(

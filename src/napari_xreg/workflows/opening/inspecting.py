@@ -19,9 +19,9 @@ from napari_xreg.images import (
     UnknownValues,
     Volume,
     is_bone_only,
+    read_calibration,
     read_labels,
     read_landmarks,
-    read_mayacam,
     read_stored_image,
     read_trial,
     read_volume,
@@ -229,13 +229,13 @@ def _trial_entry(trial: TrialFile) -> dict[str, Any]:
         "cameras": [
             {
                 "calibration": camera.calibration.name,
-                "version": f"MayaCam {found.version}.0",
+                "version": found.layout,
                 "pixels_rows_columns": f"{found.pixels[0]} x {found.pixels[1]}",
                 "radiographs": camera.folder.name,
                 "unit": "cm" if found.in_cm else "mm",
             }
             for camera in trial.cameras
-            for found in (read_mayacam(camera.calibration),)
+            for found in (read_calibration(camera.calibration),)
         ],
         "volumes": [
             {"name": volume.name, "voxel_size": list(volume.voxel_size), "flip": list(volume.flip)}

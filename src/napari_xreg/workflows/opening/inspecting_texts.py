@@ -5,12 +5,20 @@ from pathlib import Path
 from typing import Any, Literal
 
 from napari_xreg.files import ReadError, read_text
-from napari_xreg.images import FrameUnknown, has_letter, is_mayacam, read_label_names, read_mayacam
+from napari_xreg.images import (
+    FrameUnknown,
+    has_letter,
+    is_calibration,
+    is_jointtrack,
+    jointtrack_record,
+    read_calibration,
+    read_label_names,
+)
 from napari_xreg.records import is_pose_text, read_pose
 
 TextKind = Literal["calibration", "pose", "label names"]
 
-_CALIBRATIONS = (".txt", ".csv")
+_CALIBRATIONS = (".txt", ".csv", ".yaml", ".yml")
 _POSES = (".txt", ".tfm")
 _NAMES = (".txt", ".label", ".ctbl", ".tsv")
 _LIMIT = 2**20
@@ -26,7 +34,7 @@ def text_kind(path: Path) -> TextKind | None:
         text = read_text(path, limit=_LIMIT, legacy=True)
     except ReadError:
         return None
-    if suffix in _CALIBRATIONS and is_mayacam(text):
+    if suffix in _CALIBRATIONS and (is_calibration(text) or is_jointtrack(text)):
         return "calibration"
     if suffix in _POSES and is_pose_text(text):
         return "pose"
@@ -73,12 +81,16 @@ def text_entry(path: Path, kind: str) -> dict[str, Any]:
 
 
 def _calibration_entry(path: Path) -> dict[str, Any]:
-    camera = read_mayacam(path)
+    text = read_text(path, legacy=True)
+    if is_jointtrack(text):
+        known = jointtrack_record(text, path.name, None).known()
+        return {"kind": "calibration of an X-ray camera", "version": "JointTrack", **known}
+    camera = read_calibration(path)
     (focal_x, _, column), (_, focal_y, row), _ = camera.camera_matrix
     axes, where = camera.rotation, camera.translation_mm
     return {
         "kind": "calibration of an X-ray camera",
-        "version": f"MayaCam {camera.version}.0 (XMALab)",
+        "version": camera.layout,
         "image_size": f"{camera.pixels[0]} and {camera.pixels[1]} pixels",
         "focal_length_row_column_px": [focal_y, focal_x],
         "principal_point_row_column_px": [row, column],

@@ -17,13 +17,13 @@ from torch import Tensor
 from napari_xreg.geometry import Pose
 from napari_xreg.images import (
     GeometryRecord,
-    MayaCam,
     ReadError,
+    RigCamera,
     TrialFile,
     TrialVolume,
     UnknownValues,
-    mayacam_record,
-    read_mayacam,
+    calibration_record,
+    read_calibration,
     read_stored_image,
     read_trial,
     read_volume,
@@ -161,7 +161,7 @@ def trial_files(request: TrialRequest) -> TrialFiles:
     trial = read_trial(request.path)
     frame, numbers = _frame(trial, request.frame)
     volume = _volume(trial, request.volume)
-    cameras = [read_mayacam(camera.calibration) for camera in trial.cameras]
+    cameras = [read_calibration(camera.calibration) for camera in trial.cameras]
     if len({camera.in_cm for camera in cameras}) > 1:
         raise ReadError(f"{trial.path.name}: some of its calibrations are in mm and some in cm")
     unit = 10.0 if cameras[0].in_cm else 1.0
@@ -176,7 +176,7 @@ def trial_files(request: TrialRequest) -> TrialFiles:
                 f"{volume.path.name}: whole numbers from 0 were taken for Hounsfield units + 1024"
             )
     records = [
-        mayacam_record(camera, each.calibration.name)
+        calibration_record(camera, each.calibration.name)
         for camera, each in zip(cameras, trial.cameras, strict=True)
     ]
     bone: dict[int, Pose] = {}
@@ -274,7 +274,7 @@ def _values(volume: TrialVolume, options: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _check_size(radiograph: Path, calibration: Path, camera: MayaCam) -> None:
+def _check_size(radiograph: Path, calibration: Path, camera: RigCamera) -> None:
     rows, columns = read_stored_image(radiograph).pixels.shape
     if (rows, columns) not in (camera.pixels, camera.pixels[::-1]):
         raise ReadError(

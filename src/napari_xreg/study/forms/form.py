@@ -1,18 +1,19 @@
-"""The tables of papers, filled by a study: the same rows and columns, over one's own cases.
+"""The tables of papers: which rows and columns they have.
 
 The form alone is theirs. What every figure means here stands below each table, and errors that a
 paper's code computes by a measure of its own have columns of their own, under its name.
 """
 
-import statistics
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
-from napari_xreg.metrics import bootstrap_over_subjects, error_percentiles
-from napari_xreg.study.errors import LATER, METRICS
-from napari_xreg.study.tables import Block, seconds
+from napari_xreg.metrics import OfDraws, mean_of_draws, percentile_of_draws
+from napari_xreg.study.errors import METRICS
+from napari_xreg.study.forms.titles import FORM_TITLES
+from napari_xreg.study.tables import BELOW_1_MM
 
 TITLES = {metric.name: metric.title for metric in METRICS}
 UNITS = {metric.name: metric.unit for metric in METRICS}
@@ -34,17 +35,8 @@ class Figure:
 
     name: str
     title: str
-    of: Callable[[np.ndarray], float]
+    of: OfDraws
     share: bool = False
-
-
-@dataclass(frozen=True)
-class Measured:
-    """A figure, with bounds where several subjects tell them."""
-
-    value: float
-    low: float | None = None
-    high: float | None = None
 
 
 @dataclass(frozen=True)
@@ -93,32 +85,16 @@ class Form:
         return tuple(part for _, parts in self.tables for part in parts)
 
 
-@dataclass(frozen=True, eq=False)
-class Line:
-    """A line of a form: a block, or what of it is one subject's; `subject` is "" for all of them."""
-
-    subject: str
-    block: Block
-
-
-@dataclass(frozen=True, eq=False)
-class Filled:
-    """A line with its figures, by metric and name; None: not known."""
-
-    line: Line
-    figures: Mapping[tuple[str, str], Measured | None]
-
-
 def percentile(number: int) -> Figure:
     """The error that so many percent of the cases do not exceed."""
     title = {25: "25th", 50: "50th", 75: "75th", 95: "95th"}[number]
-    return Figure(f"p{number}", title, lambda v: error_percentiles(v, (float(number),))[0])
+    return Figure(f"p{number}", title, percentile_of_draws(float(number)))
 
 
 MEDIAN = replace(percentile(50), title="median")
-SMSR = Figure("below_1mm", "SMSR", lambda v: float((v < 1.0).mean()), share=True)
+SMSR = Figure("below_1mm", "SMSR", BELOW_1_MM, share=True)
 _GFR = tuple(
-    Figure(f"gfr_{mm}mm", f"GFR@{mm}", lambda v, mm=mm: float((v > mm).mean()), share=True)  # type: ignore[misc]
+    Figure(f"gfr_{mm}mm", f"GFR@{mm}", mean_of_draws(partial(np.less, mm)), share=True)
     for mm in (10, 5)
 )
 _RAYEMB = (percentile(25), percentile(50), percentile(95), *_GFR)
@@ -137,7 +113,7 @@ _OF_CHEN = "made with DiffPose's measure, which is no target registration error:
 
 FORMS: Mapping[str, Form] = {
     "rayemb": Form(
-        "RayEmb, Tables 1 and 2 (Shrestha et al., ACCV 2024)",
+        FORM_TITLES["rayemb"],
         tuple(
             (f"{TITLES[name]} by subject", (Part(name, _RAYEMB),))
             for name in ("mtre_mm", "mpd_mm", "rayemb_mpd_mm")
@@ -150,7 +126,7 @@ FORMS: Mapping[str, Form] = {
         by_subject=True,
     ),
     "xvr": Form(
-        "xvr, Table S1 (Gopalakrishnan et al., 2025)",
+        FORM_TITLES["xvr"],
         (
             (
                 "Median error and SMSR",
@@ -165,7 +141,7 @@ FORMS: Mapping[str, Form] = {
         (("median", _PERCENTILES), ("SMSR", _BELOW), ("published figures", _OF_XVR)),
     ),
     "chen": Form(
-        "Chen et al., registration by data set (WACV 2026)",
+        FORM_TITLES["chen"],
         tuple((TITLES[name], (Part(name, _CHEN),)) for name in ("mtre_mm", "diffpose_mtre")),
         (
             ("median, 75th, 95th", _PERCENTILES),
@@ -177,62 +153,3 @@ FORMS: Mapping[str, Form] = {
         with_times=True,
     ),
 }  # fmt: skip
-
-
-def lines_of(form: Form, blocks: Sequence[Block]) -> Iterator[Line]:
-    """Lines of a form, in the order of the rows; by subject, all of them come last."""
-    if not form.by_subject:
-        yield from (Line("", block) for block in blocks if block.used)
-        return
-    for group in dict.fromkeys(block.group for block in blocks):
-        ours = [block for block in blocks if block.group == group and block.used]
-        subjects = list(dict.fromkeys(row.subject for block in ours for row in block.used))
-        for subject in subjects:
-            for block in ours:
-                own = tuple(row for row in block.used if row.subject == subject)
-                if own:
-                    yield Line(subject, replace(block, rows=own))
-        if len(subjects) > 1:
-            yield from (Line("", block) for block in ours)
-
-
-def filled(form: Form, blocks: Sequence[Block]) -> tuple[Filled, ...]:
-    """All lines of a form with their figures, once for its table and its CSV: intervals take their time."""
-    columns = [(part.metric, figure) for part in form.parts for figure in part.figures]
-    return tuple(
-        Filled(line, {(m, f.name): measured(line.block, m, f) for m, f in columns})
-        for line in lines_of(form, blocks)
-    )
-
-
-def errors_by(block: Block, metric: str) -> list[float] | None:
-    """An error of all that is judged, infinite where there is no result; None where some rows do not say it."""
-    if metric in LATER and any(row.errors and metric not in row.errors for row in block.used):
-        return None
-    return [row.errors.get(metric, float("inf")) for row in block.used] or None
-
-
-def measured(block: Block, metric: str, figure: Figure) -> Measured | None:
-    """A figure of a block, with its 95 % interval over subjects where there are several."""
-    errors = errors_by(block, metric)
-    if errors is None:
-        return None
-    value = figure.of(np.asarray(errors))
-    if block.subjects < 2:
-        return Measured(value)
-    found = bootstrap_over_subjects(errors, [row.subject for row in block.used], figure.of)
-    return Measured(value, found.low, found.high)
-
-
-def mean_and_deviation(block: Block, metric: str) -> tuple[float, float | None] | None:
-    """Of the results that there are; no deviation of a single one."""
-    errors = [value for value in errors_by(block, metric) or () if value < float("inf")]
-    if not errors:
-        return None
-    return statistics.fmean(errors), statistics.stdev(errors) if len(errors) > 1 else None
-
-
-def run_times(block: Block) -> tuple[float | None, float | None]:
-    """Median seconds by the clock and of the processor; None where nobody knows them."""
-    walls = [row.wall_seconds for row in block.used if row.wall_seconds and not row.failure]
-    return (statistics.median(walls) if walls else None), seconds(block)

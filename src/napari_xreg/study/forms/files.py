@@ -4,31 +4,19 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from napari_xreg.files import EachFile, WriteError, missing_words, written
+from napari_xreg.metrics import Interval
 from napari_xreg.study.evaluating import Evaluation, csv_text, definitions, markdown
-from napari_xreg.study.forms import (
-    FORMS,
-    TITLES,
-    UNITS,
-    Figure,
-    Filled,
-    Form,
-    Measured,
-    Part,
-    filled,
-    mean_and_deviation,
-    run_times,
-)
+from napari_xreg.study.forms.filling import Filled, filled, mean_and_deviation, run_times
+from napari_xreg.study.forms.form import FORMS, TITLES, UNITS, Figure, Form, Part
+from napari_xreg.study.forms.titles import FORM_TITLES
+from napari_xreg.study.forms.xvr_figure import FIGURE_COLUMNS, figure_rows, xvr_figure
 from napari_xreg.study.tables import DEFINITIONS, failure_lines
-from napari_xreg.study.xvr_figure import FIGURE_COLUMNS, figure_rows, xvr_figure
 
-XVR_FIGURE = "xvr-figure"
-FORM_NAMES = (*FORMS, XVR_FIGURE)
-"""What `write_forms` can be asked for."""
 _LABELS = ("group", "subject", "start", "method")
 
 
 def write_forms(
-    evaluation: Evaluation, out: Path | str, names: Iterable[str] = FORM_NAMES
+    evaluation: Evaluation, out: Path | str, names: Iterable[str] = FORM_TITLES
 ) -> tuple[Path, ...]:
     """Write forms of papers into the folder of a study: ``xvr.md``, ``xvr.csv``, ``xvr-figure.svg`` ...
 
@@ -40,21 +28,21 @@ def write_forms(
         If a file cannot be written; the others are.
     """
     out, names = Path(out), tuple(dict.fromkeys(names))
-    if unknown := [name for name in names if name not in FORM_NAMES]:
-        raise ValueError(f"a form is one of {', '.join(FORM_NAMES)}: got {unknown[0]!r}")
+    if unknown := [name for name in names if name not in FORM_TITLES]:
+        raise ValueError(f"a form is one of {', '.join(FORM_TITLES)}: got {unknown[0]!r}")
     if not any(block.used for block in evaluation.blocks):
         raise ValueError(
             f"{out}: no registration with a known truth is done yet, so a paper's table has nothing to hold"
         )
     each, texts = EachFile(out), dict[str, str]()
     for name in names:
-        if name == XVR_FIGURE:
-            texts[f"{name}.svg"] = xvr_figure(evaluation)
-            texts[f"{name}.csv"] = csv_text(FIGURE_COLUMNS, figure_rows(evaluation.blocks))
-        else:
+        if name in FORMS:
             lines = filled(FORMS[name], evaluation.blocks)
             texts[f"{name}.md"] = form_text(evaluation, FORMS[name], lines)
             texts[f"{name}.csv"] = form_csv(FORMS[name], lines)
+        else:
+            texts[f"{name}.svg"] = xvr_figure(evaluation)
+            texts[f"{name}.csv"] = csv_text(FIGURE_COLUMNS, figure_rows(evaluation.blocks))
     for name, text in texts.items():
         with each.file(name) as path, written(path) as beside:
             beside.write_text(text, encoding="utf-8", newline="\n")
@@ -102,7 +90,7 @@ def _values(form: Form, row: Filled) -> list[object]:
     for part in form.parts:
         for figure in part.figures:
             found = row.figures[part.metric, figure.name]
-            made += [None] * 3 if found is None else [found.value, found.low, found.high]
+            made += [None] * 3 if found is None else [found.value, *(found.bounds or [None] * 2)]
         if form.with_times:
             made += mean_and_deviation(block, part.metric) or [None, None]
     made += run_times(block) if form.with_times else ()
@@ -122,7 +110,11 @@ def _head(form: Form, parts: Sequence[Part]) -> list[str]:
 
 def _row(form: Form, parts: Sequence[Part], row: Filled) -> list[str]:
     line, block = row.line, row.line.block
-    subject = (line.subject or "all") if form.by_subject else str(block.subjects)
+    subject = (
+        ("all" if line.subject is None else line.subject or "–")
+        if form.by_subject
+        else str(block.subjects)
+    )
     cells = [block.group or "–", subject, block.start, block.method]
     cells.append(f"{len(block.used)} ({block.failures})")
     for part in parts:
@@ -135,16 +127,14 @@ def _row(form: Form, parts: Sequence[Part], row: Filled) -> list[str]:
     return cells
 
 
-def _cell(figure: Figure, found: Measured | None) -> str:
+def _cell(figure: Figure, found: Interval | None) -> str:
     if found is None:
         return "–"
 
     def of(value: float) -> str:
         return f"{100 * value:.1f}" if figure.share else f"{value:.2f}".replace("inf", "∞")
 
-    within = (
-        "" if found.low is None or found.high is None else f" [{of(found.low)}, {of(found.high)}]"
-    )
+    within = f" [{', '.join(map(of, found.bounds))}]" if found.bounds else ""
     return of(found.value) + within
 
 

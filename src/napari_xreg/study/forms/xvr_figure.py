@@ -13,8 +13,8 @@ from napari_xreg.metrics import error_percentiles, success_curve
 from napari_xreg.study.block_curves import block_name, survival_plot
 from napari_xreg.study.curves import FAINT, line_style
 from napari_xreg.study.evaluating import Evaluation
-from napari_xreg.study.forms import SMSR, Figure, measured
-from napari_xreg.study.tables import CURVE_MM, JUDGED_BY, Block
+from napari_xreg.study.forms.titles import FORM_TITLES
+from napari_xreg.study.tables import AREA, BELOW_1_MM, CURVE_MM, JUDGED_BY, Block
 
 FIGURE_COLUMNS = (
     "panel", "group", "subject", "start", "method", "figure", "value", "low", "high",
@@ -24,7 +24,6 @@ _NAMES, _WIDE, _BESIDE = 250, 420, 130
 _ROW = 22
 _FIRST, _LAST = 0.1, 1000.0
 """Ends of the axis of errors, mm; what lies beyond is drawn at them."""
-AUC = Figure("auc_10mm", "AUC", lambda v: success_curve(v, CURVE_MM, points=2).area)
 _QUARTERS = (25.0, 50.0, 75.0)
 
 
@@ -32,7 +31,7 @@ def xvr_figure(evaluation: Evaluation) -> str:
     """The drawing, as SVG."""
     blocks = [block for block in evaluation.blocks if block.used]
     title = evaluation.folder.manifest.title or "Study"
-    head = [title, "In the form of: xvr, Figure 4 (Gopalakrishnan et al., 2025).", evaluation.simulated_words]  # fmt: skip
+    head = [title, f"In the form of: {FORM_TITLES['xvr-figure']}.", evaluation.simulated_words]  # fmt: skip
     parts, y = [], 14
     for number, words in enumerate(filter(None, head)):
         parts.append(_text(12, y + 6, words, weight="bold" if number == 0 else "normal"))
@@ -66,11 +65,9 @@ def figure_rows(blocks: Sequence[Block]) -> Iterator[list[object]]:
             if errors:
                 low, middle, high = error_percentiles(errors, _QUARTERS)
                 yield ["A", *names, f"{stage}_median_mm", middle, low, high]
-        for panel, figure in (("A", SMSR), ("F", AUC)):
-            found = measured(block, JUDGED_BY.name, figure)
-            assert found is not None  # mTRE is of all rows
-            bounds = ("" if each is None else each for each in (found.low, found.high))
-            yield [panel, *names, figure.name, found.value, *bounds]
+        for panel, name, figure in (("A", "below_1mm", BELOW_1_MM), ("F", "auc_10mm", AREA)):
+            found = block.interval(figure)
+            yield [panel, *names, name, found.value, *(found.bounds or ("", ""))]
         curve = success_curve(block.errors, CURVE_MM, points=41)
         for at, share in zip(curve.thresholds_mm, curve.shares, strict=True):
             yield ["D", *names, f"below_{at:g}mm", share, "", ""]
@@ -87,9 +84,9 @@ def _before_and_after(blocks: Sequence[Block]) -> tuple[str, int]:
         if starts := _starts(block):
             parts.append(_quarters(starts, y - 4, number, filled=False))
         parts.append(_quarters(block.errors, y + 4, number))
-        found = measured(block, JUDGED_BY.name, SMSR)
-        words = "" if found is None else f"{100 * found.value:.1f} %"
-        if found is not None and found.low is not None and found.high is not None:
+        found = block.interval(BELOW_1_MM)
+        words = f"{100 * found.value:.1f} %"
+        if found.bounds:
             words += f" [{100 * found.low:.0f}, {100 * found.high:.0f}]"
         parts.append(_text(_NAMES + _WIDE + 8, y + 4, words))
     return "".join(parts), len(blocks) * _ROW + 34
@@ -116,16 +113,14 @@ def _areas(blocks: Sequence[Block]) -> tuple[str, int]:
     ]
     for number, block in enumerate(blocks):
         y = _ROW * number + _ROW / 2
-        found = measured(block, JUDGED_BY.name, AUC)
-        if found is None:
-            continue
+        found = block.interval(AREA)
         colour, _ = line_style(number)
         parts.append(_name(y, block_name(block)))
         parts.append(
             f"<rect x='{_NAMES}' y='{y - 6}' width='{_WIDE * found.value:.1f}' height='12' fill='{colour}'/>"
         )
-        if found.low is not None and found.high is not None:
-            x1, x2 = (_NAMES + _WIDE * each for each in (found.low, found.high))
+        if found.bounds:
+            x1, x2 = (_NAMES + _WIDE * each for each in found.bounds)
             parts.append(
                 f"<line x1='{x1:.1f}' x2='{x2:.1f}' y1='{y}' y2='{y}' stroke='#33333a' stroke-width='2'/>"
             )

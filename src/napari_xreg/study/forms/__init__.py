@@ -1,0 +1,1 @@
+"""Tables and a figure of papers, in their form, over one's own cases."""
