@@ -101,7 +101,7 @@ def test_every_contribution_names_a_command():
 
 def test_readers_leave_plain_pictures_to_napari():
     """Every plugin that claims *.tif makes napari ask which one to use, for every TIFF there is."""
-    reader, study, weights = PluginManifest.from_file(MANIFEST).contributions.readers
+    reader, study, sets, weights = PluginManifest.from_file(MANIFEST).contributions.readers
     assert weights.filename_patterns == [f"*{ending}" for ending in WEIGHTS]
     for pattern in ("*.tif", "*.tiff", "*.png", "*.jpg", "*.csv", "*.json", "*.npy", "*"):
         assert pattern not in reader.filename_patterns
@@ -110,6 +110,8 @@ def test_readers_leave_plain_pictures_to_napari():
     assert reader.accepts_directories
     assert study.filename_patterns == ["*study.json"]
     assert study.accepts_directories
+    assert sets.filename_patterns == ["*.h5", "*.hdf5"]
+    assert sets.accepts_directories
 
 
 def test_preferences_are_those_that_the_code_reads():

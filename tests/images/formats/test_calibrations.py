@@ -93,6 +93,7 @@ def test_a_broken_calibration_of_jointtrack_is_refused(tmp_path, text, said):
 
 
 def test_a_geometry_in_json_is_none_of_them(tmp_path):
-    text = json.dumps({"source_to_detector_mm": 1020.0})
+    said = {"schema": "napari-xreg/xray-geometry", "version": 1}
+    text = json.dumps(said | {"source_to_detector_mm": 1020.0})
     assert not is_calibration(text)
     assert read_geometry(_file(tmp_path, text, "g.json")).source_to_detector == 1020.0

@@ -455,8 +455,8 @@ def test_the_sample_loaded_twice_starts_over(widget, qtbot):
     widget._taking.take(sample)
     answer(qtbot, widget, OneOf).finish()
     assert [entry.name for entry in session.exposures.all] == ["simulated pelvis"]
-    assert session.undo() == "start over with a sample"
-    assert session.undo() == "start over with a sample"
+    assert session.undo() == "start over"
+    assert session.undo() == "start over"
     assert [entry.name for entry in session.exposures.all] == ["frontal"]
 
 

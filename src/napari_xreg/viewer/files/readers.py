@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from napari.utils.notifications import show_warning
 
+from napari_xreg.datasets import is_data_set
 from napari_xreg.images import (
     FORMATS,
     FrameUnknown,
@@ -57,7 +58,10 @@ def get_reader(path: Paths) -> Reader | None:
 
     Of several files (a stack, a list) each must be ours.
     """
-    if _single(path) is None:
+    single = _single(path)
+    if single is not None and single.is_dir() and is_data_set(single):
+        return None  # the Data widget's
+    if single is None:
         return read_several_layers if path and all(map(get_reader, path)) else None
     for get in (
         get_trial_reader,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from napari_xreg.datasets import open_data_set
 from napari_xreg.images import (
     FrameUnknown,
     GeometryRecord,
@@ -37,15 +38,19 @@ from napari_xreg.widgets.data.answers import (
     Xray,
 )
 from napari_xreg.workflows import (
+    CaseRequest,
     SeveralTrialFrames,
     SeveralVolumes,
     TrialRequest,
     file_kind,
     network_file,
+    open_case,
     trial_files,
 )
 
-Kind = Literal["ct", "labels", "radiograph", "landmarks", "session", "study", "trial", "weights"]
+Kind = Literal[
+    "ct", "labels", "radiograph", "landmarks", "session", "study", "trial", "weights", "data set"
+]
 
 FRAMES = {
     "LPS: x to the patient's left, y to the back, as DICOM and ITK": "LPS",
@@ -112,6 +117,8 @@ class ReadFile:
             return StudyFolder(Path(self.path))
         if kind == "trial":
             return self._trial()
+        if kind == "data set":
+            return self._case()
         if kind == "landmarks":
             return self._landmarks()
         if kind == "labels":
@@ -163,6 +170,25 @@ class ReadFile:
         trial = str(path.absolute())
         volume = ReadFile(str(files.volume.path), "ct", files.volume.options, trial)
         return Requests((volume, *radiographs), files.notes)
+
+    def _case(self) -> Any:
+        path, said = Path(self.path), self.options
+        found = open_data_set(path)
+        if "case" not in said and len(found.entries) > 1:
+            cases = {each.name: self._with("data set", case=each.name) for each in found.entries}
+            return Choice(
+                f"{path.name} ({found.title}) holds {len(cases)} cases. Which one?", cases
+            )
+        entry = next((e for e in found.entries if said.get("case") in (None, e.name)), None)
+        if entry is not None and "view" not in said and len(entry.views) > 1:
+            views = {
+                f"{view} (left out of published evaluations)"
+                if view in entry.exclusions
+                else view: (self._with("data set", view=view))
+                for view in entry.views
+            }
+            return Choice(f"{entry.name} has {len(views)} radiographs. Which one?", views)
+        return open_case(CaseRequest(path, **said))
 
     def _radiograph(self) -> Any:
         path = Path(self.path)
@@ -264,7 +290,7 @@ _ELSEWHERE: Mapping[str, str] = {
 
 
 def _kind(file: Path) -> Kind | Literal["grid", "stack"]:
-    """What can be read of what there is; of a data set, its CTs."""
+    """What can be read of what there is."""
     if not file.exists():
         raise ReadError(f"{file}: there is no such file or folder: check the path")
     kind = file_kind(file)
@@ -276,4 +302,4 @@ def _kind(file: Path) -> Kind | Literal["grid", "stack"]:
         )
     if kind == "calibration" or kind == "pose" or kind == "label names":
         raise ReadError(f"{file.name}: is {_ELSEWHERE[kind]}")
-    return "ct" if kind == "data set" else kind
+    return kind

@@ -29,10 +29,10 @@ from napari_xreg.widgets.data.load_queue import LoadQueue
 from napari_xreg.widgets.data.opened_layers import Brought, Opened, OpenedLayers, Settled
 from napari_xreg.widgets.data.questions import MeaningOfValues, MissingGeometry, OneOf, Question
 from napari_xreg.widgets.docks.opening import opened
-from napari_xreg.widgets.jobs.telling import show_warning
+from napari_xreg.widgets.jobs.telling import show_info, show_warning
 from napari_xreg.widgets.jobs.workbench import Workbench
 from napari_xreg.widgets.study.opening import show_study
-from napari_xreg.workflows import NetworkFile, SampleData, take_landmarks
+from napari_xreg.workflows import NetworkFile, OpenedCase, SampleData, take_landmarks
 
 
 class Taking:
@@ -131,7 +131,13 @@ class Taking:
                     lambda said: self.queue.ask(read.scaled(said)),
                 )
             case SampleData():
-                self._take_sample(answer)
+                self._take_whole(answer.title, partial(self._fill, answer))
+            case OpenedCase():
+                terms = answer.data_set.terms
+                show_info(f"Licence: {terms.licence}. To be cited: {terms.citation}")
+                for note in answer.notes:
+                    show_warning(note)
+                self._take_whole(answer.patient.name, partial(answer.fill, session))
             case NetworkFile():
                 self._take_network(answer)
             case StudyFolder():
@@ -190,26 +196,27 @@ class Taking:
         # Only then: the dialog closes before it hands the answer over.
         asked.finished.connect(lambda _: QTimer.singleShot(0, lambda: self.queue.hold(False)))
 
-    def _take_sample(self, sample: SampleData) -> None:
+    def _take_whole(self, title: str, fill: Callable[[], object]) -> None:
+        """A patient with radiographs: a sample, a case of a data set."""
         if self._session.empty:
-            self._fill(sample)
+            fill()
             return
         self._ask_first(
-            f"There is a session already. What should become of it with {sample.title}?",
+            f"There is a session already. What should become of it with {title}?",
             {
-                "start over with the sample (undo brings this session back)": (
-                    partial(self._start_over, sample)
+                "start over with the new one (undo brings this session back)": (
+                    partial(self._start_over, fill)
                 ),
-                "keep its radiographs and poses, and add the sample's": partial(self._fill, sample),
+                "keep its radiographs and poses, and add those of the new one": fill,
             },
         )
 
-    def _start_over(self, sample: SampleData) -> None:
-        with self._session.one_step("start over with a sample", work=False):
+    def _start_over(self, fill: Callable[[], object]) -> None:
+        with self._session.one_step("start over", work=False):
             for exposure in self._session.exposures.all:
                 self._session.exposures.remove(exposure.id)
             self._session.landmarks.set([])
-            self._fill(sample)
+            fill()
 
     def _fill(self, sample: SampleData) -> None:
         if sample.case is not None:

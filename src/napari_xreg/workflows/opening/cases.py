@@ -8,6 +8,7 @@ from typing import Any
 from napari_xreg.datasets import Case, CaseView, DataSet, open_data_set
 from napari_xreg.geometry import Pose
 from napari_xreg.records import describe_input
+from napari_xreg.session import Session
 from napari_xreg.workflows.opening.patients import Patient, structure_ids
 
 
@@ -61,6 +62,18 @@ class OpenedCase:
         )
         said = (*self.data_set.notes, *self.case.notes, *self.view.notes, left_out)
         return tuple(note for note in said if note)
+
+    def fill(self, session: Session) -> None:
+        """Put it into a session, in place of the CT there; its radiograph beside those there."""
+        patient, view = self.patient, self.view
+        with session.one_step("load case", work=False):
+            session.patient.set_volume(patient.volume)
+            if patient.labels is not None:
+                session.patient.set_labels(patient.labels)
+                session.patient.set_structures(tuple(patient.structures))
+            session.landmarks.set(patient.landmarks)
+            name = f"{self.case.entry.name} {view.name}"
+            session.exposures.add(view.radiograph, name=name, truth=self.truth)
 
     def described(self) -> dict[str, Any]:
         """Set, case and terms, as a result file says them."""
