@@ -196,7 +196,7 @@ class Taking:
         # Only then: the dialog closes before it hands the answer over.
         asked.finished.connect(lambda _: QTimer.singleShot(0, lambda: self.queue.hold(False)))
 
-    def _take_whole(self, title: str, fill: Callable[[], object]) -> None:
+    def _take_whole(self, title: str, fill: Callable[[], None]) -> None:
         """A patient with radiographs: a sample, a case of a data set."""
         if self._session.empty:
             fill()
@@ -211,7 +211,7 @@ class Taking:
             },
         )
 
-    def _start_over(self, fill: Callable[[], object]) -> None:
+    def _start_over(self, fill: Callable[[], None]) -> None:
         with self._session.one_step("start over", work=False):
             for exposure in self._session.exposures.all:
                 self._session.exposures.remove(exposure.id)
