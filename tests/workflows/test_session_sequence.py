@@ -9,7 +9,15 @@ import torch
 from napari_xreg.geometry import CArm, CArmPose, Detector, Pose
 from napari_xreg.images import Landmark, Radiograph, ReadError, write_radiograph
 from napari_xreg.registration import Registration, Status
-from napari_xreg.session import ALONE, SequenceTrack, Session, file_source, read_xray
+from napari_xreg.session import (
+    ALONE,
+    SequenceTrack,
+    Session,
+    file_source,
+    read_session,
+    read_xray,
+    write_session,
+)
 from napari_xreg.workflows import (
     Frames,
     SessionSequence,
@@ -48,7 +56,6 @@ def show(session, number):
 
 def test_what_was_found_on_another_frame_does_not_go_along(session):
     entry = session.exposures.active
-    session.exposures.replace(replace(entry, landmarks=(Landmark("A", pixel=(3.0, 4.0)),)))
     painted = torch.ones(5, 7, dtype=torch.bool)
     session.exposures.set_painted(entry.id, painted)
     found = Registration(
@@ -58,11 +65,48 @@ def test_what_was_found_on_another_frame_does_not_go_along(session):
     shown = show(session, 4)
     assert shown.radiograph.line_integrals[0, 0] == 4.0
     assert session.results.all == ()
-    assert (shown.landmarks, shown.truth) == ((), None)
+    assert shown.truth is None
     assert shown.painted is painted  # of the camera
     assert session.undo() == "frame 4"
     assert len(session.results.all) == 1
     assert session.exposures.active.truth is not None
+
+
+def test_what_was_picked_on_a_frame_comes_back_with_it_and_is_saved(session, tmp_path):
+    id = session.exposures.active.id
+    marks = {n: (Landmark("A", pixel=(n / 2, 4.0)), Landmark("B", pixel=(1.0, n))) for n in (2, 4)}
+    session.exposures.replace(replace(session.exposures.active, truth=None), why="said")
+    session.landmarks.set_picked(id, marks[2])
+    session.landmarks.set_left_out(id, ["B"])
+    assert show(session, 4).landmarks == ()
+    session.landmarks.set_picked(id, marks[4])
+    assert show(session, 1).landmarks == ()
+    assert session.history.undoes == "add 2 landmarks on cine"  # frames were looked at: no steps
+    for number, left_out in ((2, ("B",)), (4, ())):
+        shown = show(session, number)
+        assert (shown.landmarks, shown.left_out) == (marks[number], left_out)
+    # What is taken away on a frame stays away.
+    session.landmarks.set_picked(id, ())
+    show(session, 1)
+    assert show(session, 4).landmarks == ()
+    write_session(tmp_path / "s.xreg.json", session)
+    opened = read_session(tmp_path / "s.xreg.json")
+    shown = show(opened, 2)
+    assert (shown.landmarks, shown.left_out) == (marks[2], ("B",))
+    assert shown.of_frames == {}
+
+
+def test_what_was_picked_on_a_crop_goes_as_a_step(session):
+    """On the whole frame it would lie elsewhere."""
+    entry, sequence = session.exposures.active, sequence_of(sequence_request(session))
+    session.exposures.replace(replace(entry, truth=None), why="said")
+    session.exposures.replace_image(entry.id, entry.radiograph.crop(1, 2, 4, 5))
+    session.landmarks.set_picked(entry.id, [Landmark("A", pixel=(3.0, 4.0))])
+    for number in (4, 2):
+        show_frame(session, sequence, read_frame(sequence, number), {})
+    assert session.exposures.active.landmarks == ()
+    assert session.undo() == "frame 4"
+    assert [mark.name for mark in session.exposures.active.landmarks] == ["A"]
 
 
 def test_a_frame_that_is_looked_at_belongs_to_the_step_before(session):

@@ -1,6 +1,7 @@
 """One radiograph of a session, with everything the user has said about it."""
 
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -15,6 +16,14 @@ from napari_xreg.session.source import Source
 def new_id() -> str:
     """An identity that nothing else has."""
     return uuid.uuid4().hex
+
+
+@dataclass(frozen=True)
+class Picked:
+    """What was picked on one frame of a sequence; parameters as of `Exposure`."""
+
+    landmarks: tuple[Landmark, ...] = ()
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +48,8 @@ class Exposure:
         Points picked on it (`Landmark.pixel`), paired by name with the session's.
     left_out
         Names of landmarks that a pose from landmarks is not to use, though they were picked.
+    of_frames
+        What was picked on other frames of the sequence that it is one of, by their numbers.
     source
         Where it can be read again; None for an image that exists in memory only.
     edited
@@ -58,6 +69,7 @@ class Exposure:
     painted: Bool[Tensor, "rows columns"] | None = None
     landmarks: tuple[Landmark, ...] = ()
     left_out: tuple[str, ...] = ()
+    of_frames: Mapping[int, Picked] = field(default_factory=dict)
     source: Source | None = None
     truth: Pose | None = None
     edited: bool = False
@@ -94,6 +106,11 @@ class Exposure:
         if self.painted is None or bool(torch.all(self.painted)):
             return self.radiograph
         return self.radiograph.with_mask(self.painted, "painted by hand")
+
+    def picks_stay(self, other: Radiograph) -> bool:
+        """Whether what was picked lies on the same pixels once this frame is read again after another one."""
+        same = self.radiograph.carm.detector.shape == other.carm.detector.shape
+        return same and not self.edited
 
     @property
     def called(self) -> str:

@@ -12,7 +12,7 @@ from torch import Tensor
 from napari_xreg.geometry import Pose
 from napari_xreg.images import Radiograph
 from napari_xreg.registration import View
-from napari_xreg.session.exposure import Exposure
+from napari_xreg.session.exposure import Exposure, Picked
 from napari_xreg.session.named_poses import NamedPose, same_pose
 from napari_xreg.session.patient import nominal_start
 from napari_xreg.session.source import Source
@@ -145,20 +145,33 @@ class Exposures:
             new = replace(new, source=source, edited=False)
         self._put(new, why or f"change radiograph {old.name}")
 
-    def show_frame(self, id: str, radiograph: Radiograph, source: Source, *, why: str = "") -> None:
-        """Another picture by the same camera; the pose and, where it fits, what was painted stay.
+    def show_frame(
+        self, id: str, radiograph: Radiograph, source: Source, *, left: int | None, number: int
+    ) -> None:
+        """Another frame by the same camera; the pose and, where it fits, what was painted stay.
 
-        What was picked on the picture before goes, with its true pose and the results that used it.
+        What was picked on the frame before is kept until that is shown again (`Exposure.picks_stay`); its true pose and the results that used
+        it go.
 
         Parameters
         ----------
         source
-            Where this very picture can be read.
+            Where this very frame can be read.
+        left, number
+            Numbers of the frame that is shown before and of this one; None: another picture.
         """
-        with self._store.step(why or f"another picture of {self[id].name}", work=False):
-            bare = replace(self[id], landmarks=(), left_out=(), truth=None)
+        old = self[id]
+        picked = {n: each for n, each in old.of_frames.items() if n not in (left, number)}
+        here = Picked(old.landmarks, old.left_out)
+        if left is not None and here != Picked() and old.picks_stay(radiograph):
+            picked[left] = here
+        back = old.of_frames.get(number, Picked())
+        with self._store.step(f"another picture of {old.name}", work=False):
+            bare = replace(old, landmarks=(), left_out=(), truth=None, of_frames=picked)
             self._store.change("", lambda s: _without_results(s.with_exposures([bare]), id))
             self.replace_image(id, radiograph, source=source)
+            shown = replace(self[id], landmarks=back.landmarks, left_out=back.left_out)
+            self._store.change("", lambda s: s.with_exposures([shown]))
 
     def replace(self, exposure: Exposure, *, why: str = "") -> None:
         """Everything about a radiograph at once (`rotate_exposure`, `flip_exposure`).

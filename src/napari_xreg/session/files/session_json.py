@@ -38,7 +38,7 @@ from napari_xreg.records import (
     in_rows,
 )
 from napari_xreg.registration import Candidate, Iterate, Registration
-from napari_xreg.session.exposure import Exposure
+from napari_xreg.session.exposure import Exposure, Picked
 from napari_xreg.session.named_poses import PoseRecord
 from napari_xreg.session.result import Result
 from napari_xreg.session.source import Source
@@ -165,6 +165,13 @@ def _said(entry: SaidEntry) -> GeometryRecord:
 Mark = Annotated[Landmark, Made(LandmarkEntry, lambda entry: Landmark(**dict(entry)))]
 
 
+class PickedEntry(Record):
+    """What was picked on a frame of a sequence."""
+
+    landmarks: tuple[Mark, ...]
+    left_out: tuple[Text, ...] = ()
+
+
 class ExposureEntry(Record):
     """All that a session says about a radiograph but its pixels; earlier files have no `id`."""
 
@@ -188,6 +195,7 @@ class ExposureEntry(Record):
     painted: Annotated[Tensor, Made(MaskEntry, mask_of)] | None
     landmarks: tuple[Mark, ...]
     left_out: tuple[Text, ...] = ()
+    of_frames: dict[str, PickedEntry] = Field(default_factory=dict)
 
 
 def record_to_json(record: PoseRecord) -> Json:
@@ -266,8 +274,15 @@ def exposure_to_json(entry: Exposure) -> Json:
         "operations": [operation_to_json(done) for done in radiograph.operations],
         "notes": list(radiograph.notes),
         "painted": None if entry.painted is None else mask_to_json(entry.painted),
-        "landmarks": [landmark_to_json(mark) for mark in entry.landmarks],
-        "left_out": list(entry.left_out),
+        **_picked_to_json(entry),
+        "of_frames": {str(n): _picked_to_json(each) for n, each in entry.of_frames.items()},
+    }
+
+
+def _picked_to_json(picked: Exposure | Picked) -> Json:
+    return {
+        "landmarks": [landmark_to_json(mark) for mark in picked.landmarks],
+        "left_out": list(picked.left_out),
     }
 
 
@@ -282,7 +297,7 @@ def exposure_from_json(
         And a sentence on what does not fit any more; empty where all does.
     """
     said = ExposureEntry.of(data, "the entry")
-    painted, marks = said.painted, said.landmarks
+    painted, marks, of_frames = said.painted, said.landmarks, said.of_frames
     shape, problem = radiograph.carm.detector.shape, ""
     if said.geometry.detector.shape == shape:
         # What a reader cannot know, or an .npz does not keep: how the image came about.
@@ -301,7 +316,7 @@ def exposure_from_json(
             geometry=said.geometry_said,
         )
     else:
-        painted, marks = None, ()
+        painted, marks, of_frames = None, (), {}
         was, now = (
             f"{rows} x {columns}" for rows, columns in (said.geometry.detector.shape, shape)
         )
@@ -318,6 +333,7 @@ def exposure_from_json(
         painted=painted,
         landmarks=marks,
         left_out=said.left_out,
+        of_frames={int(n): Picked(each.landmarks, each.left_out) for n, each in of_frames.items()},
         source=source,
         truth=said.truth,
     )

@@ -235,9 +235,9 @@ def show_frame(
 ) -> None:
     """Put a frame in the place of the one that a session shows, and the cameras where they were found.
 
-    What was picked on another frame, and the results of it, do not go along. Where there are such, or a pose that was set by hand
-    gives way, or a crop or distances that were typed since, it is a step of undo; else it is only looked at (`Session.look`),
-    however many frames are.
+    What was picked on a frame comes back with it. Results of another frame do not go along: where there are such, or a pose that was
+    set by hand gives way, or a crop or distances that were typed since, it is a step of undo; else it is only looked at
+    (`Session.look`), however many frames are.
 
     Parameters
     ----------
@@ -246,8 +246,10 @@ def show_frame(
     moved
         Whether the cameras stand where nothing but the session has it.
     """
+    left = sequence.shown_in(session)
     lost = (moved and bool(poses)) or any(
-        _only_here(session, id) or session.exposures[id].radiograph.carm != radiograph.carm
+        _only_here(session, id, left, radiograph)
+        or session.exposures[id].radiograph.carm != radiograph.carm
         for id, radiograph in zip(sequence.ids, frame.radiographs, strict=True)
     )
     why = f"frame {frame.number}"
@@ -255,7 +257,7 @@ def show_frame(
         for id, radiograph, source in zip(
             sequence.ids, frame.radiographs, frame.sources, strict=True
         ):
-            session.exposures.show_frame(id, radiograph, source)
+            session.exposures.show_frame(id, radiograph, source, left=left, number=frame.number)
         if poses:
             session.poses.set_several(poses, "")
 
@@ -286,12 +288,13 @@ def carried_poses(
     }
 
 
-def _only_here(session: Session, id: str) -> bool:
-    """Whether something of a radiograph goes with its picture."""
+def _only_here(session: Session, id: str, left: int | None, other: Radiograph) -> bool:
+    """Whether something of a radiograph goes with its picture, where the frame `other` takes its place."""
     entry = session.exposures[id]
     used = any(id in result.radiographs for result in session.results.all)
-    picked = entry.landmarks or entry.left_out or entry.truth is not None
-    return bool(used or picked or entry.edited)
+    stays = left is not None and entry.picks_stay(other)
+    picked = bool(entry.landmarks or entry.left_out) and not stays
+    return used or picked or entry.truth is not None or entry.edited
 
 
 @dataclass(frozen=True, eq=False)
