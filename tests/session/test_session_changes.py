@@ -16,7 +16,14 @@ from session_parts import (
 
 from napari_xreg.geometry import CArmPose
 from napari_xreg.images import Landmark
-from napari_xreg.session import Session, Source, rotate_exposure, same_pose
+from napari_xreg.session import (
+    Session,
+    Source,
+    read_session,
+    rotate_exposure,
+    same_pose,
+    write_session,
+)
 
 
 def isocenter():
@@ -393,3 +400,34 @@ def test_landmarks_need_what_they_are_for(session):
         )
     assert session.exposures.active.landmarks == ()
     assert session.exposures.active.painted is None
+
+
+def test_landmarks_and_isocenter_of_a_bone_come_back_with_it_and_are_saved(tmp_path):
+    session = Session()
+    bones = {"radius": make_volume(), "ulna": make_volume()}
+
+    def show(where, name, before):
+        where.patient.show_bone(bones[name], None, {}, name=name, before=before)
+
+    session.patient.set_volume(bones["radius"])
+    tip, head = (
+        Landmark("tip", position=(1.0, 2.0, 3.0)),
+        Landmark("head", position=(4.0, 5.0, 6.0)),
+    )
+    session.landmarks.set([tip])
+    session.patient.set_isocenter(isocenter())
+    show(session, "ulna", "radius")
+    assert session.landmarks.all == ()
+    assert session.state.isocenter is None
+    session.landmarks.set([head])
+    write_session(tmp_path / "s.xreg.json", session)
+    for each in (session, read_session(tmp_path / "s.xreg.json")):
+        assert each.landmarks.all == (head,)
+        show(each, "radius", "ulna")
+        assert each.landmarks.all == (tip,)
+        assert each.state.isocenter.tolist() == isocenter().tolist()
+        show(each, "ulna", "radius")
+        assert each.landmarks.all == (head,)
+    # Another patient has none of them.
+    session.patient.replace(make_volume())
+    assert dict(session.state.of_bones) == {}

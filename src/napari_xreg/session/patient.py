@@ -14,7 +14,7 @@ from napari_xreg.images import LabelMap, Radiograph, Volume
 from napari_xreg.session.named_poses import same_pose
 from napari_xreg.session.rendering import Rendering
 from napari_xreg.session.source import Source
-from napari_xreg.session.state import SessionState
+from napari_xreg.session.state import OfBone, SessionState
 from napari_xreg.session.store import Store
 
 _parts = attrgetter("volume", "volume_source", "labels", "labels_source", "isocenter")
@@ -110,19 +110,36 @@ class Patient:
 
         self._store.change("replace the patient", other, work=source is None)
 
-    def show_bone(self, volume: Volume, source: Source | None, starts: Mapping[str, Pose]) -> None:
+    def show_bone(
+        self,
+        volume: Volume,
+        source: Source | None,
+        starts: Mapping[str, Pose],
+        *,
+        name: str,
+        before: str | None,
+    ) -> None:
         """Another bone of the trial that the CT is one of; the track of the sequence, which is of all of them, stays.
 
-        Landmarks, label map, isocenter and results are those of the bone before, and go. No radiograph moves.
+        Landmarks and isocenter of the bone before are kept until that is shown again; its label map and results go. No radiograph moves.
 
         Parameters
         ----------
         starts
             Where each radiograph starts about this bone, by `Exposure.id`.
+        name, before
+            Of this bone, and of the one that the CT is now; None: of none that is known.
         """
 
         def other(state: SessionState) -> SessionState:
-            bare = replace(_with_bare_ct(state, volume, source), landmarks=(), track=state.track)
+            kept = {bone: of for bone, of in state.of_bones.items() if bone not in (name, before)}
+            if before is not None and (state.landmarks or state.isocenter is not None):
+                kept[before] = OfBone(state.landmarks, state.isocenter)
+            own = state.of_bones.get(name, OfBone())
+            bare = replace(
+                _with_bare_ct(state, volume, source),
+                landmarks=own.landmarks, isocenter=own.isocenter, track=state.track, of_bones=kept,
+            )  # fmt: skip
             return bare.with_exposures(
                 replace(entry, start=starts[entry.id])
                 for entry in bare.exposures
@@ -132,11 +149,10 @@ class Patient:
         self._store.change("choose a bone", other)
 
     @property
-    def only_here(self) -> bool:
-        """Whether something of the CT is nowhere else, and would go with it: picked landmarks, results, labels, an isocenter."""
+    def goes_with_bone(self) -> bool:
+        """Whether something is nowhere else, and goes where another bone is shown: results, a label map."""
         state = self._store.state
-        belongs = (state.labels, state.landmarks, state.results)
-        return state.isocenter is not None or any(belongs)
+        return state.labels is not None or bool(state.results)
 
     def nominal_start(self, radiograph: Radiograph) -> Pose:
         """The pose a radiograph starts from if nobody says otherwise; see the function."""
@@ -247,6 +263,7 @@ def _with_bare_ct(
         isocenter=None,
         results=(),
         track=None,
+        of_bones={},
         missing=tuple(gone for gone in state.missing if gone.name not in ("CT", "labels")),
     )
 

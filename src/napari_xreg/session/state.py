@@ -46,6 +46,20 @@ class Missing:
 
 
 @dataclass(frozen=True, eq=False)
+class OfBone:
+    """What was said of a bone of a trial while it was the CT.
+
+    Parameters
+    ----------
+    landmarks, isocenter
+        As of `SessionState`.
+    """
+
+    landmarks: tuple[Landmark, ...] = ()
+    isocenter: Float[Tensor, "3"] | None = None
+
+
+@dataclass(frozen=True, eq=False)
 class SessionState:
     """The CT, the radiographs, the poses, the landmarks, the results.
 
@@ -73,6 +87,8 @@ class SessionState:
         What the session's file names and could not be read; what was amiss, in sentences.
     track
         The sequence that radiographs are a frame of, as it was tracked.
+    of_bones
+        Of the trial that the CT is a bone of: what belongs to its other bones, by their names.
     """
 
     volume: Volume | None = None
@@ -92,6 +108,7 @@ class SessionState:
     missing: tuple[Missing, ...] = ()
     problems: tuple[str, ...] = ()
     track: SequenceTrack | None = None
+    of_bones: Mapping[str, OfBone] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         names, ids = {e.name for e in self.exposures}, {e.id for e in self.exposures}
@@ -176,7 +193,7 @@ def alike(a: SessionState, b: SessionState) -> bool:
 _POSES = ("world_from_camera", "start", "truth")
 _VALUES = (
     *("volume", "volume_source", "labels", "labels_source", "structures", "isocenter"),
-    *("landmarks", "named", "results", "missing", "track"),
+    *("landmarks", "named", "results", "missing", "track", "of_bones"),
 )
 _OF_EXPOSURE = tuple(f.name for f in fields(Exposure) if f.name not in _POSES)
 

@@ -5,6 +5,7 @@ import pytest
 import torch
 from qtpy.QtCore import Qt
 from sequence_parts import LEFT, LONG, looked_at, tracked
+from session_parts import make_registration
 from trial_maker import TRACKED, seen
 from trial_session import ULNA, opened, shifted, tracked_trial
 
@@ -168,16 +169,41 @@ def test_undo_and_redo_bring_bone_cameras_and_track_together(widget, qtbot):
     torch.testing.assert_close(session.poses.current.matrix(), moved.matrix())
 
 
-def test_what_only_the_session_has_of_a_bone_is_one_undo_away(widget, qtbot):
+def test_results_of_a_bone_are_one_undo_away_and_its_landmarks_come_back(widget, qtbot):
     session = widget.workbench.session
     tick(widget, qtbot, "uln")
     tracked(widget, qtbot)
     session.landmarks.set([Landmark("tip", (1.0, 2.0, 3.0))])
     widget.choose("uln")
     assert session.landmarks.all == ()
+    assert session.history.undoes == "add landmark tip in the CT"  # looked at
+    widget.choose("rad")
+    assert [mark.name for mark in session.landmarks.all] == ["tip"]
+    session.results.add(
+        make_registration([session.poses.current]), [session.exposures.active.id], {}
+    )
+    widget.choose("uln")
+    assert session.results.all == ()
     assert session.undo() == "choose a bone"
     assert (ct(widget), widget.shown.chosen) == ("rad.tif", "rad")
-    assert [mark.name for mark in session.landmarks.all] == ["tip"]
+    assert len(session.results.all) == 1
+
+
+def test_a_pose_is_pasted_for_the_bone_that_it_is_of(widget, qtbot):
+    """Each has a CT of its own: the same numbers put another one anywhere."""
+    tick(widget, qtbot, "uln")
+    paste, copied = widget.controls.paste_button, widget.copied
+    qtbot.mouseClick(widget.controls.copy_button, LEFT)
+    looked_at(widget, 8, qtbot)
+    assert paste.isEnabled()
+    widget.choose("uln")
+    assert not paste.isEnabled()
+    before = widget.frames.rig()
+    copied.paste()  # by its key
+    assert widget.frames.rig() == before
+    assert "CTs of their own" in paste.toolTip()
+    widget.choose("rad")
+    assert paste.isEnabled()
 
 
 def test_another_ct_that_is_none_of_the_bones_ends_it(widget, patient, qtbot):

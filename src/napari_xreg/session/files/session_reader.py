@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from napari_xreg.files import SESSION, json_of_text, read_text, with_schema
 from napari_xreg.images import LabelMap, ReadError, Volume
@@ -26,7 +28,7 @@ from napari_xreg.session.named_poses import NamedPose
 from napari_xreg.session.sequence_track import SequenceTrack
 from napari_xreg.session.session import Session
 from napari_xreg.session.source import Source
-from napari_xreg.session.state import Missing, SessionState
+from napari_xreg.session.state import Missing, OfBone, SessionState
 from napari_xreg.session.undo import Moment
 
 _LARGEST = 1 << 30
@@ -234,11 +236,7 @@ def _state(
     missing: list[Missing],
     problems: list[str],
 ) -> SessionState:
-    isocenter = data["isocenter_mm"]
-    if isocenter is not None:
-        isocenter = torch.tensor(isocenter, dtype=torch.float64)
-        if tuple(isocenter.shape) != (3,):
-            raise ValueError("isocenter_mm is three numbers")
+    isocenter = _isocenter(data)
     there = {entry.name: entry.id for entry in exposures}
     ids = {gone.name: gone.id for gone in missing if gone.role == "radiograph"} | there
     active = there.get(data["active"], next(iter(there.values()), None))
@@ -265,7 +263,21 @@ def _state(
         tuple(result_from_json(result).keyed(ids) for result in data["results"]),
         tuple(missing),
         tuple(problems),
+        of_bones={
+            str(name): OfBone(tuple(map(landmark_from_json, of["landmarks"])), _isocenter(of))
+            for name, of in data.get("of_bones", {}).items()
+        },
     )
+
+
+def _isocenter(data: Mapping[str, Any]) -> Float[Tensor, "3"] | None:
+    said = data["isocenter_mm"]
+    if said is None:
+        return None
+    found = torch.tensor(said, dtype=torch.float64)
+    if tuple(found.shape) != (3,):
+        raise ValueError("isocenter_mm is three numbers")
+    return found
 
 
 def _track(path: Path, data: Any, state: SessionState) -> SequenceTrack:

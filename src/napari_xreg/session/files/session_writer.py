@@ -176,6 +176,13 @@ def saving_state(
             "records": [record_to_json(record.keyed(names)) for record in state.records],
         },
         "results": [result_to_json(result.keyed(names)) for result in state.results],
+        "of_bones": {
+            name: {
+                "landmarks": [landmark_to_json(mark) for mark in of.landmarks],
+                "isocenter_mm": None if of.isocenter is None else of.isocenter.tolist(),
+            }
+            for name, of in state.of_bones.items()
+        },
         "track": None if state.track is None else track_to_json(state.track.keyed(names), said),
     }
     text = _compact(json.dumps(plain(data), indent=1, allow_nan=False)) + "\n"

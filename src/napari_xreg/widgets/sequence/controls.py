@@ -55,7 +55,8 @@ class SequenceControls(QWidget):
         )
         self.paste_button = button(
             "Paste pose",
-            "Bring the bone in the frame that is shown to where it lay when its pose was copied. Keep this pose then makes it a key frame.",
+            "Bring the bone in the frame that is shown to where it lay when its pose was copied. Keep this pose then makes it a key frame. "
+            "Of bones that have CTs of their own, a pose is of that bone alone.",
         )
         self.trial_button = button(
             "Keep the trial's poses",

@@ -27,6 +27,8 @@ class CopiedPose:
     ----------
     frames
         That are shown.
+    bone
+        The bone of a trial that the cameras stand about now: its pose says nothing of another, which has a CT of its own.
     place
         Brings the cameras to poses by `Exposure.id`, as one step of undo with these words.
     failed
@@ -36,26 +38,29 @@ class CopiedPose:
     def __init__(
         self,
         frames: FramesShown,
+        bone: Callable[[], str],
         place: Callable[[Mapping[str, Pose], str], None],
         failed: Callable[[Exception], None],
     ) -> None:
-        self._frames, self._place = frames, place
+        self._frames, self._bone, self._place = frames, bone, place
         self._number: int | None = None
         self._poses: dict[str, Pose] = {}
-        self._of = ""
+        self._of = self._of_bone = ""
         self._lane = Lane(self._put, _carried, on_error=failed, name="Paste")
 
     @property
     def there(self) -> bool:
-        """Whether there is one that fits the radiographs."""
+        """Whether there is one that fits the radiographs and the bone."""
         sequence = self._frames.sequence
-        return sequence is not None and self._poses.keys() == set(sequence.ids)
+        fits = sequence is not None and self._poses.keys() == set(sequence.ids)
+        return fits and self._of_bone == self._bone()
 
     def copy(self, of: str) -> None:
         """Take the pose of the frame that is shown; `of` says whose it is."""
         number = self._frames.number
         if number is not None:
             self._number, self._poses, self._of = number, self._frames.rig(), of
+            self._of_bone = self._bone()
             show_info(f"The pose{of} in frame {number} is copied.")
 
     def paste(self) -> None:

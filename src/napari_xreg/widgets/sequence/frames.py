@@ -163,7 +163,7 @@ class FramesShown(QObject):
         session, there = self._session, self._there()
         by_hand = bool(there) and not _same(there, self.rig()) and self._by_hand()
         # Another CT takes what belongs to this one along.
-        lost = self._other_bone(track) is not None and session.patient.only_here
+        lost = self._other_bone(track) is not None and session.patient.goes_with_bone
         why = f"frame {self.number}" if by_hand else "choose a bone"
         step = session.one_step(why, work=False) if by_hand or lost else session.look()
         self._bring(step, track)
@@ -179,7 +179,11 @@ class FramesShown(QObject):
         try:
             with step:
                 if bone is not None:
-                    self._session.patient.show_bone(bone.volume, bone.source, bone.starts())
+                    assert track is not None and self.found is not None
+                    before = self.found.bone_of(self._session.patient.volume)
+                    self._session.patient.show_bone(
+                        bone.volume, bone.source, bone.starts(), name=track.chosen, before=before
+                    )
                     self.volume = bone.volume
                 if track is not None:
                     self._session.sequence.set(track, "")

@@ -66,6 +66,7 @@ class SequenceWidget(Docked):
         )  # fmt: skip
         self.copied = CopiedPose(
             self.frames,
+            self._own_bone,
             self._session.poses.set_several,
             lambda error: self.keep_words(sentence(error), error=True),
         )
@@ -309,6 +310,11 @@ class SequenceWidget(Docked):
         """Remember the current pose of the frame that is shown, to be pasted into another."""
         self.copied.copy(self._of())
         self._switch()
+
+    def _own_bone(self) -> str:
+        """The bone that is chosen, where each has a CT of its own."""
+        known = self.shown.known
+        return known.chosen if known is not None and known.track.volumes else ""
 
     def _of(self) -> str:
         known = self.shown.known
