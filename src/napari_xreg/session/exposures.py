@@ -161,11 +161,11 @@ class Exposures:
             Numbers of the frame that is shown before and of this one; None: another picture.
         """
         old = self[id]
-        picked = {n: each for n, each in old.of_frames.items() if n not in (left, number)}
+        picked = {n: each for n, each in old.of_frames.items() if n != left}
         here = Picked(old.landmarks, old.left_out)
         if left is not None and here != Picked() and old.picks_stay(radiograph):
             picked[left] = here
-        back = old.of_frames.get(number, Picked())
+        back = picked.pop(number, Picked())
         with self._store.step(f"another picture of {old.name}", work=False):
             bare = replace(old, landmarks=(), left_out=(), truth=None, of_frames=picked)
             self._store.change("", lambda s: _without_results(s.with_exposures([bare]), id))
