@@ -1,5 +1,7 @@
 """Processors of BLAS: one while something is computed here, as many as before afterwards."""
 
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -75,3 +77,25 @@ def test_a_course_that_is_given_up_gives_the_threads_back():
     assert threads_now() == 1
     events.close()
     assert threads_now() == 3
+
+
+def test_the_library_that_scipy_brings_later_is_limited_too():
+    said = subprocess.run(
+        [sys.executable, "-c", LATER], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert set(said.stdout.split()) == {"1"}
+
+
+LATER = """
+from threadpoolctl import OpenBLASController, ThreadpoolController
+from napari_xreg.rendering.threads_of_blas import one_blas_thread
+with one_blas_thread():
+    pass
+import scipy.linalg
+blas = ThreadpoolController().select(user_api="blas").lib_controllers
+for library in blas:
+    library.set_num_threads(2)
+OpenBLASController.clear_controlling_thread(force=True)
+with one_blas_thread():
+    print(*(library.get_num_threads() for library in blas if "scipy" in library.filepath))
+"""

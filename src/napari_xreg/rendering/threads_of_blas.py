@@ -5,6 +5,7 @@ spinning, on the processor that renders (measured in docs/decisions/0004-refinem
 """
 
 import functools
+import sys
 import threading
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
@@ -30,7 +31,7 @@ def one_blas_thread() -> Iterator[None]:
     global _users, _limit
     with _turn:
         if not _users:
-            _limit = _libraries().limit(limits=1)
+            _limit = _libraries("scipy.linalg" in sys.modules).limit(limits=1)
         _users += 1
     try:
         yield
@@ -58,6 +59,6 @@ def with_one_blas_thread(
 
 
 @functools.cache
-def _libraries() -> ThreadpoolController:
-    """Those that are loaded at first: numpy's is. Looking for them costs milliseconds."""
+def _libraries(scipys: bool) -> ThreadpoolController:
+    """numpy's, and scipy's own once it is loaded. Looking for them costs milliseconds."""
     return ThreadpoolController().select(user_api="blas")

@@ -121,7 +121,8 @@ class Found:
     """Something that a session file named and did not find, found."""
 
     name: str
-    answer: Any
+    value: Any
+    source: Source
 
 
 @dataclass(frozen=True, eq=False)

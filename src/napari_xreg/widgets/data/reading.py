@@ -3,7 +3,7 @@
 Each `answer` runs off the main thread and touches neither layers nor session.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -22,7 +22,14 @@ from napari_xreg.images import (
     read_landmarks,
     read_radiograph,
 )
-from napari_xreg.session import SESSION_ENDING, Source, file_source, read_ct, read_label_map
+from napari_xreg.session import (
+    SESSION_ENDING,
+    Source,
+    file_source,
+    read_ct,
+    read_label_map,
+    read_xray,
+)
 from napari_xreg.viewer import each_once, get_radiograph_reader, read_bare_arrays
 from napari_xreg.widgets.data.answers import (
     CT,
@@ -250,26 +257,41 @@ class SeveralFiles:
 
 @dataclass(frozen=True)
 class Supply:
-    """Read what a session misses.
+    """Read what a session misses, as it was read before the session was saved.
 
     Parameters
     ----------
-    name
-        What the session calls it.
-    file
-        Where the user found it.
+    name, role
+        As of `session.Missing`.
+    source
+        Where the user found it, with what was said to its reader.
     """
 
     name: str
-    file: ReadFile
+    role: Literal["ct", "labels", "radiograph"]
+    source: Source
 
     @property
     def words(self) -> str:
-        return self.file.words
+        """For a progress bar."""
+        return f"Reading {Path(self.source.path).name}"
 
-    def answer(self) -> Any:
-        """Read it."""
-        return Found(self.name, self.file.answer())
+    def answer(self) -> Found:
+        """Read it.
+
+        Raises
+        ------
+        ReadError
+            One sentence that names the file.
+        """
+        value = _READ[self.role](self.source)
+        found = file_source(self.source.path, **self.source.options)
+        return Found(self.name, value, replace(found, trial=self.source.trial))
+
+
+_READ: Mapping[str, Callable[[Source], Any]] = {
+    "ct": read_ct, "labels": read_label_map, "radiograph": read_xray,
+}  # fmt: skip
 
 
 def _unlike(series: Mapping[str, str]) -> list[tuple[str, str]]:

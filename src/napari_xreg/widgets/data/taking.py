@@ -114,8 +114,8 @@ class Taking:
                     show_warning(note)
                 for file in answer.files:
                     self.queue.ask(file)
-            case Found():
-                self._take_found(answer)
+            case Found(name=name, value=value, source=source):
+                supply(self._session, name, value, source)
             case Choice():
                 self.ask(OneOf(answer.question, answer.options, self._over), self.queue.ask)
             case Unfinished():
@@ -228,17 +228,6 @@ class Taking:
                 self._session.patient.set_labels(sample.labels, sample.labels_source)
             if sample.landmarks:
                 self._session.landmarks.set(sample.landmarks)
-
-    def _take_found(self, found: Found) -> None:
-        match found.answer:
-            case CT(volume=value, source=source):
-                supply(self._session, found.name, value, source)
-            case Labelled(labels=value, source=source):
-                supply(self._session, found.name, value, source)
-            case Xray(radiograph=value, source=source):
-                supply(self._session, found.name, value, source)
-            case other:
-                self.take(other)
 
     def _open(self, path: str) -> None:
         name = Path(path).name

@@ -1,6 +1,7 @@
 """The Data widget: what the session works on, and every way to bring it in."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from qtpy.QtWidgets import (
 
 from napari_xreg.geometry import CArm
 from napari_xreg.images import LabelMap, Radiograph, Volume, named, patterns
-from napari_xreg.session import Session
+from napari_xreg.session import Missing, Session, Source
 from napari_xreg.viewer import adoptable, capture, value_of
 from napari_xreg.widgets.data.adopting import AdoptImage, AdoptLabels, AdoptOwn, AdoptVolume
 from napari_xreg.widgets.data.load_progress import LoadProgress
@@ -282,16 +283,16 @@ class DataWidget(Docked):
 
     def _fill_missing(self, menu: QMenu) -> None:
         for gone in self._session.missing:
-            choose = partial(self._choose_missing, gone.name, gone.role)
+            choose = partial(self._choose_missing, gone)
             entry(menu, f"{gone.name}…", choose, gone.why)
 
-    def _choose_missing(self, name: str, role: Kind) -> None:
-        open_file(
-            self,
-            f"Where is {name}?",
-            "",
-            lambda path: self.queue.ask(Supply(name, ReadFile(path, role))),
-        )
+    def _choose_missing(self, gone: Missing) -> None:
+        before = gone.source or Source("")
+
+        def ask(path: str) -> None:
+            self.queue.ask(Supply(gone.name, gone.role, replace(before, path=path, sha256="")))
+
+        open_file(self, f"Where is {gone.name}?", "", ask)
 
     def _choose(self, title: str, files: str, kind: Kind) -> None:
         paths, _ = QFileDialog.getOpenFileNames(self, title, "", files)

@@ -77,6 +77,8 @@ class SeveralBones(QWidget):
                 self._trials.drop()
                 self.trial.show_trial(None)
         if self._of:
+            self._facts.drop()
+            self._labels = None
             self.choice.setVisible(False)
             return
         self._follow_labels(labels)

@@ -38,6 +38,8 @@ class TrialBones(QListWidget):
     def show_trial(self, trial: TrialOfSession | None) -> None:
         """List its bones, those ticked that were; hidden where there is nothing to choose."""
         before = self._trial
+        if trial is None and before is not None:  # bones of the same names may be another patient's
+            self._wanted = set()
         if trial is not None and before is not None:
             # The bone that was the CT may be left out from now on, but not by itself.
             self._wanted = self._wanted | set(self.bones) if trial.names == before.names else set()

@@ -333,7 +333,7 @@ class SequenceWidget(Docked):
         if known is not None:
             track, count = with_said(known.track, self.frames.own, self.frames.rig())
             self._session.sequence.set(track, "keep the trial's poses")
-            show_info(f"{count} poses of the trial are kept. Track goes on from them.")
+            show_info(f"Poses of the trial that are kept: {count}. Track goes on from them.")
 
     def _put_track(self, track: SequenceTrack, why: str) -> None:
         """With other poses that are kept; what was tracked stays as it was found."""

@@ -1,4 +1,4 @@
-"""A `Problem` on the processor: one pose after the other, and only those that are asked for."""
+"""A `Problem` on the processor: only the poses that are asked for, a few at a time."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
