@@ -6,10 +6,10 @@ import torch
 from qtpy.QtCore import Qt
 from sequence_parts import LEFT, LONG, looked_at, tracked
 from session_parts import make_registration
-from trial_maker import TRACKED, seen
+from trial_maker import TRACKED, seen, write_trial
 from trial_session import ULNA, opened, shifted, tracked_trial
 
-from napari_xreg.images import Landmark
+from napari_xreg.images import LabelMap, Landmark
 from napari_xreg.records import read_tra
 from napari_xreg.session import (
     BodiesTrack,
@@ -20,7 +20,9 @@ from napari_xreg.session import (
     write_session,
 )
 from napari_xreg.widgets import SequenceWidget
+from napari_xreg.widgets.sequence.several import SeveralBones
 from napari_xreg.widgets.sequence.strip import COLORS
+from napari_xreg.workflows import PATIENT, TrackSettings, find_sequence, track_request
 from napari_xreg.workflows.tracking import in_session
 
 INDEX = (1.0, 4.0, 5.0)
@@ -301,3 +303,47 @@ def test_saved_opened_and_written_for_autoscoper(widget, asked, qtbot, tmp_path)
                 np.testing.assert_allclose(line.matrix().numpy(), MATRIX[name], atol=1e-6)
     tracked(widget, qtbot)
     assert asked[-1].keys[7][1] is not None
+
+
+@pytest.fixture
+def several(qtbot):
+    made = SeveralBones()
+    qtbot.addWidget(made)
+    yield made
+    made.close_lane()
+
+
+def labelled(volume):
+    voxels = torch.zeros(volume.shape, dtype=torch.int16)
+    voxels[1:3, 1:4, 1:3] = 3
+    return LabelMap(voxels, volume.world_from_index)
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["one bone", "trial gone"])
+def test_a_label_map_says_the_bones_where_the_trial_lists_none(tmp_path, several, qtbot, there):
+    path = write_trial(tmp_path, frames=(6, 7), bones=("rad",))
+    session, _ = opened(path)
+    session.patient.set_labels(labelled(session.patient.volume))
+    if not there:
+        path.unlink()
+    several.follow(session.patient.labels, session.patient.volume_source)
+    qtbot.waitUntil(lambda: several.choice.isVisibleTo(several), timeout=LONG)
+    qtbot.waitUntil(lambda: not several.finding, timeout=LONG)
+    assert not several.trial.isVisibleTo(several)
+    several.choose([(3,)])
+    assert list(several.bones.values()) == [(3,)]
+    assert several.words.words.startswith("Ticked bones") == there
+    # Cut out of this CT, as of any other.
+    found = find_sequence(track_request(session, TrackSettings(), several.bones))
+    assert found.own == {}
+    assert [body.name for body in found.bodies] == [PATIENT, *several.bones]
+
+
+def test_the_two_lists_are_never_shown_together(trial, several, qtbot):
+    session, _ = opened(trial)
+    several.follow(labelled(session.patient.volume))  # its structures are not known yet
+    several.follow(None, session.patient.volume_source)
+    qtbot.waitUntil(lambda: several.trial.isVisibleTo(several), timeout=LONG)
+    qtbot.wait(300)
+    assert not several.choice.isVisibleTo(several)
+    assert several.words.words.startswith("Ticked bones of the trial")

@@ -34,6 +34,9 @@ class SeveralBones(QWidget):
         self._had: tuple[tuple[int, ...], ...] = ()  # of these what the map has
         self._facts = Lane(lambda _: self._follow_labels(self._labels), name="Labels")
         self._source: Source | None = None  # of the CT
+        self._given: LabelMap | None = None  # the label map of now, used or not
+        self._no_others = False  # whether its trial has no other bones, or cannot be read
+        self._trouble = ""  # why it cannot
         self._trials = Lane(self._of_trial, trial_of, on_error=self._no_trial, name="Trial")
         self.choice = BonesChoice()
         self.choice.changed.connect(self.changed)
@@ -63,14 +66,15 @@ class SeveralBones(QWidget):
 
     @property
     def _of(self) -> str:
-        """Path of the trial that the CT is a bone of; empty: of none."""
-        return "" if self._source is None else self._source.trial
+        """Path of the trial that the CT is one of several bones of; empty: of none, and a label map says what is a bone."""
+        return "" if self._source is None or self._no_others else self._source.trial
 
     def follow(self, labels: LabelMap | None, source: Source | None = None) -> None:
         """The label map of now, and where the CT came from; what occurs is found out in the background. Bones that were ticked
         are so again."""
+        self._given = labels
         if source is not self._source:
-            self._source = source
+            self._source, self._no_others, self._trouble = source, False, ""
             if self._of:
                 self._trials.ask(source)
             else:
@@ -92,7 +96,8 @@ class SeveralBones(QWidget):
             self._facts.ask(facts)
         before = self._listed
         known = self.choice.show_labels(labels)
-        self.words.setText(NO_LABELS if labels is None else SEVERAL if known else FINDING)
+        words = NO_LABELS if labels is None else SEVERAL if known else FINDING
+        self.words.setText(f"{self._trouble} {words}".strip())
         self._listed = labels if known else None
         if self._listed is not None and self._listed is not before:
             self.choose(self._wanted)
@@ -120,10 +125,17 @@ class SeveralBones(QWidget):
     def _of_trial(self, trial: TrialOfSession) -> None:
         before = self.trial.bones
         self.trial.show_trial(trial)
-        self.words.setText(OF_A_TRIAL if len(trial.names) > 1 else "")
+        self.words.setText(OF_A_TRIAL)
+        if len(trial.names) < 2:
+            self._by_labels()
         if self.trial.bones != before:
             self.changed.emit()
 
     def _no_trial(self, error: Exception) -> None:
         self.trial.show_trial(None)
-        self.words.setText(f"The other bones of the trial cannot be listed. {sentence(error)}")
+        self._trouble = f"The other bones of the trial cannot be listed. {sentence(error)}"
+        self._by_labels()
+
+    def _by_labels(self) -> None:
+        self._no_others = True
+        self._follow_labels(self._given)

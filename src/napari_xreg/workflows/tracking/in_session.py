@@ -123,7 +123,7 @@ def find_sequence(request: TrackSessionRequest) -> SequenceFound:
     own: dict[str, OwnBone] = {}
     bones, chosen = {ALONE: structures}, ALONE
     try:
-        trial = trial_of(request.source)
+        trial = None if any(request.bones.values()) else trial_of(request.source)
         if trial is not None:
             own, chosen = bones_of_trial(request, found, trial)
             bones = dict.fromkeys(own, ())

@@ -40,7 +40,7 @@ class TrackSessionRequest:
     registered
         ``world_from_camera`` of the first radiograph about bones that were registered in this frame.
     source
-        Of the CT; where that is a bone of a trial, so are `bones`, which have no ids: each has a CT of its own.
+        Of the CT; where that is a bone of a trial, so are `bones` without ids: each has a CT of its own.
     known
         Bones of the trial that were read before, by their names.
     """
@@ -83,7 +83,7 @@ def track_request(
     """
     patient = session.patient
     source = patient.volume_source
-    trial = source is not None and bool(source.trial)
+    trial = source is not None and bool(source.trial) and not any((bones or {}).values())
     what = patient.volume if bones and not trial else patient.rendering
     if what is None:
         raise ValueError("tracking needs a CT: load one in the Data widget")
