@@ -287,7 +287,9 @@ class DataWidget(Docked):
             entry(menu, f"{gone.name}…", choose, gone.why)
 
     def _choose_missing(self, gone: Missing) -> None:
-        before = gone.source or Source("")
+        before = gone.source
+        if before is None or before.built_in:
+            before = Source("")
 
         def ask(path: str) -> None:
             self.queue.ask(Supply(gone.name, gone.role, replace(before, path=path, sha256="")))
