@@ -31,6 +31,7 @@ class LandmarksResult(QWidget):
             "Two poses explain the landmarks about equally well: go to the other one and compare.",
             self.other_wanted.emit,
         )
+        self.other.hide()  # until there is one
         self.follow = QCheckBox("Update the pose while picking")
         self.follow.setChecked(True)
         self.follow.setToolTip(
