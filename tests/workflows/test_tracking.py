@@ -15,7 +15,7 @@ from napari_xreg.geometry import CArm, Detector, Pose
 from napari_xreg.images import Cine, ReadError, read_radiograph, read_volume
 from napari_xreg.progress import Control, run
 from napari_xreg.records import read_jointtrack, read_tra, read_track, viewer_from_camera
-from napari_xreg.registration import smoothed, step_between
+from napari_xreg.registration import NearBone, smoothed, step_between
 from napari_xreg.session import FrameState, Track, TrackedFrame
 from napari_xreg.simulation import CLEAN, phantom, simulate_radiograph
 from napari_xreg.workflows import (
@@ -31,6 +31,7 @@ from napari_xreg.workflows import (
     trial_files,
     write_autoscoper,
 )
+from napari_xreg.workflows.tracking import sought
 
 PATIENT = phantom(spacing_mm=3.0, seed=4)
 CENTER = PATIENT.volume.center.double()
@@ -164,6 +165,29 @@ def test_it_expects_the_body_to_go_on(volume, images, monkeypatch):
 
 
 @pytest.mark.slow
+def test_scatter_is_judged_in_whole_pictures_that_a_coarse_look_has_brought_near(
+    volume, images, monkeypatch
+):
+    """Not at the coarse look, and not near a bone alone: what is compared there is no whole patient."""
+    asked = []
+
+    def refine(request, *, control, judge=True):
+        asked.append(request.settings.begun_near)
+        raise InterruptedError
+
+    monkeypatch.setattr(sought, "refine", refine)
+    monkeypatch.setattr(sought, "as_bright", lambda settings, before: settings)
+    nothing = sought.Found(())
+    frames = frames_of([cine(images[0])], [RIG[0]], 5, CENTER)
+    seen = [frames.views(5)]
+    for near in (None, NearBone()):
+        body = sought.OneBody(TrackRequest(volume, frames, 5, settings=QUICK, near=near), Control())
+        for look in (body.rough, body.fine):
+            with pytest.raises(InterruptedError):
+                look(seen, nothing)
+    assert asked == [False, True, False, False]
+
+
 def test_a_frame_that_shows_nothing_is_left_open_and_the_next_is_found(volume, images):
     """A dropped frame: flat grey with noise. Keys stay as they are, to the bit."""
     shown = dict(images[0])

@@ -238,19 +238,39 @@ def test_slopes_are_those_of_what_is_read(patient):
     assert np.abs(slope).sum() == pytest.approx(np.abs(difference).sum(), rel=0.05)
 
 
-def test_a_pose_is_nearer_with_it(patient):
-    """Two levels, one radiograph; without its scatter the patient seems to be at another depth."""
+def test_judged_in_fewer_pixels_it_lies_where_it_was(patient):
+    """A ramp along the rows and another along the columns, in half as many pixels: 0 is the outer edge of each."""
+    views = [
+        View(exposed(patient, pose_of(patient, n), 0.0, 0.0), pose_of(patient, n)) for n in (0, 1)
+    ]
+    look = look_at(patient, [views], Level(72, None, channels=ROBUST), patient.center)
+    coarse = (np.arange(32)[:, None] + 0.5 + 10 * (np.arange(36)[None] + 0.5)).astype(np.float32)
+    ((fine, none),) = look.below(((coarse, None),)).scattered
+    wanted = (np.arange(64)[:, None] + 0.5) / 2 + 10 * (np.arange(72)[None] + 0.5) / 2
+    assert none is None
+    np.testing.assert_allclose(fine[1:-1, 1:-1], wanted[1:-1, 1:-1], rtol=1e-5)
+
+
+@pytest.mark.parametrize("begun_near", [False, True])
+def test_a_pose_is_nearer_with_it(patient, begun_near):
+    """One radiograph; without its scatter the patient seems to be at another depth.
+
+    Two levels; or the last of them alone, from near by, with what is judged of the beam judged in fewer pixels.
+    """
     pose = pose_of(patient)
     radiograph = exposed(patient, pose, 0.3, 1.0)
+    share = 0.4 if begun_near else 1.0
     start = pose.left_perturb(
-        torch.tensor([0.01, -0.01, 0.01, 2.0, -2.0, 3.0], dtype=torch.float64),
+        share * torch.tensor([0.01, -0.01, 0.01, 2.0, -2.0, 3.0], dtype=torch.float64),
         patient.center.double(),
     )
     levels = tuple(Level(n, None, 25, channels=ROBUST) for n in (36, 72))
     settings = RefineSettings(levels=levels, starts=1, antipode=False, keep_images=False)
+    if begun_near:
+        settings = replace(settings, levels=levels[1:], begun_near=True, bone_pixels=48)
     points = patient.center.double() + 40.0 * torch.eye(3, dtype=torch.float64)
 
-    def off(backend):
+    def off(backend, settings=settings):
         found = refined(backend, patient, [View(radiograph, start)], settings, patient.center)
         found = found.world_from_camera.to(dtype=torch.float64)
         return float(mean_target_registration_error(found, pose, points))
@@ -261,3 +281,5 @@ def test_a_pose_is_nearer_with_it(patient):
             return replace(found, scatter=((None,),))
 
     assert off("host") < 0.5 * off(Without(1))
+    if begun_near:  # unless it is said to be, a first level is not near enough
+        assert off("host") < 0.5 * off("host", replace(settings, begun_near=False))

@@ -64,11 +64,14 @@ class RefineSettings:
         How many times as long as Gauss and Newton have it a step of the last level is, below 2, where tone and weights of
         outliers are fitted: held while it is made, they follow it, so that it goes about half of the way.
     bone_pixels
-        Longer side of the image, at most, that the brightness of bone is judged in (`hardening`); None:
-        that of the level.
+        Longer side of the image, at most, that the brightness of bone is judged in (`hardening`), and scatter;
+        None: that of the level.
     bone_gain
         What it was in a picture just before (`Registration.bone_gain`): kept, so that the CT that was made
         for it serves again, unless this picture says otherwise by more than `SAME_GAIN`. None: not known.
+    begun_near
+        The start is right to a millimetre or two: scatter (`scatter`) is judged there at once, in as many pixels as the
+        brightness of bone. False: only where a level has brought the pose so near.
     seed
         Of the further starts.
     keep_images
@@ -94,6 +97,7 @@ class RefineSettings:
     stride: float = 1.7
     bone_pixels: int | None = None
     bone_gain: float | None = None
+    begun_near: bool = False
     seed: int = 0
     keep_images: bool = True
     threads: int | None = None

@@ -189,15 +189,16 @@ class _Course:
         """Brightness of bone at a pose of every case, and the look with its scatter where that can be told."""
         level, found = look.level, look
         gains = torch.full((len(look.cases),), torch.nan, dtype=torch.float64)
-        if self._gains is not None and level.channels.edges:
+        coarser = self._settings.bone_look(level)
+        seen = look if coarser == level else look_at(self._volume, cases, coarser, self._pivot)
+        near = self._settings.begun_near or self._gains is not None
+        if near and level.channels.edges:
             # Within a millimetre by now; farther off, what does not fit looks like scatter.
-            whole = look_at(self._volume, self._cases, level, self._pivot).cases
-            beams = self._backend.beams(look, at, whole)
-            gains, found = beams.gains, replace(look, scatter=beams.scatter)
+            whole = look_at(self._volume, self._cases, coarser, self._pivot).cases
+            beams = self._backend.beams(seen, at, whole)
+            gains, found = beams.gains, look.below(beams.scatter)
         untold = gains.isnan()
         if bool(untold.any()):
-            coarser = self._settings.bone_look(level)
-            seen = look if coarser == level else look_at(self._volume, cases, coarser, self._pivot)
             gains = torch.where(untold, self._backend.bone_gains(seen, at).cpu(), gains)
         return gains, found
 

@@ -1,8 +1,9 @@
 """What is looked at at one level: the CT and the radiographs, as fine as they are there."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 from jaxtyping import Float
@@ -47,6 +48,23 @@ class Look:
         if self.scatter is not None:
             return self.scatter
         return tuple((None,) * len(radiographs) for radiographs in self.cases)
+
+    def below(self, scatter: "tuple[tuple[Field | None, ...], ...]") -> "Look":
+        """With this scatter over the radiographs (`Beams`), which may have been judged in fewer pixels: it is smooth."""
+
+        def fine(field: Field | None, radiograph: Radiograph) -> Field | None:
+            rows, columns = radiograph.carm.detector.shape
+            if field is None or field.shape == (rows, columns):
+                return field
+            return np.asarray(cv2.resize(field, (columns, rows), interpolation=cv2.INTER_LINEAR))
+
+        return replace(
+            self,
+            scatter=tuple(
+                tuple(fine(field, radiograph) for field, radiograph in zip(*each, strict=True))
+                for each in zip(scatter, self.cases, strict=True)
+            ),
+        )
 
     @property
     def pixel_at_pivot_mm(self) -> float:
