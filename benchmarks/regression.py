@@ -6,6 +6,9 @@ CPU minutes, ten on two processors), then asks it about the simulated radiograph
 starts spread as the validation says it errs. RayEmb's own figures are those of its benchmark. Weights
 and images are kept in the cache folder; every case is a line of ``results/regression/<volume>.jsonl``.
 
+``--phantoms STEPS`` trains one network for the simulator's pelves first, asks it about every CT as it is, and goes on
+from there for the CT's own steps (``--steps 3500``: five minutes on two processors) in place of from scratch.
+
 ``--poses xvr-pelvis`` trains and asks on a range of poses from Table S2 of the xvr paper instead, beside
 the frontal view from 128 starts, which knows the range alone.
 """
@@ -16,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from benchmarks import cases, report, trained
 from benchmarks.rayemb_accuracy import USUAL, VOLUMES, errors, radiograph, refined
@@ -30,10 +34,19 @@ from napari_xreg.regression import (
     predict,
 )
 from napari_xreg.rendering import set_thread_count
-from napari_xreg.training import NAMED_RANGES, OneCT, PoseRange, TrainSettings
+from napari_xreg.training import (
+    NAMED_RANGES,
+    OneCT,
+    Patients,
+    Phantoms,
+    PoseRange,
+    TrainSettings,
+)
 from napari_xreg.workflows import RAYEMB_STARTS, REGRESSION_STARTS, spread_of
 
-METHODS = ("rayemb", "rayemb refined", "frontal", "frontal refined", "network", "network refined")
+METHODS = (
+    "rayemb", "rayemb refined", "frontal", "frontal refined", "phantoms", "phantoms refined", "network", "network refined",
+)  # fmt: skip
 RANGES = {"usual": USUAL, **NAMED_RANGES}
 
 RANGE_WORDS = {
@@ -44,14 +57,16 @@ RANGE_WORDS = {
 }
 
 
-def suffix(poses: str) -> str:
-    """Of files about a range of poses."""
-    return "" if poses == "usual" else f"-{poses}"
+def suffix(poses: str, phantoms: int = 0) -> str:
+    """Of files about a range of poses, and a start from a network for phantoms."""
+    after = f"-after-{phantoms}" if phantoms else ""
+    return after if poses == "usual" else f"-{poses}{after}"
 
 
-def weights_file(name: str, steps: int, poses: str = "usual") -> Path:
+def weights_file(name: str, steps: int, poses: str = "usual", phantoms: int = 0) -> Path:
     """Where the weights of a CT are kept."""
-    return cases.cache_folder() / f"regression-{name}-{steps}steps{suffix(poses)}.safetensors"
+    file = f"regression-{name}-{steps}steps{suffix(poses, phantoms)}.safetensors"
+    return cases.cache_folder() / file
 
 
 def middle_of(name: str, poses: PoseRange) -> tuple[Pose, Spread]:
@@ -72,25 +87,40 @@ def middle_of(name: str, poses: PoseRange) -> tuple[Pose, Spread]:
     )
 
 
-def train_one(name: str, steps: int, validation_images: int, poses: str) -> None:
-    """Train from scratch as the widget and the command do, and keep weights and learning curve."""
-    recipe = PoseRecipe(validation_images=validation_images)
-    patient = OneCT(name, cases.volume_of(name), cases.labels_of(name))
+def trained_for(
+    patients: Patients,
+    name: str,
+    steps: int,
+    options: argparse.Namespace,
+    start: Path | None = None,
+) -> Path:
+    """The weights of these patients; trained, as the widget and the command do it, where they are not there yet.
+
+    Parameters
+    ----------
+    start
+        Weights to go on from. None: from scratch.
+    """
+    file = weights_file(name, steps, options.poses, options.phantoms if start else 0)
+    if file.is_file():
+        return file
+    recipe = PoseRecipe(validation_images=options.validation_images)
     torch.manual_seed(0)
-    network = recipe.network(patient, "scratch")
-    task = recipe.task(network, patient, carm=cases.carm(), poses=RANGES[poses], seed=0)
+    network = recipe.network(patients, start or "scratch")
+    poses = RANGES[options.poses]
+    task = recipe.task(network, patients, carm=cases.carm(), poses=poses, seed=0)
     settings = TrainSettings(
         steps=steps, learning_rate=2e-3, validate_every=max(1, min(300, steps))
     )
-    trained.learn(name, task, settings, weights_file(name, steps, poses), finish=recipe.finish)
+    trained.learn(name, task, settings, file, finish=recipe.finish)
+    return file
 
 
 def start_of(
-    name: str, seed: int, network: PoseNetwork, poses: PoseRange
+    name: str, seed: int, network: PoseNetwork, center: Tensor, poses: PoseRange
 ) -> tuple[dict[str, Any], Pose]:
-    """What the network says, how far off it is, and how long it took."""
+    """What the network says about a point of the CT, how far off it is, and how long it took."""
     image = radiograph(name, seed, poses)
-    center = torch.tensor(network.frame.center, dtype=torch.float64)
     processor = time.process_time()
     found = predict(network, image, Place(center)).world_from_camera
     return {"cpu_s": time.process_time() - processor, **errors(name, seed, found, poses)}, found
@@ -101,21 +131,27 @@ def run_all(options: argparse.Namespace, folder: Path) -> None:
     torch.set_num_threads(options.threads)
     set_thread_count(options.threads)
     poses = RANGES[options.poses]
+    first = None
+    if options.phantoms:
+        first = trained_for(Phantoms(), "phantoms", options.phantoms, options)
     for name in options.volumes:
-        file = weights_file(name, options.steps, options.poses)
-        if not file.is_file():
-            train_one(name, options.steps, options.validation_images, options.poses)
+        patient = OneCT(name, cases.volume_of(name), cases.labels_of(name))
+        file = trained_for(patient, name, options.steps, options, first)
         if options.train_only:
             continue
-        network, _ = load_pose_network(file)
+        networks = {"network": load_pose_network(file)[0]}
+        center = torch.tensor(networks["network"].frame.center, dtype=torch.float64)
+        if first is not None:
+            networks = {"phantoms": load_pose_network(first)[0]} | networks
         kept = folder / f"{name}.jsonl"
         for seed in trained.missing(options, kept, steps=options.steps):
-            record, start = start_of(name, seed, network, poses)
-            spread = spread_of(network.errors)
-            found = {
-                "network": record,
-                "network refined": refined(name, seed, start, spread, options.multi_start, poses),
-            }
+            found = {}
+            for method, network in networks.items():
+                found[method], start = start_of(name, seed, network, center, poses)
+                spread = spread_of(network.errors)
+                found[f"{method} refined"] = refined(
+                    name, seed, start, spread, options.multi_start, poses
+                )
             if poses.even is not None:
                 middle, wide = middle_of(name, poses)
                 found["frontal"] = errors(name, seed, middle, poses)
@@ -144,7 +180,7 @@ def table_rows(name: str, records: list[dict[str, Any]]) -> list[list[Any]]:
 def main(options: argparse.Namespace, folder: Path = report.RESULTS) -> None:
     """Run what is missing, then write the tables."""
     kind = cases.seed_kind(options.first_seed, options.cases)
-    title = f"regression{suffix(options.poses)}"
+    title = f"regression{suffix(options.poses, options.phantoms)}"
     kept = folder / title
     if not options.report_only:
         run_all(options, kept)
@@ -154,7 +190,7 @@ def main(options: argparse.Namespace, folder: Path = report.RESULTS) -> None:
     curves: list[list[Any]] = []
     data: dict[str, Any] = {}
     for name in options.volumes:
-        file = weights_file(name, options.steps, options.poses)
+        file = weights_file(name, options.steps, options.poses, options.phantoms)
         records = trained.kept(kept / f"{name}.jsonl", steps=options.steps)
         if not records or not file.is_file():
             continue
@@ -178,6 +214,9 @@ def main(options: argparse.Namespace, folder: Path = report.RESULTS) -> None:
             "about": about,
             "rows": table_rows(name, list(asked.values())),
         }
+    begun = "from scratch"
+    if options.phantoms:
+        begun = f"from one that saw simulated pelves for {options.phantoms} steps (`phantoms`: what that one says)"
     env = report.environment()
     columns = [
         "CT", "method", "cases", "mTRE 25 %, mm", "50 %", "95 %", "under 1 mm (95 % interval)",
@@ -186,7 +225,7 @@ def main(options: argparse.Namespace, folder: Path = report.RESULTS) -> None:
     markdown = f"""# A pose network, trained for the patient in {options.steps} steps
 
 Simulated radiographs, severity `typical`, {kind}{RANGE_WORDS[options.poses]} One compact network
-per CT, from scratch, on renderings of that CT; loss: the double geodesic alone. `refined`: {options.multi_start} starts about the network's
+per CT, {begun}, on renderings of that CT; loss: the double geodesic alone. `refined`: {options.multi_start} starts about the network's
 pose, spread by its errors on the images of its validation; of RayEmb and of the frontal view 128 starts. mTRE in the camera frame
 over 20 committed bone points. {report.described(env)}
 
@@ -205,6 +244,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--steps", type=int, default=7000, help="of training; 0.17 CPU seconds each"
     )
     parser.add_argument(
+        "--phantoms",
+        type=int,
+        default=0,
+        help="steps with simulated pelves before; 0: from scratch",
+    )
+    parser.add_argument(
         "--poses", default="usual", choices=sorted(RANGE_WORDS), help="drawn for training and cases"
     )
     trained.add_shared_arguments(parser, volumes=VOLUMES, starts=REGRESSION_STARTS, images=16)
@@ -217,4 +262,6 @@ def smoke(folder: Path) -> None:
     options = parser.parse_args([])
     options.volumes, options.steps, options.threads = ["pelvis_totalseg"], 2, 1
     options.cases, options.first_seed, options.validation_images, options.multi_start = 1, 1, 4, 2
+    main(options, folder)
+    options.phantoms = 1
     main(options, folder)
