@@ -14,7 +14,9 @@ the frontal view from 128 starts, which knows the range alone.
 """
 
 import argparse
+import math
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +24,10 @@ import torch
 from torch import Tensor
 
 from benchmarks import cases, report, trained
-from benchmarks.rayemb_accuracy import USUAL, VOLUMES, errors, radiograph, refined
+from benchmarks.rayemb_accuracy import USUAL, VOLUMES, errors, radiograph, refined, true_pose
 from napari_xreg.geometry import CArmPose, Pose
 from napari_xreg.metrics import error_percentiles, success_rate
+from napari_xreg.progress import run
 from napari_xreg.registration import Spread
 from napari_xreg.regression import (
     Place,
@@ -42,11 +45,22 @@ from napari_xreg.training import (
     PoseRange,
     TrainSettings,
 )
-from napari_xreg.workflows import RAYEMB_STARTS, REGRESSION_STARTS, spread_of
+from napari_xreg.workflows import (
+    RAYEMB_STARTS,
+    REGRESSION_STARTS,
+    InitialiseRequest,
+    initialise,
+    spread_of,
+)
 
 METHODS = (
     "rayemb", "rayemb refined", "frontal", "frontal refined", "phantoms", "phantoms refined", "network", "network refined",
+    "two views",
 )  # fmt: skip
+APART_DEG = 45.0
+"""Of two radiographs that are asked about together, by the primary angle."""
+OTHER_SEED = 500_000
+"""Added to the seed of the first for what is drawn for the second."""
 RANGES = {"usual": USUAL, **NAMED_RANGES}
 
 RANGE_WORDS = {
@@ -126,6 +140,26 @@ def start_of(
     return {"cpu_s": time.process_time() - processor, **errors(name, seed, found, poses)}, found
 
 
+def asked_about_two(name: str, seed: int, file: Path, center: Tensor) -> dict[str, Any]:
+    """The pose of a radiograph from what the program makes of it and of another, `APART_DEG` to the side."""
+    first = radiograph(name, seed)
+    carm, truth = cases.carm(), true_pose(name, seed)
+    terms = carm.carm_pose(truth, center)
+    aside = math.copysign(APART_DEG, -terms.primary_deg)  # never leaves the range of the training
+    stands = carm.pose_from(replace(terms, primary_deg=terms.primary_deg + aside))
+    second = cases.radiograph_of(name, seed + OTHER_SEED, "typical", carm, stands)
+    request = InitialiseRequest(
+        "regression", cases.volume_of(name), first, isocenter=center, weights=file,
+        beside=((second, truth.inverse() @ stands),),
+    )  # fmt: skip
+    processor = time.process_time()
+    found = run(initialise(request))
+    assert found is not None
+    spent = time.process_time() - processor
+    joined = any("joined" in note for note in found.notes)
+    return {"cpu_s": spent, "joined": joined, **errors(name, seed, found.pose)}
+
+
 def run_all(options: argparse.Namespace, folder: Path) -> None:
     """Train what is not trained, then all missing cases."""
     torch.set_num_threads(options.threads)
@@ -156,6 +190,8 @@ def run_all(options: argparse.Namespace, folder: Path) -> None:
                 middle, wide = middle_of(name, poses)
                 found["frontal"] = errors(name, seed, middle, poses)
                 found["frontal refined"] = refined(name, seed, middle, wide, RAYEMB_STARTS, poses)
+            else:
+                found["two views"] = asked_about_two(name, seed, file, center)
             trained.keep(kept, seed, found, steps=options.steps)
 
 
@@ -226,7 +262,8 @@ def main(options: argparse.Namespace, folder: Path = report.RESULTS) -> None:
 
 Simulated radiographs, severity `typical`, {kind}{RANGE_WORDS[options.poses]} One compact network
 per CT, {begun}, on renderings of that CT; loss: the double geodesic alone. `refined`: {options.multi_start} starts about the network's
-pose, spread by its errors on the images of its validation; of RayEmb and of the frontal view 128 starts. mTRE in the camera frame
+pose, spread by its errors on the images of its validation; of RayEmb and of the frontal view 128 starts. `two views`: the network was
+asked about a second radiograph too, {APART_DEG:.0f} degrees to the side, and what it said of both joined as the program does. mTRE in the camera frame
 over 20 committed bone points. {report.described(env)}
 
 {report.table(columns, rows)}
