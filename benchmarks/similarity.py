@@ -1,8 +1,10 @@
 """A learned similarity, trained for the patient: where descents end, beside one start and many of the image's loss.
 
-``python -m benchmarks similarity`` trains one network for every CT and space, as the widget and the command do, and
+``python -m benchmarks similarity`` trains one network for every CT and variant, as the widget and the command do, and
 descends from starts spread 1, 3 and 6 times as widely as usual, then refines from there with one start; beside
-it refinements of the same starts with one start and with 128, spread as the case is. Weights and images are kept
+it refinements of the same starts with one start, with 16 (about as long as a descent with its refinement), with 128,
+and with as many as it takes, spread as the case is. The variants are the ablation of the papers: where embeddings
+lie, which distance of poses they learn, and whether the network ever saw the CT. Weights and images are kept
 in the cache folder; every case is a line of ``results/similarity/<volume>.jsonl``; run again to continue. With
 them ``python -m benchmarks landscapes`` has a row for what was learned. All radiographs are simulated.
 """
@@ -10,7 +12,7 @@ them ``python -m benchmarks landscapes`` has a row for what was learned. All rad
 import argparse
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +26,8 @@ from napari_xreg.progress import run
 from napari_xreg.registration import RefineSettings, View
 from napari_xreg.rendering import Prepared, set_thread_count
 from napari_xreg.similarity import (
-    SPACES,
     Comparison,
+    Metric,
     SimilarityNetwork,
     SimilarityRecipe,
     Space,
@@ -33,33 +35,62 @@ from napari_xreg.similarity import (
     load_similarity,
     prepared_for,
 )
-from napari_xreg.training import OneCT, PoseRange, TrainSettings
+from napari_xreg.training import OneCT, Patients, Phantoms, PoseRange, TrainSettings
 
 VOLUMES = ("pelvis_totalseg", "chest_lidc")
 FACTORS = (1.0, 3.0, 6.0)
-MANY = 128
+STARTS = {
+    "one start": 1,
+    "16 starts": 16,
+    "128 starts": 128,
+    "as many as it takes": 0,
+}
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What is trained: where embeddings lie, which distance of poses they learn, and of whom."""
+
+    words: str
+    space: Space = "sphere"
+    metric: Metric = "double_quaternion"
+    seen: bool = True
+
+
+VARIANTS = {
+    "sphere": Variant("sphere, SO(4)"),
+    "se3": Variant("sphere, SE(3)", metric="se3"),
+    "euclidean": Variant("plane, SO(4)", space="euclidean"),
+    "hyperbolic": Variant("hyperboloid, SO(4)", space="hyperbolic"),
+    "unseen": Variant("sphere, SO(4), of simulated pelves alone", seen=False),
+}
+"""By the names of the command line."""
 POSES = PoseRange((-25.0, 25.0), (-20.0, 20.0), (-5.0, 5.0), 15.0)
 """Of the radiographs it learns: a little more than those of `cases`; renderings lie up to six spreads about them."""
 
 
-def weights_file(name: str, space: str, steps: int) -> Path:
-    """Where the weights of a CT are kept."""
-    return cases.cache_folder() / f"similarity-{name}-{space}-{steps}steps.safetensors"
+def weights_file(name: str, variant: str, steps: int) -> Path:
+    """Where the weights of a CT are kept; one of simulated pelves is the same for every CT."""
+    of = name if VARIANTS[variant].seen else "phantoms"
+    return cases.cache_folder() / f"similarity-{of}-{variant}-{steps}steps.safetensors"
 
 
-def train_one(name: str, space: Space, steps: int, validation_images: int) -> None:
+def train_one(name: str, variant: str, steps: int, validation_images: int) -> None:
     """Train from scratch as the widget and the command do, and keep weights and learning curve."""
-    recipe = SimilarityRecipe(space, validation_images)
-    patient = OneCT(name, cases.volume_of(name), cases.labels_of(name))
+    chosen = VARIANTS[variant]
+    recipe = SimilarityRecipe(chosen.space, validation_images, chosen.metric)
+    patients: Patients = Phantoms()
+    if chosen.seen:
+        patients = OneCT(name, cases.volume_of(name), cases.labels_of(name))
     torch.manual_seed(0)
-    network = recipe.network(patient, "scratch")
-    task = recipe.task(network, patient, carm=cases.carm(), poses=POSES, seed=0)
+    network = recipe.network(patients, "scratch")
+    task = recipe.task(network, patients, carm=cases.carm(), poses=POSES, seed=0)
     settings = TrainSettings(
         steps=steps,
         learning_rate=recipe.settings.learning_rate,
         validate_every=max(1, min(500, steps)),
     )
-    trained.learn(name, task, settings, weights_file(name, space, steps))
+    trained.learn(name, task, settings, weights_file(name, variant, steps))
 
 
 def descended(
@@ -85,13 +116,14 @@ def descended(
 
 
 def beside(volume: str, seed: int, factor: float) -> dict[str, Record]:
-    """Of one case: refinements from the start itself, and from many about it."""
-    given = trial(volume, seed, "typical", factor, "open")
-    many = RefineSettings(
-        starts=MANY, spread=cases.SPREAD.scaled(factor), keep_images=False, threads=1
-    )
-    one = RefineSettings(starts=1, keep_images=False, threads=1)
-    return {"one start": refined(given, one), f"{MANY} starts": refined(given, many)}
+    """Of one case: refinements from the start itself, and from more about it."""
+    given, spread = trial(volume, seed, "typical", factor, "open"), cases.SPREAD.scaled(factor)
+    return {
+        words: refined(
+            given, RefineSettings(starts=starts, spread=spread, keep_images=False, threads=1)
+        )
+        for words, starts in STARTS.items()
+    }
 
 
 def run_all(options: argparse.Namespace, folder: Path) -> None:
@@ -100,34 +132,34 @@ def run_all(options: argparse.Namespace, folder: Path) -> None:
     torch.set_num_threads(options.threads)
     set_thread_count(options.threads)
     for name in options.volumes:
-        for space in options.spaces:
-            if not weights_file(name, space, options.steps).is_file():
-                train_one(name, space, options.steps, options.validation_images)
+        for variant in options.variants:
+            if not weights_file(name, variant, options.steps).is_file():
+                train_one(name, variant, options.steps, options.validation_images)
         if options.train_only:
             continue
         networks = {
-            space: load_similarity(weights_file(name, space, options.steps))[0]
-            for space in options.spaces
+            variant: load_similarity(weights_file(name, variant, options.steps))[0]
+            for variant in options.variants
         }
         file = folder / f"{name}.jsonl"
         done = {
-            (r["seed"], r["factor"], r["steps"], tuple(r["spaces"]))
+            (r["seed"], r["factor"], r["steps"], tuple(r["variants"]))
             for r in report.records(file)
             if r["code"] == source_digest()
         }
         prepared = prepared_for(cases.volume_of(name))
         for seed in range(options.first_seed, options.first_seed + options.cases):
             for factor in options.factors:
-                if (seed, factor, options.steps, tuple(options.spaces)) in done:
+                if (seed, factor, options.steps, tuple(options.variants)) in done:
                     continue
                 case = cases.case(name, seed, factor=factor)
                 found: dict[str, Record] = {} if options.alone else beside(name, seed, factor)
-                for space, network in networks.items():
+                for variant, network in networks.items():
                     for method, record in descended(network, prepared, name, seed, factor).items():
-                        found[f"{space}: {method}"] = record
+                        found[f"{variant}: {method}"] = record
                 record = {
                     "volume": name, "seed": seed, "factor": factor, "steps": options.steps,
-                    "spaces": list(options.spaces), "start_mm": case.mtre(case.start),
+                    "variants": list(options.variants), "start_mm": case.mtre(case.start),
                     "code": source_digest(), "found": found,
                 }  # fmt: skip
                 report.append(file, record)
@@ -177,19 +209,17 @@ def main(options: argparse.Namespace, folder: Path = report.RESULTS) -> None:
         )  # fmt: skip
         text += f"## {name}\n\n{report.table(header, rows)}\n\n"
         data[name] = rows
-        for space in options.spaces:
-            file = weights_file(name, space, options.steps)
+        for variant in options.variants:
+            file = weights_file(name, variant, options.steps)
             if file.is_file():
                 last = load_similarity(file)[1]["curve"][-1]
-                text += (
-                    f"{space}: {options.steps} steps, {last['cpu_s']:.0f} CPU s of training.\n\n"
-                )
+                text += f"{variant} ({VARIANTS[variant].words}): {options.steps} steps, {last['cpu_s']:.0f} CPU s of training.\n\n"
     env = report.environment()
     markdown = f"""# A learned similarity, trained for the patient
 
 Simulated radiographs, severity `typical`, {kind}; starts spread a multiple of (3 deg; 10 mm in plane, 15 mm
 depth) about the isocenter. Errors: camera-frame mTRE over 20 bone points; counts of cases under 1, 2 and 20 mm; lower medians, errors that were observed. One
-thread; CPU seconds are medians, without training. `{MANY} starts`: spread as the case is. {report.described(env)}
+thread; CPU seconds are medians, without training. Starts: spread as the case is. {report.described(env)}
 
 {text}"""
     report.write("similarity", markdown, {"environment": env, "volumes": data}, folder)
@@ -199,7 +229,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
     add = parser.add_argument
     add("--volumes", nargs="+", choices=(*cases.VOLUMES, cases.PHANTOM), default=list(VOLUMES))
-    add("--spaces", nargs="+", choices=SPACES, default=["sphere"])
+    add("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))
     add("--steps", type=int, default=1500, help="of training; 0.1 CPU seconds each")
     add("--factors", nargs="+", type=float, default=list(FACTORS), metavar="TIMES")
     add("--cases", type=int, default=10)
@@ -227,4 +257,9 @@ def smoke(folder: Path) -> None:
         "--first-seed",
         "1",
     ]
-    main(parser.parse_args([*of, "--validation-images", "1", "--alone"]), folder)
+    main(
+        parser.parse_args(
+            [*of, "--validation-images", "1", "--alone", "--variants", "sphere", "unseen"]
+        ),
+        folder,
+    )

@@ -8,6 +8,7 @@ from typing import Any
 from napari_xreg.geometry import CArm
 from napari_xreg.similarity.network.encoder import CAMERA, SimilarityNetwork
 from napari_xreg.similarity.network.weights_file import load_similarity
+from napari_xreg.similarity.pose_distance import Metric
 from napari_xreg.similarity.spaces import Space
 from napari_xreg.similarity.task import SimilaritySettings, SimilarityTask
 from napari_xreg.similarity.validation import (
@@ -44,6 +45,8 @@ class SimilarityRecipe:
     ----------
     space
         Where embeddings lie (`SimilarityNetwork`): for comparisons.
+    metric
+        Of the poses that it learns (`SimilaritySettings`): for comparisons.
     validation_images
         Of one patient; a phantom of the population has a quarter of them.
     """
@@ -60,8 +63,13 @@ class SimilarityRecipe:
     step_errors: Mapping[str, str] = {"median_error_mm": "training, median error of distances"}
     scores: Mapping[str, str] = {"median_mtre_mm": "after descent, median mTRE"}
 
-    def __init__(self, space: Space = "sphere", validation_images: int = 9) -> None:
-        self.space, self.validation_images = space, validation_images
+    def __init__(
+        self,
+        space: Space = "sphere",
+        validation_images: int = 9,
+        metric: Metric = "double_quaternion",
+    ) -> None:
+        self.space, self.validation_images, self.metric = space, validation_images, metric
 
     def network(self, patients: Patients, start: Start) -> SimilarityNetwork:
         """See `Recipe`."""
@@ -100,7 +108,7 @@ class SimilarityRecipe:
                 for case in phantom_descent_cases(phantom, images, poses=poses, first=each * number)
             )
             population = patients.population()
-        settings = SimilaritySettings(pairs=pairs, seed=seed)
+        settings = SimilaritySettings(pairs=pairs, metric=self.metric, seed=seed)
         return SimilarityTask(network, population, DescentValidator(cases), settings)
 
     def finish(self, network: RadiographNetwork, detail: Any) -> None:
