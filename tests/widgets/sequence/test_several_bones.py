@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 from qtpy.QtCore import QPoint, Qt
-from qtpy.QtGui import QPalette
+from qtpy.QtGui import QColor, QPalette
 from sequence_parts import ARM, LEFT, LONG, NUMBERS, looked_at, tracked
 
 from napari_xreg.geometry import Pose
@@ -23,6 +23,7 @@ from napari_xreg.session import (
     read_xray,
     write_session,
 )
+from napari_xreg.viewer import colours_of
 from napari_xreg.widgets import SequenceWidget
 from napari_xreg.widgets.sequence.strip import COLORS
 from napari_xreg.workflows import PATIENT
@@ -160,6 +161,9 @@ def test_bones_have_a_strip_each_and_the_chosen_one_its_curves_and_its_pose(
     # Of the femur itself: the other way than the camera, 0.05 rad about x in a frame.
     turn = controls.plots.plots["turn x"].dots.getData()[1]
     assert turn == pytest.approx([0.0, -2.8648], abs=0.01)
+    # In its own colour, which is seen on the dark window as it is.
+    own = QColor(colours_of([PATIENT, "femur_left"], PATIENT)["femur_left"])
+    assert controls.plots.plots["turn x"].curve.opts["pen"].color() == own
     # Against the patient, who stays, it is the same, and without standard deviations of the smooth motion.
     controls.against.setCurrentIndex(controls.against.findData(PATIENT))
     turn = controls.plots.plots["turn x"].dots.getData()[1]

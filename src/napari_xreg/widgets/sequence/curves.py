@@ -12,11 +12,12 @@ import pyqtgraph as pg  # isort: skip  # after qtpy: it takes the binding that i
 from pyqtgraph.GraphicsScene.mouseEvents import MouseClickEvent  # isort: skip
 
 from napari_xreg.session import TrackedFrame
+from napari_xreg.widgets.parts.readable import readable
 from napari_xreg.widgets.parts.small_plot import small_plot
 from napari_xreg.widgets.sequence.strip import COLORS
 from napari_xreg.workflows import MotionCurves
 
-_LINE, _BAND = "#56B4E9", (86, 180, 233, 60)
+_LINE, _BAND = "#56B4E9", 60
 _ROW, _COLUMNS = 92, 2
 _SIGNS = {"degrees": "°", "mm": "mm"}
 
@@ -38,21 +39,29 @@ class MotionPlots(QWidget):
         self._view.setMinimumWidth(40)
         self._view.setToolTip(
             "How the body moved since the first frame (turns about the patient's axes, shifts of the pivot). Dots: as registered, in the colour of the frame; "
-            "line and band:\nthe smooth motion and twice its standard deviation. Click to go to a frame."
+            "line and band,\nin the colour of the bone: the smooth motion and twice its standard deviation. Click to go to a frame."
         )
         self.plots: dict[str, _Plot] = {}
-        self._ink = self.palette().color(QPalette.ColorRole.WindowText)
+        self._colour = _LINE
+        self._ink = self._inks()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._view)
         self.setVisible(False)
 
     def draw(
-        self, frames: Sequence[TrackedFrame], found: MotionCurves, smooth: MotionCurves | None
+        self,
+        frames: Sequence[TrackedFrame],
+        found: MotionCurves,
+        smooth: MotionCurves | None,
+        colour: str | None = None,
     ) -> None:
-        """A motion; of frames without a pose there is no dot. What is not known breaks line and band."""
+        """A motion, in the colour of its bone; of frames without a pose there is no dot. What is not known breaks line and band."""
         if not self.plots:
             self._make(found)
+        if (colour or _LINE) != self._colour:
+            self._colour = colour or _LINE
+            self._set_inks()
         self._numbers = tuple(frame.number for frame in frames)
         numbers = np.array(self._numbers, np.float64)
         colors = [COLORS[frame.state] for frame in frames]
@@ -74,7 +83,7 @@ class MotionPlots(QWidget):
 
     def _make(self, found: MotionCurves) -> None:
         for place, (name, unit) in enumerate(zip(found.names, found.units, strict=True)):
-            plot = _Plot(f"{name} ({_SIGNS[unit]})", self._ink)
+            plot = _Plot(f"{name} ({_SIGNS[unit]})", *self._ink)
             self._view.addItem(plot.plot, place // _COLUMNS, place % _COLUMNS)
             self.plots[name] = plot
         self._view.setMinimumHeight(-(-len(found.names) // _COLUMNS) * _ROW)
@@ -85,11 +94,22 @@ class MotionPlots(QWidget):
         kinds = (QEvent.Type.PaletteChange, QEvent.Type.StyleChange)
         if event is None or event.type() not in kinds or not hasattr(self, "_ink"):
             return
-        ink = self.palette().color(QPalette.ColorRole.WindowText)
-        if ink != self._ink:
-            self._ink = ink
-            for plot in self.plots.values():
-                plot.set_ink(ink)
+        if self._inks() != self._ink:
+            self._set_inks()
+
+    def _inks(self) -> tuple[QColor, QColor]:
+        """Of words and axes, and of the line: its colour as it can be seen in this theme."""
+        palette = self.palette()
+        ink, paper = (
+            palette.color(role)
+            for role in (QPalette.ColorRole.WindowText, QPalette.ColorRole.Window)
+        )
+        return ink, readable(QColor(self._colour), paper, ink)
+
+    def _set_inks(self) -> None:
+        self._ink = self._inks()
+        for plot in self.plots.values():
+            plot.set_ink(*self._ink)
 
     def _click(self, event: MouseClickEvent) -> None:
         place = event.scenePos()
@@ -104,21 +124,25 @@ class MotionPlots(QWidget):
 class _Plot:
     """One parameter."""
 
-    def __init__(self, title: str, ink: QColor) -> None:
+    def __init__(self, title: str, ink: QColor, colour: QColor) -> None:
         self.plot, self._title = small_plot(), title
         self._low = pg.PlotDataItem(pen=None)
         self._high = pg.PlotDataItem(pen=None)
-        self._band = pg.FillBetweenItem(self._low, self._high, brush=pg.mkBrush(*_BAND))
-        self._curve = pg.PlotDataItem(pen=pg.mkPen(_LINE, width=2), connect="finite")
+        self._band = pg.FillBetweenItem(self._low, self._high, brush=None)
+        self.curve = pg.PlotDataItem(connect="finite")
         self.dots = pg.ScatterPlotItem(size=5, pen=None)
         self.line = pg.InfiniteLine(0.0, angle=90)
         self.line.setVisible(False)
-        for item in (self._low, self._high, self._band, self._curve, self.dots):
+        for item in (self._low, self._high, self._band, self.curve, self.dots):
             self.plot.addItem(item)
         self.plot.addItem(self.line, ignoreBounds=True)
-        self.set_ink(ink)
+        self.set_ink(ink, colour)
 
-    def set_ink(self, ink: QColor) -> None:
+    def set_ink(self, ink: QColor, colour: QColor) -> None:
+        self.curve.setPen(pg.mkPen(colour, width=2))
+        band = QColor(colour)
+        band.setAlpha(_BAND)
+        self._band.setBrush(pg.mkBrush(band))
         self.plot.setTitle(self._title, size="8pt", color=ink.name())
         for side in ("left", "bottom"):
             self.plot.getAxis(side).setPen(ink)
@@ -138,10 +162,10 @@ class _Plot:
     def line_at(
         self, numbers: NDArray[np.float64], values: NDArray[np.float64], sd: NDArray[np.float64]
     ) -> None:
-        self._curve.setData(numbers, values)
+        self.curve.setData(numbers, values)
         self._low.setData(numbers, values - 2 * sd)
         self._high.setData(numbers, values + 2 * sd)
 
     def no_line(self) -> None:
-        for item in (self._curve, self._low, self._high):
+        for item in (self.curve, self._low, self._high):
             item.setData([], [])

@@ -83,13 +83,14 @@ class TrackShown:
             return
         track, found, other = known.found, known.track.found, self._controls.against.currentData()
         frames = known.in_order(known.chosen)
+        colour = colours_of(known.names, PATIENT)[known.chosen] if known.several else None
         if track is None or found is None:
-            plots.draw(frames, curves_of(frames, pivot), None)
+            plots.draw(frames, curves_of(frames, pivot), None, colour)
         elif other is not None:
             motion = curves_between(found, known.chosen, other)
-            plots.draw(frames, motion, motion)
+            plots.draw(frames, motion, motion, colour)
         else:
-            plots.draw(frames, curves_of(track.frames, track.pivot), smooth_curves(track))
+            plots.draw(frames, curves_of(track.frames, track.pivot), smooth_curves(track), colour)
 
     def words_of(self, number: int) -> str:
         """What became of the chosen bone in a frame, and why."""
