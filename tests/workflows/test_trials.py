@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 import torch
-from trial_maker import CAMERAS, SHAPE, STACK, TRACKED, seen, write_trial
+from trial_maker import CAMERAS, SHAPE, STACK, TRACKED, VOXEL, seen, voxels, write_trial
 
 from napari_xreg.files import ReadError
 from napari_xreg.geometry import Pose
@@ -19,6 +20,7 @@ from napari_xreg.workflows import (
     inspect,
     trial_files,
 )
+from napari_xreg.workflows.opening import trial_volumes
 from napari_xreg.workflows.opening.trials import nearest_to_rays
 
 
@@ -234,6 +236,36 @@ def test_values_and_flips(tmp_path):
     said = trial_files(TrialRequest(tmp_path / "trial.cfg", volume="rad", values="linear 0 2000"))
     assert said.volume.options["values"] == "linear 0 2000"
     assert not any("1024" in note for note in said.notes)
+
+
+def test_a_volume_is_looked_at_once_until_its_file_is_another(tmp_path, monkeypatch):
+    """A trial is looked at again for every bone and frame that is shown: not its volumes, gigabytes in all."""
+    read = []
+
+    def reading(path, **options):
+        read.append((path.stem, options["values"]))
+        return read_volume(path, **options)
+
+    monkeypatch.setattr(trial_volumes, "read_volume", reading)
+    trial = write_trial(tmp_path)
+    poses = _tra(tmp_path)
+    request = TrialRequest(trial, volume="rad", poses=poses)
+    before = trial_files(request)
+    assert read == [("rad", None), ("rad", "hu 1 -1024")]
+    assert trial_files(request).volume.options == before.volume.options
+    trial_files(TrialRequest(trial, volume="uln", poses=poses))
+    assert [name for name, _ in read[2:]] == ["uln", "uln"]
+    # One slice more: the middle that Autoscoper's poses are about has moved.
+    more = np.concatenate([voxels(0), voxels(0)[:1]])
+    tifffile.imwrite(tmp_path / "volumes" / "rad.tif", more, photometric="minisblack")
+    after = trial_files(request)
+    assert len(read) == 6
+    moved = [
+        (files.rig_from_bone[7].translation, autoscoper_from_world(shape, VOXEL).translation)
+        for files, shape in ((before, STACK), (after, (STACK[0] + 1, *STACK[1:])))
+    ]
+    turned = torch.tensor(TRACKED[:3, :3]) @ (moved[1][1] - moved[0][1])
+    torch.testing.assert_close(moved[1][0] - moved[0][0], turned)
 
 
 def test_an_image_of_another_size_is_refused(tmp_path):

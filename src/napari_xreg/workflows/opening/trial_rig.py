@@ -1,15 +1,14 @@
 """A bone of a trial among its cameras, where a file of poses has it in every frame."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 
 from napari_xreg.geometry import Pose
-from napari_xreg.images import GeometryRecord, ReadError, TrialFile, TrialVolume, read_volume
-from napari_xreg.records import autoscoper_from_world, read_tra
+from napari_xreg.images import GeometryRecord, ReadError, TrialFile, TrialVolume
+from napari_xreg.records import read_tra
 from napari_xreg.workflows.opening.trial_poses import OwnPoses
 
 
@@ -33,7 +32,7 @@ class TrialRig:
     unit_mm: float
 
     def bone_in(
-        self, poses: OwnPoses, frame: int, numbers: Sequence[int], options: Mapping[str, Any]
+        self, poses: OwnPoses, frame: int, numbers: Sequence[int], autoscoper_from_bone: Pose
     ) -> dict[int, Pose]:
         """``rig_from_world`` of the bone by the number of the frame, mm, where it was tracked and all cameras see it.
 
@@ -45,8 +44,8 @@ class TrialRig:
             That is opened: there all cameras have to see the bone.
         numbers
             Of the trial's frames.
-        options
-            Keywords that the volume is read with.
+        autoscoper_from_bone
+            From the axes of the volume as it is read to those of the file (`autoscoper_from_world`).
 
         Raises
         ------
@@ -56,10 +55,8 @@ class TrialRig:
         lines = self._lines(poses, len(numbers))
         if all(line is None for line in lines):
             return {}
-        shape = read_volume(self.volume.path, **options).shape
-        offset = autoscoper_from_world(shape, options["spacing"])
         found = {
-            number: Pose(line.rotation, self.unit_mm * line.translation) @ offset
+            number: Pose(line.rotation, self.unit_mm * line.translation) @ autoscoper_from_bone
             for number, line in zip(numbers, lines, strict=True)
             if line is not None
         }

@@ -21,18 +21,16 @@ from napari_xreg.images import (
     RigCamera,
     TrialFile,
     TrialVolume,
-    UnknownValues,
     calibration_record,
     read_calibration,
     read_stored_image,
     read_trial,
-    read_volume,
 )
+from napari_xreg.records import autoscoper_from_world
 from napari_xreg.workflows.opening.trial_poses import OwnPoses, kept_poses, own_poses
 from napari_xreg.workflows.opening.trial_rig import TrialRig, rig_from_camera_of
+from napari_xreg.workflows.opening.trial_volumes import facts_of_volume
 
-_RAW = "hu 1 -1024"
-_LARGEST_RAW = 32_767
 _PARALLEL = 1e-3
 
 
@@ -168,9 +166,9 @@ def trial_files(request: TrialRequest) -> TrialFiles:
     x, y, z = (unit * size for size in volume.voxel_size)
     options: dict[str, Any] = {"spacing": (x, y, z), "flip": volume.flip}
     notes = list(trial.notes)
-    values = request.values or _values(volume, options)
-    if values is not None:
-        options["values"] = values
+    seen = facts_of_volume(volume.path, (x, y, z), volume.flip, request.values)
+    if seen.values is not None:
+        options["values"] = seen.values
         if request.values is None:
             notes.append(
                 f"{volume.path.name}: whole numbers from 0 were taken for Hounsfield units + 1024"
@@ -193,7 +191,7 @@ def trial_files(request: TrialRequest) -> TrialFiles:
     if poses is not None:
         rig = TrialRig(trial, volume, records, unit)
         try:
-            bone = rig.bone_in(poses, frame, numbers, options)
+            bone = rig.bone_in(poses, frame, numbers, autoscoper_from_world(seen.shape, (x, y, z)))
             posed = f"{poses.path.name}, line {numbers.index(frame) + 1}" if frame in bone else ""
         except ReadError as error:
             if request.poses is not None:
@@ -261,17 +259,6 @@ def _volume(trial: TrialFile, wanted: str | None) -> TrialVolume:
     if len(found) != 1:
         raise ReadError(f"{trial.path.name}: its volumes are {', '.join(names)}: got {wanted!r}")
     return found[0]
-
-
-def _values(volume: TrialVolume, options: Mapping[str, Any]) -> str | None:
-    """What the numbers of a volume mean, as far as that can be seen."""
-    try:
-        read_volume(volume.path, **options)
-    except UnknownValues as unknown:
-        if unknown.lowest < 0 or not 1024 < unknown.highest <= _LARGEST_RAW:
-            raise
-        return _RAW
-    return None
 
 
 def _check_size(radiograph: Path, calibration: Path, camera: RigCamera) -> None:
