@@ -90,6 +90,23 @@ def test_a_key_stays_and_is_enough(moving, capsys):
     capsys.readouterr()
     assert main([*again, "--key", "12", table]) == 2
     assert "track.csv: has no pose of frame 12" in capsys.readouterr().err
+    # So is what JointTrack keeps, a line for each frame: its own, or that of a run.
+    kept = folder / "key" / "jointtrack.jts"
+    by_hand = folder / "by_hand.JTS"
+    lines = ["JT_EULER_312", "x_tran,y_tran,z_tran,z_rot,x_rot,y_rot", "10, 20, -740, 0, 0, 0"]
+    by_hand.write_text("\n".join(lines))
+    lying = torch.diag(torch.tensor([1.0, -1.0, -1.0, 1.0], dtype=torch.float64))
+    lying[:3, 3] = torch.tensor([-10.0, -20.0, 740.0])
+    for file, expected in ((kept, truth[11].matrix()), (by_hand, lying)):
+        assert (
+            main([*again, "--key", "11", str(file), "--out", str(folder / "again"), "--no-film"])
+            == 0
+        )
+        (row,) = read_track(folder / "again" / "track.csv").rows
+        torch.testing.assert_close(row.world_from_camera.matrix(), expected, atol=1e-5, rtol=0)
+        capsys.readouterr()
+        assert main([*again, "--key", "12", str(file)]) == 2
+        assert f"{file.name}: has no pose of frame 12" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

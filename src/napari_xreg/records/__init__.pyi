@@ -18,6 +18,7 @@ from .entries import (
 from .itk_transform import read_itk_transform as read_itk_transform
 from .joint_file import JointRow as JointRow, write_joint as write_joint
 from .jointtrack_file import (
+    JOINTTRACK_ENDINGS as JOINTTRACK_ENDINGS,
     read_jointtrack as read_jointtrack,
     viewer_from_camera as viewer_from_camera,
     write_jointtrack as write_jointtrack,

@@ -13,6 +13,7 @@ from napari_xreg.files import ReadError, number, read_text, written
 from napari_xreg.geometry import Pose, euler_from_matrix, matrix_from_euler
 
 _HEADS = {".jts": "JT_EULER_312", ".jtk": "JTA_EULER_KINEMATICS"}
+JOINTTRACK_ENDINGS = tuple(_HEADS)
 _TITLE = "x_tran,y_tran,z_tran,z_rot,x_rot,y_rot"
 _NONE = "NOT_OPTIMIZED"
 _ORDER = "ZXY"

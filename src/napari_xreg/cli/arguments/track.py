@@ -65,8 +65,8 @@ def add_track(commands: Commands, common: Parser) -> None:
         nargs=2,
         default=[],
         metavar=("N", "FILE"),
-        help="pose of the first camera in frame N that was checked (of a pose file, or of the track.csv of "
-        "an earlier run): it stays as it is; may be repeated",
+        help="pose of the first camera in frame N that was checked (of a pose file, of the track.csv of "
+        "an earlier run, or of JointTrack's .jts or .jtk, which have a line for each frame of the sequence): it stays as it is; may be repeated",
     )
     which.add_argument(
         "--key-of",

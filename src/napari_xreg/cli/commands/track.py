@@ -24,7 +24,13 @@ from napari_xreg.cli.trial import spelled_out
 from napari_xreg.files import TRACKING, check_folder, schema_head
 from napari_xreg.geometry import Pose
 from napari_xreg.images import Cine, is_trial, open_cine, read_trial
-from napari_xreg.records import read_pose, read_track
+from napari_xreg.records import (
+    JOINTTRACK_ENDINGS,
+    read_jointtrack,
+    read_pose,
+    read_track,
+    viewer_from_camera,
+)
 from napari_xreg.registration import NearBone
 from napari_xreg.session import BodiesTrack, Track, TrackedFrame
 from napari_xreg.workflows import (
@@ -52,15 +58,16 @@ def run(arguments: Namespace, console: Console) -> int:
     check_folder(out)
     names = names_of(arguments)
     bone_folders(out, names)
-    keys, keys_of = _keys(arguments), _keys_of(arguments, names)
     device = begin_reading(arguments, console)
     typed = _started(arguments)
     # Of several bones of a trial each has a CT: the sequence is told by that of the first.
     first = names[0] if names and is_trial(Path(typed.ct)) else typed.volume
     arguments, trial = spelled_out(Namespace(**(vars(typed) | {"volume": first})))
     check_counts(arguments)
-    patient = read_patient(arguments)
     cines = _cines(arguments)
+    numbers = cines[0].numbers
+    keys, keys_of = _keys(arguments, numbers), _keys_of(arguments, names, numbers)
+    patient = read_patient(arguments)
     start = arguments.start_frame if arguments.start_frame is not None else cines[0].numbers[0]
     radiographs = [
         masked(arguments, cine.read(_known(cine, start)), camera)
@@ -181,17 +188,19 @@ def _known(cine: Cine, number: int) -> int:
     return number
 
 
-def _keys(arguments: Namespace) -> dict[int, Pose]:
+def _keys(arguments: Namespace, numbers: Sequence[int]) -> dict[int, Pose]:
     found = {}
     for text, path in arguments.key:
         number = _number_in("--key is the number of a frame and a file", text)
         if number in found:
             raise ValueError(f"--key {number} was given twice")
-        found[number] = _pose_in(path, number, arguments)
+        found[number] = _pose_in(path, number, arguments, numbers)
     return found
 
 
-def _keys_of(arguments: Namespace, names: Sequence[str]) -> dict[int, tuple[Pose | None, ...]]:
+def _keys_of(
+    arguments: Namespace, names: Sequence[str], numbers: Sequence[int]
+) -> dict[int, tuple[Pose | None, ...]]:
     """By the number of the frame the pose of every body that was given; None: this one is looked for."""
     found: dict[int, tuple[Pose | None, ...]] = {}
     for name, text, path in arguments.key_of:
@@ -204,7 +213,7 @@ def _keys_of(arguments: Namespace, names: Sequence[str]) -> dict[int, tuple[Pose
         poses = list(found.get(number, (None,) * len(names)))
         if poses[names.index(name)] is not None:
             raise ValueError(f"--key-of {name} {number} was given twice")
-        poses[names.index(name)] = _pose_in(path, number, arguments)
+        poses[names.index(name)] = _pose_in(path, number, arguments, numbers)
         found[number] = tuple(poses)
     return found
 
@@ -215,12 +224,19 @@ def _number_in(what: str, text: str) -> int:
     return int(text)
 
 
-def _pose_in(path: str, number: int, arguments: Namespace) -> Pose:
-    """Of a file of poses, or of a frame in the table of an earlier run."""
-    if not path.lower().endswith(".csv"):
+def _pose_in(path: str, number: int, arguments: Namespace, numbers: Sequence[int]) -> Pose:
+    """Of a file of poses, of a frame in the table of an earlier run, or of its line in JointTrack's."""
+    ending = Path(path).suffix.lower()
+    if ending in JOINTTRACK_ENDINGS:
+        poses = dict(zip(numbers, read_jointtrack(path), strict=False))
+        viewer_from_body = poses.get(number)
+        pose = None
+        if viewer_from_body is not None:
+            pose = viewer_from_body.inverse() @ viewer_from_camera()
+    elif ending == ".csv":
+        pose = {row.frame: row.world_from_camera for row in read_track(path).rows}.get(number)
+    else:
         return read_pose(path, frame=arguments.pose_frame)
-    rows = {row.frame: row.world_from_camera for row in read_track(path).rows}
-    pose = rows.get(number)
     if pose is None:
         raise ValueError(f"{Path(path).name}: has no pose of frame {number}")
     return pose
