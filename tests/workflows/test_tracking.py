@@ -15,8 +15,8 @@ from napari_xreg.geometry import CArm, Detector, Pose
 from napari_xreg.images import Cine, ReadError, read_radiograph, read_volume
 from napari_xreg.progress import Control, run
 from napari_xreg.records import read_jointtrack, read_tra, read_track, viewer_from_camera
-from napari_xreg.registration import NearBone, smoothed, step_between
-from napari_xreg.session import FrameState, Track, TrackedFrame
+from napari_xreg.registration import smoothed, step_between
+from napari_xreg.session import FrameState, Rendering, Track, TrackedFrame
 from napari_xreg.simulation import CLEAN, phantom, simulate_radiograph
 from napari_xreg.workflows import (
     TrackExport,
@@ -168,7 +168,7 @@ def test_it_expects_the_body_to_go_on(volume, images, monkeypatch):
 def test_scatter_is_judged_in_whole_pictures_that_a_coarse_look_has_brought_near(
     volume, images, monkeypatch
 ):
-    """Not at the coarse look, and not near a bone alone: what is compared there is no whole patient."""
+    """Not at the coarse look, and not of bone above water: that is no whole patient."""
     asked = []
 
     def refine(request, *, control, judge=True):
@@ -180,8 +180,8 @@ def test_scatter_is_judged_in_whole_pictures_that_a_coarse_look_has_brought_near
     nothing = sought.Found(())
     frames = frames_of([cine(images[0])], [RIG[0]], 5, CENTER)
     seen = [frames.views(5)]
-    for near in (None, NearBone()):
-        body = sought.OneBody(TrackRequest(volume, frames, 5, settings=QUICK, near=near), Control())
+    for what in (volume, Rendering(volume, None, attenuation="above water")):
+        body = sought.OneBody(TrackRequest(what, frames, 5, settings=QUICK), Control())
         for look in (body.rough, body.fine):
             with pytest.raises(InterruptedError):
                 look(seen, nothing)

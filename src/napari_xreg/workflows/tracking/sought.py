@@ -128,8 +128,8 @@ class OneBody:
         self._rendering = what if isinstance(what, Rendering) else Rendering(what, None)
         self.pivots = (pivot_of(self._rendering.volume(), request.isocenter),)
         self._rough, fine = levels_of(request.settings)
-        # What is compared near a bone alone is no whole patient, whose scatter could be told.
-        self._fine = replace(fine, begun_near=request.near is None)
+        # Above water there is no whole patient, whose scatter could be told.
+        self._fine = replace(fine, begun_near=not self._rendering.above_water)
 
     def starts(self, first: View) -> tuple[Pose, ...]:
         """See `Sought`."""
