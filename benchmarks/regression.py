@@ -180,17 +180,20 @@ def run_all(options: argparse.Namespace, folder: Path) -> None:
         kept = folder / f"{name}.jsonl"
         for seed in trained.missing(options, kept, steps=options.steps):
             found = {}
+            refines = seed < options.first_seed + options.refined
             for method, network in networks.items():
                 found[method], start = start_of(name, seed, network, center, poses)
+                if not refines:
+                    continue
                 spread = spread_of(network.errors)
                 found[f"{method} refined"] = refined(
                     name, seed, start, spread, options.multi_start, poses
                 )
-            if poses.even is not None:
+            if poses.even is not None and refines:
                 middle, wide = middle_of(name, poses)
                 found["frontal"] = errors(name, seed, middle, poses)
                 found["frontal refined"] = refined(name, seed, middle, wide, RAYEMB_STARTS, poses)
-            else:
+            elif poses.even is None:
                 found["two views"] = asked_about_two(name, seed, file, center)
             trained.keep(kept, seed, found, steps=options.steps)
 
@@ -279,6 +282,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
     parser.add_argument(
         "--steps", type=int, default=7000, help="of training; 0.17 CPU seconds each"
+    )
+    parser.add_argument(
+        "--refined", type=int, default=50, help="of the cases the first so many are refined too"
     )
     parser.add_argument(
         "--phantoms",
