@@ -17,6 +17,7 @@ import pytest
 from npe2 import PluginManifest
 
 import napari_xreg
+from napari_xreg.viewer import SAMPLES
 from napari_xreg.workflows.opening.kinds import WEIGHTS
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -87,11 +88,15 @@ def test_every_contribution_names_a_command():
             *contributions.widgets,
             *contributions.readers,
             *contributions.writers,
-            *contributions.sample_data,
         )
     ]
     assert set(used) == known
     assert len(used) == len(known)
+    # Samples are addresses that a reader of ours takes: of a command napari waits for layers.
+    names = {
+        sample.uri.rpartition("/")[2]: sample.reader_plugin for sample in contributions.sample_data
+    }
+    assert names == dict.fromkeys(SAMPLES, "napari-xreg")
     # The layers menu offers the widgets, in their order.
     (menu,) = contributions.menus.values()
     assert list(contributions.menus) == ["napari/layers/register"]
@@ -101,7 +106,7 @@ def test_every_contribution_names_a_command():
 
 def test_readers_leave_plain_pictures_to_napari():
     """Every plugin that claims *.tif makes napari ask which one to use, for every TIFF there is."""
-    reader, study, sets, weights = PluginManifest.from_file(MANIFEST).contributions.readers
+    reader, study, sets, weights, _ = PluginManifest.from_file(MANIFEST).contributions.readers
     assert weights.filename_patterns == [f"*{ending}" for ending in WEIGHTS]
     for pattern in ("*.tif", "*.tiff", "*.png", "*.jpg", "*.csv", "*.json", "*.npy", "*"):
         assert pattern not in reader.filename_patterns

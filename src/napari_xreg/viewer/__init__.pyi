@@ -25,11 +25,12 @@ from .files.readers import (
     each_once as each_once,
     get_landmarks_reader as get_landmarks_reader,
     get_radiograph_reader as get_radiograph_reader,
+    get_reader as get_reader,
     get_session_reader as get_session_reader,
     get_volume_reader as get_volume_reader,
     read_bare_arrays as read_bare_arrays,
 )
-from .files.sample import phantom_layers as phantom_layers
+from .files.sample import SAMPLES as SAMPLES, phantom_layers as phantom_layers
 from .iterates.layers import IterateLayers as IterateLayers
 from .layer_data import Carried as Carried
 from .patient3d.ct_pick import CtPick as CtPick

@@ -5,6 +5,7 @@ place. Everything else (scripts, tests, a second widget) gets the widget at once
 """
 
 import sys
+from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
@@ -40,6 +41,8 @@ class Opening(QWidget):
         super().__init__()
         global _importing
         self._viewer = napari_viewer
+        self.then: list[Callable[[Any], object]] = []
+        """Called with the widget, once it is there."""
         _importing = _importing or ahead(lambda: _widget(type(self).__name__))
         layout = QVBoxLayout(self)
         self.words = QLabel(LOADING)
@@ -58,14 +61,42 @@ class Opening(QWidget):
             self.words.setText(f"This widget cannot be loaded: {error}")
             raise error
         # Not from here: a dock is not taken away while one of its own timers is at work.
-        viewer, dock = self._viewer, self.parent()
+        viewer, then, dock = self._viewer, self.then, self.parent()
         while dock is not None and not isinstance(dock, QDockWidget):
             dock = dock.parent()
         if dock is not None:
-            QTimer.singleShot(0, lambda: _put(viewer, dock, type(self).__name__))
+            QTimer.singleShot(0, lambda: _put(viewer, dock, type(self).__name__, then))
 
 
-def _put(viewer: Any, dock: Any, name: str) -> None:
+def when_open(viewer: Any, title: str, then: Callable[[Any], object]) -> None:
+    """Open a widget as napari's menu does, or bring the open one to the front.
+
+    Parameters
+    ----------
+    viewer
+        Whose widget.
+    title
+        Of the widget in napari's menu and in the table of ours.
+    then
+        Called with it once it is there; not at all if it is closed before.
+    """
+    from napari_xreg.widgets.docks.opening import dock_of, found_entry
+    from napari_xreg.widgets.docks.table import entry_titled
+    from napari_xreg.widgets.docks.tabs import to_front
+
+    entry = entry_titled(title)
+    there = None if entry is None else found_entry(viewer, entry)
+    if there is None:
+        _, there = viewer.window.add_plugin_dock_widget("napari-xreg", title)
+    if isinstance(there, Opening):
+        there.then.append(then)
+        return
+    if (dock := dock_of(there)) is not None:
+        to_front(dock)
+    then(there)
+
+
+def _put(viewer: Any, dock: Any, name: str, then: list[Callable[[Any], object]]) -> None:
     """The widget in the place of the label, or the one that is open already."""
     from napari_xreg.widgets.docks.opening import dock_of
     from napari_xreg.widgets.docks.tabs import to_front
@@ -74,9 +105,12 @@ def _put(viewer: Any, dock: Any, name: str) -> None:
     viewer.window.remove_dock_widget(dock)
     there = _open_already(viewer, name)
     if there is None:
-        viewer.window.add_dock_widget(_with_the_rest(viewer, name), name=title)
+        there = _with_the_rest(viewer, name)
+        viewer.window.add_dock_widget(there, name=title)
     elif (opened := dock_of(there)) is not None:
         to_front(opened)
+    for call in then:
+        call(there)
 
 
 def _with_the_rest(viewer: Any, name: str) -> QWidget:
@@ -106,7 +140,9 @@ def _widget(name: str) -> type[QWidget]:
 
 
 def _imported() -> bool:
-    return "torch" in sys.modules and (_importing is None or _importing.done())
+    """Whether a widget of ours is; napari's readers bring torch alone."""
+    there = "napari_xreg.widgets.docks.docked" in sys.modules
+    return there and (_importing is None or _importing.done())
 
 
 def __getattr__(name: str) -> type[Opening]:

@@ -131,7 +131,9 @@ from .opening.samples import (
     SampleData as SampleData,
     available_samples as available_samples,
     data_folder as data_folder,
+    folder_samples as folder_samples,
     read_licences as read_licences,
+    wrist_sample as wrist_sample,
 )
 from .opening.simulating import (
     SimulateRequest as SimulateRequest,

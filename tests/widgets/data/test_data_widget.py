@@ -71,7 +71,7 @@ def loaded(qtbot):
     """A function that waits until nothing is being read."""
 
     def wait(widget, timeout=30_000):
-        qtbot.waitUntil(lambda: not widget.queue.busy, timeout=timeout)
+        qtbot.waitUntil(lambda: not widget.queue.at_work, timeout=timeout)
 
     return wait
 

@@ -1,6 +1,6 @@
 """Sample data as napari layers: the built-in phantom always, real CTs where a folder is named."""
 
-import os
+from collections.abc import Callable
 
 from napari.utils.notifications import show_info, show_warning
 
@@ -16,13 +16,7 @@ from napari_xreg.viewer.layer_data import (
     radiograph_layer,
     volume_layer,
 )
-from napari_xreg.workflows import (
-    DATA_VARIABLE,
-    WRIST,
-    TrialRequest,
-    available_samples,
-    trial_frames,
-)
+from napari_xreg.workflows import TrialRequest, folder_samples, trial_frames, wrist_sample
 
 
 def phantom_layers(*, spacing_mm: float = 1.5) -> list[LayerData]:
@@ -70,16 +64,8 @@ def data_folder_layers() -> list[LayerData]:
     ReadError
         If there is no such folder: it says how to name one.
     """
-    samples = [s for s in available_samples() if s.folder is not None and s.trial is None]
-    if not samples:
-        named = os.environ.get(DATA_VARIABLE)
-        why = f"{named} holds no folder with a ct.nii.gz" if named else "it is not set"
-        raise ReadError(
-            f"No real CT to open: the environment variable {DATA_VARIABLE} names the folder that holds "
-            f"them, but {why}."
-        )
     layers: list[LayerData] = []
-    for sample in samples:
+    for sample in folder_samples():
         try:
             data = sample.load()
         except ReadError as error:
@@ -111,21 +97,8 @@ def wrist_layers() -> list[LayerData]:
     ReadError
         If it is not there, with what to get and where to put it, or damaged.
     """
-    sample = next((s for s in available_samples() if s.key == WRIST and s.trial is not None), None)
-    if sample is None or sample.trial is None:
-        named = os.environ.get(DATA_VARIABLE)
-        there = (
-            f"in {named}"
-            if named
-            else (
-                f"in a folder that the environment variable {DATA_VARIABLE} names before napari starts"
-            )
-        )
-        raise ReadError(
-            "The real wrist does not come with this program. Get the wrist of Autoscoper's sample data "
-            "(github.com/BrownBiomechanics/Autoscoper) and put its trial, which is wrist.cfg with calibrations, "
-            f"radiographs and volumes, into a folder {WRIST} {there}."
-        )
+    sample = wrist_sample()
+    assert sample.trial is not None
     trial = read_trial(sample.trial)
     frame = next(iter(trial_frames(trial)), None)
     layers = trial_layers(TrialRequest(sample.trial, frame, trial.volumes[0].name))
@@ -152,3 +125,12 @@ def _patient_layers(
         carry_marks = Carried(landmarks, None, notes)
         layers.append(landmarks_layer(landmarks, name=f"{name} landmarks", carry=carry_marks))
     return layers
+
+
+SAMPLES: dict[str, Callable[[], list[LayerData]]] = {
+    "case": phantom_case_layers,
+    "phantom": phantom_layers,
+    "folder": data_folder_layers,
+    "wrist": wrist_layers,
+}
+"""By their names in napari's menu."""

@@ -127,7 +127,8 @@ class Found:
 
 @dataclass(frozen=True, eq=False)
 class Requests:
-    """What several files come to, in order, and what was assumed of them."""
+    """What several files come to, in order, what was assumed of them, and their licence."""
 
     files: tuple[Loadable, ...]
     notes: tuple[str, ...] = ()
+    licence: str = ""

@@ -36,13 +36,15 @@ class LoadQueue(QObject):
 
     changed = Signal()
     """Something began or ended."""
+    began = Signal()
+    """The first of what was asked for together; what is said from now on is of it."""
 
     def __init__(self, jobs: Jobs, on_answer: Callable[[Any], None], parent: QObject) -> None:
         super().__init__(parent)
         self._jobs, self._on_answer = jobs, on_answer
         self._waiting: list[Any] = []
         self._job: Job | None = None
-        self._starting = self._held = False
+        self._starting = self._held = self._taking = False
         self.words = ""
 
     def hold(self, held: bool) -> None:
@@ -55,9 +57,21 @@ class LoadQueue(QObject):
         """Whether something is being loaded."""
         return self._starting or self._job is not None
 
+    @property
+    def at_work(self) -> bool:
+        """Whether something is being loaded, waits, or is being taken."""
+        return self.busy or self._taking or bool(self._waiting)
+
     def ask(self, request: Any) -> None:
         """Load this after what already waits."""
+        if not self.at_work and not self._held:
+            self.began.emit()
         self._waiting.append(request)
+        self._next()
+
+    def ask_next(self, *requests: Any) -> None:
+        """Load these before what already waits: what was loaded last came to them."""
+        self._waiting[:0] = requests
         self._next()
 
     def cancel(self) -> None:
@@ -86,11 +100,14 @@ class LoadQueue(QObject):
 
         def take(answer: Any) -> None:
             if mine():
+                self._taking = True
                 self._end()
                 try:
                     self._on_answer(answer)
                 except ValueError as error:  # the session refuses it: a sentence for the user
                     report(request.words, error)
+                finally:
+                    self._taking = False
                 self._next()
 
         def fail(error: Exception) -> None:

@@ -1,4 +1,4 @@
-"""What File > Open, a drop on the canvas or a sample brought as layers becomes part of the session."""
+"""What a script opened as layers, by our readers, becomes part of the session."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

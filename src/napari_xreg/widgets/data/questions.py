@@ -29,6 +29,7 @@ from napari_xreg.images import (
     read_geometry,
 )
 from napari_xreg.widgets.geometry.form import ENTRIES, GEOMETRY_FILES, NEEDED, GeometryForm
+from napari_xreg.widgets.jobs.telling import reason_first
 from napari_xreg.widgets.parts.data_buttons import button
 from napari_xreg.widgets.parts.file_dialogs import open_file
 from napari_xreg.widgets.parts.form import SettingsForm
@@ -224,7 +225,8 @@ class MeaningOfValues(Question):
 
     def __init__(self, unknown: UnknownValues, parent: QWidget) -> None:
         super().__init__("What is known about this CT?", parent)
-        label = QLabel(str(unknown))
+        # What a script or the command line is told to say of it is asked for below.
+        label = QLabel(reason_first(str(unknown).partition(". Say ")[0]))
         label.setWordWrap(True)
         label.setTextFormat(Qt.TextFormat.PlainText)
         self.meaning = QComboBox()

@@ -103,10 +103,13 @@ class ReadFile:
         kind = self.kind or _kind(Path(self.path))
         if kind == "grid":
             name = Path(self.path).name
-            return Choice(
-                f"What is {name}?",
-                {"CT": replace(self, kind="ct"), "Label map": replace(self, kind="labels")},
+            ct, labels = replace(self, kind="ct"), replace(self, kind="labels")
+            options = (
+                {"Label map": labels, "CT": ct}
+                if called_labels(name)
+                else {"CT": ct, "Label map": labels}
             )
+            return Choice(f"What is {name}?", options)
         if kind == "stack":
             name = Path(self.path).name
             return Choice(
@@ -292,6 +295,11 @@ class Supply:
 _READ: Mapping[str, Callable[[Source], Any]] = {
     "ct": read_ct, "labels": read_label_map, "radiograph": read_xray,
 }  # fmt: skip
+
+
+def called_labels(name: str) -> bool:
+    """Whether a file is called as label maps are: a first guess, and an order."""
+    return "label" in name.lower() or "seg" in name.lower()
 
 
 def _unlike(series: Mapping[str, str]) -> list[tuple[str, str]]:

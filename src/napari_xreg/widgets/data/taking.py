@@ -110,27 +110,32 @@ class Taking:
             case Opened():
                 session.restore(answer.session.capture()(), "open session")
             case Requests():
+                if answer.licence:
+                    show_info(answer.licence)
                 for note in answer.notes:
                     show_warning(note)
-                for file in answer.files:
-                    self.queue.ask(file)
+                self.queue.ask_next(*answer.files)
             case Found(name=name, value=value, source=source):
                 supply(self._session, name, value, source)
             case Choice():
-                self.ask(OneOf(answer.question, answer.options, self._over), self.queue.ask)
+                self._ask_before_more(
+                    OneOf(answer.question, answer.options, self._over), self.queue.ask_next
+                )
             case Unfinished():
                 request = answer.request
-                self.ask(
+                self._ask_before_more(
                     MissingGeometry(answer.stored, self._over),
-                    lambda said: self.queue.ask(request.completed(*said)),
+                    lambda said: self.queue.ask_next(request.completed(*said)),
                 )
             case Unscaled():
                 read = answer.request
-                self.ask(
+                self._ask_before_more(
                     MeaningOfValues(answer.question, self._over),
-                    lambda said: self.queue.ask(read.scaled(said)),
+                    lambda said: self.queue.ask_next(read.scaled(said)),
                 )
             case SampleData():
+                if not answer.source.built_in:
+                    show_info(f"{answer.title}: {answer.licence}")
                 self._take_whole(answer.title, partial(self._fill, answer))
             case OpenedCase():
                 terms = answer.data_set.terms
@@ -190,11 +195,14 @@ class Taking:
 
     def _ask_first(self, question: str, answers: Mapping[str, Callable[[], None]]) -> None:
         """What was chosen is done; nothing else is loaded before."""
+        self._ask_before_more(OneOf(question, answers, self._over), lambda chosen: chosen())
+
+    def _ask_before_more(self, question: Question, answered: Callable[[Any], object]) -> None:
+        """One question at a time: what comes next may belong to what is answered now."""
         self.queue.hold(True)
-        asked = OneOf(question, answers, self._over)
-        self.ask(asked, lambda chosen: chosen())
+        self.ask(question, answered)
         # Only then: the dialog closes before it hands the answer over.
-        asked.finished.connect(lambda _: QTimer.singleShot(0, lambda: self.queue.hold(False)))
+        question.finished.connect(lambda _: QTimer.singleShot(0, lambda: self.queue.hold(False)))
 
     def _take_whole(self, title: str, fill: Callable[[], None]) -> None:
         """A patient with radiographs: a sample, a case of a data set."""

@@ -23,11 +23,11 @@ from napari_xreg.session import Missing, Session, Source
 from napari_xreg.viewer import adoptable, capture, value_of
 from napari_xreg.widgets.data.adopting import AdoptImage, AdoptLabels, AdoptOwn, AdoptVolume
 from napari_xreg.widgets.data.load_progress import LoadProgress
-from napari_xreg.widgets.data.making import LoadSample, Simulate
+from napari_xreg.widgets.data.making import LoadSample, MenuSample, Simulate
 from napari_xreg.widgets.data.patient_group import PatientGroup
 from napari_xreg.widgets.data.questions import Question, SimulationQuestion
 from napari_xreg.widgets.data.radiographs_group import RadiographsGroup, removal_words
-from napari_xreg.widgets.data.reading import Kind, ReadFile, SeveralFiles, Supply
+from napari_xreg.widgets.data.reading import Kind, ReadFile, SeveralFiles, Supply, called_labels
 from napari_xreg.widgets.data.structures_group import StructuresGroup
 from napari_xreg.widgets.data.taking import Taking
 from napari_xreg.widgets.docks.docked import Docked
@@ -72,6 +72,7 @@ class DataWidget(Docked):
         self._session: Session = self.workbench.session
         self._taking = Taking(self.workbench, self, self.adopt)
         self.queue = self._taking.queue
+        self.queue.began.connect(super()._forget_words)
         self._facts = Lane(lambda _: self._show(), name="Data")
         self.sample_button = menu_button(
             "Sample data", "A patient to start with; nothing is downloaded", self._fill_samples
@@ -125,6 +126,14 @@ class DataWidget(Docked):
             Keywords of the reader.
         """
         self.queue.ask(ReadFile(str(path), kind, options))
+
+    def load_together(self, paths: Sequence[str]) -> None:
+        """Load files and folders that came together: a CT before what belongs to it, a series once."""
+        self._load_all(sorted(paths, key=_turn))
+
+    def load_sample(self, name: str) -> None:
+        """Load a sample by its name in napari's menu: "case", "phantom", "folder" or "wrist"."""
+        self.queue.ask(MenuSample(name))
 
     def adopt(self, layer: Layer, values: str) -> None:
         """Take over a layer of the viewer; one of ours with what was edited in it.
@@ -190,7 +199,7 @@ class DataWidget(Docked):
             return
         paths = [url.toLocalFile() for url in data.urls() if url.isLocalFile()]
         event.acceptProposedAction()
-        self._load_all(sorted(paths, key=_turn))
+        self.load_together(paths)
         if not paths:
             show_warning("Only files on this computer can be dropped here.")
 
@@ -248,6 +257,11 @@ class DataWidget(Docked):
                 self, "Save landmarks", "landmarks.csv", LANDMARK_FILES, self.save_landmarks
             )
         )
+
+    def _forget_words(self) -> None:
+        """Not while more is loaded: what was said of one file outlasts the others that came with it."""
+        if not self.queue.at_work:
+            super()._forget_words()
 
     def _show(self) -> None:
         facts = FactsRequest(self._session.patient.volume, self._session.patient.labels)
@@ -340,9 +354,8 @@ class DataWidget(Docked):
 
 def _turn(path: str) -> int:
     """A CT comes before its label map, and both before radiographs and landmarks."""
-    name = Path(path).name.lower()
     if Path(path).is_dir():
         return 0
     if named(Path(path), "volume") is not None:
-        return 2 if "label" in name or "seg" in name else 1
+        return 2 if called_labels(Path(path).name) else 1
     return 3

@@ -9,7 +9,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from napari_xreg.images import LabelMap, Landmark, Volume, is_trial, read_landmarks
+from napari_xreg.images import LabelMap, Landmark, ReadError, Volume, is_trial, read_landmarks
 from napari_xreg.session import (
     PHANTOM,
     SampleCase,
@@ -138,6 +138,51 @@ def available_samples() -> tuple[Sample, ...]:
     )
     folder = data_folder()
     return built_in if folder is None else built_in + _real_samples(folder)
+
+
+def folder_samples() -> tuple[Sample, ...]:
+    """The CTs of the folder that NAPARI_XREG_DATA names, one or more.
+
+    Raises
+    ------
+    ReadError
+        If there is none: it says how to name such a folder.
+    """
+    samples = tuple(s for s in available_samples() if s.folder is not None and s.trial is None)
+    if not samples:
+        named = os.environ.get(DATA_VARIABLE)
+        why = f"{named} holds no folder with a ct.nii.gz" if named else "it is not set"
+        raise ReadError(
+            f"No real CT to open: the environment variable {DATA_VARIABLE} names the folder that holds "
+            f"them, but {why}."
+        )
+    return samples
+
+
+def wrist_sample() -> Sample:
+    """The real biplane wrist.
+
+    Raises
+    ------
+    ReadError
+        If it is not there, with what to get and where to put it.
+    """
+    sample = next((s for s in available_samples() if s.key == WRIST and s.trial is not None), None)
+    if sample is None:
+        named = os.environ.get(DATA_VARIABLE)
+        there = (
+            f"in {named}"
+            if named
+            else (
+                f"in a folder that the environment variable {DATA_VARIABLE} names before napari starts"
+            )
+        )
+        raise ReadError(
+            "The real wrist does not come with this program. Get the wrist of Autoscoper's sample data "
+            "(github.com/BrownBiomechanics/Autoscoper) and put its trial, which is wrist.cfg with calibrations, "
+            f"radiographs and volumes, into a folder {WRIST} {there}."
+        )
+    return sample
 
 
 def data_folder() -> Path | None:
