@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from napari_xreg.widgets.pose import shortcuts
 from napari_xreg.widgets.pose.rows import side_of
 from napari_xreg.widgets.pose.shortcuts import PRESETS, SHORTCUTS, answer_with
 from napari_xreg.widgets.pose.widget import PoseWidget
+from napari_xreg.widgets.sequence.autoscoper_keys import AutoscoperKeys
 from napari_xreg.widgets.sequence.keys import SEQUENCE_SHORTCUTS
 
 CONTROL = Qt.KeyboardModifier.ControlModifier
@@ -443,6 +445,89 @@ def test_keys_go_by_one_step(bench, widget, canvas, qtbot, key, modifiers, name,
     assert widget.carm.rows[name].field.value() == pytest.approx(0.0, abs=1e-6)
     qtbot.keyClick(canvas, Qt.Key.Key_Z, CONTROL | SHIFT)
     assert widget.carm.rows[name].field.value() == pytest.approx(value, abs=1e-6)
+
+
+@pytest.fixture
+def autoscoper(bench):
+    """Autoscoper's keys, switched on; what they called, and what was said."""
+    called, said = [], []
+    calls = {n: partial(called.append, n) for n in ("keep", "copy", "paste")}
+    keys = AutoscoperKeys(bench, **calls, say=said.append)
+    before = dict(bench.viewer.keymap)
+    keys.switch(True)
+    yield keys, called, said
+    keys.switch(False)
+    assert dict(bench.viewer.keymap) == before
+
+
+@pytest.mark.parametrize(
+    ("key", "button", "held"),
+    [
+        (None, LEFT, CONTROL),
+        (Qt.Key.Key_W, RIGHT, CONTROL),
+        (Qt.Key.Key_E, LEFT, CONTROL | SHIFT),
+        (Qt.Key.Key_E, RIGHT, CONTROL | SHIFT),
+    ],
+)
+def test_by_autoscopers_keys_a_plain_drag_does_what_control_does(
+    bench, widget, canvas, qtbot, autoscoper, key, button, held
+):
+    """From the beginning as W: it shifts."""
+    if key is not None:
+        qtbot.keyClick(canvas, key)
+    poses, begun = bench.session.poses, bench.session.poses.current
+    drag(canvas, (30, 14), button=button, modifiers=held)
+    wanted = poses.current.matrix()
+    poses.set(begun, "back")
+    drag(canvas, (30, 14), button=button, modifiers=PLAIN)
+    torch.testing.assert_close(poses.current.matrix(), wanted)
+    assert not torch.equal(wanted, begun.matrix())
+    # Off again, it is napari's.
+    autoscoper[0].switch(False)
+    pose = poses.current
+    drag(canvas, (30, 14), button=button, modifiers=PLAIN)
+    assert poses.current is pose
+
+
+def test_by_autoscopers_d_a_drag_moves_the_pivot_alone(bench, widget, canvas, qtbot, autoscoper):
+    qtbot.keyClick(canvas, Qt.Key.Key_D)
+    pose, carm, zoom = (
+        bench.session.poses.current,
+        bench.canvas.carm,
+        bench.viewer.scene.camera.zoom,
+    )
+    before = bench.session.patient.isocenter
+    deep = float(pose.inverse().apply(before)[2])
+    drag(canvas, (30, -24), modifiers=PLAIN, start=at_mm(bench, canvas, 140.0, 190.0))
+    after = bench.session.patient.isocenter
+    assert bench.session.poses.current is pose
+    assert float(pose.inverse().apply(after)[2]) == pytest.approx(deep, abs=1e-4)
+    seen = carm.project(after, pose).numpy() * np.array(carm.detector.spacing)
+    assert seen == pytest.approx((140.0 - 24 / zoom, 190.0 + 30 / zoom), abs=1.5 / zoom)
+    assert records(bench)[-1] == "move the isocenter"
+
+
+def test_by_autoscopers_arrows_one_parameter_is_chosen_and_changed(
+    bench, widget, canvas, qtbot, autoscoper
+):
+    _, called, said = autoscoper
+    for key in (Qt.Key.Key_Right, Qt.Key.Key_Right, Qt.Key.Key_Up):
+        qtbot.keyClick(canvas, key)
+    assert said[-1] == "Up and Down change depth."
+    assert widget.carm.rows["depth"].field.value() == pytest.approx(2.0, abs=1e-6)
+    for key in (Qt.Key.Key_Left, Qt.Key.Key_Left, Qt.Key.Key_Left, Qt.Key.Key_Down):
+        qtbot.keyClick(canvas, key)
+    assert said[-1] == "Up and Down change roll."
+    assert widget.carm.rows["roll"].field.value() == pytest.approx(-1.0, abs=1e-6)
+    qtbot.keyClick(canvas, Qt.Key.Key_S)
+    qtbot.keyClick(canvas, Qt.Key.Key_C, CONTROL)
+    qtbot.keyClick(canvas, Qt.Key.Key_V, CONTROL)
+    assert called == ["keep", "copy", "paste"]
+
+
+def test_by_autoscopers_keys_without_pose_it_says_what_to_open(bench, canvas, qtbot, autoscoper):
+    qtbot.keyClick(canvas, Qt.Key.Key_E)
+    assert autoscoper[2][-1] == "Open Pose: it follows the mouse."
 
 
 def test_no_key_of_naparis_is_taken_and_all_are_in_the_preferences(monkeypatch):

@@ -5,7 +5,7 @@ Alt+drag, Shift+drag and Control+wheel belong to napari, and Up, Down, Left, Rig
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 from weakref import WeakKeyDictionary
 
 from jaxtyping import Float
@@ -30,6 +30,15 @@ KEY_WORDS = (
 
 _open: "WeakKeyDictionary[Workbench, list[PoseMouse]]" = WeakKeyDictionary()
 """Of each viewer, in the order they came: the newest is the one that is obeyed."""
+
+PlainDrag = Literal["shift", "turn", "pivot"]
+"""What a drag without Control may do, with the left button (with the right: depth, roll, nothing)."""
+_PLAIN: Mapping[PlainDrag, Mapping[int, str]] = {
+    "shift": {1: "shift", 2: "depth"},
+    "turn": {1: "turn", 2: "roll"},
+    "pivot": {1: "pivot"},
+}
+_plain: "WeakKeyDictionary[Workbench, PlainDrag]" = WeakKeyDictionary()
 
 _WHY = {"shift": "drag", "turn": "rotation by hand", "depth": "depth by hand", "roll": "roll"}
 
@@ -72,7 +81,7 @@ class PoseMouse:
         # The very same object each time: a bound method is made anew by every look-up.
         self._drag_callback = self._on_drag
         viewer.mouse_drag_callbacks.append(self._drag_callback)
-        answer_with(_press)
+        answer_with(press)
 
     def press(self, name: str) -> None:
         """As the key of this action does: one of `SHORTCUTS`."""
@@ -92,7 +101,7 @@ class PoseMouse:
             return
         session, canvas = self._bench.session, self._bench.canvas
         handle = self._handle_under(viewer, event)
-        kind = handle or _kind(event)
+        kind = handle or _kind(event) or self._plain_kind(viewer, event)
         carm = canvas.carm
         if (
             kind is None
@@ -102,6 +111,9 @@ class PoseMouse:
         ):
             return
         start, began = session.poses.current, _pixel(event, carm)
+        if kind == "pivot":
+            yield from self._drag_pivot(start, carm, event)
+            return
         if handle is not None and canvas.handles.centre is not None:
             # As deep as the pivot, but where the cross is, which a pivot seen outside is not.
             chosen = self._pivot()
@@ -146,10 +158,37 @@ class PoseMouse:
             if handle is not None:
                 canvas.handles.hold(None)
 
+    def _drag_pivot(self, pose: Pose, carm: CArm, event: Any) -> Generator[None, None, None]:
+        """The pivot goes where it is seen under the cursor, as deep as it is; no pose moves."""
+        session, canvas = self._bench.session, self._bench.canvas
+        before = session.patient.isocenter
+
+        def under() -> Float[Tensor, "3"]:
+            return hand_moves.point_under(pose, carm, _pixel(event, carm), before)
+
+        event.handled = True
+        try:
+            canvas.handles.hold(under())
+            yield
+            while event.type == "mouse_move":
+                event.handled = True
+                canvas.handles.hold(under())
+                yield
+        finally:
+            canvas.handles.hold(None)
+        if session.exposures.active is not None and canvas.carm is carm:
+            session.patient.set_isocenter(under())
+
+    def _plain_kind(self, viewer: Any, event: Any) -> str | None:
+        """What a drag without Control does, where that was asked for (`drag_plainly`)."""
+        wanted = _plain.get(self._bench)
+        if wanted is None or not _free(viewer, event):
+            return None
+        return _PLAIN[wanted].get(event.button)
+
     def _handle_under(self, viewer: Any, event: Any) -> str | None:
         """Of the plain left button, unless a layer that draws or picks has the mouse."""
-        mode = str(getattr(viewer.layers.selection.active, "mode", "pan_zoom"))
-        if event.button != 1 or event.modifiers or event.handled or mode != "pan_zoom":
+        if event.button != 1 or not _free(viewer, event):
             return None
         handles = self._bench.canvas.handles
         row_mm, column_mm = (float(v) for v in event.position[-2:])
@@ -171,13 +210,28 @@ class PoseMouse:
         return isocenter if kind == "roll" else hand_moves.point_under(pose, carm, pixel, isocenter)
 
 
-def _press(viewer: Any, name: str) -> None:
+def drag_plainly(bench: Workbench, what: PlainDrag | None) -> bool:
+    """What a drag without Control does from now on in a viewer; None: it is napari's. Whether a Pose widget is there to follow."""
+    if what is None:
+        _plain.pop(bench, None)
+    else:
+        _plain[bench] = what
+    return bool(_open.get(bench))
+
+
+def press(viewer: Any, name: str) -> None:
     """A key in a viewer: the newest of its Pose widgets answers, if there is one."""
     bare = getattr(viewer, "__wrapped__", viewer)
     for bench, mice in list(_open.items()):
         if bench.viewer is bare and not bench.closed and mice:
             mice[-1].press(name)
             return
+
+
+def _free(viewer: Any, event: Any) -> bool:
+    """No key is held, and no layer that draws or picks has the mouse."""
+    mode = str(getattr(viewer.layers.selection.active, "mode", "pan_zoom"))
+    return not event.modifiers and not event.handled and mode == "pan_zoom"
 
 
 def _kind(event: Any) -> str | None:

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 
-from qtpy.QtWidgets import QComboBox, QSpinBox, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QComboBox, QSpinBox, QVBoxLayout, QWidget
 
 from napari_xreg.widgets.parts.collapsible import Collapsible
 from napari_xreg.widgets.parts.data_buttons import button, row
 from napari_xreg.widgets.parts.form import SettingsForm
 from napari_xreg.widgets.parts.small_print import SmallPrint
+from napari_xreg.widgets.sequence import autoscoper_keys
 from napari_xreg.widgets.sequence.bone_rows import BoneRows
 from napari_xreg.widgets.sequence.curves import MotionPlots
 from napari_xreg.widgets.sequence.several import SeveralBones
@@ -99,6 +100,9 @@ class SequenceControls(QWidget):
         self.bones = Collapsible("Several bones", self.several)
         layout.addWidget(self.bones)
         layout.addWidget(Collapsible("Settings", self.settings))
+        self.autoscoper = QCheckBox(autoscoper_keys.TITLE)
+        self.autoscoper.setToolTip(autoscoper_keys.TIP)
+        layout.addWidget(self.autoscoper)
         layout.addStretch(1)
 
     def follow(

@@ -14,6 +14,7 @@ from napari_xreg.widgets.jobs.telling import sentence, show_info, show_warning, 
 from napari_xreg.widgets.parts.device_choice import preferred_device
 from napari_xreg.widgets.parts.file_dialogs import choose_folder
 from napari_xreg.widgets.parts.scrolling import scrolled
+from napari_xreg.widgets.sequence.autoscoper_keys import AutoscoperKeys
 from napari_xreg.widgets.sequence.controls import BEHIND, HINT, NOWHERE, SequenceControls
 from napari_xreg.widgets.sequence.copied import CopiedPose
 from napari_xreg.widgets.sequence.frames import FramesShown
@@ -75,6 +76,12 @@ class SequenceWidget(Docked):
             self.workbench,
             {COPY: controls.copy_button, PASTE: controls.paste_button, KEEP: controls.key_button},
         )
+        viewer = self.workbench.viewer
+        self._autoscoper = AutoscoperKeys(
+            self.workbench, keep=controls.key_button.click, copy=controls.copy_button.click,
+            paste=controls.paste_button.click, say=lambda words: setattr(viewer, "status", words),
+        )  # fmt: skip
+        controls.autoscoper.toggled.connect(self._autoscoper.switch)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(scrolled(self.controls))
@@ -472,5 +479,6 @@ class SequenceWidget(Docked):
         self.controls.several.close_lane()
         self._drawing.stop()
         self._keys.close()
+        self._autoscoper.switch(False)
         self.copied.close()
         self.frames.close()
