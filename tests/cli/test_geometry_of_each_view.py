@@ -118,3 +118,15 @@ def test_a_pose_for_each(tmp_path):
     thrice = _arguments(*words, *starts, *starts[:2], files=files)
     with pytest.raises(ValueError, match="--start was given 3 times for 2 radiographs"):
         starting_views(thrice, start, radiographs)
+
+
+def test_a_mask_frame_is_subtracted(tmp_path):
+    run = np.random.default_rng(5).random((4, 30, 40)).astype(np.float32)
+    np.save(tmp_path / "run.npy", run)
+    said = ("--sdd", 1200, *SPACED, "--read-as", "line_integral", "--frame", 4)
+    for frames, mask in (("2", run[1]), ("2-3", run[1:3].mean(0)), ("auto", run[0])):
+        typed = _arguments(*said, "--mask-frame", frames, files=(tmp_path / "run.npy",))
+        found = read_xray(typed)
+        np.testing.assert_allclose(found.line_integrals, run[3] - mask, atol=1e-6)
+    with pytest.raises(SystemExit):
+        _arguments(*said, "--mask-frame", "3-2")

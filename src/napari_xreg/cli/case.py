@@ -11,7 +11,7 @@ from napari_xreg.workflows import CaseRequest, OpenedCase, open_case
 # What a data set says itself, by name of the argument; given beside one it would be passed over.
 _SAID = (
     "xray", "radiograph", "volume", "series", "ct_values", "ct_spacing", "labels", "label_names", "landmarks", "truth",
-    "geometry", "sdd", "source_to_isocenter", "pixel_spacing", "principal_point", "field_diameter", "frame",
+    "geometry", "sdd", "source_to_isocenter", "pixel_spacing", "principal_point", "field_diameter", "frame", "mask_frame",
     "read_as", "bone", "i0", "crop", "rotate_180", "no_collimator", "mirrored",
 )  # fmt: skip
 

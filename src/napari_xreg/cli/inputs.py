@@ -104,6 +104,7 @@ def xray_options(arguments: Namespace, number: int, count: int) -> dict[str, Any
     """
     said = {
         "frame": arguments.frame,
+        "mask_frame": arguments.mask_frame,
         "i0": arguments.i0,
         "geometry": arguments.geometry,
         "source_to_detector": arguments.sdd,

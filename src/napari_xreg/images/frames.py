@@ -5,8 +5,8 @@ from typing import Literal
 
 from napari_xreg.images.errors import ReadError, SeveralFrames
 
-Frame = int | Literal["mean"] | None
-"""One of several, counted from 1; all of them, averaged; or not said."""
+Frame = int | Literal["mean"] | Sequence[int] | None
+"""One of several, counted from 1; some or all of them, averaged; or not said."""
 
 
 def chosen_frames(file: str, count: int, frame: Frame) -> Sequence[int]:
@@ -26,7 +26,10 @@ def chosen_frames(file: str, count: int, frame: Frame) -> Sequence[int]:
         )
     if frame == "mean":
         return range(1, count + 1)
-    number = 1 if frame is None else frame
-    if not 1 <= number <= count:
-        raise ReadError(f"{file}: holds {count} frame(s), there is no frame {number}")
-    return [number]
+    numbers = [1] if frame is None else [frame] if isinstance(frame, int) else list(frame)
+    for number in numbers:
+        if not 1 <= number <= count:
+            raise ReadError(f"{file}: holds {count} frame(s), there is no frame {number}")
+    if not numbers:
+        raise ReadError(f"{file}: no frame was named")
+    return numbers

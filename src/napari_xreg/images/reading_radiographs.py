@@ -1,5 +1,6 @@
 """Read a radiograph from a file of any kind: pixels, what they mean, and geometry."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -19,6 +20,7 @@ def read_radiograph(
     path: Path | str,
     *,
     frame: int | Literal["mean"] | None = None,
+    mask_frame: int | Sequence[int] | Literal["auto"] | None = None,
     read_as: Literal["intensity", "line_integral"] | None = None,
     bone: Literal["dark", "bright"] | None = None,
     i0: float | None = None,
@@ -50,6 +52,10 @@ def read_radiograph(
     ----------
     frame
         One of several, counted from 1, or "mean".
+    mask_frame
+        Of a DSA run: the frame before the contrast agent, or several of them to be averaged, whose line
+        integrals are taken from those of `frame`, so that vessels are left. "auto": those that the file
+        names, else the first. None: nothing is subtracted.
     read_as
         "intensity": values rise with X-ray intensity, and the logarithm is taken. "line_integral":
         they rise with attenuation and are used as they are. None: as the file says.
@@ -106,6 +112,13 @@ def read_radiograph(
     except ValueError as error:
         raise ReadError(f"{path.name}: {error}") from error
     stored = read_stored_image(path, frame=frame)
+    masks = None if mask_frame is None else _mask_frames(stored, frame, mask_frame)
+    before = None if masks is None else read_stored_image(path, frame=masks)
+    if before is not None and before.geometry.known() != stored.geometry.known():
+        raise ReadError(
+            f"{path.name}: the C-arm moved between the mask frame and frame {frame}, so they cannot be "
+            "subtracted: choose a mask frame of the same view"
+        )
     record = stored.geometry
     if geometry is not None:
         if not isinstance(geometry, GeometryRecord):
@@ -118,15 +131,50 @@ def read_radiograph(
         stored = replace(stored, meaning=read_as, bone=stored.bone if keep_bone else None)
     if bone is not None:
         stored = replace(stored, bone=bone)
+    if before is not None:
+        before = replace(before, meaning=stored.meaning, bone=stored.bone)
     radiograph = radiograph_from_stored(
-        stored, i0=i0, find_collimator=find_collimator, source=path.name
+        stored, i0=i0, find_collimator=find_collimator, source=path.name, before=before
     )
+    if masks is not None:
+        radiograph = replace(radiograph, notes=(_said(masks, frame), *radiograph.notes))
     if crop is not None:
         try:
             radiograph = radiograph.crop(*crop)
         except (TypeError, ValueError) as error:
             raise ReadError(f"{path.name}: {error}") from error
     return radiograph.rotate180() if rotate180 else radiograph
+
+
+def _mask_frames(
+    stored: StoredImage, frame: Frame, said: int | Sequence[int] | Literal["auto"]
+) -> tuple[int, ...]:
+    """Frames to subtract, counted from 1."""
+    if said == "auto":
+        masks: tuple[int, ...] = stored.mask_frames or (1,)
+    else:
+        masks = (said,) if isinstance(said, int) else tuple(said)
+    if stored.subtracted:
+        raise ReadError(f"{stored.file}: is subtracted already: leave the mask frame out")
+    if not isinstance(frame, int):
+        raise ReadError(
+            f"{stored.file}: a mask frame is subtracted from one frame that shows the vessels: choose that one"
+        )
+    if frame in masks:
+        raise ReadError(
+            f"{stored.file}: frame {frame} is the mask frame, so nothing would be left: choose a frame "
+            "that shows the vessels, or another mask frame"
+        )
+    return masks
+
+
+def _said(masks: tuple[int, ...], frame: Frame) -> str:
+    which = (
+        f"frame {masks[0]}"
+        if len(masks) == 1
+        else f"the mean of frames {', '.join(map(str, masks))}"
+    )
+    return f"{which} subtracted from frame {frame} (logarithms)"
 
 
 def read_stored_image(path: Path, *, frame: Frame = None) -> StoredImage:

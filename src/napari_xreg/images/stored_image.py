@@ -46,6 +46,8 @@ class StoredImage:
         Unattenuated intensity, in stored values, if the file says it.
     subtracted
         As of `Radiograph`.
+    mask_frames
+        Frames, counted from 1, that the file says to subtract (DSA).
     """
 
     pixels: Float[Tensor, "rows columns"]
@@ -60,6 +62,7 @@ class StoredImage:
     mask: Bool[Tensor, "rows columns"] | None = None
     simulated: bool = False
     subtracted: bool = False
+    mask_frames: tuple[int, ...] = ()
     why_no_meaning: str = "the file does not say what its values are"
     notes: tuple[str, ...] = ()
 
@@ -84,9 +87,20 @@ class IncompleteRadiograph(ReadError):
 
 
 def radiograph_from_stored(
-    stored: StoredImage, *, i0: float | None, find_collimator: bool, source: str
+    stored: StoredImage,
+    *,
+    i0: float | None,
+    find_collimator: bool,
+    source: str,
+    before: StoredImage | None = None,
 ) -> Radiograph:
     """Line integrals, mask and geometry of a stored image.
+
+    Parameters
+    ----------
+    before
+        The same view without contrast agent, with the same meaning: its line integrals are taken away, so
+        that the attenuation of the contrast agent is left. I0 and any other common offset cancel.
 
     Raises
     ------
@@ -108,11 +122,16 @@ def radiograph_from_stored(
     _check_pixels(stored)
     carm = _carm(stored)
     stored = _with_assumptions(stored)
+    frames = 1
+    if before is not None:
+        _check_pixels(before)
+        # As one image, so that both get the same unit and the same I0.
+        stored, frames = _one_above_the_other(stored, before), 2
     try:
         nominal = stored.geometry.nominal()
         stored = replace(stored, i0=stored.i0 if i0 is None else i0)
         if stored.meaning == "intensity":
-            image, mask, used_i0, notes = _from_intensity(stored, find_collimator)
+            image, mask, used_i0, notes = _from_intensity(stored, find_collimator, frames)
         elif stored.meaning == "log_intensity":
             image, mask, used_i0, notes = _from_log(stored)
         else:
@@ -121,6 +140,14 @@ def radiograph_from_stored(
         raise
     except ValueError as error:
         raise ReadError(f"{stored.file}: {error}") from error
+    if before is not None:
+        contrast, without = image.chunk(2)
+        usable = None if mask is None else mask[: len(contrast)] & mask[len(contrast) :]
+        image = (
+            contrast - without if usable is None else torch.where(usable, contrast - without, 0.0)
+        )
+        mask, used_i0 = usable, None
+        notes = tuple(note for note in notes if not note.startswith("i0 was not known"))
     return Radiograph(
         image.float(),
         carm,
@@ -130,11 +157,19 @@ def radiograph_from_stored(
         i0=used_i0,
         nominal=nominal,
         simulated=stored.simulated,
-        subtracted=stored.subtracted,
+        subtracted=stored.subtracted or before is not None,
         source=source,
         geometry=stored.geometry,
         notes=(*stored.geometry.notes, *stored.notes, *notes),
     )
+
+
+def _one_above_the_other(stored: StoredImage, before: StoredImage) -> StoredImage:
+    masks = [
+        torch.ones_like(x.pixels, dtype=torch.bool) if x.mask is None else x.mask
+        for x in (stored, before)
+    ]
+    return replace(stored, pixels=torch.cat([stored.pixels, before.pixels]), mask=torch.cat(masks))
 
 
 def _carm(stored: StoredImage) -> CArm:
@@ -196,7 +231,8 @@ def _check_pixels(stored: StoredImage) -> None:
         )
 
 
-def _from_intensity(stored: StoredImage, find_collimator: bool) -> _Result:
+def _from_intensity(stored: StoredImage, find_collimator: bool, frames: int) -> _Result:
+    """Of one image, or of `frames` of them one above the other."""
     intensity, ends = stored.pixels, stored.value_range
     saturation = None if ends is None else ends.width
     notes: list[str] = []
@@ -217,11 +253,14 @@ def _from_intensity(stored: StoredImage, find_collimator: bool) -> _Result:
         saturation = ends.high
     mask = stored.mask
     if find_collimator:
-        field = collimator_mask(intensity)
-        if field.shape != "none":
-            mask = field.mask if mask is None else mask & field.mask
-            share = 100 * (1 - float(field.mask.double().mean()))
-            notes.append(f"collimator found in the image ({field.shape}): {share:.0f} % masked")
+        fields = [collimator_mask(each) for each in intensity.chunk(frames)]
+        inside = torch.cat([field.mask for field in fields])
+        if any(field.shape != "none" for field in fields):
+            mask = inside if mask is None else mask & inside
+        for field in fields:
+            if field.shape != "none":
+                share = 100 * (1 - float(field.mask.double().mean()))
+                notes.append(f"collimator found in the image ({field.shape}): {share:.0f} % masked")
     found = line_integrals_from_intensity(intensity, i0=stored.i0, mask=mask, saturation=saturation)
     return found.values, found.mask, found.i0, (*notes, *found.notes)
 

@@ -304,13 +304,47 @@ def test_frames_are_chosen(widget, tmp_path, qtbot, loaded, radiograph):
     write_geometry(tmp_path / "run.npy.json", record)
     widget.load(path, "radiograph", read_as="line_integral")
     question = answer(qtbot, widget, OneOf)
-    assert question.choice.count() == 4
+    assert question.choice.count() == 5
     question.choice.setCurrentText("frame 2")
     click(qtbot, question.ok)
     loaded(widget)
     found = widget.workbench.session.exposures.active.radiograph
     assert found.carm.detector.shape == (rows, columns)
     torch.testing.assert_close(found.line_integrals, 2 * radiograph.line_integrals)
+
+
+def test_a_mask_frame_is_chosen_and_the_frame_it_is_taken_from(
+    widget, tmp_path, qtbot, loaded, radiograph
+):
+    path = tmp_path / "run.npy"
+    image = radiograph.line_integrals.numpy()
+    np.save(path, np.stack([image, 1.5 * image, 4 * image]))
+    record = given_geometry(
+        source_to_detector=1020.0, source_to_isocenter=750.0, pixel_spacing=(3.4, 3.4)
+    )
+    write_geometry(tmp_path / "run.npy.json", record)
+    widget.load(path, "radiograph", read_as="line_integral")
+    first = answer(qtbot, widget, OneOf)
+    first.choice.setCurrentIndex(1)
+    click(qtbot, first.ok)
+    qtbot.waitUntil(lambda: widget.question not in (None, first), timeout=20_000)
+    before = widget.question
+    assert before.choice.itemText(0) == "the one that the file names, else the first"
+    before.choice.setCurrentText("frame 2")
+    click(qtbot, before.ok)
+    qtbot.waitUntil(lambda: widget.question not in (None, before), timeout=20_000)
+    contrast = widget.question
+    assert [contrast.choice.itemText(i) for i in range(contrast.choice.count())] == [
+        "frame 1",
+        "frame 3",
+    ]
+    contrast.choice.setCurrentText("frame 3")
+    click(qtbot, contrast.ok)
+    loaded(widget)
+    entry = widget.workbench.session.exposures.active
+    torch.testing.assert_close(entry.radiograph.line_integrals, 2.5 * radiograph.line_integrals)
+    assert entry.radiograph.subtracted
+    assert entry.source.options["mask_frame"] == 2
 
 
 # ---------------------------------------------------------------------- samples and simulation

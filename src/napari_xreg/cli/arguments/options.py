@@ -5,7 +5,14 @@ import dataclasses
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
-from napari_xreg.cli.arguments.values import frame, number, positive, positive_number, whole
+from napari_xreg.cli.arguments.values import (
+    frame,
+    mask_frame,
+    number,
+    positive,
+    positive_number,
+    whole,
+)
 from napari_xreg.options import Setting, settings_of
 
 Settings = TypeVar("Settings")
@@ -318,6 +325,14 @@ def add_radiograph_geometry(parser: argparse.ArgumentParser) -> None:
         action="append",
         type=frame,
         help="of a multi-frame file: 1, 2, ... or mean; of a folder or a trial the number in the name",
+    )
+    pixels.add_argument(
+        "--mask-frame",
+        action="append",
+        type=mask_frame,
+        metavar="N",
+        help="of a DSA run: the frame before the contrast agent, which is subtracted so that vessels are left; "
+        "2-4: the mean of these; auto: those that the file names, else the first",
     )
     pixels.add_argument("--read-as", choices=("intensity", "line_integral"))
     pixels.add_argument("--bone", choices=("dark", "bright"))

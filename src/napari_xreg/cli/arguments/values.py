@@ -71,3 +71,16 @@ def threads(text: str) -> int:
 def frame(text: str) -> int | str:
     """A frame (those of a folder or a trial may begin at 0), or ``mean``."""
     return "mean" if text == "mean" else whole(text)
+
+
+def mask_frame(text: str) -> int | str | list[int]:
+    """The frame that is subtracted, the first and last of several (``2-4``), or ``auto``."""
+    if text == "auto":
+        return text
+    first, dash, last = text.partition("-")
+    if not dash:
+        return whole(first)
+    numbers = list(range(whole(first), min(whole(last), whole(first) + 10_000) + 1))
+    if not numbers:
+        raise argparse.ArgumentTypeError(f"expected the first frame, then the last: got {text}")
+    return numbers

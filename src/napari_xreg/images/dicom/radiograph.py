@@ -98,6 +98,7 @@ def _read(path: Path, frame: Frame) -> StoredImage:
         i0=private.get("i0"),
         simulated=private.get("simulated", False),
         subtracted=private.get("subtracted", False),
+        mask_frames=_mask_frames(dataset),
     )
     stored = with_meaning(stored, header)
     return replace(stored, notes=(*notes, *stored.notes))
@@ -151,12 +152,22 @@ def _check_kind(dataset: Dataset, file: str) -> None:
 def _chosen(dataset: Dataset, frame: Frame, file: str) -> Sequence[int]:
     frames = max(1, int(dataset.get("NumberOfFrames") or 1))
     moving = str(dataset.get("PositionerMotion") or "").upper() == "DYNAMIC"
-    if frame == "mean" and frames > 1 and moving:
+    chosen = chosen_frames(file, frames, frame)
+    if len(chosen) > 1 and moving:
         raise ReadError(
             f"{file}: the C-arm moves from frame to frame, so their mean has no geometry: "
             f"choose one of the frames 1..{frames}"
         )
-    return chosen_frames(file, frames, frame)
+    return chosen
+
+
+def _mask_frames(dataset: Dataset) -> tuple[int, ...]:
+    """Of the first average that the Mask Subtraction Sequence (C.7.6.10) says to subtract."""
+    for item in dataset.get("MaskSubtractionSequence") or ():
+        numbers = item.get("MaskFrameNumbers")
+        if str(item.get("MaskOperation") or "") == "AVG_SUB" and numbers:
+            return tuple(int(number) for number in np.atleast_1d(numbers))
+    return ()
 
 
 def _pixels(path: Path, dataset: Dataset, frames: Sequence[int]) -> NDArray[Any]:

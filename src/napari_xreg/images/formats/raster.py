@@ -220,7 +220,8 @@ def _grey(array: NDArray[Any], file: str, frame: Frame) -> NDArray[Any]:
     if array.ndim == 3 and array.size:
         numbers = chosen_frames(file, len(array), frame)
         if len(numbers) > 1:
-            return np.asarray(array.mean(0, dtype=np.float64))
+            total = sum(array[number - 1].astype(np.float64) for number in numbers)
+            return np.asarray(total / len(numbers))
         return np.asarray(array[numbers[0] - 1])
     if array.ndim != 2 or min(array.shape) < 1:
         raise ReadError(f"{file}: has shape {array.shape}, a radiograph has rows and columns")

@@ -209,7 +209,17 @@ class ReadFile:
         try:
             radiograph = read_radiograph(path, **self.options)
         except SeveralFrames as several:
-            options = {"mean of all frames": self._with("radiograph", frame="mean")}
+            if "mask_frame" in self.options:
+                return Choice(
+                    f"Which of the {several.frames} images shows the vessels?",
+                    {
+                        f"frame {number}": self._with("radiograph", frame=number)
+                        for number in range(1, several.frames + 1)
+                        if number != self.options["mask_frame"]
+                    },
+                )
+            options: dict[str, Any] = {"mean of all frames": self._with("radiograph", frame="mean")}
+            options[_SUBTRACT] = MaskFrame(self._with("radiograph"), several.frames)
             for number in range(1, several.frames + 1):
                 options[f"frame {number}"] = self._with("radiograph", frame=number)
             return Choice(f"{path.name} holds {several.frames} images. Which one?", options)
@@ -231,6 +241,42 @@ class ReadFile:
         more: dict[str, Any] = {"geometry": geometry}
         more |= {k: v for k, v in (("read_as", read_as), ("bone", bone)) if v is not None}
         return replace(self, options={**self.options, **more})
+
+
+_SUBTRACT = "vessels alone: one frame less a frame before the contrast agent (DSA)"
+
+
+@dataclass(frozen=True)
+class MaskFrame:
+    """Ask which frame of a run is subtracted; which one it is taken from is asked next.
+
+    Parameters
+    ----------
+    read
+        The run.
+    frames
+        How many it has.
+    """
+
+    read: ReadFile
+    frames: int
+
+    @property
+    def words(self) -> str:
+        """For a progress bar."""
+        return self.read.words
+
+    def answer(self) -> Choice:
+        """A request for each frame."""
+        said: Mapping[str, int | str] = {
+            "the one that the file names, else the first": "auto",
+            **{f"frame {number}": number for number in range(1, self.frames + 1)},
+        }
+        choices = {
+            words: replace(self.read, options={**self.read.options, "mask_frame": frame})
+            for words, frame in said.items()
+        }
+        return Choice("Which image was taken before the contrast agent?", choices)
 
 
 @dataclass(frozen=True)
