@@ -224,7 +224,7 @@ def test_what_is_lost_is_not_looked_for_for_ever(volume, images):
     assert [frame.number for frame in events] == [5, 6, 7, 4, 3]
     assert [frame.state for frame in found.frames[3:]] == [FrameState.OPEN] * 3
     assert "no usable content" in found.frames[3].words
-    assert found.frames[-1].words == "The body was lost before this frame."
+    assert found.frames[-1].words == "Lost before this frame."
     assert found.frames[-1].world_from_camera is None
 
 

@@ -1,5 +1,8 @@
 """File > Open, a drop on the canvas and File > Open Sample, in a window at which somebody waits."""
 
+import subprocess
+import sys
+
 import nibabel
 import numpy as np
 import pytest
@@ -16,6 +19,7 @@ from napari_xreg.images import Landmark, write_landmarks, write_radiograph
 from napari_xreg.session import Session, write_session
 from napari_xreg.simulation import phantom
 from napari_xreg.widgets import DataWidget, menu
+from napari_xreg.widgets.data import reading
 from napari_xreg.widgets.data.questions import MissingGeometry, OneOf
 from napari_xreg.widgets.docks.opening import found
 
@@ -85,6 +89,8 @@ def test_a_case_opened_before_any_widget_is_the_session_and_in_the_list_once(sho
     data = data_of(shown, qtbot)
     session = data.workbench.session
     qtbot.waitUntil(lambda: data.question is not None, timeout=WAIT)
+    assert data.queue.at_work  # and yet nothing is read
+    assert not data.queue.busy
     assert session.patient.volume is None
     assert session.exposures.all == ()
     say(data, qtbot, "CT")
@@ -102,6 +108,8 @@ def test_a_case_opened_before_any_widget_is_the_session_and_in_the_list_once(sho
 def test_a_drop_on_the_canvas_is_one_series(shown, qtbot, tmp_path, monkeypatch):
     """napari hands its slices over one by one."""
     slices = sorted(write_series(tmp_path / "series").iterdir())
+    read, sources = reading.read_ct, []
+    monkeypatch.setattr(reading, "read_ct", lambda source: sources.append(source) or read(source))
     mime = QMimeData()
     mime.setUrls([QUrl.fromLocalFile(str(path)) for path in slices])
     event = QDropEvent(
@@ -115,8 +123,8 @@ def test_a_drop_on_the_canvas_is_one_series(shown, qtbot, tmp_path, monkeypatch)
     in_the_loop(lambda: shown.__wrapped__.window._qt_viewer.dropEvent(event))
     data = data_of(shown, qtbot)
     qtbot.waitUntil(lambda: data.workbench.session.patient.volume is not None, timeout=WAIT)
-    qtbot.waitUntil(lambda: not data.queue.busy, timeout=WAIT)
-    assert data.question is None  # the second slice is no other patient
+    qtbot.waitUntil(lambda: not data.queue.at_work, timeout=WAIT)
+    assert len(sources) == 1
     assert data.workbench.session.patient.volume.shape[0] == len(slices)
     assert len(shown.layers) == 0
 
@@ -152,6 +160,21 @@ def test_a_radiograph_that_lacks_its_geometry_asks_for_it(shown, qtbot, tmp_path
     data = data_of(shown, qtbot)
     qtbot.waitUntil(lambda: isinstance(data.question, MissingGeometry), timeout=WAIT)
     data.question.close()
+
+
+def test_nothing_heavy_is_imported_to_hand_a_file_over(tmp_path):
+    file = tmp_path / "ct.nii.gz"
+    file.touch()
+    code = (
+        "import sys\n"
+        "from napari_xreg.widgets.data import opening\n"
+        "opening._viewer_in_use = lambda: object()\n"
+        "assert opening.get_reader(sys.argv[1]) is opening._hand_over\n"
+        "print([m for m in ('torch', 'napari_xreg.images') if m in sys.modules])"
+    )
+    this = [sys.executable, "-c", code, str(file)]
+    said = subprocess.run(this, capture_output=True, text=True, check=True)
+    assert said.stdout == "[]\n"
 
 
 def test_a_file_waits_for_a_widget_that_is_still_imported(shown, files, qtbot, monkeypatch):

@@ -53,6 +53,7 @@ def test_clicked_one_after_the_other_they_give_the_true_pose(shown, widget, qtbo
     wanted = exact(session)
     before = session.poses.current
     assert "at least 4" in widget.result.status.words
+    button, place = widget.result.use, widget.result.use.pos()
     qtbot.mouseClick(widget.picking.start_button, LEFT)
     assert widget.picking.guide.name == "ASIS-l"
     assert "on the radiograph" in widget.picking.words.words  # its position is known
@@ -71,6 +72,7 @@ def test_clicked_one_after_the_other_they_give_the_true_pose(shown, widget, qtbo
         np.testing.assert_allclose(mark.pixel, wanted[mark.name], atol=1.5 * half)
     answer = solved(qtbot, widget)
     assert answer.solution
+    assert button.pos() == place  # whatever is said above it
     truth = truth_of(session)
     assert angle_deg(answer.pose, truth) < 1.0
     # It follows: what was clicked here moved the C-arm.

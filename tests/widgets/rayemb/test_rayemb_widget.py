@@ -193,7 +193,7 @@ def test_what_lies_over_the_radiograph_can_be_chosen(seen, widget, bench, qtbot)
     assert not heat.visible
     assert canvas.overlay == "blend"
     qtbot.mouseClick(widget.embedding, LEFT, pos=QPoint(8, widget.embedding.height() // 2))
-    assert bench.viewer.layers["RayEmb embedding"].visible
+    assert bench.viewer.layers["RayEmb feature map"].visible
 
 
 # ---------------------------------------------------------------------- the list

@@ -79,7 +79,7 @@ def solve_pnp(
     pivot = pivot.detach().to("cpu", torch.float64)
     status = _degenerate(world[mask])
     if status is not None:
-        count = (f"{int(mask.sum())} of {len(names)} are kept",) if len(names) else ()
+        count = (f"{int(mask.sum())} of {len(names)} used",) if len(names) else ()
         return failed(status, pivot, names, considered, *count, *correspondences.notes)
     views = views_of(correspondences, carm, mask, settings)
     answer = search(views, search_of(correspondences, carm, settings), _start(start))

@@ -11,7 +11,7 @@ from napari_xreg.geometry import Detector
 from napari_xreg.viewer.detector.uncertainty import ellipse_chords
 from napari_xreg.viewer.layer_shelf import MILLIMETRES, LayerShelf, place, rescale, set_in_place
 
-EMBEDDING, FOUND, ELLIPSE = "RayEmb embedding", "RayEmb points", "RayEmb ellipse"
+EMBEDDING, FOUND, ELLIPSE = "RayEmb feature map", "RayEmb points", "RayEmb ellipse"
 MISS, HERE, PEAK = "RayEmb distance", "RayEmb projection", "RayEmb peak"
 ROLES = (EMBEDDING, FOUND, ELLIPSE, MISS, HERE, PEAK)
 """From bottom to top."""

@@ -12,7 +12,7 @@ from napari_xreg.widgets.refine.verdict_line import VerdictLine
 from napari_xreg.workflows import BonesSettings
 
 NO_LABELS = "Load a label map of the CT first (Data): it says which voxels belong to which bone."
-FINDING = "Looking which structures occur …"
+FINDING = "Looking through the label map …"
 
 
 class BonesControls(QWidget):

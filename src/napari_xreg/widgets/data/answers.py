@@ -19,7 +19,7 @@ from napari_xreg.images import (
     UnknownValues,
     Volume,
 )
-from napari_xreg.session import Source
+from napari_xreg.session import Session, Source
 from napari_xreg.widgets.data.load_queue import Loadable
 
 
@@ -80,9 +80,10 @@ class Marks:
 
 @dataclass(frozen=True, eq=False)
 class SessionFile:
-    """A file that holds a session: opened by the widget itself."""
+    """The session of a file."""
 
-    path: str
+    session: Session
+    name: str
 
 
 @dataclass(frozen=True, eq=False)

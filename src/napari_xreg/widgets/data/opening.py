@@ -5,7 +5,7 @@ front, reads off the main thread, asks what a file does not say and keeps what w
 the file had been dropped on it. Shown are the canvas's own layers, once. A script, whose next line may ask
 something of the layers, gets layers.
 
-What computes is imported by the functions that need it: the menu of samples waits for no import.
+What computes is imported by the functions that need it: the window waits for none of it.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,47 +24,47 @@ Reader = Callable[[Paths], Layers]
 
 _NOTHING: list[tuple[None]] = [(None,)]
 """napari's sign for a file that was read and adds no layer."""
+_OURS = (
+    ".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd", ".dcm", ".dicom", ".ima", ".fcsv", ".mrk.json",
+    ".xreg.json",
+)  # fmt: skip
+"""Endings of what nobody but us reads as what it is; others are looked into."""
 _TOGETHER_MS = 200
 """napari hands over files that were opened together one by one; no two of them are further apart."""
 
 
 def get_reader(path: Paths) -> Reader | None:
-    """The reader of a CT, radiograph, landmarks, trial or session, or of several; None for anything else."""
+    """The reader of a CT, radiograph, landmarks, trial or session, or of several; None for anything else.
+
+    Where somebody waits, a file that is ours by its name is not looked at here: that would import torch
+    in the window's thread.
+    """
+    if _viewer_in_use() is not None and all(map(_by_name, _listed(path))):
+        return _hand_over
     from napari_xreg.viewer import get_reader as get_layer_reader
 
     read_layers = get_layer_reader(path)
     if read_layers is None:
         return None
-
-    def read(path: Paths) -> Layers:
-        viewer = _viewer_in_use()
-        if viewer is None:
-            return list(read_layers(path))
-        _handed(viewer).add([path] if isinstance(path, str) else path)
-        return list(_NOTHING)
-
-    return read
+    return lambda path: _hand_over(path) if _viewer_in_use() else list(read_layers(path))
 
 
 def get_data_set_reader(path: Paths) -> Reader | None:
     """The reader of a data set, for the Data widget alone: it asks for case and radiograph."""
     from napari_xreg.datasets import is_data_set
 
-    paths = [path] if isinstance(path, str) else path
+    paths = _listed(path)
     return read_data_set if len(paths) == 1 and is_data_set(Path(paths[0])) else None
 
 
 def read_data_set(path: Paths) -> Layers:
     """Hand it to Data, also that of a script: there are no layers of it."""
-    viewer = napari.current_viewer()
-    if viewer is not None:
-        _handed(viewer).add([path] if isinstance(path, str) else path)
-    return list(_NOTHING)
+    return _hand_over(path)
 
 
 def get_sample_reader(path: Paths) -> Reader | None:
     """The reader of a sample by its address in the manifest, ``napari-xreg://sample/NAME``."""
-    return read_sample if isinstance(path, str) or len(path) == 1 else None
+    return read_sample if len(_listed(path)) == 1 else None
 
 
 def read_sample(path: Paths) -> Layers:
@@ -75,7 +75,7 @@ def read_sample(path: Paths) -> Layers:
     ReadError
         In a script: if the sample is not there.
     """
-    name = (path if isinstance(path, str) else path[0]).rpartition("/")[2]
+    name = _listed(path)[0].rpartition("/")[2]
     viewer = _viewer_in_use()
     if viewer is None:
         from napari_xreg.viewer import SAMPLES
@@ -94,9 +94,20 @@ def _viewer_in_use() -> Any:
     return viewer if QThread.currentThread() is window.thread() else None
 
 
-def _handed(viewer: Any) -> "_Handed":
-    window = viewer.window._qt_window
-    return window.findChild(_Handed) or _Handed(viewer, window)
+def _hand_over(path: Paths) -> Layers:
+    viewer = napari.current_viewer()
+    if viewer is not None:
+        window = viewer.window._qt_window
+        (window.findChild(_Handed) or _Handed(viewer, window)).add(_listed(path))
+    return list(_NOTHING)
+
+
+def _by_name(path: str) -> bool:
+    return path.lower().endswith(_OURS) and Path(path).is_file()
+
+
+def _listed(path: Paths) -> list[str]:
+    return [path] if isinstance(path, str) else list(path)
 
 
 class _Handed(QObject):
@@ -119,13 +130,13 @@ class _Handed(QObject):
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(_TOGETHER_MS)
-        self._timer.timeout.connect(self._hand_over)
+        self._timer.timeout.connect(self._open)
 
     def add(self, paths: Sequence[str]) -> None:
         """After those that wait."""
         self._paths += map(str, paths)
         self._timer.start()
 
-    def _hand_over(self) -> None:
+    def _open(self) -> None:
         paths, self._paths = self._paths, []
         when_open(self._viewer, "Data", lambda data: data.load_together(paths))

@@ -22,10 +22,12 @@ from napari_xreg.images import (
     read_landmarks,
     read_radiograph,
 )
+from napari_xreg.progress import run
 from napari_xreg.session import (
     SESSION_ENDING,
     Source,
     file_source,
+    opening,
     read_ct,
     read_label_map,
     read_xray,
@@ -122,7 +124,7 @@ class ReadFile:
         if kind == "weights":
             return network_file(Path(self.path))
         if kind == "session":
-            return SessionFile(self.path)
+            return SessionFile(run(opening(self.path)), Path(self.path).name)
         if kind == "study":
             return StudyFolder(Path(self.path))
         if kind == "trial":

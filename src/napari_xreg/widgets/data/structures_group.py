@@ -56,7 +56,7 @@ class StructuresGroup(QGroupBox):
         if not self._timer.isActive():
             self.structures.mark(session.patient.structures)
         self.words.setText(
-            "looking which structures occur …"
+            "looking through the label map …"
             if not known
             else f"{len(session.patient.structures)} rendered and registered"
             if session.patient.structures

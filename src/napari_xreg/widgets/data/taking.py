@@ -10,7 +10,7 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QWidget
 
 from napari_xreg.images import Volume
-from napari_xreg.session import Session, Source, opening, supply
+from napari_xreg.session import Source, supply
 from napari_xreg.widgets.data.answers import (
     CT,
     Choice,
@@ -100,7 +100,9 @@ class Taking:
             case Marks():
                 self._take_landmarks(answer)
             case SessionFile():
-                self._open(answer.path)
+                session.restore(answer.session.capture()(), f"open {answer.name}")
+                for problem in answer.session.problems:
+                    show_warning(problem)
             case Brought():
                 self._opened.take(answer)
             case Settled():
@@ -181,7 +183,7 @@ class Taking:
             return
         new = "the new one" if source is None else Path(source.path).name
         self._ask_first(
-            f"There is a CT already. Is {new} of the same patient? Either way the present label map "
+            f"There is a CT already. Is {new} of the same patient? Either way the current label map "
             "and results are removed; Undo (Pose widget) brings everything back.",
             {
                 "another patient: landmarks are removed too, each C-arm returns to its start": (
@@ -236,13 +238,3 @@ class Taking:
                 self._session.patient.set_labels(sample.labels, sample.labels_source)
             if sample.landmarks:
                 self._session.landmarks.set(sample.landmarks)
-
-    def _open(self, path: str) -> None:
-        name = Path(path).name
-
-        def take(opened: Session) -> None:
-            self._session.restore(opened.capture()(), f"open {name}")
-            for problem in opened.problems:
-                show_warning(problem)
-
-        self._bench.jobs.start(f"Opening {name}", lambda _: opening(path), on_result=take)

@@ -9,6 +9,9 @@ from napari_xreg.widgets.parts.small_print import SmallPrint
 from napari_xreg.widgets.pose.words import carm_words, truth_error_mm
 from napari_xreg.workflows import Solved
 
+_LINES = 5
+"""Of small print: a sentence, the pose in two, how well it fits; or why there is no pose."""
+
 
 class LandmarksResult(QWidget):
     """The pose in the C-arm's terms, and what can be done with it."""
@@ -58,8 +61,16 @@ class LandmarksResult(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
+        # Room for all that may be said: no button moves when words come and go.
+        said = QWidget()
+        inside = QVBoxLayout(said)
+        inside.setContentsMargins(0, 0, 0, 0)
+        inside.setSpacing(4)
         for words in (self.status, self.pose, self.fit):
-            layout.addWidget(words)
+            inside.addWidget(words)
+        inside.addStretch(1)
+        said.setMinimumHeight(_LINES * self.status.fontMetrics().lineSpacing() + 10)
+        layout.addWidget(said)
         layout.addWidget(self.other)
         layout.addWidget(self.follow)
         layout.addWidget(self.ellipses)

@@ -38,7 +38,7 @@ class MotionPlots(QWidget):
         self._view.scene().sigMouseClicked.connect(self._click)
         self._view.setMinimumWidth(40)
         self._view.setToolTip(
-            "How the body moved since the first frame (turns about the patient's axes, shifts of the pivot). Dots: as registered, in the colour of the frame; "
+            "How the bone moved since the first frame (turns about the patient's axes, shifts of the pivot). Dots: as registered, in the colour of the frame; "
             "line and band,\nin the colour of the bone: the smooth motion and twice its standard deviation. Click to go to a frame."
         )
         self.plots: dict[str, _Plot] = {}

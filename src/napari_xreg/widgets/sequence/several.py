@@ -15,7 +15,7 @@ from napari_xreg.widgets.sequence.trial_bones import TrialBones
 from napari_xreg.workflows import FactsRequest, TrialOfSession, bones_of_structures, trial_of
 
 NO_LABELS = "Load a label map of the CT (Data): it says which voxels belong to which bone."
-FINDING = "Looking which structures occur …"
+FINDING = "Looking through the label map …"
 SEVERAL = "Ticked bones move by themselves, beside the rest of the CT; all of them are tracked together. None: what is rendered, as one."
 OF_A_TRIAL = "Ticked bones of the trial are tracked together, each from its own CT. Choose one in the list above to bring it to where it is."
 

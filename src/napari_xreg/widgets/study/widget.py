@@ -99,7 +99,7 @@ class StudyWidget(Docked):
         )  # the table takes the rest
         self.show_button = button(
             "Open this case",
-            "CT, radiographs and result become the session; undo brings the present one back. What is open "
+            "CT, radiographs and result become the session; undo brings back what was open. What is open "
             "was read, or simulated, again.",
             self.open_chosen,
         )

@@ -38,9 +38,9 @@ from napari_xreg.workflows.tracking.smooth_motion import smooth_motion
 from napari_xreg.workflows.tracking.sought import Found, Seen, Sought
 from napari_xreg.workflows.tracking.tracks import as_seen_words
 
-LOST = "The body was lost before this frame."
+LOST = "Lost before this frame."
 CANCELLED = "Cancelled before this frame was done."
-TOO_FAR = "What fits best lies too far from where the body was expected."
+TOO_FAR = "What fits best lies too far from where it was expected."
 STEADY = 5
 """Frames; what lay farther back says nothing of the velocity, and after so many looks in vain no wider one is
 taken: it would cost far more than all that is found."""
