@@ -164,6 +164,9 @@ def test_bones_have_a_strip_each_and_the_chosen_one_its_curves_and_its_pose(
     # In its own colour, which is seen on the dark window as it is.
     own = QColor(colours_of([PATIENT, "femur_left"], PATIENT)["femur_left"])
     assert controls.plots.plots["turn x"].curve.opts["pen"].color() == own
+    assert [brush.color() for brush in controls.plots.plots["turn x"].dots.data["brush"]] == [
+        own
+    ] * 2
     # Against the patient, who stays, it is the same, and without standard deviations of the smooth motion.
     controls.against.setCurrentIndex(controls.against.findData(PATIENT))
     turn = controls.plots.plots["turn x"].dots.getData()[1]

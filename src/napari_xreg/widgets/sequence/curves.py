@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 import pyqtgraph as pg  # isort: skip  # after qtpy: it takes the binding that is loaded
 from pyqtgraph.GraphicsScene.mouseEvents import MouseClickEvent  # isort: skip
 
-from napari_xreg.session import TrackedFrame
+from napari_xreg.session import FrameState, TrackedFrame
 from napari_xreg.widgets.parts.readable import readable
 from napari_xreg.widgets.parts.small_plot import small_plot
 from napari_xreg.widgets.sequence.strip import COLORS
@@ -38,8 +38,8 @@ class MotionPlots(QWidget):
         self._view.scene().sigMouseClicked.connect(self._click)
         self._view.setMinimumWidth(40)
         self._view.setToolTip(
-            "How the bone moved since the first frame (turns about the patient's axes, shifts of the pivot). Dots: as registered, in the colour of the frame; "
-            "line and band,\nin the colour of the bone: the smooth motion and twice its standard deviation. Click to go to a frame."
+            "How the bone moved since the first frame (turns about the patient's axes, shifts of the pivot). Dots: as registered, in the colour of the frame "
+            "(tracked ones, of several bones, in that of the bone);\nline and band: the smooth motion and twice its standard deviation. Click to go to a frame."
         )
         self.plots: dict[str, _Plot] = {}
         self._colour = _LINE
@@ -64,7 +64,12 @@ class MotionPlots(QWidget):
             self._set_inks()
         self._numbers = tuple(frame.number for frame in frames)
         numbers = np.array(self._numbers, np.float64)
-        colors = [COLORS[frame.state] for frame in frames]
+        # Of several bones the colour says which; nearly all frames are tracked, and would hide it.
+        own = None if colour is None else self._ink[1].name()
+        colors = [
+            own if own and frame.state is FrameState.TRACKED else COLORS[frame.state]
+            for frame in frames
+        ]
         for place, name in enumerate(found.names):
             plot = self.plots[name]
             plot.dots_at(numbers, found.values[:, place], colors)
