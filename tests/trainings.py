@@ -82,7 +82,7 @@ class ToyRecipe(RayEmbRecipe):
     def task(self, network, patients, **asked):
         return ToyTask(self, network)
 
-    def cloud(self, detail):
+    def picture(self, detail):
         return None
 
 

@@ -200,6 +200,10 @@ def test_a_network_that_says_the_truth_has_no_error(patient, center):
     results = evaluate(network, cases)
     assert results[1].mtre_mm < 1e-3
     assert results[0].mtre_mm > 5
+    shown = PoseRecipe().picture(results)
+    assert dict(zip(shown.names, shown.units, strict=True))["depth"] == "mm"
+    assert shown.errors[0].tolist() == results[0].errors.tolist()
+    assert PoseRecipe().picture(None) is None
     scores, _ = PoseValidator([cases[1]])(network)
     assert scores["median_mtre_mm"] < 1e-3
     assert scores["within_30mm_share"] == 1.0

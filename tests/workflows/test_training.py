@@ -265,7 +265,7 @@ def test_a_landmark_detector_is_trained_and_says_how_sure_it_is(one, tmp_path, m
     assert [e.index for e in events if isinstance(e, Step)] == [1, 2, 3]
     (validation,) = (e for e in events if isinstance(e, Validation))
     assert validation.weights is validation.state is None  # they are on the disk
-    cloud = recipe.cloud(validation.detail)
+    cloud = recipe.picture(validation.detail)
     assert cloud.said.shape == cloud.error_mm.shape == cloud.counts.shape
     assert (cloud.said > 0).all()
     assert not cloud.surer_is_higher

@@ -179,7 +179,7 @@ class LandmarkRecipe(FindsPoints):
         if detail:
             network.trusted_mm = trust_threshold(detail)
 
-    def cloud(self, detail: Any) -> Cloud | None:
+    def picture(self, detail: Any) -> Cloud | None:
         """How uncertain it says it is, against how wrong it was."""
         cases = list(detail or ())
         if not cases:

@@ -152,7 +152,7 @@ class RayEmbRecipe(FindsPoints):
     def finish(self, network: RadiographNetwork, detail: Any) -> None:
         """Nothing: its heads are trained."""
 
-    def cloud(self, detail: Any) -> Cloud | None:
+    def picture(self, detail: Any) -> Cloud | None:
         """Similarity of the peaks against their error, as in the paper's Fig. 5."""
         scatters = [case.scatter for case in detail or ()]
         if not scatters:

@@ -13,6 +13,7 @@ from napari_xreg.regression.network.pose_network import PoseNetwork
 from napari_xreg.regression.network.weights_file import load_pose_network
 from napari_xreg.regression.task import PoseSettings, PoseTask
 from napari_xreg.regression.validation import (
+    DEGREES_OF_FREEDOM,
     PoseValidator,
     phantom_pose_cases,
     pose_cases,
@@ -22,7 +23,7 @@ from napari_xreg.regression.view_pool import PoseViewSettings
 from napari_xreg.training import (
     USABLE_MTRE_MM,
     Appearance,
-    Cloud,
+    ErrorsByDirection,
     FixedCamera,
     OneCT,
     OnePatient,
@@ -156,9 +157,12 @@ class PoseRecipe:
         if detail:
             network.errors = standard_errors(detail)
 
-    def cloud(self, detail: Any) -> Cloud | None:
-        """It does not say how sure it is."""
-        return None
+    def picture(self, detail: Any) -> ErrorsByDirection | None:
+        """See `Recipe`."""
+        if not detail:
+            return None
+        errors = torch.stack([result.errors for result in detail]).double().cpu().numpy()
+        return ErrorsByDirection(DEGREES_OF_FREEDOM, ("°",) * 3 + ("mm",) * 3, errors)
 
     def shown(self, carm: CArm) -> Shown:
         """As a new network would see them."""

@@ -20,7 +20,6 @@ from napari_xreg.similarity.validation import (
 from napari_xreg.similarity.view_pool import PairSettings
 from napari_xreg.training import (
     Appearance,
-    Cloud,
     OneCT,
     OnePatient,
     Patients,
@@ -114,9 +113,9 @@ class SimilarityRecipe:
     def finish(self, network: RadiographNetwork, detail: Any) -> None:
         """Nothing follows from its validation."""
 
-    def cloud(self, detail: Any) -> Cloud | None:
+    def picture(self, detail: Any) -> None:
         """It does not say how sure it is."""
-        return None
+        return
 
     def shown(self, carm: CArm) -> Shown:
         """As a new network would see them."""

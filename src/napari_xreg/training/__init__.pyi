@@ -73,6 +73,7 @@ from .patients.recent import Recent as Recent
 from .recipe import (
     USABLE_MTRE_MM as USABLE_MTRE_MM,
     Cloud as Cloud,
+    ErrorsByDirection as ErrorsByDirection,
     FindsPoints as FindsPoints,
     Recipe as Recipe,
     Shown as Shown,

@@ -52,6 +52,25 @@ class Cloud:
 
 
 @dataclass(frozen=True, eq=False)
+class ErrorsByDirection:
+    """How wrong poses are, taken apart as Fig. S3 of the xvr paper has them.
+
+    Parameters
+    ----------
+    names
+        Of the directions.
+    units
+        Of each.
+    errors
+        Of every image, with their signs.
+    """
+
+    names: tuple[str, ...]
+    units: tuple[str, ...]
+    errors: npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
 class Shown:
     """How the network sees radiographs, for the samples.
 
@@ -132,8 +151,8 @@ class Recipe(Protocol):
         """Add to a network what follows from its validation (`Validation.detail`)."""
         ...
 
-    def cloud(self, detail: Any) -> Cloud | None:
-        """Of `Validation.detail`."""
+    def picture(self, detail: Any) -> Cloud | ErrorsByDirection | None:
+        """Of `Validation.detail`; None: there is nothing to be seen beside the scores."""
         ...
 
     def shown(self, carm: CArm) -> Shown:

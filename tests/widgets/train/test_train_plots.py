@@ -1,12 +1,13 @@
 """The pictures of a training, without napari."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from train_parts import ToyRecipe
 
-from napari_xreg.training import Cloud, Step, Validation
+from napari_xreg.training import Cloud, ErrorsByDirection, Step, Validation
 from napari_xreg.widgets.train.plots import TrainPlots, running_mean, split
 from napari_xreg.workflows import RECIPES
 
@@ -83,6 +84,44 @@ def test_the_cloud_says_whether_it_knows_when_it_is_right(plots, higher):
     plots.scatter.show_cloud(None)
     assert plots.scatter.cloud is None
     assert split(said[:5], error[:5]) == ""
+
+
+def shown_tabs(plots):
+    return [plots.tabText(n) for n in range(plots.count()) if plots.isTabVisible(n)]
+
+
+class Telling(ToyRecipe):
+    """Whose validations say what is in their detail."""
+
+    def picture(self, detail):
+        return detail
+
+
+def test_errors_of_poses_are_drawn_direction_by_direction(plots):
+    """Three images: of 1, -3 and 2 degrees half are below 2; of -10, 4 and 30 mm, below 10."""
+    plots.begin(Telling())
+    assert shown_tabs(plots) == ["Error", "Loss"]  # nothing to show yet
+    errors = ErrorsByDirection(
+        ("about x", "depth"), ("°", "mm"), np.array([[1.0, -10.0], [-3.0, 4.0], [2.0, 30.0]])
+    )
+    plots.append([replace(validation(3, 96.0, 9.0, True), detail=errors)])
+    assert shown_tabs(plots) == ["Error", "Loss", "By direction"]
+    x, y = plots.directions.dots.getData()
+    assert x == pytest.approx([-0.3, 0.7, 0.0, 1.0, 0.3, 1.3])
+    assert y.tolist() == [1.0, -10.0, -3.0, 4.0, 2.0, 30.0]
+    x, y = plots.directions._bars.getData()
+    assert x == pytest.approx([-0.3, 0.3, 0.7, 1.3] * 2)
+    assert y.tolist() == [2.0, 2.0, 10.0, 10.0, -2.0, -2.0, -10.0, -10.0]
+    ticks = plots.directions._plot.getAxis("bottom")._tickLevels
+    assert ticks == [[(0, "x °"), (1, "depth mm")]]
+    assert plots.directions.words.text().startswith("3 simulated radiographs of the last")
+    # What another kind of network says has its own tab.
+    cloud = Cloud(np.arange(9.0), np.ones(9), np.ones(9, bool), "similarity")
+    plots.append([replace(validation(4, 99.0, 9.0, False), detail=cloud)])
+    assert shown_tabs(plots) == ["Error", "Loss", "Certainty"]
+    assert plots.directions.dots.getData()[0].size == 0
+    plots.begin(ToyRecipe())
+    assert shown_tabs(plots) == ["Error", "Loss"]
 
 
 def test_the_verdict_says_what_to_do_next():

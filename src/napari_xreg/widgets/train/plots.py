@@ -9,8 +9,9 @@ from qtpy.QtWidgets import QLabel, QTabWidget, QVBoxLayout, QWidget
 
 import pyqtgraph as pg  # isort: skip  # after qtpy: it takes the binding that is loaded
 
-from napari_xreg.training import Cloud, Recipe, Step, Validation
+from napari_xreg.training import Cloud, ErrorsByDirection, Recipe, Step, Validation
 from napari_xreg.widgets.refine.iteration_plot import Array, Axes, Decades, IterationPlot, cycle
+from napari_xreg.widgets.train.directions import DirectionsPlot
 
 _MOST_POINTS = 2500
 _MOST_STEPS = 2000
@@ -36,6 +37,9 @@ class TrainPlots(QTabWidget):
         self.addTab(self.errors, "Error")
         self.addTab(self.loss, "Loss")
         self.addTab(self.scatter, "Certainty")
+        self.directions = DirectionsPlot()
+        self.addTab(self.directions, "By direction")
+        self._show(None)
         self.setMinimumHeight(230)
         self._recipe: Recipe | None = None
         self._steps: list[Step] = []
@@ -58,7 +62,7 @@ class TrainPlots(QTabWidget):
             self._steps, self._validations = [], []
             for plot in (self.loss, self.errors):
                 plot.clear()
-            self.scatter.show_cloud(None)
+            self._show(None)
 
     def restore(self, validations: Sequence[Validation]) -> None:
         """Validations of the sessions before, from a file."""
@@ -76,7 +80,16 @@ class TrainPlots(QTabWidget):
         if steps or validations:
             self._draw_errors()
         if validations and self._recipe is not None:
-            self.scatter.show_cloud(self._recipe.cloud(validations[-1].detail))
+            self._show(self._recipe.picture(validations[-1].detail))
+
+    def _show(self, picture: Cloud | ErrorsByDirection | None) -> None:
+        """Of the last validation; a tab that has nothing to show is not there."""
+        cloud = picture if isinstance(picture, Cloud) else None
+        errors = picture if isinstance(picture, ErrorsByDirection) else None
+        self.scatter.show_cloud(cloud)
+        self.directions.show_errors(errors)
+        for plot, there in ((self.scatter, cloud), (self.directions, errors)):
+            self.setTabVisible(self.indexOf(plot), there is not None)
 
     def _draw_loss(self) -> None:
         x, y, mean = self._curve("loss")
@@ -153,7 +166,7 @@ class ScatterPlot(QWidget):
         self._cloud = cloud
         self._plot.setVisible(cloud is not None)
         if cloud is None:
-            self._words.setText("Comes with the first validation.")
+            self._words.setText("")
             self._points.setData(x=[], y=[])
             return
         use = cloud.counts & np.isfinite(cloud.error_mm) & np.isfinite(cloud.said)
