@@ -69,20 +69,20 @@ class Likelihood:
         word = self.word.capitalize()
         if self.probability is None:
             return word
-        if self.probability > 0.99:
-            chance = "more than 99 %"
-        elif self.probability < 0.01:
-            chance = "less than 1 %"
-        else:
-            chance = f"{100 * self.probability:.0f} %"
+        chance = _chance(self.probability, "more than ", "less than ")
         measured = f" {self.measured}" if self.measured else ""
         return f"{word}: {chance} likely to lie within {self.within_mm:g} mm{measured}"
 
     @property
     def short(self) -> str:
         """The word with the probability, for a cell of a table."""
-        return (
-            self.word
-            if self.probability is None
-            else f"{self.word}, {100 * self.probability:.0f} %"
-        )
+        if self.probability is None:
+            return self.word
+        return f"{self.word}, {_chance(self.probability, '> ', '< ')}"
+
+
+def _chance(probability: float, above: str, below: str) -> str:
+    """In percent; nothing fitted is certain."""
+    if probability > 0.99:
+        return f"{above}99 %"
+    return f"{below}1 %" if probability < 0.01 else f"{100 * probability:.0f} %"
