@@ -15,7 +15,7 @@ from session_parts import (
 )
 
 from napari_xreg.geometry import CArmPose
-from napari_xreg.images import Landmark
+from napari_xreg.images import Landmark, Volume
 from napari_xreg.session import (
     Session,
     Source,
@@ -431,3 +431,20 @@ def test_landmarks_and_isocenter_of_a_bone_come_back_with_it_and_are_saved(tmp_p
     # Another patient has none of them.
     session.patient.replace(make_volume())
     assert dict(session.state.of_bones) == {}
+
+
+def test_vessels_are_drawn_as_read_while_every_radiograph_is_subtracted():
+    """A vessel volume looks like bones alone, of which only what stands out from water is drawn."""
+    session = Session()
+    vessels = torch.zeros(9, 11, 8)
+    vessels[2:4, :, 3:5], vessels[:, 5, 4] = 0.03, 0.05
+    session.patient.set_volume(Volume(vessels, make_volume().world_from_index))
+    assert session.patient.rendering.above_water
+    session.exposures.add(replace(make_radiograph(), subtracted=True), name="dsa")
+    drawn = session.patient.rendering
+    assert not drawn.above_water
+    assert session.patient.rendering is drawn  # not computed again
+    session.exposures.add(make_radiograph(seed=5), name="plain")
+    assert session.patient.rendering.above_water
+    session.exposures.remove(session.exposures.named("plain").id)
+    assert not session.patient.rendering.above_water

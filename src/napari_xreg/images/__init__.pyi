@@ -73,6 +73,7 @@ from .intensity.bone_only import (
     ABOVE_WATER as ABOVE_WATER,
     ATTENUATIONS as ATTENUATIONS,
     above_water as above_water,
+    attenuation_seen as attenuation_seen,
     is_bone_only as is_bone_only,
     rendered_above_water as rendered_above_water,
     water_attenuation as water_attenuation,

@@ -10,7 +10,7 @@ from psygnal import Signal
 from torch import Tensor
 
 from napari_xreg.geometry import Pose
-from napari_xreg.images import LabelMap, Radiograph, Volume
+from napari_xreg.images import LabelMap, Radiograph, Volume, attenuation_seen
 from napari_xreg.session.named_poses import same_pose
 from napari_xreg.session.rendering import Rendering
 from napari_xreg.session.source import Source
@@ -78,8 +78,10 @@ class Patient:
         if state.volume is None:
             return None
         parts = (state.volume, state.labels, state.structures)
-        if self._rendering is None or not self._rendering.is_of(*parts):
-            self._rendering = Rendering(*parts)
+        seen = attenuation_seen([entry.radiograph.subtracted for entry in state.exposures])
+        same = self._rendering is not None and self._rendering.attenuation == seen
+        if self._rendering is None or not same or not self._rendering.is_of(*parts):
+            self._rendering = Rendering(*parts, seen)
         return self._rendering
 
     @property

@@ -82,6 +82,7 @@ def run(arguments: Namespace, console: Console) -> int:
     unmasked = read_xray(arguments) if case is None else case.view.radiograph
     radiograph = masked(arguments, unmasked, 0)
     others = further_radiographs(arguments, radiograph)
+    patient = patient.seen_in((radiograph, *others))
     console.say(f"CT: {patient.volume!r}")
     console.say(f"radiograph: {radiograph!r}")
     if patient.structures:

@@ -5,6 +5,7 @@ the bone does not: water inside the bone makes no contrast. A CT from which ever
 was cut away has air there instead, and rendered as it is shows a contrast that no radiograph has.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -68,6 +69,17 @@ def rendered_above_water(volume: Volume, attenuation: str = "auto") -> bool:
     if attenuation not in ATTENUATIONS:
         raise ValueError(f"attenuation is {', '.join(ATTENUATIONS)}: got {attenuation!r}")
     return attenuation == "above water" or (attenuation == "auto" and is_bone_only(volume))
+
+
+def attenuation_seen(subtracted: Sequence[bool]) -> str:
+    """Of `ATTENUATIONS`: "as read" where every radiograph is subtracted, so that no water hides the vessels.
+
+    Parameters
+    ----------
+    subtracted
+        `Radiograph.subtracted` of each; none: "auto".
+    """
+    return "as read" if subtracted and all(subtracted) else "auto"
 
 
 def above_water(volume: Volume) -> Volume:

@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,9 @@ from napari_xreg.images import (
     CT_ENERGY_KEV,
     LabelMap,
     Landmark,
+    Radiograph,
     Volume,
+    attenuation_seen,
     read_labels,
     read_volume,
     said_names,
@@ -58,6 +60,13 @@ class Patient:
     def rendering(self) -> Rendering:
         """What of the CT is rendered and registered; the structures are cut out where it is used."""
         return Rendering(self.volume, self.labels, tuple(self.structures), self.attenuation)
+
+    def seen_in(self, radiographs: Sequence[Radiograph]) -> "Patient":
+        """The same, rendered as these show it where nobody says how (see `images.attenuation_seen`)."""
+        seen = attenuation_seen([each.subtracted for each in radiographs])
+        if seen == self.attenuation or self.attenuation != "auto":
+            return self
+        return replace(self, attenuation=seen)
 
     @property
     def middle(self) -> Float[Tensor, "3"]:
