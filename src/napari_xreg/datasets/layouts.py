@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from napari_xreg.datasets import deepfluoro, ljubljana, plain_folder, xvr_data
+from napari_xreg.datasets import deepfluoro, ljubljana, plain_folder, rayemb_folders, xvr_data
 from napari_xreg.datasets.case import DataSet
 from napari_xreg.files import ReadError
 
@@ -32,6 +32,7 @@ LAYOUTS: tuple[Layout, ...] = (
     Layout("DeepFluoro, full resolution (.h5)", deepfluoro.is_one, deepfluoro.read),
     Layout("Ljubljana cerebral angiograms (.h5)", ljubljana.is_one, ljubljana.read),
     Layout("xvr-data (folders subjectNN)", xvr_data.is_one, xvr_data.read),
+    Layout("RayEmb (folders of images or templates)", rayemb_folders.is_one, rayemb_folders.read),
     Layout("a folder of one's own (folders sub-*)", plain_folder.is_one, plain_folder.read),
 )
 
