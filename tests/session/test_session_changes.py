@@ -407,7 +407,7 @@ def test_landmarks_and_isocenter_of_a_bone_come_back_with_it_and_are_saved(tmp_p
     bones = {"radius": make_volume(), "ulna": make_volume()}
 
     def show(where, name, before):
-        where.patient.show_bone(bones[name], None, {}, name=name, before=before)
+        where.patient.show_bone(bones[name], None, {}, name=name, before=before, shown={})
 
     session.patient.set_volume(bones["radius"])
     tip, head = (

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from napari_xreg.geometry import CArm, CArmPose, Detector, Pose
-from napari_xreg.images import Landmark, Radiograph, ReadError, write_radiograph
+from napari_xreg.images import Landmark, Radiograph, ReadError, Volume, write_radiograph
 from napari_xreg.registration import Registration, Status
 from napari_xreg.session import (
     ALONE,
@@ -94,6 +94,70 @@ def test_what_was_picked_on_a_frame_comes_back_with_it_and_is_saved(session, tmp
     shown = show(opened, 2)
     assert (shown.landmarks, shown.left_out) == (marks[2], ("B",))
     assert shown.of_frames == {}
+
+
+def a_bone():
+    return Volume(torch.zeros(4, 3, 2), torch.diag(torch.tensor([1.0, 2.0, 3.0, 1.0])))
+
+
+def test_what_was_picked_is_of_a_bone_and_a_frame_and_is_saved(session, tmp_path):
+    """Landmarks pair by name: those of another bone, of the same name, would be taken for this one's."""
+    id, bones = session.exposures.active.id, {name: a_bone() for name in ("radius", "ulna")}
+    session.exposures.replace(replace(session.exposures.active, truth=None), why="said")
+    session.patient.show_bone(bones["radius"], None, {}, name="radius", before=None, shown={})
+
+    def choose(where, name, before):
+        number = sequence_of(sequence_request(where)).shown_in(where)
+        where.patient.show_bone(bones[name], None, {}, name=name, before=before, shown={id: number})
+        return where.exposures[id]
+
+    radius = {
+        n: (Landmark("tip", pixel=(n / 2, 4.0)), Landmark("B", pixel=(1.0, n))) for n in (2, 4)
+    }
+    ulna = (Landmark("tip", pixel=(7.0, 3.0)),)
+    session.landmarks.set_picked(id, radius[2])
+    session.landmarks.set_left_out(id, ["B"])
+    show(session, 4)
+    session.landmarks.set_picked(id, radius[4])
+    bare = choose(session, "ulna", "radius")
+    assert (bare.landmarks, bare.left_out, dict(bare.of_frames)) == ((), (), {})
+    session.landmarks.set_picked(id, ulna)
+    assert show(session, 2).landmarks == ()
+    # The ulna is left at another frame than the radius was.
+    write_session(tmp_path / "s.xreg.json", session)
+    for where in (session, read_session(tmp_path / "s.xreg.json")):
+        shown = choose(where, "radius", "ulna")
+        assert (shown.landmarks, shown.left_out) == (radius[2], ("B",))
+        assert show(where, 4).landmarks == radius[4]
+        assert choose(where, "ulna", "radius").landmarks == ulna
+        assert show(where, 2).landmarks == ()
+
+
+def test_a_cropped_radiograph_keeps_what_was_picked_where_another_bone_is_chosen(session):
+    """The other bone's would lie elsewhere on it; they wait for the whole picture."""
+    entry = session.exposures.active
+    marks = {
+        "radius": (Landmark("A", pixel=(3.0, 4.0)),),
+        "ulna": (Landmark("B", pixel=(2.0, 3.0)),),
+    }
+    bones = {name: a_bone() for name in marks}
+
+    def choose(name, before):
+        session.patient.show_bone(
+            bones[name], None, {}, name=name, before=before, shown={entry.id: 2}
+        )
+
+    choose("radius", None)
+    session.landmarks.set_picked(entry.id, marks["radius"])
+    choose("ulna", "radius")
+    session.exposures.replace_image(entry.id, entry.radiograph.crop(1, 2, 4, 5))
+    session.landmarks.set_picked(entry.id, marks["ulna"])
+    choose("radius", "ulna")
+    assert session.exposures[entry.id].landmarks == marks["ulna"]
+    session.exposures.replace_image(entry.id, entry.radiograph, source=entry.source)
+    choose("ulna", "radius")
+    choose("radius", "ulna")
+    assert session.exposures[entry.id].landmarks == marks["radius"]
 
 
 def test_what_was_picked_on_a_crop_goes_as_a_step(session):

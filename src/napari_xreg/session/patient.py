@@ -12,6 +12,7 @@ from torch import Tensor
 from napari_xreg.geometry import Pose
 from napari_xreg.images import LabelMap, Radiograph, Volume, attenuation_seen
 from napari_xreg.session.named_poses import same_pose
+from napari_xreg.session.picks_of_bones import exchanged
 from napari_xreg.session.rendering import Rendering
 from napari_xreg.session.source import Source
 from napari_xreg.session.state import OfBone, SessionState
@@ -120,24 +121,34 @@ class Patient:
         *,
         name: str,
         before: str | None,
+        shown: Mapping[str, int],
     ) -> None:
         """Another bone of the trial that the CT is one of; the track of the sequence, which is of all of them, stays.
 
-        Landmarks and isocenter of the bone before are kept until that is shown again; its label map and results go. No radiograph moves.
+        Landmarks, those picked on radiographs too, and isocenter of the bone before are kept until that is shown again; its label map and results
+        go. No radiograph moves.
 
         Parameters
         ----------
         starts
             Where each radiograph starts about this bone, by `Exposure.id`.
         name, before
-            Of this bone, and of the one that the CT is now; None: of none that is known.
+            Of this bone, and of the one that the CT is now; None: of none that is known, what was picked stays.
+        shown
+            Number of the frame that a radiograph shows, by `Exposure.id`.
         """
 
         def other(state: SessionState) -> SessionState:
             kept = {bone: of for bone, of in state.of_bones.items() if bone not in (name, before)}
-            if before is not None and (state.landmarks or state.isocenter is not None):
-                kept[before] = OfBone(state.landmarks, state.isocenter)
             own = state.of_bones.get(name, OfBone())
+            if before is not None:
+                picked = state.of_bones.get(before, OfBone()).picked
+                exposures, picked, left = exchanged(state.exposures, picked, own.picked, shown)
+                state = replace(state, exposures=exposures)
+                if state.landmarks or state.isocenter is not None or picked:
+                    kept[before] = OfBone(state.landmarks, state.isocenter, picked)
+                if left:
+                    kept[name] = OfBone(picked=left)
             bare = replace(
                 _with_bare_ct(state, volume, source),
                 landmarks=own.landmarks, isocenter=own.isocenter, track=state.track, of_bones=kept,

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import torch
 from jaxtyping import Float
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from napari_xreg.geometry import Pose
 from napari_xreg.images import LabelMap, Landmark, Volume
-from napari_xreg.session.exposure import Exposure, new_id
+from napari_xreg.session.exposure import Exposure, Picked, new_id
 from napari_xreg.session.named_poses import NamedPose, PoseRecord, same_pose
 from napari_xreg.session.result import Result
 from napari_xreg.session.sequence_track import SequenceTrack
@@ -45,6 +45,10 @@ class Missing:
     id: str = field(default_factory=new_id)
 
 
+PickedOn: TypeAlias = tuple[str, int | None]
+"""`Exposure.id` and number of the frame; None: of a radiograph that is of no sequence."""
+
+
 @dataclass(frozen=True, eq=False)
 class OfBone:
     """What was said of a bone of a trial while it was the CT.
@@ -53,10 +57,13 @@ class OfBone:
     ----------
     landmarks, isocenter
         As of `SessionState`.
+    picked
+        What was picked on radiographs for this bone.
     """
 
     landmarks: tuple[Landmark, ...] = ()
     isocenter: Float[Tensor, "3"] | None = None
+    picked: Mapping[PickedOn, Picked] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

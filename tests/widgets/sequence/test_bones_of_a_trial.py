@@ -191,6 +191,21 @@ def test_results_of_a_bone_are_one_undo_away_and_its_landmarks_come_back(widget,
     assert len(session.results.all) == 1
 
 
+def test_what_was_picked_for_a_bone_comes_back_with_it_at_its_own_frame(widget, qtbot):
+    session = widget.workbench.session
+    tick(widget, qtbot, "uln")
+    tracked(widget, qtbot)
+    id, first = session.exposures.active.id, widget.frames.number
+    session.landmarks.set_picked(id, [Landmark("tip", pixel=(3.0, 4.0))])
+    widget.choose("uln")
+    assert session.exposures[id].landmarks == ()
+    looked_at(widget, 8, qtbot)
+    widget.choose("rad")
+    assert session.exposures[id].landmarks == ()  # picked on another frame
+    looked_at(widget, first, qtbot)
+    assert [mark.pixel for mark in session.exposures[id].landmarks] == [(3.0, 4.0)]
+
+
 def test_a_pose_is_pasted_for_the_bone_that_it_is_of(widget, qtbot):
     """Each has a CT of its own: the same numbers put another one anywhere."""
     tick(widget, qtbot, "uln")

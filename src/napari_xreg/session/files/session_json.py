@@ -42,6 +42,7 @@ from napari_xreg.session.exposure import Exposure, Picked
 from napari_xreg.session.named_poses import PoseRecord
 from napari_xreg.session.result import Result
 from napari_xreg.session.source import Source
+from napari_xreg.session.state import PickedOn
 
 Json = dict[str, Any]
 
@@ -172,6 +173,13 @@ class PickedEntry(Record):
     left_out: tuple[Text, ...] = ()
 
 
+class PickedOnEntry(PickedEntry):
+    """What was picked for one bone of several on a frame; `frame` None: the radiograph is of no sequence."""
+
+    radiograph: Text
+    frame: int | None
+
+
 class ExposureEntry(Record):
     """All that a session says about a radiograph but its pixels; earlier files have no `id`."""
 
@@ -283,6 +291,25 @@ def _picked_to_json(picked: Exposure | Picked) -> Json:
     return {
         "landmarks": [landmark_to_json(mark) for mark in picked.landmarks],
         "left_out": list(picked.left_out),
+    }
+
+
+def picked_on_to_json(picked: Mapping[PickedOn, Picked], names: Mapping[str, str]) -> list[Json]:
+    """Radiographs by their names, without those that are gone."""
+    return [
+        {"radiograph": names[id], "frame": frame, **_picked_to_json(each)}
+        for (id, frame), each in picked.items()
+        if id in names
+    ]
+
+
+def picked_on_from_json(data: Any, ids: Mapping[str, str]) -> dict[PickedOn, Picked]:
+    """`ids` is `Exposure.id` by name."""
+    entries = [PickedOnEntry.of(each, "what was picked for a bone") for each in data]
+    return {
+        (ids[each.radiograph], each.frame): Picked(each.landmarks, each.left_out)
+        for each in entries
+        if each.radiograph in ids
     }
 
 

@@ -17,6 +17,7 @@ from napari_xreg.session.exposure import Exposure, new_id
 from napari_xreg.session.files.session_json import (
     exposure_from_json,
     landmark_from_json,
+    picked_on_from_json,
     record_from_json,
     result_from_json,
     source_from_json,
@@ -264,7 +265,11 @@ def _state(
         tuple(missing),
         tuple(problems),
         of_bones={
-            str(name): OfBone(tuple(map(landmark_from_json, of["landmarks"])), _isocenter(of))
+            str(name): OfBone(
+                tuple(map(landmark_from_json, of["landmarks"])),
+                _isocenter(of),
+                picked_on_from_json(of.get("picked", ()), ids),
+            )
             for name, of in data.get("of_bones", {}).items()
         },
     )

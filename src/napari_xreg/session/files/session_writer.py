@@ -24,6 +24,7 @@ from napari_xreg.session.files.memory_files import write_grid_labels, write_grid
 from napari_xreg.session.files.session_json import (
     exposure_to_json,
     landmark_to_json,
+    picked_on_to_json,
     record_to_json,
     result_to_json,
     source_to_json,
@@ -180,6 +181,7 @@ def saving_state(
             name: {
                 "landmarks": [landmark_to_json(mark) for mark in of.landmarks],
                 "isocenter_mm": None if of.isocenter is None else of.isocenter.tolist(),
+                "picked": picked_on_to_json(of.picked, names),
             }
             for name, of in state.of_bones.items()
         },

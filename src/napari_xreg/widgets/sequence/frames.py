@@ -182,8 +182,9 @@ class FramesShown(QObject):
                     assert track is not None and self.found is not None
                     before = self.found.bone_of(self._session.patient.volume)
                     self._session.patient.show_bone(
-                        bone.volume, bone.source, bone.starts(), name=track.chosen, before=before
-                    )
+                        bone.volume, bone.source, bone.starts(),
+                        name=track.chosen, before=before, shown=self._shown(),
+                    )  # fmt: skip
                     self.volume = bone.volume
                 if track is not None:
                     self._session.sequence.set(track, "")
@@ -193,6 +194,11 @@ class FramesShown(QObject):
             self.showing = False
         if poses:
             self._left = self.rig()
+
+    def _shown(self) -> dict[str, int]:
+        """Number of the frame that each camera's radiograph shows, by `Exposure.id`."""
+        number, sequence = self.number, self.sequence
+        return {} if sequence is None or number is None else dict.fromkeys(sequence.ids, number)
 
     def _there(self) -> dict[str, Pose]:
         """Where the cameras stand about the chosen bone in the frame that is shown; empty: it has no pose there."""
