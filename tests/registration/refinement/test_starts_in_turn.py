@@ -269,6 +269,17 @@ def test_how_wide_a_round_is():
     assert [width_of(number) for number in range(4)] == [1.0, 2.0, 2.5, 3.125]
 
 
+def test_a_wide_spread_is_widened_no_further_than_four_times_the_usual_one():
+    """Usual: 3 degrees, 10 and 15 mm; so at most 12, 40 and 60, but for what was given wider."""
+    usual = [asked.spread for asked in rounds_of(RefineSettings())]
+    assert usual == [Spread().scaled(width) for width in (1.0, 2.0, 2.5, 3.125)]
+    wide = rounds_of(RefineSettings(spread=Spread(5.0, 30.0, 80.0)))
+    assert [asked.spread for asked in wide] == [
+        Spread(5.0, 30.0, 80.0), Spread(10.0, 40.0, 80.0), Spread(12.0, 40.0, 80.0),
+        Spread(12.0, 40.0, 80.0),
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(("apart_mm", "asked"), [(1.5, 3), (2.5, 4)])
 def test_many_starts_that_end_where_fewer_did_are_the_last(apart_mm, asked):
     """16 and 128 starts a little apart; of 1 and 16 at one place more are tried."""

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Generator
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 from napari_xreg.progress import Control
@@ -15,6 +15,7 @@ from napari_xreg.registration.refinement.result import (
 from napari_xreg.registration.refinement.second_order.channels import FAR_OFF, FAR_OFF_OTHERWISE
 from napari_xreg.registration.refinement.second_order.levels import Level
 from napari_xreg.registration.refinement.settings import RefineSettings
+from napari_xreg.registration.refinement.starts import Spread
 from napari_xreg.registration.verdict.likelihood import TRUSTED
 from napari_xreg.rendering import OutOfMemory
 
@@ -28,6 +29,9 @@ def width_of(number: int) -> float:
     return 2.0 * 1.25 ** (number - 1) if number > 0 else 1.0
 
 
+WIDEST = 4.0
+"""Times the usual spread. Who gives a wide spread has said how far off the start may be; spread wider still, starts lie
+farther apart than the way home is long."""
 MANY = 100
 """A round of so many starts, spread wider, that ends where one before it ended has looked around: what the
 next would find there is the same again, for as much time as all rounds before."""
@@ -156,13 +160,27 @@ def rounds_of(settings: RefineSettings) -> list[RefineSettings]:
     rounds = settings.rounds[:1] if one else settings.rounds
     return [
         replace(
-            settings, starts=starts, spread=settings.spread.scaled(width_of(number)),
+            settings, starts=starts, spread=widened(settings.spread, width_of(number)),
             beside=() if number else settings.beside,
             levels=_first_seen(settings.levels, number),
             given_up=GIVEN_UP if starts < MANY and number < len(rounds) - 1 else 0.0,
         )
         for number, starts in enumerate(rounds)
     ]  # fmt: skip
+
+
+def widened(spread: Spread, factor: float) -> Spread:
+    """A spread `factor` times as wide, but no wider than `WIDEST` times the usual one, unless it was given wider."""
+    wide, usual = spread.scaled(factor), Spread().scaled(WIDEST)
+    return Spread(
+        *(
+            max(
+                getattr(spread, field.name),
+                min(getattr(wide, field.name), getattr(usual, field.name)),
+            )
+            for field in fields(Spread)
+        )
+    )
 
 
 def _first_seen(levels: tuple[Level, ...], number: int) -> tuple[Level, ...]:
