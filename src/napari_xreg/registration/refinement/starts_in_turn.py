@@ -171,16 +171,13 @@ def rounds_of(settings: RefineSettings) -> list[RefineSettings]:
 
 def widened(spread: Spread, factor: float) -> Spread:
     """A spread `factor` times as wide, but no wider than `WIDEST` times the usual one, unless it was given wider."""
-    wide, usual = spread.scaled(factor), Spread().scaled(WIDEST)
-    return Spread(
-        *(
-            max(
-                getattr(spread, field.name),
-                min(getattr(wide, field.name), getattr(usual, field.name)),
-            )
-            for field in fields(Spread)
-        )
-    )
+    usual = Spread()
+
+    def along(name: str) -> float:
+        given = float(getattr(spread, name))
+        return max(given, min(factor * given, WIDEST * float(getattr(usual, name))))
+
+    return Spread(*(along(field.name) for field in fields(Spread)))
 
 
 def _first_seen(levels: tuple[Level, ...], number: int) -> tuple[Level, ...]:
