@@ -3,7 +3,7 @@
 ``python -m benchmarks regression`` trains one compact network for every CT (7000 steps are about 20
 CPU minutes, ten on two processors), then asks it about the simulated radiographs of
 ``benchmarks rayemb``: the same seeds, the same images. For each: its pose, and a refinement from 16
-starts spread as the validation says it errs. RayEmb's own figures are those of its benchmark. Weights
+starts spread as the validation says it errs. RayEmb's figures, those of fixed landmarks and of the frontal view are those of its benchmark. Weights
 and images are kept in the cache folder; every case is a line of ``results/regression/<volume>.jsonl``.
 
 ``--phantoms STEPS`` trains one network for the simulator's pelves first, asks it about every CT as it is, and goes on
@@ -53,9 +53,12 @@ from napari_xreg.workflows import (
     spread_of,
 )
 
+OTHERS = (
+    "frontal", "frontal refined", "landmarks", "landmarks refined", "rayemb", "rayemb refined",
+)  # fmt: skip
+"""On the same images, as `benchmarks rayemb` left them."""
 METHODS = (
-    "rayemb", "rayemb refined", "frontal", "frontal refined", "phantoms", "phantoms refined", "network", "network refined",
-    "two views",
+    *OTHERS, "phantoms", "phantoms refined", "network", "network refined", "two views",
 )  # fmt: skip
 APART_DEG = 45.0
 """Of two radiographs that are asked about together, by the primary angle."""
@@ -234,10 +237,10 @@ def main(options: argparse.Namespace, folder: Path = report.RESULTS) -> None:
         if not records or not file.is_file():
             continue
         asked = {r["seed"]: r for r in records}
-        # RayEmb on the same images, as its own benchmark left it.
+        # What its own benchmark says of the same images.
         for other in report.records(folder / "rayemb" / f"{name}.jsonl"):
             if options.poses == "usual" and other["seed"] in asked:
-                asked[other["seed"]] |= {m: other[m] for m in METHODS[:2] if m in other}
+                asked[other["seed"]] |= {m: other[m] for m in OTHERS if m in other}
         about = load_pose_network(file)[1]
         rows += table_rows(name, list(asked.values()))
         curves += [
@@ -265,7 +268,7 @@ def main(options: argparse.Namespace, folder: Path = report.RESULTS) -> None:
 
 Simulated radiographs, severity `typical`, {kind}{RANGE_WORDS[options.poses]} One compact network
 per CT, {begun}, on renderings of that CT; loss: the double geodesic alone. `refined`: {options.multi_start} starts about the network's
-pose, spread by its errors on the images of its validation; of RayEmb and of the frontal view 128 starts. `two views`: the network was
+pose, spread by its errors on the images of its validation; of the others 128 starts, RayEmb, fixed landmarks and the frontal view as `rayemb.md` has them. `two views`: the network was
 asked about a second radiograph too, {APART_DEG:.0f} degrees to the side, and what it said of both joined as the program does. mTRE in the camera frame
 over 20 committed bone points. {report.described(env)}
 
