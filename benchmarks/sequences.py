@@ -192,7 +192,7 @@ def main(options: argparse.Namespace, folder: Path = report.RESULTS) -> None:
     states = [
         f"* {r['severity']}, {r['frame_by_frame']}, {r['cameras']} camera{'s' * (r['cameras'] > 1)}: "
         + ", ".join(f"{n} {state}" for state, n in r["states"].items() if n)
-        + f"; {r['cpu_seconds_a_frame']:.2f} CPU seconds a frame, smoothing included"
+        + f"; {r['cpu_seconds_a_frame']:.2f} CPU seconds a frame and {r['seconds_a_frame']:.2f} s by the clock, smoothing included"
         for r in results
     ]
     kind = seed_kind(options.first_seed, options.frames)
@@ -201,7 +201,7 @@ def main(options: argparse.Namespace, folder: Path = report.RESULTS) -> None:
         f"# A moving patient, tracked\n\n**Simulated radiographs** of the built-in phantom "
         f"({options.frames} frames of 256 pixels, one in {DROPPED} black, {kind}), by the simulator's own "
         f"integrator; compared at {options.pixels} pixels. Medians over the frames called tracked; of the smooth "
-        f"motion over all. One thread. {report.described(env)}\n\n{report.table(HEADER, lines)}\n\n"
+        f"motion over all. One thread of torch and OpenCV, frames in flight on all processors. {report.described(env)}\n\n{report.table(HEADER, lines)}\n\n"
         + "\n".join(states)
         + "\n"
     )
